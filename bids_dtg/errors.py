@@ -1,0 +1,56 @@
+"""Errors for people: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class DtgError(Exception):
+    """An error that a user can act on; shown as one line, without a traceback.
+
+    Parameters
+    ----------
+    found
+        What was found, naming the file, participant or option.
+    expected
+        What was expected instead.
+    remedy
+        What the user can do about it.
+    """
+
+    def __init__(self, found: str, *, expected: str | None = None, remedy: str | None = None):
+        self.found, self.expected, self.remedy = found, expected, remedy
+        parts = [found]
+        if expected:
+            parts.append(f"Expected: {expected}")
+        if remedy:
+            parts.append(f"To do: {remedy}")
+        # Messages may quote other programs' text; a log line stays one line.
+        super().__init__(" ".join(". ".join(p.rstrip(". ") for p in parts).split()) + ".")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.found, self.expected, self.remedy))
+
+
+def _rebuild(
+    kind: type[DtgError], found: str, expected: str | None, remedy: str | None
+) -> DtgError:
+    return kind(found, expected=expected, remedy=remedy)
+
+
+class SettingsError(DtgError):
+    """Wrong arguments or configuration; nothing was started (exit code 2)."""
+
+
+class DatasetError(DtgError):
+    """The dataset as a whole cannot be used; nothing was started (exit code 2)."""
+
+
+class BundleError(DtgError):
+    """A model bundle or checkpoint cannot be used (exit code 2)."""
+
+
+class RunError(DtgError):
+    """One participant's data cannot be used; the others go on (exit code 1)."""
+
+
+class OutputError(DtgError):
+    """Results cannot be written (exit code 1)."""

@@ -1,0 +1,29 @@
+"""The model grid: shape, affine and template space of the arrays that a model reads and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular lattice of voxels in a template's space."""
+
+    shape: tuple[int, int, int]  # voxels along i, j, k
+    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    space: str = "MNI152NLin6Asym"  # TemplateFlow name of the template
+    resolution: str | None = "2"  # label of the BIDS entity res-
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"a grid has three positive sizes, not {self.shape}")
+        if np.shape(self.affine) != (4, 4):
+            raise ValueError(f"an affine is (4, 4), not {np.shape(self.affine)}")
+
+    @property
+    def voxel_sizes_mm(self) -> tuple[float, float, float]:
+        sizes = np.sqrt((np.asarray(self.affine)[:3, :3] ** 2).sum(axis=0))
+        return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
