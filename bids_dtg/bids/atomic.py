@@ -1,0 +1,154 @@
+"""Atomic writing: a file is whole under its final name, or it is not there."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import OutputError
+
+# No single file takes longer to write than this, so an older temporary has lost its writer.
+STALE_AFTER_SECONDS = 3600.0
+_TEMPORARY = re.compile(r"\.dtg-(?P<host>[0-9a-f]{8})-(?P<pid>\d+)-(?P<token>[0-9a-f]{8})-.*\.tmp")
+_REMEDIES = {
+    errno.ENOSPC: "free space on that disk, then run again: finished participants are kept",
+    errno.EDQUOT: "free some of your quota, then run again: finished participants are kept",
+    errno.EROFS: "choose another OUTPUT_DIR, or mount this one writable",
+    errno.EACCES: "choose a folder that you may write to, or change its permissions",
+    errno.EPERM: "choose a folder that you may write to, or change its permissions",
+}
+
+
+def write_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
+    """Write a file under a hidden temporary name beside it, then rename it.
+
+    Readers and other writers see the old file or the new one, never a part;
+    of several writers the last one wins. Folders are made as needed. The data
+    are not forced to the disk (fsync): a killed process loses nothing by that,
+    and after a power cut the completion record, which carries sizes and
+    checksums, finds what is damaged. Forcing 47 maps would cost seconds.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written (disk full, read-only, no permission);
+        the temporary is removed.
+    """
+    temporary = path.parent / temporary_name()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not tempfile: its files are 0600 whatever the umask, and output folders are shared.
+        with temporary.open("xb") as stream:
+            stream.write(data)
+        temporary.replace(path)
+    except OSError as err:
+        raise _output_error(path, err) from err
+    finally:
+        # After a rename nothing is left to remove; on any failure, Ctrl-C included, it goes.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically."""
+    write_atomic(path, text.encode())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON (indented; NaN refused, as BIDS readers refuse it), atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a BIDS table, atomically; None and NaN become `n/a`."""
+    lines = ["\t".join(columns), *("\t".join(_cell(value) for value in row) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def temporary_name() -> str:
+    """Make a hidden name that says which process on which host writes it."""
+    # The name of the target is left out: it may already have the 255 bytes that are allowed.
+    return f".dtg-{_host()}-{os.getpid()}-{_process_token(os.getpid())}-{secrets.token_hex(4)}.tmp"
+
+
+def remove_stale_temporaries(folder: Path) -> list[Path]:
+    """Remove temporaries below a participant's folder whose writer is gone.
+
+    A temporary stays while its writer may be alive: its process runs on this
+    host, or it comes from another host (or container) and is less than an hour
+    old. Returns what was removed. A missing folder has none.
+    """
+    return [
+        path
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if _is_stale(path := Path(parent, name)) and _removed(path)
+    ]
+
+
+def _is_stale(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS:
+            return True
+    if match["host"] != _host():
+        return False
+    pid = int(match["pid"])
+    if pid == os.getpid():
+        # A container's process has the same number each time; the token tells its lives apart.
+        return match["token"] != _process_token(pid)
+    return not _process_exists(pid)
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError:
+        return False  # another process cleaned up first, or may not be helped
+    return True
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it exists and belongs to somebody else
+    return True
+
+
+@functools.cache
+def _process_token(pid: int) -> str:
+    # Keyed by the process number, so that a forked worker gets its own.
+    return secrets.token_hex(4)
+
+
+@functools.cache
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # NaN is the only value that differs from itself
+        return "n/a"
+    # A tab or line break inside a cell would shift the table.
+    return " ".join(str(value).split()) or "n/a"
+
+
+def _output_error(path: Path, err: OSError) -> OutputError:
+    reason = err.strerror or str(err)
+    return OutputError(f"{path} cannot be written: {reason}", remedy=_REMEDIES.get(err.errno or 0))

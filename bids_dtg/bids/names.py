@@ -1,0 +1,168 @@
+"""BIDS file names: entities to names and names to entities; no file is opened here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from bids_dtg.errors import OutputError, SettingsError
+
+# Order of `rules/entities` in the BIDS schema 1.11; `contrast` and `stat` (statistic maps,
+# as FitLins writes them) are not in the schema yet and stand before `desc`.
+ENTITY_ORDER = (
+    *("sub", "tpl", "ses", "cohort", "sample", "task", "tracksys", "acq", "nuc", "voi", "ce"),
+    *("trc", "stain", "rec", "dir", "run", "mod", "echo", "flip", "inv", "mt", "part", "proc"),
+    *("hemi", "space", "split", "recording", "chunk", "atlas", "seg", "scale", "res", "den"),
+    *("label", "contrast", "stat", "desc"),
+)
+_LABEL = re.compile(r"[0-9A-Za-z+]+")
+_INDEX_ENTITIES = frozenset({"run", "echo", "flip", "inv", "split", "chunk"})
+
+
+@dataclass(frozen=True)
+class BidsName:
+    """A file name taken apart; `str()` puts it together again, as it was.
+
+    Examples
+    --------
+    >>> name = parse_name("sub-01_task-rest_desc-preproc_bold.nii.gz")
+    >>> name.get("task"), name.suffix, name.extension
+    ('rest', 'bold', '.nii.gz')
+    """
+
+    entities: tuple[tuple[str, str], ...]  # (key, value) in the order of the name
+    suffix: str  # last part before the extension, e.g. "bold"
+    extension: str  # from the first dot on, e.g. ".nii.gz"; may be empty
+
+    def get(self, key: str) -> str | None:
+        """Return the value of an entity, None where the name has no such entity."""
+        return dict(self.entities).get(key)
+
+    def __str__(self) -> str:
+        return "_".join([*(f"{k}-{v}" for k, v in self.entities), self.suffix]) + self.extension
+
+
+def parse_name(name: str) -> BidsName:
+    """Take a file name (or a path with `/`) apart into entities, suffix and extension.
+
+    Raises
+    ------
+    ValueError
+        If the name is not `key-value_..._suffix.extension` with distinct keys.
+    """
+    stem, dot, rest = PurePosixPath(name).name.partition(".")
+    *pairs, suffix = stem.split("_")
+    split = [pair.partition("-") for pair in pairs]
+    keys = [key for key, _, _ in split]
+    complete = all(key and value for key, _, value in split)
+    if not suffix or "-" in suffix or not complete or len(set(keys)) < len(keys):
+        raise ValueError(f"{name!r} is not a BIDS name (key-value_..._suffix.extension)")
+    return BidsName(tuple((key, value) for key, _, value in split), suffix, dot + rest)
+
+
+def build_name(entities: Mapping[str, str | None], suffix: str, extension: str) -> str:
+    """Build a file name with its entities in the order of the specification.
+
+    Entities whose value is None are left out. Labels are checked, so that no
+    label from a model, an option or an input's name can leave its folder.
+
+    Raises
+    ------
+    OutputError
+        If a label, the suffix or the extension has other characters than BIDS allows.
+    ValueError
+        If an entity is not in `ENTITY_ORDER`.
+
+    Examples
+    --------
+    >>> build_name({"desc": "synthetic", "sub": "01", "ses": None}, "statmap", ".nii.gz")
+    'sub-01_desc-synthetic_statmap.nii.gz'
+    """
+    unknown = sorted(set(entities) - set(ENTITY_ORDER))
+    if unknown:
+        raise ValueError(f"unknown entities {unknown}; known: {', '.join(ENTITY_ORDER)}")
+    pairs = [
+        f"{key}-{_checked(value, key)}"
+        for key in ENTITY_ORDER
+        if (value := entities.get(key)) is not None
+    ]
+    if extension and not re.fullmatch(r"(\.[0-9A-Za-z]+)+", extension):
+        raise OutputError(f"{extension!r} is no file extension", expected="e.g. .nii.gz")
+    return "_".join([*pairs, _checked(suffix, "suffix")]) + extension
+
+
+def build_path(
+    entities: Mapping[str, str | None], suffix: str, extension: str, *, datatype: str = "func"
+) -> PurePosixPath:
+    """Build the path of a participant's file below the dataset root.
+
+    Examples
+    --------
+    >>> str(build_path({"sub": "01", "ses": "a", "task": "rest"}, "qc", ".tsv"))
+    'sub-01/ses-a/func/sub-01_ses-a_task-rest_qc.tsv'
+    """
+    name = build_name(entities, suffix, extension)
+    return participant_folder(entities["sub"], entities.get("ses")) / datatype / name
+
+
+def participant_folder(participant: str | None, session: str | None = None) -> PurePosixPath:
+    """Build the folder of a participant (and session) below the dataset root."""
+    folder = PurePosixPath(f"sub-{_checked(participant or '', 'sub')}")
+    return folder / f"ses-{_checked(session, 'ses')}" if session is not None else folder
+
+
+def plain_label(text: str, entity: str) -> str:
+    """Strip `sub-`, `ses-`, ... from a label that a user typed, and check it.
+
+    Raises
+    ------
+    SettingsError
+        If letters, digits and `+` are not all there is.
+
+    Examples
+    --------
+    >>> plain_label("sub-01", "sub"), plain_label("01", "sub")
+    ('01', '01')
+    """
+    label = text.strip().removeprefix(f"{entity}-")
+    if not _LABEL.fullmatch(label):
+        raise SettingsError(
+            f"{text!r} is not a label of the BIDS entity {entity!r}",
+            expected=f"letters and digits, with or without {entity}- before them",
+        )
+    return label
+
+
+def same_label(entity: str, one: str, other: str) -> bool:
+    """Tell whether two labels mean the same: `run-1` is `run-01`, `sub-1` is not `sub-01`.
+
+    Examples
+    --------
+    >>> same_label("run", "1", "01"), same_label("sub", "1", "01")
+    (True, False)
+    """
+    if entity in _INDEX_ENTITIES and one.isdecimal() and other.isdecimal():
+        return int(one) == int(other)
+    return one == other
+
+
+def bids_uri(dataset: str, relative_path: PurePosixPath | str) -> str:
+    """Build a BIDS URI; the dataset's name is a key of `DatasetLinks` (empty: this dataset).
+
+    Examples
+    --------
+    >>> bids_uri("fmriprep", "sub-01/func/sub-01_task-rest_bold.nii.gz")
+    'bids:fmriprep:sub-01/func/sub-01_task-rest_bold.nii.gz'
+    """
+    return f"bids:{dataset}:{PurePosixPath(relative_path)}"
+
+
+def _checked(label: str, entity: str) -> str:
+    if not _LABEL.fullmatch(label):
+        raise OutputError(
+            f"no file name can be made with {entity} {label!r}",
+            expected="letters and digits only",
+        )
+    return label

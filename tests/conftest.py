@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+sys.path.insert(0, str(TESTS))  # `from fmriprep_dataset import ...` in any test
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of shared test data (DTG_SHARED, default ../shared), or skip."""
+    folder = Path(os.environ.get("DTG_SHARED", TESTS.parent.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no shared test data at {folder} (set DTG_SHARED)")
+    return folder
