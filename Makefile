@@ -1,0 +1,39 @@
+# Tasks; `make` lists them. Needs only Python 3.10 or newer (PYTHON=python3.12 make test).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help test test-slow lint format bench clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: .venv/installed ## the fast test suite (minutes)
+	$(BIN)/pytest --cov --cov-report=term
+
+test-slow: .venv/installed ## full-size data, kills, the validator on our own output
+	$(BIN)/pytest -m slow --timeout 1500
+
+lint: .venv/installed ## style, types, import contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed ## time and memory against a plain reference (about 10 minutes)
+	$(BIN)/python benchmarks/participant.py
+	$(BIN)/python benchmarks/forward.py
+	$(BIN)/python benchmarks/connectome.py
+
+clean: ## remove what the tasks made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -1,0 +1,161 @@
+"""The command line of ``bids_dtg``: arguments to settings, errors to exit codes.
+
+Exit codes: 0 all requested work done; 1 at least one participant failed (the
+others are complete); 2 wrong arguments, dataset or model (nothing was
+started); 70 an internal error; 128 + n ended by signal n.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from bids_dtg import __version__
+from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError
+from bids_dtg.settings import Settings, make_settings
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
+
+_GROUPS = {
+    "selection": "what to process",
+    "model": "model",
+    "cleaning": "cleaning of the resting runs",
+    "output": "outputs",
+    "resources": "resources",
+    "behaviour": "behaviour",
+}
+
+_EPILOG = """\
+examples:
+  bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --model /models/mine
+  bids_dtg /data/fmriprep /out participant --participant-label 01 02 --denoise-strategy scrubbing
+
+exit codes: 0 done; 1 at least one participant failed, the others are complete;
+2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser, made from the fields of `Settings`."""
+    parser = argparse.ArgumentParser(
+        prog="bids_dtg",
+        description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
+        "derivatives, writes one map for each contrast of the model as BIDS derivatives.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    hints = get_type_hints(Settings)
+    for name in ("bids_dir", "output_dir"):
+        parser.add_argument(
+            name, metavar=name.upper(), type=Path, help=fields[name].metadata["help"]
+        )
+    parser.add_argument(
+        "analysis_level",
+        choices=get_args(hints["analysis_level"]),
+        help=fields["analysis_level"].metadata["help"],
+    )
+    for group, title in _GROUPS.items():
+        section = parser.add_argument_group(title)
+        for name, f in fields.items():
+            if f.metadata["group"] == group:
+                _add_option(section, f, hints[name])
+    section.add_argument(
+        "--config-file",
+        metavar="FILE",
+        type=Path,
+        help="TOML file of options; the command line wins",
+    )
+    section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    return parser
+
+
+def _add_option(section: argparse._ArgumentGroup, field: dataclasses.Field[Any], hint: Any) -> None:
+    meta = field.metadata
+    flags = meta["flags"] or ("--" + field.name.replace("_", "-"),)
+    default = meta["shown_default"] or field.default
+    shown = f" (default: {default})" if default not in (None, False, 0, ()) else ""
+    arguments: dict[str, Any] = {
+        "dest": field.name,
+        "help": (meta["help"] + shown).replace("%", "%%"),
+    }
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    if hint is bool:
+        arguments["action"] = "store_true"
+    elif field.name == "verbose":
+        arguments["action"] = "count"
+    else:
+        arguments["metavar"] = meta["metavar"]
+        if get_origin(hint) is Literal:
+            arguments["choices"] = get_args(hint)
+            arguments.pop("metavar")
+        elif get_origin(hint) is tuple:
+            arguments["nargs"] = "+"
+    section.add_argument(*flags, **arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``bids_dtg`` and return its exit code."""
+    signal.signal(signal.SIGTERM, _end_by_signal)
+    arguments = vars(build_parser().parse_args(argv))
+    debug = bool(arguments.get("debug"))
+    try:
+        settings = make_settings(
+            {k: v for k, v in arguments.items() if k != "config_file"},
+            arguments.get("config_file"),
+        )
+        return _run(settings)
+    except KeyboardInterrupt:
+        print("bids_dtg: interrupted; finished participants are kept", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except DtgError as err:
+        if debug:
+            traceback.print_exc()
+        print(f"bids_dtg: error: {err}", file=sys.stderr)
+        usage = isinstance(err, (SettingsError, DatasetError, BundleError))
+        return EXIT_USAGE if usage else EXIT_FAILED
+    except Exception as err:
+        if debug:
+            traceback.print_exc()
+        print(
+            f"bids_dtg: internal error: {type(err).__name__}: {err}. This is a fault of the "
+            "program: please report it with the output of the same command and --debug.",
+            file=sys.stderr,
+        )
+        return EXIT_INTERNAL
+
+
+def _run(settings: Settings) -> int:
+    # BLAS and OpenMP read these once, when numpy and torch are first imported.
+    threads = str(settings.omp_nthreads or _available_cores())
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = threads
+    from bids_dtg.workflows.executor import run_participants
+
+    return EXIT_FAILED if run_participants(settings) else 0
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _end_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
+    print(f"bids_dtg: ended by signal {number}; finished participants are kept", file=sys.stderr)
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,392 @@
+"""Everything that a run depends on: one frozen object, read from and written to TOML.
+
+Each option is written once, here: the command line, the TOML file, the hash
+and the documentation are all made from these fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from bids_dtg.errors import SettingsError
+
+DenoiseStrategy = Literal["simple", "scrubbing", "none"]
+Combine = Literal["run", "session", "participant"]
+
+# Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
+SCRUBBING_FD_MM = 0.5
+SCRUBBING_STD_DVARS = 1.5
+
+
+def option(
+    group: str,
+    help_text: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    flags: tuple[str, ...] = (),
+    metavar: str | None = None,
+    shapes_results: bool = False,
+    shown_default: str | None = None,
+) -> Any:
+    """Return a dataclass field that is also a command-line option and a TOML key.
+
+    Parameters
+    ----------
+    group
+        Heading in ``--help`` and table in the TOML file.
+    help_text
+        One sentence for ``--help``.
+    default
+        The default value; a field without one is required.
+    flags
+        Spellings beside the one that follows from the field's name.
+    metavar
+        Name of the value in ``--help``.
+    shapes_results
+        Whether the option changes results, so that it enters the hash.
+    shown_default
+        What ``--help`` prints as the default where the value itself says little.
+    """
+    metadata = {
+        "group": group,
+        "help": help_text,
+        "flags": flags,
+        "metavar": metavar,
+        "shapes_results": shapes_results,
+        "shown_default": shown_default,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All options of one call of ``bids_dtg``."""
+
+    bids_dir: Path = option(
+        "input", "a BIDS dataset with derivatives/fmriprep, or the fMRIPrep folder itself"
+    )
+    output_dir: Path = option("input", "where the derivative dataset is written")
+    analysis_level: Literal["participant"] = option("input", "the stage to run")
+
+    participant_label: tuple[str, ...] = option(
+        "selection",
+        "participants to process, with or without 'sub-'",
+        default=(),
+        flags=("--participant-label", "--participant_label"),
+        metavar="LABEL",
+        shown_default="all",
+    )
+    session_label: tuple[str, ...] = option(
+        "selection",
+        "sessions to process, with or without 'ses-'",
+        default=(),
+        flags=("--session-label", "--session-id"),
+        metavar="LABEL",
+        shown_default="all",
+    )
+    task_id: tuple[str, ...] = option(
+        "selection",
+        "tasks to process",
+        default=(),
+        flags=("-t", "--task-id", "--task_id"),
+        metavar="TASK",
+        shown_default="every task whose name begins with 'rest'",
+    )
+    run: tuple[str, ...] = option(
+        "selection", "runs to process", default=(), metavar="RUN", shown_default="all"
+    )
+    bids_filter_file: Path | None = option(
+        "selection",
+        'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
+        default=None,
+        metavar="FILE",
+    )
+    derivatives: tuple[str, ...] = option(
+        "selection",
+        "the fMRIPrep derivatives, where they are not in BIDS_DIR",
+        default=(),
+        flags=("-d", "--derivatives"),
+        metavar="[PACKAGE=]PATH",
+        shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
+    )
+    bids_database_dir: Path | None = option(
+        "selection",
+        "folder of a pybids database to keep and reuse",
+        default=None,
+        metavar="FOLDER",
+        shown_default="one in the work folder, if there is one",
+    )
+
+    model: str = option(
+        "model",
+        "model bundle: a folder, or the name of an installed one (dtg-models list)",
+        default="hcp-ya",
+        metavar="PATH|NAME",
+    )
+    device: str = option(
+        "model",
+        "where the sums and the network run: auto, cpu, cuda, cuda:N or mps",
+        default="auto",
+        metavar="DEVICE",
+    )
+
+    denoise_strategy: DenoiseStrategy = option(
+        "cleaning",
+        "simple: 24 motion parameters, white matter, CSF, high-pass cosines; "
+        "scrubbing: the same with censoring by FD and DVARS; none: nothing is removed",
+        default="simple",
+        shapes_results=True,
+    )
+    fd_threshold: float | None = option(
+        "cleaning",
+        "framewise displacement in mm above which scrubbing censors a frame",
+        default=None,
+        metavar="MM",
+        shapes_results=True,
+        shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
+    )
+    std_dvars_threshold: float | None = option(
+        "cleaning",
+        "standardised DVARS above which scrubbing censors a frame",
+        default=None,
+        metavar="X",
+        shapes_results=True,
+        shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
+    )
+    dummy_scans: str = option(
+        "cleaning",
+        "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
+        default="auto",
+        metavar="auto|N",
+        shapes_results=True,
+    )
+    min_minutes: float = option(
+        "cleaning",
+        "refuse a run with less time than this left after censoring",
+        default=4.0,
+        metavar="MINUTES",
+        shapes_results=True,
+    )
+
+    combine: Combine = option(
+        "output",
+        "average maps within each run, session or participant",
+        default="session",
+        shapes_results=True,
+    )
+    write_connectome: bool = option(
+        "output",
+        "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",
+        default=False,
+        shapes_results=True,
+    )
+    atlas: Path | None = option(
+        "output",
+        "label image in the model's space; the maps' parcel means are written as a table",
+        default=None,
+        metavar="FILE",
+        shapes_results=True,
+    )
+
+    omp_nthreads: int | None = option(
+        "resources",
+        "threads to compute with",
+        default=None,
+        metavar="N",
+        shown_default="all available cores",
+    )
+    work_dir: Path | None = option(
+        "resources",
+        "folder for intermediate files (the pybids database)",
+        default=None,
+        flags=("-w", "--work-dir"),
+        metavar="FOLDER",
+        shown_default="none is kept",
+    )
+    clean_workdir: bool = option(
+        "resources", "empty the work folder of this program's files first", default=False
+    )
+    stop_on_first_crash: bool = option(
+        "resources", "stop at the first participant that fails", default=False
+    )
+
+    dry_run: bool = option(
+        "behaviour",
+        "print what would be read, written and skipped, and stop",
+        default=False,
+    )
+    skip_bids_validation: bool = option(
+        "behaviour", "accepted for compatibility: inputs are never validated", default=False
+    )
+    notrack: bool = option(
+        "behaviour", "accepted for compatibility: nothing is ever tracked", default=False
+    )
+    verbose: int = option("behaviour", "more detail; repeat for more", default=0, flags=("-v",))
+    debug: bool = option("behaviour", "show tracebacks of failures", default=False)
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+
+    @property
+    def result_hash(self) -> str:
+        """SHA-256 of the options that change results; paths and resources do not enter it."""
+        shaping = {
+            f.name: _plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.metadata["shapes_results"]
+        }
+        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+    def to_toml(self) -> str:
+        """Return the settings as TOML text, a table for each group of options."""
+        import tomli_w
+
+        tables: dict[str, dict[str, Any]] = {}
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if value is not None:
+                tables.setdefault(f.metadata["group"], {})[f.name] = _plain(value)
+        return str(tomli_w.dumps(tables))
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read the options that a TOML file gives.
+
+    Parameters
+    ----------
+    path
+        A file as `Settings.to_toml` writes it; any subset of the options.
+
+    Returns
+    -------
+    dict
+        Values by field name, converted to the fields' types.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or names an unknown option or a wrong value.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise SettingsError(f"{path} cannot be read: {err.strerror}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise SettingsError(f"{path} is not valid TOML: {err}") from err
+    known = {f.name: f for f in dataclasses.fields(Settings)}
+    groups = {f.metadata["group"] for f in known.values()}
+    values: dict[str, Any] = {}
+    for table, content in tables.items():
+        if table not in groups or not isinstance(content, dict):
+            raise SettingsError(
+                f"{path} has the entry '{table}'", expected=f"tables {', '.join(sorted(groups))}"
+            )
+        for name, value in content.items():
+            if name not in known or known[name].metadata["group"] != table:
+                options = [n for n, f in known.items() if f.metadata["group"] == table]
+                near = difflib.get_close_matches(name, options, n=1)
+                raise SettingsError(
+                    f"{path} sets the unknown option '{name}' in [{table}]",
+                    expected=f"'{near[0]}'" if near else f"one of {', '.join(options)}",
+                )
+            values[name] = convert(name, value)
+    return values
+
+
+def make_settings(given: Mapping[str, Any], config_file: Path | None = None) -> Settings:
+    """Merge the command line with a configuration file; the command line wins.
+
+    Parameters
+    ----------
+    given
+        Options named on the command line, by field name.
+    config_file
+        TOML file of further options.
+    """
+    values = read_options(config_file) if config_file else {}
+    values.update({name: convert(name, value) for name, value in given.items()})
+    return Settings(**values)
+
+
+def convert(name: str, value: Any) -> Any:
+    """Convert a plain value (from TOML or argparse) to the type of the field ``name``."""
+    hint = get_type_hints(Settings)[name]
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    wrong = SettingsError(f"{name} is {value!r}", expected=_describe(hint))
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise wrong
+        return value
+    if get_origin(hint) is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise wrong
+        return tuple(str(item) for item in value)
+    if hint is bool or isinstance(value, bool):
+        if hint is not bool or not isinstance(value, bool):
+            raise wrong
+        return value
+    try:
+        return hint(value)
+    except (TypeError, ValueError):
+        raise wrong from None
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
+    return names.get(hint, "a list of texts" if get_origin(hint) is tuple else "a text")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _check_values(settings: Settings) -> None:
+    thresholds = {
+        "--fd-threshold": settings.fd_threshold,
+        "--std-dvars-threshold": settings.std_dvars_threshold,
+    }
+    for flag, value in thresholds.items():
+        if value is None:
+            continue
+        if settings.denoise_strategy != "scrubbing":
+            raise SettingsError(
+                f"{flag} was given with --denoise-strategy {settings.denoise_strategy}",
+                expected="--denoise-strategy scrubbing, the one that censors frames",
+            )
+        if not value > 0:
+            raise SettingsError(f"{flag} is {value}", expected="a number above 0")
+    if settings.dummy_scans != "auto" and not settings.dummy_scans.isdecimal():
+        raise SettingsError(
+            f"--dummy-scans is '{settings.dummy_scans}'", expected="auto or a whole number"
+        )
+    if not settings.min_minutes >= 0:
+        raise SettingsError(f"--min-minutes is {settings.min_minutes}", expected="0 or more")
+    if settings.omp_nthreads is not None and settings.omp_nthreads < 1:
+        raise SettingsError(f"--omp-nthreads is {settings.omp_nthreads}", expected="1 or more")
+    kind, _, number = settings.device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (
+        ":" in settings.device and (kind != "cuda" or not number.isdecimal())
+    ):
+        raise SettingsError(
+            f"--device is '{settings.device}'", expected="auto, cpu, cuda, cuda:N or mps"
+        )
+    if settings.clean_workdir and settings.work_dir is None:
+        raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
