@@ -1,0 +1,174 @@
+"""Masks and maps in; statistic maps out as the bytes of a compressed NIfTI-1 file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.source import READ_ERRORS, open_bytes, read_header
+
+Intent = Literal["none", "z score", "correlation"]
+
+# nibabel's headers carry no types.
+_Nifti1Header: Any = nib.Nifti1Header
+# MNI 152 in the qform and sform codes.
+_TEMPLATE_SPACE = 4
+# ISA-L's fastest level that still matches strings: float maps hardly shrink beyond it.
+_LEVEL = 1
+# wbits of a gzip container; its time stamp is 0, so equal maps give equal bytes.
+_GZIP_CONTAINER = 31
+
+
+def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read a mask or map.
+
+    Returns
+    -------
+    array
+        As stored, or float32 where the header scales it or the file holds float64.
+    affine
+        (4, 4), voxel indices to RAS+ mm.
+
+    Raises
+    ------
+    RunError
+        Missing, damaged or not a NIfTI file.
+    """
+    header = read_header(path)
+    wanted = int(np.prod(header.shape, dtype=np.int64)) * header.dtype.itemsize
+    try:
+        with open_bytes(path) as file:
+            raw = file.read()[header.offset : header.offset + wanted]
+    except READ_ERRORS as err:
+        raise RunError(f"{path} cannot be read: {err}", remedy="fetch or make it anew") from err
+    if len(raw) < wanted:
+        raise RunError(
+            f"{path} holds {len(raw)} bytes of values",
+            expected=f"{wanted}, as its header says",
+            remedy="fetch or make it anew",
+        )
+    stored = np.frombuffer(raw, header.dtype).reshape(header.shape, order="F")
+    if header.slope != 1.0 or header.inter != 0.0:
+        return (stored * header.slope + header.inter).astype(np.float32), header.affine
+    native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
+    return stored.astype(native), header.affine
+
+
+def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+    """Read a mask on the grid's lattice; False outside the file's field of view.
+
+    Returns
+    -------
+    (i, j, k) bool, on the grid: where the file is finite and above 0.5, so that the edge of a
+    probability does not depend on rounding.
+
+    Raises
+    ------
+    RunError
+        Damaged file, more than one volume, or another lattice (GridMismatchError).
+    """
+    values, affine = read_volume(path)
+    if values.size != int(np.prod(values.shape[:3])) or values.ndim < 3:
+        raise RunError(f"{path} has sizes {values.shape}", expected="one volume")
+    voxels = np.arange(int(np.prod(grid.shape)))
+    sampling = LatticeSampling.between(values.shape, affine, grid, voxels, name=str(path))
+    sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
+    mask: NDArray[np.bool_] = (sampled > 0.5).reshape(grid.shape)
+    return mask
+
+
+def encode_map(
+    values: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    grid: Grid,
+    *,
+    intent: Intent = "none",
+    description: str = "",
+) -> bytes:
+    """Make a complete .nii.gz file of one map; 0 outside the mask.
+
+    Parameters
+    ----------
+    values
+        (voxels,) in C order of (i, j, k) over the mask.
+    mask
+        (i, j, k) on the grid.
+    grid
+        Where the map lies; qform and sform are both written.
+    intent
+        NIfTI intent: "z score" is code 5.
+    description
+        Text of `descrip`, at most 79 ASCII characters.
+
+    Returns
+    -------
+    The file's bytes, the same for the same input.
+    """
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise ValueError(f"a map is (voxels,), not {values.shape}")
+    return _encode(values[None], mask, grid, grid.shape, intent, description)
+
+
+def encode_maps(
+    values: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    grid: Grid,
+    *,
+    intent: Intent = "none",
+    description: str = "",
+) -> bytes:
+    """Make a complete 4-D .nii.gz file of maps (n, voxels); see `encode_map`."""
+    values = np.asarray(values)
+    if values.ndim != 2 or not len(values):
+        raise ValueError(f"maps are (n, voxels) with n >= 1, not {values.shape}")
+    return _encode(values, mask, grid, (*grid.shape, len(values)), intent, description)
+
+
+def _encode(
+    values: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    grid: Grid,
+    shape: tuple[int, ...],
+    intent: Intent,
+    description: str,
+) -> bytes:
+    if mask.shape != grid.shape:
+        raise ValueError(f"the mask is {grid.shape} as its grid, not {mask.shape}")
+    if values.shape[1] != np.count_nonzero(mask):
+        raise ValueError(f"{np.count_nonzero(mask)} voxels in the mask, {values.shape[1]} values")
+    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
+    parts = [compressor.compress(_header(shape, grid, intent, description))]
+    for row in values:
+        volume = np.zeros(grid.shape, "<f4")
+        volume[mask] = row
+        # (i, j, k) C order -> the file's order, i fastest
+        parts.append(compressor.compress(volume.tobytes(order="F")))
+    parts.append(compressor.flush())
+    return b"".join(parts)
+
+
+def _header(shape: tuple[int, ...], grid: Grid, intent: Intent, description: str) -> bytes:
+    header: Any = _Nifti1Header(endianness="<")
+    header.set_data_dtype("<f4")
+    header.set_data_shape(shape)
+    header.set_zooms((*grid.voxel_sizes_mm, *(1.0 for _ in shape[3:])))
+    # strip_shears: a lattice with shears has no qform; the sform holds the truth.
+    header.set_qform(grid.affine, code=_TEMPLATE_SPACE, strip_shears=True)
+    header.set_sform(grid.affine, code=_TEMPLATE_SPACE)
+    header.set_xyzt_units("mm", "sec" if len(shape) > 3 else None)
+    header.set_intent(intent)
+    header["descrip"] = description.encode("ascii", "replace")[:79]
+    header.set_slope_inter(1.0, 0.0)
+    header["vox_offset"] = 352
+    header["magic"] = b"n+1"
+    # Four zero bytes: no extensions follow.
+    return bytes(header.binaryblock) + bytes(4)

@@ -1,0 +1,161 @@
+"""A NIfTI file's bytes and header, or one clear line that says why there are none."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+from isal import igzip, isal_zlib
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+
+# What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
+READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
+# nibabel's headers and igzip carry no types.
+_IGzipFile: Any = igzip.IGzipFile
+_Nifti1Header: Any = nib.Nifti1Header
+_Nifti2Header: Any = nib.Nifti2Header
+_GZIP_MAGIC = b"\x1f\x8b"
+_ANNEX_POINTERS = (b"/annex/objects/", b".git/annex/objects/", b"../.git/annex/objects/")
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiHeader:
+    """What is needed to read a NIfTI file's values."""
+
+    path: Path  # the file
+    shape: tuple[int, ...]  # sizes as stored, first axis fastest
+    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    dtype: np.dtype[np.generic]  # stored type, with its byte order
+    slope: float  # value = stored * slope + inter; 1 where the header has 0 or NaN
+    inter: float  # 0 where the header has no finite value
+    offset: int  # byte of the (inflated) file at which the values start
+    compressed: bool  # by content, not by name
+    seconds_per_frame: float | None  # fourth zoom in seconds; None if absent or not positive
+
+
+def require_file(path: Path) -> bytes:
+    """Return the first bytes of a file that is really there.
+
+    Raises
+    ------
+    RunError
+        Missing, a folder, empty, unreadable, a broken link, or a git-annex or LFS pointer.
+    """
+    if path.is_symlink() and not path.exists():
+        raise RunError(
+            f"{path} is a link to content that is not here",
+            expected="the file's content",
+            remedy=f"fetch it first: datalad get {path}",
+        )
+    try:
+        with path.open("rb") as file:
+            first = file.read(256)
+    except OSError as err:
+        raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
+    if not first:
+        raise RunError(f"{path} is empty", expected="a NIfTI file (.nii or .nii.gz)")
+    if first.startswith(_ANNEX_POINTERS) or first.startswith(_LFS_POINTER):
+        raise RunError(
+            f"{path} is a git-annex or LFS pointer without content",
+            expected="the file's content",
+            remedy=f"fetch it first: datalad get {path}",
+        )
+    return first
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading its inflated bytes, whatever its name ends in."""
+    if require_file(path).startswith(_GZIP_MAGIC):
+        return cast(BinaryIO, _IGzipFile(path, "rb"))
+    return path.open("rb", buffering=0)
+
+
+def read_header(path: Path) -> NiftiHeader:
+    """Read a NIfTI-1 or NIfTI-2 header of either byte order.
+
+    Raises
+    ------
+    RunError
+        Not a NIfTI file, a damaged header, or values that are neither integers nor reals.
+    """
+    compressed = require_file(path).startswith(_GZIP_MAGIC)
+    try:
+        with open_bytes(path) as file:
+            raw = file.read(540)
+    except READ_ERRORS as err:
+        raise RunError(f"{path} cannot be read: {err}", remedy="fetch or make it anew") from err
+    try:
+        header = _parse(raw)
+        dtype, shape = header.get_data_dtype(), header.get_data_shape()
+        slope, inter = header.get_slope_inter()
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        offset = int(header["vox_offset"])
+    except Exception as err:  # nibabel raises many kinds on a damaged header
+        raise RunError(
+            f"{path} has no valid NIfTI header: {err}",
+            expected="a NIfTI-1 or NIfTI-2 file",
+            remedy="fetch or make it anew",
+        ) from err
+    _require_usable(path, dtype, shape, affine, offset)
+    return NiftiHeader(
+        path=path,
+        shape=shape,
+        affine=affine,
+        dtype=dtype,
+        slope=1.0 if not slope or not np.isfinite(slope) else float(slope),
+        inter=0.0 if inter is None or not np.isfinite(inter) else float(inter),
+        offset=offset,
+        compressed=compressed,
+        seconds_per_frame=_seconds_per_frame(header),
+    )
+
+
+def _parse(raw: bytes) -> Any:
+    if len(raw) < 348:
+        raise ValueError(f"only {len(raw)} bytes")
+    size_little, size_big = (int.from_bytes(raw[:4], order) for order in ("little", "big"))
+    if 540 in (size_little, size_big):
+        return _Nifti2Header(raw[:540], endianness="<" if size_little == 540 else ">")
+    if 348 in (size_little, size_big):
+        header = _Nifti1Header(raw[:348], endianness="<" if size_little == 348 else ">")
+        if bytes(header["magic"]).rstrip(b"\0") != b"n+1":
+            raise ValueError("the magic string of a single-file NIfTI is missing")
+        return header
+    raise ValueError(f"sizeof_hdr is {size_little}, not 348 or 540")
+
+
+def _require_usable(
+    path: Path,
+    dtype: np.dtype[np.generic],
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    offset: int,
+) -> None:
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise RunError(
+            f"{path} holds values of type {dtype}",
+            expected="integers or real numbers of up to 64 bits",
+        )
+    # A 4-D size beyond 2^40 values (8 TB) is a damaged header, not a run.
+    if not shape or min(shape) < 1 or int(np.prod(shape, dtype=np.float64)) > 2**40:
+        raise RunError(f"{path} has sizes {shape}", expected="positive, plausible sizes")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise RunError(f"{path} has an affine that cannot be inverted", expected="sform or qform")
+    if offset < 348:
+        raise RunError(f"{path} says that its values start at byte {offset}", expected=">= 348")
+
+
+def _seconds_per_frame(header: Any) -> float | None:
+    if len(header.get_data_shape()) < 4:
+        return None
+    unit = {"msec": 1e-3, "usec": 1e-6}.get(header.get_xyzt_units()[1], 1.0)
+    seconds = float(header.get_zooms()[3]) * unit
+    # Header zooms are float32: 0.72 reads as 0.7200000286.
+    return round(seconds, 6) if np.isfinite(seconds) and seconds > 0 else None
