@@ -1,0 +1,100 @@
+"""Methods text that names exactly what was run, ready to be pasted into a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_CLEANING = {
+    "simple": (
+        "24 motion parameters, the mean signals of white matter and cerebrospinal fluid, and "
+        "discrete cosines (high-pass) were removed from each run by regression"
+    ),
+    "scrubbing": (
+        "24 motion parameters, the mean signals of white matter and cerebrospinal fluid, and "
+        "discrete cosines (high-pass) were removed from each run by regression over the frames "
+        "that were kept; frames with a framewise displacement above {fd_threshold:g} mm or a "
+        "standardised DVARS above {std_dvars_threshold:g} were censored, and with them pieces of "
+        "fewer than five frames between censored ones"
+    ),
+    "none": "no confounds were removed",
+}
+
+_COMBINED = {
+    "run": "within each run",
+    "session": "within each session, runs weighted by their remaining time",
+    "participant": "over all runs of a participant, weighted by their remaining time",
+}
+
+_REFERENCES = """\
+## References
+
+- Serin, E., et al. (2025). Generating synthetic task-based brain fingerprints for population
+  neuroscience using deep learning. *Communications Biology*. (the method)
+- Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
+  amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
+- Esteban, O., et al. (2019). fMRIPrep: a robust preprocessing pipeline for functional MRI.
+  *Nature Methods*, 16, 111-116.
+- Abraham, A., et al. (2014). Machine learning for neuroimaging with scikit-learn. *Frontiers in
+  Neuroinformatics*, 8, 14. (nilearn, which read the confounds)
+"""
+
+
+@dataclass(frozen=True)
+class MethodsFacts:
+    """What the methods text says of one call of the program."""
+
+    version: str  # of this program
+    model_name: str  # name and version of the bundle
+    model_sha256: str  # identity of the bundle
+    model_notice: str  # terms or warnings that go with the bundle; may be empty
+    n_rois: int  # spatial maps of the bundle
+    n_voxels: int  # voxels of the grey-matter mask
+    n_contrasts: int  # maps a set
+    space: str  # template of the model's grid
+    segment_seconds: float  # rest behind one sample of the model
+    denoise_strategy: str  # option of the same name
+    fd_threshold: float | None  # mm; only with scrubbing
+    std_dvars_threshold: float | None  # only with scrubbing
+    min_minutes: float  # option of the same name
+    combine: str  # option of the same name
+    packages: Mapping[str, str]  # versions of what computed the maps
+
+
+def methods_text(facts: MethodsFacts) -> str:
+    """Write the methods boilerplate as Markdown.
+
+    Parameters
+    ----------
+    facts
+        Everything that the text names; nothing in it is assumed.
+    """
+    cleaning = _CLEANING[facts.denoise_strategy].format(
+        fd_threshold=facts.fd_threshold or 0, std_dvars_threshold=facts.std_dvars_threshold or 0
+    )
+    packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
+    notice = f"\n{facts.model_notice}\n" if facts.model_notice else ""
+    return f"""\
+# Methods
+
+Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg
+{facts.version}, an implementation of DeepTaskGen (Serin et al., 2025), and the model
+{facts.model_name} (SHA-256 {facts.model_sha256}).
+
+Preprocessed resting-state runs in {facts.space} space were read from fMRIPrep derivatives
+(Esteban et al., 2019). Confounds were read with nilearn (Abraham et al., 2014): {cleaning}.
+Runs with less than {facts.min_minutes:g} minutes left were not used. In each run, the time series
+of the model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of
+dual regression (Nickerson et al., 2017), and Pearson correlations were computed between them and
+each of {facts.n_voxels:,} grey-matter voxels. This was done for segments of about
+{facts.segment_seconds:g} s; a three-dimensional attention U-Net turned each segment's connectome
+into {facts.n_contrasts} contrast maps, and the maps were averaged over segments
+{_COMBINED[facts.combine]}. Where there was more than one segment, the standard deviation over
+segments is given beside each map.
+
+The maps are predictions, not measurements: the person did not perform the tasks. Predicted maps
+resemble the average map of the training sample more than they resemble the individual.
+{notice}
+Software: {packages}.
+
+{_REFERENCES}"""

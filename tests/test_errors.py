@@ -1,0 +1,18 @@
+"""An error for people is one line and survives a trip between processes."""
+
+from __future__ import annotations
+
+import pickle
+
+from bids_dtg.errors import RunError
+
+
+def test_message_is_one_line_with_all_parts():
+    error = RunError("a.nii has\n1 frame.", expected="2 or more", remedy="check the\tscan")
+    assert str(error) == "a.nii has 1 frame. Expected: 2 or more. To do: check the scan."
+
+
+def test_pickle_keeps_kind_and_parts():
+    again = pickle.loads(pickle.dumps(RunError("found", expected="e", remedy="r")))
+    assert type(again) is RunError
+    assert (again.found, again.expected, again.remedy) == ("found", "e", "r")
