@@ -1,0 +1,171 @@
+"""Published checkpoints: PyTorch Lightning files read as tensors only, never as code."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.errors import BundleError
+
+_FIRST_KEY = "in_block.conv.0.weight"
+_LAST_KEY = "out_block.1.weight"
+
+
+def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
+    """Read a network from a Lightning checkpoint (``.ckpt``), executing nothing in it.
+
+    Parameters
+    ----------
+    path
+        Checkpoint: a torch zip whose pickle is a dictionary with the key ``state_dict``.
+
+    Returns
+    -------
+    AttentionUNet
+        In eval mode, float32, on the CPU; sizes are those of the tensors.
+
+    Raises
+    ------
+    BundleError
+        The file is missing, not a whole checkpoint, holds objects other than tensors and plain
+        values, or its tensors are not those of the network.
+    """
+    path = Path(path)
+    content = _load_tensors_only(path)
+    state = content.get("state_dict") if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise BundleError(
+            f"{path} has no state_dict", expected="a PyTorch Lightning checkpoint of the network"
+        )
+    return network_from_tensors(_without_prefix(state, str(path)), source=str(path))
+
+
+def network_from_tensors(
+    tensors: Mapping[str, Tensor], source: str = "the tensors"
+) -> AttentionUNet:
+    """Build the network whose sizes and parameters are those of `tensors`.
+
+    Parameters
+    ----------
+    tensors
+        Parameters and buffers under the published names, no prefix.
+    source
+        What the errors name, usually the path of the file.
+
+    Returns
+    -------
+    AttentionUNet
+        In eval mode, float32, on the CPU.
+
+    Raises
+    ------
+    BundleError
+        A tensor is missing, unknown, of the wrong shape or type, or not finite.
+    """
+    network = _network_of_size(tensors, source)
+    wanted = network.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    unknown = sorted(tensors.keys() - wanted.keys())
+    if missing or unknown:
+        names = [f"{name} missing" for name in missing] + [f"{name} unknown" for name in unknown]
+        raise _not_the_network(source, f"{len(names)} name(s) differ, first {names[0]}")
+    for name, like in wanted.items():
+        _check_tensor(name, tensors[name], like, source)
+    copies = {
+        name: tensors[name].detach().to(like.dtype, copy=True) for name, like in wanted.items()
+    }
+    network.load_state_dict(copies, assign=True)
+    return network.requires_grad_(True).eval()
+
+
+def _load_tensors_only(path: Path) -> object:
+    if not path.is_file():
+        raise BundleError(f"{path} is not a file", expected="a checkpoint (.ckpt)")
+    whole = BundleError(
+        f"{path} is damaged or not a checkpoint",
+        expected="a whole PyTorch zip file",
+        remedy="fetch or copy the file again",
+    )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch itself does not look at the checksums.
+            if archive.testzip() is not None:
+                raise whole
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as err:
+        raise BundleError(
+            f"{path} holds pickled objects ({_refused_object(err)}), which could run code",
+            expected="tensors and plain values only",
+            remedy="save the state_dict alone and convert that",
+        ) from err
+    except (zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as err:
+        raise whole from err
+
+
+def _refused_object(err: pickle.UnpicklingError) -> str:
+    """Return the name of the object that torch refused, as far as its message tells it."""
+    named = re.search(r"GLOBAL (\S+)", str(err))
+    return named.group(1) if named else "of unknown kind"
+
+
+def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Tensor]:
+    """Return the network's tensors under the published names.
+
+    One rule: whatever stands before the first block's weight (``model.``, ``module.``, nothing)
+    is the prefix of the network; keys without it belong to the training and are left out.
+    """
+    names = [name for name in state if isinstance(name, str) and name.endswith(_FIRST_KEY)]
+    if len(names) != 1:
+        raise _not_the_network(source, f"{len(names)} names end in {_FIRST_KEY}, not 1")
+    prefix = names[0].removesuffix(_FIRST_KEY)
+    found = {
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if isinstance(name, str) and name.startswith(prefix)
+    }
+    return {name: _as_tensor(name, value, source) for name, value in found.items()}
+
+
+def _as_tensor(name: str, value: object, source: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise _not_the_network(source, f"{name} is {type(value).__name__}, not a tensor")
+    return value
+
+
+def _network_of_size(tensors: Mapping[str, Tensor], source: str) -> AttentionUNet:
+    """Return a network without storage (meta device) of the sizes that the tensors have."""
+    for name in (_FIRST_KEY, _LAST_KEY):
+        if name not in tensors:
+            raise _not_the_network(source, f"{name} missing")
+        if tensors[name].ndim != 5 or 0 in tensors[name].shape:
+            raise _not_the_network(source, f"{name} has shape {tuple(tensors[name].shape)}")
+    features, in_channels = tensors[_FIRST_KEY].shape[:2]
+    levels = 0
+    while f"downs.{levels}.conv.0.weight" in tensors:
+        levels += 1
+    with torch.device("meta"):
+        return AttentionUNet(in_channels, tensors[_LAST_KEY].shape[0], features, levels)
+
+
+def _check_tensor(name: str, tensor: Tensor, like: Tensor, source: str) -> None:
+    if tensor.shape != like.shape:
+        shapes = f"{tuple(tensor.shape)}, not {tuple(like.shape)}"
+        raise _not_the_network(source, f"{name} has shape {shapes}")
+    if tensor.is_floating_point() != like.is_floating_point():
+        raise _not_the_network(source, f"{name} has type {tensor.dtype}, not {like.dtype}")
+    if not bool(torch.isfinite(tensor).all()):
+        raise _not_the_network(source, f"{name} has values that are not finite")
+
+
+def _not_the_network(source: str, fact: str) -> BundleError:
+    return BundleError(
+        f"{source} does not hold the weights of the network: {fact}",
+        expected="the published names and shapes",
+    )

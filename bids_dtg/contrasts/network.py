@@ -1,0 +1,142 @@
+"""The attention U-Net of DeepTaskGen, with the parameter names of the published checkpoints.
+
+Source: Serin et al. 2025, Communications Biology (DeepTaskGen): 3-D U-Net with additive
+attention gates on the skip connections; connectome in, one map a contrast out.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvBlock(nn.Module):
+    """A 3×3×3 convolution (zero padding), batch norm, ReLU; (n, c, i, j, k) in and out."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv3d(in_channels, out_channels, kernel_size=3, padding=1),
+            nn.BatchNorm3d(out_channels),
+            nn.ReLU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(x)
+        return out
+
+
+class AttentionGate(nn.Module):
+    """Project a skip connection and scale it by an attention map, one value in (0, 1) a voxel.
+
+    The published weights belong to a gate that scales ``W_x x``, not the skip ``x`` itself.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.W_g = nn.Conv3d(channels, channels, kernel_size=1)
+        self.W_x = nn.Conv3d(channels, channels, kernel_size=1)
+        self.psi = nn.Sequential(nn.Conv3d(channels, 1, kernel_size=1), nn.Sigmoid())
+
+    def forward(self, gating: Tensor, skip: Tensor) -> Tensor:
+        """Return the gated projection; `gating` may have another spatial shape than `skip`."""
+        projected = self.W_x(skip)
+        gate = resize(self.W_g(gating), skip.shape[2:])
+        attention: Tensor = self.psi(torch.relu(gate + projected))
+        gated: Tensor = projected * attention
+        return gated
+
+
+class AttentionUNet(nn.Module):
+    """Predict contrast maps from a voxel-to-ROI connectome on the grid.
+
+    Level i of the encoder has ``features · 2**i`` channels, the bottleneck twice those of the
+    last level. On the way up, each level has a transposed convolution, an attention gate on
+    the skip connection and, but for the last, a convolution block.
+
+    Parameters
+    ----------
+    in_channels
+        ROIs of the connectome (50 in the published models).
+    out_channels
+        Contrasts (47 in the published models).
+    features
+        Channels of the first level (64 in the published models).
+    levels
+        Down-sampled levels above the bottleneck (published ``max_level``, 1); the grid is halved
+        ``levels + 1`` times, so each axis needs at least ``2**(levels + 1)`` voxels.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, features: int = 64, levels: int = 1
+    ) -> None:
+        super().__init__()
+        widths = [features * 2**level for level in range(levels + 1)]
+        rising = widths[::-1]
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.features, self.levels = features, levels
+        self.in_block = ConvBlock(in_channels, features)
+        self.downs = nn.ModuleList(ConvBlock(above, below) for above, below in pairwise(widths))
+        self.bottleneck = ConvBlock(widths[-1], 2 * widths[-1])
+        self.upscale = nn.ModuleList(
+            nn.ConvTranspose3d(2 * width, width, kernel_size=3, stride=2) for width in rising
+        )
+        self.attention_gates = nn.ModuleList(AttentionGate(width) for width in rising)
+        self.ups = nn.ModuleList(ConvBlock(2 * width, width) for width in rising[:-1])
+        self.out_block = nn.Sequential(
+            ConvBlock(2 * features, features), nn.Conv3d(features, out_channels, kernel_size=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predict the maps.
+
+        Parameters
+        ----------
+        x
+            Connectomes, shape (n, in_channels, i, j, k).
+
+        Returns
+        -------
+        Tensor
+            Maps, shape (n, out_channels, i, j, k).
+
+        Raises
+        ------
+        ValueError
+            The shape has not five axes, the channels differ or the grid is too small.
+        """
+        check_input_shape(tuple(x.shape), self.in_channels, self.levels)
+        skips = [self.in_block(x)]
+        for down in self.downs:
+            skips.append(down(F.max_pool3d(skips[-1], 2)))
+        x = self.bottleneck(F.max_pool3d(skips[-1], 2))
+        for level, (upscale, gate) in enumerate(
+            zip(self.upscale, self.attention_gates, strict=True)
+        ):
+            skip = skips.pop()
+            up = upscale(x)
+            x = torch.cat([resize(up, skip.shape[2:]), gate(up, skip)], dim=1)
+            if level < self.levels:
+                x = self.ups[level](x)
+        out: Tensor = self.out_block(x)
+        return out
+
+
+def resize(x: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    """Resize the spatial axes of (n, c, i, j, k) by trilinear interpolation of voxel centres."""
+    if tuple(x.shape[2:]) == tuple(shape):
+        return x
+    return F.interpolate(x, size=tuple(shape), mode="trilinear", align_corners=False)
+
+
+def check_input_shape(shape: tuple[int, ...], in_channels: int, levels: int) -> None:
+    """Raise ValueError unless `shape` is (n, in_channels, i, j, k) and can be halved down."""
+    smallest = 2 ** (levels + 1)
+    if len(shape) != 5 or shape[1] != in_channels or min(shape[2:]) < smallest:
+        raise ValueError(
+            f"input of shape {shape}, but the network needs (n, {in_channels}, i, j, k) "
+            f"with i, j, k of at least {smallest}"
+        )

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.inference import prepare
+from bids_dtg.contrasts.network import AttentionUNet
+
+PLANS = ["dense"]
+
+
+def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
+    """A network whose batch norms are not trivial, so that folding them matters."""
+    torch.manual_seed(seed)
+    network = AttentionUNet(rois, contrasts, features, levels)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.normal_(module.weight, 1, 0.3)
+            torch.nn.init.normal_(module.bias, 0, 0.2)
+    return network.eval()
+
+
+def eager(network, mask, connectome):
+    grid = torch.zeros(1, len(connectome), *mask.shape)
+    grid[0, :, torch.from_numpy(mask)] = torch.from_numpy(connectome)
+    with torch.inference_mode():
+        return network(grid)[0].numpy()[:, mask]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize(
+    ("checkpoint", "case"),
+    [
+        ("random_fdim64.ckpt", "random_fdim64_io.npz"),
+        ("random_fdim8.ckpt", "random_fdim8_io.npz"),
+        ("random_fdim8.ckpt", "random_fdim8_masked_io.npz"),
+    ],
+)
+def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
+    folder = shared / "reference" / "deeptaskgen"
+    arrays = dict(np.load(folder / case))
+    mask = arrays.get("mask", np.ones(arrays["x"].shape[1:], dtype=bool))
+    prepared = prepare(read_lightning_checkpoint(folder / checkpoint), mask, plan=plan)
+    found = prepared.predict(arrays["x"][:, mask])
+    np.testing.assert_allclose(found, arrays["y"][:, mask], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 1000),
+    levels=st.integers(0, 2),
+    extra=st.tuples(*[st.integers(0, 15)] * 3),
+    share=st.sampled_from([0.001, 0.03, 0.3, 1.0]),
+    clustered=st.booleans(),
+)
+def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered):
+    rng = np.random.default_rng(seed)
+    shape = tuple(2 ** (levels + 1) + more for more in extra)
+    if clustered:  # one box somewhere, at times at the border
+        corner = [rng.integers(n) for n in shape]
+        mask = np.zeros(shape, dtype=bool)
+        mask[
+            tuple(slice(c, c + 1 + int(n * share)) for c, n in zip(corner, shape, strict=True))
+        ] = 1
+    else:
+        mask = rng.random(shape) < share
+        mask.flat[rng.integers(mask.size)] = True
+    network = random_network(seed, levels=levels)
+    connectome = rng.uniform(-1, 1, (5, np.count_nonzero(mask))).astype(np.float32)
+    found = prepare(network, mask, plan=plan).predict(connectome)
+    np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_predicting_twice_gives_the_same_bytes_and_leaves_the_network_alone(plan):
+    network = random_network(1, features=8)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    mask = np.random.default_rng(0).random((13, 9, 10)) < 0.3
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    prepared = prepare(network, mask, plan=plan)
+    first = prepared.predict(connectome)
+    assert first.dtype == np.float32
+    assert first.tobytes() == prepared.predict(connectome).tobytes()
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_wrong_shapes_are_named():
+    network = random_network(0)
+    mask = np.ones((8, 8, 8), dtype=bool)
+    with pytest.raises(ValueError, match=r"\(5, 511\), expected \(5, 512\)"):
+        prepare(network, mask).predict(np.zeros((5, 511), dtype=np.float32))
+    with pytest.raises(ValueError, match="0 voxels"):
+        prepare(network, ~mask)
+    with pytest.raises(ValueError, match="uint8"):
+        prepare(network, mask.astype(np.uint8))
+    with pytest.raises(ValueError, match="at least 4"):
+        prepare(network, mask[:3])
