@@ -1,0 +1,261 @@
+"""The model card: what a bundle says about itself in `model.json`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.contrasts.labels import Contrast, check_contrasts
+from bids_dtg.errors import BundleError
+from bids_dtg.imaging.grid import Grid
+
+CARD_FILE = "model.json"
+FORMAT_VERSION = 1
+WEIGHTS_FILE = "weights.safetensors"
+MAPS_FILE = "maps.nii.gz"
+BRAIN_MASK_FILE = "brain_mask.nii.gz"
+MASK_FILE = "mask.nii.gz"
+REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
+
+ATTENTION_UNET = "attention-unet"
+DUAL_REGRESSION = "dual-regression"
+# Kinds and fields of later format versions: known here only to be refused by name.
+RESERVED_KINDS = ("local-ridge", "blend")
+RESERVED_FIELDS = ("recentring", "gains", "reference", "calibration")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LABEL = re.compile(r"[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the model was trained on; a run that differs is reported."""
+
+    data: str = "unknown"  # name of the data set
+    repetition_time_s: float | None = None  # seconds a frame; None if unknown
+    cleaning: str = "unknown"  # how the runs were cleaned, in words
+    participants: int | None = None  # how many people; None if unknown
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCard:
+    """Everything that code and readers need to know about a model but its numbers."""
+
+    name: str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
+    version: str  # the model's own version
+    grid: Grid  # where its maps and masks lie
+    contrasts: tuple[Contrast, ...]  # in the order of the outputs
+    kind: str = ATTENTION_UNET  # which code runs it
+    licence: str = "unknown"  # SPDX name, or words
+    citation: str = ""  # what users are asked to cite
+    description: str = ""  # a line or two in plain words
+    training: TrainingData = TrainingData()
+    roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
+    segment_seconds: float = 432.0  # length of rest in one training sample
+    mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
+    statistic: str = "z"  # value of the BIDS entity stat- of the maps
+    units: str = "z"  # unit of the maps
+    for_science: bool = True  # False: every output and log carries the notice
+    notice: str = ""  # what users are told at each use, as data-use terms; may be empty
+    files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
+
+    def to_json(self) -> str:
+        """Return the text of `model.json`; equal cards give equal text."""
+        content: dict[str, Any] = {"format_version": FORMAT_VERSION} | dict(vars(self))
+        content["training"] = asdict(self.training)
+        content["grid"] = {
+            "shape": list(self.grid.shape),
+            "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
+            "space": self.grid.space,
+            "resolution": self.grid.resolution,
+        }
+        content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
+        content |= dict.fromkeys(RESERVED_FIELDS)
+        content["files"] = dict(sorted(self.files.items()))
+        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard:
+        """Read the text of `model.json`.
+
+        Parameters
+        ----------
+        text
+            The file's text.
+        source
+            What errors name, usually the file's path.
+
+        Raises
+        ------
+        BundleError
+            If a field is missing, unknown or wrong, or the card is of a newer format.
+            Unknown fields are refused, as they might change the maps: what is added
+            to the format later comes with a new format version.
+        """
+        fields = JsonFields.parse(text, source)
+        _check_version(fields)
+        card = cls(
+            name=_matching(fields, "name", _NAME, "letters, digits, '.', '-', '_'"),
+            version=fields.text("version"),
+            kind=fields.text("kind"),
+            licence=fields.text("licence"),
+            citation=fields.text("citation"),
+            description=fields.text("description"),
+            training=_training(fields.nested("training")),
+            grid=_grid(fields.nested("grid")),
+            contrasts=_contrasts(fields),
+            roi_series=_one_of(fields, "roi_series", DUAL_REGRESSION),
+            segment_seconds=fields.positive("segment_seconds"),
+            mask_input=fields.flag("mask_input"),
+            statistic=_matching(fields, "statistic", _LABEL, "letters and digits"),
+            units=fields.text("units"),
+            for_science=fields.flag("for_science"),
+            notice=fields.text("notice"),
+            files=_files(fields.nested("files")),
+        )
+        if not card.for_science and not card.notice.strip():
+            raise fields.wrong("notice", card.notice, "a notice, as for_science is false")
+        fields.refuse_unknown()
+        return card
+
+
+def read_card(folder: Path) -> tuple[ModelCard, bytes]:
+    """Read a bundle's card and the bytes that it was read from.
+
+    Raises
+    ------
+    BundleError
+        If the folder or its `model.json` is missing or wrong.
+    """
+    path = folder / CARD_FILE
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except FileNotFoundError as err:
+        found = "has no model.json" if folder.is_dir() else "is not a folder"
+        raise BundleError(f"{folder} {found}", expected="a model bundle") from err
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
+    except UnicodeDecodeError as err:
+        raise BundleError(f"{path} is not text in UTF-8", expected="JSON") from err
+    return ModelCard.from_json(text, str(path)), raw
+
+
+def _check_version(fields: JsonFields) -> None:
+    """Refuse what only a later version can run, before anything else is looked at."""
+    newer = "install a newer bids_dtg"
+    version = fields.whole("format_version")
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"{fields.source} has format version {version}",
+            expected=f"at most {FORMAT_VERSION}",
+            remedy=newer,
+        )
+    kind = fields.text("kind")
+    if kind in RESERVED_KINDS:
+        raise BundleError(
+            f"{fields.source} is a model of kind {kind}", expected=ATTENTION_UNET, remedy=newer
+        )
+    _one_of(fields, "kind", ATTENTION_UNET)
+    used = [name for name in RESERVED_FIELDS if not fields.absent(name)]
+    if used:
+        raise BundleError(
+            f"{fields.source} has {' and '.join(used)}, which this version cannot apply",
+            expected="null",
+            remedy=newer,
+        )
+
+
+def _one_of(fields: JsonFields, key: str, only: str) -> str:
+    found = fields.text(key)
+    if found != only:
+        raise fields.wrong(key, found, only)
+    return found
+
+
+def _matching(fields: JsonFields, key: str, pattern: re.Pattern[str], expected: str) -> str:
+    found = fields.text(key)
+    if not pattern.fullmatch(found):
+        raise fields.wrong(key, found, expected)
+    return found
+
+
+def _training(fields: JsonFields) -> TrainingData:
+    training = TrainingData(
+        data=fields.text("data"),
+        repetition_time_s=(
+            None if fields.absent("repetition_time_s") else fields.positive("repetition_time_s")
+        ),
+        cleaning=fields.text("cleaning"),
+        participants=None if fields.absent("participants") else fields.whole("participants"),
+    )
+    fields.refuse_unknown()
+    return training
+
+
+def _grid(fields: JsonFields) -> Grid:
+    shape = fields.numbers("shape", (3,))
+    if not all(type(size) is int and 1 <= size <= 2048 for size in shape):
+        raise fields.wrong("shape", shape, "three whole numbers from 1 to 2048")
+    affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
+        raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
+    resolution = fields.text_or_none("resolution")
+    if resolution is not None and not _LABEL.fullmatch(resolution):
+        raise fields.wrong("resolution", resolution, "letters and digits, or null")
+    grid = Grid(
+        shape=(shape[0], shape[1], shape[2]),
+        affine=affine,
+        space=_matching(fields, "space", _LABEL, "letters and digits"),
+        resolution=resolution,
+    )
+    fields.refuse_unknown()
+    return grid
+
+
+def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
+    contrasts = []
+    for position, item in enumerate(fields.list_of_nested("contrasts")):
+        index = item.value("index")
+        if type(index) is not int or index != position:
+            raise item.wrong("index", index, f"{position}, its position")
+        contrasts.append(
+            Contrast(
+                index=index,
+                label=_matching(item, "label", _LABEL, "letters and digits"),
+                task=item.text("task"),
+                name=item.text("name"),
+                description=item.text("description"),
+                hcp_name=item.text_or_none("hcp_name"),
+            )
+        )
+        item.refuse_unknown()
+    try:
+        return check_contrasts(contrasts)
+    except ValueError as err:
+        raise BundleError(f"{fields.source}: contrasts: {err}") from err
+
+
+def _files(fields: JsonFields) -> dict[str, str]:
+    """Return the hashes by name; names lie in the bundle's own folder."""
+    hashes = dict(fields.items())
+    for name, digest in hashes.items():
+        if not _NAME.fullmatch(name) or name == CARD_FILE:
+            raise BundleError(
+                f"{fields.source} lists a file {name!r}",
+                expected="a plain file name in the bundle's folder",
+            )
+        if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+            raise fields.wrong(name, digest, "a SHA-256 in hexadecimal")
+    missing = [name for name in REQUIRED_FILES if name not in hashes]
+    if missing:
+        raise BundleError(f"{fields.source} lists no {' and no '.join(missing)} under files")
+    return hashes

@@ -1,0 +1,159 @@
+"""Checked access to the fields of a JSON object: errors name the file and the field."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bids_dtg.errors import BundleError
+
+
+class JsonFields:
+    """The fields of one JSON object, each read once by its kind.
+
+    Parameters
+    ----------
+    values
+        The object.
+    source
+        What errors name first, usually the path of the file.
+    prefix
+        Path of this object in the file, as ``grid.``; empty at the top.
+    """
+
+    def __init__(self, values: Mapping[str, Any], source: str, prefix: str = "") -> None:
+        self.source = source
+        self._values, self._prefix = dict(values), prefix
+        self._read: set[str] = set()
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> JsonFields:
+        """Parse the text of a file that holds one object.
+
+        Raises
+        ------
+        BundleError
+            If the text is not JSON, not an object, or has a key twice.
+        """
+        try:
+            values = json.loads(text, object_pairs_hook=_without_doubles)
+        except (ValueError, RecursionError) as err:
+            raise BundleError(
+                f"{source} is not valid JSON: {err}", remedy="fetch or make the bundle again"
+            ) from err
+        if not isinstance(values, dict):
+            raise BundleError(f"{source} holds a {type(values).__name__}", expected="an object")
+        return cls(values, source)
+
+    def value(self, key: str) -> Any:
+        """Return what the field holds, unchecked."""
+        if key not in self._values:
+            raise BundleError(f"{self.source} has no field {self._prefix}{key}")
+        self._read.add(key)
+        return self._values[key]
+
+    def absent(self, key: str) -> bool:
+        """Tell whether the field is missing or null."""
+        self._read.add(key)
+        return self._values.get(key) is None
+
+    def text(self, key: str) -> str:
+        found = self.value(key)
+        if not isinstance(found, str):
+            raise self.wrong(key, found, "text")
+        return found
+
+    def text_or_none(self, key: str) -> str | None:
+        return None if self.value(key) is None else self.text(key)
+
+    def flag(self, key: str) -> bool:
+        found = self.value(key)
+        if not isinstance(found, bool):
+            raise self.wrong(key, found, "true or false")
+        return found
+
+    def whole(self, key: str) -> int:
+        """Return a whole number of 1 or more."""
+        found = self.value(key)
+        if type(found) is not int or found < 1:
+            raise self.wrong(key, found, "a whole number of 1 or more")
+        return found
+
+    def positive(self, key: str) -> float:
+        found = self.value(key)
+        if not _is_number(found) or found <= 0:
+            raise self.wrong(key, found, "a number above 0")
+        return float(found)
+
+    def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
+        """Return finite numbers as nested lists of the given shape."""
+        found = self.value(key)
+        if not _is_array(found, shape):
+            sizes = " x ".join(str(size) for size in shape)
+            raise self.wrong(key, found, f"{sizes} finite numbers")
+        values: list[Any] = found
+        return values
+
+    def nested(self, key: str) -> JsonFields:
+        return self._wrap(key, self.value(key), key)
+
+    def list_of_nested(self, key: str) -> list[JsonFields]:
+        found = self.value(key)
+        if not isinstance(found, list):
+            raise self.wrong(key, found, "a list")
+        return [self._wrap(key, item, f"{key}[{n}]") for n, item in enumerate(found)]
+
+    def items(self) -> Mapping[str, Any]:
+        """Return all fields, for an object whose keys are not known beforehand."""
+        self._read.update(self._values)
+        return self._values
+
+    def refuse_unknown(self) -> None:
+        """Raise where a field has not been read: ignoring it might change the maps."""
+        unknown = [key for key in self._values if key not in self._read]
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], self._read, n=1)
+            raise BundleError(
+                f"{self.source} has an unknown field {self._prefix}{unknown[0]}",
+                expected=f"{self._prefix}{near[0]}" if near else None,
+                remedy="correct it, or install a newer bids_dtg if the bundle needs one",
+            )
+
+    def wrong(self, key: str, found: Any, expected: str) -> BundleError:
+        """Make the error for a field that does not hold what it should."""
+        shown = json.dumps(found, default=str)
+        shown = shown if len(shown) <= 60 else shown[:57] + "..."
+        return BundleError(f"{self.source}: {self._prefix}{key} is {shown}", expected=expected)
+
+    def _wrap(self, key: str, found: Any, name: str) -> JsonFields:
+        if not isinstance(found, dict):
+            raise self.wrong(key, found, "an object")
+        return JsonFields(found, self.source, f"{self._prefix}{name}.")
+
+
+def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)} stands twice")
+    return values
+
+
+def _is_number(found: object) -> bool:
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return False
+    try:
+        return math.isfinite(found)
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
+def _is_array(found: Any, shape: tuple[int, ...]) -> bool:
+    if not shape:
+        return _is_number(found)
+    if not isinstance(found, list) or len(found) != shape[0]:
+        return False
+    return all(_is_array(item, shape[1:]) for item in found)

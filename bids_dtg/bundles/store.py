@@ -1,0 +1,164 @@
+"""Where model bundles are looked for, by name or by path."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_dtg.bundles.card import CARD_FILE
+from bids_dtg.errors import BundleError
+
+MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
+# Filled when a container image is built.
+IMAGE_FOLDER = Path("/opt/dtg/models")
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder that may hold bundles, one a subfolder."""
+
+    path: Path  # it need not exist
+    origin: str  # why it is looked in, for messages
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A bundle that can be asked for by name."""
+
+    name: str  # name of its folder
+    path: Path  # its folder, with a model.json in it
+    shadowed_by: Path | None  # an earlier bundle of the same name, which is used instead
+
+
+def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) -> Path:
+    """Find the folder of a bundle; what is in it is not looked at.
+
+    A text with a path separator, or one that begins with `.` or `~`, is a path. A
+    name is looked for in `model_folders`, in that order, then in the current folder:
+    a folder that happens to be called `demo` does not replace the installed model.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of an installed bundle, or a path.
+    env
+        Environment; that of the process if None.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle: with the places looked in and the names found.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or _is_path(text):
+        path = _expanded(text)
+        if not (path / CARD_FILE).is_file():
+            raise _no_bundle_at(path)
+        return path
+    for model in installed_models(env):
+        if model.name == text:
+            return model.path
+    if text and (Path(text) / CARD_FILE).is_file():
+        return Path(text)
+    raise _unknown_name(text, env)
+
+
+def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledModel]:
+    """List the bundles that can be asked for by name, in the order of the look-up."""
+    first: dict[str, Path] = {}
+    models = []
+    for folder in model_folders(env):
+        for path in _bundles_in(folder.path):
+            models.append(InstalledModel(path.name, path, first.get(path.name)))
+            first.setdefault(path.name, path)
+    return models
+
+
+def model_folders(env: Mapping[str, str] | None = None) -> list[ModelFolder]:
+    """List the folders that names are looked for in: `$DTG_MODEL_DIR`, image, user cache."""
+    env = os.environ if env is None else env
+    listed = [part for part in env.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
+    folders = [ModelFolder(_expanded(part), f"${MODEL_DIR_VARIABLE}") for part in listed]
+    folders.append(ModelFolder(IMAGE_FOLDER, "the image's models"))
+    cache = user_cache(env)
+    if cache is not None:
+        folders.append(ModelFolder(cache, "the user's cache"))
+    return folders
+
+
+def user_cache(env: Mapping[str, str]) -> Path | None:
+    """Return the user's own model folder (XDG base directories); None without a home."""
+    base = env.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # the XDG specification has relative ones ignored  # noqa: PTH117
+        return Path(base) / "bids_dtg" / "models"
+    home = env.get("HOME", "")
+    return Path(home) / ".cache" / "bids_dtg" / "models" if home else None
+
+
+def _bundles_in(folder: Path) -> Iterator[Path]:
+    """Yield the bundles below a folder; a bundle given in place of one yields itself."""
+    try:
+        if (folder / CARD_FILE).is_file():
+            yield folder
+            return
+        children = sorted(folder.iterdir())
+    except OSError:
+        return  # absent or not ours to read: the message lists where was looked
+    for child in children:
+        # Hidden folders are bundles half written.
+        if not child.name.startswith(".") and _holds_card(child):
+            yield child
+
+
+def _holds_card(folder: Path) -> bool:
+    try:
+        return (folder / CARD_FILE).is_file()
+    except OSError:
+        return False
+
+
+def _is_path(text: str) -> bool:
+    separators = {os.sep, os.altsep or os.sep}
+    return text.startswith((".", "~")) or any(separator in text for separator in separators)
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # no such user, or no home: then it is a folder of that name
+        return Path(text)
+
+
+def _no_bundle_at(path: Path) -> BundleError:
+    if not path.exists():
+        found = f"there is no folder {path}"
+    elif path.is_dir():
+        found = f"{path} has no {CARD_FILE}"
+    else:
+        found = f"{path} is a file"
+    return BundleError(
+        f"no model bundle: {found}",
+        expected=f"a bundle's folder, with its {CARD_FILE}",
+        remedy="make one from a checkpoint with `dtg-models convert`",
+    )
+
+
+def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
+    names = list(dict.fromkeys(model.name for model in installed_models(env)))
+    places = ", ".join(f"{folder.path} ({folder.origin})" for folder in model_folders(env))
+    near = difflib.get_close_matches(name, names, n=3)
+    if near:
+        remedy = f"did you mean {' or '.join(near)}? Else name a bundle's folder with --model"
+    else:
+        remedy = (
+            "name a bundle's folder with --model, or make one from the published checkpoint: "
+            f"dtg-models convert CHECKPOINT OUT --name {name or 'NAME'}, "
+            f"and put it into one of these folders"
+        )
+    return BundleError(
+        f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
+        remedy=remedy,
+    )

@@ -1,0 +1,112 @@
+"""The contrasts that a model predicts: their order, their labels and what they mean."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib import resources
+
+_LABEL = re.compile(r"[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One output channel of a model."""
+
+    index: int  # channel, from 0
+    label: str  # value of the BIDS entity contrast-, letters and digits
+    task: str  # task that the contrast belongs to, as "LANGUAGE"
+    name: str  # name of the contrast within its task, as "MATH-STORY"
+    description: str  # one line in plain words
+    hcp_name: str | None = None  # name in the HCP-YA release; None for other data
+
+    def __post_init__(self) -> None:
+        if self.index < 0:
+            raise ValueError(f"a contrast's index is 0 or more, found {self.index}")
+        if not _LABEL.fullmatch(self.label):
+            raise ValueError(
+                f"contrast {self.index} has the label {self.label!r}; "
+                "a BIDS label has letters and digits only"
+            )
+
+
+@functools.cache
+def hcp_contrasts() -> tuple[Contrast, ...]:
+    """Return the 47 HCP-YA contrasts in the order of the published models' outputs."""
+    table = resources.files("bids_dtg.contrasts").joinpath("hcp47.tsv")
+    return parse_contrasts(table.read_text(encoding="utf-8"))
+
+
+def check_contrasts(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:
+    """Return the contrasts of a model, or say why they cannot name its maps.
+
+    Raises
+    ------
+    ValueError
+        If there are none, they are not numbered 0, 1, 2, … in order, or two labels
+        differ by case at most (on some disks their files would be one).
+    """
+    if not contrasts:
+        raise ValueError("there are no contrasts")
+    first_of: dict[str, str] = {}
+    for position, contrast in enumerate(contrasts):
+        if contrast.index != position:
+            raise ValueError(
+                f"contrast {contrast.label} has index {contrast.index} at position {position}"
+            )
+        folded = contrast.label.casefold()
+        if folded in first_of:
+            raise ValueError(f"the labels {first_of[folded]} and {contrast.label} are the same")
+        first_of[folded] = contrast.label
+    return tuple(contrasts)
+
+
+def parse_contrasts(text: str) -> tuple[Contrast, ...]:
+    """Read contrasts from the text of a table with tabs.
+
+    Parameters
+    ----------
+    text
+        A header and one line a contrast, in the order of the model's outputs. The
+        column `label` is needed; `task`, `name`, `description`, `hcp_name` and
+        `index` (0, 1, 2, …) may follow in any order.
+
+    Raises
+    ------
+    ValueError
+        If the header is not such a one, a line has too many or too few cells, or
+        the contrasts are not valid (`check_contrasts`).
+    """
+    rows = list(csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    header, lines = (rows[0], rows[1:]) if rows else ([], [])
+    known = {field.name for field in fields(Contrast)}
+    if "label" not in header or not known.issuperset(header) or len(set(header)) < len(header):
+        raise ValueError(
+            f"the columns are {', '.join(header) or 'none'}; needed is label, "
+            f"known are {', '.join(sorted(known))}"
+        )
+    contrasts = []
+    for position, cells in enumerate(line for line in lines if line):
+        if len(cells) != len(header):
+            raise ValueError(
+                f"contrast {position} has {len(cells)} cells, the header {len(header)}"
+            )
+        contrasts.append(_contrast(position, dict(zip(header, cells, strict=True))))
+    return check_contrasts(contrasts)
+
+
+def _contrast(position: int, row: dict[str, str]) -> Contrast:
+    index = row.get("index", str(position))
+    if not index.isdecimal():
+        raise ValueError(f"contrast {position} has the index {index!r}, which is no number")
+    return Contrast(
+        index=int(index),
+        label=row["label"],
+        task=row.get("task", ""),
+        name=row.get("name", row["label"]),
+        description=row.get("description", ""),
+        hcp_name=row.get("hcp_name") or None,
+    )

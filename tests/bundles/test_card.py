@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.bundles.card import REQUIRED_FILES, ModelCard, TrainingData, read_card
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.errors import BundleError
+from bids_dtg.imaging.grid import Grid
+
+AFFINE = np.array([[-2.0, 0, 0, 76], [0, 2, 0, -108], [0, 0, 2, -72], [0, 0, 0, 1]])
+
+
+def make_card(**changes) -> ModelCard:
+    fields = {
+        "name": "hcp-ya",
+        "version": "010525",
+        "grid": Grid((76, 93, 78), AFFINE),
+        "contrasts": hcp_contrasts(),
+        "training": TrainingData("HCP-YA", 0.72, "ICA-FIX", 958),
+        "files": dict.fromkeys(REQUIRED_FILES, "0" * 64),
+    }
+    return ModelCard(**(fields | changes))
+
+
+def edited(path: str, value) -> str:
+    """Return a card's text with the field at a dotted path changed (deleted where value is ...)."""
+    content = json.loads(make_card().to_json())
+    *parents, key = [int(part) if part.isdecimal() else part for part in path.split(".")]
+    target = content
+    for parent in parents:
+        target = target[parent]
+    if value is ...:
+        del target[key]
+    else:
+        target[key] = value
+    return json.dumps(content)
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
+sizes = st.integers(1, 300)
+
+
+@given(
+    name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,10}", fullmatch=True),
+    citation=texts,
+    shape=st.tuples(sizes, sizes, sizes),
+    origin=st.floats(-1e4, 1e4),
+    resolution=st.none() | st.just("2"),
+    repetition_time=st.none() | st.floats(0.1, 10),
+    count=st.integers(1, 47),
+)
+@settings(max_examples=50, deadline=None)
+def test_to_json_and_back(name, citation, shape, origin, resolution, repetition_time, count):
+    affine = AFFINE.copy()
+    affine[0, 3] = origin
+    card = make_card(
+        name=name,
+        citation=citation,
+        grid=Grid(shape, affine, resolution=resolution),
+        contrasts=hcp_contrasts()[:count],
+        training=TrainingData("x", repetition_time, "y", None),
+    )
+    back = ModelCard.from_json(card.to_json())
+    assert back.to_json() == card.to_json()
+    assert back.grid.shape == shape
+    np.testing.assert_array_equal(back.grid.affine, affine)
+    plain = {k: v for k, v in vars(card).items() if k != "grid"}
+    assert {k: v for k, v in vars(back).items() if k != "grid"} == plain
+
+
+def test_reserved_fields_may_be_null_or_absent():
+    content = json.loads(make_card().to_json())
+    assert content["recentring"] is None
+    for name in ("recentring", "gains", "reference", "calibration"):
+        del content[name]
+    assert ModelCard.from_json(json.dumps(content)).name == "hcp-ya"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fact"),
+    [
+        ("format_version", 2, "model.json has format version 2. Expected: at most 1. .*newer"),
+        ("format_version", "1", 'format_version is "1". Expected: a whole number'),
+        ("format_version", ..., "no field format_version"),
+        ("kind", "local-ridge", "a model of kind local-ridge. Expected: attention-unet.*newer"),
+        ("kind", "vnet", 'kind is "vnet". Expected: attention-unet'),
+        ("gains", [1.0], "has gains, which this version cannot apply"),
+        ("recentring", {}, "has recentring, which this version cannot apply"),
+        ("smoothing_fwhm", 4, "unknown field smoothing_fwhm"),
+        ("grid.spce", "x", "unknown field grid.spce. Expected: grid.space"),
+        ("contrasts.3.colour", "red", r"unknown field contrasts\[3\].colour"),
+        ("training.tr", 1, "unknown field training.tr"),
+        ("name", "../evil", "name is .*Expected: letters, digits"),
+        ("name", ".hidden", "name is .*Expected: letters, digits"),
+        ("name", "", "name is .*Expected: letters, digits"),
+        ("version", 3, "version is 3. Expected: text"),
+        ("licence", None, "licence is null. Expected: text"),
+        ("training", [], r"training is \[\]. Expected: an object"),
+        ("training.data", ..., "no field training.data"),
+        ("training.repetition_time_s", 0, "training.repetition_time_s is 0. Expected: a number"),
+        ("training.participants", 1.5, "training.participants is 1.5. Expected: a whole number"),
+        ("grid.shape", [76, 93], r"grid.shape is \[76, 93\]. Expected: 3 finite numbers"),
+        ("grid.shape", [76, 93, 0], "grid.shape .* three whole numbers"),
+        ("grid.shape", [76, 93, True], "grid.shape .* 3 finite numbers"),
+        ("grid.shape", [76, 93, 10**9], "grid.shape .* from 1 to 2048"),
+        ("grid.affine", [[0.0] * 4] * 4, "grid.affine .* can be inverted"),
+        ("grid.affine.0", [1, 2, 3], "grid.affine .* 4 x 4 finite numbers"),
+        ("grid.affine.0.0", float("nan"), "grid.affine .* 4 x 4 finite numbers"),
+        ("grid.affine.0.0", 10**400, "grid.affine .* 4 x 4 finite numbers"),
+        ("grid.space", "MNI 152", "grid.space is .*letters and digits"),
+        ("grid.resolution", "2/../", "grid.resolution is .*letters and digits"),
+        ("grid.resolution", 2, "grid.resolution is 2. Expected: text"),
+        ("contrasts", [], "contrasts: there are no contrasts"),
+        ("contrasts", {}, "contrasts is {}. Expected: a list"),
+        ("contrasts.5", "faces", r'contrasts\[5\] is "faces"|contrasts is "faces"'),
+        ("contrasts.5.index", 6, r"contrasts\[5\].index is 6. Expected: 5"),
+        ("contrasts.5.label", "a/b", r"contrasts\[5\].label is .*letters and digits"),
+        ("contrasts.5.label", "languageMATH", "languageMath and languageMATH are the same"),
+        ("roi_series", "mean", 'roi_series is "mean". Expected: dual-regression'),
+        ("segment_seconds", -1, "segment_seconds is -1. Expected: a number above 0"),
+        ("segment_seconds", float("inf"), "segment_seconds is Infinity"),
+        ("mask_input", 1, "mask_input is 1. Expected: true or false"),
+        ("statistic", "z/t", "statistic is .*letters and digits"),
+        ("for_science", False, "notice is .*Expected: a notice"),
+        ("files", {}, "lists no weights.safetensors and no maps.nii.gz"),
+        ("files", {"../../etc/passwd": "0" * 64}, "lists a file '../../etc/passwd'. Expected: a"),
+        ("files", {"/etc/passwd": "0" * 64}, "lists a file '/etc/passwd'"),
+        ("files", {"a\\b": "0" * 64}, "lists a file"),
+        ("files", {"..": "0" * 64}, "lists a file '..'"),
+        ("files", {"model.json": "0" * 64}, "lists a file 'model.json'"),
+        ("files", {"mask.nii.gz": "0" * 63}, "files.mask.nii.gz is .*SHA-256"),
+        ("files", {"mask.nii.gz": "A" * 64}, "files.mask.nii.gz is .*SHA-256"),
+    ],
+)
+def test_wrong_fields_are_named(path, value, fact):
+    with pytest.raises(BundleError, match=fact) as caught:
+        ModelCard.from_json(edited(path, value))
+    assert "\n" not in str(caught.value)
+    assert "model.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", [k for k in vars(make_card()) if k != "files"])
+def test_no_field_may_be_missing(key):
+    with pytest.raises(BundleError, match=f"model.json has no field {key}"):
+        ModelCard.from_json(edited(key, ...))
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("", "is not valid JSON"),
+        ("{", "is not valid JSON"),
+        ("[1]", "holds a list. Expected: an object"),
+        ('{"name": "a", "name": "b"}', "the key name stands twice"),
+        ("[" * 100_000, "is not valid JSON"),
+    ],
+)
+def test_text_that_is_no_object(text, fact):
+    with pytest.raises(BundleError, match=fact):
+        ModelCard.from_json(text, "models/x/model.json")
+
+
+def test_read_card_names_the_folder(tmp_path):
+    with pytest.raises(BundleError, match="absent is not a folder"):
+        read_card(tmp_path / "absent")
+    with pytest.raises(BundleError, match=f"{tmp_path.name} has no model.json"):
+        read_card(tmp_path)
+    (tmp_path / "model.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(BundleError, match=r"model\.json is not text"):
+        read_card(tmp_path)
+    (tmp_path / "model.json").write_text(make_card().to_json(), encoding="utf-8")
+    card, raw = read_card(tmp_path)
+    assert (card.name, raw.decode()) == ("hcp-ya", make_card().to_json())

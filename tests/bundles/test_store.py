@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.bundles import store
+from bids_dtg.bundles.store import find_bundle, installed_models, model_folders
+from bids_dtg.errors import BundleError
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """Make two listed folders, an image folder and a cache; run in an empty folder."""
+    monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    env = {
+        "DTG_MODEL_DIR": os.pathsep.join([str(tmp_path / "first"), "", str(tmp_path / "second")]),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    return tmp_path, env
+
+
+def put(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def test_folders_come_in_order(world):
+    root, env = world
+    assert [folder.path for folder in model_folders(env)] == [
+        root / "first",
+        root / "second",
+        root / "image",
+        root / "cache" / "bids_dtg" / "models",
+    ]
+
+
+def test_earlier_folders_win(world):
+    root, env = world
+    places = [
+        root / "here" / "m",
+        root / "cache" / "bids_dtg" / "models" / "m",
+        root / "image" / "m",
+        root / "second" / "m",
+        root / "first" / "m",
+    ]
+    for place in places:  # from the last to the first of the look-up
+        put(place)
+        assert find_bundle("m", env).resolve() == place
+    used, *others = installed_models(env)
+    assert used.path == root / "first" / "m"
+    assert used.shadowed_by is None
+    assert [model.shadowed_by for model in others] == [root / "first" / "m"] * 3
+
+
+def test_a_path_is_a_path(world):
+    root, env = world
+    put(root / "first" / "m")
+    local = put(root / "here" / "m")
+    assert find_bundle("./m", env).resolve() == local
+    assert find_bundle(str(local), env) == local
+    assert find_bundle(Path("m"), env).resolve() == local
+
+
+def test_home_is_expanded(world, monkeypatch):
+    root, env = world
+    monkeypatch.setenv("HOME", str(root))
+    expected = put(root / "kept" / "m")
+    assert find_bundle("~/kept/m", env) == expected
+
+
+def test_model_dir_may_be_a_bundle_itself(world):
+    root, _ = world
+    bundle = put(root / "mine")
+    assert find_bundle("mine", {"DTG_MODEL_DIR": str(bundle)}) == bundle
+
+
+def test_cache_without_xdg_is_under_home_and_without_home_absent():
+    folders = model_folders({"HOME": "/home/x", "XDG_CACHE_HOME": "relative"})
+    assert folders[-1].path == Path("/home/x/.cache/bids_dtg/models")
+    assert len(model_folders({})) == 1
+
+
+def test_unfinished_and_other_folders_are_no_models(world):
+    root, env = world
+    put(root / "first" / ".dtg-0-1-2.tmp")
+    (root / "first" / "notes").mkdir()
+    (root / "first" / "file.txt").write_text("", encoding="utf-8")
+    put(root / "first" / "real")
+    assert [model.name for model in installed_models(env)] == ["real"]
+
+
+def test_unknown_name_says_where_it_looked_and_what_is_near(world):
+    root, env = world
+    put(root / "second" / "hcp-d")
+    put(root / "image" / "other")
+    with pytest.raises(BundleError, match="no model called 'hcp-dd'") as caught:
+        find_bundle("hcp-dd", env)
+    message = str(caught.value)
+    for place in ("first", "second", "image", "cache"):
+        assert str(root / place) in message
+    assert "installed: hcp-d, other" in message
+    assert "did you mean hcp-d?" in message
+    assert "\n" not in message
+
+
+def test_default_model_absent_says_how_to_convert(world):
+    _, env = world
+    with pytest.raises(BundleError, match=r"installed: none.*dtg-models convert .*--name hcp-ya"):
+        find_bundle("hcp-ya", env)
+
+
+def test_bad_paths_are_named(world):
+    root, env = world
+    with pytest.raises(BundleError, match=f"there is no folder {root}/absent"):
+        find_bundle(f"{root}/absent", env)
+    (root / "file").write_text("", encoding="utf-8")
+    with pytest.raises(BundleError, match="file is a file"):
+        find_bundle(f"{root}/file", env)
+    (root / "empty").mkdir()
+    with pytest.raises(BundleError, match=r"empty has no model\.json"):
+        find_bundle(f"{root}/empty", env)
+    with pytest.raises(BundleError, match="no model called ''"):
+        find_bundle("", env)
