@@ -114,9 +114,9 @@ def _fit_person(
     # equations are the ROIs' correlation matrix: a product of 50 × 50 in place of a
     # decomposition over 158,680 voxels. lstsq gives absent (constant) ROIs weight 0.
     gram = features @ features.T
-    coef: NDArray[np.float64] = np.linalg.lstsq(gram, features @ targets.T, rcond=None)[0].T
+    solution = np.linalg.lstsq(gram, features @ targets.T, rcond=None)[0]
     intercept: NDArray[np.float64] = targets.mean(axis=1)
-    return coef, intercept
+    return solution.T.astype(np.float64), intercept
 
 
 def _features(connectome: NDArray[np.floating[Any]], person: int) -> NDArray[np.float64]:

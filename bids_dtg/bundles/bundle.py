@@ -1,0 +1,201 @@
+"""Model bundles: a folder that holds a model and all that its use needs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from bids_dtg.bundles.card import (
+    BRAIN_MASK_FILE,
+    MAPS_FILE,
+    MASK_FILE,
+    WEIGHTS_FILE,
+    ModelCard,
+    read_card,
+)
+from bids_dtg.bundles.roi_maps import read_roi_maps
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.errors import BundleError, RunError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.source import read_header
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.network import AttentionUNet
+
+_REMEDY = "fetch or make the bundle again"
+# Affines that agree to this many mm (or mm a voxel) describe one grid.
+_AFFINE_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class ModelBundle:
+    """A verified model: its card, masks and ROI maps; its network on demand."""
+
+    path: Path  # the folder
+    card: ModelCard  # what the model says about itself
+    identity: str  # SHA-256 of model.json, which holds the hash of every other file
+    brain_mask: NDArray[np.bool_]  # (i, j, k), where the ROI series are computed
+    mask: NDArray[np.bool_]  # (i, j, k), what the network reads and predicts
+    roi_maps: NDArray[np.float32]  # (rois, brain voxels)
+
+    def __post_init__(self) -> None:
+        shape = self.grid.shape
+        for name, mask in (("brain_mask", self.brain_mask), ("mask", self.mask)):
+            if mask.shape != shape or mask.dtype != np.bool_:
+                raise ValueError(f"{name} is boolean {shape}, found {mask.dtype} {mask.shape}")
+        voxels = int(np.count_nonzero(self.brain_mask))
+        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != voxels:
+            raise ValueError(f"roi_maps is (rois, {voxels}), found {self.roi_maps.shape}")
+
+    @property
+    def grid(self) -> Grid:
+        return self.card.grid
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        return self.card.contrasts
+
+    def network(self) -> AttentionUNet:
+        """Read the network: eval mode, float32, on the CPU. This imports torch.
+
+        Raises
+        ------
+        BundleError
+            If the weights have changed since the bundle was loaded, or are damaged.
+        """
+        import safetensors.torch
+
+        from bids_dtg.bundles.checkpoint import network_from_tensors
+
+        path = self.path / WEIGHTS_FILE
+        verify_file(path, self.card.files[WEIGHTS_FILE])
+        try:
+            tensors = safetensors.torch.load_file(path)
+        except (SafetensorError, OSError) as err:
+            raise BundleError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
+        return network_from_tensors(tensors, source=str(path))
+
+
+def load_bundle(name_or_path: str | Path) -> ModelBundle:
+    """Find, verify and load a model bundle, without torch.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle, a file is missing, damaged or not the one that
+        the card lists (SHA-256), or masks, maps, weights and contrasts do not belong
+        together.
+    """
+    folder = find_bundle(name_or_path)
+    card, raw_card = read_card(folder)
+    for name, digest in card.files.items():
+        verify_file(folder / name, digest)
+    rois, outputs = _channels(folder / WEIGHTS_FILE)
+    if outputs != len(card.contrasts):
+        raise BundleError(
+            f"{folder / WEIGHTS_FILE} predicts {outputs} maps",
+            expected=f"{len(card.contrasts)}, as model.json lists",
+        )
+    _check_on_grid(folder / MAPS_FILE, card.grid, volumes=rois)
+    brain_mask = _read_mask(folder / BRAIN_MASK_FILE, card.grid)
+    mask = _read_mask(folder / MASK_FILE, card.grid)
+    return ModelBundle(
+        path=folder,
+        card=card,
+        identity=hashlib.sha256(raw_card).hexdigest(),
+        brain_mask=brain_mask,
+        mask=mask,
+        roi_maps=read_roi_maps(folder / MAPS_FILE, card.grid, brain_mask),
+    )
+
+
+def verify_file(path: Path, digest: str) -> None:
+    """Refuse a file whose SHA-256 is not `digest` (hexadecimal).
+
+    Raises
+    ------
+    BundleError
+        Naming the file and both hashes.
+    """
+    sha256 = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                sha256.update(block)
+    except FileNotFoundError as err:
+        found = "is a link to content that is not here" if path.is_symlink() else "is missing"
+        raise BundleError(
+            f"{path} {found}", expected="it is in model.json", remedy=_REMEDY
+        ) from err
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
+    found = sha256.hexdigest()
+    if found != digest:
+        raise BundleError(
+            f"{path} has changed: its SHA-256 is {found}",
+            expected=f"{digest} (model.json)",
+            remedy=_REMEDY,
+        )
+
+
+def _channels(path: Path) -> tuple[int, int]:
+    """Return how many ROIs the network reads and how many maps it predicts."""
+    return (
+        _weight_shape(path, "in_block.conv.0.weight")[1],
+        _weight_shape(path, "out_block.1.weight")[0],
+    )
+
+
+def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
+    """Return the shape of a convolution's weights from the file's header alone."""
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            if name not in tensors.keys():  # noqa: SIM118 (no mapping)
+                raise BundleError(f"{path} has no tensor {name}", remedy=_REMEDY)
+            shape = tuple(tensors.get_slice(name).get_shape())
+    except (SafetensorError, OSError) as err:
+        raise BundleError(f"{path} is no safetensors file: {err}", remedy=_REMEDY) from err
+    if len(shape) != 5:
+        raise BundleError(f"{path}: {name} has shape {shape}", expected="five axes")
+    return shape
+
+
+def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+    _check_on_grid(path, grid, volumes=1)
+    try:
+        mask = read_mask(path, grid)
+    except RunError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
+    if not mask.any():
+        raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
+    return mask
+
+
+def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
+    """Refuse an image whose header does not describe so many volumes on the grid."""
+    try:
+        header = read_header(path)
+    except RunError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
+    if (*header.shape, 1)[:4] != (*grid.shape, volumes) or len(header.shape) > 4:
+        raise BundleError(
+            f"{path} has sizes {header.shape}", expected=f"{volumes} volume(s) of {grid.shape}"
+        )
+    if not np.allclose(header.affine, grid.affine, rtol=0, atol=_AFFINE_TOLERANCE):
+        raise BundleError(
+            f"{path} has the affine {header.affine.tolist()}",
+            expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
+        )

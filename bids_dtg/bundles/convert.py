@@ -1,0 +1,187 @@
+"""Published checkpoints into model bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.roi_maps import read_roi_maps
+from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.contrasts.labels import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
+from bids_dtg.errors import BundleError, RunError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_mask, read_volume
+
+
+def convert_checkpoint(
+    checkpoint: str | Path,
+    maps: str | Path,
+    brain_mask: str | Path,
+    mask: str | Path,
+    out: str | Path,
+    *,
+    name: str,
+    contrasts: Sequence[Contrast] | None = None,
+    space: str = "MNI152NLin6Asym",
+    resolution: str | None = "2",
+    version: str = "1",
+    licence: str = "unknown",
+    citation: str = "",
+    description: str = "",
+    training: TrainingData | None = None,
+    segment_seconds: float = 432.0,
+    for_science: bool = True,
+    notice: str = "",
+) -> ModelBundle:
+    """Make a bundle from a Lightning checkpoint, ROI maps and masks.
+
+    Parameters
+    ----------
+    checkpoint
+        Lightning checkpoint of the attention U-Net; pickled code in it is never run.
+    maps
+        4-D NIfTI, one volume a ROI, on the lattice of `mask`: the same grid, or a
+        larger field of view, which is cropped exactly (never resampled).
+    brain_mask
+        NIfTI on the same lattice; the ROI series are computed where it is above 0.5.
+    mask
+        NIfTI; what the network reads and predicts. It defines the grid: its sizes and
+        its affine are the bundle's.
+    out
+        Folder of the bundle; see `write_bundle`.
+    name
+        The model's name, for the card.
+    contrasts
+        One an output channel, in order. The 47 HCP-YA contrasts if None.
+    space, resolution
+        Template of the grid and label of the BIDS entity res-.
+    version, licence, citation, description, training, segment_seconds, for_science, notice
+        For the card, see `ModelCard`.
+
+    Returns
+    -------
+    ModelBundle
+        The bundle as written.
+
+    Raises
+    ------
+    BundleError
+        If an input cannot be used, they do not belong together, or `out` is taken.
+    OutputError
+        If the bundle cannot be written.
+    """
+    from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+
+    network = read_lightning_checkpoint(checkpoint)
+    labelled = _contrasts_for(network.out_channels, contrasts, Path(checkpoint))
+    grid, inside = _read_grid(Path(mask), space, resolution)
+    brain = _read_brain_mask(Path(brain_mask), grid)
+    roi_maps = read_roi_maps(Path(maps), grid, brain)
+    if len(roi_maps) != network.in_channels:
+        raise BundleError(
+            f"{maps} holds {len(roi_maps)} ROI maps",
+            expected=f"{network.in_channels}, one for each input of {checkpoint}",
+        )
+    card = ModelCard(
+        name=name,
+        version=version,
+        grid=grid,
+        contrasts=labelled,
+        licence=licence,
+        citation=citation,
+        description=description,
+        training=training or TrainingData(),
+        segment_seconds=segment_seconds,
+        for_science=for_science,
+        notice=notice,
+    )
+    tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
+    return write_bundle(out, card, tensors, roi_maps, brain, inside)
+
+
+def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
+    """Read a table of contrasts (`parse_contrasts`) from a file.
+
+    Raises
+    ------
+    BundleError
+        If the file cannot be read or is no such table.
+    """
+    try:
+        return parse_contrasts(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
+    except ValueError as err:  # UnicodeDecodeError too
+        raise BundleError(
+            f"{path}: {err}", expected="a table with tabs, one line a contrast"
+        ) from err
+
+
+def _contrasts_for(
+    outputs: int, contrasts: Sequence[Contrast] | None, checkpoint: Path
+) -> tuple[Contrast, ...]:
+    chosen = hcp_contrasts() if contrasts is None else contrasts
+    if len(chosen) != outputs:
+        listed = "HCP-YA has" if contrasts is None else "the table lists"
+        raise BundleError(
+            f"{checkpoint} predicts {outputs} contrasts, {listed} {len(chosen)}",
+            remedy="give a table with one line an output, in their order (--contrasts)",
+        )
+    try:
+        return check_contrasts(chosen)
+    except ValueError as err:
+        raise BundleError(f"the contrasts of {checkpoint} cannot be used: {err}") from err
+
+
+def _read_grid(path: Path, space: str, resolution: str | None) -> tuple[Grid, NDArray[np.bool_]]:
+    """Return the mask (i, j, k) and the grid that it defines."""
+    values, affine = _read(path)
+    mask = _binary(values, path)
+    shape = (mask.shape[0], mask.shape[1], mask.shape[2])
+    return Grid(shape, affine, space=space, resolution=resolution), mask
+
+
+def _read_brain_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+    stored = _binary(_read(path)[0], path)
+    try:
+        mask = read_mask(path, grid)
+    except RunError as err:
+        raise BundleError(
+            err.found,
+            expected="the lattice of the mask, or a crop or flip of it",
+            remedy="resample it to the mask's grid first",
+        ) from err
+    lost = int(np.count_nonzero(stored)) - int(np.count_nonzero(mask))
+    if lost:
+        # The ROI series would be others than those the model was trained on.
+        raise BundleError(
+            f"{path} has {lost} voxels outside the grid that the mask defines",
+            remedy="give the mask on a larger grid, padded with 0",
+        )
+    return mask
+
+
+def _read(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    try:
+        return read_volume(path)
+    except RunError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=err.remedy) from err
+
+
+def _binary(values: NDArray[np.generic], path: Path) -> NDArray[np.bool_]:
+    """Return a mask (i, j, k) from a volume of 0 and 1."""
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
+    levels = np.unique(values)
+    if values.ndim != 3 or levels.tolist() != [0, 1]:
+        raise BundleError(
+            f"{path} has sizes {values.shape} and {len(levels)} different values",
+            expected="a mask: one volume of 0 and 1",
+        )
+    mask: NDArray[np.bool_] = values == 1
+    return mask

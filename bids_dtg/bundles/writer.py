@@ -1,0 +1,135 @@
+"""Writing a model bundle: whole under its final name, or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import ArrayLike, NDArray
+
+from bids_dtg.bids.atomic import temporary_name, write_atomic
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.card import (
+    BRAIN_MASK_FILE,
+    CARD_FILE,
+    MAPS_FILE,
+    MASK_FILE,
+    WEIGHTS_FILE,
+    ModelCard,
+)
+from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.imaging.nifti import encode_map, encode_maps
+
+
+def write_bundle(
+    folder: str | Path,
+    card: ModelCard,
+    tensors: Mapping[str, ArrayLike],
+    roi_maps: NDArray[np.float32],
+    brain_mask: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+) -> ModelBundle:
+    """Write a bundle and load it back from where it was written.
+
+    All is written into a hidden folder beside `folder`, loaded once as a check, and
+    renamed. The same input gives the same bytes.
+
+    Parameters
+    ----------
+    folder
+        Where the bundle goes. If the same bundle is there already, nothing is done.
+    card
+        What the model says about itself; `files` is filled in here.
+    tensors
+        The network's parameters and buffers under the published names (arrays, or
+        tensors on the CPU without gradients).
+    roi_maps
+        (rois, brain voxels).
+    brain_mask, mask
+        (i, j, k) on the card's grid.
+
+    Returns
+    -------
+    ModelBundle
+        The bundle as loaded from `folder`.
+
+    Raises
+    ------
+    BundleError
+        If something else is at `folder`, or the parts do not belong together.
+    OutputError
+        If the folder cannot be written.
+    """
+    folder = Path(folder)
+    files = {
+        WEIGHTS_FILE: _encode_tensors(tensors),
+        MAPS_FILE: encode_maps(roi_maps, brain_mask, card.grid, description="ROI maps"),
+        BRAIN_MASK_FILE: _encode_mask(brain_mask, card, "brain mask"),
+        MASK_FILE: _encode_mask(mask, card, "model mask"),
+    }
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    text = replace(card, files=hashes).to_json()
+    if _is_taken(folder):
+        return _same_bundle(folder, hashlib.sha256(text.encode()).hexdigest())
+    hidden = folder.parent / temporary_name()
+    try:
+        for name, data in files.items():
+            write_atomic(hidden / name, data)
+        write_atomic(hidden / CARD_FILE, text.encode())
+        # A bundle that cannot be loaded is never given its name.
+        bundle = load_bundle(hidden)
+        hidden.rename(folder)
+    except BundleError as err:
+        found = err.found.replace(str(hidden), str(folder))
+        raise BundleError(found, expected=err.expected) from err
+    except OSError as err:
+        raise OutputError(f"{folder} cannot be written: {err.strerror or err}") from err
+    finally:
+        # Nothing is left to remove after the rename; on any failure, Ctrl-C included, it goes.
+        shutil.rmtree(hidden, ignore_errors=True)
+    return replace(bundle, path=folder)
+
+
+def _is_taken(folder: Path) -> bool:
+    try:
+        return folder.is_symlink() or (folder.exists() and any(folder.iterdir()))
+    except OSError as err:
+        raise BundleError(
+            f"{folder} cannot become a bundle: {err.strerror or err}",
+            expected="a folder that does not exist yet",
+        ) from err
+
+
+def _same_bundle(folder: Path, identity: str) -> ModelBundle:
+    """Load what is at the folder, refused where it is not the bundle to be written."""
+    try:
+        found = load_bundle(folder)
+    except BundleError as err:
+        raise BundleError(
+            f"{folder} exists and is not a whole bundle: {err.found}",
+            remedy="choose another folder, or remove it",
+        ) from err
+    if found.identity != identity:
+        raise BundleError(
+            f"{folder} holds another bundle, {found.card.name} {found.card.version}",
+            expected="a folder that does not exist yet, or this same bundle",
+            remedy="choose another folder, or remove it",
+        )
+    return found
+
+
+def _encode_tensors(tensors: Mapping[str, ArrayLike]) -> bytes:
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    # ascontiguousarray makes scalars (batch norm's counters) one-dimensional.
+    shaped = {name: arrays[name].reshape(np.shape(tensors[name])) for name in sorted(arrays)}
+    return safetensors.numpy.save(shaped)
+
+
+def _encode_mask(mask: NDArray[np.bool_], card: ModelCard, description: str) -> bytes:
+    inside = np.ones(np.count_nonzero(mask), dtype=np.float32)
+    return encode_map(inside, mask, card.grid, description=description)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from tiny_bundle import tiny_network, write_tiny_bundle
+
+from bids_dtg.bundles import writer
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.errors import BundleError, OutputError
+
+
+def test_same_bundle_again_is_left_alone(tmp_path):
+    first = write_tiny_bundle(tmp_path / "tiny")
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()}
+    again = write_tiny_bundle(tmp_path / "tiny")
+    assert again.identity == first.identity
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "tiny").iterdir()}
+    assert after == before
+
+
+def test_another_bundle_is_not_overwritten(tmp_path):
+    first = write_tiny_bundle(tmp_path / "tiny")
+    with pytest.raises(BundleError, match="tiny holds another bundle, tiny 0"):
+        write_tiny_bundle(tmp_path / "tiny", seed=1)
+    assert load_bundle(tmp_path / "tiny").identity == first.identity
+
+
+def test_damaged_bundle_is_not_taken_for_the_same(tmp_path):
+    write_tiny_bundle(tmp_path / "tiny")
+    (tmp_path / "tiny" / "mask.nii.gz").unlink()
+    with pytest.raises(BundleError, match=r"not a whole bundle: .*mask\.nii\.gz is missing"):
+        write_tiny_bundle(tmp_path / "tiny")
+
+
+def test_other_folders_and_files_are_not_touched(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "mine.txt").write_text("keep", encoding="utf-8")
+    with pytest.raises(BundleError, match="results exists and is not a whole bundle"):
+        write_tiny_bundle(tmp_path / "results")
+    assert (tmp_path / "results" / "mine.txt").read_text(encoding="utf-8") == "keep"
+    with pytest.raises(BundleError, match=r"mine\.txt cannot become a bundle"):
+        write_tiny_bundle(tmp_path / "results" / "mine.txt")
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    with pytest.raises(BundleError, match="link exists and is not a whole bundle"):
+        write_tiny_bundle(tmp_path / "link")
+
+
+def test_empty_and_new_folders_are_filled(tmp_path):
+    (tmp_path / "empty").mkdir()
+    write_tiny_bundle(tmp_path / "empty")
+    write_tiny_bundle(tmp_path / "a" / "b" / "new")
+    assert load_bundle(tmp_path / "empty").identity == load_bundle(tmp_path / "a/b/new").identity
+
+
+@pytest.mark.parametrize("writes", range(5))
+def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch, writes):
+    left = iter(range(writes))
+    real = writer.write_atomic
+
+    def fail_later(path, data):
+        if next(left, None) is None:
+            raise OutputError(f"{path} cannot be written: No space left on device")
+        real(path, data)
+
+    monkeypatch.setattr(writer, "write_atomic", fail_later)
+    with pytest.raises(OutputError, match="No space left"):
+        write_tiny_bundle(tmp_path / "tiny")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_that_cannot_be_loaded_gets_no_name(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "good")
+    maps = bundle.roi_maps.copy()
+    maps[1, 0] = np.nan
+    state = {k: v.numpy() for k, v in tiny_network().state_dict().items()}
+    with pytest.raises(BundleError, match=f"{tmp_path}/bad/maps.nii.gz: ROI map 1"):
+        write_bundle(tmp_path / "bad", bundle.card, state, maps, bundle.brain_mask, bundle.mask)
+    assert [path.name for path in tmp_path.iterdir()] == ["good"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_unwritable_parent_is_named(tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o555)
+    with pytest.raises(OutputError, match="locked"):
+        write_tiny_bundle(tmp_path / "locked" / "tiny")
+
+
+def test_scalars_keep_their_shape(tmp_path):
+    import safetensors.numpy
+
+    write_tiny_bundle(tmp_path / "tiny")
+    tensors = safetensors.numpy.load_file(tmp_path / "tiny" / "weights.safetensors")
+    for name, tensor in tiny_network().state_dict().items():
+        assert tensors[name].shape == tuple(tensor.shape), name
+        np.testing.assert_array_equal(tensors[name], tensor.numpy())

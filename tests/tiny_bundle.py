@@ -1,0 +1,72 @@
+"""A builder of small random model bundles, for any test that needs a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.imaging.grid import Grid
+
+TINY_SHAPE = (10, 12, 9)
+# The 2 mm lattice of the FSL grid (MNI152NLin6Asym), somewhere inside the brain.
+TINY_AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
+
+
+def tiny_masks(shape=TINY_SHAPE):
+    """Make a brain mask (an ellipsoid) and a thinner model mask inside it."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, size) for size in shape), indexing="ij")
+    radius = np.sqrt(sum(axis**2 for axis in axes))
+    return radius < 1.05, (radius < 0.95) & (radius > 0.35)
+
+
+def tiny_network(rois=4, contrasts=3, features=4, seed=0):
+    """Make a network with random weights and batch statistics, in eval mode."""
+    import torch
+
+    from bids_dtg.contrasts.network import AttentionUNet
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = AttentionUNet(rois, contrasts, features)
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.normal_(0, 0.2)
+            elif name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def write_tiny_bundle(
+    folder: Path,
+    *,
+    rois: int = 4,
+    contrasts: int = 3,
+    features: int = 4,
+    shape: tuple[int, int, int] = TINY_SHAPE,
+    affine: np.ndarray = TINY_AFFINE,
+    masks: tuple[np.ndarray, np.ndarray] | None = None,
+    seed: int = 0,
+    **card_fields: object,
+) -> ModelBundle:
+    """Write a bundle with a random network and random ROI maps; `card_fields` as in ModelCard."""
+    brain_mask, mask = masks or tiny_masks(shape)
+    rng = np.random.default_rng(seed)
+    roi_maps = rng.normal(size=(rois, np.count_nonzero(brain_mask))).astype(np.float32)
+    fields = {
+        "name": "tiny",
+        "version": "0",
+        "grid": Grid(shape, affine),
+        "contrasts": hcp_contrasts()[:contrasts],
+        "for_science": False,
+        "notice": "random weights, for tests",
+    }
+    card = ModelCard(**(fields | card_fields))
+    state = tiny_network(rois, contrasts, features, seed).state_dict()
+    return write_bundle(
+        folder, card, {k: v.numpy() for k, v in state.items()}, roi_maps, brain_mask, mask
+    )
