@@ -1,0 +1,122 @@
+"""The pybids index of one participant's functional files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_dtg.bids.filters import PYBIDS_NAMES
+
+if TYPE_CHECKING:
+    from bids import BIDSLayout
+
+_WHOLE_NUMBERS = frozenset({"run", "echo"})
+_FILE_NAME_END = r"(?=[^/\\]*$)"
+
+
+def open_index(
+    root: Path, participant: str, sessions: Sequence[str] = (), database_dir: Path | None = None
+) -> BIDSLayout:
+    """Index the `func` folders of one participant (and session) with pybids.
+
+    pybids walks the folder `sub-<participant>` only: in a dataset of 100,000
+    even listing its root would take longer than the rest. Entities are read
+    from file names alone, by patterns of our own: those of pybids search the
+    whole path, so a folder `/data/task-motor/` above the dataset would decide
+    the task of every file.
+
+    Parameters
+    ----------
+    root
+        The dataset of derivatives.
+    participant
+        Label without `sub-`.
+    sessions
+        Labels without `ses-`; all where empty.
+    database_dir
+        Folder (never in the input) for a database a participant, made here if
+        it is not there yet and read instead of the folders if it is. Files
+        that came later are not in it. It holds all sessions.
+    """
+    from bids import BIDSLayout, BIDSLayoutIndexer
+
+    folder = root / f"sub-{participant}"
+    allowed = "|".join(map(re.escape, sessions)) if sessions and database_dir is None else "[^/]+"
+    indexer = BIDSLayoutIndexer(
+        validate=False,
+        index_metadata=False,
+        ignore=[
+            re.compile(rf"^/(?!func(/|$)|ses-({allowed})(/|$))"),
+            re.compile(r"^/ses-[^/]+/(?!func(/|$))"),
+            re.compile(r"/\."),
+        ],
+    )
+
+    def layout(database: Path | None, *, reset: bool = False) -> BIDSLayout:
+        return BIDSLayout(
+            folder,
+            validate=False,
+            is_derivative=True,
+            config=[_config()],
+            indexer=indexer,
+            database_path=database,
+            reset_database=reset,
+        )
+
+    if database_dir is None:
+        return layout(None)
+    # Two datasets may share the work folder.
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    database = database_dir / f"sub-{participant}_{key}"
+    try:
+        kept = layout(database)
+        stale = not all(Path(path).exists() for path in kept.get(return_type="file"))
+        return layout(database, reset=True) if stale else kept
+    except Exception as err:
+        # Whatever went wrong with the copy (SQLite has many words for it), the input is there.
+        warnings.warn(f"pybids database {database} not used: {err}", stacklevel=2)
+        return layout(None)
+
+
+def find_paths(index: BIDSLayout, filters: Mapping[str, Any]) -> tuple[Path, ...]:
+    """Find files by pybids filters; None is "no such entity" and "*" any value."""
+    wanted = {name: _query_value(value) for name, value in filters.items()}
+    found = index.get(return_type="file", invalid_filters="allow", **wanted)
+    return tuple(Path(path) for path in found)
+
+
+def _query_value(value: object) -> object:
+    from bids.layout import Query
+
+    if isinstance(value, list | tuple):
+        return [_query_value(item) for item in value]
+    words = {None: Query.NONE, "*": Query.ANY} | {str(query): query for query in Query}
+    return words.get(value, value) if value is None or isinstance(value, str) else value
+
+
+def _config() -> dict[str, Any]:
+    """Write pybids' configuration with patterns that see the file name only."""
+    entities = [
+        {
+            "name": name,
+            "pattern": rf"(?:^|[_/\\]){key}-({r'[0-9]+' if number else r'[0-9A-Za-z+]+'})"
+            + _FILE_NAME_END,
+            "dtype": "int" if number else "str",
+        }
+        for key, name in PYBIDS_NAMES.items()
+        if name not in {"datatype", "suffix", "extension"}
+        for number in [name in _WHOLE_NUMBERS]
+    ]
+    return {
+        "name": "bids_dtg",
+        "entities": [
+            *entities,
+            {"name": "datatype", "pattern": r"[/\\]([a-z]+)[/\\][^/\\]*$"},
+            {"name": "suffix", "pattern": r"(?:^|[_/\\])([0-9A-Za-z+]+)\.[^/\\]+$"},
+            {"name": "extension", "pattern": r"[^./\\](\.[^/\\]+)$"},
+        ],
+    }

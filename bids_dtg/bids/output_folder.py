@@ -1,0 +1,91 @@
+"""The output folder: where it may be, and whether it can be written to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bids_dtg.bids.atomic import temporary_name
+from bids_dtg.bids.dataset import InputDataset
+from bids_dtg.errors import SettingsError
+
+
+def check_output_location(output_dir: Path, dataset: InputDataset) -> Path:
+    """Refuse an OUTPUT_DIR that would mix with the input or with another dataset.
+
+    Nothing is made. Links are followed, so that no detour leads into the input.
+    Returns the folder as an absolute path.
+
+    Raises
+    ------
+    SettingsError
+        If it is BIDS_DIR, in the fMRIPrep derivatives, in a `sub-*` folder of a
+        dataset, in a raw dataset elsewhere than `derivatives/NAME`, or the
+        folder of another dataset.
+    """
+    output = output_dir.expanduser().resolve()
+    source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
+    remedy = "choose another OUTPUT_DIR"
+    if bids_dir != source:
+        remedy = f"choose e.g. {bids_dir / 'derivatives' / 'bids_dtg'}"
+    if output in (bids_dir, source):
+        raise SettingsError(f"OUTPUT_DIR {output} is the input dataset itself", remedy=remedy)
+    if source in output.parents:
+        raise SettingsError(
+            f"OUTPUT_DIR {output} is inside the fMRIPrep derivatives {source}", remedy=remedy
+        )
+    for folder in (output, *output.parents):
+        if folder.name.startswith("sub-") and _is_dataset(folder.parent):
+            raise SettingsError(
+                f"OUTPUT_DIR {output} is inside the participant's folder {folder}", remedy=remedy
+            )
+    derivatives = bids_dir / "derivatives"
+    if bids_dir in output.parents and derivatives not in output.parents:
+        raise SettingsError(
+            f"OUTPUT_DIR {output} is inside the raw dataset {bids_dir}",
+            expected=f"a folder below {derivatives}, or outside",
+            remedy=remedy,
+        )
+    _refuse_other_dataset(output)
+    return output
+
+
+def prepare_output_folder(output_dir: Path) -> None:
+    """Make the folder and check that files can be made in it.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be made or written to.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        probe = output_dir / temporary_name()
+        # Permissions alone do not tell: mounts may be read-only, and root may do almost anything.
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as err:
+        raise SettingsError(
+            f"OUTPUT_DIR {output_dir} cannot be written to: {err.strerror or err}",
+            remedy="choose another folder, or change its permissions or mount",
+        ) from err
+
+
+def _refuse_other_dataset(output: Path) -> None:
+    path = output / "dataset_description.json"
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return  # none yet, or broken: ours is written over it
+    made = content.get("GeneratedBy") if isinstance(content, dict) else None
+    first = made[0] if isinstance(made, list) and made else {}
+    name = first.get("Name") if isinstance(first, dict) else None
+    if name != "bids_dtg":
+        raise SettingsError(
+            f"OUTPUT_DIR {output} already holds another dataset ({name or 'a raw one'})",
+            remedy="choose an empty folder, or one that bids_dtg made",
+        )
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / "dataset_description.json").is_file()

@@ -1,0 +1,295 @@
+"""Finding the resting-state runs of a participant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.bids.annex import require_content
+from bids_dtg.bids.index import find_paths, open_index
+from bids_dtg.bids.names import BidsName, parse_name, plain_label, same_label
+from bids_dtg.bids.sidecars import applies_to, repetition_time
+from bids_dtg.errors import RunError
+
+SPACE = "MNI152NLin6Asym"
+_IMAGES = (".nii.gz", ".nii")
+_REMEDY_SPACE = f"fmriprep --output-spaces {SPACE}:res-2"
+# Storage, not measurement: what differs between files of one run.
+_STORAGE = frozenset({"space", "cohort", "res", "den", "desc", "label"})
+
+
+@dataclass(frozen=True)
+class RestRun:
+    """One resting-state run, as files; no image has been opened."""
+
+    bold: Path  # absolute path of the BOLD series
+    mask: Path | None  # its brain mask, None where there is none
+    confounds: Path | None  # its table of confounds, None where there is none
+    entities: tuple[tuple[str, str], ...]  # of the BOLD file's name, in its order
+    participant: str  # label without sub-
+    session: str | None  # label without ses-
+    task: str  # label without task-
+    space: str  # template that the BOLD series is in
+    tr_seconds: float | None  # RepetitionTime of the sidecars; None: only the header knows
+    sidecars: tuple[Path, ...]  # JSON files read for it, nearest first
+    root: Path  # the dataset of derivatives
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """All files that the run's results depend on."""
+        return tuple(p for p in (self.bold, self.mask, self.confounds, *self.sidecars) if p)
+
+    @property
+    def title(self) -> str:
+        """Name for messages, e.g. `sub-01_task-rest_run-1`."""
+        return "_".join(f"{k}-{v}" for k, v in self.entities if k not in _STORAGE)
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    name: BidsName
+
+
+def find_runs(
+    root: Path,
+    participant: str,
+    *,
+    space: str = SPACE,
+    sessions: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    runs: Sequence[str] = (),
+    bids_filter: Mapping[str, Any] | None = None,
+    database_dir: Path | None = None,
+) -> tuple[RestRun, ...]:
+    """Find the runs of one participant, sorted by name.
+
+    Parameters
+    ----------
+    root
+        The dataset of derivatives.
+    participant
+        Label without `sub-`.
+    space
+        Template that the BOLD series must be in.
+    sessions, tasks, runs
+        Labels, with or without `ses-`, `task-`, `run-`; all where empty, but of
+        the tasks those whose names begin with "rest".
+    bids_filter
+        Further pybids filters, from `filters.read_filter_file`.
+    database_dir
+        Folder for pybids' database; none is kept where None.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or its files are not there.
+    """
+    bids_filter = dict(bids_filter or {})
+    sessions = [plain_label(label, "ses") for label in sessions]
+    index = open_index(root, participant, sessions, database_dir)
+    func = _files(find_paths(index, {}))
+    who = f"sub-{participant}"
+    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
+    if not bold:
+        raise _no_bold(root / who, sessions)
+    bold = _narrow(bold, "ses", [_same("ses", label) for label in sessions], who)
+    if tasks or "task" not in bids_filter:
+        wanted = [_same("task", plain_label(label, "task")) for label in tasks]
+        bold = _narrow(bold, "task", wanted or [_is_rest], who)
+    bold = _narrow(bold, "run", [_same("run", plain_label(label, "run")) for label in runs], who)
+    if bids_filter:
+        # pybids may have resolved a link on the way: names are what both sides share.
+        allowed = {path.name for path in find_paths(index, bids_filter)}
+        bold = [f for f in bold if f.path.name in allowed]
+        if not bold:
+            raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
+    series = _in_space(_preprocessed(bold, who), space, who)
+    chosen = _one_a_run(_combined_echoes(series, who, filtered="echo" in bids_filter))
+    found = (_rest_run(file, func, root, participant, space) for file in chosen)
+    return tuple(sorted(found, key=lambda run: _natural(run.title)))
+
+
+def _no_bold(folder: Path, sessions: Sequence[str]) -> RunError:
+    present = sorted(path.name for path in folder.glob("ses-*"))
+    if sessions and not any(f"ses-{label}" in present for label in sessions):
+        return RunError(
+            f"{folder.name} has no session {', '.join(sessions)}",
+            expected=f"one of {', '.join(present)}" if present else "a dataset with sessions",
+        )
+    return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
+
+
+def _natural(title: str) -> list[str]:
+    """Sort run-10 after run-9."""
+    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
+
+
+def _files(paths: Sequence[Path]) -> list[_File]:
+    files = []
+    for path in paths:
+        try:
+            files.append(_File(path, parse_name(path.name)))
+        except ValueError:
+            continue  # notes, scripts and copies that people leave lying about
+    return sorted(files, key=lambda file: str(file.path))
+
+
+def _same(entity: str, wanted: str) -> Callable[[str], bool]:
+    return lambda label: same_label(entity, label, wanted)
+
+
+def _is_rest(task: str) -> bool:
+    return task.lower().startswith("rest")
+
+
+def _narrow(
+    files: list[_File], entity: str, wanted: Sequence[Callable[[str], bool]], who: str
+) -> list[_File]:
+    """Keep files whose label is one of those wanted; none wanted keeps all."""
+    if not wanted:
+        return files
+    labels = {value for file in files if (value := file.name.get(entity)) is not None}
+    kept = {label for label in labels if any(is_wanted(label) for is_wanted in wanted)}
+    if not kept:
+        names = ", ".join(f"{entity}-{label}" for label in sorted(labels)) or f"no {entity}-*"
+        what = "no resting-state run" if entity == "task" else f"no BOLD series of that {entity}-*"
+        options = {"ses": "session-label", "task": "task-id", "run": "run"}
+        raise RunError(
+            f"{who} has {what}; it has {names}",
+            expected="a task whose name begins with rest" if entity == "task" else None,
+            remedy=f"name another with --{options[entity]}",
+        )
+    return [file for file in files if file.name.get(entity) in kept]
+
+
+def _preprocessed(files: list[_File], who: str) -> list[_File]:
+    # Phase and complex parts are no BOLD signal.
+    images = [
+        file
+        for file in files
+        if file.name.extension in _IMAGES
+        and file.name.get("desc") == "preproc"
+        and file.name.get("part") in {None, "mag"}
+    ]
+    if images:
+        return images
+    kinds = sorted({file.name.extension for file in files})
+    if any(kind.startswith(".dtseries") for kind in kinds):
+        found = f"{who} has CIFTI files only ({', '.join(kinds)}): they hold no volume of the brain"
+    else:
+        found = f"{who} has no desc-preproc_bold image, but {files[0].path.name}"
+    raise RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=_REMEDY_SPACE)
+
+
+def _in_space(files: list[_File], space: str, who: str) -> list[_File]:
+    kept = [file for file in files if file.name.get("space") == space]
+    if not kept:
+        spaces = sorted({file.name.get("space") or "native (no space-)" for file in files})
+        raise RunError(
+            f"{who} has its resting-state BOLD series in other spaces only: {', '.join(spaces)}",
+            expected=f"space-{space}",
+            remedy=_REMEDY_SPACE,
+        )
+    return kept
+
+
+def _combined_echoes(files: list[_File], who: str, *, filtered: bool) -> list[_File]:
+    """Keep the combined series of multi-echo runs, or the one echo that a filter chose."""
+    by_run = _grouped(files, lambda file: _measured(file, but="echo"))
+    kept = []
+    for members in by_run.values():
+        combined = [file for file in members if file.name.get("echo") is None]
+        echoes = sorted({e for file in members if (e := file.name.get("echo")) is not None})
+        if not combined and not (filtered and len(echoes) == 1):
+            raise RunError(
+                f"{who} has single echoes only (echo {', '.join(echoes)}): {members[0].path.name}",
+                expected="the optimally combined series, without echo-",
+                remedy="rerun fMRIPrep without --me-output-echos alone, or choose one echo with "
+                '--bids-filter-file: {"bold": {"echo": 2}}',
+            )
+        kept += combined or members
+    return kept
+
+
+def _one_a_run(files: list[_File]) -> list[_File]:
+    """Choose one file a run: res-2, else no res (the native resolution), else any."""
+
+    def preference(file: _File) -> tuple[int, str]:
+        res = file.name.get("res")
+        order = 1 if res is None else 0 if same_label("run", res, "2") else 2
+        return order, str(file.path)
+
+    by_run = _grouped(files, _measured)
+    return [min(members, key=preference) for members in by_run.values()]
+
+
+def _measured(file: _File, but: str = "") -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (key, value) for key, value in file.name.entities if key not in _STORAGE and key != but
+    )
+
+
+def _grouped(
+    files: list[_File], key: Callable[[_File], tuple[tuple[str, str], ...]]
+) -> dict[tuple[tuple[str, str], ...], list[_File]]:
+    groups: dict[tuple[tuple[str, str], ...], list[_File]] = {}
+    for file in files:
+        groups.setdefault(key(file), []).append(file)
+    return groups
+
+
+def _rest_run(file: _File, func: list[_File], root: Path, participant: str, space: str) -> RestRun:
+    mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=_IMAGES)
+    table = _companion(
+        file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
+    )
+    for path in (file.path, mask, table):
+        if path is not None:
+            require_content(path, participant)
+    tr_seconds, sidecars = repetition_time(file.path, root)
+    return RestRun(
+        bold=file.path,
+        mask=mask,
+        confounds=table,
+        entities=file.name.entities,
+        participant=participant,
+        session=file.name.get("ses"),
+        task=file.name.get("task") or "",
+        space=space,
+        tr_seconds=tr_seconds,
+        sidecars=sidecars,
+        root=root,
+    )
+
+
+def _companion(
+    bold: _File, func: list[_File], *, desc: str, suffixes: set[str], extensions: tuple[str, ...]
+) -> Path | None:
+    """Find the file beside a BOLD series that shares most entities with it.
+
+    A mask is in the space and resolution of the series; confounds are in none.
+    """
+    grid = ("space", "cohort", "res") if "mask" in suffixes else ()
+    found = [
+        file
+        for file in func
+        if file.path.parent == bold.path.parent
+        and file.name.suffix in suffixes
+        and file.name.extension in extensions
+        and file.name.get("desc") == desc
+        and all(file.name.get(key) == bold.name.get(key) for key in grid)
+        and (grid or file.name.get("space") is None)
+        and applies_to(_without_desc(file.name), bold.name)
+    ]
+    if not found:
+        return None
+    # Newer names win over older ones that somebody kept beside them.
+    return max(found, key=lambda f: (len(f.name.entities), f.name.suffix == "timeseries")).path
+
+
+def _without_desc(name: BidsName) -> BidsName:
+    return replace(name, entities=tuple(pair for pair in name.entities if pair[0] != "desc"))
