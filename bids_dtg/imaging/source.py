@@ -37,7 +37,7 @@ class NiftiHeader:
     inter: float  # 0 where the header has no finite value
     offset: int  # byte of the (inflated) file at which the values start
     compressed: bool  # by content, not by name
-    seconds_per_frame: float | None  # fourth zoom in seconds; None if absent or not positive
+    tr_seconds: float | None  # fourth zoom in seconds; None if absent or not positive
 
 
 def require_file(path: Path) -> bytes:
@@ -113,7 +113,7 @@ def read_header(path: Path) -> NiftiHeader:
         inter=0.0 if inter is None or not np.isfinite(inter) else float(inter),
         offset=offset,
         compressed=compressed,
-        seconds_per_frame=_seconds_per_frame(header),
+        tr_seconds=_tr_seconds(header),
     )
 
 
@@ -148,11 +148,13 @@ def _require_usable(
         raise RunError(f"{path} has sizes {shape}", expected="positive, plausible sizes")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise RunError(f"{path} has an affine that cannot be inverted", expected="sform or qform")
-    if offset < 348:
-        raise RunError(f"{path} says that its values start at byte {offset}", expected=">= 348")
+    if not 348 <= offset <= 2**26:
+        raise RunError(
+            f"{path} says that its values start at byte {offset}", expected="352 or a little more"
+        )
 
 
-def _seconds_per_frame(header: Any) -> float | None:
+def _tr_seconds(header: Any) -> float | None:
     if len(header.get_data_shape()) < 4:
         return None
     unit = {"msec": 1e-3, "usec": 1e-6}.get(header.get_xyzt_units()[1], 1.0)

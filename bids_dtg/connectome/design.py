@@ -1,0 +1,217 @@
+"""The temporal design of a run: frames kept, and the columns that cleaning projects out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Length of the segments that the published model was trained on (600 frames of 0.72 s).
+SECONDS_PER_SEGMENT = 432.0
+# A column that varies by less than this share of its size holds rounding only.
+CONSTANT_TOLERANCE = 1e-9
+# A column of norm 1 is dependent if less than this is left of it beside the columns before it;
+# confound tables are text with about six digits and more.
+RANK_TOLERANCE = 1e-6
+# With fewer residual degrees of freedom any two series correlate.
+LEAST_FREEDOM = 3
+
+
+@dataclass(frozen=True)
+class DesignColumns:
+    """What became of each confound column."""
+
+    given: tuple[str, ...]  # in the order given
+    filled: tuple[str, ...]  # had n/a in kept frames, replaced by the mean of the others
+    constant: tuple[str, ...]  # left out: constant or without any value over the kept frames
+    dependent: tuple[str, ...]  # left out: a linear combination of the columns before it
+
+
+@dataclass(frozen=True, eq=False)
+class TemporalDesign:
+    """Which frames of a run count, and what is regressed out of them.
+
+    Cleaning is the projection I - C C' on the kept frames; censored frames are removed, so they
+    touch nothing.
+    """
+
+    keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
+    basis: NDArray[np.float64]  # C, (frames kept, rank), orthonormal columns, intercept first
+    tr_seconds: float  # time between frames
+    columns: DesignColumns  # what became of the confounds
+
+    def __post_init__(self) -> None:
+        if self.basis.shape[0] != np.count_nonzero(self.keep):
+            raise ValueError(f"{np.count_nonzero(self.keep)} frames kept, basis {self.basis.shape}")
+
+    @classmethod
+    def build(
+        cls,
+        confounds: NDArray[np.floating] | None,
+        names: Sequence[str],
+        keep: NDArray[np.bool_],
+        tr_seconds: float,
+    ) -> TemporalDesign:
+        """Turn confound columns into an orthonormal basis over the kept frames.
+
+        Parameters
+        ----------
+        confounds
+            (frames, columns); NaN or infinite values are filled with the mean of the column's
+            kept finite ones. None: the intercept alone.
+        names
+            A name for each column.
+        keep
+            (frames,), False for frames to remove.
+        tr_seconds
+            Time between frames.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit, a TR that is not positive, or fewer than `LEAST_FREEDOM`
+            frames more than columns.
+        """
+        keep = np.asarray(keep, dtype=bool)
+        if not tr_seconds > 0:
+            raise ValueError(f"the time between frames is positive, not {tr_seconds} s")
+        table = np.zeros((len(keep), 0)) if confounds is None else np.asarray(confounds, np.float64)
+        if table.shape != (len(keep), len(names)):
+            raise ValueError(
+                f"confounds are {table.shape} for {len(keep)} frames and {len(names)} names"
+            )
+        values, filled, constant = _fill_and_centre(table[keep])
+        usable = np.flatnonzero(~constant)
+        independent, basis = _orthonormal(values[:, usable])
+        frames_kept = len(values)
+        if frames_kept < basis.shape[1] + 1 + LEAST_FREEDOM:
+            raise ValueError(
+                f"{frames_kept} frames are kept, too few for {basis.shape[1]} confound columns "
+                f"and an intercept: at least {basis.shape[1] + 1 + LEAST_FREEDOM}"
+            )
+        intercept = np.full((frames_kept, 1), frames_kept**-0.5)
+        label = np.asarray(names, dtype=object)
+        columns = DesignColumns(
+            given=tuple(names),
+            filled=tuple(label[filled & ~constant]),
+            constant=tuple(label[constant]),
+            dependent=tuple(label[usable[~independent]]),
+        )
+        return cls(keep, np.hstack([intercept, basis]), float(tr_seconds), columns)
+
+    @property
+    def frames_kept(self) -> int:
+        return len(self.basis)
+
+    @property
+    def seconds_kept(self) -> float:
+        return self.frames_kept * self.tr_seconds
+
+    @property
+    def rank(self) -> int:
+        """Columns projected out, the intercept included."""
+        return int(self.basis.shape[1])
+
+    @property
+    def decisions(self) -> dict[str, object]:
+        """Plain values for a sidecar."""
+        return {
+            "columns": list(self.columns.given),
+            "columns_filled": list(self.columns.filled),
+            "columns_constant": list(self.columns.constant),
+            "columns_dependent": list(self.columns.dependent),
+            "rank": self.rank,
+            "frames": len(self.keep),
+            "frames_kept": self.frames_kept,
+            "frames_censored": len(self.keep) - self.frames_kept,
+            "seconds_kept": round(self.seconds_kept, 3),
+        }
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for a log: what was unusual."""
+        told = {
+            "filled with their mean where n/a": self.columns.filled,
+            "left out as constant": self.columns.constant,
+            "left out as combinations of earlier columns": self.columns.dependent,
+        }
+        return tuple(
+            f"Columns {what}: {', '.join(names)}." for what, names in told.items() if names
+        )
+
+    def segments(self, seconds_per_segment: float = SECONDS_PER_SEGMENT) -> Segments:
+        """Cut the kept frames into equal segments of about `seconds_per_segment`."""
+        count = max(1, round(self.seconds_kept / seconds_per_segment))
+        count = min(count, max(1, self.frames_kept // 4))  # halves of two frames at least
+        edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
+        return Segments(edges)
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Equal parts of a run's kept frames; each is two pieces, an odd and an even half."""
+
+    edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames
+
+    @property
+    def pieces(self) -> int:
+        return len(self.edges) - 1
+
+    @property
+    def sets(self) -> tuple[tuple[int, ...], ...]:
+        """The pieces (from 0) of each segment."""
+        return tuple((first, first + 1) for first in range(0, self.pieces, 2))
+
+    @property
+    def whole(self) -> tuple[int, ...]:
+        return tuple(range(self.pieces))
+
+    @property
+    def odd(self) -> tuple[int, ...]:
+        """First, third, ... piece."""
+        return tuple(range(0, self.pieces, 2))
+
+    @property
+    def even(self) -> tuple[int, ...]:
+        """Second, fourth, ... piece."""
+        return tuple(range(1, self.pieces, 2))
+
+
+def _fill_and_centre(
+    table: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Fill missing values, centre, scale to norm 1; tell which were filled and are constant."""
+    finite = np.isfinite(table)
+    known = np.where(finite, table, 0.0)
+    means = known.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+    centred = np.where(finite, table - means, 0.0)
+    size = np.abs(known).max(axis=0, initial=0.0)
+    # Scaled first: a sum of squares of 1e200 would overflow.
+    scaled = centred / np.where(size > 0, size, 1.0)
+    constant: NDArray[np.bool_] = np.abs(scaled).max(axis=0, initial=0.0) <= CONSTANT_TOLERANCE
+    norms = np.linalg.norm(scaled, axis=0)
+    filled: NDArray[np.bool_] = ~np.all(finite, axis=0)
+    return scaled / np.where(constant, 1.0, norms), filled, constant
+
+
+def _orthonormal(
+    columns: NDArray[np.float64],
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Gram-Schmidt in the order given: which columns are independent, and their basis."""
+    independent = np.zeros(columns.shape[1], dtype=bool)
+    basis = np.empty_like(columns)
+    rank = 0
+    for position, column in enumerate(columns.T):
+        if rank == len(columns) - 1:  # centred columns span no more
+            break
+        rest = column.copy()
+        for _ in range(2):  # the second turn removes the first one's rounding
+            rest -= basis[:, :rank] @ (basis[:, :rank].T @ rest)
+        norm = np.linalg.norm(rest)
+        if norm > RANK_TOLERANCE:
+            basis[:, rank] = rest / norm
+            independent[position] = True
+            rank += 1
+    return independent, basis[:, :rank]

@@ -1,0 +1,230 @@
+"""Sums over one pass of a run, from which every cleaned correlation follows.
+
+ROI series are linear in a frame: series = P y, with y a frame's voxels, so that the products of
+voxels with series are known once the products with the raw projections b = M y are (M the ROI
+maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, C] and y^2, with C the
+temporal design, are all that a pass has to keep; they add up over blocks, pieces and machines.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.arrays import Arrays
+from bids_dtg.connectome.design import Segments, TemporalDesign
+
+Block = NDArray[np.floating]
+
+# Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
+_VOXELS = 4096
+
+
+class InvalidVoxelsError(ValueError):
+    """A frame holds NaN or infinite values at voxels that were taken as valid."""
+
+
+class RunMoments:
+    """Additive sums of one run; voxels are grey-matter voxels first, then the other ones.
+
+    Parameters
+    ----------
+    design
+        Frames kept and columns to project out.
+    maps
+        (rois, voxels) spatial maps that make the ROI series.
+    grey_voxels
+        Number of leading voxels whose connectome is wanted.
+    valid
+        (voxels,) voxels that have data; the others are never read.
+    reference
+        (voxels,) subtracted from each frame, so that little cancels later. Any volume will do,
+        but sums with different ones cannot be added.
+    segments
+        Pieces of the run whose sums are kept apart.
+    zeros_missing
+        A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If
+        False it counts as a constant one.
+    arrays
+        Where the sums live.
+    """
+
+    def __init__(
+        self,
+        design: TemporalDesign,
+        maps: NDArray[np.floating],
+        grey_voxels: int,
+        valid: NDArray[np.bool_],
+        reference: NDArray[np.floating],
+        segments: Segments,
+        *,
+        zeros_missing: bool,
+        arrays: Arrays,
+    ) -> None:
+        rois, voxels = maps.shape
+        if valid.shape != (voxels,) or reference.shape != (voxels,):
+            raise ValueError(
+                f"maps have {voxels} voxels, validity {valid.shape}, reference {reference.shape}"
+            )
+        if not 0 < grey_voxels <= voxels:
+            raise ValueError(f"{grey_voxels} grey-matter voxels of {voxels}")
+        self.design, self.segments, self.maps = design, segments, maps
+        self.grey_voxels, self.valid = grey_voxels, valid
+        self.reference = np.where(valid, reference, 0)
+        self.zeros_missing = zeros_missing
+        self.seen = np.zeros(design.frames_kept, dtype=bool)
+        self._arrays = arrays
+        self._maps = arrays.put(maps)
+        self._reference = arrays.put(self.reference)
+        # position of each frame among the kept ones, -1 if it is not kept
+        self._position = np.where(design.keep, np.cumsum(design.keep) - 1, -1)
+        # (frames kept, rois + 1 + rank): b, the sum over voxels, the design
+        self._features = arrays.zeros(design.frames_kept, rois + 1 + design.rank)
+        self._features[:, rois + 1 :] = arrays.put(design.basis)
+        # Sums over the frames of a piece: y times the features, less the share of the blocks'
+        # means; and y^2.
+        self._cross = [
+            arrays.zeros(grey_voxels, rois + 1 + design.rank) for _ in range(segments.pieces)
+        ]
+        self._squares = arrays.zeros(segments.pieces, voxels, wide=True)
+        # (piece, first row, last row + 1, mean of y) of each block
+        self._means: list[tuple[int, int, int, Any]] = []
+
+    def add(self, block: Block, first_frame: int) -> None:
+        """Add consecutive frames.
+
+        Parameters
+        ----------
+        block
+            (frames, voxels), best 16 frames or more: a mean volume is kept for each block. Its
+            values are changed: it is scratch memory afterwards.
+        first_frame
+            Index of its first frame in the run, censored frames counted.
+
+        Raises
+        ------
+        InvalidVoxelsError
+            Valid voxels are not finite in a kept frame; the sums are as before the call.
+        """
+        if block.ndim != 2 or block.shape[1] != self.maps.shape[1]:
+            raise ValueError(f"a block is (frames, {self.maps.shape[1]}), not {block.shape}")
+        position = self._position[first_frame : first_frame + len(block)]
+        if len(position) != len(block):
+            raise ValueError(f"frames beyond the {len(self._position)} of the design")
+        kept = position >= 0
+        if not kept.any():
+            return
+        if self.seen[position[kept]].any():
+            raise ValueError(f"frames from {first_frame} were added before")
+        values = self._arrays.put(block if kept.all() else block[kept])
+        start, stop = int(position[kept][0]), int(position[kept][-1]) + 1
+        self._features[start:stop, : len(self.maps) + 1] = self._project(values)
+        edges = self.segments.edges
+        for piece in range(self.segments.pieces):
+            low, high = max(start, int(edges[piece])), min(stop, int(edges[piece + 1]))
+            if low < high:
+                self._accumulate(piece, values[low - start : high - start], low, high)
+        self.seen[start:stop] = True
+
+    def _project(self, values: Any) -> Any:
+        """Remove the reference in place; return b and the sum over voxels, (frames, rois + 1)."""
+        rois, voxels = self.maps.shape
+        absent = np.flatnonzero(~self.valid)
+        total = self._arrays.zeros(len(values), rois + 1, wide=True)
+        values[:, absent] = 0
+        for low in range(0, voxels, _VOXELS):
+            part = values[:, low : low + _VOXELS]
+            part -= self._reference[low : low + _VOXELS]
+            total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
+            total[:, rois] += part.sum(1)
+        if not np.isfinite(self._arrays.get(total)).all():
+            raise InvalidVoxelsError("values at valid voxels are not finite")
+        return total
+
+    def _accumulate(self, piece: int, values: Any, low_frame: int, high_frame: int) -> None:
+        """Add frames of one piece, in place.
+
+        Slow drifts, far larger than what cleaning leaves, lie in the block's mean. Taking it out
+        before the products, and adding its share in float64 at the end, keeps their rounding
+        that of the rest.
+        """
+        features, frames = self._features[low_frame:high_frame], len(values)
+        cross, squares = self._cross[piece], self._squares[piece]
+        means = self._arrays.zeros(self.grey_voxels)
+        for low in range(0, self.maps.shape[1], _VOXELS):
+            part = values[:, low : low + _VOXELS]
+            mean = part.sum(0) / frames
+            part -= mean
+            square = squares[low : low + _VOXELS]
+            square += (part * part).sum(0)
+            # The mean is rounded: what is left of it counts too.
+            square += 2.0 * mean * part.sum(0)
+            square += frames * self._arrays.widen(mean) ** 2
+            if low < self.grey_voxels:
+                high = min(low + _VOXELS, self.grey_voxels)
+                means[low:high] = mean[: high - low]
+                cross[low:high] += part[:, : high - low].T @ features
+        self._means.append((piece, low_frame, high_frame, means))
+
+    def __add__(self, other: RunMoments) -> RunMoments:
+        """Join the sums of two disjoint sets of frames of one run."""
+        if self.design is not other.design or not np.array_equal(self.reference, other.reference):
+            raise ValueError("only sums with the same design and reference can be added")
+        if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
+            raise ValueError("only sums of the same voxels and of disjoint frames can be added")
+        joined = RunMoments(
+            self.design,
+            self.maps,
+            self.grey_voxels,
+            self.valid,
+            self.reference,
+            self.segments,
+            zeros_missing=self.zeros_missing,
+            arrays=self._arrays,
+        )
+        joined.seen = self.seen | other.seen
+        rois = len(self.maps)
+        for one in (self, other):
+            joined._features[:, : rois + 1] += one._features[:, : rois + 1]
+            joined._squares += one._squares
+            joined._means += one._means
+            for target, sums in zip(joined._cross, one._cross, strict=True):
+                target += sums
+        return joined
+
+    @property
+    def features(self) -> NDArray[np.float64]:
+        """(frames kept, rois + 1 + rank): raw projections, sum over voxels, design."""
+        return self._arrays.get(self._features)
+
+    @property
+    def squares(self) -> NDArray[np.float64]:
+        """(pieces, voxels): sums of y^2."""
+        return self._arrays.get(self._squares)
+
+    def cross(self, low: int, high: int) -> NDArray[np.float64]:
+        """(pieces, high - low, rois + 1 + rank): sums of y times the features."""
+        sums = np.stack([self._arrays.get(piece[low:high]) for piece in self._cross])
+        features = self.features
+        for piece in range(self.segments.pieces):
+            blocks = [block for block in self._means if block[0] == piece]
+            means = np.stack([self._arrays.get(mean[low:high]) for *_, mean in blocks])
+            shares = np.stack([features[first:stop].sum(axis=0) for _, first, stop, _ in blocks])
+            sums[piece] += means.T @ shares
+        return sums
+
+    @property
+    def varying(self) -> NDArray[np.bool_]:
+        """(voxels,), valid and not constant over the kept frames."""
+        varying: NDArray[np.bool_] = self.valid & (self.squares.sum(axis=0) > 0)
+        return varying
+
+    @property
+    def solved(self) -> NDArray[np.bool_]:
+        """(voxels,), those on which the ROI series are solved: with data, constant or not."""
+        if not self.zeros_missing:
+            return self.valid
+        solved: NDArray[np.bool_] = self.varying | (self.valid & (self.reference != 0))
+        return solved

@@ -1,0 +1,104 @@
+"""ROI series and connectome of arrays at hand, by the same sums that a run is reduced to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.arrays import NumpyArrays
+from bids_dtg.connectome.connectome import raw_series, run_connectomes
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.moments import RunMoments
+from bids_dtg.connectome.one_pass import Blocks, measure_run
+
+_FRAMES = 64
+
+
+def roi_series(bold: NDArray[np.floating], maps: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Reduce BOLD to ROI series: stage 1 of dual regression (Serin et al. 2025, Methods).
+
+    Parameters
+    ----------
+    bold
+        (frames, voxels); voxels with a value that is not finite are left out.
+    maps
+        (rois, voxels) spatial maps.
+
+    Returns
+    -------
+    (frames, rois) regression weights, not ROI means: the pseudo-inverse of the spatially
+    demeaned maps times the temporally demeaned BOLD.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maps = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0]])
+    >>> course = np.array([[1.0, 0], [0, 1], [-1, 0], [0, -1]])
+    >>> np.allclose(roi_series(course @ maps, maps), course)
+    True
+    """
+    return raw_series(_measure(bold, maps, None, None))
+
+
+def voxel_to_roi(
+    bold: NDArray[np.floating],
+    maps: NDArray[np.floating],
+    confounds: NDArray[np.floating] | None = None,
+    keep: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Correlate each voxel with each ROI, after cleaning both.
+
+    Parameters
+    ----------
+    bold
+        (frames, voxels).
+    maps
+        (rois, voxels) spatial maps.
+    confounds
+        (frames, columns) to regress out; an intercept always is.
+    keep
+        (frames,), False for frames to remove; all are kept by default.
+
+    Returns
+    -------
+    (rois, voxels) Pearson r; 0 where undefined (constant voxels, or values that are not finite).
+    """
+    return run_connectomes(_measure(bold, maps, confounds, keep)).whole.r
+
+
+def _measure(
+    bold: NDArray[np.floating],
+    maps: NDArray[np.floating],
+    confounds: NDArray[np.floating] | None,
+    keep: NDArray[np.bool_] | None,
+) -> RunMoments:
+    bold, maps = np.asarray(bold), np.asarray(maps)
+    if bold.ndim != 2 or maps.ndim != 2 or bold.shape[1] != maps.shape[1]:
+        raise ValueError(
+            f"bold is (frames, voxels) and maps (rois, voxels), not {bold.shape} and {maps.shape}"
+        )
+    frames, voxels = bold.shape
+    dtype = np.float32 if bold.dtype == np.float32 else np.float64
+    columns = 0 if confounds is None else np.shape(confounds)[1]
+    design = TemporalDesign.build(
+        confounds,
+        [f"column {index}" for index in range(columns)],
+        np.ones(frames, dtype=bool) if keep is None else keep,
+        1.0,
+    )
+
+    def blocks() -> Blocks:
+        for first in range(0, frames, _FRAMES):
+            yield first, bold[first : first + _FRAMES].astype(dtype)
+
+    # Seconds mean nothing here: one segment.
+    return measure_run(
+        blocks,
+        design,
+        maps.astype(dtype),
+        voxels,
+        np.ones(voxels, dtype=bool),
+        seconds_per_segment=float(2 * frames),
+        zeros_missing=False,
+        arrays=NumpyArrays(dtype),
+    )

@@ -1,0 +1,190 @@
+"""A run's BOLD file, read once in blocks of frames by a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.source import READ_ERRORS, NiftiHeader, open_bytes, read_header
+
+# One block is being filled, one waits, one is in use: nobody waits for a buffer.
+_BUFFERS = 3
+# Three blocks of this size bound the memory, whatever the stored type and the frame's size.
+_BLOCK_BYTES = 16 * 2**20
+# igzip copies what it read: pieces of this size are still in the cache then.
+_READ_BYTES = 2**18
+
+Stored = NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class BoldHeader(NiftiHeader):
+    """The header of a 4-D BOLD file."""
+
+    @property
+    def frames(self) -> int:
+        return self.shape[3]
+
+    @property
+    def file_voxels(self) -> int:
+        return int(np.prod(self.shape[:3], dtype=np.int64))
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.file_voxels * self.dtype.itemsize
+
+
+def read_bold_header(path: Path) -> BoldHeader:
+    """Read the header of a BOLD file and check that it describes a run.
+
+    Raises
+    ------
+    RunError
+        As `read_header`; also sizes that are not those of a run, or an uncompressed file that is
+        shorter than its header says.
+    """
+    header = BoldHeader(**vars(read_header(path)))
+    if len(header.shape) != 4 or header.shape[3] < 2:
+        raise RunError(
+            f"{path} has sizes {' x '.join(map(str, header.shape))}",
+            expected="a 4-D BOLD run of at least two frames",
+        )
+    if not header.compressed:
+        held = max(0, path.stat().st_size - header.offset)
+        if held < header.frames * header.frame_bytes:
+            raise _truncated(header, held)
+    return header
+
+
+def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[Stored, None, None]:
+    """Read a run's frames in order, at most `frames_per_block` at a time.
+
+    The file is read and inflated by a thread that runs ahead by up to two blocks; it ends with
+    the iteration, however that ends. Memory does not depend on the length of the run.
+
+    Yields
+    ------
+    (frames, file voxels), stored type, first file axis fastest. A block's memory is filled anew
+    once the next block is asked for.
+
+    Raises
+    ------
+    RunError
+        The file ends early, is damaged or cannot be read.
+    """
+    per_block = max(1, min(frames_per_block, header.frames, _BLOCK_BYTES // header.frame_bytes))
+    shape = (per_block, header.file_voxels)
+    free: queue.SimpleQueue[Stored | None] = queue.SimpleQueue()
+    ready: queue.SimpleQueue[Stored | BaseException | None] = queue.SimpleQueue()
+    for _ in range(_BUFFERS):
+        free.put(np.empty(shape, header.dtype))
+    reader = threading.Thread(
+        target=_fill, args=(header, free, ready), name=f"read {header.path.name}", daemon=True
+    )
+    reader.start()
+    try:
+        while (block := ready.get()) is not None:
+            if isinstance(block, BaseException):
+                raise block
+            yield block
+            free.put(block.base)
+    finally:
+        free.put(None)
+        reader.join()
+
+
+def _fill(
+    header: BoldHeader,
+    free: queue.SimpleQueue[Stored | None],
+    ready: queue.SimpleQueue[Stored | BaseException | None],
+) -> None:
+    """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
+    try:
+        with open_bytes(header.path) as file:
+            _read_exactly(file, memoryview(bytearray(header.offset)))
+            done = 0
+            while done < header.frames:
+                buffer = free.get()
+                if buffer is None:
+                    return
+                block = buffer[: header.frames - done]
+                held = _read_exactly(file, block.reshape(-1).view(np.uint8).data)
+                if held < block.nbytes:
+                    raise _truncated(header, done * header.frame_bytes + held)
+                done += len(block)
+                if done == header.frames:
+                    file.read(1)  # reaches the gzip trailer, whose checksum is then compared
+                ready.put(block)
+        ready.put(None)
+    except READ_ERRORS as err:
+        ready.put(
+            RunError(f"{header.path} is damaged: {err}", remedy="fetch or make the file anew")
+        )
+    except BaseException as err:
+        ready.put(err)
+
+
+def _read_exactly(file: BinaryIO, target: memoryview) -> int:
+    """Fill `target` from the file; return how many bytes there were."""
+    held = 0
+    while held < len(target):
+        try:
+            count = file.readinto(target[held : held + _READ_BYTES])  # type: ignore[attr-defined]
+        except EOFError:  # a gzip file without its end
+            break
+        if not count:
+            break
+        held += count
+    return held
+
+
+def _truncated(header: BoldHeader, held: int) -> RunError:
+    return RunError(
+        f"{header.path} ends at frame {held // header.frame_bytes} of {header.frames}",
+        expected="the whole run",
+        remedy="fetch or make the file anew",
+    )
+
+
+def stream_voxels(
+    header: BoldHeader, sampling: LatticeSampling, frames_per_block: int = 32
+) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
+    """Read a run's frames at the wanted voxels only, scaled.
+
+    Yields
+    ------
+    first
+        Index of the block's first frame in the run.
+    block
+        (frames, voxels) float32. Its memory is filled anew once the next block is asked for;
+        until then the consumer may change it.
+
+    Raises
+    ------
+    RunError
+        As `stream_blocks`.
+    """
+    voxels = np.empty((min(frames_per_block, header.frames), len(sampling.source)), np.float32)
+    first = held = 0
+    with closing(stream_blocks(header, frames_per_block)) as blocks:
+        for stored in blocks:
+            rest = stored
+            while len(rest):
+                taken = rest[: len(voxels) - held]
+                sampling.apply(taken, header.slope, header.inter, voxels[held : held + len(taken)])
+                held, rest = held + len(taken), rest[len(taken) :]
+                if held == len(voxels):
+                    yield first, voxels
+                    first, held = first + held, 0
+    if held:
+        yield first, voxels[:held]

@@ -1,0 +1,35 @@
+"""The published pipeline on whole arrays, as an oracle: float64, pinv, lstsq, corrcoef."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def plain_series(bold: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """(frames, rois): pinv of the demeaned maps times the demeaned BOLD."""
+    maps = maps.astype(np.float64)
+    # rcond: maps that add up to a constant are singular once demeaned
+    inverse = np.linalg.pinv(maps - maps.mean(axis=1, keepdims=True), rcond=1e-6)
+    return (bold - bold.mean(axis=0)) @ inverse
+
+
+def clean(values: np.ndarray, confounds: np.ndarray | None) -> np.ndarray:
+    """Residuals of a least-squares fit with an intercept."""
+    design = np.ones((len(values), 1))
+    if confounds is not None:
+        design = np.hstack([design, confounds])
+    return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+
+
+def correlate(voxels: np.ndarray, series: np.ndarray) -> np.ndarray:
+    """(rois, voxels) Pearson r, 0 where undefined."""
+    voxels, series = voxels - voxels.mean(axis=0), series - series.mean(axis=0)
+    norms = np.sqrt(np.outer((series**2).sum(0), (voxels**2).sum(0)))
+    return np.divide(series.T @ voxels, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def plain_connectome(
+    bold: np.ndarray, maps: np.ndarray, confounds: np.ndarray | None = None
+) -> np.ndarray:
+    bold = bold.astype(np.float64)
+    return correlate(clean(bold, confounds), clean(plain_series(bold, maps), confounds))

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_route import clean, correlate, plain_connectome, plain_series
+
+from bids_dtg.connectome.arrays import NumpyArrays
+from bids_dtg.connectome.connectome import reliability, run_connectomes
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.one_pass import measure_run
+
+
+def one_pass(bold, maps, design, grey, *, size=32, seconds=432.0):
+    def blocks():
+        for first in range(0, len(bold), size):
+            yield first, bold[first : first + size].copy()
+
+    valid = np.ones(bold.shape[1], bool)
+    moments = measure_run(blocks, design, maps, grey, valid, seconds_per_segment=seconds)
+    return run_connectomes(moments)
+
+
+def drifting_run(rng, frames, voxels, rois, *, drift):
+    """BOLD of sd 10 about 1000 with confounded drifts of `drift` times that; maps; confounds."""
+    maps = np.abs(rng.standard_normal((rois, voxels))).astype(np.float32)
+    confounds = rng.standard_normal((frames, 6)).cumsum(axis=0)
+    confounds /= confounds.std(axis=0)
+    signal = rng.standard_normal((frames, rois)) @ maps
+    noise = rng.standard_normal((frames, voxels)) * 3
+    drifts = confounds @ rng.standard_normal((6, voxels))
+    bold = 1000 + 10 * (signal / signal.std() + noise / 3) + 10 * drift * drifts
+    return bold.astype(np.float32), maps, confounds
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 1.0, 10.0]))
+def test_one_pass_equals_the_plain_route(seed, drift):
+    rng = np.random.default_rng(seed)
+    bold, maps, confounds = drifting_run(rng, 120, 150, 4, drift=drift)
+    keep = rng.random(120) < 0.85
+    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0)
+    result = one_pass(bold, maps, design, 100)
+    plain = plain_connectome(bold[keep], maps, confounds[keep])[:, :100]
+    # Rounding grows with what cancels: six drifts of 10 are 25 times the rest.
+    np.testing.assert_allclose(result.whole.r, plain, atol=1e-5 * (1 + drift))
+
+
+def test_segments_and_halves_equal_the_plain_route_in_their_frames():
+    bold, maps, confounds = drifting_run(np.random.default_rng(1), 200, 150, 4, drift=2)
+    keep = np.random.default_rng(2).random(200) < 0.9
+    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0)
+    result = one_pass(bold, maps, design, 100, seconds=130.0)
+    voxels = clean(bold[keep].astype(float), confounds[keep])[:, :100]
+    series = clean(plain_series(bold[keep].astype(float), maps), confounds[keep])
+    edges = np.rint(np.linspace(0, keep.sum(), 7)).astype(int)
+    pieces = [np.arange(low, high) for low, high in pairwise(edges)]
+    expected = [np.r_[pieces[i], pieces[i + 1]] for i in (0, 2, 4)]
+    assert len(result.segments) == 3
+    for segment, rows in zip(result.segments, expected, strict=True):
+        np.testing.assert_allclose(segment.r, correlate(voxels[rows], series[rows]), atol=2e-5)
+        assert segment.frames == len(rows)
+        assert segment.seconds == 2 * len(rows)
+    odd, even = np.concatenate(pieces[::2]), np.concatenate(pieces[1::2])
+    np.testing.assert_allclose(result.odd.r, correlate(voxels[odd], series[odd]), atol=2e-5)
+    np.testing.assert_allclose(result.even.r, correlate(voxels[even], series[even]), atol=2e-5)
+    np.testing.assert_allclose(result.series, series, atol=1e-4 * series.std())
+    np.testing.assert_allclose(result.roi_r, np.corrcoef(series.T), atol=2e-5)
+    signal = bold[keep][:, :100].mean(axis=0)
+    sd = np.sqrt((voxels**2).sum(axis=0) / (keep.sum() - design.rank))
+    np.testing.assert_allclose(result.tsnr, signal / sd, rtol=1e-4)
+    assert result.median_tsnr == pytest.approx(np.median(signal / sd), rel=1e-4)
+
+
+def test_one_segment_is_the_whole():
+    bold, maps, _ = drifting_run(np.random.default_rng(1), 60, 50, 3, drift=0)
+    design = TemporalDesign.build(None, [], np.ones(60, bool), 2.0)
+    result = one_pass(bold, maps, design, 50)
+    assert result.segments == (result.whole,)
+    assert result.whole.seconds == 120
+
+
+def test_missing_voxels_are_as_maps_cut_to_the_others():
+    rng = np.random.default_rng(4)
+    bold, maps, confounds = drifting_run(rng, 90, 150, 4, drift=1)
+    absent = rng.random(150) < 0.3
+    bold[:, absent] = 0
+    design = TemporalDesign.build(confounds, list("abcdef"), np.ones(90, bool), 2.0)
+    result = one_pass(bold, maps, design, 150)
+    plain = plain_connectome(bold[:, ~absent], maps[:, ~absent], confounds)
+    np.testing.assert_allclose(result.whole.r[:, ~absent], plain, atol=2e-5)
+    assert not result.whole.r[:, absent].any()
+    np.testing.assert_array_equal(result.covered, ~absent)
+    assert result.coverage == pytest.approx(1 - absent.mean())
+    share = np.abs(maps[:, ~absent]).sum(axis=1) / np.abs(maps).sum(axis=1)
+    np.testing.assert_allclose(result.roi_coverage, share, rtol=1e-6)
+
+
+def test_maps_that_add_up_to_a_constant_are_solved_as_by_pinv():
+    """A parcellation: demeaned maps are dependent."""
+    rng = np.random.default_rng(5)
+    label = rng.integers(0, 4, 150)
+    maps = (label == np.arange(4)[:, None]).astype(np.float32)
+    bold = (100 + rng.standard_normal((80, 4)) @ maps + rng.standard_normal((80, 150))).astype("f4")
+    design = TemporalDesign.build(None, [], np.ones(80, bool), 2.0)
+    result = one_pass(bold, maps, design, 150)
+    np.testing.assert_allclose(result.whole.r, plain_connectome(bold, maps), atol=2e-5)
+
+
+def test_a_roi_without_covered_voxels_correlates_with_nothing():
+    bold, maps, _ = drifting_run(np.random.default_rng(6), 60, 50, 3, drift=0)
+    maps[1], maps[1, :5], bold[:, :5] = 0, 1, 0
+    design = TemporalDesign.build(None, [], np.ones(60, bool), 2.0)
+    result = one_pass(bold, maps, design, 50)
+    assert not result.whole.r[1].any()
+    assert result.roi_coverage[1] == 0
+    assert result.whole.r[0].any()
+
+
+def test_a_voxel_that_the_confounds_explain_is_undefined():
+    bold, maps, confounds = drifting_run(np.random.default_rng(7), 60, 50, 3, drift=0)
+    bold[:, 9] = 1000 + 50 * confounds[:, 0]
+    design = TemporalDesign.build(confounds, list("abcdef"), np.ones(60, bool), 2.0)
+    assert not one_pass(bold, maps, design, 50).whole.r[:, 9].any()
+
+
+def test_reliability_is_one_for_equal_halves_and_knows_its_limits():
+    odd = np.random.default_rng(8).standard_normal((6, 20)).astype(np.float32)
+    all_covered = np.ones(20, bool)
+    assert reliability(odd, 2 * odd + 1, all_covered) == pytest.approx(1)
+    assert reliability(odd, -odd, all_covered) == pytest.approx(-1)
+    assert np.isnan(reliability(odd, odd, ~all_covered))
+
+
+def test_reliability_is_the_median_of_profile_correlations():
+    rng = np.random.default_rng(9)
+    odd, even = rng.standard_normal((2, 6, 5)).astype(np.float32)
+    covered = np.array([True, True, False, True, False])
+    expected = np.median([np.corrcoef(odd[:, v], even[:, v])[0, 1] for v in (0, 1, 3)])
+    assert reliability(odd, even, covered) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_one_pass_equals_the_plain_route_at_real_size():
+    """235,375 voxels x 490 frames, drifts ten times the noise, int16 as stored; by chunks."""
+    frames, voxels, grey, rois, chunk = 490, 235_375, 158_680, 50, 10_000
+    rng = np.random.default_rng(10)
+    maps = np.maximum(rng.standard_normal((rois, voxels), np.float32), 0)
+    confounds = rng.standard_normal((frames, 36)).cumsum(axis=0)
+    courses = rng.standard_normal((frames, rois)).astype(np.float32)
+    drift = (confounds[:, :6] / confounds[:, :6].std(axis=0)).astype(np.float32)
+    bold = np.empty((frames, voxels), np.int16)
+    for low in range(0, voxels, chunk):
+        part = maps[:, low : low + chunk]
+        signal = courses @ part + 3 * rng.standard_normal((frames, part.shape[1]), np.float32)
+        drifts = drift @ rng.standard_normal((6, part.shape[1]), np.float32)
+        bold[:, low : low + chunk] = 10000 + 15 * signal + 600 * drifts
+
+    def blocks():
+        for first in range(0, frames, 32):
+            yield first, bold[first : first + 32].astype(np.float32)
+
+    design = TemporalDesign.build(confounds, [str(i) for i in range(36)], np.ones(frames, bool), 1)
+    valid = np.ones(voxels, bool)
+    moments = measure_run(blocks, design, maps, grey, valid, arrays=NumpyArrays())
+    result = run_connectomes(moments)
+
+    demeaned = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64)
+    raw = np.zeros((frames, rois))
+    for low in range(0, voxels, chunk):
+        raw += bold[:, low : low + chunk].astype(float) @ demeaned[:, low : low + chunk].T
+    series = clean((raw - raw.mean(axis=0)) @ np.linalg.pinv(demeaned @ demeaned.T), confounds)
+    worst = 0.0
+    for low in range(0, grey, chunk):
+        high = min(low + chunk, grey)
+        plain = correlate(clean(bold[:, low:high].astype(float), confounds), series)
+        worst = max(worst, float(np.abs(plain - result.whole.r[:, low:high]).max()))
+    assert worst < 1e-4, worst
+    print(f"largest difference {worst:.1e}")
