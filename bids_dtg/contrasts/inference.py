@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.contrasts.blockwise import BlockPlan
 from bids_dtg.contrasts.dense import DensePlan
 from bids_dtg.contrasts.network import AttentionUNet, check_input_shape
 
@@ -91,5 +92,9 @@ def prepare(
         )
     check_input_shape((1, network.in_channels, *mask.shape), network.in_channels, network.levels)
     with torch.inference_mode():
-        made = DensePlan(network, mask, torch.device(device))
+        made: Plan
+        if plan == "blocks" or (plan == "auto" and torch.device(device).type == "cpu"):
+            made = BlockPlan(network, mask)
+        else:
+            made = DensePlan(network, mask, torch.device(device))
     return PreparedUNet(made, (network.in_channels, int(mask.sum())), device)

@@ -8,7 +8,7 @@ from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.inference import prepare
 from bids_dtg.contrasts.network import AttentionUNet
 
-PLANS = ["dense"]
+PLANS = ["dense", "blocks"]
 
 
 def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
