@@ -7,8 +7,8 @@ import threading
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,12 +134,13 @@ def _fill(
         ready.put(err)
 
 
-def _read_exactly(file: BinaryIO, target: memoryview) -> int:
+def _read_exactly(file: BufferedIOBase, target: memoryview) -> int:
     """Fill `target` from the file; return how many bytes there were."""
     held = 0
     while held < len(target):
         try:
-            count = file.readinto(target[held : held + _READ_BYTES])  # type: ignore[attr-defined]
+            # readinto1 returns what there is before the error that ends a cut file
+            count = file.readinto1(target[held : held + _READ_BYTES])
         except EOFError:  # a gzip file without its end
             break
         if not count:

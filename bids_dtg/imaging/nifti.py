@@ -48,7 +48,7 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
         with open_bytes(path) as file:
             raw = file.read()[header.offset : header.offset + wanted]
     except READ_ERRORS as err:
-        raise RunError(f"{path} cannot be read: {err}", remedy="fetch or make it anew") from err
+        raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     if len(raw) < wanted:
         raise RunError(
             f"{path} holds {len(raw)} bytes of values",

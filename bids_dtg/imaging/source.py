@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +21,8 @@ READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.
 _IGzipFile: Any = igzip.IGzipFile
 _Nifti1Header: Any = nib.Nifti1Header
 _Nifti2Header: Any = nib.Nifti2Header
+# Length of a NIfTI-2 header, and of the part of a file that surely holds it compressed.
+_HEADER_BYTES, _START_BYTES = 540, 8192
 _GZIP_MAGIC = b"\x1f\x8b"
 _ANNEX_POINTERS = (b"/annex/objects/", b".git/annex/objects/", b"../.git/annex/objects/")
 _LFS_POINTER = b"version https://git-lfs"
@@ -56,7 +59,7 @@ def require_file(path: Path) -> bytes:
         )
     try:
         with path.open("rb") as file:
-            first = file.read(256)
+            first = file.read(_START_BYTES)
     except OSError as err:
         raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
     if not first:
@@ -70,11 +73,11 @@ def require_file(path: Path) -> bytes:
     return first
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BufferedIOBase:
     """Open a file for reading its inflated bytes, whatever its name ends in."""
     if require_file(path).startswith(_GZIP_MAGIC):
-        return cast(BinaryIO, _IGzipFile(path, "rb"))
-    return path.open("rb", buffering=0)
+        return cast("BufferedIOBase", _IGzipFile(path, "rb"))
+    return path.open("rb")
 
 
 def read_header(path: Path) -> NiftiHeader:
@@ -85,12 +88,12 @@ def read_header(path: Path) -> NiftiHeader:
     RunError
         Not a NIfTI file, a damaged header, or values that are neither integers nor reals.
     """
-    compressed = require_file(path).startswith(_GZIP_MAGIC)
+    raw = require_file(path)
+    compressed = raw.startswith(_GZIP_MAGIC)
     try:
-        with open_bytes(path) as file:
-            raw = file.read(540)
+        raw = _inflate_start(raw) if compressed else raw
     except READ_ERRORS as err:
-        raise RunError(f"{path} cannot be read: {err}", remedy="fetch or make it anew") from err
+        raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     try:
         header = _parse(raw)
         dtype, shape = header.get_data_dtype(), header.get_data_shape()
@@ -115,6 +118,16 @@ def read_header(path: Path) -> NiftiHeader:
         compressed=compressed,
         tr_seconds=_tr_seconds(header),
     )
+
+
+def _inflate_start(raw: bytes) -> bytes:
+    """Inflate a header's worth; damage that lies behind it is told when the values are read."""
+    inflated = b""
+    while raw and len(inflated) < _HEADER_BYTES:
+        member = isal_zlib.decompressobj(wbits=31)
+        inflated += member.decompress(raw, _HEADER_BYTES - len(inflated))
+        raw = member.unused_data
+    return inflated
 
 
 def _parse(raw: bytes) -> Any:

@@ -1,0 +1,102 @@
+"""An atlas: a label image in the model's space, read at the model's voxels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
+
+_SPACE = re.compile(r"(?:^|_)(?:tpl|space)-([0-9A-Za-z]+)")
+_LABELLED = re.compile(r"(?:^|_)(?:atlas|seg|desc)-([0-9A-Za-z]+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Atlas:
+    """Parcels at a list of voxels."""
+
+    name: str  # letters and digits, for the entity seg-
+    labels: NDArray[np.int64]  # (voxels,), 0 outside every parcel
+    parcels: Mapping[int, str]  # label -> name, all parcels of the image in order
+
+
+def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
+    """Read a label image at the centres of the mask's voxels, nearest neighbour.
+
+    Parameters
+    ----------
+    path
+        Three-dimensional image of whole numbers; 0 is background. A TSV file of the same name
+        with the columns ``index`` and ``name`` gives the parcels' names.
+    grid, mask
+        The model's voxels, (i, j, k).
+
+    Raises
+    ------
+    SettingsError
+        Another space by its name, not whole numbers, or no label inside the mask.
+    """
+    told = _SPACE.search(path.name)
+    if told and told[1] != grid.space:
+        raise SettingsError(
+            f"--atlas {path} is in {told[1]} by its name", expected=f"an atlas in {grid.space}"
+        )
+    try:
+        values, affine = read_volume(path)
+    except RunError as err:
+        raise SettingsError(
+            f"--atlas: {err.found}", expected=err.expected, remedy=err.remedy
+        ) from err
+    volume = values.reshape(values.shape[:3]) if values.size == np.prod(values.shape[:3]) else None
+    if volume is None or not np.isfinite(volume).all() or (volume != np.rint(volume)).any():
+        raise SettingsError(f"--atlas {path} is no label image", expected="one whole number a voxel")
+    labels = _nearest(volume.astype(np.int64), affine, grid, mask)
+    present = [int(label) for label in np.unique(volume) if label != 0]
+    if not labels.any():
+        raise SettingsError(
+            f"--atlas {path} has no label in the model's grey matter",
+            expected=f"a label image in {grid.space}",
+        )
+    names = _read_names(path)
+    named = "".join(_LABELLED.findall(path.name)) or path.name.partition(".")[0]
+    return Atlas(
+        name=re.sub("[^0-9A-Za-z]", "", named),
+        labels=labels,
+        parcels={label: names.get(label, str(label)) for label in present},
+    )
+
+
+def _nearest(
+    volume: NDArray[np.int64], affine: NDArray[np.float64], grid: Grid, mask: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    to_file = np.linalg.inv(affine) @ grid.affine
+    # (voxels, 3) grid indices -> positions in the file
+    indices = np.argwhere(mask) @ to_file[:3, :3].T + to_file[:3, 3]
+    nearest = np.rint(indices).astype(np.int64)
+    inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
+    labels = np.zeros(len(nearest), np.int64)
+    labels[inside] = volume[tuple(nearest[inside].T)]
+    return labels
+
+
+def _read_names(path: Path) -> dict[int, str]:
+    table = path.with_name(path.name.partition(".nii")[0] + ".tsv")
+    if not table.is_file():
+        return {}
+    try:
+        rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig")), delimiter="\t"))
+        return {int(row["index"]): row["name"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise SettingsError(
+            f"--atlas: the table {table} cannot be read: {err}",
+            expected="tab-separated columns index and name",
+        ) from err
