@@ -8,11 +8,12 @@ positions of a block), block by block within a position.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Rows = NDArray[np.int32]
 Wanted = NDArray[np.bool_]
@@ -30,11 +31,10 @@ class Field:
 class Blocks:
     """The blocks that a layer computes."""
 
-    reads: tuple[
-        Rows, ...
-    ]  # a chunk: (points, blocks), the rows read, all blocks of a point together
+    reads: tuple[Tensor, ...]  # a chunk: int32 (points, blocks), the rows that each point reads
+    number: Rows  # a block's place in the order of work, shape of the grid halved; `count` if none
+    count: int  # blocks
     field: Field  # of the output, eight rows a block
-    pooled: Field  # of the block maxima, one row a block; blocks cut by the grid's end left out
 
 
 def masked_field(mask: Wanted) -> Field:
@@ -79,11 +79,11 @@ def upscale_blocks(field: Field, wanted: Wanted, size: int) -> Blocks:
     return _blocks(padded, 1, 2, wanted, size)
 
 
-def halved(grid: Wanted, reduce: Callable[..., Wanted]) -> Wanted:
-    """Reduce a grid over its 2×2×2 blocks; voxels past the end count as False."""
-    padded = np.pad(grid, [(0, n % 2) for n in grid.shape])
-    i, j, k = (n // 2 for n in padded.shape)
-    return reduce(padded.reshape(i, 2, j, 2, k, 2), axis=(1, 3, 5))
+def pooled_field(blocks: Blocks, wanted: Wanted) -> Field:
+    """Return the field of 2×2×2 maxima, one row a block, where all eight voxels are wanted."""
+    whole = _halved(wanted, np.logical_and)
+    i, j, k = (n // 2 for n in wanted.shape)
+    return Field(np.where(whole, blocks.number, np.int32(blocks.count))[:i, :j, :k], blocks.count)
 
 
 def doubled(grid: Wanted, shape: tuple[int, ...]) -> Wanted:
@@ -115,23 +115,29 @@ def _padded(field: Field, shape: tuple[int, ...]) -> Rows:
 
 def _blocks(padded: Rows, step: int, width: int, wanted: Wanted, size: int) -> Blocks:
     """Make blocks; block b reads padded[step·b : step·b + width] on each axis."""
-    coarse = halved(wanted, np.logical_or.reduce)
+    coarse = _halved(wanted, np.logical_or)
     strides = np.array(padded.strides) // padded.itemsize
     corners = step * np.argwhere(coarse) @ strides
     points = np.indices((width,) * 3).reshape(3, -1).T @ strides
     reads = padded.ravel()[corners[:, None] + points]
     kept, numbers = _merged(reads)
-    number = np.full(coarse.shape, len(kept), np.int32)
+    count = len(kept)
+    number = np.full(coarse.shape, count, np.int32)
     number[coarse] = numbers
     chunks = tuple(
-        np.ascontiguousarray(reads[kept[start : start + size]].T)
-        for start in range(0, len(kept), size)
+        torch.from_numpy(np.ascontiguousarray(reads[kept[start : start + size]].T))
+        for start in range(0, count, size)
     )
-    return Blocks(
-        chunks,
-        _output_field(number, wanted, len(kept), size),
-        _pooled_field(number, wanted, len(kept)),
-    )
+    return Blocks(chunks, number, count, _output_field(number, wanted, count, size))
+
+
+def _halved(grid: Wanted, join: np.ufunc) -> Wanted:
+    """Join the voxels of each 2×2×2 block; voxels past the end count as False."""
+    grid = np.pad(grid, [(0, n % 2) for n in grid.shape])
+    for axis in range(3):
+        moved = np.moveaxis(grid, axis, 0)
+        grid = np.moveaxis(join(moved[::2], moved[1::2]), 0, axis)
+    return grid
 
 
 def _merged(reads: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -156,9 +162,3 @@ def _output_field(number: Rows, wanted: Wanted, count: int, size: int) -> Field:
     index = np.full(wanted.shape, 8 * count, np.int32)
     index[wanted] = 8 * start + position * width + (block - start)
     return Field(index, 8 * count)
-
-
-def _pooled_field(number: Rows, wanted: Wanted, count: int) -> Field:
-    whole = halved(wanted, np.logical_and.reduce)
-    i, j, k = (n // 2 for n in wanted.shape)
-    return Field(np.where(whole, number, np.int32(count))[:i, :j, :k], count)

@@ -7,16 +7,19 @@ place of grids (see `blocks`), so that no value is held that nobody asks for.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bids_dtg.contrasts.blocks import (
+    Blocks,
     Field,
     Wanted,
     conv_blocks,
     dilated,
     doubled,
     masked_field,
+    pooled_field,
     upscale_blocks,
 )
 from bids_dtg.contrasts.dense import folded_network
@@ -28,6 +31,9 @@ from bids_dtg.contrasts.winograd import BlockConv, block_maxima
 _CHUNK = 8192  # input channels × blocks of a convolution
 _BLOCKS = 512  # of a transposed convolution
 _ROWS = 2048  # where each row is worked on by itself
+
+# The last level, the widest by far, runs slab by slab, so that memory stays low.
+_SLAB = 20  # planes along i; even, so that no block is cut
 
 
 class BlockPlan:
@@ -45,99 +51,98 @@ class BlockPlan:
         network = folded_network(network)
         decoder, encoder = _wanted_regions(mask, network.levels)
         field, skips = masked_field(mask), []
-        self.down: list[_Down] = []
+        self.down: list[tuple[BlockConv, Blocks]] = []
         for block, wanted in zip(
             [network.in_block, *network.downs, network.bottleneck], encoder, strict=True
         ):
-            self.down.append(_Down(block, field, wanted))
-            skips.append(self.down[-1].field)
-            field = self.down[-1].pooled
+            conv = _convolution(block)
+            blocks = conv_blocks(field, wanted, _chunk(conv))
+            self.down.append((BlockConv(conv), blocks))
+            skips.append(blocks.field)
+            field = pooled_field(blocks, wanted)
         field = skips.pop()
-        self.up: list[_Up] = []
-        for upscale, gate, block in zip(
-            network.upscale,
-            network.attention_gates,
-            [*network.ups, network.out_block[0]],
-            strict=True,
-        ):
-            self.up.append(_Up(upscale, gate, block, field, skips.pop(), decoder[len(skips)]))
-            field = self.up[-1].field
+        self.up = [
+            _Up(upscale, gate, _convolution(block))
+            for upscale, gate, block in zip(
+                network.upscale,
+                network.attention_gates,
+                [*network.ups, network.out_block[0]],
+                strict=True,
+            )
+        ]
+        self.regions: list[_Region] = []
+        for up, wanted in zip(self.up[:-1], decoder[:0:-1], strict=True):
+            self.regions.append(_Region(field, skips.pop(), wanted, up.chunk))
+            field = self.regions[-1].field
         self.head, self.head_bias = _pointwise(network.out_block[1])
-        self.voxels = torch.from_numpy(field.index[mask])
+        self.slabs = [
+            _Region(field, skips[0], slab, self.up[-1].chunk) for slab in _slabs(mask, _SLAB)
+        ]
 
     def maps(self, connectome: Tensor) -> Tensor:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
-        rois, voxels = connectome.shape
-        table = connectome.new_zeros(voxels + 1, rois)
-        table[:-1] = connectome.T
-        skips = []
-        for down in self.down[:-1]:
-            skips.append(down.conv(table))
-            table = block_maxima(skips[-1], down.blocks)
-        table = self.down[-1].conv(table)
-        for up in self.up:
-            table = up(table, skips.pop())
-        out = table.new_empty(len(self.head_bias), voxels)
-        for start in range(0, voxels, _ROWS):
-            rows = table.index_select(0, self.voxels[start : start + _ROWS])
-            torch.addmm(
-                self.head_bias[:, None], self.head.T, rows.T, out=out[:, start : start + _ROWS]
-            )
+        table, skips = _rows_of(connectome), []
+        for conv, blocks in self.down[:-1]:
+            skips.append(conv(table, blocks))
+            table = block_maxima(skips[-1], blocks)
+        conv, blocks = self.down[-1]
+        table = conv(table, blocks)
+        for up, region in zip(self.up[:-1], self.regions, strict=True):
+            table = up(table, skips.pop(), region)
+        out = table.new_empty(len(self.head_bias), connectome.shape[1])
+        start = 0
+        for slab in self.slabs:
+            stop = start + len(slab.voxels)
+            self._read_out(self.up[-1](table, skips[0], slab), slab, out[:, start:stop])
+            start = stop
         return out
 
-
-class _Down:
-    """A level of the encoder, or the bottleneck."""
-
-    def __init__(self, block: nn.Module, source: Field, wanted: Wanted) -> None:
-        assert isinstance(block, ConvBlock)
-        self.blocks = conv_blocks(source, wanted, _chunk(block))
-        self.conv = BlockConv(_convolution(block), self.blocks)
-        self.field, self.pooled = self.blocks.field, self.blocks.pooled
+    def _read_out(self, table: Tensor, slab: _Region, out: Tensor) -> None:
+        for start in range(0, len(slab.voxels), _ROWS):
+            rows = table.index_select(0, slab.voxels[start : start + _ROWS])
+            found = torch.mm(self.head.T, rows.T).add_(self.head_bias[:, None])
+            out[:, start : start + _ROWS] = found
 
 
 class _Up:
     """A level of the decoder: upscale, resize, gate the skip, convolve both."""
 
-    def __init__(
-        self,
-        upscale: nn.Module,
-        gate: nn.Module,
-        block: nn.Module,
-        below: Field,
-        skip: Field,
-        wanted: Wanted,
-    ) -> None:
+    def __init__(self, upscale: nn.Module, gate: nn.Module, conv: nn.Conv3d) -> None:
         assert isinstance(upscale, nn.ConvTranspose3d)
         assert isinstance(gate, AttentionGate)
-        assert isinstance(block, ConvBlock)
-        concat = dilated(wanted)
-        upscaled = tuple(2 * n + 1 for n in below.index.shape)
-        blocks = upscale_blocks(below, resize_reads(concat, upscaled), _BLOCKS)
-        self.upscale = BlockUpscale(upscale, blocks)
-        self.resize = RowResize(blocks.field, concat)
-        self.skip_reads = torch.from_numpy(skip.index[concat])
-        self.gate = _RowGate(gate)
-        source = masked_field(concat)
-        blocks = conv_blocks(source, wanted, _chunk(block))
-        self.conv = BlockConv(_convolution(block), blocks)
-        self.field = blocks.field
+        self.upscale, self.gate, self.conv = BlockUpscale(upscale), _RowGate(gate), BlockConv(conv)
+        self.chunk = _chunk(conv)
 
-    def __call__(self, table: Tensor, skip: Tensor) -> Tensor:
+    def __call__(self, table: Tensor, skip: Tensor, region: _Region) -> Tensor:
         """Return the level's output table, from that below and that of the skip."""
-        return self.conv(self.joined(self.upscale(table), skip))
+        upscaled = self.upscale(table, region.upscale_blocks)
+        return self.conv(self._joined(upscaled, skip, region), region.conv_blocks)
 
-    def joined(self, upscaled: Tensor, skip: Tensor) -> Tensor:
+    def _joined(self, upscaled: Tensor, skip: Tensor, region: _Region) -> Tensor:
         """Return rows of [upscaled and resized, gated skip]."""
         channels = skip.shape[1]
-        out = skip.new_empty(len(self.skip_reads) + 1, 2 * channels)
+        out = skip.new_empty(len(region.skip_reads) + 1, 2 * channels)
         out[-1] = 0
-        for start in range(0, len(self.skip_reads), _ROWS):
-            reads = self.skip_reads[start : start + _ROWS]
+        for start in range(0, len(region.skip_reads), _ROWS):
+            reads = region.skip_reads[start : start + _ROWS]
             rows = out[start : start + len(reads)]
-            self.resize.into(rows[:, :channels], upscaled, start)
+            region.resize.into(rows[:, :channels], upscaled, start)
             self.gate.into(rows[:, channels:], rows[:, :channels], skip.index_select(0, reads))
         return out
+
+
+class _Region:
+    """Where a level of the decoder reads and writes to give the wanted voxels."""
+
+    def __init__(self, below: Field, skip: Field, wanted: Wanted, chunk: int) -> None:
+        concat = dilated(wanted)
+        upscaled = tuple(2 * n + 1 for n in below.index.shape)
+        self.upscale_blocks = upscale_blocks(below, resize_reads(concat, upscaled), _BLOCKS)
+        self.resize = RowResize(self.upscale_blocks.field, concat)
+        self.skip_reads = torch.from_numpy(skip.index[concat])
+        self.conv_blocks = conv_blocks(masked_field(concat), wanted, chunk)
+        self.field = self.conv_blocks.field
+        self.voxels = torch.from_numpy(self.field.index[wanted])
 
 
 class _RowGate:
@@ -182,14 +187,34 @@ def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wante
     return decoder, encoder[::-1]
 
 
-def _convolution(block: ConvBlock) -> nn.Conv3d:
+def _slabs(mask: Wanted, planes: int) -> list[Wanted]:
+    """Split a mask along i, leaving out empty slabs; in C order their voxels follow each other."""
+    slabs = []
+    for start in range(0, len(mask), planes):
+        slab = np.zeros_like(mask)
+        slab[start : start + planes] = mask[start : start + planes]
+        if slab.any():
+            slabs.append(slab)
+    return slabs
+
+
+def _rows_of(connectome: Tensor) -> Tensor:
+    rois, voxels = connectome.shape
+    table = connectome.new_empty(voxels + 1, rois)
+    table[:-1] = connectome.T
+    table[-1] = 0
+    return table
+
+
+def _convolution(block: nn.Module) -> nn.Conv3d:
+    assert isinstance(block, ConvBlock)
     conv = block.conv[0]
     assert isinstance(conv, nn.Conv3d)
     return conv
 
 
-def _chunk(block: ConvBlock) -> int:
-    return max(64, min(512, _CHUNK // _convolution(block).in_channels))
+def _chunk(conv: nn.Conv3d) -> int:
+    return max(64, min(512, _CHUNK // conv.in_channels))
 
 
 def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:

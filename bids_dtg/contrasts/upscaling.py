@@ -19,7 +19,7 @@ _TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of t
 class BlockUpscale:
     """A 3×3×3 transposed convolution of stride 2 on the blocks of its output."""
 
-    def __init__(self, conv: nn.ConvTranspose3d, blocks: Blocks) -> None:
+    def __init__(self, conv: nn.ConvTranspose3d) -> None:
         weight = conv.weight.detach()
         self.terms = [
             (4 * a + 2 * b + c, 4 * i + 2 * j + k, weight[:, :, u, v, w].contiguous())
@@ -28,15 +28,13 @@ class BlockUpscale:
         ]
         assert conv.bias is not None
         self.bias = conv.bias.detach()
-        self.reads = [torch.from_numpy(chunk) for chunk in blocks.reads]
-        self.count = blocks.field.count
 
-    def __call__(self, table: Tensor) -> Tensor:
+    def __call__(self, table: Tensor, blocks: Blocks) -> Tensor:
         """Return the output table (rows, out) for an input table (rows, in)."""
-        out = self.bias.repeat(self.count + 1, 1)
+        out = self.bias.repeat(blocks.field.count + 1, 1)
         out[-1] = 0
         start = 0
-        for reads in self.reads:
+        for reads in blocks.reads:
             size = reads.shape[1]
             inputs = table.index_select(0, reads.view(-1)).view(8, size, -1)
             rows = out[start : start + 8 * size].view(8, size, -1)

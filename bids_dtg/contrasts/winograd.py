@@ -16,9 +16,9 @@ _FILTER = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0)) 
 
 
 class BlockConv:
-    """A convolution (padding 1, batch norm folded) with ReLU, on the blocks of a layer."""
+    """A convolution (padding 1, batch norm folded) with ReLU, on blocks."""
 
-    def __init__(self, conv: nn.Conv3d, blocks: Blocks) -> None:
+    def __init__(self, conv: nn.Conv3d) -> None:
         transform = torch.tensor(_FILTER, dtype=torch.float64)
         weight = conv.weight.detach().double()
         for axis in (2, 3, 4):
@@ -27,19 +27,17 @@ class BlockConv:
         self.weight = weight.float().permute(2, 3, 4, 1, 0).flatten(0, 2).contiguous()
         assert conv.bias is not None
         self.bias = conv.bias.detach()
-        self.reads = [torch.from_numpy(chunk) for chunk in blocks.reads]
-        self.count = blocks.field.count
 
-    def __call__(self, table: Tensor) -> Tensor:
+    def __call__(self, table: Tensor, blocks: Blocks) -> Tensor:
         """Return the output table (rows, out) for an input table (rows, in)."""
         inputs, outputs = self.weight.shape[1:]
-        widest = self.reads[0].shape[1] * 64
+        widest = blocks.reads[0].numel()
         points = table.new_empty(widest, inputs)
         products = table.new_empty(widest, outputs)
-        out = table.new_empty(self.count + 1, outputs)
+        out = table.new_empty(blocks.field.count + 1, outputs)
         out[-1] = 0
         start = 0
-        for reads in self.reads:
+        for reads in blocks.reads:
             size = reads.shape[1]
             chunk, product = points[: 64 * size], products[: 64 * size].view(64, size, outputs)
             torch.index_select(table, 0, reads.view(-1), out=chunk)
@@ -74,7 +72,7 @@ def _transform_output(products: Tensor) -> Tensor:
 
 def block_maxima(table: Tensor, blocks: Blocks) -> Tensor:
     """Return the table of 2×2×2 max-pooled values, one row a block, for a layer's output."""
-    out = table.new_empty(blocks.pooled.count + 1, table.shape[1])
+    out = table.new_empty(blocks.count + 1, table.shape[1])
     out[-1] = 0
     start = 0
     for reads in blocks.reads:
