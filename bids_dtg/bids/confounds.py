@@ -63,6 +63,7 @@ class Confounds:
     mean_fd_mm: float | None  # over all frames, also the dropped ones; None if absent
     dropped: DroppedFrames  # counts
     decisions: Mapping[str, Any]  # for the sidecar: options as they were applied
+    notes: tuple[str, ...] = ()  # sentences on what was unusual
 
     def __post_init__(self) -> None:
         n_frames = len(self.keep)

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from bids_dtg import __version__
 from bids_dtg.bids.atomic import (
     remove_stale_temporaries,
     write_atomic,
@@ -77,7 +76,9 @@ class DerivativeDataset:
         """Return the BIDS URI of one of the dataset's own files."""
         return bids_uri("", path.relative_to(self.root).as_posix())
 
-    def describe(self, source: InputDataset, *, readme: str, container: str | None = None) -> None:
+    def describe(
+        self, source: InputDataset, *, version: str, readme: str, container: str | None = None
+    ) -> None:
         """Write what describes the dataset: description, README, .bidsignore, CITATION.cff.
 
         Files that are right already are left alone, and so is a README that
@@ -87,18 +88,20 @@ class DerivativeDataset:
         ----------
         source
             The dataset of fMRIPrep derivatives.
+        version
+            Version of this program.
         readme
             Text of the README.
         container
             Image that the program runs in, where known (`provenance.running_container`).
         """
-        description = self._description(source, container)
+        description = self._description(source, version, container)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         self._write_if_changed("dataset_description.json", content)
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
-        self._write_if_changed("CITATION.cff", _CITATION)
+        self._write_if_changed("CITATION.cff", _CITATION.format(version=version))
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self._write_if_changed("README", readme)
 
@@ -124,8 +127,10 @@ class DerivativeDataset:
             remedy="run again when fewer processes write there",
         )
 
-    def _description(self, source: InputDataset, container: str | None) -> dict[str, Any]:
-        generator: dict[str, Any] = {"Name": "bids_dtg", "Version": __version__}
+    def _description(
+        self, source: InputDataset, version: str, container: str | None
+    ) -> dict[str, Any]:
+        generator: dict[str, Any] = {"Name": "bids_dtg", "Version": version}
         if container:
             kind, _, tag = container.partition(":")
             generator["Container"] = {"Type": kind, "Tag": tag}
@@ -188,7 +193,7 @@ def _link(target: Path, root: Path) -> str:
     return target.as_uri()
 
 
-_CITATION = f"""\
+_CITATION = """\
 cff-version: 1.2.0
 title: Synthetic task-activation maps from resting-state fMRI
 type: dataset
@@ -200,7 +205,7 @@ authors:
 references:
   - type: software
     title: bids_dtg
-    version: {__version__}
+    version: {version}
     authors:
       - name: The bids_dtg developers
   - type: article

@@ -14,7 +14,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from bids_dtg import __version__
 from bids_dtg.bids.atomic import write_json, write_text, write_tsv
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.errors import RunError
@@ -172,11 +171,10 @@ class RunFolder:
         """Write the resolved configuration."""
         write_text(self.path / "config.toml", toml)
 
-    def write_versions(self, container: str | None = None) -> None:
+    def write_versions(self, version: str, container: str | None = None) -> None:
         """Write the versions of the program, its packages and its machine."""
-        packages = {name: version for name in _PACKAGES if (version := _version(name))}
-        system = {"python": platform.python_version(), "platform": platform.platform()}
-        content = {"bids_dtg": __version__, **system, "container": container, **packages}
+        system = {"platform": platform.platform(), "container": container}
+        content = {"bids_dtg": version, **system, **package_versions()}
         write_json(self.path / "versions.json", content)
 
     def write_timing(self, seconds: Mapping[str, float]) -> None:
@@ -187,6 +185,17 @@ class RunFolder:
         """Write the participants that failed; a table without rows says that none did."""
         rows = [(f"sub-{f.participant}", f.stage, f.message) for f in failures]
         write_tsv(self.path / "failures.tsv", ["participant_id", "stage", "message"], rows)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    packages = {name: version for name in _PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), **packages}
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the installed packages that shape results."""
+    return {name: version for name in _PACKAGES if (version := _version(name))}
 
 
 def running_container(environment: Mapping[str, str] = os.environ) -> str | None:

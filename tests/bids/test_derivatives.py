@@ -47,10 +47,12 @@ def test_writing_inside_replaces_links_to_files(dataset, tmp_path):
 
 
 def test_description_links_its_sources(dataset, source):
-    dataset.describe(source, readme="hello\n", container="docker:dtg:1")
+    dataset.describe(source, version="1.2", readme="hello\n", container="docker:dtg:1")
     content = json.loads((dataset.root / "dataset_description.json").read_text())
     assert content["DatasetType"] == "derivative"
     assert content["GeneratedBy"][0]["Name"] == "bids_dtg"
+    assert content["GeneratedBy"][0]["Version"] == "1.2"
+    assert "version: 1.2\n" in (dataset.root / "CITATION.cff").read_text()
     assert content["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "dtg:1"}
     assert content["DatasetLinks"] == {
         "fmriprep": source.root.as_uri(),
@@ -64,7 +66,7 @@ def test_description_links_its_sources(dataset, source):
 
 def test_links_inside_the_raw_dataset_are_relative(source):
     dataset = DerivativeDataset(source.bids_dir / "derivatives" / "dtg")
-    dataset.describe(source, readme="x")
+    dataset.describe(source, version="1.2", readme="x")
     content = json.loads((dataset.root / "dataset_description.json").read_text())
     assert content["DatasetLinks"] == {"fmriprep": "../fmriprep", "raw": "../.."}
 
@@ -72,8 +74,8 @@ def test_links_inside_the_raw_dataset_are_relative(source):
 def test_users_lines_and_texts_are_kept(dataset, source):
     (dataset.root / ".bidsignore").write_text("mine/\n*.html")
     (dataset.root / "README.md").write_text("edited")
-    dataset.describe(source, readme="x")
-    dataset.describe(source, readme="x")
+    dataset.describe(source, version="1.2", readme="x")
+    dataset.describe(source, version="1.2", readme="x")
     lines = (dataset.root / ".bidsignore").read_text().splitlines()
     assert lines[:2] == ["mine/", "*.html"]
     assert sorted(lines[2:]) == sorted(set(IGNORED) - {"*.html"})
@@ -81,10 +83,10 @@ def test_users_lines_and_texts_are_kept(dataset, source):
 
 
 def test_right_files_are_not_written_again(dataset, source):
-    dataset.describe(source, readme="x")
+    dataset.describe(source, version="1.2", readme="x")
     before = {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()}
     assert len(before) == 4
-    dataset.describe(source, readme="y")
+    dataset.describe(source, version="1.2", readme="y")
     assert {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()} == before
 
 
@@ -159,7 +161,7 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
     (dataset.root / "sub-01" / "func" / f"{name}.json").write_text("{}")
     (dataset.root / "logs").mkdir()
     (dataset.root / "logs" / "x.toml").write_text("")
-    dataset.describe(source, readme="Synthetic maps. " * 20)
+    dataset.describe(source, version="1.2", readme="Synthetic maps. " * 20)
     dataset.update_participants()
     command = [str(program) if program.exists() else program.name, "--json", str(dataset.root)]
     result = subprocess.run(command, capture_output=True, timeout=120, check=False)

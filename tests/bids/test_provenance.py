@@ -158,13 +158,14 @@ def test_run_folder(dataset):
     assert one.run_id != two.run_id
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.run_id)
     one.write_configuration("a = 1\n")
-    one.write_versions("docker:x")
+    one.write_versions("1.2", "docker:x")
     one.write_timing({"read": 1.23456})
     one.write_failures([Failure("01", "reading", "broken\tfile\nhere")])
     folder = dataset.root / "logs" / one.run_id
     assert (folder / "config.toml").read_text() == "a = 1\n"
     versions = json.loads((folder / "versions.json").read_text())
-    assert {"bids_dtg", "python", "numpy", "torch"} <= set(versions)
+    assert (versions["bids_dtg"], versions["container"]) == ("1.2", "docker:x")
+    assert {"python", "numpy", "torch", "platform"} <= set(versions)
     assert json.loads((folder / "timing.json").read_text()) == {"read": 1.235}
     assert (folder / "failures.tsv").read_text().splitlines()[
         1
