@@ -1,0 +1,1 @@
+"""Simulated people with a known truth: connectomes, contrast maps and whole datasets."""

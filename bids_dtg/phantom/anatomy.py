@@ -1,0 +1,123 @@
+"""Where the phantom's tissues lie: the ICBM 2009a symmetric template, on the model grid.
+
+The template comes with nilearn (BSD licence). It is not MNI152NLin6Asym, so the geometry
+is approximate: good for a simulation, of no use for a real brain.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
+
+# The block [7:83, 9:102, 0:78] of FSL's 2 mm grid.
+MODEL_SHAPE = (76, 93, 78)
+MODEL_ORIGIN_MM = (76.0, -108.0, -72.0)
+
+_TEMPLATE = "mni_icbm152_{tissue}_tal_nlin_sym_09a_converted.nii.gz"
+# Chosen so that the masks have about the size of FSL's brain mask (235,375 voxels of 2 mm)
+# and of the published model's grey-matter mask (158,680).
+_BRAIN_INTENSITY = 0.2
+_GREY_SHARE = 0.35
+_WHITE_SHARE = 0.95
+_FLUID_SHARE = 0.25  # at most this much grey and white matter
+_SMOOTHING = np.array([0.25, 0.5, 0.25], np.float32)  # 1 mm voxels to 2 mm ones
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """Tissue masks on a grid; voxel vectors are in C order of (i, j, k)."""
+
+    grid: Grid  # the model grid or blocks of it
+    brain: NDArray[np.bool_]  # (i, j, k), where ROI series are computed
+    grey: NDArray[np.bool_]  # (i, j, k), inside the brain: where there is signal
+    white: NDArray[np.bool_]  # (i, j, k), deep white matter
+    fluid: NDArray[np.bool_]  # (i, j, k), cerebrospinal fluid
+    intensity: NDArray[np.float32]  # (i, j, k), T1-weighted, 0 to 1
+
+    @property
+    def grey_in_brain(self) -> NDArray[np.intp]:
+        """Positions of the grey-matter voxels in the vector of brain voxels."""
+        return np.flatnonzero(self.grey[self.brain])
+
+
+def model_grid(block: int = 1) -> Grid:
+    """Return the model grid in blocks of `block` voxels; the last ones may be incomplete.
+
+    Raises
+    ------
+    ValueError
+        If the block is not a positive number of voxels.
+    """
+    if block < 1:
+        raise ValueError(f"a block has one voxel along each axis or more, not {block}")
+    size = 2.0 * block
+    affine = np.diag([-size, size, size, 1.0])
+    centre = block - 1.0  # mm from the first voxel's centre to the block's
+    affine[:3, 3] = np.array(MODEL_ORIGIN_MM) + np.array([-centre, centre, centre])
+    a, b, c = (-(-n // block) for n in MODEL_SHAPE)
+    return Grid((a, b, c), affine, resolution=f"{size:g}")
+
+
+def load_anatomy(block: int = 1) -> Anatomy:
+    """Build the masks; a block belongs to a tissue where half of it or more does."""
+    grey, white, intensity = (_template(tissue) for tissue in ("gm", "wm", "t1"))
+    brain = intensity > _BRAIN_INTENSITY
+    masks = {
+        "brain": brain,
+        "grey": brain & (grey > _GREY_SHARE),
+        "white": brain & (white > _WHITE_SHARE),
+        "fluid": brain & (grey + white < _FLUID_SHARE),
+    }
+    coarse = {name: _block_means(mask, block) >= 0.5 for name, mask in masks.items()}
+    coarse["grey"] &= coarse["brain"]
+    return Anatomy(model_grid(block), intensity=_block_means(intensity, block), **coarse)
+
+
+def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]:
+    """Average over blocks; what an incomplete block lacks counts as 0."""
+    padded = np.pad(volume.astype(np.float32), [(0, -n % block) for n in volume.shape])
+    a, b, c = (n // block for n in padded.shape)
+    blocks = padded.reshape(a, block, b, block, c, block)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3, 5))
+    return means
+
+
+def _template(tissue: str) -> NDArray[np.float32]:
+    """Read a template of 1 mm, 0 to 1, and bring it to the model grid."""
+    volume, affine = read_volume(_template_folder() / _TEMPLATE.format(tissue=tissue))
+    values = volume.astype(np.float32) / float(volume.max())
+    for axis in range(3):
+        values = _smooth(values, axis)
+    # The template's voxels are at whole mm: each model voxel is one of them.
+    grid = model_grid()
+    to_template = np.linalg.inv(affine) @ grid.affine
+    step, start = np.diagonal(to_template)[:3], to_template[:3, 3]
+    axes = [np.rint(start[a] + step[a] * np.arange(grid.shape[a])).astype(int) for a in range(3)]
+    return values[np.ix_(*axes)]
+
+
+def _smooth(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    padded = np.pad(values, [(int(a == axis), int(a == axis)) for a in range(3)], mode="edge")
+    n = values.shape[axis]
+    parts = [
+        weight * padded[(slice(None),) * axis + (slice(shift, shift + n),)]
+        for shift, weight in enumerate(_SMOOTHING)
+    ]
+    smoothed: NDArray[np.float32] = parts[0] + parts[1] + parts[2]
+    return smoothed
+
+
+def _template_folder() -> Path:
+    # The package is found, not imported: importing nilearn's datasets takes seconds.
+    spec = importlib.util.find_spec("nilearn")
+    if spec is None or spec.origin is None:
+        raise DatasetError("nilearn is not installed", remedy="pip install nilearn")
+    return Path(spec.origin).parent / "datasets" / "data"

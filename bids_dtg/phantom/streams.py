@@ -1,0 +1,62 @@
+"""Random streams: one for each use, person, session and segment, and no two alike."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Cohort(IntEnum):
+    """Groups of people that never overlap; any other number makes a further group."""
+
+    TRAINING = 0
+    VALIDATION = 1
+    TEST = 2
+    DEMO = 3
+
+
+class Purpose(IntEnum):
+    """What a stream is for; a number is never used again for something else."""
+
+    # The phantom itself
+    FOCI = 0
+    COUPLING = 1
+    RESPONSES = 2
+    FIXED_MAPS = 3
+    LINEAR_TRUTH = 4
+    # A person
+    TRAITS = 10
+    NETWORKS = 11
+    UNSEEN_SHIFT = 12
+    OWN_MAPS = 13
+    POSSIBLE_SHIFTS = 14
+    PHENOTYPE = 15
+    # A session, segment or run of a person
+    SERIES = 20
+    VOXEL_NOISE = 21
+    MAP_NOISE = 22
+    MOTION = 23
+    ARTEFACTS = 24
+
+
+def stream(
+    seed: int,
+    purpose: Purpose,
+    *,
+    cohort: int = 0,
+    person: int = 0,
+    session: int = 0,
+    segment: int = 0,
+) -> np.random.Generator:
+    """Open the stream of one purpose; the same keys give the same numbers.
+
+    Raises
+    ------
+    ValueError
+        If a key is negative or does not fit in 32 bits: then two people could share one.
+    """
+    keys = (int(purpose), int(cohort), person, session, segment)
+    if not all(0 <= key < 2**32 for key in keys) or seed < 0:
+        raise ValueError(f"seed and keys of a stream are 0 to 2^32 - 1, not {(seed, *keys)}")
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=keys))
