@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, UnionType
@@ -110,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _end_by_signal)
     arguments = vars(build_parser().parse_args(argv))
     debug = bool(arguments.get("debug"))
+    _show_own_warnings(everything=debug)
     try:
         settings = make_settings(
             {k: v for k, v in arguments.items() if k != "config_file"},
@@ -144,6 +146,16 @@ def _run(settings: Settings) -> int:
     from bids_dtg.workflows.executor import run_participants
 
     return EXIT_FAILED if run_participants(settings) else 0
+
+
+def _show_own_warnings(*, everything: bool) -> None:
+    """Print this program's warnings as one line; those of libraries only when debugging."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+        if everything or Path(filename).is_relative_to(Path(__file__).parent):
+            print(f"bids_dtg: warning: {message}", file=sys.stderr)
+
+    warnings.showwarning = show  # type: ignore[assignment]
 
 
 def _available_cores() -> int:

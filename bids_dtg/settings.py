@@ -142,7 +142,8 @@ class Settings:
     denoise_strategy: DenoiseStrategy = option(
         "cleaning",
         "simple: 24 motion parameters, white matter, CSF, high-pass cosines; "
-        "scrubbing: the same with censoring by FD and DVARS; none: nothing is removed",
+        "scrubbing: the same, with derivatives and squares of the tissue signals and censoring by "
+        "FD and DVARS; none: nothing is removed",
         default="simple",
         shapes_results=True,
     )
@@ -237,14 +238,29 @@ class Settings:
         _check_values(self)
 
     @property
-    def result_hash(self) -> str:
-        """SHA-256 of the options that change results; paths and resources do not enter it."""
-        shaping = {
+    def scrubbing_fd_mm(self) -> float:
+        """Framewise displacement above which scrubbing censors a frame."""
+        return SCRUBBING_FD_MM if self.fd_threshold is None else self.fd_threshold
+
+    @property
+    def scrubbing_std_dvars(self) -> float:
+        """Standardised DVARS above which scrubbing censors a frame."""
+        return SCRUBBING_STD_DVARS if self.std_dvars_threshold is None else self.std_dvars_threshold
+
+    @property
+    def result_options(self) -> dict[str, Any]:
+        """The options that change results, as JSON has them; no paths of inputs, no resources."""
+        return {
             f.name: _plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
             if f.metadata["shapes_results"]
         }
-        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def result_hash(self) -> str:
+        """SHA-256 of `result_options`."""
+        canonical = json.dumps(self.result_options, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     def to_toml(self) -> str:
         """Return the settings as TOML text, a table for each group of options."""

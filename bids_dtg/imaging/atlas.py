@@ -58,7 +58,9 @@ def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
         ) from err
     volume = values.reshape(values.shape[:3]) if values.size == np.prod(values.shape[:3]) else None
     if volume is None or not np.isfinite(volume).all() or (volume != np.rint(volume)).any():
-        raise SettingsError(f"--atlas {path} is no label image", expected="one whole number a voxel")
+        raise SettingsError(
+            f"--atlas {path} is no label image", expected="one whole number a voxel"
+        )
     labels = _nearest(volume.astype(np.int64), affine, grid, mask)
     present = [int(label) for label in np.unique(volume) if label != 0]
     if not labels.any():

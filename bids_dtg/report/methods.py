@@ -11,11 +11,11 @@ _CLEANING = {
         "discrete cosines (high-pass) were removed from each run by regression"
     ),
     "scrubbing": (
-        "24 motion parameters, the mean signals of white matter and cerebrospinal fluid, and "
-        "discrete cosines (high-pass) were removed from each run by regression over the frames "
-        "that were kept; frames with a framewise displacement above {fd_threshold:g} mm or a "
-        "standardised DVARS above {std_dvars_threshold:g} were censored, and with them pieces of "
-        "fewer than five frames between censored ones"
+        "24 motion parameters, the mean signals of white matter and cerebrospinal fluid with "
+        "their derivatives and squares, and discrete cosines (high-pass) were removed from each "
+        "run by regression over the frames that were kept; frames with a framewise displacement "
+        "above {fd_threshold:g} mm or a standardised DVARS above {std_dvars_threshold:g} were "
+        "censored, and with them pieces of fewer than five frames between censored ones"
     ),
     "none": "no confounds were removed",
 }
@@ -92,8 +92,7 @@ into {facts.n_contrasts} contrast maps, and the maps were averaged over segments
 {_COMBINED[facts.combine]}. Where there was more than one segment, the standard deviation over
 segments is given beside each map.
 
-The maps are predictions, not measurements: the person did not perform the tasks. Predicted maps
-resemble the average map of the training sample more than they resemble the individual.
+The maps are predictions, not measurements: the person did not perform the tasks.
 {notice}
 Software: {packages}.
 

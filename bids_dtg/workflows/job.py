@@ -1,0 +1,165 @@
+"""What all sets of maps of one call share: dataset, model, places, options."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bids_dtg import __version__
+from bids_dtg.bids.dataset import InputDataset, find_dataset, select_participants
+from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.filters import read_filter_file
+from bids_dtg.bids.output_folder import check_output_location
+from bids_dtg.bids.provenance import (
+    Fingerprint,
+    file_fingerprint,
+    input_fingerprints,
+    package_versions,
+    why_incomplete,
+)
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.connectome.arrays import Arrays, arrays_on
+from bids_dtg.errors import SettingsError
+from bids_dtg.imaging.atlas import Atlas, read_atlas
+from bids_dtg.report.methods import MethodsFacts
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.model import Model, resolve_device
+from bids_dtg.workflows.plan import MapSet, plan_map_sets
+from bids_dtg.workflows.rest import ModelVoxels
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all sets of one call share."""
+
+    settings: Settings  # options of the call
+    dataset: InputDataset  # where the runs come from
+    participants: tuple[str, ...]  # labels to process
+    bids_filter: Mapping[str, Any]  # of the filter file
+    database_dir: Path | None  # where pybids keeps its database
+    output: DerivativeDataset  # where results go
+    bundle: ModelBundle  # the model
+    voxels: ModelVoxels  # the model's voxels in the order of the pass
+    model: Model  # its network, prepared in the background
+    arrays: Arrays  # where sums are computed
+    atlas: Atlas | None  # parcels for the table of means
+    threads: int  # threads to compute with
+
+    @classmethod
+    def prepare(cls, settings: Settings) -> Job:
+        """Check everything that can be checked before anything is written.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, dataset or model.
+        """
+        dataset = find_dataset(settings.bids_dir, settings.derivatives)
+        output = check_output_location(settings.output_dir, dataset)
+        participants = select_participants(dataset.root, settings.participant_label)
+        filters = settings.bids_filter_file
+        bids_filter = read_filter_file(filters) if filters else {}
+        bundle = load_bundle(settings.model)
+        device = resolve_device(settings.device)
+        threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+        atlas = settings.atlas
+        return cls(
+            settings=settings,
+            dataset=dataset,
+            participants=participants,
+            bids_filter=bids_filter,
+            database_dir=_database_dir(settings, dataset),
+            output=DerivativeDataset(output),
+            bundle=bundle,
+            voxels=ModelVoxels.of(bundle),
+            model=Model(bundle, device, threads),
+            # The sums need float64, which Apple's GPUs have not.
+            arrays=arrays_on("cpu" if device == "mps" else device),
+            atlas=read_atlas(atlas, bundle.grid, bundle.mask) if atlas else None,
+            threads=threads,
+        )
+
+    def map_sets(self, participant: str) -> tuple[MapSet, ...]:
+        """Find a participant's runs and group them.
+
+        Raises
+        ------
+        RunError
+            There is no run that can be used.
+        """
+        runs = find_runs(
+            self.dataset.root,
+            participant,
+            space=self.bundle.grid.space,
+            sessions=self.settings.session_label,
+            tasks=self.settings.task_id,
+            runs=self.settings.run,
+            bids_filter=self.bids_filter,
+            database_dir=self.database_dir,
+        )
+        return plan_map_sets(runs, self.settings.combine)
+
+    @cached_property
+    def recorded_options(self) -> dict[str, Any]:
+        """Return all that shapes results beside the inputs; a change makes sets be redone."""
+        options = {
+            **self.settings.result_options,
+            "model": self.bundle.identity,
+            "version": __version__,
+        }
+        if self.settings.atlas is not None:
+            options["atlas_ends_sha256"] = file_fingerprint(self.settings.atlas).ends_sha256
+        return options
+
+    def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:
+        """Take the fingerprints of a set's inputs."""
+        paths = [path for run in planned.runs for path in run.inputs]
+        return input_fingerprints(paths, self.dataset.root)
+
+    def why_incomplete(self, planned: MapSet, inputs: Mapping[str, Fingerprint]) -> str | None:
+        """Say why a set must be made (again); None where it is complete."""
+        return why_incomplete(
+            self.output, planned.title, options=self.recorded_options, inputs=inputs
+        )
+
+    def methods_facts(self) -> MethodsFacts:
+        """Return what the methods text says of this call."""
+        settings, bundle = self.settings, self.bundle
+        return MethodsFacts(
+            version=__version__,
+            model_name=f"{bundle.card.name} {bundle.card.version}",
+            model_sha256=bundle.identity,
+            model_notice=bundle.card.notice,
+            n_rois=len(bundle.roi_maps),
+            n_voxels=self.voxels.grey_voxels,
+            n_contrasts=len(bundle.contrasts),
+            space=bundle.grid.space,
+            segment_seconds=bundle.card.segment_seconds,
+            denoise_strategy=settings.denoise_strategy,
+            fd_threshold=settings.scrubbing_fd_mm,
+            std_dvars_threshold=settings.scrubbing_std_dvars,
+            min_minutes=settings.min_minutes,
+            combine=settings.combine,
+            packages=package_versions(),
+        )
+
+
+def _database_dir(settings: Settings, dataset: InputDataset) -> Path | None:
+    """Return the folder of pybids' database, emptied if that was asked for."""
+    work, database = settings.work_dir, settings.bids_database_dir
+    for option, folder in (("--work-dir", work), ("--bids-database-dir", database)):
+        if folder and dataset.root.resolve() in (folder.resolve(), *folder.resolve().parents):
+            raise SettingsError(
+                f"{option} {folder} is inside the input dataset {dataset.root}",
+                remedy="choose a folder elsewhere",
+            )
+    own = work / "bids_dtg" if work else None
+    if own and settings.clean_workdir and not settings.dry_run:
+        shutil.rmtree(own, ignore_errors=True)
+    return database or (own / "database" if own else None)

@@ -1,0 +1,93 @@
+"""The model of a call: its network is made ready in the background while runs are read."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.errors import RunError, SettingsError
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.inference import PreparedUNet
+
+# A driver's device files: where there is none, torch need not be imported to know it.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+class Model:
+    """A bundle's network on a device, prepared once, at the first call of `begin`."""
+
+    def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
+        self._bundle, self._device, self._threads = bundle, device, threads
+        self._pool = ThreadPoolExecutor(1, "model")
+        self._prepared: Future[PreparedUNet] | None = None
+
+    def begin(self) -> None:
+        """Start to import torch and prepare the network, beside what the caller does next."""
+        if self._prepared is None:
+            self._prepared = self._pool.submit(self._prepare)
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels).
+
+        Raises
+        ------
+        RunError
+            The device has too little memory.
+        BundleError
+            The network cannot be read.
+        """
+        self.begin()
+        assert self._prepared is not None
+        prepared = self._prepared.result()
+        import torch
+
+        try:
+            return prepared.predict(connectome)
+        except torch.OutOfMemoryError as err:
+            raise RunError(
+                f"{self._device} has too little memory for the network",
+                remedy="free memory on it, or use --device cpu",
+            ) from err
+
+    def _prepare(self) -> PreparedUNet:
+        import torch
+
+        from bids_dtg.contrasts.inference import prepare
+
+        torch.set_num_threads(self._threads)
+        return prepare(self._bundle.network(), self._bundle.mask, self._device)
+
+
+def resolve_device(wanted: str) -> str:
+    """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise SettingsError("--device mps was given, but torch finds no such device")
+        return "mps"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise SettingsError(
+            f"--device {wanted} was given, but torch finds {count} CUDA devices",
+            remedy="use --device cpu, or check the driver and how the GPU is passed on "
+            "(docker --gpus all, apptainer --nv)",
+        )
+    return wanted

@@ -1,0 +1,203 @@
+"""One resting-state run: from its files to connectomes and quality figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.confounds import Confounds, load_confounds
+from bids_dtg.bids.query import RestRun
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.connectome.arrays import Arrays
+from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.moments import RunMoments
+from bids_dtg.connectome.one_pass import Blocks, measure_run
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_blocks
+from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.progress import Clock
+
+# Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
+LEAST_COVERAGE = 0.5
+# RepetitionTime of the sidecar and of the header may differ by rounding, not by more.
+_TR_TOLERANCE_SECONDS = 1e-3
+
+
+class TooShortError(RunError):
+    """A run has too little time left after censoring; other runs may do without it."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRun:
+    """What one run gives: connectomes, and how they came about."""
+
+    run: RestRun  # its files
+    connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
+    design: TemporalDesign  # frames kept and columns removed
+    confounds: Confounds  # what the columns came from
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+
+@dataclass(frozen=True, eq=False)
+class ModelVoxels:
+    """The voxels that a model reads: grey matter first, then the rest of the brain."""
+
+    positions: NDArray[np.intp]  # (voxels,), flat in the grid, C order
+    in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
+    maps: NDArray[np.float32]  # (rois, voxels), 0 outside the brain
+    grey_voxels: int  # number of leading grey-matter voxels
+
+    @classmethod
+    def of(cls, bundle: ModelBundle) -> ModelVoxels:
+        """Order a bundle's voxels as the pass over a run wants them."""
+        grey = np.flatnonzero(bundle.mask)
+        rest = np.flatnonzero(bundle.brain_mask & ~bundle.mask)
+        positions = np.concatenate([grey, rest])
+        in_brain = bundle.brain_mask.ravel()[positions]
+        # Position of each grid voxel among the brain's voxels, which order the maps.
+        rank = np.cumsum(bundle.brain_mask.ravel()) - 1
+        maps = bundle.roi_maps[:, rank[positions]]
+        maps[:, ~in_brain] = 0.0
+        return cls(positions, in_brain, maps, len(grey))
+
+
+def measure_rest_run(
+    run: RestRun,
+    bundle: ModelBundle,
+    voxels: ModelVoxels,
+    settings: Settings,
+    *,
+    arrays: Arrays,
+    clock: Clock,
+    progress: Callable[[float], None],
+) -> MeasuredRun:
+    """Clean a run and reduce it to connectomes, in one pass over its file.
+
+    Parameters
+    ----------
+    run, bundle, settings
+        What to read, for which model, and how to clean.
+    voxels
+        The bundle's voxels, in the order of the pass.
+    arrays
+        Where the sums are computed.
+    clock
+        Adds up the time of the stages.
+    progress
+        Told the share of the frames that have been read.
+
+    Raises
+    ------
+    TooShortError
+        Less than ``min_minutes`` are left after censoring.
+    RunError
+        The run's files cannot be used.
+    """
+    with clock.time("confounds"):
+        header = read_bold_header(run.bold)
+        sampling = LatticeSampling.between(
+            header.shape, header.affine, bundle.grid, voxels.positions, name=str(run.bold)
+        )
+        tr_seconds, notes = _repetition_time(run, header)
+        confounds = load_confounds(
+            run,
+            strategy=settings.denoise_strategy,
+            fd_threshold=settings.scrubbing_fd_mm,
+            std_dvars_threshold=settings.scrubbing_std_dvars,
+            dummy_scans=settings.dummy_scans,
+            n_frames=header.frames,
+        )
+        design = _design(run, confounds, tr_seconds, settings.min_minutes)
+        valid = sampling.covered & voxels.in_brain & _run_mask(run, bundle, voxels, notes)
+    with clock.time("connectome"):
+        moments = _one_pass(run, header, sampling, design, voxels, valid, bundle, arrays, progress)
+        connectomes = run_connectomes(moments)
+    if connectomes.coverage < LEAST_COVERAGE:
+        raise RunError(
+            f"{run.bold} has signal in {connectomes.coverage:.0%} of the model's grey matter",
+            expected=f"at least {LEAST_COVERAGE:.0%}",
+            remedy="check that the image is not empty and that its space is right",
+        )
+    notes += [*design.notes, *confounds.notes]
+    return MeasuredRun(run, connectomes, design, confounds, tuple(notes))
+
+
+def _one_pass(
+    run: RestRun,
+    header: BoldHeader,
+    sampling: LatticeSampling,
+    design: TemporalDesign,
+    voxels: ModelVoxels,
+    valid: NDArray[np.bool_],
+    bundle: ModelBundle,
+    arrays: Arrays,
+    progress: Callable[[float], None],
+) -> RunMoments:
+    def blocks() -> Blocks:
+        first = 0
+        for stored in stream_blocks(header):
+            yield first, sampling.apply(stored, header.slope, header.inter)
+            first += len(stored)
+            progress(first / header.frames)
+
+    try:
+        return measure_run(
+            blocks,
+            design,
+            voxels.maps,
+            voxels.grey_voxels,
+            valid,
+            seconds_per_segment=bundle.card.segment_seconds,
+            arrays=arrays,
+        )
+    except ValueError as err:
+        raise RunError(f"{run.bold} cannot be used: {err}") from err
+
+
+def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]]:
+    told, stored = run.tr_seconds, header.tr_seconds
+    if told is None and stored is None:
+        raise RunError(
+            f"{run.bold} has no repetition time in its sidecars or header",
+            expected="RepetitionTime (seconds) in the JSON file beside it",
+        )
+    if told is None or stored is None or abs(told - stored) <= _TR_TOLERANCE_SECONDS:
+        return told or stored or 0.0, []
+    note = f"The sidecar's RepetitionTime ({told:g} s) was used; the header has {stored:g} s."
+    return told, [note]
+
+
+def _design(
+    run: RestRun, confounds: Confounds, tr_seconds: float, min_minutes: float
+) -> TemporalDesign:
+    kept = int(np.count_nonzero(confounds.keep))
+    minutes, total = kept * tr_seconds / 60, len(confounds.keep) * tr_seconds / 60
+    if minutes < min_minutes or kept == 0:
+        raise TooShortError(
+            f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
+            f"{len(confounds.keep)} frames of {tr_seconds:g} s)",
+            expected=f"at least {min_minutes:g} minutes",
+            remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
+        )
+    try:
+        return TemporalDesign.build(confounds.values, confounds.names, confounds.keep, tr_seconds)
+    except ValueError as err:
+        raise TooShortError(
+            f"{run.bold} cannot be cleaned: {err}",
+            remedy="choose a --denoise-strategy with fewer columns",
+        ) from err
+
+
+def _run_mask(
+    run: RestRun, bundle: ModelBundle, voxels: ModelVoxels, notes: list[str]
+) -> NDArray[np.bool_]:
+    if run.mask is None:
+        notes.append("The run has no brain mask: every voxel with signal was used.")
+        return np.ones(len(voxels.positions), dtype=bool)
+    return read_mask(run.mask, bundle.grid).ravel()[voxels.positions]
