@@ -89,12 +89,17 @@ def remove_stale_temporaries(folder: Path) -> list[Path]:
     host, or it comes from another host (or container) and is less than an hour
     old. Returns what was removed. A missing folder has none.
     """
-    return [
-        path
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if _is_stale(path := Path(parent, name)) and _removed(path)
-    ]
+    return [path for parent, _, _ in os.walk(folder) for path in remove_stale_in(Path(parent))]
+
+
+def remove_stale_in(folder: Path) -> list[Path]:
+    """Remove such temporaries in one folder only: a shared one may have 100,000 below it."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(".dtg-")]
+    except OSError:
+        return []  # nothing there yet, or nothing that we may see
+    return [path for name in names if _is_stale(path := folder / name) and _removed(path)]
 
 
 def _is_stale(path: Path) -> bool:

@@ -137,7 +137,14 @@ def load_confounds(
             isolated=int((~unscrubbed & ~over_fd & ~over_dvars).sum()),
         ),
         decisions={"strategy": strategy, "dummy_scans": dummy_scans, **options},
+        notes=_notes(strategy, names),
     )
+
+
+def _notes(strategy: DenoiseStrategy, names: tuple[str, ...]) -> tuple[str, ...]:
+    if strategy == "none" or any(name.startswith("cosine") for name in names):
+        return ()
+    return ("The table of confounds has no cosine columns: nothing was high-pass filtered.",)
 
 
 def _thresholds(
@@ -177,7 +184,7 @@ def _read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
             dtype=str,
             keep_default_na=False,
             index_col=False,
-            encoding="utf-8",
+            encoding="utf-8-sig",  # a spreadsheet may have put a mark before the header
             usecols=lambda name: not name.startswith(_UNUSED),
         )
     except (OSError, ValueError) as err:  # pandas' parser errors are ValueErrors
@@ -222,10 +229,6 @@ def _require_columns(table: pd.DataFrame | None, strategy: DenoiseStrategy, run:
             f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
             f"that strategy {strategy} needs: {some}; it has {', '.join(table.columns[:8])}, …",
             remedy=remedy,
-        )
-    if not any(column.startswith("cosine") for column in table.columns):
-        warnings.warn(
-            f"{run.title}: no cosine columns, so nothing is high-pass filtered", stacklevel=3
         )
 
 

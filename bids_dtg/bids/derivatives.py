@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bids_dtg.bids.atomic import (
+    remove_stale_in,
     remove_stale_temporaries,
     write_atomic,
     write_json,
@@ -104,6 +105,11 @@ class DerivativeDataset:
         self._write_if_changed("CITATION.cff", _CITATION.format(version=version))
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self._write_if_changed("README", readme)
+
+    def remove_stale_temporaries(self) -> None:
+        """Remove what killed processes left in the folders that all participants share."""
+        for relative in ("", "logs", "logs/complete"):
+            remove_stale_in(self.root / relative)
 
     def update_participants(self) -> None:
         """Bring participants.tsv up to the `sub-*` folders, many processes at a time.

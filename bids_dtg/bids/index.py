@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
+import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +59,7 @@ def open_index(
         ],
     )
 
-    def layout(database: Path | None, *, reset: bool = False) -> BIDSLayout:
+    def layout(database: Path | None) -> BIDSLayout:
         return BIDSLayout(
             folder,
             validate=False,
@@ -64,7 +67,6 @@ def open_index(
             config=[_config()],
             indexer=indexer,
             database_path=database,
-            reset_database=reset,
         )
 
     if database_dir is None:
@@ -73,13 +75,34 @@ def open_index(
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     database = database_dir / f"sub-{participant}_{key}"
     try:
-        kept = layout(database)
-        stale = not all(Path(path).exists() for path in kept.get(return_type="file"))
-        return layout(database, reset=True) if stale else kept
+        if _is_stale(database, layout):
+            _build(database, layout)
+        return layout(database)
     except Exception as err:
         # Whatever went wrong with the copy (SQLite has many words for it), the input is there.
         warnings.warn(f"pybids database {database} not used: {err}", stacklevel=2)
         return layout(None)
+
+
+def _is_stale(database: Path, layout: Callable[[Path], BIDSLayout]) -> bool:
+    """Tell whether there is no database, or one with files that are gone."""
+    if not database.exists():
+        return True
+    return not all(Path(path).exists() for path in layout(database).get(return_type="file"))
+
+
+def _build(database: Path, layout: Callable[[Path], BIDSLayout]) -> None:
+    """Index into a folder aside, then rename it: a killed process leaves no half index."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{database.name}-", dir=database.parent))
+    try:
+        layout(aside).connection_manager.engine.dispose()
+        shutil.rmtree(database, ignore_errors=True)
+        # Where another process was faster its index stays: it is of the same folder.
+        with suppress(OSError):
+            aside.replace(database)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def find_paths(index: BIDSLayout, filters: Mapping[str, Any]) -> tuple[Path, ...]:

@@ -193,11 +193,6 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def package_versions() -> dict[str, str]:
-    """Return the versions of the installed packages that shape results."""
-    return {name: version for name in _PACKAGES if (version := _version(name))}
-
-
 def running_container(environment: Mapping[str, str] = os.environ) -> str | None:
     """Return `docker:<tag>` or `apptainer:<image>` where the environment says so."""
     if tag := environment.get("DTG_CONTAINER_TAG"):

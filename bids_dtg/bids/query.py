@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +11,21 @@ from typing import Any
 
 from bids_dtg.bids.annex import require_content
 from bids_dtg.bids.index import find_paths, open_index
-from bids_dtg.bids.names import BidsName, parse_name, plain_label, same_label
+from bids_dtg.bids.names import BidsName, plain_label, same_label
+from bids_dtg.bids.series import (
+    STORAGE,
+    NamedFile,
+    combined_echoes,
+    measured,
+    named_files,
+    one_a_run,
+)
 from bids_dtg.bids.sidecars import applies_to, repetition_time
 from bids_dtg.errors import RunError
 
 SPACE = "MNI152NLin6Asym"
 _IMAGES = (".nii.gz", ".nii")
 _REMEDY_SPACE = f"fmriprep --output-spaces {SPACE}:res-2"
-# Storage, not measurement: what differs between files of one run.
-_STORAGE = frozenset({"space", "cohort", "res", "den", "desc", "label"})
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,7 @@ class RestRun:
     @property
     def title(self) -> str:
         """Name for messages, e.g. `sub-01_task-rest_run-1`."""
-        return "_".join(f"{k}-{v}" for k, v in self.entities if k not in _STORAGE)
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    name: BidsName
+        return "_".join(f"{k}-{v}" for k, v in self.entities if k not in STORAGE)
 
 
 def find_runs(
@@ -88,11 +89,13 @@ def find_runs(
     RunError
         If there is no such run, or its files are not there.
     """
-    bids_filter = dict(bids_filter or {})
+    root, bids_filter = root.absolute(), dict(bids_filter or {})
     sessions = [plain_label(label, "ses") for label in sessions]
-    index = open_index(root, participant, sessions, database_dir)
-    func = _files(find_paths(index, {}))
     who = f"sub-{participant}"
+    if not (root / who).is_dir():
+        raise RunError(f"{who} is not in {root}", remedy="check --participant-label")
+    index = open_index(root, participant, sessions, database_dir)
+    func = named_files(find_paths(index, {}))
     bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
     if not bold:
         raise _no_bold(root / who, sessions)
@@ -108,7 +111,7 @@ def find_runs(
         if not bold:
             raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
     series = _in_space(_preprocessed(bold, who), space, who)
-    chosen = _one_a_run(_combined_echoes(series, who, filtered="echo" in bids_filter))
+    chosen = one_a_run(combined_echoes(series, who, filtered="echo" in bids_filter))
     found = (_rest_run(file, func, root, participant, space) for file in chosen)
     return tuple(sorted(found, key=lambda run: _natural(run.title)))
 
@@ -128,16 +131,6 @@ def _natural(title: str) -> list[str]:
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
 
 
-def _files(paths: Sequence[Path]) -> list[_File]:
-    files = []
-    for path in paths:
-        try:
-            files.append(_File(path, parse_name(path.name)))
-        except ValueError:
-            continue  # notes, scripts and copies that people leave lying about
-    return sorted(files, key=lambda file: str(file.path))
-
-
 def _same(entity: str, wanted: str) -> Callable[[str], bool]:
     return lambda label: same_label(entity, label, wanted)
 
@@ -147,8 +140,8 @@ def _is_rest(task: str) -> bool:
 
 
 def _narrow(
-    files: list[_File], entity: str, wanted: Sequence[Callable[[str], bool]], who: str
-) -> list[_File]:
+    files: list[NamedFile], entity: str, wanted: Sequence[Callable[[str], bool]], who: str
+) -> list[NamedFile]:
     """Keep files whose label is one of those wanted; none wanted keeps all."""
     if not wanted:
         return files
@@ -166,7 +159,7 @@ def _narrow(
     return [file for file in files if file.name.get(entity) in kept]
 
 
-def _preprocessed(files: list[_File], who: str) -> list[_File]:
+def _preprocessed(files: list[NamedFile], who: str) -> list[NamedFile]:
     # Phase and complex parts are no BOLD signal.
     images = [
         file
@@ -185,7 +178,7 @@ def _preprocessed(files: list[_File], who: str) -> list[_File]:
     raise RunError(found, expected=f"NIfTI volumes in {SPACE}", remedy=_REMEDY_SPACE)
 
 
-def _in_space(files: list[_File], space: str, who: str) -> list[_File]:
+def _in_space(files: list[NamedFile], space: str, who: str) -> list[NamedFile]:
     kept = [file for file in files if file.name.get("space") == space]
     if not kept:
         spaces = sorted({file.name.get("space") or "native (no space-)" for file in files})
@@ -194,55 +187,17 @@ def _in_space(files: list[_File], space: str, who: str) -> list[_File]:
             expected=f"space-{space}",
             remedy=_REMEDY_SPACE,
         )
+    lost = {measured(file, but="echo") for file in files}
+    lost -= {measured(file, but="echo") for file in kept}
+    for entities in sorted(lost):
+        name = "_".join(f"{key}-{value}" for key, value in entities)
+        warnings.warn(f"{name} is left out: it is not in space-{space}", stacklevel=3)
     return kept
 
 
-def _combined_echoes(files: list[_File], who: str, *, filtered: bool) -> list[_File]:
-    """Keep the combined series of multi-echo runs, or the one echo that a filter chose."""
-    by_run = _grouped(files, lambda file: _measured(file, but="echo"))
-    kept = []
-    for members in by_run.values():
-        combined = [file for file in members if file.name.get("echo") is None]
-        echoes = sorted({e for file in members if (e := file.name.get("echo")) is not None})
-        if not combined and not (filtered and len(echoes) == 1):
-            raise RunError(
-                f"{who} has single echoes only (echo {', '.join(echoes)}): {members[0].path.name}",
-                expected="the optimally combined series, without echo-",
-                remedy="rerun fMRIPrep without --me-output-echos alone, or choose one echo with "
-                '--bids-filter-file: {"bold": {"echo": 2}}',
-            )
-        kept += combined or members
-    return kept
-
-
-def _one_a_run(files: list[_File]) -> list[_File]:
-    """Choose one file a run: res-2, else no res (the native resolution), else any."""
-
-    def preference(file: _File) -> tuple[int, str]:
-        res = file.name.get("res")
-        order = 1 if res is None else 0 if same_label("run", res, "2") else 2
-        return order, str(file.path)
-
-    by_run = _grouped(files, _measured)
-    return [min(members, key=preference) for members in by_run.values()]
-
-
-def _measured(file: _File, but: str = "") -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (key, value) for key, value in file.name.entities if key not in _STORAGE and key != but
-    )
-
-
-def _grouped(
-    files: list[_File], key: Callable[[_File], tuple[tuple[str, str], ...]]
-) -> dict[tuple[tuple[str, str], ...], list[_File]]:
-    groups: dict[tuple[tuple[str, str], ...], list[_File]] = {}
-    for file in files:
-        groups.setdefault(key(file), []).append(file)
-    return groups
-
-
-def _rest_run(file: _File, func: list[_File], root: Path, participant: str, space: str) -> RestRun:
+def _rest_run(
+    file: NamedFile, func: list[NamedFile], root: Path, participant: str, space: str
+) -> RestRun:
     mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=_IMAGES)
     table = _companion(
         file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
@@ -267,7 +222,12 @@ def _rest_run(file: _File, func: list[_File], root: Path, participant: str, spac
 
 
 def _companion(
-    bold: _File, func: list[_File], *, desc: str, suffixes: set[str], extensions: tuple[str, ...]
+    bold: NamedFile,
+    func: list[NamedFile],
+    *,
+    desc: str,
+    suffixes: set[str],
+    extensions: tuple[str, ...],
 ) -> Path | None:
     """Find the file beside a BOLD series that shares most entities with it.
 

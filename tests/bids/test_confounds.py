@@ -155,8 +155,9 @@ def test_scrubbing_needs_more(run, column):
 
 def test_no_cosines_are_told(run):
     with_table(run, cosine00=None, cosine01=None)
-    with pytest.warns(UserWarning, match="sub-01_task-rest: no cosine columns"):
-        load_confounds(run, strategy="simple", n_frames=N_FRAMES)
+    (note,) = load_confounds(run, strategy="simple", n_frames=N_FRAMES).notes
+    assert "no cosine columns" in note
+    assert load_confounds(run, strategy="none", n_frames=N_FRAMES).notes == ()
 
 
 def test_wrong_number_of_rows(run):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
+from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bids.dataset import InputDataset, find_dataset
 from bids_dtg.bids.derivatives import IGNORED, DerivativeDataset
 from bids_dtg.bids.output_folder import check_output_location
@@ -168,3 +170,18 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
     issues = json.loads(result.stdout)["issues"]["issues"]
     errors = [issue for issue in issues if issue.get("severity") == "error"]
     assert errors == []
+
+
+def test_temporaries_of_killed_processes_leave_the_shared_folders(dataset):
+    own = dataset.root / temporary_name()
+    gone = own.name.replace(f"-{os.getpid()}-", "-99999999-")
+    places = ["", "logs", "logs/complete"]
+    for place in places:
+        (dataset.root / place).mkdir(exist_ok=True)
+        (dataset.root / place / gone).touch()
+    (dataset.root / "sub-01").mkdir()
+    (dataset.root / "sub-01" / gone).touch()
+    own.touch()
+    dataset.remove_stale_temporaries()
+    left = [path.relative_to(dataset.root).as_posix() for path in dataset.root.rglob(".dtg-*")]
+    assert sorted(left) == sorted([own.name, f"sub-01/{gone}"])

@@ -296,6 +296,45 @@ def test_database_with_vanished_files_is_made_again(root, tmp_path):
     ]
 
 
+def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypatch):
+    from bids import BIDSLayoutIndexer
+
+    add_run(root)
+
+    def killed(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BIDSLayoutIndexer, "_index_dir", killed)
+        with pytest.raises(SystemExit):
+            find_runs(root, "01", database_dir=tmp_path / "work")
+    assert not list((tmp_path / "work").glob("sub-*"))
+    assert len(find_runs(root, "01", database_dir=tmp_path / "work")) == 1
+
+
+def test_a_run_in_another_space_only_is_told(root):
+    add_run(root, entities="run-1")
+    add_run(root, entities="run-1", space="T1w", res=None)
+    add_run(root, entities="run-2", space="T1w", res=None)
+    with pytest.warns(UserWarning, match="sub-01_task-rest_run-2 is left out") as caught:
+        assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-1"]
+    assert len(caught) == 1
+
+
+def test_relative_and_odd_paths(tmp_path, monkeypatch):
+    root = describe_dataset(tmp_path / "a b#c%20(d)+" / ".hidden" / "fmriprep")
+    add_run(root, session="A")
+    monkeypatch.chdir(root.parent)
+    (run,) = find_runs(Path("fmriprep"), "01")
+    assert run.bold.is_file()
+    assert (run.root, run.tr_seconds) == (root, 2.0)
+
+
+def test_participant_that_is_not_there(root):
+    with pytest.raises(RunError, match="sub-07 is not in"):
+        find_runs(root, "07")
+
+
 def test_damaged_database_is_not_used(root, tmp_path):
     add_run(root)
     find_runs(root, "01", database_dir=tmp_path)
