@@ -5,6 +5,7 @@ The pass itself is written with what both libraries share: `@`, `.T`, slices, `+
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,8 +27,23 @@ class Arrays(Protocol):
     def widen(self, values: Any) -> Any:
         """Turn values that stay here to float64."""
 
+    def computing(self) -> AbstractContextManager[object]:
+        """Surround products that run beside other threads."""
+
     def get(self, values: Any) -> NDArray[np.float64]:
         """Bring values back as NumPy float64."""
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Keep NumPy's BLAS to one thread, for products beside threads of our own.
+
+    BLAS threads wait for each other by spinning; beside a thread that inflates they made a pass
+    on two cores slower by half, and ten times where the machine had other work.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 class NumpyArrays:
@@ -44,6 +60,9 @@ class NumpyArrays:
 
     def join(self, parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
         return np.concatenate(parts, axis=1)
+
+    def computing(self) -> AbstractContextManager[object]:
+        return one_blas_thread()
 
     def widen(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         return values.astype(np.float64)
@@ -74,6 +93,9 @@ class TorchArrays:
 
     def join(self, parts: list[Any]) -> Any:
         return self.torch.cat(parts, dim=1)
+
+    def computing(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
     def widen(self, values: Any) -> Any:
         return values

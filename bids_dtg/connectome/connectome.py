@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.arrays import one_blas_thread
 from bids_dtg.connectome.moments import RunMoments
 
 # Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;
@@ -16,7 +19,7 @@ MAPS_TOLERANCE = 1e-6
 # Of a voxel's sum of squares, less than this left after cleaning is rounding: r is undefined.
 RESIDUAL_TOLERANCE = 1e-6
 # Voxels turned to float64 at a time.
-_VOXELS = 8192
+_VOXELS = 2048
 
 Float = NDArray[np.float64]
 
@@ -204,19 +207,22 @@ def _correlate(
     squares = moments.squares[:, :voxels]
     confounds, frames = algebra.projections, moments.design.frames_kept
     freedom = frames - moments.design.rank
-    for low in range(0, voxels, _VOXELS):
+
+    def fill(low: int) -> None:
         high = min(low + _VOXELS, voxels)
         pieces = moments.cross(low, high)
-        betas = pieces[:, :, confounds:].sum(axis=0) @ algebra.inverse
+        total, total_squares = pieces.sum(axis=0), squares[:, low:high].sum(axis=0)
+        betas = total[:, confounds:] @ algebra.inverse
         for r, part in zip(maps, parts, strict=True):
             cross = pieces[part.pieces].sum(axis=0)
             part_squares = squares[part.pieces, low:high].sum(axis=0)
             r[:, low:high] = part.correlate(cross, part_squares, betas, confounds).T
-        whole = parts[0]
-        cross, total = pieces[:, :, confounds:].sum(axis=0), squares[:, low:high].sum(axis=0)
-        mean = moments.reference[low:high] + cross[:, 0] / whole.intercept / frames
-        sd = np.sqrt(whole.sum_of_squares(cross, total, betas) / freedom)
-        tsnr[low:high] = _ratio(mean, sd)
+        mean = moments.reference[low:high] + total[:, confounds] / parts[0].intercept / frames
+        left = parts[0].sum_of_squares(total[:, confounds:], total_squares, betas)
+        tsnr[low:high] = _ratio(mean, np.sqrt(left / freedom))
+
+    with one_blas_thread(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        list(pool.map(fill, range(0, voxels, _VOXELS)))
     return maps, tsnr
 
 
@@ -254,8 +260,11 @@ def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tup
 
 
 def _roi_coverage(maps: NDArray[np.floating], covered: NDArray[np.bool_]) -> Float:
-    total = np.abs(maps).sum(axis=1, dtype=np.float64)
-    held = np.abs(maps[:, covered]).sum(axis=1, dtype=np.float64)
+    total, held = np.zeros(len(maps)), np.zeros(len(maps))
+    for low in range(0, maps.shape[1], _VOXELS):
+        weight = np.abs(maps[:, low : low + _VOXELS]).astype(np.float64)
+        total += weight.sum(axis=1)
+        held += weight @ covered[low : low + _VOXELS]
     return _ratio(held, total)
 
 

@@ -60,9 +60,10 @@ def measure_run(
         )
 
     finite = np.ones(maps.shape[1], dtype=bool)
-    moments = _pass(open_blocks, design, valid, finite, start)
-    if not finite.all() and not moments.seen.all():
-        moments = _pass(open_blocks, design, valid & finite, finite, start)
+    with arrays.computing():
+        moments = _pass(open_blocks, design, valid, finite, start)
+        if not finite.all() and not moments.seen.all():
+            moments = _pass(open_blocks, design, valid & finite, finite, start)
     if not moments.seen.all():
         raise ValueError("the frames hold values beyond the range of float32, or are not all there")
     return moments

@@ -17,10 +17,10 @@ from bids_dtg.errors import RunError
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.source import READ_ERRORS, NiftiHeader, open_bytes, read_header
 
-# One block is being filled, one waits, one is in use: nobody waits for a buffer.
-_BUFFERS = 3
-# Three blocks of this size bound the memory, whatever the stored type and the frame's size.
-_BLOCK_BYTES = 16 * 2**20
+# The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
+# goes on while 32 frames are summed up; memory is bounded whatever the frame's size and type.
+_BUFFERS = 8
+_BLOCK_BYTES = 8 * 2**20
 # igzip copies what it read: pieces of this size are still in the cache then.
 _READ_BYTES = 2**18
 
@@ -69,7 +69,7 @@ def read_bold_header(path: Path) -> BoldHeader:
 def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
-    The file is read and inflated by a thread that runs ahead by up to two blocks; it ends with
+    The file is read and inflated by a thread that runs ahead by a few blocks; it ends with
     the iteration, however that ends. Memory does not depend on the length of the run.
 
     Yields

@@ -1,0 +1,215 @@
+"""One 2 mm run to a connectome: the one-pass route against a plain whole-array reference.
+
+    python benchmarks/connectome.py [--volumes 490] [--repeats 3] [--keep FOLDER]
+
+Both routes run in a process of their own on the same synthetic file and with all threads. The
+reference does what the published pipeline does: the whole series as float64, dual regression by
+`pinv`, confounds regressed out, Pearson r of each voxel with each ROI.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+SHAPE = (91, 109, 91)
+AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
+CROP = (slice(7, 83), slice(9, 102), slice(0, 78))
+GRID_ORIGIN = (76.0, -108.0, -72.0)
+TR_SECONDS = 0.735
+ROIS = 50
+CONFOUNDS = 36
+
+
+def ellipsoid(scale: float) -> np.ndarray:
+    """(i, j, k) bool, about the size of a head (scale 1.2) or of its brain (scale 1)."""
+    axes = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
+    centre, radii = (45, 55, 38), (34 * scale, 43 * scale, 38.5 * scale)
+    return sum(((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radii, strict=True)) < 1
+
+
+def masks() -> tuple[np.ndarray, np.ndarray]:
+    """Brain and grey-matter masks on the model grid, near the published numbers of voxels."""
+    brain = ellipsoid(1.0)
+    grey = brain & ~ellipsoid(0.69)
+    return brain[CROP], grey[CROP]
+
+
+def smooth_fields(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, i, j, k) float32 fields of mean 0 and sd 1 that vary over about 2 cm."""
+    from scipy.ndimage import zoom
+
+    coarse = rng.standard_normal((count, 12, 14, 12)).astype(np.float32)
+    fields = np.empty((count, *SHAPE), np.float32)
+    for field, seed in zip(fields, coarse, strict=True):
+        field[:] = zoom(seed, [n / m for n, m in zip(SHAPE, seed.shape, strict=True)], order=1)
+    return fields / fields.std(axis=(1, 2, 3), keepdims=True)
+
+
+def make_inputs(folder: Path, volumes: int) -> None:
+    """Write bold.nii.gz (int16), maps.npy (ROIs, brain voxels), masks.npz and confounds.npy."""
+    rng = np.random.default_rng(2)
+    brain, grey = masks()
+    np.savez(folder / "masks.npz", brain=brain, grey=grey)
+    rois = smooth_fields(rng, ROIS)[(slice(None), *CROP)]
+    np.save(folder / "maps.npy", np.maximum(rois[:, brain], 0))
+    confounds = rng.standard_normal((volumes, CONFOUNDS)).cumsum(axis=0)
+    np.save(folder / "confounds.npy", confounds)
+    fields, anatomy = smooth_fields(rng, 12), smooth_fields(rng, 1)[0]
+    head = ellipsoid(1.2)
+    mean = np.where(head, 1000 + 100 * anatomy, 20).ravel(order="F").astype(np.float32)
+    spread = np.where(head, 14, 1).ravel(order="F").astype(np.float32)
+    fields = np.stack([field.ravel(order="F") for field in fields])
+    drift = (confounds[:, :6] / confounds[:, :6].std(axis=0)).astype(np.float32)
+    courses = np.hstack([drift, rng.standard_normal((volumes, 6), np.float32)])
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape((*SHAPE, volumes))
+    header.set_zooms((2, 2, 2, TR_SECONDS))
+    header.set_sform(AFFINE, 4)
+    header.set_qform(AFFINE, 4)
+    header.set_xyzt_units("mm", "sec")
+    header["vox_offset"] = 352
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)  # nibabel's and fMRIPrep's level
+    with (folder / "bold.nii.gz").open("wb") as file:
+        file.write(deflate.compress(header.binaryblock + bytes(4)))
+        for course in courses:
+            noise = rng.standard_normal(mean.shape, np.float32) + course @ fields
+            values = np.rint(mean + spread * noise).astype("<i2")
+            file.write(deflate.compress(values))
+        file.write(deflate.flush())
+
+
+def run_reference(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
+    """Do as the published pipeline does: the whole series at once, in float64."""
+    held = np.load(folder / "masks.npz")
+    maps, confounds = np.load(folder / "maps.npy"), np.load(folder / "confounds.npy")
+    start = time.perf_counter()
+    data = nib.load(folder / "bold.nii.gz").get_fdata()
+    bold = data[CROP][held["brain"]].T  # (frames, voxels)
+    read = time.perf_counter() - start
+    demeaned = (maps - maps.mean(axis=1, keepdims=True)).astype(np.float64)
+    series = (bold - bold.mean(axis=0)) @ np.linalg.pinv(demeaned)
+    design = np.hstack([np.ones((len(bold), 1)), confounds])
+    bold = bold - design @ np.linalg.lstsq(design, bold, rcond=None)[0]
+    series = series - design @ np.linalg.lstsq(design, series, rcond=None)[0]
+    bold = bold[:, held["grey"][held["brain"]]]
+    bold, series = bold - bold.mean(axis=0), series - series.mean(axis=0)
+    r = (bold / np.linalg.norm(bold, axis=0)).T @ (series / np.linalg.norm(series, axis=0))
+    return r.T.astype(np.float32), {"read": read}
+
+
+def run_one_pass(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
+    from bids_dtg.connectome.connectome import run_connectomes
+    from bids_dtg.connectome.design import TemporalDesign
+    from bids_dtg.connectome.one_pass import measure_run
+    from bids_dtg.imaging.bold import read_bold_header, stream_voxels
+    from bids_dtg.imaging.grid import Grid
+    from bids_dtg.imaging.sampling import LatticeSampling
+
+    held = np.load(folder / "masks.npz")
+    confounds = np.load(folder / "confounds.npy")
+    brain, grey = held["brain"].ravel(), held["grey"].ravel()
+    voxels = np.concatenate([np.flatnonzero(grey), np.flatnonzero(brain & ~grey)])
+    # The maps' voxels are in the order of the mask: put those of grey matter first.
+    maps = np.load(folder / "maps.npy")[:, np.argsort(~grey[brain], kind="stable")]
+    affine = AFFINE.copy()
+    affine[:3, 3] = GRID_ORIGIN
+    start = time.perf_counter()
+    header = read_bold_header(folder / "bold.nii.gz")
+    grid = Grid(held["brain"].shape, affine)
+    sampling = LatticeSampling.between(header.shape, header.affine, grid, voxels)
+    names = [str(index) for index in range(confounds.shape[1])]
+    keep = np.ones(header.frames, dtype=bool)
+    design = TemporalDesign.build(confounds, names, keep, TR_SECONDS)
+    moments = measure_run(
+        lambda: stream_voxels(header, sampling), design, maps, int(grey.sum()), sampling.covered
+    )
+    summed = time.perf_counter() - start
+    result = run_connectomes(moments)
+    return result.whole.r, {
+        "read and sums": summed,
+        "algebra": time.perf_counter() - start - summed,
+    }
+
+
+def run_inflate(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
+    """Only inflate the file."""
+    from bids_dtg.imaging.bold import read_bold_header, stream_blocks
+
+    for _ in stream_blocks(read_bold_header(folder / "bold.nii.gz")):
+        pass
+    return np.zeros(0), {}
+
+
+ROUTES = {"reference": run_reference, "one pass": run_one_pass, "inflate alone": run_inflate}
+
+
+def measure_route(route: str, folder: Path) -> None:
+    """Run a route in this process; save r and print times and peak memory as JSON."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    r, parts = ROUTES[route](folder)
+    seconds = time.perf_counter() - start
+    np.save(folder / f"r {route}.npy", r)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"seconds": seconds, "peak": peak / 1024, "before": before / 1024} | parts))
+
+
+def compare(folder: Path, volumes: int, repeats: int) -> None:
+    """Run all routes in processes of their own and print them side by side."""
+    compressed = (folder / "bold.nii.gz").stat().st_size
+    stored = 2 * volumes * np.prod(SHAPE)
+    print(f"{volumes} volumes, {compressed / 2**20:.0f} MiB, {compressed / stored:.0%} of its size")
+    best = {}
+    for route in ROUTES:
+        results = []
+        for _ in range(1 if route == "reference" else repeats):
+            command = [sys.executable, __file__, "--route", route, "--keep", str(folder)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            results.append(json.loads(done.stdout))
+        best[route] = min(results, key=lambda result: result["seconds"])
+        parts = {key: value for key, value in best[route].items() if key not in ("peak", "before")}
+        told = ", ".join(f"{key} {value:.2f} s" for key, value in parts.items())
+        print(f"{route:14s} {told}; peak {best[route]['peak']:.0f} MiB", end="")
+        print(f" ({best[route]['before']:.0f} before)")
+    plain, ours = best["reference"], best["one pass"]
+    # Both list the grey-matter voxels in C order.
+    plain_r, r = np.load(folder / "r reference.npy"), np.load(folder / "r one pass.npy")
+    difference = np.abs(plain_r - r).max()
+    print(f"{plain['seconds'] / ours['seconds']:.1f} times faster", end=", ")
+    print(f"{ours['peak'] / plain['peak']:.1%} of the memory, largest difference {difference:.1e}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--volumes", type=int, default=490)
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="of the fast routes; the best counts"
+    )
+    parser.add_argument("--keep", type=Path, help="folder for the inputs, reused if it has them")
+    parser.add_argument("--route", choices=ROUTES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.route:
+        measure_route(options.route, options.keep)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "bold.nii.gz").exists():
+            make_inputs(folder, options.volumes)
+        compare(folder, options.volumes, options.repeats)
+
+
+if __name__ == "__main__":
+    main()
