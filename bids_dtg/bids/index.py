@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -42,8 +43,8 @@ def open_index(
         Labels without `ses-`; all where empty.
     database_dir
         Folder (never in the input) for a database a participant, made here if
-        it is not there yet and read instead of the folders if it is. Files
-        that came later are not in it. It holds all sessions.
+        it is not there yet or other files are there than it knows. It holds
+        all sessions.
     """
     from bids import BIDSLayout, BIDSLayoutIndexer
 
@@ -75,7 +76,7 @@ def open_index(
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     database = database_dir / f"sub-{participant}_{key}"
     try:
-        if _is_stale(database, layout):
+        if _is_stale(database, layout, folder):
             _build(database, layout)
         return layout(database)
     except Exception as err:
@@ -84,11 +85,15 @@ def open_index(
         return layout(None)
 
 
-def _is_stale(database: Path, layout: Callable[[Path], BIDSLayout]) -> bool:
-    """Tell whether there is no database, or one with files that are gone."""
+def _is_stale(database: Path, layout: Callable[[Path], BIDSLayout], folder: Path) -> bool:
+    """Tell whether there is no database, or one of other files than those that are there."""
     if not database.exists():
         return True
-    return not all(Path(path).exists() for path in layout(database).get(return_type="file"))
+    known = {Path(path).name for path in layout(database).get(return_type="file")}
+    # One listing of names is far cheaper than what the database saves: parsing them.
+    functional = (*folder.glob("func"), *folder.glob("ses-*/func"))
+    there = {entry.name for func in functional for entry in os.scandir(func) if entry.is_file()}
+    return known != {name for name in there if not name.startswith(".")}
 
 
 def _build(database: Path, layout: Callable[[Path], BIDSLayout]) -> None:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.bids.atomic import write_json, write_text, write_tsv
@@ -108,6 +108,15 @@ def write_completion(
     }
     write_json(path, record)
     return path
+
+
+def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:
+    """List the files of a completion record, relative to the dataset; none where there is none."""
+    try:
+        record = json.loads(_record_path(dataset, title).read_text("utf-8"))
+        return tuple(PurePosixPath(name) for name in record["Outputs"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()
 
 
 def why_incomplete(

@@ -10,7 +10,13 @@ from bids_dtg import __version__
 from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
 from bids_dtg.bids.names import participant_folder
 from bids_dtg.bids.output_folder import prepare_output_folder
-from bids_dtg.bids.provenance import Failure, RunFolder, running_container, write_completion
+from bids_dtg.bids.provenance import (
+    Failure,
+    RunFolder,
+    recorded_outputs,
+    running_container,
+    write_completion,
+)
 from bids_dtg.errors import DtgError, OutputError
 from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
@@ -77,6 +83,7 @@ def run_participants(settings: Settings) -> int:
 def _open_output(job: Job) -> RunFolder:
     container = running_container()
     prepare_output_folder(job.output.root)
+    job.output.remove_stale_temporaries()
     job.output.describe(
         job.dataset,
         version=__version__,
@@ -120,10 +127,14 @@ def _make_if_needed(
         return "complete, skipped"
     if job.settings.verbose:
         reporter.note(f"{planned.title}: {reason}")
+    before = recorded_outputs(job.output, planned.title)
     made = make_map_set(planned, job, clock, reporter)
     for note in made.notes:
         reporter.note(note)
     with clock.time("write"):
+        # What other options had written, as a spread over segments, must not lie beside new maps.
+        for left in set(before) - set(made.files):
+            job.output.path(left).unlink(missing_ok=True)
         write_completion(
             job.output,
             planned.title,

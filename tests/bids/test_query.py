@@ -296,6 +296,14 @@ def test_database_with_vanished_files_is_made_again(root, tmp_path):
     ]
 
 
+def test_database_sees_files_that_came_later(root, tmp_path):
+    work = tmp_path / "work"
+    add_run(root, "01", entities="run-1")
+    assert len(find_runs(root, "01", database_dir=work)) == 1
+    add_run(root, "01", entities="run-2")
+    assert len(find_runs(root, "01", database_dir=work)) == 2
+
+
 def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypatch):
     from bids import BIDSLayoutIndexer
 

@@ -1,0 +1,195 @@
+"""One participant from the command line to its 47 maps, against the job done plainly.
+
+    python benchmarks/participant.py [--volumes 490] [--rounds 3]
+
+Both sides are whole processes on the same synthetic run (2 mm, 91 x 109 x 91, int16 .nii.gz) with
+the published network's size and random weights; they take turns, and ratios are of neighbours.
+The plain side (plain_reference.py) cleans nothing, so the compared call is
+`--denoise-strategy none`; `simple` is timed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from connectome import AFFINE, GRID_ORIGIN, ROIS, TR_SECONDS, make_inputs
+
+HERE = Path(__file__).parent
+FUNC = Path("sub-01/func")
+STEM = "sub-01_task-rest_"
+GRID_STEM = f"{STEM}space-MNI152NLin6Asym_res-2_desc-"
+MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+SUFFIXES = ["", "_derivative1", "_power2", "_derivative1_power2"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished process."""
+
+    wall_s: float  # from start to end
+    cpu_s: float  # user and system
+    peak_mb: float  # largest resident memory
+
+
+def run(command: list[str]) -> Finished:
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        if status != 0:
+            output.seek(0)
+            sys.exit(f"{' '.join(command)} failed:\n{output.read().decode()}")
+    return Finished(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def make_dataset(folder: Path, volumes: int) -> Path:
+    """Write one run in fMRIPrep's layout and a bundle; return the dataset's root."""
+    from bids_dtg.bundles.card import ModelCard
+    from bids_dtg.bundles.writer import write_bundle
+    from bids_dtg.contrasts.labels import hcp_contrasts
+    from bids_dtg.contrasts.network import AttentionUNet
+    from bids_dtg.imaging.grid import Grid
+
+    made = folder / "made"
+    made.mkdir()
+    make_inputs(made, volumes)
+    root = folder / "fmriprep"
+    (root / FUNC).mkdir(parents=True)
+    description = {
+        "Name": "synthetic",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "fMRIPrep", "Version": "0 (synthetic)"}],
+    }
+    (root / "dataset_description.json").write_text(json.dumps(description))
+    bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
+    shutil.move(made / "bold.nii.gz", bold)
+    sidecar = {"RepetitionTime": TR_SECONDS, "TaskName": "rest"}
+    bold.with_name(f"{GRID_STEM}preproc_bold.json").write_text(json.dumps(sidecar))
+    masks = np.load(made / "masks.npz")
+    grid = Grid(masks["brain"].shape, crop_affine())
+    image = nib.Nifti1Image(masks["brain"].astype(np.uint8), grid.affine)
+    nib.save(image, root / FUNC / f"{GRID_STEM}brain_mask.nii.gz")
+    write_confounds(root / FUNC / f"{STEM}desc-confounds_timeseries.tsv", volumes)
+    card = ModelCard(name="random", version="1", grid=grid, contrasts=hcp_contrasts())
+    tensors = AttentionUNet(ROIS, len(card.contrasts)).state_dict()
+    write_bundle(
+        folder / "bundle", card, tensors, np.load(made / "maps.npy"), masks["brain"], masks["grey"]
+    )
+    return root
+
+
+def crop_affine() -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[:3, 3] = GRID_ORIGIN
+    return affine
+
+
+def write_confounds(path: Path, volumes: int) -> None:
+    rng = np.random.default_rng(3)
+    names = [motion + suffix for motion in MOTION for suffix in SUFFIXES]
+    names += ["csf", "white_matter", "framewise_displacement"]
+    names += [f"cosine{number:02d}" for number in range(5)]
+    table = rng.standard_normal((volumes, len(names)))
+    rows = ["\t".join(f"{value:.6f}" for value in row) for row in table]
+    path.write_text("\n".join(["\t".join(names), *rows]) + "\n")
+
+
+def ours(root: Path, folder: Path, strategy: str) -> tuple[Finished, dict[str, float]]:
+    out = folder / "ours"
+    shutil.rmtree(out, ignore_errors=True)
+    program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
+    options = ["--model", str(folder / "bundle"), "--denoise-strategy", strategy]
+    finished = run(program + options)
+    (timing,) = out.glob("logs/*/timing.json")
+    return finished, json.loads(timing.read_text())
+
+
+def plain(root: Path, folder: Path) -> Finished:
+    bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
+    script = [sys.executable, str(HERE / "plain_reference.py"), str(bold)]
+    return run([*script, str(folder / "bundle"), str(folder / "plain")])
+
+
+def inflate_alone(root: Path) -> float:
+    """Seconds to inflate the file with ISA-L on one core, keeping nothing."""
+    from isal import igzip
+
+    buffer = bytearray(2**22)
+    start = time.perf_counter()
+    with igzip.open(root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz") as file:
+        while file.readinto(buffer):
+            pass
+    return time.perf_counter() - start
+
+
+def difference(folder: Path) -> float:
+    """Largest difference between the maps of the two sides."""
+    found = []
+    for path in (folder / "plain").glob("*.nii.gz"):
+        label = path.name.removesuffix(".nii.gz")
+        (mine,) = (folder / "ours").glob(f"sub-01/func/*contrast-{label}_*synthetic*.nii.gz")
+        found.append(np.abs(nib.load(path).get_fdata() - nib.load(mine).get_fdata()).max())
+    return float(max(found))
+
+
+def line(name: str, runs: list[Finished]) -> None:
+    wall, cpu, peak = (
+        statistics.median(getattr(one, key) for one in runs)
+        for key in ("wall_s", "cpu_s", "peak_mb")
+    )
+    print(f"{name:22} wall {wall:6.2f} s, cpu {cpu:6.2f} s, peak {peak:6.0f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--volumes", type=int, default=490)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--alone", action="store_true", help="leave the plain side out")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
+        folder = Path(name)
+        root = make_dataset(folder, options.volumes)
+        cleaned, bare, other, stages = [], [], [], []
+        for _ in range(options.rounds):
+            cleaned.append(ours(root, folder, "simple")[0])
+            finished, timing = ours(root, folder, "none")
+            bare.append(finished)
+            stages.append({**timing, "start-up": finished.wall_s - sum(timing.values())})
+            if not options.alone:
+                other.append(plain(root, folder))
+        print(
+            f"{options.volumes} volumes, {os.cpu_count()} cores, {options.rounds} rounds, medians"
+        )
+        line("ours, simple", cleaned)
+        line("ours, none", bare)
+        middle = {key: statistics.median(one[key] for one in stages) for key in stages[0]}
+        shares = ", ".join(f"{key} {seconds:.2f} s" for key, seconds in middle.items())
+        print(f"  of which: {shares}; inflating the file alone: {inflate_alone(root):.2f} s")
+        if other:
+            line("plain", other)
+            walls = [b.wall_s / a.wall_s for a, b in zip(bare, other, strict=True)]
+            peaks = [b.peak_mb / a.peak_mb for a, b in zip(bare, other, strict=True)]
+            print(
+                f"plain / ours, none: wall {statistics.median(walls):.1f} "
+                f"({min(walls):.1f} to {max(walls):.1f}), peak memory "
+                f"{statistics.median(peaks):.1f}; largest difference of a map "
+                f"{difference(folder):.1e}"
+            )
+
+
+if __name__ == "__main__":
+    main()
