@@ -131,8 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         print(
-            f"bids_dtg: internal error: {type(err).__name__}: {err}. This is a fault of the "
-            "program: please report it with the output of the same command and --debug.",
+            f"bids_dtg: internal error: {type(err).__name__}: {' '.join(str(err).split())}. "
+            "This is a fault of the program: please report it with the output of the same "
+            "command and --debug.",
             file=sys.stderr,
         )
         return EXIT_INTERNAL

@@ -69,8 +69,7 @@ def run_participants(settings: Settings) -> int:
                 if settings.stop_on_first_crash and tally.failures:
                     break
     finally:
-        folder.write_timing(clock.seconds)
-        folder.write_failures(tally.failures)
+        _write_log(folder, clock, tally)
     print(
         f"{len(job.participants)} participants: {tally.done} sets of maps made, {tally.skipped} "
         f"complete before, {tally.failed} participants failed"
@@ -97,13 +96,22 @@ def _open_output(job: Job) -> RunFolder:
     return folder
 
 
+def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
+    try:
+        folder.write_timing(clock.seconds)
+        folder.write_failures(tally.failures)
+    except OutputError as err:
+        # What became of the participants has been printed, and decides the exit code.
+        print(f"bids_dtg: warning: the log is incomplete: {err}", file=sys.stderr)
+
+
 def _run_participant(
     participant: str, job: Job, clock: Clock, reporter: Reporter, tally: _Tally
 ) -> None:
     """Make the sets of one participant; whatever goes wrong stays with that set."""
     reporter.start(f"sub-{participant}")
-    remove_stale_temporaries(job.output.root / participant_folder(participant))
     try:
+        remove_stale_temporaries(job.output.root / participant_folder(participant))
         with clock.time("query"):
             planned = job.map_sets(participant)
     except Exception as err:
@@ -135,6 +143,8 @@ def _make_if_needed(
         # What other options had written, as a spread over segments, must not lie beside new maps.
         for left in set(before) - set(made.files):
             job.output.path(left).unlink(missing_ok=True)
+        job.output.update_participants()
+        # Last: whoever is killed before this line does all of the above again.
         write_completion(
             job.output,
             planned.title,
@@ -142,7 +152,6 @@ def _make_if_needed(
             inputs=inputs,
             outputs=[job.output.path(path) for path in made.files],
         )
-        job.output.update_participants()
     tally.done += 1
     return made.summary
 

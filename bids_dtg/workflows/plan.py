@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from bids_dtg.bids.names import build_path
 from bids_dtg.bids.query import RestRun
+from bids_dtg.errors import OutputError, RunError
 from bids_dtg.settings import Combine
 
 # Entities of a BOLD file that say how it was stored, not what was measured.
@@ -43,7 +45,14 @@ def plan_map_sets(runs: Sequence[RestRun], combine: Combine) -> tuple[MapSet, ..
         All runs of one participant.
     combine
         ``"run"``, ``"session"`` or ``"participant"``.
+
+    Raises
+    ------
+    RunError
+        A run's name has parts from which no output can be named.
     """
+    for run in runs:
+        _require_nameable(run)
 
     def key(run: RestRun) -> tuple[str, ...]:
         if combine == "run":
@@ -64,6 +73,15 @@ def plan_map_sets(runs: Sequence[RestRun], combine: Combine) -> tuple[MapSet, ..
 def run_entities(run: RestRun) -> dict[str, str]:
     """Return the entities that name what is written about one run."""
     return dict(_shared_entities((run,), _STORAGE))
+
+
+def _require_nameable(run: RestRun) -> None:
+    try:
+        build_path(run_entities(run), "qc", ".tsv")
+    except (ValueError, OutputError) as err:
+        raise RunError(
+            f"{run.bold} has a name that is not BIDS: {err}", remedy="rename it or take it away"
+        ) from err
 
 
 def _shared_entities(

@@ -1,0 +1,79 @@
+"""A small job for tests: an fMRIPrep dataset that fits the tiny bundle, and how it is run."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+from fmriprep_dataset import add_run, describe_dataset
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
+
+TR, FRAMES = 10.0, 60  # ten minutes of rest
+
+
+def tiny_bold(frames: int = FRAMES, seed: int = 0) -> np.ndarray:
+    """Make BOLD on the tiny bundle's grid, (i, j, k, frames) int16: a mean and correlated noise."""
+    rng = np.random.default_rng(seed)
+    waves = rng.normal(size=(6, frames))
+    mixing = rng.normal(size=(*TINY_SHAPE, 6))
+    noise = rng.normal(size=(*TINY_SHAPE, frames))
+    return (1000 + 30 * mixing @ waves + 20 * noise).round().astype(np.int16)
+
+
+def add_rest(root: Path, participant: str = "01", *, seed: int = 0, **options: object) -> Path:
+    """Add a run that the tiny bundle can use; `options` as in `add_run`, and `frames`."""
+    frames = int(options.pop("frames", FRAMES))
+    defaults = {"bold": tiny_bold(frames, seed), "affine": TINY_AFFINE, "tr": TR}
+    return add_run(root, participant, **(defaults | options))
+
+
+class TinyJob:
+    """An input dataset, a model and an output folder below one folder."""
+
+    def __init__(self, folder: Path, participants: tuple[str, ...] = ("01",)) -> None:
+        self.folder = folder
+        self.bids = describe_dataset(folder / "fmriprep")
+        self.model = folder / "tiny"
+        self.out = folder / "out"
+        self.bundle = write_tiny_bundle(self.model)
+        for number, participant in enumerate(participants):
+            add_rest(self.bids, participant, seed=number)
+
+    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
+        words = [self.bids, out or self.out, "participant", "--model", self.model, *more]
+        return [str(word) for word in words]
+
+    def run(self, *more: object, out: Path | None = None) -> int:
+        """Call the program in this process; what it sets in the process is set back."""
+        from bids_dtg.cli import main
+
+        handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
+        try:
+            return main(self.arguments(*more, out=out))
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            os.environ.clear()
+            os.environ.update(environment)
+
+
+def tree(folder: Path, *, but: tuple[str, ...] = ("logs",)) -> dict[str, str]:
+    """Return path -> SHA-256 of all files; of quality tables without the time they took."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and name.parts[0] not in but:
+            content = path.read_bytes()
+            if name.name.endswith("_qc.tsv"):
+                row = read_table(path)[0]
+                content = repr({k: v for k, v in row.items() if k != "seconds_processing"}).encode()
+            found[name.as_posix()] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines, delimiter="\t"))
