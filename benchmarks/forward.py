@@ -67,6 +67,7 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
     from torch.utils.flop_counter import FlopCounterMode
 
     from bids_dtg.contrasts.network import AttentionUNet
+    from bids_dtg.contrasts.workers import Workers
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -90,7 +91,9 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
         "mean_abs": float(np.abs(maps).mean()),
     }
     if count:
-        with FlopCounterMode(display=False) as counter:
+        # Operations are counted on the calling thread only.
+        Workers.each = lambda _, prepare, items: [*map(prepare(), items)]  # type: ignore
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             predict(connectome)
         found["gflop"] = counter.get_total_flops() / 1e9
     return found

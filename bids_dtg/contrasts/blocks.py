@@ -36,6 +36,15 @@ class Blocks:
     count: int  # blocks
     field: Field  # of the output, eight rows a block
 
+    def start(self, chunk: int) -> int:
+        """Return the number of a chunk's first block; all chunks but the last are of one size."""
+        return chunk * self.reads[0].shape[1]
+
+    def written(self, table: Tensor, chunk: int) -> Tensor:
+        """Return the rows of the output table that a chunk writes, (8 · blocks, channels)."""
+        start = 8 * self.start(chunk)
+        return table[start : start + 8 * self.reads[chunk].shape[1]]
+
 
 def masked_field(mask: Wanted) -> Field:
     """Return the field of a table with one row a voxel of the mask, in C order."""

@@ -26,6 +26,7 @@ from bids_dtg.contrasts.dense import folded_network
 from bids_dtg.contrasts.network import AttentionGate, AttentionUNet, ConvBlock
 from bids_dtg.contrasts.upscaling import BlockUpscale, RowResize, resize_reads, upscale_reads
 from bids_dtg.contrasts.winograd import BlockConv, block_maxima
+from bids_dtg.contrasts.workers import Workers
 
 # Sizes of a chunk: a few MB at the published widths, so that the caches hold it.
 _CHUNK = 8192  # input channels × blocks of a convolution
@@ -81,27 +82,36 @@ class BlockPlan:
 
     def maps(self, connectome: Tensor) -> Tensor:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
+        with Workers(torch.get_num_threads()) as workers:
+            return self._maps(connectome, workers)
+
+    def _maps(self, connectome: Tensor, workers: Workers) -> Tensor:
         table, skips = _rows_of(connectome), []
         for conv, blocks in self.down[:-1]:
-            skips.append(conv(table, blocks))
-            table = block_maxima(skips[-1], blocks)
+            skips.append(conv(table, blocks, workers))
+            table = block_maxima(skips[-1], blocks, workers)
         conv, blocks = self.down[-1]
-        table = conv(table, blocks)
+        table = conv(table, blocks, workers)
         for up, region in zip(self.up[:-1], self.regions, strict=True):
-            table = up(table, skips.pop(), region)
+            table = up(table, skips.pop(), region, workers)
         out = table.new_empty(len(self.head_bias), connectome.shape[1])
         start = 0
         for slab in self.slabs:
             stop = start + len(slab.voxels)
-            self._read_out(self.up[-1](table, skips[0], slab), slab, out[:, start:stop])
+            found = self.up[-1](table, skips[0], slab, workers)
+            self._read_out(found, slab.voxels, out[:, start:stop], workers)
             start = stop
         return out
 
-    def _read_out(self, table: Tensor, slab: _Region, out: Tensor) -> None:
-        for start in range(0, len(slab.voxels), _ROWS):
-            rows = table.index_select(0, slab.voxels[start : start + _ROWS])
+    def _read_out(self, table: Tensor, voxels: Tensor, out: Tensor, workers: Workers) -> None:
+        """Write the maps (contrasts, voxels) of the last level's table into `out`."""
+
+        def read(start: int) -> None:
+            rows = table.index_select(0, voxels[start : start + _ROWS])
             found = torch.mm(self.head.T, rows.T).add_(self.head_bias[:, None])
             out[:, start : start + _ROWS] = found
+
+        workers.each(lambda: read, range(0, len(voxels), _ROWS))
 
 
 class _Up:
@@ -113,21 +123,25 @@ class _Up:
         self.upscale, self.gate, self.conv = BlockUpscale(upscale), _RowGate(gate), BlockConv(conv)
         self.chunk = _chunk(conv)
 
-    def __call__(self, table: Tensor, skip: Tensor, region: _Region) -> Tensor:
+    def __call__(self, table: Tensor, skip: Tensor, region: _Region, workers: Workers) -> Tensor:
         """Return the level's output table, from that below and that of the skip."""
-        upscaled = self.upscale(table, region.upscale_blocks)
-        return self.conv(self._joined(upscaled, skip, region), region.conv_blocks)
+        upscaled = self.upscale(table, region.upscale_blocks, workers)
+        joined = self._joined(upscaled, skip, region, workers)
+        return self.conv(joined, region.conv_blocks, workers)
 
-    def _joined(self, upscaled: Tensor, skip: Tensor, region: _Region) -> Tensor:
+    def _joined(self, upscaled: Tensor, skip: Tensor, region: _Region, workers: Workers) -> Tensor:
         """Return rows of [upscaled and resized, gated skip]."""
         channels = skip.shape[1]
         out = skip.new_empty(len(region.skip_reads) + 1, 2 * channels)
         out[-1] = 0
-        for start in range(0, len(region.skip_reads), _ROWS):
+
+        def join(start: int) -> None:
             reads = region.skip_reads[start : start + _ROWS]
             rows = out[start : start + len(reads)]
             region.resize.into(rows[:, :channels], upscaled, start)
             self.gate.into(rows[:, channels:], rows[:, :channels], skip.index_select(0, reads))
+
+        workers.each(lambda: join, range(0, len(region.skip_reads), _ROWS))
         return out
 
 
@@ -214,7 +228,7 @@ def _convolution(block: nn.Module) -> nn.Conv3d:
 
 
 def _chunk(conv: nn.Conv3d) -> int:
-    return max(64, min(512, _CHUNK // conv.in_channels))
+    return max(32, min(512, _CHUNK // conv.in_channels))
 
 
 def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:

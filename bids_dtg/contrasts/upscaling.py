@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bids_dtg.contrasts.blocks import Blocks, Field, Wanted
+from bids_dtg.contrasts.workers import Workers
 
 # On an axis, output 2m takes input m - 1 by tap 2 and input m by tap 0; 2m + 1 takes m by tap 1.
 _TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of the block, tap)
@@ -29,18 +30,22 @@ class BlockUpscale:
         assert conv.bias is not None
         self.bias = conv.bias.detach()
 
-    def __call__(self, table: Tensor, blocks: Blocks) -> Tensor:
+    def __call__(self, table: Tensor, blocks: Blocks, workers: Workers) -> Tensor:
         """Return the output table (rows, out) for an input table (rows, in)."""
-        out = self.bias.repeat(blocks.field.count + 1, 1)
+        out = table.new_empty(blocks.field.count + 1, len(self.bias))
         out[-1] = 0
-        start = 0
-        for reads in blocks.reads:
+
+        def upscale(number: int) -> None:
+            reads = blocks.reads[number]
             size = reads.shape[1]
             inputs = table.index_select(0, reads.view(-1)).view(8, size, -1)
-            rows = out[start : start + 8 * size].view(8, size, -1)
+            rows = blocks.written(out, number)
+            rows[:] = self.bias
+            rows = rows.view(8, size, -1)
             for position, point, weight in self.terms:
                 rows[position].addmm_(inputs[point], weight)
-            start += 8 * size
+
+        workers.each(lambda: upscale, range(len(blocks.reads)))
         return out
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bids_dtg.contrasts.blocks import Blocks
+from bids_dtg.contrasts.workers import Task, Workers
 
 _FILTER = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))  # G of eq. 8
 
@@ -28,25 +29,30 @@ class BlockConv:
         assert conv.bias is not None
         self.bias = conv.bias.detach()
 
-    def __call__(self, table: Tensor, blocks: Blocks) -> Tensor:
+    def __call__(self, table: Tensor, blocks: Blocks, workers: Workers) -> Tensor:
         """Return the output table (rows, out) for an input table (rows, in)."""
         inputs, outputs = self.weight.shape[1:]
         widest = blocks.reads[0].numel()
-        points = table.new_empty(widest, inputs)
-        products = table.new_empty(widest, outputs)
         out = table.new_empty(blocks.field.count + 1, outputs)
         out[-1] = 0
-        start = 0
-        for reads in blocks.reads:
-            size = reads.shape[1]
-            chunk, product = points[: 64 * size], products[: 64 * size].view(64, size, outputs)
-            torch.index_select(table, 0, reads.view(-1), out=chunk)
-            _transform_input(chunk.view(4, 4, 4, size, inputs))
-            torch.bmm(chunk.view(64, size, inputs), self.weight, out=product)
-            found = _transform_output(product.view(4, 4, 4, size, outputs))
-            rows = out[start : start + 8 * size].view(2, 2, 2, size, outputs)
-            torch.add(found, self.bias, out=rows).relu_()
-            start += 8 * size
+
+        def worker() -> Task:
+            points, products = table.new_empty(widest, inputs), table.new_empty(widest, outputs)
+
+            def convolve(number: int) -> None:
+                reads = blocks.reads[number]
+                size, length = reads.shape[1], reads.numel()
+                point = torch.index_select(table, 0, reads.view(-1), out=points[:length])
+                _transform_input(point.view(4, 4, 4, size, inputs))
+                product = products[:length].view(64, size, outputs)
+                torch.bmm(point.view(64, size, inputs), self.weight, out=product)
+                found = _transform_output(product.view(4, 4, 4, size, outputs))
+                rows = blocks.written(out, number).view(2, 2, 2, size, outputs)
+                torch.add(found, self.bias, out=rows).relu_()
+
+            return convolve
+
+        workers.each(worker, range(len(blocks.reads)))
         return out
 
 
@@ -70,14 +76,16 @@ def _transform_output(products: Tensor) -> Tensor:
     return products
 
 
-def block_maxima(table: Tensor, blocks: Blocks) -> Tensor:
+def block_maxima(table: Tensor, blocks: Blocks, workers: Workers) -> Tensor:
     """Return the table of 2×2×2 max-pooled values, one row a block, for a layer's output."""
     out = table.new_empty(blocks.count + 1, table.shape[1])
     out[-1] = 0
-    start = 0
-    for reads in blocks.reads:
-        size = reads.shape[1]
-        rows = table[8 * start : 8 * (start + size)].view(8, size, -1)
+
+    def pool(number: int) -> None:
+        size = blocks.reads[number].shape[1]
+        start = blocks.start(number)
+        rows = blocks.written(table, number).view(8, size, -1)
         torch.amax(rows, 0, out=out[start : start + size])
-        start += size
+
+    workers.each(lambda: pool, range(len(blocks.reads)))
     return out

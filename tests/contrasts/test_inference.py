@@ -8,7 +8,17 @@ from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.inference import prepare
 from bids_dtg.contrasts.network import AttentionUNet
 
+# Tiny layers on many threads only wait; the threads have a test of their own.
+pytestmark = pytest.mark.usefixtures("one_thread")
 PLANS = ["dense", "blocks"]
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
@@ -87,6 +97,20 @@ def test_predicting_twice_gives_the_same_bytes_and_leaves_the_network_alone(plan
     assert first.dtype == np.float32
     assert first.tobytes() == prepared.predict(connectome).tobytes()
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_blocks_give_the_same_bytes_on_any_number_of_threads():
+    network = random_network(2, features=8)
+    mask = np.random.default_rng(0).random((25, 12, 14)) < 0.3
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    prepared = prepare(network, mask, plan="blocks")
+    alone = prepared.predict(connectome)
+    torch.set_num_threads(3)
+    try:
+        assert prepared.predict(connectome).tobytes() == alone.tobytes()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_wrong_shapes_are_named():
