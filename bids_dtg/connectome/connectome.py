@@ -16,7 +16,7 @@ from bids_dtg.connectome.moments import RunMoments
 # Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;
 # maps are float32, so smaller ones are rounding.
 MAPS_TOLERANCE = 1e-6
-# Of a voxel's sum of squares, less than this left after cleaning is rounding: r is undefined.
+# Of a voxel's or ROI's sum of squares, less than this left after cleaning is rounding.
 RESIDUAL_TOLERANCE = 1e-6
 # Voxels turned to float64 at a time.
 _VOXELS = 2048
@@ -156,6 +156,9 @@ class _Algebra:
         # series = features @ weights
         self.weights = np.vstack([weights, -gamma])
         self.series = raw - self.design @ gamma
+        # A ROI that the confounds explain has rounding left, which correlates with anything.
+        size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
+        self.series[:, (self.series**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
 
 
 class _Part:
@@ -172,8 +175,6 @@ class _Part:
         self.weights[algebra.projections] -= series.mean(axis=0) / self.intercept
         series = series - series.mean(axis=0)
         self.norms = np.sqrt((series**2).sum(axis=0))
-        whole = np.sqrt((algebra.series**2).sum(axis=0))
-        self.norms[self.norms <= 1e-9 * whole] = 0.0
         self.design_series = design.T @ series
         self.design_design = design.T @ design
         self.design_sum = design.sum(axis=0)

@@ -127,6 +127,16 @@ def test_a_voxel_that_the_confounds_explain_is_undefined():
     assert not one_pass(bold, maps, design, 50).whole.r[:, 9].any()
 
 
+def test_a_roi_that_the_confounds_explain_is_undefined():
+    bold, maps, _ = drifting_run(np.random.default_rng(7), 60, 50, 3, drift=0)
+    series = plain_series(bold.astype(float), maps)
+    design = TemporalDesign.build(series[:, :1], ["roi"], np.ones(60, bool), 2.0)
+    result = one_pass(bold, maps, design, 50)
+    assert not result.whole.r[0].any()
+    assert not result.roi_r[0].any()
+    assert result.whole.r[1].any()
+
+
 def test_reliability_is_one_for_equal_halves_and_knows_its_limits():
     odd = np.random.default_rng(8).standard_normal((6, 20)).astype(np.float32)
     all_covered = np.ones(20, bool)

@@ -36,6 +36,10 @@ def test_the_basis_spans_intercept_and_confounds_at_any_scale(seed, columns, sca
     np.testing.assert_allclose(basis @ basis.T, wanted, atol=1e-9)
 
 
+def projector_of(table: np.ndarray) -> np.ndarray:
+    return projector(np.hstack([np.ones((len(table), 1)), table]))
+
+
 def test_no_confounds_leave_the_intercept():
     design = TemporalDesign.build(None, [], KEEP, 2.0)
     np.testing.assert_allclose(design.basis, np.full((40, 1), 40**-0.5))
@@ -66,6 +70,13 @@ def test_constant_and_empty_columns_are_left_out(value):
     assert design.columns.constant == ("c1",)
     assert design.rank == 3
     np.testing.assert_allclose(design.basis, build(table[:, [0, 2]]).basis, atol=1e-12)
+
+
+def test_a_column_far_from_zero_counts():
+    table = noise(2)
+    design = build(table + np.array([1e7, 0]))
+    assert design.rank == 3
+    np.testing.assert_allclose(design.basis @ design.basis.T, projector_of(table), atol=1e-7)
 
 
 def test_the_later_of_dependent_columns_is_left_out():

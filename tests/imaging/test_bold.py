@@ -97,11 +97,12 @@ def test_scaling_is_read_and_a_slope_of_0_or_nan_means_none(tmp_path, slope, int
     assert (header.slope, header.inter) == ((0.5, 10.0) if slope == 0.5 else (1.0, 0.0))
 
 
-def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path):
+@pytest.mark.parametrize("split", [100, 1000])
+def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path, split):
     values = stored_values()
     raw = write(tmp_path / "bold.nii", values).read_bytes()
     path = tmp_path / "members.nii.gz"
-    path.write_bytes(gzip.compress(raw[:1000]) + gzip.compress(raw[1000:]) + bytes(50))
+    path.write_bytes(gzip.compress(raw[:split]) + gzip.compress(raw[split:]) + bytes(50))
     np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
 
 
@@ -166,8 +167,10 @@ def test_a_gzip_cut_in_its_trailer_is_told(tmp_path):
         frames_of(path)
 
 
-def test_a_wrong_checksum_is_told(tmp_path):
-    path = write(tmp_path / "bold.nii.gz", stored_values())
+@pytest.mark.parametrize("shape", [SHAPE, (40, 40, 40, 12)])
+def test_a_wrong_checksum_is_told(tmp_path, shape):
+    values = np.random.default_rng(0).integers(0, 30000, shape).astype("<i2")
+    path = write(tmp_path / "bold.nii.gz", values)
     content = bytearray(path.read_bytes())
     content[-8] ^= 255
     path.write_bytes(content)
