@@ -30,8 +30,8 @@ from bids_dtg.contrasts.workers import Workers
 
 # Sizes of a chunk: a few MB at the published widths, so that the caches hold it.
 _CHUNK = 8192  # input channels × blocks of a convolution
-_BLOCKS = 512  # of a transposed convolution
-_ROWS = 2048  # where each row is worked on by itself
+_BLOCKS = 256  # of a transposed convolution
+_ROWS = 1024  # where each row is worked on by itself
 
 # The last level, the widest by far, runs slab by slab, so that memory stays low.
 _SLAB = 20  # planes along i; even, so that no block is cut

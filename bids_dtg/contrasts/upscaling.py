@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bids_dtg.contrasts.blocks import Blocks, Field, Wanted
-from bids_dtg.contrasts.workers import Workers
+from bids_dtg.contrasts.workers import Task, Workers
 
 # On an axis, output 2m takes input m - 1 by tap 2 and input m by tap 0; 2m + 1 takes m by tap 1.
 _TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of the block, tap)
@@ -35,17 +35,22 @@ class BlockUpscale:
         out = table.new_empty(blocks.field.count + 1, len(self.bias))
         out[-1] = 0
 
-        def upscale(number: int) -> None:
-            reads = blocks.reads[number]
-            size = reads.shape[1]
-            inputs = table.index_select(0, reads.view(-1)).view(8, size, -1)
-            rows = blocks.written(out, number)
-            rows[:] = self.bias
-            rows = rows.view(8, size, -1)
-            for position, point, weight in self.terms:
-                rows[position].addmm_(inputs[point], weight)
+        def worker() -> Task:
+            points = table.new_empty(blocks.reads[0].numel(), table.shape[1])
 
-        workers.each(lambda: upscale, range(len(blocks.reads)))
+            def upscale(number: int) -> None:
+                reads = blocks.reads[number]
+                size, length = reads.shape[1], reads.numel()
+                point = torch.index_select(table, 0, reads.view(-1), out=points[:length])
+                rows = blocks.written(out, number)
+                rows[:] = self.bias
+                inputs, outputs = point.view(8, size, -1), rows.view(8, size, -1)
+                for position, source, weight in self.terms:
+                    outputs[position].addmm_(inputs[source], weight)
+
+            return upscale
+
+        workers.each(worker, range(len(blocks.reads)))
         return out
 
 
