@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -5,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.blockwise import BlockPlan
+from bids_dtg.contrasts.dense import DensePlan
 from bids_dtg.contrasts.inference import prepare
 from bids_dtg.contrasts.network import AttentionUNet
 
@@ -111,6 +114,34 @@ def test_blocks_give_the_same_bytes_on_any_number_of_threads():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(("plan", "kind"), [("auto", BlockPlan), ("dense", DensePlan)])
+def test_processor_takes_the_blocks_plan_unless_told_otherwise(plan, kind):
+    prepared = prepare(random_network(0), np.ones((8, 8, 8), dtype=bool), plan=plan)
+    assert isinstance(prepared._plan, kind)
+
+
+@pytest.mark.slow
+def test_published_size_on_the_real_mask(shared):
+    parts = [shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz" for p in ("cortical", "subcortical")]
+    mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
+    network = random_network(0, features=64, rois=50, contrasts=47)
+    rng = np.random.default_rng(0)
+    connectome = rng.uniform(-1, 1, (50, np.count_nonzero(mask))).astype(np.float32)
+    found = prepare(network, mask).predict(connectome)
+    np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_equals_the_processor():
+    network, mask = (
+        random_network(3, features=16),
+        np.random.default_rng(0).random((21, 18, 16)) < 0.3,
+    )
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    found = prepare(network, mask, device="cuda").predict(connectome)
+    np.testing.assert_allclose(found, prepare(network, mask).predict(connectome), rtol=0, atol=1e-5)
 
 
 def test_wrong_shapes_are_named():
