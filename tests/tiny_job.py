@@ -36,6 +36,7 @@ class TinyJob:
 
     def __init__(self, folder: Path, participants: tuple[str, ...] = ("01",)) -> None:
         self.folder = folder
+        self.labels = participants
         self.bids = describe_dataset(folder / "fmriprep")
         self.model = folder / "tiny"
         self.out = folder / "out"

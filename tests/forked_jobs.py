@@ -1,0 +1,118 @@
+"""Runs the program again and again in forked children, some ended by a signal on their way.
+
+A script too, so that it is a process without threads that forks, after what is slow once only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Signal:
+    """When a process sends itself a signal."""
+
+    number: int  # the signal
+    target: str  # module:function or module:Class.method that is watched
+    call: int = 1  # number of the call, from 1
+    when: str = "before"  # before or after the call; "cut": before, the file `self` cut in half
+    matching: str = ""  # count only calls with an argument that ends so
+
+
+class ForkingProcess:
+    """The process that forks; a context, which ends it."""
+
+    def __enter__(self) -> ForkingProcess:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=60)
+
+    def run(self, *arguments: Sequence[str], signal: Signal | None = None, stderr=os.devnull):
+        """Call the program once for each list of arguments, at the same time.
+
+        Returns the exit codes, -n for a child that signal n has ended. Standard error is appended
+        to the file `stderr`.
+        """
+        step = {"arguments": arguments, "stderr": str(stderr)}
+        step["signal"] = asdict(signal) if signal else None
+        print(json.dumps(step), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+
+def _watch(signal: Signal) -> None:
+    module, _, names = signal.target.partition(":")
+    *path, name = names.split(".")
+    owner = import_module(module)
+    for part in path:
+        owner = getattr(owner, part)
+    function, calls = getattr(owner, name), 0
+
+    def watched(*args, **options):
+        nonlocal calls
+        wanted = signal.matching
+        calls += not wanted or any(str(arg).endswith(wanted) for arg in args)
+        hit = calls == signal.call
+        if hit and signal.when == "cut":
+            os.truncate(args[0], args[0].stat().st_size // 2)
+        if hit and signal.when != "after":
+            os.kill(os.getpid(), signal.number)
+        result = function(*args, **options)
+        if hit:
+            os.kill(os.getpid(), signal.number)
+        return result
+
+    setattr(owner, name, watched)
+
+
+def _fork(arguments: Sequence[str], step: dict) -> int:
+    child = os.fork()
+    if child:
+        return child
+    from bids_dtg.cli import main
+
+    sys.stdin.close()
+    for stream, target in ((sys.stdout, os.devnull), (sys.stderr, step["stderr"])):
+        os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
+    if step["signal"]:
+        _watch(Signal(**step["signal"]))
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    sys.stderr.flush()
+    os._exit(code)  # to take down an interpreter with torch in it takes longer than the call
+
+
+def _main() -> None:
+    from tiny_job import TinyJob
+
+    # Once here, with one thread and what it imports, is not once in each child.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+        TinyJob(Path(folder)).run("--omp-nthreads", 1)
+    for line in sys.stdin:
+        step = json.loads(line)
+        children = [_fork(arguments, step) for arguments in step["arguments"]]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        print(json.dumps(codes), flush=True)
+
+
+if __name__ == "__main__":
+    # The pool's threads would not survive the fork.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    _main()

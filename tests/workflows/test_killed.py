@@ -1,0 +1,159 @@
+"""Killed at any point and run again: as if nothing had happened. And processes side by side."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import nibabel as nib
+import pytest
+from forked_jobs import ForkingProcess, Signal
+from tiny_bundle import write_tiny_bundle
+from tiny_job import TinyJob, add_rest, read_table, tree
+
+from bids_dtg.contrasts.labels import hcp_contrasts
+
+REPLACE, STATMAP = "pathlib:Path.replace", "desc-synthetic_statmap.nii.gz"
+WRITE = "bids_dtg.workflows.executor:write_completion"
+
+
+def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -> Signal:
+    return Signal(signal.SIGKILL, target, call, when, matching)
+
+
+POINTS = {
+    "describing the dataset": kill(REPLACE, 1, "cut", "dataset_description.json"),
+    "reading block 1": kill("bids_dtg.connectome.moments:RunMoments.add", 1),
+    "reading block 3": kill("bids_dtg.connectome.moments:RunMoments.add", 3),
+    "predicting segment 1": kill("bids_dtg.workflows.model:Model.predict", 1),
+    "predicting segment 2": kill("bids_dtg.workflows.model:Model.predict", 2),
+    "writing the quality table": kill(REPLACE, 1, "cut", "_qc.tsv"),
+    "writing sidecar 30": kill(REPLACE, 30, "cut", "desc-synthetic_statmap.json"),
+    "writing map 1 of 47": kill(REPLACE, 1, "cut", STATMAP),
+    "writing map 24 of 47": kill(REPLACE, 24, "cut", STATMAP),
+    "before renaming map 47": kill(REPLACE, 47, "before", STATMAP),
+    "after renaming map 47": kill(REPLACE, 47, "after", STATMAP),
+    "writing the spread of map 2": kill(REPLACE, 2, "cut", "desc-segmentSpread_statmap.nii.gz"),
+    "before the participants' table": kill(REPLACE, 1, "cut", "participants.tsv"),
+    "before the completion record": kill(WRITE, 1, "before"),
+    "writing the completion record": kill(REPLACE, 1, "cut", "complete/sub-01_task-rest.json"),
+    "after the completion record": kill(WRITE, 1, "after"),
+}
+
+
+def assert_files_are_whole(folder: Path) -> None:
+    """Every file under its final name can be read to its end."""
+    for path in folder.rglob("*"):
+        if not path.is_file() or path.name.startswith(".dtg-"):
+            continue
+        if path.name.endswith(".nii.gz"):
+            assert nib.load(path).get_fdata().any(), path
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix == ".tsv":
+            assert path.read_text().endswith("\n")
+            assert all(None not in (*row, *row.values()) for row in read_table(path)), path
+        else:
+            assert path.read_text().endswith("\n"), path
+
+
+QUICK = {
+    "reading block 3",
+    "writing map 24 of 47",
+    "after renaming map 47",
+    "before the participants' table",
+    "writing the completion record",
+}
+
+
+@pytest.fixture(scope="module")
+def forks():
+    with ForkingProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, forks) -> TinyJob:
+    """Make a job with two segments of rest and 47 contrasts; run it without disturbance."""
+    job = TinyJob(tmp_path_factory.mktemp("killed"), ())
+    write_tiny_bundle(job.folder / "all", contrasts=len(hcp_contrasts()))
+    job.model = job.folder / "all"
+    add_rest(job.bids, frames=90)
+    assert forks.run(job.arguments(out=job.folder / "whole")) == [0]
+    return job
+
+
+@pytest.mark.parametrize(
+    "point", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in POINTS]
+)
+def test_killed_and_run_again(job, forks, point):
+    out, whole = job.folder / point, job.folder / "whole"
+    assert forks.run(job.arguments(out=out), signal=POINTS[point]) == [-signal.SIGKILL]
+    assert_files_are_whole(out)
+    if POINTS[point].when == "cut":
+        (left,) = out.rglob(".dtg-*.tmp")
+        assert left.stat().st_size > 0
+    assert forks.run(job.arguments(out=out)) == [0]
+    assert tree(out) == tree(whole)
+    assert not list(out.rglob(".dtg-*"))
+    records = (folder / "logs/complete/sub-01_task-rest.json" for folder in (out, whole))
+    one, other = (json.loads(record.read_text())["Outputs"] for record in records)
+    assert one.keys() == other.keys()
+    assert len([name for name in one if name.endswith(STATMAP)]) == 47
+
+
+@pytest.mark.slow
+def test_killed_while_replacing_the_maps_of_other_options(job, forks):
+    out, whole = job.folder / "replaced", job.folder / "whole"
+    old, new = (job.arguments("--denoise-strategy", name, out=out) for name in ("none", "simple"))
+    assert forks.run(old) == [0]
+    where = kill(REPLACE, 24, "cut", STATMAP)
+    assert forks.run(new, signal=where) == [-signal.SIGKILL]
+    assert_files_are_whole(out)
+    assert tree(out) != tree(whole)
+    assert forks.run(new) == [0]
+    assert tree(out) == tree(whole)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory, forks) -> TinyJob:
+    """Make a job of three participants; run it in one process."""
+    crowd = TinyJob(tmp_path_factory.mktemp("crowd"), ("01", "02", "03"))
+    assert forks.run(crowd.arguments(out=crowd.folder / "alone")) == [0]
+    return crowd
+
+
+def test_processes_side_by_side(crowd, forks):
+    together = [crowd.arguments("--participant-label", label) for label in crowd.labels]
+    errors = crowd.folder / "together.txt"
+    assert forks.run(*together, stderr=errors) == [0] * 3
+    assert "Traceback" not in errors.read_text()
+    assert_files_are_whole(crowd.out)
+    assert tree(crowd.out) == tree(crowd.folder / "alone")
+    table = read_table(crowd.out / "participants.tsv")
+    assert [row["participant_id"] for row in table] == [f"sub-{label}" for label in crowd.labels]
+    assert len(list((crowd.out / "logs").glob("*/config.toml"))) == 3
+    assert len(list((crowd.out / "logs" / "complete").glob("*.json"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "told"),
+    [
+        (signal.SIGTERM, 143, "bids_dtg: ended by signal 15; finished participants are kept"),
+        (signal.SIGINT, 130, "bids_dtg: interrupted; finished participants are kept"),
+    ],
+)
+def test_asked_to_stop(crowd, forks, number, code, told):
+    out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
+    where = Signal(number, "bids_dtg.workflows.model:Model.predict", 2)
+    assert forks.run(crowd.arguments(out=out), signal=where, stderr=errors) == [code]
+    assert errors.read_text().splitlines()[-1] == told
+    assert "Traceback" not in errors.read_text()
+    assert {path.name.split("_")[0] for path in out.rglob(f"*{STATMAP}")} == {"sub-01"}
+    assert not list(out.rglob(".dtg-*"))
+    (table,) = out.glob("logs/*/failures.tsv")
+    assert read_table(table) == []
+    assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
+    assert "2 sets of maps made, 1 complete before" in errors.read_text()
+    assert tree(out) == tree(crowd.folder / "alone")
