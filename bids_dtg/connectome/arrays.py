@@ -40,7 +40,7 @@ def one_blas_thread() -> AbstractContextManager[object]:
     BLAS threads wait for each other by spinning; beside a thread that inflates they made a pass
     on two cores slower by half, and ten times where the machine had other work.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
     return limits

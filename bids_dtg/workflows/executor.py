@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from dataclasses import dataclass, field
+from functools import partial
 
 from bids_dtg import __version__
 from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
 from bids_dtg.bids.names import participant_folder
 from bids_dtg.bids.output_folder import prepare_output_folder
-from bids_dtg.bids.provenance import (
-    Failure,
-    RunFolder,
-    recorded_outputs,
-    running_container,
-    write_completion,
-)
-from bids_dtg.errors import DtgError, OutputError
+from bids_dtg.bids.provenance import Failure, RunFolder, running_container
+from bids_dtg.errors import OutputError
 from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
+from bids_dtg.workflows.ahead import ReaderDiedError, run_ahead
 from bids_dtg.workflows.dry_run import print_plan
 from bids_dtg.workflows.job import Job
-from bids_dtg.workflows.participant import make_map_set
-from bids_dtg.workflows.plan import MapSet
+from bids_dtg.workflows.participant import MapSetMaker
 from bids_dtg.workflows.progress import Clock, Reporter, make_reporter
+from bids_dtg.workflows.reading import (
+    Event,
+    Failed,
+    ParticipantBegun,
+    ParticipantRead,
+    RunLeftOut,
+    RunProgress,
+    RunRead,
+    SetBegun,
+    SetRead,
+    SetSkipped,
+    failure_line,
+    read_participants,
+)
 
 
 @dataclass
@@ -64,10 +72,7 @@ def run_participants(settings: Settings) -> int:
         with make_reporter(len(job.participants), verbose=settings.verbose) as reporter:
             if job.bundle.card.notice:
                 reporter.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
-            for participant in job.participants:
-                _run_participant(participant, job, clock, reporter, tally)
-                if settings.stop_on_first_crash and tally.failures:
-                    break
+            _Call(job, clock, reporter, tally).process()
     finally:
         _write_log(folder, clock, tally)
     print(
@@ -105,67 +110,74 @@ def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
         print(f"bids_dtg: warning: the log is incomplete: {err}", file=sys.stderr)
 
 
-def _run_participant(
-    participant: str, job: Job, clock: Clock, reporter: Reporter, tally: _Tally
-) -> None:
-    """Make the sets of one participant; whatever goes wrong stays with that set."""
-    reporter.start(f"sub-{participant}")
-    try:
-        remove_stale_temporaries(job.output.root / participant_folder(participant))
-        with clock.time("query"):
-            planned = job.map_sets(participant)
-    except Exception as err:
-        reporter.finish(_note_failure(participant, "finding runs", err, job, tally))
-        return
-    for one in planned:
+class _Call:
+    """Takes what the reading half sends, participant by participant."""
+
+    def __init__(self, job: Job, clock: Clock, reporter: Reporter, tally: _Tally) -> None:
+        self._job, self._clock, self._reporter, self._tally = job, clock, reporter, tally
+        self._participant = ""
+        self._maker: MapSetMaker | None = None  # of the open set; None once it has failed
+
+    def process(self) -> None:
+        """Process all participants, or stop after the first that fails if that was asked for."""
+        left = list(self._job.participants)
+        while left:
+            try:
+                for event in run_ahead(partial(read_participants, tuple(left), self._job)):
+                    self._take(event)
+                    if isinstance(event, ParticipantRead):
+                        left.remove(self._participant)
+                        if self._job.settings.stop_on_first_crash and self._tally.failures:
+                            return
+            except ReaderDiedError as err:
+                self._fail("reading", f"the process that read sub-{self._participant} died: {err}")
+                left.remove(self._participant)
+                # The next reader is forked: not while torch is being imported.
+                self._job.model.wait()
+
+    def _take(self, event: Event) -> None:
         try:
-            reporter.finish(f"{one.title}: {_make_if_needed(one, job, clock, reporter, tally)}")
+            self._handle(event)
         except Exception as err:
-            reporter.finish(_note_failure(participant, one.title, err, job, tally))
+            stage = self._maker.begun.planned.title if self._maker else "starting"
+            self._fail(stage, failure_line(err, debug=self._job.settings.debug))
 
+    def _handle(self, event: Event) -> None:  # one case an event
+        match event:
+            case ParticipantBegun(participant):
+                self._participant, self._maker = participant, None
+                self._reporter.start(f"sub-{participant}")
+                folder = self._job.output.root / participant_folder(participant)
+                remove_stale_temporaries(folder)
+            case SetSkipped(planned):
+                self._tally.skipped += 1
+                self._reporter.finish(f"{planned.title}: complete, skipped")
+            case SetBegun(planned, _, reason):
+                self._maker = MapSetMaker(event, self._job, self._clock)
+                self._job.model.begin()
+                if self._job.settings.verbose:
+                    self._reporter.note(f"{planned.title}: {reason}")
+            case RunProgress(_, share):
+                self._reporter.stage("reading", share)
+            case RunRead() if self._maker:
+                self._maker.add(event, self._reporter)
+            case RunLeftOut(run, reason) if self._maker:
+                self._maker.leave_out(run, reason)
+            case SetRead() if self._maker:
+                self._finish(self._maker)
+            case Failed(stage, message):
+                self._fail(stage, message)
+            case ParticipantRead(seconds):
+                self._clock.add(seconds)
 
-def _make_if_needed(
-    planned: MapSet, job: Job, clock: Clock, reporter: Reporter, tally: _Tally
-) -> str:
-    with clock.time("query"):
-        inputs = job.fingerprints(planned)
-        reason = job.why_incomplete(planned, inputs)
-    if reason is None:
-        tally.skipped += 1
-        return "complete, skipped"
-    if job.settings.verbose:
-        reporter.note(f"{planned.title}: {reason}")
-    before = recorded_outputs(job.output, planned.title)
-    made = make_map_set(planned, job, clock, reporter)
-    for note in made.notes:
-        reporter.note(note)
-    with clock.time("write"):
-        # What other options had written, as a spread over segments, must not lie beside new maps.
-        for left in set(before) - set(made.files):
-            job.output.path(left).unlink(missing_ok=True)
-        job.output.update_participants()
-        # Last: whoever is killed before this line does all of the above again.
-        write_completion(
-            job.output,
-            planned.title,
-            options=job.recorded_options,
-            inputs=inputs,
-            outputs=[job.output.path(path) for path in made.files],
-        )
-    tally.done += 1
-    return made.summary
+    def _finish(self, maker: MapSetMaker) -> None:
+        made = maker.finish(self._reporter)
+        for note in made.notes:
+            self._reporter.note(note)
+        self._tally.done += 1
+        self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
 
-
-def _note_failure(participant: str, stage: str, err: Exception, job: Job, tally: _Tally) -> str:
-    if job.settings.debug:
-        traceback.print_exc()
-    if isinstance(err, OSError):
-        err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
-    message = str(err)
-    if not isinstance(err, DtgError):
-        message = " ".join(
-            f"internal error: {type(err).__name__}: {err}. This is a fault of the program: please "
-            "report it with the output of the same command and --debug.".split()
-        )
-    tally.failures.append(Failure(participant, stage, message))
-    return f"failed: {message}"
+    def _fail(self, stage: str, message: str) -> None:
+        self._maker = None
+        self._tally.failures.append(Failure(self._participant, stage, message))
+        self._reporter.finish(f"failed: {message}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,11 @@ class Model:
         """Start to import torch and prepare the network, beside what the caller does next."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
+
+    def wait(self) -> None:
+        """Wait until what `begin` started is done."""
+        if self._prepared is not None:
+            wait([self._prepared])
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn a connectome (rois, voxels) into maps (contrasts, voxels).

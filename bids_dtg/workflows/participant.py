@@ -1,4 +1,4 @@
-"""One set of contrast maps: measure its runs, predict, write."""
+"""The second half of the work: predict, average and write one set of contrast maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.names import build_path
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.provenance import recorded_outputs, write_completion
+from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.parcels import parcel_means
 from bids_dtg.contrasts.prediction import ContrastMaps, MapAverage
 from bids_dtg.errors import RunError
@@ -17,19 +18,15 @@ from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.nifti import encode_maps
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.maps import SYNTHETIC, map_images, map_sidecars, model_entities
-from bids_dtg.workflows.plan import MapSet, run_entities
+from bids_dtg.workflows.plan import run_entities
 from bids_dtg.workflows.progress import Clock, Reporter
 from bids_dtg.workflows.quality import (
     COLUMNS,
     RunSummary,
     quality_dictionary,
     quality_row,
-    summarise,
 )
-from bids_dtg.workflows.rest import MeasuredRun, TooShortError, measure_rest_run
-
-# Share of a set's progress that each stage takes, for the bar only.
-_READ, _PREDICTED = 0.5, 0.9
+from bids_dtg.workflows.reading import RunRead, SetBegun
 
 
 @dataclass(frozen=True)
@@ -41,109 +38,105 @@ class MadeSet:
     summary: str  # one line for people
 
 
-def make_map_set(planned: MapSet, job: Job, clock: Clock, reporter: Reporter) -> MadeSet:
-    """Measure the runs of a set, predict its maps and write all its files.
+class MapSetMaker:
+    """Predicts and averages the maps of a set as its runs arrive, then writes them."""
 
-    A run that is too short is left out where others remain; it is named in the
-    sidecars and in the notes.
+    def __init__(self, begun: SetBegun, job: Job, clock: Clock) -> None:
+        self.begun, self._job, self._clock = begun, job, clock
+        self._average = MapAverage()
+        self._summaries: list[RunSummary] = []
+        self._left_out: dict[str, str] = {}
+        self._files: list[PurePosixPath] = []
 
-    Raises
-    ------
-    RunError
-        A run cannot be used, or all are too short.
-    OutputError
-        A file cannot be written.
-    """
-    average = MapAverage()
-    summaries: list[RunSummary] = []
-    excluded: dict[str, str] = {}
-    files: list[PurePosixPath] = []
-    for number, run in enumerate(planned.runs):
-        stages = _Stages(reporter, number, len(planned.runs))
-        try:
-            summary, written = _use_run(run, job, average, clock, stages)
-        except TooShortError as err:
-            if len(planned.runs) == 1:
-                raise
-            excluded[run.title] = str(err)
-            continue
-        summaries.append(summary)
-        files += written
-    if not summaries:
-        raise RunError(f"{planned.title} has no run that is long enough: {_joined(excluded)}")
-    reporter.stage("writing", _PREDICTED)
-    maps = average.result()
-    with clock.time("write"):
-        files += _write_maps(planned, maps, summaries, excluded, job)
-    notes = [f"{one.run.title}: {note}" for one in summaries for note in one.notes]
-    notes += [f"{name} was left out. {reason}" for name, reason in excluded.items()]
-    return MadeSet(tuple(files), tuple(notes), _line(maps, summaries, excluded))
+    def add(self, read: RunRead, reporter: Reporter) -> None:
+        """Predict the maps of a run's segments, and write what belongs to the run.
 
+        Raises
+        ------
+        RunError
+            The device has too little memory.
+        OutputError
+            A file cannot be written.
+        """
+        start = time.perf_counter()
+        for number, segment in enumerate(read.segments):
+            reporter.stage("predicting", number / len(read.segments))
+            with self._clock.time("network"):
+                self._average.add(self._job.model.predict(segment.r), segment.seconds)
+        seconds = read.seconds + time.perf_counter() - start
+        with self._clock.time("write"):
+            self._files += _write_quality(read.summary, seconds, self._job)
+            if read.connectomes is not None:
+                self._files += _write_connectome(read.summary, read.connectomes, self._job)
+        self._summaries.append(read.summary)
 
-@dataclass(frozen=True)
-class _Stages:
-    """Places a run's stages on the bar of its set."""
+    def leave_out(self, run: str, reason: str) -> None:
+        """Remember a run that is not part of the average."""
+        self._left_out[run] = reason
 
-    reporter: Reporter
-    number: int  # position of the run in the set
-    runs: int  # runs in the set
+    def finish(self, reporter: Reporter) -> MadeSet:
+        """Write the maps, and last the record that the set is complete.
 
-    def __call__(self, name: str, share: float) -> None:
-        done = _READ * share if name == "reading" else _READ + (_PREDICTED - _READ) * share
-        self.reporter.stage(name, (self.number + done) / self.runs)
+        Raises
+        ------
+        RunError
+            No run was long enough.
+        OutputError
+            A file cannot be written.
+        """
+        title, output = self.begun.planned.title, self._job.output
+        if not self._summaries:
+            reasons = " ".join(self._left_out.values())
+            raise RunError(f"{title} has no run that is long enough: {reasons}")
+        reporter.stage("writing", 1.0)
+        maps = self._average.result()
+        with self._clock.time("write"):
+            before = recorded_outputs(output, title)
+            self._files += self._write_maps(maps)
+            # What other options had written, as a spread over segments, must not lie beside.
+            for left in set(before) - set(self._files):
+                output.path(left).unlink(missing_ok=True)
+            write_completion(
+                output,
+                title,
+                options=self._job.recorded_options,
+                inputs=self.begun.inputs,
+                outputs=[output.path(path) for path in self._files],
+            )
+            output.update_participants()
+        notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
+        notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
+        return MadeSet(tuple(self._files), tuple(notes), self._line(maps))
 
+    def _write_maps(self, maps: ContrastMaps) -> Iterator[PurePosixPath]:
+        job, entities = self._job, dict(self.begun.planned.entities)
+        sidecars = map_sidecars(
+            entities,
+            maps,
+            self._summaries,
+            self._left_out,
+            job.bundle,
+            job.settings,
+            job.dataset.name,
+        )
+        for path, content in sidecars:
+            write_json(job.output.path(path), content)
+            yield path
+        for image in map_images(entities, maps, job.bundle, job.threads):
+            job.output.write(image.path, image.data)
+            yield image.path
+        if job.atlas is not None:
+            yield _write_parcels(entities, maps, job.atlas, job)
 
-def _use_run(
-    run: RestRun, job: Job, average: MapAverage, clock: Clock, stages: _Stages
-) -> tuple[RunSummary, list[PurePosixPath]]:
-    """Measure one run and add its maps to the average."""
-    start = time.perf_counter()
-    stages("reading", 0.0)
-    job.model.begin()
-    measured = measure_rest_run(
-        run,
-        job.bundle,
-        job.voxels,
-        job.settings,
-        arrays=job.arrays,
-        clock=clock,
-        progress=lambda share: stages("reading", share),
-    )
-    summary, segments = summarise(measured), measured.connectomes.segments
-    files: list[PurePosixPath] = []
-    if job.settings.write_connectome:
-        with clock.time("write"):
-            files += _write_connectome(measured, job)
-    # Connectomes of the halves and the whole need not lie beside the network's memory.
-    del measured
-    for number, segment in enumerate(segments):
-        stages("predicting", number / len(segments))
-        with clock.time("network"):
-            average.add(job.model.predict(segment.r), segment.seconds)
-    with clock.time("write"):
-        files += _write_quality(summary, time.perf_counter() - start, job)
-    return summary, files
-
-
-def _write_maps(
-    planned: MapSet,
-    maps: ContrastMaps,
-    summaries: list[RunSummary],
-    excluded: dict[str, str],
-    job: Job,
-) -> Iterator[PurePosixPath]:
-    entities = dict(planned.entities)
-    sidecars = map_sidecars(
-        entities, maps, summaries, excluded, job.bundle, job.settings, job.dataset.name
-    )
-    for path, content in sidecars:
-        write_json(job.output.path(path), content)
-        yield path
-    for image in map_images(entities, maps, job.bundle, job.threads):
-        job.output.write(image.path, image.data)
-        yield image.path
-    if job.atlas is not None:
-        yield _write_parcels(entities, maps, job.atlas, job)
+    def _line(self, maps: ContrastMaps) -> str:
+        runs = f"{len(self._summaries)} run{'s' * (len(self._summaries) > 1)}"
+        segments = f"{maps.n_segments} segment{'s' * (maps.n_segments > 1)}"
+        coverage = min(one.coverage for one in self._summaries)
+        left_out = f"; {len(self._left_out)} left out as too short" if self._left_out else ""
+        return (
+            f"{len(maps.mean)} maps from {maps.seconds / 60:.1f} minutes of rest "
+            f"({runs}, {segments}), coverage {coverage:.1%}{left_out}"
+        )
 
 
 def _write_parcels(
@@ -176,8 +169,10 @@ def _write_quality(summary: RunSummary, seconds: float, job: Job) -> Iterator[Pu
     yield dictionary
 
 
-def _write_connectome(one: MeasuredRun, job: Job) -> Iterator[PurePosixPath]:
-    entities, result = run_entities(one.run), one.connectomes
+def _write_connectome(
+    summary: RunSummary, result: RunConnectomes, job: Job
+) -> Iterator[PurePosixPath]:
+    entities = run_entities(summary.run)
     rois = [f"roi{number:02d}" for number in range(1, len(result.roi_r) + 1)]
     correlated = {**entities, "stat": "pearsoncorrelation", "desc": "connectome"}
 
@@ -199,18 +194,3 @@ def _write_connectome(one: MeasuredRun, job: Job) -> Iterator[PurePosixPath]:
     path = build_path({**entities, "desc": "rois"}, "timeseries", ".tsv")
     write_tsv(job.output.path(path), rois, [[f"{y:.6g}" for y in row] for row in result.series])
     yield path
-
-
-def _line(maps: ContrastMaps, summaries: list[RunSummary], excluded: dict[str, str]) -> str:
-    runs = f"{len(summaries)} run{'s' * (len(summaries) > 1)}"
-    segments = f"{maps.n_segments} segment{'s' * (maps.n_segments > 1)}"
-    coverage = min(one.coverage for one in summaries)
-    text = (
-        f"{len(maps.mean)} maps from {maps.seconds / 60:.1f} minutes of rest "
-        f"({runs}, {segments}), coverage {coverage:.1%}"
-    )
-    return text + (f"; {len(excluded)} left out as too short" if excluded else "")
-
-
-def _joined(reasons: dict[str, str]) -> str:
-    return " ".join(reasons.values())

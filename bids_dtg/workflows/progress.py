@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol
@@ -84,7 +84,6 @@ class BarReporter:
         self._task = self._progress.add_task("starting", total=1.0, count="", stage="")
 
     def __enter__(self) -> BarReporter:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,6 +92,7 @@ class BarReporter:
     def start(self, title: str) -> None:
         self._count += 1
         self._title = title
+        self._progress.start()  # not sooner: its thread must not be there when the reader is forked
         self._progress.reset(self._task)
         self._progress.update(
             self._task, description=title, count=f"{self._count}/{self._total}", stage=""
@@ -120,6 +120,11 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add times that were taken elsewhere."""
+        for stage, value in seconds.items():
+            self.seconds[stage] += value
 
     @contextmanager
     def time(self, stage: str) -> Iterator[None]:

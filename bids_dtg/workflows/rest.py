@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +19,7 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RunMoments
 from bids_dtg.connectome.one_pass import Blocks, measure_run
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_blocks
+from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.settings import Settings
@@ -115,8 +117,18 @@ def measure_rest_run(
         )
         design = _design(run, confounds, tr_seconds, settings.min_minutes)
         valid = sampling.covered & voxels.in_brain & _run_mask(run, bundle, voxels, notes)
-    with clock.time("connectome"):
-        moments = _one_pass(run, header, sampling, design, voxels, valid, bundle, arrays, progress)
+    moments = _one_pass(
+        header,
+        sampling,
+        design,
+        voxels,
+        valid,
+        bundle.card.segment_seconds,
+        arrays,
+        clock,
+        progress,
+    )
+    with clock.time("algebra"):
         connectomes = run_connectomes(moments)
     if connectomes.coverage < LEAST_COVERAGE:
         raise RunError(
@@ -129,22 +141,30 @@ def measure_rest_run(
 
 
 def _one_pass(
-    run: RestRun,
     header: BoldHeader,
     sampling: LatticeSampling,
     design: TemporalDesign,
     voxels: ModelVoxels,
     valid: NDArray[np.bool_],
-    bundle: ModelBundle,
+    segment_seconds: float,
     arrays: Arrays,
+    clock: Clock,
     progress: Callable[[float], None],
 ) -> RunMoments:
     def blocks() -> Blocks:
-        first = 0
-        for stored in stream_blocks(header):
-            yield first, sampling.apply(stored, header.slope, header.inter)
-            first += len(stored)
-            progress(first / header.frames)
+        stream = stream_voxels(header, sampling)
+        with closing(stream):
+            while True:
+                # What is not hidden behind the sums.
+                with clock.time("wait for file"):
+                    item = next(stream, None)
+                if item is None:
+                    return
+                first, block = item
+                progress((first + len(block)) / header.frames)
+                start = time.perf_counter()
+                yield first, block
+                clock.seconds["sums"] += time.perf_counter() - start
 
     try:
         return measure_run(
@@ -153,11 +173,11 @@ def _one_pass(
             voxels.maps,
             voxels.grey_voxels,
             valid,
-            seconds_per_segment=bundle.card.segment_seconds,
+            seconds_per_segment=segment_seconds,
             arrays=arrays,
         )
     except ValueError as err:
-        raise RunError(f"{run.bold} cannot be used: {err}") from err
+        raise RunError(f"{header.path} cannot be used: {err}") from err
 
 
 def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]]:

@@ -1,0 +1,114 @@
+"""Work that runs ahead in a process of its own, and tells what it does by events.
+
+The process is forked before torch is imported: it starts at once, shares the
+model's maps, and its crash (a killed reader, a fault in a C library) is an
+event and not the end of the program. One event waits in the pipe, so that no
+more than one run is held ahead.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+T = TypeVar("T")
+Work = Callable[[Callable[[T], None]], None]
+
+
+class ReaderDiedError(Exception):
+    """The process ended without finishing its work."""
+
+
+def run_ahead(work: Work[T]) -> Iterator[T]:
+    """Run ``work(send)`` elsewhere and yield what it sends, in order.
+
+    Raises
+    ------
+    ReaderDiedError
+        The process was killed or crashed; what it sent before has been yielded.
+    """
+    # Forking is not safe on macOS (its system libraries start threads) and absent on Windows.
+    return _in_process(work) if sys.platform == "linux" else _in_thread(work)
+
+
+def _in_process(work: Work[T]) -> Iterator[T]:
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_serve, args=(work, sender, receiver), name="reader", daemon=True
+    )
+    process.start()
+    sender.close()
+    try:
+        while True:
+            try:
+                event = receiver.recv()
+            except EOFError:
+                break
+            yield event
+        process.join()
+        if process.exitcode != 0:
+            raise ReaderDiedError(_describe(process.exitcode))
+    finally:
+        receiver.close()
+        if process.is_alive():
+            process.kill()
+        process.join()
+
+
+def _serve(work: Work[T], sender: Connection, receiver: Connection) -> None:
+    receiver.close()  # so that the pipe breaks when the parent is gone
+    # Ctrl-C reaches both processes; the parent decides and ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        work(sender.send)
+    except BrokenPipeError:
+        pass
+    finally:
+        sender.close()
+
+
+def _describe(exit_code: int | None) -> str:
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"it ended with exit code {exit_code}"
+
+
+def _in_thread(work: Work[T]) -> Iterator[T]:
+    events: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(maxsize=1)
+    stopped = threading.Event()
+
+    def send(event: T) -> None:
+        if stopped.is_set():
+            raise BrokenPipeError
+        events.put((event,))
+
+    def serve() -> None:
+        try:
+            work(send)
+            events.put(None)
+        except BaseException as err:
+            events.put(err)
+
+    thread = threading.Thread(target=serve, name="reader", daemon=True)
+    thread.start()
+    try:
+        while (event := events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event[0]
+    finally:
+        stopped.set()
+        while thread.is_alive():  # it may wait with an event in hand
+            try:
+                events.get(timeout=0.1)
+            except queue.Empty:
+                continue

@@ -1,0 +1,178 @@
+"""The first half of the work: find runs, skip what is complete, reduce runs to connectomes.
+
+It needs no torch and goes on with the next run while the second half predicts
+and writes; what it has to say travels as events.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bids_dtg.bids.provenance import Fingerprint
+from bids_dtg.bids.query import RestRun
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.errors import DtgError, OutputError
+from bids_dtg.workflows.job import Job
+from bids_dtg.workflows.plan import MapSet
+from bids_dtg.workflows.progress import Clock
+from bids_dtg.workflows.quality import RunSummary, summarise
+from bids_dtg.workflows.rest import TooShortError, measure_rest_run
+
+
+@dataclass(frozen=True)
+class ParticipantBegun:
+    """What follows is about this participant."""
+
+    participant: str  # label
+
+
+@dataclass(frozen=True)
+class SetSkipped:
+    """A set of maps is complete already."""
+
+    planned: MapSet
+
+
+@dataclass(frozen=True)
+class SetBegun:
+    """The runs of a set follow."""
+
+    planned: MapSet
+    inputs: Mapping[str, Fingerprint]  # what the set depends on
+    reason: str  # why it is made
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A share of a run has been read."""
+
+    run: str  # its title
+    share: float  # 0 to 1
+
+
+@dataclass(frozen=True, eq=False)
+class RunRead:
+    """A run has been reduced to connectomes."""
+
+    summary: RunSummary  # figures and decisions
+    segments: tuple[Connectome, ...]  # what the model reads
+    connectomes: RunConnectomes | None  # only where they are to be written
+    seconds: float  # time it took
+
+
+@dataclass(frozen=True)
+class RunLeftOut:
+    """A run has too little time left; the set goes on without it."""
+
+    run: str  # its title
+    reason: str  # one line
+
+
+@dataclass(frozen=True)
+class SetRead:
+    """All runs of the set have been sent."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A set, or the search for a participant's runs, has failed."""
+
+    stage: str  # what was being done
+    message: str  # one line
+
+
+@dataclass(frozen=True)
+class ParticipantRead:
+    """Nothing more follows about the participant."""
+
+    seconds: Mapping[str, float]  # time by stage
+
+
+Event = (
+    ParticipantBegun
+    | SetSkipped
+    | SetBegun
+    | RunProgress
+    | RunRead
+    | RunLeftOut
+    | SetRead
+    | Failed
+    | ParticipantRead
+)
+Send = Callable[[Event], None]
+
+
+def read_participants(participants: Sequence[str], job: Job, send: Send) -> None:
+    """Read participants in turn; whatever goes wrong stays with its set."""
+    for participant in participants:
+        clock = Clock()
+        send(ParticipantBegun(participant))
+        try:
+            with clock.time("query"):
+                planned = job.map_sets(participant)
+        except Exception as err:
+            send(Failed("finding runs", failure_line(err, debug=job.settings.debug)))
+            planned = ()
+        for one in planned:
+            try:
+                _read_set(one, job, clock, send)
+            except BrokenPipeError:  # nobody listens any more
+                raise
+            except Exception as err:
+                send(Failed(one.title, failure_line(err, debug=job.settings.debug)))
+        send(ParticipantRead(dict(clock.seconds)))
+
+
+def failure_line(err: Exception, *, debug: bool) -> str:
+    """Return the one line that tells a person of an error."""
+    if debug:
+        traceback.print_exc()
+    if isinstance(err, OSError):
+        err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
+    if isinstance(err, DtgError):
+        return str(err)
+    text = (
+        f"internal error: {type(err).__name__}: {err}. This is a fault of the program: please "
+        "report it with the output of the same command and --debug."
+    )
+    return " ".join(text.split())
+
+
+def _read_set(planned: MapSet, job: Job, clock: Clock, send: Send) -> None:
+    with clock.time("query"):
+        inputs = job.fingerprints(planned)
+        reason = job.why_incomplete(planned, inputs)
+    if reason is None:
+        send(SetSkipped(planned))
+        return
+    send(SetBegun(planned, inputs, reason))
+    for run in planned.runs:
+        try:
+            send(_read_run(run, job, clock, send))
+        except TooShortError as err:
+            if len(planned.runs) == 1:
+                raise
+            send(RunLeftOut(run.title, str(err)))
+    send(SetRead())
+
+
+def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
+    start = time.perf_counter()
+    measured = measure_rest_run(
+        run,
+        job.bundle,
+        job.voxels,
+        job.settings,
+        arrays=job.arrays,
+        clock=clock,
+        progress=lambda share: send(RunProgress(run.title, share)),
+    )
+    return RunRead(
+        summary=summarise(measured),
+        segments=measured.connectomes.segments,
+        connectomes=measured.connectomes if job.settings.write_connectome else None,
+        seconds=time.perf_counter() - start,
+    )
