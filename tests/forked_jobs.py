@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Signal:
-    """When a process sends itself a signal."""
+    """When the program gets a signal; of the processes that it is made of, the first gets it."""
 
     number: int  # the signal
     target: str  # module:function or module:Class.method that is watched
@@ -46,8 +47,8 @@ class ForkingProcess:
     def run(self, *arguments: Sequence[str], signal: Signal | None = None, stderr=os.devnull):
         """Call the program once for each list of arguments, at the same time.
 
-        Returns the exit codes, -n for a child that signal n has ended. Standard error is appended
-        to the file `stderr`.
+        Returns the exit codes, -n for a child that signal n has ended, once all processes that
+        they have started are gone. Standard error is appended to the file `stderr`.
         """
         step = {"arguments": arguments, "stderr": str(stderr)}
         step["signal"] = asdict(signal) if signal else None
@@ -61,7 +62,7 @@ def _watch(signal: Signal) -> None:
     owner = import_module(module)
     for part in path:
         owner = getattr(owner, part)
-    function, calls = getattr(owner, name), 0
+    function, calls, first = getattr(owner, name), 0, os.getpid()
 
     def watched(*args, **options):
         nonlocal calls
@@ -71,10 +72,10 @@ def _watch(signal: Signal) -> None:
         if hit and signal.when == "cut":
             os.truncate(args[0], args[0].stat().st_size // 2)
         if hit and signal.when != "after":
-            os.kill(os.getpid(), signal.number)
+            os.kill(first, signal.number)
         result = function(*args, **options)
         if hit:
-            os.kill(os.getpid(), signal.number)
+            os.kill(first, signal.number)
         return result
 
     setattr(owner, name, watched)
@@ -107,8 +108,13 @@ def _main() -> None:
         TinyJob(Path(folder)).run("--omp-nthreads", 1)
     for line in sys.stdin:
         step = json.loads(line)
+        alive, held = os.pipe()  # held open by every descendant of the children
         children = [_fork(arguments, step) for arguments in step["arguments"]]
+        os.close(held)
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        if not select.select([alive], [], [], 20)[0]:
+            codes.append("descendants are left")
+        os.close(alive)
         print(json.dumps(codes), flush=True)
 
 

@@ -20,6 +20,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg import models_cli
+from bids_dtg.connectome.design import TemporalDesign
 
 FUNC = Path("sub-01", "func")
 BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
@@ -529,17 +530,16 @@ def test_one_bad_participant_among_three(tmp_path, capsys):
 
 
 def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch):
-    from bids_dtg.workflows import participant
-
     job = TinyJob(tmp_path, ("01", "02", "03"))
-    measure = participant.measure_rest_run
+    add_rest(job.bids, "02", frames=61)
+    build = TemporalDesign.build
 
-    def bug(run, *args, **options):
-        if run.participant == "02":
+    def bug(confounds, *others):
+        if len(confounds) == 61:
             raise IndexError("a bug\nof two lines")
-        return measure(run, *args, **options)
+        return build(confounds, *others)
 
-    monkeypatch.setattr(participant, "measure_rest_run", bug)
+    monkeypatch.setattr(TemporalDesign, "build", bug)
     assert job.run() == 1
     line = the_error(capsys)
     assert re.search(

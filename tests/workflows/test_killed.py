@@ -15,7 +15,7 @@ from tiny_job import TinyJob, add_rest, read_table, tree
 from bids_dtg.contrasts.labels import hcp_contrasts
 
 REPLACE, STATMAP = "pathlib:Path.replace", "desc-synthetic_statmap.nii.gz"
-WRITE = "bids_dtg.workflows.executor:write_completion"
+RECORD = "complete/sub-01_task-rest.json"
 
 
 def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -> Signal:
@@ -36,9 +36,9 @@ POINTS = {
     "after renaming map 47": kill(REPLACE, 47, "after", STATMAP),
     "writing the spread of map 2": kill(REPLACE, 2, "cut", "desc-segmentSpread_statmap.nii.gz"),
     "before the participants' table": kill(REPLACE, 1, "cut", "participants.tsv"),
-    "before the completion record": kill(WRITE, 1, "before"),
-    "writing the completion record": kill(REPLACE, 1, "cut", "complete/sub-01_task-rest.json"),
-    "after the completion record": kill(WRITE, 1, "after"),
+    "before the completion record": kill(REPLACE, 1, "before", RECORD),
+    "writing the completion record": kill(REPLACE, 1, "cut", RECORD),
+    "after the completion record": kill(REPLACE, 1, "after", RECORD),
 }
 
 
