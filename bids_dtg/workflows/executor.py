@@ -31,7 +31,6 @@ from bids_dtg.workflows.reading import (
     SetBegun,
     SetRead,
     SetSkipped,
-    failure_line,
     read_participants,
 )
 
@@ -130,7 +129,8 @@ class _Call:
                         if self._job.settings.stop_on_first_crash and self._tally.failures:
                             return
             except ReaderDiedError as err:
-                self._fail("reading", f"the process that read sub-{self._participant} died: {err}")
+                message = f"the process that read sub-{self._participant} died: {err}"
+                self._fail(Failed("reading", message, ""))
                 left.remove(self._participant)
                 # The next reader is forked: not while torch is being imported.
                 self._job.model.wait()
@@ -140,7 +140,7 @@ class _Call:
             self._handle(event)
         except Exception as err:
             stage = self._maker.begun.planned.title if self._maker else "starting"
-            self._fail(stage, failure_line(err, debug=self._job.settings.debug))
+            self._fail(Failed.by(err, stage))
 
     def _handle(self, event: Event) -> None:  # one case an event
         match event:
@@ -165,8 +165,8 @@ class _Call:
                 self._maker.leave_out(run, reason)
             case SetRead() if self._maker:
                 self._finish(self._maker)
-            case Failed(stage, message):
-                self._fail(stage, message)
+            case Failed():
+                self._fail(event)
             case ParticipantRead(seconds):
                 self._clock.add(seconds)
 
@@ -177,7 +177,9 @@ class _Call:
         self._tally.done += 1
         self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
 
-    def _fail(self, stage: str, message: str) -> None:
+    def _fail(self, failed: Failed) -> None:
         self._maker = None
-        self._tally.failures.append(Failure(self._participant, stage, message))
-        self._reporter.finish(f"failed: {message}")
+        self._tally.failures.append(Failure(self._participant, failed.stage, failed.message))
+        if self._job.settings.debug:
+            self._reporter.note(failed.trace)
+        self._reporter.finish(f"failed: {failed.message}")

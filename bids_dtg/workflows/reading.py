@@ -82,6 +82,12 @@ class Failed:
 
     stage: str  # what was being done
     message: str  # one line
+    trace: str  # where in the program, for those who debug it
+
+    @classmethod
+    def by(cls, err: Exception, stage: str) -> Failed:
+        """Tell of an error while its traceback is at hand."""
+        return cls(stage, _line(err), traceback.format_exc())
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ def read_participants(participants: Sequence[str], job: Job, send: Send) -> None
             with clock.time("query"):
                 planned = job.map_sets(participant)
         except Exception as err:
-            send(Failed("finding runs", failure_line(err, debug=job.settings.debug)))
+            send(Failed.by(err, "finding runs"))
             planned = ()
         for one in planned:
             try:
@@ -122,14 +128,11 @@ def read_participants(participants: Sequence[str], job: Job, send: Send) -> None
             except BrokenPipeError:  # nobody listens any more
                 raise
             except Exception as err:
-                send(Failed(one.title, failure_line(err, debug=job.settings.debug)))
+                send(Failed.by(err, one.title))
         send(ParticipantRead(dict(clock.seconds)))
 
 
-def failure_line(err: Exception, *, debug: bool) -> str:
-    """Return the one line that tells a person of an error."""
-    if debug:
-        traceback.print_exc()
+def _line(err: Exception) -> str:
     if isinstance(err, OSError):
         err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
     if isinstance(err, DtgError):
