@@ -2,8 +2,8 @@
 
     python benchmarks/phantom_calibration.py [--train 120] [--test 40] [--seed 0] [--block 4]
 
-Intervals are 95 %, bootstrap over the test people. See `docs` of Serin et al. 2025 for the
-measured figures (HCP-YA, 39 people with a retest).
+Intervals are 95 %, bootstrap over the test people. The paper's figures are of Serin et al. 2025
+(HCP-YA, 39 people with a retest), the prototype's of the study that set the equations.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def simulate(phantom: Phantom, cohort: Cohort, n: int, *, test: bool) -> People:
     def one(index: int) -> tuple[Array, ...]:
         person = phantom.person(cohort, index)
         if not test:
-            return person.segments().mean(axis=0), person.measured_maps(0)
+            return person.mean_connectome, person.measured_maps(0)
         segments = person.segments()
         parts = np.stack([segments[0], segments[1], segments[::2].mean(0), segments[1::2].mean(0)])
         maps = person.measured_maps(0), person.measured_maps(1), person.true_maps()

@@ -160,12 +160,17 @@ class Person:
         return np.stack([self.connectome(session, segment) for segment in range(count)])
 
     @cached_property
+    def mean_connectome(self) -> Array:
+        """The connectome of the first session, averaged over segments, (networks, voxels)."""
+        mean: Array = self.segments().mean(axis=0)
+        return mean
+
+    @cached_property
     def responses(self) -> Array:
         """The person's true responses to the conditions, in z, (conditions, voxels)."""
         p = self.phantom.parameters
         if p.truth == "linear":
-            connectome = self.segments().mean(axis=0)
-            return linear_responses(p, self.phantom.linear_weights, connectome)
+            return linear_responses(p, self.phantom.linear_weights, self.mean_connectome)
         maps = self._maps(self._unseen_shift(self.stream(Purpose.UNSEEN_SHIFT)))
         return self._stable(maps) + condition_gains(p)[:, None] * (
             np.float32(p.own_scale) * self._own_maps()

@@ -37,7 +37,9 @@ class Purpose(IntEnum):
     VOXEL_NOISE = 21
     MAP_NOISE = 22
     MOTION = 23
-    ARTEFACTS = 24
+    NUISANCE = 24
+    RUN_SERIES = 25
+    RUN_NOISE = 26
 
 
 def stream(
