@@ -1,8 +1,9 @@
 """The prepared form of the network: the same maps, sooner and in less memory.
 
 The connectome is zero outside the mask, and maps are wanted only inside it. Two plans use that:
-``blocks`` (CPU) computes only what the wanted voxels depend on; ``dense`` (GPU) runs whole
-grids. Both agree with the eager network to 1e-5.
+``blocks`` (CPU) computes only what the wanted voxels depend on, on as many threads as torch is
+set to, with the same bytes on any number of them; ``dense`` (GPU) runs whole grids. Both agree
+with the eager network to 1e-5.
 """
 
 from __future__ import annotations
