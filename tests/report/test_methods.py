@@ -1,0 +1,51 @@
+"""The methods text names what was run, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bids_dtg.report.methods import MethodsFacts, methods_text
+
+FACTS = MethodsFacts(
+    version="1.2.3",
+    model_name="mine 4",
+    model_sha256="abc123",
+    model_notice="Ask before use.",
+    n_rois=50,
+    n_voxels=158_680,
+    n_contrasts=47,
+    space="MNI152NLin6Asym",
+    segment_seconds=432.0,
+    denoise_strategy="simple",
+    fd_threshold=0.5,
+    std_dvars_threshold=1.5,
+    min_minutes=4.0,
+    combine="session",
+    packages={"numpy": "2.0"},
+)
+
+
+def test_facts_are_named():
+    text = " ".join(methods_text(FACTS).split())
+    for part in ("1.2.3", "mine 4", "abc123", "Ask before use.", "158,680", "47 contrast maps"):
+        assert part in text
+    assert "432 s" in text
+    assert "4 minutes" in text
+    assert "numpy 2.0" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "present", "absent"),
+    [
+        ({}, "24 motion parameters", "censored"),
+        ({"denoise_strategy": "scrubbing", "fd_threshold": 0.2}, "above 0.2 mm", "0.5 mm"),
+        ({"denoise_strategy": "none"}, "no confounds were removed", "motion parameters"),
+        ({"combine": "run"}, "within each run", "within each session"),
+    ],
+)
+def test_text_follows_the_options(change, present, absent):
+    text = " ".join(methods_text(replace(FACTS, **change)).split())
+    assert present in text
+    assert absent not in text
