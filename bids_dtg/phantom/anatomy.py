@@ -6,6 +6,7 @@ is approximate: good for a simulation, of no use for a real brain.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def model_grid(block: int = 1) -> Grid:
 
 def load_anatomy(block: int = 1) -> Anatomy:
     """Build the masks; a block belongs to a tissue where half of it or more does."""
-    grey, white, intensity = (_template(tissue) for tissue in ("gm", "wm", "t1"))
+    grey, white, intensity = _templates()
     brain = intensity > _BRAIN_INTENSITY
     masks = {
         "brain": brain,
@@ -88,6 +89,12 @@ def _block_means(volume: NDArray[np.generic], block: int) -> NDArray[np.float32]
     blocks = padded.reshape(a, block, b, block, c, block)
     means: NDArray[np.float32] = blocks.mean(axis=(1, 3, 5))
     return means
+
+
+@functools.cache
+def _templates() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return grey matter, white matter and intensity on the model grid, 0 to 1."""
+    return _template("gm"), _template("wm"), _template("t1")
 
 
 def _template(tissue: str) -> NDArray[np.float32]:
