@@ -8,7 +8,6 @@ from functools import partial
 
 from bids_dtg import __version__
 from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
-from bids_dtg.bids.names import participant_folder
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.errors import OutputError
@@ -147,8 +146,8 @@ class _Call:
             case ParticipantBegun(participant):
                 self._participant, self._maker = participant, None
                 self._reporter.start(f"sub-{participant}")
-                folder = self._job.output.root / participant_folder(participant)
-                remove_stale_temporaries(folder)
+                # A folder's name, not yet a label: what is wrong with it is told once, by the plan.
+                remove_stale_temporaries(self._job.output.root / f"sub-{participant}")
             case SetSkipped(planned):
                 self._tally.skipped += 1
                 self._reporter.finish(f"{planned.title}: complete, skipped")

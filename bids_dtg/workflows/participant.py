@@ -96,6 +96,8 @@ class MapSetMaker:
             # What other options had written, as a spread over segments, must not lie beside.
             for left in set(before) - set(self._files):
                 output.path(left).unlink(missing_ok=True)
+            output.update_participants()
+            # Last: whoever is killed before this line does all of the above again.
             write_completion(
                 output,
                 title,
@@ -103,7 +105,6 @@ class MapSetMaker:
                 inputs=self.begun.inputs,
                 outputs=[output.path(path) for path in self._files],
             )
-            output.update_participants()
         notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         return MadeSet(tuple(self._files), tuple(notes), self._line(maps))

@@ -49,7 +49,7 @@ def plan_map_sets(runs: Sequence[RestRun], combine: Combine) -> tuple[MapSet, ..
     Raises
     ------
     RunError
-        A run's name has parts from which no output can be named.
+        A run is another participant's by its name, or no output can be named after it.
     """
     for run in runs:
         _require_nameable(run)
@@ -76,12 +76,14 @@ def run_entities(run: RestRun) -> dict[str, str]:
 
 
 def _require_nameable(run: RestRun) -> None:
+    remedy = "rename it or take it away"
+    # A copy in `sub-01 old` or in another participant's folder would replace the maps of sub-01.
+    if dict(run.entities).get("sub") != run.participant:
+        raise RunError(f"{run.bold} is not of sub-{run.participant} by its name", remedy=remedy)
     try:
         build_path(run_entities(run), "qc", ".tsv")
     except (ValueError, OutputError) as err:
-        raise RunError(
-            f"{run.bold} has a name that is not BIDS: {err}", remedy="rename it or take it away"
-        ) from err
+        raise RunError(f"{run.bold} has a name that is not BIDS: {err}", remedy=remedy) from err
 
 
 def _shared_entities(

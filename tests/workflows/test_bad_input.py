@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
-from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
+from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg import models_cli
 from bids_dtg.connectome.design import TemporalDesign
@@ -550,11 +550,17 @@ def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_folder_that_is_no_participant(job, capsys):
-    shutil.copytree(job.bids / "sub-01", job.bids / "sub-01 copy")
+@pytest.mark.parametrize("name", ["sub-01 copy", "sub-02"])
+def test_files_of_another_participant(job, capsys, name):
+    """A copy under another folder's name must not replace what was made from the original."""
+    shutil.copytree(job.bids / "sub-01", job.bids / name)
+    make_image(job.bids / name / "func" / BOLD.name, tiny_bold(seed=9), TINY_AFFINE, TR)
     assert job.run() == 1
-    assert "sub-01 copy" in the_error(capsys)
-    assert len(list(job.out.rglob("*statmap.nii.gz"))) == 3
+    line = the_error(capsys)
+    assert re.search(rf"\[2/2\] {name}: failed: \S+.*{BOLD.name} is not of {name} by its", line)
+    shutil.rmtree(job.bids / name)
+    assert job.run(out=job.folder / "other") == 0
+    assert tree(job.out) == tree(job.folder / "other")
 
 
 def test_internal_error_before_the_start(job, capsys, monkeypatch):

@@ -62,7 +62,7 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
 
     def exhausted(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("bids_dtg.contrasts.inference.PreparedUNet.predict", exhausted)
     with pytest.raises(RunError, match="cpu has too little memory for the network"):
