@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,19 @@ def add_rest(root: Path, participant: str = "01", *, seed: int = 0, **options: o
     return add_run(root, participant, **(defaults | options))
 
 
+@functools.cache
+def warm_up() -> None:
+    """Do what is slow the first time here, and not in each process that the program forks."""
+    import nilearn.interfaces.fmriprep  # noqa: F401
+
+    from bids_dtg.bids.query import find_runs
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = describe_dataset(Path(folder))
+        add_rest(root)
+        find_runs(root, "01")
+
+
 class TinyJob:
     """An input dataset, a model and an output folder below one folder."""
 
@@ -52,6 +67,7 @@ class TinyJob:
         """Call the program in this process; what it sets in the process is set back."""
         from bids_dtg.cli import main
 
+        warm_up()
         handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)
         try:
             return main(self.arguments(*more, out=out))

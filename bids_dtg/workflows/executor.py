@@ -125,14 +125,21 @@ class _Call:
                     self._take(event)
                     if isinstance(event, ParticipantRead):
                         left.remove(self._participant)
-                        if self._job.settings.stop_on_first_crash and self._tally.failures:
+                        if self._is_to_stop():
                             return
             except ReaderDiedError as err:
-                message = f"the process that read sub-{self._participant} died: {err}"
+                died = left.pop(0)
+                if died != self._participant:  # before it said so much as whom it reads
+                    self._take(ParticipantBegun(died))
+                message = f"the process that read sub-{died} died: {err}"
                 self._fail(Failed("reading", message, ""))
-                left.remove(self._participant)
+                if self._is_to_stop():
+                    return
                 # The next reader is forked: not while torch is being imported.
                 self._job.model.wait()
+
+    def _is_to_stop(self) -> bool:
+        return self._job.settings.stop_on_first_crash and bool(self._tally.failures)
 
     def _take(self, event: Event) -> None:
         try:

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -548,6 +549,45 @@ def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch
     assert len(list(job.out.rglob("*statmap.nii.gz"))) == 6
     assert job.run("--debug") == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+def killed_here(parent: int) -> None:
+    """End this process as the system does when memory runs out; never the one of the tests."""
+    assert os.getpid() != parent
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+def test_reader_killed_for_lack_of_memory(tmp_path, capsys, monkeypatch):
+    job, parent, build = TinyJob(tmp_path, ("01", "02", "03")), os.getpid(), TemporalDesign.build
+    add_rest(job.bids, "02", frames=61)
+
+    def build_or_die(confounds, *others):
+        if len(confounds) == 61:
+            killed_here(parent)
+        return build(confounds, *others)
+
+    monkeypatch.setattr(TemporalDesign, "build", build_or_die)
+    assert job.run() == 1
+    line = the_error(capsys)
+    assert re.search(r"sub-02: failed: .*sub-02 died: it was ended by SIGKILL", line)
+    assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {"sub-01", "sub-03"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+def test_reader_that_dies_at_once(tmp_path, capsys, monkeypatch):
+    from bids_dtg.workflows import executor
+
+    job, parent = TinyJob(tmp_path, ("01", "02")), os.getpid()
+    monkeypatch.setattr(executor, "read_participants", lambda *_: killed_here(parent))
+    assert job.run() == 1
+    err = capsys.readouterr().err
+    assert "internal" not in err
+    (table,) = job.out.glob("logs/*/failures.tsv")
+    assert [row["participant_id"] for row in read_table(table)] == ["sub-01", "sub-02"]
+    assert job.run("--stop-on-first-crash", out=job.folder / "stopped") == 1
+    (table,) = (job.folder / "stopped").glob("logs/*/failures.tsv")
+    assert [row["participant_id"] for row in read_table(table)] == ["sub-01"]
 
 
 @pytest.mark.parametrize("name", ["sub-01 copy", "sub-02"])
