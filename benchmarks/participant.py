@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -36,23 +38,45 @@ SUFFIXES = ["", "_derivative1", "_power2", "_derivative1_power2"]
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished process."""
+    """A finished program with all its processes."""
 
     wall_s: float  # from start to end
     cpu_s: float  # user and system
-    peak_mb: float  # largest resident memory
+    peak_mb: float  # largest sum of proportional set sizes (memory shared by two counts once)
+    output: str  # what it printed
 
 
 def run(command: list[str]) -> Finished:
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as output:
+    start, cpu = time.perf_counter(), children_cpu()
+    with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = 0.0
+        while process.poll() is None:
+            peak = max(peak, tree_memory_mb(process.pid))
+            time.sleep(0.02)
         wall = time.perf_counter() - start
-        if status != 0:
-            output.seek(0)
-            sys.exit(f"{' '.join(command)} failed:\n{output.read().decode()}")
-    return Finished(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        output.seek(0)
+        text = output.read()
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed:\n{text}")
+    return Finished(wall, children_cpu() - cpu, peak, text)
+
+
+def children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def tree_memory_mb(pid: int) -> float:
+    """Sum of the proportional set sizes of a process and its descendants."""
+    total = 0.0
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += float(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[1]) / 1024
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (OSError, TypeError):  # it has just ended
+        return total
+    return total + sum(tree_memory_mb(int(child)) for child in children)
 
 
 def make_dataset(folder: Path, volumes: int) -> Path:
@@ -118,6 +142,14 @@ def ours(root: Path, folder: Path, strategy: str) -> tuple[Finished, dict[str, f
     return finished, json.loads(timing.read_text())
 
 
+def start_up() -> float:
+    """Seconds until the program has read its arguments."""
+    start = time.perf_counter()
+    program = [sys.executable, "-m", "bids_dtg.cli", "--version"]
+    subprocess.run(program, capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
 def plain(root: Path, folder: Path) -> Finished:
     bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
     script = [sys.executable, str(HERE / "plain_reference.py"), str(bold)]
@@ -151,7 +183,21 @@ def line(name: str, runs: list[Finished]) -> None:
         statistics.median(getattr(one, key) for one in runs)
         for key in ("wall_s", "cpu_s", "peak_mb")
     )
-    print(f"{name:22} wall {wall:6.2f} s, cpu {cpu:6.2f} s, peak {peak:6.0f} MB")
+    print(f"{name:14} wall {wall:6.2f} s, cpu {cpu:6.2f} s, peak {peak:6.0f} MB")
+
+
+def stages(times: list[dict[str, float]]) -> str:
+    middle = {key: statistics.median(one[key] for one in times) for key in times[0]}
+    return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in middle.items())
+
+
+def compare(name: str, runs: list[Finished], other: list[Finished]) -> None:
+    walls = [b.wall_s / a.wall_s for a, b in zip(runs, other, strict=True)]
+    peaks = [b.peak_mb / a.peak_mb for a, b in zip(runs, other, strict=True)]
+    print(
+        f"plain / {name}: wall {statistics.median(walls):.1f} ({min(walls):.1f} to "
+        f"{max(walls):.1f}), peak memory {statistics.median(peaks):.1f}"
+    )
 
 
 def main() -> None:
@@ -163,32 +209,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         folder = Path(name)
         root = make_dataset(folder, options.volumes)
-        cleaned, bare, other, stages = [], [], [], []
+        cleaned, bare, other, times, plain_times = [], [], [], [], []
         for _ in range(options.rounds):
             cleaned.append(ours(root, folder, "simple")[0])
             finished, timing = ours(root, folder, "none")
             bare.append(finished)
-            stages.append({**timing, "start-up": finished.wall_s - sum(timing.values())})
+            times.append({"interpreter and arguments": start_up(), **timing})
             if not options.alone:
                 other.append(plain(root, folder))
+                plain_times.append(json.loads(other[-1].output.splitlines()[-1]))
         print(
             f"{options.volumes} volumes, {os.cpu_count()} cores, {options.rounds} rounds, medians"
         )
         line("ours, simple", cleaned)
         line("ours, none", bare)
-        middle = {key: statistics.median(one[key] for one in stages) for key in stages[0]}
-        shares = ", ".join(f"{key} {seconds:.2f} s" for key, seconds in middle.items())
-        print(f"  of which: {shares}; inflating the file alone: {inflate_alone(root):.2f} s")
+        print(f"  reading and predicting overlap: {stages(times)}")
+        print(f"  inflating the file alone: {inflate_alone(root):.2f} s")
         if other:
             line("plain", other)
-            walls = [b.wall_s / a.wall_s for a, b in zip(bare, other, strict=True)]
-            peaks = [b.peak_mb / a.peak_mb for a, b in zip(bare, other, strict=True)]
-            print(
-                f"plain / ours, none: wall {statistics.median(walls):.1f} "
-                f"({min(walls):.1f} to {max(walls):.1f}), peak memory "
-                f"{statistics.median(peaks):.1f}; largest difference of a map "
-                f"{difference(folder):.1e}"
-            )
+            print(f"  {stages(plain_times)}")
+            compare("ours, none", bare, other)
+            compare("ours, simple", cleaned, other)
+            print(f"largest difference of a map: {difference(folder):.1e}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,12 @@ import torch
 from bids_dtg import load_bundle
 
 
+def resample(data: np.ndarray, to_data: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+    """Nearest neighbour on a grid with parallel axes: (i, j, k, frames) to shape + (frames,)."""
+    axes = [np.rint(to_data[a, a] * np.arange(n) + to_data[a, 3]) for a, n in enumerate(shape)]
+    return data[np.ix_(*(axis.astype(int) for axis in axes))]
+
+
 def connectome(bold: np.ndarray, brain: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Correlate every brain voxel with the dual-regression series of the maps.
 
@@ -57,11 +63,11 @@ def main() -> None:
     lap("model")
     image = nib.load(arguments.bold)
     data = image.get_fdata()
-    offset = np.rint(np.linalg.inv(image.affine) @ bundle.grid.affine)[:3, 3].astype(int)
-    block = tuple(slice(o, o + n) for o, n in zip(offset, bundle.grid.shape, strict=True))
     lap("read")
-    r = connectome(data[block], bundle.brain_mask, bundle.roi_maps)
-    del data
+    sampled = resample(data, np.linalg.inv(image.affine) @ bundle.grid.affine, bundle.grid.shape)
+    lap("resample")
+    r = connectome(sampled, bundle.brain_mask, bundle.roi_maps)
+    del data, sampled
     lap("connectome")
     with torch.no_grad():
         maps = network(torch.from_numpy(r * bundle.mask)[None])[0].numpy() * bundle.mask

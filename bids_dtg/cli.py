@@ -15,6 +15,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
@@ -139,6 +140,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERNAL
 
 
+def run() -> NoReturn:
+    """Run ``bids_dtg`` as a program: end the process with its exit code."""
+    try:
+        code = main()
+    except SystemExit as end:  # argparse, or a signal
+        code = end.code if isinstance(end.code, int) else EXIT_USAGE
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a pipe that nobody reads any more
+            stream.flush()
+    # To take down an interpreter with torch in it takes half a second; nothing is left to do.
+    os._exit(code)
+
+
 def _run(settings: Settings) -> int:
     # BLAS and OpenMP read these once, when numpy and torch are first imported.
     threads = str(settings.omp_nthreads or _available_cores())
@@ -171,4 +185,4 @@ def _end_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,13 +57,16 @@ class Model:
 
         try:
             return prepared.predict(connectome)
-        except torch.OutOfMemoryError as err:
+        except torch.cuda.OutOfMemoryError as err:
             raise RunError(
                 f"{self._device} has too little memory for the network",
                 remedy="free memory on it, or use --device cpu",
             ) from err
 
     def _prepare(self) -> PreparedUNet:
+        if sys.platform == "linux":
+            # Reading is what everybody waits for: this thread takes the time that it leaves.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         import torch
 
         from bids_dtg.contrasts.inference import prepare
