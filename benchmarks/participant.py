@@ -42,18 +42,19 @@ class Finished:
 
     wall_s: float  # from start to end
     cpu_s: float  # user and system
-    peak_mb: float  # largest sum of proportional set sizes (memory shared by two counts once)
+    peak_mb: float  # as `tree_memory_mb`; 0 where it was not looked at
     output: str  # what it printed
 
 
-def run(command: list[str]) -> Finished:
-    start, cpu = time.perf_counter(), children_cpu()
+def run(command: list[str], *, memory: bool) -> Finished:
+    """Run a program; looking at its memory slows it, so time and memory take a run each."""
+    start, cpu, peak = time.perf_counter(), children_cpu(), 0.0
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        peak = 0.0
-        while process.poll() is None:
+        while memory and process.poll() is None:
             peak = max(peak, tree_memory_mb(process.pid))
             time.sleep(0.02)
+        process.wait()
         wall = time.perf_counter() - start
         output.seek(0)
         text = output.read()
@@ -132,12 +133,14 @@ def write_confounds(path: Path, volumes: int) -> None:
     path.write_text("\n".join(["\t".join(names), *rows]) + "\n")
 
 
-def ours(root: Path, folder: Path, strategy: str) -> tuple[Finished, dict[str, float]]:
+def ours(
+    root: Path, folder: Path, strategy: str, *, memory: bool = False
+) -> tuple[Finished, dict[str, float]]:
     out = folder / "ours"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
     options = ["--model", str(folder / "bundle"), "--denoise-strategy", strategy]
-    finished = run(program + options)
+    finished = run(program + options, memory=memory)
     (timing,) = out.glob("logs/*/timing.json")
     return finished, json.loads(timing.read_text())
 
@@ -150,10 +153,10 @@ def start_up() -> float:
     return time.perf_counter() - start
 
 
-def plain(root: Path, folder: Path) -> Finished:
+def plain(root: Path, folder: Path, *, memory: bool = False) -> Finished:
     bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
     script = [sys.executable, str(HERE / "plain_reference.py"), str(bold)]
-    return run([*script, str(folder / "bundle"), str(folder / "plain")])
+    return run([*script, str(folder / "bundle"), str(folder / "plain")], memory=memory)
 
 
 def inflate_alone(root: Path) -> float:
@@ -178,12 +181,11 @@ def difference(folder: Path) -> float:
     return float(max(found))
 
 
-def line(name: str, runs: list[Finished]) -> None:
-    wall, cpu, peak = (
-        statistics.median(getattr(one, key) for one in runs)
-        for key in ("wall_s", "cpu_s", "peak_mb")
+def line(name: str, runs: list[Finished], peak_mb: float) -> None:
+    wall, cpu = (
+        statistics.median(getattr(one, key) for one in runs) for key in ("wall_s", "cpu_s")
     )
-    print(f"{name:14} wall {wall:6.2f} s, cpu {cpu:6.2f} s, peak {peak:6.0f} MB")
+    print(f"{name:14} wall {wall:6.2f} s, cpu {cpu:6.2f} s, peak {peak_mb:6.0f} MB")
 
 
 def stages(times: list[dict[str, float]]) -> str:
@@ -191,12 +193,11 @@ def stages(times: list[dict[str, float]]) -> str:
     return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in middle.items())
 
 
-def compare(name: str, runs: list[Finished], other: list[Finished]) -> None:
+def compare(name: str, runs: list[Finished], other: list[Finished], memory: float) -> None:
     walls = [b.wall_s / a.wall_s for a, b in zip(runs, other, strict=True)]
-    peaks = [b.peak_mb / a.peak_mb for a, b in zip(runs, other, strict=True)]
     print(
         f"plain / {name}: wall {statistics.median(walls):.1f} ({min(walls):.1f} to "
-        f"{max(walls):.1f}), peak memory {statistics.median(peaks):.1f}"
+        f"{max(walls):.1f}), peak memory {memory:.1f}"
     )
 
 
@@ -218,18 +219,21 @@ def main() -> None:
             if not options.alone:
                 other.append(plain(root, folder))
                 plain_times.append(json.loads(other[-1].output.splitlines()[-1]))
-        print(
-            f"{options.volumes} volumes, {os.cpu_count()} cores, {options.rounds} rounds, medians"
-        )
-        line("ours, simple", cleaned)
-        line("ours, none", bare)
+        peaks = {
+            strategy: ours(root, folder, strategy, memory=True)[0].peak_mb
+            for strategy in ("simple", "none")
+        }
+        print(f"{options.volumes} volumes, {os.cpu_count()} cores, medians of {options.rounds}")
+        line("ours, simple", cleaned, peaks["simple"])
+        line("ours, none", bare, peaks["none"])
         print(f"  reading and predicting overlap: {stages(times)}")
         print(f"  inflating the file alone: {inflate_alone(root):.2f} s")
         if other:
-            line("plain", other)
+            plain_peak = plain(root, folder, memory=True).peak_mb
+            line("plain", other, plain_peak)
             print(f"  {stages(plain_times)}")
-            compare("ours, none", bare, other)
-            compare("ours, simple", cleaned, other)
+            compare("ours, none", bare, other, plain_peak / peaks["none"])
+            compare("ours, simple", cleaned, other, plain_peak / peaks["simple"])
             print(f"largest difference of a map: {difference(folder):.1e}")
 
 
