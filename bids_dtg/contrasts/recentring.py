@@ -1,0 +1,111 @@
+"""Re-centring: what a network gets wrong about everybody is taken off its maps.
+
+A network's error in the mean map is the same for all people; people with both scans, whom
+it was not trained on, show it. One gain a contrast then scales what is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_GAIN = 1.5  # a contrast's deviations are never turned up by more
+
+
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """A gain a contrast and a map to add, applied to each prediction."""
+
+    gains: NDArray[np.float32]  # (contrasts,), 0 to MOST_GAIN
+    offset: NDArray[np.float32]  # (contrasts, voxels), in the units of the maps
+
+    def __post_init__(self) -> None:
+        if self.offset.ndim != 2 or self.gains.shape != self.offset.shape[:1]:
+            raise ValueError(
+                f"gains are (contrasts,) and the offset (contrasts, voxels), "
+                f"found {self.gains.shape} and {self.offset.shape}"
+            )
+
+    def apply(self, maps: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return gain · map + offset; maps are (contrasts, voxels)."""
+        if maps.shape != self.offset.shape:
+            raise ValueError(f"maps are {self.offset.shape}, found {maps.shape}")
+        corrected: NDArray[np.float32] = self.gains[:, None] * maps
+        corrected += self.offset
+        return corrected
+
+
+class RecentringSums:
+    """What re-centring needs of the held-out people, added up person by person."""
+
+    def __init__(self) -> None:
+        self.people = 0
+        self._predicted: NDArray[np.float64] = np.zeros(0)
+        self._measured: NDArray[np.float64] = np.zeros(0)
+        self._products: NDArray[np.float64] = np.zeros(0)
+        self._squares: NDArray[np.float64] = np.zeros(0)
+
+    def add(
+        self, predicted: NDArray[np.floating[Any]], measured: NDArray[np.floating[Any]]
+    ) -> None:
+        """Add a person whom the network was not trained on.
+
+        Parameters
+        ----------
+        predicted, measured
+            (contrasts, voxels); the prediction as made in use, e.g. averaged over segments.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ, from each other or from those of earlier people.
+        """
+        p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
+        wanted = self._predicted.shape if self.people else p.shape
+        if p.ndim != 2 or p.shape != wanted or m.shape != wanted:
+            raise ValueError(
+                f"maps are (contrasts, voxels), {wanted}; found {p.shape} and {m.shape}"
+            )
+        if not self.people:
+            self._predicted, self._measured = np.zeros_like(p), np.zeros_like(p)
+            self._products, self._squares = np.zeros(len(p)), np.zeros(len(p))
+        self.people += 1
+        self._predicted += p
+        self._measured += m
+        self._products += np.einsum("qv,qv->q", p, m)
+        self._squares += np.einsum("qv,qv->q", p, p)
+
+    def correction(self, mean_map: NDArray[np.floating[Any]]) -> Correction:
+        """Return the correction: mean map + gain · (prediction - mean prediction).
+
+        The gain of a contrast is the slope of measured on predicted deviations, over
+        people and voxels, clipped to 0 to `MOST_GAIN`.
+
+        Parameters
+        ----------
+        mean_map
+            Mean measured map of the training people, (contrasts, voxels).
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two people or the mean map has another shape.
+        """
+        if self.people < 2:
+            raise ValueError(f"re-centring needs at least 2 people, found {self.people}")
+        if mean_map.shape != self._predicted.shape:
+            raise ValueError(f"the mean map is {self._predicted.shape}, found {mean_map.shape}")
+        mean = self._predicted / self.people
+        # Deviations from the mean prediction: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
+        covariance = self._products - np.einsum("qv,qv->q", mean, self._measured)
+        variance = self._squares - np.einsum("qv,qv->q", mean, self._predicted)
+        # Below what rounding leaves of equal predictions there is nothing to scale.
+        varies = variance > 1e-12 * self._squares
+        slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
+        gains = np.clip(slopes, 0.0, MOST_GAIN)
+        return Correction(
+            gains.astype(np.float32), (mean_map - gains[:, None] * mean).astype(np.float32)
+        )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.contrasts.recentring import MOST_GAIN, Correction, RecentringSums
+
+
+def people(n=30, contrasts=3, voxels=40, seed=0):
+    """Return measured maps and predictions: an error in the mean map, half the deviations."""
+    rng = np.random.default_rng(seed)
+    mean = rng.normal(size=(contrasts, voxels))
+    error = rng.normal(size=(contrasts, voxels))
+    deviations = rng.normal(size=(n, contrasts, voxels))
+    return mean, mean + deviations, mean + error + 0.8 * deviations
+
+
+def summed(predicted, measured) -> RecentringSums:
+    sums = RecentringSums()
+    for p, m in zip(predicted, measured, strict=True):
+        sums.add(p, m)
+    return sums
+
+
+def test_the_error_in_the_mean_map_is_taken_off():
+    _, measured, predicted = people()
+    training_mean = measured.mean(axis=0)
+    correction = summed(predicted, measured).correction(training_mean)
+    np.testing.assert_allclose(correction.gains, 1 / 0.8, rtol=1e-5)
+    corrected = np.stack([correction.apply(p.astype(np.float32)) for p in predicted])
+    np.testing.assert_allclose(corrected, measured, atol=1e-5)
+
+
+def test_it_is_the_mean_map_plus_gain_times_the_deviation():
+    _, measured, predicted = people(seed=1)
+    predicted = predicted + 3 * np.random.default_rng(5).normal(size=predicted.shape)
+    mean_map = np.random.default_rng(2).normal(size=measured.shape[1:])
+    correction = summed(predicted, measured).correction(mean_map)
+    deviations = predicted - predicted.mean(axis=0)
+    gains = [np.polyfit(deviations[:, q].ravel(), measured[:, q].ravel(), 1)[0] for q in range(3)]
+    assert all(0 < gain < 1 for gain in gains)
+    np.testing.assert_allclose(correction.gains, gains, rtol=1e-4)
+    expected = mean_map + np.array(gains)[:, None] * deviations[4]
+    np.testing.assert_allclose(correction.apply(predicted[4]), expected, atol=1e-4)
+
+
+def test_gains_are_clipped():
+    mean, measured, _ = people()
+    weak, opposite = (mean + factor * (measured - mean) for factor in (0.01, -1.0))
+    assert (summed(weak, measured).correction(mean).gains == np.float32(MOST_GAIN)).all()
+    assert (summed(opposite, measured).correction(mean).gains == 0).all()
+
+
+def test_a_prediction_that_is_the_same_for_all_becomes_the_mean_map():
+    mean, measured, predicted = people()
+    constant = np.broadcast_to(predicted[0], predicted.shape)
+    correction = summed(constant, measured).correction(mean)
+    assert (correction.gains == 0).all()
+    np.testing.assert_allclose(correction.apply(predicted[0]), mean, atol=1e-6)
+
+
+def test_wrong_shapes_are_refused():
+    sums = RecentringSums()
+    with pytest.raises(ValueError, match="at least 2 people, found 0"):
+        sums.correction(np.zeros((2, 5)))
+    sums.add(np.ones((2, 5)), np.ones((2, 5)))
+    with pytest.raises(ValueError, match=r"\(2, 5\); found \(2, 4\) and \(2, 4\)"):
+        sums.add(np.ones((2, 4)), np.ones((2, 4)))
+    sums.add(np.ones((2, 5)), np.ones((2, 5)))
+    with pytest.raises(ValueError, match=r"the mean map is \(2, 5\), found \(5,\)"):
+        sums.correction(np.zeros(5))
+    with pytest.raises(ValueError, match=r"found \(3,\) and \(2, 5\)"):
+        Correction(np.ones(3, np.float32), np.zeros((2, 5), np.float32))
+    with pytest.raises(ValueError, match=r"maps are \(2, 5\), found \(2, 6\)"):
+        Correction(np.ones(2, np.float32), np.zeros((2, 5), np.float32)).apply(
+            np.zeros((2, 6), np.float32)
+        )
