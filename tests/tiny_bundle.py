@@ -10,6 +10,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.grid import Grid
 
 TINY_SHAPE = (10, 12, 9)
@@ -51,6 +52,7 @@ def write_tiny_bundle(
     affine: np.ndarray = TINY_AFFINE,
     masks: tuple[np.ndarray, np.ndarray] | None = None,
     seed: int = 0,
+    correction: Correction | None = None,
     **card_fields: object,
 ) -> ModelBundle:
     """Write a bundle with a random network and random ROI maps; `card_fields` as in ModelCard."""
@@ -67,6 +69,5 @@ def write_tiny_bundle(
     }
     card = ModelCard(**(fields | card_fields))
     state = tiny_network(rois, contrasts, features, seed).state_dict()
-    return write_bundle(
-        folder, card, {k: v.numpy() for k, v in state.items()}, roi_maps, brain_mask, mask
-    )
+    tensors = {k: v.numpy() for k, v in state.items()}
+    return write_bundle(folder, card, tensors, roi_maps, brain_mask, mask, correction)

@@ -19,9 +19,11 @@ from bids_dtg.bundles.card import (
     ModelCard,
     read_card,
 )
+from bids_dtg.bundles.reference import REFERENCE_FILE, read_offset
 from bids_dtg.bundles.roi_maps import read_roi_maps
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
@@ -45,6 +47,7 @@ class ModelBundle:
     brain_mask: NDArray[np.bool_]  # (i, j, k), where the ROI series are computed
     mask: NDArray[np.bool_]  # (i, j, k), what the network reads and predicts
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
+    correction: Correction | None = None  # of the network's maps, over the mask; None: none
 
     def __post_init__(self) -> None:
         shape = self.grid.shape
@@ -54,6 +57,8 @@ class ModelBundle:
         voxels = int(np.count_nonzero(self.brain_mask))
         if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != voxels:
             raise ValueError(f"roi_maps is (rois, {voxels}), found {self.roi_maps.shape}")
+        if (self.correction is None) != (self.card.gains is None):
+            raise ValueError("a correction and the card's gains belong together")
 
     @property
     def grid(self) -> Grid:
@@ -119,6 +124,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         brain_mask=brain_mask,
         mask=mask,
         roi_maps=read_roi_maps(folder / MAPS_FILE, card.grid, brain_mask),
+        correction=_correction(folder, card, int(np.count_nonzero(mask))),
     )
 
 
@@ -149,6 +155,13 @@ def verify_file(path: Path, digest: str) -> None:
             expected=f"{digest} (model.json)",
             remedy=_REMEDY,
         )
+
+
+def _correction(folder: Path, card: ModelCard, voxels: int) -> Correction | None:
+    if card.gains is None:
+        return None
+    offset = read_offset(folder / REFERENCE_FILE, len(card.contrasts), voxels)
+    return Correction(np.array(card.gains, np.float32), offset)
 
 
 def _channels(path: Path) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.reference import REFERENCE_FILE, Recentring
 from bids_dtg.contrasts.labels import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
@@ -28,7 +29,9 @@ ATTENTION_UNET = "attention-unet"
 DUAL_REGRESSION = "dual-regression"
 # Kinds and fields of later format versions: known here only to be refused by name.
 RESERVED_KINDS = ("local-ridge", "blend")
-RESERVED_FIELDS = ("recentring", "gains", "reference", "calibration")
+RESERVED_FIELDS = ("reference", "calibration")
+
+_FOR_READERS = ("record", "evaluation")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -66,6 +69,10 @@ class ModelCard:
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # what users are told at each use, as data-use terms; may be empty
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
+    recentring: Recentring | None = None  # None: maps are what the network predicts
+    gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
+    record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
+    evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
@@ -78,8 +85,11 @@ class ModelCard:
             "resolution": self.grid.resolution,
         }
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
-        content |= dict.fromkeys(RESERVED_FIELDS)
         content["files"] = dict(sorted(self.files.items()))
+        content["recentring"] = self.recentring and asdict(self.recentring)
+        for_readers = {name: content.pop(name) for name in _FOR_READERS}
+        content |= dict.fromkeys(RESERVED_FIELDS)
+        content |= {name: value for name, value in for_readers.items() if value is not None}
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
@@ -120,7 +130,14 @@ class ModelCard:
             for_science=fields.flag("for_science"),
             notice=fields.text("notice"),
             files=_files(fields.nested("files")),
+            recentring=None if fields.absent("recentring") else Recentring.read(fields),
+            gains=_gains(fields),
+            **{name: _object(fields, name) for name in _FOR_READERS},
         )
+        if (card.recentring is None) != (card.gains is None):
+            raise fields.wrong("gains", card.gains, "gains and recentring, or neither")
+        if card.recentring is not None and REFERENCE_FILE not in card.files:
+            raise BundleError(f"{source} has recentring, but lists no {REFERENCE_FILE}")
         if not card.for_science and not card.notice.strip():
             raise fields.wrong("notice", card.notice, "a notice, as for_science is false")
         fields.refuse_unknown()
@@ -199,6 +216,17 @@ def _training(fields: JsonFields) -> TrainingData:
     )
     fields.refuse_unknown()
     return training
+
+
+def _gains(fields: JsonFields) -> tuple[float, ...] | None:
+    if fields.absent("gains"):
+        return None
+    count = len(fields.list_of_nested("contrasts"))
+    return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
+
+
+def _object(fields: JsonFields, key: str) -> Mapping[str, Any] | None:
+    return None if fields.absent(key) else fields.nested(key).items()
 
 
 def _grid(fields: JsonFields) -> Grid:

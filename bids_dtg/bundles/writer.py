@@ -22,6 +22,8 @@ from bids_dtg.bundles.card import (
     WEIGHTS_FILE,
     ModelCard,
 )
+from bids_dtg.bundles.reference import REFERENCE_FILE, encode_offset
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.imaging.nifti import encode_map, encode_maps
 
@@ -33,6 +35,7 @@ def write_bundle(
     roi_maps: NDArray[np.float32],
     brain_mask: NDArray[np.bool_],
     mask: NDArray[np.bool_],
+    correction: Correction | None = None,
 ) -> ModelBundle:
     """Write a bundle and load it back from where it was written.
 
@@ -44,7 +47,7 @@ def write_bundle(
     folder
         Where the bundle goes. If the same bundle is there already, nothing is done.
     card
-        What the model says about itself; `files` is filled in here.
+        What the model says about itself; `files` and `gains` are filled in here.
     tensors
         The network's parameters and buffers under the published names (arrays, or
         tensors on the CPU without gradients).
@@ -52,6 +55,9 @@ def write_bundle(
         (rois, brain voxels).
     brain_mask, mask
         (i, j, k) on the card's grid.
+    correction
+        Applied to the network's maps, over the mask; the card's `recentring` says how it
+        was found.
 
     Returns
     -------
@@ -72,6 +78,10 @@ def write_bundle(
         BRAIN_MASK_FILE: _encode_mask(brain_mask, card, "brain mask"),
         MASK_FILE: _encode_mask(mask, card, "model mask"),
     }
+    if correction is not None:
+        files[REFERENCE_FILE] = encode_offset(correction.offset)
+        # Four digits: a hundredth of what the people who were measured determine.
+        card = replace(card, gains=tuple(round(float(gain), 4) for gain in correction.gains))
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     text = replace(card, files=hashes).to_json()
     if _is_taken(folder):

@@ -128,7 +128,11 @@ def map_sidecars(
         common["ModelNotice"] = bundle.card.notice
     if not bundle.card.for_science:
         common["NotForScience"] = True
+    if bundle.correction is not None:
+        common["Recentred"] = True
     for contrast in bundle.contrasts:
+        if bundle.card.gains is not None:
+            common["Gain"] = bundle.card.gains[contrast.index]
         text = {
             SYNTHETIC: f"Predicted from resting-state fMRI, not measured: {contrast.description}",
             SPREAD: "Standard deviation over segments of rest of the predicted map: "

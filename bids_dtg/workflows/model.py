@@ -41,7 +41,7 @@ class Model:
             wait([self._prepared])
 
     def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn a connectome (rois, voxels) into maps (contrasts, voxels).
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if need be.
 
         Raises
         ------
@@ -56,12 +56,14 @@ class Model:
         import torch
 
         try:
-            return prepared.predict(connectome)
+            maps = prepared.predict(connectome)
         except torch.cuda.OutOfMemoryError as err:
             raise RunError(
                 f"{self._device} has too little memory for the network",
                 remedy="free memory on it, or use --device cpu",
             ) from err
+        correction = self._bundle.correction
+        return maps if correction is None else correction.apply(maps)
 
     def _prepare(self) -> PreparedUNet:
         if sys.platform == "linux":

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.bundles.card import REQUIRED_FILES, ModelCard, TrainingData, read_card
+from bids_dtg.bundles.card import (
+    REQUIRED_FILES,
+    ModelCard,
+    TrainingData,
+    read_card,
+)
+from bids_dtg.bundles.reference import Recentring
 from bids_dtg.contrasts.labels import hcp_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
@@ -39,6 +45,9 @@ def edited(path: str, value) -> str:
     else:
         target[key] = value
     return json.dumps(content)
+
+
+RECENTRED = {"participants": 40, "segments": 4, "lattice": "grid"}
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
@@ -76,9 +85,30 @@ def test_to_json_and_back(name, citation, shape, origin, resolution, repetition_
 def test_reserved_fields_may_be_null_or_absent():
     content = json.loads(make_card().to_json())
     assert content["recentring"] is None
+    assert not {"record", "evaluation"} & set(content)
     for name in ("recentring", "gains", "reference", "calibration"):
         del content[name]
     assert ModelCard.from_json(json.dumps(content)).name == "hcp-ya"
+
+
+def test_a_correction_and_what_is_for_readers_come_back():
+    card = make_card(
+        recentring=Recentring(40, 4),
+        gains=tuple(np.linspace(0, 1.5, 47).tolist()),
+        record={"seed": 0, "history": [{"loss": 1.5}]},
+        evaluation={"rows": []},
+        files=dict.fromkeys([*REQUIRED_FILES, "reference.safetensors"], "0" * 64),
+    )
+    back = ModelCard.from_json(card.to_json())
+    assert back.to_json() == card.to_json()
+    assert (back.recentring, back.gains) == (card.recentring, card.gains)
+    assert (back.record, back.evaluation) == (card.record, card.evaluation)
+
+
+def test_recentring_needs_its_file():
+    card = make_card(recentring=Recentring(40, 4), gains=(1.0,) * 47)
+    with pytest.raises(BundleError, match=r"lists no reference\.safetensors"):
+        ModelCard.from_json(card.to_json())
 
 
 @pytest.mark.parametrize(
@@ -89,8 +119,14 @@ def test_reserved_fields_may_be_null_or_absent():
         ("format_version", ..., "no field format_version"),
         ("kind", "local-ridge", "a model of kind local-ridge. Expected: attention-unet.*newer"),
         ("kind", "vnet", 'kind is "vnet". Expected: attention-unet'),
-        ("gains", [1.0], "has gains, which this version cannot apply"),
-        ("recentring", {}, "has recentring, which this version cannot apply"),
+        ("calibration", {}, "has calibration, which this version cannot apply"),
+        ("gains", [1.0], r"gains is \[1.0\]. Expected: 47 finite numbers"),
+        ("gains", [1.0] * 47, "gains is .*Expected: gains and recentring, or neither"),
+        ("recentring", {}, "no field recentring.lattice"),
+        ("recentring", RECENTRED, "gains is null. Expected: gains and recentring, or neither"),
+        ("recentring", RECENTRED | {"lattice": "8mm"}, 'recentring.lattice is "8mm". Expected: gr'),
+        ("recentring", RECENTRED | {"n": 1}, "unknown field recentring.n"),
+        ("record", [], r"record is \[\]. Expected: an object"),
         ("smoothing_fwhm", 4, "unknown field smoothing_fwhm"),
         ("grid.spce", "x", "unknown field grid.spce. Expected: grid.space"),
         ("contrasts.3.colour", "red", r"unknown field contrasts\[3\].colour"),
@@ -144,7 +180,7 @@ def test_wrong_fields_are_named(path, value, fact):
     assert "model.json" in str(caught.value)
 
 
-@pytest.mark.parametrize("key", [k for k in vars(make_card()) if k != "files"])
+@pytest.mark.parametrize("key", [k for k, v in vars(make_card()).items() if v and k != "files"])
 def test_no_field_may_be_missing(key):
     with pytest.raises(BundleError, match=f"model.json has no field {key}"):
         ModelCard.from_json(edited(key, ...))

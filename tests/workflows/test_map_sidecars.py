@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tiny_bundle import tiny_masks, write_tiny_bundle
+
+from bids_dtg.bundles.reference import Recentring
+from bids_dtg.contrasts.prediction import ContrastMaps
+from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.maps import map_sidecars
+
+
+def sidecars(bundle) -> list[dict]:
+    maps = ContrastMaps(np.zeros((3, int(bundle.mask.sum())), np.float32), None, 1, 432.0)
+    settings = Settings(Path("in"), Path("out"), "participant")
+    named = map_sidecars({"sub": "01"}, maps, [], {}, bundle, settings, "fmriprep")
+    return [content for _, content in named]
+
+
+def test_a_correction_is_recorded_with_each_map_s_gain(tmp_path):
+    gains = np.array([0.5, 1.0, 1.5], np.float32)
+    correction = Correction(gains, np.ones((3, int(tiny_masks()[1].sum())), np.float32))
+    bundle = write_tiny_bundle(
+        tmp_path / "tiny", correction=correction, recentring=Recentring(40, 4)
+    )
+    assert [one["Gain"] for one in sidecars(bundle)] == [0.5, 1.0, 1.5]
+    assert all(one["Recentred"] is True for one in sidecars(bundle))
+
+
+def test_without_one_nothing_is_said(tmp_path):
+    for one in sidecars(write_tiny_bundle(tmp_path / "tiny")):
+        assert not {"Recentred", "Gain"} & set(one)
