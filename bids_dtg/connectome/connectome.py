@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -41,10 +40,11 @@ class Connectome:
 class RunConnectomes:
     """All that one pass over a run gives; cleaning has used the whole run throughout."""
 
-    whole: Connectome  # all kept frames
-    segments: tuple[Connectome, ...]  # equal consecutive parts; only the whole if there is one
-    odd: Connectome  # first halves of all segments
-    even: Connectome  # second halves of all segments
+    segments: tuple[Connectome, ...]  # equal consecutive parts of the run
+    whole: Connectome | None  # all kept frames; None if not asked for and not the only segment
+    odd: Connectome | None  # odd pieces of the run, half of it; None if not asked for
+    even: Connectome | None  # the other half
+    agreement: NDArray[np.float32]  # (grey-matter voxels,), of the halves, as profile_agreement
     covered: NDArray[np.bool_]  # (grey-matter voxels,), with data that vary over the kept frames
     roi_coverage: Float  # (rois,), share of a map's absolute weight that lies on covered voxels
     series: Float  # (frames kept, rois), cleaned ROI series
@@ -63,36 +63,46 @@ class RunConnectomes:
 
     @property
     def reliability(self) -> float:
-        """Agreement of the odd and even halves, see `reliability`."""
-        return reliability(self.odd.r, self.even.r, self.covered)
+        """Median agreement of the halves over covered voxels; NaN if none, or under three ROIs."""
+        if not self.covered.any() or len(self.roi_r) < 3:
+            return float("nan")
+        return float(np.median(self.agreement[self.covered]))
 
 
-def reliability(
-    odd: NDArray[np.float32], even: NDArray[np.float32], covered: NDArray[np.bool_]
-) -> float:
-    """Median over covered voxels of the correlation, across ROIs, of a voxel's two profiles.
+def profile_agreement(
+    odd: NDArray[np.floating], even: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Correlate, across ROIs, the profiles that each voxel has in two halves of a run.
 
     Parameters
     ----------
     odd, even
-        (rois, voxels) connectomes of two halves of a run.
-    covered
-        (voxels,).
+        (voxels, rois) correlations with the ROIs.
 
     Returns
     -------
-    The median r; NaN if no voxel is covered or there are fewer than three ROIs.
+    (voxels,) Pearson r; 0 where undefined.
     """
-    if not covered.any() or len(odd) < 3:
-        return float("nan")
-    one, two = odd - odd.mean(axis=0), even - even.mean(axis=0)
-    product = np.einsum("rv,rv->v", one, two)
-    norm = np.sqrt(np.einsum("rv,rv->v", one, one) * np.einsum("rv,rv->v", two, two))
-    return float(np.median(_ratio(product, norm)[covered]))
+    one = odd - odd.mean(axis=1, keepdims=True)
+    two = even - even.mean(axis=1, keepdims=True)
+    product = np.einsum("vr,vr->v", one, two)
+    norm = np.sqrt(np.einsum("vr,vr->v", one, one) * np.einsum("vr,vr->v", two, two))
+    return _ratio(product, norm)
 
 
-def run_connectomes(moments: RunMoments) -> RunConnectomes:
+def run_connectomes(
+    moments: RunMoments, *, every_part: bool = True, threads: int = 1
+) -> RunConnectomes:
     """Solve the ROI series, clean, and correlate, for the whole run and its parts.
+
+    Parameters
+    ----------
+    moments
+        The sums of a whole run.
+    every_part
+        Keep the connectomes of the whole run and of its halves beside those of the segments.
+    threads
+        Threads to compute with.
 
     Raises
     ------
@@ -101,24 +111,27 @@ def run_connectomes(moments: RunMoments) -> RunConnectomes:
     """
     if not moments.seen.all():
         raise ValueError(f"{moments.seen.sum()} of {len(moments.seen)} kept frames were added")
-    algebra = _Algebra(moments)
-    segments = moments.segments
-    wanted = [segments.whole, segments.odd, segments.even]
-    if len(segments.sets) > 1:
-        wanted += segments.sets
-    maps, tsnr = _correlate(moments, algebra, [_Part(algebra, pieces) for pieces in wanted])
-    tr_seconds = moments.design.tr_seconds
-    made = []
-    for r, pieces in zip(maps, wanted, strict=True):
+    algebra, parts = _Algebra(moments), moments.segments
+    shape = (len(moments.maps), moments.grey_voxels)
+    only = len(parts.sets) == 1
+    made = {
+        pieces: np.zeros(shape, np.float32)
+        for pieces in (*parts.sets, *((parts.whole, parts.odd, parts.even) if every_part else ()))
+    }
+    agreement, tsnr = _correlate(moments, algebra, made, threads)
+
+    def connectome(pieces: tuple[int, ...]) -> Connectome:
         frames = len(_rows(moments, pieces))
-        made.append(Connectome(r, frames, frames * tr_seconds))
-    whole, odd, even, *parts = made
+        return Connectome(made[pieces], frames, frames * moments.design.tr_seconds)
+
+    segments = tuple(connectome(pieces) for pieces in parts.sets)
     varying = moments.varying
     return RunConnectomes(
-        whole=whole,
-        segments=tuple(parts) or (whole,),
-        odd=odd,
-        even=even,
+        segments=segments,
+        whole=segments[0] if only else connectome(parts.whole) if every_part else None,
+        odd=connectome(parts.odd) if every_part else None,
+        even=connectome(parts.even) if every_part else None,
+        agreement=agreement,
         covered=varying[: moments.grey_voxels],
         roi_coverage=_roi_coverage(moments.maps, varying),
         series=algebra.series,
@@ -199,32 +212,44 @@ class _Part:
 
 
 def _correlate(
-    moments: RunMoments, algebra: _Algebra, parts: Sequence[_Part]
-) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """Go through the grey-matter voxels once: r (rois, voxels) of each part, and tSNR."""
-    voxels, rois = moments.grey_voxels, len(moments.maps)
-    maps = [np.zeros((rois, voxels), np.float32) for _ in parts]
-    tsnr = np.zeros(voxels, np.float32)
+    moments: RunMoments,
+    algebra: _Algebra,
+    wanted: Mapping[tuple[int, ...], NDArray[np.float32]],
+    threads: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Go through the grey-matter voxels once: fill in r (rois, voxels) of the sets of pieces.
+
+    Returns the agreement of the halves and tSNR, both (voxels,).
+    """
+    voxels, halves = moments.grey_voxels, (moments.segments.odd, moments.segments.even)
+    whole = _Part(algebra, moments.segments.whole)
+    parts = {pieces: _Part(algebra, pieces) for pieces in {*wanted, *halves}}
+    agreement, tsnr = np.zeros(voxels, np.float32), np.zeros(voxels, np.float32)
     squares = moments.squares[:, :voxels]
     confounds, frames = algebra.projections, moments.design.frames_kept
     freedom = frames - moments.design.rank
 
     def fill(low: int) -> None:
         high = min(low + _VOXELS, voxels)
-        pieces = moments.cross(low, high)
-        total, total_squares = pieces.sum(axis=0), squares[:, low:high].sum(axis=0)
+        sums, here = moments.cross(low, high), squares[:, low:high]
+        total = sums.sum(axis=0)
         betas = total[:, confounds:] @ algebra.inverse
-        for r, part in zip(maps, parts, strict=True):
-            cross = pieces[part.pieces].sum(axis=0)
-            part_squares = squares[part.pieces, low:high].sum(axis=0)
-            r[:, low:high] = part.correlate(cross, part_squares, betas, confounds).T
-        mean = moments.reference[low:high] + total[:, confounds] / parts[0].intercept / frames
-        left = parts[0].sum_of_squares(total[:, confounds:], total_squares, betas)
+        r = {
+            pieces: part.correlate(
+                sums[part.pieces].sum(axis=0), here[part.pieces].sum(axis=0), betas, confounds
+            )
+            for pieces, part in parts.items()
+        }
+        for pieces, filled in wanted.items():
+            filled[:, low:high] = r[pieces].T
+        agreement[low:high] = profile_agreement(*(r[half] for half in halves))
+        mean = moments.reference[low:high] + total[:, confounds] / whole.intercept / frames
+        left = whole.sum_of_squares(total[:, confounds:], here.sum(axis=0), betas)
         tsnr[low:high] = _ratio(mean, np.sqrt(left / freedom))
 
-    with one_blas_thread(), ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, _VOXELS)))
-    return maps, tsnr
+    return agreement, tsnr
 
 
 def _rows(moments: RunMoments, pieces: Sequence[int]) -> NDArray[np.intp]:

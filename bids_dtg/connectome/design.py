@@ -146,23 +146,30 @@ class TemporalDesign:
         count = max(1, round(self.seconds_kept / seconds_per_segment))
         count = min(count, max(1, self.frames_kept // 4))  # halves of two frames at least
         edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
-        return Segments(edges)
+        # Every second edge parts two segments; of an odd number, the middle one is cut too.
+        kept = [edge for edge in range(2 * count + 1) if edge % 2 == 0 or edge == count]
+        sets, first = [], 0
+        for segment in range(count):
+            last = first + 1 + (2 * segment + 1 == count)
+            sets.append(tuple(range(first, last)))
+            first = last
+        return Segments(edges[kept], tuple(sets))
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Equal parts of a run's kept frames; each is two pieces, an odd and an even half."""
+    """Equal parts of a run's kept frames, in pieces that also share it out to two equal halves.
+
+    A piece is a segment; where the number of segments is odd, the middle one is two pieces. So
+    hardly more sums are kept than there are segments, and pieces in turn make two halves.
+    """
 
     edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames
+    sets: tuple[tuple[int, ...], ...]  # the pieces (from 0) of each segment
 
     @property
     def pieces(self) -> int:
         return len(self.edges) - 1
-
-    @property
-    def sets(self) -> tuple[tuple[int, ...], ...]:
-        """The pieces (from 0) of each segment."""
-        return tuple((first, first + 1) for first in range(0, self.pieces, 2))
 
     @property
     def whole(self) -> tuple[int, ...]:

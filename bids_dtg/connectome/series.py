@@ -63,7 +63,7 @@ def voxel_to_roi(
     -------
     (rois, voxels) Pearson r; 0 where undefined (constant voxels, or values that are not finite).
     """
-    return run_connectomes(_measure(bold, maps, confounds, keep)).whole.r
+    return run_connectomes(_measure(bold, maps, confounds, keep)).segments[0].r
 
 
 def _measure(

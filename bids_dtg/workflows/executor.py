@@ -27,6 +27,7 @@ from bids_dtg.workflows.reading import (
     RunLeftOut,
     RunProgress,
     RunRead,
+    SegmentRead,
     SetBegun,
     SetRead,
     SetSkipped,
@@ -165,8 +166,10 @@ class _Call:
                     self._reporter.note(f"{planned.title}: {reason}")
             case RunProgress(_, share):
                 self._reporter.stage("reading", share)
+            case SegmentRead(connectome) if self._maker:
+                self._maker.add_segment(connectome)
             case RunRead() if self._maker:
-                self._maker.add(event, self._reporter)
+                self._maker.add_run(event, self._reporter)
             case RunLeftOut(run, reason) if self._maker:
                 self._maker.leave_out(run, reason)
             case SetRead() if self._maker:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.names import build_path
 from bids_dtg.bids.provenance import recorded_outputs, write_completion
-from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.parcels import parcel_means
 from bids_dtg.contrasts.prediction import ContrastMaps, MapAverage
 from bids_dtg.errors import RunError
@@ -44,12 +44,18 @@ class MapSetMaker:
     def __init__(self, begun: SetBegun, job: Job, clock: Clock) -> None:
         self.begun, self._job, self._clock = begun, job, clock
         self._average = MapAverage()
+        # All of a run, so that the process that reads can end before the network takes memory.
+        self._segments: list[Connectome] = []
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
         self._files: list[PurePosixPath] = []
 
-    def add(self, read: RunRead, reporter: Reporter) -> None:
-        """Predict the maps of a run's segments, and write what belongs to the run.
+    def add_segment(self, connectome: Connectome) -> None:
+        """Keep a segment's connectome until its run has been read."""
+        self._segments.append(connectome)
+
+    def add_run(self, read: RunRead, reporter: Reporter) -> None:
+        """Predict the maps of the run's segments, and write what belongs to the run.
 
         Raises
         ------
@@ -58,9 +64,10 @@ class MapSetMaker:
         OutputError
             A file cannot be written.
         """
-        start = time.perf_counter()
-        for number, segment in enumerate(read.segments):
-            reporter.stage("predicting", number / len(read.segments))
+        start, count = time.perf_counter(), len(self._segments)
+        while self._segments:
+            reporter.stage("predicting", 1 - len(self._segments) / count)
+            segment = self._segments.pop(0)
             with self._clock.time("network"):
                 self._average.add(self._job.model.predict(segment.r), segment.seconds)
         seconds = read.seconds + time.perf_counter() - start
@@ -178,6 +185,7 @@ def _write_connectome(
     correlated = {**entities, "stat": "pearsoncorrelation", "desc": "connectome"}
 
     path = build_path({**correlated, **model_entities(job.bundle)}, "statmap", ".nii.gz")
+    assert result.whole is not None  # asked for with --write-connectome
     image = encode_maps(
         result.whole.r,
         job.bundle.mask,

@@ -28,7 +28,7 @@ COLUMNS = {
     "roi_coverage_min": "Smallest share, over ROI maps, of a map's weight on voxels with signal",
     "tsnr_median": "Median over grey matter of temporal signal-to-noise, confounds removed",
     "connectome_reliability": "Median over grey-matter voxels of the correlation, over ROIs, of "
-    "the connectome of the odd with that of the even pieces of the run",
+    "the connectomes of the two halves of the run (alternate pieces of it)",
     "seconds_processing": "Seconds from opening the run to its maps",
 }
 

@@ -54,11 +54,17 @@ class RunProgress:
 
 
 @dataclass(frozen=True, eq=False)
+class SegmentRead:
+    """A segment of a run has been reduced to a connectome."""
+
+    connectome: Connectome  # what the model reads
+
+
+@dataclass(frozen=True, eq=False)
 class RunRead:
-    """A run has been reduced to connectomes."""
+    """A run has been read; its segments have been sent."""
 
     summary: RunSummary  # figures and decisions
-    segments: tuple[Connectome, ...]  # what the model reads
     connectomes: RunConnectomes | None  # only where they are to be written
     seconds: float  # time it took
 
@@ -102,6 +108,7 @@ Event = (
     | SetSkipped
     | SetBegun
     | RunProgress
+    | SegmentRead
     | RunRead
     | RunLeftOut
     | SetRead
@@ -170,12 +177,13 @@ def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
         job.voxels,
         job.settings,
         arrays=job.arrays,
+        threads=job.threads,
         clock=clock,
         progress=lambda share: send(RunProgress(run.title, share)),
     )
-    return RunRead(
-        summary=summarise(measured),
-        segments=measured.connectomes.segments,
-        connectomes=measured.connectomes if job.settings.write_connectome else None,
-        seconds=time.perf_counter() - start,
-    )
+    summary, segments = summarise(measured), list(measured.connectomes.segments)
+    connectomes = measured.connectomes if job.settings.write_connectome else None
+    del measured
+    while segments:  # none stays here once it has been sent
+        send(SegmentRead(segments.pop(0)))
+    return RunRead(summary, connectomes, time.perf_counter() - start)

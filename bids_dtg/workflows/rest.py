@@ -76,6 +76,7 @@ def measure_rest_run(
     settings: Settings,
     *,
     arrays: Arrays,
+    threads: int,
     clock: Clock,
     progress: Callable[[float], None],
 ) -> MeasuredRun:
@@ -89,6 +90,8 @@ def measure_rest_run(
         The bundle's voxels, in the order of the pass.
     arrays
         Where the sums are computed.
+    threads
+        Threads to compute with.
     clock
         Adds up the time of the stages.
     progress
@@ -129,7 +132,9 @@ def measure_rest_run(
         progress,
     )
     with clock.time("algebra"):
-        connectomes = run_connectomes(moments)
+        connectomes = run_connectomes(
+            moments, every_part=settings.write_connectome, threads=threads
+        )
     if connectomes.coverage < LEAST_COVERAGE:
         raise RunError(
             f"{run.bold} has signal in {connectomes.coverage:.0%} of the model's grey matter",

@@ -9,19 +9,22 @@ from hypothesis import strategies as st
 from plain_route import clean, correlate, plain_connectome, plain_series
 
 from bids_dtg.connectome.arrays import NumpyArrays
-from bids_dtg.connectome.connectome import reliability, run_connectomes
+from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.one_pass import measure_run
 
 
-def one_pass(bold, maps, design, grey, *, size=32, seconds=432.0):
+def sums(bold, maps, design, grey, *, size=32, seconds=432.0):
     def blocks():
         for first in range(0, len(bold), size):
             yield first, bold[first : first + size].copy()
 
     valid = np.ones(bold.shape[1], bool)
-    moments = measure_run(blocks, design, maps, grey, valid, seconds_per_segment=seconds)
-    return run_connectomes(moments)
+    return measure_run(blocks, design, maps, grey, valid, seconds_per_segment=seconds)
+
+
+def one_pass(bold, maps, design, grey, **options):
+    return run_connectomes(sums(bold, maps, design, grey, **options))
 
 
 def drifting_run(rng, frames, voxels, rois, *, drift):
@@ -57,14 +60,15 @@ def test_segments_and_halves_equal_the_plain_route_in_their_frames():
     voxels = clean(bold[keep].astype(float), confounds[keep])[:, :100]
     series = clean(plain_series(bold[keep].astype(float), maps), confounds[keep])
     edges = np.rint(np.linspace(0, keep.sum(), 7)).astype(int)
-    pieces = [np.arange(low, high) for low, high in pairwise(edges)]
-    expected = [np.r_[pieces[i], pieces[i + 1]] for i in (0, 2, 4)]
+    sixths = [np.arange(low, high) for low, high in pairwise(edges)]
+    expected = [np.r_[sixths[i], sixths[i + 1]] for i in (0, 2, 4)]
     assert len(result.segments) == 3
     for segment, rows in zip(result.segments, expected, strict=True):
         np.testing.assert_allclose(segment.r, correlate(voxels[rows], series[rows]), atol=2e-5)
         assert segment.frames == len(rows)
         assert segment.seconds == 2 * len(rows)
-    odd, even = np.concatenate(pieces[::2]), np.concatenate(pieces[1::2])
+    # The middle one of three segments is cut: the halves are equal.
+    odd, even = np.r_[expected[0], sixths[3]], np.r_[sixths[2], expected[2]]
     np.testing.assert_allclose(result.odd.r, correlate(voxels[odd], series[odd]), atol=2e-5)
     np.testing.assert_allclose(result.even.r, correlate(voxels[even], series[even]), atol=2e-5)
     np.testing.assert_allclose(result.series, series, atol=1e-4 * series.std())
@@ -137,20 +141,40 @@ def test_a_roi_that_the_confounds_explain_is_undefined():
     assert result.whole.r[1].any()
 
 
-def test_reliability_is_one_for_equal_halves_and_knows_its_limits():
-    odd = np.random.default_rng(8).standard_normal((6, 20)).astype(np.float32)
-    all_covered = np.ones(20, bool)
-    assert reliability(odd, 2 * odd + 1, all_covered) == pytest.approx(1)
-    assert reliability(odd, -odd, all_covered) == pytest.approx(-1)
-    assert np.isnan(reliability(odd, odd, ~all_covered))
-
-
-def test_reliability_is_the_median_of_profile_correlations():
+def test_agreement_is_the_correlation_of_profiles():
     rng = np.random.default_rng(9)
-    odd, even = rng.standard_normal((2, 6, 5)).astype(np.float32)
-    covered = np.array([True, True, False, True, False])
-    expected = np.median([np.corrcoef(odd[:, v], even[:, v])[0, 1] for v in (0, 1, 3)])
-    assert reliability(odd, even, covered) == pytest.approx(expected, abs=1e-6)
+    odd, even = rng.standard_normal((2, 5, 6))
+    expected = [np.corrcoef(one, other)[0, 1] for one, other in zip(odd, even, strict=True)]
+    np.testing.assert_allclose(profile_agreement(odd, even), expected)
+    np.testing.assert_allclose(profile_agreement(odd, 2 * odd + 1), 1)
+    np.testing.assert_allclose(profile_agreement(odd, -odd), -1)
+    assert not profile_agreement(odd, np.ones_like(odd)).any()
+
+
+def test_reliability_is_the_median_over_covered_voxels_and_knows_its_limits():
+    bold, maps, _ = drifting_run(np.random.default_rng(8), 200, 150, 4, drift=0)
+    bold[:, :40] = 0
+    design = TemporalDesign.build(None, [], np.ones(200, bool), 2.0)
+    result = one_pass(bold, maps, design, 100)
+    agreement = profile_agreement(result.odd.r.T, result.even.r.T)
+    np.testing.assert_allclose(result.agreement, agreement, atol=1e-5)
+    assert result.reliability == pytest.approx(np.median(agreement[40:]), abs=1e-5)
+    assert np.isnan(one_pass(bold, maps[:2], design, 100).reliability)
+    assert np.isnan(one_pass(np.zeros_like(bold), maps, design, 100).reliability)
+
+
+def test_segments_alone_are_the_same_and_hold_no_other_part():
+    bold, maps, _ = drifting_run(np.random.default_rng(8), 200, 150, 4, drift=0)
+    design = TemporalDesign.build(None, [], np.ones(200, bool), 2.0)
+    for seconds, count in ((400.0, 1), (200.0, 2), (130.0, 3)):
+        moments = sums(bold, maps, design, 100, seconds=seconds)
+        full, lean = run_connectomes(moments), run_connectomes(moments, every_part=False, threads=2)
+        assert len(lean.segments) == count
+        for one, other in zip(full.segments, lean.segments, strict=True):
+            np.testing.assert_array_equal(one.r, other.r)
+        np.testing.assert_array_equal(full.agreement, lean.agreement)
+        assert (lean.odd, lean.even) == (None, None)
+        assert lean.whole is (lean.segments[0] if count == 1 else None)
 
 
 @pytest.mark.slow

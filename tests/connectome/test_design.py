@@ -123,13 +123,23 @@ def test_segments_are_the_nearest_whole_number(seconds, count):
     assert len(segments.sets) == count
     assert segments.edges[0] == 0
     assert segments.edges[-1] == frames
-    lengths = np.diff(segments.edges)
-    assert lengths.max() - lengths.min() <= 1
+    lengths = [np.diff(segments.edges)[list(pieces)].sum() for pieces in segments.sets]
+    assert max(lengths) - min(lengths) <= 1
 
 
-def test_odd_and_even_halves_share_out_the_pieces():
-    segments = TemporalDesign.build(None, [], KEEP, 20.0).segments(400.0)
-    assert segments.sets == ((0, 1), (2, 3))
-    assert segments.odd == (0, 2)
-    assert segments.even == (1, 3)
-    assert segments.whole == (0, 1, 2, 3)
+@pytest.mark.parametrize(
+    ("count", "sets"),
+    [
+        (1, ((0, 1),)),
+        (2, ((0,), (1,))),
+        (3, ((0,), (1, 2), (3,))),
+        (4, ((0,), (1,), (2,), (3,))),
+    ],
+)
+def test_pieces_make_segments_and_two_equal_halves(count, sets):
+    segments = TemporalDesign.build(None, [], np.ones(240, bool), 2.0).segments(480.0 / count)
+    assert segments.sets == sets
+    frames = np.diff(segments.edges)
+    assert [frames[list(pieces)].sum() for pieces in sets] == [240 // count] * count
+    assert frames[list(segments.odd)].sum() == frames[list(segments.even)].sum() == 120
+    assert sorted(segments.odd + segments.even) == list(segments.whole)
