@@ -154,6 +154,7 @@ class _Call:
             case ParticipantBegun(participant):
                 self._participant, self._maker = participant, None
                 self._reporter.start(f"sub-{participant}")
+                self._job.model.begin()  # the reader has been forked; it will need this long
                 # A folder's name, not yet a label: what is wrong with it is told once, by the plan.
                 remove_stale_temporaries(self._job.output.root / f"sub-{participant}")
             case SetSkipped(planned):
@@ -161,7 +162,6 @@ class _Call:
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case SetBegun(planned, _, reason):
                 self._maker = MapSetMaker(event, self._job, self._clock)
-                self._job.model.begin()
                 if self._job.settings.verbose:
                     self._reporter.note(f"{planned.title}: {reason}")
             case RunProgress(_, share):
