@@ -55,7 +55,7 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[str] = ()) -> InputDatase
     DatasetError
         If nothing, or more than one dataset, is found, or a description is broken.
     """
-    bids_dir = bids_dir.absolute()
+    bids_dir = _absolute(bids_dir)
     _require_folder(bids_dir, "BIDS_DIR")
     explicit = [path for text in derivatives for path in _fmriprep_path(text)]
     if explicit:
@@ -196,10 +196,15 @@ def _is_derivative(description: Mapping[str, Any]) -> bool:
 def _fmriprep_path(text: str) -> list[Path]:
     named = _NAMED.fullmatch(text)
     if named is None or Path(text).exists():
-        return [Path(text).expanduser().absolute()]
+        return [_absolute(Path(text).expanduser())]
     if named["package"].lower() != "fmriprep":
         return []
-    return [Path(named["path"]).expanduser().absolute()]
+    return [_absolute(Path(named["path"]).expanduser())]
+
+
+def _absolute(path: Path) -> Path:
+    """Make a path absolute without `..`; links stay as people know them where that can be."""
+    return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def _require_folder(path: Path, what: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -73,27 +74,24 @@ def methods_text(facts: MethodsFacts) -> str:
         fd_threshold=facts.fd_threshold or 0, std_dvars_threshold=facts.std_dvars_threshold or 0
     )
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
-    notice = f"\n{facts.model_notice}\n" if facts.model_notice else ""
-    return f"""\
-# Methods
-
-Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg
-{facts.version}, an implementation of DeepTaskGen (Serin et al., 2025), and the model
-{facts.model_name} (SHA-256 {facts.model_sha256}).
-
-Preprocessed resting-state runs in {facts.space} space were read from fMRIPrep derivatives
-(Esteban et al., 2019). Confounds were read with nilearn (Abraham et al., 2014): {cleaning}.
-Runs with less than {facts.min_minutes:g} minutes left were not used. In each run, the time series
-of the model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of
-dual regression (Nickerson et al., 2017), and Pearson correlations were computed between them and
-each of {facts.n_voxels:,} grey-matter voxels. This was done for segments of about
-{facts.segment_seconds:g} s; a three-dimensional attention U-Net turned each segment's connectome
-into {facts.n_contrasts} contrast maps, and the maps were averaged over segments
-{_COMBINED[facts.combine]}. Where there was more than one segment, the standard deviation over
-segments is given beside each map.
-
-The maps are predictions, not measurements: the person did not perform the tasks.
-{notice}
-Software: {packages}.
-
-{_REFERENCES}"""
+    paragraphs = [
+        f"Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg "
+        f"{facts.version}, an implementation of DeepTaskGen (Serin et al., 2025), and the model "
+        f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
+        f"Preprocessed resting-state runs in {facts.space} space were read from fMRIPrep "
+        "derivatives (Esteban et al., 2019). Confounds were read with nilearn (Abraham et al., "
+        f"2014): {cleaning}. Runs with less than {facts.min_minutes:g} minutes left were not "
+        f"used. In each run, the time series of the model's {facts.n_rois} spatial maps were "
+        "estimated over the brain by the first stage of dual regression (Nickerson et al., 2017), "
+        "and Pearson correlations were computed between them and each of "
+        f"{facts.n_voxels:,} grey-matter voxels. This was done for segments of about "
+        f"{facts.segment_seconds:g} s; a three-dimensional attention U-Net turned each segment's "
+        f"connectome into {facts.n_contrasts} contrast maps, and the maps were averaged over "
+        f"segments {_COMBINED[facts.combine]}. Where there was more than one segment, the "
+        "standard deviation over segments is given beside each map.",
+        "The maps are predictions, not measurements: the person did not perform the tasks.",
+        facts.model_notice,
+        f"Software: {packages}.",
+    ]
+    filled = [textwrap.fill(paragraph, 99) for paragraph in paragraphs if paragraph]
+    return "\n\n".join(["# Methods", *filled, _REFERENCES])

@@ -140,7 +140,15 @@ def map_sidecars(
         }
         for desc in (SYNTHETIC, SPREAD) if maps.spread is not None else (SYNTHETIC,):
             path = map_path(entities, contrast, desc, ".json", bundle)
-            yield path, {"Description": text[desc], "Contrast": contrast.name, **common}
+            yield (
+                path,
+                {
+                    "Description": text[desc],
+                    "Task": contrast.task,
+                    "Contrast": contrast.name,
+                    **common,
+                },
+            )
 
 
 def _run_facts(summary: RunSummary) -> dict[str, Any]:
@@ -148,10 +156,15 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "Run": summary.run.title,
         "RepetitionTime": summary.figures["repetition_time"],
         "NSegments": summary.n_segments,
-        "Confounds": dict(summary.confounds),
-        "Cleaning": dict(summary.cleaning),
+        "Confounds": _camel_case(summary.confounds),
+        "Cleaning": _camel_case(summary.cleaning),
         "Notes": list(summary.notes),
     }
+
+
+def _camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Name values as BIDS metadata are: frames_kept becomes FramesKept."""
+    return {key.title().replace("_", ""): value for key, value in values.items()}
 
 
 def _sources(run: RestRun, source: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bids_dtg.bids.query import RestRun
@@ -73,7 +73,10 @@ def summarise(measured: MeasuredRun) -> RunSummary:
         n_segments=len(result.segments),
         coverage=result.coverage,
         cleaning=design.decisions,
-        confounds=measured.confounds.decisions,
+        confounds={
+            **measured.confounds.decisions,
+            **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
+        },
         notes=measured.notes,
     )
 
