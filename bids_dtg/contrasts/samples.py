@@ -1,0 +1,227 @@
+"""Samples: what a model is trained on, a box of the grid at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Slices along i, j, k.
+Box = tuple[slice, slice, slice]
+
+
+class Samples(Protocol):
+    """People with connectomes of rest and measured maps, on one grid."""
+
+    @property
+    def people(self) -> int:
+        """How many people there are."""
+        ...
+
+    @property
+    def segments(self) -> int:
+        """How many segments of rest each of them has."""
+        ...
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where connectomes and maps are defined, (i, j, k)."""
+        ...
+
+    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
+        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
+        ...
+
+    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
+        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
+        ...
+
+
+class ArraySamples:
+    """Samples in arrays over the mask's voxels, in memory or memory-mapped.
+
+    Parameters
+    ----------
+    connectomes
+        (people, segments, rois, voxels), of any real type.
+    maps
+        (people, contrasts, voxels).
+    mask
+        (i, j, k); voxels are in C order.
+    steps
+        What one unit of the connectomes and of the maps stands for, where they are stored
+        as whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If people or voxels do not match.
+    """
+
+    def __init__(
+        self,
+        connectomes: NDArray[Any],
+        maps: NDArray[Any],
+        mask: NDArray[np.bool_],
+        steps: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
+        voxels = int(np.count_nonzero(mask))
+        if connectomes.ndim != 4 or connectomes.shape[3] != voxels:
+            raise ValueError(
+                f"connectomes are (people, segments, rois, {voxels} voxels), "
+                f"found {connectomes.shape}"
+            )
+        if maps.ndim != 3 or (maps.shape[0], maps.shape[2]) != (len(connectomes), voxels):
+            raise ValueError(
+                f"maps are ({len(connectomes)} people, contrasts, {voxels} voxels), "
+                f"found {maps.shape}"
+            )
+        self.people, self.segments = connectomes.shape[:2]
+        self.mask = mask
+        self._connectomes, self._maps, self._steps = connectomes, maps, steps
+        self._rank = np.cumsum(mask).reshape(mask.shape) - 1
+
+    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
+        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
+        return self._inside(self._connectomes[person, segment], box, self._steps[0])
+
+    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
+        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
+        return self._inside(self._maps[person], box, self._steps[1])
+
+    def _inside(self, rows: NDArray[Any], box: Box, step: float) -> NDArray[np.float32]:
+        inside = self.mask[box]
+        values = np.zeros((len(rows), *inside.shape), np.float32)
+        values[:, inside] = rows[:, self._rank[box][inside]]
+        if step != 1.0:
+            values *= np.float32(step)
+        return values
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How batches are put together."""
+
+    people: int = 10  # people in a batch, all different
+    crop: int | None = None  # voxels along each edge of a box; None: the whole grid
+    boxes: int = 1  # boxes in a batch; each person of the batch gives all of them
+    margin: int = 0  # voxels at a box's faces that do not count (not at the grid's own faces)
+    batches: int | None = None  # batches an epoch; None: until each person was in one
+    align: int = 4  # boxes start at multiples of this, as the network's pooling does
+
+    def __post_init__(self) -> None:
+        if self.people < 1 or self.boxes < 1 or self.align < 1:
+            raise ValueError(f"people, boxes and align are 1 or more, found {self}")
+        if self.crop is not None and not 0 <= 2 * (self.margin + self.align) <= self.crop:
+            raise ValueError(
+                f"a box of {self.crop} voxels is too small for a margin of {self.margin} and "
+                f"starts at multiples of {self.align}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some people at one box of the grid."""
+
+    connectomes: NDArray[np.float32]  # (people, rois, *box)
+    maps: NDArray[np.float32]  # (people, contrasts, *box)
+    counted: NDArray[np.bool_]  # (*box), voxels that the loss is taken over
+
+
+def training_batches(
+    samples: Samples, sampling: Sampling, seed: Sequence[int]
+) -> Iterator[list[Batch]]:
+    """Yield the batches of an epoch: a random segment of each person, at random boxes.
+
+    Parameters
+    ----------
+    samples, sampling
+        What to draw from, and how.
+    seed
+        The same numbers give the same batches; an epoch's number belongs to them.
+
+    Yields
+    ------
+    list of Batch
+        One a box, with the same people in the same order.
+
+    Raises
+    ------
+    ValueError
+        If a batch asks for more people than there are.
+    """
+    if sampling.people > samples.people:
+        raise ValueError(f"batches of {sampling.people} people, but there are {samples.people}")
+    rng = np.random.default_rng(list(seed))
+    full = max(1, samples.people // sampling.people)
+    wanted = full if sampling.batches is None else sampling.batches
+    for number in range(wanted):
+        if number % full == 0:
+            order = rng.permutation(samples.people)
+        start = number % full * sampling.people
+        people = order[start : start + sampling.people]
+        segments = rng.integers(samples.segments, size=len(people))
+        yield [
+            read_batch(samples, people, segments, random_box(samples.mask, sampling, rng), sampling)
+            for _ in range(sampling.boxes)
+        ]
+
+
+def validation_batches(
+    samples: Samples, sampling: Sampling, seed: Sequence[int]
+) -> Iterator[list[Batch]]:
+    """Yield batches that are the same in every epoch; each person is in one of them."""
+    rng = np.random.default_rng(list(seed))
+    parts = -(-samples.people // sampling.people)
+    # Parts of nearly one size: a loss that compares people has no use for a last one alone.
+    for people in np.array_split(np.arange(samples.people), parts):
+        segments = rng.integers(samples.segments, size=len(people))
+        boxes = [random_box(samples.mask, sampling, rng) for _ in range(sampling.boxes)]
+        yield [read_batch(samples, people, segments, box, sampling) for box in boxes]
+
+
+def random_box(mask: NDArray[np.bool_], sampling: Sampling, rng: np.random.Generator) -> Box:
+    """Draw a box around a random voxel of the mask; the whole grid where there is no crop."""
+    if sampling.crop is None:
+        i, j, k = (slice(0, n) for n in mask.shape)
+        return i, j, k
+    voxels = np.flatnonzero(mask)
+    centre = np.unravel_index(voxels[rng.integers(len(voxels))], mask.shape)
+    slices = []
+    for middle, size in zip(centre, mask.shape, strict=True):
+        last = max(0, size - sampling.crop)
+        start = int(middle) - sampling.crop // 2 + int(rng.integers(sampling.align))
+        start = min(max(0, start), last) // sampling.align * sampling.align
+        stop = start + sampling.crop
+        # The last few voxels of the grid belong to its last box.
+        slices.append(slice(start, size if size - stop < sampling.align else stop))
+    i, j, k = slices
+    return i, j, k
+
+
+def read_batch(
+    samples: Samples,
+    people: NDArray[np.integer[Any]],
+    segments: NDArray[np.integer[Any]],
+    box: Box,
+    sampling: Sampling,
+) -> Batch:
+    """Read one segment of each person, and the person's maps, inside a box."""
+    counted = np.zeros(samples.mask[box].shape, bool)
+    core = tuple(
+        slice(
+            0 if part.start == 0 else sampling.margin,
+            part.stop - part.start - (0 if part.stop == size else sampling.margin),
+        )
+        for part, size in zip(box, samples.mask.shape, strict=True)
+    )
+    counted[core] = samples.mask[box][core]
+    pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
+    return Batch(
+        connectomes=np.stack([samples.segment(p, s, box) for p, s in pairs]),
+        maps=np.stack([samples.maps(p, box) for p, _ in pairs]),
+        counted=counted,
+    )

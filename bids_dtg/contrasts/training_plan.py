@@ -1,0 +1,29 @@
+"""How a network is trained: all that its weights depend on besides the samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bids_dtg.contrasts.samples import Sampling
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How a network is trained."""
+
+    features: int = 64  # channels of the network's first level
+    levels: int = 1  # its down-sampled levels above the bottleneck
+    loss: Literal["mse", "crr"] = "crr"  # crr is mse with deviations turned up by 1 + alpha
+    alpha: float = 0.25  # weight of the hinge of crr
+    margin: float = 1.0  # margin of crr, in squared units of the maps
+    learning_rate: float = 1e-3  # of Adam
+    patience: int = 10  # epochs without a better validation loss before the rate falls
+    factor: float = 0.1  # by which it falls
+    epochs: int = 100  # at most
+    minutes: float | None = None  # at most, earlier calls included; epochs are completed
+    precision: Precision = "32-true"  # as Lightning names it
+    seed: int = 0  # of weights, batches, segments and boxes
+    sampling: Sampling = field(default_factory=Sampling)  # how batches are put together

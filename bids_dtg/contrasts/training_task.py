@@ -1,0 +1,171 @@
+"""What Lightning runs: batches, losses and optimiser of one training (extra ``train``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from bids_dtg.contrasts.losses import crr_loss
+from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
+from bids_dtg.contrasts.training_plan import TrainingPlan
+
+# A box's connectomes (people, rois, i, j, k), maps (people, contrasts, i, j, k) and voxels
+# that count (i, j, k).
+TensorBatch = tuple[Tensor, Tensor, Tensor]
+
+# Streams of random numbers, beside the seed.
+_TRAINING, _VALIDATION = 0, 1
+
+
+class TrainingTask(lightning.LightningModule):
+    """One training: a network, its people and its plan."""
+
+    def __init__(
+        self,
+        training: Samples,
+        validation: Samples,
+        plan: TrainingPlan,
+        tell: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.plan, self._tell = plan, tell
+        self.training_people, self.validation_people = training, validation
+        self.history: list[dict[str, float]] = []
+        self._plateau_state: dict[str, Any] | None = None
+        self._losses: list[Tensor] = []
+        self._started = 0.0
+        corner = slice(0, 1), slice(0, 1), slice(0, 1)
+        rois = len(training.segment(0, 0, corner))
+        contrasts = len(training.maps(0, corner))
+        with torch.random.fork_rng():
+            torch.manual_seed(plan.seed)
+            self.network = AttentionUNet(rois, contrasts, plan.features, plan.levels)
+        # Channels last is faster; the results are the same.
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
+        seed = (self.plan.seed, _TRAINING, self.current_epoch)
+        return self._loader(
+            lambda: training_batches(self.training_people, self.plan.sampling, seed)
+        )
+
+    def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
+        seed = (self.plan.seed, _VALIDATION)
+        return self._loader(
+            lambda: validation_batches(self.validation_people, self.plan.sampling, seed)
+        )
+
+    def _loader(
+        self, batches: Callable[[], Iterator[list[Batch]]]
+    ) -> DataLoader[list[TensorBatch]]:
+        # On a GPU, one process reads ahead.
+        return DataLoader(
+            _Batches(batches), batch_size=None, num_workers=int(torch.cuda.is_available())
+        )
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
+        # Stepped and saved here: Lightning would step it after the epoch's checkpoint.
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, factor=self.plan.factor, patience=self.plan.patience
+        )
+        if self._plateau_state is not None:
+            self._plateau.load_state_dict(self._plateau_state)
+        return optimiser
+
+    def on_train_epoch_start(self) -> None:
+        self._losses, self._started = [], time.perf_counter()
+
+    def training_step(self, batch: list[TensorBatch], index: int) -> Tensor:
+        loss = torch.stack([self._loss(self._predict(x), y, mask) for x, y, mask in batch]).mean()
+        self._losses.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
+        return loss
+
+    def validation_step(self, batch: list[TensorBatch], index: int) -> None:
+        for connectomes, maps, mask in batch:
+            predicted = self._predict(connectomes)
+            scores = {
+                "validation_loss": self._loss(predicted, maps, mask),
+                "validation_r": mean_correlation(predicted[..., mask], maps[..., mask]),
+            }
+            self.log_dict(scores, prog_bar=True, batch_size=len(maps))
+
+    def on_train_epoch_end(self) -> None:
+        seen = self.trainer.callback_metrics
+        epoch = {
+            "epoch": self.current_epoch,
+            "loss": float(torch.stack(self._losses).mean()),
+            "validation_loss": float(seen["validation_loss"]),
+            "validation_r": float(seen["validation_r"]),
+            "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
+            "seconds": round(time.perf_counter() - self._started, 1),
+        }
+        self._plateau.step(epoch["validation_loss"])
+        self.history.append(epoch)
+        self._tell(_line(epoch, self.plan))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+        self._plateau_state = checkpoint["plateau"]
+
+    def _predict(self, connectomes: Tensor) -> Tensor:
+        maps: Tensor = self.network(connectomes.contiguous(memory_format=torch.channels_last_3d))
+        return maps
+
+    def _loss(self, predicted: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
+        if self.plan.loss == "crr":
+            return crr_loss(predicted, maps, mask, alpha=self.plan.alpha, margin=self.plan.margin)
+        return (predicted[..., mask].float() - maps[..., mask]).square().mean()
+
+
+class _Batches(IterableDataset[list[TensorBatch]]):
+    """The batches of an epoch as tensors."""
+
+    def __init__(self, batches: Callable[[], Iterator[list[Batch]]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[TensorBatch]]:
+        for batch in self._batches():
+            yield [
+                (
+                    torch.from_numpy(box.connectomes),
+                    torch.from_numpy(box.maps),
+                    torch.from_numpy(box.counted),
+                )
+                for box in batch
+            ]
+
+
+def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Return Pearson r over voxels, averaged over people and contrasts.
+
+    Parameters
+    ----------
+    predicted, measured
+        (people, contrasts, voxels); a constant map counts as r 0.
+    """
+    p, m = (
+        maps.float() - maps.float().mean(dim=-1, keepdim=True) for maps in (predicted, measured)
+    )
+    size = (p.square().sum(dim=-1) * m.square().sum(dim=-1)).sqrt()
+    return ((p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)).mean()
+
+
+def _line(epoch: Mapping[str, float], plan: TrainingPlan) -> str:
+    return (
+        f"epoch {epoch['epoch'] + 1:.0f}/{plan.epochs}: loss {epoch['loss']:.4f}, "
+        f"validation {epoch['validation_loss']:.4f}, r {epoch['validation_r']:.4f}, "
+        f"rate {epoch['learning_rate']:.0e}, {epoch['seconds']:.0f} s"
+    )

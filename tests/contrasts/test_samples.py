@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.contrasts.samples import (
+    ArraySamples,
+    Sampling,
+    random_box,
+    training_batches,
+    validation_batches,
+)
+
+
+def cohort(people=7, segments=2, shape=(9, 11, 8), seed=0) -> ArraySamples:
+    rng = np.random.default_rng(seed)
+    mask = rng.random(shape) < 0.5
+    voxels = int(mask.sum())
+    connectomes = rng.normal(size=(people, segments, 4, voxels)).astype(np.float32)
+    maps = rng.normal(size=(people, 3, voxels)).astype(np.float32)
+    return ArraySamples(connectomes, maps, mask)
+
+
+WHOLE = (slice(0, 9), slice(0, 11), slice(0, 8))
+
+
+def test_boxes_are_cut_from_the_grid():
+    rng = np.random.default_rng(3)
+    mask = rng.random((9, 11, 8)) < 0.5
+    values = rng.normal(size=(2, 1, 4, int(mask.sum())))
+    samples = ArraySamples(values, values[:, 0], mask)
+    grid = np.zeros((4, 9, 11, 8))
+    grid[:, mask] = values[1, 0]
+    box = (slice(2, 7), slice(0, 4), slice(5, 8))
+    np.testing.assert_allclose(samples.segment(1, 0, box), grid[(slice(None), *box)], rtol=1e-6)
+    np.testing.assert_allclose(samples.maps(1, box), grid[(slice(None), *box)], rtol=1e-6)
+
+
+def test_steps_give_back_units():
+    mask = np.ones((2, 2, 2), bool)
+    steps = np.arange(8, dtype=np.int8).reshape(1, 1, 1, 8)
+    samples = ArraySamples(steps, steps[0], mask, steps=(0.5, 0.1))
+    box = (slice(0, 2),) * 3
+    assert samples.segment(0, 0, box).ravel().tolist() == (np.arange(8) * 0.5).tolist()
+    np.testing.assert_allclose(samples.maps(0, box).ravel(), np.arange(8) * 0.1, rtol=1e-6)
+
+
+def test_an_epoch_has_each_person_once_and_batches_have_different_people():
+    samples, sampling = cohort(people=8), Sampling(people=4)
+    maps = {samples.maps(n, WHOLE).tobytes(): n for n in range(8)}
+    drawn = [
+        maps[one.tobytes()]
+        for (batch,) in training_batches(samples, sampling, (0, 0))
+        for one in batch.maps
+    ]
+    assert sorted(drawn) == list(range(8))
+    many = Sampling(people=4, batches=5)
+    for (batch,) in training_batches(samples, many, (0, 0)):
+        assert len({one.tobytes() for one in batch.maps}) == 4
+
+
+def test_batches_are_those_of_the_seed():
+    def drawn(*seed):
+        batches = training_batches(cohort(), Sampling(people=3), seed)
+        return [batch.connectomes.tobytes() for (batch,) in batches]
+
+    assert drawn(0, 1) == drawn(0, 1)
+    assert drawn(0, 1) != drawn(0, 2)
+
+
+def test_all_segments_are_drawn():
+    samples = cohort(people=2)
+    batches = training_batches(samples, Sampling(people=2, batches=20), (0,))
+    seen = {one.tobytes() for (batch,) in batches for one in batch.connectomes}
+    assert len(seen) == 4
+
+
+def test_the_people_of_a_batch_give_all_its_boxes():
+    sampling = Sampling(people=3, crop=4, boxes=2, align=1)
+    for boxes in training_batches(cohort(), sampling, (0,)):
+        assert len(boxes) == 2
+        assert all(box.maps.shape[:2] == (3, 3) for box in boxes)
+
+
+def test_validation_has_each_person_once_and_nobody_alone():
+    samples = cohort(people=7)
+    batches = list(validation_batches(samples, Sampling(people=3), (0,)))
+    assert [len(batch.maps) for (batch,) in batches] == [3, 2, 2]
+    found = np.concatenate([batch.maps for (batch,) in batches])
+    np.testing.assert_array_equal(found, [samples.maps(n, WHOLE) for n in range(7)])
+
+
+@given(
+    shape=st.tuples(*[st.integers(4, 40)] * 3),
+    crop=st.integers(8, 24),
+    margin=st.integers(0, 2),
+    align=st.sampled_from([1, 2]),
+    seed=st.integers(0, 100),
+)
+@settings(max_examples=60, deadline=None)
+def test_boxes_lie_in_the_grid_start_aligned_and_count_a_voxel(shape, crop, margin, align, seed):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros(shape, bool)
+    mask[tuple(rng.integers(n) for n in shape)] = True
+    sampling = Sampling(people=1, crop=crop, margin=margin, align=align)
+    for part, size in zip(random_box(mask, sampling, rng), shape, strict=True):
+        assert 0 <= part.start < part.stop <= size
+        assert part.start % align == 0
+        assert min(size, crop) - align < part.stop - part.start < crop + align
+    one = ArraySamples(np.ones((1, 1, 1, 1)), np.ones((1, 1, 1)), mask)
+    ((batch,),) = training_batches(one, sampling, (seed,))
+    assert batch.counted.sum() == 1
+
+
+def test_margins_do_not_count_but_at_the_grid_s_own_faces():
+    mask = np.ones((8, 8, 30), bool)
+    one = ArraySamples(np.ones((1, 1, 1, mask.sum())), np.ones((1, 1, mask.sum())), mask)
+    sampling = Sampling(people=1, crop=16, margin=3, align=4, batches=30)
+    counts = {int(b.counted.sum()) for (b,) in training_batches(one, sampling, (0,))}
+    # Boxes at an end of the long axis lose one margin, those between both.
+    assert counts == {8 * 8 * (16 - 3), 8 * 8 * (16 - 6), 8 * 8 * (18 - 3)}
+
+
+def test_what_does_not_fit_is_refused():
+    mask = np.ones((2, 2, 2), bool)
+    with pytest.raises(ValueError, match=r"8 voxels\), found \(1, 1, 4, 7\)"):
+        ArraySamples(np.zeros((1, 1, 4, 7)), np.zeros((1, 3, 8)), mask)
+    with pytest.raises(ValueError, match=r"maps are \(1 people.*found \(2, 3, 8\)"):
+        ArraySamples(np.zeros((1, 1, 4, 8)), np.zeros((2, 3, 8)), mask)
+    with pytest.raises(ValueError, match="batches of 10 people, but there are 7"):
+        next(training_batches(cohort(), Sampling(), (0,)))
+    with pytest.raises(ValueError, match="box of 8 voxels is too small for a margin of 2"):
+        Sampling(crop=8, margin=2)

@@ -1,0 +1,184 @@
+"""Training on a small made-up cohort whose maps are a linear function of smooth connectomes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="the extra `train` is not installed")
+
+import torch
+
+from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.train import TrainedNetwork, train
+from bids_dtg.contrasts.training_plan import TrainingPlan
+from bids_dtg.contrasts.training_task import mean_correlation
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+EDGE, ROIS, CONTRASTS = 8, 3, 2
+SHORT = TrainingPlan(features=4, loss="mse", epochs=3, patience=0, sampling=Sampling(people=4))
+LONG = TrainingPlan(
+    features=4,
+    loss="mse",
+    epochs=8,
+    learning_rate=1e-2,
+    sampling=Sampling(people=6, batches=32),
+)
+# SHORT's, on any machine up to rounding.
+STORED_LOSSES = (0.51130, 0.30668)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def cohort(people: int, seed: int, *, shuffled: bool = False) -> ArraySamples:
+    cosines = np.cos(np.pi * np.outer(np.arange(3), np.arange(EDGE) + 0.5) / EDGE)
+    waves = cosines * np.sqrt([[1.0], [2.0], [2.0]])
+    slopes = np.random.default_rng(0).normal(size=(CONTRASTS, ROIS))
+    rng = np.random.default_rng(seed)
+    spectrum = rng.normal(size=(people, ROIS, 3, 3, 3)) / np.sqrt(27)
+    own = np.einsum("nkabc,ax,by,cz->nkxyz", spectrum, waves, waves, waves, optimize=True)
+    own = own.reshape(people, ROIS, -1)
+    connectomes = own[:, None] + 0.5 * rng.normal(size=(people, 2, ROIS, EDGE**3))
+    # Small enough that the hinge of crr stays open.
+    maps = 0.4 / np.sqrt(ROIS) * np.einsum("qk,nkv->nqv", slopes, own)
+    maps += 0.2 * rng.normal(size=maps.shape)
+    if shuffled:
+        maps = np.roll(maps, 1, axis=0)
+    mask = np.ones((EDGE,) * 3, bool)
+    return ArraySamples(connectomes.astype(np.float32), maps.astype(np.float32), mask)
+
+
+def deviations(trained: TrainedNetwork, samples: ArraySamples) -> np.ndarray:
+    """Predict new people's maps and take the mean prediction off, (people, contrasts, ...)."""
+    network = AttentionUNet(ROIS, CONTRASTS, features=4)
+    network.load_state_dict(trained.state)
+    box = (slice(0, EDGE),) * 3
+    x = np.stack([samples.segment(n, 0, box) for n in range(samples.people)])
+    with torch.no_grad():
+        maps = network.eval()(torch.from_numpy(x)).numpy()
+    return maps - maps.mean(axis=0)
+
+
+def losses(trained: TrainedNetwork) -> list[float]:
+    return [
+        epoch[name] for epoch in trained.card["history"] for name in ("loss", "validation_loss")
+    ]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain")
+    return train(cohort(12, 1), cohort(4, 2), SHORT, folder)
+
+
+def test_losses_are_those_stored(plain):
+    assert losses(plain)[:2] == pytest.approx(STORED_LOSSES, rel=1e-3)
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
+    people = cohort(12, 1), cohort(4, 2)
+    plan = dataclasses.replace(SHORT, learning_rate=0.1, epochs=8)
+    whole = train(*people, plan, tmp_path / "whole")
+    train(*people, dataclasses.replace(plan, epochs=6), tmp_path / "parts")
+    lines: list[str] = []
+    resumed = train(*people, plan, tmp_path / "parts", tell=lines.append)
+    assert len(lines) == 2
+    assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5)
+    # The loss rises in the last epoch before the stop, and the rate falls after it.
+    rates = [[epoch["learning_rate"] for epoch in one.card["history"]] for one in (resumed, whole)]
+    assert rates[0] == rates[1]
+    assert rates[1][5] > rates[1][6]
+    for name, tensor in whole.state.items():
+        torch.testing.assert_close(resumed.state[name], tensor, atol=1e-5, rtol=0)
+
+
+def test_a_finished_training_is_only_read(plain, tmp_path):
+    people = cohort(12, 1), cohort(4, 2)
+    first = train(*people, SHORT, tmp_path)
+    lines: list[str] = []
+    again = train(*people, SHORT, tmp_path, tell=lines.append)
+    assert not lines
+    assert again.card == first.card
+
+
+def test_the_time_is_kept_over_calls(tmp_path):
+    people = cohort(12, 1), cohort(4, 2)
+    hurried = dataclasses.replace(SHORT, minutes=1e-6)
+    assert len(train(*people, hurried, tmp_path).card["history"]) == 1
+    assert len(train(*people, hurried, tmp_path).card["history"]) == 1
+
+
+def test_the_card_says_how(plain):
+    card = plain.card
+    assert (card["loss"], card["seed"], card["people"], card["validation_people"]) == (
+        *("mse", 0, 12, 4),
+    )
+    assert card["updates"] == 3 * (card["best_epoch"] + 1)
+    best = max(card["history"], key=lambda epoch: epoch["validation_r"])
+    assert card["best_epoch"] == best["epoch"]
+
+
+def test_other_seeds_are_other_trainings(plain, tmp_path):
+    other = train(cohort(12, 1), cohort(4, 2), dataclasses.replace(SHORT, seed=1), tmp_path)
+    assert losses(other) != pytest.approx(losses(plain), rel=1e-3)
+
+
+def test_crops_are_trained_on(tmp_path):
+    sampling = Sampling(people=4, crop=8, boxes=2, align=2)
+    plan = dataclasses.replace(SHORT, sampling=sampling, epochs=1)
+    assert np.isfinite(losses(train(cohort(12, 1), cohort(4, 2), plan, tmp_path))).all()
+
+
+def test_crr_turns_deviations_up_by_one_plus_alpha(tmp_path):
+    training, validation = cohort(24, 1), cohort(8, 2)
+    mse = deviations(train(training, validation, LONG, tmp_path / "mse"), validation)
+    plan = dataclasses.replace(LONG, loss="crr", alpha=0.25, margin=1.0)
+    crr = deviations(train(training, validation, plan, tmp_path / "crr"), validation)
+    slope = (mse * crr).sum() / np.square(mse).sum()
+    assert abs(slope - 1.25) < 0.1
+    assert np.corrcoef(mse.ravel(), crr.ravel())[0, 1] > 0.9
+
+
+def test_shuffled_pairs_teach_nothing(tmp_path):
+    validation = cohort(8, 2)
+    box = (slice(0, EDGE),) * 3
+    measured = np.stack([validation.maps(n, box) for n in range(8)])
+    measured -= measured.mean(axis=0)
+    r = {}
+    for shuffled in (False, True):
+        trained = train(
+            cohort(24, 1, shuffled=shuffled), validation, LONG, tmp_path / str(shuffled)
+        )
+        predicted = deviations(trained, validation)
+        r[shuffled] = np.corrcoef(predicted.ravel(), measured.ravel())[0, 1]
+    assert r[False] > 0.4
+    assert abs(r[True]) < 0.15
+
+
+def test_what_cannot_be_trained_is_refused(tmp_path):
+    training, validation = cohort(4, 1), cohort(1, 2)
+    plan = dataclasses.replace(SHORT, loss="crr")
+    with pytest.raises(ValueError, match="crr compares people: batches need at least 2"):
+        train(training, validation, plan, tmp_path)
+    values = np.zeros((1, 1, 3, 4), np.float32)
+    other = ArraySamples(values, values[:, 0, :2], np.ones((1, 2, 2), bool))
+    with pytest.raises(ValueError, match="need one mask"):
+        train(training, other, SHORT, tmp_path)
+
+
+def test_mean_correlation_is_pearson_s():
+    rng = np.random.default_rng(0)
+    p, m = rng.normal(size=(2, 3, 2, 50))
+    expected = np.mean([np.corrcoef(p[i, q], m[i, q])[0, 1] for i in range(3) for q in range(2)])
+    assert float(mean_correlation(*map(torch.from_numpy, (p, m)))) == pytest.approx(expected)
+    assert float(mean_correlation(torch.ones(1, 1, 5), torch.rand(1, 1, 5))) == 0.0
