@@ -71,7 +71,7 @@ def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
     names = _read_names(path)
     named = "".join(_LABELLED.findall(path.name)) or path.name.partition(".")[0]
     return Atlas(
-        name=re.sub("[^0-9A-Za-z]", "", named),
+        name=re.sub("[^0-9A-Za-z]", "", named) or "atlas",
         labels=labels,
         parcels={label: names.get(label, str(label)) for label in present},
     )

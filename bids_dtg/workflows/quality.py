@@ -15,8 +15,9 @@ from bids_dtg.workflows.rest import MeasuredRun
 COLUMNS = {
     "participant_id": "Participant",
     "session_id": "Session, n/a where the dataset has none",
-    "task": "Task label of the run",
-    "run": "Run label, n/a where the run has none",
+    # Not "task" and "run": pybids takes a sidecar's keys of that name for entities, and refuses.
+    "task_id": "Task label of the run",
+    "run_id": "Run label, n/a where the run has none",
     "repetition_time": "Seconds between frames",
     "frames": "Frames in the file",
     "frames_kept": "Frames left after dummy scans and censoring",
@@ -53,8 +54,8 @@ def summarise(measured: MeasuredRun) -> RunSummary:
     figures = {
         "participant_id": f"sub-{run.participant}",
         "session_id": f"ses-{run.session}" if run.session else None,
-        "task": run.task,
-        "run": run_entities(run).get("run"),
+        "task_id": run.task,
+        "run_id": run_entities(run).get("run"),
         "repetition_time": design.tr_seconds,
         "frames": len(design.keep),
         "frames_kept": design.frames_kept,
