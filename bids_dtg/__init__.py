@@ -1,9 +1,9 @@
 """Synthetic task-activation maps from resting-state fMRI, as a BIDS-App.
 
 Imports point one way: command line, workflows, report, bundles, contrasts,
-connectome, imaging, bids, settings, errors. Files are opened in `bids`,
-`imaging`, `bundles`, `report` and `settings` only; everything between works on
-arrays.
+phantom, connectome, imaging, bids, settings, errors. Files are opened in
+`bids`, `imaging`, `bundles`, `report` and `configuration` only; everything
+between works on arrays.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""The command line of ``bids_dtg``: arguments to settings, errors to exit codes.
-
-Exit codes: 0 all requested work done; 1 at least one participant failed (the
-others are complete); 2 wrong arguments, dataset or model (nothing was
-started); 70 an internal error; 128 + n ended by signal n.
-"""
+"""The command line of ``bids_dtg``: arguments to settings, settings to work."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ import dataclasses
 import os
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,10 +15,9 @@ from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from bids_dtg import __version__
-from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError
-from bids_dtg.settings import Settings, make_settings
-
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
+from bids_dtg.configuration import make_settings
+from bids_dtg.exits import EXIT_FAILED, EXIT_USAGE, call
+from bids_dtg.settings import Settings
 
 _GROUPS = {
     "selection": "what to process",
@@ -111,33 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     signal.signal(signal.SIGTERM, _end_by_signal)
     arguments = vars(build_parser().parse_args(argv))
-    debug = bool(arguments.get("debug"))
+    debug = bool(arguments.pop("debug", False))
+    config_file = arguments.pop("config_file", None)
     _show_own_warnings(everything=debug)
-    try:
-        settings = make_settings(
-            {k: v for k, v in arguments.items() if k != "config_file"},
-            arguments.get("config_file"),
-        )
-        return _run(settings)
-    except KeyboardInterrupt:
-        print("bids_dtg: interrupted; finished participants are kept", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except DtgError as err:
-        if debug:
-            traceback.print_exc()
-        print(f"bids_dtg: error: {err}", file=sys.stderr)
-        usage = isinstance(err, (SettingsError, DatasetError, BundleError))
-        return EXIT_USAGE if usage else EXIT_FAILED
-    except Exception as err:
-        if debug:
-            traceback.print_exc()
-        print(
-            f"bids_dtg: internal error: {type(err).__name__}: {' '.join(str(err).split())}. "
-            "This is a fault of the program: please report it with the output of the same "
-            "command and --debug.",
-            file=sys.stderr,
-        )
-        return EXIT_INTERNAL
+
+    def action() -> int:
+        return _run(make_settings({**arguments, "debug": debug}, config_file))
+
+    return call("bids_dtg", action, debug=debug, interrupted="finished participants are kept")
 
 
 def run() -> NoReturn:

@@ -7,20 +7,17 @@ checkpoint; 70 internal error; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg import __version__
-from bids_dtg.errors import BundleError, DtgError
+from bids_dtg.errors import BundleError
+from bids_dtg.exits import call
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import ModelBundle
-
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 70, 130
 
 _EPILOG = """\
 example, for the published HCP-YA model:
@@ -58,31 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dtg-models`` and return its exit code."""
     arguments = build_parser().parse_args(argv)
     commands = {"list": _list, "info": _info, "convert": _convert}
-    try:
+
+    def action() -> int:
         commands[arguments.command](arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader (head, less) has what it wanted; nor must the flush at exit complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("dtg-models: interrupted; nothing was written", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except DtgError as err:
-        if arguments.debug:
-            traceback.print_exc()
-        print(f"dtg-models: error: {err}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(err, BundleError) else EXIT_FAILED
-    except Exception as err:
-        if arguments.debug:
-            traceback.print_exc()
-        print(
-            f"dtg-models: internal error: {type(err).__name__}: {' '.join(str(err).split())}. "
-            "This is a fault of the program: please report it with the output of the same "
-            "command and --debug.",
-            file=sys.stderr,
-        )
-        return EXIT_INTERNAL
-    return 0
+        return 0
+
+    return call("dtg-models", action, debug=arguments.debug, interrupted="nothing was written")
 
 
 def _add_convert_options(parser: argparse.ArgumentParser) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from bids_dtg import __version__
-from bids_dtg.errors import DtgError, SettingsError
+from bids_dtg.errors import SettingsError
+from bids_dtg.exits import call
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 2, 70, 130
 _MOST_PARTICIPANTS = 999  # labels have three digits
 
 _EPILOG = """\
@@ -68,27 +67,13 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dtg-phantom`` and return its exit code."""
     arguments = build_parser().parse_args(argv)
-    try:
+
+    def action() -> int:
         _write(arguments)
-    except KeyboardInterrupt:
-        print("dtg-phantom: interrupted; finished participants are kept", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except DtgError as err:
-        if arguments.debug:
-            traceback.print_exc()
-        print(f"dtg-phantom: error: {err}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(err, SettingsError) else EXIT_FAILED
-    except Exception as err:
-        if arguments.debug:
-            traceback.print_exc()
-        print(
-            f"dtg-phantom: internal error: {type(err).__name__}: {' '.join(str(err).split())}. "
-            "This is a fault of the program: please report it with the output of the same "
-            "command and --debug.",
-            file=sys.stderr,
-        )
-        return EXIT_INTERNAL
-    return 0
+        return 0
+
+    kept = "finished participants are kept"
+    return call("dtg-phantom", action, debug=arguments.debug, interrupted=kept)
 
 
 def _write(arguments: argparse.Namespace) -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bids_dtg.configuration import make_settings, read_options, to_toml
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import Settings, make_settings, read_options
+from bids_dtg.settings import Settings
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
 
@@ -37,7 +38,7 @@ options = st.fixed_dictionaries(
 def test_toml_round_trip(given, tmp_path_factory):
     settings = make_settings({**REQUIRED, **given})
     file = tmp_path_factory.mktemp("settings") / "settings.toml"
-    file.write_text(settings.to_toml(), encoding="utf-8")
+    file.write_text(to_toml(settings), encoding="utf-8")
     again = Settings(**read_options(file))
     assert again == settings
     assert again.result_hash == settings.result_hash

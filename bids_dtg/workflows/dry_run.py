@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 from bids_dtg.bids.names import participant_folder
 from bids_dtg.errors import DtgError
@@ -13,15 +12,14 @@ from bids_dtg.workflows.job import Job
 def print_plan(job: Job) -> int:
     """Print the plan of a call; return how many participants could not be planned."""
     failed = 0
-    with suppress(BrokenPipeError):  # the reader (head, less) has what it wanted
-        for participant in job.participants:
-            try:
-                for line in _lines(participant, job):
-                    print(line)
-            except DtgError as err:
-                failed += 1
-                print(f"sub-{participant}: would fail: {err}")
-        print(f"{len(job.participants)} participants, {failed} would fail; nothing was written")
+    for participant in job.participants:
+        try:
+            for line in _lines(participant, job):
+                print(line)
+        except DtgError as err:
+            failed += 1
+            print(f"sub-{participant}: would fail: {err}")
+    print(f"{len(job.participants)} participants, {failed} would fail; nothing was written")
     return failed
 
 

@@ -10,6 +10,7 @@ from bids_dtg import __version__
 from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, RunFolder, running_container
+from bids_dtg.configuration import to_toml
 from bids_dtg.errors import OutputError
 from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
@@ -95,7 +96,7 @@ def _open_output(job: Job) -> RunFolder:
     )
     write_text(job.output.path("logs/CITATION.md"), methods_text(job.methods_facts()))
     folder = RunFolder.create(job.output)
-    folder.write_configuration(job.settings.to_toml())
+    folder.write_configuration(to_toml(job.settings))
     folder.write_versions(__version__, container)
     return folder
 

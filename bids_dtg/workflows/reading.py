@@ -15,6 +15,7 @@ from bids_dtg.bids.provenance import Fingerprint
 from bids_dtg.bids.query import RestRun
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.errors import DtgError, OutputError
+from bids_dtg.exits import internal_error
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.plan import MapSet
 from bids_dtg.workflows.progress import Clock
@@ -142,13 +143,7 @@ def read_participants(participants: Sequence[str], job: Job, send: Send) -> None
 def _line(err: Exception) -> str:
     if isinstance(err, OSError):
         err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
-    if isinstance(err, DtgError):
-        return str(err)
-    text = (
-        f"internal error: {type(err).__name__}: {err}. This is a fault of the program: please "
-        "report it with the output of the same command and --debug."
-    )
-    return " ".join(text.split())
+    return str(err) if isinstance(err, DtgError) else internal_error(err)
 
 
 def _read_set(planned: MapSet, job: Job, clock: Clock, send: Send) -> None:

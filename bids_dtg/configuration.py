@@ -1,0 +1,120 @@
+"""The configuration file: settings as TOML, and how it merges with the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from bids_dtg.errors import SettingsError
+from bids_dtg.settings import Settings, plain
+
+
+def to_toml(settings: Settings) -> str:
+    """Return settings as TOML text, a table for each group of options."""
+    import tomli_w
+
+    tables: dict[str, dict[str, Any]] = {}
+    for f in dataclasses.fields(settings):
+        value = getattr(settings, f.name)
+        if value is not None:
+            tables.setdefault(f.metadata["group"], {})[f.name] = plain(value)
+    return str(tomli_w.dumps(tables))
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Read the options that a TOML file gives.
+
+    Parameters
+    ----------
+    path
+        A file as `to_toml` writes it; any subset of the options.
+
+    Returns
+    -------
+    dict
+        Values by field name, converted to the fields' types.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read, or names an unknown option or a wrong value.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise SettingsError(f"{path} cannot be read: {err.strerror}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise SettingsError(f"{path} is not valid TOML: {err}") from err
+    known = {f.name: f for f in dataclasses.fields(Settings)}
+    groups = {f.metadata["group"] for f in known.values()}
+    values: dict[str, Any] = {}
+    for table, content in tables.items():
+        if table not in groups or not isinstance(content, dict):
+            raise SettingsError(
+                f"{path} has the entry '{table}'", expected=f"tables {', '.join(sorted(groups))}"
+            )
+        for name, value in content.items():
+            if name not in known or known[name].metadata["group"] != table:
+                options = [n for n, f in known.items() if f.metadata["group"] == table]
+                near = difflib.get_close_matches(name, options, n=1)
+                raise SettingsError(
+                    f"{path} sets the unknown option '{name}' in [{table}]",
+                    expected=f"'{near[0]}'" if near else f"one of {', '.join(options)}",
+                )
+            values[name] = convert(name, value)
+    return values
+
+
+def make_settings(given: Mapping[str, Any], config_file: Path | None = None) -> Settings:
+    """Merge the command line with a configuration file; the command line wins.
+
+    Parameters
+    ----------
+    given
+        Options named on the command line, by field name.
+    config_file
+        TOML file of further options.
+    """
+    values = read_options(config_file) if config_file else {}
+    values.update({name: convert(name, value) for name, value in given.items()})
+    return Settings(**values)
+
+
+def convert(name: str, value: Any) -> Any:
+    """Convert a plain value (from TOML or argparse) to the type of the field ``name``."""
+    hint = get_type_hints(Settings)[name]
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    wrong = SettingsError(f"{name} is {value!r}", expected=_describe(hint))
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise wrong
+        return value
+    if get_origin(hint) is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise wrong
+        return tuple(str(item) for item in value)
+    if hint is bool or isinstance(value, bool):
+        if hint is not bool or not isinstance(value, bool):
+            raise wrong
+        return value
+    try:
+        return hint(value)
+    except (TypeError, ValueError):
+        raise wrong from None
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
+    return names.get(hint, "a list of texts" if get_origin(hint) is tuple else "a text")
