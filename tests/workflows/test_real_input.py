@@ -1,0 +1,199 @@
+"""The whole job on a real run and a full-size network, against the plain way to compute it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nilearn.interfaces.fmriprep import load_confounds_strategy
+from plain_route import clean, correlate, plain_series
+
+from bids_dtg import models_cli
+from bids_dtg.cli import main
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_mask
+
+pytestmark = pytest.mark.slow
+
+STEM = "sub-HAPPYTEST_task-rest"
+ROIS, PARCELS_A_ROI = 50, 8
+
+
+@dataclass(frozen=True)
+class RealJob:
+    """A converted bundle, the real dataset and what the program made of them."""
+
+    shared: Path  # the test data
+    bids: Path  # the dataset
+    model: Path  # the bundle
+    out: Path  # the output
+    arguments: list[str]  # of the call
+    grid: Grid  # of the model
+    brain: np.ndarray  # (i, j, k) bool
+    grey: np.ndarray  # (i, j, k) bool
+
+
+@pytest.fixture(scope="module")
+def job(shared, tmp_path_factory) -> RealJob:
+    folder = tmp_path_factory.mktemp("real")
+    mni, checkpoint = shared / "data/mni", shared / "reference/deeptaskgen/random_fdim64.ckpt"
+    bids = shared / "data/real/fmriprep_like"
+    if not checkpoint.is_file() or not bids.is_dir():
+        pytest.skip(f"no {checkpoint} or {bids}")
+    grey, affine = write_grey_matter(mni, folder / "grey.nii.gz")
+    write_roi_maps(shared, folder / "maps.nii.gz")
+    brain = mni / "MNI_2mm_brain_mask_crop.nii"
+    files = {"--maps": "maps.nii.gz", "--mask": "grey.nii.gz", "--brain-mask": brain}
+    words = [str(word) for pair in files.items() for word in (pair[0], folder / pair[1])]
+    model = folder / "random64"
+    convert = ["convert", str(checkpoint), str(model), "--name", "random64", *words]
+    assert models_cli.main(convert) == 0
+    out = folder / "out"
+    arguments = [str(bids), str(out), "participant", "--model", str(model)]
+    arguments += ["--participant-label", "HAPPYTEST"]
+    grid = Grid(grey.shape, affine)
+    return RealJob(shared, bids, model, out, arguments, grid, read_mask(brain, grid), grey)
+
+
+def write_grey_matter(mni: Path, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Write the union of the cortical and the subcortical mask."""
+    images = [
+        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz") for kind in ("cortical", "subcortical")
+    ]
+    grey = (images[0].get_fdata() > 0) | (images[1].get_fdata() > 0)
+    nib.save(nib.Nifti1Image(grey.astype(np.uint8), images[0].affine), path)
+    return grey, images[0].affine
+
+
+def write_roi_maps(shared: Path, path: Path) -> None:
+    """Write 50 maps of 8 parcels each, on the whole field of view of FSL's template."""
+    name = "Schaefer2018_400Parcels_7Networks_order_FSLMNI152_2mm.nii.gz"
+    atlas = nib.load(shared / "data/real/parcellations" / name)
+    labels = np.asarray(atlas.dataobj).astype(int)
+    roi = np.where(labels > 0, (labels - 1) // PARCELS_A_ROI, -1)
+    maps = np.stack([roi == number for number in range(ROIS)], axis=-1).astype(np.float32)
+    nib.save(nib.Nifti1Image(maps, atlas.affine), path)
+
+
+@pytest.fixture(scope="module")
+def made(job) -> RealJob:
+    assert main([*job.arguments, "--min-minutes", "2", "--write-connectome"]) == 0
+    return job
+
+
+def test_default_refuses_the_short_run_with_its_numbers(job, capsys, tmp_path):
+    words = [word if word != str(job.out) else str(tmp_path / "out") for word in job.arguments]
+    assert main(words) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed: " in line]
+    assert f"{STEM}_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz has 2.1 of 2.1" in line
+    assert "Expected: at least 4 minutes. To do: lower --min-minutes" in line
+    assert not list((tmp_path / "out").rglob("*.nii.gz"))
+
+
+def map_path(out: Path, label: str) -> Path:
+    name = f"{STEM}_space-MNI152NLin6Asym_res-2_contrast-{label}_stat-z_desc-synthetic_statmap"
+    return out / "sub-HAPPYTEST" / "func" / f"{name}.nii.gz"
+
+
+def test_47_valid_images(made):
+    images = sorted(made.out.rglob("*desc-synthetic_statmap.nii.gz"))
+    assert images == sorted(map_path(made.out, one.label) for one in hcp_contrasts())
+    assert len(images) == 47
+    for path in images:
+        image = nib.load(path)
+        data = image.get_fdata()
+        assert data.shape == made.grid.shape
+        np.testing.assert_allclose(image.affine, made.grid.affine)
+        assert np.isfinite(data).all()
+        assert not data[~made.grey].any()
+        assert data[made.grey].std() > 0
+        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        assert sidecar["Synthetic"] is True
+        assert sidecar["SecondsOfRest"] == pytest.approx(128, abs=3)
+
+
+def test_pybids_finds_them(made):
+    from bids import BIDSLayout
+
+    layout = BIDSLayout(made.out, validate=False, is_derivative=True)
+    query = {"subject": "HAPPYTEST", "task": "rest", "suffix": "statmap", "desc": "synthetic"}
+    assert len(layout.get(**query, space="MNI152NLin6Asym", extension=".nii.gz")) == 47
+
+
+def test_validator_reports_no_error(made):
+    if not shutil.which("bids-validator-deno"):
+        pytest.skip("no bids-validator-deno here")
+    words = ["bids-validator-deno", "--json", str(made.out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert done.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def plain(made) -> np.ndarray:
+    """Compute the cleaned connectome (rois, grey voxels) on whole float64 arrays."""
+    func = made.bids / "sub-HAPPYTEST" / "func"
+    name = f"{STEM}_space-MNI152NLin6Asym_res-2_desc"
+    bold, mask = (
+        on_grid(nib.load(func / f"{name}-{what}.nii.gz"), made.grid)
+        for what in ("preproc_bold", "brain_mask")
+    )
+    inside = made.brain & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
+    image = func / f"{name}-preproc_bold.nii.gz"
+    table, kept = load_confounds_strategy(str(image), denoise_strategy="simple")
+    assert kept is None
+    assert table.shape == (110, 24 + 2 + 1)
+    confounds = (table / table.std()).to_numpy()
+
+    maps = on_grid(nib.load(made.model.parent / "maps.nii.gz"), made.grid)
+    brain_series = plain_series(bold[inside].T, maps[inside].T)
+    grey = bold[made.grey & inside].T
+    r = np.zeros((ROIS, *made.grid.shape))
+    r[:, made.grey & inside] = correlate(clean(grey, confounds), clean(brain_series, confounds))
+    return r[:, made.grey]
+
+
+def on_grid(image: nib.Nifti1Image, grid: Grid) -> np.ndarray:
+    """Crop (and pad) an image of the same lattice to the grid, as float64 (i, j, k, n)."""
+    data = image.get_fdata().reshape(*image.shape[:3], -1)
+    to_file = np.linalg.inv(image.affine) @ grid.affine
+    steps, start = np.rint(to_file[:3, :3]).astype(int), np.rint(to_file[:3, 3]).astype(int)
+    assert np.abs(to_file[:3, :3] - steps).max() < 1e-4
+    where = np.indices(grid.shape).reshape(3, -1).T @ steps.T + start
+    inside = ((where >= 0) & (where < data.shape[:3])).all(axis=1)
+    found = np.zeros((len(where), data.shape[-1]))
+    found[inside] = data[tuple(where[inside].T)]
+    return found.reshape(*grid.shape, -1)
+
+
+def test_connectome_equals_the_plain_way(made, plain):
+    (path,) = made.out.rglob("*_stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
+    found = nib.load(path).get_fdata()[made.grey].T
+    assert found.shape == plain.shape
+    assert np.abs(plain).max() > 0.5
+    np.testing.assert_allclose(found, plain, rtol=0, atol=1e-5)
+
+
+def test_maps_equal_the_eager_network_on_the_plain_connectome(made, plain):
+    import torch
+
+    from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+
+    checkpoint = made.shared / "reference/deeptaskgen/random_fdim64.ckpt"
+    volume = torch.zeros(1, ROIS, *made.grid.shape)
+    volume[0, :, torch.from_numpy(made.grey)] = torch.from_numpy(plain).float()
+    with torch.inference_mode():
+        outputs = read_lightning_checkpoint(checkpoint)(volume)[0].numpy()
+    for contrast, expected in zip(hcp_contrasts(), outputs, strict=True):
+        found = nib.load(map_path(made.out, contrast.label)).get_fdata()
+        difference = np.abs(found - expected)[made.grey].max()
+        # The random network's maps lie within 0.3; another connectome shows in the fourth digit.
+        assert difference < 2e-6, contrast.label
