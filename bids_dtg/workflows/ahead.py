@@ -25,8 +25,16 @@ class ReaderDiedError(Exception):
     """The process ended without finishing its work."""
 
 
-def run_ahead(work: Work[T]) -> Iterator[T]:
+def run_ahead(work: Work[T], *, on_gpu: bool = False) -> Iterator[T]:
     """Run ``work(send)`` elsewhere and yield what it sends, in order.
+
+    Parameters
+    ----------
+    work
+        Sends events.
+    on_gpu
+        Whether it computes on a GPU. A driver that the parent has asked for its
+        devices does not work in a forked process: then it is a thread.
 
     Raises
     ------
@@ -34,7 +42,8 @@ def run_ahead(work: Work[T]) -> Iterator[T]:
         The process was killed or crashed; what it sent before has been yielded.
     """
     # Forking is not safe on macOS (its system libraries start threads) and absent on Windows.
-    return _in_process(work) if sys.platform == "linux" else _in_thread(work)
+    forked = sys.platform == "linux" and not on_gpu
+    return _in_process(work) if forked else _in_thread(work)
 
 
 def _in_process(work: Work[T]) -> Iterator[T]:

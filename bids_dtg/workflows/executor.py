@@ -11,6 +11,7 @@ from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
+from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.errors import OutputError
 from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
@@ -121,9 +122,11 @@ class _Call:
     def process(self) -> None:
         """Process all participants, or stop after the first that fails if that was asked for."""
         left = list(self._job.participants)
+        on_gpu = not isinstance(self._job.arrays, NumpyArrays)
         while left:
+            work = partial(read_participants, tuple(left), self._job)
             try:
-                for event in run_ahead(partial(read_participants, tuple(left), self._job)):
+                for event in run_ahead(work, on_gpu=on_gpu):
                     self._take(event)
                     if isinstance(event, ParticipantRead):
                         left.remove(self._participant)

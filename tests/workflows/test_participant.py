@@ -195,6 +195,23 @@ def test_all_runs_too_short(job, capsys):
     assert "run-2" in line
 
 
+def test_sums_in_torch_need_no_fork(job, monkeypatch):
+    """As on a GPU, whose driver does not work in a forked process."""
+    from bids_dtg.connectome.arrays import TorchArrays
+    from bids_dtg.workflows import ahead
+    from bids_dtg.workflows import job as job_module
+
+    add_rest(job.bids, frames=90)
+    add_rest(job.bids, "02", seed=1)
+    assert job.run(out=job.folder / "numpy") == 0
+    monkeypatch.setattr(job_module, "arrays_on", lambda _device: TorchArrays("cpu"))
+    monkeypatch.delattr(ahead, "_in_process")
+    assert job.run() == 0
+    for title in ("sub-01_task-rest", "sub-02_task-rest"):
+        found, expected = (read_map(out, title) for out in (job.out, job.folder / "numpy"))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
 # --- what is written
 
 
