@@ -19,6 +19,7 @@ from bids_dtg.models_cli import main
 def models(tmp_path, monkeypatch):
     """Make an empty model folder, the only one that is looked in."""
     monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
+    monkeypatch.setattr(store, "PACKAGE_FOLDER", tmp_path / "package")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
     return tmp_path / "models"

@@ -14,6 +14,8 @@ from bids_dtg.errors import BundleError
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.
 IMAGE_FOLDER = Path("/opt/dtg/models")
+# The demo model is part of the package; it is used only where it is asked for by name.
+PACKAGE_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledMode
 
 
 def model_folders(env: Mapping[str, str] | None = None) -> list[ModelFolder]:
-    """List the folders that names are looked for in: `$DTG_MODEL_DIR`, image, user cache."""
+    """List the folders of names: `$DTG_MODEL_DIR`, image, user cache, package, in that order."""
     env = os.environ if env is None else env
     listed = [part for part in env.get(MODEL_DIR_VARIABLE, "").split(os.pathsep) if part]
     folders = [ModelFolder(_expanded(part), f"${MODEL_DIR_VARIABLE}") for part in listed]
@@ -86,6 +88,7 @@ def model_folders(env: Mapping[str, str] | None = None) -> list[ModelFolder]:
     cache = user_cache(env)
     if cache is not None:
         folders.append(ModelFolder(cache, "the user's cache"))
+    folders.append(ModelFolder(PACKAGE_FOLDER, "the package"))
     return folders
 
 

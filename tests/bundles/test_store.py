@@ -14,6 +14,7 @@ from bids_dtg.errors import BundleError
 def world(tmp_path, monkeypatch):
     """Make two listed folders, an image folder and a cache; run in an empty folder."""
     monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
+    monkeypatch.setattr(store, "PACKAGE_FOLDER", tmp_path / "package")
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -37,6 +38,7 @@ def test_folders_come_in_order(world):
         root / "second",
         root / "image",
         root / "cache" / "bids_dtg" / "models",
+        root / "package",
     ]
 
 
@@ -82,8 +84,8 @@ def test_model_dir_may_be_a_bundle_itself(world):
 
 def test_cache_without_xdg_is_under_home_and_without_home_absent():
     folders = model_folders({"HOME": "/home/x", "XDG_CACHE_HOME": "relative"})
-    assert folders[-1].path == Path("/home/x/.cache/bids_dtg/models")
-    assert len(model_folders({})) == 1
+    assert folders[1].path == Path("/home/x/.cache/bids_dtg/models")
+    assert len(model_folders({})) == 2
 
 
 def test_unfinished_and_other_folders_are_no_models(world):

@@ -139,30 +139,32 @@ def test_crops_are_trained_on(tmp_path):
     assert np.isfinite(losses(train(cohort(12, 1), cohort(4, 2), plan, tmp_path))).all()
 
 
-def test_crr_turns_deviations_up_by_one_plus_alpha(tmp_path):
-    training, validation = cohort(24, 1), cohort(8, 2)
-    mse = deviations(train(training, validation, LONG, tmp_path / "mse"), validation)
+@pytest.fixture(scope="module")
+def long_mse(tmp_path_factory):
+    return train(cohort(24, 1), cohort(8, 2), LONG, tmp_path_factory.mktemp("mse"))
+
+
+def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
+    validation = cohort(8, 2)
     plan = dataclasses.replace(LONG, loss="crr", alpha=0.25, margin=1.0)
-    crr = deviations(train(training, validation, plan, tmp_path / "crr"), validation)
+    mse = deviations(long_mse, validation)
+    crr = deviations(train(cohort(24, 1), validation, plan, tmp_path), validation)
     slope = (mse * crr).sum() / np.square(mse).sum()
     assert abs(slope - 1.25) < 0.1
     assert np.corrcoef(mse.ravel(), crr.ravel())[0, 1] > 0.9
 
 
-def test_shuffled_pairs_teach_nothing(tmp_path):
-    validation = cohort(8, 2)
-    box = (slice(0, EDGE),) * 3
+def test_shuffled_pairs_teach_nothing(long_mse, tmp_path):
+    validation, box = cohort(8, 2), (slice(0, EDGE),) * 3
     measured = np.stack([validation.maps(n, box) for n in range(8)])
     measured -= measured.mean(axis=0)
-    r = {}
-    for shuffled in (False, True):
-        trained = train(
-            cohort(24, 1, shuffled=shuffled), validation, LONG, tmp_path / str(shuffled)
-        )
-        predicted = deviations(trained, validation)
-        r[shuffled] = np.corrcoef(predicted.ravel(), measured.ravel())[0, 1]
-    assert r[False] > 0.4
-    assert abs(r[True]) < 0.15
+    shuffled = train(cohort(24, 1, shuffled=True), validation, LONG, tmp_path)
+    r = [
+        np.corrcoef(deviations(trained, validation).ravel(), measured.ravel())[0, 1]
+        for trained in (long_mse, shuffled)
+    ]
+    assert r[0] > 0.4
+    assert abs(r[1]) < 0.15
 
 
 def test_what_cannot_be_trained_is_refused(tmp_path):

@@ -1,0 +1,57 @@
+"""The demo bundle: the trained network with the phantom's own masks and ROI maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from demo_table import SEGMENTS, Table
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.contrasts.train import TrainedNetwork
+from bids_dtg.phantom.model import Phantom
+
+VERSION = "1"
+# ROI maps are multiples of this: far finer than the noise, and they shrink well.
+_MAP_STEP = 2.0**-8
+_NOTICE = (
+    "Demo model, trained on simulated people: its maps show that the software runs. "
+    "They say nothing about a real brain and are not for science."
+)
+
+
+def write_demo_bundle(
+    folder: Path, phantom: Phantom, trained: TrainedNetwork, table: Table
+) -> ModelBundle:
+    """Write the bundle; see `bids_dtg.bundles.writer.write_bundle`."""
+    anatomy = phantom.anatomy
+    roi_maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
+    roi_maps[:, anatomy.grey_in_brain] = np.rint(phantom.roi_maps / _MAP_STEP) * _MAP_STEP
+    card = ModelCard(
+        name="demo",
+        version=VERSION,
+        grid=anatomy.grid,
+        contrasts=hcp_contrasts(),
+        licence="Apache-2.0",
+        description="A small attention U-Net trained on a simulated cohort with a known truth. "
+        "Masks are those of the ICBM 2009a symmetric template: approximate geometry.",
+        training=TrainingData(
+            data=f"SIMULATED: phantom {phantom.parameters.version}, seed {phantom.seed}",
+            repetition_time_s=None,
+            cleaning="none needed: connectomes were simulated directly",
+            participants=int(trained.card["people"]),
+        ),
+        for_science=False,
+        notice=_NOTICE,
+        recentring=Recentring(table.validation_people, SEGMENTS),
+        record=trained.card,
+        evaluation=table.evaluation,
+    )
+    tensors = {name: tensor.numpy() for name, tensor in trained.state.items()}
+    return write_bundle(
+        folder, card, tensors, roi_maps, anatomy.brain, anatomy.grey, table.correction
+    )

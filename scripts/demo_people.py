@@ -1,0 +1,176 @@
+"""Simulated people for the demo model: made once, kept on disk in 8 bits, read as needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from rich.progress import track
+
+from bids_dtg.phantom.model import Phantom
+from bids_dtg.phantom.streams import Cohort
+
+# One step of a stored number: far below the noise of a segment (0.08) and of a map (1).
+CONNECTOME_STEP = 1.0 / 127.0
+MAP_STEP = 0.1
+KNOWABLE_DRAWS = 8  # of the shift between rest and tasks
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPeople:
+    """Connectomes and measured maps of a cohort, memory-mapped, over grey matter."""
+
+    connectomes: NDArray[np.int8]  # (people, segments, rois, voxels), in CONNECTOME_STEP
+    maps: NDArray[np.int8]  # (people, contrasts, voxels), in MAP_STEP
+
+    def mean_connectome(self, person: int) -> NDArray[np.float32]:
+        """Return a person's connectome averaged over segments, (rois, voxels)."""
+        total = self.connectomes[person].sum(axis=0, dtype=np.int32)
+        scale = np.float32(CONNECTOME_STEP / self.connectomes.shape[1])
+        return total.astype(np.float32) * scale
+
+    def measured(self, person: int) -> NDArray[np.float32]:
+        """Return a person's measured maps, (contrasts, voxels)."""
+        return self.maps[person].astype(np.float32) * np.float32(MAP_STEP)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """People whom the model was not trained on, float16, memory-mapped, over grey matter."""
+
+    connectomes: NDArray[np.float16]  # (people, rois, voxels), mean over segments
+    measured: NDArray[np.float16]  # (people, contrasts, voxels), and so on:
+    predicted: NDArray[np.float16]  # by the network, mean over segments
+    retest: NDArray[np.float16]  # a second session; empty for validation people, as below
+    true: NDArray[np.float16]  # without noise
+    knowable: NDArray[np.float16]  # what rest could tell at best
+
+
+def simulate_people(
+    folder: Path, phantom: Phantom, cohort: Cohort, people: int, segments: int
+) -> StoredPeople:
+    """Simulate a cohort, or go on where an earlier call was stopped.
+
+    Parameters
+    ----------
+    folder
+        Where the arrays are kept; one cohort a folder.
+    phantom
+        The population; its frozen parameters' hash is kept beside the arrays.
+    cohort, people, segments
+        The first so many people of a cohort, and segments of rest of each.
+    """
+    voxels = int(phantom.anatomy.grey.sum())
+    store = _Store.open(
+        folder,
+        {"cohort": int(cohort), "people": people, "segments": segments},
+        phantom,
+        np.int8,
+        {
+            "connectomes": (people, segments, phantom.parameters.networks, voxels),
+            "maps": (people, len(phantom.design), voxels),
+        },
+    )
+    for index in track(range(store.done, people), f"Simulating {cohort.name.lower()} people"):
+        person = phantom.person(cohort, index)
+        for segment in range(segments):
+            store.arrays["connectomes"][index, segment] = _steps(
+                person.connectome(0, segment), CONNECTOME_STEP
+            )
+        store.arrays["maps"][index] = _steps(person.measured_maps(0), MAP_STEP)
+        store.mark(index + 1)
+    return StoredPeople(**store.arrays)
+
+
+def predict_people(
+    folder: Path,
+    phantom: Phantom,
+    cohort: Cohort,
+    people: int,
+    segments: int,
+    predict: Callable[[Array], Array],
+    model: str,
+) -> HeldOut:
+    """Simulate people and predict their maps, or go on where an earlier call was stopped.
+
+    Retest, true and knowable maps are made of test people only; `model` identifies the
+    network, whose predictions are made anew where it is another one.
+    """
+    voxels, contrasts = int(phantom.anatomy.grey.sum()), len(phantom.design)
+    further = ("retest", "true", "knowable") if cohort == Cohort.TEST else ()
+    shapes = dict.fromkeys(("measured", "predicted", *further), (people, contrasts, voxels))
+    shapes["connectomes"] = (people, phantom.parameters.networks, voxels)
+    facts = {"cohort": int(cohort), "people": people, "segments": segments, "model": model}
+    store = _Store.open(folder, facts, phantom, np.float16, shapes)
+    for index in track(range(store.done, people), f"Predicting {cohort.name.lower()} people"):
+        person, arrays = phantom.person(cohort, index), store.arrays
+        connectomes = [person.connectome(0, segment) for segment in range(segments)]
+        arrays["connectomes"][index] = np.mean(connectomes, axis=0)
+        arrays["predicted"][index] = np.mean([predict(one) for one in connectomes], axis=0)
+        arrays["measured"][index] = person.measured_maps(0)
+        if further:
+            arrays["retest"][index] = person.measured_maps(1)
+            arrays["true"][index] = person.true_maps()
+            arrays["knowable"][index] = person.knowable_maps(KNOWABLE_DRAWS)
+        store.mark(index + 1)
+    empty = np.zeros(0, np.float16)
+    return HeldOut(**{name: store.arrays.get(name, empty) for name in HeldOut.__annotations__})
+
+
+@dataclass(eq=False)
+class _Store:
+    """Arrays on disk, a row a person, and how many rows are done."""
+
+    path: Path  # of the JSON file with the facts
+    facts: dict[str, object]  # what the rows depend on
+    arrays: dict[str, np.memmap[Any, Any]]  # by name
+    done: int  # rows
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        facts: Mapping[str, object],
+        phantom: Phantom,
+        dtype: type[np.number[Any]],
+        shapes: dict[str, tuple[int, ...]],
+    ) -> _Store:
+        """Open the arrays, new ones where the facts have changed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "people.json"
+        wanted = {
+            "phantom": phantom.parameters.hash,
+            "seed": phantom.seed,
+            "block": phantom.block,
+            **facts,
+        }
+        found = json.loads(path.read_text()) if path.exists() else {}
+        done = found.pop("done", 0)
+        fresh = found != wanted
+        arrays = {
+            name: open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
+            if fresh
+            else open_memmap(folder / f"{name}.npy", "r+")
+            for name, shape in shapes.items()
+        }
+        return cls(path, wanted, arrays, 0 if fresh else done)
+
+    def mark(self, done: int) -> None:
+        """Note that so many rows are there, now and then and at the end."""
+        if done % 10 == 0 or done == len(next(iter(self.arrays.values()))):
+            for array in self.arrays.values():
+                array.flush()
+            self.path.write_text(json.dumps(self.facts | {"done": done}))
+
+
+def _steps(values: NDArray[np.float32], step: float) -> NDArray[np.int8]:
+    steps: NDArray[np.int8] = np.clip(np.rint(values / np.float32(step)), -127, 127).astype(np.int8)
+    return steps
