@@ -17,6 +17,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 from bids_dtg import __version__
 from bids_dtg.configuration import make_settings
 from bids_dtg.exits import EXIT_FAILED, EXIT_USAGE, call
+from bids_dtg.machine import available_cores, limit_threads
 from bids_dtg.settings import Settings
 
 _GROUPS = {
@@ -128,10 +129,7 @@ def run() -> NoReturn:
 
 
 def _run(settings: Settings) -> int:
-    # BLAS and OpenMP read these once, when numpy and torch are first imported.
-    threads = str(settings.omp_nthreads or _available_cores())
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = threads
+    limit_threads(settings.omp_nthreads or available_cores())
     from bids_dtg.workflows.executor import run_participants
 
     return EXIT_FAILED if run_participants(settings) else 0
@@ -145,12 +143,6 @@ def _show_own_warnings(*, everything: bool) -> None:
             print(f"bids_dtg: warning: {message}", file=sys.stderr)
 
     warnings.showwarning = show  # type: ignore[assignment]
-
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _end_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
