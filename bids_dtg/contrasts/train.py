@@ -35,6 +35,7 @@ def train(
     plan: TrainingPlan,
     folder: Path,
     *,
+    start: Mapping[str, Tensor] | None = None,
     device: str = "cpu",
     progress: bool = False,
     tell: Callable[[str], None] = lambda line: None,
@@ -50,6 +51,8 @@ def train(
         How.
     folder
         Where checkpoints of the last and the best epoch are kept.
+    start
+        Weights to begin with, as of a network trained on a coarser grid; None: random ones.
     device
         cpu or cuda.
     progress
@@ -74,7 +77,7 @@ def train(
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     if not np.array_equal(training.mask, validation.mask):
         raise ValueError("training and validation samples need one mask")
-    task = TrainingTask(training, validation, plan, tell)
+    task = TrainingTask(training, validation, plan, start, tell)
     callbacks: list[Callback] = [
         _checkpoint(folder, "best", monitor="validation_r"),
         _checkpoint(folder, "last", monitor=None),

@@ -32,6 +32,7 @@ class TrainingTask(lightning.LightningModule):
         training: Samples,
         validation: Samples,
         plan: TrainingPlan,
+        start: Mapping[str, Tensor] | None,
         tell: Callable[[str], None],
     ) -> None:
         super().__init__()
@@ -47,6 +48,8 @@ class TrainingTask(lightning.LightningModule):
         with torch.random.fork_rng():
             torch.manual_seed(plan.seed)
             self.network = AttentionUNet(rois, contrasts, plan.features, plan.levels)
+        if start is not None:
+            self.network.load_state_dict(start)
         # Channels last is faster; the results are the same.
         self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 

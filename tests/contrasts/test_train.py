@@ -133,6 +133,14 @@ def test_other_seeds_are_other_trainings(plain, tmp_path):
     assert losses(other) != pytest.approx(losses(plain), rel=1e-3)
 
 
+def test_a_training_can_start_from_another_s_weights(plain, tmp_path):
+    plan = dataclasses.replace(SHORT, epochs=1, learning_rate=1e-9)
+    further = train(cohort(12, 1), cohort(4, 2), plan, tmp_path, start=plain.state)
+    for name, parameter in AttentionUNet(ROIS, CONTRASTS, features=4).named_parameters():
+        torch.testing.assert_close(further.state[name], plain.state[name], atol=1e-6, rtol=0)
+        assert not torch.equal(further.state[name], parameter)
+
+
 def test_crops_are_trained_on(tmp_path):
     sampling = Sampling(people=4, crop=8, boxes=2, align=2)
     plan = dataclasses.replace(SHORT, sampling=sampling, epochs=1)
