@@ -16,7 +16,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type
 
 from bids_dtg import __version__
 from bids_dtg.configuration import make_settings
-from bids_dtg.exits import EXIT_FAILED, EXIT_USAGE, call
+from bids_dtg.exits import EXIT_FAILED, EXIT_USAGE, Parser, call
 from bids_dtg.machine import available_cores, limit_threads
 from bids_dtg.settings import Settings
 
@@ -41,7 +41,7 @@ exit codes: 0 done; 1 at least one participant failed, the others are complete;
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser, made from the fields of `Settings`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bids_dtg",
         description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
         "derivatives, writes one map for each contrast of the model as BIDS derivatives.",

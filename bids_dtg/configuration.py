@@ -70,7 +70,7 @@ def read_options(path: Path) -> dict[str, Any]:
                     f"{path} sets the unknown option '{name}' in [{table}]",
                     expected=f"'{near[0]}'" if near else f"one of {', '.join(options)}",
                 )
-            values[name] = convert(name, value)
+            values[name] = convert(name, value, f"{path}: {name}")
     return values
 
 
@@ -85,16 +85,17 @@ def make_settings(given: Mapping[str, Any], config_file: Path | None = None) -> 
         TOML file of further options.
     """
     values = read_options(config_file) if config_file else {}
-    values.update({name: convert(name, value) for name, value in given.items()})
+    for name, value in given.items():
+        values[name] = convert(name, value, "--" + name.replace("_", "-"))
     return Settings(**values)
 
 
-def convert(name: str, value: Any) -> Any:
-    """Convert a plain value (from TOML or argparse) to the type of the field ``name``."""
+def convert(name: str, value: Any, source: str) -> Any:
+    """Convert a plain value to the type of the field ``name``; errors name its ``source``."""
     hint = get_type_hints(Settings)[name]
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
-    wrong = SettingsError(f"{name} is {value!r}", expected=_describe(hint))
+    wrong = SettingsError(f"{source} is {value!r}", expected=_describe(hint))
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             raise wrong
@@ -107,6 +108,8 @@ def convert(name: str, value: Any) -> Any:
         if hint is not bool or not isinstance(value, bool):
             raise wrong
         return value
+    if hint is int and isinstance(value, float):
+        raise wrong
     try:
         return hint(value)
     except (TypeError, ValueError):

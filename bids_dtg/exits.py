@@ -7,15 +7,24 @@ started); 70 an internal error; 128 + n ended by signal n.
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable
+from typing import NoReturn
 
 from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of a wrong argument in one line, without the whole usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: str) -> int:

@@ -7,6 +7,7 @@ checkpoint; 70 internal error; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg import __version__
 from bids_dtg.errors import BundleError
-from bids_dtg.exits import call
+from bids_dtg.exits import Parser, call
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import ModelBundle
@@ -30,9 +31,9 @@ The published models were trained on HCP data: their use is under HCP's data-use
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="dtg-models", description="List, inspect and convert the models of bids_dtg."
     )
     parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
@@ -61,6 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     return call("dtg-models", action, debug=arguments.debug, interrupted="nothing was written")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
 
 
 def _add_convert_options(parser: argparse.ArgumentParser) -> None:
@@ -92,12 +100,12 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     card.add_argument("--citation", default="", metavar="TEXT", help="what users should cite")
     card.add_argument("--description", default="", metavar="TEXT", help="one line in plain words")
     card.add_argument("--training-data", default="unknown", metavar="TEXT", help="its data set")
-    card.add_argument("--training-tr", type=float, metavar="SECONDS", help="seconds a frame")
+    card.add_argument("--training-tr", type=_seconds, metavar="SECONDS", help="seconds a frame")
     card.add_argument("--training-cleaning", default="unknown", metavar="TEXT", help="in words")
     card.add_argument("--training-participants", type=int, metavar="N", help="how many people")
     card.add_argument(
         "--segment-seconds",
-        type=float,
+        type=_seconds,
         default=432.0,
         metavar="SECONDS",
         help="rest in one training sample (default: 432)",

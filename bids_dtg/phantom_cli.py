@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bids_dtg import __version__
 from bids_dtg.errors import SettingsError
-from bids_dtg.exits import call
+from bids_dtg.exits import Parser, call
 
 _MOST_PARTICIPANTS = 999  # labels have three digits
 
@@ -30,7 +30,7 @@ and testing only.
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="dtg-phantom",
         description="Simulate people with a known truth: resting-state fMRI and task maps.",
         epilog=_EPILOG,

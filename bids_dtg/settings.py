@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -227,7 +228,7 @@ class Settings:
     notrack: bool = option(
         "behaviour", "accepted for compatibility: nothing is ever tracked", default=False
     )
-    verbose: int = option("behaviour", "more detail; repeat for more", default=0, flags=("-v",))
+    verbose: int = option("behaviour", "more detail", default=0, flags=("-v",))
     debug: bool = option("behaviour", "show tracebacks of failures", default=False)
 
     def __post_init__(self) -> None:
@@ -279,14 +280,16 @@ def _check_values(settings: Settings) -> None:
                 f"{flag} was given with --denoise-strategy {settings.denoise_strategy}",
                 expected="--denoise-strategy scrubbing, the one that censors frames",
             )
-        if not value > 0:
-            raise SettingsError(f"{flag} is {value}", expected="a number above 0")
+        if not 0 < value < math.inf:
+            raise SettingsError(f"{flag} is {value}", expected="a finite number above 0")
     if settings.dummy_scans != "auto" and not settings.dummy_scans.isdecimal():
         raise SettingsError(
             f"--dummy-scans is '{settings.dummy_scans}'", expected="auto or a whole number"
         )
-    if not settings.min_minutes >= 0:
-        raise SettingsError(f"--min-minutes is {settings.min_minutes}", expected="0 or more")
+    if not 0 <= settings.min_minutes < math.inf:
+        raise SettingsError(
+            f"--min-minutes is {settings.min_minutes}", expected="0 or more, and finite"
+        )
     if settings.omp_nthreads is not None and settings.omp_nthreads < 1:
         raise SettingsError(f"--omp-nthreads is {settings.omp_nthreads}", expected="1 or more")
     kind, _, number = settings.device.partition(":")

@@ -94,7 +94,7 @@ def test_as_a_user_types_it(job):
     lines = done.stderr.splitlines()
     assert lines[0].endswith("tiny: random weights, for tests")
     assert lines[-1] == (
-        "1 participants: 1 sets of maps made, 0 complete before, 0 participants failed"
+        "1 participant: 1 set of maps made, 0 complete before, 0 participants failed"
     )
     for fact in ("not done yet", "reading", "predicting", "writing", "3 maps from 10.0 minutes"):
         assert any(fact in line for line in lines), fact
@@ -205,14 +205,50 @@ def test_accepted_for_compatibility(job):
 
 def test_work_folder_keeps_the_database_and_is_emptied(job):
     work = job.folder / "work"
-    (work / "bids_dtg").mkdir(parents=True)
-    (work / "bids_dtg" / "old").touch()
+    (work / "bids_dtg_database").mkdir(parents=True)
+    (work / "bids_dtg_database" / "old").touch()
     (work / "mine").touch()
     assert job.run("-w", work, "--clean-workdir") == 0
     assert (work / "mine").exists()
-    assert not (work / "bids_dtg" / "old").exists()
-    assert list((work / "bids_dtg" / "database").iterdir())
+    assert not (work / "bids_dtg_database" / "old").exists()
+    assert list((work / "bids_dtg_database").iterdir())
+
+
+def test_work_folder_takes_nothing_from_input_or_output(job, capsys):
     assert job.run("-w", job.bids / "work") == 2
+    assert "--work-dir" in capsys.readouterr().err
+    out = job.folder / "bids_dtg_database"
+    assert job.run(out=out) == 0
+    before = tree(out)
+    assert job.run("-w", job.folder, "--clean-workdir", out=out) == 2
+    assert "is where --work-dir keeps its database" in capsys.readouterr().err
+    assert tree(out) == before
+    beside = job.folder / "bids_dtg"
+    assert job.run(out=beside) == 0
+    assert job.run("-w", job.folder, "--clean-workdir", out=beside) == 0
+    assert tree(beside) == before
+
+
+def test_maps_of_another_combination_are_told(job, capsys):
+    add_rest(job.bids, "01", entities="run-2")
+    assert job.run() == 0
+    assert "another --combine" not in capsys.readouterr().err
+    assert job.run("--combine", "run") == 0
+    assert "another --combine than run: sub-01_task-rest. Remove" in capsys.readouterr().err
+
+
+def test_reasons_for_doing_it_again_are_told(job, capsys):
+    assert job.run() == 0
+    assert "not done yet" not in capsys.readouterr().err
+    assert job.run("--min-minutes", "3") == 0
+    assert "option min_minutes changed (4.0 to 3.0)" in capsys.readouterr().err
+
+
+def test_work_goes_on_when_nobody_reads_its_lines(job):
+    program = subprocess.Popen([*PROGRAM, *job.arguments()], stderr=subprocess.PIPE)
+    program.stderr.close()
+    assert program.wait() == 0
+    assert len(list(job.out.rglob("*statmap.nii.gz"))) == 3
 
 
 # --- plans
@@ -230,7 +266,7 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert lines[0].startswith("sub-01_task-rest: would write 3 maps to ")
     assert lines[0].endswith(f"{pair.out}/sub-01/func (not done yet)")
     assert lines[1].endswith("task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz")
-    assert lines[-1] == "2 participants, 0 would fail; nothing was written"
+    assert lines[-1] == "2 participants, 0 would fail; no output was written"
 
     assert pair.run("--participant-label", "01") == 0
     (pair.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv").write_text("")
@@ -241,7 +277,7 @@ def test_dry_run_writes_nothing(pair, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "sub-01_task-rest: complete, would be skipped"
     assert lines[1].startswith("sub-02: would fail: sub-02: ")
-    assert lines[-1] == "2 participants, 1 would fail; nothing was written"
+    assert lines[-1] == "2 participants, 1 would fail; no output was written"
 
 
 # --- what is done again, and why
@@ -281,7 +317,8 @@ def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
     made = {title for title in planned if f"{title}: 3 maps from" in err}
     assert made == set(planned)
     assert all(f"{title}: {reason}" in err for title, reason in planned.items())
-    assert f"{len(made)} sets of maps made, {4 - len(made)} complete before" in err
+    sets = f"{len(made)} set{'s' * (len(made) != 1)}"
+    assert f"{sets} of maps made, {4 - len(made)} complete before" in err
     for path, time in files.items():
         title = path.name.partition("_space-")[0]
         if title not in made:

@@ -75,13 +75,15 @@ def test_hash_is_stable_across_versions():
         ({"fd_threshold": "nan", "denoise_strategy": "scrubbing"}, "--fd-threshold is nan"),
         ({"dummy_scans": "-1"}, "--dummy-scans is '-1'"),
         ({"min_minutes": -1}, "--min-minutes is -1"),
-        ({"min_minutes": "many"}, "min_minutes is 'many'. Expected: a number"),
+        ({"min_minutes": "many"}, "--min-minutes is 'many'. Expected: a number"),
+        ({"min_minutes": "inf"}, "--min-minutes is inf"),
+        ({"fd_threshold": "inf", "denoise_strategy": "scrubbing"}, "--fd-threshold is inf"),
         ({"omp_nthreads": 0}, "--omp-nthreads is 0"),
         ({"device": "tpu"}, "--device is 'tpu'"),
         ({"device": "cpu:1"}, "--device is 'cpu:1'"),
         ({"combine": "all"}, "combine is 'all'. Expected: one of run, session, participant"),
         ({"clean_workdir": True}, "--clean-workdir was given. Expected: --work-dir"),
-        ({"participant_label": "01"}, "participant_label is '01'. Expected: a list"),
+        ({"participant_label": "01"}, "--participant-label is '01'. Expected: a list"),
     ],
 )
 def test_wrong_values_are_named(given, message):
@@ -97,7 +99,8 @@ def test_wrong_values_are_named(given, message):
         ("[cleanin]\nmin_minutes = 3", "has the entry 'cleanin'"),
         ("min_minutes = 3", "has the entry 'min_minutes'"),
         ("[cleaning", "not valid TOML"),
-        ("[cleaning]\nmin_minutes = true", "min_minutes is True"),
+        ("[cleaning]\nmin_minutes = true", r"config\.toml: min_minutes is True"),
+        ("[resources]\nomp_nthreads = 1.9", "omp_nthreads is 1.9. Expected: a whole number"),
         ('[output]\nwrite_connectome = "yes"', "write_connectome is 'yes'. Expected: true or"),
     ],
 )

@@ -18,6 +18,8 @@ from bids_dtg.bids.atomic import write_json, write_text, write_tsv
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.errors import RunError
 
+# Why a piece of work that has no record must be done.
+NOT_DONE = "not done yet"
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
 
@@ -119,6 +121,21 @@ def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixP
         return ()
 
 
+def sets_made_otherwise(
+    dataset: DerivativeDataset, participant: str, option: str, value: object
+) -> tuple[str, ...]:
+    """List a participant's completed pieces of work that had another value of an option."""
+    made = []
+    for path in sorted(dataset.path("logs/complete").glob(f"sub-{participant}_*.json")):
+        try:
+            record = json.loads(path.read_text("utf-8"))
+            if record["Options"].get(option) != value:
+                made.append(str(record["Title"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue  # damaged: its work will be done again when it is asked for
+    return tuple(made)
+
+
 def why_incomplete(
     dataset: DerivativeDataset,
     title: str,
@@ -144,7 +161,7 @@ def why_incomplete(
             or next(filter(None, (_damage(dataset, *item) for item in outputs.items())), None)
         )
     except FileNotFoundError:
-        return "not done yet"
+        return NOT_DONE
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return f"completion record unreadable: {path.name}"
 

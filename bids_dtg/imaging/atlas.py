@@ -96,8 +96,8 @@ def _read_names(path: Path) -> dict[int, str]:
         return {}
     try:
         rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig")), delimiter="\t"))
-        return {int(row["index"]): row["name"] for row in rows}
-    except (OSError, ValueError, KeyError, TypeError) as err:
+        return {int(row["index"]): row["name"].strip() or row["index"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
         raise SettingsError(
             f"--atlas: the table {table} cannot be read: {err}",
             expected="tab-separated columns index and name",

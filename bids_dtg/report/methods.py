@@ -27,6 +27,11 @@ _COMBINED = {
     "participant": "over all runs of a participant, weighted by their remaining time",
 }
 
+_RECENTRED = (
+    "The network's error in the mean map, found in people it was not trained on, was taken off "
+    "each map, and each contrast was scaled by one gain; both come with the model. "
+)
+
 _REFERENCES = """\
 ## References
 
@@ -57,9 +62,17 @@ class MethodsFacts:
     denoise_strategy: str  # option of the same name
     fd_threshold: float | None  # mm; only with scrubbing
     std_dvars_threshold: float | None  # only with scrubbing
+    dummy_scans: str  # option of the same name
     min_minutes: float  # option of the same name
     combine: str  # option of the same name
+    recentred: bool  # whether the bundle corrects its maps after the network
     packages: Mapping[str, str]  # versions of what computed the maps
+
+
+def _dummy_scans(option: str) -> str:
+    if option == "auto":
+        return "Initial frames that fMRIPrep flagged as not in steady state were dropped."
+    return f"The first {option} frames were dropped." if int(option) else "No frames were dropped."
 
 
 def methods_text(facts: MethodsFacts) -> str:
@@ -80,15 +93,16 @@ def methods_text(facts: MethodsFacts) -> str:
         f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
         f"Preprocessed resting-state runs in {facts.space} space were read from fMRIPrep "
         "derivatives (Esteban et al., 2019). Confounds were read with nilearn (Abraham et al., "
-        f"2014): {cleaning}. Runs with less than {facts.min_minutes:g} minutes left were not "
-        f"used. In each run, the time series of the model's {facts.n_rois} spatial maps were "
-        "estimated over the brain by the first stage of dual regression (Nickerson et al., 2017), "
-        "and Pearson correlations were computed between them and each of "
-        f"{facts.n_voxels:,} grey-matter voxels. This was done for segments of about "
-        f"{facts.segment_seconds:g} s; a three-dimensional attention U-Net turned each segment's "
-        f"connectome into {facts.n_contrasts} contrast maps, and the maps were averaged over "
-        f"segments {_COMBINED[facts.combine]}. Where there was more than one segment, the "
-        "standard deviation over segments is given beside each map.",
+        f"2014): {cleaning}. {_dummy_scans(facts.dummy_scans)} Runs with less than "
+        f"{facts.min_minutes:g} minutes left were not used. In each run, the time series of the "
+        f"model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of "
+        "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
+        f"them and each of {facts.n_voxels:,} grey-matter voxels. This was done for segments of "
+        f"about {facts.segment_seconds:g} s; a three-dimensional attention U-Net turned each "
+        f"segment's connectome into {facts.n_contrasts} contrast maps, and the maps were averaged "
+        f"over segments {_COMBINED[facts.combine]}. {_RECENTRED if facts.recentred else ''}"
+        "Where there was more than one segment, the standard deviation over segments is given "
+        "beside each map.",
         "The maps are predictions, not measurements: the person did not perform the tasks.",
         facts.model_notice,
         f"Software: {packages}.",

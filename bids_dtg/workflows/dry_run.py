@@ -19,7 +19,7 @@ def print_plan(job: Job) -> int:
         except DtgError as err:
             failed += 1
             print(f"sub-{participant}: would fail: {err}")
-    print(f"{len(job.participants)} participants, {failed} would fail; nothing was written")
+    print(f"{len(job.participants)} participants, {failed} would fail; no output was written")
     return failed
 
 

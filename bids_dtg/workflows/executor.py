@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from functools import partial
 
 from bids_dtg import __version__
 from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
 from bids_dtg.bids.output_folder import prepare_output_folder
-from bids_dtg.bids.provenance import Failure, RunFolder, running_container
+from bids_dtg.bids.provenance import NOT_DONE, Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
 from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.errors import OutputError
@@ -20,7 +19,7 @@ from bids_dtg.workflows.ahead import ReaderDiedError, run_ahead
 from bids_dtg.workflows.dry_run import print_plan
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.participant import MapSetMaker
-from bids_dtg.workflows.progress import Clock, Reporter, make_reporter
+from bids_dtg.workflows.progress import Clock, Reporter, make_reporter, say
 from bids_dtg.workflows.reading import (
     Event,
     Failed,
@@ -76,13 +75,19 @@ def run_participants(settings: Settings) -> int:
             _Call(job, clock, reporter, tally).process()
     finally:
         _write_log(folder, clock, tally)
-    print(
-        f"{len(job.participants)} participants: {tally.done} sets of maps made, {tally.skipped} "
-        f"complete before, {tally.failed} participants failed"
-        + (f" ({folder.path / 'failures.tsv'})" if tally.failures else ""),
-        file=sys.stderr,
-    )
+    say(_summary(tally, len(job.participants), folder))
     return tally.failed
+
+
+def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
+    def counted(number: int, noun: str) -> str:
+        return f"{number} {noun}{'s' * (number != 1)}"
+
+    text = (
+        f"{counted(participants, 'participant')}: {counted(tally.done, 'set')} of maps made, "
+        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
+    )
+    return text + (f" ({folder.path / 'failures.tsv'})" if tally.failures else "")
 
 
 def _open_output(job: Job) -> RunFolder:
@@ -108,7 +113,7 @@ def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
         folder.write_failures(tally.failures)
     except OutputError as err:
         # What became of the participants has been printed, and decides the exit code.
-        print(f"bids_dtg: warning: the log is incomplete: {err}", file=sys.stderr)
+        say(f"bids_dtg: warning: the log is incomplete: {err}")
 
 
 class _Call:
@@ -133,6 +138,8 @@ class _Call:
                         if self._is_to_stop():
                             return
             except ReaderDiedError as err:
+                if not left:  # it had said all there was to say
+                    return
                 died = left.pop(0)
                 if died != self._participant:  # before it said so much as whom it reads
                     self._take(ParticipantBegun(died))
@@ -166,7 +173,7 @@ class _Call:
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case SetBegun(planned, _, reason):
                 self._maker = MapSetMaker(event, self._job, self._clock)
-                if self._job.settings.verbose:
+                if reason != NOT_DONE or self._job.settings.verbose:
                     self._reporter.note(f"{planned.title}: {reason}")
             case RunProgress(_, share):
                 self._reporter.stage("reading", share)

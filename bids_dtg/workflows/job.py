@@ -74,7 +74,7 @@ class Job:
             dataset=dataset,
             participants=participants,
             bids_filter=bids_filter,
-            database_dir=_database_dir(settings, dataset),
+            database_dir=_database_dir(settings, dataset, output),
             output=DerivativeDataset(output),
             bundle=bundle,
             voxels=ModelVoxels.of(bundle),
@@ -144,22 +144,39 @@ class Job:
             denoise_strategy=settings.denoise_strategy,
             fd_threshold=settings.scrubbing_fd_mm,
             std_dvars_threshold=settings.scrubbing_std_dvars,
+            dummy_scans=settings.dummy_scans,
             min_minutes=settings.min_minutes,
             combine=settings.combine,
+            recentred=bundle.correction is not None,
             packages=package_versions(),
         )
 
 
-def _database_dir(settings: Settings, dataset: InputDataset) -> Path | None:
-    """Return the folder of pybids' database, emptied if that was asked for."""
+def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Path | None:
+    """Return the folder of pybids' database, emptied if that was asked for.
+
+    Raises
+    ------
+    SettingsError
+        It would lie in the input, or the output in it.
+    """
     work, database = settings.work_dir, settings.bids_database_dir
-    for option, folder in (("--work-dir", work), ("--bids-database-dir", database)):
-        if folder and dataset.root.resolve() in (folder.resolve(), *folder.resolve().parents):
+    own = work / "bids_dtg_database" if work else None
+    for option, folder in (("--work-dir", own), ("--bids-database-dir", database)):
+        if folder is None:
+            continue
+        place = folder.resolve()
+        inputs = {dataset.root.resolve(), dataset.bids_dir.resolve()}
+        if inputs & set(place.parents) and output not in place.parents:
             raise SettingsError(
-                f"{option} {folder} is inside the input dataset {dataset.root}",
-                remedy="choose a folder elsewhere",
+                f"{option} {folder} is inside the input dataset",
+                expected="a folder elsewhere, as nothing is written there but OUTPUT_DIR",
             )
-    own = work / "bids_dtg" if work else None
+        if place in (output, *output.parents):
+            raise SettingsError(
+                f"OUTPUT_DIR {output} is where {option} keeps its database ({place})",
+                remedy="choose another folder for one of them",
+            )
     if own and settings.clean_workdir and not settings.dry_run:
         shutil.rmtree(own, ignore_errors=True)
-    return database or (own / "database" if own else None)
+    return database or own

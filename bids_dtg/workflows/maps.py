@@ -119,6 +119,7 @@ def map_sidecars(
         },
         "NSegments": maps.n_segments,
         "SecondsOfRest": round(maps.seconds, 3),
+        "OptionsSHA256": settings.result_hash,
         "DenoiseStrategy": settings.denoise_strategy,
         "Runs": [_run_facts(one) for one in summaries],
         "ExcludedRuns": dict(excluded),

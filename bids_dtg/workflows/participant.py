@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.names import build_path
-from bids_dtg.bids.provenance import recorded_outputs, write_completion
+from bids_dtg.bids.provenance import recorded_outputs, sets_made_otherwise, write_completion
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.parcels import parcel_means
 from bids_dtg.contrasts.prediction import ContrastMaps, MapAverage
@@ -33,7 +33,6 @@ from bids_dtg.workflows.reading import RunRead, SetBegun
 class MadeSet:
     """What became of a set."""
 
-    files: tuple[PurePosixPath, ...]  # written, relative to the output root
     notes: tuple[str, ...]  # sentences for the log
     summary: str  # one line for people
 
@@ -114,7 +113,19 @@ class MapSetMaker:
             )
         notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
-        return MadeSet(tuple(self._files), tuple(notes), self._line(maps))
+        notes += self._notes_on_other_maps()
+        return MadeSet(tuple(notes), self._line(maps))
+
+    def _notes_on_other_maps(self) -> list[str]:
+        """Warn of maps that an earlier call averaged otherwise: they have other names and stay."""
+        participant, combine = self.begun.planned.participant, self._job.settings.combine
+        others = sets_made_otherwise(self._job.output, participant, "combine", combine)
+        if not others:
+            return []
+        return [
+            f"sub-{participant} also has maps from calls with another --combine than {combine}: "
+            f"{', '.join(others)}. Remove them if they are not wanted."
+        ]
 
     def _write_maps(self, maps: ContrastMaps) -> Iterator[PurePosixPath]:
         job, entities = self._job, dict(self.begun.planned.entities)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Protocol
 
@@ -32,6 +32,12 @@ class Reporter(Protocol):
 
     def note(self, message: str) -> None:
         """Print one line without disturbing the bar."""
+
+
+def say(message: str) -> None:
+    """Print a line to standard error; the work goes on if nobody reads it any more."""
+    with suppress(BrokenPipeError):
+        print(message, file=sys.stderr, flush=True)
 
 
 class PlainReporter:
@@ -61,7 +67,7 @@ class PlainReporter:
         self.note(f"[{self._count}/{self._total}] {self._title}: {message}")
 
     def note(self, message: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {message}", file=sys.stderr, flush=True)
+        say(f"{time.strftime('%H:%M:%S')} {message}")
 
 
 class BarReporter:

@@ -192,8 +192,10 @@ def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]
             f"{run.bold} has no repetition time in its sidecars or header",
             expected="RepetitionTime (seconds) in the JSON file beside it",
         )
+    if told is None and stored is not None:
+        return stored, [f"No sidecar has a RepetitionTime: the header's ({stored:g} s) was used."]
     if told is None or stored is None or abs(told - stored) <= _TR_TOLERANCE_SECONDS:
-        return told or stored or 0.0, []
+        return told or 0.0, []
     note = f"The sidecar's RepetitionTime ({told:g} s) was used; the header has {stored:g} s."
     return told, [note]
 

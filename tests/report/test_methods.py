@@ -21,8 +21,10 @@ FACTS = MethodsFacts(
     denoise_strategy="simple",
     fd_threshold=0.5,
     std_dvars_threshold=1.5,
+    dummy_scans="auto",
     min_minutes=4.0,
     combine="session",
+    recentred=False,
     packages={"numpy": "2.0"},
 )
 
@@ -42,6 +44,8 @@ def test_facts_are_named():
         ({}, "24 motion parameters", "censored"),
         ({"denoise_strategy": "scrubbing", "fd_threshold": 0.2}, "above 0.2 mm", "0.5 mm"),
         ({"denoise_strategy": "none"}, "no confounds were removed", "motion parameters"),
+        ({"dummy_scans": "3"}, "The first 3 frames were dropped", "fMRIPrep flagged"),
+        ({"recentred": True}, "error in the mean map", "nothing"),
         ({"combine": "run"}, "within each run", "within each session"),
     ],
 )

@@ -22,6 +22,7 @@ from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg import models_cli
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.workflows import executor
 
 FUNC = Path("sub-01", "func")
 BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
@@ -242,7 +243,7 @@ def test_checkpoint_with_a_pickled_object(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "fact"),
     [
-        (["--min-minutes", "many"], r"min_minutes is 'many'.*a number"),
+        (["--min-minutes", "many"], r"--min-minutes is 'many'.*a number"),
         (["--fd-threshold", "0.3"], r"--fd-threshold was given with --denoise-strategy simple"),
         (["--config-file", "absent.toml"], r"absent.toml cannot be read"),
         (["--bids-filter-file", "absent.json"], r"absent.json cannot be read"),
@@ -614,3 +615,25 @@ def test_internal_error_before_the_start(job, capsys, monkeypatch):
     line = the_error(capsys)
     assert "internal error: ZeroDivisionError: two lines" in line
     assert not job.out.exists()
+
+
+def test_reader_that_dies_when_all_is_said(job, monkeypatch):
+    read = executor.read_participants
+
+    def dies_late(*arguments):
+        read(*arguments)
+        os._exit(3)
+
+    monkeypatch.setattr(executor, "read_participants", dies_late)
+    assert job.run() == 0
+    assert len(list(job.out.rglob("*statmap.nii.gz"))) == 3
+
+
+@pytest.mark.parametrize("row", ["2", "2\t"])
+def test_atlas_with_a_parcel_without_name(job, capsys, row):
+    atlas = job.folder / "atlas.nii.gz"
+    make_image(atlas, 2 * np.ones(TINY_SHAPE, np.int16), TINY_AFFINE)
+    atlas.with_name("atlas.tsv").write_text(f"index\tname\n{row}\n")
+    code = job.run("--atlas", atlas)
+    line = capsys.readouterr().err
+    assert (code, "internal" in line) == ((2, False) if row == "2" else (0, False))
