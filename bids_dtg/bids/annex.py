@@ -8,7 +8,19 @@ from bids_dtg.errors import RunError
 
 # git-annex itself takes nothing longer than 32 KiB for a pointer.
 _LONGEST_POINTER = 32_768
-_POINTERS = (b"/annex/objects/", b"version https://git-lfs.github.com/")
+_START_BYTES = 1024
+_ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
+
+
+def is_pointer(start: bytes) -> bool:
+    """Tell whether a small file that starts so is a git-annex or git-LFS pointer.
+
+    git-annex leaves `/annex/objects/KEY`, or, where a file system has no links,
+    the text of a link: `../../.git/annex/objects/...`, as deep as the file is.
+    """
+    first = start.split(b"\n", 1)[0]
+    # Images have NUL bytes from the start.
+    return first.startswith(_LFS) or (_ANNEX in first and b"\0" not in first)
 
 
 def require_content(path: Path, participant: str) -> None:
@@ -28,8 +40,8 @@ def require_content(path: Path, participant: str) -> None:
             raise RunError(f"{found} is empty", remedy="copy it again, or rerun fMRIPrep")
         if size <= _LONGEST_POINTER:
             with path.open("rb") as stream:
-                start = stream.read(64)
-            if start.startswith(_POINTERS):
+                start = stream.read(_START_BYTES)
+            if is_pointer(start):
                 raise RunError(
                     f"{found} holds only a git-annex or git-LFS pointer",
                     expected="the file's content",

@@ -9,6 +9,9 @@ from typing import Any
 from bids_dtg.bids.names import BidsName, parse_name, same_label
 from bids_dtg.errors import RunError
 
+# What is longer was written in other units than seconds.
+LONGEST_TR_SECONDS = 1e3
+
 
 def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, ...]]:
     """Find the RepetitionTime of a BOLD file: the nearest sidecar that has one.
@@ -42,7 +45,8 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
         value = read_sidecar(sidecar).get("RepetitionTime")
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e3:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value < LONGEST_TR_SECONDS:
             raise RunError(
                 f"{sidecar}: RepetitionTime is {value!r}", expected="seconds, a positive number"
             )

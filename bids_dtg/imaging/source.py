@@ -13,6 +13,8 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
+from bids_dtg.bids.annex import is_pointer
+from bids_dtg.bids.sidecars import LONGEST_TR_SECONDS
 from bids_dtg.errors import RunError
 
 # What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
@@ -24,8 +26,9 @@ _Nifti2Header: Any = nib.Nifti2Header
 # Length of a NIfTI-2 header, and of the part of a file that surely holds it compressed.
 _HEADER_BYTES, _START_BYTES = 540, 8192
 _GZIP_MAGIC = b"\x1f\x8b"
-_ANNEX_POINTERS = (b"/annex/objects/", b".git/annex/objects/", b"../.git/annex/objects/")
-_LFS_POINTER = b"version https://git-lfs"
+# Seconds a unit, by the code of the header's time unit; others are unknown, or are no times.
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
+_TIME_UNIT_BITS = 0b111000
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,7 @@ class NiftiHeader:
     inter: float  # 0 where the header has no finite value
     offset: int  # byte of the (inflated) file at which the values start
     compressed: bool  # by content, not by name
-    tr_seconds: float | None  # fourth zoom in seconds; None if absent or not positive
+    tr_seconds: float | None  # fourth zoom in seconds; None if absent, impossible or without unit
 
 
 def require_file(path: Path) -> bytes:
@@ -64,7 +67,7 @@ def require_file(path: Path) -> bytes:
         raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
     if not first:
         raise RunError(f"{path} is empty", expected="a NIfTI file (.nii or .nii.gz)")
-    if first.startswith(_ANNEX_POINTERS) or first.startswith(_LFS_POINTER):
+    if is_pointer(first):
         raise RunError(
             f"{path} is a git-annex or LFS pointer without content",
             expected="the file's content",
@@ -170,7 +173,8 @@ def _require_usable(
 def _tr_seconds(header: Any) -> float | None:
     if len(header.get_data_shape()) < 4:
         return None
-    unit = {"msec": 1e-3, "usec": 1e-6}.get(header.get_xyzt_units()[1], 1.0)
-    seconds = float(header.get_zooms()[3]) * unit
+    # A wrong guess would filter at other frequencies; the sidecar says it in seconds.
+    unit = _SECONDS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, float("nan"))
     # Header zooms are float32: 0.72 reads as 0.7200000286.
-    return round(seconds, 6) if np.isfinite(seconds) and seconds > 0 else None
+    seconds = round(float(header.get_zooms()[3]) * unit, 6)
+    return seconds if 0 < seconds < LONGEST_TR_SECONDS else None

@@ -80,10 +80,28 @@ def test_memory_bounds_the_block(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("tr", "unit", "seconds"),
-    [(0.72, "sec", 0.72), (720, "msec", 0.72), (720000, "usec", 0.72), (0, "sec", None)],
+    [
+        (0.72, "sec", 0.72),
+        (720, "msec", 0.72),
+        (720000, "usec", 0.72),
+        (0, "sec", None),
+        (2.0, "unknown", None),  # 2 s, or 2 of something else
+        (2.0, "hz", None),
+        (2000, "sec", None),  # milliseconds under a wrong unit
+        (1e-9, "sec", None),
+    ],
 )
 def test_the_tr_is_in_seconds(tmp_path, tr, unit, seconds):
     path = write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit)
+    assert read_bold_header(path).tr_seconds == seconds
+
+
+@pytest.mark.parametrize(("code", "seconds"), [(10, 2.0), (15, 2.0), (2, None), (63, None)])
+def test_unit_codes_that_are_not_in_the_standard_do_no_harm(tmp_path, code, seconds):
+    path = write(tmp_path / "bold.nii", stored_values())
+    content = bytearray(path.read_bytes())
+    content[123] = code
+    path.write_bytes(content)
     assert read_bold_header(path).tr_seconds == seconds
 
 
@@ -221,6 +239,7 @@ def test_values_that_are_no_numbers_of_a_line_are_refused(tmp_path, dtype):
         (gzip.compress(b"x" * 600), "no valid NIfTI header"),
         (b"\x1f\x8b\x08" + b"x" * 600, "is damaged|no valid NIfTI header"),
         (b"/annex/objects/MD5E-s1--abc.nii.gz\n", "git-annex.*datalad get"),
+        (b"../../../.git/annex/objects/zV/8w/x/x", "git-annex.*datalad get"),
         (b"version https://git-lfs.github.com/spec/v1\n", "LFS pointer"),
     ],
 )
