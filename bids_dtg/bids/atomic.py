@@ -77,7 +77,7 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
 
 
 def temporary_name() -> str:
-    """Make a hidden name that says which process on which host writes it."""
+    """Make a hidden name that says which process on which host (or in which container) writes."""
     # The name of the target is left out: it may already have the 255 bytes that are allowed.
     return f".dtg-{_host()}-{os.getpid()}-{_process_token(os.getpid())}-{secrets.token_hex(4)}.tmp"
 
@@ -144,7 +144,12 @@ def _process_token(pid: int) -> str:
 
 @functools.cache
 def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    # Containers may share a host name, and count their processes from 1 each.
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""  # a system without them
+    return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 
 def _cell(value: object) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -146,6 +147,29 @@ def test_temporary_of_another_living_process_or_host_is_left_for_an_hour(tmp_pat
     for path in kept:
         leave_temporary(tmp_path, path.name, age_seconds=4000)
     assert sorted(remove_stale_temporaries(tmp_path)) == sorted(kept)
+
+
+def test_containers_of_one_host_name_leave_each_other_s_temporaries(tmp_path, monkeypatch):
+    namespaces = {"/proc/self/ns/pid": "pid:[1]"}
+    monkeypatch.setattr(Path, "readlink", lambda path: Path(namespaces[str(path)]))
+    monkeypatch.setattr(atomic, "_host", atomic._host.__wrapped__)
+    other = leave_temporary(tmp_path, temporary_name().replace(f"-{os.getpid()}-", "-99999999-"))
+    namespaces["/proc/self/ns/pid"] = "pid:[2]"
+    assert remove_stale_temporaries(tmp_path) == []
+    namespaces["/proc/self/ns/pid"] = "pid:[1]"
+    assert remove_stale_temporaries(tmp_path) == [other]
+
+
+def test_systems_without_namespaces_go_by_the_host_name(monkeypatch):
+    def absent(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "readlink", absent)
+    names = []
+    for name in ("node1", "node1", "node2"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        names.append(atomic._host.__wrapped__())
+    assert names[0] == names[1] != names[2]
 
 
 def test_files_of_others_are_never_removed(tmp_path):
