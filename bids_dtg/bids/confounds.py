@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.annex import require_content
+from bids_dtg.bids.confounds_table import numbers, quoted, read_table
 from bids_dtg.bids.query import RestRun
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.settings import SCRUBBING_FD_MM, SCRUBBING_STD_DVARS, DenoiseStrategy
@@ -37,8 +36,6 @@ _NEEDED: Mapping[DenoiseStrategy, list[str]] = {
 # fMRIPrep's names since 1.2, and those of 1.0 and 1.1.
 _NON_STEADY = ("non_steady_state", "NonSteadyStateOutlier")
 _FD = ("framewise_displacement", "FramewiseDisplacement")
-# Hundreds of columns that no strategy here looks at; not reading them saves half a second.
-_UNUSED = ("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor", "edge_comp", "motion_outlier")
 
 
 @dataclass(frozen=True)
@@ -59,10 +56,9 @@ class Confounds:
     values: NDArray[np.float64]  # (frames, columns), all frames, as in the table; may hold NaN
     names: tuple[str, ...]  # of the columns
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
-    fd_mm: NDArray[np.float64] | None  # (frames,) framewise displacement, first NaN; None if absent
     mean_fd_mm: float | None  # over all frames, also the dropped ones; None if absent
     dropped: DroppedFrames  # counts
-    decisions: Mapping[str, Any]  # for the sidecar: options as they were applied
+    decisions: Mapping[str, Any]  # for the sidecar: options as applied, columns with n/a
     notes: tuple[str, ...] = ()  # sentences on what was unusual
 
     def __post_init__(self) -> None:
@@ -109,7 +105,7 @@ def load_confounds(
         If the table is missing, unreadable, of another length or without columns needed.
     """
     n_dummy = _number_of_dummies(dummy_scans)
-    table = None if run.confounds is None else _read_table(run.confounds, run, n_frames)
+    table = None if run.confounds is None else read_table(run.confounds, run, n_frames)
     if strategy != "none":
         _require_columns(table, strategy, run)
     options = _thresholds(strategy, fd_threshold, std_dvars_threshold)
@@ -117,8 +113,8 @@ def load_confounds(
     values, unscrubbed = np.zeros((n_frames, 0)), np.ones(n_frames, bool)
     if strategy != "none" and table is not None:
         values, names, unscrubbed = _by_nilearn(table, strategy, options, run)
-    fd = _numbers(table, _FD)
-    dvars = _numbers(table, ("std_dvars",))
+    fd = numbers(table, _FD)
+    dvars = numbers(table, ("std_dvars",))
     over_fd = _above(fd, options.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, options.get("std_dvars_threshold"), n_frames)
     non_steady = _flagged(table, n_frames) if n_dummy is None else np.zeros(n_frames, bool)
@@ -127,7 +123,6 @@ def load_confounds(
         values=values,
         names=names,
         keep=unscrubbed & ~non_steady & ~dummy,
-        fd_mm=fd,
         mean_fd_mm=None if fd is None or np.isnan(fd).all() else float(np.nanmean(fd)),
         dropped=DroppedFrames(
             non_steady=int(non_steady.sum()),
@@ -136,7 +131,12 @@ def load_confounds(
             dvars=int(over_dvars.sum()),
             isolated=int((~unscrubbed & ~over_fd & ~over_dvars).sum()),
         ),
-        decisions={"strategy": strategy, "dummy_scans": dummy_scans, **options},
+        decisions={
+            "strategy": strategy,
+            "dummy_scans": dummy_scans,
+            **options,
+            "columns_with_na": _with_missing_values(table, names),
+        },
         notes=_notes(strategy, names),
     )
 
@@ -169,42 +169,6 @@ def _number_of_dummies(dummy_scans: int | str) -> int | None:
             f"--dummy-scans {dummy_scans!r} is no number of frames", expected="auto, 0, 1, 2, …"
         )
     return number
-
-
-def _read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
-    """Read the table as text, so that it can be handed on without rounding."""
-    import pandas as pd
-
-    require_content(path, run.participant)
-    try:
-        content = path.read_bytes()
-        table = pd.read_csv(
-            io.BytesIO(content),
-            sep="\t",
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",  # a spreadsheet may have put a mark before the header
-            usecols=lambda name: not name.startswith(_UNUSED),
-        )
-    except (OSError, ValueError) as err:  # pandas' parser errors are ValueErrors
-        raise RunError(
-            f"sub-{run.participant}: {path} cannot be read as a table: {err}",
-            expected="tab-separated text with a header, as fMRIPrep writes it",
-            remedy="copy it again, or rerun fMRIPrep",
-        ) from err
-    if len(table) != n_frames:
-        raise RunError(
-            f"sub-{run.participant}: {path} has {len(table)} rows",
-            expected=f"{n_frames}, the frames of {run.bold.name}",
-            remedy="both must come from one run of fMRIPrep: copy or make them again",
-        )
-    header, *_, last = content.rstrip(b"\n").split(b"\n")
-    if last.count(b"\t") != header.count(b"\t"):
-        raise RunError(
-            f"sub-{run.participant}: {path} is cut off in its last line", remedy="copy it again"
-        )
-    return table
 
 
 def _require_columns(table: pd.DataFrame | None, strategy: DenoiseStrategy, run: RestRun) -> None:
@@ -256,7 +220,7 @@ def _by_nilearn(
             values = columns.to_numpy(np.float64)
         except (ValueError, TypeError, KeyError) as err:
             raise RunError(
-                f"sub-{run.participant}: nilearn cannot use {run.confounds}: {err}",
+                f"sub-{run.participant}: nilearn cannot use {run.confounds}: {quoted(err)}",
                 expected="columns of numbers and n/a",
             ) from err
     unscrubbed = np.full(len(table), kept is None)
@@ -265,14 +229,10 @@ def _by_nilearn(
     return values, tuple(columns.columns), unscrubbed
 
 
-def _numbers(table: pd.DataFrame | None, names: tuple[str, ...]) -> NDArray[np.float64] | None:
-    """Return the first of the columns that is there, n/a as NaN; None where there is none."""
-    import pandas as pd
-
-    for name in names:
-        if table is not None and name in table.columns:
-            return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
-    return None
+def _with_missing_values(table: pd.DataFrame | None, names: tuple[str, ...]) -> list[str]:
+    """List used columns with n/a in the table: nilearn fills the first of a derivative itself."""
+    columns = {name: numbers(table, (name,)) for name in names}
+    return [n for n, column in columns.items() if column is not None and np.isnan(column).any()]
 
 
 def _above(
@@ -287,6 +247,6 @@ def _flagged(table: pd.DataFrame | None, n_frames: int) -> NDArray[np.bool_]:
     flagged = np.zeros(n_frames, bool)
     for name in [] if table is None else table.columns:
         if name.startswith(_NON_STEADY):
-            column = _numbers(table, (name,))
+            column = numbers(table, (name,))
             flagged |= column is not None and column > 0
     return flagged

@@ -3,7 +3,9 @@ from __future__ import annotations
 import shutil
 import warnings
 
+import nilearn.interfaces.fmriprep
 import numpy as np
+import pandas as pd
 import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
 
@@ -43,7 +45,8 @@ def test_simple_has_24_motion_parameters_tissue_means_and_cosines(run):
     assert set(confounds.names) - set(motion) == {"csf", "white_matter", "cosine00", "cosine01"}
     assert confounds.values.shape == (N_FRAMES, 28)
     assert confounds.keep.all()
-    assert confounds.decisions == {"strategy": "simple", "dummy_scans": "auto"}
+    assert confounds.decisions["strategy"] == "simple"
+    assert confounds.decisions["dummy_scans"] == "auto"
     column = confounds.values[:, confounds.names.index("trans_x")]
     np.testing.assert_array_equal(column, np.array(confound_columns(N_FRAMES)["trans_x"], float))
 
@@ -54,8 +57,6 @@ def test_mean_fd_leaves_the_first_frame_out(run):
         with_table(run, framewise_displacement=fd), strategy="simple", n_frames=N_FRAMES
     )
     assert confounds.mean_fd_mm == pytest.approx((0.2 * (N_FRAMES - 2) + 0.5) / (N_FRAMES - 1))
-    assert confounds.fd_mm is not None
-    assert np.isnan(confounds.fd_mm[0])
     assert confounds.keep.all()  # simple censors nothing
 
 
@@ -183,6 +184,47 @@ def test_unreadable_tables(run, content, message, strategy):
         load_confounds(run, strategy=strategy, n_frames=N_FRAMES)
 
 
+def test_used_columns_with_missing_values_are_told(run):
+    gap = ["n/a" if frame == 7 else "0.5" for frame in range(N_FRAMES)]
+    with_table(run, csf=gap, global_signal=gap)
+    told = load_confounds(run, strategy="simple", n_frames=N_FRAMES).decisions["columns_with_na"]
+    motion = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    ends = ("_derivative1", "_derivative1_power2")
+    assert sorted(told) == sorted(["csf", *(m + end for m in motion for end in ends)])
+    none = load_confounds(run, strategy="none", n_frames=N_FRAMES)
+    assert none.decisions["columns_with_na"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b"\n", b"\r\n") + b"\r\n",
+        lambda text: text + b"  \n\t\t\n\r\n \t ",
+        lambda text: text.rstrip(b"\n"),
+        lambda text: text.replace(b"\n", b"\t\n"),
+        lambda text: text.replace(b"\n", b"\t\t\r\n") + b"\n",
+    ],
+)
+def test_tables_that_went_through_an_editor(run, change):
+    expected = load_confounds(with_table(run), strategy="scrubbing", n_frames=N_FRAMES)
+    run.confounds.write_bytes(change(run.confounds.read_bytes()))
+    confounds = load_confounds(run, strategy="scrubbing", n_frames=N_FRAMES)
+    np.testing.assert_array_equal(confounds.values, expected.values)
+    np.testing.assert_array_equal(confounds.keep, expected.keep)
+
+
+def test_quoted_messages_of_libraries_are_short(run, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise ValueError("the columns are\n" + "column " * 500)
+
+    monkeypatch.setattr(nilearn.interfaces.fmriprep, "load_confounds_strategy", refuse)
+    with_table(run)
+    with pytest.raises(RunError, match="the columns are column") as told:
+        load_confounds(run, strategy="simple", n_frames=N_FRAMES)
+    assert len(str(told.value).replace(str(run.confounds), "")) < 350
+
+
 def test_text_in_a_column(run):
     with_table(run, csf=["oops"] * N_FRAMES)
     with pytest.raises(RunError, match=r"sub-01: nilearn cannot use .*timeseries\.tsv"):
@@ -213,8 +255,11 @@ def test_real_tables(run, shared, name, n_frames, n_non_steady, mean_fd):
         assert simple.mean_fd_mm == pytest.approx(mean_fd, rel=0.02)
     scrubbed = load_confounds(run, strategy="scrubbing", n_frames=n_frames)
     assert not (scrubbed.keep & ~simple.keep).any()
-    assert scrubbed.fd_mm is not None
-    assert not (scrubbed.fd_mm[scrubbed.keep] > 0.5).any()
+    fd = pd.read_csv(run.confounds, sep="\t")["framewise_displacement"]
+    assert not (fd[scrubbed.keep] > 0.5).any()
+    # nilearn fills the first value of the derivatives; that they had none is told nevertheless.
+    assert "trans_x_derivative1" in scrubbed.decisions["columns_with_na"]
+    assert "trans_x" not in scrubbed.decisions["columns_with_na"]
 
 
 def test_nilearn_called_plainly_gives_the_same(run, shared):

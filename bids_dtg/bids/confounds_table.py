@@ -1,0 +1,84 @@
+"""The table of confounds as a file: read whole, as text, or refused in one line."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.annex import require_content
+from bids_dtg.bids.query import RestRun
+from bids_dtg.errors import RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Hundreds of columns that no strategy here looks at; not reading them saves half a second.
+# A tab at the ends of lines makes a column without a name, which pandas calls "Unnamed: N".
+_UNUSED = (
+    *("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor", "edge_comp", "motion_outlier"),
+    "Unnamed: ",
+)
+_LONGEST_QUOTE = 200  # characters of another program's message that are shown
+
+
+def read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
+    """Read the table as text, so that it can be handed on without rounding.
+
+    Raises
+    ------
+    RunError
+        If it is missing, unreadable, cut off or of another length than `n_frames`.
+    """
+    import pandas as pd
+
+    require_content(path, run.participant)
+    try:
+        lines = path.read_bytes().splitlines()
+        while lines and not lines[-1].strip():
+            lines.pop()  # an editor's line ends
+        table = pd.read_csv(
+            io.BytesIO(b"\n".join(lines)),
+            sep="\t",
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            encoding="utf-8-sig",  # a spreadsheet may have put a mark before the header
+            usecols=lambda name: not name.startswith(_UNUSED),
+        )
+    except (OSError, ValueError) as err:  # pandas' parser errors are ValueErrors
+        raise RunError(
+            f"sub-{run.participant}: {path} cannot be read as a table: {quoted(err)}",
+            expected="tab-separated text with a header, as fMRIPrep writes it",
+            remedy="copy it again, or rerun fMRIPrep",
+        ) from err
+    if len(table) != n_frames:
+        raise RunError(
+            f"sub-{run.participant}: {path} has {len(table)} rows",
+            expected=f"{n_frames}, the frames of {run.bold.name}",
+            remedy="both must come from one run of fMRIPrep: copy or make them again",
+        )
+    if lines[-1].count(b"\t") != lines[0].count(b"\t"):
+        raise RunError(
+            f"sub-{run.participant}: {path} is cut off in its last line", remedy="copy it again"
+        )
+    return table
+
+
+def numbers(table: pd.DataFrame | None, names: tuple[str, ...]) -> NDArray[np.float64] | None:
+    """Return the first of the columns that is there, n/a as NaN; None where there is none."""
+    import pandas as pd
+
+    for name in names:
+        if table is not None and name in table.columns:
+            return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+    return None
+
+
+def quoted(err: Exception) -> str:
+    """Shorten another program's message: some quote all columns of the table."""
+    text = " ".join(str(err).split())
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[: _LONGEST_QUOTE - 1]}…"
