@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from bids_dtg.errors import RunError
 
 SPACE = "MNI152NLin6Asym"
 _IMAGES = (".nii.gz", ".nii")
+_OPTIONS = {"ses": "--session-label", "task": "--task-id", "run": "--run"}
 _REMEDY_SPACE = f"fmriprep --output-spaces {SPACE}:res-2"
 
 
@@ -98,12 +99,13 @@ def find_runs(
     func = named_files(find_paths(index, {}))
     bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
     if not bold:
-        raise _no_bold(root / who, sessions)
-    bold = _narrow(bold, "ses", [_same("ses", label) for label in sessions], who)
-    if tasks or "task" not in bids_filter:
-        wanted = [_same("task", plain_label(label, "task")) for label in tasks]
-        bold = _narrow(bold, "task", wanted or [_is_rest], who)
-    bold = _narrow(bold, "run", [_same("run", plain_label(label, "run")) for label in runs], who)
+        raise _no_bold(root / who, sessions, find_paths(index, {}))
+    bold = _narrow(bold, "ses", sessions, who)
+    if tasks:
+        bold = _narrow(bold, "task", [plain_label(label, "task") for label in tasks], who)
+    elif "task" not in bids_filter:
+        bold = _resting(bold, who)
+    bold = _narrow(bold, "run", [plain_label(label, "run") for label in runs], who)
     if bids_filter:
         # pybids may have resolved a link on the way: names are what both sides share.
         allowed = {path.name for path in find_paths(index, bids_filter)}
@@ -116,12 +118,23 @@ def find_runs(
     return tuple(sorted(found, key=lambda run: _natural(run.title)))
 
 
-def _no_bold(folder: Path, sessions: Sequence[str]) -> RunError:
+def _no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> RunError:
     present = sorted(path.name for path in folder.glob("ses-*"))
     if sessions and not any(f"ses-{label}" in present for label in sessions):
         return RunError(
             f"{folder.name} has no session {', '.join(sessions)}",
-            expected=f"one of {', '.join(present)}" if present else "a dataset with sessions",
+            expected=f"one of {', '.join(present)}" if present else None,
+            remedy=None if present else f"leave {_OPTIONS['ses']} out: it has no sessions",
+        )
+    known = {file.path for file in named_files(files)}
+    odd = sorted(path.name for path in files if path not in known and path.name.endswith(_IMAGES))
+    if odd:
+        return RunError(
+            f"{folder.name} has no BOLD series in {folder}: there are image files there, but "
+            f"their names are not BIDS, e.g. {odd[0]}",
+            expected=f"e.g. sub-LABEL_task-rest_space-{SPACE}_desc-preproc_bold.nii.gz, "
+            "labels of letters and digits only",
+            remedy="rename the files and their folders",
         )
     return RunError(f"{folder.name} has no BOLD series in {folder}", remedy="run fMRIPrep on it")
 
@@ -131,32 +144,42 @@ def _natural(title: str) -> list[str]:
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
 
 
-def _same(entity: str, wanted: str) -> Callable[[str], bool]:
-    return lambda label: same_label(entity, label, wanted)
-
-
-def _is_rest(task: str) -> bool:
-    return task.lower().startswith("rest")
-
-
-def _narrow(
-    files: list[NamedFile], entity: str, wanted: Sequence[Callable[[str], bool]], who: str
-) -> list[NamedFile]:
-    """Keep files whose label is one of those wanted; none wanted keeps all."""
-    if not wanted:
-        return files
-    labels = {value for file in files if (value := file.name.get(entity)) is not None}
-    kept = {label for label in labels if any(is_wanted(label) for is_wanted in wanted)}
+def _resting(files: list[NamedFile], who: str) -> list[NamedFile]:
+    """Keep files of tasks whose names begin with rest."""
+    kept = [file for file in files if (file.name.get("task") or "").lower().startswith("rest")]
     if not kept:
-        names = ", ".join(f"{entity}-{label}" for label in sorted(labels)) or f"no {entity}-*"
-        what = "no resting-state run" if entity == "task" else f"no BOLD series of that {entity}-*"
-        options = {"ses": "session-label", "task": "task-id", "run": "run"}
         raise RunError(
-            f"{who} has {what}; it has {names}",
-            expected="a task whose name begins with rest" if entity == "task" else None,
-            remedy=f"name another with --{options[entity]}",
+            f"{who} has no resting-state run; it has {_labels(files, 'task') or 'no task-'}",
+            expected="a task whose name begins with rest",
+            remedy=f"name another with {_OPTIONS['task']}",
         )
-    return [file for file in files if file.name.get(entity) in kept]
+    return kept
+
+
+def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str) -> list[NamedFile]:
+    """Keep files whose label is one of those asked for; all where none is."""
+    if not asked:
+        return files
+    kept = [
+        file
+        for file in files
+        if (label := file.name.get(entity)) is not None
+        and any(same_label(entity, label, wanted) for wanted in asked)
+    ]
+    if not kept:
+        option, there = _OPTIONS[entity], _labels(files, entity)
+        what = {"ses": "session", "task": "run of task", "run": "run"}[entity]
+        raise RunError(
+            f"{who} has no {what} {' or '.join(asked)}; "
+            + (f"it has {there}" if there else f"its files have no {entity}-"),
+            remedy=f"name another with {option}" if there else f"leave {option} out",
+        )
+    return kept
+
+
+def _labels(files: list[NamedFile], entity: str) -> str:
+    labels = {value for file in files if (value := file.name.get(entity)) is not None}
+    return ", ".join(f"{entity}-{label}" for label in sorted(labels))
 
 
 def _preprocessed(files: list[NamedFile], who: str) -> list[NamedFile]:

@@ -73,7 +73,9 @@ def test_selection_by_session_and_run_takes_labels_in_any_spelling(root):
     assert titles(find_runs(root, "01", sessions=["A"], runs=["2"])) == [
         "sub-01_ses-A_task-rest_run-02"
     ]
-    with pytest.raises(RunError, match=r"sub-01 has no BOLD series of that run.*run-01, run-02"):
+    with pytest.raises(
+        RunError, match=r"sub-01 has no run 3; it has run-01, run-02\. .*another with --run"
+    ):
         find_runs(root, "01", runs=["3"])
 
 
@@ -172,6 +174,47 @@ def test_no_resting_run_says_which_tasks_there_are(root):
         RunError, match=r"sub-01 has no resting-state run; it has task-faces, task-nback.*--task-id"
     ):
         find_runs(root, "01")
+
+
+def test_a_task_that_is_not_there_is_named(root):
+    add_run(root)
+    with pytest.raises(
+        RunError, match=r"sub-01 has no run of task motor; it has task-rest\. To do: .*--task-id"
+    ):
+        find_runs(root, "01", tasks=["task-motor"])
+    with pytest.raises(RunError, match=r"no run of task motor or faces; it has task-rest"):
+        find_runs(root, "01", tasks=["motor", "faces"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (
+            {"sessions": ["B"]},
+            r"no session B; its files have no ses-\. To do: leave --session-label out",
+        ),
+        ({"runs": ["run-1"]}, r"no run 1; its files have no run-\. To do: leave --run out"),
+    ],
+)
+def test_asking_for_entities_that_no_file_has(root, asked, told):
+    add_run(root)
+    with pytest.raises(RunError, match=f"sub-01 has {told}"):
+        find_runs(root, "01", **asked)
+
+
+@pytest.mark.parametrize("label", ["dtg_1", "dtg1"])
+def test_file_names_that_are_not_bids_are_told(root, label):
+    func = root / f"sub-{label}" / "func"
+    func.mkdir(parents=True)
+    name = "sub-dtg_1_task-rest_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz"
+    (func / name).write_bytes(b"x")
+    (func / "notes.txt").write_text("x")
+    with pytest.raises(
+        RunError,
+        match=rf"sub-{label} has no BOLD series .*files there, but their names are not BIDS, "
+        rf"e\.g\. {name}",
+    ):
+        find_runs(root, label)
 
 
 def test_no_bold_at_all(root):
