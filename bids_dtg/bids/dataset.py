@@ -29,12 +29,6 @@ class InputDataset:
     description: Mapping[str, Any]  # its dataset_description.json
     bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
 
-    @property
-    def pipeline(self) -> str:
-        """Name and version of the program that made it, `unknown` where nothing says so."""
-        name, version = _generator(self.description)
-        return f"{name} {version}".strip() or "unknown"
-
 
 def find_dataset(bids_dir: Path, derivatives: Sequence[str] = ()) -> InputDataset:
     """Find the fMRIPrep derivatives behind BIDS_DIR.
@@ -48,16 +42,22 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[str] = ()) -> InputDatase
     bids_dir
         A raw BIDS dataset or a folder of derivatives.
     derivatives
-        `[PACKAGE=]PATH` texts; those of other packages than fMRIPrep are left out.
+        `[PACKAGE=]PATH` texts; beside one of fMRIPrep, those of other packages are left out.
 
     Raises
     ------
     DatasetError
-        If nothing, or more than one dataset, is found, or a description is broken.
+        If nothing, or more than one dataset, is found, or a description is broken;
+        if `derivatives` names other packages only.
     """
     bids_dir = _absolute(bids_dir)
     _require_folder(bids_dir, "BIDS_DIR")
     explicit = [path for text in derivatives for path in _fmriprep_path(text)]
+    if derivatives and not explicit:
+        raise DatasetError(
+            f"--derivatives names no fMRIPrep derivatives: {', '.join(derivatives)}",
+            expected="fmriprep=PATH or PATH",
+        )
     if explicit:
         if len(explicit) > 1:
             raise DatasetError(
@@ -170,21 +170,19 @@ def _derivatives_of_raw(raw: Path) -> Path:
 def _made_by_fmriprep(folder: Path) -> Iterator[Path]:
     for file in sorted(folder.glob("*/dataset_description.json")):
         try:
-            name, _ = _generator(read_description(file.parent))
+            name = _generator(read_description(file.parent))
         except DatasetError:
             continue  # a broken neighbour is not what was asked for
         if name.lower() == "fmriprep":
             yield file.parent
 
 
-def _generator(description: Mapping[str, Any]) -> tuple[str, str]:
+def _generator(description: Mapping[str, Any]) -> str:
     # The first entry is the program itself; XCP-D and others list fMRIPrep after their own name.
     # `PipelineDescription` is fMRIPrep's before 20.2.
     made = description.get("GeneratedBy") or description.get("PipelineDescription") or {}
     first = made[0] if isinstance(made, list) else made
-    if not isinstance(first, dict):
-        return "", ""
-    return str(first.get("Name") or ""), str(first.get("Version") or "")
+    return str(first.get("Name") or "") if isinstance(first, dict) else ""
 
 
 def _is_derivative(description: Mapping[str, Any]) -> bool:

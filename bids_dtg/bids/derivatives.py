@@ -10,26 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from bids_dtg.bids.atomic import (
-    remove_stale_in,
-    remove_stale_temporaries,
-    write_atomic,
-    write_json,
-    write_text,
-    write_tsv,
-)
+from bids_dtg.bids.atomic import remove_stale_in, write_atomic, write_text, write_tsv
 from bids_dtg.bids.dataset import InputDataset, participants_in
-from bids_dtg.bids.names import bids_uri
 from bids_dtg.errors import OutputError
-
-__all__ = [
-    "DerivativeDataset",
-    "remove_stale_temporaries",
-    "write_atomic",
-    "write_json",
-    "write_text",
-    "write_tsv",
-]
 
 BIDS_VERSION = "1.10.0"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -72,10 +55,6 @@ class DerivativeDataset:
         path = self.path(relative)
         write_atomic(path, data)
         return path
-
-    def uri(self, path: Path) -> str:
-        """Return the BIDS URI of one of the dataset's own files."""
-        return bids_uri("", path.relative_to(self.root).as_posix())
 
     def describe(
         self, source: InputDataset, *, version: str, readme: str, container: str | None = None

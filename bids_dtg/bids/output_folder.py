@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bids.dataset import InputDataset
@@ -20,8 +21,8 @@ def check_output_location(output_dir: Path, dataset: InputDataset) -> Path:
     ------
     SettingsError
         If it is BIDS_DIR, in the fMRIPrep derivatives, in a `sub-*` folder of a
-        dataset, in a raw dataset elsewhere than `derivatives/NAME`, or the
-        folder of another dataset.
+        dataset, in a raw dataset elsewhere than `derivatives/NAME`, the folder
+        of another dataset, or one of maps that were made from another input.
     """
     output = output_dir.expanduser().resolve()
     source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
@@ -46,7 +47,7 @@ def check_output_location(output_dir: Path, dataset: InputDataset) -> Path:
             expected=f"a folder below {derivatives}, or outside",
             remedy=remedy,
         )
-    _refuse_other_dataset(output)
+    _refuse_other_dataset(output, dataset)
     return output
 
 
@@ -71,13 +72,14 @@ def prepare_output_folder(output_dir: Path) -> None:
         ) from err
 
 
-def _refuse_other_dataset(output: Path) -> None:
+def _refuse_other_dataset(output: Path, source: InputDataset) -> None:
     path = output / "dataset_description.json"
     try:
         content = json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError):
         return  # none yet, or broken: ours is written over it
-    made = content.get("GeneratedBy") if isinstance(content, dict) else None
+    content = content if isinstance(content, dict) else {}
+    made = content.get("GeneratedBy")
     first = made[0] if isinstance(made, list) and made else {}
     name = first.get("Name") if isinstance(first, dict) else None
     if name != "bids_dtg":
@@ -85,6 +87,25 @@ def _refuse_other_dataset(output: Path) -> None:
             f"OUTPUT_DIR {output} already holds another dataset ({name or 'a raw one'})",
             remedy="choose an empty folder, or one that bids_dtg made",
         )
+    links = content.get("DatasetLinks")
+    other = _linked_folder(links.get(source.name) if isinstance(links, dict) else None, output)
+    # An input that moved leaves a link to nothing. One folder may be mounted at two places.
+    if other is not None and not other.samefile(source.root):
+        raise SettingsError(
+            f"OUTPUT_DIR {output} holds results from {other}, not {source.root}",
+            remedy=f"choose another OUTPUT_DIR, or remove {path} if both are the same data",
+        )
+
+
+def _linked_folder(link: object, output: Path) -> Path | None:
+    """Return the folder that an entry of DatasetLinks leads to, None where there is none."""
+    try:
+        parts = urlsplit(link if isinstance(link, str) else "")
+        folder = (output / unquote(parts.path)).resolve()
+        local = parts.path and parts.scheme in {"", "file"}
+        return folder if local and folder.is_dir() else None
+    except (OSError, ValueError):
+        return None  # no address, or a folder that we may not see
 
 
 def _is_dataset(folder: Path) -> bool:

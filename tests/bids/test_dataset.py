@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.bids.atomic import write_json
 from bids_dtg.bids.dataset import find_dataset, participants_in, select_participants
+from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.output_folder import check_output_location, prepare_output_folder
 from bids_dtg.errors import DatasetError, SettingsError
 
@@ -29,7 +31,6 @@ def test_the_usual_place_in_a_raw_dataset(raw):
     root = derivative(raw / "derivatives" / "fmriprep", pipeline="anything")
     dataset = find_dataset(raw)
     assert (dataset.root, dataset.bids_dir, dataset.name) == (root, raw, "fmriprep")
-    assert dataset.pipeline == "anything 23.2.0"
 
 
 def test_any_derivative_that_fmriprep_made(raw):
@@ -56,7 +57,6 @@ def test_the_derivatives_folder_itself(tmp_path, content):
     (tmp_path / "dataset_description.json").write_text(json.dumps(content))
     dataset = find_dataset(tmp_path)
     assert dataset.root == dataset.bids_dir == tmp_path
-    assert dataset.pipeline in {"unknown", "fMRIPrep 1.5.0"}
 
 
 def test_relative_paths_become_absolute(tmp_path, monkeypatch):
@@ -104,6 +104,14 @@ def test_raw_without_derivatives(raw):
         find_dataset(raw)
     with pytest.raises(DatasetError, match="is a raw dataset"):
         find_dataset(raw, [str(raw)])
+
+
+def test_derivatives_of_other_packages_only(raw):
+    derivative(raw / "derivatives" / "fmriprep")
+    with pytest.raises(
+        DatasetError, match=r"--derivatives .*xcpd=/a, statmaps=/b.*Expected: fmriprep=PATH or PATH"
+    ):
+        find_dataset(raw, ["xcpd=/a", "statmaps=/b"])
 
 
 def test_participants(tmp_path):
@@ -160,6 +168,48 @@ def test_places_where_output_may_go(raw):
     own = raw.parent / "out"
     write_json(own / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]})
     assert check_output_location(own, dataset) == own
+
+
+@pytest.mark.parametrize("place", ["out", "raw/derivatives/dtg"])
+def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
+    derivative(raw / "derivatives" / "fmriprep")
+    derivative(raw / "derivatives" / "prep 25")
+    one, two = (find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25"))
+    output = raw.parent / place
+    DerivativeDataset(output).describe(two, version="1", readme="x")
+    with pytest.raises(SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "):
+        check_output_location(output, one)
+    assert check_output_location(output, two) == output
+    (raw / "link").symlink_to(two.root)
+    assert check_output_location(output, replace(two, root=raw / "link")) == output
+
+
+def test_an_input_that_moved_is_taken_again(raw):
+    old = derivative(raw / "derivatives" / "fmriprep")
+    output = raw.parent / "out"
+    DerivativeDataset(output).describe(find_dataset(raw), version="1", readme="x")
+    old.rename(raw / "derivatives" / "moved")
+    assert check_output_location(output, find_dataset(raw)) == output
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        None,
+        [],
+        {},
+        {"fmriprep": 3},
+        {"fmriprep": "https://a/b"},
+        {"fmriprep": "http://["},
+        {"fmriprep": "%00"},
+    ],
+)
+def test_links_that_name_no_folder_do_no_harm(raw, links):
+    derivative(raw / "derivatives" / "fmriprep")
+    own = raw.parent / "out"
+    content = {"GeneratedBy": [{"Name": "bids_dtg"}], "DatasetLinks": links}
+    write_json(own / "dataset_description.json", content)
+    assert check_output_location(own, find_dataset(raw)) == own
 
 
 def test_the_parent_raw_dataset_is_not_written_over(raw):
