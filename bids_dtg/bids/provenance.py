@@ -184,14 +184,13 @@ class Failure:
 class RunFolder:
     """The folder `logs/<run id>` of one call of the program."""
 
-    path: Path  # absolute
-    run_id: str  # UTC time and a random part, e.g. 20260131T120000Z-1a2b3c
+    path: Path  # absolute; named by UTC time and a random part, e.g. 20260131T120000Z-1a2b3c
 
     @classmethod
     def create(cls, dataset: DerivativeDataset) -> RunFolder:
         """Choose a new run id; the folder is made with its first file."""
         run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        return cls(dataset.path(f"logs/{run_id}"), run_id)
+        return cls(dataset.path(f"logs/{run_id}"))
 
     def write_configuration(self, toml: str) -> None:
         """Write the resolved configuration."""

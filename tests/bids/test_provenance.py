@@ -155,13 +155,13 @@ def test_options_hash_knows_no_order(options):
 
 def test_run_folder(dataset):
     one, two = RunFolder.create(dataset), RunFolder.create(dataset)
-    assert one.run_id != two.run_id
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.run_id)
+    assert one.path != two.path
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.path.name)
     one.write_configuration("a = 1\n")
     one.write_versions("1.2", "docker:x")
     one.write_timing({"read": 1.23456})
     one.write_failures([Failure("01", "reading", "broken\tfile\nhere")])
-    folder = dataset.root / "logs" / one.run_id
+    folder = dataset.root / "logs" / one.path.name
     assert (folder / "config.toml").read_text() == "a = 1\n"
     versions = json.loads((folder / "versions.json").read_text())
     assert (versions["bids_dtg"], versions["container"]) == ("1.2", "docker:x")
