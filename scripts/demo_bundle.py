@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from demo_table import SEGMENTS, Table
+from torch import Tensor
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.reference import Recentring
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.contrasts.labels import hcp_contrasts
-from bids_dtg.contrasts.train import TrainedNetwork
 from bids_dtg.phantom.model import Phantom
 
 VERSION = "1"
@@ -25,7 +27,11 @@ _NOTICE = (
 
 
 def write_demo_bundle(
-    folder: Path, phantom: Phantom, trained: TrainedNetwork, table: Table
+    folder: Path,
+    phantom: Phantom,
+    state: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    table: Table,
 ) -> ModelBundle:
     """Write the bundle; see `bids_dtg.bundles.writer.write_bundle`."""
     anatomy = phantom.anatomy
@@ -43,15 +49,15 @@ def write_demo_bundle(
             data=f"SIMULATED: phantom {phantom.parameters.version}, seed {phantom.seed}",
             repetition_time_s=None,
             cleaning="none needed: connectomes were simulated directly",
-            participants=int(trained.card["people"]),
+            participants=table.training_people,
         ),
         for_science=False,
         notice=_NOTICE,
         recentring=Recentring(table.validation_people, SEGMENTS),
-        record=trained.card,
+        record=record,
         evaluation=table.evaluation,
     )
-    tensors = {name: tensor.numpy() for name, tensor in trained.state.items()}
+    tensors = {name: tensor.numpy() for name, tensor in state.items()}
     return write_bundle(
         folder, card, tensors, roi_maps, anatomy.brain, anatomy.grey, table.correction
     )

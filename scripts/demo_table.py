@@ -39,6 +39,7 @@ class Table:
     """How good the model is, and what is applied after it."""
 
     correction: Correction  # found on the validation people
+    training_people: int  # how many the network was trained on
     validation_people: int  # how many these are
     evaluation: Mapping[str, Any]  # for the model card
 
@@ -99,7 +100,7 @@ def make_table(
         "local_ridge": {"penalty": penalty, "pooling_mm": 10.0, "participants": sums.people},
         "rows": rows,
     }
-    return Table(correction, people, evaluation)
+    return Table(correction, sums.people, people, evaluation)
 
 
 def _hash(network: AttentionUNet) -> str:

@@ -63,8 +63,8 @@ def train(
     Raises
     ------
     ValueError
-        If a loss compares people and there are fewer than two in a batch, or the samples
-        do not belong together.
+        If a loss compares people and there are fewer than two in a batch, the samples do
+        not belong together, or statistics are to be fixed and there are none.
 
     Notes
     -----
@@ -75,6 +75,8 @@ def train(
         if plan.loss == "crr" and min(samples.people, plan.sampling.people) < 2:
             raise ValueError("the loss crr compares people: batches need at least 2")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    if plan.fixed_statistics and start is None:
+        raise ValueError("fixed statistics are those of the weights to begin with: give `start`")
     if not np.array_equal(training.mask, validation.mask):
         raise ValueError("training and validation samples need one mask")
     task = TrainingTask(training, validation, plan, start, tell)

@@ -24,6 +24,9 @@ class TrainingPlan:
     factor: float = 0.1  # by which it falls
     epochs: int = 100  # at most
     minutes: float | None = None  # at most, earlier calls included; epochs are completed
+    # Batch norm keeps the statistics of the weights to begin with: a batch of a few boxes has
+    # poor ones.
+    fixed_statistics: bool = False
     precision: Precision = "32-true"  # as Lightning names it
     seed: int = 0  # of weights, batches, segments and boxes
     sampling: Sampling = field(default_factory=Sampling)  # how batches are put together

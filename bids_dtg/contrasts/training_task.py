@@ -85,6 +85,10 @@ class TrainingTask(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._losses, self._started = [], time.perf_counter()
+        if self.plan.fixed_statistics:
+            for layer in self.network.modules():
+                if isinstance(layer, torch.nn.BatchNorm3d):
+                    layer.eval()
 
     def training_step(self, batch: list[TensorBatch], index: int) -> Tensor:
         loss = torch.stack([self._loss(self._predict(x), y, mask) for x, y, mask in batch]).mean()

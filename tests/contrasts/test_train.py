@@ -141,6 +141,20 @@ def test_a_training_can_start_from_another_s_weights(plain, tmp_path):
         assert not torch.equal(further.state[name], parameter)
 
 
+def test_statistics_can_be_those_of_the_weights_to_begin_with(plain, tmp_path):
+    people, plan = (cohort(12, 1), cohort(4, 2)), dataclasses.replace(SHORT, fixed_statistics=True)
+    further = train(*people, plan, tmp_path / "fixed", start=plain.state)
+    free = train(*people, SHORT, tmp_path / "free", start=plain.state)
+    for name in ("running_mean", "running_var"):
+        key = f"in_block.conv.1.{name}"
+        torch.testing.assert_close(further.state[key], plain.state[key], atol=0, rtol=0)
+        assert not torch.equal(free.state[key], plain.state[key])
+    key = "in_block.conv.1.weight"
+    assert not torch.equal(further.state[key], plain.state[key])
+    with pytest.raises(ValueError, match="give `start`"):
+        train(*people, plan, tmp_path / "none")
+
+
 def test_crops_are_trained_on(tmp_path):
     sampling = Sampling(people=4, crop=8, boxes=2, align=2)
     plan = dataclasses.replace(SHORT, sampling=sampling, epochs=1)
