@@ -35,21 +35,20 @@ class StoredPeople:
         """Return a person's connectome averaged over segments, (rois, voxels)."""
         total = self.connectomes[person].sum(axis=0, dtype=np.int32)
         scale = np.float32(CONNECTOME_STEP / self.connectomes.shape[1])
-        return total.astype(np.float32) * scale
+        mean: Array = total.astype(np.float32) * scale
+        return mean
 
     def measured(self, person: int) -> NDArray[np.float32]:
         """Return a person's measured maps, (contrasts, voxels)."""
-        return self.maps[person].astype(np.float32) * np.float32(MAP_STEP)
+        maps: Array = self.maps[person].astype(np.float32) * np.float32(MAP_STEP)
+        return maps
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
-    """People whom the model was not trained on, float16, memory-mapped, over grey matter."""
+class Answers:
+    """What test people's maps are compared with, float16, (people, contrasts, voxels)."""
 
-    connectomes: NDArray[np.float16]  # (people, rois, voxels), mean over segments
-    measured: NDArray[np.float16]  # (people, contrasts, voxels), and so on:
-    predicted: NDArray[np.float16]  # by the network, mean over segments
-    retest: NDArray[np.float16]  # a second session; empty for validation people, as below
+    retest: NDArray[np.float16]  # measured in a second session
     true: NDArray[np.float16]  # without noise
     knowable: NDArray[np.float16]  # what rest could tell at best
 
@@ -90,39 +89,31 @@ def simulate_people(
     return StoredPeople(**store.arrays)
 
 
-def predict_people(
-    folder: Path,
-    phantom: Phantom,
-    cohort: Cohort,
-    people: int,
-    segments: int,
-    predict: Callable[[Array], Array],
-    model: str,
-) -> HeldOut:
-    """Simulate people and predict their maps, or go on where an earlier call was stopped.
-
-    Retest, true and knowable maps are made of test people only; `model` identifies the
-    network, whose predictions are made anew where it is another one.
-    """
-    voxels, contrasts = int(phantom.anatomy.grey.sum()), len(phantom.design)
-    further = ("retest", "true", "knowable") if cohort == Cohort.TEST else ()
-    shapes = dict.fromkeys(("measured", "predicted", *further), (people, contrasts, voxels))
-    shapes["connectomes"] = (people, phantom.parameters.networks, voxels)
-    facts = {"cohort": int(cohort), "people": people, "segments": segments, "model": model}
+def simulate_answers(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> Answers:
+    """Simulate what only test people need, or go on where an earlier call was stopped."""
+    shape = people, len(phantom.design), int(phantom.anatomy.grey.sum())
+    facts = {"cohort": int(cohort), "people": people, "draws": KNOWABLE_DRAWS}
+    shapes = dict.fromkeys(Answers.__annotations__, shape)
     store = _Store.open(folder, facts, phantom, np.float16, shapes)
-    for index in track(range(store.done, people), f"Predicting {cohort.name.lower()} people"):
-        person, arrays = phantom.person(cohort, index), store.arrays
-        connectomes = [person.connectome(0, segment) for segment in range(segments)]
-        arrays["connectomes"][index] = np.mean(connectomes, axis=0)
-        arrays["predicted"][index] = np.mean([predict(one) for one in connectomes], axis=0)
-        arrays["measured"][index] = person.measured_maps(0)
-        if further:
-            arrays["retest"][index] = person.measured_maps(1)
-            arrays["true"][index] = person.true_maps()
-            arrays["knowable"][index] = person.knowable_maps(KNOWABLE_DRAWS)
+    for index in track(range(store.done, people), "Simulating retest and ceilings"):
+        person = phantom.person(cohort, index)
+        store.arrays["retest"][index] = person.measured_maps(1)
+        store.arrays["true"][index] = person.true_maps()
+        store.arrays["knowable"][index] = person.knowable_maps(KNOWABLE_DRAWS)
         store.mark(index + 1)
-    empty = np.zeros(0, np.float16)
-    return HeldOut(**{name: store.arrays.get(name, empty) for name in HeldOut.__annotations__})
+    return Answers(**store.arrays)
+
+
+def predict_people(
+    folder: Path, people: StoredPeople, predict: Callable[[Array], Array]
+) -> NDArray[np.float16]:
+    """Predict people's maps, each the mean over segments, (people, contrasts, voxels)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    predicted = open_memmap(folder / "predicted.npy", "w+", np.float16, people.maps.shape)
+    for index in track(range(len(predicted)), "Predicting"):
+        segments = people.connectomes[index].astype(np.float32) * np.float32(CONNECTOME_STEP)
+        predicted[index] = np.mean([predict(one) for one in segments], axis=0)
+    return predicted
 
 
 @dataclass(eq=False)
@@ -141,7 +132,7 @@ class _Store:
         facts: Mapping[str, object],
         phantom: Phantom,
         dtype: type[np.number[Any]],
-        shapes: dict[str, tuple[int, ...]],
+        shapes: Mapping[str, tuple[int, ...]],
     ) -> _Store:
         """Open the arrays, new ones where the facts have changed."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from demo_people import HeldOut, StoredPeople, predict_people
+from demo_people import (
+    MAP_STEP,
+    StoredPeople,
+    predict_people,
+    simulate_answers,
+    simulate_people,
+)
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -48,35 +53,38 @@ def make_table(
     work: Path, phantom: Phantom, training: StoredPeople, network: AttentionUNet, people: int
 ) -> Table:
     """Re-centre the network on validation people and score everything on test people."""
-    prepared = prepare(network, phantom.anatomy.grey)
-    folders = {cohort: work / cohort.name.lower() for cohort in (Cohort.VALIDATION, Cohort.TEST)}
-    held_out = {
-        cohort: predict_people(
-            folder, phantom, cohort, people, SEGMENTS, prepared.predict, _hash(network)
+    phantom_people = {
+        cohort: simulate_people(
+            work / f"held_out_{cohort.name.lower()}", phantom, cohort, people, SEGMENTS
         )
-        for cohort, folder in folders.items()
+        for cohort in (Cohort.VALIDATION, Cohort.TEST)
     }
+    validation, test = phantom_people.values()
+    answers = simulate_answers(work / "answers", phantom, Cohort.TEST, people)
+    prepared = prepare(network, phantom.anatomy.grey)
+    folder = work / "predicted"
+    predicted = predict_people(folder / "test", test, prepared.predict)
     linear, sums = _baselines(training, phantom)
     mean_map = (sums.map_sum / sums.people).astype(np.float32)
-    validation, test = held_out[Cohort.VALIDATION], held_out[Cohort.TEST]
     ridge, penalty = _chosen_ridge(sums, validation)
     recentring = RecentringSums()
-    for n in range(people):
-        recentring.add(validation.predicted[n], validation.measured[n])
+    for n, maps in enumerate(predict_people(folder / "validation", validation, prepared.predict)):
+        recentring.add(maps, validation.measured(n))
     correction = recentring.correction(mean_map)
+
+    def recentred(n: int) -> Array:
+        return correction.apply(predicted[n].astype(np.float32))
 
     models: dict[str, Callable[[int], Array]] = {
         "group average": lambda n: mean_map,
-        "linear (Tavor)": lambda n: linear.predict(test.connectomes[n : n + 1])[0],
-        "local ridge": lambda n: ridge.predict(test.connectomes[n]),
-        "network": lambda n: test.predicted[n].astype(np.float32),
-        "network, re-centred": lambda n: correction.apply(test.predicted[n].astype(np.float32)),
-        "network, re-centred, of another participant": lambda n: correction.apply(
-            test.predicted[(n + 1) % people].astype(np.float32)
-        ),
-        "retest": lambda n: test.retest[n].astype(np.float32),
-        "ceiling: what rest could tell": lambda n: test.knowable[n].astype(np.float32),
-        "ceiling: the true maps": lambda n: test.true[n].astype(np.float32),
+        "linear (Tavor)": lambda n: linear.predict(test.mean_connectome(n)[None])[0],
+        "local ridge": lambda n: ridge.predict(test.mean_connectome(n)),
+        "network": lambda n: predicted[n],
+        "network, re-centred": recentred,
+        "network, re-centred, of another participant": lambda n: recentred((n + 1) % people),
+        "retest": lambda n: answers.retest[n],
+        "ceiling: what rest could tell": lambda n: answers.knowable[n],
+        "ceiling: the true maps": lambda n: answers.true[n],
     }
     rows, group = [], np.zeros(0)
     for name, predict in models.items():
@@ -103,11 +111,6 @@ def make_table(
     return Table(correction, sums.people, people, evaluation)
 
 
-def _hash(network: AttentionUNet) -> str:
-    tensors = network.state_dict()
-    return hashlib.sha256(b"".join(t.numpy().tobytes() for t in tensors.values())).hexdigest()
-
-
 def _baselines(training: StoredPeople, phantom: Phantom) -> tuple[LinearBaseline, LocalRidgeSums]:
     sums = LocalRidgeSums(phantom.anatomy.grey, 2.0 * phantom.block, max(1, 3 // phantom.block))
     coefficients, intercepts = [], []
@@ -123,13 +126,17 @@ def _baselines(training: StoredPeople, phantom: Phantom) -> tuple[LinearBaseline
     return linear, sums
 
 
-def _chosen_ridge(sums: LocalRidgeSums, validation: HeldOut) -> tuple[LocalRidge, float]:
+def _chosen_ridge(sums: LocalRidgeSums, validation: StoredPeople) -> tuple[LocalRidge, float]:
     errors: dict[float, float] = {}
     models = {penalty: sums.solve(penalty) for penalty in PENALTIES}
     for penalty, model in models.items():
         errors[penalty] = sum(
-            float(np.square(model.predict(x) - y).mean())
-            for x, y in zip(validation.connectomes[:20], validation.measured[:20], strict=True)
+            float(
+                np.square(
+                    model.predict(validation.mean_connectome(n)) - validation.measured(n)
+                ).mean()
+            )
+            for n in range(len(validation.maps) // 2)
         )
     best = min(errors, key=lambda penalty: errors[penalty])
     print("local ridge, penalty and validation error:", errors, flush=True)
@@ -137,13 +144,13 @@ def _chosen_ridge(sums: LocalRidgeSums, validation: HeldOut) -> tuple[LocalRidge
 
 
 def _scores(
-    name: str, predict: Callable[[int], Array], test: HeldOut, mean_map: Array
+    name: str, predict: Callable[[int], Array], test: StoredPeople, mean_map: Array
 ) -> dict[str, NDArray[np.float64]]:
     """Score a model: (contrasts, people) for each score but identification, (contrasts,)."""
-    maps = np.stack([predict(n).astype(np.float16) for n in range(len(test.measured))])
+    maps = np.stack([predict(n).astype(np.float16) for n in range(len(test.maps))])
     found: dict[str, list[Any]] = {}
     for q in track(range(maps.shape[1]), f"Scoring {name}"):
-        predicted, measured = maps[:, q].astype(np.float32), test.measured[:, q].astype(np.float32)
+        predicted, measured = maps[:, q].astype(np.float32), test.maps[:, q] * np.float32(MAP_STEP)
         matrix = correlation_matrix(predicted, measured).T
         own = np.diagonal(matrix)
         index = own - (matrix.sum(axis=1) - own) / (len(own) - 1)

@@ -123,12 +123,13 @@ class LocalRidgeSums:
         for cells, part in self._products(np.concatenate([mean_x, mean_y]), len(mean_x)):
             centred[cells] -= self.people * part
         interpolation = _Interpolation.between(self.mask, self.block, self.shape)
-        pooled = _pooled(
-            centred, self.cells, self.shape, pooling_mm / (self.voxel_mm * self.block)
-        )[interpolation.corners_used]
+        sd = pooling_mm / (self.voxel_mm * self.block)
+        pooled = _pooled(centred, self.cells, self.shape, sd, interpolation.corners_used)
         rois = len(mean_x)
         gram, cross = pooled[:, :, :rois], pooled[:, :, rois:]
         ridge = penalty * np.trace(gram, axis1=1, axis2=2) / rois
+        # Where nobody differs from the mean, any coefficients will do.
+        ridge = np.maximum(ridge, 1e-9 * ridge.max() or 1.0)
         coefficients = np.linalg.solve(gram + ridge[:, None, None] * np.eye(rois), cross)
         return LocalRidge(mean_x, mean_y, coefficients.astype(np.float32), interpolation)
 
@@ -221,18 +222,22 @@ def _groups(keys: NDArray[np.intp], none: int) -> tuple[NDArray[np.intp], NDArra
 
 
 def _pooled(
-    products: NDArray[np.float64], cells: NDArray[np.intp], shape: tuple[int, ...], sd: float
+    products: NDArray[np.float64],
+    cells: NDArray[np.intp],
+    shape: tuple[int, ...],
+    sd: float,
+    wanted: NDArray[np.intp],
 ) -> NDArray[np.float64]:
-    """Smooth over cells by a Gaussian of `sd` cells; a value for every cell of the grid."""
+    """Smooth over cells by a Gaussian of `sd` cells; return the wanted cells of the grid."""
     kernels = [_gaussian(n, sd) for n in shape]
-    pooled = np.zeros((int(np.prod(shape)), *products.shape[1:]))
+    pooled = np.zeros((len(wanted), *products.shape[1:]))
     for row in range(products.shape[1]):  # a part at a time: the whole is large
         values = np.zeros((int(np.prod(shape)), products.shape[2]))
         values[cells] = products[:, row]
         grid = values.reshape(*shape, -1)
         for axis, kernel in enumerate(kernels):
             grid = np.moveaxis(np.tensordot(kernel, grid, axes=(1, axis)), 0, axis)
-        pooled[:, row] = grid.reshape(len(values), -1)
+        pooled[:, row] = grid.reshape(len(values), -1)[wanted]
     return pooled
 
 

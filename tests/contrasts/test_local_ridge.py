@@ -106,6 +106,13 @@ def test_shuffled_people_teach_nothing():
     assert abs((deviations * true).sum() / np.square(true).sum()) < 0.08
 
 
+def test_where_nobody_differs_it_is_the_mean_map():
+    mask = ball()
+    connectomes, maps = cohort(mask, people=2)
+    model = fitted(connectomes[[0, 0]], maps[[0, 0]], mask).solve(1.0)
+    np.testing.assert_allclose(model.predict(connectomes[1]), maps[0], atol=1e-3)
+
+
 def test_wrong_shapes_are_refused():
     mask = ball()
     connectomes, maps = cohort(mask)
