@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,17 @@ from typing import Any, Literal
 from bids_dtg.errors import SettingsError
 
 DenoiseStrategy = Literal["simple", "scrubbing", "none"]
+# "auto" stands for the strategy that suits the input type.
+StrategyChoice = Literal["auto", DenoiseStrategy]
+InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
+InputChoice = Literal["auto", InputType]
 Combine = Literal["run", "session", "participant"]
 
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
 SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
+# A space as fMRIPrep's --output-spaces has it.
+_SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
 
 
 def option(
@@ -69,7 +76,9 @@ class Settings:
     """All options of one call of ``bids_dtg``."""
 
     bids_dir: Path = option(
-        "input", "a BIDS dataset with derivatives/fmriprep, or the fMRIPrep folder itself"
+        "input",
+        "a BIDS dataset with derivatives/fmriprep, the folder of fMRIPrep or XCP-D derivatives "
+        "itself, or a folder of HCP or UK Biobank participants",
     )
     output_dir: Path = option("input", "where the derivative dataset is written")
     analysis_level: Literal["participant"] = option("input", "the stage to run")
@@ -122,6 +131,24 @@ class Settings:
         metavar="FOLDER",
         shown_default="one in the work folder, if there is one",
     )
+    input_type: InputChoice = option(
+        "selection",
+        "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
+        "auto: what is found there",
+        default="auto",
+    )
+    space: str | None = option(
+        "selection",
+        "space of the BOLD series to read: a template, T1w, or boldref for the run's own",
+        default=None,
+        metavar="SPACE",
+        shown_default="of those there, the one that needs the least resampling",
+    )
+    templateflow_download: bool = option(
+        "selection",
+        "download transforms between templates that are missing in TemplateFlow's folder",
+        default=False,
+    )
 
     model: str = option(
         "model",
@@ -136,13 +163,14 @@ class Settings:
         metavar="DEVICE",
     )
 
-    denoise_strategy: DenoiseStrategy = option(
+    denoise_strategy: StrategyChoice = option(
         "cleaning",
         "simple: 24 motion parameters, white matter, CSF, high-pass cosines; "
         "scrubbing: the same, with derivatives and squares of the tissue signals and censoring by "
         "FD and DVARS; none: nothing is removed",
-        default="simple",
+        default="auto",
         shapes_results=True,
+        shown_default="simple for fMRIPrep, none for what was cleaned before",
     )
     fd_threshold: float | None = option(
         "cleaning",
@@ -235,6 +263,18 @@ class Settings:
         _check_values(self)
 
     @property
+    def strategy(self) -> DenoiseStrategy:
+        """The denoising strategy, by the input type where it was left to that."""
+        if self.denoise_strategy != "auto":
+            return self.denoise_strategy
+        return "simple" if self.input_type in ("auto", "fmriprep") else "none"
+
+    def resolved(self, input_type: InputType) -> Settings:
+        """Return these settings with the input type that was found, and what follows from it."""
+        known = dataclasses.replace(self, input_type=input_type)
+        return dataclasses.replace(known, denoise_strategy=known.strategy)
+
+    @property
     def scrubbing_fd_mm(self) -> float:
         """Framewise displacement above which scrubbing censors a frame."""
         return SCRUBBING_FD_MM if self.fd_threshold is None else self.fd_threshold
@@ -251,7 +291,7 @@ class Settings:
             f.name: plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
             if f.metadata["shapes_results"]
-        }
+        } | {"denoise_strategy": self.strategy}
 
     @property
     def result_hash(self) -> str:
@@ -275,9 +315,9 @@ def _check_values(settings: Settings) -> None:
     for flag, value in thresholds.items():
         if value is None:
             continue
-        if settings.denoise_strategy != "scrubbing":
+        if settings.strategy != "scrubbing":
             raise SettingsError(
-                f"{flag} was given with --denoise-strategy {settings.denoise_strategy}",
+                f"{flag} was given with --denoise-strategy {settings.strategy}",
                 expected="--denoise-strategy scrubbing, the one that censors frames",
             )
         if not 0 < value < math.inf:
@@ -298,6 +338,11 @@ def _check_values(settings: Settings) -> None:
     ):
         raise SettingsError(
             f"--device is '{settings.device}'", expected="auto, cpu, cuda, cuda:N or mps"
+        )
+    if settings.space is not None and not re.fullmatch(_SPACE, settings.space):
+        raise SettingsError(
+            f"--space is '{settings.space}'",
+            expected="the name of a space, e.g. MNI152NLin6Asym, MNI152NLin6Asym:res-2, T1w, boldref",
         )
     if settings.clean_workdir and settings.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")

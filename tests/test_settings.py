@@ -114,3 +114,38 @@ def test_wrong_files_are_named(text, message, tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"nothere\.toml cannot be read"):
         read_options(tmp_path / "nothere.toml")
+
+
+@pytest.mark.parametrize(
+    ("given", "input_type", "strategy"),
+    [
+        ({}, "fmriprep", "simple"),
+        ({}, "xcpd", "none"),
+        ({}, "hcp", "none"),
+        ({}, "ukb", "none"),
+        ({"denoise_strategy": "none"}, "fmriprep", "none"),
+        ({"denoise_strategy": "scrubbing", "fd_threshold": 0.4}, "xcpd", "scrubbing"),
+    ],
+)
+def test_auto_strategy_follows_the_input_type(given, input_type, strategy):
+    settings = make_settings({**REQUIRED, **given}).resolved(input_type)
+    assert (settings.input_type, settings.denoise_strategy) == (input_type, strategy)
+    asked = make_settings({**REQUIRED, **given, "denoise_strategy": strategy})
+    # The hash holds what was done, however it was asked for.
+    assert settings.result_hash == asked.result_hash
+
+
+def test_hash_tells_cleaned_input_from_input_to_clean():
+    settings = make_settings(REQUIRED)
+    assert settings.resolved("hcp").result_hash != settings.resolved("fmriprep").result_hash
+
+
+@pytest.mark.parametrize("space", ["MNI152NLin6Asym:res-2", "MNIInfant:cohort-1:res-2", "T1w"])
+def test_spaces_in_the_words_of_fmriprep(space):
+    assert make_settings({**REQUIRED, "space": space}).space == space
+
+
+@pytest.mark.parametrize("space", ["", "a b", "MNI:2", "../x", "a:res-"])
+def test_what_is_no_space(space):
+    with pytest.raises(SettingsError, match="--space is "):
+        make_settings({**REQUIRED, "space": space})

@@ -141,7 +141,7 @@ class Job:
             n_contrasts=len(bundle.contrasts),
             space=bundle.grid.space,
             segment_seconds=bundle.card.segment_seconds,
-            denoise_strategy=settings.denoise_strategy,
+            denoise_strategy=settings.strategy,
             fd_threshold=settings.scrubbing_fd_mm,
             std_dvars_threshold=settings.scrubbing_std_dvars,
             dummy_scans=settings.dummy_scans,

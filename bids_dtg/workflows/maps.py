@@ -120,7 +120,7 @@ def map_sidecars(
         "NSegments": maps.n_segments,
         "SecondsOfRest": round(maps.seconds, 3),
         "OptionsSHA256": settings.result_hash,
-        "DenoiseStrategy": settings.denoise_strategy,
+        "DenoiseStrategy": settings.strategy,
         "Runs": [_run_facts(one) for one in summaries],
         "ExcludedRuns": dict(excluded),
         "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},

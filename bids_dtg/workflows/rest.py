@@ -112,7 +112,7 @@ def measure_rest_run(
         tr_seconds, notes = _repetition_time(run, header)
         confounds = load_confounds(
             run,
-            strategy=settings.denoise_strategy,
+            strategy=settings.strategy,
             fd_threshold=settings.scrubbing_fd_mm,
             std_dvars_threshold=settings.scrubbing_std_dvars,
             dummy_scans=settings.dummy_scans,
