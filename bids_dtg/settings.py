@@ -17,11 +17,13 @@ from typing import Any, Literal
 
 from bids_dtg.errors import SettingsError
 
-DenoiseStrategy = Literal["simple", "scrubbing", "none"]
+DenoiseStrategy = Literal["simple", "scrubbing", "compcor", "ica_aroma", "none"]
 # "auto" stands for the strategy that suits the input type.
 StrategyChoice = Literal["auto", DenoiseStrategy]
 InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
+ConfoundModel = Literal["24P", "36P"]
+AromaDenoising = Literal["nonaggr", "aggr"]
 Combine = Literal["run", "session", "participant"]
 
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
@@ -167,7 +169,8 @@ class Settings:
         "cleaning",
         "simple: 24 motion parameters, white matter, CSF, high-pass cosines; "
         "scrubbing: the same, with derivatives and squares of the tissue signals and censoring by "
-        "FD and DVARS; none: nothing is removed",
+        "FD and DVARS; compcor: 24 motion parameters, anatomical CompCor, cosines; ica_aroma: "
+        "noise components of ICA-AROMA, white matter, CSF, cosines; none: nothing is removed",
         default="auto",
         shapes_results=True,
         shown_default="simple for fMRIPrep, none for what was cleaned before",
@@ -187,6 +190,48 @@ class Settings:
         metavar="X",
         shapes_results=True,
         shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
+    )
+    confound_model: ConfoundModel = option(
+        "cleaning",
+        "24P: the columns of the strategy; 36P, with simple or scrubbing: 24 motion parameters, "
+        "and white matter, CSF and global signal with their derivatives and squares",
+        default="24P",
+        shapes_results=True,
+    )
+    gsr: bool = option(
+        "cleaning", "also remove the global signal", default=False, shapes_results=True
+    )
+    aroma_denoising: AromaDenoising = option(
+        "cleaning",
+        "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
+        "aggr all that they could explain",
+        default="nonaggr",
+        shapes_results=True,
+    )
+    custom_confounds: Path | None = option(
+        "cleaning",
+        "further columns to remove: a folder of tables with the names of fMRIPrep's, a table, or "
+        "a path with entities in braces, e.g. /c/{sub}_{ses}_{task}.tsv",
+        default=None,
+        metavar="FOLDER|TSV",
+        shapes_results=True,
+    )
+    high_pass: float | None = option(
+        "cleaning",
+        "remove what is slower, in Hz, in place of fMRIPrep's cosines (slower than 128 s)",
+        default=None,
+        metavar="HZ",
+        shapes_results=True,
+    )
+    low_pass: float | None = option(
+        "cleaning", "remove what is faster, in Hz", default=None, metavar="HZ", shapes_results=True
+    )
+    smoothing_fwhm: float | None = option(
+        "cleaning",
+        "smooth each frame within the brain by a Gaussian of this full width at half maximum",
+        default=None,
+        metavar="MM",
+        shapes_results=True,
     )
     dummy_scans: str = option(
         "cleaning",
@@ -308,6 +353,7 @@ def plain(value: Any) -> Any:
 
 
 def _check_values(settings: Settings) -> None:
+    _check_cleaning(settings)
     thresholds = {
         "--fd-threshold": settings.fd_threshold,
         "--std-dvars-threshold": settings.std_dvars_threshold,
@@ -346,3 +392,33 @@ def _check_values(settings: Settings) -> None:
         )
     if settings.clean_workdir and settings.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
+
+
+def _check_cleaning(settings: Settings) -> None:
+    given = f"was given with --denoise-strategy {settings.strategy}"
+    if settings.confound_model == "36P" and settings.strategy not in ("simple", "scrubbing"):
+        raise SettingsError(
+            f"--confound-model 36P {given}", expected="--denoise-strategy simple or scrubbing"
+        )
+    if settings.gsr and settings.strategy == "none":
+        raise SettingsError(
+            f"--gsr {given}", expected="a strategy that reads the table of confounds, e.g. simple"
+        )
+    if settings.aroma_denoising == "aggr" and settings.strategy != "ica_aroma":
+        raise SettingsError(
+            f"--aroma-denoising aggr {given}", expected="--denoise-strategy ica_aroma"
+        )
+    for name in ("high_pass", "low_pass", "smoothing_fwhm"):
+        value = getattr(settings, name)
+        if value is not None and not 0 < value < math.inf:
+            flag = "--" + name.replace("_", "-")
+            raise SettingsError(
+                f"{flag} is {value}",
+                expected="a finite number above 0",
+                remedy=f"leave {flag} out where nothing is wanted",
+            )
+    if settings.high_pass and settings.low_pass and settings.high_pass >= settings.low_pass:
+        raise SettingsError(
+            f"--high-pass {settings.high_pass:g} is not below --low-pass {settings.low_pass:g}",
+            expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
+        )
