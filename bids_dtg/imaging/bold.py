@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.source import READ_ERRORS, NiftiHeader, open_bytes, read_header
 
 # The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
@@ -158,7 +158,7 @@ def _truncated(header: BoldHeader, held: int) -> RunError:
 
 
 def stream_voxels(
-    header: BoldHeader, sampling: LatticeSampling, frames_per_block: int = 32
+    header: BoldHeader, sampling: Sampling, frames_per_block: int = 32
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Read a run's frames at the wanted voxels only, scaled.
 
@@ -175,7 +175,7 @@ def stream_voxels(
     RunError
         As `stream_blocks`.
     """
-    voxels = np.empty((min(frames_per_block, header.frames), len(sampling.source)), np.float32)
+    voxels = np.empty((min(frames_per_block, header.frames), len(sampling.covered)), np.float32)
     first = held = 0
     with closing(stream_blocks(header, frames_per_block)) as blocks:
         for stored in blocks:

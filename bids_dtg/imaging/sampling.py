@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,23 @@ from bids_dtg.imaging.grid import Grid
 
 # Voxels whose centres differ by less than this share of a voxel are the same voxel.
 LATTICE_TOLERANCE = 1e-3
+
+
+class Sampling(Protocol):
+    """Takes the values at wanted voxels out of frames."""
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        """(voxels,), whether the voxel is in the file's field of view."""
+
+    def apply(
+        self,
+        block: NDArray[np.generic],
+        slope: float,
+        inter: float,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Take (frames, voxels) float32 out of (frames, file voxels), first file axis fastest."""
 
 
 class GridMismatchError(RunError):
@@ -94,10 +112,7 @@ class LatticeSampling:
         -------
         (frames, voxels) float32; 0 where not covered.
         """
-        if out is None:
-            out = np.empty((len(block), len(self.source)), np.float32)
-        if out.shape != (len(block), len(self.source)):
-            raise ValueError(f"out is {(len(block), len(self.source))}, not {out.shape}")
+        out = require_shape(out, len(block), len(self.source))
         missing = np.flatnonzero(~self.covered)
         gathered = np.empty(len(self.source), block.dtype)
         for frame, values in zip(block, out, strict=True):
@@ -110,6 +125,15 @@ class LatticeSampling:
                 values += np.float32(inter)
             values[missing] = 0.0
         return out
+
+
+def require_shape(out: NDArray[np.float32] | None, frames: int, voxels: int) -> NDArray[np.float32]:
+    """Make memory for values, or check what was given."""
+    if out is None:
+        return np.empty((frames, voxels), np.float32)
+    if out.shape != (frames, voxels):
+        raise ValueError(f"out is {(frames, voxels)}, not {out.shape}")
+    return out
 
 
 def _positions(

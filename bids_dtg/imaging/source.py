@@ -29,6 +29,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 # Seconds a unit, by the code of the header's time unit; others are unknown, or are no times.
 _SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
 _TIME_UNIT_BITS = 0b111000
+# Forms that put no voxel further apart than this share of one are the same.
+_SHARE_OF_VOXEL = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,9 @@ class NiftiHeader:
     offset: int  # byte of the (inflated) file at which the values start
     compressed: bool  # by content, not by name
     tr_seconds: float | None  # fourth zoom in seconds; None if absent, impossible or without unit
+    forms_differ_mm: (
+        float  # how far the qform puts a voxel from where the sform, which is used, does
+    )
 
 
 def require_file(path: Path) -> bytes:
@@ -110,6 +115,7 @@ def read_header(path: Path) -> NiftiHeader:
             remedy="fetch or make it anew",
         ) from err
     _require_usable(path, dtype, shape, affine, offset)
+    forms_differ_mm = _forms_differ(path, header)
     return NiftiHeader(
         path=path,
         shape=shape,
@@ -120,6 +126,7 @@ def read_header(path: Path) -> NiftiHeader:
         offset=offset,
         compressed=compressed,
         tr_seconds=_tr_seconds(header),
+        forms_differ_mm=forms_differ_mm,
     )
 
 
@@ -168,6 +175,47 @@ def _require_usable(
         raise RunError(
             f"{path} says that its values start at byte {offset}", expected="352 or a little more"
         )
+
+
+def _forms_differ(path: Path, header: Any) -> float:
+    """Compare sform and qform; return how far they differ (mm), 0 where one says it all.
+
+    Raises
+    ------
+    RunError
+        There is neither, or they contradict each other: left is right, or both tell of the same
+        space and put a voxel elsewhere.
+    """
+    sform, s_code = header.get_sform(coded=True)
+    s_code, q_code = int(s_code), int(header["qform_code"])
+    if not (s_code or q_code):
+        raise RunError(
+            f"{path} does not say where its voxels lie (its qform and sform codes are 0)",
+            expected="an sform or a qform: without them left and right are not known",
+        )
+    if not (s_code and q_code):
+        return 0.0
+    try:
+        qform = header.get_qform()
+    except Exception:  # a quaternion that is none
+        return 0.0
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (
+        np.resize((*header.get_data_shape(), 1), 3) - 1
+    )
+    apart = corners @ (sform - qform)[:3, :3].T + (sform - qform)[:3, 3]
+    far = float(np.sqrt((apart**2).sum(axis=1)).max())
+    if far <= _SHARE_OF_VOXEL * float(np.sqrt((sform[:3, :3] ** 2).sum(axis=0)).min()):
+        return 0.0
+    mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    if mirrored or s_code == q_code:
+        what = "take opposite sides for left" if mirrored else "tell of the same space"
+        raise RunError(
+            f"{path} contradicts itself: its sform and qform {what} and put a voxel {far:.3g} mm "
+            "apart",
+            expected="two forms that agree, or one",
+            remedy="find out which is right and set the code of the other to 0",
+        )
+    return far
 
 
 def _tr_seconds(header: Any) -> float | None:

@@ -1,0 +1,116 @@
+"""Where a grid's voxels lie in a run's files, and how their values are taken there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.interpolation import LinearSampling, nearest_sampling
+from bids_dtg.imaging.itk_transforms import read_transforms
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.sampling import GridMismatchError, LatticeSampling, Sampling
+from bids_dtg.imaging.source import NiftiHeader, read_header
+from bids_dtg.imaging.transforms import map_points
+
+Interpolation = Literal["linear", "nearest"]
+Method = Literal["none", "linear", "nearest"]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Voxels of a grid as points in the space of a run's files."""
+
+    grid: Grid  # whose voxels are wanted
+    voxels: NDArray[np.intp]  # (voxels,), flat positions in the grid, C order
+    points: NDArray[np.float64]  # (voxels, 3), RAS+ mm in the files' space
+    transformed: bool  # whether that is another space than the grid's
+
+    @classmethod
+    def through(
+        cls, grid: Grid, voxels: NDArray[np.intp], transforms: Sequence[TransformFile]
+    ) -> Placement:
+        """Carry voxels of a grid to the space of a run.
+
+        Parameters
+        ----------
+        grid, voxels
+            Flat positions in the grid, C order of (i, j, k).
+        transforms
+            From the grid's space to the run's, in order of application to a point; none where
+            that is the same space.
+
+        Raises
+        ------
+        RunError
+            A transform cannot be read.
+        """
+        indices = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
+        points = indices @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+        points = map_points(points, read_transforms(transforms))
+        return cls(grid, voxels, points, bool(transforms))
+
+    def in_file(self, header: NiftiHeader, interpolation: Interpolation) -> tuple[Sampling, Method]:
+        """Find the voxels in a file.
+
+        Voxels that lie on voxels of the file are looked up; only others are interpolated.
+
+        Returns
+        -------
+        sampling
+            Takes the voxels out of frames.
+        method
+            What it does: "none" is a look-up without interpolation.
+
+        Raises
+        ------
+        RunError
+            The file's forms differ, so that it is not known to which the transforms lead.
+        """
+        if not self.transformed:
+            try:
+                lattice = LatticeSampling.between(
+                    header.shape, header.affine, self.grid, self.voxels, name=str(header.path)
+                )
+            except GridMismatchError:
+                pass
+            else:
+                return lattice, "none"
+        elif header.forms_differ_mm:
+            raise RunError(
+                f"{header.path} has an sform and a qform that put a voxel "
+                f"{header.forms_differ_mm:.3g} mm apart, and transforms lead to one of them",
+                expected="two forms that agree",
+                remedy="find out which the transforms were made with and set the code of the "
+                "other to 0",
+            )
+        sample = nearest_sampling if interpolation == "nearest" else LinearSampling
+        return sample(header.shape, header.affine, self.points), interpolation
+
+    def mask(self, path: Path) -> NDArray[np.bool_]:
+        """Read a mask of the files' space at the voxels.
+
+        Returns
+        -------
+        (voxels,), where it is above 0.5, interpolated linearly off the lattice; False outside
+        its field of view.
+
+        Raises
+        ------
+        RunError
+            Damaged file, or more than one volume.
+        """
+        sampling, _ = self.in_file(read_header(path), "linear")
+        values, _ = read_volume(path)
+        if values.size != int(np.prod(values.shape[:3])) or values.ndim < 3:
+            raise RunError(f"{path} has sizes {values.shape}", expected="one volume")
+        sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
+        inside: NDArray[np.bool_] = sampled > 0.5
+        return inside
