@@ -143,6 +143,7 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 def _info(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.evaluation import score_table
 
     bundle = load_bundle(arguments.model)
     bundle.network()  # the weights are whole, too
@@ -153,6 +154,11 @@ def _info(arguments: argparse.Namespace) -> None:
             *((str(c.index), c.label, c.description) for c in bundle.contrasts),
         ]
     )
+    if scores := score_table(bundle.card.evaluation):
+        evaluation = bundle.card.evaluation or {}
+        print(f"\nscores on {evaluation.get('participants', 'some')} people not trained on")
+        _print_table(scores)
+        print(" ".join(str(evaluation.get("conventions", "")).split()))
 
 
 def _convert(arguments: argparse.Namespace) -> None:

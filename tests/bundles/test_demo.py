@@ -1,0 +1,68 @@
+"""The demo bundle as shipped: whole, small, marked, and as good as its card says."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bids_dtg.bundles import store
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.phantom.model import Phantom
+from bids_dtg.phantom.parameters import FROZEN_HASH
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.workflows.model import Model
+
+
+@pytest.fixture(scope="module")
+def demo():
+    # Loading compares every file with the hash that its card lists.
+    return load_bundle(store.PACKAGE_FOLDER / "demo")
+
+
+def test_it_is_found_by_its_name_alone(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    found = store.find_bundle("demo", {})
+    assert found == store.PACKAGE_FOLDER / "demo"
+
+
+def test_it_has_the_published_geometry_and_says_what_it_is(demo):
+    assert demo.grid.shape == (76, 93, 78)
+    assert demo.roi_maps.shape[0] == 50
+    assert demo.contrasts == hcp_contrasts()
+    assert not demo.card.for_science
+    assert "not for science" in demo.card.notice
+    assert "SIMULATED" in demo.card.training.data
+
+
+def test_it_is_small(demo):
+    assert sum(path.stat().st_size for path in demo.path.iterdir()) < 20e6
+
+
+def test_its_table_is_of_the_frozen_phantom_and_says_what_was_wanted(demo):
+    evaluation = demo.card.evaluation
+    assert evaluation["phantom"]["parameters"] == FROZEN_HASH
+    assert evaluation["participants"] >= 40
+    rows = {row["model"]: row for row in evaluation["rows"]}
+    network, linear = rows["network, re-centred"], rows["linear (Tavor)"]
+    assert network["r_minus_group_average"][1] > 0  # lower end of the interval
+    assert network["r"][1] > linear["r"][2]
+    for score in ("residual_r", "identification"):
+        assert np.max(network[score]) > np.max(linear[score])
+    json.dumps(demo.card.record)
+
+
+@pytest.mark.slow
+def test_its_maps_tell_a_new_person_from_another(demo):
+    phantom, measured, predicted = Phantom(), [], []
+    model = Model(demo, "cpu", 2)
+    for index in (1000, 1001, 1002):
+        person = phantom.person(Cohort.TEST, index)
+        maps = model.predict(np.ascontiguousarray(person.connectome(0, 0)))
+        predicted.append(maps)
+        measured.append(person.true_maps())
+    p, m = (np.stack(maps) - np.mean(maps, axis=0) for maps in (predicted, measured))
+    # Deviations from the three people's mean, over contrasts and voxels.
+    assert np.corrcoef(p.ravel(), m.ravel())[0, 1] > 0.05
