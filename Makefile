@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+DEMO ?= demo-output
+
 .DEFAULT_GOAL := help
-.PHONY: help test test-slow lint format bench clean
+.PHONY: help demo test test-slow lint format bench clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +15,9 @@ help: ## list the tasks
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+demo: .venv/installed ## simulate 3 people, map them with the demo model, compare with the truth (DEMO=folder)
+	$(BIN)/dtg-demo $(DEMO)
 
 test: .venv/installed ## the fast test suite (minutes)
 	$(BIN)/pytest --cov --cov-report=term

@@ -1,0 +1,209 @@
+"""The demo: simulated people through the participant level, and their maps beside the truth."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg import __version__
+from bids_dtg.bids.atomic import write_atomic, write_tsv
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.phantom.dataset import (
+    RunPlan,
+    describe_datasets,
+    participant_label,
+    write_participant,
+)
+from bids_dtg.phantom.model import Person, Phantom
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.report.picture import draw_maps
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.executor import run_participants
+from bids_dtg.workflows.maps import SYNTHETIC, map_path
+from bids_dtg.workflows.progress import make_reporter
+
+# Whose average stands beside the predictions: other people, as measured without noise, so that
+# it is as good as the average of a large sample.
+_GROUP_SIZE = 24
+# The contrast that the picture shows.
+PICTURED = "wm2bk"
+
+
+@dataclass(frozen=True, eq=False)
+class DemoScores:
+    """How well maps match the simulated truth: Pearson r over grey matter."""
+
+    participants: tuple[str, ...]  # labels of those with maps
+    contrasts: tuple[str, ...]  # labels
+    predicted: NDArray[np.float64]  # (participants, contrasts)
+    group: NDArray[np.float64]  # (participants, contrasts), of the average map of other people
+    own: NDArray[
+        np.float64
+    ]  # (participants, contrasts), predicted with that average taken off both
+
+
+def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
+    """Simulate, predict, compare with the truth, draw.
+
+    Parameters
+    ----------
+    out
+        New or empty folder.
+    participants
+        How many people to simulate.
+    broken_run
+        Cut the last participant's run in half, to show how a failure looks.
+
+    Returns
+    -------
+    The number of participants that failed.
+    """
+    bundle, phantom = load_bundle("demo"), Phantom(seed=0)
+    people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
+    _simulate(out / "simulated", phantom, people)
+    if broken_run:
+        _cut_run(out / "simulated", people[-1])
+    settings = Settings(
+        bids_dir=out / "simulated" / "fmriprep",
+        output_dir=out / "maps",
+        analysis_level="participant",
+        model="demo",
+    )
+    failed = run_participants(settings)
+    first = bundle.contrasts[0]
+    made = [person for person in people if _map_path(out, person, first, bundle).exists()]
+    if made:
+        _compare(out, made, phantom, bundle)
+    print(f"maps: {settings.output_dir}")
+    return failed
+
+
+def _simulate(folder: Path, phantom: Phantom, people: Sequence[Person]) -> None:
+    plan = RunPlan()
+    generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
+    describe_datasets(folder, phantom, people, plan=plan, generator=generator)
+    with make_reporter(len(people)) as reporter:
+        for person in people:
+            start = time.perf_counter()
+            reporter.start(f"simulating sub-{participant_label(person.index)}")
+            write_participant(folder, person, plan=plan, stage=reporter.stage)
+            reporter.finish(f"{time.perf_counter() - start:.0f} s")
+
+
+def _cut_run(folder: Path, person: Person) -> None:
+    label = participant_label(person.index)
+    (bold,) = folder.glob(f"fmriprep/sub-{label}/func/*_desc-preproc_bold.nii.gz")
+    with bold.open("r+b") as file:
+        file.truncate(bold.stat().st_size // 2)
+
+
+def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
+    entities = {"sub": participant_label(person.index), "task": "rest"}
+    return out / "maps" / map_path(entities, contrast, SYNTHETIC, ".nii.gz", bundle)
+
+
+def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:
+    """Return a person's written maps, (contrasts, voxels)."""
+    rows = [
+        read_volume(_map_path(out, person, contrast, bundle))[0][bundle.mask]
+        for contrast in bundle.contrasts
+    ]
+    return np.asarray(rows, np.float32)
+
+
+def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
+    print("comparing with the simulated truth …", file=sys.stderr)
+    group = np.zeros((len(bundle.contrasts), int(bundle.mask.sum())), np.float32)
+    for index in range(_GROUP_SIZE):
+        group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
+    predicted, average, own = [], [], []
+    for person in people:
+        truth, maps = person.true_maps(), _read_maps(out, person, bundle)
+        predicted.append(_row_correlations(maps, truth))
+        average.append(_row_correlations(group, truth))
+        own.append(_row_correlations(maps - group, truth - group))
+        if person is people[0]:
+            _draw(out, person, truth, maps, group, bundle)
+    scores = DemoScores(
+        participants=tuple(participant_label(person.index) for person in people),
+        contrasts=tuple(contrast.label for contrast in bundle.contrasts),
+        predicted=np.array(predicted),
+        group=np.array(average),
+        own=np.array(own),
+    )
+    _write_scores(out / "demo.tsv", scores)
+    _print_scores(scores, out)
+
+
+def _row_correlations(
+    one: NDArray[np.floating], other: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    one, other = (maps - maps.mean(axis=1, keepdims=True) for maps in (one, other))
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    r: NDArray[np.float64] = np.einsum("cv,cv->c", one, other) / norms
+    return r
+
+
+def _write_scores(path: Path, scores: DemoScores) -> None:
+    columns = ["contrast", "r_predicted_truth", "r_group_truth", "r_own"]
+    rows = zip(
+        scores.contrasts,
+        np.round(scores.predicted.mean(axis=0), 4),
+        np.round(scores.group.mean(axis=0), 4),
+        np.round(scores.own.mean(axis=0), 4),
+        strict=True,
+    )
+    write_tsv(path, columns, rows)
+
+
+def _print_scores(scores: DemoScores, out: Path) -> None:
+    def line(label: str, *values: object) -> None:
+        cells = (
+            f"{value:10.3f}" if isinstance(value, float) else f"{value:>10}" for value in values
+        )
+        print(f"  {label:26}{''.join(cells)}")
+
+    print(f"\nr with the simulated truth, mean over {len(scores.participants)} participants")
+    line("contrast", "predicted", "group", "own")
+    columns = [rows.mean(axis=0) for rows in (scores.predicted, scores.group, scores.own)]
+    for label, *values in zip(scores.contrasts, *columns, strict=True):
+        line(label, *values)
+    line("mean", *(float(column.mean()) for column in columns))
+    print(
+        f"group: the average map of {_GROUP_SIZE} other simulated people, without noise; "
+        "own: r of what is\nthe participant's own, that average taken off prediction and truth.\n"
+        "Everything here is SIMULATED; the demo model is not for science.\n"
+    )
+    print(f"table: {out / 'demo.tsv'}")
+
+
+def _draw(
+    out: Path,
+    person: Person,
+    truth: NDArray[np.floating],
+    maps: NDArray[np.floating],
+    group: NDArray[np.floating],
+    bundle: ModelBundle,
+) -> None:
+    number = [contrast.label for contrast in bundle.contrasts].index(PICTURED)
+    label = f"sub-{participant_label(person.index)}"
+    rows = {
+        f"{label}: simulated truth": truth[number],
+        f"{label}: predicted from rest": maps[number],
+        f"average of {_GROUP_SIZE} other simulated people": group[number],
+    }
+    title = f"{PICTURED}, SIMULATED data, demo model: not for science"
+    picture = draw_maps(rows, bundle.mask, bundle.grid, title=title, units=bundle.card.units)
+    if picture is None:
+        print("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
+        return
+    write_atomic(out / "demo.png", picture)
+    print(f"picture: {out / 'demo.png'}")
