@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from bids_dtg.contrasts.baselines import LinearBaseline
+from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.metrics import (
     correlation_matrix,
     identification_accuracy,
@@ -108,21 +108,11 @@ def scores(predicted: Array, measured: Array, mean: Array) -> dict[str, NDArray[
 
 
 def local_ridge(phantom: Phantom, train: People, test: Array, penalty: float = 1.0) -> Array:
-    """Predict by the local ridge of facts: sums over people, smoothed over 10 mm, solved."""
-    mean_x, mean_y = train.connectomes.mean(axis=0), train.measured.mean(axis=0)
-    x, y = train.connectomes - mean_x, train.measured - mean_y
-    grey = phantom.anatomy.grey
-    sd = 10.0 / (2.0 * phantom.block)
-
-    def pooled(a: Array, b: Array) -> Array:
-        sums = np.zeros((*grey.shape, a.shape[1], b.shape[1]), np.float32)
-        sums[grey] = np.matmul(a.transpose(2, 1, 0), b.transpose(2, 0, 1))
-        return ndimage.gaussian_filter(sums, (sd, sd, sd, 0, 0), mode="constant")[grey]
-
-    gram, cross = pooled(x, x), pooled(x, y)
-    trace = np.trace(gram, axis1=1, axis2=2)[:, None, None] / x.shape[1]
-    coef = np.linalg.solve(gram + penalty * trace * np.eye(x.shape[1], dtype=np.float32), cross)
-    return mean_y + np.einsum("vkq,nkv->nqv", coef, test - mean_x, optimize=True)
+    sums = LocalRidgeSums(phantom.anatomy.grey, 2.0 * phantom.block, 1)
+    for connectome, maps in zip(train.connectomes, train.measured, strict=True):
+        sums.fit_person(connectome, maps)
+    model = sums.solve(penalty)
+    return np.stack([model.predict(connectome) for connectome in test])
 
 
 def interval(values: NDArray[np.float64], rng: np.random.Generator) -> str:

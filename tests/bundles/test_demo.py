@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,3 +67,12 @@ def test_its_maps_tell_a_new_person_from_another(demo):
     p, m = (np.stack(maps) - np.mean(maps, axis=0) for maps in (predicted, measured))
     # Deviations from the three people's mean, over contrasts and voxels.
     assert np.corrcoef(p.ravel(), m.ravel())[0, 1] > 0.05
+
+
+def test_the_documented_table_is_the_card_s(demo):
+    page = (Path(__file__).parents[2] / "docs" / "demo_model.md").read_text()
+    for row in demo.card.evaluation["rows"]:
+        figures = [row["r"], row.get("residual_r")]
+        cells = [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in filter(None, figures)]
+        (line,) = [text for text in page.splitlines() if text.startswith(f"| {row['model']} |")]
+        assert all(cell in line for cell in cells)
