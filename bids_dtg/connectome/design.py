@@ -27,20 +27,40 @@ class DesignColumns:
     filled: tuple[str, ...]  # had n/a in kept frames, replaced by the mean of the others
     constant: tuple[str, ...]  # left out: constant or without any value over the kept frames
     dependent: tuple[str, ...]  # left out: a linear combination of the columns before it
+    filtering: int = 0  # independent columns of the stop band, which come before the confounds
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseComponents:
+    """Components whose own share in a regression on all components is taken away.
+
+    This is ICA-AROMA's non-aggressive denoising (Pruim et al. 2015), as fsl_regfilt does it:
+    y - N W y, with N the noise components and W their rows in the pseudo-inverse of all.
+    """
+
+    courses: NDArray[np.float64]  # N, (frames kept, noise components), mean 0
+    weights: NDArray[np.float64]  # W, (noise components, frames kept)
+
+    @classmethod
+    def among(cls, mixing: NDArray[np.float64], noise: NDArray[np.bool_]) -> NoiseComponents:
+        """Single out noise components among all (frames kept, components)."""
+        centred = mixing - mixing.mean(axis=0)
+        return cls(centred[:, noise], np.linalg.pinv(centred)[noise])
 
 
 @dataclass(frozen=True, eq=False)
 class TemporalDesign:
     """Which frames of a run count, and what is regressed out of them.
 
-    Cleaning is the projection I - C C' on the kept frames; censored frames are removed, so they
-    touch nothing.
+    Cleaning is the projection I - C C' on the kept frames, after noise components, if there are
+    any, have been taken away; censored frames are removed, so they touch nothing.
     """
 
     keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
     basis: NDArray[np.float64]  # C, (frames kept, rank), orthonormal columns, intercept first
     tr_seconds: float  # time between frames
     columns: DesignColumns  # what became of the confounds
+    components: NoiseComponents | None = None  # taken away before C is projected out
 
     def __post_init__(self) -> None:
         if self.basis.shape[0] != np.count_nonzero(self.keep):
@@ -53,6 +73,10 @@ class TemporalDesign:
         names: Sequence[str],
         keep: NDArray[np.bool_],
         tr_seconds: float,
+        *,
+        stop_band: NDArray[np.floating] | None = None,
+        mixing: NDArray[np.floating] | None = None,
+        noise: NDArray[np.bool_] | None = None,
     ) -> TemporalDesign:
         """Turn confound columns into an orthonormal basis over the kept frames.
 
@@ -67,6 +91,11 @@ class TemporalDesign:
             (frames,), False for frames to remove.
         tr_seconds
             Time between frames.
+        stop_band
+            (frames, columns) further columns without names, of frequencies to remove.
+        mixing, noise
+            (frames, components) finite time courses of all components of an ICA, and
+            (components,) which of them are noise, to be taken away non-aggressively.
 
         Raises
         ------
@@ -84,13 +113,13 @@ class TemporalDesign:
             )
         values, filled, constant = _fill_and_centre(table[keep])
         usable = np.flatnonzero(~constant)
-        independent, basis = _orthonormal(values[:, usable])
+        filtering = np.zeros((len(values), 0)) if stop_band is None else _span(stop_band[keep])
+        independent, basis = _orthonormal(values[:, usable], filtering)
+        components = None
+        if mixing is not None and noise is not None and noise.any():
+            components = NoiseComponents.among(np.asarray(mixing, np.float64)[keep], noise)
+        _require_freedom(len(values), basis.shape[1], filtering.shape[1], components)
         frames_kept = len(values)
-        if frames_kept < basis.shape[1] + 1 + LEAST_FREEDOM:
-            raise ValueError(
-                f"{frames_kept} frames are kept, too few for {basis.shape[1]} confound columns "
-                f"and an intercept: at least {basis.shape[1] + 1 + LEAST_FREEDOM}"
-            )
         intercept = np.full((frames_kept, 1), frames_kept**-0.5)
         label = np.asarray(names, dtype=object)
         columns = DesignColumns(
@@ -98,8 +127,9 @@ class TemporalDesign:
             filled=tuple(label[filled & ~constant]),
             constant=tuple(label[constant]),
             dependent=tuple(label[usable[~independent]]),
+            filtering=filtering.shape[1],
         )
-        return cls(keep, np.hstack([intercept, basis]), float(tr_seconds), columns)
+        return cls(keep, np.hstack([intercept, basis]), float(tr_seconds), columns, components)
 
     @property
     def frames_kept(self) -> int:
@@ -111,8 +141,9 @@ class TemporalDesign:
 
     @property
     def rank(self) -> int:
-        """Columns projected out, the intercept included."""
-        return int(self.basis.shape[1])
+        """Dimensions that cleaning takes away: columns projected out, noise, the intercept."""
+        noise = 0 if self.components is None else self.components.courses.shape[1]
+        return int(self.basis.shape[1]) + noise
 
     @property
     def decisions(self) -> dict[str, object]:
@@ -122,6 +153,7 @@ class TemporalDesign:
             "columns_filled": list(self.columns.filled),
             "columns_constant": list(self.columns.constant),
             "columns_dependent": list(self.columns.dependent),
+            "columns_filtering": self.columns.filtering,
             "rank": self.rank,
             "frames": len(self.keep),
             "frames_kept": self.frames_kept,
@@ -203,13 +235,47 @@ def _fill_and_centre(
     return scaled / np.where(constant, 1.0, norms), filled, constant
 
 
+def _require_freedom(
+    frames: int, columns: int, filtering: int, components: NoiseComponents | None
+) -> None:
+    noise = 0 if components is None else components.courses.shape[1]
+    least = columns + noise + 1 + LEAST_FREEDOM
+    if frames >= least:
+        return
+    parts = {
+        "confound columns": columns - filtering,
+        "columns of frequencies to remove": filtering,
+        "noise components": noise,
+    }
+    told = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    raise ValueError(
+        f"{frames} frames are kept, too few for {told} and an intercept: at least {least}"
+    )
+
+
+def _span(columns: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Orthonormal basis (frames, rank) of what columns (frames, columns) span once centred."""
+    from scipy.linalg import qr
+
+    if not columns.shape[1]:
+        return np.zeros(columns.shape)
+    # Over the frames that are kept, cosines are neither orthogonal nor centred any more.
+    basis, triangle, _ = qr(columns - columns.mean(axis=0), mode="economic", pivoting=True)
+    rank = int(np.count_nonzero(np.abs(np.diag(triangle)) > RANK_TOLERANCE))
+    spanned: NDArray[np.float64] = basis[:, :rank]
+    return spanned
+
+
 def _orthonormal(
-    columns: NDArray[np.float64],
+    columns: NDArray[np.float64], given: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Gram-Schmidt in the order given: which columns are independent, and their basis."""
+    """Gram-Schmidt in the order given, beside columns that are orthonormal already.
+
+    Returns which columns are independent, and the basis of both.
+    """
     independent = np.zeros(columns.shape[1], dtype=bool)
-    basis = np.empty_like(columns)
-    rank = 0
+    basis = np.hstack([given, np.empty_like(columns)])
+    rank = given.shape[1]
     for position, column in enumerate(columns.T):
         if rank == len(columns) - 1:  # centred columns span no more
             break

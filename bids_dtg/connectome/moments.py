@@ -2,8 +2,9 @@
 
 ROI series are linear in a frame: series = P y, with y a frame's voxels, so that the products of
 voxels with series are known once the products with the raw projections b = M y are (M the ROI
-maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, C] and y^2, with C the
-temporal design, are all that a pass has to keep; they add up over blocks, pieces and machines.
+maps). Cleaning is linear in time. Hence the sums over frames of y [b, 1'y, Z] and y^2, with Z the
+time courses of the cleaning, are all that a pass has to keep; they add up over blocks, pieces and
+machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.arrays import Arrays
+from bids_dtg.connectome.cleaning import Cleaning, Retention, choose_cleaning
 from bids_dtg.connectome.design import Segments, TemporalDesign
 
 Block = NDArray[np.floating]
@@ -49,6 +51,8 @@ class RunMoments:
         False it counts as a constant one.
     arrays
         Where the sums live.
+    cleaning
+        Which time courses are summed with; the fewest by default.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class RunMoments:
         *,
         zeros_missing: bool,
         arrays: Arrays,
+        cleaning: Cleaning | None = None,
     ) -> None:
         rois, voxels = maps.shape
         if valid.shape != (voxels,) or reference.shape != (voxels,):
@@ -78,17 +83,22 @@ class RunMoments:
         self._arrays = arrays
         self._maps = arrays.put(maps)
         self._reference = arrays.put(self.reference)
+        self.cleaning = cleaning or choose_cleaning(design, rois, segments.pieces)
+        columns = self.cleaning.columns
+        # Sums with what is left serve all pieces, and need no raw projections.
+        once = isinstance(self.cleaning, Retention)
+        self._edges = segments.edges[[0, -1]] if once else segments.edges
+        self._first_summed = rois + 1 if once else 0
         # position of each frame among the kept ones, -1 if it is not kept
         self._position = np.where(design.keep, np.cumsum(design.keep) - 1, -1)
-        # (frames kept, rois + 1 + rank): b, the sum over voxels, the design
-        self._features = arrays.zeros(design.frames_kept, rois + 1 + design.rank)
-        self._features[:, rois + 1 :] = arrays.put(design.basis)
-        # Sums over the frames of a piece: y times the features, less the share of the blocks'
-        # means; and y^2.
-        self._cross = [
-            arrays.zeros(grey_voxels, rois + 1 + design.rank) for _ in range(segments.pieces)
-        ]
-        self._squares = arrays.zeros(segments.pieces, voxels, wide=True)
+        # (frames kept, rois + 1 + columns): b, the sum over voxels, the cleaning's time courses
+        self._features = arrays.zeros(design.frames_kept, rois + 1 + columns.shape[1])
+        self._features[:, rois + 1 :] = arrays.put(columns)
+        # Sums over the frames of a piece, or of all: y times the features, less the share of the
+        # blocks' means; and y^2.
+        summed = rois + 1 + columns.shape[1] - self._first_summed
+        self._cross = [arrays.zeros(grey_voxels, summed) for _ in self._edges[1:]]
+        self._squares = arrays.zeros(len(self._cross), voxels, wide=True)
         # (piece, first row, last row + 1, mean of y) of each block
         self._means: list[tuple[int, int, int, Any]] = []
 
@@ -121,8 +131,8 @@ class RunMoments:
         values = self._arrays.put(block if kept.all() else block[kept])
         start, stop = int(position[kept][0]), int(position[kept][-1]) + 1
         self._features[start:stop, : len(self.maps) + 1] = self._project(values)
-        edges = self.segments.edges
-        for piece in range(self.segments.pieces):
+        edges = self._edges
+        for piece in range(len(self._cross)):
             low, high = max(start, int(edges[piece])), min(stop, int(edges[piece + 1]))
             if low < high:
                 self._accumulate(piece, values[low - start : high - start], low, high)
@@ -150,7 +160,8 @@ class RunMoments:
         before the products, and adding its share in float64 at the end, keeps their rounding
         that of the rest.
         """
-        features, frames = self._features[low_frame:high_frame], len(values)
+        features = self._features[low_frame:high_frame, self._first_summed :]
+        frames = len(values)
         cross, squares = self._cross[piece], self._squares[piece]
         means = self._arrays.zeros(self.grey_voxels)
         for low in range(0, self.maps.shape[1], _VOXELS):
@@ -170,7 +181,8 @@ class RunMoments:
 
     def __add__(self, other: RunMoments) -> RunMoments:
         """Join the sums of two disjoint sets of frames of one run."""
-        if self.design is not other.design or not np.array_equal(self.reference, other.reference):
+        same = self.design is other.design and type(self.cleaning) is type(other.cleaning)
+        if not same or not np.array_equal(self.reference, other.reference):
             raise ValueError("only sums with the same design and reference can be added")
         if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
             raise ValueError("only sums of the same voxels and of disjoint frames can be added")
@@ -183,6 +195,7 @@ class RunMoments:
             self.segments,
             zeros_missing=self.zeros_missing,
             arrays=self._arrays,
+            cleaning=self.cleaning,
         )
         joined.seen = self.seen | other.seen
         rois = len(self.maps)
@@ -196,19 +209,22 @@ class RunMoments:
 
     @property
     def features(self) -> NDArray[np.float64]:
-        """(frames kept, rois + 1 + rank): raw projections, sum over voxels, design."""
+        """(frames kept, rois + 1 + columns): raw projections, sum over voxels, time courses."""
         return self._arrays.get(self._features)
 
     @property
     def squares(self) -> NDArray[np.float64]:
-        """(pieces, voxels): sums of y^2."""
+        """(pieces, or 1, voxels): sums of y^2."""
         return self._arrays.get(self._squares)
 
     def cross(self, low: int, high: int) -> NDArray[np.float64]:
-        """(pieces, high - low, rois + 1 + rank): sums of y times the features."""
+        """Sums of y times the features: of each piece, or of all frames with what is left.
+
+        (pieces, high - low, rois + 1 + columns), or (1, high - low, columns).
+        """
         sums = np.stack([self._arrays.get(piece[low:high]) for piece in self._cross])
-        features = self.features
-        for piece in range(self.segments.pieces):
+        features = self.features[:, self._first_summed :]
+        for piece in range(len(self._cross)):
             blocks = [block for block in self._means if block[0] == piece]
             means = np.stack([self._arrays.get(mean[low:high]) for *_, mean in blocks])
             shares = np.stack([features[first:stop].sum(axis=0) for _, first, stop, _ in blocks])

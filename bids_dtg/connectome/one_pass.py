@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,17 @@ from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
 from bids_dtg.connectome.moments import Block, InvalidVoxelsError, RunMoments
 
 Blocks = Generator[tuple[int, Block], None, None]
+
+
+class Smoothing(Protocol):
+    """A linear operator on the voxels of a frame."""
+
+    def apply(self, frame: NDArray[np.float32]) -> None:
+        """Smooth (voxels,) in place."""
+
+
+# From the voxels with data, (voxels,), to what smooths among them.
+MakeSmoothing = Callable[[NDArray[np.bool_]], Smoothing]
 
 
 def measure_run(
@@ -25,6 +38,7 @@ def measure_run(
     seconds_per_segment: float = SECONDS_PER_SEGMENT,
     zeros_missing: bool = True,
     arrays: Arrays | None = None,
+    smoothing: MakeSmoothing | None = None,
 ) -> RunMoments:
     """Add up one run in one pass.
 
@@ -42,6 +56,9 @@ def measure_run(
         Length that segments should have.
     arrays
         Where to compute; float32 NumPy by default.
+    smoothing
+        Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
+        whole first block have no data, and count as invalid then: zeros would be drawn in.
     """
     arrays = NumpyArrays() if arrays is None else arrays
     maps = np.asarray(maps)
@@ -59,42 +76,81 @@ def measure_run(
             arrays=arrays,
         )
 
+    one_pass = _Pass(open_blocks, design, start, smoothing)
     finite = np.ones(maps.shape[1], dtype=bool)
     with arrays.computing():
-        moments = _pass(open_blocks, design, valid, finite, start)
+        moments = one_pass.run(valid, finite)
         if not finite.all() and not moments.seen.all():
-            moments = _pass(open_blocks, design, valid & finite, finite, start)
+            moments = one_pass.run(valid & finite, finite)
     if not moments.seen.all():
         raise ValueError("the frames hold values beyond the range of float32, or are not all there")
     return moments
 
 
-def _pass(
-    open_blocks: Callable[[], Blocks],
-    design: TemporalDesign,
-    valid: NDArray[np.bool_],
-    finite: NDArray[np.bool_],
-    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], RunMoments],
-) -> RunMoments:
-    """Read all blocks; from the first late invalid voxel on, only look for more (in `finite`)."""
-    moments: RunMoments | None = None
-    adding = True
-    with closing(open_blocks()) as blocks:
-        for first, block in blocks:
-            keep = design.keep[first : first + len(block)]
-            if moments is None and keep.any():
-                with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
-                    reference = block[keep].mean(axis=0, dtype=np.float64).astype(block.dtype)
-                moments = start(reference, valid & np.isfinite(reference))
-            if moments is None:
-                continue
-            if adding:
-                try:
-                    moments.add(block, first)
-                except InvalidVoxelsError:
-                    adding = False
-            if not adding:
-                finite &= np.isfinite(block[keep]).all(axis=0)
-    if moments is None:
-        raise ValueError("no frame is kept")
-    return moments
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """How a run is read and added up."""
+
+    open_blocks: Callable[[], Blocks]  # starts reading
+    design: TemporalDesign  # frames kept
+    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], RunMoments]  # reference, voxels
+    smoothing: MakeSmoothing | None  # makes what smooths each frame
+
+    def run(self, valid: NDArray[np.bool_], finite: NDArray[np.bool_]) -> RunMoments:
+        """Read all blocks; from the first late invalid voxel on, only look for more (`finite`)."""
+        moments: RunMoments | None = None
+        smooth: Smoothing | None = None
+        adding = True
+        with closing(self.open_blocks()) as blocks:
+            for first, block in blocks:
+                keep = self.design.keep[first : first + len(block)]
+                if moments is None and keep.any():
+                    moments, smooth = self._begin(block, keep, valid)
+                if moments is None:
+                    continue
+                if adding:
+                    try:
+                        if smooth is not None:
+                            _smooth_frames(block, keep, moments.valid, smooth)
+                        moments.add(block, first)
+                    except InvalidVoxelsError:
+                        adding = False
+                if not adding:
+                    finite &= np.isfinite(block[keep]).all(axis=0)
+        if moments is None:
+            raise ValueError("no frame is kept")
+        return moments
+
+    def _begin(
+        self, block: Block, keep: NDArray[np.bool_], valid: NDArray[np.bool_]
+    ) -> tuple[RunMoments, Smoothing | None]:
+        """Take the mean of the first block's kept frames as reference, and see what has data."""
+        with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
+            mean = block[keep].mean(axis=0, dtype=np.float64).astype(block.dtype)
+        usable = valid & np.isfinite(mean)
+        if self.smoothing is None:
+            return self.start(mean, usable), None
+        usable &= (block != 0).any(axis=0)
+        smooth = self.smoothing(usable)
+        reference = np.where(usable, mean, 0).astype(np.float32)
+        smooth.apply(reference)
+        return self.start(reference, usable), smooth
+
+
+def _smooth_frames(
+    block: Block, keep: NDArray[np.bool_], usable: NDArray[np.bool_], smooth: Smoothing
+) -> None:
+    """Smooth the kept frames in place, up to one with a value that is not finite.
+
+    Raises
+    ------
+    InvalidVoxelsError
+        There is one; it and the later frames are as they were.
+    """
+    absent = np.flatnonzero(~usable)
+    for position in np.flatnonzero(keep):
+        frame = block[position]
+        frame[absent] = 0
+        if not np.isfinite(frame.sum(dtype=np.float64)):
+            raise InvalidVoxelsError("values at valid voxels are not finite")
+        smooth.apply(frame)

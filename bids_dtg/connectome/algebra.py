@@ -1,0 +1,251 @@
+"""Cleaned ROI series, and cleaned correlations of voxels with them, from the sums of one pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.cleaning import Removal, Retention
+from bids_dtg.connectome.moments import RunMoments
+
+# Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;
+# maps are float32, so smaller ones are rounding.
+MAPS_TOLERANCE = 1e-6
+# Of a voxel's or ROI's sum of squares, less than this left after cleaning is rounding.
+RESIDUAL_TOLERANCE = 1e-6
+# Voxels turned to float64 at a time.
+VOXELS_AT_A_TIME = 2048
+
+Float = NDArray[np.float64]
+
+
+class Algebra(ABC):
+    """What the whole run fixes: cleaned ROI series, and how sums turn into cleaned voxels."""
+
+    series: Float  # (frames kept, rois), cleaned
+
+    def __init__(self, moments: RunMoments) -> None:
+        self.moments = moments
+
+    @abstractmethod
+    def part(self, pieces: Sequence[int]) -> Part:
+        """Prepare to correlate within some pieces."""
+
+    @abstractmethod
+    def voxels(self, low: int, high: int) -> VoxelSums:
+        """Take the sums of the grey-matter voxels from `low` to `high`."""
+
+    def rows(self, pieces: Sequence[int]) -> NDArray[np.intp]:
+        """Positions of the pieces' frames among the kept ones."""
+        edges = self.moments.segments.edges
+        return np.concatenate([np.arange(edges[piece], edges[piece + 1]) for piece in pieces])
+
+    def _clean_series(self, raw: Float, cleaned: Float) -> Float:
+        """Blank ROIs that the confounds explain: their rounding correlates with anything."""
+        size = ((raw - raw.mean(axis=0)) ** 2).sum(axis=0)
+        cleaned[:, (cleaned**2).sum(axis=0) <= RESIDUAL_TOLERANCE * size] = 0.0
+        return cleaned
+
+
+class Part:
+    """A set of frames: cleaned ROI series demeaned there, and their norms."""
+
+    def __init__(self, algebra: Algebra, pieces: Sequence[int]) -> None:
+        self.pieces = list(pieces)
+        self.rows = algebra.rows(pieces)
+        self.frames = len(self.rows)
+        series = algebra.series[self.rows]
+        self.series_mean = series.mean(axis=0)
+        self.series = series - self.series_mean
+        self.norms = np.sqrt((self.series**2).sum(axis=0))
+
+
+class VoxelSums(ABC):
+    """The sums of some voxels."""
+
+    def correlate(self, part: Part) -> Float:
+        """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part."""
+        norms = np.sqrt(self.sum_of_squares(part))
+        return np.clip(ratio(self.covariance(part), norms[:, None] * part.norms), -1.0, 1.0)
+
+    @property
+    @abstractmethod
+    def mean(self) -> Float:
+        """Mean (voxels,) over the kept frames, less the reference."""
+
+    @abstractmethod
+    def covariance(self, part: Part) -> Float:
+        """Sums (voxels, rois) of cleaned voxels times cleaned, demeaned ROI series."""
+
+    @abstractmethod
+    def sum_of_squares(self, part: Part) -> Float:
+        """Sum of squares (voxels,) of the cleaned voxels about their mean; 0 where rounding."""
+
+
+def algebra_of(moments: RunMoments) -> Algebra:
+    """Choose the algebra that fits the sums."""
+    cleaning = moments.cleaning
+    if isinstance(cleaning, Retention):
+        return _LeftAlgebra(moments, cleaning)
+    return _RemovedAlgebra(moments, cleaning)
+
+
+class _RemovedAlgebra(Algebra):
+    """From sums with what is removed: y - Z L Z'y."""
+
+    def __init__(self, moments: RunMoments, cleaning: Removal) -> None:
+        super().__init__(moments)
+        features, weights = moments.features, series_weights(moments)
+        self.projections = len(weights)
+        self.columns = features[:, self.projections :]
+        # Z is orthonormal up to the rounding of its stored type; betas = sums @ inverse.
+        self.inverse = np.linalg.inv(self.columns.T @ self.columns) @ cleaning.weights.T
+        raw = features[:, : self.projections] @ weights
+        gamma = self.inverse.T @ (self.columns.T @ raw)
+        # series = features @ weights
+        self.weights = np.vstack([weights, -gamma])
+        self.series = self._clean_series(raw, raw - self.columns @ gamma)
+
+    def part(self, pieces: Sequence[int]) -> _RemovedPart:
+        return _RemovedPart(self, pieces)
+
+    def voxels(self, low: int, high: int) -> _RemovedSums:
+        return _RemovedSums(self, low, high)
+
+
+class _RemovedPart(Part):
+    def __init__(self, algebra: _RemovedAlgebra, pieces: Sequence[int]) -> None:
+        super().__init__(algebra, pieces)
+        columns = algebra.columns[self.rows]
+        self.intercept = float(columns[0, 0])
+        self.weights = algebra.weights.copy()
+        # The first column is constant: it takes the mean away.
+        self.weights[algebra.projections] -= self.series_mean / self.intercept
+        self.columns_series = columns.T @ self.series
+        self.columns_columns = columns.T @ columns
+        self.columns_sum = columns.sum(axis=0)
+
+
+class _RemovedSums(VoxelSums):
+    def __init__(self, algebra: _RemovedAlgebra, low: int, high: int) -> None:
+        self.algebra = algebra
+        self.cross = algebra.moments.cross(low, high)
+        self.squares = algebra.moments.squares[:, low:high]
+        self.total = self.cross.sum(axis=0)[:, algebra.projections :]
+        self.betas = self.total @ algebra.inverse
+        self._within: dict[int, Float] = {}
+
+    def _cross(self, part: Part) -> Float:
+        """Add up a part's pieces once: (voxels, rois + 1 + columns)."""
+        if id(part) not in self._within:
+            self._within[id(part)] = self.cross[part.pieces].sum(axis=0)
+        return self._within[id(part)]
+
+    @property
+    def mean(self) -> Float:
+        frames = self.algebra.moments.design.frames_kept
+        mean: Float = self.total[:, 0] / self.algebra.columns[0, 0] / frames
+        return mean
+
+    def covariance(self, part: Part) -> Float:
+        assert isinstance(part, _RemovedPart)
+        covariance: Float = self._cross(part) @ part.weights - self.betas @ part.columns_series
+        return covariance
+
+    def sum_of_squares(self, part: Part) -> Float:
+        assert isinstance(part, _RemovedPart)
+        cross = self._cross(part)[:, self.algebra.projections :]
+        squares = self.squares[part.pieces].sum(axis=0)
+        residual_sum = cross[:, 0] / part.intercept - self.betas @ part.columns_sum
+        left: Float = squares - residual_sum**2 / part.frames
+        left -= np.einsum("vc,vc->v", self.betas, 2 * cross - self.betas @ part.columns_columns)
+        left[left <= RESIDUAL_TOLERANCE * squares] = 0.0
+        return left
+
+
+class _LeftAlgebra(Algebra):
+    """From sums with what is left: E T'y."""
+
+    def __init__(self, moments: RunMoments, cleaning: Retention) -> None:
+        super().__init__(moments)
+        weights = series_weights(moments)
+        self.courses = cleaning.courses
+        self.intercept = float(cleaning.columns[0, 0])
+        raw = moments.features[:, : len(weights)] @ weights
+        self.series = self._clean_series(raw, self.courses @ (cleaning.columns[:, 1:].T @ raw))
+
+    def part(self, pieces: Sequence[int]) -> _LeftPart:
+        return _LeftPart(self, pieces)
+
+    def voxels(self, low: int, high: int) -> _LeftSums:
+        return _LeftSums(self, low, high)
+
+
+class _LeftPart(Part):
+    def __init__(self, algebra: _LeftAlgebra, pieces: Sequence[int]) -> None:
+        super().__init__(algebra, pieces)
+        courses = algebra.courses[self.rows]
+        centred = courses - courses.mean(axis=0)
+        self.courses_series = centred.T @ self.series
+        self.courses_courses = centred.T @ centred
+        self.share = self.frames / len(algebra.courses)
+
+
+class _LeftSums(VoxelSums):
+    def __init__(self, algebra: _LeftAlgebra, low: int, high: int) -> None:
+        self.algebra = algebra
+        (sums,) = algebra.moments.cross(low, high)
+        self.total, self.left = sums[:, 0], sums[:, 1:]
+        self.squares = algebra.moments.squares[0, low:high]
+
+    @property
+    def mean(self) -> Float:
+        mean: Float = self.total * self.algebra.intercept
+        return mean
+
+    def covariance(self, part: Part) -> Float:
+        assert isinstance(part, _LeftPart)
+        covariance: Float = self.left @ part.courses_series
+        return covariance
+
+    def sum_of_squares(self, part: Part) -> Float:
+        assert isinstance(part, _LeftPart)
+        left: Float = np.einsum("vc,vc->v", self.left @ part.courses_courses, self.left)
+        left[left <= RESIDUAL_TOLERANCE * part.share * self.squares] = 0.0
+        return left
+
+
+def series_weights(moments: RunMoments) -> Float:
+    """(rois + 1, rois) weights that turn raw projections and voxel sums into ROI series.
+
+    With maps demeaned over the voxels with data, M - m 1', series = G+ (b - m 1'y), where G is
+    the demeaned maps' Gram matrix: the pseudo-inverse without an array of its size.
+    """
+    gram, mean = _demeaned_gram(moments.maps, moments.solved)
+    values, vectors = np.linalg.eigh(gram)
+    real = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
+    inverse = (vectors[:, real] / values[real]) @ vectors[:, real].T
+    return np.vstack([inverse, -mean @ inverse])
+
+
+def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tuple[Float, Float]:
+    count, step = max(1, int(solved.sum())), VOXELS_AT_A_TIME
+    mean = np.zeros(len(maps))
+    for low in range(0, maps.shape[1], step):
+        mean += maps[:, low : low + step].astype(np.float64) @ solved[low : low + step]
+    mean /= count
+    gram = np.zeros((len(maps), len(maps)))
+    for low in range(0, maps.shape[1], step):
+        part = (maps[:, low : low + step] - mean[:, None]) * solved[low : low + step]
+        gram += part @ part.T
+    return gram, mean
+
+
+def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
+    """Divide; 0 where that is undefined."""
+    defined = below > 0
+    divided: Float = np.where(defined, above, 0.0) / np.where(defined, below, 1.0)
+    return divided
