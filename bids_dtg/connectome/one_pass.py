@@ -130,7 +130,7 @@ class _Pass:
         usable = valid & np.isfinite(mean)
         if self.smoothing is None:
             return self.start(mean, usable), None
-        usable &= (block != 0).any(axis=0)
+        usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
         smooth = self.smoothing(usable)
         reference = np.where(usable, mean, 0).astype(np.float32)
         smooth.apply(reference)
