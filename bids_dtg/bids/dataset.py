@@ -1,48 +1,70 @@
-"""The input dataset: where the fMRIPrep derivatives are, and who is in them."""
+"""The input dataset: what type it is of, and where its participants are."""
 
 from __future__ import annotations
 
-import difflib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.bids.names import plain_label
+from bids_dtg.bids.folder_runs import holds_study
+from bids_dtg.bids.studies import STUDIES
 from bids_dtg.errors import DatasetError
+from bids_dtg.settings import InputChoice, InputType
 
-_CONTAINER = (
+MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
 )
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
 
 
+# Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
+_PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
+_TITLES: Mapping[InputType, str] = {
+    "fmriprep": "fMRIPrep derivatives",
+    "xcpd": "XCP-D derivatives",
+    "hcp": "HCP folders",
+    "ukb": "UK Biobank folders",
+}
+_USUAL = {"fmriprep": ("fmriprep",), "xcpd": ("xcp_d", "xcpd", "xcp-d")}
+
+
 @dataclass(frozen=True)
 class InputDataset:
-    """A dataset of fMRIPrep derivatives."""
+    """A dataset that holds resting-state runs."""
 
-    root: Path  # absolute; holds the sub-* folders
+    root: Path  # absolute; holds the participants' folders
     name: str  # its key in DatasetLinks and BIDS URIs
-    description: Mapping[str, Any]  # its dataset_description.json
+    description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
     bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
+    input_type: InputType = "fmriprep"  # how its folders are to be read
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return _TITLES[self.input_type]
 
 
-def find_dataset(bids_dir: Path, derivatives: Sequence[str] = ()) -> InputDataset:
-    """Find the fMRIPrep derivatives behind BIDS_DIR.
+def find_dataset(
+    bids_dir: Path, derivatives: Sequence[str] = (), input_type: InputChoice = "auto"
+) -> InputDataset:
+    """Find the dataset behind BIDS_DIR.
 
     Tried in this order: `derivatives`; BIDS_DIR itself if it is a derivative
-    dataset; `BIDS_DIR/derivatives/fmriprep`; the only `BIDS_DIR/derivatives/*`
-    whose description says that fMRIPrep made it.
+    dataset or, without a description, holds folders of a study; below a raw
+    dataset `derivatives/fmriprep` and the only `derivatives/*` whose description
+    says that fMRIPrep made it; and then the same of XCP-D.
 
     Parameters
     ----------
     bids_dir
-        A raw BIDS dataset or a folder of derivatives.
+        A raw BIDS dataset, a folder of derivatives, or the participants' folders of a study.
     derivatives
-        `[PACKAGE=]PATH` texts; beside one of fMRIPrep, those of other packages are left out.
+        `[PACKAGE=]PATH` texts; those of packages that are not read are left out.
+    input_type
+        What is to be found; auto: whatever there is.
 
     Raises
     ------
@@ -52,23 +74,27 @@ def find_dataset(bids_dir: Path, derivatives: Sequence[str] = ()) -> InputDatase
     """
     bids_dir = _absolute(bids_dir)
     _require_folder(bids_dir, "BIDS_DIR")
-    explicit = [path for text in derivatives for path in _fmriprep_path(text)]
-    if derivatives and not explicit:
-        raise DatasetError(
-            f"--derivatives names no fMRIPrep derivatives: {', '.join(derivatives)}",
-            expected="fmriprep=PATH or PATH",
-        )
-    if explicit:
-        if len(explicit) > 1:
+    if input_type in ("hcp", "ukb"):
+        if derivatives:
             raise DatasetError(
-                f"--derivatives names {len(explicit)} folders: {', '.join(map(str, explicit))}",
-                expected="one folder of fMRIPrep derivatives",
+                f"--derivatives was given with --input-type {input_type}",
+                expected="BIDS_DIR to hold the participants' folders",
             )
-        _require_folder(explicit[0], "--derivatives")
-        return _dataset(explicit[0], bids_dir)
+        return _study(bids_dir, input_type)
+    if derivatives:
+        return _explicit(derivatives, bids_dir, input_type)
+    if input_type == "auto" and not (bids_dir / "dataset_description.json").exists():
+        found: list[InputType] = [t for t, study in STUDIES.items() if holds_study(study, bids_dir)]
+        if len(found) > 1:
+            raise DatasetError(
+                f"{bids_dir} has folders of {' and of '.join(_TITLES[t] for t in found)}",
+                remedy=f"choose one with --input-type {' or '.join(found)}",
+            )
+        if found:
+            return _study(bids_dir, found[0])
     if _is_derivative(read_description(bids_dir)):
-        return _dataset(bids_dir, bids_dir)
-    return _dataset(_derivatives_of_raw(bids_dir), bids_dir)
+        return _dataset(bids_dir, bids_dir, input_type)
+    return _derivatives_of_raw(bids_dir, input_type)
 
 
 def read_description(root: Path) -> dict[str, Any]:
@@ -84,7 +110,7 @@ def read_description(root: Path) -> dict[str, Any]:
         content = json.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError as err:
         raise DatasetError(
-            f"{root} is not a BIDS dataset: it has no dataset_description.json, but {_seen(root)}",
+            f"{root} is not a BIDS dataset: it has no dataset_description.json, but {seen(root)}",
             remedy=_nearby_dataset(root),
         ) from err
     except (OSError, ValueError) as err:
@@ -97,83 +123,85 @@ def read_description(root: Path) -> dict[str, Any]:
     return content
 
 
-def participants_in(root: Path) -> tuple[str, ...]:
-    """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
-
-    Raises
-    ------
-    DatasetError
-        If the folder cannot be listed.
-    """
-    try:
-        with os.scandir(root) as entries:
-            names = [e.name for e in entries if e.name.startswith("sub-") and e.is_dir()]
-    except OSError as err:
-        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
-    return tuple(sorted(name.removeprefix("sub-") for name in names))
+def seen(root: Path) -> str:
+    """Name a few of the things in a folder, for messages."""
+    names = sorted(path.name for path in root.iterdir())
+    if not names:
+        return "nothing at all"
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def select_participants(root: Path, labels: Sequence[str] = ()) -> tuple[str, ...]:
-    """List the participants asked for, in the dataset's order; all where no label is given.
-
-    Raises
-    ------
-    DatasetError
-        If the dataset has no participants, or not those asked for (the near ones are named).
-    SettingsError
-        If something is no label at all.
-    """
-    present = participants_in(root)
-    if not present:
+def _study(root: Path, input_type: InputType) -> InputDataset:
+    study = STUDIES[input_type]
+    if not holds_study(study, root):
+        inside = root.parent if (root / study.sign).is_dir() else None
         raise DatasetError(
-            f"{root} has no participants (no sub-* folder), but {_seen(root)}", remedy=_CONTAINER
+            f"{root} holds no participant's folder with {study.sign}, but {seen(root)}",
+            expected=f"ID/{study.sign}",
+            remedy=f"perhaps {inside} was meant" if inside else None,
         )
-    asked = {plain_label(label, "sub") for label in labels}
-    unknown = sorted(asked - set(present))
-    if unknown:
-        near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
-        some = near or [*present[:5], *(["…"] if len(present) > 5 else [])]
+    return InputDataset(root, input_type, {}, root, input_type)
+
+
+def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:
+    named = [_named_path(text) for text in derivatives]
+    wanted = tuple(_TITLES) if input_type == "auto" else (input_type,)
+    paths = [(path, kind) for path, kind in named if kind in (*wanted, "auto")]
+    if not paths:
+        title = "fMRIPrep derivatives" if input_type == "auto" else _TITLES[input_type]
         raise DatasetError(
-            f"{root} has no participant {', '.join(unknown)}",
-            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
-            f"({len(present)} participants there)",
+            f"--derivatives names no {title}: {', '.join(derivatives)}",
+            expected="fmriprep=PATH, xcpd=PATH or PATH",
         )
-    return tuple(label for label in present if not asked or label in asked)
+    if len(paths) > 1:
+        raise DatasetError(
+            f"--derivatives names {len(paths)} folders: {', '.join(str(p) for p, _ in paths)}",
+            expected="one folder of derivatives",
+        )
+    ((path, kind),) = paths
+    _require_folder(path, "--derivatives")
+    return _dataset(path, bids_dir, input_type if kind == "auto" else kind)
 
 
-def _dataset(root: Path, bids_dir: Path) -> InputDataset:
+def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDataset:
     description = read_description(root)
     if not _is_derivative(description):
-        raise DatasetError(f"{root} is a raw dataset", expected="a folder of fMRIPrep derivatives")
-    return InputDataset(root, "fmriprep", description, bids_dir)
-
-
-def _derivatives_of_raw(raw: Path) -> Path:
-    usual = raw / "derivatives" / "fmriprep"
-    if usual.is_dir():
-        return usual
-    made = list(_made_by_fmriprep(raw / "derivatives"))
-    if len(made) == 1:
-        return made[0]
-    if made:
         raise DatasetError(
-            f"{raw} has several fMRIPrep derivatives: {', '.join(path.name for path in made)}",
-            remedy="choose one with --derivatives PATH",
+            f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
         )
+    if input_type == "auto":
+        input_type = _PACKAGES.get(_letters(_generator(description)), "fmriprep")
+    return InputDataset(root, input_type, description, bids_dir, input_type)
+
+
+def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
+    for kind in ("fmriprep", "xcpd") if input_type == "auto" else (input_type,):
+        for usual in _USUAL[kind]:
+            if (raw / "derivatives" / usual).is_dir():
+                return _dataset(raw / "derivatives" / usual, raw, kind)
+        made = list(_made_by(kind, raw / "derivatives"))
+        if len(made) == 1:
+            return _dataset(made[0], raw, kind)
+        if made:
+            raise DatasetError(
+                f"{raw} has several {_TITLES[kind]}: {', '.join(path.name for path in made)}",
+                remedy="choose one with --derivatives PATH",
+            )
+    title = _TITLES["fmriprep" if input_type == "auto" else input_type]
     raise DatasetError(
-        f"{raw} is a raw dataset without fMRIPrep derivatives",
-        expected=f"{usual}",
+        f"{raw} is a raw dataset without {title}",
+        expected=f"{raw / 'derivatives' / _USUAL.get(input_type, _USUAL['fmriprep'])[0]}",
         remedy="run fMRIPrep first, or say where its output is with --derivatives PATH",
     )
 
 
-def _made_by_fmriprep(folder: Path) -> Iterator[Path]:
+def _made_by(kind: InputType, folder: Path) -> Iterator[Path]:
     for file in sorted(folder.glob("*/dataset_description.json")):
         try:
             name = _generator(read_description(file.parent))
         except DatasetError:
             continue  # a broken neighbour is not what was asked for
-        if name.lower() == "fmriprep":
+        if _PACKAGES.get(_letters(name)) == kind:
             yield file.parent
 
 
@@ -191,13 +219,17 @@ def _is_derivative(description: Mapping[str, Any]) -> bool:
     return "PipelineDescription" in description or "GeneratedBy" in description
 
 
-def _fmriprep_path(text: str) -> list[Path]:
+def _letters(name: str) -> str:
+    """Write XCP-D, xcp_d and xcpd the same."""
+    return re.sub("[^a-z]", "", name.lower())
+
+
+def _named_path(text: str) -> tuple[Path, InputChoice | None]:
+    """Take `[PACKAGE=]PATH` apart: auto where no package is told, None for one not read here."""
     named = _NAMED.fullmatch(text)
     if named is None or Path(text).exists():
-        return [_absolute(Path(text).expanduser())]
-    if named["package"].lower() != "fmriprep":
-        return []
-    return [_absolute(Path(named["path"]).expanduser())]
+        return _absolute(Path(text).expanduser()), "auto"
+    return _absolute(Path(named["path"]).expanduser()), _PACKAGES.get(_letters(named["package"]))
 
 
 def _absolute(path: Path) -> Path:
@@ -207,7 +239,7 @@ def _absolute(path: Path) -> Path:
 
 def _require_folder(path: Path, what: str) -> None:
     if not path.exists():
-        raise DatasetError(f"{what} {path} does not exist", remedy=_CONTAINER)
+        raise DatasetError(f"{what} {path} does not exist", remedy=MOUNT_REMINDER)
     if not path.is_dir():
         raise DatasetError(f"{what} {path} is not a folder")
     try:
@@ -215,14 +247,7 @@ def _require_folder(path: Path, what: str) -> None:
     except OSError as err:
         raise DatasetError(f"{what} {path} cannot be listed: {err.strerror or err}") from err
     if empty:
-        raise DatasetError(f"{what} {path} is empty", remedy=_CONTAINER)
-
-
-def _seen(root: Path) -> str:
-    names = sorted(path.name for path in root.iterdir())
-    if not names:
-        return "nothing at all"
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        raise DatasetError(f"{what} {path} is empty", remedy=MOUNT_REMINDER)
 
 
 def _nearby_dataset(root: Path) -> str | None:

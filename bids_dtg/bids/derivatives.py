@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from bids_dtg.bids.atomic import remove_stale_in, write_atomic, write_text, write_tsv
-from bids_dtg.bids.dataset import InputDataset, participants_in
+from bids_dtg.bids.dataset import InputDataset
+from bids_dtg.bids.participants import participants_in
 from bids_dtg.errors import OutputError
 
 BIDS_VERSION = "1.10.0"

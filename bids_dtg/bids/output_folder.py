@@ -20,7 +20,7 @@ def check_output_location(output_dir: Path, dataset: InputDataset) -> Path:
     Raises
     ------
     SettingsError
-        If it is BIDS_DIR, in the fMRIPrep derivatives, in a `sub-*` folder of a
+        If it is BIDS_DIR, in the derivatives or folders that are read, in a `sub-*` folder of a
         dataset, in a raw dataset elsewhere than `derivatives/NAME`, the folder
         of another dataset, or one of maps that were made from another input.
     """
@@ -33,7 +33,7 @@ def check_output_location(output_dir: Path, dataset: InputDataset) -> Path:
         raise SettingsError(f"OUTPUT_DIR {output} is the input dataset itself", remedy=remedy)
     if source in output.parents:
         raise SettingsError(
-            f"OUTPUT_DIR {output} is inside the fMRIPrep derivatives {source}", remedy=remedy
+            f"OUTPUT_DIR {output} is inside the {dataset.title} {source}", remedy=remedy
         )
     for folder in (output, *output.parents):
         if folder.name.startswith("sub-") and _is_dataset(folder.parent):

@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.bids.names import BidsName, parse_name, same_label
+from bids_dtg.bids.names import BidsName, parse_name
 from bids_dtg.errors import RunError
 
 # Storage, not measurement: what differs between files of one run.
 STORAGE = frozenset({"space", "cohort", "res", "den", "desc", "label"})
+IMAGES = (".nii.gz", ".nii")
+# The grid of the run itself: fMRIPrep names no space then, or one of these.
+NATIVE = "boldref"
+_OWN_GRID = frozenset({"boldref", "func", "run"})
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,15 @@ def combined_echoes(files: list[NamedFile], who: str, *, filtered: bool) -> list
     return kept
 
 
-def one_a_run(files: list[NamedFile]) -> list[NamedFile]:
-    """Choose one file a run: res-2, else no res (the native resolution), else any."""
+def versions_by_run(files: list[NamedFile]) -> list[list[NamedFile]]:
+    """Group files by what was measured: the versions of each run."""
+    return list(_grouped(files, measured).values())
 
-    def preference(file: NamedFile) -> tuple[int, str]:
-        res = file.name.get("res")
-        order = 1 if res is None else 0 if same_label("run", res, "2") else 2
-        return order, str(file.path)
 
-    by_run = _grouped(files, measured)
-    return [min(members, key=preference) for members in by_run.values()]
+def space_of(name: BidsName) -> str:
+    """Return the space that a file is in by its name; `NATIVE` for the run's own grid."""
+    space = name.get("space")
+    return NATIVE if space in _OWN_GRID else space or NATIVE
 
 
 def measured(file: NamedFile, but: str = "") -> tuple[tuple[str, str], ...]:

@@ -42,16 +42,28 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
     read: list[Path] = []
     for sidecar in _sidecars(bold, root):
         read.append(sidecar)
-        value = read_sidecar(sidecar).get("RepetitionTime")
-        if value is None:
-            continue
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not 0 < value < LONGEST_TR_SECONDS:
-            raise RunError(
-                f"{sidecar}: RepetitionTime is {value!r}", expected="seconds, a positive number"
-            )
-        return float(value), tuple(read)
+        if (seconds := told_repetition_time(sidecar)) is not None:
+            return seconds, tuple(read)
     return None, tuple(read)
+
+
+def told_repetition_time(sidecar: Path) -> float | None:
+    """Read the RepetitionTime of one sidecar, in seconds; None where it has none.
+
+    Raises
+    ------
+    RunError
+        If it is no JSON object, or its RepetitionTime is no positive number.
+    """
+    value = read_sidecar(sidecar).get("RepetitionTime")
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < LONGEST_TR_SECONDS:
+        raise RunError(
+            f"{sidecar}: RepetitionTime is {value!r}", expected="seconds, a positive number"
+        )
+    return float(value)
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

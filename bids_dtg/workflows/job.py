@@ -6,15 +6,19 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bids_dtg import __version__
-from bids_dtg.bids.dataset import InputDataset, find_dataset, select_participants
+from bids_dtg.bids.dataset import InputDataset, find_dataset
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.filters import read_filter_file
+from bids_dtg.bids.inputs import find_input_runs
 from bids_dtg.bids.output_folder import check_output_location
+from bids_dtg.bids.participants import select_participants
 from bids_dtg.bids.provenance import (
     Fingerprint,
     file_fingerprint,
@@ -22,11 +26,16 @@ from bids_dtg.bids.provenance import (
     package_versions,
     why_incomplete,
 )
-from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.selection import Selection
+from bids_dtg.bids.space_choice import SpaceRule
+from bids_dtg.bids.templateflow import TemplateFlow
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.connectome.arrays import Arrays, arrays_on
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.atlas import Atlas, read_atlas
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.source import read_header
 from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.model import Model, resolve_device
@@ -60,9 +69,10 @@ class Job:
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        dataset = find_dataset(settings.bids_dir, settings.derivatives)
+        dataset = find_dataset(settings.bids_dir, settings.derivatives, settings.input_type)
+        settings = settings.resolved(dataset.input_type)
         output = check_output_location(settings.output_dir, dataset)
-        participants = select_participants(dataset.root, settings.participant_label)
+        participants = select_participants(dataset, settings.participant_label)
         filters = settings.bids_filter_file
         bids_filter = read_filter_file(filters) if filters else {}
         bundle = load_bundle(settings.model)
@@ -93,13 +103,19 @@ class Job:
         RunError
             There is no run that can be used.
         """
-        runs = find_runs(
-            self.dataset.root,
+        settings = self.settings
+        # A plan downloads nothing.
+        download = settings.templateflow_download and not settings.dry_run
+        runs = find_input_runs(
+            self.dataset,
             participant,
-            space=self.bundle.grid.space,
-            sessions=self.settings.session_label,
-            tasks=self.settings.task_id,
-            runs=self.settings.run,
+            Selection(settings.session_label, settings.task_id, settings.run),
+            rule=SpaceRule(
+                model=self.bundle.grid.space,
+                asked=settings.space,
+                on_lattice=partial(_lies_on_lattice, grid=self.bundle.grid),
+                templateflow=TemplateFlow.here(download=download),
+            ),
             bids_filter=self.bids_filter,
             database_dir=self.database_dir,
         )
@@ -150,6 +166,16 @@ class Job:
             recentred=bundle.correction is not None,
             packages=package_versions(),
         )
+
+
+def _lies_on_lattice(path: Path, *, grid: Grid) -> bool:
+    """Tell whether a file's voxels are the grid's, by its header; a damaged one's are not."""
+    try:
+        header = read_header(path)
+        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
+    except RunError:
+        return False
+    return True
 
 
 def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Path | None:

@@ -8,9 +8,10 @@ import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.bids.atomic import write_json
-from bids_dtg.bids.dataset import find_dataset, participants_in, select_participants
+from bids_dtg.bids.dataset import InputDataset, find_dataset
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.output_folder import check_output_location, prepare_output_folder
+from bids_dtg.bids.participants import participants_in, select_participants
 from bids_dtg.errors import DatasetError, SettingsError
 
 
@@ -19,6 +20,10 @@ def raw(tmp_path) -> Path:
     folder = describe_dataset(tmp_path / "raw", kind="raw")
     (folder / "sub-01").mkdir()
     return folder
+
+
+def dataset_at(root: Path) -> InputDataset:
+    return InputDataset(root, "fmriprep", {}, root)
 
 
 def derivative(root, pipeline="fMRIPrep"):
@@ -109,9 +114,10 @@ def test_raw_without_derivatives(raw):
 def test_derivatives_of_other_packages_only(raw):
     derivative(raw / "derivatives" / "fmriprep")
     with pytest.raises(
-        DatasetError, match=r"--derivatives .*xcpd=/a, statmaps=/b.*Expected: fmriprep=PATH or PATH"
+        DatasetError,
+        match=r"--derivatives .*mriqc=/a, statmaps=/b.*Expected: fmriprep=PATH, xcpd=PATH or PATH",
     ):
-        find_dataset(raw, ["xcpd=/a", "statmaps=/b"])
+        find_dataset(raw, ["mriqc=/a", "statmaps=/b"])
 
 
 def test_participants(tmp_path):
@@ -120,12 +126,12 @@ def test_participants(tmp_path):
     (tmp_path / "sub-03.html").write_text("")
     (tmp_path / "sub-").rmdir()
     assert participants_in(tmp_path) == ("01", "010", "02")
-    assert select_participants(tmp_path) == ("01", "010", "02")
-    assert select_participants(tmp_path, ["sub-02", "01", "02"]) == ("01", "02")
+    assert select_participants(dataset_at(tmp_path)) == ("01", "010", "02")
+    assert select_participants(dataset_at(tmp_path), ["sub-02", "01", "02"]) == ("01", "02")
     with pytest.raises(DatasetError, match=r"no participant 03, 1.*near ones are.*01"):
-        select_participants(tmp_path, ["1", "03"])
+        select_participants(dataset_at(tmp_path), ["1", "03"])
     with pytest.raises(SettingsError, match=r"\.\./01"):
-        select_participants(tmp_path, ["../01"])
+        select_participants(dataset_at(tmp_path), ["../01"])
 
 
 def test_dataset_without_participants(tmp_path):
@@ -133,7 +139,7 @@ def test_dataset_without_participants(tmp_path):
     with pytest.raises(
         DatasetError, match=r"no participants .*but dataset_description\.json.*mounted"
     ):
-        select_participants(tmp_path)
+        select_participants(dataset_at(tmp_path))
 
 
 @pytest.mark.parametrize(
