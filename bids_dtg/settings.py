@@ -24,6 +24,7 @@ InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
 ConfoundModel = Literal["24P", "36P"]
 AromaDenoising = Literal["nonaggr", "aggr"]
+Interpolation = Literal["linear", "nearest"]
 Combine = Literal["run", "session", "participant"]
 
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
@@ -245,6 +246,13 @@ class Settings:
         "refuse a run with less time than this left after censoring",
         default=4.0,
         metavar="MINUTES",
+        shapes_results=True,
+    )
+
+    interpolation: Interpolation = option(
+        "cleaning",
+        "how values are read between voxels of a series that is not on the model's grid",
+        default="linear",
         shapes_results=True,
     )
 

@@ -64,7 +64,9 @@ def _euler(angles: NDArray[np.float64], *, zyx: bool) -> NDArray[np.float64]:
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x if zyx else about_z @ about_x @ about_y
+    rotation: NDArray[np.float64]
+    rotation = about_z @ about_y @ about_x if zyx else about_z @ about_x @ about_y
+    return rotation
 
 
 def _versor(axis: NDArray[np.float64]) -> NDArray[np.float64]:

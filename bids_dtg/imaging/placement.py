@@ -19,8 +19,8 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.sampling import GridMismatchError, LatticeSampling, Sampling
 from bids_dtg.imaging.source import NiftiHeader, read_header
 from bids_dtg.imaging.transforms import map_points
+from bids_dtg.settings import Interpolation
 
-Interpolation = Literal["linear", "nearest"]
 Method = Literal["none", "linear", "nearest"]
 
 

@@ -157,6 +157,7 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "Run": summary.run.title,
         "RepetitionTime": summary.figures["repetition_time"],
         "NSegments": summary.n_segments,
+        "Interpolation": summary.interpolation,
         "Confounds": _camel_case(summary.confounds),
         "Cleaning": _camel_case(summary.cleaning),
         "Notes": list(summary.notes),

@@ -44,6 +44,7 @@ class RunSummary:
     coverage: float  # share of grey-matter voxels with signal
     cleaning: Mapping[str, Any]  # what the temporal design decided
     confounds: Mapping[str, Any]  # what was asked of the confounds, and frames dropped
+    interpolation: str  # how the model's voxels were taken out of the file
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
@@ -78,6 +79,7 @@ def summarise(measured: MeasuredRun) -> RunSummary:
             **measured.confounds.decisions,
             **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
         },
+        interpolation=measured.interpolation,
         notes=measured.notes,
     )
 

@@ -20,8 +20,8 @@ from bids_dtg.connectome.moments import RunMoments
 from bids_dtg.connectome.one_pass import Blocks, measure_run
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
-from bids_dtg.imaging.nifti import read_mask
-from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.imaging.placement import Method, Placement
+from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.progress import Clock
 
@@ -43,6 +43,7 @@ class MeasuredRun:
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
     design: TemporalDesign  # frames kept and columns removed
     confounds: Confounds  # what the columns came from
+    interpolation: Method  # how the model's voxels were taken out of the file
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
@@ -106,9 +107,6 @@ def measure_rest_run(
     """
     with clock.time("confounds"):
         header = read_bold_header(run.bold)
-        sampling = LatticeSampling.between(
-            header.shape, header.affine, bundle.grid, voxels.positions, name=str(run.bold)
-        )
         tr_seconds, notes = _repetition_time(run, header)
         confounds = load_confounds(
             run,
@@ -119,7 +117,13 @@ def measure_rest_run(
             n_frames=header.frames,
         )
         design = _design(run, confounds, tr_seconds, settings.min_minutes)
-        valid = sampling.covered & voxels.in_brain & _run_mask(run, bundle, voxels, notes)
+    with clock.time("sampling"):
+        _require_way_to(bundle, run)
+        placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
+        sampling, method = placement.in_file(header, settings.interpolation)
+        notes += _notes_on_forms(header)
+        valid = sampling.covered & voxels.in_brain & _run_mask(run, placement, notes)
+        del placement  # as large as the voxels' points
     moments = _one_pass(
         header,
         sampling,
@@ -142,12 +146,12 @@ def measure_rest_run(
             remedy="check that the image is not empty and that its space is right",
         )
     notes += [*design.notes, *confounds.notes]
-    return MeasuredRun(run, connectomes, design, confounds, tuple(notes))
+    return MeasuredRun(run, connectomes, design, confounds, method, tuple(notes))
 
 
 def _one_pass(
     header: BoldHeader,
-    sampling: LatticeSampling,
+    sampling: Sampling,
     design: TemporalDesign,
     voxels: ModelVoxels,
     valid: NDArray[np.bool_],
@@ -221,10 +225,25 @@ def _design(
         ) from err
 
 
-def _run_mask(
-    run: RestRun, bundle: ModelBundle, voxels: ModelVoxels, notes: list[str]
-) -> NDArray[np.bool_]:
+def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:
+    if not run.transforms and run.space != bundle.grid.space:
+        raise RunError(
+            f"{run.bold} is in {run.space}, with no transforms to it",
+            expected=f"{bundle.grid.space}, the model's space, or transforms from it",
+        )
+
+
+def _notes_on_forms(header: BoldHeader) -> list[str]:
+    if not header.forms_differ_mm:
+        return []
+    return [
+        "The header's sform was used; its qform, of another space, puts a voxel up to "
+        f"{header.forms_differ_mm:.3g} mm elsewhere."
+    ]
+
+
+def _run_mask(run: RestRun, placement: Placement, notes: list[str]) -> NDArray[np.bool_]:
     if run.mask is None:
         notes.append("The run has no brain mask: every voxel with signal was used.")
-        return np.ones(len(voxels.positions), dtype=bool)
-    return read_mask(run.mask, bundle.grid).ravel()[voxels.positions]
+        return np.ones(len(placement.voxels), dtype=bool)
+    return placement.mask(run.mask)

@@ -291,12 +291,20 @@ def test_cifti_only(job, capsys):
     assert_participant_fails(job, capsys, r"sub-01 has CIFTI files only \(\.dtseries\.nii\)")
 
 
-def test_another_lattice(job, capsys):
+def test_far_from_the_model(job, capsys):
     affine = TINY_AFFINE.copy()
-    affine[0, 3] += 0.7
+    affine[0, 3] += 12.7
     add_rest(job.bids, affine=affine)
-    fact = r"bold.nii.gz has voxels of .*Expected: the lattice of MNI152NLin6Asym"
+    fact = r"bold.nii.gz has signal in \d+% of the model's grey matter.* its space is right"
     assert_participant_fails(job, capsys, fact)
+
+
+def test_left_and_right_not_known(job, capsys):
+    image = nib.Nifti1Image(tiny_bold(), TINY_AFFINE)
+    image.set_sform(TINY_AFFINE @ np.diag([-1.0, 1, 1, 1]), 4)
+    image.set_qform(TINY_AFFINE, 4)
+    nib.save(image, job.bids / BOLD)
+    assert_participant_fails(job, capsys, r"bold.nii.gz contradicts itself: .*opposite sides")
 
 
 def test_missing_confounds(job, capsys):
