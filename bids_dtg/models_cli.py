@@ -1,7 +1,7 @@
-"""The command `dtg-models`: list, inspect and convert model bundles.
+"""The command `dtg-models`: fetch, list, verify, carry and convert model bundles.
 
-Exit codes: 0 done; 1 the bundle cannot be written; 2 wrong arguments, model or
-checkpoint; 70 internal error; 130 interrupted.
+Exit codes: 0 done; 1 something cannot be written; 2 wrong arguments, model or
+checkpoint, or a model that cannot be fetched; 70 internal error; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,42 +11,77 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bids_dtg import __version__
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.exits import Parser, call
 
-if TYPE_CHECKING:
-    from bids_dtg.bundles.bundle import ModelBundle
+_TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
+_FETCH_EPILOG = f"""\
+The published models are hcp-ya, hcp-d and ukb. Their files come from GitHub, at fixed
+commits, and are verified before anything reads them. A broken download is resumed.
 
-_EPILOG = """\
+  DTG_MODEL_MIRROR  hosts that are asked before GitHub (addresses, with spaces between)
+  HTTPS_PROXY       a proxy; REQUESTS_CA_BUNDLE its certificates
+  DTG_OFFLINE       if set to 1, nothing is fetched
+
+{_TERMS}"""
+_CONVERT_EPILOG = f"""\
 example, for the published HCP-YA model:
   dtg-models convert main_model_hcp-ya_010525.ckpt ~/.cache/bids_dtg/models/hcp-ya \\
     --name hcp-ya --maps melodic_IC_MNI_2mm.nii.gz \\
     --brain-mask MNI_2mm_brain_mask.nii --mask MNI_2mm_GM_mask_crop.nii
-The published models were trained on HCP data: their use is under HCP's data-use terms.
-"""
+{_TERMS}"""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
-    common = Parser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show where an error comes from")
     parser = Parser(
-        prog="dtg-models", description="List, inspect and convert the models of bids_dtg."
+        prog="dtg-models", description="Fetch, list, verify, carry and convert models of bids_dtg."
     )
     parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("list", parents=[common], help="list the models that --model finds by name")
-    info = commands.add_parser("info", parents=[common], help="verify a model and show its card")
-    info.add_argument("model", metavar="PATH|NAME", help="folder of a bundle, or an installed name")
-    convert = commands.add_parser(
-        "convert",
-        parents=[common],
-        help="make a bundle from a published checkpoint, ROI maps and masks",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+
+    def command(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=description,
+            description=f"{description[0].upper()}{description[1:]}.",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.add_argument("--debug", action="store_true", help="show where an error comes from")
+        return added
+
+    metavar, which = "PATH|NAME", "a bundle's folder or .tar, or an installed name"
+    command("list", "list the models that --model finds by name, and the published ones")
+    fetch = command("fetch", "fetch published models", _FETCH_EPILOG)
+    fetch.add_argument("models", nargs="+", metavar="NAME", help="hcp-ya, hcp-d or ukb")
+    fetch.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="folder of models (default: the user's cache)"
+    )
+    verify = command("verify", "compare every byte of models with their cards")
+    verify.add_argument("models", nargs="*", metavar=metavar, help=f"{which} (default: all)")
+    info = command("info", "verify a model and show its card")
+    info.add_argument("model", metavar=metavar, help=which)
+    remove = command("remove", "remove a model, a damaged one too")
+    remove.add_argument("model", metavar=metavar, help="an installed name, or a bundle's folder")
+    pack = command("pack", "write a model as one .tar file, to carry it to another machine")
+    pack.add_argument("model", metavar=metavar, help=which)
+    pack.add_argument(
+        "out", nargs="?", type=Path, metavar="OUT", help="file to make (default: NAME.tar)"
+    )
+    unpack = command("unpack", "make a model's folder from its .tar file")
+    unpack.add_argument("archive", type=Path, metavar="ARCHIVE", help="what pack has written")
+    unpack.add_argument(
+        "out",
+        nargs="?",
+        type=Path,
+        metavar="OUT",
+        help="folder to make (default: one in the user's cache, called like the archive)",
+    )
+    convert = command(
+        "convert", "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG
     )
     _add_convert_options(convert)
     return parser
@@ -55,13 +90,23 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dtg-models`` and return its exit code."""
     arguments = build_parser().parse_args(argv)
-    commands = {"list": _list, "info": _info, "convert": _convert}
+    commands = {
+        "list": _list,
+        "fetch": _fetch,
+        "verify": _verify,
+        "info": _info,
+        "remove": _remove,
+        "pack": _pack,
+        "unpack": _unpack,
+        "convert": _convert,
+    }
 
     def action() -> int:
         commands[arguments.command](arguments)
         return 0
 
-    return call("dtg-models", action, debug=arguments.debug, interrupted="nothing was written")
+    left = "a broken download is resumed the next time, nothing else is left"
+    return call("dtg-models", action, debug=arguments.debug, interrupted=left)
 
 
 def _seconds(text: str) -> float:
@@ -119,51 +164,95 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(_arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.card import read_card
-    from bids_dtg.bundles.store import installed_models, model_folders
+    from bids_dtg.bundles.overview import model_lines
+    from bids_dtg.bundles.store import model_folders
 
-    rows = [("NAME", "VERSION", "KIND", "CONTRASTS", "FOLDER")]
-    for model in installed_models():
-        try:
-            card, _ = read_card(model.path)
-            facts = (card.version, card.kind, str(len(card.contrasts)))
-        except BundleError:
-            facts = ("?", "damaged: see dtg-models info", "?")
-        hidden = f" (not used: {model.shadowed_by} comes first)" if model.shadowed_by else ""
-        rows.append((model.name, *facts, f"{model.path}{hidden}"))
-    if len(rows) > 1:
-        _print_table(rows)
-    else:
-        print("no model is installed; make one with dtg-models convert")
+    _print(model_lines())
     print("looked in:")
     for folder in model_folders():
         absent = "" if folder.path.is_dir() else ", absent"
         print(f"  {folder.path} ({folder.origin}{absent})")
 
 
+def _fetch(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.fetch import fetch_models
+    from bids_dtg.bundles.registry import PUBLISHED
+    from bids_dtg.bundles.store import require_user_cache
+    from bids_dtg.bundles.transfer import make_transfer_reporter
+
+    for name in arguments.models:
+        if name not in PUBLISHED:
+            raise SettingsError(
+                f"no published model is called {name!r}",
+                expected=f"{', '.join(PUBLISHED)} (demo is part of the program)",
+            )
+    models = [PUBLISHED[name] for name in dict.fromkeys(arguments.models)]
+    with make_transfer_reporter() as reporter:
+        bundles = fetch_models(models, arguments.into or require_user_cache(), reporter)
+    for bundle in bundles:
+        print(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
+        print(f"notice: {bundle.card.notice}")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.store import installed_models
+
+    damaged = []
+    for model in arguments.models or [model.path for model in installed_models()]:
+        try:
+            bundle = load_bundle(model)
+            bundle.network()
+        except BundleError as err:
+            print(f"{model}: {err}")
+            damaged.append(model)
+        else:
+            print(f"{model}: whole, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
+    if damaged:
+        names = ", ".join(str(model) for model in damaged)
+        raise BundleError(f"{len(damaged)} cannot be used: {names}")
+
+
 def _info(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.bundle import load_bundle
-    from bids_dtg.bundles.evaluation import score_table
+    from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
 
     bundle = load_bundle(arguments.model)
     bundle.network()  # the weights are whole, too
-    _print_bundle(bundle)
-    _print_table(
-        [
-            ("INDEX", "LABEL", "DESCRIPTION"),
-            *((str(c.index), c.label, c.description) for c in bundle.contrasts),
-        ]
-    )
-    if scores := score_table(bundle.card.evaluation):
-        evaluation = bundle.card.evaluation or {}
-        print(f"\nscores on {evaluation.get('participants', 'some')} people not trained on")
-        _print_table(scores)
-        print(" ".join(str(evaluation.get("conventions", "")).split()))
+    _print(bundle_lines(bundle))
+    _print(contrast_lines(bundle))
+    _print(score_lines(bundle))
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.removal import remove_bundle
+
+    print(f"removed {remove_bundle(arguments.model)}")
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.packing import pack_bundle
+
+    bundle = load_bundle(arguments.model)
+    out = arguments.out or Path(f"{bundle.card.name}.tar")
+    pack_bundle(bundle, out)
+    print(f"{out}: use it with --model {out}, or install it with dtg-models unpack {out}")
+
+
+def _unpack(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.overview import bundle_lines
+    from bids_dtg.bundles.packing import unpack_bundle
+    from bids_dtg.bundles.store import require_user_cache
+
+    out = arguments.out or require_user_cache() / arguments.archive.stem
+    _print(bundle_lines(unpack_bundle(arguments.archive, out)))
 
 
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import TrainingData
     from bids_dtg.bundles.convert import convert_checkpoint, read_contrasts
+    from bids_dtg.bundles.overview import bundle_lines
 
     bundle = convert_checkpoint(
         arguments.checkpoint,
@@ -189,46 +278,13 @@ def _convert(arguments: argparse.Namespace) -> None:
         for_science=not arguments.not_for_science,
         notice=arguments.notice,
     )
-    _print_bundle(bundle)
+    _print(bundle_lines(bundle))
     print(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 
 
-def _print_bundle(bundle: ModelBundle) -> None:
-    card, training = bundle.card, bundle.card.training
-    sizes = " x ".join(str(size) for size in bundle.grid.shape)
-    facts = [
-        ("model", f"{card.name}, version {card.version} ({card.kind})"),
-        ("folder", str(bundle.path)),
-        ("SHA-256", bundle.identity),
-        ("description", card.description),
-        ("licence", card.licence),
-        ("citation", card.citation),
-        ("notice", card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}"),
-        ("trained on", _training_line(training.data, training.participants)),
-        ("cleaning", training.cleaning),
-        ("frame", f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""),
-        ("segment", f"{card.segment_seconds:g} s"),
-        ("grid", f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"),
-        ("brain mask", f"{int(bundle.brain_mask.sum())} voxels"),
-        ("mask", f"{int(bundle.mask.sum())} voxels"),
-        ("ROIs", f"{len(bundle.roi_maps)}, series by {card.roi_series}"),
-        ("contrasts", f"{len(bundle.contrasts)} ({card.statistic} maps)"),
-    ]
-    for name, text in facts:
-        if text:
-            print(f"{name:<12}{' '.join(text.split())}")
-
-
-def _training_line(data: str, participants: int | None) -> str:
-    return f"{data}, {participants} participants" if participants else data
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print columns aligned by spaces, on a terminal as in a pipe."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+def _print(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 if __name__ == "__main__":

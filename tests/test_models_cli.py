@@ -8,10 +8,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from model_host import ModelHost, add_model, serve
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network, write_tiny_bundle
 
 from bids_dtg import models_cli
-from bids_dtg.bundles import store
+from bids_dtg.bundles import fetch, store
+from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.models_cli import main
 
 
@@ -62,7 +64,7 @@ def test_convert_list_info(models, convert_arguments, capsys):
         assert fact in out
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
-    assert f"mine  3        attention-unet  3          {models / 'mine'}" in listed
+    assert f"mine    3        attention-unet  3          {models / 'mine'}" in listed
     assert "(the user's cache, absent)" in listed
     assert main(["info", "mine"]) == 0
     info = capsys.readouterr().out
@@ -76,7 +78,8 @@ def test_convert_list_info(models, convert_arguments, capsys):
 def test_list_without_models_says_what_to_do(models, capsys):
     assert main(["list"]) == 0
     out = capsys.readouterr().out
-    assert "no model is installed; make one with dtg-models convert" in out
+    for name in ("hcp-ya", "hcp-d", "ukb"):
+        assert f"not here: dtg-models fetch {name}\n" in out
     assert f"{models} ($DTG_MODEL_DIR, absent)" in out
 
 
@@ -91,6 +94,84 @@ def test_list_shows_damaged_and_shadowed_models(models, monkeypatch, tmp_path, c
     assert "damaged" in lines[1]
     assert "not used" not in lines[2]
     assert f"(not used: {models / 'tiny'} comes first)" in lines[3]
+
+
+@pytest.fixture
+def published(models, monkeypatch):
+    """Serve a small hcp-ya under the published paths on this machine, by way of a mirror."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("DTG_OFFLINE", raising=False)
+    host = ModelHost()
+    monkeypatch.setitem(PUBLISHED, "hcp-ya", add_model(host))
+    with serve(host) as address:
+        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+        yield host
+
+
+def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatch, capsys):
+    cache = tmp_path / "cache" / "bids_dtg" / "models"
+    assert main(["fetch", "hcp-ya"]) == 0
+    out, err = capsys.readouterr()
+    assert f"hcp-ya 010525: {cache / 'hcp-ya'}\n" in out
+    assert "HCP's data-use terms" in out
+    assert "main_model_hcp-ya_010525.ckpt" in err
+    assert main(["verify"]) == 0
+    assert "hcp-ya: whole, hcp-ya 010525" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main(["pack", "hcp-ya"]) == 0
+    assert (tmp_path / "hcp-ya.tar").is_file()
+    assert main(["info", "hcp-ya.tar"]) == 0
+    assert main(["remove", "hcp-ya"]) == 0
+    assert not (cache / "hcp-ya").exists()
+    assert main(["unpack", "hcp-ya.tar"]) == 0
+    assert main(["verify", "hcp-ya"]) == 0
+    assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
+    assert (models / "hcp-ya" / "model.json").is_file()
+
+
+def test_fetch_into_a_folder_of_ones_own_and_twice(published, tmp_path):
+    for _ in range(2):
+        assert main(["fetch", "hcp-ya", "hcp-ya", "--into", str(tmp_path / "into")]) == 0
+    assert len(published.asked) == 4
+
+
+@pytest.mark.parametrize("name", ["demo", "hcp_ya", "../x"])
+def test_fetch_knows_the_published_models_only(published, name, capsys):
+    assert main(["fetch", name]) == 2
+    line = error_line(capsys)
+    assert f"no published model is called '{name}'" in line
+    assert "hcp-ya, hcp-d, ukb" in line
+    assert published.asked == []
+
+
+def test_a_fetch_that_fails_is_one_line_and_exit_2(published, capsys):
+    published.files.clear()
+    assert main(["fetch", "hcp-ya"]) == 2
+    err = capsys.readouterr().err
+    assert "error: MNI_2mm_brain_mask.nii cannot be fetched: http://127.0.0.1" in err
+    assert "HTTP 404" in err
+    assert "Traceback" not in err
+
+
+def test_verify_tells_of_every_damaged_model(models, capsys):
+    write_tiny_bundle(models / "good")
+    for name in ("bad", "worse"):
+        write_tiny_bundle(models / name)
+        (models / name / "mask.nii.gz").write_bytes(b"changed")
+    assert main(["verify"]) == 2
+    out, err = capsys.readouterr()
+    assert "good: whole" in out
+    assert out.count("mask.nii.gz has changed") == 2
+    assert "2 cannot be used" in err
+
+
+def test_no_home_is_told(published, monkeypatch, capsys):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert main(["fetch", "hcp-ya"]) == 2
+    assert "neither HOME nor XDG_CACHE_HOME is set" in error_line(capsys)
 
 
 def test_info_says_not_for_science(models, capsys):
@@ -129,7 +210,8 @@ def test_a_folder_that_cannot_be_written_is_exit_1(convert_arguments, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["train"], ["info"], ["convert", "x"], ["list", "--colour"]]
+    "arguments",
+    [[], ["train"], ["info"], ["fetch"], ["unpack"], ["convert", "x"], ["list", "--colour"]],
 )
 def test_wrong_arguments_are_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -160,13 +242,15 @@ def test_interrupt_is_exit_130(monkeypatch, capsys):
     assert "interrupted" in error_line(capsys)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["convert", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["convert", "--help"], ["fetch", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments):
     code = (
         "import sys\nfrom bids_dtg.models_cli import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "heavy = {'numpy', 'torch', 'nibabel', 'nilearn', 'pandas', 'scipy', 'bids'}\n"
+        "heavy = {'numpy', 'torch', 'requests', 'nibabel', 'nilearn', 'pandas', 'scipy', 'bids'}\n"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
     done = subprocess.run(

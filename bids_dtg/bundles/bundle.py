@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
+# Bytes; the published network's names and shapes take 6,000.
+_LARGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +177,7 @@ def _channels(path: Path) -> tuple[int, int]:
 def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
     """Return the shape of a convolution's weights from the file's header alone."""
     try:
+        _check_header_size(path)
         with safe_open(path, framework="numpy") as tensors:
             if name not in tensors.keys():  # noqa: SIM118 (no mapping)
                 raise BundleError(f"{path} has no tensor {name}", remedy=_REMEDY)
@@ -184,6 +187,19 @@ def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
     if len(shape) != 5:
         raise BundleError(f"{path}: {name} has shape {shape}", expected="five axes")
     return shape
+
+
+def _check_header_size(path: Path) -> None:
+    """Refuse a header that no network needs, before a parser takes it into memory."""
+    with path.open("rb") as file:
+        # The format begins with the header's size: 64 bits, little-endian.
+        size = int.from_bytes(file.read(8), "little")
+    if size > _LARGEST_HEADER:
+        raise BundleError(
+            f"{path} says that its header has {size} bytes",
+            expected=f"at most {_LARGEST_HEADER}",
+            remedy=_REMEDY,
+        )
 
 
 def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -32,6 +33,10 @@ RESERVED_KINDS = ("local-ridge", "blend")
 RESERVED_FIELDS = ("reference", "calibration")
 
 _FOR_READERS = ("record", "evaluation")
+
+# A card is a few kilobytes, a template at half a millimetre 57 million voxels: what is beyond
+# these bounds would only fill the memory.
+_LARGEST_CARD, _LARGEST_GRID = 1 << 24, 1 << 26
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -154,6 +159,9 @@ def read_card(folder: Path) -> tuple[ModelCard, bytes]:
     """
     path = folder / CARD_FILE
     try:
+        size = path.stat().st_size
+        if size > _LARGEST_CARD:
+            raise BundleError(f"{path} has {size} bytes", expected=f"at most {_LARGEST_CARD}")
         raw = path.read_bytes()
         text = raw.decode("utf-8")
     except FileNotFoundError as err:
@@ -233,6 +241,8 @@ def _grid(fields: JsonFields) -> Grid:
     shape = fields.numbers("shape", (3,))
     if not all(type(size) is int and 1 <= size <= 2048 for size in shape):
         raise fields.wrong("shape", shape, "three whole numbers from 1 to 2048")
+    if math.prod(shape) > _LARGEST_GRID:
+        raise fields.wrong("shape", shape, f"at most {_LARGEST_GRID} voxels")
     affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
     if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
         raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")

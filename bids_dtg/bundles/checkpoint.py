@@ -5,17 +5,31 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from bids_dtg.contrasts.network import AttentionUNet
 from bids_dtg.errors import BundleError
 
 _FIRST_KEY = "in_block.conv.0.weight"
 _LAST_KEY = "out_block.1.weight"
+# Where the hyperparameters of a published checkpoint may come from: torch, Lightning, argparse and
+# the published code, whose modules are known by either of two names.
+_TRAINING_MODULES = (
+    "torch.nn.",
+    "torch.optim.",
+    "lightning.",
+    "pytorch_lightning.",
+    "argparse.Namespace",
+    "deeptaskgen.",
+    "losses.",
+    "models.",
+)
 
 
 def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
@@ -98,7 +112,8 @@ def _load_tensors_only(path: Path) -> object:
             # torch itself does not look at the checksums.
             if archive.testzip() is not None:
                 raise whole
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with safe_globals(_stand_ins(path)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as err:
         raise BundleError(
             f"{path} holds pickled objects ({_refused_object(err)}), which could run code",
@@ -107,6 +122,27 @@ def _load_tensors_only(path: Path) -> object:
         ) from err
     except (zipfile.BadZipFile, RuntimeError, EOFError, KeyError, ValueError, OSError) as err:
         raise whole from err
+
+
+class _Inert:
+    """Stands for an object of a training that is not needed; takes everything, does nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _stand_ins(path: Path) -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
+    """Name what a training notes of itself in a checkpoint, each to become an inert object.
+
+    Lightning stores hyperparameters as the training got them: a loss function, an
+    optimiser's class. Nothing of that name is imported or called, and whatever is not of
+    these modules is still refused.
+    """
+    names = get_unsafe_globals_in_checkpoint(str(path))
+    return [(_Inert, name) for name in names if name.startswith(_TRAINING_MODULES)]
 
 
 def _refused_object(err: pickle.UnpicklingError) -> str:

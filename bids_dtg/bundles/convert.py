@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ def convert_checkpoint(
     segment_seconds: float = 432.0,
     for_science: bool = True,
     notice: str = "",
+    record: Mapping[str, Any] | None = None,
 ) -> ModelBundle:
     """Make a bundle from a Lightning checkpoint, ROI maps and masks.
 
@@ -60,7 +62,7 @@ def convert_checkpoint(
         One an output channel, in order. The 47 HCP-YA contrasts if None.
     space, resolution
         Template of the grid and label of the BIDS entity res-.
-    version, licence, citation, description, training, segment_seconds, for_science, notice
+    version, licence, citation, description, training, segment_seconds, for_science, notice, record
         For the card, see `ModelCard`.
 
     Returns
@@ -99,6 +101,7 @@ def convert_checkpoint(
         segment_seconds=segment_seconds,
         for_science=for_science,
         notice=notice,
+        record=record,
     )
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     return write_bundle(out, card, tensors, roi_maps, brain, inside)

@@ -1,14 +1,19 @@
-"""Where model bundles are looked for, by name or by path."""
+"""Where model bundles are looked for: by name, by path, or in an archive."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bids_dtg.bids.atomic import temporary_name
+from bids_dtg.bundles.archive import ARCHIVE_SUFFIX, extract_archive
 from bids_dtg.bundles.card import CARD_FILE
+from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.errors import BundleError
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
@@ -38,9 +43,10 @@ class InstalledModel:
 def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) -> Path:
     """Find the folder of a bundle; what is in it is not looked at.
 
-    A text with a path separator, or one that begins with `.` or `~`, is a path. A
-    name is looked for in `model_folders`, in that order, then in the current folder:
-    a folder that happens to be called `demo` does not replace the installed model.
+    A text with a path separator, or one that begins with `.` or `~` or ends in `.tar`, is
+    a path; an archive is unpacked once, below the user's cache. A name is looked for in
+    `model_folders`, in that order, then in the current folder: a folder that happens to
+    be called `demo` does not replace the installed model.
 
     Parameters
     ----------
@@ -57,6 +63,8 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or _is_path(text):
         path = _expanded(text)
+        if path.suffix == ARCHIVE_SUFFIX and path.is_file():
+            return _unpacked(path, os.environ if env is None else env)
         if not (path / CARD_FILE).is_file():
             raise _no_bundle_at(path)
         return path
@@ -66,6 +74,23 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     if text and (Path(text) / CARD_FILE).is_file():
         return Path(text)
     raise _unknown_name(text, env)
+
+
+def how_to_get(name: str) -> str:
+    """Say how a published model comes to a machine, with and without a network."""
+    return (
+        f"dtg-models fetch {name}; without a network here, fetch it elsewhere, "
+        f"dtg-models pack {name} {name}.tar there, and give --model {name}.tar here; or try the "
+        "program with --model demo, which is simulated and not for science"
+    )
+
+
+def is_installed(name: str, env: Mapping[str, str] | None = None) -> bool:
+    """Tell whether `find_bundle` finds a bundle by this name."""
+    return (
+        any(model.name == name for model in installed_models(env))
+        or (Path(name) / CARD_FILE).is_file()
+    )
 
 
 def installed_models(env: Mapping[str, str] | None = None) -> list[InstalledModel]:
@@ -101,6 +126,23 @@ def user_cache(env: Mapping[str, str]) -> Path | None:
     return Path(home) / ".cache" / "bids_dtg" / "models" if home else None
 
 
+def require_user_cache() -> Path:
+    """Return the user's own model folder.
+
+    Raises
+    ------
+    BundleError
+        If the environment names none.
+    """
+    cache = user_cache(os.environ)
+    if cache is None:
+        raise BundleError(
+            "there is no folder for models: neither HOME nor XDG_CACHE_HOME is set",
+            remedy="set one of them, or name a folder",
+        )
+    return cache
+
+
 def _bundles_in(folder: Path) -> Iterator[Path]:
     """Yield the bundles below a folder; a bundle given in place of one yields itself."""
     try:
@@ -123,9 +165,45 @@ def _holds_card(folder: Path) -> bool:
         return False
 
 
+def _unpacked(archive: Path, env: Mapping[str, str]) -> Path:
+    """Return the folder of an archive's content, made at its first use."""
+    unpack = f"unpack it where there is space: dtg-models unpack {archive} FOLDER"
+    cache = user_cache(env)
+    if cache is None:
+        raise BundleError(f"{archive} cannot be used: there is no cache", remedy=unpack)
+    try:
+        with archive.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+        folder = cache.parent / "unpacked" / digest.hexdigest()
+        if folder.is_dir():
+            return folder
+        hidden = folder.parent / temporary_name()
+        try:
+            hidden.mkdir(parents=True)
+            extract_archive(archive, hidden)
+            hidden.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster
+                raise
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+    except OSError as err:
+        raise BundleError(
+            f"{archive} cannot be unpacked into {cache.parent}: {err.strerror or err}",
+            remedy=unpack,
+        ) from err
+    return folder
+
+
 def _is_path(text: str) -> bool:
     separators = {os.sep, os.altsep or os.sep}
-    return text.startswith((".", "~")) or any(separator in text for separator in separators)
+    return (
+        text.startswith((".", "~"))
+        or text.endswith(ARCHIVE_SUFFIX)
+        or any(separator in text for separator in separators)
+    )
 
 
 def _expanded(text: str) -> Path:
@@ -137,30 +215,28 @@ def _expanded(text: str) -> Path:
 
 def _no_bundle_at(path: Path) -> BundleError:
     if not path.exists():
-        found = f"there is no folder {path}"
+        found = f"there is no {path}"
     elif path.is_dir():
         found = f"{path} has no {CARD_FILE}"
     else:
         found = f"{path} is a file"
     return BundleError(
         f"no model bundle: {found}",
-        expected=f"a bundle's folder, with its {CARD_FILE}",
-        remedy="make one from a checkpoint with `dtg-models convert`",
+        expected=f"a bundle's folder, with its {CARD_FILE}, or a {ARCHIVE_SUFFIX} of one",
+        remedy="fetch one with dtg-models fetch, or make one with dtg-models convert",
     )
 
 
 def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
     names = list(dict.fromkeys(model.name for model in installed_models(env)))
     places = ", ".join(f"{folder.path} ({folder.origin})" for folder in model_folders(env))
-    near = difflib.get_close_matches(name, names, n=3)
-    if near:
+    near = difflib.get_close_matches(name, names) or difflib.get_close_matches(name, PUBLISHED)
+    if name in PUBLISHED:
+        remedy = how_to_get(name)
+    elif near:
         remedy = f"did you mean {' or '.join(near)}? Else name a bundle's folder with --model"
     else:
-        remedy = (
-            "name a bundle's folder with --model, or make one from the published checkpoint: "
-            f"dtg-models convert CHECKPOINT OUT --name {name or 'NAME'}, "
-            f"and put it into one of these folders"
-        )
+        remedy = "name a bundle's folder with --model, or see dtg-models list"
     return BundleError(
         f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
         remedy=remedy,

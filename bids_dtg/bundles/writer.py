@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bids.atomic import temporary_name, write_atomic
+from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
@@ -86,23 +87,59 @@ def write_bundle(
     text = replace(card, files=hashes).to_json()
     if _is_taken(folder):
         return _same_bundle(folder, hashlib.sha256(text.encode()).hexdigest())
+
+    def fill(hidden: Path) -> None:
+        for name, data in (files | {CARD_FILE: text.encode()}).items():
+            (hidden / name).write_bytes(data)
+
+    return install_bundle(folder, fill)
+
+
+def install_bundle(folder: Path, fill: Callable[[Path], None]) -> ModelBundle:
+    """Let `fill` write a bundle's files into a hidden folder, and name it if it can be loaded.
+
+    Raises
+    ------
+    BundleError
+        If what was written is no whole bundle.
+    OutputError
+        If the folder cannot be written.
+    """
     hidden = folder.parent / temporary_name()
     try:
-        for name, data in files.items():
-            write_atomic(hidden / name, data)
-        write_atomic(hidden / CARD_FILE, text.encode())
-        # A bundle that cannot be loaded is never given its name.
+        hidden.mkdir(parents=True)
+        fill(hidden)
         bundle = load_bundle(hidden)
-        hidden.rename(folder)
+        return move_bundle(bundle, folder)
     except BundleError as err:
         found = err.found.replace(str(hidden), str(folder))
         raise BundleError(found, expected=err.expected) from err
     except OSError as err:
-        raise OutputError(f"{folder} cannot be written: {err.strerror or err}") from err
+        raise _unwritable(folder, err) from err
     finally:
-        # Nothing is left to remove after the rename; on any failure, Ctrl-C included, it goes.
+        # Nothing is left to remove after the move; on any failure, Ctrl-C included, it goes.
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def move_bundle(bundle: ModelBundle, folder: Path) -> ModelBundle:
+    """Give a bundle's folder its final name, on the same disk; the bundle with its new path.
+
+    Raises
+    ------
+    OutputError
+        If something else is there, or the place cannot be written.
+    """
+    try:
+        bundle.path.rename(folder)
+    except OSError as err:
+        raise _unwritable(folder, err) from err
     return replace(bundle, path=folder)
+
+
+def _unwritable(folder: Path, err: OSError) -> OutputError:
+    full = err.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "free space there, or choose a folder on another disk" if full else None
+    return OutputError(f"{folder} cannot be written: {err.strerror or err}", remedy=remedy)
 
 
 def _is_taken(folder: Path) -> bool:

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.fetch import download_hosts, fetch_models
+from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
+from bids_dtg.bundles.transfer import make_transfer_reporter
+from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.inference import PreparedUNet
@@ -75,6 +79,36 @@ class Model:
 
         torch.set_num_threads(self._threads)
         return prepare(self._bundle.network(), self._bundle.mask, self._device)
+
+
+def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
+    """Load the model of a call; a published one that is not here is fetched on a terminal.
+
+    Somebody who looks on sees the download and can stop it. Elsewhere a hundred jobs of a
+    scheduler would begin with one each, so there it is an error that says what to do.
+
+    Raises
+    ------
+    BundleError
+        The model is not here and was not fetched, or is damaged.
+    """
+    wanted = PUBLISHED.get(name_or_path)
+    watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ))
+    if wanted is None or is_installed(name_or_path) or not watched:
+        return load_bundle(name_or_path)
+    try:
+        with make_transfer_reporter() as reporter:
+            reporter.note(f"the model {wanted.name} is not on this machine yet")
+            (bundle,) = fetch_models([wanted], require_user_cache(), reporter)
+    except (BundleError, OutputError) as err:
+        raise BundleError(
+            f"the model {wanted.name} is not here, and fetching it failed: {err.found}",
+            expected=err.expected,
+            remedy=f"{err.remedy}, or: {how_to_get(wanted.name)}"
+            if err.remedy
+            else how_to_get(wanted.name),
+        ) from err
+    return bundle
 
 
 def resolve_device(wanted: str) -> str:

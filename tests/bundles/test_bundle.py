@@ -141,6 +141,22 @@ def test_damaged_files_with_a_right_hash_are_refused(bundle_folder, name):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [2**20 + 1, 2**40, 2**64 - 1])
+def test_an_oversized_header_is_refused_before_it_is_parsed(bundle_folder, monkeypatch, size):
+    data = size.to_bytes(8, "little") + b'{"a":' + b" " * 4096
+    replace_file(bundle_folder, "weights.safetensors", data)
+    monkeypatch.setattr("bids_dtg.bundles.bundle.safe_open", None)
+    with pytest.raises(BundleError, match=rf"weights\.safetensors says .* {size} bytes"):
+        load_bundle(bundle_folder)
+
+
+def test_an_oversized_card_is_refused_before_it_is_parsed(bundle_folder):
+    with (bundle_folder / "model.json").open("ab") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(BundleError, match=r"model\.json has 16777217 bytes"):
+        load_bundle(bundle_folder)
+
+
 def test_card_and_files_must_agree_on_the_grid(bundle_folder):
     card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
     edit_card(bundle_folder, grid=card["grid"] | {"shape": [10, 12, 8]})

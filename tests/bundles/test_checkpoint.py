@@ -1,4 +1,8 @@
+import argparse
 import pickle
+import sys
+import types
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -99,6 +103,56 @@ def test_pickled_code_is_refused_and_not_run(tmp_path, tensors):
     assert "\n" not in str(caught.value)
     torch.load(path, weights_only=False)
     assert victim.exists(), "the attack would have worked"
+
+
+def test_hyperparameters_of_a_training_become_inert(tmp_path, tensors):
+    """As Lightning keeps them: functions, classes and objects by their names."""
+    training = {
+        "loss_fn": torch.nn.functional.mse_loss,
+        "optimizer": torch.optim.Adam,
+        "activation": torch.nn.ReLU(inplace=True),
+        "args": argparse.Namespace(lr=0.001, loss=torch.nn.MSELoss()),
+    }
+    path = saved(tmp_path, tensors, hyper_parameters=training)
+    content = path.read_bytes()
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    network = read_lightning_checkpoint(path)
+    assert torch.equal(network.out_block[1].bias, tensors["out_block.1.bias"])
+    # The permission does not outlive the reading.
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path, weights_only=True)
+    assert path.read_bytes() == content
+
+
+def test_hyperparameters_of_code_that_is_not_here_are_not_imported(tmp_path, tensors, monkeypatch):
+    module = types.ModuleType("deeptaskgen")
+
+    def corrcoef():
+        raise AssertionError("called")
+
+    corrcoef.__module__, corrcoef.__qualname__ = module.__name__, "corrcoef"
+    module.corrcoef = corrcoef
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    path = saved(tmp_path, tensors, hyper_parameters={"add_loss": corrcoef})
+    monkeypatch.delitem(sys.modules, module.__name__)
+    read_lightning_checkpoint(path)
+    assert module.__name__ not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["posix.system", "builtins.eval", "torch.nn.x\nposix.system"])
+def test_only_a_trainings_modules_become_inert(tmp_path, tensors, name):
+    module, _, function = name.rpartition(".")
+    attack = f"c{module}\n{function}\n(S'touch {tmp_path}/created'\ntR.".encode()
+    path = saved(tmp_path, tensors)
+    replaced = tmp_path / "attack.ckpt"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(replaced, "w") as target:
+        for item in source.namelist():
+            evil = item.endswith("/data.pkl")
+            target.writestr(item, attack if evil else source.read(item))
+    with pytest.raises(BundleError, match=r"attack\.ckpt"):
+        read_lightning_checkpoint(replaced)
+    assert not (tmp_path / "created").exists()
 
 
 def test_bare_pickle_is_refused_and_not_run(tmp_path):

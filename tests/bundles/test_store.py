@@ -111,15 +111,23 @@ def test_unknown_name_says_where_it_looked_and_what_is_near(world):
     assert "\n" not in message
 
 
-def test_default_model_absent_says_how_to_convert(world):
+def test_a_published_model_that_is_not_here_says_how_to_get_it(world):
     _, env = world
-    with pytest.raises(BundleError, match=r"installed: none.*dtg-models convert .*--name hcp-ya"):
+    with pytest.raises(BundleError, match="installed: none") as caught:
         find_bundle("hcp-ya", env)
+    for way in ("dtg-models fetch hcp-ya", "--model hcp-ya.tar", "--model demo"):
+        assert way in str(caught.value)
+
+
+def test_a_misspelt_published_name_is_recognised(world):
+    _, env = world
+    with pytest.raises(BundleError, match="did you mean hcp-ya"):
+        find_bundle("hcp_ya", env)
 
 
 def test_bad_paths_are_named(world):
     root, env = world
-    with pytest.raises(BundleError, match=f"there is no folder {root}/absent"):
+    with pytest.raises(BundleError, match=f"there is no {root}/absent"):
         find_bundle(f"{root}/absent", env)
     (root / "file").write_text("", encoding="utf-8")
     with pytest.raises(BundleError, match="file is a file"):

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_bundle import tiny_network, write_tiny_bundle
 
-from bids_dtg.bundles import writer
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.errors import BundleError, OutputError
@@ -56,17 +57,17 @@ def test_empty_and_new_folders_are_filled(tmp_path):
 
 
 @pytest.mark.parametrize("writes", range(5))
-def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch, writes):
+def test_nothing_is_left_when_the_disk_is_full(tmp_path, monkeypatch, writes):
     left = iter(range(writes))
-    real = writer.write_atomic
+    real = Path.write_bytes
 
     def fail_later(path, data):
         if next(left, None) is None:
-            raise OutputError(f"{path} cannot be written: No space left on device")
-        real(path, data)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, data)
 
-    monkeypatch.setattr(writer, "write_atomic", fail_later)
-    with pytest.raises(OutputError, match="No space left"):
+    monkeypatch.setattr(Path, "write_bytes", fail_later)
+    with pytest.raises(OutputError, match=r"/tiny cannot be written: No space left.*free space"):
         write_tiny_bundle(tmp_path / "tiny")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,82 @@
+"""Models in words: the lines and tables that `dtg-models` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import read_card
+from bids_dtg.bundles.evaluation import score_table
+from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.bundles.store import installed_models
+from bids_dtg.errors import BundleError
+
+
+def bundle_lines(bundle: ModelBundle) -> list[str]:
+    """Describe a bundle, a line a fact."""
+    card, training = bundle.card, bundle.card.training
+    sizes = " x ".join(str(size) for size in bundle.grid.shape)
+    people = f", {training.participants} participants" if training.participants else ""
+    facts = [
+        ("model", f"{card.name}, version {card.version} ({card.kind})"),
+        ("folder", str(bundle.path)),
+        ("SHA-256", bundle.identity),
+        ("description", card.description),
+        ("licence", card.licence),
+        ("citation", card.citation),
+        ("notice", card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}"),
+        ("trained on", f"{training.data}{people}"),
+        ("cleaning", training.cleaning),
+        ("frame", f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""),
+        ("segment", f"{card.segment_seconds:g} s"),
+        ("grid", f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"),
+        ("brain mask", f"{int(bundle.brain_mask.sum())} voxels"),
+        ("mask", f"{int(bundle.mask.sum())} voxels"),
+        ("ROIs", f"{len(bundle.roi_maps)}, series by {card.roi_series}"),
+        ("contrasts", f"{len(bundle.contrasts)} ({card.statistic} maps)"),
+    ]
+    return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
+
+
+def contrast_lines(bundle: ModelBundle) -> list[str]:
+    """List a bundle's contrasts."""
+    rows = [(str(c.index), c.label, c.description) for c in bundle.contrasts]
+    return table_lines([("INDEX", "LABEL", "DESCRIPTION"), *rows])
+
+
+def score_lines(bundle: ModelBundle) -> list[str]:
+    """List the scores in a bundle's card beside those of simple models, if it has them."""
+    evaluation = bundle.card.evaluation or {}
+    scores = score_table(evaluation)
+    if not scores:
+        return []
+    heading = f"scores on {evaluation.get('participants', 'some')} people not trained on"
+    conventions = " ".join(str(evaluation.get("conventions", "")).split())
+    return ["", heading, *table_lines(scores), conventions]
+
+
+def model_lines() -> list[str]:
+    """List the installed models, then the published ones that are not."""
+    rows = [("NAME", "VERSION", "KIND", "CONTRASTS", "FOLDER")]
+    found = installed_models()
+    for model in found:
+        try:
+            card, _ = read_card(model.path)
+            facts = (card.version, card.kind, str(len(card.contrasts)))
+        except BundleError:
+            facts = ("?", "damaged: see dtg-models verify", "?")
+        hidden = f" (not used: {model.shadowed_by} comes first)" if model.shadowed_by else ""
+        rows.append((model.name, *facts, f"{model.path}{hidden}"))
+    for name in sorted(PUBLISHED.keys() - {model.name for model in found}):
+        remedy = f"not here: dtg-models fetch {name}"
+        rows.append((name, PUBLISHED[name].version, "published", "47", remedy))
+    return table_lines(rows)
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns by spaces, for a terminal as for a pipe."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,164 @@
+"""The published models: which files they are made from, and what their cards say.
+
+Facts from Serin et al. 2025 (Communications Biology) and its public repositories. Each
+file is pinned by commit and by git's id of its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from bids_dtg.bundles.card import TrainingData
+
+_MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
+_PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
+_TEMPLATES = "experiments/utils/templates/"
+
+_CITATION = (
+    "Serin et al. (2025). Generating synthetic task-based brain fingerprints for population "
+    "neuroscience using deep learning. Communications Biology 8, 1572. "
+    "https://doi.org/10.1038/s42003-025-09158-6"
+)
+_LICENCE = "GPL-3.0 (published weights)"
+_HCP_TERMS = (
+    "Trained on data of the Human Connectome Project: its use is under HCP's data-use terms, "
+    "https://www.humanconnectome.org/study/hcp-young-adult/data-use-terms"
+)
+_FINE_TUNED = (
+    "Attention U-Net trained on HCP-YA, its backbone fine-tuned on faces against shapes of {}; "
+    "predicts the 47 HCP-YA contrasts."
+)
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a public repository, pinned."""
+
+    repository: str  # owner/name on GitHub
+    commit: str  # 40 hexadecimal digits
+    path: str  # inside the repository
+    blob_id: str  # git's: SHA-1 of b"blob <size>\0" and the content, which binds the size too
+    size: int | None = None  # bytes, where known
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def local_name(self) -> str:
+        """Return the name of a downloaded copy."""
+        return f"{self.blob_id[:12]}-{self.name}"
+
+    @property
+    def location(self) -> str:
+        """Return the path below a host that serves raw content."""
+        return f"{self.repository}/{self.commit}/{self.path}"
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """A model that can be fetched by name and becomes a bundle."""
+
+    name: str  # of the bundle and of its folder
+    version: str  # the publication's
+    checkpoint: PublishedFile  # Lightning checkpoint
+    maps: PublishedFile  # group-ICA maps, 4-D
+    brain_mask: PublishedFile  # where the ROI series are computed
+    mask: PublishedFile  # grey matter; defines the grid
+    description: str  # a line or two in plain words
+    notice: str  # data-use terms, told at each use
+    training: TrainingData  # what it was trained on
+    segment_seconds: float  # length of rest in one training sample
+    licence: str = _LICENCE  # of the weights
+    citation: str = _CITATION  # what users are asked to cite
+
+    @property
+    def files(self) -> tuple[PublishedFile, ...]:
+        return (self.brain_mask, self.mask, self.checkpoint, self.maps)
+
+
+_MAPS = PublishedFile(
+    *_PAPER,
+    _TEMPLATES + "melodic_IC_MNI_2mm.nii.gz",
+    "68d1d8b0ff376ed69b995446b7637328e33d5a3f",
+)
+_BRAIN_MASK = PublishedFile(
+    *_PAPER,
+    _TEMPLATES + "MNI_2mm_brain_mask.nii",
+    "0e8a903882c4e3b2ab2ea38327e254a940fd3146",
+    size=902_981,
+)
+_GREY_MATTER = PublishedFile(
+    *_MODELS,
+    "misc/MNI_2mm_GM_mask_crop.nii",
+    "895e951e645535de4481aa42ca31ef3c3b9505e0",
+    size=4_410_784,
+)
+
+_HCP_YA = PublishedModel(
+    name="hcp-ya",
+    version="010525",
+    checkpoint=PublishedFile(
+        *_MODELS,
+        "hcp-ya/main_model_hcp-ya_010525.ckpt",
+        "f959b675221476bc05cdbeb5055605cd63401ddb",
+    ),
+    maps=_MAPS,
+    brain_mask=_BRAIN_MASK,
+    mask=_GREY_MATTER,
+    description="Attention U-Net that predicts the 47 HCP-YA contrasts.",
+    notice=f"{_HCP_TERMS}.",
+    training=TrainingData(
+        data="HCP Young Adult, 4 runs of 14.4 minutes a person",
+        repetition_time_s=0.72,
+        cleaning="HCP minimal preprocessing and ICA-FIX",
+        participants=958,
+    ),
+    segment_seconds=432.0,
+)
+_HCP_D = PublishedModel(
+    name="hcp-d",
+    version="010525",
+    checkpoint=PublishedFile(
+        *_MODELS,
+        "hcp-d/finetuned_model_hcp-d_010525.ckpt",
+        "868ad5af11b2cb3b024a358ea46ae5b2008fd7b0",
+    ),
+    maps=_MAPS,
+    brain_mask=_BRAIN_MASK,
+    mask=_GREY_MATTER,
+    description=_FINE_TUNED.format("HCP Development"),
+    notice=f"{_HCP_TERMS}; fine-tuned on HCP Development, which has terms of its own.",
+    training=TrainingData(
+        data="HCP Young Adult (958 participants), fine-tuned on HCP Development",
+        repetition_time_s=0.8,
+        cleaning="HCP minimal preprocessing and multi-run ICA-FIX",
+    ),
+    # A person's runs are one sample: 4 of 488 frames in the protocol of HCP Development.
+    segment_seconds=1561.6,
+)
+_UKB = PublishedModel(
+    name="ukb",
+    version="010525",
+    checkpoint=PublishedFile(
+        *_MODELS,
+        "ukb/finetuned_model_ukb_010525.ckpt",
+        "49624dbb352404ec3a55c51760046ce7e3ceed13",
+    ),
+    maps=_MAPS,
+    brain_mask=_BRAIN_MASK,
+    mask=_GREY_MATTER,
+    description=_FINE_TUNED.format("UK Biobank"),
+    notice=f"{_HCP_TERMS}; fine-tuned on UK Biobank, which has terms of its own.",
+    training=TrainingData(
+        data="HCP Young Adult (958 participants), fine-tuned on UK Biobank",
+        repetition_time_s=0.735,
+        cleaning="UK Biobank's preprocessing with FIX, warped to standard space",
+    ),
+    # One run of 490 frames is one sample.
+    segment_seconds=360.15,
+)
+
+PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}

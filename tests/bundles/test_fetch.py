@@ -1,0 +1,284 @@
+"""Published models from a host on this machine: fetched, verified, converted, once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_host import Fault, ModelHost, Notes, add_model, nifti, serve, tiny_checkpoint
+from tiny_bundle import tiny_masks, write_tiny_bundle
+
+from bids_dtg.bundles import download, fetch
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.fetch import PUBLIC_HOST, WORK_FOLDER, download_hosts, fetch_models
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.errors import BundleError, OutputError, SettingsError
+
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Reach no host but those of the test, without a proxy and without pauses."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(download, "_PAUSE", 0.0)
+
+
+@pytest.fixture
+def host():
+    return ModelHost()
+
+
+@pytest.fixture
+def address(host, monkeypatch):
+    with serve(host) as address:
+        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+        yield address
+
+
+@pytest.fixture
+def models(tmp_path):
+    return tmp_path / "models"
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
+    model = add_model(host)
+    notes = Notes()
+    (bundle,) = fetch_models([model], models, notes, {})
+    assert bundle.path == models / "hcp-ya"
+    again = load_bundle(models / "hcp-ya")
+    assert again.identity == bundle.identity
+    card = again.card
+    assert (card.name, card.version, card.for_science) == ("hcp-ya", "010525", True)
+    assert card.contrasts == hcp_contrasts()
+    assert (card.training.repetition_time_s, card.training.participants) == (0.72, 958)
+    assert "ICA-FIX" in card.training.cleaning
+    assert "HCP's data-use terms" in card.notice
+    assert "GPL-3.0" in card.licence
+    assert "Serin" in card.citation
+    sources = card.record["published_files"]
+    assert [entry["blob_id"] for entry in sources] == [file.blob_id for file in model.files]
+    brain_mask, mask = tiny_masks()
+    np.testing.assert_array_equal(again.mask, mask)
+    np.testing.assert_array_equal(again.brain_mask, brain_mask)
+    # Nothing but the bundle and the lock is kept.
+    assert left(models / WORK_FOLDER) == ["lock"]
+    assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
+    assert any(model.notice in note for note in notes.notes)
+
+
+def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models):
+    model = add_model(host)
+    fetch_models([model], models, Notes(), {})
+    host.asked.clear()
+    fetch_models([model], models, Notes(), {"DTG_OFFLINE": "1"})
+    assert host.asked == []
+
+
+def test_shared_files_are_fetched_once(host, address, models):
+    first, second = add_model(host), add_model(host, "ukb")
+    fetch_models([first, second], models, Notes(), {})
+    paths = [path for path, _ in host.asked]
+    assert len(paths) == len(set(paths)) == 5
+    assert load_bundle(models / "ukb").card.segment_seconds == pytest.approx(360.15)
+
+
+def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, models):
+    model = add_model(host)
+    (bundle,) = fetch_models([model], models, Notes(), {})
+    path = models / "hcp-ya" / "mask.nii.gz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(BundleError, match=r"hcp-ya/mask\.nii\.gz has changed") as caught:
+        fetch_models([model], models, Notes(), {})
+    assert bundle.card.files["mask.nii.gz"] in str(caught.value)
+    assert len([word for word in str(caught.value).split() if len(word) >= 64]) >= 2
+    assert "dtg-models remove hcp-ya" in str(caught.value)
+
+
+def test_another_model_of_that_name_is_left_alone(host, address, models):
+    write_tiny_bundle(models / "hcp-ya", name="hcp-ya", version="mine")
+    with pytest.raises(BundleError, match=r"hcp-ya holds hcp-ya mine\. Expected: hcp-ya 010525"):
+        fetch_models([add_model(host)], models, Notes(), {})
+    assert load_bundle(models / "hcp-ya").card.version == "mine"
+
+
+def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
+    model = add_model(host)
+    wrong = Fault(content=tiny_checkpoint()[:-1] + b"x")
+    host.faults[f"/{model.checkpoint.location}"].append(wrong)
+    monkeypatch.setattr("bids_dtg.bundles.convert.convert_checkpoint", None)
+    with pytest.raises(BundleError, match=f"wrong content.*{model.checkpoint.blob_id}"):
+        fetch_models([model], models, Notes(), {})
+    assert not (models / "hcp-ya").exists()
+
+
+def test_a_failed_fetch_goes_on_where_it_stopped(host, address, models):
+    model = add_model(host)
+    host.faults[f"/{model.maps.location}"] += [Fault(cut=download._BLOCK)] + [Fault(cut=0)] * 9
+    with pytest.raises(BundleError, match=f"{model.maps.name} cannot be fetched"):
+        fetch_models([model], models, Notes(), {})
+    assert not (models / "hcp-ya").exists()
+    host.faults.clear()
+    host.asked.clear()
+    fetch_models([model], models, Notes(), {})
+    assert host.asked == [(f"/{model.maps.location}", f"bytes={download._BLOCK}-")]
+
+
+class _Attack:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, victim):
+        self.victim = victim
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.victim),))
+
+
+def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(host, address, models, tmp_path):
+    victim = tmp_path / "created"
+    for content in (
+        tiny_checkpoint(hyper_parameters={"loss": _Attack(victim)}),
+        pickle.dumps(_Attack(victim)),
+    ):
+        model = add_model(host, checkpoint=content)
+        with pytest.raises(BundleError, match=model.checkpoint.name):
+            fetch_models([model], models, Notes(), {})
+    assert not victim.exists()
+    assert not (models / "hcp-ya").exists()
+
+
+def test_files_that_do_not_belong_together_make_no_bundle(host, address, models):
+    model = add_model(host, rois=5)
+    with pytest.raises(BundleError, match=r"melodic_IC_MNI_2mm\.nii\.gz holds 5 ROI maps"):
+        fetch_models([model], models, Notes(), {})
+    mask = host.add(nifti(np.zeros((3, 3, 3), bool)), model.mask)
+    with pytest.raises(BundleError, match=r"MNI_2mm_GM_mask_crop\.nii has sizes"):
+        fetch_models([replace(model, mask=mask)], models, Notes(), {})
+    assert not (models / "hcp-ya").exists()
+
+
+def test_mirrors_are_asked_first(host, address, models):
+    model, mirror = add_model(host), ModelHost()
+    mirror.files = dict(host.files)
+    del mirror.files[f"/{model.maps.location}"]
+    with serve(mirror) as one:
+        fetch_models([model], models, Notes(), {"DTG_MODEL_MIRROR": f"{one}/ "})
+    assert [path for path, _ in host.asked] == [f"/{model.maps.location}"]
+    assert len(mirror.asked) == 4
+
+
+def test_hosts_are_mirrors_then_github_or_none():
+    assert download_hosts({}) == [PUBLIC_HOST] == ["https://raw.githubusercontent.com"]
+    both = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
+    assert download_hosts(both) == ["http://a/x", "https://b", PUBLIC_HOST]
+    assert download_hosts({"DTG_OFFLINE": "0"}) == [PUBLIC_HOST]
+    assert download_hosts(both | {"DTG_OFFLINE": "1"}) == []
+    with pytest.raises(SettingsError, match="DTG_MODEL_MIRROR has '/data/mirror'"):
+        download_hosts({"DTG_MODEL_MIRROR": "/data/mirror"})
+
+
+def test_offline_nothing_is_asked(host, address, models):
+    with pytest.raises(BundleError, match="DTG_OFFLINE is set"):
+        fetch_models([add_model(host)], models, Notes(), {"DTG_OFFLINE": "1"})
+    assert host.asked == []
+    assert not models.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypatch, number):
+    # The superuser may write anywhere, so the refusal is made here.
+    def refuse(path, *_, **__):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match=f"{models} cannot be written: {os.strerror(number)}"):
+        fetch_models([add_model(host)], models, Notes(), {})
+    assert host.asked == []
+
+
+def test_a_read_only_cache_with_the_model_is_enough(host, address, models, monkeypatch):
+    model = add_model(host)
+    fetch_models([model], models, Notes(), {})
+
+    def refuse(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert fetch_models([model], models, Notes(), {})[0].card.name == "hcp-ya"
+
+
+def test_a_disk_that_fills_up_in_the_conversion_leaves_no_bundle(
+    host, address, models, monkeypatch
+):
+    model, real = add_model(host), Path.write_bytes
+
+    def full(path, data):
+        if path.name == "maps.nii.gz":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*free space"):
+        fetch_models([model], models, Notes(), {})
+    assert [path for path in left(models) if "hcp-ya" in path and "ckpt" not in path] == []
+    monkeypatch.setattr(Path, "write_bytes", real)
+    host.asked.clear()
+    fetch_models([model], models, Notes(), {})
+    assert host.asked == []
+
+
+def test_what_a_killed_process_left_is_cleared(host, address, models):
+    half = models / WORK_FOLDER / ".dtg-0-1-2-3.tmp"
+    half.mkdir(parents=True)
+    (half / "maps.nii.gz").write_bytes(b"half")
+    fetch_models([add_model(host)], models, Notes(), {})
+    assert left(models / WORK_FOLDER) == ["lock"]
+
+
+_FETCHER = """
+import pickle, sys
+from pathlib import Path
+from bids_dtg.bundles import fetch
+from bids_dtg.bundles.transfer import make_transfer_reporter
+folder, address, model = Path(sys.argv[1]), sys.argv[2], pickle.loads(bytes.fromhex(sys.argv[3]))
+fetch.PUBLIC_HOST = address
+sys.stdin.readline()
+(bundle,) = fetch.fetch_models([model], folder, make_transfer_reporter())
+print(bundle.identity)
+"""
+
+
+def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
+    model = add_model(host)
+    for file in model.files:
+        host.faults[f"/{file.location}"].append(Fault(stall=0.1))  # so that they meet
+    words = [sys.executable, "-c", _FETCHER, str(models), address, pickle.dumps(model).hex()]
+    clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    processes = [
+        subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TESTS, env=clean
+        )
+        for _ in range(8)
+    ]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    told = [process.communicate(timeout=120)[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 8
+    assert set(told) == {load_bundle(models / "hcp-ya").identity}
+    assert len(host.asked) == 4
+    assert left(models / WORK_FOLDER) == ["lock"]
+    assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
