@@ -29,7 +29,7 @@ from bids_dtg.bids.provenance import (
 from bids_dtg.bids.selection import Selection
 from bids_dtg.bids.space_choice import SpaceRule
 from bids_dtg.bids.templateflow import TemplateFlow
-from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.arrays import Arrays, arrays_on
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.atlas import Atlas, read_atlas
@@ -38,7 +38,7 @@ from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.source import read_header
 from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.model import Model, resolve_device
+from bids_dtg.workflows.model import Model, obtain_bundle, resolve_device
 from bids_dtg.workflows.plan import MapSet, plan_map_sets
 from bids_dtg.workflows.rest import ModelVoxels
 
@@ -75,8 +75,8 @@ class Job:
         participants = select_participants(dataset, settings.participant_label)
         filters = settings.bids_filter_file
         bids_filter = read_filter_file(filters) if filters else {}
-        bundle = load_bundle(settings.model)
         device = resolve_device(settings.device)
+        bundle = obtain_bundle(settings.model, may_fetch=not settings.dry_run)
         threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
         atlas = settings.atlas
         return cls(
