@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bids_dtg.settings import InputType
+
 _CLEANING = {
     "simple": (
         "24 motion parameters, the mean signals of white matter and cerebrospinal fluid, and "
@@ -21,16 +23,53 @@ _CLEANING = {
     "none": "no confounds were removed",
 }
 
+_SOURCES = {
+    "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
+    "al., 2019)",
+    "xcpd": "Resting-state runs were read that fMRIPrep (Esteban et al., 2019) had preprocessed "
+    "and XCP-D (Mehta et al., 2024) had denoised",
+    "hcp": "Resting-state runs of the Human Connectome Project were read as its pipelines provide "
+    "them: minimally preprocessed (Glasser et al., 2013) and denoised by ICA-FIX "
+    "(Salimi-Khorshidi et al., 2014)",
+    "ukb": "Resting-state runs of UK Biobank were read as its pipeline provides them, denoised by "
+    "ICA-FIX (Alfaro-Almagro et al., 2018; Salimi-Khorshidi et al., 2014)",
+}
+
 _COMBINED = {
     "run": "within each run",
     "session": "within each session, runs weighted by their remaining time",
     "participant": "over all runs of a participant, weighted by their remaining time",
 }
 
+_INTERPOLATED = {"linear": "linear interpolation", "nearest": "the nearest voxel"}
+
 _RECENTRED = (
     "The network's error in the mean map, found in people it was not trained on, was taken off "
     "each map, and each contrast was scaled by one gain; both come with the model. "
 )
+
+_SOURCE_REFERENCES = {
+    "Esteban": """\
+- Esteban, O., et al. (2019). fMRIPrep: a robust preprocessing pipeline for functional MRI.
+  *Nature Methods*, 16, 111-116.
+""",
+    "Mehta": """\
+- Mehta, K., et al. (2024). XCP-D: a robust pipeline for the post-processing of fMRI data. *Imaging
+  Neuroscience*, 2, 1-26.
+""",
+    "Glasser": """\
+- Glasser, M. F., et al. (2013). The minimal preprocessing pipelines for the Human Connectome
+  Project. *NeuroImage*, 80, 105-124.
+""",
+    "Salimi": """\
+- Salimi-Khorshidi, G., et al. (2014). Automatic denoising of functional MRI data: combining
+  independent component analysis and hierarchical fusion of classifiers. *NeuroImage*, 90, 449-468.
+""",
+    "Alfaro": """\
+- Alfaro-Almagro, F., et al. (2018). Image processing and quality control for the first 10,000 brain
+  imaging datasets from UK Biobank. *NeuroImage*, 166, 400-424.
+""",
+}
 
 _REFERENCES = """\
 ## References
@@ -39,8 +78,6 @@ _REFERENCES = """\
   neuroscience using deep learning. *Communications Biology*. (the method)
 - Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
   amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
-- Esteban, O., et al. (2019). fMRIPrep: a robust preprocessing pipeline for functional MRI.
-  *Nature Methods*, 16, 111-116.
 - Abraham, A., et al. (2014). Machine learning for neuroimaging with scikit-learn. *Frontiers in
   Neuroinformatics*, 8, 14. (nilearn, which read the confounds)
 """
@@ -59,6 +96,8 @@ class MethodsFacts:
     n_contrasts: int  # maps a set
     space: str  # template of the model's grid
     segment_seconds: float  # rest behind one sample of the model
+    input_type: InputType  # what the runs were read from
+    interpolation: str  # option of the same name
     denoise_strategy: str  # option of the same name
     fd_threshold: float | None  # mm; only with scrubbing
     std_dvars_threshold: float | None  # only with scrubbing
@@ -69,10 +108,21 @@ class MethodsFacts:
     packages: Mapping[str, str]  # versions of what computed the maps
 
 
-def _dummy_scans(option: str) -> str:
-    if option == "auto":
-        return "Initial frames that fMRIPrep flagged as not in steady state were dropped."
-    return f"The first {option} frames were dropped." if int(option) else "No frames were dropped."
+def _cleaning(facts: MethodsFacts) -> str:
+    text = _CLEANING[facts.denoise_strategy].format(
+        fd_threshold=facts.fd_threshold or 0, std_dvars_threshold=facts.std_dvars_threshold or 0
+    )
+    if facts.denoise_strategy == "none":
+        return f"From these {text}."
+    return f"Confounds were read with nilearn (Abraham et al., 2014): {text}."
+
+
+def _dummy_scans(facts: MethodsFacts) -> str:
+    if facts.dummy_scans == "auto":
+        flagged = "Initial frames that fMRIPrep flagged as not in steady state were dropped."
+        return flagged if facts.input_type == "fmriprep" else "No initial frames were dropped."
+    number = int(facts.dummy_scans)
+    return f"The first {number} frames were dropped." if number else "No frames were dropped."
 
 
 def methods_text(facts: MethodsFacts) -> str:
@@ -83,17 +133,14 @@ def methods_text(facts: MethodsFacts) -> str:
     facts
         Everything that the text names; nothing in it is assumed.
     """
-    cleaning = _CLEANING[facts.denoise_strategy].format(
-        fd_threshold=facts.fd_threshold or 0, std_dvars_threshold=facts.std_dvars_threshold or 0
-    )
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg "
         f"{facts.version}, an implementation of DeepTaskGen (Serin et al., 2025), and the model "
         f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
-        f"Preprocessed resting-state runs in {facts.space} space were read from fMRIPrep "
-        "derivatives (Esteban et al., 2019). Confounds were read with nilearn (Abraham et al., "
-        f"2014): {cleaning}. {_dummy_scans(facts.dummy_scans)} Runs with less than "
+        f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
+        f"grid were sampled there once, by {_INTERPOLATED[facts.interpolation]}. "
+        f"{_cleaning(facts)} {_dummy_scans(facts)} Runs with less than "
         f"{facts.min_minutes:g} minutes left were not used. In each run, the time series of the "
         f"model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of "
         "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
@@ -108,4 +155,7 @@ def methods_text(facts: MethodsFacts) -> str:
         f"Software: {packages}.",
     ]
     filled = [textwrap.fill(paragraph, 99) for paragraph in paragraphs if paragraph]
-    return "\n\n".join(["# Methods", *filled, _REFERENCES])
+    cited = [
+        text for name, text in _SOURCE_REFERENCES.items() if name in _SOURCES[facts.input_type]
+    ]
+    return "\n\n".join(["# Methods", *filled, _REFERENCES + "".join(cited)])

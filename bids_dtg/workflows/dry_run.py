@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bids_dtg.bids.names import participant_folder
+from bids_dtg.bids.templateflow import TransformMissingError
 from bids_dtg.errors import DtgError
 from bids_dtg.workflows.job import Job
 
@@ -12,15 +13,25 @@ from bids_dtg.workflows.job import Job
 def print_plan(job: Job) -> int:
     """Print the plan of a call; return how many participants could not be planned."""
     failed = 0
+    print(f"{job.dataset.root} is read as {job.dataset.title}, {_cleaning(job)}")
     for participant in job.participants:
         try:
             for line in _lines(participant, job):
                 print(line)
+        except TransformMissingError as err:
+            fetched = job.settings.templateflow_download
+            failed += not fetched
+            print(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
         except DtgError as err:
             failed += 1
             print(f"sub-{participant}: would fail: {err}")
     print(f"{len(job.participants)} participants, {failed} would fail; no output was written")
     return failed
+
+
+def _cleaning(job: Job) -> str:
+    strategy = job.settings.strategy
+    return "nothing is removed" if strategy == "none" else f"cleaned by {strategy}"
 
 
 def _lines(participant: str, job: Job) -> Iterator[str]:
@@ -35,3 +46,6 @@ def _lines(participant: str, job: Job) -> Iterator[str]:
         yield f"{planned.title}: would write {count} maps to {folder} ({reason})"
         for run in planned.runs:
             yield f"    reads {run.bold}"
+            yield f"    in {run.space_reason}"
+            for transform in run.transforms:
+                yield f"    through {transform.path}" + " (inverse)" * transform.inverse

@@ -157,6 +157,8 @@ class Job:
             n_contrasts=len(bundle.contrasts),
             space=bundle.grid.space,
             segment_seconds=bundle.card.segment_seconds,
+            input_type=self.dataset.input_type,
+            interpolation=settings.interpolation,
             denoise_strategy=settings.strategy,
             fd_threshold=settings.scrubbing_fd_mm,
             std_dvars_threshold=settings.scrubbing_std_dvars,

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from bids_dtg import __version__
 from bids_dtg.bids.names import bids_uri, build_path
 from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.prediction import ContrastMaps
 from bids_dtg.imaging.nifti import Intent, encode_map
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.quality import RunSummary
+from bids_dtg.workflows.training_domain import cleaning_note
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 
@@ -120,6 +122,7 @@ def map_sidecars(
         "NSegments": maps.n_segments,
         "SecondsOfRest": round(maps.seconds, 3),
         "OptionsSHA256": settings.result_hash,
+        "InputType": settings.input_type,
         "DenoiseStrategy": settings.strategy,
         "Runs": [_run_facts(one) for one in summaries],
         "ExcludedRuns": dict(excluded),
@@ -131,6 +134,8 @@ def map_sidecars(
         common["NotForScience"] = True
     if bundle.correction is not None:
         common["Recentred"] = True
+    if note := cleaning_note(bundle.card.training, settings.input_type, settings.strategy):
+        common["CleaningNote"] = note
     for contrast in bundle.contrasts:
         if bundle.card.gains is not None:
             common["Gain"] = bundle.card.gains[contrast.index]
@@ -157,6 +162,9 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "Run": summary.run.title,
         "RepetitionTime": summary.figures["repetition_time"],
         "NSegments": summary.n_segments,
+        "Space": summary.run.space,
+        "SpaceReason": summary.run.space_reason,
+        "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
         "Confounds": _camel_case(summary.confounds),
         "Cleaning": _camel_case(summary.cleaning),
@@ -169,9 +177,20 @@ def _camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key.title().replace("_", ""): value for key, value in values.items()}
 
 
+def _used(transform: TransformFile) -> str:
+    return transform.path.name + (" (inverse)" if transform.inverse else "")
+
+
 def _sources(run: RestRun, source: str) -> list[str]:
-    files = (run.bold, run.mask, run.confounds)
-    return [bids_uri(source, path.relative_to(run.root).as_posix()) for path in files if path]
+    transforms = (transform.path for transform in run.transforms)
+    files = (run.bold, run.mask, run.confounds, *transforms)
+    return [
+        bids_uri(source, path.relative_to(run.root).as_posix())
+        if path.is_relative_to(run.root)
+        else path.as_uri()  # a transform of TemplateFlow's folder
+        for path in files
+        if path
+    ]
 
 
 def _spatial_reference(bundle: ModelBundle) -> str:

@@ -27,6 +27,7 @@ from bids_dtg.workflows.quality import (
     quality_row,
 )
 from bids_dtg.workflows.reading import RunRead, SetBegun
+from bids_dtg.workflows.training_domain import cleaning_note
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ class MapSetMaker:
         notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
+        settings, training = self._job.settings, self._job.bundle.card.training
+        if note := cleaning_note(training, settings.input_type, settings.strategy):
+            notes.append(note)
         return MadeSet(tuple(notes), self._line(maps))
 
     def _notes_on_other_maps(self) -> list[str]:

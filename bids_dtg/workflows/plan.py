@@ -56,13 +56,13 @@ def plan_map_sets(runs: Sequence[RestRun], combine: Combine) -> tuple[MapSet, ..
 
     def key(run: RestRun) -> tuple[str, ...]:
         if combine == "run":
-            return (run.bold.name,)
+            return (str(run.bold),)  # studies give files of all sessions one name
         if combine == "session":
             return (run.session or "", run.task)
         return (run.task,)
 
     dropped = {"run": (), "session": ("run",), "participant": ("run", "ses")}[combine]
-    ordered = sorted(runs, key=lambda run: (key(run), run.bold.name))
+    ordered = sorted(runs, key=lambda run: (key(run), str(run.bold)))
     return tuple(
         MapSet(members, _shared_entities(members, (*_STORAGE, *dropped)))
         for _, group in groupby(ordered, key=key)

@@ -1,0 +1,204 @@
+"""Every type of input through the whole job: the same data give the same maps."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from study_folders import add_hcp_run, add_transforms, add_ukb_run, add_xcpd_run
+from tiny_bundle import TINY_AFFINE, write_tiny_bundle
+from tiny_job import TR, TinyJob, add_rest, tiny_bold
+
+from bids_dtg.bundles.card import TrainingData
+
+
+def images(out: Path) -> dict[str, bytes]:
+    """Return the bytes of each map by its contrast."""
+    found = {
+        re.search("contrast-([A-Za-z0-9]+)", path.name)[1]: path.read_bytes()
+        for path in out.rglob("*_statmap.nii.gz")
+    }
+    assert len(found) == 3
+    return found
+
+
+def sidecar(out: Path) -> dict:
+    return json.loads(min(out.rglob("*desc-synthetic_statmap.json")).read_text())
+
+
+def recorded_strategy(out: Path) -> str:
+    (record,) = (out / "logs" / "complete").glob("*.json")
+    return json.loads(record.read_text())["Options"]["denoise_strategy"]
+
+
+class StudyJob(TinyJob):
+    """The same job on an input of another type."""
+
+    def __init__(self, job: TinyJob, kind: str) -> None:
+        self.folder = job.folder / kind
+        self.bids, self.out, self.model = self.folder / "in", self.folder / "out", job.model
+        data = {"bold": tiny_bold(), "affine": TINY_AFFINE, "tr": TR}
+        if kind == "xcpd":
+            add_xcpd_run(self.bids, **data)
+        elif kind == "hcp":
+            add_hcp_run(self.bids, **data)
+        else:
+            add_ukb_run(self.bids, **data)
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path)
+
+
+NAMES = {
+    "xcpd": "sub-01/func/sub-01_task-rest_",
+    "hcp": "sub-100307/func/sub-100307_task-rest_dir-LR_",
+    "ukb": "sub-1234567/func/sub-1234567_task-rest_",
+}
+
+
+@pytest.mark.parametrize("kind", list(NAMES))
+def test_same_data_same_bytes(job, kind, capsys):
+    assert job.run("--denoise-strategy", "none") == 0
+    study = StudyJob(job, kind)
+    assert study.run("--dry-run") == 0
+    assert "nothing is removed" in capsys.readouterr().out
+    assert study.run() == 0
+    assert images(study.out) == images(job.out)
+    assert all(
+        path.relative_to(study.out).as_posix().startswith(NAMES[kind])
+        for path in study.out.rglob("*_statmap.nii.gz")
+    )
+    told = sidecar(study.out)
+    assert (told["InputType"], told["DenoiseStrategy"]) == (kind, "none")
+    assert told["Sources"][0].startswith(f"bids:{kind}:")
+    assert (study.bids / told["Sources"][0].removeprefix(f"bids:{kind}:")).is_file()
+    assert told["Runs"][0]["Space"] == "MNI152NLin6Asym"
+    assert told["Runs"][0]["Transforms"] == []
+    assert told["Runs"][0]["SpaceReason"].startswith("MNI152NLin6Asym, ")
+    assert recorded_strategy(study.out) == "none"
+    assert 'input_type = "' + kind in next(study.out.glob("logs/*/config.toml")).read_text()
+    # Asked for in words, nothing is done again.
+    capsys.readouterr()
+    assert study.run("--input-type", kind, "--denoise-strategy", "none") == 0
+    assert "complete, skipped" in capsys.readouterr().err
+
+
+def test_fmriprep_is_cleaned_by_simple(job):
+    assert job.run() == 0
+    assert recorded_strategy(job.out) == "simple"
+    assert sidecar(job.out)["InputType"] == "fmriprep"
+
+
+def test_cleaning_of_what_has_no_confounds_is_refused(job, capsys):
+    study = StudyJob(job, "hcp")
+    assert study.run("--denoise-strategy", "simple") == 1
+    assert "sub-100307_task-rest_dir-LR_run-1 has no table of confounds" in capsys.readouterr().err
+
+
+def test_sessions_of_ukb_with_files_of_one_name_stay_apart(job):
+    study = StudyJob(job, "ukb")
+    for session in (2, 3):
+        bold = tiny_bold(seed=session)
+        add_ukb_run(study.bids, f"7654321_{session}", bold=bold, affine=TINY_AFFINE, tr=TR)
+    assert study.run("--combine", "run", "--participant-label", "7654321") == 0
+    folders = {path.parent for path in study.out.rglob("*_statmap.nii.gz")}
+    assert folders == {study.out / "sub-7654321" / f"ses-{n}" / "func" for n in (2, 3)}
+
+
+def test_native_with_transforms_gives_the_maps_of_the_ready_file(job):
+    assert job.run("--denoise-strategy", "none") == 0
+    native = job.folder / "native"
+    root = describe_dataset(native / "in")
+    add_rest(root, space=None, res=None)
+    add_transforms(root)
+    job.bids, ready, job.out = root, job.out, native / "out"
+    assert job.run("--denoise-strategy", "none") == 0
+    told = sidecar(job.out)
+    (run,) = told["Runs"]
+    assert (run["Space"], len(run["Transforms"])) == ("boldref", 2)
+    assert run["SpaceReason"].startswith("boldref with the transforms to MNI152NLin6Asym")
+    assert sum(name.endswith("_xfm.txt") for name in told["Sources"]) == 2
+    # The identity and linear interpolation: the same but for rounding.
+    for one, other in zip(
+        *(sorted(o.rglob("*_statmap.nii.gz")) for o in (ready, job.out)), strict=True
+    ):
+        difference = nib.load(one).get_fdata() - nib.load(other).get_fdata()
+        assert np.abs(difference).max() < 1e-4
+
+
+def test_a_plan_tells_the_space_and_the_way_there(job, capsys):
+    add_rest(job.bids, space=None, res=None, entities="run-1")
+    add_transforms(job.bids)
+    coreg = next(job.bids.rglob("*coreg_xfm.txt"))
+    coreg.rename(
+        coreg.with_name(coreg.name.replace("_from-boldref_to-T1w", "_from-T1w_to-boldref"))
+    )
+    assert job.run("--dry-run") == 0
+    out = capsys.readouterr().out
+    assert f"{job.bids} is read as fMRIPrep derivatives, cleaned by simple" in out
+    assert "    in MNI152NLin6Asym, the model's\n" in out
+    assert (
+        "    in boldref with the transforms to MNI152NLin6Asym; not MNI152NLin6Asym, which" in out
+    )
+    assert "from-T1w_to-MNI152NLin6Asym_mode-image_xfm.txt\n" in out
+    assert "desc-coreg_xfm.txt (inverse)\n" in out
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 1), (("--templateflow-download",), 0)])
+def test_a_plan_downloads_nothing(job, capsys, monkeypatch, options, code):
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(job.folder / "home"))
+    root = describe_dataset(job.folder / "other")
+    add_rest(root, space="MNI152NLin2009cAsym")
+    job.bids = root
+    assert job.run("--dry-run", *options) == code
+    told = "would first download" if options else "would fail"
+    out = capsys.readouterr().out
+    assert f"sub-01: {told}: sub-01_task-rest is in other spaces only" in out
+    assert not (job.folder / "home").exists()
+
+
+def test_a_space_on_the_command_line(job, capsys):
+    add_rest(job.bids, res="1", seed=1)
+    assert job.run("--dry-run", "--space", "MNI152NLin6Asym:res-1") == 0
+    assert "_res-1_desc-preproc_bold.nii.gz" in capsys.readouterr().out
+    assert job.run("--space", "T1w") == 1
+    assert "no version in T1w of sub-01_task-rest" in capsys.readouterr().err
+    assert job.run("--space", "a b") == 2
+
+
+def test_ambiguous_input_is_one_line_before_anything_is_written(job, capsys):
+    study = StudyJob(job, "hcp")
+    add_ukb_run(study.bids, bold=tiny_bold(), affine=TINY_AFFINE)
+    assert study.run() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("To do: choose one with --input-type hcp or ukb.")
+    assert not study.out.exists()
+
+
+def test_other_cleaning_than_the_trainings_is_told(job, capsys):
+    training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
+    write_tiny_bundle(job.folder / "trained", training=training)
+    job.model = job.folder / "trained"
+    assert job.run() == 0
+    note = (
+        "The model was trained on runs cleaned otherwise (HCP minimal preprocessing and ICA-FIX); "
+        "these were preprocessed by fMRIPrep and here by simple."
+    )
+    assert sidecar(job.out)["CleaningNote"] == note
+    assert note in " ".join(capsys.readouterr().err.split())
+    study = StudyJob(job, "hcp")
+    assert study.run() == 0
+    assert "CleaningNote" not in sidecar(study.out)
+
+
+def test_output_does_not_go_into_the_folders_that_are_read(job, capsys):
+    study = StudyJob(job, "hcp")
+    assert study.run(out=study.bids / "out") == 2
+    assert "is inside the HCP folders" in capsys.readouterr().err
