@@ -396,7 +396,7 @@ def _check_values(settings: Settings) -> None:
     if settings.space is not None and not re.fullmatch(_SPACE, settings.space):
         raise SettingsError(
             f"--space is '{settings.space}'",
-            expected="the name of a space, e.g. MNI152NLin6Asym, MNI152NLin6Asym:res-2, T1w, boldref",
+            expected="the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
         )
     if settings.clean_workdir and settings.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
