@@ -1,0 +1,163 @@
+"""A run in another template's space against the same run on the model's grid.
+
+    python benchmarks/spaces.py [--volumes 490 980] [--rounds 3] [--keep FOLDER]
+
+Both are whole processes of the command line. The other run is as fMRIPrep writes it at 2 mm in
+MNI152NLin2009cAsym (97 x 115 x 97 voxels, half a millimetre off the model's lattice), and its
+composite is as large as TemplateFlow's (an affine, and a field of 193 x 229 x 193 nodes, 1 mm).
+They take turns; ratios are of neighbours. Memory is looked at in further runs, as that costs time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from connectome import TR_SECONDS
+from participant import FUNC, GRID_STEM, STEM, Finished, make_dataset, run
+
+OTHER = "MNI152NLin2009cAsym"
+OTHER_STEM = f"{STEM}space-{OTHER}_res-2_desc-"
+MARGIN = 3  # voxels that the other template has more, on each side
+OTHER_AFFINE = np.array([[2.0, 0, 0, -96.5], [0, 2, 0, -132.5], [0, 0, 2, -78.5], [0, 0, 0, 1]])
+FIELD_SHAPE, FIELD_ORIGIN_LPS = (193, 229, 193), (96.0, 132.0, -78.0)
+
+
+def make_other(root: Path, folder: Path) -> Path:
+    """Write the run of a dataset as one in the other space; return the new dataset's root."""
+    other = folder / "fmriprep-other"
+    (other / FUNC).mkdir(parents=True)
+    for name in ("dataset_description.json", FUNC / f"{STEM}desc-confounds_timeseries.tsv"):
+        shutil.copy(root / name, other / name)
+    sidecar = {"RepetitionTime": TR_SECONDS, "TaskName": "rest"}
+    (other / FUNC / f"{OTHER_STEM}preproc_bold.json").write_text(json.dumps(sidecar))
+    bold = nib.load(root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz")
+    mask = np.zeros(bold.shape[:3], np.uint8)
+    crop = nib.load(root / FUNC / f"{GRID_STEM}brain_mask.nii.gz")
+    start = np.rint(np.linalg.inv(bold.affine) @ crop.affine[:, 3])[:3].astype(int)
+    mask[tuple(slice(a, a + n) for a, n in zip(start, crop.shape, strict=True))] = crop.dataobj
+    image = nib.Nifti1Image(in_other(mask), OTHER_AFFINE)
+    nib.save(image, other / FUNC / f"{OTHER_STEM}brain_mask.nii.gz")
+    header = bold.header.copy()
+    header.set_data_shape((*image.shape, bold.shape[3]))
+    header.set_sform(OTHER_AFFINE, 4)
+    header.set_qform(OTHER_AFFINE, 4)
+    header["vox_offset"] = 352
+    deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
+    with (other / FUNC / f"{OTHER_STEM}preproc_bold.nii.gz").open("wb") as file:
+        file.write(deflate.compress(header.binaryblock + bytes(4)))
+        frames = np.asarray(bold.dataobj.get_unscaled())
+        for frame in range(bold.shape[3]):
+            file.write(deflate.compress(in_other(frames[..., frame]).tobytes(order="F")))
+        file.write(deflate.flush())
+    return other
+
+
+def in_other(volume: np.ndarray) -> np.ndarray:
+    """Store a volume left to right, with a margin of the noise that is at its other end."""
+    return np.pad(volume, MARGIN, mode="wrap")[::-1]
+
+
+def make_templateflow(folder: Path) -> Path:
+    """Write a composite of the size of TemplateFlow's where TemplateFlow would keep it."""
+    import h5py
+    from scipy.ndimage import zoom
+
+    rng = np.random.default_rng(4)
+    coarse = rng.standard_normal((3, 10, 12, 10)).astype(np.float32)
+    zooms = [n / m for n, m in zip(FIELD_SHAPE[::-1], coarse.shape[1:], strict=True)]
+    field = np.stack([zoom(part, zooms, order=1) for part in coarse], axis=-1)
+    # As ANTs writes them, the last digits are noise, which does not shrink.
+    field += rng.normal(scale=1e-3, size=field.shape).astype(np.float32)
+    text, home = h5py.string_dtype("ascii"), folder / "templateflow"
+    place = home / "tpl-MNI152NLin6Asym"
+    place.mkdir(parents=True)
+    fixed = [*FIELD_SHAPE, *FIELD_ORIGIN_LPS, 1, 1, 1, -1, 0, 0, 0, -1, 0, 0, 0, 1]
+    affine = [1.01, 0, 0, 0, 1.01, 0, 0, 0, 1.01, 0.4, -0.3, 0.5]
+    parts = [
+        ("CompositeTransform_float_3_3", None, None),
+        ("AffineTransform_float_3_3", affine, [0, 0, 0]),
+        ("DisplacementFieldTransform_float_3_3", field.ravel(), fixed),
+    ]
+    name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
+    with h5py.File(place / name, "w") as file:
+        for number, (kind, values, fixed_values) in enumerate(parts):
+            group = file.create_group(f"TransformGroup/{number}")
+            group.create_dataset("TransformType", data=[kind], dtype=text)
+            if values is not None:
+                kept = {"compression": "gzip", "compression_opts": 5} if len(values) > 99 else {}
+                group.create_dataset("TransformParameters", data=np.float32(values), **kept)
+                group.create_dataset("TransformFixedParameters", data=np.float32(fixed_values))
+    return home
+
+
+def call(root: Path, folder: Path, *, memory: bool = False) -> tuple[Finished, dict[str, float]]:
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
+    finished = run([*command, "--model", str(folder / "bundle")], memory=memory)
+    (timing,) = out.glob("logs/*/timing.json")
+    return finished, json.loads(timing.read_text())
+
+
+def make(folder: Path, volumes: int) -> None:
+    """Write both datasets of one length, unless they are there."""
+    if not (folder / "made").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        make_other(make_dataset(folder, volumes), folder)
+
+
+def measure(folder: Path, volumes: int, rounds: int) -> None:
+    roots = {"on the grid": folder / "fmriprep", OTHER: folder / "fmriprep-other"}
+    walls: dict[str, list[float]] = {name: [] for name in roots}
+    cpu: dict[str, list[float]] = {name: [] for name in roots}
+    times: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
+    for _ in range(rounds):
+        for name, root in roots.items():
+            finished, stages = call(root, folder)
+            walls[name].append(finished.wall_s)
+            cpu[name].append(finished.cpu_s)
+            times[name].append(stages)
+    peaks = {name: call(root, folder, memory=True)[0].peak_mb for name, root in roots.items()}
+    print(f"{volumes} volumes, medians of {rounds}")
+    for name in roots:
+        stages = {key: statistics.median(one[key] for one in times[name]) for key in times[name][0]}
+        told = ", ".join(f"{key} {seconds:.2f} s" for key, seconds in stages.items())
+        wall, used = statistics.median(walls[name]), statistics.median(cpu[name])
+        print(f"{name:20} wall {wall:6.2f} s, cpu {used:6.2f} s, peak {peaks[name]:6.0f} MB")
+        print(f"  {told}")
+    ratios = [b / a for a, b in zip(*walls.values(), strict=True)]
+    print(
+        f"{OTHER} / on the grid: wall {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--volumes", type=int, nargs="+", default=[490, 980])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--keep", type=Path, help="folder for the inputs, reused if it has them")
+    parser.add_argument("--make", action="store_true", help="write the inputs only")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dtg-bench-") as temporary:
+        folder = options.keep or Path(temporary)
+        home = folder / "templateflow"
+        os.environ["TEMPLATEFLOW_HOME"] = str(home if home.is_dir() else make_templateflow(folder))
+        for volumes in options.volumes:
+            make(folder / str(volumes), volumes)
+            if not options.make:
+                measure(folder / str(volumes), volumes, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
