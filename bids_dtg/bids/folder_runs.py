@@ -14,6 +14,7 @@ from bids_dtg.bids.selection import Selection, absent_session
 from bids_dtg.bids.series import NamedFile
 from bids_dtg.bids.sidecars import told_repetition_time
 from bids_dtg.bids.space_choice import SPACE, SpaceRule
+from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import DatasetError, RunError
 
 
@@ -28,12 +29,14 @@ class PersonFolder:
 
 @dataclass(frozen=True)
 class FolderSeries:
-    """A BOLD series in such a folder, cleaned and in MNI152NLin6Asym."""
+    """A BOLD series in such a folder, cleaned, and the way to MNI152NLin6Asym."""
 
     file: NamedFile  # the image, with the BIDS name that it would have
     mask: Path | None  # its brain mask, None where there is none
     sidecar: Path | None  # JSON with its repetition time, None where there is none
     reason: str  # one clause: why this file of the run
+    space: str = SPACE  # that the image is in
+    transforms: tuple[TransformFile, ...] = ()  # from MNI152NLin6Asym to that space
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _series(
 def _rest_run(one: FolderSeries, participant: str, root: Path) -> RestRun:
     file = one.file
     sidecars = (one.sidecar,) if one.sidecar else ()
-    for path in (file.path, one.mask, one.sidecar):
+    for path in (file.path, one.mask, one.sidecar, *(step.path for step in one.transforms)):
         if path is not None:
             require_content(path, participant)
     return RestRun(
@@ -143,9 +146,10 @@ def _rest_run(one: FolderSeries, participant: str, root: Path) -> RestRun:
         participant=participant,
         session=file.name.get("ses"),
         task=file.name.get("task") or "",
-        space=SPACE,
+        space=one.space,
         tr_seconds=told_repetition_time(one.sidecar) if one.sidecar else None,
         sidecars=sidecars,
         root=root,
+        transforms=one.transforms,
         space_reason=one.reason,
     )

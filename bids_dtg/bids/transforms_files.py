@@ -17,3 +17,5 @@ class TransformFile:
 
     path: Path  # ITK text (.txt, .tfm), composite (.h5), or displacement field (.nii.gz)
     inverse: bool = False  # use the file's inverse: it maps points the other way
+    # Only for a warp field of FSL: the image that it warps, whose header gives its coordinates.
+    warped: Path | None = None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import RunError
+from bids_dtg.imaging.fsl_warps import read_fsl_warp
 from bids_dtg.imaging.itk_matrices import itk_matrix
 from bids_dtg.imaging.source import require_file
 from bids_dtg.imaging.transforms import Affine, DisplacementField, Transform
@@ -49,6 +50,10 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     chain: list[Transform] = []
     for file in files:
         try:
+            if file.warped is not None:
+                require_file(file.path)
+                chain.append(read_fsl_warp(file.path, file.warped))
+                continue
             parts = _read(file.path)
             chain += _inverse(parts) if file.inverse else parts
         # h5py and nibabel raise many kinds on damaged files.
@@ -56,7 +61,7 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
             raise RunError(
                 f"{file.path} cannot be used as a transform: {' '.join(str(err).split())}",
                 expected="an ITK text file, a composite .h5 of affines and displacement fields, "
-                "or a displacement field of ANTs",
+                "a displacement field of ANTs, or a warp field of FSL",
             ) from err
     return tuple(chain)
 

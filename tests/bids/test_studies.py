@@ -15,6 +15,7 @@ from bids_dtg.bids.participants import select_participants
 from bids_dtg.bids.selection import Selection
 from bids_dtg.bids.space_choice import SpaceRule
 from bids_dtg.bids.templateflow import TemplateFlow
+from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 
 BOLD = np.random.default_rng(0).integers(1, 99, (3, 3, 3, 12)).astype(np.int16)
@@ -142,6 +143,24 @@ def test_ukb_names_of_warped_series(tmp_path, name):
     (run,) = runs_of(tmp_path, "1234567")
     assert (run.bold, run.tr_seconds, run.sidecars) == (path, None, ())
     assert name in run.space_reason
+
+
+def test_ukb_native_with_the_warp_of_fsl(tmp_path):
+    path = add_ukb_run(tmp_path, bold=BOLD, name="filtered_func_data_clean.nii.gz")
+    warp = path.parent / "reg" / "example_func2standard_warp.nii.gz"
+    with pytest.raises(
+        RunError,
+        match=rf"{path} is in native space, and {warp} is not there\. Expected: FSL's warp",
+    ):
+        runs_of(tmp_path, "1234567")
+    warp.parent.mkdir()
+    warp.write_bytes(b"x")
+    (path.parent / "mask.nii.gz").write_bytes(b"x")
+    (run,) = runs_of(tmp_path, "1234567")
+    assert (run.bold, run.space) == (path, "boldref")
+    assert run.transforms == (TransformFile(warp, warped=path),)
+    assert run.mask == path.parent / "mask.nii.gz"
+    assert warp in run.inputs
 
 
 def test_ukb_two_folders_of_one_session(tmp_path):
