@@ -121,7 +121,7 @@ class Settings:
     )
     derivatives: tuple[str, ...] = option(
         "selection",
-        "the fMRIPrep derivatives, where they are not in BIDS_DIR",
+        "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR",
         default=(),
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
