@@ -1,7 +1,8 @@
-"""The README's commands do what it says, typed as they stand there."""
+"""The commands of the README and the page on models do what they say, typed as they stand."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -13,25 +14,34 @@ import numpy as np
 import pytest
 import torch
 from fmriprep_dataset import describe_dataset
-from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network
+from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
 from tiny_job import add_rest
 
 README = Path(__file__).parent.parent / "README.md"
+MODELS = README.parent / "docs" / "models.md"
 SCRIPTS = Path(sys.executable).parent
-# Installing is what every test has behind it already.
-SKIPPED = ("pip ", "make ")
+# Installing is what every test has behind it already; fetching from GitHub needs a network, and is
+# tested with a host of our own (workflows/test_published_model.py).
+SKIPPED = ("pip ", "make ", "dtg-models fetch ")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
+def _blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def _commands(page: Path) -> list[str]:
+    lines = "".join(_blocks("console", page)).replace("\\\n", "").splitlines()
+    commands = [line[2:] for line in lines if line.startswith("$ ")]
+    return [command for command in commands if not command.startswith(SKIPPED)]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """Make a folder with the files that the README speaks of."""
+    """Make a folder with the files that the pages speak of."""
     folder = tmp_path_factory.mktemp("readme")
     raw = describe_dataset(folder / "data" / "ds001", kind="raw")
     add_rest(describe_dataset(raw / "derivatives" / "fmriprep"))
+    write_tiny_bundle(folder / "models" / "hcp-ya", name="hcp-ya", contrasts=47)
     brain, grey = tiny_masks()
     maps = np.random.default_rng(0).random((*brain.shape, 4)).astype(np.float32)
     for name, values in [
@@ -45,26 +55,49 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def test_commands(place):
-    """In the order of the README, in one folder."""
-    lines = "".join(_blocks("console")).splitlines()
-    commands = [line[2:] for line in lines if line.startswith("$ ")]
-    typed = [command for command in commands if not command.startswith(SKIPPED)]
-    assert len(typed) >= 3
-    for command in typed:
+@pytest.fixture(scope="module")
+def environment(place) -> dict[str, str]:
+    """Return that of somebody who has fetched the default model."""
+    folders = {"DTG_MODEL_DIR": str(place / "models"), "XDG_CACHE_HOME": str(place / "cache")}
+    return os.environ | folders
+
+
+def _type(commands: list[str], place: Path, environment: dict[str, str]) -> None:
+    for command in commands:
         program, *arguments = shlex.split(command.replace("/data/", f"{place}/data/"))
         done = subprocess.run(
-            [SCRIPTS / program, *arguments], cwd=place, capture_output=True, text=True, check=False
+            [SCRIPTS / program, *arguments],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def test_commands(place, environment):
+    """In the order of the README, in one folder."""
+    typed = _commands(README)
+    assert len(typed) >= 2
+    _type(typed, place, environment)
     maps = place.glob("data/ds001/derivatives/dtg/sub-01/func/*desc-synthetic_statmap.nii.gz")
     assert len(list(maps)) == 47
 
 
-def test_python(place):
+def test_commands_for_models(place, environment):
+    typed = [command for command in _commands(MODELS) if command.startswith("dtg-models ")]
+    assert [command.split()[1] for command in typed] == ["pack", "unpack", "convert"]
+    _type(typed, place, environment)
+    assert (place / "hcp-ya.tar").is_file()
+    assert (place / "cache/bids_dtg/models/hcp-ya/model.json").is_file()
+    assert (place / "my-model/model.json").is_file()
+
+
+def test_python(place, environment):
     (code,) = _blocks("python")
     check = "\nassert series.shape == (200, 4) and r.shape == (4, bundle.roi_maps.shape[1])"
-    subprocess.run([sys.executable, "-c", code + check], cwd=place, check=True)
+    subprocess.run([sys.executable, "-c", code + check], cwd=place, check=True, env=environment)
 
 
 def test_make_targets_exist():

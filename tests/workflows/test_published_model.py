@@ -1,0 +1,205 @@
+"""The published form from its address to maps; and the first call without a model."""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import redirect_stderr
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from model_host import ModelHost, add_model, nifti, serve
+from tiny_bundle import TINY_SHAPE, tiny_masks
+from tiny_job import add_rest, warm_up
+
+from bids_dtg import models_cli
+from bids_dtg.bundles import fetch, store
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.cli import main
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.errors import BundleError
+from bids_dtg.workflows.model import obtain_bundle
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """Serve models on this machine in GitHub's place, to a user who has none."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in ("DTG_OFFLINE", "DTG_MODEL_DIR", "DTG_MODEL_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
+    monkeypatch.chdir(tmp_path)
+    host = ModelHost()
+    with serve(host) as address:
+        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+        yield host
+
+
+@pytest.fixture
+def small(host, monkeypatch):
+    monkeypatch.setitem(PUBLISHED, "hcp-ya", add_model(host))
+    return host
+
+
+class Terminal(io.StringIO):
+    """Standard error as somebody sees it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def obtain_on_terminal(name: str, **options: bool):
+    """Return the bundle and what was told; pytest sets its own stream before each test."""
+    with redirect_stderr(Terminal()) as stream:
+        bundle = obtain_bundle(name, **{"may_fetch": True, **options})
+    return bundle, " ".join(stream.getvalue().split())
+
+
+def call(*arguments: object) -> int:
+    """Call the program; what it sets in the environment is set back."""
+    environment = dict(os.environ)
+    try:
+        return main([str(argument) for argument in arguments])
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def test_somebody_who_looks_on_gets_the_default_model(small):
+    bundle, told = obtain_on_terminal("hcp-ya")
+    assert bundle.card.name == "hcp-ya"
+    assert "the model hcp-ya is not on this machine yet" in told
+    assert "HCP's data-use terms" in told
+    asked = len(small.asked)
+    again, told = obtain_on_terminal("hcp-ya")
+    assert (again.identity, told) == (bundle.identity, "")
+    assert len(small.asked) == asked
+
+
+@pytest.mark.parametrize("case", ["no terminal", "dry run", "offline"])
+def test_nothing_is_fetched_unasked(small, monkeypatch, case):
+    obtain = obtain_bundle if case == "no terminal" else obtain_on_terminal
+    if case == "offline":
+        monkeypatch.setenv("DTG_OFFLINE", "1")
+    with pytest.raises(BundleError, match="no model called 'hcp-ya'") as caught:
+        obtain("hcp-ya", may_fetch=case != "dry run")
+    for way in ("dtg-models fetch hcp-ya", "--model demo"):
+        assert way in str(caught.value)
+    assert small.asked == []
+
+
+def test_a_failed_fetch_says_why_and_both_ways_out(small):
+    small.files.clear()
+    with pytest.raises(BundleError) as caught:
+        obtain_on_terminal("hcp-ya")
+    message = str(caught.value)
+    assert "hcp-ya is not here, and fetching it failed" in message
+    for fact in ("HTTP 404", "dtg-models fetch hcp-ya", "--model demo"):
+        assert fact in message
+
+
+def test_a_cache_that_cannot_be_written_is_no_failed_participant(small, tmp_path):
+    (tmp_path / "cache").write_text("in the way", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"cannot be written: Not a directory.*--model demo"):
+        obtain_on_terminal("hcp-ya")
+
+
+@pytest.mark.parametrize("wanted", ["mine", "hcp", "demo2"])
+def test_no_other_model_is_taken_instead(small, wanted):
+    with pytest.raises(BundleError, match=f"no model called '{wanted}'"):
+        obtain_on_terminal(wanted)
+    assert small.asked == []
+
+
+def test_the_program_ends_with_2_and_nothing_is_started(small, tmp_path, capsys):
+    bids = describe_dataset(tmp_path / "fmriprep")
+    add_rest(bids)
+    assert call(bids, tmp_path / "out", "participant") == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "dtg-models fetch hcp-ya" in err
+    assert "--model demo" in err
+    assert not (tmp_path / "out").exists()
+
+
+def eager_maps(checkpoint: Path, connectome: np.ndarray) -> np.ndarray:
+    """Return the plain network's maps (contrasts, i, j, k) of a connectome (i, j, k, rois)."""
+    import torch
+
+    from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+
+    volume = torch.from_numpy(np.ascontiguousarray(connectome.transpose(3, 0, 1, 2)))[None]
+    with torch.inference_mode():
+        return read_lightning_checkpoint(checkpoint)(volume.float())[0].numpy()
+
+
+def compare_with_eager(out: Path, checkpoint: Path, mask: np.ndarray) -> None:
+    (path,) = out.rglob("*_stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
+    connectome = nib.load(path).get_fdata()
+    assert np.abs(connectome[mask]).max() > 0.3
+    assert not connectome[~mask].any()
+    expected = eager_maps(checkpoint, connectome)
+    for contrast, eager in zip(hcp_contrasts(), expected, strict=True):
+        (path,) = out.rglob(f"*_contrast-{contrast.label}_*desc-synthetic_statmap.nii.gz")
+        found = nib.load(path).get_fdata()
+        assert eager[mask].std() > 1e-4  # ten times what may differ
+        np.testing.assert_allclose(found[mask], eager[mask], rtol=0, atol=1e-5)
+
+
+def test_a_checkpoint_of_the_published_form_becomes_maps(host, shared, tmp_path, monkeypatch):
+    """Fetched, verified, converted, run; against the plain network on the same connectome."""
+    reference = shared / "reference" / "deeptaskgen" / "random_fdim8.ckpt"
+    if not reference.is_file():
+        pytest.skip(f"no {reference}")
+    model = add_model(host, checkpoint=reference.read_bytes(), rois=50)
+    monkeypatch.setitem(PUBLISHED, "hcp-ya", model)
+    assert models_cli.main(["fetch", "hcp-ya"]) == 0
+    path = "eminSerin/deeptaskgen-models/64cf419273251cfd63675b680df37f25b02600cb/hcp-ya/"
+    assert (f"/{path}main_model_hcp-ya_010525.ckpt", "") in host.asked
+    bids = describe_dataset(tmp_path / "fmriprep")
+    add_rest(bids)
+    warm_up()
+    assert call(bids, tmp_path / "out", "participant", "--write-connectome") == 0
+    assert load_bundle("hcp-ya").grid.shape == TINY_SHAPE
+    compare_with_eager(tmp_path / "out", reference, tiny_masks()[1])
+
+
+@pytest.mark.slow
+def test_the_full_size_form_with_the_published_masks_becomes_maps(
+    host, shared, tmp_path, monkeypatch
+):
+    """As above, with 3,450,865 weights, the published masks (by their ids) and a real run."""
+    reference = shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt"
+    bids, mni = shared / "data/real/fmriprep_like", shared / "data/mni"
+    if not reference.is_file() or not bids.is_dir():
+        pytest.skip(f"no {reference} or {bids}")
+    published = PUBLISHED["hcp-ya"]
+    parts = [
+        nib.load(mni / f"MNI_2mm_{kind}_mask_crop.nii.gz") for kind in ("cortical", "subcortical")
+    ]
+    grey = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
+    brain = nib.load(mni / "MNI_2mm_brain_mask.nii")
+    maps = np.random.default_rng(0).normal(size=(*brain.shape, 50)).astype(np.float32)
+    host.add(nifti(grey.astype(np.float64), parts[0].affine), published.mask)
+    host.add((mni / "MNI_2mm_brain_mask.nii").read_bytes(), published.brain_mask)
+    model = replace(  # the masks stay as they are pinned
+        published,
+        checkpoint=host.add(reference.read_bytes(), published.checkpoint),
+        maps=host.add(nifti(maps, brain.affine), published.maps),
+    )
+    monkeypatch.setitem(PUBLISHED, "hcp-ya", model)
+    assert models_cli.main(["fetch", "hcp-ya"]) == 0
+    assert models_cli.main(["pack", "hcp-ya", str(tmp_path / "hcp-ya.tar")]) == 0
+    assert models_cli.main(["remove", "hcp-ya"]) == 0
+    words = ["--participant-label", "HAPPYTEST", "--min-minutes", "2", "--write-connectome"]
+    archive = tmp_path / "hcp-ya.tar"
+    assert call(bids, tmp_path / "out", "participant", "--model", archive, *words) == 0
+    compare_with_eager(tmp_path / "out", reference, grey)
