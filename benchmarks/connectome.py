@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -109,13 +110,17 @@ def run_reference(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
     return r.T.astype(np.float32), {"read": read}
 
 
-def run_one_pass(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
+def run_one_pass(
+    folder: Path, *, fwhm_mm: float | None = None, band_hz: tuple[float, float] | None = None
+) -> tuple[np.ndarray, dict[str, float]]:
+    from bids_dtg.connectome.band import StopBand
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
     from bids_dtg.connectome.one_pass import measure_run
     from bids_dtg.imaging.bold import read_bold_header, stream_voxels
     from bids_dtg.imaging.grid import Grid
     from bids_dtg.imaging.sampling import LatticeSampling
+    from bids_dtg.imaging.smoothing import MaskedSmoothing
 
     held = np.load(folder / "masks.npz")
     confounds = np.load(folder / "confounds.npy")
@@ -131,9 +136,17 @@ def run_one_pass(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
     sampling = LatticeSampling.between(header.shape, header.affine, grid, voxels)
     names = [str(index) for index in range(confounds.shape[1])]
     keep = np.ones(header.frames, dtype=bool)
-    design = TemporalDesign.build(confounds, names, keep, TR_SECONDS)
+    high, low = band_hz or (None, None)
+    band = StopBand.outside(header.frames, TR_SECONDS, high_pass_hz=high, low_pass_hz=low)
+    design = TemporalDesign.build(confounds, names, keep, TR_SECONDS, stop_band=band.columns)
+    smoothing = fwhm_mm and partial(MaskedSmoothing.within, grid, voxels, fwhm_mm=fwhm_mm)
     moments = measure_run(
-        lambda: stream_voxels(header, sampling), design, maps, int(grey.sum()), sampling.covered
+        lambda: stream_voxels(header, sampling),
+        design,
+        maps,
+        int(grey.sum()),
+        sampling.covered,
+        smoothing=smoothing,
     )
     summed = time.perf_counter() - start
     result = run_connectomes(moments)
@@ -152,7 +165,13 @@ def run_inflate(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
     return np.zeros(0), {}
 
 
-ROUTES = {"reference": run_reference, "one pass": run_one_pass, "inflate alone": run_inflate}
+ROUTES = {
+    "reference": run_reference,
+    "one pass": run_one_pass,
+    "smoothed": partial(run_one_pass, fwhm_mm=6.0),
+    "0.01-0.1 Hz": partial(run_one_pass, band_hz=(0.01, 0.1)),
+    "inflate alone": run_inflate,
+}
 
 
 def measure_route(route: str, folder: Path) -> None:

@@ -10,23 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bids.annex import require_content
+from bids_dtg.bids.confound_names import modern_name, rename_columns
 from bids_dtg.bids.query import RestRun
 from bids_dtg.errors import RunError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Hundreds of columns that no strategy here looks at; not reading them saves half a second.
+# Hundreds of columns that most strategies do not look at; not reading them saves half a second.
+_COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
 # A tab at the ends of lines makes a column without a name, which pandas calls "Unnamed: N".
-_UNUSED = (
-    *("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor", "edge_comp", "motion_outlier"),
-    "Unnamed: ",
-)
+_UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier", "Unnamed: ")
+# One-hot columns of the frames at the start that fMRIPrep flagged.
+NON_STEADY = "non_steady_state"
 _LONGEST_QUOTE = 200  # characters of another program's message that are shown
 
 
-def read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
+def read_table(
+    path: Path, run: RestRun, n_frames: int, *, components: bool = False
+) -> pd.DataFrame:
     """Read the table as text, so that it can be handed on without rounding.
+
+    Columns have the names that fMRIPrep uses since 1.2, whichever version wrote them. Those of
+    CompCor are read only where `components` says so.
 
     Raises
     ------
@@ -36,6 +42,7 @@ def read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
     import pandas as pd
 
     require_content(path, run.participant)
+    unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
     try:
         lines = path.read_bytes().splitlines()
         while lines and not lines[-1].strip():
@@ -47,7 +54,7 @@ def read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
             keep_default_na=False,
             index_col=False,
             encoding="utf-8-sig",  # a spreadsheet may have put a mark before the header
-            usecols=lambda name: not name.startswith(_UNUSED),
+            usecols=lambda name: not modern_name(name).startswith(unused),
         )
     except (OSError, ValueError) as err:  # pandas' parser errors are ValueErrors
         raise RunError(
@@ -65,7 +72,7 @@ def read_table(path: Path, run: RestRun, n_frames: int) -> pd.DataFrame:
         raise RunError(
             f"sub-{run.participant}: {path} is cut off in its last line", remedy="copy it again"
         )
-    return table
+    return rename_columns(table)
 
 
 def numbers(table: pd.DataFrame | None, names: tuple[str, ...]) -> NDArray[np.float64] | None:

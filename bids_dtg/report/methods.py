@@ -6,22 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bids_dtg.report.cleaning import CLEANING_REFERENCES, CleaningFacts, cleaning_text
 from bids_dtg.settings import InputType
-
-_CLEANING = {
-    "simple": (
-        "24 motion parameters, the mean signals of white matter and cerebrospinal fluid, and "
-        "discrete cosines (high-pass) were removed from each run by regression"
-    ),
-    "scrubbing": (
-        "24 motion parameters, the mean signals of white matter and cerebrospinal fluid with "
-        "their derivatives and squares, and discrete cosines (high-pass) were removed from each "
-        "run by regression over the frames that were kept; frames with a framewise displacement "
-        "above {fd_threshold:g} mm or a standardised DVARS above {std_dvars_threshold:g} were "
-        "censored, and with them pieces of fewer than five frames between censored ones"
-    ),
-    "none": "no confounds were removed",
-}
 
 _SOURCES = {
     "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
@@ -78,8 +64,6 @@ _REFERENCES = """\
   neuroscience using deep learning. *Communications Biology*. (the method)
 - Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
   amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
-- Abraham, A., et al. (2014). Machine learning for neuroimaging with scikit-learn. *Frontiers in
-  Neuroinformatics*, 8, 14. (nilearn, which read the confounds)
 """
 
 
@@ -98,23 +82,12 @@ class MethodsFacts:
     segment_seconds: float  # rest behind one sample of the model
     input_type: InputType  # what the runs were read from
     interpolation: str  # option of the same name
-    denoise_strategy: str  # option of the same name
-    fd_threshold: float | None  # mm; only with scrubbing
-    std_dvars_threshold: float | None  # only with scrubbing
+    cleaning: CleaningFacts  # how runs were cleaned
     dummy_scans: str  # option of the same name
     min_minutes: float  # option of the same name
     combine: str  # option of the same name
     recentred: bool  # whether the bundle corrects its maps after the network
     packages: Mapping[str, str]  # versions of what computed the maps
-
-
-def _cleaning(facts: MethodsFacts) -> str:
-    text = _CLEANING[facts.denoise_strategy].format(
-        fd_threshold=facts.fd_threshold or 0, std_dvars_threshold=facts.std_dvars_threshold or 0
-    )
-    if facts.denoise_strategy == "none":
-        return f"From these {text}."
-    return f"Confounds were read with nilearn (Abraham et al., 2014): {text}."
 
 
 def _dummy_scans(facts: MethodsFacts) -> str:
@@ -140,7 +113,7 @@ def methods_text(facts: MethodsFacts) -> str:
         f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
         f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
         f"grid were sampled there once, by {_INTERPOLATED[facts.interpolation]}. "
-        f"{_cleaning(facts)} {_dummy_scans(facts)} Runs with less than "
+        f"{cleaning_text(facts.cleaning)} {_dummy_scans(facts)} Runs with less than "
         f"{facts.min_minutes:g} minutes left were not used. In each run, the time series of the "
         f"model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of "
         "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
@@ -155,7 +128,7 @@ def methods_text(facts: MethodsFacts) -> str:
         f"Software: {packages}.",
     ]
     filled = [textwrap.fill(paragraph, 99) for paragraph in paragraphs if paragraph]
-    cited = [
-        text for name, text in _SOURCE_REFERENCES.items() if name in _SOURCES[facts.input_type]
-    ]
+    text = " ".join(paragraphs)
+    known = _SOURCE_REFERENCES | CLEANING_REFERENCES
+    cited = [reference for name, reference in known.items() if name in text]
     return "\n\n".join(["# Methods", *filled, _REFERENCES + "".join(cited)])

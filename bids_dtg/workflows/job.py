@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from bids_dtg import __version__
+from bids_dtg.bids.confounds import confound_files
+from bids_dtg.bids.custom_confounds import check_custom_place
 from bids_dtg.bids.dataset import InputDataset, find_dataset
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.filters import read_filter_file
@@ -28,6 +30,7 @@ from bids_dtg.bids.provenance import (
 )
 from bids_dtg.bids.selection import Selection
 from bids_dtg.bids.space_choice import SpaceRule
+from bids_dtg.bids.strategies import NuisanceChoice
 from bids_dtg.bids.templateflow import TemplateFlow
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.arrays import Arrays, arrays_on
@@ -36,6 +39,7 @@ from bids_dtg.imaging.atlas import Atlas, read_atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.imaging.source import read_header
+from bids_dtg.report.cleaning import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.model import Model, obtain_bundle, resolve_device
@@ -73,6 +77,8 @@ class Job:
         settings = settings.resolved(dataset.input_type)
         output = check_output_location(settings.output_dir, dataset)
         participants = select_participants(dataset, settings.participant_label)
+        if settings.custom_confounds is not None:
+            check_custom_place(settings.custom_confounds)
         filters = settings.bids_filter_file
         bids_filter = read_filter_file(filters) if filters else {}
         device = resolve_device(settings.device)
@@ -135,7 +141,12 @@ class Job:
 
     def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:
         """Take the fingerprints of a set's inputs."""
-        paths = [path for run in planned.runs for path in run.inputs]
+        choice, custom = NuisanceChoice.of(self.settings), self.settings.custom_confounds
+        paths = [
+            path
+            for run in planned.runs
+            for path in (*run.inputs, *confound_files(run, choice, custom))
+        ]
         return input_fingerprints(paths, self.dataset.root)
 
     def why_incomplete(self, planned: MapSet, inputs: Mapping[str, Fingerprint]) -> str | None:
@@ -159,9 +170,7 @@ class Job:
             segment_seconds=bundle.card.segment_seconds,
             input_type=self.dataset.input_type,
             interpolation=settings.interpolation,
-            denoise_strategy=settings.strategy,
-            fd_threshold=settings.scrubbing_fd_mm,
-            std_dvars_threshold=settings.scrubbing_std_dvars,
+            cleaning=CleaningFacts.of(settings),
             dummy_scans=settings.dummy_scans,
             min_minutes=settings.min_minutes,
             combine=settings.combine,

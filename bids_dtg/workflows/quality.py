@@ -74,7 +74,7 @@ def summarise(measured: MeasuredRun) -> RunSummary:
         figures=figures,
         n_segments=len(result.segments),
         coverage=result.coverage,
-        cleaning=design.decisions,
+        cleaning=measured.cleaning,
         confounds={
             **measured.confounds.decisions,
             **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},

@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bids.confounds import Confounds, load_confounds
 from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.strategies import NuisanceChoice
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.arrays import Arrays
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import RunMoments
-from bids_dtg.connectome.one_pass import Blocks, measure_run
+from bids_dtg.connectome.one_pass import Blocks, MakeSmoothing, measure_run
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.sampling import Sampling
+from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.progress import Clock
+from bids_dtg.workflows.temporal_design import TooShortError as TooShortError
+from bids_dtg.workflows.temporal_design import design_run, frequency_facts
 
 # Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
 # RepetitionTime of the sidecar and of the header may differ by rounding, not by more.
 _TR_TOLERANCE_SECONDS = 1e-3
-
-
-class TooShortError(RunError):
-    """A run has too little time left after censoring; other runs may do without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,7 @@ class MeasuredRun:
     run: RestRun  # its files
     connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
     design: TemporalDesign  # frames kept and columns removed
+    cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
     confounds: Confounds  # what the columns came from
     interpolation: Method  # how the model's voxels were taken out of the file
     notes: tuple[str, ...]  # sentences on what was unusual
@@ -110,13 +112,12 @@ def measure_rest_run(
         tr_seconds, notes = _repetition_time(run, header)
         confounds = load_confounds(
             run,
-            strategy=settings.strategy,
-            fd_threshold=settings.scrubbing_fd_mm,
-            std_dvars_threshold=settings.scrubbing_std_dvars,
-            dummy_scans=settings.dummy_scans,
+            NuisanceChoice.of(settings),
             n_frames=header.frames,
+            dummy_scans=settings.dummy_scans,
+            custom_confounds=settings.custom_confounds,
         )
-        design = _design(run, confounds, tr_seconds, settings.min_minutes)
+        design, told = design_run(run, confounds, tr_seconds, settings)
     with clock.time("sampling"):
         _require_way_to(bundle, run)
         placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
@@ -131,6 +132,7 @@ def measure_rest_run(
         voxels,
         valid,
         bundle.card.segment_seconds,
+        _smoothing(bundle, voxels, settings.smoothing_fwhm),
         arrays,
         clock,
         progress,
@@ -145,8 +147,9 @@ def measure_rest_run(
             expected=f"at least {LEAST_COVERAGE:.0%}",
             remedy="check that the image is not empty and that its space is right",
         )
-    notes += [*design.notes, *confounds.notes]
-    return MeasuredRun(run, connectomes, design, confounds, method, tuple(notes))
+    notes += [*design.notes, *confounds.notes, *told]
+    cleaning = {**design.decisions, **frequency_facts(settings)}
+    return MeasuredRun(run, connectomes, design, cleaning, confounds, method, tuple(notes))
 
 
 def _one_pass(
@@ -156,6 +159,7 @@ def _one_pass(
     voxels: ModelVoxels,
     valid: NDArray[np.bool_],
     segment_seconds: float,
+    smoothing: MakeSmoothing | None,
     arrays: Arrays,
     clock: Clock,
     progress: Callable[[float], None],
@@ -184,9 +188,18 @@ def _one_pass(
             valid,
             seconds_per_segment=segment_seconds,
             arrays=arrays,
+            smoothing=smoothing,
         )
     except ValueError as err:
         raise RunError(f"{header.path} cannot be used: {err}") from err
+
+
+def _smoothing(
+    bundle: ModelBundle, voxels: ModelVoxels, fwhm_mm: float | None
+) -> MakeSmoothing | None:
+    if fwhm_mm is None:
+        return None
+    return partial(MaskedSmoothing.within, bundle.grid, voxels.positions, fwhm_mm=fwhm_mm)
 
 
 def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]]:
@@ -202,27 +215,6 @@ def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]
         return told or 0.0, []
     note = f"The sidecar's RepetitionTime ({told:g} s) was used; the header has {stored:g} s."
     return told, [note]
-
-
-def _design(
-    run: RestRun, confounds: Confounds, tr_seconds: float, min_minutes: float
-) -> TemporalDesign:
-    kept = int(np.count_nonzero(confounds.keep))
-    minutes, total = kept * tr_seconds / 60, len(confounds.keep) * tr_seconds / 60
-    if minutes < min_minutes or kept == 0:
-        raise TooShortError(
-            f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
-            f"{len(confounds.keep)} frames of {tr_seconds:g} s)",
-            expected=f"at least {min_minutes:g} minutes",
-            remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
-        )
-    try:
-        return TemporalDesign.build(confounds.values, confounds.names, confounds.keep, tr_seconds)
-    except ValueError as err:
-        raise TooShortError(
-            f"{run.bold} cannot be cleaned: {err}",
-            remedy="choose a --denoise-strategy with fewer columns",
-        ) from err
 
 
 def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:

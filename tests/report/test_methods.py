@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bids_dtg.report.cleaning import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts, methods_text
 
 FACTS = MethodsFacts(
@@ -20,9 +21,7 @@ FACTS = MethodsFacts(
     segment_seconds=432.0,
     input_type="fmriprep",
     interpolation="linear",
-    denoise_strategy="simple",
-    fd_threshold=0.5,
-    std_dvars_threshold=1.5,
+    cleaning=CleaningFacts("simple", fd_threshold=0.5, std_dvars_threshold=1.5),
     dummy_scans="auto",
     min_minutes=4.0,
     combine="session",
@@ -40,18 +39,24 @@ def test_facts_are_named():
     assert "numpy 2.0" in text
 
 
+NONE = CleaningFacts("none")
+
+
 @pytest.mark.parametrize(
     ("change", "present", "absent"),
     [
         ({}, "24 motion parameters", "censored"),
-        ({"denoise_strategy": "scrubbing", "fd_threshold": 0.2}, "above 0.2 mm", "0.5 mm"),
-        ({"denoise_strategy": "none"}, "no confounds were removed", "motion parameters"),
+        ({"cleaning": NONE}, "no confounds were removed", "motion parameters"),
         ({"dummy_scans": "3"}, "The first 3 frames were dropped", "fMRIPrep flagged"),
         ({"recentred": True}, "error in the mean map", "nothing"),
         ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
-        ({"input_type": "xcpd", "denoise_strategy": "none"}, "Mehta, K., et al.", "flagged"),
-        ({"input_type": "hcp", "denoise_strategy": "none"}, "Glasser, M. F.", "nilearn (Abraham"),
-        ({"input_type": "ukb", "denoise_strategy": "none"}, "Alfaro-Almagro, F.", "Esteban"),
+        ({"input_type": "xcpd", "cleaning": NONE}, "Mehta, K., et al.", "flagged"),
+        (
+            {"input_type": "hcp", "cleaning": NONE},
+            "Glasser, M. F.",
+            "nilearn (Abraham",
+        ),
+        ({"input_type": "ukb", "cleaning": NONE}, "Alfaro-Almagro, F.", "Esteban"),
         ({"interpolation": "nearest"}, "once, by the nearest voxel", "linear"),
         ({"combine": "run"}, "within each run", "within each session"),
     ],
