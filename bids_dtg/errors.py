@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+
+# What a network file system or a busy machine says, and does not say a minute later.
+_PASSING = {
+    errno.EAGAIN,
+    errno.ECONNRESET,
+    errno.EHOSTDOWN,
+    errno.EIO,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENOTCONN,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
+
 
 class DtgError(Exception):
     """An error that a user can act on; shown as one line, without a traceback.
@@ -54,3 +69,13 @@ class RunError(DtgError):
 
 class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
+
+
+def may_pass(err: BaseException) -> bool:
+    """Tell whether an error, or one that it came from, is of a kind that may pass by itself."""
+    seen: BaseException | None = err
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _PASSING:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

@@ -1,18 +1,111 @@
-"""The machine as this process may use it."""
+"""The machine as this process may use it: what a container or a scheduler leaves of it."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_ROOT = Path("/")
+_PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
-def available_cores() -> int:
-    """Count the cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def available_cores(root: Path = _ROOT) -> int:
+    """Count the cores that this process may keep busy: its affinity, and its cgroups' quotas.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` and ``sys`` are.
+    """
+    # Affinity is not known on macOS.
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([mine, *(int(cores) for cores in _core_quotas(root))]))
+
+
+def available_memory(root: Path = _ROOT) -> int | None:
+    """Return the bytes that this process may still take, or None where the system does not say.
+
+    Parameters
+    ----------
+    root
+        Where ``proc`` and ``sys`` are.
+    """
+    limits = [*_memory_left(root)]
+    with suppress(OSError, ValueError):
+        for line in (root / "proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                limits.append(int(line.split()[1]) * 1024)
+    return max(0, min(limits)) if limits else None
 
 
 def limit_threads(threads: int) -> None:
     """Set how many threads numerical libraries use; they read it once, when first imported."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)
+
+
+def share_cores(threads: int) -> None:
+    """Set how many threads numerical libraries use from now on, those imported already too."""
+    from threadpoolctl import threadpool_limits
+
+    limit_threads(threads)
+    threadpool_limits(threads)
+
+
+def end_with_parent() -> None:
+    """Have the system end this process when its parent is gone, however that ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+
+
+def _core_quotas(root: Path) -> Iterator[float]:
+    for folder in _cgroups(root, "cpu"):
+        with suppress(OSError, ValueError):  # cgroup v2: "max 100000", or microseconds of a period
+            quota, period = (folder / "cpu.max").read_text().split()
+            yield int(quota) / int(period)
+        with suppress(OSError, ValueError, ZeroDivisionError):  # v1; -1 is no limit
+            quota, period = ((folder / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
+            if int(quota) > 0:
+                yield int(quota) / int(period)
+
+
+def _memory_left(root: Path) -> Iterator[int]:
+    names = {"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes"}
+    for folder in _cgroups(root, "memory"):
+        for limit, used in names.items():
+            with suppress(OSError, ValueError):  # "max" is no number
+                left = int((folder / limit).read_text()) - int((folder / used).read_text())
+                yield left + _file_cache(folder)
+
+
+def _file_cache(folder: Path) -> int:
+    """Return the bytes of a cgroup that the system gives back when somebody needs them."""
+    with suppress(OSError, ValueError):
+        for line in (folder / "memory.stat").read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name in ("inactive_file", "total_inactive_file"):
+                return int(value)
+    return 0
+
+
+def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of the process's cgroups and of those around them, innermost first."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        number, controllers, place = line.split(":", 2)
+        if number != "0" and controller not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / ("" if number == "0" else controllers)
+        # Within a container its own cgroup may be shown as the top.
+        inner = top / place.strip("/")
+        yield from (
+            folder for folder in (inner, *inner.parents) if folder == top or top in folder.parents
+        )

@@ -87,7 +87,7 @@ def _write(arguments: argparse.Namespace) -> None:
     )
     from bids_dtg.phantom.model import Phantom
     from bids_dtg.phantom.streams import Cohort
-    from bids_dtg.workflows.progress import make_reporter
+    from bids_dtg.workflows.progress import make_board
 
     out: Path = arguments.out
     try:
@@ -98,12 +98,14 @@ def _write(arguments: argparse.Namespace) -> None:
     people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
     generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
     describe_datasets(out, phantom, people, plan=plan, generator=generator)
-    with make_reporter(len(people)) as reporter:
+    with make_board(len(people)) as board:
+        reporter = board.lane(0)
         for person in people:
             start = time.perf_counter()
             reporter.start(f"sub-{participant_label(person.index)}")
             write_participant(out, person, plan=plan, stage=reporter.stage)
             reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
+            board.advance()
         reporter.note(f"{len(people)} simulated participants in {out}")
 
 

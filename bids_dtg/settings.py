@@ -276,12 +276,26 @@ class Settings:
         shapes_results=True,
     )
 
-    omp_nthreads: int | None = option(
+    nprocs: int | None = option(
         "resources",
-        "threads to compute with",
+        "participants to work on at the same time, each in a process of its own",
         default=None,
         metavar="N",
-        shown_default="all available cores",
+        shown_default="one for each two available cores, as memory allows; one on a GPU",
+    )
+    omp_nthreads: int | None = option(
+        "resources",
+        "threads of each process",
+        default=None,
+        metavar="N",
+        shown_default="the available cores divided by the processes",
+    )
+    mem_gb: float | None = option(
+        "resources",
+        "memory in GB that all processes together may take",
+        default=None,
+        metavar="GB",
+        shown_default="what is available",
     )
     work_dir: Path | None = option(
         "resources",
@@ -384,8 +398,7 @@ def _check_values(settings: Settings) -> None:
         raise SettingsError(
             f"--min-minutes is {settings.min_minutes}", expected="0 or more, and finite"
         )
-    if settings.omp_nthreads is not None and settings.omp_nthreads < 1:
-        raise SettingsError(f"--omp-nthreads is {settings.omp_nthreads}", expected="1 or more")
+    _check_resources(settings)
     kind, _, number = settings.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
         ":" in settings.device and (kind != "cuda" or not number.isdecimal())
@@ -430,3 +443,11 @@ def _check_cleaning(settings: Settings) -> None:
             f"--high-pass {settings.high_pass:g} is not below --low-pass {settings.low_pass:g}",
             expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
         )
+
+
+def _check_resources(settings: Settings) -> None:
+    for flag, number in (("--omp-nthreads", settings.omp_nthreads), ("--nprocs", settings.nprocs)):
+        if number is not None and number < 1:
+            raise SettingsError(f"{flag} is {number}", expected="1 or more")
+    if settings.mem_gb is not None and not 0 < settings.mem_gb < math.inf:
+        raise SettingsError(f"--mem-gb is {settings.mem_gb}", expected="a finite number above 0")

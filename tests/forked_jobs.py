@@ -10,6 +10,7 @@ import io
 import json
 import os
 import select
+import signal as signals
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Signal:
-    """When the program gets a signal; of the processes that it is made of, the first gets it."""
+    """When the program gets a signal: the first of the processes that it is made of.
+
+    Where nothing may be left to run, SIGKILL, also the process that has come to that point.
+    """
 
     number: int  # the signal
     target: str  # module:function or module:Class.method that is watched
@@ -60,6 +64,12 @@ def _watch(signal: Signal) -> None:
     module, _, names = signal.target.partition(":")
     *path, name = names.split(".")
     owner = import_module(module)
+
+    def hit_first() -> None:
+        os.kill(first, signal.number)
+        if signal.number == signals.SIGKILL:
+            os.kill(os.getpid(), signal.number)
+
     for part in path:
         owner = getattr(owner, part)
     function, calls, first = getattr(owner, name), 0, os.getpid()
@@ -72,10 +82,10 @@ def _watch(signal: Signal) -> None:
         if hit and signal.when == "cut":
             os.truncate(args[0], args[0].stat().st_size // 2)
         if hit and signal.when != "after":
-            os.kill(first, signal.number)
+            hit_first()
         result = function(*args, **options)
-        if hit:
-            os.kill(first, signal.number)
+        if hit and signal.when == "after":
+            hit_first()
         return result
 
     setattr(owner, name, watched)

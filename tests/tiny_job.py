@@ -37,6 +37,7 @@ def add_rest(root: Path, participant: str = "01", *, seed: int = 0, **options: o
 def warm_up() -> None:
     """Do what is slow the first time here, and not in each process that the program forks."""
     import nilearn.interfaces.fmriprep  # noqa: F401
+    import torch  # noqa: F401
 
     from bids_dtg.bids.query import find_runs
 
@@ -61,6 +62,9 @@ class TinyJob:
 
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
         words = [self.bids, out or self.out, "participant", "--model", self.model, *more]
+        if "--omp-nthreads" not in words:
+            # Processes that the program forks from one where torch has had threads hang with more.
+            words += ["--omp-nthreads", 1]
         return [str(word) for word in words]
 
     def run(self, *more: object, out: Path | None = None) -> int:

@@ -133,7 +133,11 @@ def _process_exists(pid: int) -> bool:
         return False
     except OSError:
         return True  # it exists and belongs to somebody else
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True  # a system that does not say
+    return state != "Z"  # ended, and nobody has asked how
 
 
 @functools.cache

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from bids_dtg.machine import end_with_parent
+
 T = TypeVar("T")
 Work = Callable[[Callable[[T], None]], None]
 
@@ -25,16 +27,15 @@ class ReaderDiedError(Exception):
     """The process ended without finishing its work."""
 
 
-def run_ahead(work: Work[T], *, on_gpu: bool = False) -> Iterator[T]:
+def run_ahead(work: Work[T], *, forked: bool = True) -> Iterator[T]:
     """Run ``work(send)`` elsewhere and yield what it sends, in order.
 
     Parameters
     ----------
     work
         Sends events.
-    on_gpu
-        Whether it computes on a GPU. A driver that the parent has asked for its
-        devices does not work in a forked process: then it is a thread.
+    forked
+        Whether it is a process, where that is safe; otherwise it is a thread.
 
     Raises
     ------
@@ -42,8 +43,7 @@ def run_ahead(work: Work[T], *, on_gpu: bool = False) -> Iterator[T]:
         The process was killed or crashed; what it sent before has been yielded.
     """
     # Forking is not safe on macOS (its system libraries start threads) and absent on Windows.
-    forked = sys.platform == "linux" and not on_gpu
-    return _in_process(work) if forked else _in_thread(work)
+    return _in_process(work) if forked and sys.platform == "linux" else _in_thread(work)
 
 
 def _in_process(work: Work[T]) -> Iterator[T]:
@@ -63,7 +63,7 @@ def _in_process(work: Work[T]) -> Iterator[T]:
             yield event
         process.join()
         if process.exitcode != 0:
-            raise ReaderDiedError(_describe(process.exitcode))
+            raise ReaderDiedError(describe_end(process.exitcode))
     finally:
         receiver.close()
         if process.is_alive():
@@ -72,6 +72,7 @@ def _in_process(work: Work[T]) -> Iterator[T]:
 
 
 def _serve(work: Work[T], sender: Connection, receiver: Connection) -> None:
+    end_with_parent()
     receiver.close()  # so that the pipe breaks when the parent is gone
     # Ctrl-C reaches both processes; the parent decides and ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -84,7 +85,8 @@ def _serve(work: Work[T], sender: Connection, receiver: Connection) -> None:
         sender.close()
 
 
-def _describe(exit_code: int | None) -> str:
+def describe_end(exit_code: int | None) -> str:
+    """Say how a process ended, from its exit code; -n is signal n."""
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

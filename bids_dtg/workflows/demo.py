@@ -28,7 +28,7 @@ from bids_dtg.report.picture import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.executor import run_participants
 from bids_dtg.workflows.maps import SYNTHETIC, map_path
-from bids_dtg.workflows.progress import make_reporter
+from bids_dtg.workflows.progress import make_board
 
 # Whose average stands beside the predictions: other people, as measured without noise, so that
 # it is as good as the average of a large sample.
@@ -90,12 +90,14 @@ def _simulate(folder: Path, phantom: Phantom, people: Sequence[Person]) -> None:
     plan = RunPlan()
     generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
     describe_datasets(folder, phantom, people, plan=plan, generator=generator)
-    with make_reporter(len(people)) as reporter:
+    with make_board(len(people)) as board:
+        reporter = board.lane(0)
         for person in people:
             start = time.perf_counter()
             reporter.start(f"simulating sub-{participant_label(person.index)}")
             write_participant(folder, person, plan=plan, stage=reporter.stage)
             reporter.finish(f"{time.perf_counter() - start:.0f} s")
+            board.advance()
 
 
 def _cut_run(folder: Path, person: Person) -> None:

@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
 from bids_dtg import __version__
-from bids_dtg.bids.atomic import remove_stale_temporaries, write_text
+from bids_dtg.bids.atomic import write_text
 from bids_dtg.bids.output_folder import prepare_output_folder
-from bids_dtg.bids.provenance import NOT_DONE, Failure, RunFolder, running_container
+from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
 from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.errors import OutputError
 from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.ahead import ReaderDiedError, run_ahead
+from bids_dtg.workflows.backlog import Backlog
 from bids_dtg.workflows.dry_run import print_plan
 from bids_dtg.workflows.job import Job
-from bids_dtg.workflows.participant import MapSetMaker
-from bids_dtg.workflows.progress import Clock, Reporter, make_reporter, say
-from bids_dtg.workflows.reading import (
-    Event,
-    Failed,
-    ParticipantBegun,
-    ParticipantRead,
-    RunLeftOut,
-    RunProgress,
-    RunRead,
-    SegmentRead,
-    SetBegun,
-    SetRead,
-    SetSkipped,
-    read_participants,
-)
+from bids_dtg.workflows.pool import Pool
+from bids_dtg.workflows.progress import Board, Clock, make_board, say
+from bids_dtg.workflows.worker import Finished, Message, Shown
+
+# Seconds before a participant is tried again whose failure may pass.
+_RETRY_SECONDS = (2.0, 10.0)
 
 
 @dataclass
 class _Tally:
     """What happened so far."""
 
+    finished: int = 0  # participants
     done: int = 0  # sets made
     skipped: int = 0  # sets that were complete before
     failures: list[Failure] = field(default_factory=list)
@@ -69,25 +62,38 @@ def run_participants(settings: Settings) -> int:
         return print_plan(job)
     folder = _open_output(job)
     try:
-        with make_reporter(len(job.participants), verbose=settings.verbose) as reporter:
+        with make_board(len(job.participants), verbose=settings.verbose) as board:
             if job.bundle.card.notice:
-                reporter.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
-            _Call(job, clock, reporter, tally).process()
+                board.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
+            _Call(job, clock, board, tally).process()
+    except BaseException:
+        say(_left(tally, len(job.participants)))
+        raise
     finally:
         _write_log(folder, clock, tally)
     say(_summary(tally, len(job.participants), folder))
     return tally.failed
 
 
-def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
-    def counted(number: int, noun: str) -> str:
-        return f"{number} {noun}{'s' * (number != 1)}"
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
+
+def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
     text = (
-        f"{counted(participants, 'participant')}: {counted(tally.done, 'set')} of maps made, "
-        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
+        f"{_counted(participants, 'participant')}: {_counted(tally.done, 'set')} of maps made, "
+        f"{tally.skipped} complete before, {_counted(tally.failed, 'participant')} failed"
     )
+    left = participants - tally.finished
+    text += f", {left} not begun" if left else ""
     return text + (f" ({folder.path / 'failures.tsv'})" if tally.failures else "")
+
+
+def _left(tally: _Tally, participants: int) -> str:
+    return (
+        f"{tally.finished} of {_counted(participants, 'participant')} finished; the same command "
+        "does what is left"
+    )
 
 
 def _open_output(job: Job) -> RunFolder:
@@ -117,89 +123,47 @@ def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
 
 
 class _Call:
-    """Takes what the reading half sends, participant by participant."""
+    """Hands participants to processes, and takes what they say."""
 
-    def __init__(self, job: Job, clock: Clock, reporter: Reporter, tally: _Tally) -> None:
-        self._job, self._clock, self._reporter, self._tally = job, clock, reporter, tally
-        self._participant = ""
-        self._maker: MapSetMaker | None = None  # of the open set; None once it has failed
+    def __init__(self, job: Job, clock: Clock, board: Board, tally: _Tally) -> None:
+        self._job, self._clock, self._board, self._tally = job, clock, board, tally
+        self._backlog = Backlog(job.participants)
+        self._tries: dict[str, int] = {}
 
     def process(self) -> None:
         """Process all participants, or stop after the first that fails if that was asked for."""
-        left = list(self._job.participants)
-        on_gpu = not isinstance(self._job.arrays, NumpyArrays)
-        while left:
-            work = partial(read_participants, tuple(left), self._job)
-            try:
-                for event in run_ahead(work, on_gpu=on_gpu):
-                    self._take(event)
-                    if isinstance(event, ParticipantRead):
-                        left.remove(self._participant)
-                        if self._is_to_stop():
-                            return
-            except ReaderDiedError as err:
-                if not left:  # it had said all there was to say
-                    return
-                died = left.pop(0)
-                if died != self._participant:  # before it said so much as whom it reads
-                    self._take(ParticipantBegun(died))
-                message = f"the process that read sub-{died} died: {err}"
-                self._fail(Failed("reading", message, ""))
-                if self._is_to_stop():
-                    return
-                # The next reader is forked: not while torch is being imported.
-                self._job.model.wait()
+        with closing(self._messages()) as messages:
+            for lane, message in messages:
+                match message:
+                    case Shown(method, arguments):
+                        getattr(self._board.lane(lane), method)(*arguments)
+                    case Finished():
+                        self._take(message)
 
-    def _is_to_stop(self) -> bool:
-        return self._job.settings.stop_on_first_crash and bool(self._tally.failures)
+    def _messages(self) -> Generator[tuple[int, Message], None, None]:
+        on_cpu = isinstance(self._job.arrays, NumpyArrays)
+        # A process that was forked shares what was prepared; a GPU's driver does not allow it.
+        prepare = (lambda: self._job) if on_cpu else partial(Job.prepare, self._job.settings)
+        pool = Pool(
+            prepare, self._job.processes, forked=on_cpu, before_start=self._board.before_fork
+        )
+        return pool.run(self._backlog)
 
-    def _take(self, event: Event) -> None:
-        try:
-            self._handle(event)
-        except Exception as err:
-            stage = self._maker.begun.planned.title if self._maker else "starting"
-            self._fail(Failed.by(err, stage))
-
-    def _handle(self, event: Event) -> None:  # one case an event
-        match event:
-            case ParticipantBegun(participant):
-                self._participant, self._maker = participant, None
-                self._reporter.start(f"sub-{participant}")
-                self._job.model.begin()  # the reader has been forked; it will need this long
-                # A folder's name, not yet a label: what is wrong with it is told once, by the plan.
-                remove_stale_temporaries(self._job.output.root / f"sub-{participant}")
-            case SetSkipped(planned):
-                self._tally.skipped += 1
-                self._reporter.finish(f"{planned.title}: complete, skipped")
-            case SetBegun(planned, _, reason):
-                self._maker = MapSetMaker(event, self._job, self._clock)
-                if reason != NOT_DONE or self._job.settings.verbose:
-                    self._reporter.note(f"{planned.title}: {reason}")
-            case RunProgress(_, share):
-                self._reporter.stage("reading", share)
-            case SegmentRead(connectome) if self._maker:
-                self._maker.add_segment(connectome)
-            case RunRead() if self._maker:
-                self._maker.add_run(event, self._reporter)
-            case RunLeftOut(run, reason) if self._maker:
-                self._maker.leave_out(run, reason)
-            case SetRead() if self._maker:
-                self._finish(self._maker)
-            case Failed():
-                self._fail(event)
-            case ParticipantRead(seconds):
-                self._clock.add(seconds)
-
-    def _finish(self, maker: MapSetMaker) -> None:
-        made = maker.finish(self._reporter)
-        for note in made.notes:
-            self._reporter.note(note)
-        self._tally.done += 1
-        self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
-
-    def _fail(self, failed: Failed) -> None:
-        self._maker = None
-        self._tally.failures.append(Failure(self._participant, failed.stage, failed.message))
-        if self._job.settings.debug:
-            self._reporter.note(failed.trace)
-        self._reporter.finish(f"failed: {failed.message}")
+    def _take(self, finished: Finished) -> None:
+        tries = self._tries.get(finished.participant, 0)
+        self._clock.add(finished.seconds)
+        self._tally.done += finished.done
+        if finished.failures and finished.passing and tries < len(_RETRY_SECONDS):
+            self._tries[finished.participant] = tries + 1
+            self._backlog.retry(finished.participant, _RETRY_SECONDS[tries])
+            self._board.note(
+                f"sub-{finished.participant}: this may pass; tried again in "
+                f"{_RETRY_SECONDS[tries]:.0f} s"
+            )
+            return
+        self._tally.finished += 1
+        self._tally.skipped += finished.skipped
+        self._tally.failures += finished.failures
+        self._board.advance(failed=bool(finished.failures))
+        if finished.failures and self._job.settings.stop_on_first_crash:
+            self._backlog.close()

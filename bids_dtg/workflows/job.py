@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from bids_dtg.imaging.source import read_header
 from bids_dtg.report.cleaning import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
+from bids_dtg.workflows.capacity import divide
 from bids_dtg.workflows.model import Model, obtain_bundle, resolve_device
 from bids_dtg.workflows.plan import MapSet, plan_map_sets
 from bids_dtg.workflows.rest import ModelVoxels
@@ -62,7 +62,8 @@ class Job:
     model: Model  # its network, prepared in the background
     arrays: Arrays  # where sums are computed
     atlas: Atlas | None  # parcels for the table of means
-    threads: int  # threads to compute with
+    processes: int  # that work on participants at the same time
+    threads: int  # of each process, to compute with
 
     @classmethod
     def prepare(cls, settings: Settings) -> Job:
@@ -83,7 +84,12 @@ class Job:
         bids_filter = read_filter_file(filters) if filters else {}
         device = resolve_device(settings.device)
         bundle = obtain_bundle(settings.model, may_fetch=not settings.dry_run)
-        threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count() or 1
+        capacity = divide(
+            settings,
+            participants=len(participants),
+            voxels=int(bundle.mask.sum()),
+            on_cpu=device == "cpu",
+        )
         atlas = settings.atlas
         return cls(
             settings=settings,
@@ -94,11 +100,12 @@ class Job:
             output=DerivativeDataset(output),
             bundle=bundle,
             voxels=ModelVoxels.of(bundle),
-            model=Model(bundle, device, threads),
+            model=Model(bundle, device, capacity.threads),
             # The sums need float64, which Apple's GPUs have not.
             arrays=arrays_on("cpu" if device == "mps" else device),
             atlas=read_atlas(atlas, bundle.grid, bundle.mask) if atlas else None,
-            threads=threads,
+            processes=capacity.processes,
+            threads=capacity.threads,
         )
 
     def map_sets(self, participant: str) -> tuple[MapSet, ...]:

@@ -8,19 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Between two lines that say how far all is.
+_TELL_SECONDS = 60.0
 
 
 class Reporter(Protocol):
-    """Shows how far the run is."""
+    """Shows what one process does."""
 
-    def __enter__(self) -> Reporter: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
     def start(self, title: str) -> None:
         """Begin the next unit of work."""
 
@@ -28,10 +27,33 @@ class Reporter(Protocol):
         """Say what the unit does now, and which share (0 to 1) of it is done."""
 
     def finish(self, message: str) -> None:
-        """End the unit with one line."""
+        """Say in one line what became of the unit, or of a part of it."""
 
     def note(self, message: str) -> None:
         """Print one line without disturbing the bar."""
+
+
+class Board(Protocol):
+    """Shows how far all units are, and what each process does."""
+
+    def __enter__(self) -> Board: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def lane(self, number: int) -> Reporter:
+        """Return what shows the process of a number."""
+
+    def advance(self, *, failed: bool = False) -> None:
+        """Count a unit that is done with."""
+
+    def note(self, message: str) -> None:
+        """Print one line without disturbing the bar."""
+
+    def before_fork(self) -> None:
+        """Stop threads, which a forked process would miss; the next unit's start goes on."""
 
 
 def say(message: str) -> None:
@@ -40,45 +62,97 @@ def say(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
-class PlainReporter:
-    """One line to standard error for each unit begun and ended; stages where asked for."""
+class _Count:
+    """How many units there are, have begun, are done with and have failed."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.begun = self.done = self.failed = 0
+        self._started = time.monotonic()
+
+    def add(self, *, failed: bool) -> None:
+        self.done += 1
+        self.failed += failed
+
+    def line(self) -> str:
+        """Say how far all is, and how long the rest takes at this speed."""
+        left = (self.total - self.done) * (time.monotonic() - self._started) / max(1, self.done)
+        text = f"{self.done} of {self.total} done"
+        if self.failed:
+            text += f", {self.failed} failed"
+        return f"{text}, about {duration(left)} left" if self.done < self.total else text
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, as 40 s, 12 min or 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class PlainBoard:
+    """Lines to standard error: each unit's begin and end, and now and then how far all is."""
 
     def __init__(self, total: int, *, stages: bool = False) -> None:
-        self._total, self._stages = total, stages
-        self._count, self._title, self._last = 0, "", ""
+        self._count, self._stages = _Count(total), stages
+        self._lanes: dict[int, _PlainLane] = {}
+        self._told = time.monotonic()
 
-    def __enter__(self) -> PlainReporter:
+    def __enter__(self) -> PlainBoard:
         return self
 
     def __exit__(self, *_: object) -> None:
         return None
 
-    def start(self, title: str) -> None:
-        self._count += 1
-        self._title, self._last = title, ""
-        self.note(f"[{self._count}/{self._total}] {title}")
+    def lane(self, number: int) -> _PlainLane:
+        return self._lanes.setdefault(number, _PlainLane(self, self._count, stages=self._stages))
 
-    def stage(self, name: str, share: float) -> None:
-        if self._stages and name != self._last:
-            self.note(f"[{self._count}/{self._total}] {self._title}: {name}")
-        self._last = name
-
-    def finish(self, message: str) -> None:
-        self.note(f"[{self._count}/{self._total}] {self._title}: {message}")
+    def advance(self, *, failed: bool = False) -> None:
+        self._count.add(failed=failed)
+        if time.monotonic() - self._told > _TELL_SECONDS:
+            self._told = time.monotonic()
+            self.note(self._count.line())
 
     def note(self, message: str) -> None:
         say(f"{time.strftime('%H:%M:%S')} {message}")
 
+    def before_fork(self) -> None:
+        return None
 
-class BarReporter:
-    """A progress bar on a terminal, with the finished units above it."""
+
+class _PlainLane:
+    """Lines about the units of one process."""
+
+    def __init__(self, board: PlainBoard, count: _Count, *, stages: bool) -> None:
+        self._board, self._count, self._stages = board, count, stages
+        self._title, self._last = "", ""
+
+    def start(self, title: str) -> None:
+        self._count.begun += 1
+        self._title = f"[{self._count.begun}/{self._count.total}] {title}"
+        self._last = ""
+        self.note(self._title)
+
+    def stage(self, name: str, share: float) -> None:
+        if self._stages and name != self._last:
+            self.note(f"{self._title}: {name}")
+        self._last = name
+
+    def finish(self, message: str) -> None:
+        self.note(f"{self._title}: {message}")
+
+    def note(self, message: str) -> None:
+        self._board.note(message)
+
+
+class BarBoard:
+    """A bar for all units and one for each process, with the finished units above them."""
 
     def __init__(self, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._progress = Progress(
-            TextColumn("{task.fields[count]}", style="dim"),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[stage]}", markup=False),
@@ -86,39 +160,61 @@ class BarReporter:
             console=Console(stderr=True, highlight=False),
             transient=True,
         )
-        self._total, self._count, self._title = total, 0, ""
-        self._task = self._progress.add_task("starting", total=1.0, count="", stage="")
+        self._count = _Count(total)
+        self._all = self._progress.add_task("all", total=total, stage="", visible=total > 1)
+        self._lanes: dict[int, _BarLane] = {}
 
-    def __enter__(self) -> BarReporter:
+    def __enter__(self) -> BarBoard:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def lane(self, number: int) -> _BarLane:
+        if number not in self._lanes:
+            self._lanes[number] = _BarLane(self._progress, self._count)
+        return self._lanes[number]
+
+    def advance(self, *, failed: bool = False) -> None:
+        self._count.add(failed=failed)
+        self._progress.update(self._all, completed=self._count.done, stage=self._count.line())
+
+    def note(self, message: str) -> None:
+        self._progress.console.print(message, markup=False)
+
+    def before_fork(self) -> None:
+        self._progress.stop()
+
+
+class _BarLane:
+    """The bar of one process."""
+
+    def __init__(self, progress: Progress, count: _Count) -> None:
+        self._progress, self._count, self._title = progress, count, ""
+        self._task = progress.add_task("", total=1.0, stage="")
+
     def start(self, title: str) -> None:
-        self._count += 1
-        self._title = title
-        self._progress.start()  # not sooner: its thread must not be there when the reader is forked
+        self._count.begun += 1
+        self._title = f"[{self._count.begun}/{self._count.total}] {title}"
+        self._progress.start()
         self._progress.reset(self._task)
-        self._progress.update(
-            self._task, description=title, count=f"{self._count}/{self._total}", stage=""
-        )
+        self._progress.update(self._task, description=title, stage="")
 
     def stage(self, name: str, share: float) -> None:
         self._progress.update(self._task, stage=name, completed=share)
 
     def finish(self, message: str) -> None:
-        self.note(f"[{self._count}/{self._total}] {self._title}: {message}")
+        self.note(f"{self._title}: {message}")
 
     def note(self, message: str) -> None:
         self._progress.console.print(message, markup=False)
 
 
-def make_reporter(total: int, *, verbose: int = 0) -> Reporter:
-    """Return a bar where standard error is a terminal, plain lines otherwise."""
+def make_board(total: int, *, verbose: int = 0) -> Board:
+    """Return bars where standard error is a terminal, plain lines otherwise."""
     if sys.stderr.isatty():
-        return BarReporter(total)
-    return PlainReporter(total, stages=verbose > 0)
+        return BarBoard(total)
+    return PlainBoard(total, stages=verbose > 0)
 
 
 class Clock:

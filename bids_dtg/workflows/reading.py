@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bids_dtg.bids.provenance import Fingerprint
 from bids_dtg.bids.query import RestRun
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.errors import DtgError, OutputError
+from bids_dtg.errors import DtgError, OutputError, may_pass
 from bids_dtg.exits import internal_error
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.plan import MapSet
@@ -90,11 +90,12 @@ class Failed:
     stage: str  # what was being done
     message: str  # one line
     trace: str  # where in the program, for those who debug it
+    passing: bool = False  # whether it may pass by itself, as an error of a network file system
 
     @classmethod
     def by(cls, err: Exception, stage: str) -> Failed:
         """Tell of an error while its traceback is at hand."""
-        return cls(stage, _line(err), traceback.format_exc())
+        return cls(stage, _line(err), traceback.format_exc(), may_pass(err))
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,12 @@ Event = (
     | ParticipantRead
 )
 Send = Callable[[Event], None]
+Take = Callable[[], str | None]  # gives the next participant, or None
 
 
-def read_participants(participants: Sequence[str], job: Job, send: Send) -> None:
+def read_participants(take: Take, job: Job, send: Send) -> None:
     """Read participants in turn; whatever goes wrong stays with its set."""
-    for participant in participants:
+    while (participant := take()) is not None:
         clock = Clock()
         send(ParticipantBegun(participant))
         try:

@@ -589,10 +589,10 @@ def test_reader_killed_for_lack_of_memory(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 def test_reader_that_dies_at_once(tmp_path, capsys, monkeypatch):
-    from bids_dtg.workflows import executor
+    from bids_dtg.workflows import worker
 
     job, parent = TinyJob(tmp_path, ("01", "02")), os.getpid()
-    monkeypatch.setattr(executor, "read_participants", lambda *_: killed_here(parent))
+    monkeypatch.setattr(worker, "read_participants", lambda *_: killed_here(parent))
     assert job.run() == 1
     err = capsys.readouterr().err
     assert "internal" not in err
@@ -617,7 +617,6 @@ def test_files_of_another_participant(job, capsys, name):
 
 
 def test_internal_error_before_the_start(job, capsys, monkeypatch):
-    from bids_dtg.workflows import executor
 
     def bug(_settings):
         raise ZeroDivisionError("two\nlines")
@@ -630,13 +629,15 @@ def test_internal_error_before_the_start(job, capsys, monkeypatch):
 
 
 def test_reader_that_dies_when_all_is_said(job, monkeypatch):
-    read = executor.read_participants
+    from bids_dtg.workflows import worker
+
+    read = worker.read_participants
 
     def dies_late(*arguments):
         read(*arguments)
         os._exit(3)
 
-    monkeypatch.setattr(executor, "read_participants", dies_late)
+    monkeypatch.setattr(worker, "read_participants", dies_late)
     assert job.run() == 0
     assert len(list(job.out.rglob("*statmap.nii.gz"))) == 3
 
