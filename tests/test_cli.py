@@ -262,10 +262,12 @@ def test_dry_run_writes_nothing(pair, capsys):
     assert pair.run("--dry-run") == 0
     assert everything() == before
     assert not pair.out.exists()
-    lines = capsys.readouterr().out.splitlines()
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{pair.bids} is read as fMRIPrep derivatives, cleaned by simple"
     assert lines[0].startswith("sub-01_task-rest: would write 3 maps to ")
     assert lines[0].endswith(f"{pair.out}/sub-01/func (not done yet)")
     assert lines[1].endswith("task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz")
+    assert lines[2] == "    in MNI152NLin6Asym, the model's"
     assert lines[-1] == "2 participants, 0 would fail; no output was written"
 
     assert pair.run("--participant-label", "01") == 0
@@ -274,7 +276,7 @@ def test_dry_run_writes_nothing(pair, capsys):
     capsys.readouterr()
     assert pair.run("--dry-run") == 1
     assert everything() == before
-    lines = capsys.readouterr().out.splitlines()
+    _, *lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "sub-01_task-rest: complete, would be skipped"
     assert lines[1].startswith("sub-02: would fail: sub-02: ")
     assert lines[-1] == "2 participants, 1 would fail; no output was written"

@@ -62,7 +62,9 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
     """
     left = _asked(versions, rule)
     there = ", ".join(sorted({_label(file) for file in versions}))
-    clause = "asked for with --space" if rule.asked else f"of {there}" * (len(versions) > 1)
+    clause = (
+        "asked for with --space" if rule.asked else f"chosen from {there}" * (len(versions) > 1)
+    )
     in_model = [file for file in left if space_of(file.name) == rule.model]
     if in_model:
         return _in_model_space(in_model, rule, clause)

@@ -83,7 +83,7 @@ def test_the_lattice_decides_and_not_the_label(root, home):
     assert dict(run.entities)["res"] == "1"
     assert run.space_reason == (
         f"{SPACE}, the model's; {SPACE}:res-1 on the model's lattice; "
-        f"of {OTHER}, {SPACE}:res-1, {SPACE}:res-2, T1w, boldref"
+        f"chosen from {OTHER}, {SPACE}:res-1, {SPACE}:res-2, T1w, boldref"
     )
     run = find(root, home, on_lattice=lambda path: False)
     assert dict(run.entities)["res"] == "2"
@@ -95,7 +95,7 @@ def test_a_native_run_says_why(root, home):
     add_run(root, space=OTHER, res=None)
     add_transforms(root)
     assert find(root, home).space_reason == (
-        f"boldref with the transforms to {SPACE}; of {OTHER}, boldref; "
+        f"boldref with the transforms to {SPACE}; chosen from {OTHER}, boldref; "
         f"not {SPACE}, which is not there"
     )
 
