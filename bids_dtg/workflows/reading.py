@@ -20,7 +20,8 @@ from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.plan import MapSet
 from bids_dtg.workflows.progress import Clock
 from bids_dtg.workflows.quality import RunSummary, summarise
-from bids_dtg.workflows.rest import TooShortError, measure_rest_run
+from bids_dtg.workflows.rest import measure_rest_run
+from bids_dtg.workflows.temporal_design import TooShortError
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.progress import Clock
-from bids_dtg.workflows.temporal_design import TooShortError as TooShortError
 from bids_dtg.workflows.temporal_design import design_run, frequency_facts
 
 # Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
