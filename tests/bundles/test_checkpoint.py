@@ -1,4 +1,5 @@
 import argparse
+import decimal
 import pickle
 import sys
 import types
@@ -123,6 +124,13 @@ def test_hyperparameters_of_a_training_become_inert(tmp_path, tensors):
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path, weights_only=True)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("value", [decimal.Decimal, zipfile.ZipFile])
+def test_hyperparameters_of_other_modules_are_refused_by_name(tmp_path, tensors, value):
+    path = saved(tmp_path, tensors, hyper_parameters={"value": value})
+    with pytest.raises(BundleError, match=rf"objects \({value.__module__}\.{value.__name__}\)"):
+        read_lightning_checkpoint(path)
 
 
 def test_hyperparameters_of_code_that_is_not_here_are_not_imported(tmp_path, tensors, monkeypatch):

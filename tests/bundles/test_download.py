@@ -132,6 +132,17 @@ def test_a_cut_connection_is_resumed_where_it_broke(obtain, host):
     assert ranges(host) == ["", f"bytes={6 * BLOCK}-", f"bytes={16 * BLOCK}-"]
 
 
+def test_a_connection_that_breaks_often_gets_there_in_the_end(obtain, host):
+    assert obtain(*[Fault(cut=4 * BLOCK)] * 9).read_bytes() == CONTENT
+    assert len(host.asked) == 10
+
+
+def test_a_cut_body_without_length_is_resumed_where_the_size_is_pinned(obtain, host):
+    cut = Fault(cut=6 * BLOCK, length=False)
+    assert obtain(cut, file=replace(PINNED, size=len(CONTENT))).read_bytes() == CONTENT
+    assert ranges(host) == ["", f"bytes={6 * BLOCK}-"]
+
+
 def test_a_call_resumes_what_an_earlier_one_has_left(obtain, host, tmp_path, address):
     with pytest.raises(BundleError, match="cannot be fetched"):
         obtain(*[Fault(cut=BLOCK)] + [Fault(cut=0)] * 9)
