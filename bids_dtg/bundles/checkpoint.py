@@ -109,8 +109,10 @@ def _load_tensors_only(path: Path) -> object:
     )
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch itself does not look at the checksums.
-            if archive.testzip() is not None:
+            # torch stores without compression, so that nothing grows when it is read; and it
+            # does not look at the checksums itself.
+            packed = any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist())
+            if packed or archive.testzip() is not None:
                 raise whole
         with safe_globals(_stand_ins(path)):
             return torch.load(path, map_location="cpu", weights_only=True)

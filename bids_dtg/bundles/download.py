@@ -29,8 +29,8 @@ _BLOCK = 1 << 14
 _TIMEOUTS = (10.0, 30.0)
 # A busy server, or a gateway that lost its own; others will not answer better the next time.
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
-# Attempts in a row that bring nothing new, and the first pause between them in seconds.
-_ATTEMPTS, _PAUSE = 4, 0.5
+# Attempts in a row that bring nothing new; seconds of pause, doubled after each of them.
+_ATTEMPTS, _PAUSE = 4, 0.25
 
 
 class _RefusedError(Exception):
@@ -123,6 +123,7 @@ def _download(
     raise BundleError(
         f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
         expected=f"the file with git's blob id {file.blob_id}",
+        remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
     )
 
 

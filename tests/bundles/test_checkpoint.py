@@ -189,6 +189,19 @@ def test_flipped_bytes_in_the_weights(tmp_path, tensors):
         read_lightning_checkpoint(path)
 
 
+def test_a_compressed_checkpoint_is_refused_before_it_grows(tmp_path, tensors, monkeypatch):
+    path, bomb = saved(tmp_path, tensors), tmp_path / "bomb.ckpt"
+    with (
+        zipfile.ZipFile(path) as source,
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target,
+    ):
+        for item in source.namelist():
+            target.writestr(item, source.read(item))
+    monkeypatch.setattr(torch, "load", None)
+    with pytest.raises(BundleError, match=r"bomb\.ckpt is damaged or not a checkpoint"):
+        read_lightning_checkpoint(bomb)
+
+
 def test_missing_file_and_missing_state_dict(tmp_path):
     with pytest.raises(BundleError, match=r"absent.ckpt is not a file"):
         read_lightning_checkpoint(tmp_path / "absent.ckpt")
