@@ -70,8 +70,9 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
             remedy=_REMEDY,
         )
     mixing_path, noise_path = files
-    for path in files:
-        require_content(path, run.participant)
+    require_content(mixing_path, run.participant)
+    if not (noise_path.is_file() and noise_path.stat().st_size == 0):  # empty: nothing is noise
+        require_content(noise_path, run.participant)
     try:
         mixing = _read_mixing(mixing_path)
         noise = _read_noise(noise_path, mixing.shape[1])
