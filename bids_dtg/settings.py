@@ -297,6 +297,13 @@ class Settings:
         metavar="GB",
         shown_default="what is available",
     )
+    scheduler: str | None = option(
+        "resources",
+        "have the workers of a dask scheduler do the work; they must see the same paths",
+        default=None,
+        metavar="ADDRESS",
+        shown_default="processes of this machine",
+    )
     work_dir: Path | None = option(
         "resources",
         "folder for intermediate files (the pybids database)",

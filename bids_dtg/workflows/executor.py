@@ -18,6 +18,7 @@ from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.backlog import Backlog
+from bids_dtg.workflows.cluster import Cluster
 from bids_dtg.workflows.dry_run import print_plan
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.pool import Pool
@@ -60,12 +61,14 @@ def run_participants(settings: Settings) -> int:
         job = Job.prepare(settings)
     if settings.dry_run:
         return print_plan(job)
+    # Before anything is written: there may be none.
+    cluster = Cluster(settings, settings.scheduler) if settings.scheduler else None
     folder = _open_output(job)
     try:
         with make_board(len(job.participants), verbose=settings.verbose) as board:
             if job.bundle.card.notice:
                 board.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
-            _Call(job, clock, board, tally).process()
+            _Call(job, cluster, clock, board, tally).process()
     except BaseException:
         say(_left(tally, len(job.participants)))
         raise
@@ -125,9 +128,12 @@ def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
 class _Call:
     """Hands participants to processes, and takes what they say."""
 
-    def __init__(self, job: Job, clock: Clock, board: Board, tally: _Tally) -> None:
+    def __init__(
+        self, job: Job, cluster: Cluster | None, clock: Clock, board: Board, tally: _Tally
+    ) -> None:
         self._job, self._clock, self._board, self._tally = job, clock, board, tally
         self._backlog = Backlog(job.participants)
+        self._cluster = cluster
         self._tries: dict[str, int] = {}
 
     def process(self) -> None:
@@ -141,6 +147,8 @@ class _Call:
                         self._take(message)
 
     def _messages(self) -> Generator[tuple[int, Message], None, None]:
+        if self._cluster is not None:
+            return self._cluster.run(self._backlog)
         on_cpu = isinstance(self._job.arrays, NumpyArrays)
         # A process that was forked shares what was prepared; a GPU's driver does not allow it.
         prepare = (lambda: self._job) if on_cpu else partial(Job.prepare, self._job.settings)
