@@ -53,6 +53,8 @@ class RunMoments:
         Where the sums live.
     cleaning
         Which time courses are summed with; the fewest by default.
+    subtracted
+        Whether blocks come with the reference taken off already.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class RunMoments:
         zeros_missing: bool,
         arrays: Arrays,
         cleaning: Cleaning | None = None,
+        subtracted: bool = False,
     ) -> None:
         rois, voxels = maps.shape
         if valid.shape != (voxels,) or reference.shape != (voxels,):
@@ -78,7 +81,7 @@ class RunMoments:
         self.design, self.segments, self.maps = design, segments, maps
         self.grey_voxels, self.valid = grey_voxels, valid
         self.reference = np.where(valid, reference, 0)
-        self.zeros_missing = zeros_missing
+        self.zeros_missing, self.subtracted = zeros_missing, subtracted
         self.seen = np.zeros(design.frames_kept, dtype=bool)
         self._arrays = arrays
         self._maps = arrays.put(maps)
@@ -146,7 +149,8 @@ class RunMoments:
         values[:, absent] = 0
         for low in range(0, voxels, _VOXELS):
             part = values[:, low : low + _VOXELS]
-            part -= self._reference[low : low + _VOXELS]
+            if not self.subtracted:
+                part -= self._reference[low : low + _VOXELS]
             total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, rois] += part.sum(1)
         if not np.isfinite(self._arrays.get(total)).all():
@@ -196,6 +200,7 @@ class RunMoments:
             zeros_missing=self.zeros_missing,
             arrays=self._arrays,
             cleaning=self.cleaning,
+            subtracted=self.subtracted,
         )
         joined.seen = self.seen | other.seen
         rois = len(self.maps)

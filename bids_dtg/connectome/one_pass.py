@@ -74,6 +74,7 @@ def measure_run(
             segments,
             zeros_missing=zeros_missing,
             arrays=arrays,
+            subtracted=smoothing is not None,
         )
 
     one_pass = _Pass(open_blocks, design, start, smoothing)
@@ -99,7 +100,7 @@ class _Pass:
     def run(self, valid: NDArray[np.bool_], finite: NDArray[np.bool_]) -> RunMoments:
         """Read all blocks; from the first late invalid voxel on, only look for more (`finite`)."""
         moments: RunMoments | None = None
-        smooth: Smoothing | None = None
+        smooth: _CentredSmoothing | None = None
         adding = True
         with closing(self.open_blocks()) as blocks:
             for first, block in blocks:
@@ -111,7 +112,7 @@ class _Pass:
                 if adding:
                     try:
                         if smooth is not None:
-                            _smooth_frames(block, keep, moments.valid, smooth)
+                            smooth.apply(block, keep)
                         moments.add(block, first)
                     except InvalidVoxelsError:
                         adding = False
@@ -123,7 +124,7 @@ class _Pass:
 
     def _begin(
         self, block: Block, keep: NDArray[np.bool_], valid: NDArray[np.bool_]
-    ) -> tuple[RunMoments, Smoothing | None]:
+    ) -> tuple[RunMoments, _CentredSmoothing | None]:
         """Take the mean of the first block's kept frames as reference, and see what has data."""
         with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
             mean = block[keep].mean(axis=0, dtype=np.float64).astype(block.dtype)
@@ -131,26 +132,33 @@ class _Pass:
         if self.smoothing is None:
             return self.start(mean, usable), None
         usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
-        smooth = self.smoothing(usable)
-        reference = np.where(usable, mean, 0).astype(np.float32)
-        smooth.apply(reference)
+        mean = np.where(usable, mean, 0).astype(np.float32)
+        smooth = _CentredSmoothing(self.smoothing(usable), np.flatnonzero(~usable), mean)
+        reference = mean.copy()
+        smooth.operator.apply(reference)
         return self.start(reference, usable), smooth
 
 
-def _smooth_frames(
-    block: Block, keep: NDArray[np.bool_], usable: NDArray[np.bool_], smooth: Smoothing
-) -> None:
-    """Smooth the kept frames in place, up to one with a value that is not finite.
+@dataclass(frozen=True, eq=False)
+class _CentredSmoothing:
+    """Smoothing of what frames have beside their mean, of which little is lost by rounding."""
 
-    Raises
-    ------
-    InvalidVoxelsError
-        There is one; it and the later frames are as they were.
-    """
-    absent = np.flatnonzero(~usable)
-    for position in np.flatnonzero(keep):
-        frame = block[position]
-        frame[absent] = 0
-        if not np.isfinite(frame.sum(dtype=np.float64)):
-            raise InvalidVoxelsError("values at valid voxels are not finite")
-        smooth.apply(frame)
+    operator: Smoothing  # among the voxels with data
+    absent: NDArray[np.intp]  # positions of the other voxels
+    mean: NDArray[np.float32]  # (voxels,), 0 at the others
+
+    def apply(self, block: Block, keep: NDArray[np.bool_]) -> None:
+        """Take the mean off kept frames and smooth them in place, up to one that is not finite.
+
+        Raises
+        ------
+        InvalidVoxelsError
+            There is one; it and the later frames are as they were, but for voxels without data.
+        """
+        for position in np.flatnonzero(keep):
+            frame = block[position]
+            frame[self.absent] = 0
+            if not np.isfinite(frame.sum(dtype=np.float64)):
+                raise InvalidVoxelsError("values at valid voxels are not finite")
+            frame -= self.mean
+            self.operator.apply(frame)

@@ -119,7 +119,7 @@ REAL = [
 ]
 
 
-@pytest.mark.parametrize(("path", "frames", "outcomes"), REAL, ids=lambda value: str(value)[-40:])
+@pytest.mark.parametrize(("path", "frames", "outcomes"), REAL, ids=[path for path, *_ in REAL])
 def test_every_real_table_is_read_or_refused(run, shared, path, frames, outcomes):
     place(run, shared / "data" / "real" / path)
     outcomes = {**outcomes, "none": 0}
