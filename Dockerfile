@@ -1,0 +1,46 @@
+# The image of bids_dtg. Singularity.def makes the same from the same steps (container/steps).
+#
+#   docker build -t bids_dtg .                                   CPU, with the published model
+#   docker build -t bids_dtg --build-arg MODELS=demo .           no model fetched; nothing for science
+#   docker build -t bids_dtg:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+#
+# torch's CUDA wheels bring the CUDA libraries along; with a base that has its own
+# (BASE=nvidia/cuda:13.0.2-base-ubuntu24.04) the same file works. CUDA images were not built or run
+# where this was written.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
+# Where torch comes from; empty: where pip looks by itself.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Names of published models to fetch and verify, with spaces between; "demo" is always there.
+ARG MODELS="hcp-ya"
+COPY . /src
+RUN /src/container/steps/1-python build \
+ && /src/container/steps/2-program \
+ && /src/container/steps/3-models \
+ && /src/container/steps/4-trim
+
+FROM ${BASE}
+COPY container/steps/1-python /tmp/1-python
+RUN /tmp/1-python && rm /tmp/1-python
+COPY --from=build /opt/dtg /opt/dtg
+ARG VERSION=unknown
+ARG REVISION=unknown
+ENV PATH=/opt/dtg/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LANG=C.UTF-8 \
+    MPLBACKEND=Agg \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    NVIDIA_VISIBLE_DEVICES=all \
+    PYTHONNOUSERSITE=1 \
+    TEMPLATEFLOW_HOME=/opt/dtg/templateflow \
+    DTG_CONTAINER_TAG=${VERSION} \
+    HOME=/home/dtg \
+    LOGNAME=dtg
+LABEL org.opencontainers.image.title="bids_dtg" \
+      org.opencontainers.image.description="BIDS-App: 47 synthetic task-activation maps from resting-state fMRI" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+USER dtg
+WORKDIR /tmp
+ENTRYPOINT ["/opt/dtg/entrypoint"]
