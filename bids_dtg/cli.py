@@ -130,9 +130,26 @@ def run() -> NoReturn:
 
 def _run(settings: Settings) -> int:
     limit_threads(settings.omp_nthreads or available_cores())
+    return EXIT_FAILED if _work(settings) else 0
+
+
+def _work(settings: Settings) -> int:
+    """Do what was asked for; return how much of it failed."""
+    if settings.analysis_level == "group":
+        from bids_dtg.workflows.group import run_group
+
+        return run_group(settings)
+    if settings.reports_only:
+        from bids_dtg.workflows.report import remake_reports
+
+        return remake_reports(settings)
+    if settings.boilerplate_only:
+        from bids_dtg.workflows.report import print_methods
+
+        return print_methods(settings)
     from bids_dtg.workflows.executor import run_participants
 
-    return EXIT_FAILED if run_participants(settings) else 0
+    return run_participants(settings)
 
 
 def _show_own_warnings(*, everything: bool) -> None:

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _ROOT = Path("/")
+# What numerical libraries take their number of threads from.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
@@ -45,7 +47,7 @@ def available_memory(root: Path = _ROOT) -> int | None:
 
 def limit_threads(threads: int) -> None:
     """Set how many threads numerical libraries use; they read it once, when first imported."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
 
 

@@ -84,7 +84,11 @@ class Settings:
         "itself, or a folder of HCP or UK Biobank participants",
     )
     output_dir: Path = option("input", "where the derivative dataset is written")
-    analysis_level: Literal["participant"] = option("input", "the stage to run")
+    analysis_level: Literal["participant", "group"] = option(
+        "input",
+        "participant: make maps and reports; group: gather the participants of OUTPUT_DIR in one "
+        "table and one page",
+    )
 
     participant_label: tuple[str, ...] = option(
         "selection",
@@ -319,6 +323,15 @@ class Settings:
         "resources", "stop at the first participant that fails", default=False
     )
 
+    reports_only: bool = option(
+        "behaviour",
+        "make the reports anew from what OUTPUT_DIR holds, and nothing else",
+        default=False,
+    )
+    boilerplate_only: bool = option(
+        "behaviour", "write and print the methods text, and nothing else", default=False
+    )
+    no_reports: bool = option("behaviour", "make no reports", default=False)
     dry_run: bool = option(
         "behaviour",
         "print what would be read, written and skipped, and stop",

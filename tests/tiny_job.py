@@ -56,6 +56,7 @@ class TinyJob:
         self.bids = describe_dataset(folder / "fmriprep")
         self.model = folder / "tiny"
         self.out = folder / "out"
+        self.reports = False  # a process of their own that most tests can do without
         self.bundle = write_tiny_bundle(self.model)
         for number, participant in enumerate(participants):
             add_rest(self.bids, participant, seed=number)
@@ -65,6 +66,7 @@ class TinyJob:
         if "--omp-nthreads" not in words:
             # Processes that the program forks from one where torch has had threads hang with more.
             words += ["--omp-nthreads", 1]
+        words += [] if self.reports else ["--no-reports"]
         return [str(word) for word in words]
 
     def run(self, *more: object, out: Path | None = None) -> int:

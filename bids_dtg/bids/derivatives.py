@@ -20,7 +20,7 @@ BIDS_VERSION = "1.10.0"
 # it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
 IGNORED = (
     *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
-    *("*_relmat.*", "*_timeseries.tsv", "group", "models", "*_qc.*"),
+    *("*_relmat.*", "*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20

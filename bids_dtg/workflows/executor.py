@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bids_dtg import __version__
-from bids_dtg.bids.atomic import write_text
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
 from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.errors import OutputError
-from bids_dtg.report.methods import methods_text
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.backlog import Backlog
@@ -23,6 +21,7 @@ from bids_dtg.workflows.dry_run import print_plan
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.pool import Pool
 from bids_dtg.workflows.progress import Board, Clock, make_board, say
+from bids_dtg.workflows.report import Reports, write_methods
 from bids_dtg.workflows.worker import Finished, Message, Shown
 
 # Seconds before a participant is tried again whose failure may pass.
@@ -65,10 +64,13 @@ def run_participants(settings: Settings) -> int:
     cluster = Cluster(settings, settings.scheduler) if settings.scheduler else None
     folder = _open_output(job)
     try:
-        with make_board(len(job.participants), verbose=settings.verbose) as board:
+        with (
+            make_board(len(job.participants), verbose=settings.verbose) as board,
+            Reports(job.output, wanted=not settings.no_reports, note=board.note) as reports,
+        ):
             if job.bundle.card.notice:
                 board.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
-            _Call(job, cluster, clock, board, tally).process()
+            _Call(job, cluster, clock, board, reports, tally).process()
     except BaseException:
         say(_left(tally, len(job.participants)))
         raise
@@ -109,7 +111,7 @@ def _open_output(job: Job) -> RunFolder:
         readme=readme_text(job.bundle.card),
         container=container,
     )
-    write_text(job.output.path("logs/CITATION.md"), methods_text(job.methods_facts()))
+    write_methods(job)
     folder = RunFolder.create(job.output)
     folder.write_configuration(to_toml(job.settings))
     folder.write_versions(__version__, container)
@@ -129,9 +131,16 @@ class _Call:
     """Hands participants to processes, and takes what they say."""
 
     def __init__(
-        self, job: Job, cluster: Cluster | None, clock: Clock, board: Board, tally: _Tally
+        self,
+        job: Job,
+        cluster: Cluster | None,
+        clock: Clock,
+        board: Board,
+        reports: Reports,
+        tally: _Tally,
     ) -> None:
         self._job, self._clock, self._board, self._tally = job, clock, board, tally
+        self._reports = reports
         self._backlog = Backlog(job.participants)
         self._cluster = cluster
         self._tries: dict[str, int] = {}
@@ -173,5 +182,6 @@ class _Call:
         self._tally.skipped += finished.skipped
         self._tally.failures += finished.failures
         self._board.advance(failed=bool(finished.failures))
+        self._reports.request(finished.participant, finished.failures, changed=bool(finished.done))
         if finished.failures and self._job.settings.stop_on_first_crash:
             self._backlog.close()

@@ -107,8 +107,7 @@ def map_sidecars(
     """Yield path and content of the sidecar of every map."""
     common = {
         "Sources": [uri for one in summaries for uri in _sources(one.run, source)],
-        "SpatialReference": _spatial_reference(bundle),
-        "Resolution": _resolution(bundle),
+        **on_grid_metadata(bundle),
         "Units": bundle.card.units,
         "Synthetic": True,
         "ModelName": bundle.card.name,
@@ -193,11 +192,11 @@ def _sources(run: RestRun, source: str) -> list[str]:
     ]
 
 
-def _spatial_reference(bundle: ModelBundle) -> str:
-    return f"https://templateflow.s3.amazonaws.com/tpl-{bundle.grid.space}"
-
-
-def _resolution(bundle: ModelBundle) -> str:
+def on_grid_metadata(bundle: ModelBundle) -> dict[str, str]:
+    """Return what BIDS wants to know of an image on the model's grid."""
     sizes = " x ".join(f"{size:g}" for size in bundle.grid.voxel_sizes_mm)
     shape = " x ".join(map(str, bundle.grid.shape))
-    return f"{sizes} mm, the model's grid of {shape} voxels on the template's lattice"
+    return {
+        "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{bundle.grid.space}",
+        "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's lattice",
+    }

@@ -27,6 +27,7 @@ from bids_dtg.workflows.quality import (
     quality_row,
 )
 from bids_dtg.workflows.reading import RunRead, SetBegun
+from bids_dtg.workflows.run_details import write_run_details
 from bids_dtg.workflows.training_domain import cleaning_note
 
 
@@ -73,6 +74,7 @@ class MapSetMaker:
         seconds = read.seconds + time.perf_counter() - start
         with self._clock.time("write"):
             self._files += _write_quality(read.summary, seconds, self._job)
+            self._files += write_run_details(read.details, self._job)
             if read.connectomes is not None:
                 self._files += _write_connectome(read.summary, read.connectomes, self._job)
         self._summaries.append(read.summary)
@@ -209,10 +211,6 @@ def _write_connectome(
         description="bids_dtg connectome, a volume an ROI",
     )
     job.output.write(path, image)
-    yield path
-
-    path = build_path(correlated, "relmat", ".tsv")
-    write_tsv(job.output.path(path), rois, [[f"{r:.6f}" for r in row] for row in result.roi_r])
     yield path
 
     path = build_path({**entities, "desc": "rois"}, "timeseries", ".tsv")

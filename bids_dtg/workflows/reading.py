@@ -21,6 +21,7 @@ from bids_dtg.workflows.plan import MapSet
 from bids_dtg.workflows.progress import Clock
 from bids_dtg.workflows.quality import RunSummary, summarise
 from bids_dtg.workflows.rest import measure_rest_run
+from bids_dtg.workflows.run_details import RunDetails, details_of
 from bids_dtg.workflows.temporal_design import TooShortError
 
 
@@ -68,6 +69,7 @@ class RunRead:
 
     summary: RunSummary  # figures and decisions
     connectomes: RunConnectomes | None  # only where they are to be written
+    details: RunDetails  # what its report shows
     seconds: float  # time it took
 
 
@@ -181,7 +183,9 @@ def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
     )
     summary, segments = summarise(measured), list(measured.connectomes.segments)
     connectomes = measured.connectomes if job.settings.write_connectome else None
+    with clock.time("details"):
+        details = details_of(measured, job.bundle, job.settings.interpolation)
     del measured
     while segments:  # none stays here once it has been sent
         send(SegmentRead(segments.pop(0)))
-    return RunRead(summary, connectomes, time.perf_counter() - start)
+    return RunRead(summary, connectomes, details, time.perf_counter() - start)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_map, encode_maps, read_mask, read_volume
+from bids_dtg.imaging.nifti import encode_integers, encode_map, encode_maps, read_mask, read_volume
 from bids_dtg.imaging.sampling import GridMismatchError
 
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
@@ -135,3 +135,20 @@ def test_a_truncated_volume_is_named(tmp_path):
     cut.write_bytes((tmp_path / "a.nii").read_bytes()[:-8])
     with pytest.raises(RunError, match=r"cut\.nii holds 472 bytes.*Expected: 480"):
         read_volume(cut)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+def test_whole_numbers_are_stored_as_they_are_and_scaled_by_the_header(dtype):
+    rng = np.random.default_rng(0)
+    volume = rng.integers(0, 100, GRID.shape).astype(dtype)
+    content = encode_integers(volume, GRID, slope=0.25, description="labels")
+    image = decode(content)
+    assert image.get_data_dtype() == np.dtype(dtype)
+    np.testing.assert_allclose(image.get_fdata(), volume * 0.25)
+    np.testing.assert_allclose(image.affine, AFFINE)
+    assert content == encode_integers(volume, GRID, slope=0.25, description="labels")
+
+
+def test_a_volume_of_another_grid_is_refused():
+    with pytest.raises(ValueError, match=r"\(5, 6, 4\)"):
+        encode_integers(np.zeros((4, 6, 5), np.uint8), GRID)

@@ -1,0 +1,158 @@
+"""Charts as coordinates: the page draws them as SVG, in the colours of its theme."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 960.0, 120.0  # of a trace, in SVG units
+_BINS = 40
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A line over the frames of a run."""
+
+    title: str  # above it, with its unit
+    path: str  # SVG path; gaps where values are missing
+    ticks: tuple[tuple[float, str], ...]  # height and text of the labels of its axis
+    threshold: float | None  # height of a line across; None for none
+    summary: str  # the same in words, for those who cannot see it
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of the x axis."""
+
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Columns of counts."""
+
+    columns: tuple[tuple[float, float, float, float], ...]  # x, y, width, height
+    ticks: tuple[tuple[float, str], ...]  # x and text
+    middle: float  # x of the median
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A participant in a distribution."""
+
+    x: float
+    y: float
+    title: str  # for the pointer
+    link: str  # page of the participant
+    out: bool  # whether it is an outlier
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Values of one figure over all runs, as dots along a line."""
+
+    title: str
+    dots: tuple[Dot, ...]
+    ticks: tuple[tuple[float, str], ...]
+    median: float  # x
+
+
+def trace(
+    values: NDArray[np.floating],
+    *,
+    title: str,
+    unit: str,
+    threshold: float | None = None,
+) -> Trace:
+    """Lay out values (frames,); NaN leaves a gap."""
+    finite = values[np.isfinite(values)]
+    # A single spike must not flatten the rest: it leaves the chart at the top.
+    top = float(np.quantile(finite, 0.995)) * 1.15 if finite.size else 1.0
+    top = nice(max(top, 1.25 * (threshold or 0.0), 1e-6))
+    x = np.linspace(0, WIDTH, len(values))
+    y = HEIGHT * (1 - np.clip(values / top, 0, 1.06))
+    pieces, pen_down = [], False
+    for left, height in zip(x, y, strict=True):
+        if np.isfinite(height):
+            pieces.append(f"{'L' if pen_down else 'M'}{left:.1f} {height:.1f}")
+        pen_down = bool(np.isfinite(height))
+    ticks = tuple((HEIGHT * (1 - share), f"{share * top:g}") for share in (0.0, 0.5, 1.0))
+    told = title
+    if finite.size:
+        told += f": median {np.median(finite):.2f}, highest {finite.max():.2f}"
+    return Trace(
+        title=f"{title} ({unit})" if unit else title,
+        path=" ".join(pieces),
+        ticks=ticks,
+        threshold=None if threshold is None else HEIGHT * (1 - threshold / top),
+        summary=told,
+    )
+
+
+def dropped_spans(kept: NDArray[np.bool_]) -> tuple[Span, ...]:
+    """Return the stretches of frames that were not kept."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (~kept).astype(int), [0]])))
+    step = WIDTH / max(len(kept) - 1, 1)
+    return tuple(
+        Span(max(0.0, (first - 0.5) * step), (last - first) * step)
+        for first, last in edges.reshape(-1, 2)
+    )
+
+
+def histogram(
+    values: NDArray[np.floating], low: float, high: float, *, width: float, height: float
+) -> Histogram:
+    """Count values from `low` to `high` (what lies beyond counts at the ends)."""
+    counts, _ = np.histogram(np.clip(values, low, high), _BINS, (low, high))
+    step, most = width / _BINS, max(int(counts.max()), 1)
+    columns = tuple(
+        (number * step, height * (1 - count / most), step - 1, height * count / most)
+        for number, count in enumerate(counts)
+    )
+    ticks = tuple((width * (tick - low) / (high - low), f"{tick:g}") for tick in _ticks(low, high))
+    middle = float(np.clip((np.median(values) - low) / (high - low), 0, 1)) if values.size else 0.0
+    return Histogram(columns, ticks, width * middle)
+
+
+def strip(
+    title: str,
+    values: Sequence[float],
+    names: Sequence[str],
+    links: Sequence[str],
+    out: Sequence[bool],
+    *,
+    width: float,
+    height: float,
+) -> Strip:
+    """Lay out one dot a value; dots that would overlap are stacked from the middle."""
+    low, high = min(values), max(values)
+    margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
+    low, high = low - margin, high + margin
+    taken: dict[int, int] = {}
+    dots = []
+    for value, name, link, outlying in zip(values, names, links, out, strict=True):
+        x = width * (value - low) / (high - low)
+        place = taken[round(x / 7)] = taken.get(round(x / 7), -1) + 1
+        offset = (1 if place % 2 else -1) * ((place + 1) // 2) * 7.0
+        y = float(np.clip(height / 2 + offset, 4, height - 4))
+        dots.append(Dot(x, y, f"{name}: {value:.4g}", link, outlying))
+    ticks = tuple((width * (tick - low) / (high - low), f"{tick:g}") for tick in _ticks(low, high))
+    middle = width * (float(np.median(values)) - low) / (high - low)
+    return Strip(title, tuple(dots), ticks, middle)
+
+
+def nice(value: float) -> float:
+    """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10(value))
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+    return float(next((s * power for s in steps if s * power >= value * 0.9999), 10 * power))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    step = nice((high - low) / 5)
+    first = np.ceil(low / step - 1e-9) * step
+    return [round(float(tick), 10) for tick in np.arange(first, high + step * 1e-6, step)]

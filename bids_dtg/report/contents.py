@@ -1,0 +1,209 @@
+"""What an output folder holds of a participant: the files that a report is made from."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.names import BidsName, parse_name
+
+# Values of desc- of the small files of each run.
+FRAMES, COVERAGE, HALVES, CONNECTOME = "frames", "coverage", "halves", "connectome"
+SYNTHETIC = "synthetic"
+# Suffix, desc- and extension of the files of a run.
+_QUALITY = ("qc", None, ".tsv")
+_FRAMES = ("timeseries", FRAMES, ".tsv")
+_BOLDREF = ("boldref", None, ".nii.gz")
+_COVERAGE = ("dseg", COVERAGE, ".nii.gz")
+_HALVES = ("statmap", HALVES, ".nii.gz")
+_RELMAT = ("relmat", CONNECTOME, ".tsv")
+_OF_RUNS = (_QUALITY, _FRAMES, _BOLDREF, _COVERAGE, _HALVES, _RELMAT)
+# Entities that say what a file holds, not which run or set it is of.
+_OF_FILES = ("space", "res", "den", "cohort", "hemi", "seg", "contrast", "stat", "desc")
+# Labels of the image of coverage.
+TISSUE_LABELS = {
+    "1": "grey matter of the model, with signal",
+    "2": "grey matter of the model, without signal",
+    "3": "rest of the brain, where the ROI series are computed",
+}
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A kind of map that tells how sure a predicted map is."""
+
+    desc: str  # value of desc- of its files
+    title: str  # for people
+    factor: float  # a value of the map is told from 0 where it exceeds this many times the overlay
+    rule: str  # that condition in words
+
+
+# What the viewer offers beside a map, in this order.
+OVERLAYS = (Overlay("segmentSpread", "Spread over segments", 2.0, "exceeds 2 standard deviations"),)
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """One predicted map."""
+
+    label: str  # value of contrast-
+    path: Path  # of the image
+    sidecar: Mapping[str, Any]  # its JSON file; empty where it cannot be read
+    overlays: Mapping[str, Path]  # images of its uncertainty, by desc-
+
+    @property
+    def task(self) -> str:
+        return str(self.sidecar.get("Task") or "")
+
+    @property
+    def name(self) -> str:
+        return str(self.sidecar.get("Contrast") or self.label)
+
+    @property
+    def description(self) -> str:
+        return str(self.sidecar.get("Description") or "")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What is told of one run; a file is None where it is not there."""
+
+    title: str  # as sub-01_task-rest_run-1
+    quality: Mapping[str, str]  # row of its quality table
+    frames: Path | None  # FD, DVARS and frames kept (TSV)
+    boldref: Path | None  # mean BOLD on the model's grid
+    coverage: Path | None  # labels of TISSUE_LABELS
+    halves: Path | None  # agreement of the two halves
+    relmat: Path | None  # ROI by ROI
+
+
+@dataclass(frozen=True)
+class SetFiles:
+    """One set of maps: what the maps of its contrasts have in common."""
+
+    title: str  # as sub-01_ses-1_task-rest
+    maps: tuple[MapFile, ...]  # by task, in the model's order
+    runs: tuple[str, ...]  # titles of the runs behind them
+    excluded: Mapping[str, str]  # runs left out, and why
+    record: Mapping[str, Any]  # completion record; empty where there is none
+
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """The sidecar of the first map: all but a few keys are the same for the set."""
+        return self.maps[0].sidecar
+
+
+@dataclass(frozen=True)
+class ParticipantFiles:
+    """All that the output folder holds of a participant."""
+
+    label: str  # without sub-
+    sets: tuple[SetFiles, ...]  # in the order of their titles
+    runs: tuple[RunFiles, ...]  # likewise
+
+
+def find_participant(dataset: DerivativeDataset, label: str) -> ParticipantFiles:
+    """Find a participant's files below the output folder; damaged ones are as if absent."""
+    folder = dataset.root / f"sub-{label}"
+    sets: dict[str, list[tuple[BidsName, Path]]] = {}
+    runs: dict[str, dict[tuple[str, str | None, str], Path]] = {}
+    for path, name in sorted(_named(folder), key=lambda item: item[0].name):
+        kind = (name.suffix, name.get("desc"), name.extension)
+        if kind == ("statmap", SYNTHETIC, ".nii.gz"):
+            sets.setdefault(_title(name), []).append((name, path))
+        elif kind in _OF_RUNS:
+            runs.setdefault(_title(name), {})[kind] = path
+    return ParticipantFiles(
+        label=label,
+        sets=tuple(_set(dataset, title, maps) for title, maps in sorted(sets.items())),
+        runs=tuple(_run(title, files) for title, files in sorted(runs.items())),
+    )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a table with a header; no rows where it cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            return list(csv.DictReader(lines, delimiter="\t"))
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one where it cannot be read."""
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def sidecar_of(image: Path) -> Path:
+    """Return the path of an image's JSON file."""
+    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+
+
+def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
+    """List who has a folder in the output."""
+    return tuple(
+        sorted(p.name.removeprefix("sub-") for p in dataset.root.glob("sub-*") if p.is_dir())
+    )
+
+
+def _named(folder: Path) -> Iterator[tuple[Path, BidsName]]:
+    for path in (*folder.glob("func/*"), *folder.glob("ses-*/func/*")):
+        try:
+            yield path, parse_name(path.name)
+        except ValueError:
+            continue
+
+
+def _title(name: BidsName) -> str:
+    """Return what the files of one run, or of one set of maps, have in common in their names."""
+    return "_".join(f"{key}-{value}" for key, value in name.entities if key not in _OF_FILES)
+
+
+def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]) -> SetFiles:
+    maps = []
+    for name, path in named:
+        beside = {
+            overlay.desc: path.with_name(
+                path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{overlay.desc}_")
+            )
+            for overlay in OVERLAYS
+        }
+        sidecar = read_json(sidecar_of(path))
+        there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
+        maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
+    # By task, and within it by the length of the label: simple contrasts before differences.
+    maps.sort(key=lambda one: (one.task, " VS " in one.name or "-" in one.name, one.label))
+    common = maps[0].sidecar
+    runs = common.get("Runs")
+    titles = [str(run.get("Run")) for run in runs or () if isinstance(run, dict)]
+    excluded = common.get("ExcludedRuns")
+    return SetFiles(
+        title=title,
+        maps=tuple(maps),
+        runs=tuple(titles),
+        excluded=excluded if isinstance(excluded, dict) else {},
+        record=read_json(dataset.root / "logs" / "complete" / f"{title}.json"),
+    )
+
+
+def _run(title: str, files: Mapping[tuple[str, str | None, str], Path]) -> RunFiles:
+    table = files.get(_QUALITY)
+    rows = read_rows(table) if table else []
+    return RunFiles(
+        title=title,
+        quality=rows[0] if rows else {},
+        frames=files.get(_FRAMES),
+        boldref=files.get(_BOLDREF),
+        coverage=files.get(_COVERAGE),
+        halves=files.get(_HALVES),
+        relmat=files.get(_RELMAT),
+    )

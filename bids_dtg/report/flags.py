@@ -1,0 +1,122 @@
+"""What a reader must be told before looking at a participant's maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
+
+Level = Literal["problem", "warning", "note", "good"]
+_ORDER: tuple[Level, ...] = ("problem", "warning", "note", "good")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One sentence for the summary."""
+
+    level: Level  # how much it matters
+    text: str  # what was found and what it means
+    of: str = ""  # run or set it is about; empty for the whole participant
+
+
+@dataclass(frozen=True)
+class Limit:
+    """From which value on a quality figure is flagged."""
+
+    column: str  # of the quality table
+    warning: float  # flagged as a warning from here on
+    problem: float  # and as a problem from here on
+    low_is_bad: bool  # whether smaller values are worse
+    text: str  # of the flag; {value} stands for the figure
+
+    def level(self, value: float) -> Level | None:
+        """Return the level of a value; None where nothing is wrong with it."""
+        sign = -1.0 if self.low_is_bad else 1.0
+        if sign * value >= sign * self.problem:
+            return "problem"
+        return "warning" if sign * value >= sign * self.warning else None
+
+
+# Rules of thumb, documented in docs/reports.md; none of them leaves a run out.
+LIMITS = (
+    Limit("minutes_kept", 6.0, 4.0, True, "{value:.1f} minutes of rest are left"),
+    Limit("fd_mean", 0.25, 0.55, False, "Mean framewise displacement is {value:.2f} mm"),
+    Limit("coverage", 0.95, 0.85, True, "{value:.1%} of the model's grey matter has signal"),
+    Limit("roi_coverage_min", 0.8, 0.5, True, "An ROI has only {value:.0%} of its map on signal"),
+    Limit("tsnr_median", 30.0, 15.0, True, "Temporal signal-to-noise is {value:.0f}"),
+    Limit(
+        "connectome_reliability",
+        0.3,
+        0.15,
+        True,
+        "The connectomes of the two halves of the run agree with r {value:.2f}",
+    ),
+)
+KEPT_WARNING, KEPT_PROBLEM = 0.75, 0.5  # share of the frames
+
+
+def number(text: str | None) -> float | None:
+    """Read a cell of a table; None for n/a and what is no number."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if value == value else None
+
+
+def flags_of(files: ParticipantFiles, failures: Mapping[str, str]) -> tuple[Flag, ...]:
+    """Collect the flags of a participant, the worst first.
+
+    Parameters
+    ----------
+    files
+        What the output holds.
+    failures
+        What failed (set, or what was being done) and the message.
+    """
+    flags = [Flag("problem", message, stage) for stage, message in failures.items()]
+    flags += [flag for one in files.sets for flag in _of_set(one)]
+    flags += [flag for run in files.runs for flag in _of_run(run)]
+    if not any(flag.level in ("problem", "warning") for flag in flags) and files.sets:
+        flags.append(Flag("good", "Every quality figure is within its usual range"))
+    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: _ORDER.index(flag.level)))
+
+
+def worst(flags: tuple[Flag, ...]) -> Level:
+    """Return the worst level among flags."""
+    return flags[0].level if flags else "good"
+
+
+def _of_run(run: RunFiles) -> Iterator[Flag]:
+    for limit in LIMITS:
+        value = number(run.quality.get(limit.column))
+        if value is not None and (level := limit.level(value)):
+            yield Flag(level, limit.text.format(value=value), run.title)
+    frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
+    if frames and kept is not None and kept / frames < KEPT_WARNING:
+        few: Level = "problem" if kept / frames < KEPT_PROBLEM else "warning"
+        yield Flag(few, f"{kept / frames:.0%} of the frames were kept", run.title)
+
+
+def _of_set(one: SetFiles) -> Iterator[Flag]:
+    sidecar = one.common
+    if sidecar.get("NotForScience"):
+        yield Flag("warning", str(sidecar.get("ModelNotice") or "The model is not for science"))
+    elif notice := sidecar.get("ModelNotice"):
+        yield Flag("note", str(notice))
+    if note := sidecar.get("CleaningNote"):
+        yield Flag("note", str(note), one.title)
+    for run, reason in one.excluded.items():
+        yield Flag("warning", f"{run} was left out. {reason}", one.title)
+    if not any(one.maps[0].overlays):
+        yield Flag(
+            "note",
+            "The maps carry no uncertainty: there was one segment of rest, and the model has no "
+            "calibration",
+            one.title,
+        )
+    for run in sidecar.get("Runs") or ():
+        for note in run.get("Notes") or () if isinstance(run, dict) else ():
+            yield Flag("note", str(note), str(run.get("Run") or ""))

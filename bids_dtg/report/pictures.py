@@ -1,0 +1,130 @@
+"""Pictures of maps and matrices as files that browsers show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
+from bids_dtg.report.slices import AXIAL, Box, View, Volume, beside, outline
+
+MAP_VIEWS = tuple(View(AXIAL, mm) for mm in (-18, 2, 26, 50))
+PICTURE = ".webp"
+_QUALITY = 82  # of WebP; lines and text are not in it
+# Below this share of the scale's end a map fades out, in proportion to its square.
+_FADE = 0.5
+_BRAIN = 0.12  # of the template's brightness: what is darker is not brain
+
+
+def encode(pixels: NDArray[np.uint8], *, lossless: bool = False) -> bytes:
+    """Encode (rows, columns, 3 or 4) pixels as WebP."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(
+        buffer, "webp", quality=_QUALITY, method=4, lossless=lossless, exact=False
+    )
+    return buffer.getvalue()
+
+
+class Backdrop:
+    """Slices of anatomy that maps are drawn on, cut once."""
+
+    def __init__(self, anatomy: Volume, box: Box, views: Sequence[View]) -> None:
+        self._box, self._views = box, tuple(views)
+        self._grey = anatomy.row(box, self._views)
+        # A soft edge; the page shows around it.
+        self._inside = np.clip(self._grey / _BRAIN, 0, 1)
+
+    def draw_map(self, volume: Volume, limit: float) -> NDArray[np.uint8]:
+        """Draw a map, warm above 0 and cold below; weak values fade.
+
+        Parameters
+        ----------
+        volume
+            The map.
+        limit
+            Value of the brightest colour, and minus that.
+
+        Returns
+        -------
+        (rows, columns, 4) pixels.
+        """
+        cut = volume.row(self._box, self._views) / max(limit, 1e-12)
+        strength = np.abs(cut)
+        colours = np.where((cut > 0)[..., None], POSITIVE.paint(strength), NEGATIVE.paint(strength))
+        return self._blend(colours, np.clip(strength / _FADE, 0, 1) ** 2)
+
+    def draw_amount(
+        self, volume: Volume, where: Volume, low: float, high: float, scale: Scale
+    ) -> NDArray[np.uint8]:
+        """Draw values from `low` to `high` where another volume is 1; (rows, columns, 4)."""
+        shown = where.row(self._box, self._views, order=0)
+        share = (volume.row(self._box, self._views, order=0) - low) / (high - low)
+        return self._blend(scale.paint(share), 0.92 * shown)
+
+    def draw_labels(
+        self, labels: Volume, colours: dict[int, tuple[int, int, int]]
+    ) -> NDArray[np.uint8]:
+        """Tint the voxels of labels; (rows, columns, 4)."""
+        cut = labels.row(self._box, self._views, order=0)
+        painted = np.zeros((*cut.shape, 3), np.uint8)
+        opacity = np.zeros(cut.shape, np.float32)
+        for label, colour in colours.items():
+            painted[cut == label] = colour
+            opacity[cut == label] = 0.62
+        return self._blend(painted, opacity)
+
+    def _blend(
+        self, colours: NDArray[np.uint8], opacity: NDArray[np.floating]
+    ) -> NDArray[np.uint8]:
+        # Anatomy in the middle greys: bright colours stand out from it on any page.
+        grey = (40 + 165 * np.clip(self._grey, 0, 1))[..., None]
+        mixed = grey * (1 - opacity[..., None]) + colours * opacity[..., None]
+        alpha = np.maximum(self._inside, opacity)[..., None] * 255
+        return np.concatenate([mixed, alpha], axis=2).astype(np.uint8)
+
+
+def draw_grey(volume: Volume, box: Box, rows: Sequence[Sequence[View]]) -> NDArray[np.uint8]:
+    """Draw a volume in greys from 0 to its 99th percentile; (rows, columns, 3)."""
+    bright = volume.values[volume.values > 0]
+    top = float(np.quantile(bright, 0.99)) if bright.size else 1.0
+    cut = np.clip(_stack([volume.row(box, views) for views in rows]) / top, 0, 1)
+    return np.repeat((cut[..., None] ** 0.9 * 255).astype(np.uint8), 3, axis=2)
+
+
+def draw_outlines(
+    regions: Sequence[tuple[Volume, tuple[int, int, int]]],
+    box: Box,
+    rows: Sequence[Sequence[View]],
+) -> NDArray[np.uint8]:
+    """Draw the outlines of regions (0 to 1) as coloured lines on nothing; (rows, columns, 4)."""
+    pixels: NDArray[np.float32] | None = None
+    for volume, colour in regions:
+        line = _stack(
+            [beside([outline(volume.cut(box, view)) for view in views]) for views in rows]
+        )
+        if pixels is None:
+            pixels = np.zeros((*line.shape, 4), np.float32)
+        pixels[line > 0, :3] = colour
+        pixels[..., 3] = np.maximum(pixels[..., 3], 255 * line)
+    assert pixels is not None
+    return pixels.astype(np.uint8)
+
+
+def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: float) -> bytes:
+    """Draw a matrix, a pixel a cell; the page enlarges it without smoothing."""
+    return encode(scale.paint((matrix - low) / (high - low)), lossless=True)
+
+
+def _stack(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Put rows of slices under each other, centred."""
+    width = max(row.shape[1] for row in rows)
+    padded = []
+    for row in rows:
+        left = (width - row.shape[1]) // 2
+        padded.append(np.pad(row, ((3, 3), (left, width - row.shape[1] - left))))
+    return np.concatenate(padded)

@@ -1,0 +1,132 @@
+"""What the viewer needs beside a page: its library, anatomy, and maps as scripts.
+
+Browsers let no page that was opened as a file read other files, but it may run scripts: so
+volumes are packed into scripts, as 8-bit copies.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.atomic import write_atomic, write_text
+from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
+from bids_dtg.report.page import gradients, vendored
+from bids_dtg.report.slices import Box, template
+
+LIBRARY_VERSION = "0.69.0"
+# Shared by all pages; the name says what is inside, so that a page never meets another version.
+_LIBRARY = f"figures/niivue-{LIBRARY_VERSION}.js"
+_LICENCE = "figures/niivue-LICENSE.txt"
+# End of the names of scripts with maps.
+SCRIPT = "_volumes.js"
+_STEPS = 127
+
+
+@dataclass(frozen=True)
+class ViewerMap:
+    """One map that a page's viewer shows."""
+
+    set: int  # index of its set
+    label: str  # key in the scripts
+    title: str  # for people
+    about: str  # one line
+    units: str
+    limit: float  # value of the brightest colour at first
+    scale: str  # maps with the same keep the sliders where they are
+    peak: tuple[float, float, float] | None  # RAS+ mm, where the viewer goes first
+    file: str  # address of the image
+    overlays: Sequence[Mapping[str, Any]]  # desc, title, factor and rule of its uncertainty
+
+
+@dataclass(frozen=True)
+class ViewerSet:
+    """Maps that come in the same scripts."""
+
+    title: str  # for people
+    scripts: Mapping[str, str]  # desc -> address
+
+
+def viewer_data(
+    sets: Sequence[ViewerSet], maps: Sequence[ViewerMap], backdrop: str
+) -> dict[str, Any]:
+    """Return what the page tells its viewer, as JSON has it."""
+    scales = {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)}
+    return {
+        "library": _LIBRARY,
+        "backdrop": backdrop,
+        "scales": scales,
+        "gradients": gradients(),
+        "sets": [vars(one) for one in sets],
+        "maps": [vars(one) for one in maps],
+    }
+
+
+def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
+    """Write the library and the anatomy once an output folder; return the anatomy's address."""
+    for name, source in ((_LIBRARY, "niivue.umd.js"), (_LICENCE, "LICENSE")):
+        if not dataset.path(name).exists():
+            write_atomic(dataset.path(name), vendored(source))
+    anatomy = template()
+    box = Box.around(grid)
+    # The part of the template that the model's grid covers.
+    low = np.rint(box.low - anatomy.affine[:3, 3]).astype(int).clip(0)
+    high = np.rint(box.high - anatomy.affine[:3, 3]).astype(int) + 1
+    part = anatomy.values[tuple(slice(*ends) for ends in zip(low, high, strict=True))]
+    affine = anatomy.affine.copy()
+    affine[:3, 3] += low
+    name = "figures/anatomy-" + "x".join(map(str, (*part.shape, *low))) + ".js"
+    if not dataset.path(name).exists():
+        stored = np.rint(255 * part).astype(np.uint8)
+        image = encode_integers(
+            stored,
+            Grid(_shape(stored), affine, grid.space, None),
+            description="ICBM 152 2009a symmetric, from nilearn",
+        )
+        write_script(dataset.path(name), name, {"anatomy": image})
+    return name
+
+
+def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
+    """Make an 8-bit copy of a map as a .nii.gz file, for display."""
+    largest = float(np.abs(volume).max())
+    slope = largest / _STEPS if largest else 1.0
+    return encode_integers(np.rint(volume / slope).astype(np.int8), grid, slope=slope)
+
+
+def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:
+    """Write volumes as a script that hands them to the viewer under its own address."""
+    parts = [f"dtgVolumes({_quoted(address)}, {{\n"]
+    parts += [
+        f"{_quoted(key)}: {_quoted(base64.b64encode(data).decode())},\n"
+        for key, data in volumes.items()
+    ]
+    write_text(path, "".join([*parts, "});\n"]))
+
+
+def remove_others(folder: Path, kept: Iterable[Path]) -> None:
+    """Remove pictures and scripts of an earlier report that the new one does not show."""
+    names = {path.name for path in kept}
+    for path in (*folder.glob("*.webp"), *folder.glob(f"*{SCRIPT}")):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
+
+
+def _quoted(text: str) -> str:
+    # A line separator ends a string in older browsers, and </script> a script.
+    return json.dumps(text).replace("<", "\\u003c")
+
+
+def _shape(volume: NDArray[np.generic]) -> tuple[int, int, int]:
+    i, j, k = volume.shape
+    return i, j, k
