@@ -41,6 +41,7 @@ LABEL org.opencontainers.image.title="bids_dtg" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-USER dtg
+# dtg, of container/steps/1-python; a number, so that Kubernetes sees that it is not root.
+USER 10000
 WORKDIR /tmp
 ENTRYPOINT ["/opt/dtg/entrypoint"]
