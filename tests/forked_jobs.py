@@ -98,6 +98,8 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     from bids_dtg.cli import main
 
     sys.stdin.close()
+    # A shell that starts a command in the background has it ignore Ctrl-C.
+    signals.signal(signals.SIGINT, signals.default_int_handler)
     for stream, target in ((sys.stdout, os.devnull), (sys.stderr, step["stderr"])):
         os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
     if step["signal"]:

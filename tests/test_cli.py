@@ -208,7 +208,9 @@ def test_work_folder_keeps_the_database_and_is_emptied(job):
     (work / "bids_dtg_database").mkdir(parents=True)
     (work / "bids_dtg_database" / "old").touch()
     (work / "mine").touch()
-    assert job.run("-w", work, "--clean-workdir") == 0
+    filters = job.folder / "filter.json"
+    filters.write_text('{"bold": {"suffix": "bold"}}')
+    assert job.run("-w", work, "--clean-workdir", "--bids-filter-file", filters) == 0
     assert (work / "mine").exists()
     assert not (work / "bids_dtg_database" / "old").exists()
     assert list((work / "bids_dtg_database").iterdir())
@@ -248,7 +250,7 @@ def test_work_goes_on_when_nobody_reads_its_lines(job):
     program = subprocess.Popen([*PROGRAM, *job.arguments()], stderr=subprocess.PIPE)
     program.stderr.close()
     assert program.wait() == 0
-    assert len(list(job.out.rglob("*statmap.nii.gz"))) == 3
+    assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
 
 
 # --- plans
