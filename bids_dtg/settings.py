@@ -133,7 +133,7 @@ class Settings:
     )
     bids_database_dir: Path | None = option(
         "selection",
-        "folder of a pybids database to keep and reuse",
+        "folder of a pybids database to keep and reuse; pybids is needed for filters only",
         default=None,
         metavar="FOLDER",
         shown_default="one in the work folder, if there is one",

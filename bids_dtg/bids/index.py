@@ -1,4 +1,4 @@
-"""The pybids index of one participant's functional files."""
+"""One participant's functional files, and what pybids' filters leave of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,58 @@ if TYPE_CHECKING:
 
 _WHOLE_NUMBERS = frozenset({"run", "echo"})
 _FILE_NAME_END = r"(?=[^/\\]*$)"
+
+
+def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, ...]:
+    """List the files in and below the `func` folders of one participant (and session).
+
+    Parameters
+    ----------
+    folder
+        The participant's.
+    sessions
+        Labels without `ses-`; all where empty.
+    """
+    places = [folder / "func"]
+    for place in folder.glob("ses-*"):
+        if not sessions or place.name.removeprefix("ses-") in sessions:
+            places.append(place / "func")
+    return tuple(path for place in places if place.is_dir() for path in _files_below(place))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(entry.path))
+            else:
+                yield Path(entry.path)
+
+
+def filtered_names(
+    root: Path,
+    participant: str,
+    filters: Mapping[str, Any],
+    sessions: Sequence[str] = (),
+    database_dir: Path | None = None,
+) -> frozenset[str]:
+    """Return the names of a participant's functional files that pybids' filters leave.
+
+    Names, as pybids may have resolved a link on the way to a file.
+
+    Parameters
+    ----------
+    root, participant, sessions, database_dir
+        As in `open_index`.
+    filters
+        By pybids' names of entities; None is "no such entity" and "*" any value.
+    """
+    index = open_index(root, participant, sessions, database_dir)
+    wanted = {name: _query_value(value) for name, value in filters.items()}
+    found = index.get(return_type="file", invalid_filters="allow", **wanted)
+    return frozenset(Path(path).name for path in found)
 
 
 def open_index(
@@ -76,24 +128,21 @@ def open_index(
     key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     database = database_dir / f"sub-{participant}_{key}"
     try:
-        if _is_stale(database, layout, folder):
+        if not (database.exists() and _is_of(kept := layout(database), folder)):
             _build(database, layout)
-        return layout(database)
+            kept = layout(database)
+        return kept
     except Exception as err:
         # Whatever went wrong with the copy (SQLite has many words for it), the input is there.
         warnings.warn(f"pybids database {database} not used: {err}", stacklevel=2)
         return layout(None)
 
 
-def _is_stale(database: Path, layout: Callable[[Path], BIDSLayout], folder: Path) -> bool:
-    """Tell whether there is no database, or one of other files than those that are there."""
-    if not database.exists():
-        return True
-    known = {Path(path).name for path in layout(database).get(return_type="file")}
-    # One listing of names is far cheaper than what the database saves: parsing them.
-    functional = (*folder.glob("func"), *folder.glob("ses-*/func"))
-    there = {entry.name for func in functional for entry in os.scandir(func) if entry.is_file()}
-    return known != {name for name in there if not name.startswith(".")}
+def _is_of(index: BIDSLayout, folder: Path) -> bool:
+    """Tell whether an index knows the files that are there, and no others."""
+    known = {Path(path).name for path in index.get(return_type="file")}
+    # Listing names is far cheaper than what the database saves: parsing them.
+    return known == {path.name for path in functional_files(folder)}
 
 
 def _build(database: Path, layout: Callable[[Path], BIDSLayout]) -> None:
@@ -108,13 +157,6 @@ def _build(database: Path, layout: Callable[[Path], BIDSLayout]) -> None:
             aside.replace(database)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def find_paths(index: BIDSLayout, filters: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Find files by pybids filters; None is "no such entity" and "*" any value."""
-    wanted = {name: _query_value(value) for name, value in filters.items()}
-    found = index.get(return_type="file", invalid_filters="allow", **wanted)
-    return tuple(Path(path) for path in found)
 
 
 def _query_value(value: object) -> object:

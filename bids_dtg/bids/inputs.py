@@ -39,7 +39,7 @@ def find_input_runs(
     bids_filter
         Further pybids filters; for BIDS derivatives only.
     database_dir
-        Folder for pybids' database; none is kept where None.
+        Folder for pybids' database, which filters need; none is kept where None.
 
     Raises
     ------

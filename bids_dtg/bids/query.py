@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bids.annex import require_content
-from bids_dtg.bids.index import find_paths, open_index
+from bids_dtg.bids.index import filtered_names, functional_files
 from bids_dtg.bids.names import BidsName
 from bids_dtg.bids.refusals import no_bold, none_usable
 from bids_dtg.bids.selection import EVERY_REST, Selection
@@ -98,7 +98,7 @@ def find_runs(
     bids_filter
         Further pybids filters, from `filters.read_filter_file`.
     database_dir
-        Folder for pybids' database; none is kept where None.
+        Folder for pybids' database, which filters need; none is kept where None.
 
     Raises
     ------
@@ -109,16 +109,16 @@ def find_runs(
     who = f"sub-{participant}"
     if not (root / who).is_dir():
         raise RunError(f"{who} is not in {root}", remedy="check --participant-label")
-    index = open_index(root, participant, selection.session_labels, database_dir)
-    paths = find_paths(index, {})
+    paths = functional_files(root / who, selection.session_labels)
     func = named_files(paths)
     bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
     if not bold:
         raise no_bold(root / who, selection.session_labels, paths)
     bold = selection.of(bold, who, any_task="task" in bids_filter)
     if bids_filter:
-        # pybids may have resolved a link on the way: names are what both sides share.
-        allowed = {path.name for path in find_paths(index, bids_filter)}
+        allowed = filtered_names(
+            root, participant, bids_filter, selection.session_labels, database_dir
+        )
         bold = [f for f in bold if f.path.name in allowed]
         if not bold:
             raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")

@@ -16,6 +16,8 @@ from bids_dtg.bids.query import find_runs
 from bids_dtg.bids.selection import Selection
 from bids_dtg.errors import RunError, SettingsError
 
+ANY_BOLD = {"suffix": "bold"}
+
 
 @pytest.fixture(autouse=True)
 def no_templates(tmp_path_factory, monkeypatch) -> None:
@@ -321,8 +323,24 @@ def test_nothing_but_func_of_the_participant_is_walked(root, monkeypatch):
         LocalFileSystem, "walk", lambda self, path, **k: seen.append(path) or real(self, path, **k)
     )
     find_runs(root, "01", Selection(sessions=["A"]))
+    assert not seen  # pybids is needed for filters only
+    find_runs(root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD)
     relative = {os.path.relpath(path, root) for path in seen}
     assert relative == {"sub-01", "sub-01/ses-A", "sub-01/ses-A/func"}
+
+
+def test_files_below_func_are_those_that_pybids_finds(root):
+    for session in ("A", "B"):
+        add_run(root, session=session)
+    func = root / "sub-01" / "ses-A" / "func"
+    for folder in (func / "more", func / ".hidden", root / "sub-01" / "anat"):
+        folder.mkdir()
+        (folder / "sub-01_ses-A_task-rest_run-2_bold.nii.gz").touch()
+    (func / "sub-01_ses-A_task-rest_gone_bold.nii.gz").symlink_to("nowhere")
+    for sessions in ((), ("A",), ("C",)):
+        listed = index_module.functional_files(root / "sub-01", sessions)
+        found = index_module.filtered_names(root, "01", {}, sessions)
+        assert {path.name for path in listed} == found
 
 
 def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
@@ -330,19 +348,24 @@ def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
     add_run(root, session="B")
     before = sorted(root.rglob("*"))
     work = tmp_path / "work"
-    first = find_runs(root, "01", Selection(sessions=["A"]), database_dir=work)
+    first = find_runs(
+        root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD, database_dir=work
+    )
     assert sorted(root.rglob("*")) == before
     assert list(work.rglob("*.sqlite"))
-    assert find_runs(root, "01", Selection(sessions=["A"]), database_dir=work) == first
-    assert len(find_runs(root, "01", database_dir=work)) == 2
+    assert (
+        find_runs(root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD, database_dir=work)
+        == first
+    )
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
 
 
 def test_database_with_vanished_files_is_made_again(root, tmp_path):
     old = add_run(root, entities="run-1")
-    find_runs(root, "01", database_dir=tmp_path / "work")
+    find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
     old.unlink()
     add_run(root, entities="run-2")
-    assert titles(find_runs(root, "01", database_dir=tmp_path / "work")) == [
+    assert titles(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")) == [
         "sub-01_task-rest_run-2"
     ]
 
@@ -350,9 +373,9 @@ def test_database_with_vanished_files_is_made_again(root, tmp_path):
 def test_database_sees_files_that_came_later(root, tmp_path):
     work = tmp_path / "work"
     add_run(root, "01", entities="run-1")
-    assert len(find_runs(root, "01", database_dir=work)) == 1
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 1
     add_run(root, "01", entities="run-2")
-    assert len(find_runs(root, "01", database_dir=work)) == 2
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
 
 
 def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypatch):
@@ -366,9 +389,9 @@ def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(BIDSLayoutIndexer, "_index_dir", killed)
         with pytest.raises(SystemExit):
-            find_runs(root, "01", database_dir=tmp_path / "work")
+            find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
     assert not list((tmp_path / "work").glob("sub-*"))
-    assert len(find_runs(root, "01", database_dir=tmp_path / "work")) == 1
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")) == 1
 
 
 def test_a_run_in_another_space_only_is_told(root):
@@ -396,11 +419,11 @@ def test_participant_that_is_not_there(root):
 
 def test_damaged_database_is_not_used(root, tmp_path):
     add_run(root)
-    find_runs(root, "01", database_dir=tmp_path)
+    find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path)
     (database,) = tmp_path.glob("sub-01_*/*.sqlite")
     database.write_bytes(b"not a database" * 100)
     with pytest.warns(UserWarning, match="pybids database .* not used"):
-        assert len(find_runs(root, "01", database_dir=tmp_path)) == 1
+        assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path)) == 1
 
 
 def test_query_values():
