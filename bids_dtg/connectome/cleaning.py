@@ -36,7 +36,8 @@ class Removal:
         if components is None:
             return cls(basis, np.eye(basis.shape[1]))
         courses = components.courses - basis @ (basis.T @ components.courses)
-        columns = np.hstack([basis, _beside(basis, [courses, components.weights.T])])
+        parts = [components.courses, components.weights.T]
+        columns = np.hstack([basis, _beside(basis, parts)])
         projected = columns.T @ basis
         weights = projected @ projected.T
         weights += (columns.T @ courses) @ (components.weights @ columns)
@@ -76,7 +77,8 @@ def choose_cleaning(design: TemporalDesign, rois: int, pieces: int) -> Cleaning:
 def _beside(basis: Float, parts: list[Float]) -> Float:
     """Orthonormal columns that span the parts (frames, columns) beside an orthonormal basis."""
     both = np.hstack(parts)
-    both = both / np.linalg.norm(both, axis=0)
+    norms = np.linalg.norm(both, axis=0)
+    both = both[:, norms > 0] / norms[norms > 0]
     for _ in range(2):  # the second turn removes the first one's rounding
         both = both - basis @ (basis.T @ both)
     spanning, sizes, _ = np.linalg.svd(both, full_matrices=False)

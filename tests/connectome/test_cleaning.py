@@ -175,6 +175,18 @@ def test_no_noise_component_is_plain_cleaning():
     )
 
 
+def test_noise_components_that_are_absent_or_confounds_too_change_nothing():
+    bold, maps, confounds, mixing, keep = example(4)
+    mixing[:, 0], mixing[:, 3] = 0, confounds[:, 1]
+    noise = np.arange(12) % 3 == 0
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, mixing=mixing, noise=noise)
+    voxels = cleaned(bold[keep].astype(float), design, mixing[keep], noise)
+    series = cleaned(plain_series(bold[keep].astype(float), maps), design, mixing[keep], noise)
+    for way in WAYS:
+        result = one_pass(bold, maps, design, way=way)
+        np.testing.assert_allclose(result.whole.r, correlate(voxels[:, :GREY], series), atol=1e-4)
+
+
 ORDER = np.random.default_rng(9).permutation(VOXELS)
 
 
