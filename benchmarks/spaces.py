@@ -1,11 +1,12 @@
-"""A run in another template's space against the same run on the model's grid.
+"""A run in another template's space, and in its own, against the same run on the model's grid.
 
     python benchmarks/spaces.py [--volumes 490 980] [--rounds 3] [--keep FOLDER]
 
-Both are whole processes of the command line. The other run is as fMRIPrep writes it at 2 mm in
+All are whole processes of the command line. The other run is as fMRIPrep writes it at 2 mm in
 MNI152NLin2009cAsym (97 x 115 x 97 voxels, half a millimetre off the model's lattice), and its
 composite is as large as TemplateFlow's (an affine, and a field of 193 x 229 x 193 nodes, 1 mm).
-They take turns; ratios are of neighbours. Memory is looked at in further runs, as that costs time.
+The native run is the same file without space-; that composite and an identity lead to it. They take
+turns; ratios are of neighbours. Memory is looked at in further runs, as that costs time.
 """
 
 from __future__ import annotations
@@ -67,9 +68,26 @@ def in_other(volume: np.ndarray) -> np.ndarray:
     return np.pad(volume, MARGIN, mode="wrap")[::-1]
 
 
+def make_native(other: Path, folder: Path, home: Path) -> None:
+    """Give the files of the other space as those of the run's own."""
+    native = folder / "fmriprep-native"
+    (native / FUNC).mkdir(parents=True)
+    for path in (path for path in other.rglob("*") if path.is_file()):
+        name = path.relative_to(other).as_posix().replace(f"space-{OTHER}_res-2_", "")
+        (native / name).hardlink_to(path)
+    xfm = "#Insight Transform File V1.0\n#Transform 0\nTransform: IdentityTransform_double_3_3\n"
+    xfm += "Parameters: \nFixedParameters: \n"
+    (native / FUNC / f"{STEM}from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt").write_text(xfm)
+    anat = native / "sub-01" / "anat"
+    anat.mkdir()
+    shutil.copy(
+        next(home.rglob("*_xfm.h5")),
+        anat / "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5",
+    )
+
+
 def make_templateflow(folder: Path) -> Path:
     """Write a composite of the size of TemplateFlow's where TemplateFlow would keep it."""
-    import h5py
     from scipy.ndimage import zoom
 
     rng = np.random.default_rng(4)
@@ -78,18 +96,26 @@ def make_templateflow(folder: Path) -> Path:
     field = np.stack([zoom(part, zooms, order=1) for part in coarse], axis=-1)
     # As ANTs writes them, the last digits are noise, which does not shrink.
     field += rng.normal(scale=1e-3, size=field.shape).astype(np.float32)
-    text, home = h5py.string_dtype("ascii"), folder / "templateflow"
-    place = home / "tpl-MNI152NLin6Asym"
-    place.mkdir(parents=True)
+    home = folder / "templateflow"
+    (home / "tpl-MNI152NLin6Asym").mkdir(parents=True)
     fixed = [*FIELD_SHAPE, *FIELD_ORIGIN_LPS, 1, 1, 1, -1, 0, 0, 0, -1, 0, 0, 0, 1]
     affine = [1.01, 0, 0, 0, 1.01, 0, 0, 0, 1.01, 0.4, -0.3, 0.5]
+    name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
+    write_composite(home / "tpl-MNI152NLin6Asym" / name, affine, field, fixed)
+    return home
+
+
+def write_composite(path: Path, affine: object, field: np.ndarray, fixed: object) -> None:
+    """Write an affine (12 numbers) and a field (nodes, 3), LPS+, which meets a point first."""
+    import h5py
+
     parts = [
         ("CompositeTransform_float_3_3", None, None),
         ("AffineTransform_float_3_3", affine, [0, 0, 0]),
         ("DisplacementFieldTransform_float_3_3", field.ravel(), fixed),
     ]
-    name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
-    with h5py.File(place / name, "w") as file:
+    text = h5py.string_dtype("ascii")
+    with h5py.File(path, "w") as file:
         for number, (kind, values, fixed_values) in enumerate(parts):
             group = file.create_group(f"TransformGroup/{number}")
             group.create_dataset("TransformType", data=[kind], dtype=text)
@@ -97,7 +123,6 @@ def make_templateflow(folder: Path) -> Path:
                 kept = {"compression": "gzip", "compression_opts": 5} if len(values) > 99 else {}
                 group.create_dataset("TransformParameters", data=np.float32(values), **kept)
                 group.create_dataset("TransformFixedParameters", data=np.float32(fixed_values))
-    return home
 
 
 def call(root: Path, folder: Path, *, memory: bool = False) -> tuple[Finished, dict[str, float]]:
@@ -109,15 +134,19 @@ def call(root: Path, folder: Path, *, memory: bool = False) -> tuple[Finished, d
     return finished, json.loads(timing.read_text())
 
 
-def make(folder: Path, volumes: int) -> None:
-    """Write both datasets of one length, unless they are there."""
+def make(folder: Path, volumes: int, home: Path) -> None:
+    """Write the datasets of one length, unless they are there."""
     if not (folder / "made").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
-        make_other(make_dataset(folder, volumes), folder)
+        make_native(make_other(make_dataset(folder, volumes), folder), folder, home)
 
 
 def measure(folder: Path, volumes: int, rounds: int) -> None:
-    roots = {"on the grid": folder / "fmriprep", OTHER: folder / "fmriprep-other"}
+    roots = {
+        "on the grid": folder / "fmriprep",
+        OTHER: folder / "fmriprep-other",
+        "native": folder / "fmriprep-native",
+    }
     walls: dict[str, list[float]] = {name: [] for name in roots}
     cpu: dict[str, list[float]] = {name: [] for name in roots}
     times: dict[str, list[dict[str, float]]] = {name: [] for name in roots}
@@ -135,11 +164,13 @@ def measure(folder: Path, volumes: int, rounds: int) -> None:
         wall, used = statistics.median(walls[name]), statistics.median(cpu[name])
         print(f"{name:20} wall {wall:6.2f} s, cpu {used:6.2f} s, peak {peaks[name]:6.0f} MB")
         print(f"  {told}")
-    ratios = [b / a for a, b in zip(*walls.values(), strict=True)]
-    print(
-        f"{OTHER} / on the grid: wall {statistics.median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f})"
-    )
+    first, *others = walls
+    for name in others:
+        ratios = [b / a for a, b in zip(walls[first], walls[name], strict=True)]
+        print(
+            f"{name} / {first}: wall {statistics.median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
 def main() -> None:
@@ -152,9 +183,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as temporary:
         folder = options.keep or Path(temporary)
         home = folder / "templateflow"
-        os.environ["TEMPLATEFLOW_HOME"] = str(home if home.is_dir() else make_templateflow(folder))
+        home = home if home.is_dir() else make_templateflow(folder)
+        os.environ["TEMPLATEFLOW_HOME"] = str(home)
         for volumes in options.volumes:
-            make(folder / str(volumes), volumes)
+            make(folder / str(volumes), volumes, home)
             if not options.make:
                 measure(folder / str(volumes), volumes, options.rounds)
 

@@ -1,0 +1,381 @@
+"""Recipes and kinds of models beside simple ones, on two phantoms: the table of docs/group.md.
+
+    nice -n 15 python benchmarks/recipes.py --work /tmp/recipes [--epochs 12] [--seeds 3]
+
+Voxels of 8 mm; 300 people to train, 40 to validate, 40 to test, each with a retest and 8 segments
+of rest. `position`: the calibrated phantom, whose people differ in position and extent of their
+networks. `gains`: they hardly differ in those, but in the networks' gains and coupling. Everything
+is kept in the work folder: a call goes on where an earlier one was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from demo_people import (
+    CONNECTOME_STEP,
+    MAP_STEP,
+    Answers,
+    StoredPeople,
+    simulate_answers,
+    simulate_people,
+)
+
+from bids_dtg.contrasts.baselines import LinearBaseline
+from bids_dtg.contrasts.blend import BlendSums, blended
+from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.metrics import (
+    correlation_matrix,
+    residual_correlation,
+)
+from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.phantom.model import Phantom
+from bids_dtg.phantom.parameters import PhantomParameters
+from bids_dtg.phantom.streams import Cohort
+
+Array = NDArray[np.float32]
+Predict = Callable[[Array], Array]  # a person's mean connectome (rois, voxels) to maps
+
+PEOPLE = {Cohort.TRAINING: 300, Cohort.VALIDATION: 40, Cohort.TEST: 40}
+SEGMENTS, BLOCK, RESAMPLES = 8, 4, 2000
+PENALTIES = (0.3, 1.0, 3.0)
+# Directions of the whole connectome that `global ridge` adds to the local ones.
+DIRECTIONS = (8, 20)
+PHANTOMS = {
+    "position": (PhantomParameters(), 0),
+    "gains": (
+        dataclasses.replace(
+            PhantomParameters(), shift_mm=0.3, log_extent=0.02, trait_coupling=0.8, trait_gain=0.8
+        ),
+        1,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class World:
+    """A phantom's people; arrays on disk."""
+
+    phantom: Phantom
+    training: StoredPeople
+    validation: StoredPeople
+    test: StoredPeople
+    answers: Answers  # of the test people
+
+    @classmethod
+    def simulate(cls, folder: Path, name: str) -> World:
+        parameters, seed = PHANTOMS[name]
+        phantom = Phantom(parameters, seed=seed, block=BLOCK)
+        people = [
+            simulate_people(folder / cohort.name.lower(), phantom, cohort, n, SEGMENTS)
+            for cohort, n in PEOPLE.items()
+        ]
+        n_test = PEOPLE[Cohort.TEST]
+        return cls(
+            phantom, *people, simulate_answers(folder / "answers", phantom, Cohort.TEST, n_test)
+        )
+
+
+def stack(people: StoredPeople) -> tuple[Array, Array]:
+    """Return mean connectomes and measured maps of everybody."""
+    numbers = range(len(people.maps))
+    return (
+        np.stack([people.mean_connectome(n) for n in numbers]),
+        np.stack([people.measured(n) for n in numbers]),
+    )
+
+
+def fit_network(
+    world: World, folder: Path, loss: str, seed: int, epochs: int
+) -> dict[str, NDArray[np.float16]]:
+    """Train, and predict validation and test people: means over segments. Kept on disk."""
+    kept = {name: folder / f"{name}.npy" for name in ("validation", "test")}
+    if not all(path.exists() for path in kept.values()):
+        import torch
+
+        from bids_dtg.contrasts.inference import prepare
+        from bids_dtg.contrasts.network import AttentionUNet
+        from bids_dtg.contrasts.samples import ArraySamples, Sampling
+        from bids_dtg.contrasts.train import train
+        from bids_dtg.contrasts.training_plan import TrainingPlan
+
+        torch.set_num_threads(1)
+        grey, steps = world.phantom.anatomy.grey, (CONNECTOME_STEP, MAP_STEP)
+        samples = [
+            ArraySamples(one.connectomes, one.maps, grey, steps)
+            for one in (world.training, world.validation)
+        ]
+        plan = TrainingPlan(
+            features=16,
+            loss=loss,  # type: ignore[arg-type]
+            epochs=epochs,
+            precision="bf16-mixed",
+            seed=seed,
+            sampling=Sampling(people=10),
+        )
+        trained = train(
+            *samples, plan, folder, tell=lambda line: print(loss, seed, line, flush=True)
+        )
+        network = AttentionUNet(50, len(world.phantom.design), 16).eval()
+        network.load_state_dict(trained.state)
+        predict = prepare(network, grey).predict
+        for name, path in kept.items():
+            people = getattr(world, name)
+            maps = [
+                np.mean(
+                    [predict(s * np.float32(CONNECTOME_STEP)) for s in people.connectomes[n]],
+                    axis=0,
+                )
+                for n in range(len(people.maps))
+            ]
+            np.save(path, np.stack(maps).astype(np.float16))
+    return {name: np.load(path) for name, path in kept.items()}
+
+
+class GlobalRidge:
+    """Local ridge whose inputs also tell where a person stands along global directions.
+
+    The directions are the first principal components of the training people's whole
+    connectomes; a person's scores join the local rows, the same at every voxel. What a trait
+    does to the gain of a network everywhere can then be told from the whole brain.
+    """
+
+    def __init__(self, connectomes: Array, maps: Array, mask: NDArray[np.bool_], n: int) -> None:
+        self.mean = connectomes.mean(axis=0)
+        flat = (connectomes - self.mean).reshape(len(connectomes), -1)
+        values, vectors = np.linalg.eigh(flat @ flat.T)
+        values, vectors = values[::-1][:n], vectors[:, ::-1][:, :n]
+        self.directions = (flat.T @ vectors / np.sqrt(values)).T  # (n, rois × voxels), unit length
+        # Scores as large as a local deviation, so that one penalty suits both.
+        self.scale = flat.std() / np.sqrt(values / len(flat))
+        self.sums = LocalRidgeSums(mask, 2.0 * BLOCK, 1)
+        for connectome, own in zip(connectomes, maps, strict=True):
+            self.sums.fit_person(self.extended(connectome), own)
+
+    def extended(self, connectome: Array) -> Array:
+        scores = self.scale * (self.directions @ (connectome - self.mean).ravel())
+        rows = np.broadcast_to(scores[:, None], (len(scores), connectome.shape[1]))
+        return np.concatenate([connectome, rows]).astype(np.float32)
+
+    def solve(self, penalty: float) -> Predict:
+        model = self.sums.solve(penalty)
+        return lambda connectome: model.predict(self.extended(connectome))
+
+
+def kernel_ridge(connectomes: Array, maps: Array, penalty: float) -> Predict:
+    """Ridge of whole maps on whole connectomes, by the people's linear kernel."""
+    mean_x, mean_y = connectomes.mean(axis=0), maps.mean(axis=0)
+    flat = (connectomes - mean_x).reshape(len(connectomes), -1)
+    kernel = flat @ flat.T
+    ridge = penalty * np.trace(kernel) / len(kernel)
+    dual = np.linalg.solve(
+        kernel + ridge * np.eye(len(kernel)), (maps - mean_y).reshape(len(maps), -1)
+    )
+
+    def predict(connectome: Array) -> Array:
+        own = flat @ (connectome - mean_x).ravel()
+        return mean_y + (own @ dual).reshape(mean_y.shape)
+
+    return predict
+
+
+def chosen(models: Mapping[Any, Predict], connectomes: Array, maps: Array) -> tuple[Any, Predict]:
+    """Take the model with the smallest error on the validation people."""
+    errors = {
+        key: float(
+            np.mean(
+                [np.square(predict(x) - y).mean() for x, y in zip(connectomes, maps, strict=True)]
+            )
+        )
+        for key, predict in models.items()
+    }
+    best = min(errors, key=lambda key: errors[key])
+    return best, models[best]
+
+
+def recentring(predicted: NDArray[Any], measured: Array, mean_map: Array) -> Correction:
+    sums = RecentringSums()
+    for one, own in zip(predicted, measured, strict=True):
+        sums.add(one, own)
+    return sums.correction(mean_map)
+
+
+def predictions(
+    world: World, folder: Path, seeds: int, epochs: int, losses: tuple[str, ...]
+) -> Iterator[tuple[str, int, Array]]:
+    """Yield name, seed and test people's maps of every model."""
+    x, y = stack(world.training)
+    held_x, held_y = stack(world.validation)
+    test_x, test_y = stack(world.test)
+    mean_map, grey = y.mean(axis=0), world.phantom.anatomy.grey
+
+    def on(predict: Predict, people: Array) -> Array:
+        return np.stack([predict(one) for one in people]).astype(np.float32)
+
+    yield "group average", 0, np.broadcast_to(mean_map, test_y.shape)
+    yield "linear (Tavor)", 0, LinearBaseline().fit(x, y).predict(test_x)
+    penalty, kernel = chosen(
+        {p: kernel_ridge(x, y, p) for p in (0.1, 0.3, 1.0, 3.0, 10.0)}, held_x, held_y
+    )
+    print("kernel ridge:", penalty, flush=True)
+    yield "kernel ridge", 0, on(kernel, test_x)
+    sums = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
+    for connectome, maps in zip(x, y, strict=True):
+        sums.fit_person(connectome, maps)
+    solved: dict[float, LocalRidge] = {p: sums.solve(p) for p in PENALTIES}
+    penalty, ridge = chosen({p: m.predict for p, m in solved.items()}, held_x, held_y)
+    print("local ridge:", penalty, flush=True)
+    ridges = on(ridge, held_x), on(ridge, test_x)
+    yield "local ridge", 0, ridges[1]
+    shuffled = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
+    for connectome, maps in zip(np.roll(x, 1, axis=0), y, strict=True):
+        shuffled.fit_person(connectome, maps)
+    yield "local ridge, trained on shuffled pairs", 0, on(shuffled.solve(penalty).predict, test_x)
+    wide = {n: GlobalRidge(x, y, grey, n) for n in DIRECTIONS}
+    key, widest = chosen(
+        {(n, p): w.solve(p) for n, w in wide.items() for p in PENALTIES}, held_x, held_y
+    )
+    print("global ridge:", key, flush=True)
+    globals_ = on(widest, held_x), on(widest, test_x)
+    yield "local ridge with global directions", 0, globals_[1]
+    for loss in losses:
+        name = {"mse": "default (MSE)", "crr": "published (CR-R)"}[loss]
+        for seed in range(seeds):
+            one = fit_network(world, folder / f"{loss}_{seed}", loss, seed, epochs)
+            found = one["test"].astype(np.float32)
+            yield f"{name}, raw", seed, found
+            correction = recentring(one["validation"], held_y, mean_map)
+            centred = np.stack([correction.apply(maps) for maps in found])
+            yield f"{name}, re-centred", seed, centred
+            yield f"{name}, re-centred, another person's", seed, np.roll(centred, 1, axis=0)
+            for title, partner in (("local ridge", ridges), ("global directions", globals_)):
+                mixed = blend(partner, one, held_y, mean_map)
+                yield f"blend: {title} + {name}", seed, mixed
+    answers = world.answers
+    yield "retest", 0, answers.retest.astype(np.float32)
+    yield "ceiling: what rest could tell", 0, answers.knowable.astype(np.float32)
+    yield "ceiling: true maps", 0, answers.true.astype(np.float32)
+
+
+def blend(
+    ridges: tuple[Array, Array], network: Mapping[str, NDArray[Any]], held: Array, mean_map: Array
+) -> Array:
+    sums = BlendSums()
+    for a, b, own in zip(ridges[0], network["validation"], held, strict=True):
+        sums.add((a, b), own)
+    weights = sums.weights()
+    both = [
+        np.stack([blended((a, b), weights) for a, b in zip(*pair, strict=True)])
+        for pair in ((ridges[0], network["validation"]), (ridges[1], network["test"]))
+    ]
+    correction = recentring(both[0], held, mean_map)
+    return np.stack([correction.apply(maps) for maps in both[1]])
+
+
+def scores(maps: Array, measured: Array, mean_map: Array) -> dict[str, NDArray[np.float64]]:
+    """Score; a value a person, mean over contrasts. Rows of a matrix are measured maps."""
+    found: dict[str, list[Any]] = {}
+    for q in range(maps.shape[1]):
+        matrix = correlation_matrix(maps[:, q], measured[:, q]).T
+        own = np.diagonal(matrix)
+        index = own - (matrix.sum(axis=1) - own) / (len(own) - 1)
+        others = np.where(np.eye(len(own), dtype=bool), -np.inf, matrix).max(axis=1)
+        residual = residual_correlation(maps[:, q], measured[:, q], mean_map[q])
+        values = {
+            "r": own,
+            "index": index,
+            "product": index * own,
+            "id": own > others,
+            "res r": residual,
+        }
+        for name, value in values.items():
+            found.setdefault(name, []).append(np.nan_to_num(np.asarray(value, np.float64)))
+    return {name: np.mean(values, axis=0) for name, values in found.items()}
+
+
+def interval(values: NDArray[np.float64], digits: int = 3) -> str:
+    """Return mean and 95 % bootstrap interval over people."""
+    rng = np.random.default_rng(0)
+    draws = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def row(name: str, runs: list[dict[str, NDArray[np.float64]]], group: Mapping[str, Any]) -> str:
+    """Make a line of the table: mean over seeds, interval over people."""
+    mean = {key: np.mean([run[key] for run in runs], axis=0) for key in runs[0]}
+    if name == "group average":
+        return f"| {name} | 1 | {interval(mean['r'])} | - | - | - | - | - | - |"
+    spread = f" ± {np.std([run['r'].mean() for run in runs]):.4f}" if len(runs) > 1 else ""
+    return (
+        f"| {name} | {len(runs)} | {mean['r'].mean():.3f}{spread} "
+        f"| {interval(mean['r'] - group['r'], 4)} | {mean['index'].mean():.4f} "
+        f"| {interval(mean['product'], 4)} | {mean['index'].mean() / mean['r'].mean():.3f} "
+        f"| {interval(mean['id'], 2)} | {interval(mean['res r'])} |"
+    )
+
+
+def compare(
+    title: str, one: list[dict[str, NDArray[np.float64]]], other: list[dict[str, Any]]
+) -> str:
+    """Make a line on the difference of two models, paired over people; means over seeds."""
+    parts = []
+    for key in ("r", "id", "res r"):
+        a, b = (np.mean([run[key] for run in runs], axis=0) for runs in (one, other))
+        parts.append(f"{key} {interval(a - b, 4)}")
+    return f"- {title}: " + ", ".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder of people and models")
+    parser.add_argument("--epochs", type=int, default=12, help="of each network")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--losses", nargs="+", default=["mse", "crr"])
+    parser.add_argument("--phantoms", nargs="+", default=list(PHANTOMS))
+    args = parser.parse_args()
+    worlds = {name: World.simulate(args.work / name, name) for name in args.phantoms}
+    # The first seeds of everything come first.
+    for seed in range(args.seeds):
+        for name, world in worlds.items():
+            for loss in args.losses:
+                folder = args.work / name / f"{loss}_{seed}"
+                fit_network(world, folder, loss, seed, args.epochs)
+    for name, world in worlds.items():
+        print(f"\n### {name}: {world.phantom.parameters.hash[:12]}, seed {world.phantom.seed}\n")
+        measured = stack(world.test)[1]
+        mean_map = stack(world.training)[1].mean(axis=0)
+        runs: dict[str, list[dict[str, NDArray[np.float64]]]] = {}
+        folder = args.work / name
+        for model, seed, maps in predictions(
+            world, folder, args.seeds, args.epochs, tuple(args.losses)
+        ):
+            runs.setdefault(model, []).append(scores(maps, measured, mean_map))
+            told = {key: round(float(value.mean()), 4) for key, value in runs[model][-1].items()}
+            print(f"<!-- {model}, seed {seed}: {json.dumps(told)} -->", flush=True)
+        print("\n| model | seeds | r | r - group average | index | product | ratio | id | res r |")
+        print("|---|---|---|---|---|---|---|---|---|")
+        for model, found in runs.items():
+            print(row(model, found, runs["group average"][0]))
+        print()
+        published = runs.get("published (CR-R), re-centred")
+        for model in runs:
+            if published and ("ridge" in model or model == "default (MSE), re-centred"):
+                print(compare(f"{model} - published re-centred", runs[model], published))
+            if "global directions" in model or model.startswith("blend"):
+                print(compare(f"{model} - local ridge", runs[model], runs["local ridge"]))
+
+
+if __name__ == "__main__":
+    main()
