@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
@@ -22,6 +21,7 @@ from bids_dtg.bundles.card import (
 from bids_dtg.bundles.reference import REFERENCE_FILE, read_offset
 from bids_dtg.bundles.roi_maps import read_roi_maps
 from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.weights import channels, read_blend_weights, read_local_ridge, read_network
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
@@ -30,18 +30,17 @@ from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.source import read_header
 
 if TYPE_CHECKING:
+    from bids_dtg.contrasts.local_ridge import LocalRidge
     from bids_dtg.contrasts.network import AttentionUNet
 
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
-# Bytes; the published network's names and shapes take 6,000.
-_LARGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class ModelBundle:
-    """A verified model: its card, masks and ROI maps; its network on demand."""
+    """A verified model: its card, masks and ROI maps; its weights on demand."""
 
     path: Path  # the folder
     card: ModelCard  # what the model says about itself
@@ -76,19 +75,35 @@ class ModelBundle:
         Raises
         ------
         BundleError
-            If the weights have changed since the bundle was loaded, or are damaged.
+            If the weights have changed since the bundle was loaded, or are damaged, or the
+            model has no network.
         """
-        import safetensors.torch
+        return read_network(self._weights(), self.card.kind)
 
-        from bids_dtg.bundles.checkpoint import network_from_tensors
+    def local_ridge(self) -> LocalRidge:
+        """Read the local ridge model of a kind that has one, without torch.
 
+        Raises
+        ------
+        BundleError
+            As for `network`.
+        """
+        return read_local_ridge(self._weights(), self.card.kind, self.mask)
+
+    def blend_weights(self) -> NDArray[np.float32]:
+        """Read what local ridge and the network of a blend are worth, (2, contrasts).
+
+        Raises
+        ------
+        BundleError
+            As for `network`.
+        """
+        return read_blend_weights(self._weights(), len(self.contrasts))
+
+    def _weights(self) -> Path:
         path = self.path / WEIGHTS_FILE
         verify_file(path, self.card.files[WEIGHTS_FILE])
-        try:
-            tensors = safetensors.torch.load_file(path)
-        except (SafetensorError, OSError) as err:
-            raise BundleError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
-        return network_from_tensors(tensors, source=str(path))
+        return path
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:
@@ -110,7 +125,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     card, raw_card = read_card(folder)
     for name, digest in card.files.items():
         verify_file(folder / name, digest)
-    rois, outputs = _channels(folder / WEIGHTS_FILE)
+    rois, outputs = channels(folder / WEIGHTS_FILE, card.kind)
     if outputs != len(card.contrasts):
         raise BundleError(
             f"{folder / WEIGHTS_FILE} predicts {outputs} maps",
@@ -164,42 +179,6 @@ def _correction(folder: Path, card: ModelCard, voxels: int) -> Correction | None
         return None
     offset = read_offset(folder / REFERENCE_FILE, len(card.contrasts), voxels)
     return Correction(np.array(card.gains, np.float32), offset)
-
-
-def _channels(path: Path) -> tuple[int, int]:
-    """Return how many ROIs the network reads and how many maps it predicts."""
-    return (
-        _weight_shape(path, "in_block.conv.0.weight")[1],
-        _weight_shape(path, "out_block.1.weight")[0],
-    )
-
-
-def _weight_shape(path: Path, name: str) -> tuple[int, ...]:
-    """Return the shape of a convolution's weights from the file's header alone."""
-    try:
-        _check_header_size(path)
-        with safe_open(path, framework="numpy") as tensors:
-            if name not in tensors.keys():  # noqa: SIM118 (no mapping)
-                raise BundleError(f"{path} has no tensor {name}", remedy=_REMEDY)
-            shape = tuple(tensors.get_slice(name).get_shape())
-    except (SafetensorError, OSError) as err:
-        raise BundleError(f"{path} is no safetensors file: {err}", remedy=_REMEDY) from err
-    if len(shape) != 5:
-        raise BundleError(f"{path}: {name} has shape {shape}", expected="five axes")
-    return shape
-
-
-def _check_header_size(path: Path) -> None:
-    """Refuse a header that no network needs, before a parser takes it into memory."""
-    with path.open("rb") as file:
-        # The format begins with the header's size: 64 bits, little-endian.
-        size = int.from_bytes(file.read(8), "little")
-    if size > _LARGEST_HEADER:
-        raise BundleError(
-            f"{path} says that its header has {size} bytes",
-            expected=f"at most {_LARGEST_HEADER}",
-            remedy=_REMEDY,
-        )
 
 
 def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:

@@ -26,10 +26,9 @@ BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
 REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 
-ATTENTION_UNET = "attention-unet"
+ATTENTION_UNET, LOCAL_RIDGE, BLEND = KINDS = ("attention-unet", "local-ridge", "blend")
 DUAL_REGRESSION = "dual-regression"
-# Kinds and fields of later format versions: known here only to be refused by name.
-RESERVED_KINDS = ("local-ridge", "blend")
+# Fields of later format versions: known here only to be refused by name.
 RESERVED_FIELDS = ("reference", "calibration")
 
 _FOR_READERS = ("record", "evaluation")
@@ -61,7 +60,7 @@ class ModelCard:
     version: str  # the model's own version
     grid: Grid  # where its maps and masks lie
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    kind: str = ATTENTION_UNET  # which code runs it
+    kind: str = ATTENTION_UNET  # which code runs it; one of KINDS
     licence: str = "unknown"  # SPDX name, or words
     citation: str = ""  # what users are asked to cite
     description: str = ""  # a line or two in plain words
@@ -185,11 +184,12 @@ def _check_version(fields: JsonFields) -> None:
             remedy=newer,
         )
     kind = fields.text("kind")
-    if kind in RESERVED_KINDS:
+    if kind not in KINDS:
         raise BundleError(
-            f"{fields.source} is a model of kind {kind}", expected=ATTENTION_UNET, remedy=newer
+            f"{fields.source} is a model of kind {kind}",
+            expected=f"one of {', '.join(KINDS)}",
+            remedy=newer,
         )
-    _one_of(fields, "kind", ATTENTION_UNET)
     used = [name for name in RESERVED_FIELDS if not fields.absent(name)]
     if used:
         raise BundleError(

@@ -9,7 +9,7 @@ prediction is the training mean + Aᵀ x. The sums are additive over people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +131,9 @@ class LocalRidgeSums:
         # Where nobody differs from the mean, any coefficients will do.
         ridge = np.maximum(ridge, 1e-9 * ridge.max() or 1.0)
         coefficients = np.linalg.solve(gram + ridge[:, None, None] * np.eye(rois), cross)
-        return LocalRidge(mean_x, mean_y, coefficients.astype(np.float32), interpolation)
+        return LocalRidge(
+            mean_x, mean_y, coefficients.astype(np.float32), interpolation, self.block
+        )
 
     def _products(self, both: Array, rois: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Yield cells and their Σ x [x, y]ᵀ, (cells, rois, rois + contrasts)."""
@@ -150,6 +152,46 @@ class LocalRidge:
     mean_maps: Array  # (contrasts, voxels), of the training people
     coefficients: Array  # (corners, rois, contrasts), at the centres of cells
     interpolation: _Interpolation  # from the cells' centres to the voxels
+    block: int  # edge of a cell in voxels
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return all that `from_tensors` needs besides the mask; floats of 16 bits."""
+        half = {
+            "mean_connectome": self.mean_connectome,
+            "mean_maps": self.mean_maps,
+            "coefficients": self.coefficients,
+        }
+        tensors: dict[str, NDArray[Any]] = {k: v.astype(np.float16) for k, v in half.items()}
+        return tensors | {"block": np.array(self.block, np.int64)}
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, NDArray[Any]], mask: NDArray[np.bool_]
+    ) -> LocalRidge:
+        """Make a model from what `tensors` returned, for the same mask.
+
+        Raises
+        ------
+        ValueError
+            If the tensors do not belong together or to the mask.
+        """
+        block = int(tensors["block"])
+        if not 1 <= block <= max(mask.shape):
+            raise ValueError(f"a cell has 1 to {max(mask.shape)} voxels along an edge, not {block}")
+        shape = tuple(-(-n // block) for n in mask.shape)
+        way = _Interpolation.between(mask, block, shape)
+        mean_x, mean_y, coefficients = (
+            tensors[name].astype(np.float32)
+            for name in ("mean_connectome", "mean_maps", "coefficients")
+        )
+        voxels = int(np.count_nonzero(mask))
+        wanted = (len(way.corners_used), len(mean_x), len(mean_y))
+        if coefficients.shape != wanted or {mean_x.shape[1], mean_y.shape[1]} != {voxels}:
+            raise ValueError(
+                f"coefficients are {wanted} and means (…, {voxels}), found {coefficients.shape}, "
+                f"{mean_x.shape} and {mean_y.shape}"
+            )
+        return cls(mean_x, mean_y, coefficients, way, block)
 
     def predict(self, connectome: NDArray[np.floating[Any]]) -> Array:
         """Predict the maps (contrasts, voxels) of a connectome (rois, voxels).

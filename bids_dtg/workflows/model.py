@@ -13,26 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.card import BLEND, LOCAL_RIDGE
 from bids_dtg.bundles.fetch import download_hosts, fetch_models
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.bundles.transfer import make_transfer_reporter
+from bids_dtg.contrasts.blend import Blend
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 
 if TYPE_CHECKING:
-    from bids_dtg.contrasts.inference import PreparedUNet
+    from bids_dtg.contrasts.blend import MapModel
 
 # A driver's device files: where there is none, torch need not be imported to know it.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 class Model:
-    """A bundle's network on a device, prepared once, at the first call of `begin`."""
+    """A bundle's model on a device, prepared once, at the first call of `begin`."""
 
     def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
         self._bundle, self._device, self._threads = bundle, device, threads
         self._pool = ThreadPoolExecutor(1, "model")
-        self._prepared: Future[PreparedUNet] | None = None
+        self._prepared: Future[MapModel] | None = None
 
     def begin(self) -> None:
         """Start to import torch and prepare the network, beside what the caller does next."""
@@ -52,16 +54,16 @@ class Model:
         RunError
             The device has too little memory.
         BundleError
-            The network cannot be read.
+            The weights cannot be read.
         """
         self.begin()
         assert self._prepared is not None
-        prepared = self._prepared.result()
-        import torch
-
         try:
-            maps = prepared.predict(connectome)
-        except torch.cuda.OutOfMemoryError as err:
+            maps = self._prepared.result().predict(connectome)
+        except RuntimeError as err:
+            # torch's own class, by its name: a model without a network needs no torch.
+            if type(err).__name__ != "OutOfMemoryError":
+                raise
             raise RunError(
                 f"{self._device} has too little memory for the network",
                 remedy="free memory on it, or use --device cpu",
@@ -69,10 +71,19 @@ class Model:
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
 
-    def _prepare(self) -> PreparedUNet:
+    def _prepare(self) -> MapModel:
         if sys.platform == "linux":
             # Reading is what everybody waits for: this thread takes the time that it leaves.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        kind = self._bundle.card.kind
+        if kind == LOCAL_RIDGE:
+            return self._bundle.local_ridge()
+        network = self._prepare_network()
+        if kind == BLEND:
+            return Blend((self._bundle.local_ridge(), network), self._bundle.blend_weights())
+        return network
+
+    def _prepare_network(self) -> MapModel:
         import torch
 
         from bids_dtg.contrasts.inference import prepare
