@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.configuration import make_settings, read_options, to_toml
@@ -34,6 +34,7 @@ options = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(given=options)
 def test_toml_round_trip(given, tmp_path_factory):
     settings = make_settings({**REQUIRED, **given})
