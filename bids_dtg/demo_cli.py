@@ -13,7 +13,8 @@ from bids_dtg.machine import available_cores, limit_threads
 
 _EPILOG = """\
 OUT/simulated  the people: resting-state runs, measured and true maps
-OUT/maps       what bids_dtg makes of their rest, as for a real dataset
+OUT/maps       what bids_dtg makes of their rest, as for a real dataset;
+               begin with OUT/maps/index.html
 OUT/demo.tsv   how well the maps match the truth, a row a contrast
 OUT/demo.png   a map beside its truth
 

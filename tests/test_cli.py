@@ -54,7 +54,7 @@ def test_help_and_version_import_nothing_heavy(option):
 def test_help_names_every_option_with_its_default():
     text = " ".join(build_parser().format_help().split())
     for fact in (
-        "{participant}",
+        "{participant,group}",
         "--participant-label LABEL [LABEL ...], --participant_label",
         "--session-label LABEL [LABEL ...], --session-id",
         "(default: hcp-ya)",
@@ -71,7 +71,7 @@ def test_help_names_every_option_with_its_default():
     ("words", "told"),
     [
         ([], "the following arguments are required: BIDS_DIR, OUTPUT_DIR, analysis_level"),
-        (["/b", "/o", "group"], "invalid choice: 'group'"),
+        (["/b", "/o", "subject"], "invalid choice: 'subject'"),
         (["/b", "/o", "participant", "--colour"], "unrecognized arguments: --colour"),
         (["/b", "/o", "participant", "--partic", "01"], "unrecognized arguments: --partic 01"),
         (["/b", "/o", "participant", "--combine", "all"], "invalid choice: 'all'"),

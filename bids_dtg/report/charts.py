@@ -74,7 +74,7 @@ def trace(
     top = float(np.quantile(finite, 0.995)) * 1.15 if finite.size else 1.0
     top = nice(max(top, 1.25 * (threshold or 0.0), 1e-6))
     x = np.linspace(0, WIDTH, len(values))
-    y = HEIGHT * (1 - np.clip(values / top, 0, 1.06))
+    y = HEIGHT * (1 - np.clip(values / top, 0, 1))
     pieces, pen_down = [], False
     for left, height in zip(x, y, strict=True):
         if np.isfinite(height):
@@ -127,11 +127,12 @@ def strip(
     *,
     width: float,
     height: float,
+    most: float = float("inf"),
 ) -> Strip:
-    """Lay out one dot a value; dots that would overlap are stacked from the middle."""
+    """Lay out one dot a value, none above `most`; dots that would overlap are stacked."""
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
-    low, high = low - margin, high + margin
+    low, high = low - margin, min(high + margin, most)
     taken: dict[int, int] = {}
     dots = []
     for value, name, link, outlying in zip(values, names, links, out, strict=True):

@@ -20,7 +20,7 @@ _QUALITY = ("qc", None, ".tsv")
 _FRAMES = ("timeseries", FRAMES, ".tsv")
 _BOLDREF = ("boldref", None, ".nii.gz")
 _COVERAGE = ("dseg", COVERAGE, ".nii.gz")
-_HALVES = ("statmap", HALVES, ".nii.gz")
+_HALVES = ("qc", HALVES, ".nii.gz")
 _RELMAT = ("relmat", CONNECTOME, ".tsv")
 _OF_RUNS = (_QUALITY, _FRAMES, _BOLDREF, _COVERAGE, _HALVES, _RELMAT)
 # Entities that say what a file holds, not which run or set it is of.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,12 +81,12 @@ def flags_of(files: ParticipantFiles, failures: Mapping[str, str]) -> tuple[Flag
     flags += [flag for run in files.runs for flag in _of_run(run)]
     if not any(flag.level in ("problem", "warning") for flag in flags) and files.sets:
         flags.append(Flag("good", "Every quality figure is within its usual range"))
+    return sorted_flags(flags)
+
+
+def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return flags once each, the worst first."""
     return tuple(sorted(dict.fromkeys(flags), key=lambda flag: _ORDER.index(flag.level)))
-
-
-def worst(flags: tuple[Flag, ...]) -> Level:
-    """Return the worst level among flags."""
-    return flags[0].level if flags else "good"
 
 
 def _of_run(run: RunFiles) -> Iterator[Flag]:

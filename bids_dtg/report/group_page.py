@@ -15,7 +15,7 @@ from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.report.charts import Strip, strip
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
-from bids_dtg.report.flags import Flag
+from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.group_table import LEAST_RUNS, OUTLIER_Z, Column, columns_of
 from bids_dtg.report.index_page import GROUP
 from bids_dtg.report.map_cards import GalleryDrawer, slice_text
@@ -166,6 +166,7 @@ def _strip(column: Column, rows: Sequence[Row]) -> Strip:
         [bool(column.out[i]) for i in known],
         width=_STRIP[0],
         height=_STRIP[1],
+        most=measure.most,
     )
 
 
@@ -211,4 +212,4 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
     if facts.means and facts.means[0].sidecar.get("NotForScience"):
         flags.append(Flag("warning", str(facts.means[0].sidecar.get("ModelNotice") or "")))
-    return tuple(flags)
+    return sorted_flags(flags)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,13 +28,14 @@ class Measure:
     title: str  # for people
     unit: str = ""
     decimals: int = 2
+    most: float = math.inf  # the largest value that can be
 
 
 MEASURES = (
     Measure("minutes_kept", "Rest that was used", "min", 1),
     Measure("fd_mean", "Mean framewise displacement", "mm"),
-    Measure("coverage", "Grey matter with signal", "", 3),
-    Measure("roi_coverage_min", "Lowest coverage of an ROI", "", 3),
+    Measure("coverage", "Grey matter with signal", "", 3, 1.0),
+    Measure("roi_coverage_min", "Lowest coverage of an ROI", "", 3, 1.0),
     Measure("tsnr_median", "Temporal signal-to-noise", "", 0),
     Measure("connectome_reliability", "Agreement of halves", "r"),
     Measure("similarity", "Similarity to the group", "r"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Sequence
@@ -24,9 +25,12 @@ from bids_dtg.phantom.dataset import (
 )
 from bids_dtg.phantom.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.report.index_page import INDEX
+from bids_dtg.report.page import missing_packages
 from bids_dtg.report.picture import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.executor import run_participants
+from bids_dtg.workflows.group import run_group
 from bids_dtg.workflows.maps import SYNTHETIC, map_path
 from bids_dtg.workflows.progress import make_board
 
@@ -82,6 +86,9 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     made = [person for person in people if _map_path(out, person, first, bundle).exists()]
     if made:
         _compare(out, made, phantom, bundle)
+        if not missing_packages():
+            run_group(dataclasses.replace(settings, analysis_level="group"))
+            print(f"reports: {settings.output_dir / INDEX}")
     print(f"maps: {settings.output_dir}")
     return failed
 

@@ -109,8 +109,8 @@ def write_run_details(details: RunDetails, job: Job) -> Iterator[PurePosixPath]:
     yield from _write_volume(
         agreement,
         _STORED_R,
-        {**on_grid, "stat": "pearsoncorrelation", "desc": HALVES},
-        "statmap",
+        {**on_grid, "desc": HALVES},
+        "qc",
         {
             "Description": "Correlation, over ROIs, of the connectomes of the two halves of the "
             "run (alternate pieces of it)",
