@@ -134,7 +134,7 @@ class TrainingTask(lightning.LightningModule):
     def _loss(self, predicted: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
         if self.plan.loss == "crr":
             return crr_loss(predicted, maps, mask, alpha=self.plan.alpha, margin=self.plan.margin)
-        return (predicted[..., mask].float() - maps[..., mask]).square().mean()
+        return masked_error(predicted[..., mask], maps[..., mask])
 
 
 class _Batches(IterableDataset[list[TensorBatch]]):
@@ -155,19 +155,33 @@ class _Batches(IterableDataset[list[TensorBatch]]):
             ]
 
 
+def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Return the mean squared error where a value was measured (is not NaN); 0 where none was."""
+    known = measured.isfinite()
+    errors = torch.where(known, predicted.float() - torch.where(known, measured, 0.0), 0.0)
+    return errors.square().sum() / known.sum().clamp_min(1)
+
+
 def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
     """Return Pearson r over voxels, averaged over people and contrasts.
 
     Parameters
     ----------
     predicted, measured
-        (people, contrasts, voxels); a constant map counts as r 0.
+        (people, contrasts, voxels); a constant map counts as r 0, voxels that are NaN in
+        `measured` are left out, and so are maps without any other.
     """
+    known = measured.isfinite()
+    voxels = known.sum(dim=-1, keepdim=True)
+    p, m = (torch.where(known, maps.float(), 0.0) for maps in (predicted, measured))
     p, m = (
-        maps.float() - maps.float().mean(dim=-1, keepdim=True) for maps in (predicted, measured)
+        torch.where(known, maps - maps.sum(dim=-1, keepdim=True) / voxels.clamp_min(1), 0.0)
+        for maps in (p, m)
     )
     size = (p.square().sum(dim=-1) * m.square().sum(dim=-1)).sqrt()
-    return ((p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)).mean()
+    r = (p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)
+    there = voxels.squeeze(-1) > 0
+    return torch.where(there, r, 0.0).sum() / there.sum().clamp_min(1)
 
 
 def _line(epoch: Mapping[str, float], plan: TrainingPlan) -> str:

@@ -1,0 +1,92 @@
+"""Who is trained on, who chooses the model, and who it is tested on: never one person twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SETS = ("training", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Participants' labels by what they are for."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        everybody = [*self.training, *self.validation, *self.test]
+        twice = sorted({one for one in everybody if everybody.count(one) > 1})
+        if twice:
+            raise ValueError(f"participants are on two sides of the split: {', '.join(twice)}")
+
+    def require_whole_families(self, families: Mapping[str, str]) -> None:
+        """Refuse a family that is on two sides.
+
+        Raises
+        ------
+        ValueError
+            Naming such families.
+        """
+        sides: dict[str, set[str]] = {}
+        for name in SETS:
+            for label in getattr(self, name):
+                if label in families:
+                    sides.setdefault(families[label], set()).add(name)
+        torn = sorted(family for family, found in sides.items() if len(found) > 1)
+        if torn:
+            raise ValueError(f"families are on two sides of the split: {', '.join(torn)}")
+
+
+def split_people(
+    labels: Sequence[str],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+    families: Mapping[str, str] | None = None,
+) -> Split:
+    """Draw who is in which set; families stay together.
+
+    Parameters
+    ----------
+    labels
+        Everybody, each once.
+    validation, test
+        Shares of the people, reached as nearly as families allow; of each set that has a
+        share above 0 there is one person at least.
+    seed
+        The same labels and seed give the same sets, in whatever order the labels come.
+    families
+        Family by label; who is not in it is a family alone.
+
+    Raises
+    ------
+    ValueError
+        If a label comes twice, shares leave nobody to train on, or there are too few families.
+    """
+    if len(set(labels)) != len(labels):
+        raise ValueError("a participant is listed twice")
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise ValueError(f"shares of {validation:g} and {test:g} leave nobody to train on")
+    groups: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        family = (families or {}).get(label)
+        groups.setdefault(f"person {label}" if family is None else f"family {family}", []).append(
+            label
+        )
+    order = np.random.default_rng(seed).permutation(sorted(groups))
+    wanted = {"test": test * len(labels), "validation": validation * len(labels)}
+    sets: dict[str, list[str]] = {name: [] for name in SETS}
+    waiting = [str(key) for key in order]
+    for name, people in wanted.items():
+        while people and waiting and (not sets[name] or len(sets[name]) < round(people)):
+            sets[name] += groups[waiting.pop()]
+    sets["training"] = [label for key in waiting for label in groups[key]]
+    if not sets["training"]:
+        raise ValueError(f"{len(groups)} families are too few to be divided")
+    return Split(*(tuple(sorted(sets[name])) for name in SETS))

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.bids.array_store import ArrayStore
+from bids_dtg.errors import OutputError
+
+FACTS = {"model": "abc", "runs": ["a", "b"]}
+
+
+def test_an_array_comes_back_mapped_with_its_notes(tmp_path):
+    store = ArrayStore(tmp_path / "cache")
+    array = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    store.write("sub-01/connectomes", array, FACTS, {"seconds": [1.5, 2.0]})
+    found = store.read("sub-01/connectomes")
+    np.testing.assert_array_equal(found, array)
+    assert isinstance(found, np.memmap)
+    assert found.dtype == np.float16
+    assert store.notes("sub-01/connectomes") == {"seconds": [1.5, 2.0]}
+
+
+def test_it_is_there_only_if_made_from_the_same_facts(tmp_path):
+    store = ArrayStore(tmp_path)
+    assert not store.has("x", FACTS)
+    store.write("x", np.zeros(3), FACTS)
+    assert store.has("x", FACTS)
+    assert not store.has("x", FACTS | {"model": "other"})
+
+
+def test_damage_is_found(tmp_path):
+    store = ArrayStore(tmp_path)
+    store.write("x", np.zeros(300), FACTS)
+    path = tmp_path / "x.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match=r"x\.npy has changed.*remove it"):
+        store.read("x")
+    path.write_bytes(data[:-8])
+    assert not store.has("x", FACTS)
+    path.unlink()
+    with pytest.raises(OutputError, match="cannot be read"):
+        store.read("x")
