@@ -1,0 +1,92 @@
+"""What a reader is told first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
+from bids_dtg.report.flags import LIMITS, flags_of, number
+
+GOOD = {
+    "minutes_kept": "9.5",
+    "fd_mean": "0.1",
+    "coverage": "0.99",
+    "roi_coverage_min": "0.95",
+    "tsnr_median": "60",
+    "connectome_reliability": "0.5",
+    "frames": "300",
+    "frames_kept": "290",
+}
+
+
+def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> ParticipantFiles:
+    run = RunFiles("sub-01_task-rest", quality, None, None, None, None, None)
+    overlays = {"segmentSpread": Path("s")}
+    one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
+    made = SetFiles("sub-01_task-rest", (one,), (run.title,), {}, {})
+    return ParticipantFiles("01", (made,), (run,))
+
+
+def levels(found) -> list[str]:
+    return [flag.level for flag in found]
+
+
+def test_a_good_run_has_one_good_word():
+    assert levels(flags_of(files(), {})) == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "level"),
+    [
+        ("fd_mean", "0.3", "warning"),
+        ("fd_mean", "0.6", "problem"),
+        ("coverage", "0.9", "warning"),
+        ("coverage", "0.8", "problem"),
+        ("connectome_reliability", "0.1", "problem"),
+        ("minutes_kept", "5", "warning"),
+        ("frames_kept", "200", "warning"),
+        ("frames_kept", "100", "problem"),
+    ],
+)
+def test_a_figure_beyond_its_limit_is_flagged(column, value, level):
+    (flag,) = flags_of(files(GOOD | {column: value}), {})
+    assert flag.level == level
+    assert flag.of == "sub-01_task-rest"
+
+
+def test_what_is_not_known_is_not_flagged():
+    assert levels(flags_of(files(dict.fromkeys(GOOD, "n/a")), {})) == ["good"]
+    assert levels(flags_of(files({}), {})) == ["good"]
+
+
+def test_failures_come_first_and_models_that_are_not_for_science_are_named():
+    sidecar = {"NotForScience": True, "ModelNotice": "Not for science."}
+    found = flags_of(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
+    assert levels(found) == ["problem", "warning"]
+    assert "it is empty" in found[0].text
+    assert found[1].text == "Not for science."
+
+
+def test_maps_without_uncertainty_say_so():
+    bare = files()
+    one = MapFile("motorT", Path("m"), {}, {})
+    made = SetFiles("t", (one,), (), {}, {})
+    found = flags_of(ParticipantFiles("01", (made,), bare.runs), {})
+    assert any("no uncertainty" in flag.text for flag in found)
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.column)
+def test_every_limit_orders_its_levels(limit):
+    worse = -1 if limit.low_is_bad else 1
+    assert limit.level(limit.warning - worse * 1e-3) is None
+    assert limit.level(limit.warning + worse * 1e-3) == "warning"
+    assert limit.level(limit.problem + worse * 1e-3) == "problem"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.5", 0.5), ("n/a", None), (None, None), ("nan", None)]
+)
+def test_cells_are_numbers_or_nothing(text, value):
+    assert number(text) == value
