@@ -8,12 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    RichProgressBar,
+    Timer,
+)
 from torch import Tensor
 
 from bids_dtg.contrasts.samples import Samples
@@ -45,8 +51,8 @@ def train(
     Parameters
     ----------
     training, validation
-        People to train on, and others to choose the best epoch by (the correlation of
-        predicted with measured maps) and to lower the learning rate by (the loss).
+        People to train on, and others to choose the best epoch by (`plan.choose_by`) and to
+        lower the learning rate by (the loss).
     plan
         How.
     folder
@@ -81,11 +87,21 @@ def train(
         raise ValueError("training and validation samples need one mask")
     task = TrainingTask(training, validation, plan, start, tell)
     callbacks: list[Callback] = [
-        _checkpoint(folder, "best", monitor="validation_r"),
+        _checkpoint(folder, "best", monitor=f"validation_{plan.choose_by}"),
         _checkpoint(folder, "last", monitor=None),
     ]
     if plan.minutes is not None:
         callbacks.append(Timer(timedelta(minutes=plan.minutes), interval="epoch", verbose=False))
+    if plan.stop_after is not None:
+        monitor = f"validation_{plan.choose_by}"
+        callbacks.append(
+            EarlyStopping(
+                monitor,
+                patience=plan.stop_after,
+                mode=_better(monitor),
+                check_on_train_epoch_end=True,
+            )
+        )
     if progress:
         callbacks.append(RichProgressBar())
     trainer = lightning.Trainer(
@@ -106,15 +122,19 @@ def train(
 
 
 def _checkpoint(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
-    """Keep the epoch with the highest monitored value, or the newest one."""
+    """Keep the epoch with the best monitored value, or the newest one."""
     return ModelCheckpoint(
         folder,
         filename=name,
         monitor=monitor,
-        mode="max",
+        mode=_better(monitor),
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+
+
+def _better(monitor: str | None) -> Literal["min", "max"]:
+    return "min" if monitor == "validation_loss" else "max"
 
 
 def _trained(task: TrainingTask, folder: Path) -> TrainedNetwork:

@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, IterableDataset
 
 from bids_dtg.contrasts.losses import crr_loss
@@ -50,6 +51,8 @@ class TrainingTask(lightning.LightningModule):
             self.network = AttentionUNet(rois, contrasts, plan.features, plan.levels)
         if start is not None:
             self.network.load_state_dict(start)
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(plan.frozen))
         # Channels last is faster; the results are the same.
         self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
@@ -99,19 +102,17 @@ class TrainingTask(lightning.LightningModule):
     def validation_step(self, batch: list[TensorBatch], index: int) -> None:
         for connectomes, maps, mask in batch:
             predicted = self._predict(connectomes)
-            scores = {
-                "validation_loss": self._loss(predicted, maps, mask),
-                "validation_r": mean_correlation(predicted[..., mask], maps[..., mask]),
-            }
-            self.log_dict(scores, prog_bar=True, batch_size=len(maps))
+            scores = validation_scores(predicted[..., mask], maps[..., mask])
+            scores["loss"] = self._loss(predicted, maps, mask)
+            named = {f"validation_{name}": score for name, score in scores.items()}
+            self.log_dict(named, prog_bar=True, batch_size=len(maps))
 
     def on_train_epoch_end(self) -> None:
         seen = self.trainer.callback_metrics
         epoch = {
             "epoch": self.current_epoch,
             "loss": float(torch.stack(self._losses).mean()),
-            "validation_loss": float(seen["validation_loss"]),
-            "validation_r": float(seen["validation_r"]),
+            **{name: float(value) for name, value in seen.items() if "validation" in name},
             "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
             "seconds": round(time.perf_counter() - self._started, 1),
         }
@@ -128,8 +129,13 @@ class TrainingTask(lightning.LightningModule):
         self._plateau_state = checkpoint["plateau"]
 
     def _predict(self, connectomes: Tensor) -> Tensor:
-        maps: Tensor = self.network(connectomes.contiguous(memory_format=torch.channels_last_3d))
-        return maps
+        x = connectomes.contiguous(memory_format=torch.channels_last_3d)
+        part = self.plan.part
+        if part is None or part >= len(x) or not self.training:
+            maps: Tensor = self.network(x)
+            return maps
+        parts = torch.tensor_split(x, -(-len(x) // part))
+        return torch.cat([checkpoint(self.network, one, use_reentrant=False) for one in parts])
 
     def _loss(self, predicted: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
         if self.plan.loss == "crr":
@@ -153,6 +159,36 @@ class _Batches(IterableDataset[list[TensorBatch]]):
                 )
                 for box in batch
             ]
+
+
+def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
+    """Score predictions of some people that the network is not trained on.
+
+    Parameters
+    ----------
+    predicted, measured
+        (people, contrasts, voxels); NaN where nothing was measured.
+
+    Returns
+    -------
+    dict
+        `r`: correlation over voxels. `residual_r`: the same after the people's mean was taken
+        off the predictions and off the measured maps, as re-centring does; it tells people
+        apart and does not reward the mean map. `diagonality`: how much higher r is with a
+        person's own map than with the others'. Means over people and contrasts.
+    """
+    people = len(predicted)
+    scores = {"r": mean_correlation(predicted, measured)}
+    residual = mean_correlation(predicted - predicted.mean(0), measured - measured.nanmean(0))
+    # One person alone deviates from nobody.
+    scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
+    others = [
+        mean_correlation(predicted, measured.roll(shift, dims=0)) for shift in range(1, people)
+    ]
+    scores["diagonality"] = (
+        scores["r"] - torch.stack(others).mean() if others else torch.zeros_like(residual)
+    )
+    return scores
 
 
 def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
@@ -188,5 +224,6 @@ def _line(epoch: Mapping[str, float], plan: TrainingPlan) -> str:
     return (
         f"epoch {epoch['epoch'] + 1:.0f}/{plan.epochs}: loss {epoch['loss']:.4f}, "
         f"validation {epoch['validation_loss']:.4f}, r {epoch['validation_r']:.4f}, "
+        f"residual r {epoch['validation_residual_r']:.4f}, "
         f"rate {epoch['learning_rate']:.0e}, {epoch['seconds']:.0f} s"
     )

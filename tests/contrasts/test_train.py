@@ -15,7 +15,7 @@ from bids_dtg.contrasts.network import AttentionUNet
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.contrasts.training_plan import TrainingPlan
-from bids_dtg.contrasts.training_task import mean_correlation
+from bids_dtg.contrasts.training_task import mean_correlation, validation_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -206,3 +206,42 @@ def test_mean_correlation_is_pearson_s():
     expected = np.mean([np.corrcoef(p[i, q], m[i, q])[0, 1] for i in range(3) for q in range(2)])
     assert float(mean_correlation(*map(torch.from_numpy, (p, m)))) == pytest.approx(expected)
     assert float(mean_correlation(torch.ones(1, 1, 5), torch.rand(1, 1, 5))) == 0.0
+
+
+def test_frozen_parameters_stay_and_the_others_move(tmp_path):
+    start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
+    plan = dataclasses.replace(SHORT, epochs=1, frozen=("out_block.1",))
+    found = train(cohort(12, 1), cohort(4, 2), plan, tmp_path, start=start).state
+    assert torch.equal(found["out_block.1.weight"], start["out_block.1.weight"])
+    assert not torch.equal(found["in_block.conv.0.weight"], start["in_block.conv.0.weight"])
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(tmp_path):
+    """Batch norm keeps given statistics here: else each part has statistics of its own."""
+    start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
+    plan = dataclasses.replace(SHORT, epochs=1, loss="crr", fixed_statistics=True)
+    people = cohort(12, 1), cohort(4, 2)
+    whole = train(*people, plan, tmp_path / "whole", start=start)
+    parts = train(*people, dataclasses.replace(plan, part=1), tmp_path / "parts", start=start)
+    assert losses(parts) == pytest.approx(losses(whole), abs=1e-5)
+    for name, tensor in whole.state.items():
+        torch.testing.assert_close(parts.state[name], tensor, atol=2e-5, rtol=0)
+
+
+def test_it_ends_when_nothing_gets_better(tmp_path):
+    plan = dataclasses.replace(SHORT, epochs=20, learning_rate=0.0, stop_after=2)
+    card = train(cohort(12, 1), cohort(4, 2), plan, tmp_path).card
+    assert 2 <= len(card["history"]) < 20
+
+
+def test_scores_tell_people_apart_from_the_mean_map():
+    rng = torch.Generator().manual_seed(0)
+    mean = 3 * torch.randn(1, 2, 200, generator=rng)
+    own = torch.randn(5, 2, 200, generator=rng)
+    everybodys = validation_scores((mean + 0 * own), mean + own)
+    assert everybodys["r"] > 0.9
+    assert abs(everybodys["residual_r"]) < 0.02
+    wrong_mean = validation_scores(own, mean + own)
+    assert wrong_mean["residual_r"] > 0.99
+    assert wrong_mean["diagonality"] > 0.2
+    assert abs(validation_scores(own.roll(1, dims=0), mean + own)["diagonality"]) < 0.15
