@@ -1,0 +1,51 @@
+"""Hooks of MkDocs: tables that are made from the program when the site is built.
+
+A page asks for one by a line of its own: `<!-- options -->` or `<!-- error lines -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from error_lines import markdown as error_lines_markdown
+
+from bids_dtg.cli import build_parser
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill in what a page asks for."""
+    for mark, make in (
+        ("<!-- options -->", options_markdown),
+        ("<!-- error lines -->", error_lines_markdown),
+    ):
+        if mark in markdown:
+            markdown = markdown.replace(mark, make())
+    return markdown
+
+
+def options_markdown() -> str:
+    """Return the options of ``bids_dtg``, a table for each group of its parser."""
+    parts = []
+    for group in build_parser()._action_groups:
+        actions = [a for a in group._group_actions if a.option_strings and a.dest != "help"]
+        if actions:
+            title = (group.title or "").capitalize()
+            parts += [f"## {title}\n", "| option | what it does |", "|---|---|"]
+            parts += [f"| {_typed(action)} | {_cell(action.help or '')} |" for action in actions]
+            parts.append("")
+    return "\n".join(parts)
+
+
+def _typed(action: argparse.Action) -> str:
+    value = action.metavar or ("" if action.choices is None else "|".join(action.choices))
+    spelled = "`, `".join(action.option_strings)
+    shown = f" `{value}`" if value and action.nargs != 0 else ""
+    return f"`{spelled}`{shown}".replace("|", "\\|")
+
+
+def _cell(text: str) -> str:
+    return text.replace("%%", "%").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")

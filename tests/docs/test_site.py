@@ -1,0 +1,109 @@
+"""The site builds without a warning, and every link in it leads somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from bids_dtg.cli import build_parser
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from error_lines import KINDS, error_lines  # noqa: E402
+
+
+class _Page(HTMLParser):
+    """Collects what a page links to, and what in it can be linked to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.links.append(value)
+            if name in ("id", "name") and value:
+                self.anchors.add(value)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> dict[Path, _Page]:
+    """Build the site with warnings as errors and read its pages."""
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    mkdocs = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    env = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(mkdocs, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = folder.rglob("*.html")
+    return {path: _Page(path.read_text()) for path in pages if path.name != "404.html"}
+
+
+def test_links_lead_somewhere(site):
+    wrong = []
+    for path, page in site.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme in ("http", "https", "mailto", "data"):
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            known = site[target].anchors if target in site else set()
+            if not target.is_file() or (
+                parts.fragment and target in site and unquote(parts.fragment) not in known
+            ):
+                wrong.append(f"{path.parent.name}: {link}")
+    assert len(site) > 10
+    assert not wrong
+
+
+def test_nothing_is_loaded_from_other_hosts():
+    config = (ROOT / "mkdocs.yml").read_text()
+    assert "font: false" in config
+    assert "http" not in config
+
+
+def test_every_option_is_there(site):
+    (page,) = (page for path, page in site.items() if path.parent.name == "options")
+    flags = {flag for action in build_parser()._actions for flag in action.option_strings}
+    missing = flags - {"-h", "--help"} - set(re.findall(r"--?[a-z][a-z_-]*", page.text))
+    assert not missing
+
+
+def test_every_error_line_is_there(site):
+    (page,) = (page for path, page in site.items() if path.parent.name == "faq")
+    shown = " ".join(page.text.split())
+    lines = error_lines()
+    assert len(lines) > 150
+    assert {line.kind for line in lines} == KINDS.keys()
+    missing = [line.found for line in lines if " ".join(line.found.split()) not in shown]
+    assert not missing
+
+
+def test_picture_shows_the_layers():
+    picture = (ROOT / "docs" / "architecture.svg").read_text()
+    drawn = re.findall(r'class="layer">(\w+)<', picture)
+    layers = (ROOT / "pyproject.toml").read_text().split("layers = [")[1].split("]")[0]
+    named = [re.findall(r"bids_dtg\.(\w+)", row)[0] for row in layers.strip().splitlines()]
+    assert drawn == [name for name in named if name != "exits"]
+
+
+def test_benchmark_commands_exist():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    named = set(re.findall(r"benchmarks/(\w+\.py)", page))
+    assert named <= {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    makefile = (ROOT / "Makefile").read_text()
+    assert set(re.findall(r"benchmarks/(\w+\.py)", makefile)) <= named
