@@ -1,0 +1,44 @@
+"""A trained network's weights made ready to learn from other people, and put together again.
+
+Schedule 1 (Serin et al. 2025): one of the model's own contrasts; its row of the output layer is
+cut out and frozen, all before it learns, and then the whole output layer is put back. Schedule 2:
+a contrast that the model does not know; a new output layer, and everything learns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+# The last layer, a weight and a bias a contrast; all others are shared by the contrasts.
+OUTPUT = "out_block.1"
+_WEIGHT, _BIAS = f"{OUTPUT}.weight", f"{OUTPUT}.bias"
+
+
+def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
+    """Return the weights of a network that predicts some of the contrasts, in this order."""
+    chosen = torch.tensor(list(rows))
+    return {
+        name: tensor[chosen].clone() if name in (_WEIGHT, _BIAS) else tensor.clone()
+        for name, tensor in state.items()
+    }
+
+
+def with_outputs_of(
+    state: Mapping[str, Tensor], original: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return tuned weights with the output layer, all contrasts, that they had before."""
+    return {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
+
+
+def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> dict[str, Tensor]:
+    """Return weights with a random output layer for so many contrasts, as torch begins one."""
+    channels = state[_WEIGHT].shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layer = torch.nn.Conv3d(channels, contrasts, kernel_size=1)
+    assert layer.bias is not None
+    kept = {name: tensor.clone() for name, tensor in state.items()}
+    return {**kept, _WEIGHT: layer.weight.detach(), _BIAS: layer.bias.detach()}
