@@ -1,0 +1,1 @@
+"""Statistics that any workflow may use: tests over people, effect sizes, intervals."""

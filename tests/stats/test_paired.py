@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import false_discovery_control
+
+from bids_dtg.stats.paired import (
+    bootstrap_mean,
+    cliffs_delta,
+    false_discovery_rate,
+    sign_flip_test,
+)
+
+RNG = np.random.default_rng(0)
+
+
+def test_p_is_that_of_all_sign_flips():
+    d = np.array([0.3, 0.5, -0.1, 0.8, 0.2, 0.4, 0.1, 0.6])
+    flips = np.array(list(itertools.product([-1, 1], repeat=len(d))))
+    exact = (np.abs(flips @ d) >= abs(d.sum()) - 1e-9).mean()
+    assert sign_flip_test(d[None], permutations=20_000)[0] == pytest.approx(exact, abs=0.004)
+
+
+def test_p_is_uniform_where_nothing_differs_and_small_where_something_does():
+    p = sign_flip_test(RNG.normal(size=(400, 20)), permutations=999)
+    assert 0.02 < (p < 0.05).mean() < 0.09
+    assert sign_flip_test(1 + RNG.normal(size=(1, 30)), permutations=999)[0] == 0.001
+    assert np.isnan(sign_flip_test(np.array([[np.nan, 1.0]]), permutations=9)[0])
+
+
+@given(arrays(float, st.integers(1, 12), elements=st.floats(0, 1)))
+def test_fdr_is_scipys(p):
+    np.testing.assert_allclose(false_discovery_rate(p), false_discovery_control(p), atol=1e-12)
+    holed = np.append(p, np.nan)
+    np.testing.assert_allclose(false_discovery_rate(holed)[:-1], false_discovery_rate(p))
+
+
+@given(
+    arrays(float, st.integers(1, 15), elements=st.integers(0, 5).map(float)),
+    arrays(float, st.integers(1, 15), elements=st.integers(0, 5).map(float)),
+)
+def test_cliffs_delta_is_that_of_all_pairs(one, other):
+    expected = np.sign(np.subtract.outer(one, other)).mean()
+    assert cliffs_delta(one, other) == pytest.approx(expected)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    hits = 0
+    for seed in range(200):
+        found = bootstrap_mean(RNG.normal(size=40), seed=seed, resamples=400)
+        hits += found.low <= 0 <= found.high
+    assert 0.88 < hits / 200 < 0.99
