@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from bids_dtg.machine import available_cores, available_memory
 from bids_dtg.settings import Settings
 
-# A process reads the next run while its network works on this one: it keeps two cores busy.
+# A process reads the next run while its network works on this one: it keeps two cores busy. On two
+# cores 8 people at 2 mm took 3.6 s each in 1 process of 2 threads, 3.5 s in 2 of 1 and 3.6 s in 2
+# of 2, in 1.1, 1.7 and 2.0 GB (benchmarks/throughput.py); a single person is soonest done on 2.
 _CORES_EACH = 2
-# What a process was seen to take at most (benchmarks/participant.py, `--volumes 1200`: 840 MB for
-# the published model's 158,680 voxels), rounded up; most of the first part is torch itself.
-_BYTES_EACH, _BYTES_A_VOXEL = 400e6, 4e3
+# What a process was seen to take at most with its reader and the first process, for the published
+# model's 158,680 voxels: 1.13 GB (benchmarks/throughput.py), rounded up; most of the first part is
+# torch itself. It does not grow with the length of runs.
+_BYTES_EACH, _BYTES_A_VOXEL = 600e6, 4e3
 
 
 @dataclass(frozen=True)
