@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,15 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write(arguments: argparse.Namespace) -> None:
     _check(arguments)
     # Here, so that --help and wrong arguments are answered at once.
-    from bids_dtg.phantom.dataset import (
-        RunPlan,
-        describe_datasets,
-        participant_label,
-        write_participant,
-    )
+    from bids_dtg.phantom.dataset import RunPlan
     from bids_dtg.phantom.model import Phantom
     from bids_dtg.phantom.streams import Cohort
-    from bids_dtg.workflows.progress import make_board
+    from bids_dtg.workflows.simulation import write_people
 
     out: Path = arguments.out
     try:
@@ -96,17 +90,7 @@ def _write(arguments: argparse.Namespace) -> None:
         raise SettingsError(f"--frames and --repetition-time: {err}") from err
     phantom = Phantom(seed=arguments.seed)
     people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
-    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
-    describe_datasets(out, phantom, people, plan=plan, generator=generator)
-    with make_board(len(people)) as board:
-        reporter = board.lane(0)
-        for person in people:
-            start = time.perf_counter()
-            reporter.start(f"sub-{participant_label(person.index)}")
-            write_participant(out, person, plan=plan, stage=reporter.stage)
-            reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
-            board.advance()
-        reporter.note(f"{len(people)} simulated participants in {out}")
+    write_people(out, phantom, people, plan=plan, program="dtg-phantom")
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import bids_dtg.phantom.dataset
+import bids_dtg.workflows.simulation
 from bids_dtg.errors import OutputError
 from bids_dtg.phantom_cli import main
 
@@ -19,7 +19,7 @@ def written(monkeypatch):
         stage("resting run", 0.0)
         people.append((person.cohort, person.index, person.phantom.seed, plan.frames))
 
-    monkeypatch.setattr(bids_dtg.phantom.dataset, "write_participant", write)
+    monkeypatch.setattr(bids_dtg.workflows.simulation, "write_participant", write)
     return people
 
 
@@ -31,7 +31,7 @@ def test_participants_are_written_one_by_one(tmp_path, written, capsys):
     assert [line.split("\t")[0] for line in table] == [
         *("participant_id", "sub-sim001", "sub-sim002")
     ]
-    assert "[2/2] sub-sim002: written" in capsys.readouterr().err
+    assert "[2/2] simulating sub-sim002: written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_ends_with_1(tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         raise OutputError("disk full")
 
-    monkeypatch.setattr(bids_dtg.phantom.dataset, "write_participant", fail)
+    monkeypatch.setattr(bids_dtg.workflows.simulation, "write_participant", fail)
     assert main([str(tmp_path / "out")]) == 1
     assert "error: disk full." in capsys.readouterr().err
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg import __version__
 from bids_dtg.bids.atomic import write_atomic, write_tsv
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.phantom.dataset import (
     RunPlan,
-    describe_datasets,
     participant_label,
-    write_participant,
 )
 from bids_dtg.phantom.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
@@ -32,7 +28,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.workflows.executor import run_participants
 from bids_dtg.workflows.group import run_group
 from bids_dtg.workflows.maps import SYNTHETIC, map_path
-from bids_dtg.workflows.progress import make_board
+from bids_dtg.workflows.simulation import write_people
 
 # Whose average stands beside the predictions: other people, as measured without noise, so that
 # it is as good as the average of a large sample.
@@ -49,9 +45,7 @@ class DemoScores:
     contrasts: tuple[str, ...]  # labels
     predicted: NDArray[np.float64]  # (participants, contrasts)
     group: NDArray[np.float64]  # (participants, contrasts), of the average map of other people
-    own: NDArray[
-        np.float64
-    ]  # (participants, contrasts), predicted with that average taken off both
+    own: NDArray[np.float64]  # (participants, contrasts), with that average taken off both
 
 
 def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
@@ -72,7 +66,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     """
     bundle, phantom = load_bundle("demo"), Phantom(seed=0)
     people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
-    _simulate(out / "simulated", phantom, people)
+    write_people(out / "simulated", phantom, people, plan=RunPlan(), program="dtg-demo")
     if broken_run:
         _cut_run(out / "simulated", people[-1])
     settings = Settings(
@@ -91,20 +85,6 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
             print(f"reports: {settings.output_dir / INDEX}")
     print(f"maps: {settings.output_dir}")
     return failed
-
-
-def _simulate(folder: Path, phantom: Phantom, people: Sequence[Person]) -> None:
-    plan = RunPlan()
-    generator = {"Name": "bids_dtg dtg-demo", "Version": __version__}
-    describe_datasets(folder, phantom, people, plan=plan, generator=generator)
-    with make_board(len(people)) as board:
-        reporter = board.lane(0)
-        for person in people:
-            start = time.perf_counter()
-            reporter.start(f"simulating sub-{participant_label(person.index)}")
-            write_participant(folder, person, plan=plan, stage=reporter.stage)
-            reporter.finish(f"{time.perf_counter() - start:.0f} s")
-            board.advance()
 
 
 def _cut_run(folder: Path, person: Person) -> None:
