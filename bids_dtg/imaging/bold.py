@@ -127,9 +127,9 @@ def _fill(
                 ready.put(block)
         ready.put(None)
     except READ_ERRORS as err:
-        ready.put(
-            RunError(f"{header.path} is damaged: {err}", remedy="fetch or make the file anew")
-        )
+        error = RunError(f"{header.path} is damaged: {err}", remedy="fetch or make the file anew")
+        error.__cause__ = err  # tells whether it may pass
+        ready.put(error)
     except BaseException as err:
         ready.put(err)
 

@@ -27,6 +27,11 @@ class Backlog:
         return len(self._waiting) + len(self._later)
 
     @property
+    def closed(self) -> bool:
+        """Whether nobody will be handed out any more, whoever comes back."""
+        return self._closed
+
+    @property
     def seconds_to_next(self) -> float | None:
         """Seconds until `take` gives somebody; None where nobody is left."""
         if self._waiting:

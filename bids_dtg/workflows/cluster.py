@@ -54,13 +54,18 @@ class Cluster:
         self._client = _connect(address)
 
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message], None, None]:
-        """Work until nobody is left; yield what happens. Closing cancels what has not begun."""
+        """Work until nobody is left or the backlog is closed; yield what happens.
+
+        At the end what has not begun is cancelled; what has is finished, but not waited for.
+        """
         from distributed import as_completed
 
         running: dict[Any, str] = {}  # task -> participant
         try:
             completed = as_completed(loop=self._client.loop)
-            while backlog or running:
+            if not self._client.nthreads():
+                yield _LANE, Shown("note", ("the scheduler has no workers yet: waiting for some",))
+            while (backlog or running) and not backlog.closed:
                 while (label := backlog.take()) is not None:
                     task = self._client.submit(_process, self._settings, label, pure=False)
                     running[task] = label
