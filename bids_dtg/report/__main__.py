@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from bids_dtg.errors import DtgError
 from bids_dtg.exits import internal_error
 from bids_dtg.report.participant_page import write_participant_report
 
+# A report takes seconds; one that hangs, on a file system that is gone, must not hold up the rest.
+_LONGEST_SECONDS = 900
 _NICENESS = 10  # what is computed for the next participant goes first
 
 
@@ -28,6 +31,8 @@ def main() -> None:
     # Whatever a library prints must not stand between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
+        if hasattr(signal, "alarm"):  # not on Windows
+            signal.alarm(_LONGEST_SECONDS)
         request = json.loads(line)
         error = None
         try:
@@ -36,6 +41,8 @@ def main() -> None:
             error = str(err) if isinstance(err, DtgError) else internal_error(err)
         print(json.dumps({"participant": request["participant"], "error": error}), file=answers)
         answers.flush()
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ def write_participant_report(
         SetOnPage(one.title, f"maps-{position}", _lead(one), gallery.groups)
         for position, (one, gallery) in enumerate(zip(files.sets, galleries, strict=True), 1)
     ]
-    methods = find_methods(dataset, [one.record for one in files.sets])
+    records = [one.record for one in files.sets]
+    methods = find_methods(dataset, records) if records else ""
     page = render(
         "participant.html",
         title=f"sub-{label}: bids_dtg",

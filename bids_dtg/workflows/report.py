@@ -122,20 +122,19 @@ class Reports:
     def _make(self, request: str) -> str | None:
         """Have one report made; return what went wrong."""
         try:
-            if self._process is None:
-                self._process = self._start()
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            self._process.stdin.write(request + "\n")
-            self._process.stdin.flush()
-            if answer := self._process.stdout.readline():
-                error: str | None = json.loads(answer)["error"]
-                return error
-            reason = f"the process that makes it ended: {describe_end(self._process.wait())}"
-        except (OSError, ValueError) as err:
-            reason = str(err)
+            process = self._process = self._process or self._start()
+        except OSError as err:
+            return str(err)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended: nothing will be read
+            process.stdin.write(request + "\n")
+            process.stdin.flush()
+        if answer := process.stdout.readline():
+            error: str | None = json.loads(answer)["error"]
+            return error
         self._end_process()  # the next report gets another one
-        return reason
+        return f"the process that makes it died: {describe_end(process.returncode)}"
 
     def _start(self) -> subprocess.Popen[str]:
         # A process of its own, not a fork: it must not share torch's threads. It has one thread,
@@ -155,7 +154,7 @@ class Reports:
     def _end_process(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, subprocess.TimeoutExpired):
                 process.communicate(timeout=_LEAVE_SECONDS)
             process.kill()
             process.wait()

@@ -1,0 +1,244 @@
+"""The pages as a person meets them: opened as files in a browser without a network."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import chromium, opened
+from tiny_job import TinyJob, add_rest
+
+from bids_dtg.cli import main
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+# No slash and no underscore: a name that a folder can have, and that a page must not run.
+HOSTILE = '"><img src=x onerror=hacked()>'
+SCRIPT = "</script><script>hacked()</script><img src=x onerror=hacked()>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    """Six participants with two segments of rest each, and a group page."""
+    job = TinyJob(tmp_path_factory.mktemp("pages"), ())
+    for number in range(1, 7):
+        add_rest(job.bids, f"{number:02d}", frames=90 - number, seed=number, n_non_steady=2)
+    job.reports = True
+    assert job.run() == 0
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    return job.out
+
+
+@pytest.fixture(scope="module")
+def unsure(out, tmp_path_factory) -> Path:
+    """The output with a participant whose maps are sure in one half of the brain only."""
+    import nibabel as nib
+
+    copy = tmp_path_factory.mktemp("unsure") / "out"
+    shutil.copytree(out, copy)
+    for path in (copy / "sub-02/func").glob("*segmentSpread_statmap.nii.gz"):
+        spread = nib.load(path)
+        values = np.asarray(spread.dataobj) * 0.01
+        values[: len(values) // 2] += 100
+        nib.save(nib.Nifti1Image(values, spread.affine, spread.header), path)
+    arguments = ["participant", "--reports-only", "--participant-label", "02"]
+    assert main([str(copy), str(copy), *arguments]) == 0
+    return copy
+
+
+@pytest.fixture(scope="module")
+def hostile(out, tmp_path_factory) -> Path:
+    """The output with a participant, a task, a contrast and a message that are markup."""
+    copy = tmp_path_factory.mktemp("hostile") / "out"
+    shutil.copytree(out, copy)
+    folder = copy / f"sub-{HOSTILE}"
+    (copy / "sub-01").rename(folder)
+    shutil.rmtree(folder / "figures")
+    for path in [*(folder / "func").iterdir()]:
+        named = path.name.replace("sub-01_task-rest", f"sub-{HOSTILE}_task-{HOSTILE}")
+        if path.suffix == ".json":
+            content = json.loads(path.read_text())
+            content |= {"Description": SCRIPT, "Contrast": SCRIPT, "Task": SCRIPT}
+            content |= {"ModelNotice": SCRIPT, "ModelName": SCRIPT}
+            path.write_text(json.dumps(content))
+        if path.name.endswith("_qc.tsv"):
+            path.write_text(path.read_text().replace("sub-01", f"sub-{HOSTILE}"))
+        path.rename(path.with_name(named))
+    table = copy / "logs/20300101T000000Z-000000/failures.tsv"
+    table.parent.mkdir()
+    table.write_text(f"participant_id\tstage\tmessage\nsub-{HOSTILE}\t{SCRIPT}\t{SCRIPT}\n")
+    (copy / "sub-01.html").unlink()
+    assert main([str(copy), str(copy), "participant", "--reports-only"]) == 0
+    assert main([str(copy), str(copy), "group"]) == 0
+    return copy
+
+
+def picture(page) -> np.ndarray:
+    from PIL import Image
+
+    data = page.locator(".viewer-canvas").screenshot()
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(float)
+
+
+def colourful(pixels: np.ndarray) -> int:
+    """Count pixels that are no grey: those of a map."""
+    return int((pixels.max(axis=2) - pixels.min(axis=2) > 60).sum())
+
+
+def open_map(page, number: int) -> None:
+    page.locator(f"[data-map='{number}']").click()
+    page.wait_for_selector("dialog.viewer[data-shown]", timeout=60_000)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_page_fits_and_asks_nothing_of_the_network(browser, out, theme, width):
+    for name in ("index.html", "sub-01.html", "group.html"):
+        options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme}
+        with opened(browser, out / name, **options) as watched:
+            page = watched.page
+            page.wait_for_timeout(300)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (ground == "rgb(255, 255, 255)") == (theme == "light")
+            broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
+            assert page.evaluate(broken) == 0
+            watched.check()
+
+
+def test_a_picture_opens_the_viewer_with_the_right_map(browser, out):
+    with opened(browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}) as watched:
+        page = watched.page
+        open_map(page, 1)
+        label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
+        assert page.locator("[data-map='1']").get_attribute("id") == f"map-{label}"
+        page.wait_for_timeout(500)
+        first = picture(page)
+        assert first.std() > 5
+        assert colourful(first) > 500
+        # Another map is another picture; the same one again is the same.
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector(f"dialog.viewer[data-shown]:not([data-shown^='{label} '])")
+        page.wait_for_timeout(500)
+        second = picture(page)
+        assert np.abs(first - second).mean() > 0.2
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_selector(f"dialog.viewer[data-shown^='{label} ']")
+        page.wait_for_timeout(500)
+        assert np.abs(first - picture(page)).mean() < 0.05
+        page.keyboard.press("Escape")
+        assert not page.locator("dialog.viewer").is_visible()
+        watched.check()
+
+
+def test_the_value_at_the_crosshair_is_the_maps(browser, out):
+    import nibabel as nib
+
+    with opened(browser, out / "sub-01.html", viewport={"width": 1280, "height": 900}) as watched:
+        page = watched.page
+        open_map(page, 0)
+        label = page.locator("dialog.viewer").get_attribute("data-shown").split()[0]
+        (path,) = (out / "sub-01/func").glob(f"*_contrast-{label}_*synthetic_statmap.nii.gz")
+        values = nib.load(path).get_fdata()
+        peak = values.ravel()[np.argmax(np.abs(values))]
+        told = page.locator("[data-part='value']").inner_text()
+        shown = float(told.split()[0].replace("\u2212", "-"))
+        assert shown == pytest.approx(peak, abs=abs(peak) / 100 + 0.006)
+        watched.check()
+
+
+def test_threshold_and_uncertainty_change_what_is_shown(browser, unsure):
+    with opened(
+        browser, unsure / "sub-02.html", viewport={"width": 1280, "height": 900}
+    ) as watched:
+        page = watched.page
+        open_map(page, 0)
+        page.locator("[data-part='fade']").uncheck()
+
+        def coloured() -> int:
+            page.wait_for_timeout(500)
+            return colourful(picture(page))
+
+        def set_threshold(share: float) -> None:
+            page.locator("[data-part='threshold']").evaluate(
+                "(e, share) => { e.value = share * e.max; e.dispatchEvent(new Event('input')); }",
+                share,
+            )
+
+        set_threshold(0.05)
+        low = coloured()
+        set_threshold(0.8)
+        assert coloured() < 0.7 * low
+        set_threshold(0.05)
+        page.locator("[data-part='sure']").check()
+        assert 0.1 * low < coloured() < 0.85 * low
+        page.locator("[data-part='layer']").select_option("segmentSpread")
+        page.wait_for_selector("dialog.viewer[data-shown$=' segmentSpread']")
+        assert coloured() > 500
+        watched.check()
+
+
+def test_headings_sort_the_table_both_ways(browser, out):
+    with opened(browser, out / "group.html") as watched:
+        page = watched.page
+        head = page.locator("table[data-sortable] th", has_text="Rest that was used")
+        column = head.evaluate("e => e.cellIndex")
+
+        def cells() -> list[float]:
+            rows = page.locator(f"#runs tbody tr td:nth-child({column + 1})")
+            return [float(text) for text in rows.all_inner_texts()]
+
+        head.locator("button").click()
+        assert cells() == sorted(cells())
+        assert head.get_attribute("aria-sort") == "ascending"
+        head.locator("button").focus()
+        page.keyboard.press("Enter")
+        assert cells() == sorted(cells(), reverse=True)
+        assert len(set(cells())) > 1
+        watched.check()
+
+
+def test_the_theme_is_switched_and_methods_are_copied(browser, out):
+    with opened(browser, out / "sub-02.html", color_scheme="light") as watched:
+        page = watched.page
+        page.locator("[data-theme-toggle]").click()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        page.locator("[data-copy]").click()
+        page.wait_for_selector("text=Copied")
+        watched.check()
+
+
+def test_a_viewer_without_its_files_says_what_is_missing(browser, out, tmp_path):
+    shutil.copy(out / "sub-01.html", tmp_path)
+    shutil.copytree(out / "sub-01/figures", tmp_path / "sub-01/figures")
+    with opened(browser, tmp_path / "sub-01.html") as watched:
+        page = watched.page
+        page.locator("[data-map='0']").click()
+        page.wait_for_selector("[data-part='wait']:has-text('figures/niivue')")
+
+
+@pytest.mark.parametrize("name", ["index.html", f"sub-{HOSTILE}.html", "group.html"])
+def test_markup_in_names_is_text(browser, hostile, name):
+    with opened(browser, hostile / name, viewport={"width": 1280, "height": 900}) as watched:
+        page = watched.page
+        page.evaluate("() => { window.hacked = () => { window.ran = true; }; }")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.ran") is None
+        assert "onerror=hacked()" in page.locator("main").inner_text()
+        assert page.locator("img[src='x']").count() == 0
+        if page.locator("[data-map]").count():
+            open_map(page, 0)
+            assert page.evaluate("window.ran") is None
+        # An image that somebody's markup asked for would be an error here.
+        watched.check()

@@ -1,0 +1,230 @@
+"""Reports: made beside the work, from the output alone, never at the price of maps."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from tiny_job import TinyJob, add_rest, read_table, tree
+
+from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.provenance import Failure
+from bids_dtg.workflows import report
+from bids_dtg.workflows.failures import all_failures, last_failures
+from bids_dtg.workflows.report import Reports
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    made = TinyJob(tmp_path, ())
+    made.reports = True
+    return made
+
+
+def text_of(job: TinyJob, name: str) -> str:
+    return (job.out / name).read_text()
+
+
+def links(page: str) -> set[str]:
+    return set(re.findall(r'(?:src|href)="([^"#]+)"', page)) - {"data:,"}
+
+
+def test_a_report_and_the_index_are_made(job, capsys):
+    add_rest(job.bids, frames=90, n_non_steady=3)
+    assert job.run() == 0
+    assert "warning" not in capsys.readouterr().err
+    page = text_of(job, "sub-01.html")
+    for name in links(page) - {"index.html"}:
+        assert (job.out / name).is_file(), name
+    for heading in ("Registration", "Motion", "Coverage", "Connectome", "Reliability", "Methods"):
+        assert heading in page
+    assert page.count('data-map="') == len(job.bundle.contrasts)
+    assert 'href="sub-01.html"' in text_of(job, "index.html")
+    figures = job.out / "sub-01/figures"
+    assert len(list(figures.glob("*_volumes.js"))) == 2  # maps and their spread
+
+
+@pytest.mark.slow
+def test_they_can_be_made_anew_from_the_output_alone(job, capsys):
+    add_rest(job.bids)
+    assert job.run() == 0
+    wanted = tree(job.out)
+    shutil.rmtree(job.bids)
+    shutil.rmtree(job.model)
+    job.bids.mkdir()
+    for path in (*job.out.glob("*.html"), *job.out.glob("sub-01/figures/*")):
+        path.unlink()
+    assert job.run("--reports-only") == 0
+    assert "1 reports made" in capsys.readouterr().err
+    found = tree(job.out)
+    pages = {name for name in wanted if name.endswith(".html")}  # they tell when they were made
+    assert {k: v for k, v in found.items() if k not in pages} == {
+        k: v for k, v in wanted.items() if k not in pages
+    }
+    assert pages <= set(found)
+
+
+@pytest.mark.slow
+def test_reports_of_some(job, capsys):
+    for label in ("01", "02"):
+        add_rest(job.bids, label)
+    job.reports = False
+    assert job.run() == 0
+    assert not list(job.out.glob("*.html"))
+    job.reports = True
+    assert job.run("--reports-only", "--participant-label", "02") == 0
+    assert [path.name for path in job.out.glob("sub-*.html")] == ["sub-02.html"]
+    assert job.run("--reports-only", "--participant-label", "07") == 2
+    assert "no results of 07" in capsys.readouterr().err
+
+
+def test_without_an_output_there_is_nothing_to_report(job, capsys):
+    assert job.run("--reports-only") == 2
+    assert "holds no results" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_complete_participant_keeps_its_report_and_gets_a_missing_one(job):
+    add_rest(job.bids)
+    assert job.run() == 0
+    page = job.out / "sub-01.html"
+    before = page.stat().st_mtime_ns
+    assert job.run() == 0
+    assert page.stat().st_mtime_ns == before
+    page.unlink()
+    assert job.run() == 0
+    assert page.is_file()
+
+
+@pytest.mark.slow
+def test_what_failed_is_in_the_report_until_it_is_made_good(job):
+    add_rest(job.bids, entities="run-1")
+    short = add_rest(job.bids, session="A", frames=6)
+    assert job.run() == 1
+    assert "1.0 of 1.0 minutes" in text_of(job, "sub-01.html")
+    dataset = DerivativeDataset(job.out)
+    assert [one.participant for one in all_failures(dataset)] == ["01"]
+    shutil.rmtree(short.parent.parent)
+    add_rest(job.bids, session="A", seed=2)
+    assert job.run() == 0
+    assert last_failures(dataset, "01") == ()
+    assert "1.0 of 1.0 minutes" not in text_of(job, "sub-01.html")
+
+
+def test_somebody_without_any_maps_gets_a_report_of_the_failure(job):
+    add_rest(job.bids, frames=6)
+    assert job.run() == 1
+    page = text_of(job, "sub-01.html")
+    assert "No maps." in page
+    assert "1.0 of 1.0 minutes" in page
+
+
+@pytest.mark.slow
+def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
+    for label in ("01", "02"):
+        add_rest(job.bids, label)
+    job.reports = False
+    assert job.run() == 0
+    job.reports = True
+    broken = next((job.out / "sub-01/func").glob("*languageMath_*synthetic_statmap.nii.gz"))
+    broken.write_bytes(broken.read_bytes()[:200])
+    assert job.run("--reports-only") == 1
+    error = capsys.readouterr().err
+    assert "sub-01: warning: no report:" in error
+    assert broken.name in error
+    assert (job.out / "sub-02.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_costs_one_report(job, capsys, monkeypatch, tmp_path):
+    for label in ("01", "02"):
+        add_rest(job.bids, label)
+    job.reports = False
+    assert job.run() == 0
+    notes: list[str] = []
+    reports = Reports(DerivativeDataset(job.out), wanted=True, note=notes.append)
+    start = reports._start
+
+    def start_and_kill():
+        process = start()
+        process.kill()
+        monkeypatch.setattr(reports, "_start", start)
+        return process
+
+    monkeypatch.setattr(reports, "_start", start_and_kill)
+    with reports:
+        reports.request("01")
+        reports.request("02")
+    assert reports.failed == 1
+    assert any("sub-01: warning: no report: the process that makes it died: it was ended by SIGKILL" in n for n in notes)
+    assert (job.out / "sub-02.html").is_file()
+
+
+def test_without_the_extra_it_is_said_once(tmp_path, monkeypatch):
+    notes: list[str] = []
+    monkeypatch.setattr(report, "missing_packages", lambda: ("jinja2",))
+    with Reports(DerivativeDataset(tmp_path), wanted=True, note=notes.append) as reports:
+        reports.request("01", [Failure("01", "reading", "broken")])
+        reports.request("02")
+    assert len(notes) == 1
+    assert "pip install 'bids-dtg[report]'" in notes[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stop_does_not_wait_for_reports(tmp_path):
+    reports = Reports(DerivativeDataset(tmp_path), wanted=True, note=print)
+
+    def stopped() -> None:
+        with reports:
+            for number in range(50):
+                reports.request(f"{number:02d}")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert reports._process is None
+    assert not (tmp_path / "index.html").exists()
+
+
+def test_the_methods_text_alone(job, capsys):
+    add_rest(job.bids)
+    assert job.run("--boilerplate-only", "--gsr") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("# Methods")
+    assert (job.out / "logs/CITATION.md").read_text().strip() == told.strip()
+    assert not list(job.out.glob("sub-*"))
+
+
+def test_the_table_of_frames_says_which_were_kept(job):
+    add_rest(job.bids, n_non_steady=2)
+    job.reports = False
+    assert job.run() == 0
+    rows = read_table(job.out / "sub-01/func/sub-01_task-rest_desc-frames_timeseries.tsv")
+    assert [row["kept"] for row in rows[:4]] == ["0", "0", "1", "1"]
+    assert rows[0]["framewise_displacement"] == "n/a"
+    assert 0 <= float(rows[1]["framewise_displacement"]) <= 0.1
+
+
+def test_the_image_of_coverage_tells_where_the_run_has_signal(job):
+    import nibabel as nib
+    from tiny_job import tiny_bold
+
+    bold = tiny_bold()
+    bold[:3] = 0
+    add_rest(job.bids, bold=bold)
+    job.reports = False
+    assert job.run() == 0
+    (path,) = job.out.rglob("*_desc-coverage_dseg.nii.gz")
+    labels = np.asarray(nib.load(path).dataobj)
+    grey = job.bundle.mask
+    assert set(np.unique(labels[:3][grey[:3]])) == {2}
+    assert set(np.unique(labels[3:][grey[3:]])) == {1}
+    np.testing.assert_array_equal(labels > 0, job.bundle.brain_mask)
+    (path,) = job.out.rglob("*_boldref.nii.gz")
+    mean = nib.load(path).get_fdata()
+    np.testing.assert_allclose(mean, bold[..., :8].mean(axis=-1), atol=0.1)
