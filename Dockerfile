@@ -29,6 +29,7 @@ ARG REVISION=unknown
 ENV PATH=/opt/dtg/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 \
     MPLBACKEND=Agg \
+    MPLCONFIGDIR=/tmp/matplotlib \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     NVIDIA_VISIBLE_DEVICES=all \
     PYTHONNOUSERSITE=1 \

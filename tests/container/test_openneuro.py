@@ -1,0 +1,67 @@
+"""The way from a DataLad dataset of fMRIPrep derivatives to maps, and back, on one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+
+
+def _call(*command: str | Path, at: Path, home: Path, **more: str) -> str:
+    env = os.environ | more | {"HOME": str(home)}
+    env |= {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_from_derivatives_to_maps_and_back(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\nname = Nobody\nemail = nobody@example.org\n")
+
+    def call(*command: str | Path, at: Path = tmp_path, **more: str) -> str:
+        return _call(*command, at=at, home=home, **more)
+
+    call("dtg-phantom", "phantom", "--participants", "2", "--frames", "200")
+    source = tmp_path / "phantom" / "fmriprep"
+    call("datalad", "create", "--force", at=source)
+    call("datalad", "save", "--message", "Simulated derivatives", at=source)
+
+    # Somebody asks for one of the two participants.
+    run = ROOT / "examples" / "openneuro" / "run"
+    options = ["sim001", "--", "--model", "demo", "--denoise-strategy", "none"]
+    call(run, "ds000000", "study", *options, DTG_SOURCE=str(source))
+
+    study = tmp_path / "study"
+    maps = list(study.glob("derivatives/dtg/sub-sim001/func/*_desc-synthetic_statmap.nii.gz"))
+    assert len(maps) == 47
+    assert all(path.is_symlink() for path in maps)  # in the annex
+    assert not call("git", "status", "--porcelain", at=study)
+    record = call("git", "log", "-1", "--format=%B", at=study)
+    made = json.loads(record.split("lines below ===")[1].split("^^^")[0])
+    assert "--denoise-strategy none" in str(made["cmd"]).replace("', '", " ")
+    fetched = [name for name in made["inputs"] if name.endswith("bold.nii.gz")]
+    assert [Path(name).name.split("_")[0] for name in fetched] == ["sub-sim001"]
+    left = study / "inputs/fmriprep" / Path(fetched[0]).relative_to("inputs/fmriprep")
+    assert left.is_symlink()
+    assert not left.exists()  # dropped
+
+    # Published to a store, and cloned by somebody else.
+    store = f"ria+file://{tmp_path}/store"
+    call("datalad", "create-sibling-ria", "--name", "store", "--new-store-ok", store, at=study)
+    call("datalad", "push", "--to", "store", at=study)
+    identity = call("datalad", "configuration", "get", "datalad.dataset.id", at=study).split()[-1]
+    call("datalad", "clone", f"{store}#{identity}", "copy")
+    (one, *_) = sorted(maps)
+    copied = tmp_path / "copy" / one.relative_to(study)
+    call("datalad", "get", copied.relative_to(tmp_path / "copy"), at=tmp_path / "copy")
+    assert copied.read_bytes() == one.read_bytes()
