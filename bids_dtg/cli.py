@@ -25,6 +25,7 @@ _GROUPS = {
     "model": "model",
     "cleaning": "cleaning of the resting runs",
     "output": "outputs",
+    "modelling": "models of one's own (group level)",
     "resources": "resources",
     "behaviour": "behaviour",
 }
@@ -135,6 +136,10 @@ def _run(settings: Settings) -> int:
 
 def _work(settings: Settings) -> int:
     """Do what was asked for; return how much of it failed."""
+    if settings.analysis is not None:
+        from bids_dtg.workflows.analyses import run_analysis
+
+        return run_analysis(settings)
     if settings.analysis_level == "group":
         from bids_dtg.workflows.group import run_group
 

@@ -26,6 +26,9 @@ ConfoundModel = Literal["24P", "36P"]
 AromaDenoising = Literal["nonaggr", "aggr"]
 Interpolation = Literal["linear", "nearest"]
 Combine = Literal["run", "session", "participant"]
+Analysis = Literal["train", "finetune", "evaluate", "calibrate"]
+Architecture = Literal["attention-unet", "local-ridge", "blend"]
+Recipe = Literal["default", "published"]
 
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
 SCRUBBING_FD_MM = 0.5
@@ -280,6 +283,82 @@ class Settings:
         shapes_results=True,
     )
 
+    analysis: Analysis | None = option(
+        "modelling",
+        "at the group level: train a model on participants' rest and measured maps "
+        "(--derivatives statmaps=PATH), finetune --model on them, evaluate its maps against them, "
+        "or calibrate its uncertainty",
+        default=None,
+        shown_default="none: the table and page of all participants",
+    )
+    architecture: Architecture = option(
+        "modelling", "what to train; blend: local ridge and the network together", default="blend"
+    )
+    recipe: Recipe = option(
+        "modelling",
+        "how the network is trained; default: mean squared error, re-centred, with a gain a "
+        "contrast; published: the CR-R loss, as it comes out",
+        default="default",
+    )
+    schedule: Literal["known", "new"] = option(
+        "modelling",
+        "how finetune learns; known: one contrast of the model, its output row frozen; "
+        "new: contrasts that the model lacks, with an output layer of their own",
+        default="known",
+    )
+    contrast: tuple[str, ...] = option(
+        "modelling",
+        "contrasts to work on, by their labels",
+        default=(),
+        metavar="LABEL",
+        shown_default="all that the measured maps have",
+    )
+    model_name: str = option(
+        "modelling", "name of the model that is made", default="own", metavar="NAME"
+    )
+    split_file: Path | None = option(
+        "modelling",
+        "table with the columns participant_id and set (training, validation, test)",
+        default=None,
+        metavar="TSV",
+        shown_default="drawn at random, families together",
+    )
+    held_out: tuple[str, ...] = option(
+        "modelling",
+        "shares of the participants for validation and for test",
+        default=("0.1", "0.1"),
+        metavar="SHARE",
+    )
+    add_sums: tuple[str, ...] = option(
+        "modelling",
+        "sums of local ridge from other sites, to be added to one's own",
+        default=(),
+        metavar="FILE",
+    )
+    epochs: int = option("modelling", "epochs of the network, at most", default=100, metavar="N")
+    batch_size: int = option("modelling", "participants in a batch", default=10, metavar="N")
+    batch_part: int | None = option(
+        "modelling",
+        "participants of a batch that go through the network at once; the loss is of all",
+        default=None,
+        metavar="N",
+        shown_default="the whole batch",
+    )
+    features: int = option(
+        "modelling", "channels of the network's first level", default=64, metavar="N"
+    )
+    learning_rate: float = option(
+        "modelling", "rate of Adam at the start", default=1e-3, metavar="RATE"
+    )
+    stop_after: int | None = option(
+        "modelling",
+        "epochs without a better one before training ends",
+        default=None,
+        metavar="N",
+        shown_default="never",
+    )
+    seed: int = option("modelling", "of the split, the weights and the batches", default=0)
+
     nprocs: int | None = option(
         "resources",
         "participants to work on at the same time, each in a process of its own",
@@ -396,6 +475,7 @@ def plain(value: Any) -> Any:
 
 def _check_values(settings: Settings) -> None:
     _check_cleaning(settings)
+    _check_modelling(settings)
     thresholds = {
         "--fd-threshold": settings.fd_threshold,
         "--std-dvars-threshold": settings.std_dvars_threshold,
@@ -462,6 +542,36 @@ def _check_cleaning(settings: Settings) -> None:
         raise SettingsError(
             f"--high-pass {settings.high_pass:g} is not below --low-pass {settings.low_pass:g}",
             expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
+        )
+
+
+def _check_modelling(settings: Settings) -> None:
+    if settings.analysis is not None and settings.analysis_level != "group":
+        raise SettingsError(
+            f"--analysis {settings.analysis} was given with {settings.analysis_level}",
+            expected="group",
+        )
+    least: dict[str, float | None] = {
+        "--epochs": settings.epochs,
+        "--batch-size": settings.batch_size,
+        "--batch-part": settings.batch_part,
+        "--features": settings.features,
+        "--stop-after": settings.stop_after,
+    }
+    for flag, number in least.items():
+        if number is not None and number < 1:
+            raise SettingsError(f"{flag} is {number}", expected="1 or more")
+    if not 0 < settings.learning_rate < math.inf:
+        raise SettingsError(f"--learning-rate is {settings.learning_rate}", expected="above 0")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", settings.model_name):
+        raise SettingsError(
+            f"--model-name is '{settings.model_name}'", expected="letters, digits, '.', '-', '_'"
+        )
+    shares = [text for text in settings.held_out if re.fullmatch(r"0?\.\d+|0", text)]
+    if len(settings.held_out) != 2 or len(shares) != 2 or sum(map(float, shares)) >= 1:
+        raise SettingsError(
+            f"--held-out is {' '.join(settings.held_out)}",
+            expected="two shares from 0 to 1 that leave somebody to train on, e.g. 0.1 0.1",
         )
 
 

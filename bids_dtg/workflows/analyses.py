@@ -1,0 +1,124 @@
+"""The group level's analyses: what they share, and which one was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg import __version__
+from bids_dtg.bids.array_store import ArrayStore
+from bids_dtg.bids.atomic import write_json, write_text, write_tsv
+from bids_dtg.bids.output_folder import prepare_output_folder
+from bids_dtg.bids.provenance import running_container
+from bids_dtg.bids.statmaps import statmaps_place
+from bids_dtg.configuration import to_toml
+from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.errors import SettingsError
+from bids_dtg.report.readme import readme_text
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.cohort import Cohort, gather_cohort
+from bids_dtg.workflows.job import Job
+from bids_dtg.workflows.progress import say
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One call of an analysis."""
+
+    settings: Settings  # its options
+    job: Job  # input dataset and bundle
+    place: Path  # of the measured maps
+    folder: Path  # where its results go, below the output folder
+
+    @classmethod
+    def prepare(cls, settings: Settings, name: str) -> Analysis:
+        """Check everything that can be checked before anything is written, then begin.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, dataset or model.
+        """
+        place, others = statmaps_place(settings.derivatives)
+        if place is None:
+            raise SettingsError(
+                f"--analysis {settings.analysis} needs measured maps",
+                expected="--derivatives statmaps=PATH",
+            )
+        job = Job.prepare(dataclasses.replace(settings, derivatives=others))
+        prepare_output_folder(job.output.root)
+        container = running_container()
+        job.output.describe(
+            job.dataset,
+            version=__version__,
+            readme=readme_text(job.bundle.card),
+            container=container,
+        )
+        analysis = cls(settings, job, place, job.output.path("group") / name)
+        write_text(analysis.folder / "configuration.toml", to_toml(settings))
+        return analysis
+
+    @property
+    def store(self) -> ArrayStore:
+        """Arrays of this analysis alone."""
+        return ArrayStore(self.folder / "arrays")
+
+    def cohort(self, contrasts: Sequence[Contrast] | None) -> Cohort:
+        """Read everybody, or take what an earlier analysis of the same output has read."""
+        cache = ArrayStore(self.job.output.path("group") / "cache")
+        cohort = gather_cohort(self.job, self.place, cache, contrasts, say)
+        say(
+            f"{len(cohort.people)} participants with rest and maps, {len(cohort.contrasts)} "
+            f"contrasts ({cohort.statistic}); {len(cohort.left_out)} left out"
+        )
+        return cohort
+
+    def write_scores(
+        self,
+        summary: Sequence[Mapping[str, Any]],
+        by_contrast: Sequence[Mapping[str, Any]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Write both tables and what their columns mean."""
+        flat = [_flat(row) for row in summary]
+        for name, rows in (("models", flat), ("contrasts", list(by_contrast))):
+            if not rows:
+                continue
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            table = self.folder / f"desc-{name}_scores.tsv"
+            write_tsv(table, columns, [[row.get(c) for c in columns] for row in rows])
+        write_json(self.folder / "desc-models_scores.json", dict(facts))
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a mean and its interval into three columns."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, list):
+            flat |= dict(zip((key, f"{key}_low", f"{key}_high"), value, strict=True))
+        else:
+            flat[key] = value
+    return flat
+
+
+def run_analysis(settings: Settings) -> int:
+    """Do the analysis asked for; return how many participants could not be used."""
+    if settings.analysis == "train":
+        from bids_dtg.workflows.training import run_training
+
+        return run_training(settings)
+    if settings.analysis == "finetune":
+        from bids_dtg.workflows.finetuning import run_finetuning
+
+        return run_finetuning(settings)
+    if settings.analysis == "evaluate":
+        from bids_dtg.workflows.evaluation import run_evaluation
+
+        return run_evaluation(settings)
+    raise SettingsError(
+        f"--analysis {settings.analysis} is not built in this version",
+        expected="train, finetune or evaluate",
+    )

@@ -1,0 +1,129 @@
+"""Evaluate a model's maps against measured ones, beside simple models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.splits_file import read_sets
+from bids_dtg.bids.statmaps import plain_contrast
+from bids_dtg.contrasts.baselines import LinearBaseline
+from bids_dtg.contrasts.kernel_ridge import KernelRidge
+from bids_dtg.contrasts.splits import SETS
+from bids_dtg.errors import DatasetError
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.analyses import Analysis
+from bids_dtg.workflows.cohort import Person
+from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
+from bids_dtg.workflows.progress import say
+from bids_dtg.workflows.scoring import GROUP_AVERAGE, Predict, score_models
+from bids_dtg.workflows.training import baselines, write_tables
+
+Array = NDArray[np.float32]
+
+
+def run_evaluation(settings: Settings) -> int:
+    """Score `--model` on everybody with both scans, or on the test set of `--split-file`.
+
+    Simple models need people to be fitted on: the training set of `--split-file`. Without one
+    the group average and the linear model of each person are those of all the others.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    analysis = Analysis.prepare(settings, "evaluation")
+    bundle, model = analysis.job.bundle, analysis.job.model
+    cohort = analysis.cohort(bundle.contrasts)
+    known = {plain_contrast(one.label): one.index for one in bundle.contrasts}
+    rows = [known[plain_contrast(one.label)] for one in cohort.contrasts]
+
+    def predict(person: Person) -> Array:
+        return predicted_maps(model, person)[rows]
+
+    if settings.split_file is not None:
+        sets = read_sets(settings.split_file, SETS)
+        labels = {person.label for person in cohort.people}
+        training, people = (
+            cohort.of([label for label in sets[name] if label in labels])
+            for name in ("training", "test")
+        )
+        if not training or len(people) < 2:
+            raise DatasetError(
+                f"{settings.split_file}: {len(training)} training and {len(people)} test "
+                "participants can be used",
+                expected="1 and 2 or more",
+            )
+        mean = mean_maps(training)
+        simple: Mapping[str, Predict] = {
+            GROUP_AVERAGE: lambda person: mean,
+            **baselines(training, mean),
+        }
+    else:
+        people = cohort.people
+        if len(people) < 3:
+            raise DatasetError(
+                f"{len(people)} participants with rest and maps are too few to compare",
+                expected="3 or more, or --split-file with people to train simple models on",
+            )
+        mean = mean_maps(people)
+        simple = leave_one_out(people, mean)
+    models = dict(simple)
+    models[f"model {bundle.card.name}"] = predict
+    after = {one.label: other for one, other in zip(people, (*people[1:], people[0]), strict=True)}
+    models["model, of another participant"] = lambda person: predict(after[person.label])
+    if all(len(person.sessions) > 1 for person in people):
+        models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
+    found = score_models(models, people, cohort.contrasts, mean, analysis.store, say)
+    evaluation = write_tables(analysis, found, cohort.contrasts, len(people))
+    for row in evaluation["rows"]:
+        say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
+    say(f"tables and matrices: {analysis.folder}")
+    return cohort.failed
+
+
+def leave_one_out(people: Sequence[Person], mean: Array) -> dict[str, Predict]:
+    """Return simple models of each person that are fitted on all the others."""
+    n = len(people)
+    # Σ over people of known values, and of how many there are.
+    known = np.sum([np.isfinite(person.maps) for person in people], axis=0)
+    fits = {}
+    for person in people:
+        one = LinearBaseline().fit([person.mean_connectome()], [filled(person, mean)])
+        fits[person.label] = one.coef, one.intercept
+    coef = np.mean([one for one, _ in fits.values()], axis=0)
+    intercept = np.mean([one for _, one in fits.values()], axis=0)
+
+    def average(person: Person) -> Array:
+        own = np.isfinite(person.maps)
+        others = known - own
+        total = mean * known - np.where(own, person.maps, 0.0)
+        maps: Array = (total / np.maximum(others, 1)).astype(np.float32)
+        return maps
+
+    def linear(person: Person) -> Array:
+        model = LinearBaseline()
+        own_coef, own_intercept = fits[person.label]
+        model.coef = (n * coef - own_coef) / (n - 1)
+        model.intercept = (n * intercept - own_intercept) / (n - 1)
+        maps: Array = model.predict([person.mean_connectome()])[0]
+        return maps
+
+    def kernel(person: Person) -> Array:
+        others = [one for one in people if one is not person]
+        fitted = KernelRidge(
+            [one.mean_connectome() for one in others], [filled(one, mean) for one in others], 3.0
+        )
+        return fitted.predict(person.mean_connectome())
+
+    models: dict[str, Predict] = {GROUP_AVERAGE: average, "linear (Tavor)": linear}
+    # Each is a fit on everybody else: affordable for few.
+    if n <= _MOST_FOR_KERNELS:
+        models["kernel ridge"] = kernel
+    return models
+
+
+_MOST_FOR_KERNELS = 60

@@ -1,0 +1,300 @@
+"""Fitting models to people: local ridge, the network, and both as a blend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ATTENTION_UNET, BLEND, LOCAL_RIDGE
+from bids_dtg.bundles.sums import SumsFacts, is_beginning, read_sums, write_sums
+from bids_dtg.bundles.weights import blend_tensors, ridge_tensors
+from bids_dtg.contrasts.blend import Blend, BlendSums, MapModel
+from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.contrasts.prediction import MapAverage
+from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.cohort import Person
+
+Array = NDArray[np.float32]
+Tell = Callable[[str], None]
+
+PENALTIES = (0.3, 1.0, 3.0, 10.0)  # of local ridge, chosen on the validation people
+CELL_MM, POOLING_MM = 6.0, 10.0
+_SAVE_EVERY = 50  # people whose sums are lost at most when a call is killed
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A model, what a bundle needs of it, and what was done to it."""
+
+    kind: str  # of bundle
+    tensors: Mapping[str, NDArray[Any]]  # of its weights
+    model: MapModel  # before the correction
+    correction: Correction | None  # found on the validation people; None: none
+    record: Mapping[str, Any]  # how it came about, for the card
+
+    def predict(self, person: Person) -> Array:
+        """Predict a person's maps: the mean over segments, corrected."""
+        maps = predicted_maps(self.model, person)
+        return maps if self.correction is None else self.correction.apply(maps)
+
+
+def predicted_maps(model: MapModel, person: Person) -> Array:
+    """Predict a person's maps as the participant level does: the mean over segments."""
+    average = MapAverage()
+    for segment, seconds in zip(person.connectomes, person.seconds, strict=True):
+        average.add(model.predict(segment.astype(np.float32)), seconds)
+    return average.result().mean
+
+
+def mean_maps(people: Sequence[Person]) -> Array:
+    """Return the mean measured maps, (contrasts, voxels); 0 where nobody was measured."""
+    total = np.zeros(people[0].maps.shape)
+    count = np.zeros(total.shape, np.int32)
+    for person in people:
+        known = np.isfinite(person.maps)
+        total += np.where(known, person.maps, 0.0)
+        count += known
+    mean: Array = (total / np.maximum(count, 1)).astype(np.float32)
+    return mean
+
+
+def filled(person: Person, mean: Array) -> Array:
+    """Return a person's maps with the mean where nothing was measured: it counts as average."""
+    maps: Array = np.where(np.isfinite(person.maps), person.maps, mean)
+    return maps
+
+
+def fit_model(
+    settings: Settings,
+    bundle: ModelBundle,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    contrasts: Sequence[str],
+    folder: Path,
+    tell: Tell,
+) -> FittedModel:
+    """Fit what `--architecture` and `--recipe` ask for, going on where a call was stopped.
+
+    Parameters
+    ----------
+    settings
+        Options of modelling.
+    bundle
+        Whose grid and masks the arrays are on.
+    training, validation
+        People; no one is in both.
+    contrasts
+        Labels of the maps' rows.
+    folder
+        Of sums and checkpoints.
+    tell
+        Told a line now and then.
+    """
+    mean = mean_maps(training)
+    kind = settings.architecture
+    if settings.recipe == "published" and kind != ATTENTION_UNET:
+        raise SettingsError(
+            f"--recipe published was given with --architecture {kind}",
+            expected="--architecture attention-unet",
+        )
+    record: dict[str, Any] = {"recipe": settings.recipe, "seed": settings.seed}
+    ridge, network = None, None
+    state: Mapping[str, NDArray[Any]] = {}
+    if kind in (LOCAL_RIDGE, BLEND):
+        ridge, told = fit_ridge(
+            settings, bundle, training, validation, mean, contrasts, folder, tell
+        )
+        record["local_ridge"] = told
+    if kind in (ATTENTION_UNET, BLEND):
+        state, network, told = fit_network(
+            settings, bundle, training, validation, folder / "network", tell
+        )
+        record["network"] = told
+    if ridge is not None and network is not None:
+        weights = _blend_weights(ridge, network, validation, mean)
+        record["blend"] = {"local_ridge": weights[0].tolist(), "network": weights[1].tolist()}
+        model: MapModel = Blend((ridge, network), weights)
+        tensors = blend_tensors(ridge, state, weights)
+    elif ridge is not None:
+        model, tensors = ridge, ridge_tensors(ridge)
+    else:
+        assert network is not None
+        model, tensors = network, dict(state)
+    correction = None
+    if settings.recipe == "default":
+        correction = recentred(model, validation, mean)
+    return FittedModel(kind, tensors, model, correction, record)
+
+
+def recentred(model: MapModel, validation: Sequence[Person], mean: Array) -> Correction:
+    """Find offset and gains on people whom the model was not fitted on.
+
+    Raises
+    ------
+    DatasetError
+        There are fewer than two.
+    """
+    if len(validation) < 2:
+        raise DatasetError(
+            f"{len(validation)} validation participants are too few to re-centre on",
+            expected="2 or more",
+            remedy="give --held-out larger shares, or use --recipe published",
+        )
+    sums = RecentringSums()
+    for person in validation:
+        sums.add(predicted_maps(model, person), filled(person, mean))
+    return sums.correction(mean)
+
+
+def fit_ridge(
+    settings: Settings,
+    bundle: ModelBundle,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    mean: Array,
+    contrasts: Sequence[str],
+    folder: Path,
+    tell: Tell,
+) -> tuple[LocalRidge, dict[str, Any]]:
+    """Add up training people, those of other sites too, and solve with the best penalty."""
+    voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
+    block = max(1, round(CELL_MM / voxel_mm))
+    path = folder / "local-ridge_sums.safetensors"
+    facts = SumsFacts.of(bundle, contrasts, block)
+    labels = tuple(person.label for person in training)
+    sums = LocalRidgeSums(bundle.mask, voxel_mm, block)
+    if path.exists():
+        earlier, whose = read_sums(path, facts, bundle.mask, voxel_mm)
+        # Sums cannot be taken apart: those of other people are begun anew.
+        if is_beginning(whose, labels):
+            sums = earlier
+    for number in range(sums.people, len(labels)):
+        person = training[number]
+        sums.fit_person(person.mean_connectome(), filled(person, mean))
+        if (number + 1) % _SAVE_EVERY == 0 or number + 1 == len(labels):
+            write_sums(path, sums, facts, labels[: number + 1])
+            tell(f"local ridge: {number + 1}/{len(labels)} people added up")
+    people = sums.people
+    for other in settings.add_sums:
+        sums = sums + read_sums(Path(other), facts, bundle.mask, voxel_mm)[0]
+    solved = {penalty: sums.solve(penalty, POOLING_MM) for penalty in PENALTIES}
+    errors = {
+        penalty: float(
+            np.mean(
+                [
+                    np.square(model.predict(p.mean_connectome()) - filled(p, mean)).mean()
+                    for p in validation
+                ]
+            )
+        )
+        for penalty, model in solved.items()
+        if validation
+    }
+    best = min(errors, key=lambda penalty: errors[penalty]) if errors else 1.0
+    record = {
+        "penalty": best,
+        "validation_errors": {str(key): round(value, 6) for key, value in errors.items()},
+        "pooling_mm": POOLING_MM,
+        "cell_mm": block * voxel_mm,
+        "participants": people,
+        "participants_of_other_sites": sums.people - people,
+    }
+    return solved[best], record
+
+
+def fit_network(
+    settings: Settings,
+    bundle: ModelBundle,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    folder: Path,
+    tell: Tell,
+    *,
+    start: Mapping[str, Any] | None = None,
+    frozen: tuple[str, ...] = (),
+) -> tuple[dict[str, NDArray[Any]], MapModel, dict[str, Any]]:
+    """Train the network; its weights, the network ready to predict, and the record."""
+    _require_lightning()
+    from bids_dtg.bundles.checkpoint import network_from_tensors
+    from bids_dtg.contrasts.inference import prepare
+    from bids_dtg.contrasts.samples import Sampling
+    from bids_dtg.contrasts.train import train
+    from bids_dtg.contrasts.training_plan import TrainingPlan
+    from bids_dtg.workflows.model import resolve_device
+
+    published = settings.recipe == "published"
+    if published and any(not np.isfinite(p.maps).any(axis=1).all() for p in training):
+        raise DatasetError(
+            "some training participants lack a contrast, which the CR-R loss cannot leave out",
+            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+        )
+    device = resolve_device(settings.device)
+    plan = TrainingPlan(
+        features=settings.features if start is None else len(start["in_block.conv.0.weight"]),
+        loss="crr" if published else "mse",
+        choose_by="r" if published else "residual_r",
+        learning_rate=settings.learning_rate,
+        epochs=settings.epochs,
+        stop_after=settings.stop_after,
+        part=settings.batch_part,
+        frozen=frozen,
+        seed=settings.seed,
+        sampling=Sampling(people=min(settings.batch_size, len(training))),
+    )
+
+    def samples(people: Sequence[Person]) -> PersonSamples:
+        maps = [_without_nan(person) if published else person.maps for person in people]
+        return PersonSamples([person.connectomes for person in people], maps, bundle.mask)
+
+    trained = train(
+        samples(training),
+        samples(validation),
+        plan,
+        folder,
+        start=start,
+        device=device,
+        tell=tell,
+    )
+    network = network_from_tensors(dict(trained.state), source=str(folder))
+    state = {name: tensor.numpy() for name, tensor in trained.state.items()}
+    return state, prepare(network, bundle.mask, device), dict(trained.card)
+
+
+def _without_nan(person: Person) -> Array:
+    """Return maps with 0 outside the measured brain, as the published training had them."""
+    return np.nan_to_num(person.maps)
+
+
+def _blend_weights(
+    ridge: MapModel, network: MapModel, validation: Sequence[Person], mean: Array
+) -> Array:
+    sums = BlendSums()
+    for person in validation:
+        both = [predicted_maps(model, person) for model in (ridge, network)]
+        sums.add(both, filled(person, mean))
+    if sums.people < 2:
+        raise DatasetError(
+            f"{sums.people} validation participants are too few to blend models",
+            expected="2 or more",
+            remedy="give --held-out larger shares, or another --architecture",
+        )
+    return sums.weights()
+
+
+def _require_lightning() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("lightning") is None:
+        raise SettingsError(
+            "training a network needs the package lightning, which is not installed",
+            remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
+        )

@@ -1,0 +1,190 @@
+"""Models side by side on the same people: scores, intervals and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.array_store import ArrayStore
+from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.contrasts.metrics import dice_auc
+from bids_dtg.contrasts.people_scores import PeopleScores
+from bids_dtg.stats.paired import (
+    bootstrap_mean,
+    cliffs_delta,
+    false_discovery_rate,
+    sign_flip_test,
+)
+from bids_dtg.workflows.cohort import Person
+
+GROUP_AVERAGE = "group average"
+Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
+
+CONVENTIONS = (
+    "rows of a matrix are measured maps, columns predictions; r, index (r minus the mean of the "
+    "row's other entries), product (as published: index times r, a person), residual r (the "
+    "training mean taken off both) and explained variance are means over participants and "
+    "contrasts, ratio is index / r; intervals are 95 %, bootstrap over participants; chance of "
+    "identification is 1 / participants; voxels that somebody's measured map lacks are left out"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelScores:
+    """Scores of one model."""
+
+    name: str  # for people
+    scores: Mapping[str, NDArray[np.float64]]  # by name, (contrasts, people); NaN: not measured
+    matrices: Mapping[int, NDArray[np.float64]]  # contrast -> (measured, predicted) people's r
+
+
+def score_models(
+    models: Mapping[str, Predict],
+    people: Sequence[Person],
+    contrasts: Sequence[Contrast],
+    mean_maps: NDArray[np.float32],
+    store: ArrayStore,
+    tell: Callable[[str], None],
+) -> list[ModelScores]:
+    """Predict everybody's maps by each model and score them, a contrast at a time.
+
+    Parameters
+    ----------
+    models
+        By name; each may be called for each person once.
+    people, contrasts
+        Whose first session is the measured one.
+    mean_maps
+        Of training people, (contrasts, voxels).
+    store
+        Where predictions are kept while they are scored: memory does not grow with people.
+    tell
+        Told a line for each model.
+    """
+    shape = len(contrasts), len(people), mean_maps.shape[1]
+    measured = store.create("work/measured", shape, np.float32)
+    for n, person in enumerate(people):
+        measured[:, n] = person.maps
+    found = []
+    predicted = store.create("work/predicted", shape, np.float32)
+    for name, predict in models.items():
+        tell(f"scoring {name}")
+        for n, person in enumerate(people):
+            predicted[:, n] = predict(person)
+        found.append(_scored(name, predicted, measured, mean_maps))
+    return found
+
+
+def _scored(
+    name: str,
+    predicted: NDArray[np.float32],
+    measured: NDArray[np.float32],
+    mean_maps: NDArray[np.float32],
+) -> ModelScores:
+    contrasts, people, _ = measured.shape
+    scores: dict[str, NDArray[np.float64]] = {}
+    matrices = {}
+    for q in range(contrasts):
+        # Who lacks a contrast does not count for it.
+        known = np.flatnonzero([np.isfinite(measured[q, n]).any() for n in range(people)])
+        if not len(known):
+            continue
+        all_there = len(known) == people
+        p = predicted[q] if all_there else predicted[q][known]
+        m = measured[q] if all_there else measured[q][known]
+        one = PeopleScores.of(p, m, mean_maps[q])
+        values = one.people() | {"dice": _dice(p, m)}
+        for key, value in values.items():
+            scores.setdefault(key, np.full((contrasts, people), np.nan))[q, known] = value
+        matrices[q] = one.matrix
+    return ModelScores(name, scores, matrices)
+
+
+def _dice(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the area under Dice overlap of each person, over the voxels of the own map."""
+    found = []
+    for p, m in zip(predicted, measured, strict=True):
+        known = np.isfinite(m)
+        found.append(float(dice_auc(p[known][None], m[known][None])[0]))
+    return np.array(found)
+
+
+def summary_row(one: ModelScores, group: ModelScores | None) -> dict[str, Any]:
+    """Return a model's row of the table, as a bundle's card has it."""
+
+    def told(values: NDArray[np.float64]) -> list[float | None]:
+        found = bootstrap_mean(_mean_over(values, axis=0))
+        return [_number(x) for x in (found.mean, found.low, found.high)]
+
+    r = one.scores["r"]
+    row: dict[str, Any] = {"model": one.name, "r": told(r)}
+    by_contrast = _mean_over(r, axis=1)
+    row["r_sd_over_contrasts"] = _number(float(by_contrast[np.isfinite(by_contrast)].std()))
+    row["dice"], row["explained"] = told(one.scores["dice"]), told(one.scores["explained"])
+    if one.name == GROUP_AVERAGE:
+        return row
+    if group is not None:
+        row["r_minus_group_average"] = told(r - group.scores["r"])
+    for key in ("index", "product", "residual_r"):
+        row[key] = told(one.scores[key])
+    row["ratio"] = _number(_mean(one.scores["index"]) / _mean(r))
+    row["identification"] = _number(_mean(one.scores["identified"]))
+    return row
+
+
+def contrast_rows(
+    models: Sequence[ModelScores], against: ModelScores, contrasts: Sequence[Contrast]
+) -> list[dict[str, Any]]:
+    """Compare models with one of them, a row a contrast and model.
+
+    p is of sign flips over people; q is adjusted for all contrasts of a model.
+    """
+    rows = []
+    for one in models:
+        if one is against:
+            continue
+        difference = one.scores["r"] - against.scores["r"]
+        p = sign_flip_test(difference)
+        q = false_discovery_rate(p)
+        for contrast in contrasts:
+            n = contrast.index
+            rows.append(
+                {
+                    "contrast": contrast.label,
+                    "model": one.name,
+                    "against": against.name,
+                    "people": int(np.isfinite(difference[n]).sum()),
+                    "r": _number(_mean(one.scores["r"][n])),
+                    "difference": _number(_mean(difference[n])),
+                    "p": _number(float(p[n]), 5),
+                    "q": _number(float(q[n]), 5),
+                    "cliffs_delta": _number(
+                        cliffs_delta(one.scores["r"][n], against.scores["r"][n])
+                    ),
+                    "residual_r": _number(_mean(one.scores["residual_r"][n])),
+                    "identification": _number(_mean(one.scores["identified"][n])),
+                }
+            )
+    return rows
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _mean_over(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return means of what is known along an axis, NaN where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _number(value: float, digits: int = 4) -> float | None:
+    """Return a number as JSON has it."""
+    return round(float(value), digits) if np.isfinite(value) else None

@@ -1,0 +1,204 @@
+"""Train a model on people's rest and maps, score it on others, and write it as a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.splits_file import read_families, read_sets, write_sets
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.contrasts.baselines import LinearBaseline
+from bids_dtg.contrasts.kernel_ridge import KernelRidge
+from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.contrasts.splits import SETS, Split, split_people
+from bids_dtg.errors import SettingsError
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.analyses import Analysis
+from bids_dtg.workflows.cohort import Cohort, Person
+from bids_dtg.workflows.model_fitting import FittedModel, filled, fit_model, mean_maps
+from bids_dtg.workflows.progress import say
+from bids_dtg.workflows.scoring import (
+    CONVENTIONS,
+    GROUP_AVERAGE,
+    ModelScores,
+    Predict,
+    contrast_rows,
+    score_models,
+    summary_row,
+)
+
+_KERNEL_PENALTY = 3.0
+
+
+def run_training(settings: Settings) -> int:
+    """Train, score and write a model; return how many participants could not be used.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    cohort = analysis.cohort(None)
+    split = make_split(analysis, cohort)
+    training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
+    say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
+    fitted = fit_model(
+        settings,
+        analysis.job.bundle,
+        training,
+        validation,
+        [contrast.label for contrast in cohort.contrasts],
+        analysis.folder,
+        say,
+    )
+    evaluation = score_fitted(analysis, fitted, cohort.contrasts, training, test)
+    people = len(training), len(validation)
+    bundle = write_fitted(analysis, fitted, cohort, cohort.contrasts, people, evaluation)
+    say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
+    return cohort.failed
+
+
+def make_split(analysis: Analysis, cohort: Cohort) -> Split:
+    """Take the split that was given or kept, or draw one and keep it.
+
+    Raises
+    ------
+    SettingsError
+        Somebody, or a family, is on two sides, or a set has people who cannot be used.
+    """
+    settings, kept = analysis.settings, analysis.folder / "desc-split_participants.tsv"
+    labels = [person.label for person in cohort.people]
+    roots = (settings.bids_dir, analysis.job.dataset.root, analysis.place)
+    families = read_families(roots)
+    source = settings.split_file or (kept if kept.is_file() else None)
+    try:
+        if source is not None:
+            found = read_sets(source, SETS)
+            # Who cannot be used now is in no set; who is new is not either.
+            sets = {name: [one for one in found[name] if one in labels] for name in SETS}
+            split = Split(*(tuple(sets[name]) for name in SETS))
+            split.require_whole_families(families)
+        else:
+            validation, test = (float(text) for text in settings.held_out)
+            split = split_people(
+                labels, validation=validation, test=test, seed=settings.seed, families=families
+            )
+    except ValueError as err:
+        raise SettingsError(f"{source or 'the split'}: {err}") from err
+    if not split.training:
+        raise SettingsError(f"{source} has nobody to train on who can be used")
+    write_sets(kept, dataclasses.asdict(split))
+    return split
+
+
+def score_fitted(
+    analysis: Analysis,
+    fitted: FittedModel,
+    contrasts: Sequence[Contrast],
+    training: Sequence[Person],
+    test: Sequence[Person],
+) -> dict[str, Any] | None:
+    """Score a model and simple ones on the test people; None where there are none."""
+    if not test:
+        say("no test participants: the model is not scored")
+        return None
+    mean = mean_maps(training)
+    models: dict[str, Predict] = {GROUP_AVERAGE: lambda person: mean}
+    models |= baselines(training, mean)
+    models["model"] = fitted.predict
+    if fitted.correction is not None:
+        models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    if len(test) > 1:
+        after = {one.label: other for one, other in zip(test, (*test[1:], test[0]), strict=True)}
+        models["model, of another participant"] = lambda person: fitted.predict(after[person.label])
+    if all(len(person.sessions) > 1 for person in test):
+        models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
+    found = score_models(models, test, contrasts, mean, analysis.store, say)
+    return write_tables(analysis, found, contrasts, len(test))
+
+
+def baselines(training: Sequence[Person], mean: NDArray[np.float32]) -> dict[str, Predict]:
+    """Fit the linear model and kernel ridge on the training people."""
+    connectomes = [person.mean_connectome() for person in training]
+    maps = [filled(person, mean) for person in training]
+    linear = LinearBaseline().fit(connectomes, maps)
+    models: dict[str, Predict] = {
+        "linear (Tavor)": lambda person: linear.predict([person.mean_connectome()])[0]
+    }
+    if len(training) > 1:
+        kernel = KernelRidge(connectomes, maps, _KERNEL_PENALTY)
+        models["kernel ridge"] = lambda person: kernel.predict(person.mean_connectome())
+    return models
+
+
+def write_tables(
+    analysis: Analysis, found: Sequence[ModelScores], contrasts: Sequence[Contrast], people: int
+) -> dict[str, Any]:
+    """Write scores and tests; what a bundle's card keeps of them."""
+    group = next(one for one in found if one.name == GROUP_AVERAGE)
+    rows = [summary_row(one, group) for one in found]
+    facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
+    analysis.write_scores(rows, contrast_rows(found, group, contrasts), facts)
+    for one in found:
+        name = "".join(letter for letter in one.name.title() if letter.isalnum())
+        stacked = [
+            one.matrices.get(q, np.full((people, people), np.nan)) for q in range(len(contrasts))
+        ]
+        if len({matrix.shape for matrix in stacked}) == 1:
+            analysis.store.write(f"matrices/{name}", np.stack(stacked), {"model": one.name})
+    return {**facts, "rows": rows}
+
+
+def write_fitted(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    contrasts: Sequence[Contrast],
+    people: tuple[int, int],
+    evaluation: dict[str, Any] | None,
+) -> ModelBundle:
+    """Write the bundle of a fitted model below the analysis' folder.
+
+    `people` are how many it was trained and validated on.
+    """
+    base, settings = analysis.job.bundle, analysis.job.settings
+    training, validation = people
+    card = ModelCard(
+        name=settings.model_name,
+        version="1",
+        grid=base.grid,
+        contrasts=tuple(contrasts),
+        kind=fitted.kind,
+        description=f"Trained with bids_dtg on {training} participants; masks and ROI maps are "
+        f"those of {base.card.name} {base.card.version}.",
+        training=TrainingData(
+            data=analysis.job.dataset.name,
+            cleaning=f"{analysis.job.dataset.title}, {settings.strategy}",
+            participants=training,
+        ),
+        segment_seconds=base.card.segment_seconds,
+        statistic=cohort.statistic,
+        units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
+        for_science=base.card.for_science,
+        notice=base.card.notice,
+        recentring=None if fitted.correction is None else Recentring(validation, 1),
+        record=fitted.record,
+        evaluation=evaluation,
+    )
+    return write_bundle(
+        analysis.folder / "bundle",
+        card,
+        fitted.tensors,
+        base.roi_maps,
+        base.brain_mask,
+        base.mask,
+        fitted.correction,
+    )

@@ -1,0 +1,62 @@
+"""Participants with rest and measured task maps, for tests of the group level's analyses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE
+from tiny_job import TinyJob
+
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import encode_map
+
+LABELS = tuple(f"{n:02d}" for n in range(1, 9))
+CONTRASTS = ("emotionFaces", "emotionShapes")
+
+
+class TinyCohort(TinyJob):
+    """A tiny job whose participants have maps in two sessions: a mean, a part of their own, noise.
+
+    `lacking` has participants without the second contrast.
+    """
+
+    def __init__(self, folder: Path, labels=LABELS, lacking=(), contrasts=CONTRASTS) -> None:
+        super().__init__(folder, labels)
+        self.statmaps = folder / "statmaps"
+        grid, mask = Grid(TINY_SHAPE, TINY_AFFINE), np.ones(TINY_SHAPE, bool)
+        rng = np.random.default_rng(5)
+        means = rng.normal(2, 1, (len(contrasts), int(mask.sum())))
+        for label in labels:
+            own = rng.normal(size=means.shape)
+            for session in ("a", "b"):
+                noisy = means + own + 0.5 * rng.normal(size=means.shape)
+                for contrast, values in zip(contrasts, noisy, strict=True):
+                    if label in lacking and contrast == contrasts[1]:
+                        continue
+                    name = f"sub-{label}_ses-{session}_contrast-{contrast}_stat-z_statmap.nii.gz"
+                    path = self.statmaps / f"sub-{label}" / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(encode_map(values, mask, grid))
+
+    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+        words = ["--derivatives", f"statmaps={self.statmaps}", "--analysis", analysis, *more]
+        before, self.level = self.level, "group"
+        try:
+            return self.run(*words, out=out)
+        finally:
+            self.level = before
+
+    level = "participant"
+
+    def arguments(self, *more: object, out: Path | None = None) -> list[str]:
+        words = super().arguments(*more, out=out)
+        words[2] = self.level
+        if "--derivatives" in words:
+            words.insert(words.index("--derivatives") + 1, str(self.bids))
+        return words
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())

@@ -1,0 +1,220 @@
+"""The group level's analyses on eight tiny participants: train, evaluate, tune, no leaks."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
+from tiny_job import read_table
+
+from bids_dtg.bids.array_store import ArrayStore
+from bids_dtg.bundles.bundle import load_bundle
+
+SHARES = ("--held-out", "0.25", "0.25")
+RIDGE = ("--architecture", "local-ridge", *SHARES)
+NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"), lacking=("03",))
+
+
+@pytest.fixture(scope="module")
+def ridge(cohort):
+    assert cohort.analyse("train", *RIDGE) == 0
+    return load_bundle(cohort.out / "group/model-own/bundle")
+
+
+def split_of(folder):
+    return {row["participant_id"]: row["set"] for row in read_table(folder)}
+
+
+def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
+    assert ridge.card.kind == "local-ridge"
+    assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
+    assert ridge.card.recentring is not None
+    rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
+    assert {"group average", "linear (Tavor)", "kernel ridge", "model", "retest"} <= set(rows)
+    # What is measured again tells people apart; a model of random BOLD does not.
+    assert rows["retest"]["identification"] == 1.0
+    assert rows["retest"]["residual_r"][0] > 0.7
+    assert abs(rows["model"]["index"][0]) < 0.05
+    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    assert sorted(told) == [f"sub-{label}" for label in LABELS]
+    assert sorted(told.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
+
+
+def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
+    assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
+    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    assert read_json(sidecar)["ModelName"] == "own"
+    assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
+
+
+def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, monkeypatch):
+    monkeypatch.setattr(
+        "bids_dtg.workflows.cohort.measure_rest_run", lambda *a, **k: pytest.fail("read again")
+    )
+    assert cohort.analyse("train", *RIDGE) == 0
+    assert load_bundle(ridge.path).identity == ridge.identity
+
+
+def test_connectomes_are_kept_in_half_precision(cohort, ridge):
+    store = ArrayStore(cohort.out / "group/cache")
+    assert store.read("sub-01/connectomes").dtype == np.float16
+    assert np.isnan(store.read("sub-03/ses-a_maps")[1]).all()
+
+
+def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path):
+    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training = [label for label, name in told.items() if name == "training"]
+    # Both sites know all contrasts of everybody, so that no mean is filled in.
+    whole = [label for label in training if label != "sub-03"]
+    files = []
+    for number, people in enumerate((whole[:1], whole[1:], whole)):
+        split = tmp_path / f"{number}.tsv"
+        split.write_text("participant_id\tset\n" + "".join(f"{one}\ttraining\n" for one in people))
+        more = ["--add-sums", files[0]] if number == 1 else []
+        name = f"site{number}"
+        if number == 0:  # too few to be solved; the sums are there
+            cohort.analyse(
+                "train", *RIDGE, "--recipe", "default", "--split-file", split, "--model-name", name
+            )
+        else:
+            cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", name, *more)
+        files.append(cohort.out / f"group/model-{name}/local-ridge_sums.safetensors")
+    from bids_dtg.bundles.sums import SumsFacts, read_sums
+
+    facts = SumsFacts.of(cohort.bundle, CONTRASTS, 3)
+    sums = [read_sums(path, facts, cohort.bundle.mask, 2.0)[0] for path in files]
+    both = sums[0] + sums[1]
+    assert both.people == sums[2].people == len(whole)
+    np.testing.assert_allclose(both.products, sums[2].products, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(both.map_sum, sums[2].map_sum, rtol=1e-6, atol=1e-9)
+
+
+def test_a_participant_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-01\ttest\n")
+    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "leak") == 2
+    assert "on two sides of the split: 01" in capsys.readouterr().err
+
+
+def test_a_family_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
+    split, table = tmp_path / "split.tsv", cohort.statmaps / "participants.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
+    table.write_text("participant_id\tfamily_id\nsub-01\tA\nsub-02\tA\n")
+    try:
+        assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "f") == 2
+    finally:
+        table.unlink()
+    assert "families are on two sides" in capsys.readouterr().err
+
+
+def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsys):
+    published = ("train", "--recipe", "published", "--model-name", "p")
+    assert cohort.analyse(*published, *SHARES) == 2
+    assert "Expected: --architecture attention-unet" in capsys.readouterr().err
+    assert cohort.run("--analysis", "train") == 2
+    assert "Expected: group" in capsys.readouterr().err
+    assert cohort.analyse("train", "--contrast", "dreams") == 2
+    assert "--contrast names dreams, which no map is of" in capsys.readouterr().err
+    assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
+    assert "--held-out is 0.9 0.9" in capsys.readouterr().err
+
+
+def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge):
+    assert cohort.analyse("evaluate", "--model", ridge.path) == 0
+    folder = cohort.out / "group/evaluation"
+    rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
+    assert {"group average", "linear (Tavor)", "model own", "retest"} <= set(rows)
+    assert float(rows["retest"]["identification"]) == 1.0
+    by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
+    retest = [row for row in by_contrast if row["model"] == "retest"]
+    # One participant lacks the second contrast, and does not count for it.
+    assert [int(row["people"]) for row in retest] == [8, 7]
+    assert all(float(row["p"]) < 0.05 for row in retest)
+    assert all(float(row["cliffs_delta"]) == 1 for row in retest)
+    matrices = ArrayStore(folder / "arrays")
+    assert not matrices.has("matrices/Retest", {})  # people differ between the contrasts
+
+
+class TestNetwork:
+    @pytest.fixture(scope="class")
+    def network(self, cohort, ridge):
+        pytest.importorskip("lightning", reason="the extra `train` is not installed")
+        more = ("--architecture", "attention-unet", "--model-name", "net", *NETWORK)
+        assert cohort.analyse("train", *more) == 0
+        return load_bundle(cohort.out / "group/model-net/bundle")
+
+    def test_a_blend_is_made_and_run(self, cohort, network, tmp_path):
+        assert cohort.analyse("train", "--model-name", "mix", *NETWORK) == 0
+        bundle = load_bundle(cohort.out / "group/model-mix/bundle")
+        assert bundle.card.kind == "blend"
+        assert bundle.blend_weights().shape == (2, len(CONTRASTS))
+        assert cohort.run("--participant-label", "01", "--model", bundle.path, out=tmp_path) == 0
+
+    def test_published_needs_all_contrasts_of_everybody(self, cohort, network, tmp_path, capsys):
+        split = tmp_path / "split.tsv"
+        people = [
+            ("03", "training"),
+            ("04", "training"),
+            ("05", "validation"),
+            ("06", "validation"),
+        ]
+        split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in people))
+        words = ("--recipe", "published", "--architecture", "attention-unet", *NETWORK)
+        words += ("--split-file", split, "--model-name", "p")
+        assert cohort.analyse("train", *words) == 2
+        assert "lack a contrast" in capsys.readouterr().err
+        assert cohort.analyse("train", *words, "--contrast", CONTRASTS[0]) == 0
+        bundle = load_bundle(cohort.out / "group/model-p/bundle")
+        assert bundle.correction is None
+        assert bundle.card.record["network"]["loss"] == "crr"
+
+    def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
+        words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
+        assert cohort.analyse("finetune", *words, *NETWORK) == 0
+        tuned = load_bundle(cohort.out / "group/model-tuned/bundle")
+        assert [one.label for one in tuned.contrasts] == list(CONTRASTS)
+        before, after = network.network().state_dict(), tuned.network().state_dict()
+        for name in ("out_block.1.weight", "out_block.1.bias"):
+            np.testing.assert_array_equal(before[name], after[name])
+        assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
+        # The correction of the contrast that was not tuned is the one that it had.
+        assert tuned.card.gains[0] == network.card.gains[0]
+        rows = [row["model"] for row in tuned.card.evaluation["rows"]]
+        assert "before tuning" in rows
+
+    def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, ridge, capsys):
+        assert cohort.analyse("finetune", "--model", network.path, *NETWORK) == 2
+        assert "2 contrasts" in capsys.readouterr().err
+        assert cohort.analyse("finetune", "--model", ridge.path, *NETWORK) == 2
+        assert "kind local-ridge" in capsys.readouterr().err
+
+    def test_new_contrasts_get_an_output_layer(self, cohort, network):
+        words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
+        assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
+        fresh = load_bundle(cohort.out / "group/model-fresh/bundle")
+        assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
+
+
+def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, folder, ignore=shutil.ignore_patterns("out"))
+    other = object.__new__(TinyCohort)
+    other.__dict__ |= cohort.__dict__ | {
+        "bids": folder / "fmriprep",
+        "statmaps": folder / "statmaps",
+        "out": folder / "out",
+        "model": folder / "tiny",
+    }
+    for path in other.bids.glob("sub-02/**/*bold.nii.gz"):
+        path.write_bytes(b"damaged")
+    assert other.analyse("train", *RIDGE) == 1
+    assert "sub-02 is left out" in capsys.readouterr().err
