@@ -108,21 +108,22 @@ class AttentionUNet(nn.Module):
         ValueError
             The shape has not five axes, the channels differ or the grid is too small.
         """
+        up, skip = self.below_last_level(x)
+        x = torch.cat([resize(up, skip.shape[2:]), self.attention_gates[-1](up, skip)], dim=1)
+        out: Tensor = self.out_block(x)
+        return out
+
+    def below_last_level(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute all but the last level: what is upscaled for it, and its skip connection."""
         check_input_shape(tuple(x.shape), self.in_channels, self.levels)
         skips = [self.in_block(x)]
         for down in self.downs:
             skips.append(down(F.max_pool3d(skips[-1], 2)))
         x = self.bottleneck(F.max_pool3d(skips[-1], 2))
-        for level, (upscale, gate) in enumerate(
-            zip(self.upscale, self.attention_gates, strict=True)
-        ):
-            skip = skips.pop()
-            up = upscale(x)
-            x = torch.cat([resize(up, skip.shape[2:]), gate(up, skip)], dim=1)
-            if level < self.levels:
-                x = self.ups[level](x)
-        out: Tensor = self.out_block(x)
-        return out
+        for upscale, gate, block in zip(self.upscale, self.attention_gates, self.ups, strict=False):
+            skip, up = skips.pop(), upscale(x)
+            x = block(torch.cat([resize(up, skip.shape[2:]), gate(up, skip)], dim=1))
+        return self.upscale[-1](x), skips[0]
 
 
 def resize(x: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:

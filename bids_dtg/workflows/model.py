@@ -35,6 +35,7 @@ class Model:
         self._bundle, self._device, self._threads = bundle, device, threads
         self._pool = ThreadPoolExecutor(1, "model")
         self._prepared: Future[MapModel] | None = None
+        self._told: list[str] = []
 
     def begin(self) -> None:
         """Start to import torch and prepare the network, beside what the caller does next."""
@@ -52,7 +53,7 @@ class Model:
         Raises
         ------
         RunError
-            The device has too little memory.
+            There is too little memory.
         BundleError
             The weights cannot be read.
         """
@@ -61,15 +62,19 @@ class Model:
         try:
             maps = self._prepared.result().predict(connectome)
         except RuntimeError as err:
-            # torch's own class, by its name: a model without a network needs no torch.
-            if type(err).__name__ != "OutOfMemoryError":
+            if "can't allocate memory" not in str(err):  # torch has no class for it
                 raise
             raise RunError(
-                f"{self._device} has too little memory for the network",
-                remedy="free memory on it, or use --device cpu",
+                "there is too little memory for the network", remedy="use fewer --nprocs"
             ) from err
         correction = self._bundle.correction
         return maps if correction is None else correction.apply(maps)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what is to be told about the network's work since the last call."""
+        told = tuple(self._told)
+        self._told.clear()
+        return told
 
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
@@ -89,7 +94,9 @@ class Model:
         from bids_dtg.contrasts.inference import prepare
 
         torch.set_num_threads(self._threads)
-        return prepare(self._bundle.network(), self._bundle.mask, self._device)
+        return prepare(
+            self._bundle.network(), self._bundle.mask, self._device, tell=self._told.append
+        )
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

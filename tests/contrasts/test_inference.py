@@ -6,14 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts import inference
 from bids_dtg.contrasts.blockwise import BlockPlan
 from bids_dtg.contrasts.dense import DensePlan
-from bids_dtg.contrasts.inference import prepare
+from bids_dtg.contrasts.inference import PreparedUNet, Way, prepare
 from bids_dtg.contrasts.network import AttentionUNet
 
 # Tiny layers on many threads only wait; the threads have a test of their own.
-pytestmark = pytest.mark.usefixtures("one_thread")
-PLANS = ["dense", "blocks"]
+pytestmark = pytest.mark.usefixtures("one_thread", "thin_slabs")
+PLANS = ["dense", "slabs", "blocks"]
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def thin_slabs():
+    """Cut small grids into several slabs, the last of them thinner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "_SLAB_PLANES", 3)
+        yield
 
 
 def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
@@ -120,6 +129,81 @@ def test_blocks_give_the_same_bytes_on_any_number_of_threads():
 def test_processor_takes_the_blocks_plan_unless_told_otherwise(plan, kind):
     prepared = prepare(random_network(0), np.ones((8, 8, 8), dtype=bool), plan=plan)
     assert isinstance(prepared._plan, kind)
+
+
+class FullDevice:
+    """A plan whose device is full for the first calls, or for all."""
+
+    def __init__(self, plan, calls, error):
+        self.plan, self.calls, self.error = plan, calls, error
+
+    def maps(self, connectome):
+        if self.calls > 0:
+            self.calls -= 1
+            raise self.error
+        return self.plan.maps(connectome)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_too_little_memory_leads_to_the_next_plan_for_good(error):
+    network, mask = random_network(4), np.random.default_rng(0).random((13, 9, 10)) < 0.3
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    place, told = torch.device("cpu"), []
+    ways = [
+        Way("first", "cpu", lambda: FullDevice(DensePlan(network, mask, place), 1, error)),
+        Way("second", "cpu", lambda: FullDevice(DensePlan(network, mask, place, 4), 0, error)),
+        Way("third", "cpu", lambda: pytest.fail("there was memory")),
+    ]
+    prepared = PreparedUNet(ways, (5, int(mask.sum())), told.append)
+    expected = eager(network, mask, connectome)
+    for _ in range(2):
+        np.testing.assert_allclose(prepared.predict(connectome), expected, rtol=0, atol=1e-5)
+    assert told == ["cpu has too little memory for the first: going on with the second on cpu"]
+
+
+def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
+    asked, told = [], []
+
+    def full(_network, _mask, device, planes=None):
+        asked.append((device.type, planes))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(inference, "DensePlan", full)
+    mask = np.ones((8, 8, 8), dtype=bool)
+    prepared = prepare(random_network(0), mask, device="cuda", tell=told.append)
+    assert isinstance(prepared._plan, BlockPlan)
+    assert asked == [("cuda", None), ("cuda", 3)]
+    assert len(told) == 2
+    assert told[1].endswith("going on with the plan of blocks on cpu")
+    prepared.predict(np.zeros((5, 512), np.float32))
+
+
+def test_other_errors_and_the_last_way_are_not_hidden():
+    full = torch.cuda.OutOfMemoryError("full")
+    bug = RuntimeError("sizes do not match")
+    for ways, error in ((1, full), (2, bug)):
+        plans = [Way("one", "cpu", lambda error=error: FullDevice(None, 9, error))] * ways
+        prepared = PreparedUNet(plans, (5, 512), pytest.fail)
+        with pytest.raises(RuntimeError, match=str(error)):
+            prepared.predict(np.zeros((5, 512), np.float32))
+
+
+@pytest.mark.slow
+def test_published_size_in_slabs(shared):
+    parts = [shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz" for p in ("cortical", "subcortical")]
+    mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
+    network = random_network(0, features=64, rois=50, contrasts=47)
+    connectome = np.random.default_rng(0).uniform(-1, 1, (50, np.count_nonzero(mask)))
+    made = [prepare(network, mask, plan=one) for one in ("slabs", "blocks")]
+    one, other = (prepared.predict(connectome.astype(np.float32)) for prepared in made)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -62,8 +62,26 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
 
     def exhausted(*_):
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B")
 
     monkeypatch.setattr("bids_dtg.contrasts.inference.PreparedUNet.predict", exhausted)
-    with pytest.raises(RunError, match="cpu has too little memory for the network"):
+    with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
         Model(bundle, "cpu", 1).predict(np.zeros((4, int(bundle.mask.sum())), np.float32))
+
+
+def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    connectome = np.zeros((4, int(bundle.mask.sum())), np.float32)
+
+    def full(*_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("bids_dtg.contrasts.inference.DensePlan", full)
+    made = Model(bundle, "cuda", 1)
+    expected = Model(bundle, "cpu", 1).predict(connectome)
+    assert made.predict(connectome).tobytes() == expected.tobytes()
+    first, second = made.take_notes()
+    assert "cuda has too little memory for the plan of whole grids" in first
+    assert "going on with the plan of blocks on cpu" in second
+    made.predict(connectome)
+    assert made.take_notes() == ()
