@@ -187,7 +187,11 @@ def _key_figures(runs: Sequence[RunFiles]) -> list[KeyFigure]:
     frames, kept = sum(values("frames")), sum(values("frames_kept"))
     minutes = sum(values("minutes_kept"))
     told = [
-        KeyFigure("Rest that was used", f"{minutes:.1f}", "min") if minutes else None,
+        KeyFigure(
+            "Rest that was used", f"{minutes:.1f}", "min", limits["minutes_kept"].level(minutes)
+        )
+        if minutes
+        else None,
         KeyFigure("Frames kept", f"{kept / frames:.0%}", f"of {frames:.0f}") if frames else None,
         worst("fd_mean", "Mean framewise displacement", "{:.2f}", "mm"),
         worst("coverage", "Grey matter with signal", "{:.1%}"),
