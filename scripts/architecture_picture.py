@@ -34,7 +34,7 @@ def layers() -> list[list[str]]:
     """Return the layers from top to bottom, each with the modules beside each other in it."""
     contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     rows = contract.split("layers = [")[1].split("]")[0].strip().splitlines()
-    named = [[name for name in re.findall(r"bids_dtg\.(\w+)", row)] for row in rows]
+    named = [re.findall(r"bids_dtg\.(\w+)", row) for row in rows]
     return [drawn for row in named if (drawn := [name for name in row if name in PURPOSES])]
 
 
