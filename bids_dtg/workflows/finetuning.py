@@ -133,7 +133,7 @@ def _score(
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort.contrasts, len(test))
+    return write_tables(analysis, found, cohort.contrasts, len(test), fitted.record)
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:

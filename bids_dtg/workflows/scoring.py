@@ -117,12 +117,12 @@ def summary_row(one: ModelScores, group: ModelScores | None) -> dict[str, Any]:
     """Return a model's row of the table, as a bundle's card has it."""
 
     def told(values: NDArray[np.float64]) -> list[float | None]:
-        found = bootstrap_mean(_mean_over(values, axis=0))
+        found = bootstrap_mean(mean_over(values, axis=0))
         return [_number(x) for x in (found.mean, found.low, found.high)]
 
     r = one.scores["r"]
     row: dict[str, Any] = {"model": one.name, "r": told(r)}
-    by_contrast = _mean_over(r, axis=1)
+    by_contrast = mean_over(r, axis=1)
     row["r_sd_over_contrasts"] = _number(float(by_contrast[np.isfinite(by_contrast)].std()))
     row["dice"], row["explained"] = told(one.scores["dice"]), told(one.scores["explained"])
     if one.name == GROUP_AVERAGE:
@@ -177,7 +177,7 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _mean_over(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def mean_over(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Return means of what is known along an axis, NaN where nothing is."""
     known = np.isfinite(values)
     count = known.sum(axis=axis)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from bids_dtg.contrasts.kernel_ridge import KernelRidge
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.splits import SETS, Split, split_people
 from bids_dtg.errors import SettingsError
+from bids_dtg.report.model_page import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Cohort, Person
@@ -30,6 +31,7 @@ from bids_dtg.workflows.scoring import (
     ModelScores,
     Predict,
     contrast_rows,
+    mean_over,
     score_models,
     summary_row,
 )
@@ -122,7 +124,7 @@ def score_fitted(
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(models, test, contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, contrasts, len(test))
+    return write_tables(analysis, found, contrasts, len(test), fitted.record)
 
 
 def baselines(training: Sequence[Person], mean: NDArray[np.float32]) -> dict[str, Predict]:
@@ -140,20 +142,48 @@ def baselines(training: Sequence[Person], mean: NDArray[np.float32]) -> dict[str
 
 
 def write_tables(
-    analysis: Analysis, found: Sequence[ModelScores], contrasts: Sequence[Contrast], people: int
+    analysis: Analysis,
+    found: Sequence[ModelScores],
+    contrasts: Sequence[Contrast],
+    people: int,
+    record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write scores and tests; what a bundle's card keeps of them."""
+    """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
+
+    `record` is that of the model that was fitted, for its learning curves.
+    """
     group = next(one for one in found if one.name == GROUP_AVERAGE)
     rows = [summary_row(one, group) for one in found]
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
     analysis.write_scores(rows, contrast_rows(found, group, contrasts), facts)
+    means = {}
     for one in found:
-        name = "".join(letter for letter in one.name.title() if letter.isalnum())
-        stacked = [
-            one.matrices.get(q, np.full((people, people), np.nan)) for q in range(len(contrasts))
-        ]
-        if len({matrix.shape for matrix in stacked}) == 1:
-            analysis.store.write(f"matrices/{name}", np.stack(stacked), {"model": one.name})
+        shapes = {matrix.shape for matrix in one.matrices.values()}
+        # Of people who all have all contrasts.
+        if len(one.matrices) == len(contrasts) and shapes == {(people, people)}:
+            stacked = np.stack([one.matrices[q] for q in range(len(contrasts))])
+            name = "".join(letter for letter in one.name.title() if letter.isalnum())
+            analysis.store.write(f"matrices/{name}", stacked, {"model": one.name})
+            means[one.name] = stacked.mean(axis=0)
+    labels = [contrast.label for contrast in contrasts]
+    page = analysis.folder / "report.html"
+    trouble = write_model_page(
+        page,
+        ModelPageFacts(
+            title=analysis.folder.name,
+            lead=f"{people} test participants of {analysis.job.dataset.name}, "
+            f"{len(contrasts)} contrasts. A model that does not beat the group average in r knows "
+            "less about the mean map; residual r and identification say what it knows about "
+            "people.",
+            conventions=CONVENTIONS,
+            rows=rows,
+            contrasts=labels,
+            r={one.name: mean_over(one.scores["r"], axis=1) for one in found},
+            matrices=means,
+            history=(record or {}).get("network", {}).get("history", ()),
+        ),
+    )
+    say(trouble or f"page: {page}")
     return {**facts, "rows": rows}
 
 
