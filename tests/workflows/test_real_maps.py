@@ -1,0 +1,65 @@
+"""Task maps of real single people: found, read and compared; too few to say anything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.bids.statmaps import find_statmaps
+from bids_dtg.contrasts.metrics import correlation_matrix
+from bids_dtg.contrasts.people_scores import PeopleScores
+from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.phantom.anatomy import load_anatomy
+
+PATTERNS = """
+[[maps]]
+path = "kellan/faces_sub-{sub}_con_0006.nii.gz"
+statistic = "effect"
+contrast = "faces"
+
+[[maps]]
+path = "kellan/Words_{sub}.nii.gz"
+statistic = "effect"
+contrast = "words"
+
+[[maps]]
+path = "canlab_wager2008/con_{sub}.hdr"
+statistic = "effect"
+contrast = "reappraise"
+"""
+
+
+@pytest.fixture(scope="module")
+def maps(shared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
+    for name in ("kellan", "canlab_wager2008"):
+        (folder / name).symlink_to(shared / "data" / "real" / "contrasts" / name)
+    (folder / "maps.toml").write_text(PATTERNS)
+    anatomy = load_anatomy(4)
+    found: dict[str, list[np.ndarray]] = {}
+    for one in find_statmaps(folder / "maps.toml"):
+        (path,) = one.files
+        found.setdefault(one.contrast, []).append(read_statmap(path, anatomy.grid, anatomy.grey))
+    return {name: np.stack(values) for name, values in found.items()}
+
+
+def test_everybody_is_found(maps):
+    assert {name: len(values) for name, values in maps.items()} == {
+        "faces": 6,
+        "words": 3,
+        "reappraise": 2,
+    }
+
+
+def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
+    faces, words = maps["faces"], maps["words"]
+    known = np.isfinite(np.concatenate([faces, words])).all(axis=0)
+    within = correlation_matrix(faces[:, known], faces[:, known])
+    between = correlation_matrix(faces[:, known], words[:, known])
+    others = within[~np.eye(len(faces), dtype=bool)]
+    print(f"faces with faces {others.mean():.3f}, faces with words {between.mean():.3f}")
+    assert np.isfinite(within).all()
+    rng = np.random.default_rng(0)
+    noisy = faces + 0.5 * np.nanstd(faces) * rng.normal(size=faces.shape).astype(np.float32)
+    scores = PeopleScores.of(noisy[:, known], faces[:, known], faces[:, known].mean(axis=0))
+    assert scores.identified.all()
