@@ -8,14 +8,16 @@ another; what was complete is not done again.
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bids.provenance import Failure
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.machine import share_cores
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.backlog import Backlog
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 # To find the scheduler, and between two looks at participants that are to be tried again.
 _CONNECT_SECONDS, _LOOK_SECONDS = 15, 1.0
 _LANE = 0  # dask shows who does what; here there is one line of it
+
+# States of tasks whose scheduler was lost: asking for their result raises.
+_GONE = ("cancelled", "lost")
 
 # Two participants in one process would share its network and its threads.
 _one_at_a_time = threading.Lock()
@@ -104,6 +109,9 @@ def _connect(address: str) -> Client:
             "--scheduler was given, but dask is not installed",
             remedy="pip install 'bids-dtg[cluster]'",
         ) from err
+    # What it logs with tracebacks, as a scheduler that is gone, is told here in one line.
+    for name in ("distributed", "distributed.client", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as err:
@@ -114,10 +122,24 @@ def _connect(address: str) -> Client:
 
 
 def _told(task: Any, label: str) -> Iterator[tuple[int, Message]]:
-    """Yield what a finished task has to say; a task that failed as a whole is a failure."""
-    err = task.exception()
+    """Yield what a finished task has to say; a task that failed as a whole is a failure.
+
+    Raises
+    ------
+    RunError
+        The scheduler is gone, and the task with it.
+    """
+    try:
+        err = None if task.status in _GONE else task.exception()
+        messages = task.result() if err is None else []
+    except (OSError, CancelledError) as gone:
+        raise RunError(
+            "the dask scheduler is gone",
+            expected="one that lives until all is done",
+            remedy="start it again and give the same command: it does what is left",
+        ) from gone
     if err is None:
-        for message in task.result():
+        for message in messages:
             yield _LANE, message
         return
     text = f"the task of sub-{label} failed: {type(err).__name__}: {' '.join(str(err).split())}"
