@@ -164,7 +164,7 @@ def _print_scores(scores: DemoScores, out: Path) -> None:
     line("contrast", "predicted", "group", "own")
     columns = [rows.mean(axis=0) for rows in (scores.predicted, scores.group, scores.own)]
     for label, *values in zip(scores.contrasts, *columns, strict=True):
-        line(label, *values)
+        line(label, *map(float, values))
     line("mean", *(float(column.mean()) for column in columns))
     print(
         f"group: the average map of {_GROUP_SIZE} other simulated people, without noise; "
