@@ -137,7 +137,9 @@ def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str,
         )
         for number, q in enumerate(order)
     ]
-    ticks = [(place(t), f"{t:.2g}") for t in np.linspace(low, top, 6)]
+    step = nice((top - low) / 5)
+    marks = np.arange(np.ceil(low / step - 1e-9), np.floor(top / step + 1e-9) + 1) * step
+    ticks = [(place(mark), f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks.round(9)]
     return {"rows": rows, "ticks": ticks, "height": _ROW * len(order), "width": _WIDTH}
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bids.splits_file import read_sets
 from bids_dtg.bids.statmaps import plain_contrast
+from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.kernel_ridge import KernelRidge
 from bids_dtg.contrasts.splits import SETS
@@ -19,23 +20,26 @@ from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import GROUP_AVERAGE, Predict, score_models
-from bids_dtg.workflows.training import baselines, write_tables
+from bids_dtg.workflows.training import SPLIT_FILE, baselines, write_tables
 
 Array = NDArray[np.float32]
+
+_MOST_FOR_KERNELS = 60  # people of whom each gets a fit on all the others
 
 
 def run_evaluation(settings: Settings) -> int:
     """Score `--model` on everybody with both scans, or on the test set of `--split-file`.
 
-    Simple models need people to be fitted on: the training set of `--split-file`. Without one
-    the group average and the linear model of each person are those of all the others.
+    Nobody counts whom the model was trained on by this program. Simple models need people to
+    be fitted on: the training set of `--split-file`. Without one, the group average and the
+    linear model of each person are those of all the others.
 
     Raises
     ------
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, "evaluation")
+    analysis = Analysis.prepare(settings, f"evaluation-{settings.model_name}")
     bundle, model = analysis.job.bundle, analysis.job.model
     cohort = analysis.cohort(bundle.contrasts)
     known = {plain_contrast(one.label): one.index for one in bundle.contrasts}
@@ -51,6 +55,7 @@ def run_evaluation(settings: Settings) -> int:
             cohort.of([label for label in sets[name] if label in labels])
             for name in ("training", "test")
         )
+        people = untrained(bundle, people)
         if not training or len(people) < 2:
             raise DatasetError(
                 f"{settings.split_file}: {len(training)} training and {len(people)} test "
@@ -63,7 +68,7 @@ def run_evaluation(settings: Settings) -> int:
             **baselines(training, mean),
         }
     else:
-        people = cohort.people
+        people = untrained(bundle, cohort.people)
         if len(people) < 3:
             raise DatasetError(
                 f"{len(people)} participants with rest and maps are too few to compare",
@@ -83,6 +88,18 @@ def run_evaluation(settings: Settings) -> int:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")
     return cohort.failed
+
+
+def untrained(bundle: ModelBundle, people: Sequence[Person]) -> tuple[Person, ...]:
+    """Leave out those whom a model was trained on, where it was made by `--analysis train`."""
+    table = bundle.path.parent / SPLIT_FILE
+    if not table.is_file():
+        return tuple(people)
+    trained = set(read_sets(table, SETS)["training"])
+    kept = tuple(person for person in people if person.label not in trained)
+    if len(kept) < len(people):
+        say(f"{len(people) - len(kept)} participants are left out: the model was trained on them")
+    return kept
 
 
 def leave_one_out(people: Sequence[Person], mean: Array) -> dict[str, Predict]:
@@ -120,10 +137,6 @@ def leave_one_out(people: Sequence[Person], mean: Array) -> dict[str, Predict]:
         return fitted.predict(person.mean_connectome())
 
     models: dict[str, Predict] = {GROUP_AVERAGE: average, "linear (Tavor)": linear}
-    # Each is a fit on everybody else: affordable for few.
     if n <= _MOST_FOR_KERNELS:
         models["kernel ridge"] = kernel
     return models
-
-
-_MOST_FOR_KERNELS = 60

@@ -25,11 +25,11 @@ GROUP_AVERAGE = "group average"
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 CONVENTIONS = (
-    "rows of a matrix are measured maps, columns predictions; r, index (r minus the mean of the "
+    "Rows of a matrix are measured maps, columns predictions; r, index (r minus the mean of the "
     "row's other entries), product (as published: index times r, a person), residual r (the "
     "training mean taken off both) and explained variance are means over participants and "
     "contrasts, ratio is index / r; intervals are 95 %, bootstrap over participants; chance of "
-    "identification is 1 / participants; voxels that somebody's measured map lacks are left out"
+    "identification is 1 / participants; voxels that somebody's measured map lacks are left out."
 )
 
 

@@ -36,6 +36,7 @@ from bids_dtg.workflows.scoring import (
     summary_row,
 )
 
+SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
 _KERNEL_PENALTY = 3.0
 
 
@@ -76,7 +77,7 @@ def make_split(analysis: Analysis, cohort: Cohort) -> Split:
     SettingsError
         Somebody, or a family, is on two sides, or a set has people who cannot be used.
     """
-    settings, kept = analysis.settings, analysis.folder / "desc-split_participants.tsv"
+    settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
     labels = [person.label for person in cohort.people]
     roots = (settings.bids_dir, analysis.job.dataset.root, analysis.place)
     families = read_families(roots)

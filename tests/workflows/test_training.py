@@ -131,9 +131,18 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
 
 
-def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge):
-    assert cohort.analyse("evaluate", "--model", ridge.path) == 0
-    folder = cohort.out / "group/evaluation"
+def test_evaluation_leaves_out_whom_the_model_was_trained_on(cohort, ridge, capsys):
+    assert cohort.analyse("evaluate", "--model", ridge.path, "--model-name", "fair") == 0
+    assert "4 participants are left out: the model was trained on them" in capsys.readouterr().err
+    rows = read_table(cohort.out / "group/evaluation-fair/desc-contrasts_scores.tsv")
+    assert max(int(row["people"]) for row in rows) == len(LABELS) - 4
+
+
+def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
+    # As from another place, where nobody knows whom it was trained on.
+    model = shutil.copytree(ridge.path, tmp_path / "bundle")
+    assert cohort.analyse("evaluate", "--model", model) == 0
+    folder = cohort.out / "group/evaluation-own"
     rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
     assert {"group average", "linear (Tavor)", "model own", "retest"} <= set(rows)
     assert float(rows["retest"]["identification"]) == 1.0
