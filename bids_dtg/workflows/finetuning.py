@@ -18,13 +18,8 @@ from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Cohort, Person
-from bids_dtg.workflows.model_fitting import (
-    FittedModel,
-    fit_network,
-    mean_maps,
-    predicted_maps,
-    recentred,
-)
+from bids_dtg.workflows.model_fitting import FittedModel, mean_maps, predicted_maps, recentred
+from bids_dtg.workflows.network_fitting import fit_network
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import GROUP_AVERAGE, Predict, score_models
 from bids_dtg.workflows.training import baselines, make_split, write_fitted, write_tables

@@ -16,12 +16,12 @@ from bids_dtg.bundles.sums import SumsFacts, is_beginning, read_sums, write_sums
 from bids_dtg.bundles.weights import blend_tensors, ridge_tensors
 from bids_dtg.contrasts.blend import Blend, BlendSums, MapModel
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
-from bids_dtg.contrasts.person_samples import PersonSamples
 from bids_dtg.contrasts.prediction import MapAverage
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Person
+from bids_dtg.workflows.network_fitting import fit_network
 
 Array = NDArray[np.float32]
 Tell = Callable[[str], None]
@@ -211,69 +211,6 @@ def fit_ridge(
     return solved[best], record
 
 
-def fit_network(
-    settings: Settings,
-    bundle: ModelBundle,
-    training: Sequence[Person],
-    validation: Sequence[Person],
-    folder: Path,
-    tell: Tell,
-    *,
-    start: Mapping[str, Any] | None = None,
-    frozen: tuple[str, ...] = (),
-) -> tuple[dict[str, NDArray[Any]], MapModel, dict[str, Any]]:
-    """Train the network; its weights, the network ready to predict, and the record."""
-    _require_lightning()
-    from bids_dtg.bundles.checkpoint import network_from_tensors
-    from bids_dtg.contrasts.inference import prepare
-    from bids_dtg.contrasts.samples import Sampling
-    from bids_dtg.contrasts.train import train
-    from bids_dtg.contrasts.training_plan import TrainingPlan
-    from bids_dtg.workflows.model import resolve_device
-
-    published = settings.recipe == "published"
-    if published and any(not np.isfinite(p.maps).any(axis=1).all() for p in training):
-        raise DatasetError(
-            "some training participants lack a contrast, which the CR-R loss cannot leave out",
-            remedy="choose contrasts that all have with --contrast, or use --recipe default",
-        )
-    device = resolve_device(settings.device)
-    plan = TrainingPlan(
-        features=settings.features if start is None else len(start["in_block.conv.0.weight"]),
-        loss="crr" if published else "mse",
-        choose_by="r" if published else "residual_r",
-        learning_rate=settings.learning_rate,
-        epochs=settings.epochs,
-        stop_after=settings.stop_after,
-        part=settings.batch_part,
-        frozen=frozen,
-        seed=settings.seed,
-        sampling=Sampling(people=min(settings.batch_size, len(training))),
-    )
-
-    def samples(people: Sequence[Person]) -> PersonSamples:
-        maps = [_without_nan(person) if published else person.maps for person in people]
-        return PersonSamples([person.connectomes for person in people], maps, bundle.mask)
-
-    trained = train(
-        samples(training),
-        samples(validation),
-        plan,
-        folder,
-        start=start,
-        device=device,
-        tell=tell,
-    )
-    network = network_from_tensors(dict(trained.state), source=str(folder))
-    state = {name: tensor.numpy() for name, tensor in trained.state.items()}
-    return state, prepare(network, bundle.mask, device), dict(trained.card)
-
-
-def _without_nan(person: Person) -> Array:
-    """Return maps with 0 outside the measured brain, as the published training had them."""
-    return np.nan_to_num(person.maps)
-
-
 def _blend_weights(
     ridge: MapModel, network: MapModel, validation: Sequence[Person], mean: Array
 ) -> Array:
@@ -288,13 +225,3 @@ def _blend_weights(
             remedy="give --held-out larger shares, or another --architecture",
         )
     return sums.weights()
-
-
-def _require_lightning() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("lightning") is None:
-        raise SettingsError(
-            "training a network needs the package lightning, which is not installed",
-            remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
-        )

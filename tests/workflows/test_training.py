@@ -230,3 +230,22 @@ def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
         path.write_bytes(b"damaged")
     assert other.analyse("train", *RIDGE) == 1
     assert "sub-02 is left out" in capsys.readouterr().err
+
+
+def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    cohort = TinyCohort(tmp_path)
+    words = ("--architecture", "attention-unet", *SHARES, "--features", 4, "--batch-size", 3)
+
+    def epochs(name: str, number: int, *more: object) -> list[str]:
+        capsys.readouterr()
+        assert cohort.analyse("train", *words, "--model-name", name, "--epochs", number, *more) == 0
+        lines = capsys.readouterr().err.splitlines()
+        return [line.split(":")[0] for line in lines if line.startswith("epoch")]
+
+    first = epochs("net", 2)
+    assert first == ["epoch 1/2", "epoch 2/2"]
+    shutil.rmtree(cohort.out / "group/model-net/bundle")
+    assert epochs("net", 3) == ["epoch 3/3"]
+    shutil.rmtree(cohort.out / "group/model-net/bundle")
+    assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3

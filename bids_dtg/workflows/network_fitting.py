@@ -1,0 +1,117 @@
+"""Training the network on people's arrays, with the recipe that was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.contrasts.blend import MapModel
+from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.cohort import Person
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.training_plan import TrainingPlan
+
+Tell = Callable[[str], None]
+
+
+def fit_network(
+    settings: Settings,
+    bundle: ModelBundle,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    folder: Path,
+    tell: Tell,
+    *,
+    start: Mapping[str, Any] | None = None,
+    frozen: tuple[str, ...] = (),
+) -> tuple[dict[str, NDArray[Any]], MapModel, dict[str, Any]]:
+    """Train the network; its weights, the network ready to predict, and the record."""
+    _require_lightning()
+    from bids_dtg.bundles.checkpoint import network_from_tensors
+    from bids_dtg.contrasts.inference import prepare
+    from bids_dtg.contrasts.samples import Sampling
+    from bids_dtg.contrasts.train import train
+    from bids_dtg.contrasts.training_plan import TrainingPlan
+    from bids_dtg.workflows.model import resolve_device
+
+    published = settings.recipe == "published"
+    if published and any(not np.isfinite(p.maps).any(axis=1).all() for p in training):
+        raise DatasetError(
+            "some training participants lack a contrast, which the CR-R loss cannot leave out",
+            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+        )
+    device = resolve_device(settings.device)
+    plan = TrainingPlan(
+        features=settings.features if start is None else len(start["in_block.conv.0.weight"]),
+        loss="crr" if published else "mse",
+        choose_by="r" if published else "residual_r",
+        learning_rate=settings.learning_rate,
+        epochs=settings.epochs,
+        stop_after=settings.stop_after,
+        part=settings.batch_part,
+        frozen=frozen,
+        seed=settings.seed,
+        sampling=Sampling(people=min(settings.batch_size, len(training))),
+    )
+
+    def samples(people: Sequence[Person]) -> PersonSamples:
+        maps = [_without_nan(person) if published else person.maps for person in people]
+        return PersonSamples([person.connectomes for person in people], maps, bundle.mask)
+
+    trained = train(
+        samples(training),
+        samples(validation),
+        plan,
+        # Other options or people never go on with these checkpoints; more epochs do.
+        folder / _fingerprint(plan, bundle, training, validation, start),
+        start=start,
+        device=device,
+        tell=tell,
+    )
+    network = network_from_tensors(dict(trained.state), source=str(folder))
+    state = {name: tensor.numpy() for name, tensor in trained.state.items()}
+    return state, prepare(network, bundle.mask, device), dict(trained.card)
+
+
+def _fingerprint(
+    plan: TrainingPlan,
+    bundle: ModelBundle,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    start: Mapping[str, Any] | None,
+) -> str:
+    """Name all that a training depends on but for how long it lasts."""
+    facts = {
+        "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0, stop_after=None)),
+        "model": bundle.identity,
+        "people": [[person.label for person in people] for people in (training, validation)],
+        "shape": list(training[0].maps.shape),
+        "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _without_nan(person: Person) -> NDArray[np.float32]:
+    """Return maps with 0 outside the measured brain, as the published training had them."""
+    return np.nan_to_num(person.maps)
+
+
+def _require_lightning() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("lightning") is None:
+        raise SettingsError(
+            "training a network needs the package lightning, which is not installed",
+            remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
+        )
