@@ -9,7 +9,7 @@ prediction is the training mean + Aᵀ x. The sums are additive over people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,11 +101,17 @@ class LocalRidgeSums:
         return total
 
     def solve(self, penalty: float, pooling_mm: float = 10.0) -> LocalRidge:
-        """Solve for the coefficients.
+        """Solve for the coefficients with one penalty; as `solve_each`."""
+        return self.solve_each((penalty,), pooling_mm)[penalty]
+
+    def solve_each(
+        self, penalties: Sequence[float], pooling_mm: float = 10.0
+    ) -> dict[float, LocalRidge]:
+        """Solve for the coefficients with each of some penalties; what comes before is shared.
 
         Parameters
         ----------
-        penalty
+        penalties
             λ, relative to the mean variance of the connectome's deviations.
         pooling_mm
             Standard deviation of the Gaussian.
@@ -127,13 +133,15 @@ class LocalRidgeSums:
         pooled = _pooled(centred, self.cells, self.shape, sd, interpolation.corners_used)
         rois = len(mean_x)
         gram, cross = pooled[:, :, :rois], pooled[:, :, rois:]
-        ridge = penalty * np.trace(gram, axis1=1, axis2=2) / rois
+        variance = np.trace(gram, axis1=1, axis2=2) / rois
         # Where nobody differs from the mean, any coefficients will do.
-        ridge = np.maximum(ridge, 1e-9 * ridge.max() or 1.0)
-        coefficients = np.linalg.solve(gram + ridge[:, None, None] * np.eye(rois), cross)
-        return LocalRidge(
-            mean_x, mean_y, coefficients.astype(np.float32), interpolation, self.block
-        )
+        variance = np.maximum(variance, 1e-9 * variance.max() or 1.0)
+        models = {}
+        for penalty in penalties:
+            ridge = penalty * variance[:, None, None] * np.eye(rois)
+            coefficients = np.linalg.solve(gram + ridge, cross).astype(np.float32)
+            models[penalty] = LocalRidge(mean_x, mean_y, coefficients, interpolation, self.block)
+        return models
 
     def _products(self, both: Array, rois: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Yield cells and their Σ x [x, y]ᵀ, (cells, rois, rois + contrasts)."""
@@ -226,9 +234,7 @@ class LocalRidge:
 class _Interpolation:
     """Trilinear weights; the voxels between the same eight cell centres form a group."""
 
-    members: NDArray[
-        np.intp
-    ]  # (groups, voxels), numbers of voxels; the number after the last: none
+    members: NDArray[np.intp]  # (groups, voxels), numbers; the one after the last: none
     corners: NDArray[np.intp]  # (groups, 8), rows of the coefficients
     weights: Array  # (groups, voxels, 8)
     corners_used: NDArray[np.intp]  # (corners,), flat cell numbers of those rows

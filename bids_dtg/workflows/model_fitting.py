@@ -183,10 +183,10 @@ def fit_ridge(
         if (number + 1) % _SAVE_EVERY == 0 or number + 1 == len(labels):
             write_sums(path, sums, facts, labels[: number + 1])
             tell(f"local ridge: {number + 1}/{len(labels)} people added up")
-    people = sums.people
+    people = sums.people  # of this site
     for other in settings.add_sums:
         sums = sums + read_sums(Path(other), facts, bundle.mask, voxel_mm)[0]
-    solved = {penalty: sums.solve(penalty, POOLING_MM) for penalty in PENALTIES}
+    solved = sums.solve_each(PENALTIES, POOLING_MM)
     errors = {
         penalty: float(
             np.mean(
