@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.calibration import CALIBRATION_FILE, read_calibration
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
     MAPS_FILE,
@@ -21,7 +22,10 @@ from bids_dtg.bundles.card import (
 from bids_dtg.bundles.reference import REFERENCE_FILE, read_offset
 from bids_dtg.bundles.roi_maps import read_roi_maps
 from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.training_range import TRAINING_RANGE_FILE, read_training_range
 from bids_dtg.bundles.weights import channels, read_blend_weights, read_local_ridge, read_network
+from bids_dtg.connectome.training_range import TrainingRange
+from bids_dtg.contrasts.conformal import Calibration
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
@@ -49,6 +53,8 @@ class ModelBundle:
     mask: NDArray[np.bool_]  # (i, j, k), what the network reads and predicts
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
     correction: Correction | None = None  # of the network's maps, over the mask; None: none
+    calibration: Calibration | None = None  # of intervals around the maps; None: none
+    training_range: TrainingRange | None = None  # of the training connectomes; None: not known
 
     def __post_init__(self) -> None:
         shape = self.grid.shape
@@ -142,6 +148,8 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         mask=mask,
         roi_maps=read_roi_maps(folder / MAPS_FILE, card.grid, brain_mask),
         correction=_correction(folder, card, int(np.count_nonzero(mask))),
+        calibration=_calibration(folder, card, mask),
+        training_range=_training_range(folder, card, rois),
     )
 
 
@@ -179,6 +187,31 @@ def _correction(folder: Path, card: ModelCard, voxels: int) -> Correction | None
         return None
     offset = read_offset(folder / REFERENCE_FILE, len(card.contrasts), voxels)
     return Correction(np.array(card.gains, np.float32), offset)
+
+
+def _calibration(folder: Path, card: ModelCard, mask: NDArray[np.bool_]) -> Calibration | None:
+    if card.calibration is None:
+        return None
+    _require_listed(folder, card, CALIBRATION_FILE, "calibration")
+    return read_calibration(folder, card.calibration, mask, len(card.contrasts))
+
+
+def _training_range(folder: Path, card: ModelCard, rois: int) -> TrainingRange | None:
+    if card.reference is None:
+        return None
+    _require_listed(folder, card, TRAINING_RANGE_FILE, "reference")
+    training = read_training_range(folder, card.reference)
+    if len(training.basis.mean) != rois:
+        raise BundleError(
+            f"{folder / TRAINING_RANGE_FILE} is of {len(training.basis.mean)} ROIs",
+            expected=f"{rois}, as the model's",
+        )
+    return training
+
+
+def _require_listed(folder: Path, card: ModelCard, name: str, field: str) -> None:
+    if name not in card.files:
+        raise BundleError(f"{folder / 'model.json'} has {field}, but lists no {name}")
 
 
 def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:

@@ -29,9 +29,10 @@ REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 ATTENTION_UNET, LOCAL_RIDGE, BLEND = KINDS = ("attention-unet", "local-ridge", "blend")
 DUAL_REGRESSION = "dual-regression"
 # Fields of later format versions: known here only to be refused by name.
-RESERVED_FIELDS = ("reference", "calibration")
 
 _FOR_READERS = ("record", "evaluation")
+# What the files of the same names are checked with when they are read.
+_WITH_FILES = ("reference", "calibration")
 
 # A card is a few kilobytes, a template at half a millimetre 57 million voxels: what is beyond
 # these bounds would only fill the memory.
@@ -75,6 +76,8 @@ class ModelCard:
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
     recentring: Recentring | None = None  # None: maps are what the network predicts
     gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
+    reference: Mapping[str, Any] | None = None  # of the training connectomes: `training_range`
+    calibration: Mapping[str, Any] | None = None  # how intervals were made: `bundles.calibration`
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
 
@@ -92,7 +95,6 @@ class ModelCard:
         content["files"] = dict(sorted(self.files.items()))
         content["recentring"] = self.recentring and asdict(self.recentring)
         for_readers = {name: content.pop(name) for name in _FOR_READERS}
-        content |= dict.fromkeys(RESERVED_FIELDS)
         content |= {name: value for name, value in for_readers.items() if value is not None}
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -136,7 +138,7 @@ class ModelCard:
             files=_files(fields.nested("files")),
             recentring=None if fields.absent("recentring") else Recentring.read(fields),
             gains=_gains(fields),
-            **{name: _object(fields, name) for name in _FOR_READERS},
+            **{name: _object(fields, name) for name in (*_FOR_READERS, *_WITH_FILES)},
         )
         if (card.recentring is None) != (card.gains is None):
             raise fields.wrong("gains", card.gains, "gains and recentring, or neither")
@@ -188,13 +190,6 @@ def _check_version(fields: JsonFields) -> None:
         raise BundleError(
             f"{fields.source} is a model of kind {kind}",
             expected=f"one of {', '.join(KINDS)}",
-            remedy=newer,
-        )
-    used = [name for name in RESERVED_FIELDS if not fields.absent(name)]
-    if used:
-        raise BundleError(
-            f"{fields.source} has {' and '.join(used)}, which this version cannot apply",
-            expected="null",
             remedy=newer,
         )
 

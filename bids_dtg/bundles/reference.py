@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.errors import BundleError
+from bids_dtg.bundles.tensors import from_steps, read_tensors, to_steps
 
 REFERENCE_FILE = "reference.safetensors"
 
@@ -50,9 +49,7 @@ def encode_offset(offset: NDArray[np.float32]) -> bytes:
 
     A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
     """
-    largest = np.abs(offset).max(axis=1)
-    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(127)
-    steps = np.rint(offset / scale[:, None]).astype(np.int8)
+    steps, scale = to_steps(offset)
     return safetensors.numpy.save({_OFFSET: steps, _SCALE: scale})
 
 
@@ -64,17 +61,6 @@ def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
     BundleError
         If the file is damaged or holds something else.
     """
-    try:
-        tensors = safetensors.numpy.load_file(path)
-    except (SafetensorError, OSError) as err:
-        raise BundleError(f"{path} cannot be read: {err}") from err
-    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
     expected = {_OFFSET: ("int8", (contrasts, voxels)), _SCALE: ("float32", (contrasts,))}
-    if found != expected:
-        raise BundleError(f"{path} holds {found}", expected=f"{expected}")
-    scale = tensors[_SCALE]
-    if not np.isfinite(scale).all():
-        raise BundleError(f"{path} has scales that are not finite")
-    offset: NDArray[np.float32] = tensors[_OFFSET].astype(np.float32)
-    offset *= scale[:, None]
-    return offset
+    tensors = read_tensors(path, expected)
+    return from_steps(tensors[_OFFSET], tensors[_SCALE])

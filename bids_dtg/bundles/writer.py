@@ -15,6 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.calibration import (
+    CALIBRATION_FILE,
+    calibration_facts,
+    encode_calibration,
+)
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
     CARD_FILE,
@@ -24,6 +29,13 @@ from bids_dtg.bundles.card import (
     ModelCard,
 )
 from bids_dtg.bundles.reference import REFERENCE_FILE, encode_offset
+from bids_dtg.bundles.training_range import (
+    TRAINING_RANGE_FILE,
+    encode_training_range,
+    training_range_facts,
+)
+from bids_dtg.connectome.training_range import TrainingRange
+from bids_dtg.contrasts.conformal import Calibration
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.imaging.nifti import encode_map, encode_maps
@@ -91,6 +103,46 @@ def write_bundle(
     def fill(hidden: Path) -> None:
         for name, data in (files | {CARD_FILE: text.encode()}).items():
             (hidden / name).write_bytes(data)
+
+    return install_bundle(folder, fill)
+
+
+def extend_bundle(
+    bundle: ModelBundle,
+    folder: Path,
+    *,
+    calibration: Calibration | None = None,
+    training_range: TrainingRange | None = None,
+) -> ModelBundle:
+    """Write a copy of a bundle with a calibration, or statistics of its training, or both.
+
+    What is given takes the place of what the bundle has; all else is the same, to the byte.
+
+    Raises
+    ------
+    BundleError
+        If something is at `folder` already, or the parts do not belong together.
+    OutputError
+        If the folder cannot be written.
+    """
+    if _is_taken(folder):
+        raise BundleError(f"{folder} exists", expected="a folder that does not exist yet")
+    added, card = {}, bundle.card
+    if calibration is not None:
+        added[CALIBRATION_FILE] = encode_calibration(calibration)
+        card = replace(card, calibration=calibration_facts(calibration))
+    if training_range is not None:
+        added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
+        card = replace(card, reference=training_range_facts(training_range))
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in added.items()}
+    card = replace(card, files={**card.files, **hashes})
+
+    def fill(hidden: Path) -> None:
+        for name in bundle.card.files.keys() - added.keys():
+            shutil.copyfile(bundle.path / name, hidden / name)
+        for name, data in added.items():
+            (hidden / name).write_bytes(data)
+        (hidden / CARD_FILE).write_bytes(card.to_json().encode())
 
     return install_bundle(folder, fill)
 

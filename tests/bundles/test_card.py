@@ -118,7 +118,7 @@ def test_recentring_needs_its_file():
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of attention-unet, local.*newer"),
-        ("calibration", {}, "has calibration, which this version cannot apply"),
+        ("calibration", [], "calibration is \\[\\]"),
         ("gains", [1.0], r"gains is \[1.0\]. Expected: 47 finite numbers"),
         ("gains", [1.0] * 47, "gains is .*Expected: gains and recentring, or neither"),
         ("recentring", {}, "no field recentring.lattice"),
