@@ -551,6 +551,10 @@ def _check_modelling(settings: Settings) -> None:
             f"--analysis {settings.analysis} was given with {settings.analysis_level}",
             expected="group",
         )
+    if settings.analysis is not None and settings.dry_run:
+        raise SettingsError(
+            "--dry-run was given with --analysis", expected="it with the participant level only"
+        )
     least: dict[str, float | None] = {
         "--epochs": settings.epochs,
         "--batch-size": settings.batch_size,
