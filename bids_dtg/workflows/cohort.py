@@ -181,6 +181,14 @@ def _geometry(job: Job) -> dict[str, str]:
     return {name: files[name] for name in (BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE)}
 
 
+def _cleaning(job: Job) -> dict[str, Any]:
+    """Return the options that connectomes depend on; others would only make them be read again."""
+    fields = dataclasses.fields(job.settings)
+    names = [f.name for f in fields if f.metadata["group"] == "cleaning"]
+    known = job.settings.result_options
+    return {name: known[name] for name in names if name in known}
+
+
 def _session(
     label: str,
     session: str,
@@ -219,7 +227,7 @@ def _connectomes(
     facts: dict[str, Any] = {
         "geometry": _geometry(job),
         "segment_seconds": job.bundle.card.segment_seconds,
-        "options": job.settings.result_options,
+        "options": _cleaning(job),
         "version": __version__,
         "inputs": {
             path: dataclasses.asdict(one)

@@ -125,6 +125,10 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "Expected: --architecture attention-unet" in capsys.readouterr().err
     assert cohort.run("--analysis", "train") == 2
     assert "Expected: group" in capsys.readouterr().err
+    assert cohort.analyse("train", "--dry-run") == 2
+    assert "--dry-run was given with --analysis" in capsys.readouterr().err
+    assert cohort.analyse("train", "--epochs", 0) == 2
+    assert "--epochs is 0" in capsys.readouterr().err
     assert cohort.analyse("train", "--contrast", "dreams") == 2
     assert "--contrast names dreams, which no map is of" in capsys.readouterr().err
     assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
