@@ -269,6 +269,20 @@ class Settings:
         default="session",
         shapes_results=True,
     )
+    interval_level: int = option(
+        "output",
+        "level of the intervals around the maps, where the model carries a calibration",
+        default=90,
+        metavar="PERCENT",
+        shapes_results=True,
+    )
+    half_maps: bool = option(
+        "output",
+        "also predict maps from the odd and the even pieces of each run, and tell how reliable the "
+        "maps are",
+        default=False,
+        shapes_results=True,
+    )
     write_connectome: bool = option(
         "output",
         "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",

@@ -44,6 +44,7 @@ class RunConnectomes:
     odd: Connectome | None  # odd pieces of the run, half of it; None if not asked for
     even: Connectome | None  # the other half
     agreement: NDArray[np.float32]  # (grey-matter voxels,), of the halves, as profile_agreement
+    icc: NDArray[np.float32]  # (grey-matter voxels,), of the halves, as intraclass_correlation
     covered: NDArray[np.bool_]  # (grey-matter voxels,), with data that vary over the kept frames
     roi_coverage: Float  # (rois,), share of a map's absolute weight that lies on covered voxels
     series: Float  # (frames kept, rois), cleaned ROI series
@@ -63,9 +64,17 @@ class RunConnectomes:
     @property
     def reliability(self) -> float:
         """Median agreement of the halves over covered voxels; NaN if none, or under three ROIs."""
+        return self._over_voxels(self.agreement)
+
+    @property
+    def reliability_icc(self) -> float:
+        """Median intraclass correlation of the halves; NaN as `reliability`."""
+        return self._over_voxels(self.icc)
+
+    def _over_voxels(self, values: NDArray[np.float32]) -> float:
         if not self.covered.any() or len(self.roi_r) < 3:
             return float("nan")
-        return float(np.median(self.agreement[self.covered]))
+        return float(np.median(values[self.covered]))
 
 
 def profile_agreement(
@@ -87,6 +96,31 @@ def profile_agreement(
     product = np.einsum("vr,vr->v", one, two)
     norm = np.sqrt(np.einsum("vr,vr->v", one, one) * np.einsum("vr,vr->v", two, two))
     return ratio(product, norm)
+
+
+def intraclass_correlation(
+    odd: NDArray[np.floating], even: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Tell how much of what differs within a profile is the same in both halves.
+
+    Parameters
+    ----------
+    odd, even
+        (profiles, values), e.g. voxels and their correlations with the ROIs.
+
+    Returns
+    -------
+    (profiles,) ICC(1,1) of Shrout & Fleiss 1979 (Psychol. Bull. 86: 420), the values as targets and
+    the halves as judges: of one half, and unlike r lowered by a level that differs. Of both halves
+    together it is 2 ICC / (1 + ICC). 0 where undefined.
+    """
+    values = odd.shape[1]
+    mean = (odd + even) / 2
+    mean -= mean.mean(axis=1, keepdims=True)
+    between = 2 * np.einsum("pv,pv->p", mean, mean) / max(values - 1, 1)
+    difference = odd - even
+    within = np.einsum("pv,pv->p", difference, difference) / (2 * values)
+    return ratio(between - within, between + within)
 
 
 def run_connectomes(
@@ -117,7 +151,7 @@ def run_connectomes(
         pieces: np.zeros(shape, np.float32)
         for pieces in (*parts.sets, *((parts.whole, parts.odd, parts.even) if every_part else ()))
     }
-    agreement, tsnr = _correlate(moments, algebra, made, threads)
+    agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
 
     def connectome(pieces: tuple[int, ...]) -> Connectome:
         frames = len(algebra.rows(pieces))
@@ -131,6 +165,7 @@ def run_connectomes(
         odd=connectome(parts.odd) if every_part else None,
         even=connectome(parts.even) if every_part else None,
         agreement=agreement,
+        icc=icc,
         covered=varying[: moments.grey_voxels],
         roi_coverage=_roi_coverage(moments.maps, varying),
         series=algebra.series,
@@ -157,15 +192,15 @@ def _correlate(
     algebra: Algebra,
     wanted: Mapping[tuple[int, ...], NDArray[np.float32]],
     threads: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Go through the grey-matter voxels once: fill in r (rois, voxels) of the sets of pieces.
 
-    Returns the agreement of the halves and tSNR, both (voxels,).
+    Returns the agreement of the halves, their ICC, and tSNR, all (voxels,).
     """
     voxels, halves = moments.grey_voxels, (moments.segments.odd, moments.segments.even)
     parts = {pieces: algebra.part(pieces) for pieces in {*wanted, *halves}}
     whole = algebra.part(moments.segments.whole)
-    agreement, tsnr = np.zeros(voxels, np.float32), np.zeros(voxels, np.float32)
+    agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
     freedom = moments.design.frames_kept - moments.design.rank
 
     def fill(low: int) -> None:
@@ -174,13 +209,15 @@ def _correlate(
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, filled in wanted.items():
             filled[:, low:high] = r[pieces].T
-        agreement[low:high] = profile_agreement(*(r[half] for half in halves))
+        odd, even = (r[half] for half in halves)
+        agreement[low:high] = profile_agreement(odd, even)
+        icc[low:high] = intraclass_correlation(odd, even)
         mean = moments.reference[low:high] + sums.mean
         tsnr[low:high] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / freedom))
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))
-    return agreement, tsnr
+    return agreement, icc, tsnr
 
 
 def _roi_coverage(maps: NDArray[np.floating], covered: NDArray[np.bool_]) -> Float:

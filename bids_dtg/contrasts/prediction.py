@@ -16,12 +16,16 @@ class ContrastMaps:
     spread: NDArray[np.float32] | None  # (contrasts, voxels), sd over segments; None with one
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest behind the maps, after censoring
+    # (contrasts, voxels) each, of the odd and of the even pieces of the runs; None if not asked for
+    halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def __post_init__(self) -> None:
         if self.mean.ndim != 2:
             raise ValueError(f"maps are (contrasts, voxels), not {self.mean.shape}")
         if self.spread is not None and self.spread.shape != self.mean.shape:
             raise ValueError(f"spread {self.spread.shape} does not fit maps {self.mean.shape}")
+        if self.halves and any(half.shape != self.mean.shape for half in self.halves):
+            raise ValueError(f"the maps of the halves are {self.mean.shape}, as the maps")
 
 
 class MapAverage:

@@ -33,6 +33,7 @@ from bids_dtg.bids.strategies import NuisanceChoice
 from bids_dtg.bids.templateflow import TemplateFlow
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.arrays import Arrays, arrays_on
+from bids_dtg.connectome.run_range import RangeJudge
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.atlas import Atlas, read_atlas
 from bids_dtg.imaging.grid import Grid
@@ -42,6 +43,7 @@ from bids_dtg.report.cleaning import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.capacity import divide
+from bids_dtg.workflows.half_widths import check_level
 from bids_dtg.workflows.model import Model, obtain_bundle, resolve_device
 from bids_dtg.workflows.plan import MapSet, plan_map_sets
 from bids_dtg.workflows.rest import ModelVoxels
@@ -84,6 +86,7 @@ class Job:
         bids_filter = read_filter_file(filters) if filters else {}
         device = resolve_device(settings.device)
         bundle = obtain_bundle(settings.model, may_fetch=not settings.dry_run)
+        check_level(bundle, settings.interval_level)
         capacity = divide(
             settings,
             participants=len(participants),
@@ -133,6 +136,13 @@ class Job:
             database_dir=self.database_dir,
         )
         return plan_map_sets(runs, self.settings.combine)
+
+    @cached_property
+    def range_judge(self) -> RangeJudge:
+        """What runs are compared with, to tell whether the model is for them."""
+        bundle, voxels = self.bundle, self.voxels
+        grey = voxels.maps[:, : voxels.grey_voxels]
+        return RangeJudge.of(grey, bundle.mask, bundle.grid.affine, bundle.training_range)
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:

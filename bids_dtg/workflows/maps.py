@@ -24,6 +24,7 @@ from bids_dtg.workflows.quality import RunSummary
 from bids_dtg.workflows.training_domain import cleaning_note
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
+HALVES = ("oddHalf", "evenHalf")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def map_path(
 def map_images(
     entities: Mapping[str, str], maps: ContrastMaps, bundle: ModelBundle, threads: int
 ) -> Iterator[OutputFile]:
-    """Encode the maps, and their spread where there is one, a few at a time.
+    """Encode the maps, and their spread and halves where there are some, a few at a time.
 
     Parameters
     ----------
@@ -72,6 +73,8 @@ def map_images(
     sets: list[tuple[str, NDArray[np.float32]]] = [(SYNTHETIC, maps.mean)]
     if maps.spread is not None:
         sets.append((SPREAD, maps.spread))
+    if maps.halves is not None:
+        sets += zip(HALVES, maps.halves, strict=True)
     intent: Intent = "z score" if bundle.card.statistic == "z" else "none"
 
     def encode(item: tuple[str, Contrast, NDArray[np.float32]]) -> OutputFile:
@@ -80,7 +83,7 @@ def map_images(
             values,
             bundle.mask,
             bundle.grid,
-            intent=intent if desc == SYNTHETIC else "none",
+            intent="none" if desc == SPREAD else intent,
             description=f"bids_dtg {__version__} {contrast.label} {desc}",
         )
         return OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle), data)
@@ -131,6 +134,8 @@ def map_sidecars(
         common["ModelNotice"] = bundle.card.notice
     if not bundle.card.for_science:
         common["NotForScience"] = True
+    # Published models have seen no measured maps of people held out, so they cannot tell.
+    common["Calibrated"] = bundle.calibration is not None
     if bundle.correction is not None:
         common["Recentred"] = True
     if note := cleaning_note(bundle.card.training, settings.input_type, settings.strategy):
@@ -142,8 +147,17 @@ def map_sidecars(
             SYNTHETIC: f"Predicted from resting-state fMRI, not measured: {contrast.description}",
             SPREAD: "Standard deviation over segments of rest of the predicted map: "
             f"{contrast.description}",
+            **{
+                desc: f"Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
+                f"{contrast.description}"
+                for desc, pieces in zip(HALVES, ("odd", "even"), strict=True)
+            },
         }
-        for desc in (SYNTHETIC, SPREAD) if maps.spread is not None else (SYNTHETIC,):
+        for desc in (
+            SYNTHETIC,
+            *([SPREAD] if maps.spread is not None else []),
+            *(HALVES if maps.halves is not None else ()),
+        ):
             path = map_path(entities, contrast, desc, ".json", bundle)
             yield (
                 path,
@@ -165,6 +179,9 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "SpaceReason": summary.run.space_reason,
         "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
+        "Range": summary.judged.verdict,
+        "RangeReasons": list(summary.judged.reasons),
+        "TrainingDistance": summary.figures["training_distance"],
         "Confounds": _camel_case(summary.confounds),
         "Cleaning": _camel_case(summary.cleaning),
         "Notes": list(summary.notes),

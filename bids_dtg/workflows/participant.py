@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from bids_dtg.bids.atomic import write_json, write_tsv
@@ -16,7 +16,9 @@ from bids_dtg.contrasts.prediction import ContrastMaps, MapAverage
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.nifti import encode_maps
+from bids_dtg.workflows.half_widths import half_width_images, half_width_sidecars
 from bids_dtg.workflows.job import Job
+from bids_dtg.workflows.map_reliability import write_map_reliability
 from bids_dtg.workflows.maps import SYNTHETIC, map_images, map_sidecars, model_entities
 from bids_dtg.workflows.plan import run_entities
 from bids_dtg.workflows.progress import Clock, Reporter
@@ -45,6 +47,7 @@ class MapSetMaker:
     def __init__(self, begun: SetBegun, job: Job, clock: Clock) -> None:
         self.begun, self._job, self._clock = begun, job, clock
         self._average = MapAverage()
+        self._halves = (MapAverage(), MapAverage())  # of the odd and the even pieces, on request
         # All of a run, so that the process that reads can end before the network takes memory.
         self._segments: list[Connectome] = []
         self._summaries: list[RunSummary] = []
@@ -73,6 +76,9 @@ class MapSetMaker:
                 self._average.add(self._job.model.predict(segment.r), segment.seconds)
             for note in self._job.model.take_notes():
                 reporter.note(f"warning: {note}")
+        for average, half in zip(self._halves, read.halves or (), strict=False):
+            with self._clock.time("network"):
+                average.add(self._job.model.predict(half.r), half.seconds)
         seconds = read.seconds + time.perf_counter() - start
         with self._clock.time("write"):
             self._files += _write_quality(read.summary, seconds, self._job)
@@ -101,6 +107,9 @@ class MapSetMaker:
             raise RunError(f"{title} has no run that is long enough: {reasons}")
         reporter.stage("writing", 1.0)
         maps = self._average.result()
+        if self._job.settings.half_maps:
+            odd, even = (average.result().mean for average in self._halves)
+            maps = replace(maps, halves=(odd, even))
         with self._clock.time("write"):
             before = recorded_outputs(output, title)
             self._files += self._write_maps(maps)
@@ -117,6 +126,11 @@ class MapSetMaker:
                 outputs=[output.path(path) for path in self._files],
             )
         notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
+        notes += [
+            f"{one.run.title} is {one.judged.verdict} for this model: {'; '.join(one.judged.reasons)}"
+            for one in self._summaries
+            if one.judged.verdict != "in range"
+        ]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
         settings, training = self._job.settings, self._job.bundle.card.training
@@ -152,6 +166,14 @@ class MapSetMaker:
         for image in map_images(entities, maps, job.bundle, job.threads):
             job.output.write(image.path, image.data)
             yield image.path
+        for path, content in half_width_sidecars(entities, job.bundle, job.settings.interval_level):
+            write_json(job.output.path(path), content)
+            yield path
+        for image in half_width_images(entities, job.bundle, job.settings.interval_level):
+            job.output.write(image.path, image.data)
+            yield image.path
+        if maps.halves is not None:
+            yield from write_map_reliability(entities, maps.halves, job)
         if job.atlas is not None:
             yield _write_parcels(entities, maps, job.atlas, job)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bids_dtg.bids.query import RestRun
+from bids_dtg.connectome.run_range import RunRange
 from bids_dtg.workflows.plan import run_entities
 from bids_dtg.workflows.rest import MeasuredRun
 
@@ -30,8 +31,35 @@ COLUMNS = {
     "tsnr_median": "Median over grey matter of temporal signal-to-noise, confounds removed",
     "connectome_reliability": "Median over grey-matter voxels of the correlation, over ROIs, of "
     "the connectomes of the two halves of the run (alternate pieces of it)",
+    "connectome_icc": "The same by the intraclass correlation ICC(1,1), which a difference in "
+    "level lowers too: of half the run; of the whole run it is 2 ICC / (1 + ICC)",
+    "mask_overlap": "Dice overlap of the run's brain mask and the model's; n/a without a mask "
+    "in the model's space",
+    "roi_map_match": "Mean over ROIs of the spatial correlation of an ROI's connectome with its "
+    "map",
+    "roi_map_identity": "Share of ROIs whose connectome resembles their own map most of all maps",
+    "roi_side_match": "The same correlation of what differs between left and right",
+    "hemispheric_similarity": "Mean over ROIs of the correlation of connectomes of mirrored voxels",
+    "roi_sd_ratio": "Largest over smallest standard deviation of the ROI series",
+    "connectome_strength": "Root mean square of the correlations, each ROI's mean taken off",
+    "connectome_smoothness": "Correlation of the connectomes of neighbouring voxels",
+    "training_distance": "Distance from the model's training connectomes, about 1 is usual; n/a "
+    "where the model has no statistics of them",
+    "range": "Whether the model is for such a run: in range, unusual or outside",
+    "range_reasons": "What is unusual, in words; n/a where nothing is",
     "seconds_processing": "Seconds from opening the run to its maps",
 }
+
+_RANGE_COLUMNS = (
+    "mask_overlap",
+    "roi_map_match",
+    "roi_map_identity",
+    "roi_side_match",
+    "hemispheric_similarity",
+    "roi_sd_ratio",
+    "connectome_strength",
+    "connectome_smoothness",
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +73,12 @@ class RunSummary:
     cleaning: Mapping[str, Any]  # what the temporal design decided
     confounds: Mapping[str, Any]  # what was asked of the confounds, and frames dropped
     interpolation: str  # how the model's voxels were taken out of the file
+    judged: RunRange  # whether the model is for such a run
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
-def summarise(measured: MeasuredRun) -> RunSummary:
-    """Reduce a measured run to what the quality table and the sidecars say."""
+def summarise(measured: MeasuredRun, judged: RunRange) -> RunSummary:
+    """Reduce a measured run, and how it was judged, to what tables and sidecars say."""
     run, design, result = measured.run, measured.design, measured.connectomes
     reliability, fd = result.reliability, measured.confounds.mean_fd_mm
     figures = {
@@ -67,7 +96,9 @@ def summarise(measured: MeasuredRun) -> RunSummary:
         "coverage": round(result.coverage, 4),
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
         "tsnr_median": round(result.median_tsnr, 2),
-        "connectome_reliability": None if math.isnan(reliability) else round(reliability, 4),
+        "connectome_reliability": _rounded(reliability),
+        "connectome_icc": _rounded(result.reliability_icc),
+        **_range_figures(judged),
     }
     return RunSummary(
         run=run,
@@ -80,8 +111,23 @@ def summarise(measured: MeasuredRun) -> RunSummary:
             **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
         },
         interpolation=measured.interpolation,
+        judged=judged,
         notes=measured.notes,
     )
+
+
+def _range_figures(judged: RunRange) -> dict[str, object]:
+    figures = judged.figures
+    return {
+        **{name: _rounded(figures[name]) for name in _RANGE_COLUMNS},
+        "training_distance": None if judged.distance is None else _rounded(judged.distance),
+        "range": judged.verdict,
+        "range_reasons": "; ".join(judged.reasons) or None,
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def quality_row(summary: RunSummary, seconds: float) -> list[object]:

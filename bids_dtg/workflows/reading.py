@@ -69,6 +69,7 @@ class RunRead:
 
     summary: RunSummary  # figures and decisions
     connectomes: RunConnectomes | None  # only where they are to be written
+    halves: tuple[Connectome, Connectome] | None  # odd and even, only where maps are made of them
     details: RunDetails  # what its report shows
     seconds: float  # time it took
 
@@ -181,11 +182,17 @@ def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
         clock=clock,
         progress=lambda share: send(RunProgress(run.title, share)),
     )
-    summary, segments = summarise(measured), list(measured.connectomes.segments)
+    result = measured.connectomes
+    with clock.time("range"):
+        judged = job.range_judge.judge(result, measured.mask_overlap)
+    summary, segments = summarise(measured, judged), list(result.segments)
+    halves = None
+    if job.settings.half_maps and result.odd is not None and result.even is not None:
+        halves = (result.odd, result.even)
     connectomes = measured.connectomes if job.settings.write_connectome else None
     with clock.time("details"):
         details = details_of(measured, job.bundle, job.settings.interpolation)
-    del measured
+    del measured, result
     while segments:  # none stays here once it has been sent
         send(SegmentRead(segments.pop(0)))
-    return RunRead(summary, connectomes, details, time.perf_counter() - start)
+    return RunRead(summary, connectomes, halves, details, time.perf_counter() - start)

@@ -22,6 +22,7 @@ from bids_dtg.connectome.moments import RunMoments
 from bids_dtg.connectome.one_pass import Blocks, MakeSmoothing, measure_run
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
+from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
@@ -45,6 +46,7 @@ class MeasuredRun:
     cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
     confounds: Confounds  # what the columns came from
     interpolation: Method  # how the model's voxels were taken out of the file
+    mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
@@ -122,7 +124,9 @@ def measure_rest_run(
         placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
         sampling, method = placement.in_file(header, settings.interpolation)
         notes += _notes_on_forms(header)
-        valid = sampling.covered & voxels.in_brain & _run_mask(run, placement, notes)
+        masked = _run_mask(run, placement, notes)
+        valid = sampling.covered & voxels.in_brain & masked
+        overlap = _mask_overlap(run, bundle, int((masked & voxels.in_brain).sum()))
         del placement  # as large as the voxels' points
     moments = _one_pass(
         header,
@@ -138,7 +142,9 @@ def measure_rest_run(
     )
     with clock.time("algebra"):
         connectomes = run_connectomes(
-            moments, every_part=settings.write_connectome, threads=threads
+            moments,
+            every_part=settings.write_connectome or settings.half_maps,
+            threads=threads,
         )
     if connectomes.coverage < LEAST_COVERAGE:
         raise RunError(
@@ -148,7 +154,7 @@ def measure_rest_run(
         )
     notes += [*design.notes, *confounds.notes, *told]
     cleaning = {**design.decisions, **frequency_facts(settings)}
-    return MeasuredRun(run, connectomes, design, cleaning, confounds, method, tuple(notes))
+    return MeasuredRun(run, connectomes, design, cleaning, confounds, method, overlap, tuple(notes))
 
 
 def _one_pass(
@@ -231,6 +237,17 @@ def _notes_on_forms(header: BoldHeader) -> list[str]:
         "The header's sform was used; its qform, of another space, puts a voxel up to "
         f"{header.forms_differ_mm:.3g} mm elsewhere."
     ]
+
+
+def _mask_overlap(run: RestRun, bundle: ModelBundle, shared_voxels: int) -> float | None:
+    """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
+    if run.mask is None or run.transforms:
+        return None  # a brain of native space has another volume
+    values, affine = read_volume(run.mask)
+    of_run = float(np.count_nonzero(np.greater(values, 0.5)) * abs(np.linalg.det(affine[:3, :3])))
+    voxel = float(abs(np.linalg.det(bundle.grid.affine[:3, :3])))
+    of_model = voxel * float(bundle.brain_mask.sum())
+    return 2 * voxel * shared_voxels / (of_run + of_model)
 
 
 def _run_mask(run: RestRun, placement: Placement, notes: list[str]) -> NDArray[np.bool_]:
