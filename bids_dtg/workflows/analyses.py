@@ -118,7 +118,6 @@ def run_analysis(settings: Settings) -> int:
         from bids_dtg.workflows.evaluation import run_evaluation
 
         return run_evaluation(settings)
-    raise SettingsError(
-        f"--analysis {settings.analysis} is not built in this version",
-        expected="train, finetune or evaluate",
-    )
+    from bids_dtg.workflows.calibration import run_calibration
+
+    return run_calibration(settings)

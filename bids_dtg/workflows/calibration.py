@@ -1,0 +1,110 @@
+"""Calibrate a model's intervals on people with both scans whom it was not trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bids.splits_file import read_sets
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.contrasts.conformal import (
+    DEFAULT_LEVEL,
+    LEAST_PEOPLE,
+    LEVELS,
+    POOLING_MM,
+    Calibration,
+    ErrorSums,
+    ScoreCounts,
+    cell_block,
+    coverage,
+)
+from bids_dtg.contrasts.splits import SETS
+from bids_dtg.errors import DatasetError
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.analyses import Analysis
+from bids_dtg.workflows.cohort import Cohort, Person
+from bids_dtg.workflows.evaluation import untrained
+from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
+from bids_dtg.workflows.progress import say
+
+Array = NDArray[np.float32]
+
+
+def run_calibration(settings: Settings) -> int:
+    """Write a copy of `--model` with intervals; return how many participants could not be used.
+
+    Of `--split-file` the validation set is taken; otherwise everybody whom the model was not
+    trained on.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    bundle = analysis.job.bundle
+    cohort = analysis.cohort(bundle.contrasts)
+    if len(cohort.contrasts) != len(bundle.contrasts):
+        raise DatasetError(
+            f"measured maps are of {len(cohort.contrasts)} contrasts of the model",
+            expected=f"all {len(bundle.contrasts)}",
+        )
+    people = _people(settings, analysis, cohort)
+    errors = _Errors(analysis, people)
+    voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
+    sums = ErrorSums(bundle.mask, cell_block(voxel_mm))
+    for number in range(len(people)):
+        sums.add(errors.of(number))
+    counts = ScoreCounts(len(bundle.contrasts))
+    for number in range(len(people)):
+        # The scale of a person's scores is that of the others: as it will be for somebody new.
+        own = errors.of(number)
+        counts.add(own, sums.without(own).usual(POOLING_MM, voxel_mm).at_voxels())
+    calibration = Calibration(
+        participants=len(people),
+        segments=round(float(np.mean([len(person.connectomes) for person in people]))),
+        levels=LEVELS,
+        quantiles=counts.quantiles(LEVELS),
+        usual=sums.usual(POOLING_MM, voxel_mm),
+    )
+    widths = calibration.half_widths(DEFAULT_LEVEL)
+    held = [coverage(errors.of(number), widths).mean() for number in range(len(people))]
+    made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
+    say(
+        f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * np.mean(held):.1f} % of "
+        f"their own voxels; median half-width {np.median(widths):.2f} {bundle.card.units}"
+    )
+    say(f"{made.card.name} {made.card.version} with intervals: {made.path}")
+    return cohort.failed
+
+
+def _people(settings: Settings, analysis: Analysis, cohort: Cohort) -> tuple[Person, ...]:
+    """Return whom to calibrate on: with all contrasts, and not trained on."""
+    people = untrained(analysis.job.bundle, cohort.people)
+    if settings.split_file is not None:
+        chosen = set(read_sets(settings.split_file, SETS)["validation"])
+        people = tuple(person for person in people if person.label in chosen)
+    whole = tuple(person for person in people if np.isfinite(person.maps).any(axis=1).all())
+    if len(whole) < LEAST_PEOPLE:
+        raise DatasetError(
+            f"{len(whole)} participants with all contrasts, whom the model was not trained on, are "
+            "too few for intervals",
+            expected=f"{LEAST_PEOPLE} or more",
+        )
+    return whole
+
+
+class _Errors:
+    """Measured less predicted maps of people; kept on disk between the passes."""
+
+    def __init__(self, analysis: Analysis, people: tuple[Person, ...]) -> None:
+        mean = mean_maps(people)
+        self._kept = analysis.store.create("work/errors", (len(people), *mean.shape), np.float32)
+        for number, person in enumerate(people):
+            predicted = predicted_maps(analysis.job.model, person)
+            self._kept[number] = filled(person, mean) - predicted
+            say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
+
+    def of(self, number: int) -> Array:
+        """Return a person's errors, (contrasts, voxels)."""
+        return np.asarray(self._kept[number])
