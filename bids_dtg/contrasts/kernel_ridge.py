@@ -34,9 +34,10 @@ class KernelRidge:
         if len(connectomes) != len(maps) or len(maps) < 2:
             raise ValueError("kernel ridge needs connectomes and maps of 2 people or more")
         self._connectomes, self._maps = connectomes, maps
-        self.mean_maps: Array = (sum(np.asarray(m, np.float64) for m in maps) / len(maps)).astype(
-            np.float32
-        )
+        total = np.zeros(maps[0].shape)
+        for one in maps:
+            total += one
+        self.mean_maps: Array = (total / len(maps)).astype(np.float32)
         gram = self._products(connectomes)
         self._means = gram.mean(axis=0)
         self._total = float(gram.mean())

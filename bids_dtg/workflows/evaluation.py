@@ -65,7 +65,7 @@ def run_evaluation(settings: Settings) -> int:
         mean = mean_maps(training)
         simple: Mapping[str, Predict] = {
             GROUP_AVERAGE: lambda person: mean,
-            **baselines(training, mean),
+            **baselines(training, mean, analysis.store),
         }
     else:
         people = untrained(bundle, cohort.people)

@@ -121,7 +121,10 @@ def _score(
         say("no test participants: the model is not scored")
         return None
     mean, before = mean_maps(training), analysis.job.model
-    models: dict[str, Predict] = {GROUP_AVERAGE: lambda person: mean, **baselines(training, mean)}
+    models: dict[str, Predict] = {
+        GROUP_AVERAGE: lambda person: mean,
+        **baselines(training, mean, analysis.store),
+    }
     if row is not None:
         models["before tuning"] = lambda person: predicted_maps(before, person)[[row]]
     models["tuned"] = fitted.predict

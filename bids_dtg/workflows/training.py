@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.bids.splits_file import read_families, read_sets, write_sets
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
@@ -38,6 +39,8 @@ from bids_dtg.workflows.scoring import (
 
 SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
 _KERNEL_PENALTY = 3.0
+# Training people; each prediction of kernel ridge reads the maps of all of them.
+_MOST_FOR_KERNELS = 400
 
 
 def run_training(settings: Settings) -> int:
@@ -115,7 +118,7 @@ def score_fitted(
         return None
     mean = mean_maps(training)
     models: dict[str, Predict] = {GROUP_AVERAGE: lambda person: mean}
-    models |= baselines(training, mean)
+    models |= baselines(training, mean, analysis.store)
     models["model"] = fitted.predict
     if fitted.correction is not None:
         models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
@@ -128,18 +131,47 @@ def score_fitted(
     return write_tables(analysis, found, contrasts, len(test), fitted.record)
 
 
-def baselines(training: Sequence[Person], mean: NDArray[np.float32]) -> dict[str, Predict]:
-    """Fit the linear model and kernel ridge on the training people."""
-    connectomes = [person.mean_connectome() for person in training]
-    maps = [filled(person, mean) for person in training]
+def baselines(
+    training: Sequence[Person], mean: NDArray[np.float32], store: ArrayStore
+) -> dict[str, Predict]:
+    """Fit the linear model and, where people are not too many, kernel ridge.
+
+    Mean connectomes are kept in the store: memory does not grow with people.
+    """
+    shape = (len(training), *training[0].connectomes.shape[1:])
+    connectomes = store.create("work/mean_connectomes", shape, np.float32)
+    for number, person in enumerate(training):
+        connectomes[number] = person.mean_connectome()
+    maps = _FilledMaps(training, mean)
     linear = LinearBaseline().fit(connectomes, maps)
     models: dict[str, Predict] = {
         "linear (Tavor)": lambda person: linear.predict([person.mean_connectome()])[0]
     }
-    if len(training) > 1:
-        kernel = KernelRidge(connectomes, maps, _KERNEL_PENALTY)
+    if 1 < len(training) <= _MOST_FOR_KERNELS:
+        kernel = KernelRidge(list(connectomes), maps, _KERNEL_PENALTY)
         models["kernel ridge"] = lambda person: kernel.predict(person.mean_connectome())
     return models
+
+
+class _FilledMaps(Sequence[NDArray[np.float32]]):
+    """The maps of people without gaps, made as they are asked for."""
+
+    def __init__(self, people: Sequence[Person], mean: NDArray[np.float32]) -> None:
+        self._people, self._mean = people, mean
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[NDArray[np.float32]]: ...
+    def __getitem__(
+        self, number: int | slice
+    ) -> NDArray[np.float32] | Sequence[NDArray[np.float32]]:
+        if isinstance(number, slice):
+            return _FilledMaps(self._people[number], self._mean)
+        return filled(self._people[number], self._mean)
 
 
 def write_tables(
@@ -202,6 +234,7 @@ def write_fitted(
     """
     base, settings = analysis.job.bundle, analysis.job.settings
     training, validation = people
+    segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
     card = ModelCard(
         name=settings.model_name,
         version="1",
@@ -220,7 +253,7 @@ def write_fitted(
         units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
         for_science=base.card.for_science,
         notice=base.card.notice,
-        recentring=None if fitted.correction is None else Recentring(validation, 1),
+        recentring=None if fitted.correction is None else Recentring(validation, segments),
         record=fitted.record,
         evaluation=evaluation,
     )
