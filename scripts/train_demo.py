@@ -17,6 +17,7 @@ from pathlib import Path
 
 from demo_bundle import write_demo_bundle
 from demo_people import CONNECTOME_STEP, MAP_STEP, StoredPeople, simulate_people
+from demo_statistics import add_statistics
 from demo_table import make_table
 from torch import Tensor
 
@@ -61,6 +62,7 @@ def main() -> None:
     network.load_state_dict(trained.state)
     table = make_table(args.work, phantom, training, network, people=args.held_out)
     write_demo_bundle(args.out, phantom, trained.state, {"stages": records}, table)
+    add_statistics(args.work, args.out)
 
 
 def _arguments() -> argparse.Namespace:

@@ -96,6 +96,8 @@ def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces)
             f"the connectome is {places.maps.shape}, found {r.shape} with coverage {covered.shape}"
         )
     sums = _Sums(covered, places)
+    if not len(sums.voxels):
+        return PatternFigures(*[float("nan")] * 6)
     rows = [sums.add(row, own_map) for row, own_map in zip(r, places.maps, strict=True)]
     centred = _standardised(r[:, sums.voxels])
     matches = (centred @ _standardised(places.maps[:, sums.voxels]).T).astype(np.float64)
@@ -142,7 +144,7 @@ class _Sums:
         of_map = own_map[self.left] - own_map[self.right]
         steps = row[self.near] - row[self.next]
         return _Row(
-            variance=float(row[self.voxels].var()) if len(self.voxels) else 0.0,
+            variance=float(row[self.voxels].var()),
             jump=float(steps @ steps) / len(steps) if len(steps) else float("nan"),
             symmetry=_correlation(there, mirrored),
             sides=(float(sides @ of_map), float(sides @ sides), float(of_map @ of_map)),
@@ -159,7 +161,7 @@ def _pairs(partner: Places, covered: NDArray[np.bool_]) -> tuple[Places, Places]
 
 def _standardised(rows: Array) -> Array:
     """Centre rows and scale them to length 1; NaN where one is constant."""
-    centred = rows - rows.mean(axis=1, keepdims=True) if rows.shape[1] else rows
+    centred = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
     standard = centred / np.where(length > 0, length, np.nan)
     return standard.astype(np.float32, copy=False)

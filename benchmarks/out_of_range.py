@@ -1,0 +1,135 @@
+"""Are runs that a model is not for told from others? Simulated runs, damaged in known ways.
+
+    python benchmarks/out_of_range.py --work /tmp/out_of_range --training /tmp/demo_train
+
+Statistics of training connectomes come from the people that `scripts/train_demo.py` has simulated
+at 4 mm (--training, its work folder); the threshold for 5 % false alarms from whole runs of one
+group of people, and detection from damaged runs of another. Voxels of 4 mm, where a run takes an
+eighth of the time. A call goes on where an earlier one was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from damaged_runs import (
+    DAMAGES,
+    FRAMES,
+    REPETITION_TIME_S,
+    STEP,
+    Damage,
+    mask_overlap,
+    run_facts,
+    simulate_damaged,
+)
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ModelCard
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.connectome.run_range import CHECKS, RangeJudge, RunRange
+from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.phantom.model import Phantom
+from bids_dtg.workflows.rest import ModelVoxels
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from demo_statistics import learn_range
+
+WHOLE_COHORT, DAMAGED_COHORT = 11, 12  # of nobody else
+FALSE_ALARMS = 0.05
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for simulated runs")
+    parser.add_argument("--training", type=Path, required=True, help="folder of train_demo.py")
+    parser.add_argument("--people", type=int, default=40, help="of each group")
+    parser.add_argument("--block", type=int, default=2, help="2 mm voxels along an edge of a voxel")
+    args = parser.parse_args()
+    phantom = Phantom(block=args.block)
+    bundle = _model(phantom)
+    voxels = ModelVoxels.of(bundle)
+    training = learn_range(args.training / f"{2 * args.block}mm" / "training", bundle)
+    grey = voxels.maps[:, : voxels.grey_voxels]
+    judge = RangeJudge.of(grey, bundle.mask, bundle.grid.affine, training)
+
+    def judged(folder: str, cohort: int, damages: tuple[Damage, ...]) -> dict[str, list[RunRange]]:
+        work = args.work / folder
+        arrays = simulate_damaged(work, phantom, bundle, cohort, args.people, damages)
+        facts = run_facts(work)
+        return {
+            damage.name: [
+                judge.judge(
+                    _run(arrays[damage.name][n], facts[n][damage.name]),
+                    mask_overlap(damage, phantom.person(cohort, n), bundle, voxels),
+                )
+                for n in range(args.people)
+            ]
+            for damage in damages
+        }
+
+    whole = judged("whole", WHOLE_COHORT, DAMAGES[:1])[DAMAGES[0].name]
+    threshold = float(np.quantile([one.distance for one in whole], 1 - FALSE_ALARMS))
+    print(
+        f"{args.people} people each; threshold {threshold:.2f}; shipped rule: unusual above "
+        f"{training.unusual:.2f}, outside above {training.outside:.2f}\n"
+    )
+    print(
+        "| damage | distance, median | distance at 5 % false alarms | distance or checks | "
+        "checks alone | shipped: unusual or outside | outside |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for name, runs in judged("damaged", DAMAGED_COHORT, DAMAGES).items():
+        far = np.array([one.distance > threshold for one in runs])
+        checks = np.array([bool(_checks(one)) for one in runs])
+        flagged = np.array([one.verdict != "in range" for one in runs])
+        outside = np.array([one.verdict == "outside" for one in runs])
+        shares = [far, far | checks, checks, flagged, outside]
+        cells = " | ".join(f"{100 * share.mean():.0f} %" for share in shares)
+        print(f"| {name} | {np.median([one.distance for one in runs]):.1f} | {cells} |")
+        fired = sorted({check for one in runs for check in _checks(one)})
+        example = max(runs, key=lambda one: one.distance).reasons[:1]
+        print(f"  checks: {', '.join(fired) or 'none'}; e.g. {example}", file=sys.stderr)
+
+
+def _model(phantom: Phantom) -> ModelBundle:
+    """Make what stands for a model at the phantom's voxel size: grid, masks and ROI maps."""
+    anatomy = phantom.anatomy
+    maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
+    maps[:, anatomy.grey_in_brain] = phantom.roi_maps
+    card = ModelCard(name="phantom", version="1", grid=anatomy.grid, contrasts=hcp_contrasts())
+    return ModelBundle(Path(), card, "", anatomy.brain, anatomy.grey, maps)
+
+
+def _run(steps: np.ndarray, facts: dict[str, object]) -> RunConnectomes:
+    """Make of what was stored as much of a run as is judged."""
+    r = steps.astype(np.float32) * np.float32(STEP)
+    sd, voxels = np.array(facts["series_sd"]), np.zeros(r.shape[1], np.float32)
+    return RunConnectomes(
+        segments=(Connectome(r, FRAMES, FRAMES * REPETITION_TIME_S),),
+        whole=None,
+        odd=None,
+        even=None,
+        agreement=voxels,
+        icc=voxels,
+        covered=(steps != 0).any(axis=0),
+        roi_coverage=np.array(facts["roi_coverage"]),
+        series=np.stack([sd, -sd]),
+        roi_r=np.eye(len(r)),
+        tsnr=voxels,
+    )
+
+
+def _checks(judged: RunRange) -> list[str]:
+    """Return the checks without statistics that fire."""
+    return [
+        check.figure
+        for check in CHECKS
+        if check.verdict(judged.figures[check.figure]) != "in range"
+    ]
+
+
+if __name__ == "__main__":
+    main()

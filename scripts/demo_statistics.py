@@ -1,0 +1,212 @@
+"""What the demo bundle knows beside its weights: intervals, and what is usual in a connectome.
+
+    python scripts/demo_statistics.py --work /tmp/demo_train
+
+Takes the people that `train_demo.py` has simulated and predicted in the work folder, and writes
+the bundle anew with a calibration, statistics of the training connectomes and the coverage on test
+people in its card; weights, maps and masks stay as they are. `train_demo.py` calls it at its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from demo_people import CONNECTOME_STEP, MAP_STEP
+from numpy.typing import NDArray
+from rich.progress import track
+
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.connectome.pattern import PatternPlaces, pattern_figures
+from bids_dtg.connectome.training_range import Basis, Cells, TrainingRange
+from bids_dtg.contrasts.conformal import (
+    LEVELS,
+    POOLING_MM,
+    Calibration,
+    ErrorSums,
+    ScoreCounts,
+    cell_block,
+    coverage,
+    interval_score,
+)
+
+Array = NDArray[np.float32]
+DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
+POOLINGS_MM = (None, 6.0, 10.0, 14.0, 20.0, 30.0)  # None: one width a contrast
+COMPARED = slice(0, None, 6)  # contrasts on which the poolings are compared
+BASIS_SHARE = 2 / 3  # of the training people; the others say what is usual
+SEGMENTS = 4  # behind each prediction
+
+
+def main() -> None:
+    """Add the statistics to the bundle of an earlier training."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder of train_demo.py")
+    parser.add_argument("--bundle", type=Path, default=DEMO, help="the bundle's folder")
+    parser.add_argument("--compare", action="store_true", help="compare widths, and stop")
+    args = parser.parse_args()
+    if args.compare:
+        compare_poolings(args.work, load_bundle(args.bundle))
+    else:
+        add_statistics(args.work, args.bundle)
+
+
+def add_statistics(work: Path, folder: Path) -> ModelBundle:
+    """Write the bundle in `folder` anew with what is learned from the people in `work`."""
+    bundle = load_bundle(folder)
+    calibration = calibrate(work, bundle)
+    intervals = score_intervals(work, bundle, calibration)
+    print(json.dumps(intervals), flush=True)
+    evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
+    told = replace(bundle, card=replace(bundle.card, evaluation=evaluation))
+    size = f"{bundle.grid.voxel_sizes_mm[0]:g}mm"
+    training = learn_range(work / size / "training", bundle)
+    new = folder.with_name(folder.name + "_new")
+    extend_bundle(told, new, calibration=calibration, training_range=training)
+    shutil.rmtree(folder)
+    new.rename(folder)
+    return load_bundle(folder)
+
+
+def errors_of(
+    work: Path, cohort: str, bundle: ModelBundle, contrasts: slice = slice(None)
+) -> Sequence[Array]:
+    """Return measured less predicted maps of a cohort, read one person at a time."""
+    predicted = np.load(work / "predicted" / cohort / "predicted.npy", mmap_mode="r")
+    measured = np.load(work / f"held_out_{cohort}" / "maps.npy", mmap_mode="r")
+    correction = bundle.correction
+    assert correction is not None
+
+    class Errors(Sequence[Array]):
+        def __len__(self) -> int:
+            return len(predicted)
+
+        def __getitem__(self, n: Any) -> Any:
+            maps = correction.apply(predicted[n].astype(np.float32))
+            return measured[n, contrasts] * np.float32(MAP_STEP) - maps[contrasts]
+
+    return Errors()
+
+
+def calibrate(
+    work: Path, bundle: ModelBundle, pooling_mm: float | None = POOLING_MM
+) -> Calibration:
+    """Calibrate intervals on the validation people."""
+    people = errors_of(work, "validation", bundle)
+    sums = _sums(people, bundle)
+    counts = ScoreCounts(len(bundle.contrasts))
+    for errors in track(people, "Scores of validation people"):
+        counts.add(errors, _usual_without(sums, errors, pooling_mm, bundle))
+    usual = sums.usual(pooling_mm, bundle.grid.voxel_sizes_mm[0])
+    return Calibration(len(people), SEGMENTS, LEVELS, counts.quantiles(), usual)
+
+
+def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -> dict[str, Any]:
+    """Say how often a newly measured map of a test person lies within the intervals."""
+    people = errors_of(work, "test", bundle)
+    truth = np.load(work / "answers" / "true.npy", mmap_mode="r")
+    measured = np.load(work / "held_out_test" / "maps.npy", mmap_mode="r")
+    rows: dict[str, list[Any]] = {}
+    widths = {level: calibration.half_widths(level) for level in LEVELS}
+    cells = Cells.of(bundle.mask, calibration.usual.block)
+    local: list[Array] = []
+    for n, errors in enumerate(track(people, "Coverage of test people")):
+        for level, width in widths.items():
+            rows.setdefault(f"coverage_{level}", []).append(coverage(errors, width))
+        unmeasured = errors + truth[n] - measured[n] * np.float32(MAP_STEP)
+        rows.setdefault("true_maps_90", []).append(coverage(unmeasured, widths[90]))
+        inside = (np.abs(errors) <= widths[90]).astype(np.float32)
+        local.append(cells.means(inside, np.ones(inside.shape[1], bool)))
+    found: dict[str, Any] = {name: round(float(np.mean(v)), 4) for name, v in rows.items()}
+    at_90 = np.array(rows["coverage_90"])
+    standard_error = at_90.mean(axis=1).std(ddof=1) / np.sqrt(len(people))
+    return {
+        "what": "share of the voxels of a newly measured map (one session) of a person of the same "
+        "population within the interval; mean over participants and contrasts",
+        "participants": len(people),
+        **found,
+        "standard_error_90": round(float(standard_error), 4),
+        "least_and_most_over_contrasts_90": _range(at_90.mean(axis=0)),
+        "least_and_most_over_participants_90": _range(at_90.mean(axis=1)),
+        "sd_over_places_90": round(float(np.mean(local, axis=0).std(axis=1).mean()), 4),
+        "mean_half_width_90": round(float(widths[90].mean()), 3),
+    }
+
+
+def compare_poolings(work: Path, bundle: ModelBundle) -> None:
+    """Compare ways to scale the widths on validation people, each left out in turn."""
+    people = errors_of(work, "validation", bundle, COMPARED)
+    sums = _sums(people, bundle)
+    cells = Cells.of(bundle.mask, sums.block)
+    print("pooling_mm  coverage  interval score  sd of coverage over places")
+    for pooling in POOLINGS_MM:
+        counts, each = ScoreCounts(len(people[0])), []
+        for errors in people:
+            one = ScoreCounts(len(errors))
+            one.add(errors, _usual_without(sums, errors, pooling, bundle))
+            counts += one
+            each.append(one)
+        covered, scores, local = [], [], []
+        for errors, own in zip(people, each, strict=True):
+            width = _usual_without(sums, errors, pooling, bundle)
+            width *= (counts - own).quantiles((90,))
+            covered.append(coverage(errors, width))
+            scores.append(interval_score(errors, width, 90))
+            inside = (np.abs(errors) <= width).astype(np.float32)
+            local.append(cells.means(inside, np.ones(inside.shape[1], bool)))
+        spread = np.mean(local, axis=0).std(axis=1).mean()
+        print(
+            f"{pooling or 'none':>10}  {np.mean(covered):.4f}  {np.mean(scores):.4f}  {spread:.4f}",
+            flush=True,
+        )
+
+
+def learn_range(folder: Path, bundle: ModelBundle) -> TrainingRange:
+    """Learn what is usual from the training people's segments."""
+    connectomes = np.load(folder / "connectomes.npy", mmap_mode="r")
+    block = cell_block(bundle.grid.voxel_sizes_mm[0])
+    cells, everywhere = Cells.of(bundle.mask, block), np.ones(int(bundle.mask.sum()), bool)
+    brain = bundle.mask[bundle.brain_mask]
+    places = PatternPlaces.of(bundle.roi_maps[:, brain], bundle.mask, bundle.grid.affine)
+    count = round(BASIS_SHARE * len(connectomes))
+
+    def segments(people: range) -> Iterator[Array]:
+        for n in track(people, "Training connectomes"):
+            for steps in connectomes[n]:
+                yield steps.astype(np.float32) * np.float32(CONNECTOME_STEP)
+
+    basis = Basis.fit(np.stack([cells.means(r, everywhere) for r in segments(range(count))]), count)
+    held_out = [
+        basis.figures(cells.means(r, everywhere), pattern_figures(r, everywhere, places))
+        for r in segments(range(count, len(connectomes)))
+    ]
+    return TrainingRange.fit(basis, block, held_out, len(connectomes) - count)
+
+
+def _sums(people: Sequence[Array], bundle: ModelBundle) -> ErrorSums:
+    sums = ErrorSums(bundle.mask, cell_block(bundle.grid.voxel_sizes_mm[0]))
+    for errors in track(people, "Errors of validation people"):
+        sums.add(errors)
+    return sums
+
+
+def _usual_without(
+    sums: ErrorSums, errors: Array, pooling_mm: float | None, bundle: ModelBundle
+) -> Array:
+    """Return the usual error that the others show: nobody's score may have shaped its scale."""
+    return sums.without(errors).usual(pooling_mm, bundle.grid.voxel_sizes_mm[0]).at_voxels()
+
+
+def _range(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(values.min()), 4), round(float(values.max()), 4)]
+
+
+if __name__ == "__main__":
+    main()
