@@ -1,0 +1,55 @@
+"""An option: a field of the settings, written once for all that is made from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import field
+from pathlib import Path
+from typing import Any
+
+
+def option(
+    group: str,
+    help_text: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    flags: tuple[str, ...] = (),
+    metavar: str | None = None,
+    shapes_results: bool = False,
+    shown_default: str | None = None,
+) -> Any:
+    """Return a dataclass field that is also a command-line option and a TOML key.
+
+    Parameters
+    ----------
+    group
+        Heading in ``--help`` and table in the TOML file.
+    help_text
+        One sentence for ``--help``.
+    default
+        The default value; a field without one is required.
+    flags
+        Spellings beside the one that follows from the field's name.
+    metavar
+        Name of the value in ``--help``.
+    shapes_results
+        Whether the option changes results, so that it enters the hash.
+    shown_default
+        What ``--help`` prints as the default where the value itself says little.
+    """
+    metadata = {
+        "group": group,
+        "help": help_text,
+        "flags": flags,
+        "metavar": metavar,
+        "shapes_results": shapes_results,
+        "shown_default": shown_default,
+    }
+    return field(default=default, metadata=metadata)
+
+
+def plain(value: Any) -> Any:
+    """Return an option's value as JSON and TOML have it."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
