@@ -15,6 +15,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +169,12 @@ class GlobalRidge:
         rows = np.broadcast_to(scores[:, None], (len(scores), connectome.shape[1]))
         return np.concatenate([connectome, rows]).astype(np.float32)
 
-    def solve(self, penalty: float) -> Predict:
-        model = self.sums.solve(penalty)
-        return lambda connectome: model.predict(self.extended(connectome))
+    def solve_each(self, penalties: tuple[float, ...]) -> dict[float, Predict]:
+        def predict(connectome: Array, model: LocalRidge) -> Array:
+            return model.predict(self.extended(connectome))
+
+        solved = self.sums.solve_each(penalties)
+        return {penalty: partial(predict, model=model) for penalty, model in solved.items()}
 
 
 def kernel_ridge(connectomes: Array, maps: Array, penalty: float) -> Predict:
@@ -211,52 +215,85 @@ def recentring(predicted: NDArray[Any], measured: Array, mean_map: Array) -> Cor
     return sums.correction(mean_map)
 
 
+def closed_form(world: World, folder: Path) -> Iterator[tuple[str, dict[str, Array]]]:
+    """Yield the models that need no training: name, validation and test people's maps.
+
+    Kept on disk: a later call only reads them.
+    """
+    fits: dict[str, Callable[[], Predict]] = _closed_form_fits(world)
+    for name, fit in fits.items():
+        kept = {part: folder / "closed_form" / f"{name}_{part}.npy" for part in ("held", "test")}
+        if not all(path.exists() for path in kept.values()):
+            predict = fit()
+            (folder / "closed_form").mkdir(exist_ok=True)
+            for path, people in zip(kept.values(), (world.validation, world.test), strict=True):
+                maps = [predict(people.mean_connectome(n)) for n in range(len(people.maps))]
+                np.save(path, np.stack(maps).astype(np.float16))
+        yield name, {part: np.load(path).astype(np.float32) for part, path in kept.items()}
+
+
+def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
+    x, y = stack(world.training)
+    held = stack(world.validation)
+    grey = world.phantom.anatomy.grey
+
+    def linear() -> Predict:
+        model = LinearBaseline().fit(x, y)
+        return lambda connectome: model.predict(connectome[None])[0]
+
+    def kernel() -> Predict:
+        return told("kernel ridge", {p: kernel_ridge(x, y, p) for p in (1.0, 3.0, 10.0)})
+
+    def local(pairs: Array) -> dict[float, Predict]:
+        sums = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
+        for connectome, maps in zip(pairs, y, strict=True):
+            sums.fit_person(connectome, maps)
+        return {p: model.predict for p, model in sums.solve_each(PENALTIES).items()}
+
+    def wide() -> Predict:
+        models = {}
+        for n in DIRECTIONS:
+            one = GlobalRidge(x, y, grey, n)
+            models |= {(n, p): predict for p, predict in one.solve_each(PENALTIES).items()}
+        return told("global ridge", models)
+
+    def told(name: str, models: Mapping[Any, Predict]) -> Predict:
+        key, predict = chosen(models, *held)
+        print(f"{name}: {key}", flush=True)
+        return predict
+
+    return {
+        "linear (Tavor)": linear,
+        "kernel ridge": kernel,
+        "local ridge": lambda: told("local ridge", local(x)),
+        "local ridge, trained on shuffled pairs": lambda: local(np.roll(x, 1, axis=0))[1.0],
+        "local ridge with global directions": wide,
+    }
+
+
 def predictions(
     world: World, folder: Path, seeds: int, epochs: int, losses: tuple[str, ...]
 ) -> Iterator[tuple[str, int, Array]]:
     """Yield name, seed and test people's maps of every model."""
-    x, y = stack(world.training)
-    held_x, held_y = stack(world.validation)
-    test_x, test_y = stack(world.test)
-    mean_map, grey = y.mean(axis=0), world.phantom.anatomy.grey
-
-    def on(predict: Predict, people: Array) -> Array:
-        return np.stack([predict(one) for one in people]).astype(np.float32)
-
+    held_y, test_y = stack(world.validation)[1], stack(world.test)[1]
+    mean_map = stack(world.training)[1].mean(axis=0)
     yield "group average", 0, np.broadcast_to(mean_map, test_y.shape)
-    yield "linear (Tavor)", 0, LinearBaseline().fit(x, y).predict(test_x)
-    penalty, kernel = chosen(
-        {p: kernel_ridge(x, y, p) for p in (0.1, 0.3, 1.0, 3.0, 10.0)}, held_x, held_y
-    )
-    print("kernel ridge:", penalty, flush=True)
-    yield "kernel ridge", 0, on(kernel, test_x)
-    sums = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
-    for connectome, maps in zip(x, y, strict=True):
-        sums.fit_person(connectome, maps)
-    solved: dict[float, LocalRidge] = {p: sums.solve(p) for p in PENALTIES}
-    penalty, ridge = chosen({p: m.predict for p, m in solved.items()}, held_x, held_y)
-    print("local ridge:", penalty, flush=True)
-    ridges = on(ridge, held_x), on(ridge, test_x)
-    yield "local ridge", 0, ridges[1]
-    shuffled = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
-    for connectome, maps in zip(np.roll(x, 1, axis=0), y, strict=True):
-        shuffled.fit_person(connectome, maps)
-    yield "local ridge, trained on shuffled pairs", 0, on(shuffled.solve(penalty).predict, test_x)
-    wide = {n: GlobalRidge(x, y, grey, n) for n in DIRECTIONS}
-    key, widest = chosen(
-        {(n, p): w.solve(p) for n, w in wide.items() for p in PENALTIES}, held_x, held_y
-    )
-    print("global ridge:", key, flush=True)
-    globals_ = on(widest, held_x), on(widest, test_x)
-    yield "local ridge with global directions", 0, globals_[1]
+    found = {}
+    for name, maps in closed_form(world, folder):
+        found[name] = maps["held"], maps["test"]
+        yield name, 0, maps["test"]
+    ridges = found["local ridge"]
+    globals_ = found["local ridge with global directions"]
     for loss in losses:
         name = {"mse": "default (MSE)", "crr": "published (CR-R)"}[loss]
         for seed in range(seeds):
+            if not (folder / f"{loss}_{seed}" / "test.npy").exists():
+                continue  # not trained yet
             one = fit_network(world, folder / f"{loss}_{seed}", loss, seed, epochs)
-            found = one["test"].astype(np.float32)
-            yield f"{name}, raw", seed, found
+            test = one["test"].astype(np.float32)
+            yield f"{name}, raw", seed, test
             correction = recentring(one["validation"], held_y, mean_map)
-            centred = np.stack([correction.apply(maps) for maps in found])
+            centred = np.stack([correction.apply(maps) for maps in test])
             yield f"{name}, re-centred", seed, centred
             yield f"{name}, re-centred, another person's", seed, np.roll(centred, 1, axis=0)
             for title, partner in (("local ridge", ridges), ("global directions", globals_)):
@@ -344,10 +381,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--losses", nargs="+", default=["mse", "crr"])
     parser.add_argument("--phantoms", nargs="+", default=list(PHANTOMS))
+    parser.add_argument("--no-training", action="store_true", help="score what is there")
     args = parser.parse_args()
     worlds = {name: World.simulate(args.work / name, name) for name in args.phantoms}
     # The first seeds of everything come first.
-    for seed in range(args.seeds):
+    for seed in range(0 if args.no_training else args.seeds):
         for name, world in worlds.items():
             for loss in args.losses:
                 folder = args.work / name / f"{loss}_{seed}"
