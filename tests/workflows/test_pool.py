@@ -6,16 +6,21 @@ import errno
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.imaging import bold as bold_module
+from bids_dtg.settings import Settings
 from bids_dtg.workflows import executor
 from bids_dtg.workflows import worker as worker_module
+from bids_dtg.workflows.backlog import Backlog
+from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.participant import MapSetMaker
-from bids_dtg.workflows.worker import Worker
+from bids_dtg.workflows.pool import Pool
+from bids_dtg.workflows.worker import Finished, Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 
@@ -186,12 +191,26 @@ def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
 def test_memory_limit_leaves_one_process(crowd, run, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        executor, "Pool", lambda *args, **options: seen.append(args[1]) or pool(*args, **options)
+        executor, "Pool", lambda *args, **options: seen.append(args[1]) or Pool(*args, **options)
     )
-    from bids_dtg.workflows.pool import Pool as pool
-
     code, _, _ = run("--nprocs", 4, "--mem-gb", 1.3)
     assert (code, seen) == (0, [2])  # two times 0.6 GB, for a tiny model
+
+
+def test_processes_that_are_started_afresh(crowd):
+    """As they are where a GPU is: its driver does not outlive a fork."""
+    job = TinyJob(crowd.folder / "afresh", ("01", "02"))
+    job.out.mkdir()
+    settings = Settings(
+        job.bids, job.out, "participant", model=str(job.model), omp_nthreads=1, device="cpu"
+    )
+    pool = Pool(partial(Job.prepare, settings), 1, forked=False)
+    messages = [message for _, message in pool.run(Backlog(job.labels))]
+    finished = [message for message in messages if isinstance(message, Finished)]
+    assert [(one.participant, one.done, one.failures) for one in finished] == [
+        ("01", 1, ()),
+        ("02", 1, ()),
+    ]
 
 
 def test_worker_message_of_a_stage_is_not_repeated_too_often():
