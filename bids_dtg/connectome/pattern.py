@@ -163,8 +163,8 @@ def _standardised(rows: Array) -> Array:
     """Centre rows and scale them to length 1; NaN where one is constant."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
-    standard = centred / np.where(length > 0, length, np.nan)
-    return standard.astype(np.float32, copy=False)
+    standard: Array = np.divide(centred, np.where(length > 0, length, np.nan), dtype=np.float32)
+    return standard
 
 
 def _correlation(one: Array, two: Array) -> float:

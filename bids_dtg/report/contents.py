@@ -11,6 +11,7 @@ from typing import Any
 
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.names import BidsName, parse_name
+from bids_dtg.contrasts.conformal import LEVELS
 
 # Values of desc- of the small files of each run.
 FRAMES, COVERAGE, HALVES, CONNECTOME = "frames", "coverage", "halves", "connectome"
@@ -44,7 +45,18 @@ class Overlay:
 
 
 # What the viewer offers beside a map, in this order.
-OVERLAYS = (Overlay("segmentSpread", "Spread over segments", 2.0, "exceeds 2 standard deviations"),)
+OVERLAYS = (
+    *(
+        Overlay(
+            f"halfwidth{level}",
+            f"Half-width of the {level} % interval",
+            1.0,
+            f"exceeds the half-width of its {level} % interval",
+        )
+        for level in LEVELS
+    ),
+    Overlay("segmentSpread", "Spread over segments", 2.0, "exceeds 2 standard deviations"),
+)
 
 
 @dataclass(frozen=True)

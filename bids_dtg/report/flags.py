@@ -54,6 +54,9 @@ LIMITS = (
         "The connectomes of the two halves of the run agree with r {value:.2f}",
     ),
 )
+# What the program's own judgement of a run covers, and what it means here.
+_JUDGED = ("coverage", "roi_coverage_min")
+_VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
 KEPT_WARNING, KEPT_PROBLEM = 0.75, 0.5  # share of the frames
 
 
@@ -92,8 +95,15 @@ def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
 def _of_run(run: RunFiles) -> Iterator[Flag]:
     for limit in LIMITS:
         value = number(run.quality.get(limit.column))
-        if value is not None and (level := limit.level(value)):
+        # Where the run was judged as a whole, its coverage is among the reasons.
+        judged = limit.column in _JUDGED and "range" in run.quality
+        if value is not None and not judged and (level := limit.level(value)):
             yield Flag(level, limit.text.format(value=value), run.title)
+    verdict = run.quality.get("range") or ""
+    if verdict in _VERDICTS:
+        reasons = run.quality.get("range_reasons") or ""
+        text = f"The model is not made for such a run ({verdict}): {reasons}"
+        yield Flag(_VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
     if frames and kept is not None and kept / frames < KEPT_WARNING:
         few: Level = "problem" if kept / frames < KEPT_PROBLEM else "warning"
@@ -116,6 +126,10 @@ def _of_set(one: SetFiles) -> Iterator[Flag]:
             "The maps carry no uncertainty: there was one segment of rest, and the model has no "
             "calibration",
             one.title,
+        )
+    elif sidecar.get("Calibrated") is False:
+        yield Flag(
+            "note", "The model carries no calibration: its maps have no intervals", one.title
         )
     for run in sidecar.get("Runs") or ():
         for note in run.get("Notes") or () if isinstance(run, dict) else ():

@@ -13,7 +13,7 @@ from bids_dtg.bids.names import build_path
 from bids_dtg.connectome.connectome import intraclass_correlation, profile_agreement
 from bids_dtg.workflows.job import Job
 
-_DESC = "halves"
+_DESC = "mapReliability"
 _COLUMNS = {
     "contrast": "Label of the contrast",
     "r": "Correlation over voxels of the maps predicted from the odd and the even pieces of rest",

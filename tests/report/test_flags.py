@@ -90,3 +90,20 @@ def test_every_limit_orders_its_levels(limit):
 )
 def test_cells_are_numbers_or_nothing(text, value):
     assert number(text) == value
+
+
+@pytest.mark.parametrize(("verdict", "level"), [("unusual", "warning"), ("outside", "problem")])
+def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(verdict, level):
+    judged = {"range": verdict, "range_reasons": "80% of the grey matter has signal"}
+    (flag,) = flags_of(files(GOOD | {"coverage": "0.8"} | judged), {})
+    assert flag.level == level
+    assert verdict in flag.text
+    assert flag.text.endswith("80% of the grey matter has signal")
+    good = GOOD | {"range": "in range", "range_reasons": "n/a"}
+    assert levels(flags_of(files(good), {})) == ["good"]
+
+
+def test_maps_of_a_model_without_calibration_are_named():
+    found = flags_of(files(sidecar={"Calibrated": False}), {})
+    assert any("no calibration" in flag.text and flag.level == "note" for flag in found)
+    assert levels(flags_of(files(sidecar={"Calibrated": True}), {})) == ["good"]

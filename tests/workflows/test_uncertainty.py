@@ -1,0 +1,98 @@
+"""Intervals, halves and the judgement of a run, through the whole job."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+from tiny_job import TinyJob, read_table
+
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.contrasts.conformal import Calibration, UsualError, lattice_shape
+from bids_dtg.imaging.nifti import read_volume
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> TinyJob:
+    """A job with a calibrated model; its maps of halves are asked for."""
+    job = TinyJob(tmp_path_factory.mktemp("uncertainty"))
+    contrasts, block = len(job.bundle.contrasts), 4
+    lattice = lattice_shape(job.bundle.mask.shape, block)
+    values = np.linspace(0.5, 1.5, contrasts * int(np.prod(lattice)), dtype=np.float32)
+    usual = UsualError(values.reshape(contrasts, *lattice), job.bundle.mask, block)
+    quantiles = np.tile(np.array([0.7, 1.6], np.float32), (contrasts, 1))
+    folder = job.folder / "calibrated"
+    extend_bundle(job.bundle, folder, calibration=Calibration(20, 4, (50, 90), quantiles, usual))
+    job.plain, job.model = job.model, folder
+    assert job.run("--half-maps") == 0
+    return job
+
+
+def maps(job: TinyJob, desc: str, extension: str = ".nii.gz") -> list:
+    return sorted(job.out.glob(f"sub-01/func/*_desc-{desc}_statmap{extension}"))
+
+
+def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
+    bundle = load_bundle(job.model)
+    wanted = bundle.calibration.half_widths(90)
+    paths = maps(job, "halfwidth90")
+    assert len(paths) == len(bundle.contrasts)
+    for contrast, widths in zip(bundle.contrasts, wanted, strict=True):
+        (path,) = [one for one in paths if f"_contrast-{contrast.label}_" in one.name]
+        volume, affine = read_volume(path)
+        np.testing.assert_allclose(volume[bundle.mask], widths, atol=widths.max() / 500)
+        assert not volume[~bundle.mask].any()
+        np.testing.assert_allclose(affine, bundle.grid.affine)
+        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        assert sidecar["IntervalLevel"] == 0.9
+        assert "newly measured map" in sidecar["IntervalCovers"]
+        assert sidecar["CalibrationParticipants"] == 20
+
+
+def test_sidecars_say_whether_there_are_intervals(job, tmp_path):
+    sidecar = json.loads(maps(job, "synthetic", ".json")[0].read_text())
+    assert sidecar["Calibrated"] is True
+    other = TinyJob(tmp_path)
+    assert other.run() == 0
+    sidecar = json.loads(maps(other, "synthetic", ".json")[0].read_text())
+    assert sidecar["Calibrated"] is False
+    assert not maps(other, "halfwidth90")
+    assert not maps(other, "oddHalf")
+
+
+def test_another_level_is_taken_or_refused(job, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert job.run("--interval-level", 50, out=out) == 0
+    assert len(list(out.glob("sub-01/func/*_desc-halfwidth50_statmap.nii.gz"))) == 3
+    assert not list(out.glob("sub-01/func/*_desc-halfwidth90_*"))
+    capsys.readouterr()
+    assert job.run("--interval-level", 99, out=tmp_path / "no") == 2
+    assert re.search(r"--interval-level is 99. Expected: .*50, 90", capsys.readouterr().err)
+
+
+def test_halves_give_maps_and_their_reliability(job):
+    (table,) = job.out.glob("sub-01/func/*_desc-mapReliability_qc.tsv")
+    rows = {row["contrast"]: row for row in read_table(table)}
+    bundle = load_bundle(job.model)
+    assert list(rows) == [contrast.label for contrast in bundle.contrasts]
+    for odd, even in zip(maps(job, "oddHalf"), maps(job, "evenHalf"), strict=True):
+        label = re.search(r"_contrast-([a-zA-Z0-9]+)_", odd.name)[1]
+        one, two = (read_volume(path)[0][bundle.mask] for path in (odd, even))
+        assert float(rows[label]["r"]) == pytest.approx(np.corrcoef(one, two)[0, 1], abs=1e-4)
+        assert -1 <= float(rows[label]["icc"]) <= float(rows[label]["r"]) + 1e-3
+
+
+def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):
+    (table,) = job.out.glob("sub-01/func/sub-01_task-rest_qc.tsv")
+    (row,) = read_table(table)
+    # Noise on ROI maps of noise: nothing is where it should be.
+    assert row["range"] in ("unusual", "outside")
+    assert row["range_reasons"] != "n/a"
+    assert row["training_distance"] == "n/a"
+    assert float(row["connectome_icc"]) <= float(row["connectome_reliability"]) + 0.05
+    sidecar = json.loads(maps(job, "synthetic", ".json")[0].read_text())
+    assert sidecar["Runs"][0]["Range"] == row["range"]
+    assert "; ".join(sidecar["Runs"][0]["RangeReasons"]) == row["range_reasons"]
