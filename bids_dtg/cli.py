@@ -98,7 +98,8 @@ def _add_option(section: argparse._ArgumentGroup, field: dataclasses.Field[Any],
             arguments["choices"] = get_args(hint)
             arguments.pop("metavar")
         elif get_origin(hint) is tuple:
-            arguments["nargs"] = "+"
+            # `-d a b` and `-d a -d b` are the same.
+            arguments |= {"nargs": "+", "action": "extend"}
     section.add_argument(*flags, **arguments)
 
 

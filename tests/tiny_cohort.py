@@ -41,7 +41,8 @@ class TinyCohort(TinyJob):
                     path.write_bytes(encode_map(values, mask, grid))
 
     def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
-        words = ["--derivatives", f"statmaps={self.statmaps}", "--analysis", analysis, *more]
+        words = ["-d", f"fmriprep={self.bids}", "-d", f"statmaps={self.statmaps}"]
+        words += ["--analysis", analysis, *more]
         before, self.level = self.level, "group"
         try:
             return self.run(*words, out=out)
@@ -53,8 +54,6 @@ class TinyCohort(TinyJob):
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
         words = super().arguments(*more, out=out)
         words[2] = self.level
-        if "--derivatives" in words:
-            words.insert(words.index("--derivatives") + 1, str(self.bids))
         return words
 
 
