@@ -24,6 +24,7 @@ from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 if TYPE_CHECKING:
     from bids_dtg.contrasts.blend import MapModel
 
+_NICENESS = 10
 # A driver's device files: where there is none, torch need not be imported to know it.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
@@ -79,7 +80,9 @@ class Model:
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
             # Reading is what everybody waits for: this thread takes the time that it leaves.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            # Somebody may have started the program with less priority; nobody may raise it again.
+            niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         kind = self._bundle.card.kind
         if kind == LOCAL_RIDGE:
             return self._bundle.local_ridge()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +88,16 @@ def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
     assert "going on with the plan of blocks on cpu" in second
     made.predict(connectome)
     assert made.take_notes() == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no priorities of threads")
+def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
+    """Only root may raise a priority, and a root in a container may not either."""
+    set_to = []
+    monkeypatch.setattr(os, "getpriority", lambda *_: 15)
+    monkeypatch.setattr(os, "setpriority", lambda _kind, _thread, niceness: set_to.append(niceness))
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    model = Model(bundle, "cpu", 1)
+    model.begin()
+    model.wait()
+    assert set_to == [15]
