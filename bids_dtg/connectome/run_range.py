@@ -63,8 +63,8 @@ CHECKS = (
     ),
     Check(
         "hemispheric_similarity",
-        0.2,
-        0.05,
+        0.1,
+        0.02,
         True,
         "left and right have unlike correlations (r {value:.2f})",
     ),
@@ -231,5 +231,5 @@ def _named(figures: NDArray[np.float64], training: TrainingRange) -> Iterator[st
         numbers = [figures[n], training.low[n], training.high[n]]
         if FIGURES[n] in _LOGARITHMS:
             numbers = [float(np.exp(number)) for number in numbers]
-        here, low, high = (f"{number:.2g}" for number in numbers)
+        here, low, high = (f"{number:.3g}" for number in numbers)
         yield f"{_WORDS[FIGURES[n]][int(z[n] > 0)]} ({here}; usually {low} to {high})"
