@@ -127,7 +127,8 @@ class MapSetMaker:
             )
         notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
         notes += [
-            f"{one.run.title} is {one.judged.verdict} for the model: {'; '.join(one.judged.reasons)}"
+            f"{one.run.title} is {one.judged.verdict} for the model: "
+            + "; ".join(one.judged.reasons)
             for one in self._summaries
             if one.judged.verdict != "in range"
         ]
