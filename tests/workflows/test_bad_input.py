@@ -188,7 +188,9 @@ def test_unknown_model(job, capsys, monkeypatch):
 
 def test_model_folder_that_is_not_there(job, capsys):
     job.model = job.folder / "absent"
-    assert_refused(job, capsys, r"no model bundle: there is no \S+/absent\. Expected: a bundle.s folder")
+    assert_refused(
+        job, capsys, r"no model bundle: there is no \S+/absent\. Expected: a bundle.s folder"
+    )
 
 
 @pytest.mark.parametrize(
