@@ -20,7 +20,7 @@ demo: .venv/installed ## simulate 3 people, map them with the demo model, compar
 	$(BIN)/dtg-demo $(DEMO)
 
 test: .venv/installed ## the fast test suite (minutes)
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
 
 test-slow: .venv/installed ## full-size data, kills, the validator on our own output
 	$(BIN)/pytest -m slow --timeout 1500
