@@ -50,13 +50,14 @@ def warm_up() -> None:
 class TinyJob:
     """An input dataset, a model and an output folder below one folder."""
 
+    reports = False  # a process of their own that most tests can do without
+
     def __init__(self, folder: Path, participants: tuple[str, ...] = ("01",)) -> None:
         self.folder = folder
         self.labels = participants
         self.bids = describe_dataset(folder / "fmriprep")
         self.model = folder / "tiny"
         self.out = folder / "out"
-        self.reports = False  # a process of their own that most tests can do without
         self.bundle = write_tiny_bundle(self.model)
         for number, participant in enumerate(participants):
             add_rest(self.bids, participant, seed=number)
