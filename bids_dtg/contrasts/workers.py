@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 
 import torch
@@ -36,10 +37,10 @@ class Workers:
         try:
             for _ in range(self._count):
                 self._pool.submit(int)
-        except RuntimeError:  # no more threads to be had: let those that wait go
+            self._started.wait()
+        except BaseException:  # no more threads to be had, or a signal: let those that wait go
             self._started.abort()
             raise
-        self._started.wait()
         # The workers' setting is also the one that later threads start with: give it back.
         torch.set_num_threads(before)
         return self
@@ -55,7 +56,8 @@ class Workers:
     def _start(self) -> None:
         torch.set_num_threads(1)
         torch.get_num_threads()  # a thread takes the setting over for good when it first asks
-        self._started.wait()
+        with suppress(threading.BrokenBarrierError):
+            self._started.wait()
 
     def each(self, prepare: Callable[[], Task], items: Iterable[int]) -> None:
         """Call a task for each item, in any order; `prepare` makes a task for each worker.

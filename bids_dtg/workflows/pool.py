@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -220,8 +221,29 @@ def _work(
     messages: Connection,
     requests: Connection,
     inherited: list[Connection],
-) -> None:
+) -> NoReturn:
     """Be a process of the pool."""
+    code: object = 1
+    try:
+        _serve_pool(prepare, messages, requests, inherited)
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    except Exception:
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):
+            sys.stderr.flush()
+        # The interpreter would wait for threads; one that a signal interrupted may never end.
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def _serve_pool(
+    prepare: Callable[[], Job],
+    messages: Connection,
+    requests: Connection,
+    inherited: list[Connection],
+) -> None:
     end_with_parent()
     for end in inherited:  # so that pipes break when the process at their other end is gone
         end.close()

@@ -38,3 +38,25 @@ def test_error_of_a_task_is_raised():
 
     with Workers(2) as workers, pytest.raises(MemoryError, match="item"):
         workers.each(lambda: fail, range(10))
+
+
+def test_signal_while_threads_start_leaves_none_waiting(monkeypatch, capsys):
+    """A thread that waits would keep the process from ending."""
+    wait = threading.Barrier.wait
+
+    def interrupted(self, timeout=None):
+        if threading.current_thread() is threading.main_thread():
+            raise SystemExit(143)
+        return wait(self, timeout)
+
+    monkeypatch.setattr(threading.Barrier, "wait", interrupted)
+    before = set(threading.enumerate())
+    workers = Workers(2)
+    with pytest.raises(SystemExit):
+        workers.__enter__()
+    started = set(threading.enumerate()) - before
+    workers.__exit__(None, None, None)  # ends those that wait for work only
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive()
+    assert "BrokenBarrierError" not in capsys.readouterr().err
