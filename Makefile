@@ -1,6 +1,8 @@
 # Tasks; `make` lists them. Needs only Python 3.10 or newer (PYTHON=python3.12 make test).
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests call programs that are installed beside it, as the BIDS validator.
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
 
 DEMO ?= demo-output
 
@@ -20,10 +22,10 @@ demo: .venv/installed ## simulate 3 people, map them with the demo model, compar
 	$(BIN)/dtg-demo $(DEMO)
 
 test: .venv/installed ## the fast test suite (minutes)
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
+	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
 
 test-slow: .venv/installed ## full-size data, kills, the validator on our own output
-	$(BIN)/pytest -m slow --timeout 1500
+	$(PYTEST) -m slow --timeout 1500
 
 lint: .venv/installed ## style, types, import contract
 	$(BIN)/ruff check .
