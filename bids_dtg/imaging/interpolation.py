@@ -13,7 +13,7 @@ from bids_dtg.imaging.neighbours import (
     nearest_voxels,
     voxel_positions,
 )
-from bids_dtg.imaging.sampling import LatticeSampling, require_shape
+from bids_dtg.imaging.sampling import LatticeSampling, require_shape, scale
 
 
 class LinearSampling:
@@ -67,10 +67,7 @@ class LinearSampling:
             # "clip" lets take write to `gathered`.
             np.take(frame, self._needed, out=gathered, mode="clip")
             values[:] = self._matrix @ gathered.astype(np.float32)
-            if slope != 1.0:
-                values *= np.float32(slope)
-            if inter != 0.0:
-                values += np.float32(inter)
+            scale(values, slope, inter)
             values[missing] = 0.0
         return out
 

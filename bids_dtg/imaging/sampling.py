@@ -119,12 +119,17 @@ class LatticeSampling:
             # One frame at a time stays in the cache; "clip" lets take write to `gathered`.
             np.take(frame, self.source, out=gathered, mode="clip")
             values[:] = gathered
-            if slope != 1.0:
-                values *= np.float32(slope)
-            if inter != 0.0:
-                values += np.float32(inter)
+            scale(values, slope, inter)
             values[missing] = 0.0
         return out
+
+
+def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
+    """Turn stored values into real ones, in place: value = stored * slope + inter."""
+    if slope != 1.0:
+        values *= np.float32(slope)
+    if inter != 0.0:
+        values += np.float32(inter)
 
 
 def require_shape(out: NDArray[np.float32] | None, frames: int, voxels: int) -> NDArray[np.float32]:
