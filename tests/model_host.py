@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import nibabel as nib
 import numpy as np
+import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.registry import PUBLISHED, PublishedFile, PublishedModel
@@ -170,3 +171,10 @@ class Notes:
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+
+def go_without_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have requests reach this machine itself, whatever the environment says."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from model_host import ModelHost, add_model, serve
+from model_host import ModelHost, add_model, go_without_proxy, serve
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network, write_tiny_bundle
 
 from bids_dtg import models_cli
@@ -99,9 +99,7 @@ def test_list_shows_damaged_and_shadowed_models(models, monkeypatch, tmp_path, c
 @pytest.fixture
 def published(models, monkeypatch):
     """Serve a small hcp-ya under the published paths on this machine, by way of a mirror."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    go_without_proxy(monkeypatch)
     monkeypatch.delenv("DTG_OFFLINE", raising=False)
     host = ModelHost()
     monkeypatch.setitem(PUBLISHED, "hcp-ya", add_model(host))

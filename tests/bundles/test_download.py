@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_host import Fault, ModelHost, Notes, blob_id, serve
+from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
 from bids_dtg.bundles import download
 from bids_dtg.bundles.download import git_blob_id, obtain_file
@@ -25,9 +25,7 @@ OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
     """Talk to this machine itself, and do not wait between attempts."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    go_without_proxy(monkeypatch)
     monkeypatch.setattr(download, "_PAUSE", 0.0)
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_host import Fault, ModelHost, Notes, add_model, nifti, serve, tiny_checkpoint
+from model_host import (
+    Fault,
+    ModelHost,
+    Notes,
+    add_model,
+    go_without_proxy,
+    nifti,
+    serve,
+    tiny_checkpoint,
+)
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles import download, fetch
@@ -27,9 +36,7 @@ TESTS = Path(__file__).parent.parent
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
     """Reach no host but those of the test, without a proxy and without pauses."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    go_without_proxy(monkeypatch)
     monkeypatch.setattr(download, "_PAUSE", 0.0)
 
 

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
-from model_host import ModelHost, add_model, nifti, serve
+from model_host import ModelHost, add_model, go_without_proxy, nifti, serve
 from tiny_bundle import TINY_SHAPE, tiny_masks
 from tiny_job import add_rest, warm_up
 
@@ -29,9 +29,7 @@ from bids_dtg.workflows.model import obtain_bundle
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Serve models on this machine in GitHub's place, to a user who has none."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    go_without_proxy(monkeypatch)
     for name in ("DTG_OFFLINE", "DTG_MODEL_DIR", "DTG_MODEL_MIRROR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
