@@ -58,9 +58,10 @@ def _in_process(work: Work[T]) -> Iterator[T]:
         while True:
             try:
                 event = receiver.recv()
-            except EOFError:
+            except (EOFError, OSError):  # it has ended; OSError: in the middle of an event
                 break
             yield event
+        receiver.close()
         process.join()
         if process.exitcode != 0:
             raise ReaderDiedError(describe_end(process.exitcode))

@@ -260,7 +260,7 @@ def _serve_pool(
             answered, label = None, None
             while answered != asked:
                 answered, label = requests.recv()
-        except (EOFError, BrokenPipeError):
+        except (EOFError, OSError):  # the one to ask is gone, perhaps in the middle of an answer
             return None
         return label
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 
 import numpy as np
@@ -52,6 +53,20 @@ def test_killed_reader_is_told_after_what_it_sent():
     events = run_ahead(work)
     assert next(events) == "first"
     with pytest.raises(ReaderDiedError, match=r"ended by SIGKILL \(out of memory"):
+        next(events)
+
+
+@needs_fork
+def test_reader_killed_in_the_middle_of_an_event_is_told():
+    def work(send):
+        send("first")
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        send(np.zeros(1_000_000))  # more than a pipe holds: it waits here
+
+    events = run_ahead(work)
+    assert next(events) == "first"
+    time.sleep(0.5)
+    with pytest.raises(ReaderDiedError, match="ended by SIGKILL"):
         next(events)
 
 
