@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ _LEVEL = 1
 _SMALL_LEVEL = 6
 # wbits of a gzip container; its time stamp is 0, so equal maps give equal bytes.
 _GZIP_CONTAINER = 31
+# Read at once: a header may promise more bytes than there is memory for.
+_PIECE_BYTES = 2**24
 
 
 def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -49,7 +52,7 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     wanted = int(np.prod(header.shape, dtype=np.int64)) * header.dtype.itemsize
     try:
         with open_bytes(path) as file:
-            raw = file.read()[header.offset : header.offset + wanted]
+            raw = _read_at_most(file, header.offset + wanted)[header.offset :]
     except READ_ERRORS as err:
         raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     if len(raw) < wanted:
@@ -63,6 +66,15 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
         return (stored * header.slope + header.inter).astype(np.float32), header.affine
     native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
     return stored.astype(native), header.affine
+
+
+def _read_at_most(file: BufferedIOBase, size: int) -> bytes:
+    """Read a file's first bytes: what follows may inflate to any size."""
+    read = bytearray()
+    while len(read) < size and (piece := file.read(min(size - len(read), _PIECE_BYTES))):
+        read += piece
+    file.read(1)  # at the end of a compressed file its checksum is compared
+    return bytes(read)
 
 
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:

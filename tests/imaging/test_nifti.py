@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import nibabel as nib
 import numpy as np
@@ -135,6 +136,27 @@ def test_a_truncated_volume_is_named(tmp_path):
     cut.write_bytes((tmp_path / "a.nii").read_bytes()[:-8])
     with pytest.raises(RunError, match=r"cut\.nii holds 472 bytes.*Expected: 480"):
         read_volume(cut)
+
+
+def test_what_follows_a_volume_is_not_inflated(tmp_path):
+    volume = nib.Nifti1Image(np.ones((4, 5, 6), np.uint8), np.eye(4))
+    bomb = tmp_path / "bomb.nii.gz"
+    bomb.write_bytes(gzip.compress(volume.to_bytes() + bytes(2**28), 1))
+    tracemalloc.start()
+    read, _ = read_volume(bomb)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (read == 1).all()
+    assert most < 2**24
+
+
+def test_a_wrong_checksum_is_named(tmp_path):
+    path = tmp_path / "a.nii.gz"
+    whole = bytearray(gzip.compress(nib.Nifti1Image(np.ones((4, 5, 6)), np.eye(4)).to_bytes()))
+    whole[-8] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(RunError, match="damaged"):
+        read_volume(path)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
