@@ -2,23 +2,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests call programs that are installed beside it, as the BIDS validator.
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -rs
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 DEMO ?= demo-output
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench clean
+.PHONY: help demo test test-slow lint format bench docs container clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/installed: pyproject.toml constraints.txt
+# What a run needs comes first: the demo waits for nothing more.
+.venv/program: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) '.[report]'
 	touch $@
 
-demo: .venv/installed ## simulate 3 people, map them with the demo model, compare with the truth (DEMO=folder)
+.venv/installed: .venv/program
+	$(PIP) '.[dev]'
+	touch $@
+
+demo: .venv/program ## simulate 3 people, map them with the demo model, compare with the truth (DEMO=folder)
 	$(BIN)/dtg-demo $(DEMO)
 
 test: .venv/installed ## the fast test suite (minutes)
@@ -42,5 +48,11 @@ bench: .venv/installed ## time and memory against a plain reference (about 10 mi
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/connectome.py
 
+docs: .venv/installed ## build the documentation into site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+container: ## build the image without a Docker daemon and run it (root; Debian; 5 to 11 minutes)
+	container/build_and_try
+
 clean: ## remove what the tasks made
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

@@ -19,11 +19,14 @@ INPUTS = {
 }
 
 
-def _start(task: Path, config: dict) -> subprocess.CompletedProcess[str]:
+def _start(
+    task: Path, config: dict, image: str = "none", first: str = ""
+) -> subprocess.CompletedProcess[str]:
     task.mkdir()
     (task / "config.json").write_text(json.dumps(config))
     programs = Path(sys.executable).parent
-    env = os.environ | {"DTG_IMAGE": "", "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{first}{programs}{os.pathsep}{os.environ['PATH']}"
+    env = os.environ | {"DTG_IMAGE": image, "PATH": path}
     return subprocess.run(
         [ROOT / "main"], cwd=task, env=env, capture_output=True, text=True, check=False
     )
@@ -43,6 +46,28 @@ def test_bad_input_is_told(tmp_path):
     (shown,) = _product(tmp_path / "task")["brainlife"]
     assert shown["type"] == "error"
     assert "desc-preproc_bold.nii.gz" in shown["msg"]
+
+
+def test_no_image_is_told(tmp_path):
+    done = _start(tmp_path / "task", {}, image="")
+    assert done.returncode == 2
+    assert "set DTG_IMAGE" in done.stderr
+    (shown,) = _product(tmp_path / "task")["brainlife"]
+    assert f"bids_dtg on brainlife: error: {shown['msg']}\n" == done.stderr
+
+
+def test_image_is_run_beside_the_inputs(tmp_path):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "singularity").write_text('#!/bin/sh\necho "$@"\n')
+    (programs / "singularity").chmod(0o755)
+    done = _start(tmp_path / "task", {}, "docker://h.example/dtg:1", f"{programs}{os.pathsep}")
+    app = ROOT / "examples" / "brainlife"
+    task = tmp_path / "task"
+    assert done.stdout == (
+        f"exec --cleanenv --bind {tmp_path} --bind {app} --pwd {task} docker://h.example/dtg:1 "
+        f"python3 {app}/app.py\n"
+    )
 
 
 @pytest.mark.slow

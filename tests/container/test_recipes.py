@@ -107,3 +107,13 @@ def test_hadolint():
     done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stdout
+
+
+def test_scripts_pass_shellcheck():
+    scripts = [path for path in (ROOT / "container").rglob("*") if path.name != "pip_mounts"]
+    scripts += [ROOT / "main", ROOT / ".ci/run", *ROOT.glob("examples/*/run")]
+    files = [path for path in scripts if path.is_file()]
+    assert len(files) > 8
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+    done = subprocess.run([shellcheck, *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
