@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def read_statmap(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.
     """
     values, affine = _read(path)
     inside = np.isfinite(values) & (values != 0)
-    points = np.argwhere(mask) @ np.asarray(grid.affine)[:3, :3].T + np.asarray(grid.affine)[:3, 3]
-    sampling = LinearSampling(values.shape, affine, points)
+    sampling = _sampling(
+        values.shape, affine.tobytes(), np.asarray(grid.affine, np.float64).tobytes(), _Mask(mask)
+    )
     both = np.stack([np.where(inside, values, 0), inside]).reshape(2, -1, order="F")
     total, weight = sampling.apply(both.astype(np.float32), 1.0, 0.0)
     known = sampling.covered & (weight >= _LEAST_WEIGHT)
@@ -54,6 +56,30 @@ def read_statmap(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.
     found = np.full(len(total), np.nan, np.float32)
     found[known] = total[known] / weight[known]
     return found
+
+
+class _Mask:
+    """A mask that is compared by its values."""
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        self.values = mask
+        self._key = mask.shape, np.packbits(mask).tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Mask) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=1)  # maps of a study lie on one grid, and to find the neighbours takes longest
+def _sampling(
+    shape: tuple[int, ...], of_file: bytes, of_grid: bytes, mask: _Mask
+) -> LinearSampling:
+    """Find the neighbours of the mask's voxels; affines as bytes of (4, 4) float64."""
+    from_file, from_grid = (np.frombuffer(one).reshape(4, 4) for one in (of_file, of_grid))
+    points = np.argwhere(mask.values) @ from_grid[:3, :3].T + from_grid[:3, 3]
+    return LinearSampling(shape, from_file, points)
 
 
 def _read(path: Path) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:

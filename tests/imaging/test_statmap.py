@@ -88,3 +88,22 @@ def test_real_maps_of_single_people_are_read(shared, name):
     found = read_statmap(folder / name, anatomy.grid, anatomy.grey)
     assert np.isfinite(found).mean() > 0.6
     assert 0.1 < np.nanstd(found) < 3
+
+
+def test_maps_of_several_grids_and_masks_in_turn_are_each_read_at_their_own_places(tmp_path):
+    """Neighbours are kept from map to map; those of another file or mask are never taken."""
+    part = MASK.copy()
+    part[::2] = False
+    near, far = (np.diag([3.0, 3.0, 3.0, 1.0]) for _ in range(2))
+    near[:3, 3], far[:3, 3] = -18, -19
+    away = GRID.affine.copy()
+    away[0, 3] -= 1
+    moved = Grid(GRID.shape, away)
+    for turn, (affine, grid, mask) in enumerate(
+        [(near, GRID, MASK), (far, GRID, MASK), (far, GRID, part), (far, moved, part)]
+    ):
+        values = linear(centres((13, 13, 13), affine)).reshape(13, 13, 13)
+        for _ in range(2):
+            found = read_statmap(save(tmp_path / f"{turn}.nii", values, affine), grid, mask)
+            expected = linear(centres(GRID.shape, grid.affine))[mask.ravel()]
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
