@@ -18,7 +18,13 @@ from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Cohort, Person
-from bids_dtg.workflows.model_fitting import FittedModel, mean_maps, predicted_maps, recentred
+from bids_dtg.workflows.model_fitting import (
+    FittedModel,
+    mean_maps,
+    predicted_maps,
+    recentred,
+    require_people,
+)
 from bids_dtg.workflows.network_fitting import fit_network
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import GROUP_AVERAGE, Predict, score_models
@@ -54,6 +60,7 @@ def run_finetuning(settings: Settings) -> int:
     cohort = analysis.cohort(bundle.contrasts if known else None)
     split = make_split(analysis, cohort)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
+    require_people(settings, ATTENTION_UNET, training, validation)
     row = _row_of(cohort, bundle) if known else None
     fitted = _tune(analysis, training, validation, row, len(cohort.contrasts))
     evaluation = _score(analysis, fitted, cohort, training, test, row)

@@ -99,13 +99,14 @@ def fit_model(
     tell
         Told a line now and then.
     """
-    mean = mean_maps(training)
     kind = settings.architecture
     if settings.recipe == "published" and kind != ATTENTION_UNET:
         raise SettingsError(
             f"--recipe published was given with --architecture {kind}",
             expected="--architecture attention-unet",
         )
+    require_people(settings, kind, training, validation)
+    mean = mean_maps(training)
     record: dict[str, Any] = {"recipe": settings.recipe, "seed": settings.seed}
     ridge, network = None, None
     state: Mapping[str, NDArray[Any]] = {}
@@ -135,20 +136,32 @@ def fit_model(
     return FittedModel(kind, tensors, model, correction, record)
 
 
-def recentred(model: MapModel, validation: Sequence[Person], mean: Array) -> Correction:
-    """Find offset and gains on people whom the model was not fitted on.
+def require_people(
+    settings: Settings, kind: str, training: Sequence[Person], validation: Sequence[Person]
+) -> None:
+    """Refuse too few people before the work begins, not at its end, which may be days later.
 
     Raises
     ------
     DatasetError
-        There are fewer than two.
+        Re-centring, blending and the CR-R loss compare people: they need two.
     """
-    if len(validation) < 2:
+    if len(validation) < 2 and (settings.recipe == "default" or kind != LOCAL_RIDGE):
         raise DatasetError(
-            f"{len(validation)} validation participants are too few to re-centre on",
+            f"{len(validation)} validation participants are too few to choose and re-centre by",
             expected="2 or more",
-            remedy="give --held-out larger shares, or use --recipe published",
+            remedy="give --held-out larger shares, or a --split-file",
         )
+    if settings.recipe == "published" and min(len(training), settings.batch_size) < 2:
+        raise DatasetError(
+            f"{len(training)} training participants in batches of {settings.batch_size} are too "
+            "few for the CR-R loss, which compares people",
+            expected="2 or more",
+        )
+
+
+def recentred(model: MapModel, validation: Sequence[Person], mean: Array) -> Correction:
+    """Find offset and gains on people whom the model was not fitted on, two or more."""
     sums = RecentringSums()
     for person in validation:
         sums.add(predicted_maps(model, person), filled(person, mean))
@@ -186,6 +199,12 @@ def fit_ridge(
     people = sums.people  # of this site
     for other in settings.add_sums:
         sums = sums + read_sums(Path(other), facts, bundle.mask, voxel_mm)[0]
+    if sums.people < 2:
+        raise DatasetError(
+            f"{sums.people} training participant is too few to solve local ridge for",
+            expected="2 or more",
+            remedy=f"the sums are kept in {path}: another site can --add-sums them",
+        )
     solved = sums.solve_each(PENALTIES, POOLING_MM)
     errors = {
         penalty: float(
@@ -218,10 +237,4 @@ def _blend_weights(
     for person in validation:
         both = [predicted_maps(model, person) for model in (ridge, network)]
         sums.add(both, filled(person, mean))
-    if sums.people < 2:
-        raise DatasetError(
-            f"{sums.people} validation participants are too few to blend models",
-            expected="2 or more",
-            remedy="give --held-out larger shares, or another --architecture",
-        )
     return sums.weights()

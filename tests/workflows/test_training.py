@@ -73,23 +73,26 @@ def test_connectomes_are_kept_in_half_precision(cohort, ridge):
     assert np.isnan(store.read("sub-03/ses-a_maps")[1]).all()
 
 
-def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path):
+def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
     told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
     training = [label for label, name in told.items() if name == "training"]
     # Both sites know all contrasts of everybody, so that no mean is filled in.
     whole = [label for label in training if label != "sub-03"]
+    others = [label for label, name in told.items() if name == "validation"]
     files = []
     for number, people in enumerate((whole[:1], whole[1:], whole)):
         split = tmp_path / f"{number}.tsv"
-        split.write_text("participant_id\tset\n" + "".join(f"{one}\ttraining\n" for one in people))
+        sides = dict.fromkeys(people, "training") | dict.fromkeys(others, "validation")
+        rows = "".join(f"{one}\t{side}\n" for one, side in sides.items())
+        split.write_text("participant_id\tset\n" + rows)
         more = ["--add-sums", files[0]] if number == 1 else []
         name = f"site{number}"
+        code = cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", name, *more)
         if number == 0:  # too few to be solved; the sums are there
-            cohort.analyse(
-                "train", *RIDGE, "--recipe", "default", "--split-file", split, "--model-name", name
-            )
+            assert code == 2
+            assert "1 training participant is too few" in capsys.readouterr().err
         else:
-            cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", name, *more)
+            assert code == 0
         files.append(cohort.out / f"group/model-{name}/local-ridge_sums.safetensors")
     from bids_dtg.bundles.sums import SumsFacts, read_sums
 
@@ -133,6 +136,18 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "--contrast names dreams, which no map is of" in capsys.readouterr().err
     assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
+
+
+def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys, monkeypatch):
+    for name in ("model_fitting.fit_ridge", "model_fitting.fit_network"):
+        monkeypatch.setattr(f"bids_dtg.workflows.{name}", lambda *a, **k: pytest.fail("fitted"))
+    few = ("--held-out", "0.1", "0.1", "--model-name", "few")
+    for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
+        assert cohort.analyse("train", "--architecture", *words, *few) == 2
+        assert "1 validation participants are too few" in capsys.readouterr().err
+    words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
+    assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
+    assert "in batches of 1 are too few" in capsys.readouterr().err
 
 
 def test_evaluation_leaves_out_whom_the_model_was_trained_on(cohort, ridge, capsys):
