@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,28 @@ class ArrayStore:
 
     def _facts(self, name: str) -> Path:
         return self.root / f"{name}.json"
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """Where a memory-mapped array lies, for another process to map it too."""
+
+    path: str  # of the file
+    offset: int  # bytes before the array
+    shape: tuple[int, ...]  # of the array, in C order
+    dtype: str  # as NumPy writes it
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> MappedFile | None:
+        """Tell where an array lies; None where it is in memory, or a part of another array."""
+        base: object = array.base
+        if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap):
+            return None
+        return cls(str(array.filename), array.offset, array.shape, array.dtype.str)
+
+    def open(self) -> NDArray[Any]:
+        """Map the array into memory, read-only."""
+        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
 
 
 def _sha256(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bids.array_store import MappedFile
 from bids_dtg.contrasts.samples import Box
 
 
@@ -25,6 +26,8 @@ class PersonSamples:
         One a person, (contrasts, voxels).
     mask
         (i, j, k); voxels are in C order.
+    zero_for_nan
+        Whether maps are 0 in place of NaN, as a loss needs them that can leave nothing out.
 
     Raises
     ------
@@ -37,6 +40,8 @@ class PersonSamples:
         connectomes: Sequence[NDArray[Any]],
         maps: Sequence[NDArray[Any]],
         mask: NDArray[np.bool_],
+        *,
+        zero_for_nan: bool = False,
     ) -> None:
         voxels = int(np.count_nonzero(mask))
         if len(connectomes) != len(maps) or not connectomes:
@@ -51,7 +56,7 @@ class PersonSamples:
                 f"found {sorted(inputs)} and {sorted(outputs)}"
             )
         self.people, self.segments = len(maps), max(len(one) for one in connectomes)
-        self.mask = mask
+        self.mask, self._zero_for_nan = mask, zero_for_nan
         self._connectomes, self._maps = connectomes, maps
         self._rank = np.cumsum(mask).reshape(mask.shape) - 1
 
@@ -62,7 +67,21 @@ class PersonSamples:
 
     def maps(self, person: int, box: Box) -> NDArray[np.float32]:
         """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
-        return self._inside(self._maps[person], box)
+        maps = self._inside(self._maps[person], box)
+        return np.nan_to_num(maps, copy=False) if self._zero_for_nan else maps
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave memory-mapped arrays on disk: another process maps them by itself."""
+        arrays = {name: getattr(self, name) for name in ("_connectomes", "_maps")}
+        return self.__dict__ | {
+            name: [MappedFile.of(one) or one for one in people] for name, people in arrays.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        for name in ("_connectomes", "_maps"):
+            people = [one.open() if isinstance(one, MappedFile) else one for one in state[name]]
+            setattr(self, name, people)
 
     def _inside(self, rows: NDArray[Any], box: Box) -> NDArray[np.float32]:
         inside = self.mask[box]

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.share import WHOLE, Share
+
 # Slices along i, j, k.
 Box = tuple[slice, slice, slice]
 
@@ -124,15 +126,16 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Some people at one box of the grid."""
+    """Some people at one box of the grid: all of a batch, or a process's share of them."""
 
     connectomes: NDArray[np.float32]  # (people, rois, *box)
     maps: NDArray[np.float32]  # (people, contrasts, *box)
     counted: NDArray[np.bool_]  # (*box), voxels that the loss is taken over
+    people: int  # in the whole batch, all shares together
 
 
 def training_batches(
-    samples: Samples, sampling: Sampling, seed: Sequence[int]
+    samples: Samples, sampling: Sampling, seed: Sequence[int], share: Share = WHOLE
 ) -> Iterator[list[Batch]]:
     """Yield the batches of an epoch: a random segment of each person, at random boxes.
 
@@ -142,6 +145,8 @@ def training_batches(
         What to draw from, and how.
     seed
         The same numbers give the same batches; an epoch's number belongs to them.
+    share
+        Which people of each batch are read.
 
     Yields
     ------
@@ -165,13 +170,20 @@ def training_batches(
         people = order[start : start + sampling.people]
         segments = rng.integers(samples.segments, size=len(people))
         yield [
-            read_batch(samples, people, segments, random_box(samples.mask, sampling, rng), sampling)
+            read_batch(
+                samples,
+                people,
+                segments,
+                random_box(samples.mask, sampling, rng),
+                sampling,
+                share,
+            )
             for _ in range(sampling.boxes)
         ]
 
 
 def validation_batches(
-    samples: Samples, sampling: Sampling, seed: Sequence[int]
+    samples: Samples, sampling: Sampling, seed: Sequence[int], share: Share = WHOLE
 ) -> Iterator[list[Batch]]:
     """Yield batches that are the same in every epoch; each person is in one of them."""
     rng = np.random.default_rng(list(seed))
@@ -180,7 +192,7 @@ def validation_batches(
     for people in np.array_split(np.arange(samples.people), parts):
         segments = rng.integers(samples.segments, size=len(people))
         boxes = [random_box(samples.mask, sampling, rng) for _ in range(sampling.boxes)]
-        yield [read_batch(samples, people, segments, box, sampling) for box in boxes]
+        yield [read_batch(samples, people, segments, box, sampling, share) for box in boxes]
 
 
 def random_box(mask: NDArray[np.bool_], sampling: Sampling, rng: np.random.Generator) -> Box:
@@ -208,8 +220,9 @@ def read_batch(
     segments: NDArray[np.integer[Any]],
     box: Box,
     sampling: Sampling,
+    share: Share = WHOLE,
 ) -> Batch:
-    """Read one segment of each person, and the person's maps, inside a box."""
+    """Read one segment of each person of a share, and the person's maps, inside a box."""
     counted = np.zeros(samples.mask[box].shape, bool)
     core = tuple(
         slice(
@@ -219,9 +232,11 @@ def read_batch(
         for part, size in zip(box, samples.mask.shape, strict=True)
     )
     counted[core] = samples.mask[box][core]
-    pairs = list(zip(people.tolist(), segments.tolist(), strict=True))
+    own = share.positions(len(people))
+    pairs = list(zip(people[own].tolist(), segments[own].tolist(), strict=True))
     return Batch(
         connectomes=np.stack([samples.segment(p, s, box) for p, s in pairs]),
         maps=np.stack([samples.maps(p, box) for p, _ in pairs]),
         counted=counted,
+        people=len(people),
     )

@@ -9,24 +9,29 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, IterableDataset
 
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network import AttentionUNet
 from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
+from bids_dtg.contrasts.share import WHOLE, Share
 from bids_dtg.contrasts.training_plan import TrainingPlan
 
-# A box's connectomes (people, rois, i, j, k), maps (people, contrasts, i, j, k) and voxels
-# that count (i, j, k).
-TensorBatch = tuple[Tensor, Tensor, Tensor]
+# A box's connectomes (people, rois, i, j, k) and maps (people, contrasts, i, j, k) of one share,
+# voxels that count (i, j, k), and how many people the whole batch has.
+TensorBatch = tuple[Tensor, Tensor, Tensor, int]
 
 # Streams of random numbers, beside the seed.
 _TRAINING, _VALIDATION = 0, 1
 
 
 class TrainingTask(lightning.LightningModule):
-    """One training: a network, its people and its plan."""
+    """One training: a network, its people and its plan.
+
+    Losses and scores are of whole batches, whatever share of them this process has.
+    """
 
     def __init__(
         self,
@@ -35,9 +40,10 @@ class TrainingTask(lightning.LightningModule):
         plan: TrainingPlan,
         start: Mapping[str, Tensor] | None,
         tell: Callable[[str], None],
+        share: Share = WHOLE,
     ) -> None:
         super().__init__()
-        self.plan, self._tell = plan, tell
+        self.plan, self._tell, self._share = plan, tell, share
         self.training_people, self.validation_people = training, validation
         self.history: list[dict[str, float]] = []
         self._plateau_state: dict[str, Any] | None = None
@@ -59,13 +65,15 @@ class TrainingTask(lightning.LightningModule):
     def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
         seed = (self.plan.seed, _TRAINING, self.current_epoch)
         return self._loader(
-            lambda: training_batches(self.training_people, self.plan.sampling, seed)
+            lambda: training_batches(self.training_people, self.plan.sampling, seed, self._share)
         )
 
     def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
         seed = (self.plan.seed, _VALIDATION)
         return self._loader(
-            lambda: validation_batches(self.validation_people, self.plan.sampling, seed)
+            lambda: validation_batches(
+                self.validation_people, self.plan.sampling, seed, self._share
+            )
         )
 
     def _loader(
@@ -90,22 +98,27 @@ class TrainingTask(lightning.LightningModule):
         self._losses, self._started = [], time.perf_counter()
         if self.plan.fixed_statistics:
             for layer in self.network.modules():
-                if isinstance(layer, torch.nn.BatchNorm3d):
+                if isinstance(layer, _BatchNorm):
                     layer.eval()
 
     def training_step(self, batch: list[TensorBatch], index: int) -> Tensor:
-        loss = torch.stack([self._loss(self._predict(x), y, mask) for x, y, mask in batch]).mean()
+        loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
         self._losses.append(loss.detach())
         self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
-        return loss
+        # Each process has the gradient by way of its own people, and the mean is taken over
+        # processes: their sum is the gradient of the whole batch.
+        return loss * self._share.processes
 
     def validation_step(self, batch: list[TensorBatch], index: int) -> None:
-        for connectomes, maps, mask in batch:
-            predicted = self._predict(connectomes)
-            scores = validation_scores(predicted[..., mask], maps[..., mask])
-            scores["loss"] = self._loss(predicted, maps, mask)
+        for box in batch:
+            predicted, maps = self._whole(box)
+            scores = validation_scores(predicted, maps)
+            scores["loss"] = self._loss(predicted, maps)
             named = {f"validation_{name}": score for name, score in scores.items()}
-            self.log_dict(named, prog_bar=True, batch_size=len(maps))
+            # The mean over processes, so that all of them decide the same.
+            self.log_dict(
+                named, prog_bar=True, batch_size=len(maps), sync_dist=self._share.processes > 1
+            )
 
     def on_train_epoch_end(self) -> None:
         seen = self.trainer.callback_metrics
@@ -137,10 +150,28 @@ class TrainingTask(lightning.LightningModule):
         parts = torch.tensor_split(x, -(-len(x) // part))
         return torch.cat([checkpoint(self.network, one, use_reentrant=False) for one in parts])
 
-    def _loss(self, predicted: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
+    def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
+        """Predict this share's maps; those of the whole batch, (people, contrasts, voxels)."""
+        connectomes, maps, mask, people = box
+        predicted = self._predict(connectomes)[..., mask]
+        return self._gathered(predicted, people), self._gathered(maps[..., mask], people)
+
+    def _gathered(self, own: Tensor, people: int) -> Tensor:
+        """Put the shares of all processes together; only this one's has a gradient."""
+        if self._share.processes == 1:
+            return own
+        own = own.contiguous()
+        shares = [torch.empty_like(own) for _ in range(self._share.processes)]
+        torch.distributed.all_gather(shares, own.detach())
+        shares[self._share.rank] = own
+        return torch.cat(shares)[:people]
+
+    def _loss(self, predicted: Tensor, measured: Tensor) -> Tensor:
         if self.plan.loss == "crr":
-            return crr_loss(predicted, maps, mask, alpha=self.plan.alpha, margin=self.plan.margin)
-        return masked_error(predicted[..., mask], maps[..., mask])
+            # The loss takes boxes; these are voxels in a row.
+            boxes = predicted[..., None, None], measured[..., None, None]
+            return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
+        return masked_error(predicted, measured)
 
 
 class _Batches(IterableDataset[list[TensorBatch]]):
@@ -156,6 +187,7 @@ class _Batches(IterableDataset[list[TensorBatch]]):
                     torch.from_numpy(box.connectomes),
                     torch.from_numpy(box.maps),
                     torch.from_numpy(box.counted),
+                    box.people,
                 )
                 for box in batch
             ]

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
+from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.contrasts.person_samples import PersonSamples
 
 MASK = np.ones((2, 3, 2), bool)
@@ -60,3 +63,26 @@ def test_what_was_not_measured_does_not_count():
     masked_error(predicted, holed).backward()
     assert predicted.grad.isfinite().all()
     assert (predicted.grad[0, 1] == 0).all()
+
+
+def test_a_loss_that_leaves_nothing_out_gets_zeros():
+    connectomes, maps = arrays(1, 3)
+    maps[0][1] = np.nan
+    samples = PersonSamples(connectomes, maps, MASK, zero_for_nan=True)
+    assert (samples.maps(0, ALL)[1] == 0).all()
+    assert np.isnan(PersonSamples(connectomes, maps, MASK).maps(0, ALL)[1][MASK]).all()
+
+
+def test_what_is_mapped_from_disk_goes_to_another_process_by_its_place(tmp_path):
+    connectomes, maps = arrays(2, 3)
+    store = ArrayStore(tmp_path)
+    for number, array in enumerate(connectomes):
+        store.write(str(number), array, {})
+    mapped = [store.read(str(number)) for number in range(2)]
+    sent = pickle.dumps(PersonSamples(mapped, maps, MASK))
+    assert len(sent) < len(pickle.dumps(PersonSamples(connectomes, maps, MASK)))
+    samples = pickle.loads(sent)
+    for person in range(2):
+        found = samples.segment(person, 1, ALL)[:, MASK]
+        np.testing.assert_array_equal(found, connectomes[person][1])
+        np.testing.assert_array_equal(samples.maps(person, ALL)[:, MASK], maps[person])

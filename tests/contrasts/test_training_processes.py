@@ -1,0 +1,145 @@
+"""Two processes on CPUs train as one does; batch norm keeps given statistics (GPUs share them)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lightning", reason="the extra `train` is not installed")
+
+import torch
+
+from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.share import Share
+from bids_dtg.contrasts.train import train
+from bids_dtg.contrasts.training_plan import TrainingPlan
+from bids_dtg.contrasts.training_processes import Tell, run_together
+from bids_dtg.errors import RunError
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+ROIS, CONTRASTS, EDGE = 3, 2, 8
+PLAN = TrainingPlan(
+    features=4,
+    loss="mse",
+    epochs=2,
+    patience=0,
+    fixed_statistics=True,
+    choose_by="residual_r",
+    sampling=Sampling(people=4),
+)
+HISTORY = ("loss", "validation_loss", "validation_r", "validation_residual_r", "learning_rate")
+
+
+def cohort(people: int, seed: int) -> ArraySamples:
+    rng = np.random.default_rng(seed)
+    connectomes = rng.normal(size=(people, 2, ROIS, EDGE**3)).astype(np.float32)
+    maps = (0.4 * connectomes.mean(1)[:, :CONTRASTS]).astype(np.float32)
+    return ArraySamples(connectomes, maps, np.ones((EDGE,) * 3, bool))
+
+
+# Five to validate: two shares of three, the fifth person in both.
+PEOPLE = cohort(9, 1), cohort(5, 2)
+
+
+@pytest.fixture(scope="module")
+def start():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
+
+
+def assert_same(found, expected):
+    for name in HISTORY:
+        ours, theirs = ([epoch[name] for epoch in one.card["history"]] for one in (found, expected))
+        assert ours == pytest.approx(theirs, abs=1e-5), name
+    assert found.card["updates"] == expected.card["updates"]
+    for name, tensor in expected.state.items():
+        torch.testing.assert_close(found.state[name], tensor, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("loss", ["crr", pytest.param("mse", marks=pytest.mark.slow)])
+def test_two_processes_train_as_one_and_go_on_as_one(loss, start, tmp_path):
+    plan = dataclasses.replace(PLAN, loss=loss, epochs=3, learning_rate=0.01)
+    whole = train(*PEOPLE, plan, tmp_path / "whole", start=start)
+    for epochs in (2, 3):
+        lines: list[str] = []
+        parts = train(
+            *PEOPLE,
+            dataclasses.replace(plan, epochs=epochs),
+            tmp_path / "parts",
+            start=start,
+            processes=2,
+            tell=lines.append,
+        )
+    assert [line.split(":")[0] for line in lines] == ["epoch 3/3"]
+    assert_same(parts, whole)
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
+
+
+@pytest.mark.slow
+def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(start, tmp_path):
+    plan = dataclasses.replace(PLAN, loss="crr")
+    whole = train(*PEOPLE, plan, tmp_path / "whole", start=start)
+    plan = dataclasses.replace(plan, part=1)
+    assert_same(train(*PEOPLE, plan, tmp_path / "parts", start=start, processes=2), whole)
+
+
+@pytest.mark.slow
+def test_they_end_when_nothing_gets_better(start, tmp_path):
+    plan = dataclasses.replace(PLAN, epochs=20, learning_rate=0.0, stop_after=2)
+    found = train(*PEOPLE, plan, tmp_path / "two", start=start, processes=2)
+    assert_same(found, train(*PEOPLE, plan, tmp_path / "one", start=start))
+    assert len(found.card["history"]) == 3
+
+
+def test_what_processes_cannot_share_is_refused(start, tmp_path):
+    with pytest.raises(ValueError, match="4 people cannot be shared by 3 processes"):
+        train(*PEOPLE, PLAN, tmp_path, start=start, processes=3)
+    free = dataclasses.replace(PLAN, fixed_statistics=False)
+    with pytest.raises(ValueError, match="no batch norm in common"):
+        train(*PEOPLE, free, tmp_path, processes=2)
+
+
+@pytest.mark.parametrize("people", [1, 2, 5, 6, 7])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_shares_are_of_one_size_and_make_up_the_batch(people, processes):
+    shares = [Share(rank, processes).positions(people) for rank in range(processes)]
+    assert len({len(one) for one in shares}) == 1
+    np.testing.assert_array_equal(np.concatenate(shares)[:people], np.arange(people))
+
+
+def _fail(how: str, share: Share, tell: Tell) -> None:
+    if share.rank == 1:
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise MemoryError("no memory is left")
+    torch.distributed.barrier()  # waits for the other one
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("killed", "ended by SIGKILL"),
+        pytest.param("raised", "MemoryError: no memory is left", marks=pytest.mark.slow),
+    ],
+)
+def test_one_that_fails_ends_the_others(how, words):
+    with pytest.raises(RunError, match=words):
+        run_together(partial(_fail, how), 2, "cpu", print)
+
+
+def test_lightning_is_not_told_of_a_scheduler_s_tasks(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", "5")
+    monkeypatch.setenv("SLURM_JOB_NAME", "job")
+    plan = dataclasses.replace(PLAN, epochs=1)
+    assert len(train(*PEOPLE, plan, tmp_path, start=start).card["history"]) == 1
