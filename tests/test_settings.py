@@ -85,6 +85,10 @@ def test_hash_is_stable_across_versions():
         ({"combine": "all"}, "combine is 'all'. Expected: one of run, session, participant"),
         ({"clean_workdir": True}, "--clean-workdir was given. Expected: --work-dir"),
         ({"participant_label": "01"}, "--participant-label is '01'. Expected: a list"),
+        ({"gpus": 0}, "--gpus is 0. Expected: 1 or more"),
+        ({"gpus": 2, "device": "cpu"}, "--gpus 2 was given with --device cpu"),
+        ({"gpus": 4}, "--batch-size 10 cannot be shared evenly by --gpus 4. Expected: e.g. --batc"),
+        ({"reports_only": True, "no_reports": True}, "--reports-only and --no-reports were given"),
     ],
 )
 def test_wrong_values_are_named(given, message):

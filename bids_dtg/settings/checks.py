@@ -56,6 +56,8 @@ def check(settings: Settings) -> None:
         )
     if settings.clean_workdir and settings.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
+    if settings.reports_only and settings.no_reports:
+        raise SettingsError("--reports-only and --no-reports were given", expected="one of them")
 
 
 def _check_cleaning(settings: Settings) -> None:
@@ -94,6 +96,12 @@ def _check_modelling(settings: Settings) -> None:
             f"--analysis {settings.analysis} was given with {settings.analysis_level}",
             expected="group",
         )
+    kind, published = settings.architecture, settings.recipe == "published"
+    if settings.analysis == "train" and published and kind != "attention-unet":
+        raise SettingsError(
+            f"--recipe published was given with --architecture {kind}",
+            expected="--architecture attention-unet",
+        )
     if settings.analysis is not None and settings.dry_run:
         raise SettingsError(
             "--dry-run was given with --analysis", expected="it with the participant level only"
@@ -102,12 +110,14 @@ def _check_modelling(settings: Settings) -> None:
         "--epochs": settings.epochs,
         "--batch-size": settings.batch_size,
         "--batch-part": settings.batch_part,
+        "--gpus": settings.gpus,
         "--features": settings.features,
         "--stop-after": settings.stop_after,
     }
     for flag, number in least.items():
         if number is not None and number < 1:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")
+    _check_gpus(settings)
     if not 0 < settings.learning_rate < math.inf:
         raise SettingsError(f"--learning-rate is {settings.learning_rate}", expected="above 0")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", settings.model_name):
@@ -119,6 +129,20 @@ def _check_modelling(settings: Settings) -> None:
         raise SettingsError(
             f"--held-out is {' '.join(settings.held_out)}",
             expected="two shares from 0 to 1 that leave somebody to train on, e.g. 0.1 0.1",
+        )
+
+
+def _check_gpus(settings: Settings) -> None:
+    gpus, batch = settings.gpus, settings.batch_size
+    if gpus > 1 and settings.device not in ("auto", "cuda"):
+        raise SettingsError(
+            f"--gpus {gpus} was given with --device {settings.device}",
+            expected="--device cuda, or none: the first GPUs that there are do the work",
+        )
+    if batch % gpus:
+        raise SettingsError(
+            f"--batch-size {batch} cannot be shared evenly by --gpus {gpus}",
+            expected=f"e.g. --batch-size {-(-batch // gpus) * gpus}",
         )
 
 

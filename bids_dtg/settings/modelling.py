@@ -78,6 +78,12 @@ class ModellingOptions:
         metavar="N",
         shown_default="the whole batch",
     )
+    gpus: int = option(
+        "modelling",
+        "GPUs of this machine that train the network together, each on its share of a batch",
+        default=1,
+        metavar="N",
+    )
     features: int = option(
         "modelling", "channels of the network's first level", default=64, metavar="N"
     )

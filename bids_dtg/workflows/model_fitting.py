@@ -18,7 +18,7 @@ from bids_dtg.contrasts.blend import Blend, BlendSums, MapModel
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.prediction import MapAverage
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.network_fitting import fit_network
@@ -100,11 +100,6 @@ def fit_model(
         Told a line now and then.
     """
     kind = settings.architecture
-    if settings.recipe == "published" and kind != ATTENTION_UNET:
-        raise SettingsError(
-            f"--recipe published was given with --architecture {kind}",
-            expected="--architecture attention-unet",
-        )
     require_people(settings, kind, training, validation)
     mean = mean_maps(training)
     record: dict[str, Any] = {"recipe": settings.recipe, "seed": settings.seed}

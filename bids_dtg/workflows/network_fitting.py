@@ -37,7 +37,7 @@ def fit_network(
     frozen: tuple[str, ...] = (),
 ) -> tuple[dict[str, NDArray[Any]], MapModel, dict[str, Any]]:
     """Train the network; its weights, the network ready to predict, and the record."""
-    _require_lightning()
+    require_network_training(settings)
     from bids_dtg.bundles.checkpoint import network_from_tensors
     from bids_dtg.contrasts.inference import prepare
     from bids_dtg.contrasts.samples import Sampling
@@ -46,9 +46,10 @@ def fit_network(
     from bids_dtg.workflows.model import resolve_device
 
     published = settings.recipe == "published"
-    if published and any(not np.isfinite(p.maps).any(axis=1).all() for p in training):
+    people = (*training, *validation)
+    if published and any(not np.isfinite(p.maps).any(axis=1).all() for p in people):
         raise DatasetError(
-            "some training participants lack a contrast, which the CR-R loss cannot leave out",
+            "some participants lack a contrast, which the CR-R loss cannot leave out",
             remedy="choose contrasts that all have with --contrast, or use --recipe default",
         )
     device = resolve_device(settings.device)
@@ -62,12 +63,17 @@ def fit_network(
         part=settings.batch_part,
         frozen=frozen,
         seed=settings.seed,
-        sampling=Sampling(people=min(settings.batch_size, len(training))),
+        sampling=Sampling(people=_batch_people(settings, len(training))),
     )
 
     def samples(people: Sequence[Person]) -> PersonSamples:
-        maps = [_without_nan(person) if published else person.maps for person in people]
-        return PersonSamples([person.connectomes for person in people], maps, bundle.mask)
+        return PersonSamples(
+            [person.connectomes for person in people],
+            [person.maps for person in people],
+            bundle.mask,
+            # 0 outside the measured brain, as the published training had it.
+            zero_for_nan=published,
+        )
 
     trained = train(
         samples(training),
@@ -77,6 +83,7 @@ def fit_network(
         folder / _fingerprint(plan, bundle, training, validation, start),
         start=start,
         device=device,
+        processes=settings.gpus,
         tell=tell,
     )
     network = network_from_tensors(dict(trained.state), source=str(folder))
@@ -102,16 +109,40 @@ def _fingerprint(
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _without_nan(person: Person) -> NDArray[np.float32]:
-    """Return maps with 0 outside the measured brain, as the published training had them."""
-    return np.nan_to_num(person.maps)
+def _batch_people(settings: Settings, training: int) -> int:
+    """Return how many people a batch has: as many for each GPU."""
+    people = min(settings.batch_size, training) // settings.gpus * settings.gpus
+    if not people:
+        raise DatasetError(
+            f"{training} training participants cannot be shared by --gpus {settings.gpus}",
+            expected=f"{settings.gpus} or more",
+        )
+    return people
 
 
-def _require_lightning() -> None:
+def require_network_training(settings: Settings) -> None:
+    """Check that this machine can train the network as it was asked for.
+
+    Raises
+    ------
+    SettingsError
+        Lightning or GPUs are missing.
+    """
     import importlib.util
 
     if importlib.util.find_spec("lightning") is None:
         raise SettingsError(
             "training a network needs the package lightning, which is not installed",
             remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
+        )
+    if settings.gpus == 1:
+        return
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < settings.gpus:
+        raise SettingsError(
+            f"--gpus {settings.gpus} was given, but torch finds {count} CUDA devices",
+            remedy="use fewer, or check the driver and how the GPUs are passed on (docker --gpus "
+            "all, apptainer --nv)",
         )
