@@ -29,6 +29,11 @@ def start(job: TinyJob, out: Path, *options: object) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "bids_dtg.cli", *words], stderr=told)
 
 
+def last_lines(out: Path) -> str:
+    """Return what the program said last."""
+    return out.with_suffix(".txt").read_text()[-3000:]
+
+
 def maps(folder: Path) -> dict[str, str]:
     return {name: content for name, content in tree(folder).items() if name.endswith(".nii.gz")}
 
@@ -67,7 +72,7 @@ def records(out: Path) -> dict[str, int]:
 def wait_for_records(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 120
     while len(records(out)) < count and process.poll() is None:
-        assert time.monotonic() < end, out.with_suffix(".txt").read_text()
+        assert time.monotonic() < end, last_lines(out)
         time.sleep(0.01)
 
 
@@ -128,7 +133,8 @@ def test_killed_at_random_and_resumed(crowd):
             os.kill(rng.choice(children), signal.SIGKILL)
             wait_for_records(out, len(before) + 22, call)
         call.kill() if way == "kill" else call.terminate()
-        assert call.wait(timeout=60) == (-signal.SIGKILL if way == "kill" else 143)
+        expected = -signal.SIGKILL if way == "kill" else 143
+        assert call.wait(timeout=60) == expected, last_lines(out)
         assert records(out).items() >= before.items()
     before = records(out)
     assert len(before) < len(LABELS) - len(BROKEN)
@@ -153,7 +159,8 @@ def test_scheduler_and_its_workers_killed_at_random_and_resumed(crowd, tmp_path)
                 wait_for_records(out, len(before) + 40, call)
                 call.terminate()
             code = call.wait(timeout=60)
-            assert code == {"scheduler": 1, "worker": 143, "first": -signal.SIGKILL}[who]
+            expected = {"scheduler": 1, "worker": 143, "first": -signal.SIGKILL}[who]
+            assert code == expected, last_lines(out)
         assert records(out).items() >= before.items()
         assert "Traceback" not in out.with_suffix(".txt").read_text()
     with DaskCluster(tmp_path / "dask") as dask:
