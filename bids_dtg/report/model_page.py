@@ -16,10 +16,12 @@ from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix
+from bids_dtg.report.verdict import figure, verdicts
 
 # Of the dots of a model in every chart; legible on light and on dark.
 _COLOURS = ("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8", "#8a4fb5", "#5aa0b8", "#a06a3c")
-_WIDTH, _ROW = 620.0, 18.0  # of the chart by contrast, in SVG units
+_WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
+_BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
 _COLUMNS = {
     "r": "r",
     "r_minus_group_average": "r minus group average",
@@ -44,6 +46,9 @@ class ModelPageFacts:
     contrasts: Sequence[str]  # labels
     r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
     matrices: Mapping[str, NDArray[np.float64]]  # by model, people by people, mean r
+    people: int  # how many were scored
+    judged: str  # name of the model that the page is about
+    paired: Sequence[Mapping[str, Any]]  # a simple model each, as `workflows.scoring.paired_rows`
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
 
 
@@ -70,6 +75,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
     colours = {
         str(row["model"]): _COLOURS[number % len(_COLOURS)] for number, row in enumerate(facts.rows)
     }
+    most = _most(*facts.matrices.values())
     columns = [key for key in _COLUMNS if any(row.get(key) is not None for row in facts.rows)]
     page = render(
         "model.html",
@@ -81,12 +87,13 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
             *([("training", "Training")] if facts.history else []),
         ],
         lead=facts.lead,
+        flags=verdicts(facts.judged, facts.paired, facts.people),
         conventions=facts.conventions,
         headings=[_COLUMNS[key] for key in columns],
         models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
         chart=_by_contrast(facts, colours),
         colours=list(colours.items()),
-        matrices=[_matrix(name, one) for name, one in facts.matrices.items()],
+        matrices=[_pair(name, one, most) for name, one in facts.matrices.items()],
         curves=[
             _curve(title, [epoch[key] for epoch in facts.history])
             for key, title in (
@@ -102,15 +109,15 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
     return None
 
 
-def _cell(value: object) -> tuple[str, str]:
-    """Return a figure, and its interval where it has one."""
+def _cell(value: object) -> tuple[str, str, str]:
+    """Return a figure, its interval where it has one, and what it is sorted by."""
     match value:
         case [float() | int() as mean, float() | int() as low, float() | int() as high]:
-            return f"{mean:.3f}", f"{low:.3f} to {high:.3f}"
+            return figure(mean), f"{figure(low)} to {figure(high)}", str(mean)
         case float() | int():
-            return f"{value:.3f}", ""
+            return figure(value), "", str(value)
         case _:
-            return "n/a", ""
+            return "n/a", "", ""
 
 
 def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str, Any]:
@@ -125,42 +132,73 @@ def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str,
     def place(value: float) -> float:
         return _WIDTH * (float(np.clip(value, low, top)) - low) / (top - low)
 
+    # The judged model is drawn last: nothing hides it.
+    names = sorted((name for name in facts.r if name in colours), key=facts.judged.__eq__)
+    middle = (len(names) - 1) / 2
     rows = [
         (
             facts.contrasts[q],
             _ROW * number,
             [
-                (place(r[q]), colours[name], f"{name}: {r[q]:.3f}")
-                for name, r in facts.r.items()
-                if name in colours and np.isfinite(r[q])
+                (
+                    place(facts.r[name][q]),
+                    _ROW * number + _BESIDE * (at - middle),
+                    4.5 if name == facts.judged else 3,
+                    colours[name],
+                    f"{name}: {figure(facts.r[name][q])}",
+                )
+                for at, name in enumerate(names)
+                if np.isfinite(facts.r[name][q])
             ],
         )
         for number, q in enumerate(order)
     ]
     step = nice((top - low) / 5)
     marks = np.arange(np.ceil(low / step - 1e-9), np.floor(top / step + 1e-9) + 1) * step
-    ticks = [(place(mark), f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks.round(9)]
+    ticks = [
+        (place(mark), f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks.round(9) + 0.0
+    ]
     return {"rows": rows, "ticks": ticks, "height": _ROW * len(order), "width": _WIDTH}
 
 
-def _matrix(name: str, matrix: NDArray[np.float64]) -> dict[str, Any]:
+def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]:
+    """Draw a matrix, and the same with the mean of each row taken off."""
     known, own = np.isfinite(matrix), np.eye(len(matrix), dtype=bool)
     # A map that is constant correlates with none.
-    most = nice(float(np.abs(matrix[known]).max(initial=0.0)) or 1.0)
-    picture = base64.b64encode(draw_matrix(matrix, SIGNED, -most, most)).decode()
+    count = known.sum(axis=1, keepdims=True).clip(1)
+    rows = np.where(known, matrix, 0.0)
+    away = np.where(known, rows - rows.sum(axis=1, keepdims=True) / count, 0.0)
     return {
         "name": name,
-        "picture": f"data:image/webp;base64,{picture}",
         "size": len(matrix),
         "own": _mean(matrix[known & own]),
         "others": _mean(matrix[known & ~own]),
-        "most": f"{most:g}",
         "scale": SIGNED.css,
+        "pictures": [
+            (words, _picture(values, largest), f"{largest:g}")
+            for words, values, largest in (
+                ("", rows, most),
+                (", less the mean of each row", away, _most(away)),
+            )
+        ],
     }
 
 
+def _most(*matrices: NDArray[np.float64]) -> float:
+    """Return the end of a scale for all values that are known."""
+    largest = max(
+        (float(np.abs(one[np.isfinite(one)]).max(initial=0.0)) for one in matrices), default=0.0
+    )
+    return nice(largest) if largest > 0 else 1.0
+
+
+def _picture(matrix: NDArray[np.float64], most: float) -> str:
+    picture = base64.b64encode(draw_matrix(matrix, SIGNED, -most, most)).decode()
+    return f"data:image/webp;base64,{picture}"
+
+
 def _mean(values: NDArray[np.float64]) -> str:
-    return f"{values.mean():.3f}" if values.size else "n/a"
+    return figure(float(values.mean())) if values.size else "n/a"
 
 
 def _curve(title: str, values: Sequence[float]) -> Curve:
@@ -169,4 +207,4 @@ def _curve(title: str, values: Sequence[float]) -> Curve:
     x = np.linspace(0, 440, len(known))
     y = 80 * (1 - (known - low) / ((high - low) or 1.0))
     path = "M" + " L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
-    return Curve(title, path, f"{known[0]:.3f}", f"{known[-1]:.3f}")
+    return Curve(title, path, figure(known[0]), figure(known[-1]))

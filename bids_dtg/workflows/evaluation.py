@@ -19,7 +19,13 @@ from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
 from bids_dtg.workflows.progress import say
-from bids_dtg.workflows.scoring import GROUP_AVERAGE, Predict, score_models
+from bids_dtg.workflows.scoring import (
+    GROUP_AVERAGE,
+    KERNEL_RIDGE,
+    LINEAR,
+    Predict,
+    score_models,
+)
 from bids_dtg.workflows.training import SPLIT_FILE, baselines, write_tables
 
 Array = NDArray[np.float32]
@@ -77,13 +83,14 @@ def run_evaluation(settings: Settings) -> int:
         mean = mean_maps(people)
         simple = leave_one_out(people, mean)
     models = dict(simple)
-    models[f"model {bundle.card.name}"] = predict
+    judged = f"model {bundle.card.name}"
+    models[judged] = predict
     after = {one.label: other for one, other in zip(people, (*people[1:], people[0]), strict=True)}
     models["model, of another participant"] = lambda person: predict(after[person.label])
     if all(len(person.sessions) > 1 for person in people):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(models, people, cohort.contrasts, mean, analysis.store, say)
-    evaluation = write_tables(analysis, found, cohort.contrasts, len(people))
+    evaluation = write_tables(analysis, found, cohort.contrasts, len(people), judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")
@@ -136,7 +143,7 @@ def leave_one_out(people: Sequence[Person], mean: Array) -> dict[str, Predict]:
         )
         return fitted.predict(person.mean_connectome())
 
-    models: dict[str, Predict] = {GROUP_AVERAGE: average, "linear (Tavor)": linear}
+    models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
     if n <= _MOST_FOR_KERNELS:
-        models["kernel ridge"] = kernel
+        models[KERNEL_RIDGE] = kernel
     return models

@@ -27,7 +27,7 @@ from bids_dtg.workflows.model_fitting import (
 )
 from bids_dtg.workflows.network_fitting import fit_network
 from bids_dtg.workflows.progress import say
-from bids_dtg.workflows.scoring import GROUP_AVERAGE, Predict, score_models
+from bids_dtg.workflows.scoring import BEFORE, GROUP_AVERAGE, Predict, score_models
 from bids_dtg.workflows.training import baselines, make_split, write_fitted, write_tables
 
 Array = NDArray[np.float32]
@@ -133,12 +133,12 @@ def _score(
         **baselines(training, mean, analysis.store),
     }
     if row is not None:
-        models["before tuning"] = lambda person: predicted_maps(before, person)[[row]]
+        models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
     models["tuned"] = fitted.predict
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort.contrasts, len(test), fitted.record)
+    return write_tables(analysis, found, cohort.contrasts, len(test), "tuned", fitted.record)
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:

@@ -22,6 +22,8 @@ from bids_dtg.stats.paired import (
 from bids_dtg.workflows.cohort import Person
 
 GROUP_AVERAGE = "group average"
+LINEAR, KERNEL_RIDGE, BEFORE = "linear (Tavor)", "kernel ridge", "before tuning"
+_SIMPLE = (GROUP_AVERAGE, LINEAR, KERNEL_RIDGE, BEFORE)  # what a model has to beat
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 CONVENTIONS = (
@@ -115,25 +117,39 @@ def _dice(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> NDAr
 
 def summary_row(one: ModelScores, group: ModelScores | None) -> dict[str, Any]:
     """Return a model's row of the table, as a bundle's card has it."""
-
-    def told(values: NDArray[np.float64]) -> list[float | None]:
-        found = bootstrap_mean(mean_over(values, axis=0))
-        return [_number(x) for x in (found.mean, found.low, found.high)]
-
     r = one.scores["r"]
-    row: dict[str, Any] = {"model": one.name, "r": told(r)}
+    row: dict[str, Any] = {"model": one.name, "r": _interval(r)}
     by_contrast = mean_over(r, axis=1)
     row["r_sd_over_contrasts"] = _number(float(by_contrast[np.isfinite(by_contrast)].std()))
-    row["dice"], row["explained"] = told(one.scores["dice"]), told(one.scores["explained"])
+    row["dice"], row["explained"] = (
+        _interval(one.scores["dice"]),
+        _interval(one.scores["explained"]),
+    )
     if one.name == GROUP_AVERAGE:
         return row
     if group is not None:
-        row["r_minus_group_average"] = told(r - group.scores["r"])
+        row["r_minus_group_average"] = _interval(r - group.scores["r"])
     for key in ("index", "product", "residual_r"):
-        row[key] = told(one.scores[key])
+        row[key] = _interval(one.scores[key])
     row["ratio"] = _number(_mean(one.scores["index"]) / _mean(r))
     row["identification"] = _number(_mean(one.scores["identified"]))
     return row
+
+
+def paired_rows(models: Sequence[ModelScores], judged: str) -> list[dict[str, Any]]:
+    """Return how much better a model is than each simple one, with intervals over people.
+
+    The group average has no residual r and identifies nobody.
+    """
+    model = next(one for one in models if one.name == judged)
+    rows: list[dict[str, Any]] = []
+    for other in models:
+        if other.name not in _SIMPLE:
+            continue
+        keys = ("r",) if other.name == GROUP_AVERAGE else ("r", "residual_r", "identified")
+        differences = {key: _interval(model.scores[key] - other.scores[key]) for key in keys}
+        rows.append({"model": other.name, **differences})
+    return rows
 
 
 def contrast_rows(
@@ -170,6 +186,12 @@ def contrast_rows(
                 }
             )
     return rows
+
+
+def _interval(values: NDArray[np.float64]) -> list[float | None]:
+    """Return the mean over people of scores (contrasts, people), and its 95 % interval."""
+    found = bootstrap_mean(mean_over(values, axis=0))
+    return [_number(x) for x in (found.mean, found.low, found.high)]
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -29,10 +29,13 @@ from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import (
     CONVENTIONS,
     GROUP_AVERAGE,
+    KERNEL_RIDGE,
+    LINEAR,
     ModelScores,
     Predict,
     contrast_rows,
     mean_over,
+    paired_rows,
     score_models,
     summary_row,
 )
@@ -128,7 +131,7 @@ def score_fitted(
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(models, test, contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, contrasts, len(test), fitted.record)
+    return write_tables(analysis, found, contrasts, len(test), "model", fitted.record)
 
 
 def baselines(
@@ -145,11 +148,11 @@ def baselines(
     maps = _FilledMaps(training, mean)
     linear = LinearBaseline().fit(connectomes, maps)
     models: dict[str, Predict] = {
-        "linear (Tavor)": lambda person: linear.predict([person.mean_connectome()])[0]
+        LINEAR: lambda person: linear.predict([person.mean_connectome()])[0]
     }
     if 1 < len(training) <= _MOST_FOR_KERNELS:
         kernel = KernelRidge(list(connectomes), maps, _KERNEL_PENALTY)
-        models["kernel ridge"] = lambda person: kernel.predict(person.mean_connectome())
+        models[KERNEL_RIDGE] = lambda person: kernel.predict(person.mean_connectome())
     return models
 
 
@@ -179,16 +182,20 @@ def write_tables(
     found: Sequence[ModelScores],
     contrasts: Sequence[Contrast],
     people: int,
+    judged: str,
     record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
 
-    `record` is that of the model that was fitted, for its learning curves.
+    `judged` is the name of the model that it is all about, and `record` how it was fitted, for
+    its learning curves.
     """
     group = next(one for one in found if one.name == GROUP_AVERAGE)
     rows = [summary_row(one, group) for one in found]
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
-    analysis.write_scores(rows, contrast_rows(found, group, contrasts), facts)
+    paired = paired_rows(found, judged)
+    told = {**facts, "model": judged, "better_by": paired}
+    analysis.write_scores(rows, contrast_rows(found, group, contrasts), told)
     means = {}
     for one in found:
         shapes = {matrix.shape for matrix in one.matrices.values()}
@@ -213,6 +220,9 @@ def write_tables(
             contrasts=labels,
             r={one.name: mean_over(one.scores["r"], axis=1) for one in found},
             matrices=means,
+            people=people,
+            judged=judged,
+            paired=paired,
             history=(record or {}).get("network", {}).get("history", ()),
         ),
     )
