@@ -20,6 +20,7 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Cohort, gather_cohort
+from bids_dtg.workflows.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.progress import say
 
@@ -66,10 +67,17 @@ class Analysis:
         """Arrays of this analysis alone."""
         return ArrayStore(self.folder / "arrays")
 
-    def cohort(self, contrasts: Sequence[Contrast] | None) -> Cohort:
+    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+        """Find out who has both scans, without reading any; None: all contrasts of the maps."""
+        plan = plan_cohort(self.job, self.place, contrasts)
+        if plan.sessions:
+            say(plan.sessions)
+        return plan
+
+    def cohort(self, plan: CohortPlan) -> Cohort:
         """Read everybody, or take what an earlier analysis of the same output has read."""
         cache = ArrayStore(self.job.output.path("group") / "cache")
-        cohort = gather_cohort(self.job, self.place, cache, contrasts, say)
+        cohort = gather_cohort(self.job, plan, cache)
         say(
             f"{len(cohort.people)} participants with rest and maps, {len(cohort.contrasts)} "
             f"contrasts ({cohort.statistic}); {len(cohort.left_out)} left out"

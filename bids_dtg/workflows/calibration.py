@@ -43,7 +43,7 @@ def run_calibration(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
     bundle = analysis.job.bundle
-    cohort = analysis.cohort(bundle.contrasts)
+    cohort = analysis.cohort(analysis.plan(bundle.contrasts))
     if len(cohort.contrasts) != len(bundle.contrasts):
         raise DatasetError(
             f"measured maps are of {len(cohort.contrasts)} contrasts of the model",

@@ -47,7 +47,7 @@ def run_evaluation(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, f"evaluation-{settings.model_name}")
     bundle, model = analysis.job.bundle, analysis.job.model
-    cohort = analysis.cohort(bundle.contrasts)
+    cohort = analysis.cohort(analysis.plan(bundle.contrasts))
     known = {plain_contrast(one.label): one.index for one in bundle.contrasts}
     rows = [known[plain_contrast(one.label)] for one in cohort.contrasts]
 

@@ -57,7 +57,7 @@ def run_finetuning(settings: Settings) -> int:
             expected=f"{ATTENTION_UNET}, which can learn on",
         )
     known = settings.schedule == "known"
-    cohort = analysis.cohort(bundle.contrasts if known else None)
+    cohort = analysis.cohort(analysis.plan(bundle.contrasts if known else None))
     split = make_split(analysis, cohort)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
     require_people(settings, ATTENTION_UNET, training, validation)

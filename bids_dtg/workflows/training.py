@@ -55,7 +55,7 @@ def run_training(settings: Settings) -> int:
         Wrong options, data or places.
     """
     analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
-    cohort = analysis.cohort(None)
+    cohort = analysis.cohort(analysis.plan(None))
     split = make_split(analysis, cohort)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")

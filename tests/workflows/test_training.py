@@ -61,7 +61,7 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
 
 def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, monkeypatch):
     monkeypatch.setattr(
-        "bids_dtg.workflows.cohort.measure_rest_run", lambda *a, **k: pytest.fail("read again")
+        "bids_dtg.workflows.person_arrays.measure_rest_run", lambda *a, **k: pytest.fail("read again")
     )
     assert cohort.analyse("train", *RIDGE) == 0
     assert load_bundle(ridge.path).identity == ridge.identity
@@ -70,7 +70,7 @@ def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, rid
 def test_connectomes_are_kept_in_half_precision(cohort, ridge):
     store = ArrayStore(cohort.out / "group/cache")
     assert store.read("sub-01/connectomes").dtype == np.float16
-    assert np.isnan(store.read("sub-03/ses-a_maps")[1]).all()
+    assert np.isnan(store.read("sub-03/target_maps")[1]).all()
 
 
 def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
