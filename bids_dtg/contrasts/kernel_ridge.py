@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-_SLAB = 1 << 13  # voxels that are worked on at once
+_SLAB_BYTES = 1 << 26  # of connectomes that are worked on at once
 
 
 class KernelRidge:
@@ -38,31 +38,69 @@ class KernelRidge:
         for one in maps:
             total += one
         self.mean_maps: Array = (total / len(maps)).astype(np.float32)
-        gram = self._products(connectomes)
-        self._means = gram.mean(axis=0)
-        self._total = float(gram.mean())
-        kernel = gram - self._means - self._means[:, None] + self._total
-        ridge = penalty * np.trace(kernel) / len(kernel)
-        self._inverse = np.linalg.inv(kernel + ridge * np.eye(len(kernel)))
+        self._dual = _Dual(inner_products(connectomes, connectomes), penalty)
 
     def predict(self, connectome: NDArray[np.floating[Any]]) -> Array:
         """Predict the maps (contrasts, voxels) of a connectome (rois, voxels)."""
-        products = self._products([connectome])[:, 0]
-        own = products - self._means - products.mean() + self._total
-        weights = own @ self._inverse
+        weights = self._dual.weights(inner_products(self._connectomes, [connectome])[:, 0])
         maps = self.mean_maps * np.float32(1 - weights.sum())
         for weight, one in zip(weights, self._maps, strict=True):
             maps += np.float32(weight) * one
         return maps
 
-    def _products(self, others: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """Return the inner products of the training connectomes with others, a slab at a time."""
-        total = np.zeros((len(self._connectomes), len(others)))
-        for start in range(0, self._connectomes[0].shape[1], _SLAB):
-            slab = slice(start, start + _SLAB)
-            a, b = (
-                np.stack([np.asarray(one[:, slab], np.float32).ravel() for one in people])
-                for people in (self._connectomes, others)
-            )
-            total += a @ b.T
-        return total
+
+class _Dual:
+    """The solved dual form: from inner products with training people to their weights."""
+
+    def __init__(self, gram: NDArray[np.float64], penalty: float) -> None:
+        self._means, self._total = gram.mean(axis=0), float(gram.mean())
+        kernel = gram - self._means - self._means[:, None] + self._total
+        ridge = penalty * np.trace(kernel) / len(kernel)
+        self._inverse = np.linalg.inv(kernel + ridge * np.eye(len(kernel)))
+
+    def weights(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weights of training people's deviations from their mean maps."""
+        weights: NDArray[np.float64] = (
+            products - self._means - products.mean() + self._total
+        ) @ self._inverse
+        return weights
+
+
+def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
+    """Return the weights of people's maps in the prediction for each, fitted on all the others.
+
+    Parameters
+    ----------
+    gram
+        (people, people), `inner_products` of three people or more with each other.
+    penalty
+        As of `KernelRidge`.
+
+    Returns
+    -------
+    (people, people), a row a predicted person; rows add up to 1, the diagonal is 0.
+    """
+    people = len(gram)
+    found = np.zeros((people, people))
+    for n in range(people):
+        others = np.delete(np.arange(people), n)
+        own = _Dual(gram[np.ix_(others, others)], penalty).weights(gram[others, n])
+        found[n, others] = own + (1 - own.sum()) / len(others)
+    return found
+
+
+def inner_products(
+    some: Sequence[NDArray[Any]] | NDArray[Any], others: Sequence[NDArray[Any]] | NDArray[Any]
+) -> NDArray[np.float64]:
+    """Return the inner products of people's connectomes (rois, voxels), a slab at a time."""
+    rois, voxels = some[0].shape
+    step = max(1, _SLAB_BYTES // (4 * rois * (len(some) + len(others))))
+    total = np.zeros((len(some), len(others)))
+    for start in range(0, voxels, step):
+        slab = slice(start, start + step)
+        a, b = (
+            np.stack([np.asarray(one[:, slab], np.float32).ravel() for one in people])
+            for people in (some, others)
+        )
+        total += a @ b.T
+    return total

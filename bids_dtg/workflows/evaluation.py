@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.bids.splits_file import read_sets
 from bids_dtg.bids.statmaps import plain_contrast
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.baselines import LinearBaseline
-from bids_dtg.contrasts.kernel_ridge import KernelRidge
+from bids_dtg.contrasts.kernel_ridge import inner_products, leave_one_out_weights
 from bids_dtg.contrasts.splits import SETS
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
@@ -26,11 +27,11 @@ from bids_dtg.workflows.scoring import (
     Predict,
     score_models,
 )
-from bids_dtg.workflows.training import SPLIT_FILE, baselines, write_tables
+from bids_dtg.workflows.training import KERNEL_PENALTY, SPLIT_FILE, baselines, write_tables
 
 Array = NDArray[np.float32]
 
-_MOST_FOR_KERNELS = 60  # people of whom each gets a fit on all the others
+_MOST_FOR_KERNELS = 60  # people; each prediction of kernel ridge reads the maps of all of them
 
 
 def run_evaluation(settings: Settings) -> int:
@@ -81,7 +82,7 @@ def run_evaluation(settings: Settings) -> int:
                 expected="3 or more, or --split-file with people to train simple models on",
             )
         mean = mean_maps(people)
-        simple = leave_one_out(people, mean)
+        simple = leave_one_out(people, mean, analysis.store)
     models = dict(simple)
     judged = f"model {bundle.card.name}"
     models[judged] = predict
@@ -109,15 +110,24 @@ def untrained(bundle: ModelBundle, people: Sequence[Person]) -> tuple[Person, ..
     return kept
 
 
-def leave_one_out(people: Sequence[Person], mean: Array) -> dict[str, Predict]:
-    """Return simple models of each person that are fitted on all the others."""
+def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> dict[str, Predict]:
+    """Return simple models of each person that are fitted on all the others.
+
+    Mean connectomes are kept in the store: memory does not grow with people.
+    """
     n = len(people)
-    # Σ over people of known values, and of how many there are.
-    known = np.sum([np.isfinite(person.maps) for person in people], axis=0)
-    fits = {}
-    for person in people:
-        one = LinearBaseline().fit([person.mean_connectome()], [filled(person, mean)])
+    # Σ over people of how many values are known.
+    known = np.zeros(mean.shape, np.int32)
+    connectomes = store.create(
+        "work/mean_connectomes", (n, *people[0].connectomes.shape[1:]), np.float32
+    )
+    fits, place = {}, {}
+    for number, person in enumerate(people):
+        known += np.isfinite(person.maps)
+        connectomes[number] = person.mean_connectome()
+        one = LinearBaseline().fit([connectomes[number]], [filled(person, mean)])
         fits[person.label] = one.coef, one.intercept
+        place[person.label] = number
     coef = np.mean([one for one, _ in fits.values()], axis=0)
     intercept = np.mean([one for _, one in fits.values()], axis=0)
 
@@ -133,17 +143,19 @@ def leave_one_out(people: Sequence[Person], mean: Array) -> dict[str, Predict]:
         own_coef, own_intercept = fits[person.label]
         model.coef = (n * coef - own_coef) / (n - 1)
         model.intercept = (n * intercept - own_intercept) / (n - 1)
-        maps: Array = model.predict([person.mean_connectome()])[0]
+        maps: Array = model.predict([connectomes[place[person.label]]])[0]
         return maps
-
-    def kernel(person: Person) -> Array:
-        others = [one for one in people if one is not person]
-        fitted = KernelRidge(
-            [one.mean_connectome() for one in others], [filled(one, mean) for one in others], 3.0
-        )
-        return fitted.predict(person.mean_connectome())
 
     models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
     if n <= _MOST_FOR_KERNELS:
+        weights = leave_one_out_weights(inner_products(connectomes, connectomes), KERNEL_PENALTY)
+
+        def kernel(person: Person) -> Array:
+            maps = np.zeros_like(mean)
+            for weight, other in zip(weights[place[person.label]], people, strict=True):
+                if other is not person:
+                    maps += np.float32(weight) * filled(other, mean)
+            return maps
+
         models[KERNEL_RIDGE] = kernel
     return models

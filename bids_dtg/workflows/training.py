@@ -41,7 +41,7 @@ from bids_dtg.workflows.scoring import (
 )
 
 SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
-_KERNEL_PENALTY = 3.0
+KERNEL_PENALTY = 3.0
 # Training people; each prediction of kernel ridge reads the maps of all of them.
 _MOST_FOR_KERNELS = 400
 
@@ -151,7 +151,7 @@ def baselines(
         LINEAR: lambda person: linear.predict([person.mean_connectome()])[0]
     }
     if 1 < len(training) <= _MOST_FOR_KERNELS:
-        kernel = KernelRidge(list(connectomes), maps, _KERNEL_PENALTY)
+        kernel = KernelRidge(list(connectomes), maps, KERNEL_PENALTY)
         models[KERNEL_RIDGE] = lambda person: kernel.predict(person.mean_connectome())
     return models
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.contrasts.kernel_ridge import KernelRidge
+from bids_dtg.contrasts.kernel_ridge import KernelRidge, inner_products, leave_one_out_weights
 
 PEOPLE, ROIS, CONTRASTS, VOXELS = 9, 4, 3, 30
 RNG = np.random.default_rng(0)
@@ -24,9 +24,18 @@ def primal(x, y, penalty, new):
 
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
 def test_it_is_ridge_regression(monkeypatch, penalty):
-    monkeypatch.setattr("bids_dtg.contrasts.kernel_ridge._SLAB", 7)
+    monkeypatch.setattr("bids_dtg.contrasts.kernel_ridge._SLAB_BYTES", 7 * 4 * ROIS * PEOPLE)
     found = KernelRidge(X[1:], Y[1:], penalty).predict(X[0])
     np.testing.assert_allclose(found, primal(X[1:], Y[1:], penalty, X[0]), atol=1e-4)
+
+
+def test_leaving_each_one_out_is_a_fit_on_all_the_others():
+    weights = leave_one_out_weights(inner_products(X, X), 0.3)
+    for n in range(PEOPLE):
+        others = np.delete(np.arange(PEOPLE), n)
+        expected = KernelRidge(X[others], Y[others], 0.3).predict(X[n])
+        np.testing.assert_allclose(np.tensordot(weights[n], Y, axes=1), expected, atol=1e-4)
+    assert not np.diagonal(weights).any()
 
 
 def test_a_large_penalty_leaves_the_mean():
