@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ def _call(*command: str | Path, at: Path, home: Path, **more: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git, which DataLad needs")
 def test_from_derivatives_to_maps_and_back(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
