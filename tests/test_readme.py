@@ -22,7 +22,7 @@ MODELS = README.parent / "docs" / "models.md"
 SCRIPTS = Path(sys.executable).parent
 # Installing is what every test has behind it already; fetching from GitHub needs a network, and is
 # tested with a host of our own (workflows/test_published_model.py).
-SKIPPED = ("pip ", "make ", "dtg-models fetch ")
+SKIPPED = ("python3 -m venv ", ". ", "pip ", "make ", "dtg-models fetch ")
 
 
 def _blocks(language: str, page: Path = README) -> list[str]:
