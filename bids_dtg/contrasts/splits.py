@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,10 +20,15 @@ class Split:
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        everybody = [*self.training, *self.validation, *self.test]
-        twice = sorted({one for one in everybody if everybody.count(one) > 1})
+        count = Counter(self.everybody)
+        twice = sorted(label for label, times in count.items() if times > 1)
         if twice:
             raise ValueError(f"participants are on two sides of the split: {', '.join(twice)}")
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """All who are in a set."""
+        return (*self.training, *self.validation, *self.test)
 
     def require_whole_families(self, families: Mapping[str, str]) -> None:
         """Refuse a family that is on two sides.

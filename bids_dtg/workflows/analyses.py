@@ -21,6 +21,7 @@ from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.cohort_plan import CohortPlan, plan_cohort
+from bids_dtg.workflows.earlier_model import CONFIGURATION_FILE, refuse_other_model
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.progress import say
 
@@ -36,7 +37,7 @@ class Analysis:
 
     @classmethod
     def prepare(cls, settings: Settings, name: str) -> Analysis:
-        """Check everything that can be checked before anything is written, then begin.
+        """Check everything that can be checked before anything is written.
 
         Raises
         ------
@@ -50,17 +51,9 @@ class Analysis:
                 expected="--derivatives statmaps=PATH",
             )
         job = Job.prepare(dataclasses.replace(settings, derivatives=others))
-        prepare_output_folder(job.output.root)
-        container = running_container()
-        job.output.describe(
-            job.dataset,
-            version=__version__,
-            readme=readme_text(job.bundle.card),
-            container=container,
-        )
-        analysis = cls(settings, job, place, job.output.path("group") / name)
-        write_text(analysis.folder / "configuration.toml", to_toml(settings))
-        return analysis
+        folder = job.output.path("group") / name
+        refuse_other_model(settings, folder)
+        return cls(settings, job, place, folder)
 
     @property
     def store(self) -> ArrayStore:
@@ -70,12 +63,28 @@ class Analysis:
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
         """Find out who has both scans, without reading any; None: all contrasts of the maps."""
         plan = plan_cohort(self.job, self.place, contrasts)
+        for why in sorted(set(plan.left_out.values())):
+            who = [label for label, reason in plan.left_out.items() if reason == why]
+            named = ", ".join([*who[:5], *(["..."] if len(who) > 5 else [])])
+            say(f"{len(who)} with {why} are left out: {named}")
         if plan.sessions:
             say(plan.sessions)
         return plan
 
     def cohort(self, plan: CohortPlan) -> Cohort:
-        """Read everybody, or take what an earlier analysis of the same output has read."""
+        """Read everybody, or take what an earlier analysis of the same output has read.
+
+        With this the analysis begins: from here on it writes.
+        """
+        job = self.job
+        prepare_output_folder(job.output.root)
+        job.output.describe(
+            job.dataset,
+            version=__version__,
+            readme=readme_text(job.bundle.card),
+            container=running_container(),
+        )
+        write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))
         cache = ArrayStore(self.job.output.path("group") / "cache")
         cohort = gather_cohort(self.job, plan, cache)
         say(

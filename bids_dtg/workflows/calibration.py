@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bids.splits_file import read_sets
+from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.conformal import (
     DEFAULT_LEVEL,
@@ -22,9 +25,10 @@ from bids_dtg.contrasts.splits import SETS
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
-from bids_dtg.workflows.cohort import Cohort, Person
-from bids_dtg.workflows.evaluation import untrained
+from bids_dtg.workflows.cohort import Person
+from bids_dtg.workflows.cohort_plan import CohortPlan
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
+from bids_dtg.workflows.participant_sets import untrained
 from bids_dtg.workflows.progress import say
 
 Array = NDArray[np.float32]
@@ -43,13 +47,16 @@ def run_calibration(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
     bundle = analysis.job.bundle
-    cohort = analysis.cohort(analysis.plan(bundle.contrasts))
-    if len(cohort.contrasts) != len(bundle.contrasts):
+    plan = analysis.plan(bundle.contrasts)
+    if len(plan.contrasts) != len(bundle.contrasts):
         raise DatasetError(
-            f"measured maps are of {len(cohort.contrasts)} contrasts of the model",
+            f"measured maps are of {len(plan.contrasts)} contrasts of the model",
             expected=f"all {len(bundle.contrasts)}",
         )
-    people = _people(settings, analysis, cohort)
+    labels = _labels(settings, bundle, plan)
+    cohort = analysis.cohort(plan.of(labels))
+    people = tuple(p for p in cohort.of(labels) if np.isfinite(p.maps).any(axis=1).all())
+    _require_enough(people)
     errors = _Errors(analysis, people)
     voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
     sums = ErrorSums(bundle.mask, cell_block(voxel_mm))
@@ -78,20 +85,24 @@ def run_calibration(settings: Settings) -> int:
     return cohort.failed
 
 
-def _people(settings: Settings, analysis: Analysis, cohort: Cohort) -> tuple[Person, ...]:
-    """Return whom to calibrate on: with all contrasts, and not trained on."""
-    people = untrained(analysis.job.bundle, cohort.people)
+def _labels(settings: Settings, bundle: ModelBundle, plan: CohortPlan) -> tuple[str, ...]:
+    """Choose whom to calibrate on: with all contrasts, and not trained on."""
+    labels = plan.labels
     if settings.split_file is not None:
         chosen = set(read_sets(settings.split_file, SETS)["validation"])
-        people = tuple(person for person in people if person.label in chosen)
-    whole = tuple(person for person in people if np.isfinite(person.maps).any(axis=1).all())
-    if len(whole) < LEAST_PEOPLE:
+        labels = tuple(label for label in labels if label in chosen)
+    labels = plan.complete(untrained(bundle, labels))
+    _require_enough(labels)
+    return labels
+
+
+def _require_enough(people: Sequence[object]) -> None:
+    if len(people) < LEAST_PEOPLE:
         raise DatasetError(
-            f"{len(whole)} participants with all contrasts, whom the model was not trained on, are "
-            "too few for intervals",
+            f"{len(people)} participants with all contrasts, whom the model was not trained on, "
+            "are too few for intervals",
             expected=f"{LEAST_PEOPLE} or more",
         )
-    return whole
 
 
 class _Errors:

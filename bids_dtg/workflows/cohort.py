@@ -36,6 +36,11 @@ class Cohort:
     left_out: Mapping[str, str]  # label -> why, of those who have one scan
     failed: int  # how many of those because their data cannot be used
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Whose data can be used."""
+        return tuple(person.label for person in self.people)
+
     def of(self, labels: Sequence[str]) -> tuple[Person, ...]:
         """Return some people, in the order of the labels; who cannot be used is not there."""
         known = {person.label: person for person in self.people}

@@ -19,6 +19,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
+from bids_dtg.workflows.participant_sets import untrained
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import (
     GROUP_AVERAGE,
@@ -27,7 +28,7 @@ from bids_dtg.workflows.scoring import (
     Predict,
     score_models,
 )
-from bids_dtg.workflows.training import KERNEL_PENALTY, SPLIT_FILE, baselines, write_tables
+from bids_dtg.workflows.training import KERNEL_PENALTY, baselines, write_tables
 
 Array = NDArray[np.float32]
 
@@ -48,7 +49,11 @@ def run_evaluation(settings: Settings) -> int:
     """
     analysis = Analysis.prepare(settings, f"evaluation-{settings.model_name}")
     bundle, model = analysis.job.bundle, analysis.job.model
-    cohort = analysis.cohort(analysis.plan(bundle.contrasts))
+    plan = analysis.plan(bundle.contrasts)
+    fitted_on, judged_on = _whom(settings, bundle, plan.labels)
+    cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
+    training, people = cohort.of(fitted_on), cohort.of(judged_on)
+    _require_enough(settings, training, people)
     known = {plain_contrast(one.label): one.index for one in bundle.contrasts}
     rows = [known[plain_contrast(one.label)] for one in cohort.contrasts]
 
@@ -56,31 +61,12 @@ def run_evaluation(settings: Settings) -> int:
         return predicted_maps(model, person)[rows]
 
     if settings.split_file is not None:
-        sets = read_sets(settings.split_file, SETS)
-        labels = {person.label for person in cohort.people}
-        training, people = (
-            cohort.of([label for label in sets[name] if label in labels])
-            for name in ("training", "test")
-        )
-        people = untrained(bundle, people)
-        if not training or len(people) < 2:
-            raise DatasetError(
-                f"{settings.split_file}: {len(training)} training and {len(people)} test "
-                "participants can be used",
-                expected="1 and 2 or more",
-            )
         mean = mean_maps(training)
         simple: Mapping[str, Predict] = {
             GROUP_AVERAGE: lambda person: mean,
             **baselines(training, mean, analysis.store),
         }
     else:
-        people = untrained(bundle, cohort.people)
-        if len(people) < 3:
-            raise DatasetError(
-                f"{len(people)} participants with rest and maps are too few to compare",
-                expected="3 or more, or --split-file with people to train simple models on",
-            )
         mean = mean_maps(people)
         simple = leave_one_out(people, mean, analysis.store)
     models = dict(simple)
@@ -91,23 +77,49 @@ def run_evaluation(settings: Settings) -> int:
     if all(len(person.sessions) > 1 for person in people):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(models, people, cohort.contrasts, mean, analysis.store, say)
-    evaluation = write_tables(analysis, found, cohort.contrasts, len(people), judged)
+    evaluation = write_tables(analysis, found, cohort, len(people), judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")
     return cohort.failed
 
 
-def untrained(bundle: ModelBundle, people: Sequence[Person]) -> tuple[Person, ...]:
-    """Leave out those whom a model was trained on, where it was made by `--analysis train`."""
-    table = bundle.path.parent / SPLIT_FILE
-    if not table.is_file():
-        return tuple(people)
-    trained = set(read_sets(table, SETS)["training"])
-    kept = tuple(person for person in people if person.label not in trained)
-    if len(kept) < len(people):
-        say(f"{len(people) - len(kept)} participants are left out: the model was trained on them")
-    return kept
+def _whom(
+    settings: Settings, bundle: ModelBundle, labels: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose whom simple models are fitted on, and on whom all are judged.
+
+    Raises
+    ------
+    DatasetError
+        There are too few.
+    """
+    training: tuple[str, ...] = ()
+    people = tuple(labels)
+    if settings.split_file is not None:
+        sets = read_sets(settings.split_file, SETS)
+        training, people = (
+            tuple(label for label in sets[name] if label in labels) for name in ("training", "test")
+        )
+    people = untrained(bundle, people)
+    _require_enough(settings, training, people)
+    return training, people
+
+
+def _require_enough(
+    settings: Settings, training: Sequence[object], people: Sequence[object]
+) -> None:
+    if settings.split_file is not None and (not training or len(people) < 2):
+        raise DatasetError(
+            f"{settings.split_file}: {len(training)} training and {len(people)} test "
+            "participants can be used",
+            expected="1 and 2 or more",
+        )
+    if settings.split_file is None and len(people) < 3:
+        raise DatasetError(
+            f"{len(people)} participants with rest and maps are too few to compare",
+            expected="3 or more, or --split-file with people to train simple models on",
+        )
 
 
 def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> dict[str, Predict]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg.bids.statmaps import plain_contrast
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ATTENTION_UNET
+from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.contrasts.splits import SETS
 from bids_dtg.errors import BundleError, SettingsError
@@ -25,10 +26,15 @@ from bids_dtg.workflows.model_fitting import (
     recentred,
     require_people,
 )
-from bids_dtg.workflows.network_fitting import fit_network
+from bids_dtg.workflows.network_fitting import (
+    fit_network,
+    require_network_people,
+    require_network_training,
+)
+from bids_dtg.workflows.participant_sets import draw_split, keep_split, plan_split
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import BEFORE, GROUP_AVERAGE, Predict, score_models
-from bids_dtg.workflows.training import baselines, make_split, write_fitted, write_tables
+from bids_dtg.workflows.training import baselines, write_fitted, write_tables
 
 Array = NDArray[np.float32]
 
@@ -49,6 +55,7 @@ def run_finetuning(settings: Settings) -> int:
     -----
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
+    require_network_training(settings)
     analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
     bundle = analysis.job.bundle
     if bundle.card.kind != ATTENTION_UNET:
@@ -57,11 +64,16 @@ def run_finetuning(settings: Settings) -> int:
             expected=f"{ATTENTION_UNET}, which can learn on",
         )
     known = settings.schedule == "known"
-    cohort = analysis.cohort(analysis.plan(bundle.contrasts if known else None))
-    split = make_split(analysis, cohort)
+    plan = analysis.plan(bundle.contrasts if known else None)
+    row = _row_of(plan.contrasts, bundle) if known else None
+    planned = plan_split(analysis, plan)
+    require_people(settings, ATTENTION_UNET, planned.training, planned.validation)
+    require_network_people(settings, plan, planned)
+    cohort = analysis.cohort(plan.of(planned.everybody))
+    split = draw_split(analysis, cohort.labels)
+    keep_split(analysis, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
     require_people(settings, ATTENTION_UNET, training, validation)
-    row = _row_of(cohort, bundle) if known else None
     fitted = _tune(analysis, training, validation, row, len(cohort.contrasts))
     evaluation = _score(analysis, fitted, cohort, training, test, row)
     whole = fitted if row is None else _put_back(fitted, bundle, row)
@@ -72,14 +84,14 @@ def run_finetuning(settings: Settings) -> int:
     return cohort.failed
 
 
-def _row_of(cohort: Cohort, bundle: ModelBundle) -> int:
-    if len(cohort.contrasts) != 1:
-        labels = ", ".join(one.label for one in cohort.contrasts[:5])
+def _row_of(contrasts: Sequence[Contrast], bundle: ModelBundle) -> int:
+    if len(contrasts) != 1:
+        labels = ", ".join(one.label for one in contrasts[:5])
         raise SettingsError(
-            f"--schedule known was given with {len(cohort.contrasts)} contrasts ({labels})",
+            f"--schedule known was given with {len(contrasts)} contrasts ({labels})",
             expected="one contrast, with --contrast",
         )
-    key = plain_contrast(cohort.contrasts[0].label)
+    key = plain_contrast(contrasts[0].label)
     return next(one.index for one in bundle.contrasts if plain_contrast(one.label) == key)
 
 
@@ -138,7 +150,7 @@ def _score(
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort.contrasts, len(test), "tuned", fitted.record)
+    return write_tables(analysis, found, cohort, len(test), "tuned", fitted.record)
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:

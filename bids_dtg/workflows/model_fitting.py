@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,7 @@ def fit_model(
 
 
 def require_people(
-    settings: Settings, kind: str, training: Sequence[Person], validation: Sequence[Person]
+    settings: Settings, kind: str, training: Sequence[object], validation: Sequence[object]
 ) -> None:
     """Refuse too few people before the work begins, not at its end, which may be days later.
 
@@ -175,7 +175,7 @@ def fit_ridge(
 ) -> tuple[LocalRidge, dict[str, Any]]:
     """Add up training people, those of other sites too, and solve with the best penalty."""
     voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
-    block = max(1, round(CELL_MM / voxel_mm))
+    block = _block(bundle)
     path = folder / "local-ridge_sums.safetensors"
     facts = SumsFacts.of(bundle, contrasts, block)
     labels = tuple(person.label for person in training)
@@ -192,8 +192,8 @@ def fit_ridge(
             write_sums(path, sums, facts, labels[: number + 1])
             tell(f"local ridge: {number + 1}/{len(labels)} people added up")
     people = sums.people  # of this site
-    for other in settings.add_sums:
-        sums = sums + read_sums(Path(other), facts, bundle.mask, voxel_mm)[0]
+    for other in other_sums(settings, bundle, contrasts):
+        sums = sums + other
     if sums.people < 2:
         raise DatasetError(
             f"{sums.people} training participant is too few to solve local ridge for",
@@ -223,6 +223,27 @@ def fit_ridge(
         "participants_of_other_sites": sums.people - people,
     }
     return solved[best], record
+
+
+def other_sums(
+    settings: Settings, bundle: ModelBundle, contrasts: Sequence[str]
+) -> Iterator[LocalRidgeSums]:
+    """Read other sites' sums of local ridge, one after the other.
+
+    Raises
+    ------
+    DtgError
+        A file cannot be read, or is of another model or other contrasts.
+    """
+    facts = SumsFacts.of(bundle, contrasts, _block(bundle))
+    voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
+    for path in settings.add_sums:
+        yield read_sums(Path(path), facts, bundle.mask, voxel_mm)[0]
+
+
+def _block(bundle: ModelBundle) -> int:
+    """Return the voxels along the edge of a cell of local ridge."""
+    return max(1, round(CELL_MM / float(np.mean(bundle.grid.voxel_sizes_mm))))
 
 
 def _blend_weights(

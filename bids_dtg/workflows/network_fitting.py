@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.blend import MapModel
 from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.contrasts.splits import Split
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Person
+from bids_dtg.workflows.cohort_plan import CohortPlan
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.training_plan import TrainingPlan
@@ -37,7 +39,6 @@ def fit_network(
     frozen: tuple[str, ...] = (),
 ) -> tuple[dict[str, NDArray[Any]], MapModel, dict[str, Any]]:
     """Train the network; its weights, the network ready to predict, and the record."""
-    require_network_training(settings)
     from bids_dtg.bundles.checkpoint import network_from_tensors
     from bids_dtg.contrasts.inference import prepare
     from bids_dtg.contrasts.samples import Sampling
@@ -46,11 +47,10 @@ def fit_network(
     from bids_dtg.workflows.model import resolve_device
 
     published = settings.recipe == "published"
-    people = (*training, *validation)
-    if published and any(not np.isfinite(p.maps).any(axis=1).all() for p in people):
-        raise DatasetError(
-            "some participants lack a contrast, which the CR-R loss cannot leave out",
-            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+    if published:
+        people = (*training, *validation)
+        _require_all_contrasts(
+            [p.label for p in people if not np.isfinite(p.maps).any(axis=1).all()]
         )
     device = resolve_device(settings.device)
     plan = TrainingPlan(
@@ -118,6 +118,29 @@ def _batch_people(settings: Settings, training: int) -> int:
             expected=f"{settings.gpus} or more",
         )
     return people
+
+
+def require_network_people(settings: Settings, plan: CohortPlan, split: Split) -> None:
+    """Check, before anything is read, that the network can be trained on these people.
+
+    Raises
+    ------
+    DatasetError
+        There are too few for the GPUs, or the loss needs contrasts that somebody lacks.
+    """
+    _batch_people(settings, len(split.training))
+    if settings.recipe == "published":
+        people = (*split.training, *split.validation)
+        _require_all_contrasts(sorted(set(people) - set(plan.complete(people))))
+
+
+def _require_all_contrasts(lacking: Sequence[str]) -> None:
+    if lacking:
+        raise DatasetError(
+            f"{len(lacking)} participants lack a contrast, which the CR-R loss cannot leave out: "
+            + ", ".join([*lacking[:5], *(["..."] if len(lacking) > 5 else [])]),
+            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+        )
 
 
 def require_network_training(settings: Settings) -> None:

@@ -10,21 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bids.array_store import ArrayStore
-from bids_dtg.bids.splits_file import read_families, read_sets, write_sets
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.card import ATTENTION_UNET, LOCAL_RIDGE, ModelCard, TrainingData
 from bids_dtg.bundles.reference import Recentring
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.kernel_ridge import KernelRidge
 from bids_dtg.contrasts.labels import Contrast
-from bids_dtg.contrasts.splits import SETS, Split, split_people
-from bids_dtg.errors import SettingsError
+from bids_dtg.contrasts.splits import SETS
 from bids_dtg.report.model_page import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Cohort, Person
-from bids_dtg.workflows.model_fitting import FittedModel, filled, fit_model, mean_maps
+from bids_dtg.workflows.model_fitting import (
+    FittedModel,
+    filled,
+    fit_model,
+    mean_maps,
+    other_sums,
+    require_people,
+)
+from bids_dtg.workflows.network_fitting import require_network_people, require_network_training
+from bids_dtg.workflows.participant_sets import draw_split, keep_split, plan_split
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import (
     CONVENTIONS,
@@ -40,7 +47,6 @@ from bids_dtg.workflows.scoring import (
     summary_row,
 )
 
-SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
 KERNEL_PENALTY = 3.0
 # Training people; each prediction of kernel ridge reads the maps of all of them.
 _MOST_FOR_KERNELS = 400
@@ -54,9 +60,22 @@ def run_training(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
+    kind = settings.architecture
+    if kind != LOCAL_RIDGE:
+        require_network_training(settings)
     analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
-    cohort = analysis.cohort(analysis.plan(None))
-    split = make_split(analysis, cohort)
+    plan = analysis.plan(None)
+    labels = [contrast.label for contrast in plan.contrasts]
+    planned = plan_split(analysis, plan)
+    require_people(settings, kind, planned.training, planned.validation)
+    if kind != LOCAL_RIDGE:
+        require_network_people(settings, plan, planned)
+    if kind != ATTENTION_UNET:
+        for _ in other_sums(settings, analysis.job.bundle, labels):
+            pass  # they can be read
+    cohort = analysis.cohort(plan.of(planned.everybody))
+    split = draw_split(analysis, cohort.labels)
+    keep_split(analysis, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     fitted = fit_model(
@@ -64,54 +83,21 @@ def run_training(settings: Settings) -> int:
         analysis.job.bundle,
         training,
         validation,
-        [contrast.label for contrast in cohort.contrasts],
+        labels,
         analysis.folder,
         say,
     )
-    evaluation = score_fitted(analysis, fitted, cohort.contrasts, training, test)
+    evaluation = score_fitted(analysis, fitted, cohort, training, test)
     people = len(training), len(validation)
     bundle = write_fitted(analysis, fitted, cohort, cohort.contrasts, people, evaluation)
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     return cohort.failed
 
 
-def make_split(analysis: Analysis, cohort: Cohort) -> Split:
-    """Take the split that was given or kept, or draw one and keep it.
-
-    Raises
-    ------
-    SettingsError
-        Somebody, or a family, is on two sides, or a set has people who cannot be used.
-    """
-    settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
-    labels = [person.label for person in cohort.people]
-    roots = (settings.bids_dir, analysis.job.dataset.root, analysis.place)
-    families = read_families(roots)
-    source = settings.split_file or (kept if kept.is_file() else None)
-    try:
-        if source is not None:
-            found = read_sets(source, SETS)
-            # Who cannot be used now is in no set; who is new is not either.
-            sets = {name: [one for one in found[name] if one in labels] for name in SETS}
-            split = Split(*(tuple(sets[name]) for name in SETS))
-            split.require_whole_families(families)
-        else:
-            validation, test = (float(text) for text in settings.held_out)
-            split = split_people(
-                labels, validation=validation, test=test, seed=settings.seed, families=families
-            )
-    except ValueError as err:
-        raise SettingsError(f"{source or 'the split'}: {err}") from err
-    if not split.training:
-        raise SettingsError(f"{source} has nobody to train on who can be used")
-    write_sets(kept, dataclasses.asdict(split))
-    return split
-
-
 def score_fitted(
     analysis: Analysis,
     fitted: FittedModel,
-    contrasts: Sequence[Contrast],
+    cohort: Cohort,
     training: Sequence[Person],
     test: Sequence[Person],
 ) -> dict[str, Any] | None:
@@ -130,8 +116,8 @@ def score_fitted(
         models["model, of another participant"] = lambda person: fitted.predict(after[person.label])
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
-    found = score_models(models, test, contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, contrasts, len(test), "model", fitted.record)
+    found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
+    return write_tables(analysis, found, cohort, len(test), "model", fitted.record)
 
 
 def baselines(
@@ -180,7 +166,7 @@ class _FilledMaps(Sequence[NDArray[np.float32]]):
 def write_tables(
     analysis: Analysis,
     found: Sequence[ModelScores],
-    contrasts: Sequence[Contrast],
+    cohort: Cohort,
     people: int,
     judged: str,
     record: Mapping[str, Any] | None = None,
@@ -190,6 +176,7 @@ def write_tables(
     `judged` is the name of the model that it is all about, and `record` how it was fitted, for
     its learning curves.
     """
+    contrasts = cohort.contrasts
     group = next(one for one in found if one.name == GROUP_AVERAGE)
     rows = [summary_row(one, group) for one in found]
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
@@ -212,9 +199,9 @@ def write_tables(
         ModelPageFacts(
             title=analysis.folder.name,
             lead=f"{people} test participants of {analysis.job.dataset.name}, "
-            f"{len(contrasts)} contrasts. A model that does not beat the group average in r knows "
-            "less about the mean map; residual r and identification say what it knows about "
-            "people.",
+            f"{len(contrasts)} contrasts. {cohort.sessions} A model that does not beat the group "
+            "average in r knows less about the mean map; residual r and identification say what it "
+            "knows about people.",
             conventions=CONVENTIONS,
             rows=rows,
             contrasts=labels,

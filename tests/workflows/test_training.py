@@ -60,9 +60,8 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
 
 
 def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, monkeypatch):
-    monkeypatch.setattr(
-        "bids_dtg.workflows.person_arrays.measure_rest_run", lambda *a, **k: pytest.fail("read again")
-    )
+    place = "bids_dtg.workflows.person_arrays.measure_rest_run"
+    monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read again"))
     assert cohort.analyse("train", *RIDGE) == 0
     assert load_bundle(ridge.path).identity == ridge.identity
 
@@ -132,7 +131,7 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "--dry-run was given with --analysis" in capsys.readouterr().err
     assert cohort.analyse("train", "--epochs", 0) == 2
     assert "--epochs is 0" in capsys.readouterr().err
-    assert cohort.analyse("train", "--contrast", "dreams") == 2
+    assert cohort.analyse("train", "--contrast", "dreams", "--model-name", "d") == 2
     assert "--contrast names dreams, which no map is of" in capsys.readouterr().err
     assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
@@ -148,6 +147,75 @@ def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys
     words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
     assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
     assert "in batches of 1 are too few" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nothing_is_read(monkeypatch):
+    """Fail where anything of anybody is read, which takes hours."""
+    place = "bids_dtg.workflows.analyses.gather_cohort"
+    monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read"))
+
+
+def test_another_model_s_place_is_told_before_anything_is_read(
+    cohort, ridge, capsys, nothing_is_read
+):
+    assert cohort.analyse("train", *RIDGE, "--seed", 1) == 2
+    lines = capsys.readouterr().err
+    assert "holds a model already, made with other options (--seed)" in lines
+    assert "choose another --model-name, or remove" in lines
+    assert cohort.analyse("finetune", "--model", ridge.path, *NETWORK) == 2
+    assert "--analysis" in capsys.readouterr().err
+    (cohort.out / "group/model-taken/bundle").mkdir(parents=True)
+    assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "taken") == 2
+    assert "holds a model already" in capsys.readouterr().err
+
+
+def test_what_cannot_be_done_is_told_before_anything_is_read(
+    cohort, ridge, tmp_path, capsys, nothing_is_read
+):
+    def refused(analysis: str, *words: object, name: str = "early") -> str:
+        capsys.readouterr()
+        assert cohort.analyse(analysis, *words, "--model-name", name) == 2
+        assert not (cohort.out / f"group/model-{name}/configuration.toml").exists()
+        return capsys.readouterr().err
+
+    unet = ("--architecture", "attention-unet", *NETWORK)
+    # 03 lacks a contrast.
+    assert "1 participants lack a contrast, which the CR-R loss cannot leave out: 03" in refused(
+        "train", *unet, "--recipe", "published"
+    )
+    assert "1 validation participants are too few" in refused("train", "--held-out", "0.1", "0.1")
+    assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
+    assert "too few for intervals" in refused("calibrate", "--model", ridge.path)
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
+    words = ("--model", ridge.path, "--split-file", split)
+    assert "1 training and 1 test participants can be used" in refused("evaluate", *words)
+
+
+def test_missing_machinery_is_told_before_anything_is_read(
+    cohort, ridge, capsys, nothing_is_read, monkeypatch
+):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    words = ("train", *NETWORK, "--batch-size", 4, "--gpus", 2, "--model-name", "gpus")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert cohort.analyse(*words) == 2
+    assert "--gpus 2 was given, but torch finds 1 CUDA devices" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cohort.analyse(*words) == 2
+    assert "needs the package lightning" in capsys.readouterr().err
+
+
+def test_who_is_in_no_set_is_told(cohort, ridge, tmp_path, capsys):
+    split = tmp_path / "split.tsv"
+    sides = dict.fromkeys(("01", "02"), "training") | dict.fromkeys(("03", "04"), "validation")
+    rows = [f"sub-{label}\t{side}\n" for label, side in sides.items()]
+    split.write_text("participant_id\tset\n" + "".join(rows))
+    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "some") == 0
+    lines = capsys.readouterr().err
+    assert "4 participants are in no set of the split: 05, 06, 07, 08" in lines
+    assert "4 participants with rest and maps" in lines
 
 
 def test_evaluation_leaves_out_whom_the_model_was_trained_on(cohort, ridge, capsys):
@@ -223,9 +291,10 @@ class TestNetwork:
         assert "before tuning" in rows
 
     def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, ridge, capsys):
-        assert cohort.analyse("finetune", "--model", network.path, *NETWORK) == 2
+        words = ("finetune", *NETWORK, "--model-name", "refused", "--model")
+        assert cohort.analyse(*words, network.path) == 2
         assert "2 contrasts" in capsys.readouterr().err
-        assert cohort.analyse("finetune", "--model", ridge.path, *NETWORK) == 2
+        assert cohort.analyse(*words, ridge.path) == 2
         assert "kind local-ridge" in capsys.readouterr().err
 
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
