@@ -23,7 +23,7 @@ from bids_dtg.workflows.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.earlier_model import CONFIGURATION_FILE, refuse_other_model
 from bids_dtg.workflows.job import Job
-from bids_dtg.workflows.progress import say
+from bids_dtg.workflows.progress import counted, named, say
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +65,7 @@ class Analysis:
         plan = plan_cohort(self.job, self.place, contrasts)
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
-            named = ", ".join([*who[:5], *(["..."] if len(who) > 5 else [])])
-            say(f"{len(who)} with {why} are left out: {named}")
+            say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
         if plan.sessions:
             say(plan.sessions)
         return plan
@@ -88,8 +87,9 @@ class Analysis:
         cache = ArrayStore(self.job.output.path("group") / "cache")
         cohort = gather_cohort(self.job, plan, cache)
         say(
-            f"{len(cohort.people)} participants with rest and maps, {len(cohort.contrasts)} "
-            f"contrasts ({cohort.statistic}); {len(cohort.left_out)} left out"
+            f"{counted(len(cohort.people), 'participant')} with rest and maps, "
+            f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
+            f"{len(cohort.left_out)} left out"
         )
         return cohort
 

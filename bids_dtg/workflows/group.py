@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bids_dtg import __version__
 from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.derivatives import DerivativeDataset
-from bids_dtg.bids.names import build_name, parse_name
+from bids_dtg.bids.names import build_name, parse_name, plain_label
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map
@@ -28,7 +28,7 @@ from bids_dtg.report.index_page import write_index
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.failures import all_failures
 from bids_dtg.workflows.group_maps import GroupMaps, average_sets
-from bids_dtg.workflows.progress import say
+from bids_dtg.workflows.progress import counted, named, say
 from bids_dtg.workflows.quality import COLUMNS
 from bids_dtg.workflows.report import existing_output
 
@@ -54,7 +54,8 @@ def run_group(settings: Settings) -> int:
         The output folder holds no results.
     """
     output = existing_output(settings)
-    participants = [find_participant(output, label) for label in find_participant_labels(output)]
+    labels = _labels(settings, output)
+    participants = [find_participant(output, label) for label in labels]
     rows = [dict(run.quality) for one in participants for run in one.runs if run.quality]
     if not rows:
         raise DatasetError(
@@ -70,7 +71,11 @@ def run_group(settings: Settings) -> int:
         output,
         GroupFacts(
             rows=rows,
-            failures=[(f.participant, f.stage, f.message) for f in all_failures(output)],
+            failures=[
+                (f.participant, f.stage, f.message)
+                for f in all_failures(output)
+                if not settings.participant_label or f.participant in labels
+            ],
             sets=maps.sets if maps else (),
             left_out=maps.left_out if maps else (),
             similarity=maps.similarity if maps else None,
@@ -79,8 +84,27 @@ def run_group(settings: Settings) -> int:
         ),
     )
     write_index(output)
-    say(f"{len(rows)} runs of {len(participants)} participants: {table} and {page}")
+    with_runs = sum(any(run.quality for run in one.runs) for one in participants)
+    say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
     return 0
+
+
+def _labels(settings: Settings, output: DerivativeDataset) -> tuple[str, ...]:
+    """Return whom to gather: those asked for, or all that the output folder has.
+
+    Raises
+    ------
+    DatasetError
+        It has nothing of somebody who was asked for.
+    """
+    present = find_participant_labels(output)
+    asked = {plain_label(label, "sub") for label in settings.participant_label}
+    if unknown := sorted(asked - set(present)):
+        raise DatasetError(
+            f"{output.root} has no participant {', '.join(unknown)}",
+            expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
+        )
+    return tuple(label for label in present if not asked or label in asked)
 
 
 def _write_table(output: DerivativeDataset, rows: Sequence[Mapping[str, str]]) -> Path:

@@ -20,6 +20,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.cohort_plan import CohortPlan
+from bids_dtg.workflows.progress import counted, named
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.training_plan import TrainingPlan
@@ -114,7 +115,8 @@ def _batch_people(settings: Settings, training: int) -> int:
     people = min(settings.batch_size, training) // settings.gpus * settings.gpus
     if not people:
         raise DatasetError(
-            f"{training} training participants cannot be shared by --gpus {settings.gpus}",
+            f"{counted(training, 'training participant')} cannot be shared by --gpus "
+            f"{settings.gpus}",
             expected=f"{settings.gpus} or more",
         )
     return people
@@ -137,8 +139,8 @@ def require_network_people(settings: Settings, plan: CohortPlan, split: Split) -
 def _require_all_contrasts(lacking: Sequence[str]) -> None:
     if lacking:
         raise DatasetError(
-            f"{len(lacking)} participants lack a contrast, which the CR-R loss cannot leave out: "
-            + ", ".join([*lacking[:5], *(["..."] if len(lacking) > 5 else [])]),
+            f"{counted(len(lacking), 'participant')} without all contrasts, which the CR-R loss "
+            f"cannot leave out: {named(lacking)}",
             remedy="choose contrasts that all have with --contrast, or use --recipe default",
         )
 

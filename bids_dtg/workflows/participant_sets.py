@@ -11,7 +11,7 @@ from bids_dtg.contrasts.splits import SETS, Split, split_people
 from bids_dtg.errors import SettingsError
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort_plan import CohortPlan
-from bids_dtg.workflows.progress import say
+from bids_dtg.workflows.progress import counted, named, say
 
 SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
 
@@ -57,8 +57,7 @@ def plan_split(analysis: Analysis, plan: CohortPlan) -> Split:
     """Return the split if everybody's data can be used, and say who is in no set of a table."""
     split = draw_split(analysis, plan.labels)
     if others := sorted(set(plan.labels) - set(split.everybody)):
-        named = ", ".join([*others[:5], *(["..."] if len(others) > 5 else [])])
-        say(f"{len(others)} participants are in no set of the split: {named}")
+        say(f"in no set of the split: {counted(len(others), 'participant')} ({named(others)})")
     return split
 
 
@@ -75,5 +74,6 @@ def untrained(bundle: ModelBundle, labels: Sequence[str]) -> tuple[str, ...]:
     trained = set(read_sets(table, SETS)["training"])
     kept = tuple(label for label in labels if label not in trained)
     if len(kept) < len(labels):
-        say(f"{len(labels) - len(kept)} participants are left out: the model was trained on them")
+        less = counted(len(labels) - len(kept), "participant")
+        say(f"left out: {less}, on whom the model was trained")
     return kept

@@ -135,5 +135,5 @@ def test_who_was_asked_for_and_has_no_maps_is_told(tmp_path, capsys):
     shutil.rmtree(other.statmaps / "sub-04")
     assert train(other, tmp_path / "out", "--participant-label", *LABELS) == 0
     lines = capsys.readouterr().err
-    assert "1 with no measured maps are left out: 04" in lines
+    assert "left out: 1 participant with no measured maps (04)" in lines
     assert "1 left out" in lines

@@ -105,3 +105,16 @@ def test_a_damaged_map_leaves_its_set_out(made, tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / "out"), "group"]) == 2
     assert "holds no results" in capsys.readouterr().err
+
+
+def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    words = [str(made.bids), str(out), "group", "--participant-label"]
+    assert main([*words, "sub-02"]) == 0
+    assert "1 run of 1 participant: " in capsys.readouterr().err
+    rows = read_table(out / "group/desc-runs_qc.tsv")
+    assert [row["participant_id"] for row in rows] == ["sub-02"]
+    # The failure of sub-07 is not theirs.
+    assert "sub-07" not in (out / "group.html").read_text()
+    assert main([*words, "02", "99"]) == 2
+    assert "has no participant 99. Expected: of 01, 02, 03, 04, 05, ..." in capsys.readouterr().err

@@ -181,8 +181,9 @@ def test_what_cannot_be_done_is_told_before_anything_is_read(
 
     unet = ("--architecture", "attention-unet", *NETWORK)
     # 03 lacks a contrast.
-    assert "1 participants lack a contrast, which the CR-R loss cannot leave out: 03" in refused(
-        "train", *unet, "--recipe", "published"
+    assert (
+        "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
+        in refused("train", *unet, "--recipe", "published")
     )
     assert "1 validation participants are too few" in refused("train", "--held-out", "0.1", "0.1")
     assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
@@ -214,13 +215,13 @@ def test_who_is_in_no_set_is_told(cohort, ridge, tmp_path, capsys):
     split.write_text("participant_id\tset\n" + "".join(rows))
     assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "some") == 0
     lines = capsys.readouterr().err
-    assert "4 participants are in no set of the split: 05, 06, 07, 08" in lines
+    assert "in no set of the split: 4 participants (05, 06, 07, 08)" in lines
     assert "4 participants with rest and maps" in lines
 
 
 def test_evaluation_leaves_out_whom_the_model_was_trained_on(cohort, ridge, capsys):
     assert cohort.analyse("evaluate", "--model", ridge.path, "--model-name", "fair") == 0
-    assert "4 participants are left out: the model was trained on them" in capsys.readouterr().err
+    assert "left out: 4 participants, on whom the model was trained" in capsys.readouterr().err
     rows = read_table(cohort.out / "group/evaluation-fair/desc-contrasts_scores.tsv")
     assert max(int(row["people"]) for row in rows) == len(LABELS) - 4
 
@@ -270,7 +271,7 @@ class TestNetwork:
         words = ("--recipe", "published", "--architecture", "attention-unet", *NETWORK)
         words += ("--split-file", split, "--model-name", "p")
         assert cohort.analyse("train", *words) == 2
-        assert "lack a contrast" in capsys.readouterr().err
+        assert "1 participant without all contrasts" in capsys.readouterr().err
         assert cohort.analyse("train", *words, "--contrast", CONTRASTS[0]) == 0
         bundle = load_bundle(cohort.out / "group/model-p/bundle")
         assert bundle.correction is None
