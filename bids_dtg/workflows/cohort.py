@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bids_dtg.bids.array_store import ArrayStore
-from bids_dtg.bids.statmaps import Statistic, statmaps_place
+from bids_dtg.bids.statmaps import Statistic
 from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.errors import DatasetError, DtgError
@@ -149,9 +149,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
 
 def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore) -> Work:
     """Prepare the job anew, in a process that was started afresh."""
-    _, others = statmaps_place(settings.derivatives)
-    job = Job.prepare(dataclasses.replace(settings, derivatives=others))
-    return _work(PersonArrays(job, plan, store))
+    return _work(PersonArrays(Job.prepare(settings), plan, store))
 
 
 def _work(arrays: PersonArrays) -> Work:

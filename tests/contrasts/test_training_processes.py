@@ -14,8 +14,10 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 
 import torch
 
+from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.contrasts.network import AttentionUNet
-from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.contrasts.share import Share
 from bids_dtg.contrasts.train import train
 from bids_dtg.contrasts.training_plan import TrainingPlan
@@ -37,15 +39,24 @@ PLAN = TrainingPlan(
 HISTORY = ("loss", "validation_loss", "validation_r", "validation_residual_r", "learning_rate")
 
 
-def cohort(people: int, seed: int) -> ArraySamples:
+def cohort(people: int, seed: int, store: ArrayStore) -> PersonSamples:
+    """Return people whose arrays are memory-mapped, as those of the group level are."""
     rng = np.random.default_rng(seed)
     connectomes = rng.normal(size=(people, 2, ROIS, EDGE**3)).astype(np.float32)
     maps = (0.4 * connectomes.mean(1)[:, :CONTRASTS]).astype(np.float32)
-    return ArraySamples(connectomes, maps, np.ones((EDGE,) * 3, bool))
+    stored = []
+    for kind, arrays in (("connectomes", connectomes), ("maps", maps)):
+        for person, array in enumerate(arrays):
+            store.write(f"{seed}/{person}/{kind}", array, {})
+        stored.append([store.read(f"{seed}/{person}/{kind}") for person in range(people)])
+    return PersonSamples(*stored, np.ones((EDGE,) * 3, bool))
 
 
-# Five to validate: two shares of three, the fifth person in both.
-PEOPLE = cohort(9, 1), cohort(5, 2)
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    store = ArrayStore(tmp_path_factory.mktemp("people"))
+    # Five to validate: two shares of three, the fifth person in both.
+    return cohort(9, 1, store), cohort(5, 2, store)
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +75,24 @@ def assert_same(found, expected):
         torch.testing.assert_close(found.state[name], tensor, atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize("loss", ["crr", pytest.param("mse", marks=pytest.mark.slow)])
-def test_two_processes_train_as_one_and_go_on_as_one(loss, start, tmp_path):
+def test_two_processes_train_as_one(people, start, tmp_path):
+    plan = dataclasses.replace(PLAN, loss="crr", epochs=2, learning_rate=0.01)
+    whole = train(*people, plan, tmp_path / "whole", start=start)
+    lines: list[str] = []
+    shared = train(*people, plan, tmp_path / "shared", start=start, processes=2, tell=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert_same(shared, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["crr", "mse"])
+def test_two_processes_train_as_one_and_go_on_as_one(loss, people, start, tmp_path):
     plan = dataclasses.replace(PLAN, loss=loss, epochs=3, learning_rate=0.01)
-    whole = train(*PEOPLE, plan, tmp_path / "whole", start=start)
+    whole = train(*people, plan, tmp_path / "whole", start=start)
     for epochs in (2, 3):
         lines: list[str] = []
         parts = train(
-            *PEOPLE,
+            *people,
             dataclasses.replace(plan, epochs=epochs),
             tmp_path / "parts",
             start=start,
@@ -87,35 +108,35 @@ def test_two_processes_train_as_one_and_go_on_as_one(loss, start, tmp_path):
 
 
 @pytest.mark.slow
-def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(start, tmp_path):
+def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(people, start, tmp_path):
     plan = dataclasses.replace(PLAN, loss="crr")
-    whole = train(*PEOPLE, plan, tmp_path / "whole", start=start)
+    whole = train(*people, plan, tmp_path / "whole", start=start)
     plan = dataclasses.replace(plan, part=1)
-    assert_same(train(*PEOPLE, plan, tmp_path / "parts", start=start, processes=2), whole)
+    assert_same(train(*people, plan, tmp_path / "parts", start=start, processes=2), whole)
 
 
 @pytest.mark.slow
-def test_they_end_when_nothing_gets_better(start, tmp_path):
+def test_they_end_when_nothing_gets_better(people, start, tmp_path):
     plan = dataclasses.replace(PLAN, epochs=20, learning_rate=0.0, stop_after=2)
-    found = train(*PEOPLE, plan, tmp_path / "two", start=start, processes=2)
-    assert_same(found, train(*PEOPLE, plan, tmp_path / "one", start=start))
+    found = train(*people, plan, tmp_path / "two", start=start, processes=2)
+    assert_same(found, train(*people, plan, tmp_path / "one", start=start))
     assert len(found.card["history"]) == 3
 
 
-def test_what_processes_cannot_share_is_refused(start, tmp_path):
+def test_what_processes_cannot_share_is_refused(people, start, tmp_path):
     with pytest.raises(ValueError, match="4 people cannot be shared by 3 processes"):
-        train(*PEOPLE, PLAN, tmp_path, start=start, processes=3)
+        train(*people, PLAN, tmp_path, start=start, processes=3)
     free = dataclasses.replace(PLAN, fixed_statistics=False)
     with pytest.raises(ValueError, match="no batch norm in common"):
-        train(*PEOPLE, free, tmp_path, processes=2)
+        train(*people, free, tmp_path, processes=2)
 
 
-@pytest.mark.parametrize("people", [1, 2, 5, 6, 7])
+@pytest.mark.parametrize("number", [1, 2, 5, 6, 7])
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_shares_are_of_one_size_and_make_up_the_batch(people, processes):
-    shares = [Share(rank, processes).positions(people) for rank in range(processes)]
+def test_shares_are_of_one_size_and_make_up_the_batch(number, processes):
+    shares = [Share(rank, processes).positions(number) for rank in range(processes)]
     assert len({len(one) for one in shares}) == 1
-    np.testing.assert_array_equal(np.concatenate(shares)[:people], np.arange(people))
+    np.testing.assert_array_equal(np.concatenate(shares)[:number], np.arange(number))
 
 
 def _fail(how: str, share: Share, tell: Tell) -> None:
@@ -126,20 +147,17 @@ def _fail(how: str, share: Share, tell: Tell) -> None:
     torch.distributed.barrier()  # waits for the other one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        ("killed", "ended by SIGKILL"),
-        pytest.param("raised", "MemoryError: no memory is left", marks=pytest.mark.slow),
-    ],
+    ("how", "words"), [("killed", "ended by SIGKILL"), ("raised", "MemoryError: no memory is left")]
 )
 def test_one_that_fails_ends_the_others(how, words):
     with pytest.raises(RunError, match=words):
         run_together(partial(_fail, how), 2, "cpu", print)
 
 
-def test_lightning_is_not_told_of_a_scheduler_s_tasks(start, tmp_path, monkeypatch):
+def test_lightning_is_not_told_of_a_scheduler_s_tasks(people, start, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_NTASKS", "5")
     monkeypatch.setenv("SLURM_JOB_NAME", "job")
     plan = dataclasses.replace(PLAN, epochs=1)
-    assert len(train(*PEOPLE, plan, tmp_path, start=start).card["history"]) == 1
+    assert len(train(*people, plan, tmp_path, start=start).card["history"]) == 1

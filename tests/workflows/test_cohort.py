@@ -53,6 +53,14 @@ def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_pat
     assert all(f"/8] sub-{label}: read" in lines for label in LABELS)
 
 
+@pytest.mark.slow
+def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path, monkeypatch):
+    """As where a GPU computes the sums, whose driver does not work in a forked process."""
+    monkeypatch.setattr("bids_dtg.workflows.cohort.NumpyArrays", type("Other", (), {}))
+    assert train(cohort, tmp_path / "out", "--nprocs", 2) == 0
+    assert cached(tmp_path / "out") == serial
+
+
 def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, monkeypatch):
     whole = person_arrays.measure_rest_run
 

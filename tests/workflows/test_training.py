@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 
 import numpy as np
 import pytest
+from tiny_bundle import TINY_SHAPE
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import read_table
 
 from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.errors import RunError
 
 SHARES = ("--held-out", "0.25", "0.25")
 RIDGE = ("--architecture", "local-ridge", *SHARES)
+BOX = tuple(slice(0, size) for size in TINY_SHAPE)
 NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -297,6 +301,23 @@ class TestNetwork:
         assert "2 contrasts" in capsys.readouterr().err
         assert cohort.analyse(*words, ridge.path) == 2
         assert "kind local-ridge" in capsys.readouterr().err
+
+    def test_gpus_share_batches_of_people_who_lie_on_disk(self, cohort, ridge, monkeypatch, capsys):
+        """No GPU is needed to see what they would be given."""
+
+        def train(training, validation, plan, folder, *, processes, **more):
+            assert (processes, plan.sampling.people, training.people) == (2, 4, 4)
+            assert len(pickle.dumps(training)) < training.segment(0, 0, BOX).nbytes
+            raise RunError("all is as it should be")
+
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+        monkeypatch.setattr("bids_dtg.workflows.model.resolve_device", lambda wanted: "cpu")
+        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
+        words = ("--gpus", 2, "--batch-size", 6, "--model-name", "shared")
+        unet = ("--architecture", "attention-unet", *NETWORK)
+        assert cohort.analyse("train", *unet, *words) == 1
+        assert "all is as it should be" in capsys.readouterr().err
 
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
         words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
