@@ -18,10 +18,11 @@ from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.contrasts.network import AttentionUNet
 from bids_dtg.contrasts.person_samples import PersonSamples
 from bids_dtg.contrasts.samples import Sampling
-from bids_dtg.contrasts.share import Share
+from bids_dtg.contrasts.share import WHOLE, Share
 from bids_dtg.contrasts.train import train
 from bids_dtg.contrasts.training_plan import TrainingPlan
 from bids_dtg.contrasts.training_processes import Tell, run_together
+from bids_dtg.contrasts.training_task import TrainingTask
 from bids_dtg.errors import RunError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -121,6 +122,26 @@ def test_they_end_when_nothing_gets_better(people, start, tmp_path):
     found = train(*people, plan, tmp_path / "two", start=start, processes=2)
     assert_same(found, train(*people, plan, tmp_path / "one", start=start))
     assert len(found.card["history"]) == 3
+
+
+def _compare_gradients(people, plan, start, share: Share, tell: Tell) -> None:
+    """Raise where the mean gradient of all processes is not that of the whole batch."""
+    found = []
+    for own in (share, WHOLE):
+        task = TrainingTask(*people, plan, start, tell, own).eval()
+        task.training_step(next(iter(task.train_dataloader())), 0).backward()
+        found.append([one.grad for one in task.network.parameters()])
+    for ours, theirs in zip(*found, strict=True):
+        torch.distributed.all_reduce(ours)  # as DistributedDataParallel does
+        torch.testing.assert_close(ours / share.processes, theirs, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["crr", "mse"])
+def test_the_gradient_has_the_size_of_the_whole_batch_s(loss, people, start):
+    """Adam would hide a factor."""
+    plan = dataclasses.replace(PLAN, loss=loss)
+    run_together(partial(_compare_gradients, people, plan, start), 2, "cpu", print)
 
 
 def test_what_processes_cannot_share_is_refused(people, start, tmp_path):
