@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
     Raises
     ------
     SettingsError
-        It cannot be read, or has another set.
+        It cannot be read, has another set, or somebody in two.
     """
     try:
         rows = _rows(path)
@@ -54,7 +55,14 @@ def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
         ) from err
     if other := sorted({name for _, name in pairs} - set(sets)):
         raise SettingsError(f"{path} has the set {other[0]!r}", expected=f"{', '.join(sets)}")
-    return {name: tuple(label for label, told in pairs if told == name) for name in sets}
+    listed = Counter(label for label, _ in dict.fromkeys(pairs))
+    if twice := sorted(label for label, count in listed.items() if count > 1):
+        raise SettingsError(
+            f"{path}: participants are on two sides of the split: {', '.join(twice)}"
+        )
+    return {
+        name: tuple(label for label, told in dict.fromkeys(pairs) if told == name) for name in sets
+    }
 
 
 def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:

@@ -60,7 +60,15 @@ def find_statmaps(place: Path) -> tuple[StatMap, ...]:
         If nothing is there, or a pattern cannot be read.
     """
     if place.suffix == ".toml" and place.is_file():
-        found = [one for pattern in _read_patterns(place) for one in pattern.find(place.parent)]
+        found = []
+        for pattern in _read_patterns(place):
+            matched = list(pattern.find(place.parent))
+            if not matched:
+                raise DatasetError(
+                    f"{place}: no file below {place.parent} fits the pattern {pattern.path!r}",
+                    expected="paths and values of {contrast} as they are there",
+                )
+            found += matched
     elif place.is_dir():
         found = list(_named(place))
     else:

@@ -8,18 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bids.array_store import ArrayStore
-from bids_dtg.bids.splits_file import read_sets
 from bids_dtg.bids.statmaps import plain_contrast
-from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.kernel_ridge import inner_products, leave_one_out_weights
-from bids_dtg.contrasts.splits import SETS
 from bids_dtg.errors import DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
-from bids_dtg.workflows.participant_sets import untrained
+from bids_dtg.workflows.participant_sets import draw_split, untrained
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import (
     GROUP_AVERAGE,
@@ -40,7 +37,7 @@ def run_evaluation(settings: Settings) -> int:
 
     Nobody counts whom the model was trained on by this program. Simple models need people to
     be fitted on: the training set of `--split-file`. Without one, the group average and the
-    linear model of each person are those of all the others.
+    linear model of each person are those of all the others, and tell nothing of individuality.
 
     Raises
     ------
@@ -50,7 +47,7 @@ def run_evaluation(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, f"evaluation-{settings.model_name}")
     bundle, model = analysis.job.bundle, analysis.job.model
     plan = analysis.plan(bundle.contrasts)
-    fitted_on, judged_on = _whom(settings, bundle, plan.labels)
+    fitted_on, judged_on = _whom(analysis, plan.labels)
     cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
     training, people = cohort.of(fitted_on), cohort.of(judged_on)
     _require_enough(settings, training, people)
@@ -76,7 +73,9 @@ def run_evaluation(settings: Settings) -> int:
     models["model, of another participant"] = lambda person: predict(after[person.label])
     if all(len(person.sessions) > 1 for person in people):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
-    found = score_models(models, people, cohort.contrasts, mean, analysis.store, say)
+    # What is fitted on all others knows each of them: it looks more like them than like oneself.
+    r_only = tuple(simple) if settings.split_file is None else ()
+    found = score_models(models, people, cohort.contrasts, mean, analysis.store, say, r_only)
     evaluation = write_tables(analysis, found, cohort, len(people), judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
@@ -84,24 +83,20 @@ def run_evaluation(settings: Settings) -> int:
     return cohort.failed
 
 
-def _whom(
-    settings: Settings, bundle: ModelBundle, labels: Sequence[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Choose whom simple models are fitted on, and on whom all are judged.
 
     Raises
     ------
-    DatasetError
-        There are too few.
+    DatasetError, SettingsError
+        There are too few, or somebody or a family is on two sides.
     """
+    settings, people = analysis.settings, tuple(labels)
     training: tuple[str, ...] = ()
-    people = tuple(labels)
     if settings.split_file is not None:
-        sets = read_sets(settings.split_file, SETS)
-        training, people = (
-            tuple(label for label in sets[name] if label in labels) for name in ("training", "test")
-        )
-    people = untrained(bundle, people)
+        split = draw_split(analysis, labels)
+        training, people = split.training, split.test
+    people = untrained(analysis.job.bundle, people)
     _require_enough(settings, training, people)
     return training, people
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from bids_dtg.workflows.cohort import Person
 GROUP_AVERAGE = "group average"
 LINEAR, KERNEL_RIDGE, BEFORE = "linear (Tavor)", "kernel ridge", "before tuning"
 _SIMPLE = (GROUP_AVERAGE, LINEAR, KERNEL_RIDGE, BEFORE)  # what a model has to beat
+_APART = {"residual_r": "residual_r", "identification": "identified"}
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 CONVENTIONS = (
@@ -31,7 +33,8 @@ CONVENTIONS = (
     "row's other entries), product (as published: index times r, a person), residual r (the "
     "training mean taken off both) and explained variance are means over participants and "
     "contrasts, ratio is index / r; intervals are 95 %, bootstrap over participants; chance of "
-    "identification is 1 / participants; voxels that somebody's measured map lacks are left out."
+    "identification is 1 / participants; voxels that somebody's measured map lacks are left out; "
+    "simple models that are fitted on all the others have no scores of individuality."
 )
 
 
@@ -42,6 +45,7 @@ class ModelScores:
     name: str  # for people
     scores: Mapping[str, NDArray[np.float64]]  # by name, (contrasts, people); NaN: not measured
     matrices: Mapping[int, NDArray[np.float64]]  # contrast -> (measured, predicted) people's r
+    tells_apart: bool  # whether its scores of individuality mean anything
 
 
 def score_models(
@@ -51,6 +55,7 @@ def score_models(
     mean_maps: NDArray[np.float32],
     store: ArrayStore,
     tell: Callable[[str], None],
+    r_only: Collection[str] = (),
 ) -> list[ModelScores]:
     """Predict everybody's maps by each model and score them, a contrast at a time.
 
@@ -66,6 +71,8 @@ def score_models(
         Where predictions are kept while they are scored: memory does not grow with people.
     tell
         Told a line for each model.
+    r_only
+        Names of models whose predictions for others know a person's own map.
     """
     shape = len(contrasts), len(people), mean_maps.shape[1]
     measured = store.create("work/measured", shape, np.float32)
@@ -77,7 +84,10 @@ def score_models(
         tell(f"scoring {name}")
         for n, person in enumerate(people):
             predicted[:, n] = predict(person)
-        found.append(_scored(name, predicted, measured, mean_maps))
+        one = _scored(name, predicted, measured, mean_maps)
+        if name in r_only:
+            one = dataclasses.replace(one, matrices={}, tells_apart=False)
+        found.append(one)
     return found
 
 
@@ -103,7 +113,7 @@ def _scored(
         for key, value in values.items():
             scores.setdefault(key, np.full((contrasts, people), np.nan))[q, known] = value
         matrices[q] = one.matrix
-    return ModelScores(name, scores, matrices)
+    return ModelScores(name, scores, matrices, name != GROUP_AVERAGE)
 
 
 def _dice(predicted: NDArray[np.float32], measured: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -129,6 +139,8 @@ def summary_row(one: ModelScores, group: ModelScores | None) -> dict[str, Any]:
         return row
     if group is not None:
         row["r_minus_group_average"] = _interval(r - group.scores["r"])
+    if not one.tells_apart:
+        return row
     for key in ("index", "product", "residual_r"):
         row[key] = _interval(one.scores[key])
     row["ratio"] = _number(_mean(one.scores["index"]) / _mean(r))
@@ -139,14 +151,14 @@ def summary_row(one: ModelScores, group: ModelScores | None) -> dict[str, Any]:
 def paired_rows(models: Sequence[ModelScores], judged: str) -> list[dict[str, Any]]:
     """Return how much better a model is than each simple one, with intervals over people.
 
-    The group average has no residual r and identifies nobody.
+    Scores of individuality are compared with models that have them; the group average has none.
     """
     model = next(one for one in models if one.name == judged)
     rows: list[dict[str, Any]] = []
     for other in models:
         if other.name not in _SIMPLE:
             continue
-        keys = ("r",) if other.name == GROUP_AVERAGE else ("r", "residual_r", "identified")
+        keys = ("r", "residual_r", "identified") if other.tells_apart else ("r",)
         differences = {key: _interval(model.scores[key] - other.scores[key]) for key in keys}
         rows.append({"model": other.name, **differences})
     return rows
@@ -181,8 +193,10 @@ def contrast_rows(
                     "cliffs_delta": _number(
                         cliffs_delta(one.scores["r"][n], against.scores["r"][n])
                     ),
-                    "residual_r": _number(_mean(one.scores["residual_r"][n])),
-                    "identification": _number(_mean(one.scores["identified"][n])),
+                    **{
+                        name: _number(_mean(one.scores[key][n])) if one.tells_apart else None
+                        for name, key in _APART.items()
+                    },
                 }
             )
     return rows

@@ -42,7 +42,7 @@ def test_runs_of_a_session_are_one_map(tmp_path):
 @pytest.mark.parametrize("desc", ["synthetic", "segmentSpread", "halfwidth90"])
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path, desc):
     touch(tmp_path, f"sub-01/sub-01_contrast-a_stat-z_desc-{desc}_statmap.nii.gz")
-    with pytest.raises(DatasetError, match="no statistic maps"):
+    with pytest.raises(DatasetError, match="fits the pattern"):
         find_statmaps(tmp_path)
 
 
@@ -70,7 +70,7 @@ def test_a_pattern_file_finds_feat_folders(tmp_path):
         ('[[maps]]\npath = "{sub}.nii"\nstatistic = "beta"\ncontrast = "a"', "one of z, t"),
         ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"', "its contrast"),
         ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"\ncolour = "a"', "colour"),
-        ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "no statistic maps"),
+        ('[[maps]]\npath = "{sub}.nii"\nstatistic = "z"\ncontrast = "a"', "fits the pattern"),
     ],
 )
 def test_a_wrong_pattern_is_told_in_one_line(tmp_path, text, message):
@@ -99,3 +99,15 @@ def test_statmaps_are_taken_out_of_the_derivatives(tmp_path):
 
 def test_labels_that_differ_by_signs_are_the_same():
     assert plain_contrast("LANGUAGE_MATH-STORY") == plain_contrast("languageMathStory")
+
+
+def test_a_pattern_that_fits_nothing_is_named_even_beside_one_that_fits(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/01.nii.gz").touch()
+    table = '[[maps]]\npath = "{}/{{sub}}.nii.gz"\nstatistic = "z"\ncontrast = "c"\n'
+    place = tmp_path / "maps.toml"
+    place.write_text(table.format("a"))
+    assert len(find_statmaps(place)) == 1
+    place.write_text(table.format("a") + table.format("b"))
+    with pytest.raises(DatasetError, match=r"no file below .* fits the pattern 'b/\{sub\}"):
+        find_statmaps(place)

@@ -114,12 +114,25 @@ def test_a_participant_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
     assert "on two sides of the split: 01" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("analysis", ["evaluate", "calibrate"])
+def test_nobody_is_on_two_sides_of_what_judges(cohort, ridge, tmp_path, capsys, analysis):
+    split = tmp_path / "split.tsv"
+    rows = [("01", "training"), ("02", "training"), *((f"{n:02d}", "test") for n in range(1, 9))]
+    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in rows))
+    words = (analysis, "--model", ridge.path, "--split-file", split, "--model-name", "leak")
+    assert cohort.analyse(*words) == 2
+    assert "on two sides of the split: 01, 02" in capsys.readouterr().err
+
+
 def test_a_family_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
     split, table = tmp_path / "split.tsv", cohort.statmaps / "participants.tsv"
-    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-03\ttest\n")
     table.write_text("participant_id\tfamily_id\nsub-01\tA\nsub-02\tA\n")
     try:
         assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "f") == 2
+        assert "families are on two sides" in capsys.readouterr().err
+        words = ("--model", ridge.path, "--split-file", split, "--model-name", "f")
+        assert cohort.analyse("evaluate", *words) == 2
     finally:
         table.unlink()
     assert "families are on two sides" in capsys.readouterr().err
@@ -238,6 +251,11 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
     assert {"group average", "linear (Tavor)", "model own", "retest"} <= set(rows)
     assert float(rows["retest"]["identification"]) == 1.0
+    # Fitted on all others, they look like everybody but oneself.
+    for name in ("group average", "linear (Tavor)", "kernel ridge"):
+        assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
+    told = read_json(folder / "desc-models_scores.json")["better_by"]
+    assert {row["model"]: len(row) for row in told}["kernel ridge"] == 2
     by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
     retest = [row for row in by_contrast if row["model"] == "retest"]
     # One participant lacks the second contrast, and does not count for it.
