@@ -49,9 +49,9 @@ def verdicts(judged: str, paired: Sequence[Mapping[str, Any]], people: int) -> l
     return flags
 
 
-def figure(value: float) -> str:
-    """Write a score with three decimals, a minus sign, and no sign before zero."""
-    text = f"{value:.3f}"
+def figure(value: float, digits: int = 3) -> str:
+    """Write a score with some decimals, a minus sign, and no sign before zero."""
+    text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
@@ -64,10 +64,12 @@ def _too_high(names: Sequence[str]) -> str:
 
 
 def _part(words: str, told: Sequence[tuple[str, Sequence[float]]]) -> list[str]:
-    named = [
-        f"{name} ({figure(mean)}, 95 % from {figure(low)} to {figure(high)})"
-        for name, (mean, low, high) in told
-    ]
+    named = []
+    for name, interval in told:
+        # A small difference may be a sure one.
+        digits = 4 if max(map(abs, interval)) < 0.01 else 3
+        mean, low, high = (figure(value, digits) for value in interval)
+        named.append(f"{name} ({mean}, 95 % from {low} to {high})")
     return [f"{words} {', '.join(named)}"] if named else []
 
 

@@ -191,7 +191,7 @@ def write_tables(
             stacked = np.stack([one.matrices[q] for q in range(len(contrasts))])
             name = "".join(letter for letter in one.name.title() if letter.isalnum())
             analysis.store.write(f"matrices/{name}", stacked, {"model": one.name})
-            means[one.name] = stacked.mean(axis=0)
+            means[one.name] = mean_over(stacked, axis=0)
     labels = [contrast.label for contrast in contrasts]
     page = analysis.folder / "report.html"
     trouble = write_model_page(

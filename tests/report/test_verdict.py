@@ -43,3 +43,9 @@ def test_few_people_are_told_and_unknown_scores_left_out():
 
 def test_no_figure_has_a_sign_before_zero():
     assert [figure(x) for x in (-0.0001, 0.0001, -0.0006)] == ["0.000", "0.000", "\u22120.001"]
+
+
+def test_a_small_difference_that_is_sure_shows_its_sign():
+    paired = [{"model": "group average", "r": [-0.0004, -0.0009, -0.0001]}]
+    (flag,) = verdicts("m", paired, 40)
+    assert "(\u22120.0004, 95 % from \u22120.0009 to \u22120.0001)" in flag.text
