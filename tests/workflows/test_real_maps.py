@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -63,3 +67,19 @@ def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
     noisy = faces + 0.5 * np.nanstd(faces) * rng.normal(size=faces.shape).astype(np.float32)
     scores = PeopleScores.of(noisy[:, known], faces[:, known], faces[:, known].mean(axis=0))
     assert scores.identified.all()
+
+
+def test_the_docs_have_the_figures_of_their_command(shared):
+    root = Path(__file__).parents[2]
+    path = root / "benchmarks/real_maps.py"
+    spec = importlib.util.spec_from_file_location("real_maps", path)
+    command = importlib.util.module_from_spec(spec)
+    sys.modules["real_maps"] = command
+    spec.loader.exec_module(command)
+    found = command.fingerprints(shared / "data/real/contrasts")
+    text = (root / "docs/group.md").read_text("utf-8").split("## Real maps")[1]
+    text = " ".join(text.split("## ")[0].split())
+    assert f"over the {found.voxels:,} voxels that all have" in text
+    for pair in (("faces", "faces"), ("words", "words"), ("faces", "words")):
+        assert f"{pair[0]} with {pair[1]} {found.mean(*pair):.2f}" in text
+    assert f"for {found.recognised()} of {len(found.names)}" in text
