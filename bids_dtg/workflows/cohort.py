@@ -116,13 +116,16 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
         voxels=int(job.bundle.mask.sum()),
         on_cpu=forked,
     )
-    job = dataclasses.replace(job, processes=capacity.processes, threads=capacity.threads)
+    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
+    # how many processes there are.
+    threads = job.settings.omp_nthreads or 1
+    job = dataclasses.replace(job, processes=capacity.processes, threads=threads)
     arrays = dataclasses.replace(arrays, job=job)
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.
     prepare = (
         partial(_work, arrays)
         if forked
-        else partial(_prepare, job.settings, arrays.plan, arrays.store)
+        else partial(_prepare, job.settings, arrays.plan, arrays.store, threads)
     )
     failures = {}
     with (
@@ -147,9 +150,10 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     return failures
 
 
-def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore) -> Work:
+def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work:
     """Prepare the job anew, in a process that was started afresh."""
-    return _work(PersonArrays(Job.prepare(settings), plan, store))
+    job = dataclasses.replace(Job.prepare(settings), threads=threads)
+    return _work(PersonArrays(job, plan, store))
 
 
 def _work(arrays: PersonArrays) -> Work:

@@ -53,6 +53,21 @@ def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_pat
     assert all(f"/8] sub-{label}: read" in lines for label in LABELS)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
+    processes, cohort, tmp_path, monkeypatch
+):
+    whole = person_arrays.measure_rest_run
+
+    def measure(*arguments, threads, **more):
+        if threads != 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments, threads=threads, **more)
+
+    monkeypatch.setattr(person_arrays, "measure_rest_run", measure)
+    assert train(cohort, tmp_path / "out", "--nprocs", processes) == 0
+
+
 @pytest.mark.slow
 def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path, monkeypatch):
     """As where a GPU computes the sums, whose driver does not work in a forked process."""
