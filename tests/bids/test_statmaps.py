@@ -42,7 +42,7 @@ def test_runs_of_a_session_are_one_map(tmp_path):
 @pytest.mark.parametrize("desc", ["synthetic", "segmentSpread", "halfwidth90"])
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path, desc):
     touch(tmp_path, f"sub-01/sub-01_contrast-a_stat-z_desc-{desc}_statmap.nii.gz")
-    with pytest.raises(DatasetError, match="fits the pattern"):
+    with pytest.raises(DatasetError, match="no statistic maps"):
         find_statmaps(tmp_path)
 
 
