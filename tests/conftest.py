@@ -5,6 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Timings are never assertions: a machine may be busy.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("untimed", untimed)
+settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))  # `from fmriprep_dataset import ...` in any test
