@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import mmap
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,14 +100,28 @@ class ArrayStore:
         return array
 
     def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Make an array to be filled in place, without facts: work in progress, not a result."""
+        """Make an array to be filled in place, without facts: work in progress, not a result.
+
+        Raises
+        ------
+        OutputError
+            There is no place for it: to find that out later would end the process (SIGBUS).
+        """
         path = self._array(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             made: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as err:
+            path.unlink(missing_ok=True)
             raise OutputError(f"{path} cannot be written: {err.strerror or err}") from err
         return made
+
+    def discard(self, folder: str) -> None:
+        """Remove the arrays of a folder, whose names begin with it."""
+        shutil.rmtree(self.root / folder, ignore_errors=True)
 
     def _told(self, name: str) -> dict[str, Any]:
         try:

@@ -76,6 +76,7 @@ def run_calibration(settings: Settings) -> int:
     )
     widths = calibration.half_widths(DEFAULT_LEVEL)
     held = [coverage(errors.of(number), widths).mean() for number in range(len(people))]
+    analysis.store.discard("work")
     made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * np.mean(held):.1f} % of "

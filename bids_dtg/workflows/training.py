@@ -214,6 +214,7 @@ def write_tables(
         ),
     )
     say(trouble or f"page: {page}")
+    analysis.store.discard("work")
     return {**facts, "rows": rows}
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import os
+
 import numpy as np
 import pytest
 
@@ -54,3 +57,27 @@ def test_a_mapped_array_can_be_mapped_again_by_its_place(tmp_path):
     # A part lies elsewhere than its file begins.
     assert MappedFile.of(found[1:]) is None
     assert MappedFile.of(np.zeros(3)) is None
+
+
+def test_a_full_disk_is_told_before_an_array_is_filled(tmp_path, monkeypatch):
+    store = ArrayStore(tmp_path)
+    asked = []
+
+    def full(file: int, start: int, size: int) -> None:
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match=r"work/x\.npy cannot be written: No space left"):
+        store.create("work/x", (1000, 1000), np.float32)
+    assert asked[0] >= 4_000_000
+    assert not (tmp_path / "work/x.npy").exists()
+
+
+def test_work_in_progress_is_discarded_and_results_are_not(tmp_path):
+    store = ArrayStore(tmp_path)
+    store.create("work/x", (3,), np.float32)[:] = 1
+    store.write("result", np.ones(3), FACTS)
+    store.discard("work")
+    store.discard("never made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.npy"]

@@ -51,6 +51,7 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert all(label in page for label in CONTRASTS)
     assert "group average: own" in page
+    assert not (cohort.out / "group/model-own/arrays/work").exists()
     told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
     assert sorted(told) == [f"sub-{label}" for label in LABELS]
     assert sorted(told.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
