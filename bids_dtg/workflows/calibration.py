@@ -28,7 +28,7 @@ from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.cohort_plan import CohortPlan
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
-from bids_dtg.workflows.participant_sets import untrained
+from bids_dtg.workflows.participant_sets import keep_earlier, untrained
 from bids_dtg.workflows.progress import say
 
 Array = NDArray[np.float32]
@@ -77,6 +77,7 @@ def run_calibration(settings: Settings) -> int:
     widths = calibration.half_widths(DEFAULT_LEVEL)
     held = [coverage(errors.of(number), widths).mean() for number in range(len(people))]
     analysis.store.discard("work")
+    keep_earlier(analysis)
     made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * np.mean(held):.1f} % of "

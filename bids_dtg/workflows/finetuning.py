@@ -14,7 +14,6 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ATTENTION_UNET
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.contrasts.splits import SETS
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
@@ -31,7 +30,13 @@ from bids_dtg.workflows.network_fitting import (
     require_network_people,
     require_network_training,
 )
-from bids_dtg.workflows.participant_sets import draw_split, keep_split, plan_split
+from bids_dtg.workflows.participant_sets import (
+    draw_split,
+    keep_earlier,
+    keep_split,
+    plan_split,
+    untrained,
+)
 from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import BEFORE, GROUP_AVERAGE, Predict, score_models
 from bids_dtg.workflows.training import baselines, write_fitted, write_tables
@@ -72,7 +77,9 @@ def run_finetuning(settings: Settings) -> int:
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis, split)
-    training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
+    keep_earlier(analysis)
+    training, validation = cohort.of(split.training), cohort.of(split.validation)
+    test = cohort.of(untrained(bundle, split.test))
     require_people(settings, ATTENTION_UNET, training, validation)
     fitted = _tune(analysis, training, validation, row, len(cohort.contrasts))
     evaluation = _score(analysis, fitted, cohort, training, test, row)

@@ -14,6 +14,7 @@ from bids_dtg.workflows.cohort_plan import CohortPlan
 from bids_dtg.workflows.progress import counted, named, say
 
 SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
+EARLIER_FILE = "desc-earlier_participants.tsv"  # likewise: training people of what it was made from
 
 
 def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
@@ -66,12 +67,22 @@ def keep_split(analysis: Analysis, split: Split) -> None:
     write_sets(analysis.folder / SPLIT_FILE, dataclasses.asdict(split))
 
 
+def trained_on(bundle: ModelBundle) -> frozenset[str]:
+    """Return whom a model was trained on here, and the models that it was made from."""
+    tables = (bundle.path.parent / name for name in (SPLIT_FILE, EARLIER_FILE))
+    sets = [read_sets(table, SETS) for table in tables if table.is_file()]
+    return frozenset(label for one in sets for label in one["training"])
+
+
+def keep_earlier(analysis: Analysis) -> None:
+    """Write whom the model was trained on that another one is made from."""
+    labels = sorted(trained_on(analysis.job.bundle))
+    write_sets(analysis.folder / EARLIER_FILE, {"training": labels})
+
+
 def untrained(bundle: ModelBundle, labels: Sequence[str]) -> tuple[str, ...]:
-    """Leave out those whom a model was trained on, where it was made by `--analysis train`."""
-    table = bundle.path.parent / SPLIT_FILE
-    if not table.is_file():
-        return tuple(labels)
-    trained = set(read_sets(table, SETS)["training"])
+    """Leave out those whom a model was trained on, where it was made by this program."""
+    trained = trained_on(bundle)
     kept = tuple(label for label in labels if label not in trained)
     if len(kept) < len(labels):
         less = counted(len(labels) - len(kept), "participant")

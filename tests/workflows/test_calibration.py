@@ -29,6 +29,19 @@ def test_intervals_need_people_whom_the_model_was_not_trained_on(cohort, ridge, 
     assert "too few for intervals" in capsys.readouterr().err
 
 
+def test_a_calibrated_model_is_not_judged_on_whom_it_was_trained_on(cohort, tmp_path, capsys):
+    more = [f"{n:02d}" for n in range(1, 3)]
+    split = tmp_path / "split.tsv"
+    sets = dict.fromkeys(more, "training") | {"03": "validation", "04": "validation"}
+    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in sets.items()))
+    words = ("--architecture", "local-ridge", "--split-file", split, "--model-name", "two")
+    assert cohort.analyse("train", *words) == 0
+    for analysis, name, more in (("calibrate", "both", "two"), ("evaluate", "fair", "both")):
+        model = cohort.out / f"group/model-{more}/bundle"
+        assert cohort.analyse(analysis, "--model", model, "--model-name", name) == 0
+        assert "left out: 2 participants, on whom the model was trained" in capsys.readouterr().err
+
+
 def test_a_calibrated_model_has_intervals_that_hold(cohort, tmp_path, ridge, capsys):
     model = shutil.copytree(ridge.path, tmp_path / "bundle")
     words = ("--model", model, "--model-name", "sure")

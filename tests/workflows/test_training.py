@@ -338,6 +338,23 @@ class TestNetwork:
         assert cohort.analyse("train", *unet, *words) == 1
         assert "all is as it should be" in capsys.readouterr().err
 
+    def test_a_tuned_model_is_not_judged_on_whom_it_was_trained_on_before(
+        self, cohort, network, tmp_path, capsys
+    ):
+        told = split_of(cohort.out / "group/model-net/desc-split_participants.tsv")
+        before = [label for label, name in told.items() if name == "training"]
+        new = [label for label, name in told.items() if name != "training"]
+        sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(before[:2], "validation")
+        sets |= dict.fromkeys(before[2:], "test")
+        split = tmp_path / "split.tsv"
+        rows = "".join(f"{label}\t{name}\n" for label, name in sets.items())
+        split.write_text("participant_id\tset\n" + rows)
+        words = ("--model", network.path, "--contrast", CONTRASTS[0], "--split-file", split)
+        assert cohort.analyse("finetune", *words, "--model-name", "leak", *NETWORK) == 0
+        told = capsys.readouterr().err
+        assert "left out: 2 participants, on whom the model was trained" in told
+        assert "no test participants" in told
+
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
         words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
         assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
