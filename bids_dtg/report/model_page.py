@@ -58,8 +58,11 @@ class Curve:
 
     title: str
     path: str  # SVG path
-    first: str
-    last: str
+    first: str  # value of the first epoch
+    last: str  # and of the last
+    low: str  # at the lower end of the axis
+    high: str  # and at the upper one
+    epochs: int
 
 
 def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
@@ -207,4 +210,5 @@ def _curve(title: str, values: Sequence[float]) -> Curve:
     x = np.linspace(0, 440, len(known))
     y = 80 * (1 - (known - low) / ((high - low) or 1.0))
     path = "M" + " L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
-    return Curve(title, path, figure(known[0]), figure(known[-1]))
+    first, last = figure(known[0], 4), figure(known[-1], 4)
+    return Curve(title, path, first, last, figure(low, 4), figure(high, 4), len(known))

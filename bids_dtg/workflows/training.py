@@ -32,7 +32,7 @@ from bids_dtg.workflows.model_fitting import (
 )
 from bids_dtg.workflows.network_fitting import require_network_people, require_network_training
 from bids_dtg.workflows.participant_sets import draw_split, keep_split, plan_split
-from bids_dtg.workflows.progress import say
+from bids_dtg.workflows.progress import counted, say
 from bids_dtg.workflows.scoring import (
     CONVENTIONS,
     GROUP_AVERAGE,
@@ -198,10 +198,10 @@ def write_tables(
         page,
         ModelPageFacts(
             title=analysis.folder.name,
-            lead=f"{people} test participants of {analysis.job.dataset.name}, "
-            f"{len(contrasts)} contrasts. {cohort.sessions} A model that does not beat the group "
-            "average in r knows less about the mean map; residual r and identification say what it "
-            "knows about people.",
+            lead=f"{counted(people, 'test participant')} of {analysis.job.dataset.name}, "
+            f"{counted(len(contrasts), 'contrast')}. {cohort.sessions} A model that does not beat "
+            "the group average in r knows less about the mean map; residual r and identification "
+            "say what it knows about people.",
             conventions=CONVENTIONS,
             rows=rows,
             contrasts=labels,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from browser import chromium, opened
 
 from bids_dtg.report.model_page import ModelPageFacts, write_model_page
 
@@ -83,3 +84,30 @@ def test_sorting_goes_by_figures_that_have_a_plain_minus_sign(tmp_path):
 def test_a_page_without_people_or_scores_is_made(tmp_path):
     page = page_of(tmp_path, replace(FACTS, matrices={}, paired=(), people=20))
     assert 'id="people"' not in page
+
+
+def test_a_learning_curve_has_its_ends_as_figures(tmp_path):
+    history = [{"loss": value} for value in (2.0, 1.0, 1.5)]
+    page = page_of(tmp_path, replace(FACTS, history=history))
+    assert "training loss: 2.0000 to 1.5000" in page
+    assert [f">{text}<" in page for text in ("2.0000", "1.0000", "3")] == [True] * 3
+    assert "M0.0 0.0 L220.0 80.0 L440.0 40.0" in page
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_and_its_table_is_sorted_by_figures(tmp_path, theme, width):
+    history = [{"loss": value} for value in (2.0, 1.0)]
+    page_of(tmp_path, replace(FACTS, history=history))
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme}
+    with (
+        chromium() as browser,
+        opened(browser, tmp_path / "report.html", **options) as watched,
+    ):
+        page = watched.page
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("#scores th:nth-child(2) button").click()
+        cells = page.locator("#scores tbody tr td:first-child").all_inner_texts()
+        assert cells == ["model", "group average", "retest"]  # by r, which a minus sign would end
+        watched.check()
