@@ -25,6 +25,7 @@ from bids_dtg.workflows.cohort import Person
 GROUP_AVERAGE = "group average"
 LINEAR, KERNEL_RIDGE, BEFORE = "linear (Tavor)", "kernel ridge", "before tuning"
 _SIMPLE = (GROUP_AVERAGE, LINEAR, KERNEL_RIDGE, BEFORE)  # what a model has to beat
+_OF_CORRELATION = ("r", "index", "product", "residual_r")
 _APART = {"residual_r": "residual_r", "identification": "identified"}
 Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
@@ -111,6 +112,9 @@ def _scored(
         one = PeopleScores.of(p, m, mean_maps[q])
         values = one.people() | {"dice": _dice(p, m)}
         for key, value in values.items():
+            if key in _OF_CORRELATION:
+                # Who predicts one value everywhere, or the mean map, knows nothing.
+                value = np.nan_to_num(value)
             scores.setdefault(key, np.full((contrasts, people), np.nan))[q, known] = value
         matrices[q] = one.matrix
     return ModelScores(name, scores, matrices, name != GROUP_AVERAGE)
