@@ -49,7 +49,7 @@ bench: .venv/installed ## time and memory against a plain reference (about 10 mi
 	$(BIN)/python benchmarks/connectome.py
 
 docs: .venv/installed ## build the documentation into site/; warnings are errors
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 container: ## build the image without a Docker daemon and run it (root; Debian; 5 to 11 minutes)
 	container/build_and_try
