@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -146,6 +147,8 @@ def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connecti
         if share.rank == 0:
             lines.send((False, text))
 
+    # Of libraries; the first process shows none either.
+    warnings.simplefilter("ignore")
     try:
         _join(share, device, meeting)
         work(share, tell)

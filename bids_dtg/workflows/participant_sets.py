@@ -56,6 +56,9 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
 
 def plan_split(analysis: Analysis, plan: CohortPlan) -> Split:
     """Return the split if everybody's data can be used, and say who is in no set of a table."""
+    kept = analysis.folder / SPLIT_FILE
+    if analysis.settings.split_file is None and kept.is_file():
+        say(f"the split is that of an earlier call: {kept}")
     split = draw_split(analysis, plan.labels)
     if others := sorted(set(plan.labels) - set(split.everybody)):
         say(f"in no set of the split: {counted(len(others), 'participant')} ({named(others)})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 from functools import partial
 
@@ -100,8 +101,12 @@ def test_two_processes_train_as_one_and_go_on_as_one(loss, people, start, tmp_pa
             processes=2,
             tell=lines.append,
         )
+        if epochs == 2:
+            shutil.copytree(tmp_path / "parts", tmp_path / "alone")
     assert [line.split(":")[0] for line in lines] == ["epoch 3/3"]
     assert_same(parts, whole)
+    # What two began, one can end.
+    assert_same(train(*people, plan, tmp_path / "alone", start=start), whole)
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [
         "best.ckpt",
         "last.ckpt",

@@ -64,11 +64,14 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
 
 
-def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, monkeypatch):
+def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(
+    cohort, ridge, monkeypatch, capsys
+):
     place = "bids_dtg.workflows.person_arrays.measure_rest_run"
     monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read again"))
     assert cohort.analyse("train", *RIDGE) == 0
     assert load_bundle(ridge.path).identity == ridge.identity
+    assert "the split is that of an earlier call: " in capsys.readouterr().err
 
 
 def test_connectomes_are_kept_in_half_precision(cohort, ridge):
