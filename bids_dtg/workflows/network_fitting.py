@@ -16,7 +16,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.blend import MapModel
 from bids_dtg.contrasts.person_samples import PersonSamples
 from bids_dtg.contrasts.splits import Split
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.cohort_plan import CohortPlan
@@ -76,17 +76,28 @@ def fit_network(
             zero_for_nan=published,
         )
 
-    trained = train(
-        samples(training),
-        samples(validation),
-        plan,
-        # Other options or people never go on with these checkpoints; more epochs do.
-        folder / _fingerprint(plan, bundle, training, validation, start),
-        start=start,
-        device=device,
-        processes=settings.gpus,
-        tell=tell,
-    )
+    # Other options, people or data never go on with these checkpoints; more epochs do.
+    folder = folder / _fingerprint(plan, bundle, training, validation, start)
+    try:
+        trained = train(
+            samples(training),
+            samples(validation),
+            plan,
+            folder,
+            start=start,
+            device=device,
+            processes=settings.gpus,
+            tell=tell,
+        )
+    except RuntimeError as err:
+        # torch has a class for a GPU's memory only.
+        if not any(words in str(err) for words in ("out of memory", "can't allocate memory")):
+            raise
+        raise RunError(
+            f"there is too little memory to train on {plan.part or plan.sampling.people} "
+            "participants at once",
+            remedy="use --batch-part with fewer; finished epochs are kept",
+        ) from err
     network = network_from_tensors(dict(trained.state), source=str(folder))
     state = {name: tensor.numpy() for name, tensor in trained.state.items()}
     return state, prepare(network, bundle.mask, device), dict(trained.card)
@@ -100,10 +111,19 @@ def _fingerprint(
     start: Mapping[str, Any] | None,
 ) -> str:
     """Name all that a training depends on but for how long it lasts."""
+
+    def data(person: Person) -> str:
+        """Tell a person's data from others by what is in the middle of the brain."""
+        middle = person.maps.shape[-1] // 2
+        parts = (one[..., middle : middle + 64] for one in (person.maps, person.connectomes))
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
     facts = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0, stop_after=None)),
         "model": bundle.identity,
-        "people": [[person.label for person in people] for people in (training, validation)],
+        "people": [
+            [(person.label, data(person)) for person in people] for people in (training, validation)
+        ],
         "shape": list(training[0].maps.shape),
         "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],
     }

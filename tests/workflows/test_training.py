@@ -358,6 +358,23 @@ class TestNetwork:
         assert "left out: 2 participants, on whom the model was trained" in told
         assert "no test participants" in told
 
+    @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
+    def test_too_little_memory_is_told(self, words, cohort, ridge, monkeypatch, capsys):
+        def train(*arguments, **more):
+            raise RuntimeError(words)
+
+        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
+        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "large")
+        assert cohort.analyse("train", *unet) == 1
+        assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
+
+    def test_other_contrasts_begin_anew(self, cohort, ridge, capsys):
+        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "one")
+        for contrast in CONTRASTS:
+            assert cohort.analyse("train", *unet, "--contrast", contrast) == 0
+            assert "epoch 1/2" in capsys.readouterr().err
+            shutil.rmtree(cohort.out / "group/model-one/bundle")
+
     def test_new_contrasts_get_an_output_layer(self, cohort, network):
         words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
         assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
