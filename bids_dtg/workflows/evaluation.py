@@ -66,11 +66,10 @@ def run_evaluation(settings: Settings) -> int:
     else:
         mean = mean_maps(people)
         simple = leave_one_out(people, mean, analysis.store)
-    models = dict(simple)
+    models: dict[str, Predict | None] = dict(simple)
     judged = f"model {bundle.card.name}"
     models[judged] = predict
-    after = {one.label: other for one, other in zip(people, (*people[1:], people[0]), strict=True)}
-    models["model, of another participant"] = lambda person: predict(after[person.label])
+    models["model, of another participant"] = None
     if all(len(person.sessions) > 1 for person in people):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     # What is fitted on all others knows each of them: it looks more like them than like oneself.

@@ -147,7 +147,7 @@ def _score(
         say("no test participants: the model is not scored")
         return None
     mean, before = mean_maps(training), analysis.job.model
-    models: dict[str, Predict] = {
+    models: dict[str, Predict | None] = {
         GROUP_AVERAGE: lambda person: mean,
         **baselines(training, mean, analysis.store),
     }

@@ -50,7 +50,7 @@ class ModelScores:
 
 
 def score_models(
-    models: Mapping[str, Predict],
+    models: Mapping[str, Predict | None],
     people: Sequence[Person],
     contrasts: Sequence[Contrast],
     mean_maps: NDArray[np.float32],
@@ -63,7 +63,8 @@ def score_models(
     Parameters
     ----------
     models
-        By name; each may be called for each person once.
+        By name; each is called for each person once. None: the maps of the one before it, each
+        given to another participant.
     people, contrasts
         Whose first session is the measured one.
     mean_maps
@@ -83,13 +84,24 @@ def score_models(
     predicted = store.create("work/predicted", shape, np.float32)
     for name, predict in models.items():
         tell(f"scoring {name}")
-        for n, person in enumerate(people):
-            predicted[:, n] = predict(person)
+        if predict is None:
+            _give_to_others(predicted)
+        else:
+            for n, person in enumerate(people):
+                predicted[:, n] = predict(person)
         one = _scored(name, predicted, measured, mean_maps)
         if name in r_only:
             one = dataclasses.replace(one, matrices={}, tells_apart=False)
         found.append(one)
     return found
+
+
+def _give_to_others(predicted: NDArray[np.float32]) -> None:
+    """Give each participant's maps, (contrasts, people, voxels), to the one before."""
+    first = predicted[:, 0].copy()
+    for n in range(1, predicted.shape[1]):
+        predicted[:, n - 1] = predicted[:, n]
+    predicted[:, -1] = first
 
 
 def _scored(

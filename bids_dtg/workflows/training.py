@@ -106,14 +106,13 @@ def score_fitted(
         say("no test participants: the model is not scored")
         return None
     mean = mean_maps(training)
-    models: dict[str, Predict] = {GROUP_AVERAGE: lambda person: mean}
+    models: dict[str, Predict | None] = {GROUP_AVERAGE: lambda person: mean}
     models |= baselines(training, mean, analysis.store)
     models["model"] = fitted.predict
+    if len(test) > 1:
+        models["model, of another participant"] = None
     if fitted.correction is not None:
         models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
-    if len(test) > 1:
-        after = {one.label: other for one, other in zip(test, (*test[1:], test[0]), strict=True)}
-        models["model, of another participant"] = lambda person: fitted.predict(after[person.label])
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)

@@ -40,6 +40,7 @@ def found(tmp_path_factory):
         "model": half,
         "mean": lambda person: MEAN,
         "known": lambda person: person.maps,
+        "another's": None,
     }
     store = ArrayStore(tmp_path_factory.mktemp("store"))
     scored = score_models(models, people, LABELS, MEAN, store, lambda line: None, [KERNEL_RIDGE])
@@ -74,3 +75,10 @@ def test_a_model_is_paired_with_simple_ones_only_and_its_interval_is_of_differen
     assert first["r"][0] == pytest.approx(difference, abs=1e-4)
     assert first["r"][1] <= first["r"][0] <= first["r"][2]
     assert set(second) == {"model", "r"}
+
+
+def test_maps_of_another_participant_are_those_of_the_model_before(found):
+    own, another = found["known"].matrices, found["another's"].matrices
+    for q in range(CONTRASTS):
+        np.testing.assert_allclose(another[q], np.roll(own[q], -1, axis=1), atol=1e-6)
+    assert not found["another's"].scores["identified"].any()
