@@ -44,7 +44,8 @@ class SumsFacts:
 def write_sums(path: Path, sums: LocalRidgeSums, facts: SumsFacts, labels: Sequence[str]) -> None:
     """Write sums, what they belong to, and whose they are.
 
-    They hold means and products over people, no person's maps; labels are there as hashes.
+    They hold means and products over people, no person's maps. Labels, and whatever else of
+    people is in the same strings, are there as hashes.
     """
     arrays = {name: np.ascontiguousarray(getattr(sums, name)) for name in _ARRAYS}
     told = {"facts": facts.text(), "people": json.dumps([_hidden(label) for label in labels])}

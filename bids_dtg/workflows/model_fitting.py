@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bids_dtg.contrasts.blend import Blend, BlendSums, MapModel
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.prediction import MapAverage
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.network_fitting import fit_network
@@ -178,19 +179,21 @@ def fit_ridge(
     block = _block(bundle)
     path = folder / "local-ridge_sums.safetensors"
     facts = SumsFacts.of(bundle, contrasts, block)
-    labels = tuple(person.label for person in training)
+    # Their data too: sums of other maps or other cleaning are not gone on with.
+    names = tuple(f"{person.label} {person.fingerprint(mean)}" for person in training)
     sums = LocalRidgeSums(bundle.mask, voxel_mm, block)
-    if path.exists():
-        earlier, whose = read_sums(path, facts, bundle.mask, voxel_mm)
-        # Sums cannot be taken apart: those of other people are begun anew.
-        if is_beginning(whose, labels):
-            sums = earlier
-    for number in range(sums.people, len(labels)):
+    with suppress(BundleError):  # damaged, or of other contrasts: begun anew, as it is our own
+        if path.exists():
+            earlier, whose = read_sums(path, facts, bundle.mask, voxel_mm)
+            # Sums cannot be taken apart: those of other people are begun anew.
+            if is_beginning(whose, names):
+                sums = earlier
+    for number in range(sums.people, len(names)):
         person = training[number]
         sums.fit_person(person.mean_connectome(), filled(person, mean))
-        if (number + 1) % _SAVE_EVERY == 0 or number + 1 == len(labels):
-            write_sums(path, sums, facts, labels[: number + 1])
-            tell(f"local ridge: {number + 1}/{len(labels)} people added up")
+        if (number + 1) % _SAVE_EVERY == 0 or number + 1 == len(names):
+            write_sums(path, sums, facts, names[: number + 1])
+            tell(f"local ridge: {number + 1}/{len(names)} people added up")
     people = sums.people  # of this site
     for other in other_sums(settings, bundle, contrasts):
         sums = sums + other

@@ -111,18 +111,12 @@ def _fingerprint(
     start: Mapping[str, Any] | None,
 ) -> str:
     """Name all that a training depends on but for how long it lasts."""
-
-    def data(person: Person) -> str:
-        """Tell a person's data from others by what is in the middle of the brain."""
-        middle = person.maps.shape[-1] // 2
-        parts = (one[..., middle : middle + 64] for one in (person.maps, person.connectomes))
-        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-
     facts = {
         "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0, stop_after=None)),
         "model": bundle.identity,
         "people": [
-            [(person.label, data(person)) for person in people] for people in (training, validation)
+            [(person.label, person.fingerprint()) for person in people]
+            for people in (training, validation)
         ],
         "shape": list(training[0].maps.shape),
         "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],

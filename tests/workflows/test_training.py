@@ -111,6 +111,21 @@ def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys
     np.testing.assert_allclose(both.map_sum, sums[2].map_sum, rtol=1e-6, atol=1e-9)
 
 
+def test_sums_are_gone_on_with_but_never_those_of_other_data(cohort, ridge, capsys):
+    words = (*RIDGE, "--model-name", "sums")
+
+    def added(*more: object) -> int:
+        capsys.readouterr()
+        assert cohort.analyse("train", *words, *more) == 0
+        shutil.rmtree(cohort.out / "group/model-sums/bundle")
+        return capsys.readouterr().err.count("people added up")
+
+    assert added() == 1
+    assert added() == 0
+    assert added("--smoothing-fwhm", 6) == 1
+    assert added("--smoothing-fwhm", 6, "--contrast", CONTRASTS[0]) == 1
+
+
 def test_a_participant_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
     split = tmp_path / "split.tsv"
     split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-01\ttest\n")
