@@ -75,7 +75,8 @@ def run_evaluation(settings: Settings) -> int:
     # What is fitted on all others knows each of them: it looks more like them than like oneself.
     r_only = tuple(simple) if settings.split_file is None else ()
     found = score_models(models, people, cohort.contrasts, mean, analysis.store, say, r_only)
-    evaluation = write_tables(analysis, found, cohort, len(people), judged)
+    fitted = len(training) or len(people) - 1
+    evaluation = write_tables(analysis, found, cohort, len(people), fitted, judged)
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")

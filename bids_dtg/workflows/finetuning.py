@@ -157,7 +157,7 @@ def _score(
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort, len(test), "tuned", fitted.record)
+    return write_tables(analysis, found, cohort, len(test), len(training), "tuned", fitted.record)
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:

@@ -116,7 +116,7 @@ def score_fitted(
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort, len(test), "model", fitted.record)
+    return write_tables(analysis, found, cohort, len(test), len(training), "model", fitted.record)
 
 
 def baselines(
@@ -167,20 +167,21 @@ def write_tables(
     found: Sequence[ModelScores],
     cohort: Cohort,
     people: int,
+    fitted_on: int,
     judged: str,
     record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
 
-    `judged` is the name of the model that it is all about, and `record` how it was fitted, for
-    its learning curves.
+    `fitted_on` is on how many participants simple models were fitted, `judged` the name of the
+    model that it is all about, and `record` how that was fitted, for its learning curves.
     """
     contrasts = cohort.contrasts
     group = next(one for one in found if one.name == GROUP_AVERAGE)
     rows = [summary_row(one, group) for one in found]
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
     paired = paired_rows(found, judged)
-    told = {**facts, "model": judged, "better_by": paired}
+    told = {**facts, "fitted_on": fitted_on, "model": judged, "better_by": paired}
     analysis.write_scores(rows, contrast_rows(found, group, contrasts), told)
     means = {}
     for one in found:
@@ -198,7 +199,8 @@ def write_tables(
         ModelPageFacts(
             title=analysis.folder.name,
             lead=f"{counted(people, 'test participant')} of {analysis.job.dataset.name}, "
-            f"{counted(len(contrasts), 'contrast')}. {cohort.sessions} A model that does not beat "
+            f"{counted(len(contrasts), 'contrast')}. {cohort.sessions} Simple models were "
+            f"fitted on {counted(fitted_on, 'participant')}. A model that does not beat "
             "the group average in r knows less about the mean map; residual r and identification "
             "say what it knows about people.",
             conventions=CONVENTIONS,

@@ -273,8 +273,9 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     # Fitted on all others, they look like everybody but oneself.
     for name in ("group average", "linear (Tavor)", "kernel ridge"):
         assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
-    told = read_json(folder / "desc-models_scores.json")["better_by"]
-    assert {row["model"]: len(row) for row in told}["kernel ridge"] == 2
+    told = read_json(folder / "desc-models_scores.json")
+    assert {row["model"]: len(row) for row in told["better_by"]}["kernel ridge"] == 2
+    assert told["fitted_on"] == len(LABELS) - 1
     by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
     retest = [row for row in by_contrast if row["model"] == "retest"]
     # One participant lacks the second contrast, and does not count for it.
