@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +40,10 @@ def chromium() -> Iterator[Any]:
     path = next((found for name in _NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("no Chromium (apt-get install chromium)")
+    driver = [sys.executable, "-m", "playwright", "--version"]
+    said = subprocess.run(driver, capture_output=True, text=True, check=False).stderr
+    if "error while loading shared libraries" in said:
+        pytest.skip(f"playwright does not start (apt-get install libatomic1): {said.strip()}")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*_WEBGL, "--no-sandbox"])
         yield browser
