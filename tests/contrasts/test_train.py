@@ -32,8 +32,9 @@ LONG = TrainingPlan(
 STORED_LOSSES = (0.51130, 0.30668)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread():
+    """Threads that wait for each other in so small sums take most of the time."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

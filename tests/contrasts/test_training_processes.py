@@ -41,6 +41,14 @@ PLAN = TrainingPlan(
 HISTORY = ("loss", "validation_loss", "validation_r", "validation_residual_r", "learning_rate")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def cohort(people: int, seed: int, store: ArrayStore) -> PersonSamples:
     """Return people whose arrays are memory-mapped, as those of the group level are."""
     rng = np.random.default_rng(seed)
