@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import lightning
@@ -148,7 +150,13 @@ class TrainingTask(lightning.LightningModule):
             maps: Tensor = self.network(x)
             return maps
         parts = torch.tensor_split(x, -(-len(x) // part))
-        return torch.cat([checkpoint(self.network, one, use_reentrant=False) for one in parts])
+        contexts = partial(_once_counted, self.network)
+        return torch.cat(
+            [
+                checkpoint(self.network, one, use_reentrant=False, context_fn=contexts)
+                for one in parts
+            ]
+        )
 
     def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
         """Predict this share's maps; those of the whole batch, (people, contrasts, voxels)."""
@@ -172,6 +180,26 @@ class TrainingTask(lightning.LightningModule):
             boxes = predicted[..., None, None], measured[..., None, None]
             return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
         return masked_error(predicted, measured)
+
+
+def _once_counted(
+    network: torch.nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Return the contexts of a pass and of its repetition, which batch norm shall not count."""
+    return nullcontext(), _statistics_kept(network)
+
+
+@contextmanager
+def _statistics_kept(network: torch.nn.Module) -> Iterator[None]:
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum
 
 
 class _Batches(IterableDataset[list[TensorBatch]]):

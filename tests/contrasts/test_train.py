@@ -11,6 +11,7 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 
 import torch
 
+from bids_dtg.contrasts import training_task
 from bids_dtg.contrasts.network import AttentionUNet
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
@@ -227,6 +228,18 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(tmp_path):
     assert losses(parts) == pytest.approx(losses(whole), abs=1e-5)
     for name, tensor in whole.state.items():
         torch.testing.assert_close(parts.state[name], tensor, atol=2e-5, rtol=0)
+
+
+def test_batch_norm_counts_each_part_once(tmp_path, monkeypatch):
+    plan = dataclasses.replace(SHORT, epochs=1, part=2)
+    people = cohort(12, 1), cohort(4, 2)
+    found = train(*people, plan, tmp_path / "recomputed").state
+    monkeypatch.setattr(training_task, "checkpoint", lambda network, x, **_: network(x))
+    expected = train(*people, plan, tmp_path / "kept").state
+    means = [name for name in expected if "running_" in name]
+    assert means
+    for name in means:
+        torch.testing.assert_close(found[name], expected[name], atol=1e-5, rtol=0)
 
 
 def test_it_ends_when_nothing_gets_better(tmp_path):
