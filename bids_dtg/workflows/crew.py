@@ -7,24 +7,21 @@ process, however sudden, costs the one participant that it worked on.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import signal
 import sys
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import NoReturn
 
 from bids_dtg.errors import DtgError
-from bids_dtg.machine import end_with_parent
 from bids_dtg.workflows.ahead import describe_end
+from bids_dtg.workflows.child import be_child
 from bids_dtg.workflows.progress import Reporter
 from bids_dtg.workflows.worker import MessageReporter, Shown
 
@@ -146,31 +143,18 @@ def _end_all(members: Sequence[_Member]) -> None:
         member.pipe.close()
 
 
-def _serve(prepare: Callable[[], Work], pipe: Connection, inherited: Sequence[Connection]) -> None:
+def _serve(
+    prepare: Callable[[], Work], pipe: Connection, inherited: Sequence[Connection]
+) -> NoReturn:
     """Be one of the processes."""
-    code: object = 1
-    try:
-        end_with_parent()
-        for end in inherited:  # so that pipes break when the process at their other end is gone
-            end.close()
-        # Ctrl-C reaches all processes of a terminal; the first one decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _end)
-        work, reporter = prepare(), MessageReporter(pipe.send)
+    be_child(partial(_serve_crew, prepare, pipe), inherited)
+
+
+def _serve_crew(prepare: Callable[[], Work], pipe: Connection) -> None:
+    work, reporter = prepare(), MessageReporter(pipe.send)
+    with suppress(EOFError, OSError):  # nobody listens any more
         while label := pipe.recv():
             pipe.send(Done(label, _failure_of(work, label, reporter)))
-        code = 0
-    except (EOFError, BrokenPipeError):  # nobody listens any more
-        code = 0
-    except SystemExit as end_:
-        code = end_.code
-    except Exception:
-        traceback.print_exc()
-    finally:
-        with suppress(OSError):
-            sys.stderr.flush()
-        # The interpreter would wait for threads; one that a signal interrupted may never end.
-        os._exit(code if isinstance(code, int) else 1)
 
 
 def _failure_of(work: Work, label: str, reporter: Reporter) -> str | None:
@@ -183,7 +167,3 @@ def _failure_of(work: Work, label: str, reporter: Reporter) -> str | None:
     except Exception as err:
         return f"internal error: {type(err).__name__}: {err}"
     return None
-
-
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # half-written files are removed on the way

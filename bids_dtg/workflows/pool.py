@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from types import FrameType
 from typing import NoReturn
 
 from bids_dtg.bids.provenance import Failure
-from bids_dtg.machine import end_with_parent, share_cores
+from bids_dtg.machine import share_cores
 from bids_dtg.workflows.ahead import describe_end
 from bids_dtg.workflows.backlog import Backlog
+from bids_dtg.workflows.child import be_child
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.worker import Begun, Finished, Message, ReaderDied, Shown, Worker
 
@@ -223,33 +222,10 @@ def _work(
     inherited: list[Connection],
 ) -> NoReturn:
     """Be a process of the pool."""
-    code: object = 1
-    try:
-        _serve_pool(prepare, messages, requests, inherited)
-        code = 0
-    except SystemExit as end:
-        code = end.code
-    except Exception:
-        traceback.print_exc()
-    finally:
-        with suppress(OSError):
-            sys.stderr.flush()
-        # The interpreter would wait for threads; one that a signal interrupted may never end.
-        os._exit(code if isinstance(code, int) else 1)
+    be_child(partial(_serve_pool, prepare, messages, requests), inherited)
 
 
-def _serve_pool(
-    prepare: Callable[[], Job],
-    messages: Connection,
-    requests: Connection,
-    inherited: list[Connection],
-) -> None:
-    end_with_parent()
-    for end in inherited:  # so that pipes break when the process at their other end is gone
-        end.close()
-    # Ctrl-C reaches all processes of a terminal; the first one decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
+def _serve_pool(prepare: Callable[[], Job], messages: Connection, requests: Connection) -> None:
     numbers = count()
 
     def take() -> str | None:
@@ -268,7 +244,3 @@ def _serve_pool(
     share_cores(job.threads)
     with suppress(BrokenPipeError):  # nobody listens any more
         Worker(job, messages.send, forks=True).process(take)
-
-
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # half-written files are removed on the way
