@@ -63,8 +63,9 @@ def split_people(
     labels
         Everybody, each once.
     validation, test
-        Shares of the people, reached as nearly as families allow; of each set that has a
-        share above 0 there is one person at least.
+        Shares of the people, reached as nearly as families allow; each set with a share above
+        0 has one person at least, and two where there are six people or more: fewer cannot be
+        compared with each other.
     seed
         The same labels and seed give the same sets, in whatever order the labels come.
     families
@@ -89,8 +90,9 @@ def split_people(
     wanted = {"test": test * len(labels), "validation": validation * len(labels)}
     sets: dict[str, list[str]] = {name: [] for name in SETS}
     waiting = [str(key) for key in order]
+    least = 1 if len(labels) < 6 else 2
     for name, people in wanted.items():
-        while people and waiting and (not sets[name] or len(sets[name]) < round(people)):
+        while people and waiting and len(sets[name]) < max(least, round(people)):
             sets[name] += groups[waiting.pop()]
     sets["training"] = [label for key in waiting for label in groups[key]]
     if not sets["training"]:

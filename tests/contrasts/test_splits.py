@@ -31,6 +31,12 @@ def test_the_order_of_the_labels_does_not_matter():
     assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in SETS] == [20, 10, 10]
 
 
+@pytest.mark.parametrize(("people", "sizes"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2])])
+def test_few_people_still_have_company(people, sizes):
+    split = split_people(PEOPLE[:people], validation=0.1, test=0.1, seed=0)
+    assert [len(getattr(split, name)) for name in SETS] == sizes
+
+
 def test_a_person_on_two_sides_is_refused():
     with pytest.raises(ValueError, match="two sides of the split: 02"):
         Split(("01", "02"), ("02",), ("03",))
