@@ -18,6 +18,7 @@ from bids_dtg import __version__
 from bids_dtg.configuration import make_settings
 from bids_dtg.exits import EXIT_FAILED, EXIT_USAGE, Parser, call
 from bids_dtg.machine import available_cores, limit_threads
+from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 
 _GROUPS = {
@@ -163,13 +164,13 @@ def _show_own_warnings(*, everything: bool) -> None:
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
         if everything or Path(filename).is_relative_to(Path(__file__).parent):
-            print(f"bids_dtg: warning: {message}", file=sys.stderr)
+            say(f"bids_dtg: warning: {message}")
 
     warnings.showwarning = show  # type: ignore[assignment]
 
 
 def _end_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
-    print(f"bids_dtg: ended by signal {number}; finished participants are kept", file=sys.stderr)
+    say(f"bids_dtg: ended by signal {number}; finished participants are kept")
     raise SystemExit(128 + number)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError
+from bids_dtg.notices import say
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 
@@ -50,16 +51,16 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; {interrupted}", file=sys.stderr)
+        say(f"{program}: interrupted; {interrupted}")
         return 128 + signal.SIGINT
     except Exception as err:
         if debug:
             traceback.print_exc()
         if isinstance(err, DtgError):
-            print(f"{program}: error: {err}", file=sys.stderr)
+            say(f"{program}: error: {err}")
             usage = isinstance(err, (SettingsError, DatasetError, BundleError))
             return EXIT_USAGE if usage else EXIT_FAILED
-        print(f"{program}: {internal_error(err)}", file=sys.stderr)
+        say(f"{program}: {internal_error(err)}")
         return EXIT_INTERNAL
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from bids_dtg.bids.annex import is_pointer
 from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.errors import RunError
+from bids_dtg.notices import say
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
 # Templates that TemplateFlow has transforms from to MNI152NLin6Asym (skeleton of January 2026).
@@ -99,7 +100,7 @@ def _download(url: str, path: Path) -> None:
     import urllib.request
 
     temporary = path.with_name(temporary_name())
-    print(f"downloading {url}", file=sys.stderr)
+    say(f"downloading {url}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:

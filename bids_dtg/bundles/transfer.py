@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
+
+from bids_dtg.notices import say
 
 
 class TransferReporter(Protocol):
@@ -44,8 +45,7 @@ class TransferLines:
         pass
 
     def note(self, message: str) -> None:
-        with suppress(BrokenPipeError):  # the work goes on if nobody reads it any more
-            print(message, file=sys.stderr, flush=True)
+        say(message)
 
 
 class TransferBar:

@@ -14,13 +14,14 @@ from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.machine import share_cores
+from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.capacity import divide
 from bids_dtg.workflows.cohort_plan import CohortPlan
 from bids_dtg.workflows.crew import Done, Work, run_crew
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.person_arrays import Person, PersonArrays
-from bids_dtg.workflows.progress import make_board, say
+from bids_dtg.workflows.progress import make_board
 
 __all__ = ["Cohort", "Person", "gather_cohort"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from bids_dtg.bids.atomic import write_atomic, write_tsv
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.notices import say
 from bids_dtg.phantom.dataset import (
     RunPlan,
     participant_label,
@@ -109,7 +109,7 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
 
 
 def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
-    print("comparing with the simulated truth …", file=sys.stderr)
+    say("comparing with the simulated truth …")
     group = np.zeros((len(bundle.contrasts), int(bundle.mask.sum())), np.float32)
     for index in range(_GROUP_SIZE):
         group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)

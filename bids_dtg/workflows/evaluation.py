@@ -12,12 +12,12 @@ from bids_dtg.bids.statmaps import plain_contrast
 from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.kernel_ridge import inner_products, leave_one_out_weights
 from bids_dtg.errors import DatasetError
+from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
 from bids_dtg.workflows.participant_sets import draw_split, untrained
-from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import (
     GROUP_AVERAGE,
     KERNEL_RIDGE,

@@ -13,6 +13,7 @@ from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
 from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.errors import OutputError
+from bids_dtg.notices import say
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.backlog import Backlog
@@ -20,7 +21,7 @@ from bids_dtg.workflows.cluster import Cluster
 from bids_dtg.workflows.dry_run import print_plan
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.pool import Pool
-from bids_dtg.workflows.progress import Board, Clock, make_board, say
+from bids_dtg.workflows.progress import Board, Clock, make_board
 from bids_dtg.workflows.report import Reports, write_methods
 from bids_dtg.workflows.worker import Finished, Message, Shown
 

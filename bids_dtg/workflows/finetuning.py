@@ -15,6 +15,7 @@ from bids_dtg.bundles.card import ATTENTION_UNET
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort import Cohort, Person
@@ -37,7 +38,6 @@ from bids_dtg.workflows.participant_sets import (
     plan_split,
     untrained,
 )
-from bids_dtg.workflows.progress import say
 from bids_dtg.workflows.scoring import BEFORE, GROUP_AVERAGE, Predict, score_models
 from bids_dtg.workflows.training import baselines, write_fitted, write_tables
 

@@ -6,9 +6,11 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
+
+from bids_dtg.notices import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -54,12 +56,6 @@ class Board(Protocol):
 
     def before_fork(self) -> None:
         """Stop threads, which a forked process would miss; the next unit's start goes on."""
-
-
-def say(message: str) -> None:
-    """Print a line to standard error; the work goes on if nobody reads it any more."""
-    with suppress(BrokenPipeError):
-        print(message, file=sys.stderr, flush=True)
 
 
 class _Count:

@@ -20,6 +20,7 @@ from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, options_hash
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.machine import THREAD_VARIABLES
+from bids_dtg.notices import say
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.index_page import write_index
 from bids_dtg.report.methods import methods_text
@@ -30,7 +31,6 @@ from bids_dtg.settings import Settings
 from bids_dtg.workflows.ahead import describe_end
 from bids_dtg.workflows.failures import last_failures
 from bids_dtg.workflows.job import Job
-from bids_dtg.workflows.progress import say
 
 Note = Callable[[str], None]
 # How long a process may take to end once it has no more requests.
@@ -64,7 +64,7 @@ class Reports:
         missing = missing_packages() if wanted else ()
         self._wanted = wanted and not missing
         if missing:
-            note(f"no reports are made: {' and '.join(missing)} are missing ({HOW_TO_GET})")
+            note(f"no reports are made: {' and '.join(missing)} missing ({HOW_TO_GET})")
 
     def __enter__(self) -> Reports:
         return self
