@@ -90,6 +90,12 @@ class ModellingOptions:
     learning_rate: float = option(
         "modelling", "rate of Adam at the start", default=1e-3, metavar="RATE"
     )
+    choose_by: Literal["loss", "r", "residual_r", "diagonality"] | None = option(
+        "modelling",
+        "what the network's best epoch is chosen by, on the validation participants",
+        default=None,
+        shown_default="residual_r; with --recipe published r",
+    )
     stop_after: int | None = option(
         "modelling",
         "epochs without a better one before training ends",

@@ -57,7 +57,7 @@ def fit_network(
     plan = TrainingPlan(
         features=settings.features if start is None else len(start["in_block.conv.0.weight"]),
         loss="crr" if published else "mse",
-        choose_by="r" if published else "residual_r",
+        choose_by=settings.choose_by or ("r" if published else "residual_r"),
         learning_rate=settings.learning_rate,
         epochs=settings.epochs,
         stop_after=settings.stop_after,

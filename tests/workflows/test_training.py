@@ -319,6 +319,16 @@ class TestNetwork:
         assert bundle.correction is None
         assert bundle.card.record["network"]["loss"] == "crr"
 
+    @pytest.mark.parametrize(("choice", "best"), [("loss", min), ("diagonality", max)])
+    def test_the_epoch_is_chosen_as_asked_for(self, cohort, network, choice, best):
+        words = ("--architecture", "attention-unet", *NETWORK, "--epochs", 4)
+        words += ("--choose-by", choice, "--model-name", f"by{choice}")
+        assert cohort.analyse("train", *words) == 0
+        bundle = load_bundle(cohort.out / f"group/model-by{choice}/bundle")
+        record = bundle.card.record["network"]
+        epochs = {one["epoch"]: one[f"validation_{choice}"] for one in record["history"]}
+        assert epochs[record["best_epoch"]] == best(epochs.values())
+
     def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
         words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
         assert cohort.analyse("finetune", *words, *NETWORK) == 0
