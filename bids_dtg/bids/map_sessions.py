@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bids_dtg.bids.statmaps import StatMap, plain_contrast
+from bids_dtg.notices import counted
 
 # Sessions that are named after an earlier one.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
@@ -72,16 +73,16 @@ def _rank(
 def describe_sessions(people: Iterable[PersonMaps]) -> str:
     """Say in one sentence which sessions are targets and retests; nothing without sessions."""
     people = list(people)
-    targets = _counted(one.target for one in people)
+    targets = _sessions_of(one.target for one in people)
     if not targets:
         return ""
-    retests = _counted(one.retest for one in people)
+    retests = _sessions_of(one.retest for one in people)
     return f"Maps to predict are of {targets}; " + (
         f"retests are of {retests}." if retests else "there are no retests."
     )
 
 
-def _counted(maps: Iterable[Mapping[str, StatMap]]) -> str:
+def _sessions_of(maps: Iterable[Mapping[str, StatMap]]) -> str:
     """Name the sessions, each with how many participants have maps of it."""
     count = Counter(
         session
@@ -90,6 +91,5 @@ def _counted(maps: Iterable[Mapping[str, StatMap]]) -> str:
     )
     ordered = sorted(count, key=session_order)
     return ", ".join(
-        f"ses-{session} ({count[session]} participant{'s' * (count[session] != 1)})"
-        for session in ordered
+        f"ses-{session} ({counted(count[session], 'participant')})" for session in ordered
     )

@@ -25,7 +25,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from bids_dtg.contrasts.share import Share
 from bids_dtg.errors import RunError
-from bids_dtg.machine import end_with_parent
+from bids_dtg.machine import end_of, end_with_parent
 
 Tell = Callable[[str], None]
 Work = Callable[[Share, Tell], None]  # pickled; a function of a module, or a partial of one
@@ -113,7 +113,7 @@ def _listen(members: list[tuple[BaseProcess, Connection]], tell: Tell) -> None:
             if not process.is_alive():
                 process.join()
                 if process.exitcode:
-                    raise _failure(_end_of(process.exitcode))
+                    raise _failure(end_of(process.exitcode))
                 working.remove(member)
 
 
@@ -127,13 +127,6 @@ def _failure(text: str) -> RunError:
     if trace:
         error.__cause__ = RuntimeError(text)
     return error
-
-
-def _end_of(code: int) -> str:
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"exit code {code}"
 
 
 def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connection) -> None:

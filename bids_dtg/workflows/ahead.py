@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
-from bids_dtg.machine import end_with_parent
+from bids_dtg.machine import end_of, end_with_parent
 
 T = TypeVar("T")
 Work = Callable[[Callable[[T], None]], None]
@@ -88,10 +88,8 @@ def _serve(work: Work[T], sender: Connection, receiver: Connection) -> None:
 
 def describe_end(exit_code: int | None) -> str:
     """Say how a process ended, from its exit code; -n is signal n."""
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return f"it was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"it ended with exit code {exit_code}"
+    end = end_of(exit_code)
+    return f"it was {end}" if exit_code is not None and exit_code < 0 else f"it ended with {end}"
 
 
 def _in_thread(work: Work[T]) -> Iterator[T]:

@@ -17,14 +17,13 @@ from bids_dtg.bids.statmaps import statmaps_place
 from bids_dtg.configuration import to_toml
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.errors import SettingsError
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.earlier_model import CONFIGURATION_FILE, refuse_other_model
 from bids_dtg.workflows.job import Job
-from bids_dtg.workflows.progress import counted, named
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,10 +26,10 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
-from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.cohort_plan import CohortPlan
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
 from bids_dtg.workflows.participant_sets import keep_earlier, untrained
+from bids_dtg.workflows.person_arrays import Person
 
 Array = NDArray[np.float32]
 

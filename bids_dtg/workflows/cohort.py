@@ -23,8 +23,6 @@ from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.person_arrays import Person, PersonArrays
 from bids_dtg.workflows.progress import make_board
 
-__all__ = ["Cohort", "Person", "gather_cohort"]
-
 
 @dataclass(frozen=True, eq=False)
 class Cohort:

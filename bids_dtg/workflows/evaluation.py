@@ -15,9 +15,9 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
-from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.model_fitting import filled, mean_maps, predicted_maps
 from bids_dtg.workflows.participant_sets import draw_split, untrained
+from bids_dtg.workflows.person_arrays import Person
 from bids_dtg.workflows.scoring import (
     GROUP_AVERAGE,
     KERNEL_RIDGE,

@@ -13,7 +13,7 @@ from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
 from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.errors import OutputError
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.backlog import Backlog
@@ -81,14 +81,10 @@ def run_participants(settings: Settings) -> int:
     return tally.failed
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
     text = (
-        f"{_counted(participants, 'participant')}: {_counted(tally.done, 'set')} of maps made, "
-        f"{tally.skipped} complete before, {_counted(tally.failed, 'participant')} failed"
+        f"{counted(participants, 'participant')}: {counted(tally.done, 'set')} of maps made, "
+        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
     )
     left = participants - tally.finished
     text += f", {left} not begun" if left else ""
@@ -97,7 +93,7 @@ def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
 
 def _left(tally: _Tally, participants: int) -> str:
     return (
-        f"{tally.finished} of {_counted(participants, 'participant')} finished; the same command "
+        f"{tally.finished} of {counted(participants, 'participant')} finished; the same command "
         "does what is left"
     )
 

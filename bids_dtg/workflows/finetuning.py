@@ -18,7 +18,7 @@ from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
-from bids_dtg.workflows.cohort import Cohort, Person
+from bids_dtg.workflows.cohort import Cohort
 from bids_dtg.workflows.model_fitting import (
     FittedModel,
     mean_maps,
@@ -38,6 +38,7 @@ from bids_dtg.workflows.participant_sets import (
     plan_split,
     untrained,
 )
+from bids_dtg.workflows.person_arrays import Person
 from bids_dtg.workflows.scoring import BEFORE, GROUP_AVERAGE, Predict, score_models
 from bids_dtg.workflows.training import baselines, write_fitted, write_tables
 

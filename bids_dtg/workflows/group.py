@@ -16,7 +16,7 @@ from bids_dtg.bids.names import build_name, parse_name, plain_label
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.contents import (
     MapFile,
     ParticipantFiles,
@@ -29,7 +29,6 @@ from bids_dtg.report.index_page import write_index
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.failures import all_failures
 from bids_dtg.workflows.group_maps import GroupMaps, average_sets
-from bids_dtg.workflows.progress import counted, named
 from bids_dtg.workflows.quality import COLUMNS
 from bids_dtg.workflows.report import existing_output
 

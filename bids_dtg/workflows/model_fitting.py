@@ -21,8 +21,8 @@ from bids_dtg.contrasts.prediction import MapAverage
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.network_fitting import fit_network
+from bids_dtg.workflows.person_arrays import Person
 
 Array = NDArray[np.float32]
 Tell = Callable[[str], None]

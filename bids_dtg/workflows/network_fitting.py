@@ -17,10 +17,10 @@ from bids_dtg.contrasts.blend import MapModel
 from bids_dtg.contrasts.person_samples import PersonSamples
 from bids_dtg.contrasts.splits import Split
 from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.cohort import Person
 from bids_dtg.workflows.cohort_plan import CohortPlan
-from bids_dtg.workflows.progress import counted, named
+from bids_dtg.workflows.person_arrays import Person
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.training_plan import TrainingPlan

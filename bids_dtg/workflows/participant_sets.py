@@ -9,10 +9,9 @@ from bids_dtg.bids.splits_file import read_families, read_sets, write_sets
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.splits import SETS, Split, split_people
 from bids_dtg.errors import SettingsError
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.workflows.analyses import Analysis
 from bids_dtg.workflows.cohort_plan import CohortPlan
-from bids_dtg.workflows.progress import counted, named
 
 SPLIT_FILE = "desc-split_participants.tsv"  # beside the bundle of a model
 EARLIER_FILE = "desc-earlier_participants.tsv"  # likewise: training people of what it was made from

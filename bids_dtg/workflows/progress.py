@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -77,16 +77,6 @@ class _Count:
         if self.failed:
             text += f", {self.failed} failed"
         return f"{text}, about {duration(left)} left" if self.done < self.total else text
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things for people, as 1 run or 2 runs."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
-def named(labels: Sequence[str]) -> str:
-    """Name the first few of some things, and say that there are more."""
-    return ", ".join([*labels[:5], *(["..."] if len(labels) > 5 else [])])
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ from bids_dtg.stats.paired import (
     false_discovery_rate,
     sign_flip_test,
 )
-from bids_dtg.workflows.cohort import Person
+from bids_dtg.workflows.person_arrays import Person
 
 GROUP_AVERAGE = "group average"
 LINEAR, KERNEL_RIDGE, BEFORE = "linear (Tavor)", "kernel ridge", "before tuning"

@@ -18,11 +18,11 @@ from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.kernel_ridge import KernelRidge
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.splits import SETS
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.report.model_page import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.analyses import Analysis
-from bids_dtg.workflows.cohort import Cohort, Person
+from bids_dtg.workflows.cohort import Cohort
 from bids_dtg.workflows.model_fitting import (
     FittedModel,
     filled,
@@ -33,7 +33,7 @@ from bids_dtg.workflows.model_fitting import (
 )
 from bids_dtg.workflows.network_fitting import require_network_people, require_network_training
 from bids_dtg.workflows.participant_sets import draw_split, keep_split, plan_split
-from bids_dtg.workflows.progress import counted
+from bids_dtg.workflows.person_arrays import Person
 from bids_dtg.workflows.scoring import (
     CONVENTIONS,
     GROUP_AVERAGE,

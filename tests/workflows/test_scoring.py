@@ -5,7 +5,7 @@ import pytest
 
 from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.contrasts.labels import Contrast
-from bids_dtg.workflows.cohort import Person
+from bids_dtg.workflows.person_arrays import Person
 from bids_dtg.workflows.scoring import (
     GROUP_AVERAGE,
     KERNEL_RIDGE,
