@@ -28,7 +28,6 @@ from bids_dtg.connectome.pattern import PatternPlaces, pattern_figures
 from bids_dtg.connectome.training_range import Basis, Cells, TrainingRange
 from bids_dtg.contrasts.conformal import (
     LEVELS,
-    POOLING_MM,
     Calibration,
     ErrorSums,
     ScoreCounts,
@@ -61,7 +60,9 @@ def main() -> None:
 def add_statistics(work: Path, folder: Path) -> ModelBundle:
     """Write the bundle in `folder` anew with what is learned from the people in `work`."""
     bundle = load_bundle(folder)
-    calibration = calibrate(work, bundle)
+    people = errors_of(work, "validation", bundle)
+    voxel_mm = bundle.grid.voxel_sizes_mm[0]
+    calibration = Calibration.fit(people, bundle.mask, voxel_mm, SEGMENTS)
     intervals = score_intervals(work, bundle, calibration)
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
@@ -92,20 +93,10 @@ def errors_of(
             maps = correction.apply(predicted[n].astype(np.float32))
             return measured[n, contrasts] * np.float32(MAP_STEP) - maps[contrasts]
 
+        def __iter__(self) -> Iterator[Array]:
+            return track((self[n] for n in range(len(self))), f"{cohort} people", len(self))
+
     return Errors()
-
-
-def calibrate(
-    work: Path, bundle: ModelBundle, pooling_mm: float | None = POOLING_MM
-) -> Calibration:
-    """Calibrate intervals on the validation people."""
-    people = errors_of(work, "validation", bundle)
-    sums = _sums(people, bundle)
-    counts = ScoreCounts(len(bundle.contrasts))
-    for errors in track(people, "Scores of validation people"):
-        counts.add(errors, _usual_without(sums, errors, pooling_mm, bundle))
-    usual = sums.usual(pooling_mm, bundle.grid.voxel_sizes_mm[0])
-    return Calibration(len(people), SEGMENTS, LEVELS, counts.quantiles(), usual)
 
 
 def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -> dict[str, Any]:
@@ -117,7 +108,7 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
     widths = {level: calibration.half_widths(level) for level in LEVELS}
     cells = Cells.of(bundle.mask, calibration.usual.block)
     local: list[Array] = []
-    for n, errors in enumerate(track(people, "Coverage of test people")):
+    for n, errors in enumerate(people):
         for level, width in widths.items():
             rows.setdefault(f"coverage_{level}", []).append(coverage(errors, width))
         unmeasured = errors + truth[n] - measured[n] * np.float32(MAP_STEP)
@@ -192,7 +183,7 @@ def learn_range(folder: Path, bundle: ModelBundle) -> TrainingRange:
 
 def _sums(people: Sequence[Array], bundle: ModelBundle) -> ErrorSums:
     sums = ErrorSums(bundle.mask, cell_block(bundle.grid.voxel_sizes_mm[0]))
-    for errors in track(people, "Errors of validation people"):
+    for errors in people:
         sums.add(errors)
     return sums
 

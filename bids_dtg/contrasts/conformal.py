@@ -13,6 +13,7 @@ and one for the scores.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,6 +214,33 @@ class Calibration:
             0 < level < 100 for level in self.levels
         ):
             raise ValueError(f"levels rise from above 0 to below 100, found {self.levels}")
+
+    @classmethod
+    def fit(
+        cls,
+        people: Sequence[Array] | Array,
+        mask: NDArray[np.bool_],
+        voxel_mm: float,
+        segments: int,
+    ) -> Calibration:
+        """Calibrate on people's errors, measured less predicted maps, (contrasts, voxels).
+
+        They are gone through twice. `mask` is the model's, `segments` as of the class.
+
+        Raises
+        ------
+        ValueError
+            If there is nobody, or a contrast was predicted without error.
+        """
+        sums = ErrorSums(mask, cell_block(voxel_mm))
+        for errors in people:
+            sums.add(errors)
+        counts = ScoreCounts(len(sums.squares))
+        for errors in people:
+            # The scale of a person's scores is that of the others, as for somebody new.
+            counts.add(errors, sums.without(errors).usual(POOLING_MM, voxel_mm).at_voxels())
+        usual = sums.usual(POOLING_MM, voxel_mm)
+        return cls(len(people), segments, LEVELS, counts.quantiles(), usual)
 
     def half_widths(self, level: int = DEFAULT_LEVEL) -> Array:
         """Return the intervals' half-widths, (contrasts, voxels), in the units of the maps.

@@ -10,17 +10,7 @@ from numpy.typing import NDArray
 from bids_dtg.bids.splits_file import read_sets
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.contrasts.conformal import (
-    DEFAULT_LEVEL,
-    LEAST_PEOPLE,
-    LEVELS,
-    POOLING_MM,
-    Calibration,
-    ErrorSums,
-    ScoreCounts,
-    cell_block,
-    coverage,
-)
+from bids_dtg.contrasts.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, coverage
 from bids_dtg.contrasts.splits import SETS
 from bids_dtg.errors import DatasetError
 from bids_dtg.notices import say
@@ -57,25 +47,15 @@ def run_calibration(settings: Settings) -> int:
     cohort = analysis.cohort(plan.of(labels))
     people = tuple(p for p in cohort.of(labels) if np.isfinite(p.maps).any(axis=1).all())
     _require_enough(people)
-    errors = _Errors(analysis, people)
-    voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
-    sums = ErrorSums(bundle.mask, cell_block(voxel_mm))
-    for number in range(len(people)):
-        sums.add(errors.of(number))
-    counts = ScoreCounts(len(bundle.contrasts))
-    for number in range(len(people)):
-        # The scale of a person's scores is that of the others: as it will be for somebody new.
-        own = errors.of(number)
-        counts.add(own, sums.without(own).usual(POOLING_MM, voxel_mm).at_voxels())
-    calibration = Calibration(
-        participants=len(people),
-        segments=round(float(np.mean([len(person.connectomes) for person in people]))),
-        levels=LEVELS,
-        quantiles=counts.quantiles(LEVELS),
-        usual=sums.usual(POOLING_MM, voxel_mm),
+    errors = _errors(analysis, people)
+    calibration = Calibration.fit(
+        errors,
+        bundle.mask,
+        float(np.mean(bundle.grid.voxel_sizes_mm)),
+        round(float(np.mean([len(person.connectomes) for person in people]))),
     )
     widths = calibration.half_widths(DEFAULT_LEVEL)
-    held = [coverage(errors.of(number), widths).mean() for number in range(len(people))]
+    held = [coverage(own, widths).mean() for own in errors]
     analysis.store.discard("work")
     keep_earlier(analysis)
     made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
@@ -107,17 +87,11 @@ def _require_enough(people: Sequence[object]) -> None:
         )
 
 
-class _Errors:
-    """Measured less predicted maps of people; kept on disk between the passes."""
-
-    def __init__(self, analysis: Analysis, people: tuple[Person, ...]) -> None:
-        mean = mean_maps(people)
-        self._kept = analysis.store.create("work/errors", (len(people), *mean.shape), np.float32)
-        for number, person in enumerate(people):
-            predicted = predicted_maps(analysis.job.model, person)
-            self._kept[number] = filled(person, mean) - predicted
-            say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
-
-    def of(self, number: int) -> Array:
-        """Return a person's errors, (contrasts, voxels)."""
-        return np.asarray(self._kept[number])
+def _errors(analysis: Analysis, people: tuple[Person, ...]) -> Array:
+    """Return measured less predicted maps, (people, contrasts, voxels), on disk."""
+    mean = mean_maps(people)
+    errors: Array = analysis.store.create("work/errors", (len(people), *mean.shape), np.float32)
+    for number, person in enumerate(people):
+        errors[number] = filled(person, mean) - predicted_maps(analysis.job.model, person)
+        say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
+    return errors
