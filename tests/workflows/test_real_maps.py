@@ -15,17 +15,8 @@ from bids_dtg.contrasts.people_scores import PeopleScores
 from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.phantom.anatomy import load_anatomy
 
-PATTERNS = """
-[[maps]]
-path = "kellan/faces_sub-{sub}_con_0006.nii.gz"
-statistic = "effect"
-contrast = "faces"
-
-[[maps]]
-path = "kellan/Words_{sub}.nii.gz"
-statistic = "effect"
-contrast = "words"
-
+ROOT = Path(__file__).parents[2]
+MORE_PATTERNS = """
 [[maps]]
 path = "canlab_wager2008/con_{sub}.hdr"
 statistic = "effect"
@@ -34,11 +25,22 @@ contrast = "reappraise"
 
 
 @pytest.fixture(scope="module")
-def maps(shared, tmp_path_factory):
+def command():
+    """Load the benchmark that makes the figures of the docs."""
+    path = ROOT / "benchmarks/real_maps.py"
+    spec = importlib.util.spec_from_file_location("real_maps", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["real_maps"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def maps(shared, command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     for name in ("kellan", "canlab_wager2008"):
         (folder / name).symlink_to(shared / "data" / "real" / "contrasts" / name)
-    (folder / "maps.toml").write_text(PATTERNS)
+    (folder / "maps.toml").write_text(command.PATTERNS + MORE_PATTERNS)
     anatomy = load_anatomy(4)
     found: dict[str, list[np.ndarray]] = {}
     for one in find_statmaps(folder / "maps.toml"):
@@ -69,15 +71,9 @@ def test_maps_of_one_contrast_are_alike_and_each_is_most_like_itself(maps):
     assert scores.identified.all()
 
 
-def test_the_docs_have_the_figures_of_their_command(shared):
-    root = Path(__file__).parents[2]
-    path = root / "benchmarks/real_maps.py"
-    spec = importlib.util.spec_from_file_location("real_maps", path)
-    command = importlib.util.module_from_spec(spec)
-    sys.modules["real_maps"] = command
-    spec.loader.exec_module(command)
+def test_the_docs_have_the_figures_of_their_command(shared, command):
     found = command.fingerprints(shared / "data/real/contrasts")
-    text = (root / "docs/group.md").read_text("utf-8").split("## Real maps")[1]
+    text = (ROOT / "docs/group.md").read_text("utf-8").split("## Real maps")[1]
     text = " ".join(text.split("## ")[0].split())
     assert f"over the {found.voxels:,} voxels that all have" in text
     for pair in (("faces", "faces"), ("words", "words"), ("faces", "words")):
