@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0.dev0"
+from bids_dtg.version import __version__
+
 __all__ = ["__version__", "load_bundle"]
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from pathlib import Path
 from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from bids_dtg import __version__
 from bids_dtg.configuration import make_settings
 from bids_dtg.exits import EXIT_FAILED, EXIT_USAGE, Parser, call
 from bids_dtg.machine import available_cores, limit_threads
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 
 _GROUPS = {
     "selection": "what to process",

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_dtg import __version__
 from bids_dtg.errors import SettingsError
 from bids_dtg.exits import EXIT_FAILED, Parser, call
 from bids_dtg.machine import available_cores, limit_threads
+from bids_dtg.version import __version__
 
 _EPILOG = """\
 OUT/simulated  the people: resting-state runs, measured and true maps

@@ -79,3 +79,11 @@ def may_pass(err: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def internal_error(err: Exception) -> str:
+    """Return the line for an error that is a fault of the program."""
+    return (
+        f"internal error: {type(err).__name__}: {' '.join(str(err).split())}. This is a fault of "
+        "the program: please report it with the output of the same command and --debug."
+    )

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError
+from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError, internal_error
 from bids_dtg.notices import say
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
@@ -62,11 +62,3 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             return EXIT_USAGE if usage else EXIT_FAILED
         say(f"{program}: {internal_error(err)}")
         return EXIT_INTERNAL
-
-
-def internal_error(err: Exception) -> str:
-    """Return the line for an error that is a fault of the program."""
-    return (
-        f"internal error: {type(err).__name__}: {' '.join(str(err).split())}. This is a fault of "
-        "the program: please report it with the output of the same command and --debug."
-    )

@@ -12,9 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_dtg import __version__
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.exits import Parser, call
+from bids_dtg.version import __version__
 
 _TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
 _FETCH_EPILOG = f"""\

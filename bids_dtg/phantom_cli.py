@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_dtg import __version__
 from bids_dtg.errors import SettingsError
 from bids_dtg.exits import Parser, call
+from bids_dtg.version import __version__
 
 _MOST_PARTICIPANTS = 999  # labels have three digits
 

@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from bids_dtg import __version__
 from bids_dtg.cli import build_parser
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
 # What these name is there before the run; other paths are made, or are names too.

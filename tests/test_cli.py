@@ -13,10 +13,10 @@ import pytest
 from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, read_table, tree
 
-from bids_dtg import __version__
 from bids_dtg.cli import build_parser, main
 from bids_dtg.configuration import read_options
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 
 HEAVY = {"torch", "nilearn", "bids", "nibabel", "numpy", "pandas", "scipy", "sklearn"}
 PROGRAM = [sys.executable, "-m", "bids_dtg.cli"]

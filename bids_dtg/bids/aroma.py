@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bids.annex import require_content
 from bids_dtg.bids.confounds_table import quoted
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.errors import RunError
 
 # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_atomic, write_json
+from bids_dtg.bids.atomic import write_atomic
+from bids_dtg.bids.text import write_json
 from bids_dtg.errors import OutputError
 
 _REMEDY = "remove it: the same command makes it again"

@@ -5,16 +5,13 @@ from __future__ import annotations
 import errno
 import functools
 import hashlib
-import json
 import os
 import re
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from bids_dtg.errors import OutputError
 
@@ -58,22 +55,6 @@ def write_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
         # After a rename nothing is left to remove; on any failure, Ctrl-C included, it goes.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, atomically."""
-    write_atomic(path, text.encode())
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON (indented; NaN refused, as BIDS readers refuse it), atomically."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a BIDS table, atomically; None and NaN become `n/a`."""
-    lines = ["\t".join(columns), *("\t".join(_cell(value) for value in row) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
 
 
 def temporary_name() -> str:
@@ -154,13 +135,6 @@ def _host() -> str:
     except OSError:
         namespace = ""  # a system without them
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
-
-
-def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN is the only value that differs from itself
-        return "n/a"
-    # A tab or line break inside a cell would shift the table.
-    return " ".join(str(value).split()) or "n/a"
 
 
 def _output_error(path: Path, err: OSError) -> OutputError:

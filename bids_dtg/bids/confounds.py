@@ -15,7 +15,7 @@ from bids_dtg.bids.aroma import AromaComponents, find_aroma_files
 from bids_dtg.bids.confounds_table import NON_STEADY, numbers, read_table
 from bids_dtg.bids.custom_confounds import find_custom_table
 from bids_dtg.bids.nuisance import strategy_columns, with_custom
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.strategies import NuisanceChoice, metadata_file
 from bids_dtg.errors import RunError, SettingsError
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bids.annex import require_content
 from bids_dtg.bids.confound_names import modern_name, rename_columns
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.errors import RunError
 
 if TYPE_CHECKING:

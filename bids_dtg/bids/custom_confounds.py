@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.bids.annex import require_content
 from bids_dtg.bids.confounds_table import quoted
 from bids_dtg.bids.names import parse_name, same_label
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.series import STORAGE
 from bids_dtg.errors import RunError, SettingsError
 

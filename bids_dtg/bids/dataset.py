@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.bids.derivatives import SourceDataset
 from bids_dtg.bids.folder_runs import holds_study
 from bids_dtg.bids.studies import STUDIES
 from bids_dtg.errors import DatasetError
@@ -32,13 +33,9 @@ _USUAL = {"fmriprep": ("fmriprep",), "xcpd": ("xcp_d", "xcpd", "xcp-d")}
 
 
 @dataclass(frozen=True)
-class InputDataset:
+class InputDataset(SourceDataset):
     """A dataset that holds resting-state runs."""
 
-    root: Path  # absolute; holds the participants' folders
-    name: str  # its key in DatasetLinks and BIDS URIs
-    description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
-    bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
     input_type: InputType = "fmriprep"  # how its folders are to be read
 
     @property

@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from bids_dtg.bids.atomic import remove_stale_in, write_atomic, write_text, write_tsv
-from bids_dtg.bids.dataset import InputDataset
-from bids_dtg.bids.participants import participants_in
-from bids_dtg.errors import OutputError
+from bids_dtg.bids.atomic import remove_stale_in, write_atomic
+from bids_dtg.bids.text import write_text, write_tsv
+from bids_dtg.errors import DatasetError, OutputError
 
 BIDS_VERSION = "1.10.0"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -24,6 +23,21 @@ IGNORED = (
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20
+
+
+@dataclass(frozen=True)
+class SourceDataset:
+    """The dataset that an output dataset is made from."""
+
+    root: Path  # absolute; holds the participants' folders
+    name: str  # its key in DatasetLinks and BIDS URIs
+    description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
+    bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return "dataset"
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class DerivativeDataset:
         return path
 
     def describe(
-        self, source: InputDataset, *, version: str, readme: str, container: str | None = None
+        self, source: SourceDataset, *, version: str, readme: str, container: str | None = None
     ) -> None:
         """Write what describes the dataset: description, README, .bidsignore, CITATION.cff.
 
@@ -114,7 +128,7 @@ class DerivativeDataset:
         )
 
     def _description(
-        self, source: InputDataset, version: str, container: str | None
+        self, source: SourceDataset, version: str, container: str | None
     ) -> dict[str, Any]:
         generator: dict[str, Any] = {"Name": "bids_dtg", "Version": version}
         if container:
@@ -160,7 +174,7 @@ def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]
     }
 
 
-def _sources(source: InputDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
+def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
     itself = {"URL": links[source.name]}
     for key in ("DatasetDOI", "Version"):
         if isinstance(value := source.description.get(key), str):
@@ -204,3 +218,19 @@ references:
     journal: Communications Biology
     year: 2025
 """
+
+
+def participants_in(root: Path) -> tuple[str, ...]:
+    """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = [e.name for e in entries if e.name.startswith("sub-") and e.is_dir()]
+    except OSError as err:
+        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
+    return tuple(sorted(name.removeprefix("sub-") for name in names))

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 from bids_dtg.bids.annex import require_content
-from bids_dtg.bids.query import RestRun, natural_order
+from bids_dtg.bids.query import natural_order
+from bids_dtg.bids.run import RestRun, TransformFile
 from bids_dtg.bids.selection import Selection, absent_session
 from bids_dtg.bids.series import NamedFile
 from bids_dtg.bids.sidecars import told_repetition_time
 from bids_dtg.bids.space_choice import SPACE, SpaceRule
-from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import DatasetError, RunError
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from bids_dtg.bids.dataset import InputDataset
 from bids_dtg.bids.folder_runs import find_folder_runs
-from bids_dtg.bids.query import RestRun, find_runs
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.selection import EVERY_REST, Selection
 from bids_dtg.bids.space_choice import SpaceRule
 from bids_dtg.bids.studies import STUDIES

@@ -17,7 +17,7 @@ from bids_dtg.bids.aroma import AromaComponents, read_aroma
 from bids_dtg.bids.confound_names import GLOBAL, MOTION, TISSUE, add_expansions
 from bids_dtg.bids.confounds_table import numbers, quoted
 from bids_dtg.bids.custom_confounds import read_custom_table
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.strategies import NuisanceChoice, compcor_metadata, needed_columns
 from bids_dtg.errors import RunError
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bids_dtg.bids.atomic import temporary_name
-from bids_dtg.bids.dataset import InputDataset
+from bids_dtg.bids.derivatives import SourceDataset
 from bids_dtg.errors import SettingsError
 
 
-def check_output_location(output_dir: Path, dataset: InputDataset) -> Path:
+def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     """Refuse an OUTPUT_DIR that would mix with the input or with another dataset.
 
     Nothing is made. Links are followed, so that no detour leads into the input.
@@ -72,7 +72,7 @@ def prepare_output_folder(output_dir: Path) -> None:
         ) from err
 
 
-def _refuse_other_dataset(output: Path, source: InputDataset) -> None:
+def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
     path = output / "dataset_description.json"
     try:
         content = json.loads(path.read_text("utf-8-sig"))

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from bids_dtg.bids.dataset import MOUNT_REMINDER, InputDataset, seen
+from bids_dtg.bids.derivatives import participants_in
 from bids_dtg.bids.folder_runs import person_folders
 from bids_dtg.bids.names import plain_label
 from bids_dtg.bids.studies import STUDIES
 from bids_dtg.errors import DatasetError
-
-
-def participants_in(root: Path) -> tuple[str, ...]:
-    """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
-
-    Raises
-    ------
-    DatasetError
-        If the folder cannot be listed.
-    """
-    try:
-        with os.scandir(root) as entries:
-            names = [e.name for e in entries if e.name.startswith("sub-") and e.is_dir()]
-    except OSError as err:
-        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
-    return tuple(sorted(name.removeprefix("sub-") for name in names))
 
 
 def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bids_dtg.bids.atomic import write_json, write_text, write_tsv
 from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.text import write_json, write_text, write_tsv
 from bids_dtg.errors import RunError
 
 # Why a piece of work that has no record must be done.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from bids_dtg.bids.annex import require_content
 from bids_dtg.bids.index import filtered_names, functional_files
 from bids_dtg.bids.names import BidsName
 from bids_dtg.bids.refusals import no_bold, none_usable
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.selection import EVERY_REST, Selection
 from bids_dtg.bids.series import (
     IMAGES,
@@ -27,7 +28,6 @@ from bids_dtg.bids.series import (
 from bids_dtg.bids.sidecars import applies_to, repetition_time
 from bids_dtg.bids.space_choice import Choice, SpaceRule, choose_version
 from bids_dtg.bids.templateflow import TransformMissingError
-from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.settings import InputType
 
@@ -37,38 +37,6 @@ _DESCS: Mapping[InputType, tuple[str, ...]] = {
     # Unsmoothed before smoothed: models are trained on what has not been smoothed.
     "xcpd": ("denoised", "denoisedSmoothed"),
 }
-
-
-@dataclass(frozen=True)
-class RestRun:
-    """One resting-state run, as files; no image has been opened."""
-
-    bold: Path  # absolute path of the BOLD series
-    mask: Path | None  # its brain mask, None where there is none
-    confounds: Path | None  # its table of confounds, None where there is none
-    entities: tuple[tuple[str, str], ...]  # of the BOLD file's name, in its order
-    participant: str  # label without sub-
-    session: str | None  # label without ses-
-    task: str  # label without task-
-    space: str  # space that the BOLD series is in: a template's name, T1w or boldref
-    tr_seconds: float | None  # RepetitionTime of the sidecars; None: only the header knows
-    sidecars: tuple[Path, ...]  # JSON files read for it, nearest first
-    root: Path  # the dataset of derivatives
-    # Their composition maps points of the model's space to points of the BOLD series' space.
-    transforms: tuple[TransformFile, ...] = ()
-    space_reason: str = ""  # why this version of the run was taken
-
-    @property
-    def inputs(self) -> tuple[Path, ...]:
-        """All files that the run's results depend on."""
-        transforms = (transform.path for transform in self.transforms)
-        files = (self.bold, self.mask, self.confounds, *self.sidecars, *transforms)
-        return tuple(path for path in files if path)
-
-    @property
-    def title(self) -> str:
-        """Name for messages, e.g. `sub-01_task-rest_run-1`."""
-        return "_".join(f"{k}-{v}" for k, v in self.entities if k not in STORAGE)
 
 
 def find_runs(

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bids_dtg.bids.names import same_label
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.bids.series import NATIVE, NamedFile, space_of
 from bids_dtg.bids.templateflow import TemplateFlow, TransformMissingError
 from bids_dtg.bids.transform_search import native_transforms
-from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import RunError
 
 SPACE = "MNI152NLin6Asym"

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bids_dtg.bids.atomic import write_tsv
+from bids_dtg.bids.text import write_tsv
 from bids_dtg.errors import DatasetError, SettingsError
 
 _FAMILY_COLUMNS = ("family_id", "family")

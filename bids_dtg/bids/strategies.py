@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bids_dtg.bids.confound_names import EXPANSIONS, GLOBAL, MOTION, TISSUE
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.sidecars import read_sidecar
 from bids_dtg.errors import RunError
 from bids_dtg.settings import (

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bids_dtg.bids.names import BidsName, parse_name
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.bids.series import NamedFile, space_of
 from bids_dtg.bids.sidecars import applies_to
-from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import RunError
 
 # fMRIPrep's words for the grid of the run itself: since 23.1, before, and in 26.

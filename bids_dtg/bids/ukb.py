@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bids_dtg.bids.folder_runs import FolderSeries, PersonFolder, Study
 from bids_dtg.bids.names import BidsName
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.bids.series import NATIVE, NamedFile
-from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import RunError
 
 # 1234567; 1234567_2 (instance); 1234567_20227_2_0 (field, instance, array: the bulk download).

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bids_dtg import __version__
-from bids_dtg.bundles.registry import PublishedFile
 from bids_dtg.bundles.transfer import TransferReporter
 from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.version import __version__
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
+from pathlib import PurePosixPath
 
 # What a file of unknown size may have: several times the largest of the published ones.
 _LARGEST = 1 << 30
@@ -39,6 +40,31 @@ class _RefusedError(Exception):
 
 class _BrokenError(Exception):
     """The transfer failed on its way; what is here is kept, and it may be tried again."""
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a public repository, pinned."""
+
+    repository: str  # owner/name on GitHub
+    commit: str  # 40 hexadecimal digits
+    path: str  # inside the repository
+    blob_id: str  # git's: SHA-1 of b"blob <size>\0" and the content, which binds the size too
+    size: int | None = None  # bytes, where known
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def local_name(self) -> str:
+        """Return the name of a downloaded copy."""
+        return f"{self.blob_id[:12]}-{self.name}"
+
+    @property
+    def location(self) -> str:
+        """Return the path below a host that serves raw content."""
+        return f"{self.repository}/{self.commit}/{self.path}"
 
 
 @dataclass(frozen=True, eq=False)

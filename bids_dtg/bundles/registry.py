@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from bids_dtg.bundles.card import TrainingData
+from bids_dtg.bundles.download import PublishedFile
 
 _MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
 _PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
@@ -30,31 +30,6 @@ _FINE_TUNED = (
     "Attention U-Net trained on HCP-YA, its backbone fine-tuned on faces against shapes of {}; "
     "predicts the 47 HCP-YA contrasts."
 )
-
-
-@dataclass(frozen=True)
-class PublishedFile:
-    """A file of a public repository, pinned."""
-
-    repository: str  # owner/name on GitHub
-    commit: str  # 40 hexadecimal digits
-    path: str  # inside the repository
-    blob_id: str  # git's: SHA-1 of b"blob <size>\0" and the content, which binds the size too
-    size: int | None = None  # bytes, where known
-
-    @property
-    def name(self) -> str:
-        return PurePosixPath(self.path).name
-
-    @property
-    def local_name(self) -> str:
-        """Return the name of a downloaded copy."""
-        return f"{self.blob_id[:12]}-{self.name}"
-
-    @property
-    def location(self) -> str:
-        """Return the path below a host that serves raw content."""
-        return f"{self.repository}/{self.commit}/{self.path}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.fsl_warps import read_fsl_warp
 from bids_dtg.imaging.itk_matrices import itk_matrix

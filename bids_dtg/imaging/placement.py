@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.interpolation import LinearSampling, nearest_sampling

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_atomic, write_json, write_text, write_tsv
+from bids_dtg.bids.atomic import write_atomic
 from bids_dtg.bids.names import build_path
+from bids_dtg.bids.text import write_json, write_text, write_tsv
 from bids_dtg.imaging.nifti import encode_map
 from bids_dtg.phantom.bold import BoldRun, draw_run
 from bids_dtg.phantom.bold_image import encode_bold, encode_mask

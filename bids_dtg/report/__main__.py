@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bids_dtg.bids.derivatives import DerivativeDataset
-from bids_dtg.errors import DtgError
-from bids_dtg.exits import internal_error
+from bids_dtg.errors import DtgError, internal_error
 from bids_dtg.report.participant_page import write_participant_report
 
 # A report takes seconds; one that hangs, on a file system that is gone, must not hold up the rest.

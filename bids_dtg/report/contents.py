@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.names import BidsName, parse_name
+from bids_dtg.bids.text import read_json, read_rows
 from bids_dtg.contrasts.conformal import LEVELS
 
 # Values of desc- of the small files of each run.
@@ -135,24 +134,6 @@ def find_participant(dataset: DerivativeDataset, label: str) -> ParticipantFiles
         sets=tuple(_set(dataset, title, maps) for title, maps in sorted(sets.items())),
         runs=tuple(_run(title, files) for title, files in sorted(runs.items())),
     )
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table with a header; no rows where it cannot be read."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            return list(csv.DictReader(lines, delimiter="\t"))
-    except (OSError, ValueError, csv.Error):
-        return []
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where it cannot be read."""
-    try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def sidecar_of(image: Path) -> Path:

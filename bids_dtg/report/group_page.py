@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_atomic, write_text
+from bids_dtg.bids.atomic import write_atomic
 from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.text import write_text
 from bids_dtg.report.charts import Strip, strip
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bids_dtg.bids.atomic import write_text
 from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.text import write_text
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.page import link, render
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_text
+from bids_dtg.bids.text import write_text
 from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.page import HOW_TO_GET, missing_packages, render

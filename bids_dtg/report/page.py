@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from bids_dtg import __version__
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
+from bids_dtg.version import __version__
 
 _NEEDED = ("jinja2", "PIL")
 HOW_TO_GET = "pip install 'bids-dtg[report]'"

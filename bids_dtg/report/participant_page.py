@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.bids.atomic import write_text
 from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.text import write_text
 from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles, find_participant
 from bids_dtg.report.flags import LIMITS, Level, flags_of, number
 from bids_dtg.report.map_cards import Gallery, GalleryDrawer, slice_text

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.bids.atomic import write_atomic
 from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.text import read_json, read_rows
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.report.charts import WIDTH, Histogram, Span, Trace, dropped_spans, histogram, trace
 from bids_dtg.report.colours import AMOUNT, SIGNED
-from bids_dtg.report.contents import RunFiles, read_json, read_rows, sidecar_of
+from bids_dtg.report.contents import RunFiles, sidecar_of
 from bids_dtg.report.flags import number
 from bids_dtg.report.page import link
 from bids_dtg.report.pictures import (

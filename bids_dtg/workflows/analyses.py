@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg import __version__
 from bids_dtg.bids.array_store import ArrayStore
-from bids_dtg.bids.atomic import write_json, write_text, write_tsv
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import running_container
 from bids_dtg.bids.statmaps import statmaps_place
+from bids_dtg.bids.text import write_json, write_text, write_tsv
 from bids_dtg.configuration import to_toml
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 from bids_dtg.workflows.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.earlier_model import CONFIGURATION_FILE, refuse_other_model

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_atomic, write_tsv
+from bids_dtg.bids.atomic import write_atomic
+from bids_dtg.bids.text import write_tsv
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.imaging.nifti import read_volume

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
-from bids_dtg import __version__
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, RunFolder, running_container
 from bids_dtg.configuration import to_toml
@@ -16,6 +15,7 @@ from bids_dtg.errors import OutputError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 from bids_dtg.workflows.backlog import Backlog
 from bids_dtg.workflows.cluster import Cluster
 from bids_dtg.workflows.dry_run import print_plan

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.provenance import Failure
-from bids_dtg.report.contents import read_json, read_rows
+from bids_dtg.bids.text import read_json, read_rows
 
 
 def last_failures(dataset: DerivativeDataset, participant: str) -> tuple[Failure, ...]:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg import __version__
-from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.names import build_name, parse_name, plain_label
+from bids_dtg.bids.text import write_json, write_tsv
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map
@@ -27,6 +26,7 @@ from bids_dtg.report.contents import (
 from bids_dtg.report.group_page import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.report.index_page import write_index
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 from bids_dtg.workflows.failures import all_failures
 from bids_dtg.workflows.group_maps import GroupMaps, average_sets
 from bids_dtg.workflows.quality import COLUMNS

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg import __version__
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.version import __version__
 from bids_dtg.workflows.maps import OutputFile, map_path
 
 _STEPS = 255  # the largest value of 8 bits

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg import __version__
 from bids_dtg.bids.confounds import confound_files
 from bids_dtg.bids.custom_confounds import check_custom_place
 from bids_dtg.bids.dataset import InputDataset, find_dataset
@@ -42,6 +41,7 @@ from bids_dtg.imaging.source import read_header
 from bids_dtg.report.cleaning import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 from bids_dtg.workflows.capacity import divide
 from bids_dtg.workflows.half_widths import check_level
 from bids_dtg.workflows.model import Model, obtain_bundle, resolve_device

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.names import build_path
+from bids_dtg.bids.text import write_json, write_tsv
 from bids_dtg.connectome.connectome import intraclass_correlation, profile_agreement
 from bids_dtg.workflows.job import Job
 

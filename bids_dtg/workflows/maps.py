@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg import __version__
 from bids_dtg.bids.names import bids_uri, build_path
-from bids_dtg.bids.query import RestRun
-from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.bids.run import RestRun, TransformFile
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.labels import Contrast
 from bids_dtg.contrasts.prediction import ContrastMaps
 from bids_dtg.imaging.nifti import Intent, encode_map
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 from bids_dtg.workflows.quality import RunSummary
 from bids_dtg.workflows.training_domain import cleaning_note
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.names import build_path
 from bids_dtg.bids.provenance import recorded_outputs, sets_made_otherwise, write_completion
+from bids_dtg.bids.text import write_json, write_tsv
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.parcels import parcel_means
 from bids_dtg.contrasts.prediction import ContrastMaps, MapAverage

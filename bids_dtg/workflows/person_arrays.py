@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg import __version__
 from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.bids.provenance import file_fingerprint
 from bids_dtg.bids.statmaps import StatMap
 from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.version import __version__
 from bids_dtg.workflows.cohort_plan import CohortPlan
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.plan import MapSet

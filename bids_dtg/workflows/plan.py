@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bids_dtg.bids.names import build_path
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.settings import Combine
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.connectome.run_range import RunRange
 from bids_dtg.workflows.plan import run_entities
 from bids_dtg.workflows.rest import MeasuredRun

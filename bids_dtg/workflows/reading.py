@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bids_dtg.bids.provenance import Fingerprint
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.errors import DtgError, OutputError, may_pass
-from bids_dtg.exits import internal_error
+from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
 from bids_dtg.workflows.job import Job
 from bids_dtg.workflows.plan import MapSet
 from bids_dtg.workflows.progress import Clock

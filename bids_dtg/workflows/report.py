@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from bids_dtg.bids.atomic import write_text
 from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.bids.names import plain_label
 from bids_dtg.bids.output_folder import prepare_output_folder
 from bids_dtg.bids.provenance import Failure, options_hash
+from bids_dtg.bids.text import write_text
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.machine import THREAD_VARIABLES
 from bids_dtg.notices import say

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bids.confounds import Confounds, load_confounds
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.strategies import NuisanceChoice
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.arrays import Arrays

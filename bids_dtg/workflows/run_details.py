@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_json, write_tsv
 from bids_dtg.bids.confounds_table import numbers, read_table
 from bids_dtg.bids.names import bids_uri, build_path
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
+from bids_dtg.bids.text import write_json, write_tsv
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_dtg import __version__
 from bids_dtg.phantom.dataset import (
     RunPlan,
     describe_datasets,
@@ -14,6 +13,7 @@ from bids_dtg.phantom.dataset import (
     write_participant,
 )
 from bids_dtg.phantom.model import Person, Phantom
+from bids_dtg.version import __version__
 from bids_dtg.workflows.progress import make_board
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bids_dtg.bids.confounds import Confounds
-from bids_dtg.bids.query import RestRun
+from bids_dtg.bids.run import RestRun
 from bids_dtg.connectome.band import StopBand
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import RunError

@@ -6,7 +6,8 @@ from fmriprep_dataset import add_run, describe_dataset
 from nuisance_tables import write_aroma
 
 from bids_dtg.bids.aroma import find_aroma_files, read_aroma
-from bids_dtg.bids.query import RestRun, find_runs
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.run import RestRun
 from bids_dtg.errors import RunError
 
 FRAMES = 30

@@ -14,13 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.bids import atomic
-from bids_dtg.bids.atomic import (
-    remove_stale_temporaries,
-    temporary_name,
-    write_atomic,
-    write_json,
-    write_tsv,
-)
+from bids_dtg.bids.atomic import remove_stale_temporaries, temporary_name, write_atomic
+from bids_dtg.bids.text import write_json, write_tsv
 from bids_dtg.errors import OutputError
 
 

@@ -10,7 +10,8 @@ import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
 
 from bids_dtg.bids.confounds import load_confounds
-from bids_dtg.bids.query import RestRun, find_runs
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.strategies import NuisanceChoice
 from bids_dtg.errors import RunError, SettingsError
 

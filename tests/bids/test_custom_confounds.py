@@ -11,7 +11,8 @@ from bids_dtg.bids.custom_confounds import (
     find_custom_table,
     read_custom_table,
 )
-from bids_dtg.bids.query import RestRun, find_runs
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.run import RestRun
 from bids_dtg.errors import RunError, SettingsError
 
 NAME = "sub-01_ses-A_task-rest_desc-confounds_timeseries.tsv"

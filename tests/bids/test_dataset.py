@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
-from bids_dtg.bids.atomic import write_json
 from bids_dtg.bids.dataset import InputDataset, find_dataset
-from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.bids.derivatives import DerivativeDataset, participants_in
 from bids_dtg.bids.output_folder import check_output_location, prepare_output_folder
-from bids_dtg.bids.participants import participants_in, select_participants
+from bids_dtg.bids.participants import select_participants
+from bids_dtg.bids.text import write_json
 from bids_dtg.errors import DatasetError, SettingsError
 
 

@@ -6,7 +6,8 @@ import pytest
 from fmriprep_dataset import SPACE, add_run, describe_dataset
 from study_folders import add_transforms, write_affine
 
-from bids_dtg.bids.query import RestRun, find_runs
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.space_choice import SpaceRule
 from bids_dtg.bids.templateflow import TemplateFlow, TransformMissingError
 from bids_dtg.errors import RunError

@@ -13,7 +13,8 @@ from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nuisance_tables import nuisance_columns, write_nuisance
 
 from bids_dtg.bids.confounds import confound_files, load_confounds
-from bids_dtg.bids.query import RestRun, find_runs
+from bids_dtg.bids.query import find_runs
+from bids_dtg.bids.run import RestRun
 from bids_dtg.bids.strategies import NuisanceChoice
 from bids_dtg.errors import RunError
 from bids_dtg.settings import DenoiseStrategy

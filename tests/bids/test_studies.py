@@ -12,10 +12,10 @@ from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run
 from bids_dtg.bids.dataset import find_dataset
 from bids_dtg.bids.inputs import find_input_runs
 from bids_dtg.bids.participants import select_participants
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.bids.selection import Selection
 from bids_dtg.bids.space_choice import SpaceRule
 from bids_dtg.bids.templateflow import TemplateFlow
-from bids_dtg.bids.transforms_files import TransformFile
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 
 BOLD = np.random.default_rng(0).integers(1, 99, (3, 3, 3, 12)).astype(np.int16)

@@ -12,8 +12,7 @@ import pytest
 from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
 from bids_dtg.bundles import download
-from bids_dtg.bundles.download import git_blob_id, obtain_file
-from bids_dtg.bundles.registry import PublishedFile
+from bids_dtg.bundles.download import PublishedFile, git_blob_id, obtain_file
 from bids_dtg.errors import BundleError, OutputError
 
 CONTENT = np.random.default_rng(0).bytes(700_000)

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.itk_transforms import read_transforms
 

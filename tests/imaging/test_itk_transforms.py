@@ -17,7 +17,7 @@ from itk_files import (
     write_text,
 )
 
-from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.itk_transforms import parse_itk_text, read_transforms
 from bids_dtg.imaging.transforms import Affine, map_points

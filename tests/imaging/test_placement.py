@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from itk_files import affine_part, field_part, write_composite, write_text
 
-from bids_dtg.bids.transforms_files import TransformFile
+from bids_dtg.bids.run import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
