@@ -113,7 +113,7 @@ def run_reference(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
 def run_one_pass(
     folder: Path, *, fwhm_mm: float | None = None, band_hz: tuple[float, float] | None = None
 ) -> tuple[np.ndarray, dict[str, float]]:
-    from bids_dtg.connectome.band import StopBand
+    from bids_dtg.cleaning.band import StopBand
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
     from bids_dtg.connectome.one_pass import measure_run

@@ -20,11 +20,11 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.one_pass import Blocks, measure_run
-from bids_dtg.phantom.bold import draw_run
 from bids_dtg.phantom.confounds import confounds_table
-from bids_dtg.phantom.model import Person, Phantom
+from bids_dtg.phantom.contrasts.bold import draw_run
+from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.nuisance_signals import SignalRecorder
-from bids_dtg.workflows.rest import ModelVoxels
+from bids_dtg.workflows.participant.measure import ModelVoxels
 
 FRAMES, REPETITION_TIME_S = 300, 1.5
 STEP = 1.0 / 127.0  # of a stored correlation

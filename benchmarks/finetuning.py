@@ -25,21 +25,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from demo_people import CONNECTOME_STEP, StoredPeople, simulate_people
 
-from bids_dtg.contrasts.baselines import LinearBaseline
-from bids_dtg.contrasts.finetuning import OUTPUT, with_new_outputs, with_outputs_of, with_rows
-from bids_dtg.contrasts.inference import prepare
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
-from bids_dtg.contrasts.network import AttentionUNet
-from bids_dtg.contrasts.people_scores import PeopleScores
+from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_outputs_of, with_rows
 from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.recentring import RecentringSums
 from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.contrasts.train import train
-from bids_dtg.contrasts.training_plan import TrainingPlan
-from bids_dtg.phantom.model import Phantom
-from bids_dtg.phantom.parameters import PhantomParameters
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.linear import LinearBaseline
 from bids_dtg.stats.paired import bootstrap_mean
+from bids_dtg.stats.people_scores import PeopleScores
 
 Array = NDArray[np.float32]
 

@@ -53,7 +53,7 @@ def eager_form(network: Any, mask: Any) -> Callable[[Any], Any]:
 
 
 def prepared_form(network: Any, mask: Any) -> Callable[[Any], Any]:
-    from bids_dtg.contrasts.inference import prepare
+    from bids_dtg.contrasts.network.prepared import prepare
 
     return prepare(network, mask).predict
 
@@ -66,8 +66,8 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bids_dtg.contrasts.network import AttentionUNet
-    from bids_dtg.contrasts.workers import Workers
+    from bids_dtg.contrasts.network.threads import Workers
+    from bids_dtg.contrasts.network.unet import AttentionUNet
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -29,10 +29,10 @@ from damaged_runs import (
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.connectome.run_range import CHECKS, RangeJudge, RunRange
-from bids_dtg.contrasts.labels import hcp_contrasts
-from bids_dtg.phantom.model import Phantom
-from bids_dtg.workflows.rest import ModelVoxels
+from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.workflows.participant.measure import ModelVoxels
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from demo_statistics import learn_range

@@ -84,8 +84,8 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     """Write one run in fMRIPrep's layout and a bundle; return the dataset's root."""
     from bids_dtg.bundles.card import ModelCard
     from bids_dtg.bundles.writer import write_bundle
-    from bids_dtg.contrasts.labels import hcp_contrasts
-    from bids_dtg.contrasts.network import AttentionUNet
+    from bids_dtg.contrasts.contrast import hcp_contrasts
+    from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.imaging.grid import Grid
 
     made = folder / "made"

@@ -16,17 +16,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
-from bids_dtg.contrasts.metrics import (
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.contrasts.parameters import PhantomParameters
+from bids_dtg.phantom.contrasts.tasks import CONTRASTS
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.linear import LinearBaseline
+from bids_dtg.stats.metrics import (
     correlation_matrix,
     identification_accuracy,
     residual_correlation,
 )
-from bids_dtg.phantom.model import Phantom
-from bids_dtg.phantom.parameters import PhantomParameters
-from bids_dtg.phantom.streams import Cohort
-from bids_dtg.phantom.tasks import CONTRASTS
 
 Array = NDArray[np.float32]
 

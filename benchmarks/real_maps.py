@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg import load_bundle
-from bids_dtg.bids.statmaps import find_statmaps
-from bids_dtg.contrasts.metrics import correlation_matrix
 from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.inputs.statmaps import find_statmaps
+from bids_dtg.stats.metrics import correlation_matrix
 
 PATTERNS = """
 [[maps]]

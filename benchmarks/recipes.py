@@ -33,17 +33,14 @@ from demo_people import (
     simulate_people,
 )
 
-from bids_dtg.contrasts.baselines import LinearBaseline
 from bids_dtg.contrasts.blend import BlendSums, blended
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
-from bids_dtg.contrasts.metrics import (
-    correlation_matrix,
-    residual_correlation,
-)
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
-from bids_dtg.phantom.model import Phantom
-from bids_dtg.phantom.parameters import PhantomParameters
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.linear import LinearBaseline
+from bids_dtg.stats.metrics import correlation_matrix, residual_correlation
 
 Array = NDArray[np.float32]
 Predict = Callable[[Array], Array]  # a person's mean connectome (rois, voxels) to maps
@@ -105,11 +102,11 @@ def fit_network(
     if not all(path.exists() for path in kept.values()):
         import torch
 
-        from bids_dtg.contrasts.inference import prepare
-        from bids_dtg.contrasts.network import AttentionUNet
+        from bids_dtg.contrasts.network.prepared import prepare
+        from bids_dtg.contrasts.network.unet import AttentionUNet
+        from bids_dtg.contrasts.plan import TrainingPlan
         from bids_dtg.contrasts.samples import ArraySamples, Sampling
         from bids_dtg.contrasts.train import train
-        from bids_dtg.contrasts.training_plan import TrainingPlan
 
         torch.set_num_threads(1)
         grey, steps = world.phantom.anatomy.grey, (CONNECTOME_STEP, MAP_STEP)

@@ -108,7 +108,7 @@ def lattice(size: float, shape: tuple[int, ...], tilt: float) -> np.ndarray:
 def make_versions(folder: Path, frames: int) -> dict[str, Path]:
     """Write a dataset for each version; return their roots."""
     made, people = folder / "phantom", str(1 + OTHERS)
-    program = [sys.executable, "-m", "bids_dtg.phantom_cli", str(made)]
+    program = [sys.executable, "-m", "bids_dtg.cli.phantom", str(made)]
     program += ["--participants", people, "--frames", str(frames)]
     subprocess.run(program, check=True, capture_output=True)
     ready = made / "fmriprep"

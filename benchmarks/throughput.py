@@ -111,7 +111,7 @@ def main() -> None:
 
 def print_need(folder: Path) -> None:
     from bids_dtg.bundles.bundle import load_bundle
-    from bids_dtg.workflows.capacity import need
+    from bids_dtg.engine.capacity import need
 
     voxels = int(load_bundle(str(folder / "bundle")).mask.sum())
     print(f"{os.cpu_count()} cores; a process is given {need(voxels) / 1e6:.0f} MB")

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from bids_dtg.cli import build_parser
+from bids_dtg.cli.run import build_parser
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 

@@ -14,8 +14,8 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.reference import Recentring
 from bids_dtg.bundles.writer import write_bundle
-from bids_dtg.contrasts.labels import hcp_contrasts
-from bids_dtg.phantom.model import Phantom
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.phantom.contrasts.model import Phantom
 
 VERSION = "1"
 # ROI maps are multiples of this: far finer than the noise, and they shrink well.

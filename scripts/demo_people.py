@@ -13,7 +13,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.phantom.model import Phantom
+from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 
 # One step of a stored number: far below the noise of a segment (0.08) and of a map (1).

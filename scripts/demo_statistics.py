@@ -24,9 +24,9 @@ from rich.progress import track
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.connectome.pattern import PatternPlaces, pattern_figures
-from bids_dtg.connectome.training_range import Basis, Cells, TrainingRange
-from bids_dtg.contrasts.conformal import (
+from bids_dtg.connectome.range.pattern import PatternPlaces, pattern_figures
+from bids_dtg.connectome.range.training import Basis, Cells, TrainingRange
+from bids_dtg.stats.conformal import (
     LEVELS,
     Calibration,
     ErrorSums,

@@ -19,18 +19,18 @@ from demo_people import (
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.contrasts.baselines import LinearBaseline
-from bids_dtg.contrasts.inference import prepare
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
-from bids_dtg.contrasts.metrics import (
+from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.linear import LinearBaseline
+from bids_dtg.stats.metrics import (
     correlation_matrix,
     identification_accuracy,
     residual_correlation,
 )
-from bids_dtg.contrasts.network import AttentionUNet
-from bids_dtg.contrasts.recentring import Correction, RecentringSums
-from bids_dtg.phantom.model import Phantom
-from bids_dtg.phantom.streams import Cohort
 
 Array = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from error_lines import markdown as error_lines_markdown
 
-from bids_dtg.cli import build_parser
+from bids_dtg.cli.run import build_parser
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -21,11 +21,11 @@ from demo_statistics import add_statistics
 from demo_table import make_table
 from torch import Tensor
 
-from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
-from bids_dtg.contrasts.training_plan import TrainingPlan
-from bids_dtg.phantom.model import Phantom
+from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"

@@ -95,7 +95,7 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     child = os.fork()
     if child:
         return child
-    from bids_dtg.cli import main
+    from bids_dtg.cli.run import main
 
     sys.stdin.close()
     # A shell that starts a command in the background has it ignore Ctrl-C.

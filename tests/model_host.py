@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
-from bids_dtg.bundles.download import PublishedFile
 from bids_dtg.bundles.registry import PUBLISHED, PublishedModel
+from bids_dtg.files.download import PublishedFile
 
 
 @dataclass

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.configuration import make_settings, read_options, to_toml
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import Settings
+from bids_dtg.settings.toml import make_settings, read_options, to_toml
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
 

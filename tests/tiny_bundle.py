@@ -9,7 +9,7 @@ import numpy as np
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.writer import write_bundle
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.grid import Grid
 
@@ -29,7 +29,7 @@ def tiny_network(rois=4, contrasts=3, features=4, seed=0):
     """Make a network with random weights and batch statistics, in eval mode."""
     import torch
 
-    from bids_dtg.contrasts.network import AttentionUNet
+    from bids_dtg.contrasts.network.unet import AttentionUNet
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)

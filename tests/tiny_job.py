@@ -39,7 +39,7 @@ def warm_up() -> None:
     import nilearn.interfaces.fmriprep  # noqa: F401
     import torch  # noqa: F401
 
-    from bids_dtg.bids.query import find_runs
+    from bids_dtg.inputs.runs import find_runs
 
     with tempfile.TemporaryDirectory() as folder:
         root = describe_dataset(Path(folder))
@@ -72,7 +72,7 @@ class TinyJob:
 
     def run(self, *more: object, out: Path | None = None) -> int:
         """Call the program in this process; what it sets in the process is set back."""
-        from bids_dtg.cli import main
+        from bids_dtg.cli.run import main
 
         warm_up()
         handler, environment = signal.getsignal(signal.SIGTERM), dict(os.environ)

@@ -19,23 +19,23 @@ from bids_dtg.bundles.card import (
     ModelCard,
     read_card,
 )
+from bids_dtg.bundles.kinds import channels, read_blend_weights, read_local_ridge, read_network
 from bids_dtg.bundles.reference import REFERENCE_FILE, read_offset
 from bids_dtg.bundles.roi_maps import read_roi_maps
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.training_range import TRAINING_RANGE_FILE, read_training_range
-from bids_dtg.bundles.weights import channels, read_blend_weights, read_local_ridge, read_network
-from bids_dtg.connectome.training_range import TrainingRange
-from bids_dtg.contrasts.conformal import Calibration
-from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
-from bids_dtg.imaging.source import read_header
+from bids_dtg.stats.conformal import Calibration
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.local_ridge import LocalRidge
-    from bids_dtg.contrasts.network import AttentionUNet
+    from bids_dtg.contrasts.network.unet import AttentionUNet
 
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.

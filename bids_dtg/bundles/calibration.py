@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.tensors import from_steps, read_tensors, to_steps
-from bids_dtg.contrasts.conformal import Calibration, UsualError, lattice_shape
 from bids_dtg.errors import BundleError
+from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
 
 CALIBRATION_FILE = "calibration.safetensors"
 _QUANTILES, _USUAL, _SCALE = "quantiles", "usual_error", "usual_error_scale"

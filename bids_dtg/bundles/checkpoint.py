@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
 _FIRST_KEY = "in_block.conv.0.weight"

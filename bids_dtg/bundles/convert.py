@@ -13,7 +13,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.roi_maps import read_roi_maps
 from bids_dtg.bundles.writer import write_bundle
-from bids_dtg.contrasts.labels import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
+from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bundles.archive import extract_archive, write_archive
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.writer import install_bundle
 from bids_dtg.errors import OutputError
+from bids_dtg.files.atomic import temporary_name
 
 
 def pack_bundle(bundle: ModelBundle, out: Path) -> None:

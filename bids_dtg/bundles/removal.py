@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bundles.card import CARD_FILE, REQUIRED_FILES, read_card
 from bids_dtg.bundles.reference import REFERENCE_FILE
 from bids_dtg.bundles.store import (
@@ -18,6 +17,7 @@ from bids_dtg.bundles.store import (
     user_cache,
 )
 from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.files.atomic import temporary_name
 
 
 def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.imaging.source import read_header
 
 # A few volumes at a time: they are gathered while the next ones are inflated.
 _VOLUMES_PER_BLOCK = 4

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bundles.archive import ARCHIVE_SUFFIX, extract_archive
 from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.errors import BundleError
+from bids_dtg.files.atomic import temporary_name
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.

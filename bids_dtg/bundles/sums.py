@@ -14,11 +14,11 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from bids_dtg.bids.atomic import write_atomic
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import MAPS_FILE, MASK_FILE
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.errors import BundleError
+from bids_dtg.files.atomic import write_atomic
 
 _ARRAYS = ("connectome_sum", "map_sum", "products")
 

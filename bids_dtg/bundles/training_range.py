@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.tensors import from_steps, read_tensors, to_steps
-from bids_dtg.connectome.training_range import FIGURES, Basis, TrainingRange
+from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.errors import BundleError
 
 TRAINING_RANGE_FILE = "training_range.safetensors"

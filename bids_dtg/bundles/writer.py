@@ -13,7 +13,6 @@ import numpy as np
 import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bids.atomic import temporary_name
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.calibration import (
     CALIBRATION_FILE,
@@ -34,11 +33,12 @@ from bids_dtg.bundles.training_range import (
     encode_training_range,
     training_range_facts,
 )
-from bids_dtg.connectome.training_range import TrainingRange
-from bids_dtg.contrasts.conformal import Calibration
+from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.files.atomic import temporary_name
 from bids_dtg.imaging.nifti import encode_map, encode_maps
+from bids_dtg.stats.conformal import Calibration
 
 
 def write_bundle(

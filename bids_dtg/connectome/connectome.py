@@ -16,7 +16,7 @@ from bids_dtg.connectome.algebra import (
     ratio,
     series_weights,
 )
-from bids_dtg.connectome.arrays import one_blas_thread
+from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.connectome.moments import RunMoments
 
 Float = NDArray[np.float64]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.arrays import Arrays
 from bids_dtg.connectome.cleaning import Cleaning, Retention, choose_cleaning
 from bids_dtg.connectome.design import Segments, TemporalDesign
+from bids_dtg.connectome.device import Arrays
 
 Block = NDArray[np.floating]
 

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.arrays import Arrays, NumpyArrays
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
+from bids_dtg.connectome.device import Arrays, NumpyArrays
 from bids_dtg.connectome.moments import Block, InvalidVoxelsError, RunMoments
 
 Blocks = Generator[tuple[int, Block], None, None]

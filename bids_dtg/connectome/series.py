@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.connectome.connectome import raw_series, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.moments import RunMoments
 from bids_dtg.connectome.one_pass import Blocks, measure_run
 

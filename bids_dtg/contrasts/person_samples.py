@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.array_store import MappedFile
 from bids_dtg.contrasts.samples import Box
+from bids_dtg.files.array_store import MappedFile
 
 
 class PersonSamples:

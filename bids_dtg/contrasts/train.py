@@ -25,11 +25,11 @@ from lightning.pytorch.strategies import DDPStrategy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.contrasts.plan import TrainingPlan
+from bids_dtg.contrasts.processes import Processes, run_together
 from bids_dtg.contrasts.samples import Samples
 from bids_dtg.contrasts.share import WHOLE, Share
-from bids_dtg.contrasts.training_plan import TrainingPlan
-from bids_dtg.contrasts.training_processes import Processes, run_together
-from bids_dtg.contrasts.training_task import TrainingTask
+from bids_dtg.contrasts.task import TrainingTask
 from bids_dtg.errors import RunError
 
 _BEST, _LAST = "best.ckpt", "last.ckpt"

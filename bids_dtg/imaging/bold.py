@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
 from bids_dtg.imaging.sampling import Sampling
-from bids_dtg.imaging.source import READ_ERRORS, NiftiHeader, open_bytes, read_header
 
 # The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
 # goes on while 32 frames are summed up; memory is bounded whatever the frame's size and type.

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import READ_ERRORS, open_bytes, read_header
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.imaging.source import READ_ERRORS, open_bytes, read_header
 
 Intent = Literal["none", "z score", "correlation"]
 

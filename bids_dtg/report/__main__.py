@@ -13,9 +13,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from bids_dtg.bids.derivatives import DerivativeDataset
 from bids_dtg.errors import DtgError, internal_error
-from bids_dtg.report.participant_page import write_participant_report
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.pages.participant import write_participant_report
 
 # A report takes seconds; one that hangs, on a file system that is gone, must not hold up the rest.
 _LONGEST_SECONDS = 900

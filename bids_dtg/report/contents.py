@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.bids.derivatives import DerivativeDataset
-from bids_dtg.bids.names import BidsName, parse_name
-from bids_dtg.bids.text import read_json, read_rows
-from bids_dtg.contrasts.conformal import LEVELS
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import BidsName, parse_name
+from bids_dtg.files.text import read_json, read_rows
+from bids_dtg.stats.conformal import LEVELS
 
 # Values of desc- of the small files of each run.
 FRAMES, COVERAGE, HALVES, CONNECTOME = "frames", "coverage", "halves", "connectome"

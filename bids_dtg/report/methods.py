@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bids_dtg.report.cleaning import CLEANING_REFERENCES, CleaningFacts, cleaning_text
+from bids_dtg.cleaning.words import CLEANING_REFERENCES, CleaningFacts, cleaning_text
 from bids_dtg.settings import InputType
 
 _SOURCES = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.files.derivatives import DerivativeDataset
 
 LAST_METHODS = "logs/CITATION.md"
 _DIGITS = 16

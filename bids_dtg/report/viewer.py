@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_atomic
-from bids_dtg.bids.derivatives import DerivativeDataset
-from bids_dtg.bids.text import write_text
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
-from bids_dtg.report.page import gradients, vendored
+from bids_dtg.report.pages.page import gradients, vendored
 from bids_dtg.report.slices import Box, template
 
 LIBRARY_VERSION = "0.69.0"

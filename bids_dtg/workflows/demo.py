@@ -10,25 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bids.atomic import write_atomic
-from bids_dtg.bids.text import write_tsv
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.labels import Contrast
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import say
-from bids_dtg.phantom.dataset import (
-    RunPlan,
-    participant_label,
-)
-from bids_dtg.phantom.model import Person, Phantom
+from bids_dtg.phantom.contrasts.dataset import RunPlan, participant_label
+from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.report.index_page import INDEX
-from bids_dtg.report.page import missing_packages
+from bids_dtg.report.pages.index import INDEX
+from bids_dtg.report.pages.page import missing_packages
 from bids_dtg.report.picture import draw_maps
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.executor import run_participants
-from bids_dtg.workflows.group import run_group
-from bids_dtg.workflows.maps import SYNTHETIC, map_path
+from bids_dtg.workflows.group.tables import run_group
+from bids_dtg.workflows.participant.call import run_participants
+from bids_dtg.workflows.participant.map_files import SYNTHETIC, map_path
 from bids_dtg.workflows.simulation import write_people
 
 # Whose average stands beside the predictions: other people, as measured without noise, so that

@@ -6,15 +6,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bids_dtg.phantom.dataset import (
+from bids_dtg.engine.display import make_board
+from bids_dtg.phantom.contrasts.dataset import (
     RunPlan,
     describe_datasets,
     participant_label,
     write_participant,
 )
-from bids_dtg.phantom.model import Person, Phantom
+from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.version import __version__
-from bids_dtg.workflows.progress import make_board
 
 
 def write_people(
@@ -25,7 +25,7 @@ def write_people(
     Parameters
     ----------
     folder
-        As for `bids_dtg.phantom.dataset.describe_datasets`.
+        As for `bids_dtg.phantom.contrasts.dataset.describe_datasets`.
     phantom, people
         The population, and those of it that are written.
     plan

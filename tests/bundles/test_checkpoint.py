@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bids_dtg.bundles.checkpoint import network_from_tensors, read_lightning_checkpoint
-from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
 

@@ -8,7 +8,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.convert import convert_checkpoint, read_contrasts
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 
 PAD = ((2, 1), (0, 3), (1, 4))  # voxels of a larger field of view around the grid

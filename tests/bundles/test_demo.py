@@ -10,11 +10,11 @@ import pytest
 
 from bids_dtg.bundles import store
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.contrasts.labels import hcp_contrasts
-from bids_dtg.phantom.model import Phantom
-from bids_dtg.phantom.parameters import FROZEN_HASH
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.contrasts.parameters import FROZEN_HASH
 from bids_dtg.phantom.streams import Cohort
-from bids_dtg.workflows.model import Model
+from bids_dtg.workflows.participant.model import Model
 
 
 @pytest.fixture(scope="module")

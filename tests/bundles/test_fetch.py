@@ -24,11 +24,12 @@ from model_host import (
 )
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles import download, fetch
+from bids_dtg.bundles import fetch
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.fetch import PUBLIC_HOST, WORK_FOLDER, download_hosts, fetch_models
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError, OutputError, SettingsError
+from bids_dtg.files import download
 
 TESTS = Path(__file__).parent.parent
 

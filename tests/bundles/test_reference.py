@@ -14,7 +14,7 @@ from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.reference import Recentring, encode_offset, read_offset
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
-from bids_dtg.workflows.model import Model
+from bids_dtg.workflows.participant.model import Model
 
 
 def tiny_correction(seed=0) -> Correction:

@@ -11,9 +11,9 @@ from tiny_bundle import write_tiny_bundle
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.tensors import from_steps, to_steps
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.connectome.training_range import FIGURES, Basis, Cells, TrainingRange
-from bids_dtg.contrasts.conformal import Calibration, UsualError, lattice_shape
+from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
 from bids_dtg.errors import BundleError
+from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
 
 
 def tiny_calibration(bundle, block: int = 4) -> Calibration:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from plain_route import correlate, plain_series
 from scipy.ndimage import gaussian_filter
 
+from bids_dtg.cleaning.band import StopBand
 from bids_dtg.connectome import moments as moments_module
-from bids_dtg.connectome.band import StopBand
 from bids_dtg.connectome.cleaning import Removal, Retention, choose_cleaning
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
@@ -135,7 +135,7 @@ def test_cleaning_twice_is_cleaning_once_and_constants_do_not_matter(way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_sums_of_disjoint_frames_add_up(way):
-    from bids_dtg.connectome.arrays import NumpyArrays
+    from bids_dtg.connectome.device import NumpyArrays
     from bids_dtg.connectome.moments import RunMoments
 
     bold, maps, confounds, _, keep = example(2)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_route import clean, correlate, plain_connectome, plain_series
 
-from bids_dtg.connectome.arrays import NumpyArrays
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.one_pass import measure_run
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.connectome.arrays import NumpyArrays, TorchArrays
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.device import NumpyArrays, TorchArrays
 from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments
 from bids_dtg.connectome.one_pass import measure_run
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bids_dtg.bids.array_store import ArrayStore
 from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.files.array_store import ArrayStore
 
 MASK = np.ones((2, 3, 2), bool)
 MASK[0, 0] = False
@@ -43,7 +43,7 @@ def test_arrays_that_do_not_belong_together_are_refused():
 
 def test_what_was_not_measured_does_not_count():
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
-    from bids_dtg.contrasts.training_task import masked_error, mean_correlation
+    from bids_dtg.contrasts.task import masked_error, mean_correlation
 
     rng = np.random.default_rng(0)
     predicted = torch.tensor(rng.normal(size=(2, 3, 50)), dtype=torch.float32)

@@ -11,12 +11,12 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 
 import torch
 
-from bids_dtg.contrasts import training_task
-from bids_dtg.contrasts.network import AttentionUNet
+from bids_dtg.contrasts import task as training_task
+from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
+from bids_dtg.contrasts.task import mean_correlation, validation_scores
 from bids_dtg.contrasts.train import TrainedNetwork, train
-from bids_dtg.contrasts.training_plan import TrainingPlan
-from bids_dtg.contrasts.training_task import mean_correlation, validation_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_job import TinyJob, read_table
 
-from bids_dtg.cli import build_parser
+from bids_dtg.cli.run import build_parser
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SUBMIT, TASK = EXAMPLES / "slurm" / "submit", EXAMPLES / "slurm" / "task.sbatch"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from itk_files import affine_part, field_part, write_composite, write_text
 
-from bids_dtg.bids.run import TransformFile
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.placement import Placement
+from bids_dtg.inputs.run import TransformFile
 
 # 2 mm, right to left, 48 x 52 x 44 mm around the origin.
 AFFINE = np.array([[-2.0, 0, 0, 24], [0, 2, 0, -26], [0, 0, 2, -22], [0, 0, 0, 1]])

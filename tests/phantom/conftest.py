@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from threadpoolctl import threadpool_limits
 
-from bids_dtg.phantom.model import Phantom
+from bids_dtg.phantom.contrasts.model import Phantom
 
 
 @pytest.fixture(scope="session", autouse=True)

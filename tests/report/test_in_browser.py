@@ -12,7 +12,7 @@ import pytest
 from browser import chromium, opened
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.cli import main
+from bids_dtg.cli.run import main
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("jinja2", reason="reports need the extra [report]")

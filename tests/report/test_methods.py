@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bids_dtg.report.cleaning import CleaningFacts
+from bids_dtg.cleaning.words import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts, methods_text
 
 FACTS = MethodsFacts(

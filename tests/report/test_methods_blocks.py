@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.methods_blocks import find_methods, methods_path, parse_markdown
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from bids_dtg.report.page import vendored
+from bids_dtg.report.pages.page import vendored
 from bids_dtg.report.viewer import LIBRARY_VERSION
 
 

@@ -20,9 +20,9 @@ from fmriprep_dataset import confound_columns, describe_dataset, make_image, wri
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
-from bids_dtg import models_cli
+from bids_dtg.cli import models as models_cli
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.workflows import executor
+from bids_dtg.workflows.participant import call as executor
 
 FUNC = Path("sub-01", "func")
 BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
@@ -591,7 +591,7 @@ def test_reader_killed_for_lack_of_memory(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 def test_reader_that_dies_at_once(tmp_path, capsys, monkeypatch):
-    from bids_dtg.workflows import worker
+    from bids_dtg.workflows.participant import worker
 
     job, parent = TinyJob(tmp_path, ("01", "02")), os.getpid()
     monkeypatch.setattr(worker, "read_participants", lambda *_: killed_here(parent))
@@ -631,7 +631,7 @@ def test_internal_error_before_the_start(job, capsys, monkeypatch):
 
 
 def test_reader_that_dies_when_all_is_said(job, monkeypatch):
-    from bids_dtg.workflows import worker
+    from bids_dtg.workflows.participant import worker
 
     read = worker.read_participants
 

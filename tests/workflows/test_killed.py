@@ -12,7 +12,7 @@ from forked_jobs import ForkingProcess, Signal
 from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tree
 
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.contrasts.contrast import hcp_contrasts
 
 REPLACE, STATMAP = "pathlib:Path.replace", "desc-synthetic_statmap.nii.gz"
 RECORD = "complete/sub-01_task-rest.json"
@@ -26,8 +26,8 @@ POINTS = {
     "describing the dataset": kill(REPLACE, 1, "cut", "dataset_description.json"),
     "reading block 1": kill("bids_dtg.connectome.moments:RunMoments.add", 1),
     "reading block 3": kill("bids_dtg.connectome.moments:RunMoments.add", 3),
-    "predicting segment 1": kill("bids_dtg.workflows.model:Model.predict", 1),
-    "predicting segment 2": kill("bids_dtg.workflows.model:Model.predict", 2),
+    "predicting segment 1": kill("bids_dtg.workflows.participant.model:Model.predict", 1),
+    "predicting segment 2": kill("bids_dtg.workflows.participant.model:Model.predict", 2),
     "writing the quality table": kill(REPLACE, 1, "cut", "_qc.tsv"),
     "writing sidecar 30": kill(REPLACE, 30, "cut", "desc-synthetic_statmap.json"),
     "writing map 1 of 47": kill(REPLACE, 1, "cut", STATMAP),
@@ -140,7 +140,7 @@ def test_processes_side_by_side(crowd, forks):
 )
 def test_asked_to_stop(crowd, forks, number, code, told):
     out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
-    where = Signal(number, "bids_dtg.workflows.model:Model.predict", 2)
+    where = Signal(number, "bids_dtg.workflows.participant.model:Model.predict", 2)
     assert forks.run(crowd.arguments(out=out), signal=where, stderr=errors) == [code]
     lines = errors.read_text().splitlines()
     assert told in lines

@@ -6,10 +6,10 @@ import numpy as np
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.reference import Recentring
-from bids_dtg.contrasts.prediction import ContrastMaps
+from bids_dtg.contrasts.maps import ContrastMaps
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.maps import map_sidecars
+from bids_dtg.workflows.participant.map_files import map_sidecars
 
 
 def sidecars(bundle) -> list[dict]:

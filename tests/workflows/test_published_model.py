@@ -16,14 +16,14 @@ from model_host import ModelHost, add_model, go_without_proxy, nifti, serve
 from tiny_bundle import TINY_SHAPE, tiny_masks
 from tiny_job import add_rest, warm_up
 
-from bids_dtg import models_cli
 from bids_dtg.bundles import fetch, store
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.registry import PUBLISHED
-from bids_dtg.cli import main
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.cli import models as models_cli
+from bids_dtg.cli.run import main
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
-from bids_dtg.workflows.model import obtain_bundle
+from bids_dtg.workflows.participant.model import obtain_bundle
 
 
 @pytest.fixture

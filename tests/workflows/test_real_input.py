@@ -14,9 +14,9 @@ import pytest
 from nilearn.interfaces.fmriprep import load_confounds_strategy
 from plain_route import clean, correlate, plain_series
 
-from bids_dtg import models_cli
-from bids_dtg.cli import main
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.cli import models as models_cli
+from bids_dtg.cli.run import main
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_dtg.bids.statmaps import find_statmaps
-from bids_dtg.contrasts.metrics import correlation_matrix
-from bids_dtg.contrasts.people_scores import PeopleScores
 from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.inputs.statmaps import find_statmaps
 from bids_dtg.phantom.anatomy import load_anatomy
+from bids_dtg.stats.metrics import correlation_matrix
+from bids_dtg.stats.people_scores import PeopleScores
 
 ROOT = Path(__file__).parents[2]
 MORE_PATTERNS = """

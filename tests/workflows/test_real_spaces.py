@@ -13,8 +13,8 @@ from tiny_bundle import tiny_network
 
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.writer import write_bundle
-from bids_dtg.cli import main
-from bids_dtg.contrasts.labels import hcp_contrasts
+from bids_dtg.cli.run import main
+from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.grid import Grid
 
 pytestmark = pytest.mark.slow

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tiny_job import TinyJob, add_rest, read_table, tree
 
-from bids_dtg.bids.derivatives import DerivativeDataset
-from bids_dtg.bids.provenance import Failure
-from bids_dtg.workflows import report
-from bids_dtg.workflows.failures import all_failures, last_failures
-from bids_dtg.workflows.report import Reports
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.failures import all_failures, last_failures
+from bids_dtg.files.provenance import Failure
+from bids_dtg.workflows.participant import reports as report
+from bids_dtg.workflows.participant.reports import Reports
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")

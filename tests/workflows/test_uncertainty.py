@@ -11,8 +11,8 @@ from tiny_job import TinyJob, read_table
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.contrasts.conformal import Calibration, UsualError, lattice_shape
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
 
 
 @pytest.fixture(scope="module")

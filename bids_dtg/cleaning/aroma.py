@@ -1,0 +1,144 @@
+"""ICA-AROMA's outputs beside a run: the components' time courses, and which of them are noise."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cleaning.table import quoted
+from bids_dtg.errors import RunError
+from bids_dtg.files.annex import require_content
+from bids_dtg.inputs.run import RestRun
+
+# fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
+_MIXING = ("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv")
+_NOISE = ("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv")
+_REMEDY = (
+    "run fMRIPost-AROMA beside fMRIPrep's derivatives, copy the files to the run's folder, or "
+    "choose another --denoise-strategy"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class AromaComponents:
+    """The components of a run's ICA."""
+
+    mixing: NDArray[np.float64]  # (frames, components), as stored: 0 in frames left out of the ICA
+    noise: NDArray[np.bool_]  # (components,), which of them ICA-AROMA calls noise
+
+
+def find_aroma_files(run: RestRun) -> tuple[Path, Path] | None:
+    """Find the mixing matrix and the list of noise components of a run.
+
+    They are looked for beside the run, and in the same folder of a dataset beside the run's
+    whose name has "aroma" in it (fMRIPost-AROMA writes one of its own).
+
+    Returns
+    -------
+    Both paths, or None unless both are there.
+    """
+    beside = run.bold.parent.relative_to(run.root) if run.bold.is_relative_to(run.root) else None
+    folders = [run.bold.parent]
+    if beside is not None:
+        others = (path for path in run.root.parent.glob("*aroma*") if path != run.root)
+        folders += [path / beside for path in sorted(others)]
+    for folder in folders:
+        mixing, noise = (_first(folder, run.title, names) for names in (_MIXING, _NOISE))
+        if mixing and noise:
+            return mixing, noise
+    return None
+
+
+def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
+    """Read the components of a run.
+
+    Raises
+    ------
+    RunError
+        Files that are missing, unreadable or do not fit each other or the run.
+    """
+    files = find_aroma_files(run)
+    if files is None:
+        raise RunError(
+            f"{run.title} has no outputs of ICA-AROMA beside {run.bold}",
+            expected=f"{run.title}_…{_MIXING[0]} and {run.title}_…{_NOISE[0]} (fMRIPrep to 23), "
+            f"or …{_MIXING[2]} and …{_NOISE[1]} (fMRIPost-AROMA)",
+            remedy=_REMEDY,
+        )
+    mixing_path, noise_path = files
+    require_content(mixing_path, run.participant)
+    if not (noise_path.is_file() and noise_path.stat().st_size == 0):  # empty: nothing is noise
+        require_content(noise_path, run.participant)
+    try:
+        mixing = _read_mixing(mixing_path)
+        noise = _read_noise(noise_path, mixing.shape[1])
+    except (OSError, ValueError, KeyError) as err:
+        raise RunError(
+            f"sub-{run.participant}: {mixing_path} and {noise_path.name} cannot be used: "
+            f"{quoted(err)}",
+            expected="a column of numbers for each component, and which of them are noise",
+            remedy=_REMEDY,
+        ) from err
+    if len(mixing) > n_frames or (len(mixing) < n_frames - _LONGEST_START):
+        raise RunError(
+            f"sub-{run.participant}: {mixing_path} has {len(mixing)} rows",
+            expected=f"{n_frames}, the frames of {run.bold.name}",
+            remedy="both must come from one run of fMRIPrep: copy or make them again",
+        )
+    # Without the frames at the start that the ICA was not given.
+    start = np.zeros((n_frames - len(mixing), mixing.shape[1]))
+    return AromaComponents(np.vstack([start, mixing]), noise)
+
+
+# Frames at the start of a run that are not in steady state; fMRIPrep flags a few.
+_LONGEST_START = 20
+
+
+def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
+    """Find a run's file by the end of its name; only where and how it is stored may be between."""
+    between = r"_(?:(?:space|res|cohort)-[0-9A-Za-z+]+_|bold_)*"
+    patterns = [re.compile(re.escape(title) + between + re.escape(name)) for name in names]
+    if not folder.is_dir():
+        return None
+    found = sorted(path.name for path in folder.glob(f"{title}_*"))
+    matching = (name for pattern in patterns for name in found if pattern.fullmatch(name))
+    return next((folder / name for name in matching), None)
+
+
+def _read_mixing(path: Path) -> NDArray[np.float64]:
+    lines = path.read_text("utf-8-sig").splitlines()
+    rows = [line.split() for line in lines if line.strip()]
+    if rows and not _is_number(rows[0][0]):
+        rows = rows[1:]  # fMRIPrep writes no header, others may
+    values = np.array(rows, np.float64)
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"{path.name} is no table of finite numbers")
+    return values
+
+
+def _read_noise(path: Path, components: int) -> NDArray[np.bool_]:
+    noise = np.zeros(components, bool)
+    text = path.read_text("utf-8-sig")
+    if path.suffix == ".csv":
+        numbers = [int(word) for word in re.split(r"[\s,]+", text.strip()) if word]
+        if any(not 1 <= number <= components for number in numbers):
+            raise ValueError(f"{path.name} names {numbers} of {components} components")
+        noise[np.array(numbers, int) - 1] = True
+        return noise
+    header, *rows = (line.split("\t") for line in text.splitlines() if line.strip())
+    column = header.index("classification")
+    if len(rows) != components:
+        raise ValueError(f"{path.name} has {len(rows)} rows for {components} components")
+    return np.array([row[column] == "rejected" for row in rows])
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,166 @@
+"""Confounds of people's own: which table belongs to a run, and its columns."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cleaning.table import quoted
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.annex import require_content
+from bids_dtg.files.names import parse_name, same_label
+from bids_dtg.inputs.named_files import STORAGE
+from bids_dtg.inputs.run import RestRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OPTION = "--custom-confounds"
+_LONG_NAMES = {"participant": "sub", "subject": "sub", "session": "ses"}
+_SUFFIXES = ("timeseries", "regressors")
+
+
+def check_custom_place(place: Path) -> None:
+    """Refuse a folder or table that is not there, before anything is started.
+
+    Raises
+    ------
+    SettingsError
+        It is missing; what a path with entities in braces stands for is seen run by run.
+    """
+    if "{" not in str(place) and not place.exists():
+        raise SettingsError(
+            f"{_OPTION} {place} does not exist",
+            expected="a folder of tables, a table, or a path with entities in braces",
+        )
+
+
+def find_custom_table(place: Path, run: RestRun) -> Path:
+    """Find a run's table.
+
+    Parameters
+    ----------
+    place
+        A folder that holds tables named as fMRIPrep's tables of confounds (XCP-D's convention),
+        at its top or in sub-…/[ses-…/]func; a path with entities in braces, such as
+        `/c/{sub}_{ses}_{task}.tsv`, each replaced by the run's label; or one table.
+    run
+        The run.
+
+    Raises
+    ------
+    RunError
+        There is none for the run, or the path names an entity that it has not.
+    """
+    if "{" in str(place):
+        path = Path(
+            re.sub(r"\{(\w+)\}", lambda word: _label(word.group(1), place, run), str(place))
+        )
+        candidates = [path]
+    elif place.is_dir():
+        candidates = _candidates(place, run)
+    else:
+        _require_same_run(place, run)
+        candidates = [place]
+    for path in candidates:
+        if path.is_file() or path.is_symlink():
+            return path
+    raise RunError(
+        f"{run.title} has no table for {_OPTION} {place}",
+        expected=" or ".join(str(path) for path in candidates),
+        remedy="add it, or leave the run out",
+    )
+
+
+def read_custom_table(
+    path: Path, run: RestRun, n_frames: int
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Read all columns of a table: values (frames, columns), n/a as NaN, and names.
+
+    Raises
+    ------
+    RunError
+        It cannot be read, has no header, another length than the run, or text in a column.
+    """
+    import pandas as pd
+
+    require_content(path, run.participant)
+    who = f"sub-{run.participant}: {path}"
+    try:
+        text = path.read_text("utf-8-sig")
+        table = pd.read_csv(
+            io.StringIO(text), sep="\t", dtype=str, keep_default_na=False, index_col=False
+        )
+    except (OSError, ValueError) as err:
+        raise RunError(
+            f"{who} cannot be read as a table: {quoted(err)}",
+            expected="tab-separated text with a header",
+        ) from err
+    table = table[[name for name in table.columns if not name.startswith("Unnamed: ")]]
+    columns = {name: pd.to_numeric(_known(table[name]), errors="coerce") for name in table.columns}
+    if not columns or all(_is_number(name) for name in columns):
+        raise RunError(
+            f"{who} has no header", expected="a first line with the names of the columns"
+        )
+    if len(table) != n_frames:
+        raise RunError(
+            f"{who} has {len(table)} rows", expected=f"{n_frames}, the frames of {run.bold.name}"
+        )
+    texts = [name for name, column in columns.items() if (column.isna() & _told(table[name])).any()]
+    if texts:
+        raise RunError(
+            f"{who} has text in {', '.join(texts[:5])}", expected="columns of numbers and n/a"
+        )
+    values = np.stack([column.to_numpy(np.float64) for column in columns.values()], axis=1)
+    return values, tuple(columns)
+
+
+def _candidates(folder: Path, run: RestRun) -> list[Path]:
+    names = [run.confounds.name] if run.confounds else []
+    names += [f"{run.title}_desc-confounds_{suffix}.tsv" for suffix in _SUFFIXES]
+    sessions = [f"ses-{run.session}"] if run.session else []
+    below = folder.joinpath(f"sub-{run.participant}", *sessions, "func")
+    return [place / name for name in dict.fromkeys(names) for place in (folder, below)]
+
+
+def _label(word: str, place: Path, run: RestRun) -> str:
+    label = dict(run.entities).get(_LONG_NAMES.get(word, word))
+    if label is None:
+        raise RunError(
+            f"{_OPTION} {place} has {{{word}}}, which {run.title} has not",
+            expected="entities of the run, e.g. {sub}, {ses}, {task}, {run}",
+        )
+    return label
+
+
+def _require_same_run(path: Path, run: RestRun) -> None:
+    """Refuse a single table whose name says that it is another run's."""
+    try:
+        told = parse_name(path.name).entities
+    except ValueError:
+        return
+    own = dict(run.entities)
+    for key, value in told:
+        if key in own and key not in STORAGE and not same_label(key, own[key], value):
+            raise RunError(
+                f"{_OPTION} {path} is of {key}-{value}, and {run.title} is to be cleaned with it",
+                expected="a folder of tables, or a path with entities in braces, for several runs",
+            )
+
+
+def _known(column: pd.Series[str]) -> pd.Series[str]:
+    return column.where(_told(column), "nan")
+
+
+def _told(column: pd.Series[str]) -> pd.Series[bool]:
+    return ~column.str.strip().str.lower().isin(["", "n/a", "na", "nan"])
+
+
+def _is_number(name: str) -> bool:
+    # pandas tells equal names apart by ".1", ".2".
+    return re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?(\.\d+)?", name.strip().lower()) is not None

@@ -1,0 +1,90 @@
+"""The temporal design of a run from its confounds and the options of the call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_dtg.cleaning.band import StopBand
+from bids_dtg.cleaning.confounds import Confounds
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.errors import RunError
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.settings import Settings
+
+
+class TooShortError(RunError):
+    """A run has too little time left after censoring; other runs may do without it."""
+
+
+def design_run(
+    run: RestRun, confounds: Confounds, tr_seconds: float, settings: Settings
+) -> tuple[TemporalDesign, tuple[str, ...]]:
+    """Decide which frames count, and what is regressed out of them.
+
+    Returns
+    -------
+    design
+        For the pass over the run.
+    notes
+        Sentences on limits of frequency that did nothing.
+
+    Raises
+    ------
+    TooShortError
+        Less than ``min_minutes`` are left, or fewer frames than there are columns.
+    """
+    kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
+    minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
+    if minutes < settings.min_minutes or kept == 0:
+        raise TooShortError(
+            f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
+            f"{frames} frames of {tr_seconds:g} s)",
+            expected=f"at least {settings.min_minutes:g} minutes",
+            remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
+        )
+    band = StopBand.outside(
+        frames, tr_seconds, high_pass_hz=settings.high_pass, low_pass_hz=settings.low_pass
+    )
+    components = confounds.components
+    try:
+        design = TemporalDesign.build(
+            confounds.values,
+            confounds.names,
+            confounds.keep,
+            tr_seconds,
+            stop_band=band.columns,
+            mixing=None if components is None else components.mixing,
+            noise=None if components is None else components.noise,
+        )
+    except ValueError as err:
+        wider = ", a wider band or less censoring" if band.fast else ""
+        raise TooShortError(
+            f"{run.bold} cannot be cleaned: {err}",
+            remedy=f"choose a --denoise-strategy with fewer columns{wider}",
+        ) from err
+    return design, _notes(band, tr_seconds, settings)
+
+
+def frequency_facts(settings: Settings) -> dict[str, float]:
+    """Return the limits of frequency and the smoothing that were asked for, for a sidecar."""
+    facts = {
+        "high_pass_hz": settings.high_pass,
+        "low_pass_hz": settings.low_pass,
+        "smoothing_fwhm_mm": settings.smoothing_fwhm,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _notes(band: StopBand, tr_seconds: float, settings: Settings) -> tuple[str, ...]:
+    notes = []
+    if settings.high_pass is not None and not band.slow:
+        notes.append(
+            f"The run is too short for waves of {settings.high_pass:g} Hz: --high-pass removed "
+            "nothing."
+        )
+    if settings.low_pass is not None and not band.fast:
+        notes.append(
+            f"Half the sampling rate is {0.5 / tr_seconds:.3g} Hz: --low-pass "
+            f"{settings.low_pass:g} removed nothing."
+        )
+    return tuple(notes)

@@ -1,0 +1,291 @@
+"""The command `dtg-models`: fetch, list, verify, carry and convert model bundles.
+
+Exit codes: 0 done; 1 something cannot be written; 2 wrong arguments, model or
+checkpoint, or a model that cannot be fetched; 70 internal error; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_dtg.cli.exits import Parser, call
+from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.version import __version__
+
+_TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
+_FETCH_EPILOG = f"""\
+The published models are hcp-ya, hcp-d and ukb. Their files come from GitHub, at fixed
+commits, and are verified before anything reads them. A broken download is resumed.
+
+  DTG_MODEL_MIRROR  hosts that are asked before GitHub (addresses, with spaces between)
+  HTTPS_PROXY       a proxy; REQUESTS_CA_BUNDLE its certificates
+  DTG_OFFLINE       if set to 1, nothing is fetched
+
+{_TERMS}"""
+_CONVERT_EPILOG = f"""\
+example, for the published HCP-YA model:
+  dtg-models convert main_model_hcp-ya_010525.ckpt ~/.cache/bids_dtg/models/hcp-ya \\
+    --name hcp-ya --maps melodic_IC_MNI_2mm.nii.gz \\
+    --brain-mask MNI_2mm_brain_mask.nii --mask MNI_2mm_GM_mask_crop.nii
+{_TERMS}"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser; nothing heavy is imported for it."""
+    parser = Parser(
+        prog="dtg-models", description="Fetch, list, verify, carry and convert models of bids_dtg."
+    )
+    parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=description,
+            description=f"{description[0].upper()}{description[1:]}.",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        added.add_argument("--debug", action="store_true", help="show where an error comes from")
+        return added
+
+    metavar, which = "PATH|NAME", "a bundle's folder or .tar, or an installed name"
+    command("list", "list the models that --model finds by name, and the published ones")
+    fetch = command("fetch", "fetch published models", _FETCH_EPILOG)
+    fetch.add_argument("models", nargs="+", metavar="NAME", help="hcp-ya, hcp-d or ukb")
+    fetch.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="folder of models (default: the user's cache)"
+    )
+    verify = command("verify", "compare every byte of models with their cards")
+    verify.add_argument("models", nargs="*", metavar=metavar, help=f"{which} (default: all)")
+    info = command("info", "verify a model and show its card")
+    info.add_argument("model", metavar=metavar, help=which)
+    remove = command("remove", "remove a model, a damaged one too")
+    remove.add_argument("model", metavar=metavar, help="an installed name, or a bundle's folder")
+    pack = command("pack", "write a model as one .tar file, to carry it to another machine")
+    pack.add_argument("model", metavar=metavar, help=which)
+    pack.add_argument(
+        "out", nargs="?", type=Path, metavar="OUT", help="file to make (default: NAME.tar)"
+    )
+    unpack = command("unpack", "make a model's folder from its .tar file")
+    unpack.add_argument("archive", type=Path, metavar="ARCHIVE", help="what pack has written")
+    unpack.add_argument(
+        "out",
+        nargs="?",
+        type=Path,
+        metavar="OUT",
+        help="folder to make (default: one in the user's cache, called like the archive)",
+    )
+    convert = command(
+        "convert", "make a bundle from a checkpoint, ROI maps and masks", _CONVERT_EPILOG
+    )
+    _add_convert_options(convert)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``dtg-models`` and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    commands = {
+        "list": _list,
+        "fetch": _fetch,
+        "verify": _verify,
+        "info": _info,
+        "remove": _remove,
+        "pack": _pack,
+        "unpack": _unpack,
+        "convert": _convert,
+    }
+
+    def action() -> int:
+        commands[arguments.command](arguments)
+        return 0
+
+    left = "a broken download is resumed the next time, nothing else is left"
+    return call("dtg-models", action, debug=arguments.debug, interrupted=left)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
+def _add_convert_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="Lightning .ckpt file")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the bundle, made anew")
+    inputs = parser.add_argument_group("files of the model")
+    inputs.add_argument(
+        "--maps", type=Path, required=True, metavar="FILE", help="4-D NIfTI, one volume a ROI"
+    )
+    inputs.add_argument(
+        "--brain-mask", type=Path, required=True, metavar="FILE", help="where ROI series are made"
+    )
+    inputs.add_argument(
+        "--mask", type=Path, required=True, metavar="FILE", help="grey matter; defines the grid"
+    )
+    inputs.add_argument(
+        "--contrasts",
+        type=Path,
+        metavar="FILE",
+        help="table with tabs and a column label, one line an output "
+        "(default: the 47 HCP-YA contrasts)",
+    )
+    card = parser.add_argument_group("what the model card says")
+    card.add_argument("--name", required=True, help="the model's name")
+    card.add_argument("--model-version", default="1", metavar="TEXT", help="(default: 1)")
+    card.add_argument("--space", default="MNI152NLin6Asym", help="(default: MNI152NLin6Asym)")
+    card.add_argument("--resolution", default="2", metavar="LABEL", help="of res- (default: 2)")
+    card.add_argument("--licence", default="unknown", metavar="TEXT", help="terms of use")
+    card.add_argument("--citation", default="", metavar="TEXT", help="what users should cite")
+    card.add_argument("--description", default="", metavar="TEXT", help="one line in plain words")
+    card.add_argument("--training-data", default="unknown", metavar="TEXT", help="its data set")
+    card.add_argument("--training-tr", type=_seconds, metavar="SECONDS", help="seconds a frame")
+    card.add_argument("--training-cleaning", default="unknown", metavar="TEXT", help="in words")
+    card.add_argument("--training-participants", type=int, metavar="N", help="how many people")
+    card.add_argument(
+        "--segment-seconds",
+        type=_seconds,
+        default=432.0,
+        metavar="SECONDS",
+        help="rest in one training sample (default: 432)",
+    )
+    card.add_argument(
+        "--notice", default="", metavar="TEXT", help="what users are told at each use"
+    )
+    card.add_argument(
+        "--not-for-science", action="store_true", help="mark every output; needs --notice"
+    )
+
+
+def _list(_arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.overview import model_lines
+    from bids_dtg.bundles.store import model_folders
+
+    _print(model_lines())
+    print("looked in:")
+    for folder in model_folders():
+        absent = "" if folder.path.is_dir() else ", absent"
+        print(f"  {folder.path} ({folder.origin}{absent})")
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.fetch import fetch_models
+    from bids_dtg.bundles.registry import PUBLISHED
+    from bids_dtg.bundles.store import require_user_cache
+    from bids_dtg.files.transfer import make_transfer_reporter
+
+    for name in arguments.models:
+        if name not in PUBLISHED:
+            raise SettingsError(
+                f"no published model is called {name!r}",
+                expected=f"{', '.join(PUBLISHED)} (demo is part of the program)",
+            )
+    models = [PUBLISHED[name] for name in dict.fromkeys(arguments.models)]
+    with make_transfer_reporter() as reporter:
+        bundles = fetch_models(models, arguments.into or require_user_cache(), reporter)
+    for bundle in bundles:
+        print(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
+        print(f"notice: {bundle.card.notice}")
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.store import installed_models
+
+    damaged = []
+    for model in arguments.models or [model.path for model in installed_models()]:
+        try:
+            bundle = load_bundle(model)
+            bundle.network()
+        except BundleError as err:
+            print(f"{model}: {err}")
+            damaged.append(model)
+        else:
+            print(f"{model}: whole, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
+    if damaged:
+        names = ", ".join(str(model) for model in damaged)
+        raise BundleError(f"{len(damaged)} cannot be used: {names}")
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
+
+    bundle = load_bundle(arguments.model)
+    bundle.network()  # the weights are whole, too
+    _print(bundle_lines(bundle))
+    _print(contrast_lines(bundle))
+    _print(score_lines(bundle))
+
+
+def _remove(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.removal import remove_bundle
+
+    print(f"removed {remove_bundle(arguments.model)}")
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.packing import pack_bundle
+
+    bundle = load_bundle(arguments.model)
+    out = arguments.out or Path(f"{bundle.card.name}.tar")
+    pack_bundle(bundle, out)
+    print(f"{out}: use it with --model {out}, or install it with dtg-models unpack {out}")
+
+
+def _unpack(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.overview import bundle_lines
+    from bids_dtg.bundles.packing import unpack_bundle
+    from bids_dtg.bundles.store import require_user_cache
+
+    out = arguments.out or require_user_cache() / arguments.archive.stem
+    _print(bundle_lines(unpack_bundle(arguments.archive, out)))
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from bids_dtg.bundles.card import TrainingData
+    from bids_dtg.bundles.convert import convert_checkpoint, read_contrasts
+    from bids_dtg.bundles.overview import bundle_lines
+
+    bundle = convert_checkpoint(
+        arguments.checkpoint,
+        arguments.maps,
+        arguments.brain_mask,
+        arguments.mask,
+        arguments.out,
+        name=arguments.name,
+        contrasts=read_contrasts(arguments.contrasts) if arguments.contrasts else None,
+        space=arguments.space,
+        resolution=arguments.resolution or None,
+        version=arguments.model_version,
+        licence=arguments.licence,
+        citation=arguments.citation,
+        description=arguments.description,
+        training=TrainingData(
+            data=arguments.training_data,
+            repetition_time_s=arguments.training_tr,
+            cleaning=arguments.training_cleaning,
+            participants=arguments.training_participants,
+        ),
+        segment_seconds=arguments.segment_seconds,
+        for_science=not arguments.not_for_science,
+        notice=arguments.notice,
+    )
+    _print(bundle_lines(bundle))
+    print(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
+
+
+def _print(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The command `dtg-phantom`: a simulated cohort, written as datasets.
+
+Exit codes: 0 done; 1 the datasets cannot be written; 2 wrong arguments; 70
+internal error; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bids_dtg.cli.exits import Parser, call
+from bids_dtg.errors import SettingsError
+from bids_dtg.version import __version__
+
+_MOST_PARTICIPANTS = 999  # labels have three digits
+
+_EPILOG = """\
+OUT/fmriprep   resting-state BOLD, brain masks and confounds, as fMRIPrep leaves them
+OUT/statmaps   47 measured task contrast maps a participant, sessions test and retest
+OUT/truth      the same maps without measurement noise
+
+The same options give the same files. Nobody real is in them: for trying out, teaching
+and testing only.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser; nothing heavy is imported for it."""
+    parser = Parser(
+        prog="dtg-phantom",
+        description="Simulate people with a known truth: resting-state fMRI and task maps.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make, new or empty")
+    parser.add_argument(
+        "--participants", type=int, default=3, metavar="N", help="how many people (default: 3)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="another one, another population "
+        "(default: 0, on which the demo model was trained with other people)",
+    )
+    parser.add_argument(
+        "--frames", type=int, default=300, metavar="N", help="frames of the run (default: 300)"
+    )
+    parser.add_argument(
+        "--repetition-time",
+        type=float,
+        default=1.5,
+        metavar="SECONDS",
+        help="seconds a frame (default: 1.5)",
+    )
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``dtg-phantom`` and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+
+    def action() -> int:
+        _write(arguments)
+        return 0
+
+    kept = "finished participants are kept"
+    return call("dtg-phantom", action, debug=arguments.debug, interrupted=kept)
+
+
+def _write(arguments: argparse.Namespace) -> None:
+    _check(arguments)
+    # Here, so that --help and wrong arguments are answered at once.
+    from bids_dtg.phantom.contrasts.dataset import RunPlan
+    from bids_dtg.phantom.contrasts.model import Phantom
+    from bids_dtg.phantom.streams import Cohort
+    from bids_dtg.workflows.simulation import write_people
+
+    out: Path = arguments.out
+    try:
+        plan = RunPlan(arguments.frames, arguments.repetition_time)
+    except ValueError as err:
+        raise SettingsError(f"--frames and --repetition-time: {err}") from err
+    phantom = Phantom(seed=arguments.seed)
+    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
+    write_people(out, phantom, people, plan=plan, program="dtg-phantom")
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not 1 <= arguments.participants <= _MOST_PARTICIPANTS:
+        raise SettingsError(
+            f"--participants {arguments.participants}", expected=f"1 to {_MOST_PARTICIPANTS}"
+        )
+    if arguments.seed < 0:
+        raise SettingsError(f"--seed {arguments.seed}", expected="0 or more")
+    out: Path = arguments.out
+    try:
+        taken = out.exists() and (not out.is_dir() or any(out.iterdir()))
+    except OSError as err:
+        raise SettingsError(f"OUT {out} cannot be looked into: {err.strerror}") from err
+    if taken:
+        raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

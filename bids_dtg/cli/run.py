@@ -1,0 +1,178 @@
+"""The command line of ``bids_dtg``: arguments to settings, settings to work."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from bids_dtg.cli.exits import EXIT_FAILED, EXIT_USAGE, Parser, call
+from bids_dtg.engine.machine import available_cores, limit_threads
+from bids_dtg.notices import say
+from bids_dtg.settings import Settings
+from bids_dtg.settings.toml import make_settings
+from bids_dtg.version import __version__
+
+_GROUPS = {
+    "selection": "what to process",
+    "model": "model",
+    "cleaning": "cleaning of the resting runs",
+    "output": "outputs",
+    "modelling": "models of one's own (group level)",
+    "resources": "resources",
+    "behaviour": "behaviour",
+}
+
+_EPILOG = """\
+examples:
+  bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --model /models/mine
+  bids_dtg /data/fmriprep /out participant --participant-label 01 02 --denoise-strategy scrubbing
+
+exit codes: 0 done; 1 at least one participant failed, the others are complete;
+2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser, made from the fields of `Settings`."""
+    parser = Parser(
+        prog="bids_dtg",
+        description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
+        "derivatives, writes one map for each contrast of the model as BIDS derivatives.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    fields = {f.name: f for f in dataclasses.fields(Settings)}
+    hints = get_type_hints(Settings)
+    for name in ("bids_dir", "output_dir"):
+        parser.add_argument(
+            name, metavar=name.upper(), type=Path, help=fields[name].metadata["help"]
+        )
+    parser.add_argument(
+        "analysis_level",
+        choices=get_args(hints["analysis_level"]),
+        help=fields["analysis_level"].metadata["help"],
+    )
+    for group, title in _GROUPS.items():
+        section = parser.add_argument_group(title)
+        for name, f in fields.items():
+            if f.metadata["group"] == group:
+                _add_option(section, f, hints[name])
+    section.add_argument(
+        "--config-file",
+        metavar="FILE",
+        type=Path,
+        help="TOML file of options; the command line wins",
+    )
+    section.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
+    return parser
+
+
+def _add_option(section: argparse._ArgumentGroup, field: dataclasses.Field[Any], hint: Any) -> None:
+    meta = field.metadata
+    flags = meta["flags"] or ("--" + field.name.replace("_", "-"),)
+    default = meta["shown_default"] or field.default
+    shown = f" (default: {default})" if default not in (None, False, 0, ()) else ""
+    arguments: dict[str, Any] = {
+        "dest": field.name,
+        "help": (meta["help"] + shown).replace("%", "%%"),
+    }
+    if get_origin(hint) in (Union, UnionType):
+        hint = next(arg for arg in get_args(hint) if arg is not type(None))
+    if hint is bool:
+        arguments["action"] = "store_true"
+    elif field.name == "verbose":
+        arguments["action"] = "count"
+    else:
+        arguments["metavar"] = meta["metavar"]
+        if get_origin(hint) is Literal:
+            arguments["choices"] = get_args(hint)
+            arguments.pop("metavar")
+        elif get_origin(hint) is tuple:
+            # `-d a b` and `-d a -d b` are the same.
+            arguments |= {"nargs": "+", "action": "extend"}
+    section.add_argument(*flags, **arguments)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``bids_dtg`` and return its exit code."""
+    signal.signal(signal.SIGTERM, _end_by_signal)
+    arguments = vars(build_parser().parse_args(argv))
+    debug = bool(arguments.pop("debug", False))
+    config_file = arguments.pop("config_file", None)
+    _show_own_warnings(everything=debug)
+
+    def action() -> int:
+        return _run(make_settings({**arguments, "debug": debug}, config_file))
+
+    return call("bids_dtg", action, debug=debug, interrupted="finished participants are kept")
+
+
+def run() -> NoReturn:
+    """Run ``bids_dtg`` as a program: end the process with its exit code."""
+    try:
+        code = main()
+    except SystemExit as end:  # argparse, or a signal
+        code = end.code if isinstance(end.code, int) else EXIT_USAGE
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # a pipe that nobody reads any more
+            stream.flush()
+    # To take down an interpreter with torch in it takes half a second; nothing is left to do.
+    os._exit(code)
+
+
+def _run(settings: Settings) -> int:
+    limit_threads(settings.omp_nthreads or available_cores())
+    return EXIT_FAILED if _work(settings) else 0
+
+
+def _work(settings: Settings) -> int:
+    """Do what was asked for; return how much of it failed."""
+    if settings.analysis is not None:
+        from bids_dtg.workflows.modelling.analysis import run_analysis
+
+        return run_analysis(settings)
+    if settings.analysis_level == "group":
+        from bids_dtg.workflows.group.tables import run_group
+
+        return run_group(settings)
+    if settings.reports_only:
+        from bids_dtg.workflows.participant.reports import remake_reports
+
+        return remake_reports(settings)
+    if settings.boilerplate_only:
+        from bids_dtg.workflows.participant.reports import print_methods
+
+        return print_methods(settings)
+    from bids_dtg.workflows.participant.call import run_participants
+
+    return run_participants(settings)
+
+
+def _show_own_warnings(*, everything: bool) -> None:
+    """Print this program's warnings as one line; those of libraries only when debugging."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+        if everything or Path(filename).is_relative_to(Path(__file__).parents[1]):
+            say(f"bids_dtg: warning: {message}")
+
+    warnings.showwarning = show  # type: ignore[assignment]
+
+
+def _end_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
+    say(f"bids_dtg: ended by signal {number}; finished participants are kept")
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,235 @@
+"""Whether a run is like those that a model is for: in range, unusual or outside, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pattern_figures
+from bids_dtg.connectome.range.training import FIGURES, Cells, TrainingRange
+
+Verdict = Literal["in range", "unusual", "outside"]
+_ORDER: tuple[Verdict, ...] = ("in range", "unusual", "outside")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A limit that needs no statistics of other people."""
+
+    figure: str  # of `RunRange.figures`
+    unusual: float  # from here on
+    outside: float  # and from here on
+    low_is_bad: bool  # whether smaller values are worse
+    text: str  # what it means; {value} stands for the figure
+
+    def verdict(self, value: float) -> Verdict:
+        """Judge a value; one that is not defined is in range."""
+        sign = -1.0 if self.low_is_bad else 1.0
+        if sign * value > sign * self.outside:
+            return "outside"
+        return "unusual" if sign * value > sign * self.unusual else "in range"
+
+
+# Rules of thumb; docs/uncertainty.md says how often each fires on simulated runs.
+CHECKS = (
+    Check("coverage", 0.95, 0.85, True, "{value:.0%} of the model's grey matter has signal"),
+    Check("roi_coverage_min", 0.8, 0.5, True, "an ROI has {value:.0%} of its map on signal"),
+    Check(
+        "mask_overlap",
+        0.9,
+        0.8,
+        True,
+        "the run's brain mask and the model's overlap by {value:.2f} (Dice): check the space",
+    ),
+    Check(
+        "roi_map_identity",
+        0.6,
+        0.3,
+        True,
+        "{value:.0%} of the ROIs correlate most where their maps lie: check space and alignment",
+    ),
+    Check(
+        "side_share",
+        0.6,
+        0.3,
+        True,
+        "what differs between left and right follows the ROI maps little ({value:.2f} of the whole "
+        "match): check whether sides are swapped",
+    ),
+    Check(
+        "hemispheric_similarity",
+        0.1,
+        0.02,
+        True,
+        "left and right have unlike correlations (r {value:.2f})",
+    ),
+    Check(
+        "roi_sd_ratio",
+        30.0,
+        100.0,
+        False,
+        "one ROI series varies {value:.0f} times as much as another",
+    ),
+)
+# Named are figures that differ by more than so many standard deviations, at most so many.
+_NAMED_SD, _MOST_NAMED = 3.0, 3
+# Figure: what a low and a high value mean; numbers are shown as r unless they are logarithms.
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "similarity": (
+        "the connectome resembles the mean of the training little",
+        "the connectome resembles the mean of the training more than people's do",
+    ),
+    "component_distance": (
+        "the connectome differs less from the training's mean than people do",
+        "the connectome lies far out along the main differences between people",
+    ),
+    "remainder": (
+        "less of the connectome is noise or individual than in the training",
+        "more of the connectome than usual is unlike any training connectome",
+    ),
+    "map_match": (
+        "ROIs correlate little where their maps lie: check space and alignment",
+        "ROIs correlate more than usual where their maps lie",
+    ),
+    "side_match": (
+        "left and right differ otherwise than the ROI maps: check whether sides are swapped",
+        "left and right differ as the ROI maps more than usual",
+    ),
+    "symmetry": (
+        "left and right have less alike correlations than usual",
+        "left and right have more alike correlations than usual",
+    ),
+    "strength": (
+        "correlations are weaker than usual",
+        "correlations are stronger than usual: check the cleaning and the number of frames",
+    ),
+    "smoothness": (
+        "neighbouring voxels differ more than usual: check the grid and the number of frames",
+        "neighbouring voxels are more alike than usual: check smoothing and cleaning",
+    ),
+}
+_LOGARITHMS = ("component_distance", "remainder", "strength")
+
+
+@dataclass(frozen=True)
+class RunRange:
+    """How a run compares with those that the model is for."""
+
+    verdict: Verdict  # the worst of the checks and the distance
+    distance: float | None  # from the training, about 1 is usual; None without statistics
+    figures: Mapping[str, float]  # what was looked at; NaN where not defined
+    reasons: tuple[str, ...]  # what is unusual, in words; the worst first
+
+
+@dataclass(frozen=True, eq=False)
+class RangeJudge:
+    """What runs are compared with; made once for a model."""
+
+    places: PatternPlaces  # of the grey-matter voxels
+    training: TrainingRange | None  # None where the model has no statistics
+    cells: Cells | None  # with `training` only
+
+    @classmethod
+    def of(
+        cls,
+        maps: NDArray[np.float32],
+        mask: NDArray[np.bool_],
+        affine: NDArray[np.floating],
+        training: TrainingRange | None,
+    ) -> RangeJudge:
+        """Prepare for a model's ROI maps over its mask, (rois, voxels), and its grid."""
+        cells = None if training is None else Cells.of(mask, training.block)
+        return cls(PatternPlaces.of(maps, mask, affine), training, cells)
+
+    def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunRange:
+        """Judge a run by its segments.
+
+        Parameters
+        ----------
+        run
+            Connectomes over the voxels of the model's mask.
+        mask_overlap
+            Dice of the run's brain mask and the model's; None where it is not known.
+        """
+        patterns = [pattern_figures(one.r, run.covered, self.places) for one in run.segments]
+        figures = _mean_figures(patterns) | {
+            "coverage": run.coverage,
+            "roi_coverage_min": float(run.roi_coverage.min()),
+            "mask_overlap": float("nan") if mask_overlap is None else mask_overlap,
+            "roi_sd_ratio": _sd_ratio(run.series),
+        }
+        found = [
+            (check.verdict(figures[check.figure]), check.text.format(value=figures[check.figure]))
+            for check in CHECKS
+        ]
+        distance = None
+        if self.training is not None:
+            of_training = self._of_training(run, patterns, self.training)
+            distance = self.training.distance(of_training)
+            verdict = _of_distance(distance, self.training)
+            words = list(_named(of_training, self.training)) if verdict != "in range" else []
+            if verdict != "in range" and not words:
+                words = ["no figure alone is unusual, but they are together"]
+            found += [(verdict, word) for word in words]
+        found.sort(key=lambda one: -_ORDER.index(one[0]))
+        reasons = tuple(text for verdict, text in found if verdict != "in range")
+        return RunRange(found[0][0], distance, figures, reasons)
+
+    def _of_training(
+        self, run: RunConnectomes, patterns: list[PatternFigures], training: TrainingRange
+    ) -> NDArray[np.float64]:
+        """Return the mean over segments of the figures that the training is known by."""
+        assert self.cells is not None
+        rows = [
+            training.basis.figures(self.cells.means(one.r, run.covered), pattern)
+            for one, pattern in zip(run.segments, patterns, strict=True)
+        ]
+        mean: NDArray[np.float64] = np.mean(rows, axis=0)
+        return mean
+
+
+def _mean_figures(patterns: list[PatternFigures]) -> dict[str, float]:
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(one, name) for one in patterns]))
+
+    match, side = mean("map_match"), mean("side_match")
+    return {
+        "roi_map_match": match,
+        "roi_map_identity": mean("map_identity"),
+        "roi_side_match": side,
+        # Where maps are matched alike on both sides this is near 1, whatever the noise.
+        "side_share": side / match if match > 0 else float("nan"),
+        "hemispheric_similarity": mean("symmetry"),
+        "connectome_strength": mean("strength"),
+        "connectome_smoothness": mean("smoothness"),
+    }
+
+
+def _sd_ratio(series: NDArray[np.float64]) -> float:
+    """Return the largest over the smallest standard deviation of ROI series that vary."""
+    sd = series.std(axis=0)
+    sd = sd[sd > 0]
+    return float(sd.max() / sd.min()) if len(sd) else float("nan")
+
+
+def _of_distance(distance: float, training: TrainingRange) -> Verdict:
+    if distance > training.outside:
+        return "outside"
+    return "unusual" if distance > training.unusual else "in range"
+
+
+def _named(figures: NDArray[np.float64], training: TrainingRange) -> Iterator[str]:
+    """Say in words which figures are far from usual."""
+    z = (figures - training.centre) / np.sqrt(np.diag(training.covariance))
+    far = [n for n in np.argsort(-np.abs(z)) if abs(z[n]) > _NAMED_SD]
+    for n in far[:_MOST_NAMED]:
+        numbers = [figures[n], training.low[n], training.high[n]]
+        if FIGURES[n] in _LOGARITHMS:
+            numbers = [float(np.exp(number)) for number in numbers]
+        here, low, high = (f"{number:.3g}" for number in numbers)
+        yield f"{_WORDS[FIGURES[n]][int(z[n] > 0)]} ({here}; usually {low} to {high})"

@@ -1,0 +1,170 @@
+"""Processes that train one network together, one a GPU.
+
+Lightning's own launchers are not used: `ddp` runs the whole command again in each process, and
+`ddp_spawn` sends tensors through /dev/shm, which is small in containers. These processes get what
+they need to begin with, and find each other by a file of this machine.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+
+from bids_dtg.contrasts.share import Share
+from bids_dtg.engine.machine import end_of, end_with_parent
+from bids_dtg.errors import RunError
+
+Tell = Callable[[str], None]
+Work = Callable[[Share, Tell], None]  # pickled; a function of a module, or a partial of one
+
+_END_SECONDS = 10.0
+
+
+class Processes(LightningEnvironment):
+    """Tells Lightning that this training's processes are there.
+
+    No scheduler is asked: what it says of tasks and nodes (SLURM_NTASKS) is not about them.
+    """
+
+    def __init__(self, share: Share) -> None:
+        super().__init__()
+        self._share = share
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    def local_rank(self) -> int:
+        return self._share.rank
+
+    def node_rank(self) -> int:
+        return 0
+
+
+def run_together(work: Work, processes: int, device: str, tell: Tell) -> None:
+    """Run `work` in several new processes that are one group of `torch.distributed`.
+
+    Parameters
+    ----------
+    work
+        Called in each process with its share, and with what tells the caller a line.
+    processes
+        How many.
+    device
+        cuda: process n has the nth GPU; cpu.
+    tell
+        Told what the first process tells.
+
+    Raises
+    ------
+    RunError
+        One of them failed; the others were ended.
+    """
+    context = multiprocessing.get_context("spawn")
+    members: list[tuple[BaseProcess, Connection]] = []
+    with tempfile.TemporaryDirectory(prefix="bids_dtg") as folder:
+        try:
+            for rank in range(processes):
+                lines, far_lines = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_serve,
+                    args=(work, Share(rank, processes), device, Path(folder, "meet"), far_lines),
+                    name=f"training {rank + 1}",
+                )
+                process.start()
+                far_lines.close()
+                members.append((process, lines))
+            _listen(members, tell)
+        finally:
+            for member, _ in members:
+                member.terminate()
+            for member, lines in members:
+                member.join(_END_SECONDS)
+                member.kill()
+                lines.close()
+
+
+def _listen(members: list[tuple[BaseProcess, Connection]], tell: Tell) -> None:
+    """Pass lines on until all processes have ended well."""
+    working = list(members)
+    while working:
+        wait([end for process, lines in working for end in (process.sentinel, lines)])
+        for member in list(working):
+            process, lines = member
+            with suppress(EOFError, OSError):
+                while lines.poll():
+                    failed, text = lines.recv()
+                    if failed:
+                        raise _failure(text)
+                    tell(text)
+            if not process.is_alive():
+                process.join()
+                if process.exitcode:
+                    raise _failure(end_of(process.exitcode))
+                working.remove(member)
+
+
+def _failure(text: str) -> RunError:
+    *trace, last = text.strip().splitlines()
+    error = RunError(
+        f"a process that trains the network ended: {last}",
+        remedy="the same command goes on after the last epoch; where memory is short, with "
+        "--batch-part",
+    )
+    if trace:
+        error.__cause__ = RuntimeError(text)
+    return error
+
+
+def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connection) -> None:
+    """Be one of the processes."""
+    end_with_parent()
+    # Ctrl-C reaches all processes of a terminal; the first one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def tell(text: str) -> None:
+        if share.rank == 0:
+            lines.send((False, text))
+
+    # Of libraries; the first process shows none either.
+    warnings.simplefilter("ignore")
+    try:
+        _join(share, device, meeting)
+        work(share, tell)
+        torch.distributed.destroy_process_group()
+    except Exception:
+        with suppress(OSError):
+            lines.send((True, traceback.format_exc()))
+        sys.stderr.flush()
+        # What is left of the group would wait for the others.
+        os._exit(1)
+
+
+def _join(share: Share, device: str, meeting: Path) -> None:
+    torch.set_num_threads(max(1, torch.get_num_threads() // share.processes))
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(share.rank)
+    elif sys.platform == "linux":
+        # The machine's name need not lead to itself, as in a container without network.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.distributed.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        init_method=meeting.as_uri(),
+        rank=share.rank,
+        world_size=share.processes,
+    )

@@ -1,0 +1,289 @@
+"""What Lightning runs: batches, losses and optimiser of one training (extra ``train``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+from torch.utils.data import DataLoader, IterableDataset
+
+from bids_dtg.contrasts.losses import crr_loss
+from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.plan import TrainingPlan
+from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
+from bids_dtg.contrasts.share import WHOLE, Share
+
+# A box's connectomes (people, rois, i, j, k) and maps (people, contrasts, i, j, k) of one share,
+# voxels that count (i, j, k), and how many people the whole batch has.
+TensorBatch = tuple[Tensor, Tensor, Tensor, int]
+
+# Streams of random numbers, beside the seed.
+_TRAINING, _VALIDATION = 0, 1
+
+
+class TrainingTask(lightning.LightningModule):
+    """One training: a network, its people and its plan.
+
+    Losses and scores are of whole batches, whatever share of them this process has.
+    """
+
+    def __init__(
+        self,
+        training: Samples,
+        validation: Samples,
+        plan: TrainingPlan,
+        start: Mapping[str, Tensor] | None,
+        tell: Callable[[str], None],
+        share: Share = WHOLE,
+    ) -> None:
+        super().__init__()
+        self.plan, self._tell, self._share = plan, tell, share
+        self.training_people, self.validation_people = training, validation
+        self.history: list[dict[str, float]] = []
+        self._plateau_state: dict[str, Any] | None = None
+        self._losses: list[Tensor] = []
+        self._started = 0.0
+        corner = slice(0, 1), slice(0, 1), slice(0, 1)
+        rois = len(training.segment(0, 0, corner))
+        contrasts = len(training.maps(0, corner))
+        with torch.random.fork_rng():
+            torch.manual_seed(plan.seed)
+            self.network = AttentionUNet(rois, contrasts, plan.features, plan.levels)
+        if start is not None:
+            self.network.load_state_dict(start)
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(not name.startswith(plan.frozen))
+        # Channels last is faster; the results are the same.
+        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def train_dataloader(self) -> DataLoader[list[TensorBatch]]:
+        seed = (self.plan.seed, _TRAINING, self.current_epoch)
+        return self._loader(
+            lambda: training_batches(self.training_people, self.plan.sampling, seed, self._share)
+        )
+
+    def val_dataloader(self) -> DataLoader[list[TensorBatch]]:
+        seed = (self.plan.seed, _VALIDATION)
+        return self._loader(
+            lambda: validation_batches(
+                self.validation_people, self.plan.sampling, seed, self._share
+            )
+        )
+
+    def _loader(
+        self, batches: Callable[[], Iterator[list[Batch]]]
+    ) -> DataLoader[list[TensorBatch]]:
+        # On a GPU, one process reads ahead.
+        return DataLoader(
+            _Batches(batches), batch_size=None, num_workers=int(torch.cuda.is_available())
+        )
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
+        # Stepped and saved here: Lightning would step it after the epoch's checkpoint.
+        self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, factor=self.plan.factor, patience=self.plan.patience
+        )
+        if self._plateau_state is not None:
+            self._plateau.load_state_dict(self._plateau_state)
+        return optimiser
+
+    def on_train_epoch_start(self) -> None:
+        self._losses, self._started = [], time.perf_counter()
+        if self.plan.fixed_statistics:
+            for layer in self.network.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+
+    def training_step(self, batch: list[TensorBatch], index: int) -> Tensor:
+        loss = torch.stack([self._loss(*self._whole(box)) for box in batch]).mean()
+        self._losses.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=1)
+        # Each process has the gradient by way of its own people, and the mean is taken over
+        # processes: their sum is the gradient of the whole batch.
+        return loss * self._share.processes
+
+    def validation_step(self, batch: list[TensorBatch], index: int) -> None:
+        for box in batch:
+            predicted, maps = self._whole(box)
+            scores = validation_scores(predicted, maps)
+            scores["loss"] = self._loss(predicted, maps)
+            named = {f"validation_{name}": score for name, score in scores.items()}
+            # The mean over processes, so that all of them decide the same.
+            self.log_dict(
+                named, prog_bar=True, batch_size=len(maps), sync_dist=self._share.processes > 1
+            )
+
+    def on_train_epoch_end(self) -> None:
+        seen = self.trainer.callback_metrics
+        epoch = {
+            "epoch": self.current_epoch,
+            "loss": float(torch.stack(self._losses).mean()),
+            **{name: float(value) for name, value in seen.items() if "validation" in name},
+            "learning_rate": self._plateau.optimizer.param_groups[0]["lr"],
+            "seconds": round(time.perf_counter() - self._started, 1),
+        }
+        self._plateau.step(epoch["validation_loss"])
+        self.history.append(epoch)
+        self._tell(_line(epoch, self.plan))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+        checkpoint["plateau"] = self._plateau.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+        self._plateau_state = checkpoint["plateau"]
+
+    def _predict(self, connectomes: Tensor) -> Tensor:
+        x = connectomes.contiguous(memory_format=torch.channels_last_3d)
+        part = self.plan.part
+        if part is None or part >= len(x) or not self.training:
+            maps: Tensor = self.network(x)
+            return maps
+        parts = torch.tensor_split(x, -(-len(x) // part))
+        contexts = partial(_once_counted, self.network)
+        return torch.cat(
+            [
+                checkpoint(self.network, one, use_reentrant=False, context_fn=contexts)
+                for one in parts
+            ]
+        )
+
+    def _whole(self, box: TensorBatch) -> tuple[Tensor, Tensor]:
+        """Predict this share's maps; those of the whole batch, (people, contrasts, voxels)."""
+        connectomes, maps, mask, people = box
+        predicted = self._predict(connectomes)[..., mask]
+        return self._gathered(predicted, people), self._gathered(maps[..., mask], people)
+
+    def _gathered(self, own: Tensor, people: int) -> Tensor:
+        """Put the shares of all processes together; only this one's has a gradient."""
+        if self._share.processes == 1:
+            return own
+        own = own.contiguous()
+        shares = [torch.empty_like(own) for _ in range(self._share.processes)]
+        torch.distributed.all_gather(shares, own.detach())
+        shares[self._share.rank] = own
+        return torch.cat(shares)[:people]
+
+    def _loss(self, predicted: Tensor, measured: Tensor) -> Tensor:
+        if self.plan.loss == "crr":
+            # The loss takes boxes; these are voxels in a row.
+            boxes = predicted[..., None, None], measured[..., None, None]
+            return crr_loss(*boxes, alpha=self.plan.alpha, margin=self.plan.margin)
+        return masked_error(predicted, measured)
+
+
+def _once_counted(
+    network: torch.nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Return the contexts of a pass and of its repetition, which batch norm shall not count."""
+    return nullcontext(), _statistics_kept(network)
+
+
+@contextmanager
+def _statistics_kept(network: torch.nn.Module) -> Iterator[None]:
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum
+
+
+class _Batches(IterableDataset[list[TensorBatch]]):
+    """The batches of an epoch as tensors."""
+
+    def __init__(self, batches: Callable[[], Iterator[list[Batch]]]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[list[TensorBatch]]:
+        for batch in self._batches():
+            yield [
+                (
+                    torch.from_numpy(box.connectomes),
+                    torch.from_numpy(box.maps),
+                    torch.from_numpy(box.counted),
+                    box.people,
+                )
+                for box in batch
+            ]
+
+
+def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
+    """Score predictions of some people that the network is not trained on.
+
+    Parameters
+    ----------
+    predicted, measured
+        (people, contrasts, voxels); NaN where nothing was measured.
+
+    Returns
+    -------
+    dict
+        `r`: correlation over voxels. `residual_r`: the same after the people's mean was taken
+        off the predictions and off the measured maps, as re-centring does; it tells people
+        apart and does not reward the mean map. `diagonality`: how much higher r is with a
+        person's own map than with the others'. Means over people and contrasts.
+    """
+    people = len(predicted)
+    scores = {"r": mean_correlation(predicted, measured)}
+    residual = mean_correlation(predicted - predicted.mean(0), measured - measured.nanmean(0))
+    # One person alone deviates from nobody.
+    scores["residual_r"] = residual if people > 1 else torch.zeros_like(residual)
+    others = [
+        mean_correlation(predicted, measured.roll(shift, dims=0)) for shift in range(1, people)
+    ]
+    scores["diagonality"] = (
+        scores["r"] - torch.stack(others).mean() if others else torch.zeros_like(residual)
+    )
+    return scores
+
+
+def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Return the mean squared error where a value was measured (is not NaN); 0 where none was."""
+    known = measured.isfinite()
+    errors = torch.where(known, predicted.float() - torch.where(known, measured, 0.0), 0.0)
+    return errors.square().sum() / known.sum().clamp_min(1)
+
+
+def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
+    """Return Pearson r over voxels, averaged over people and contrasts.
+
+    Parameters
+    ----------
+    predicted, measured
+        (people, contrasts, voxels); a constant map counts as r 0, voxels that are NaN in
+        `measured` are left out, and so are maps without any other.
+    """
+    known = measured.isfinite()
+    voxels = known.sum(dim=-1, keepdim=True)
+    p, m = (torch.where(known, maps.float(), 0.0) for maps in (predicted, measured))
+    p, m = (
+        torch.where(known, maps - maps.sum(dim=-1, keepdim=True) / voxels.clamp_min(1), 0.0)
+        for maps in (p, m)
+    )
+    size = (p.square().sum(dim=-1) * m.square().sum(dim=-1)).sqrt()
+    r = (p * m).sum(dim=-1) / size.clamp_min(torch.finfo(torch.float32).tiny)
+    there = voxels.squeeze(-1) > 0
+    return torch.where(there, r, 0.0).sum() / there.sum().clamp_min(1)
+
+
+def _line(epoch: Mapping[str, float], plan: TrainingPlan) -> str:
+    return (
+        f"epoch {epoch['epoch'] + 1:.0f}/{plan.epochs}: loss {epoch['loss']:.4f}, "
+        f"validation {epoch['validation_loss']:.4f}, r {epoch['validation_r']:.4f}, "
+        f"residual r {epoch['validation_residual_r']:.4f}, "
+        f"rate {epoch['learning_rate']:.0e}, {epoch['seconds']:.0f} s"
+    )

@@ -1,0 +1,168 @@
+"""A folder of arrays that are made once and read memory-mapped: each with facts and a checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import mmap
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import OutputError
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.text import write_json
+
+_REMEDY = "remove it: the same command makes it again"
+
+
+@dataclass(frozen=True)
+class ArrayStore:
+    """Arrays below one folder, by name; a name may have `/` in it."""
+
+    root: Path  # made as needed
+
+    def write(
+        self,
+        name: str,
+        array: NDArray[Any],
+        facts: Mapping[str, Any],
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write an array, then what it was made from: whoever is killed between does it again.
+
+        Parameters
+        ----------
+        name
+            Of the array.
+        array
+            Stored as it is.
+        facts
+            All that it depends on, as JSON has it; `has` compares them.
+        notes
+            What else is to be kept with it, as JSON has it; never compared.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+        data = buffer.getbuffer()
+        write_atomic(self._array(name), data)
+        told = {"facts": facts, "notes": notes or {}, "sha256": hashlib.sha256(data).hexdigest()}
+        write_json(self._facts(name), {**told, "bytes": len(data)})
+
+    def has(self, name: str, facts: Mapping[str, Any]) -> bool:
+        """Tell whether an array is there, whole by its size, and made from these facts."""
+        told = self._told(name)
+        if told.get("facts") != json.loads(json.dumps(facts)):
+            return False
+        try:
+            return self._array(name).stat().st_size == told.get("bytes")
+        except OSError:
+            return False
+
+    def notes(self, name: str) -> Mapping[str, Any]:
+        """Return what was noted with an array; nothing where it is not there."""
+        found = self._told(name).get("notes", {})
+        return found if isinstance(found, dict) else {}
+
+    def read(self, name: str, *, verify: bool = True) -> NDArray[Any]:
+        """Map an array into memory, read-only.
+
+        Parameters
+        ----------
+        name
+            Of the array.
+        verify
+            Whether to read all of it once and compare its SHA-256.
+
+        Raises
+        ------
+        OutputError
+            It is not there, damaged, or not what was written.
+        """
+        path = self._array(name)
+        try:
+            if verify and _sha256(path) != self._told(name).get("sha256"):
+                raise OutputError(f"{path} has changed since it was written", remedy=_REMEDY)
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as err:
+            raise OutputError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
+        return array
+
+    def create(self, name: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Make an array to be filled in place, without facts: work in progress, not a result.
+
+        Raises
+        ------
+        OutputError
+            There is no place for it: to find that out later would end the process (SIGBUS).
+        """
+        path = self._array(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+            if hasattr(os, "posix_fallocate"):  # not on macOS
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as err:
+            path.unlink(missing_ok=True)
+            raise OutputError(f"{path} cannot be written: {err.strerror or err}") from err
+        return made
+
+    def discard(self, folder: str) -> None:
+        """Remove the arrays of a folder, whose names begin with it."""
+        shutil.rmtree(self.root / folder, ignore_errors=True)
+
+    def _told(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads(self._facts(name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _array(self, name: str) -> Path:
+        return self.root / f"{name}.npy"
+
+    def _facts(self, name: str) -> Path:
+        return self.root / f"{name}.json"
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """Where a memory-mapped array lies, for another process to map it too."""
+
+    path: str  # of the file
+    offset: int  # bytes before the array
+    shape: tuple[int, ...]  # of the array, in C order
+    dtype: str  # as NumPy writes it
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> MappedFile | None:
+        """Tell where an array lies; None where it is in memory, or a part of another array."""
+        base: object = array.base
+        if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap):
+            return None
+        return cls(str(array.filename), array.offset, array.shape, array.dtype.str)
+
+    def open(self) -> NDArray[Any]:
+        """Map the array into memory, read-only."""
+        return np.memmap(self.path, np.dtype(self.dtype), "r", self.offset, self.shape)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,236 @@
+"""The output dataset: a BIDS derivative dataset that many processes may write at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from bids_dtg.errors import DatasetError, OutputError
+from bids_dtg.files.atomic import remove_stale_in, write_atomic
+from bids_dtg.files.text import write_text, write_tsv
+
+BIDS_VERSION = "1.10.0"
+# Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
+# it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
+IGNORED = (
+    *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
+    *("*_relmat.*", "*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
+)
+# Every try starts from the folders as they are then; two in a row already need bad luck.
+_TRIES = 20
+
+
+@dataclass(frozen=True)
+class SourceDataset:
+    """The dataset that an output dataset is made from."""
+
+    root: Path  # absolute; holds the participants' folders
+    name: str  # its key in DatasetLinks and BIDS URIs
+    description: Mapping[str, Any]  # its dataset_description.json; empty where it has none
+    bids_dir: Path  # absolute; BIDS_DIR as given: the raw dataset or the root itself
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return "dataset"
+
+
+@dataclass(frozen=True)
+class DerivativeDataset:
+    """The dataset below OUTPUT_DIR."""
+
+    root: Path  # absolute
+
+    def path(self, relative: PurePosixPath | str) -> Path:
+        """Return the path of a file of the dataset, following links on the way.
+
+        Raises
+        ------
+        OutputError
+            If it lies outside the dataset.
+        """
+        path = self.root / relative
+        # The last part may be a link: it is replaced, not followed (git-annex makes such).
+        inside = path.parent.resolve() / path.name
+        root = self.root.resolve()
+        if path.name in {"", ".."} or root not in inside.parents:
+            raise OutputError(
+                f"{path} leads outside the output folder {root}",
+                remedy="remove the link that leads there",
+            )
+        return path
+
+    def write(self, relative: PurePosixPath | str, data: bytes | bytearray | memoryview) -> Path:
+        """Write a file of the dataset atomically and return its path."""
+        path = self.path(relative)
+        write_atomic(path, data)
+        return path
+
+    def describe(
+        self, source: SourceDataset, *, version: str, readme: str, container: str | None = None
+    ) -> None:
+        """Write what describes the dataset: description, README, .bidsignore, CITATION.cff.
+
+        Files that are right already are left alone, and so is a README that
+        somebody edited; the lines of a `.bidsignore` are kept.
+
+        Parameters
+        ----------
+        source
+            The dataset of fMRIPrep derivatives.
+        version
+            Version of this program.
+        readme
+            Text of the README.
+        container
+            Image that the program runs in, where known (`provenance.running_container`).
+        """
+        description = self._description(source, version, container)
+        content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+        self._write_if_changed("dataset_description.json", content)
+        ignored = self._read(".bidsignore").splitlines()
+        missing = [line for line in IGNORED if line not in ignored]
+        self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
+        self._write_if_changed("CITATION.cff", _CITATION.format(version=version))
+        if not (self.root / "README").exists() and not (self.root / "README.md").exists():
+            self._write_if_changed("README", readme)
+
+    def remove_stale_temporaries(self) -> None:
+        """Remove what killed processes left in the folders that all participants share."""
+        for relative in ("", "logs", "logs/complete"):
+            remove_stale_in(self.root / relative)
+
+    def update_participants(self) -> None:
+        """Bring participants.tsv up to the `sub-*` folders, many processes at a time.
+
+        Each process makes its folder first. After each replacement the table is
+        compared with the folders again: whoever replaces it last has seen every
+        folder, so no participant is lost. Further columns are kept; rows without a
+        folder go.
+        """
+        for _ in range(_TRIES):
+            columns, rows = _parse_participants(self._read("participants.tsv"))
+            wanted = [f"sub-{label}" for label in participants_in(self.root)]
+            if columns and set(wanted) == set(rows):
+                return
+            columns = columns or ["participant_id"]
+            absent = ["n/a"] * (len(columns) - 1)
+            table = [[name, *rows.get(name, absent)] for name in wanted]
+            write_tsv(self.path("participants.tsv"), columns, table)
+        raise OutputError(
+            f"{self.root / 'participants.tsv'} was changed {_TRIES} times while it was written",
+            remedy="run again when fewer processes write there",
+        )
+
+    def _description(
+        self, source: SourceDataset, version: str, container: str | None
+    ) -> dict[str, Any]:
+        generator: dict[str, Any] = {"Name": "bids_dtg", "Version": version}
+        if container:
+            kind, _, tag = container.partition(":")
+            generator["Container"] = {"Type": kind, "Tag": tag}
+        links = {source.name: _link(source.root, self.root)}
+        if source.bids_dir != source.root:
+            links["raw"] = _link(source.bids_dir, self.root)
+        return {
+            "Name": "Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
+            "BIDSVersion": BIDS_VERSION,
+            "DatasetType": "derivative",
+            "GeneratedBy": [generator],
+            "SourceDatasets": _sources(source, links),
+            "DatasetLinks": links,
+        }
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self.root / name).read_text("utf-8-sig")
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError) as err:
+            reason = (err.strerror if isinstance(err, OSError) else None) or err
+            raise OutputError(f"{self.root / name} cannot be read: {reason}") from err
+
+    def _write_if_changed(self, name: str, content: str) -> None:
+        # Ten thousand participants need not write the same file ten thousand times.
+        path = self.path(name)
+        if not path.exists() or path.read_bytes() != content.encode():
+            write_text(path, content)
+
+
+def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]:
+    """Take a table apart: columns, and the further cells of each participant."""
+    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
+    if not lines or lines[0][0] != "participant_id":
+        return [], {}
+    columns, *rows = lines
+    width = len(columns) - 1
+    return columns, {
+        name: (cells + ["n/a"] * width)[:width] for name, *cells in rows if name.startswith("sub-")
+    }
+
+
+def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
+    itself = {"URL": links[source.name]}
+    for key in ("DatasetDOI", "Version"):
+        if isinstance(value := source.description.get(key), str):
+            itself[key.removeprefix("Dataset")] = value
+    given = source.description.get("SourceDatasets")
+    earlier = (
+        [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+    )
+    return [itself, *earlier]
+
+
+def _link(target: Path, root: Path) -> str:
+    """Write a link that survives moving neighbours, or a dataset with its derivatives."""
+    if target.parent == root.parent or target in root.parents:
+        return quote(Path(os.path.relpath(target, root)).as_posix())
+    return target.as_uri()
+
+
+_CITATION = """\
+cff-version: 1.2.0
+title: Synthetic task-activation maps from resting-state fMRI
+type: dataset
+message: >-
+  If you use these maps, please cite the method and the program that made them,
+  as logs/CITATION.md says.
+authors:
+  - name: The bids_dtg developers
+references:
+  - type: software
+    title: bids_dtg
+    version: {version}
+    authors:
+      - name: The bids_dtg developers
+  - type: article
+    title: >-
+      Generating synthetic task-based brain fingerprints for population
+      neuroscience using deep learning
+    authors:
+      - family-names: Serin
+        given-names: Emin
+    journal: Communications Biology
+    year: 2025
+"""
+
+
+def participants_in(root: Path) -> tuple[str, ...]:
+    """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be listed.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = [e.name for e in entries if e.name.startswith("sub-") and e.is_dir()]
+    except OSError as err:
+        raise DatasetError(f"{root} cannot be listed: {err.strerror or err}") from err
+    return tuple(sorted(name.removeprefix("sub-") for name in names))

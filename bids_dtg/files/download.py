@@ -1,0 +1,270 @@
+"""Pinned files over HTTP: resumed where they broke off, verified before anybody reads them.
+
+pooch does neither of the two: it begins a broken download anew, and does not know git's ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.files.transfer import TransferReporter
+from bids_dtg.version import __version__
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+from pathlib import PurePosixPath
+
+# What a file of unknown size may have: several times the largest of the published ones.
+_LARGEST = 1 << 30
+# Bytes; a block that is cut off is lost.
+_BLOCK = 1 << 14
+# Seconds to connect, and to wait for the next bytes.
+_TIMEOUTS = (10.0, 30.0)
+# A busy server, or a gateway that lost its own; others will not answer better the next time.
+_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+# Attempts in a row that bring nothing new; seconds of pause, doubled after each of them.
+_ATTEMPTS, _PAUSE = 4, 0.25
+
+
+class _RefusedError(Exception):
+    """The host will not give the file, however often it is asked."""
+
+
+class _BrokenError(Exception):
+    """The transfer failed on its way; what is here is kept, and it may be tried again."""
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file of a public repository, pinned."""
+
+    repository: str  # owner/name on GitHub
+    commit: str  # 40 hexadecimal digits
+    path: str  # inside the repository
+    blob_id: str  # git's: SHA-1 of b"blob <size>\0" and the content, which binds the size too
+    size: int | None = None  # bytes, where known
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def local_name(self) -> str:
+        """Return the name of a downloaded copy."""
+        return f"{self.blob_id[:12]}-{self.name}"
+
+    @property
+    def location(self) -> str:
+        """Return the path below a host that serves raw content."""
+        return f"{self.repository}/{self.commit}/{self.path}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Transfer:
+    """One file from one host."""
+
+    session: Session  # of the call
+    file: PublishedFile  # what is wanted
+    url: str  # where from
+    partial: Path  # what is here of it
+    reporter: TransferReporter  # told of every block
+
+
+def obtain_file(
+    file: PublishedFile, folder: Path, hosts: Sequence[str], reporter: TransferReporter
+) -> Path:
+    """Return a verified copy of a file in `folder`, fetched if it is not there yet.
+
+    Parameters
+    ----------
+    file
+        What is wanted.
+    folder
+        Exists and belongs to this process. A broken download is kept here and resumed.
+    hosts
+        Bases of URLs, asked in this order; an empty list means offline.
+    reporter
+        Told of the progress.
+
+    Raises
+    ------
+    BundleError
+        If no host has the file with the right content; with what each of them answered.
+    OutputError
+        If it cannot be written.
+    """
+    whole = folder / file.local_name
+    partial = folder / f"{file.local_name}.part"
+    try:
+        if whole.is_file() and git_blob_id(whole) == file.blob_id:
+            return whole
+        whole.unlink(missing_ok=True)
+        _download(file, partial, hosts, reporter)
+        partial.rename(whole)
+    except OSError as err:
+        raise OutputError(
+            f"{file.name} cannot be kept in {folder}: {err.strerror or err}",
+            remedy="free space, or choose another folder; what is here already will be used",
+        ) from err
+    return whole
+
+
+def git_blob_id(path: Path) -> str:
+    """Return git's id of a file's content: SHA-1 of "blob", size, a zero byte, the content."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _download(
+    file: PublishedFile, partial: Path, hosts: Sequence[str], reporter: TransferReporter
+) -> None:
+    """Fetch a file from the first host that has it; only the right content is left at `partial`."""
+    import requests
+
+    answers = []
+    with requests.Session() as session:
+        session.headers["User-Agent"] = f"bids_dtg/{__version__}"
+        # A compressed answer could not be resumed.
+        session.headers["Accept-Encoding"] = "identity"
+        for host in hosts:
+            url = f"{host}/{file.location}"
+            reporter.begin(file.name)
+            transfer = _Transfer(session, file, url, partial, reporter)
+            try:
+                _complete(transfer)
+                return
+            except (_RefusedError, _BrokenError) as err:
+                answers.append(f"{url}: {err}")
+    raise BundleError(
+        f"{file.name} cannot be fetched: {'; '.join(answers) or 'offline'}",
+        expected=f"the file with git's blob id {file.blob_id}",
+        remedy="check the network, the proxy (HTTPS_PROXY) or the mirror (DTG_MODEL_MIRROR)",
+    )
+
+
+def _complete(transfer: _Transfer) -> None:
+    """Fetch the rest of a file and verify all of it; if the start was wrong, once more."""
+    resumed = _size(transfer.partial) > 0
+    _try_repeatedly(lambda: _receive(transfer), lambda: _size(transfer.partial))
+    found, size = git_blob_id(transfer.partial), _size(transfer.partial)
+    if found == transfer.file.blob_id:
+        return
+    transfer.partial.unlink()
+    if resumed:
+        _complete(transfer)
+        return
+    raise _RefusedError(f"wrong content, {size} bytes with git's blob id {found}")
+
+
+def _try_repeatedly(attempt: Callable[[], None], size: Callable[[], int]) -> None:
+    """Try until it works, or until several attempts in a row have brought nothing new."""
+    idle, largest = 0, size()
+    while True:
+        try:
+            attempt()
+            return
+        except _BrokenError:
+            idle = 0 if size() > largest else idle + 1
+            largest = max(largest, size())
+            if idle >= _ATTEMPTS:
+                raise
+        time.sleep(_PAUSE * 2**idle)
+
+
+def _receive(transfer: _Transfer) -> None:
+    """Ask for what is missing and append it to the partial file."""
+    import requests
+
+    start = _size(transfer.partial)
+    if start and start == transfer.file.size:
+        return
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    try:
+        with transfer.session.get(
+            transfer.url, headers=headers, stream=True, timeout=_TIMEOUTS
+        ) as response:
+            if start and response.status_code == 416:  # nothing is missing, or a wrong start
+                return
+            start = _agreed_start(response, start)
+            total = _total(response, start, transfer.file.size)
+            _append(response, transfer, start, total)
+    except (requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as err:
+        raise _RefusedError(_reason(err)) from err
+    except (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+    ) as err:
+        raise _BrokenError(_reason(err)) from err
+    except requests.RequestException as err:
+        raise _RefusedError(_reason(err)) from err
+
+
+def _agreed_start(response: Response, start: int) -> int:
+    """Return the byte at which the answer begins: 0 where the host sends everything."""
+    status = response.status_code
+    if status == 200:
+        return 0
+    if status == 206:
+        given = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if given and int(given[1]) == start:
+            return start
+        raise _RefusedError(f"another part of the file than was asked for, from byte {start}")
+    answer = f"HTTP {status} {response.reason or ''}".strip()
+    raise _BrokenError(answer) if status in _TRY_AGAIN else _RefusedError(answer)
+
+
+def _total(response: Response, start: int, expected: int | None) -> int | None:
+    """Return the size that the file will have; refused where it is not the expected one."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise _RefusedError("an encoded answer, which was not asked for")
+    length = response.headers.get("Content-Length", "")
+    total = start + int(length) if length.isascii() and length.isdigit() else None
+    if total is not None and total != (expected or total):
+        raise _RefusedError(f"wrong size, {total} bytes instead of {expected}")
+    if total is not None and total > _LARGEST:
+        raise _RefusedError(f"wrong size, {total} bytes, more than a model has")
+    return total
+
+
+def _append(response: Response, transfer: _Transfer, start: int, total: int | None) -> None:
+    limit = transfer.file.size or _LARGEST
+    done = start
+    with transfer.partial.open("ab") as out:
+        out.truncate(start)
+        for block in response.iter_content(_BLOCK):
+            done += len(block)
+            if done > limit:
+                out.truncate(0)
+                raise _RefusedError(f"wrong size, more than {limit} bytes")
+            out.write(block)
+            transfer.reporter.advance(done, total)
+    wanted = total or transfer.file.size
+    if wanted is not None and done < wanted:
+        raise _BrokenError(f"cut off after {done} of {wanted} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _reason(err: Exception) -> str:
+    """Return the inmost cause in one line: the wrappers around it only repeat addresses."""
+    cause: BaseException = err
+    while (inner := getattr(cause, "reason", None) or cause.__cause__ or cause.__context__) is not (
+        None
+    ) and isinstance(inner, BaseException):
+        cause = inner
+    text = " ".join(str(cause).split()) or type(cause).__name__
+    return text if len(text) <= 200 else f"{text[:200]} ..."

@@ -1,0 +1,280 @@
+"""What was run, on what, with which result: run folders and completion records."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_json, write_text, write_tsv
+
+# Why a piece of work that has no record must be done.
+NOT_DONE = "not done yet"
+_END = 2**20  # bytes hashed at the start and at the end of a file
+_PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Enough of a file to notice that it changed, at the price of reading 2 MiB."""
+
+    size: int  # bytes
+    mtime_ns: int  # time of the last change
+    ends_sha256: str  # of the first and the last MiB
+
+    def same_content(self, other: Fingerprint, *, compressed: bool) -> bool:
+        """Tell whether two fingerprints are of the same content.
+
+        A copy has another time, so the time counts only where a change could
+        hide from the ends: in the middle of a large file that is not gzip,
+        whose last bytes are a checksum of everything.
+        """
+        same_ends = (self.size, self.ends_sha256) == (other.size, other.ends_sha256)
+        covered = compressed or self.size <= 2 * _END
+        return same_ends and (covered or self.mtime_ns == other.mtime_ns)
+
+
+def file_fingerprint(path: Path) -> Fingerprint:
+    """Take the fingerprint of an input.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            digest = hashlib.sha256(stream.read(_END))
+            stream.seek(max(_END, status.st_size - _END))
+            digest.update(stream.read(_END))
+    except OSError as err:
+        raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
+    return Fingerprint(status.st_size, status.st_mtime_ns, digest.hexdigest())
+
+
+def input_fingerprints(paths: Iterable[Path], root: Path) -> dict[str, Fingerprint]:
+    """Take the fingerprints of inputs, by their paths below the input dataset."""
+    return {
+        (path.relative_to(root) if path.is_relative_to(root) else path).as_posix(): (
+            file_fingerprint(path)
+        )
+        for path in paths
+    }
+
+
+def write_completion(
+    dataset: DerivativeDataset,
+    title: str,
+    *,
+    options: Mapping[str, Any],
+    inputs: Mapping[str, Fingerprint],
+    outputs: Iterable[Path],
+) -> Path:
+    """Record that a piece of work is complete: the last file written for it.
+
+    Parameters
+    ----------
+    dataset
+        The output dataset.
+    title
+        Name of the piece of work, e.g. `sub-01_ses-A`.
+    options
+        All that shapes the results (options, model, version), as JSON has it.
+    inputs
+        From `input_fingerprints`.
+    outputs
+        Every file written for it.
+    """
+    path = _record_path(dataset, title)
+    record = {
+        "Title": title,
+        "Completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "Options": dict(options),
+        "OptionsSHA256": options_hash(options),
+        "Inputs": {name: asdict(inputs[name]) for name in sorted(inputs)},
+        "Outputs": {
+            output.relative_to(dataset.root).as_posix(): _describe_output(output)
+            for output in sorted(outputs)
+        },
+    }
+    write_json(path, record)
+    return path
+
+
+def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:
+    """List the files of a completion record, relative to the dataset; none where there is none."""
+    try:
+        record = json.loads(_record_path(dataset, title).read_text("utf-8"))
+        return tuple(PurePosixPath(name) for name in record["Outputs"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()
+
+
+def sets_made_otherwise(
+    dataset: DerivativeDataset, participant: str, option: str, value: object
+) -> tuple[str, ...]:
+    """List a participant's completed pieces of work that had another value of an option."""
+    made = []
+    for path in sorted(dataset.path("logs/complete").glob(f"sub-{participant}_*.json")):
+        try:
+            record = json.loads(path.read_text("utf-8"))
+            if record["Options"].get(option) != value:
+                made.append(str(record["Title"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue  # damaged: its work will be done again when it is asked for
+    return tuple(made)
+
+
+def why_incomplete(
+    dataset: DerivativeDataset,
+    title: str,
+    *,
+    options: Mapping[str, Any],
+    inputs: Mapping[str, Fingerprint],
+) -> str | None:
+    """Say why a piece of work must be done (again); None where it is complete.
+
+    It is complete if a record says so whose options and inputs are these, and
+    all outputs are as they were written. An output of the same size and time is
+    taken as unchanged; one with another time is read and compared.
+    """
+    path = _record_path(dataset, title)
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        changed = _changed_option(record["Options"], json.loads(json.dumps(dict(options))))
+        recorded = {name: Fingerprint(**value) for name, value in record["Inputs"].items()}
+        outputs = dict(record["Outputs"])
+        return (
+            changed
+            or _changed_input(recorded, inputs)
+            or next(filter(None, (_damage(dataset, *item) for item in outputs.items())), None)
+        )
+    except FileNotFoundError:
+        return NOT_DONE
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return f"completion record unreadable: {path.name}"
+
+
+def options_hash(options: Mapping[str, Any]) -> str:
+    """Hash options whatever their order."""
+    return hashlib.sha256(json.dumps(dict(options), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One participant that failed."""
+
+    participant: str  # label without sub-
+    stage: str  # what was being done, e.g. "reading"
+    message: str  # one line
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder `logs/<run id>` of one call of the program."""
+
+    path: Path  # absolute; named by UTC time and a random part, e.g. 20260131T120000Z-1a2b3c
+
+    @classmethod
+    def create(cls, dataset: DerivativeDataset) -> RunFolder:
+        """Choose a new run id; the folder is made with its first file."""
+        run_id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        return cls(dataset.path(f"logs/{run_id}"))
+
+    def write_configuration(self, toml: str) -> None:
+        """Write the resolved configuration."""
+        write_text(self.path / "config.toml", toml)
+
+    def write_versions(self, version: str, container: str | None = None) -> None:
+        """Write the versions of the program, its packages and its machine."""
+        system = {"platform": platform.platform(), "container": container}
+        content = {"bids_dtg": version, **system, **package_versions()}
+        write_json(self.path / "versions.json", content)
+
+    def write_timing(self, seconds: Mapping[str, float]) -> None:
+        """Write how many seconds each part took."""
+        write_json(self.path / "timing.json", {k: round(v, 3) for k, v in seconds.items()})
+
+    def write_failures(self, failures: Sequence[Failure]) -> None:
+        """Write the participants that failed; a table without rows says that none did."""
+        rows = [(f"sub-{f.participant}", f.stage, f.message) for f in failures]
+        write_tsv(self.path / "failures.tsv", ["participant_id", "stage", "message"], rows)
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that results depend on."""
+    packages = {name: version for name in _PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), **packages}
+
+
+def running_container(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return `docker:<tag>` or `apptainer:<image>` where the environment says so."""
+    if tag := environment.get("DTG_CONTAINER_TAG"):
+        return f"docker:{tag}"
+    image = environment.get("APPTAINER_CONTAINER") or environment.get("SINGULARITY_CONTAINER")
+    return f"apptainer:{image}" if image else None
+
+
+def _record_path(dataset: DerivativeDataset, title: str) -> Path:
+    return dataset.path(f"logs/complete/{title}.json")
+
+
+def _describe_output(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path)}
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _changed_option(recorded: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    for name in sorted({*recorded, *options}):
+        before, now = recorded.get(name), options.get(name)
+        if before != now:
+            return f"option {name} changed ({before} to {now})"
+    return None
+
+
+def _changed_input(
+    recorded: Mapping[str, Fingerprint], inputs: Mapping[str, Fingerprint]
+) -> str | None:
+    for name in sorted({*recorded, *inputs}):
+        if name not in inputs:
+            return f"input gone: {name}"
+        if name not in recorded:
+            return f"input new: {name}"
+        if not recorded[name].same_content(inputs[name], compressed=name.endswith(".gz")):
+            return f"input changed: {name}"
+    return None
+
+
+def _damage(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) -> str | None:
+    path = dataset.root / name
+    try:
+        status = path.stat()
+    except OSError:
+        return f"output missing: {name}"
+    if status.st_size != recorded["size"]:
+        return f"output changed: {name}"
+    if status.st_mtime_ns != recorded["mtime_ns"] and _sha256(path) != recorded["sha256"]:
+        return f"output changed: {name}"
+    return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,114 @@
+"""JSON sidecars, with the inheritance of the BIDS specification."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.names import BidsName, parse_name, same_label
+
+# What is longer was written in other units than seconds.
+LONGEST_TR_SECONDS = 1e3
+
+
+def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, ...]]:
+    """Find the RepetitionTime of a BOLD file: the nearest sidecar that has one.
+
+    The sidecar beside the file is read first, and then, only while it is not
+    found, those of the folders above up to the dataset root: listing the root of
+    a large dataset for each run would be slow, and fMRIPrep always writes it.
+
+    Parameters
+    ----------
+    bold
+        A file `..._bold.nii.gz`.
+    root
+        The dataset that it belongs to.
+
+    Returns
+    -------
+    tr_seconds
+        None where no sidecar has it (or it is null).
+    sidecars
+        The files read, nearest first.
+
+    Raises
+    ------
+    RunError
+        If a sidecar is no JSON object, or its RepetitionTime is no positive number.
+    """
+    read: list[Path] = []
+    for sidecar in _sidecars(bold, root):
+        read.append(sidecar)
+        if (seconds := told_repetition_time(sidecar)) is not None:
+            return seconds, tuple(read)
+    return None, tuple(read)
+
+
+def told_repetition_time(sidecar: Path) -> float | None:
+    """Read the RepetitionTime of one sidecar, in seconds; None where it has none.
+
+    Raises
+    ------
+    RunError
+        If it is no JSON object, or its RepetitionTime is no positive number.
+    """
+    value = read_sidecar(sidecar).get("RepetitionTime")
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < LONGEST_TR_SECONDS:
+        raise RunError(
+            f"{sidecar}: RepetitionTime is {value!r}", expected="seconds, a positive number"
+        )
+    return float(value)
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """Read a JSON sidecar.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read or is no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError) as err:
+        reason = (err.strerror if isinstance(err, OSError) else None) or err
+        raise RunError(
+            f"{path} cannot be read as JSON: {reason}",
+            remedy="repair it, or remove it: the image's header has the time too",
+        ) from err
+    if not isinstance(content, dict):
+        raise RunError(f"{path} holds no JSON object", expected='e.g. {"RepetitionTime": 2.0}')
+    return content
+
+
+def applies_to(sidecar: BidsName, file: BidsName) -> bool:
+    """Tell whether all entities of one name are also in the other, with the same labels."""
+    return all(
+        (label := file.get(key)) is not None and same_label(key, value, label)
+        for key, value in sidecar.entities
+    )
+
+
+def _sidecars(bold: Path, root: Path) -> list[Path]:
+    name = parse_name(bold.name)
+    folders = [bold.parent, *bold.parent.parents]
+    above = folders[1 : folders.index(root) + 1] if root in folders else []
+    beside = bold.with_name(bold.name.removesuffix(name.extension) + ".json")
+    found = [beside] if beside.is_file() else []
+    for folder in [bold.parent, *above]:
+        named = []
+        for path in folder.glob("*_bold.json"):
+            try:
+                parsed = parse_name(path.name)
+            except ValueError:
+                continue
+            if path != beside and applies_to(parsed, name):
+                named.append((len(parsed.entities), path))
+        found += [path for _, path in sorted(named, reverse=True)]
+    return found

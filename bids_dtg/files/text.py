@@ -1,0 +1,52 @@
+"""JSON objects, tables and plain text: written whole, read with care."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.files.atomic import write_atomic
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, atomically."""
+    write_atomic(path, text.encode())
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON (indented; NaN refused, as BIDS readers refuse it), atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a BIDS table, atomically; None and NaN become `n/a`."""
+    lines = ["\t".join(columns), *("\t".join(_cell(value) for value in row) for row in rows)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # NaN is the only value that differs from itself
+        return "n/a"
+    # A tab or line break inside a cell would shift the table.
+    return " ".join(str(value).split()) or "n/a"
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a table with a header; no rows where it cannot be read."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as lines:
+            return list(csv.DictReader(lines, delimiter="\t"))
+    except (OSError, ValueError, csv.Error):
+        return []
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; an empty one where it cannot be read."""
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

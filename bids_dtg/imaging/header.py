@@ -1,0 +1,228 @@
+"""A NIfTI file's bytes and header, or one clear line that says why there are none."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, cast
+
+import nibabel as nib
+import numpy as np
+from isal import igzip, isal_zlib
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.annex import is_pointer
+from bids_dtg.files.sidecars import LONGEST_TR_SECONDS
+
+# What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
+READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
+# nibabel's headers and igzip carry no types.
+_IGzipFile: Any = igzip.IGzipFile
+_Nifti1Header: Any = nib.Nifti1Header
+_Nifti2Header: Any = nib.Nifti2Header
+# Length of a NIfTI-2 header, and of the part of a file that surely holds it compressed.
+_HEADER_BYTES, _START_BYTES = 540, 8192
+_GZIP_MAGIC = b"\x1f\x8b"
+# Seconds a unit, by the code of the header's time unit; others are unknown, or are no times.
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
+_TIME_UNIT_BITS = 0b111000
+# Forms that put no voxel further apart than this share of one are the same.
+_SHARE_OF_VOXEL = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class NiftiHeader:
+    """What is needed to read a NIfTI file's values."""
+
+    path: Path  # the file
+    shape: tuple[int, ...]  # sizes as stored, first axis fastest
+    affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
+    dtype: np.dtype[np.generic]  # stored type, with its byte order
+    slope: float  # value = stored * slope + inter; 1 where the header has 0 or NaN
+    inter: float  # 0 where the header has no finite value
+    offset: int  # byte of the (inflated) file at which the values start
+    compressed: bool  # by content, not by name
+    tr_seconds: float | None  # fourth zoom in seconds; None if absent, impossible or without unit
+    forms_differ_mm: (
+        float  # how far the qform puts a voxel from where the sform, which is used, does
+    )
+
+
+def require_file(path: Path) -> bytes:
+    """Return the first bytes of a file that is really there.
+
+    Raises
+    ------
+    RunError
+        Missing, a folder, empty, unreadable, a broken link, or a git-annex or LFS pointer.
+    """
+    if path.is_symlink() and not path.exists():
+        raise RunError(
+            f"{path} is a link to content that is not here",
+            expected="the file's content",
+            remedy=f"fetch it first: datalad get {path}",
+        )
+    try:
+        with path.open("rb") as file:
+            first = file.read(_START_BYTES)
+    except OSError as err:
+        raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
+    if not first:
+        raise RunError(f"{path} is empty", expected="a NIfTI file (.nii or .nii.gz)")
+    if is_pointer(first):
+        raise RunError(
+            f"{path} is a git-annex or LFS pointer without content",
+            expected="the file's content",
+            remedy=f"fetch it first: datalad get {path}",
+        )
+    return first
+
+
+def open_bytes(path: Path) -> BufferedIOBase:
+    """Open a file for reading its inflated bytes, whatever its name ends in."""
+    if require_file(path).startswith(_GZIP_MAGIC):
+        return cast("BufferedIOBase", _IGzipFile(path, "rb"))
+    return path.open("rb")
+
+
+def read_header(path: Path) -> NiftiHeader:
+    """Read a NIfTI-1 or NIfTI-2 header of either byte order.
+
+    Raises
+    ------
+    RunError
+        Not a NIfTI file, a damaged header, or values that are neither integers nor reals.
+    """
+    raw = require_file(path)
+    compressed = raw.startswith(_GZIP_MAGIC)
+    try:
+        raw = _inflate_start(raw) if compressed else raw
+    except READ_ERRORS as err:
+        raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
+    try:
+        header = _parse(raw)
+        dtype, shape = header.get_data_dtype(), header.get_data_shape()
+        slope, inter = header.get_slope_inter()
+        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        offset = int(header["vox_offset"])
+    except Exception as err:  # nibabel raises many kinds on a damaged header
+        raise RunError(
+            f"{path} has no valid NIfTI header: {err}",
+            expected="a NIfTI-1 or NIfTI-2 file",
+            remedy="fetch or make it anew",
+        ) from err
+    _require_usable(path, dtype, shape, affine, offset)
+    forms_differ_mm = _forms_differ(path, header)
+    return NiftiHeader(
+        path=path,
+        shape=shape,
+        affine=affine,
+        dtype=dtype,
+        slope=1.0 if not slope or not np.isfinite(slope) else float(slope),
+        inter=0.0 if inter is None or not np.isfinite(inter) else float(inter),
+        offset=offset,
+        compressed=compressed,
+        tr_seconds=_tr_seconds(header),
+        forms_differ_mm=forms_differ_mm,
+    )
+
+
+def _inflate_start(raw: bytes) -> bytes:
+    """Inflate a header's worth; damage that lies behind it is told when the values are read."""
+    inflated = b""
+    while raw and len(inflated) < _HEADER_BYTES:
+        member = isal_zlib.decompressobj(wbits=31)
+        inflated += member.decompress(raw, _HEADER_BYTES - len(inflated))
+        raw = member.unused_data
+    return inflated
+
+
+def _parse(raw: bytes) -> Any:
+    if len(raw) < 348:
+        raise ValueError(f"only {len(raw)} bytes")
+    size_little, size_big = (int.from_bytes(raw[:4], order) for order in ("little", "big"))
+    if 540 in (size_little, size_big):
+        return _Nifti2Header(raw[:540], endianness="<" if size_little == 540 else ">")
+    if 348 in (size_little, size_big):
+        header = _Nifti1Header(raw[:348], endianness="<" if size_little == 348 else ">")
+        if bytes(header["magic"]).rstrip(b"\0") != b"n+1":
+            raise ValueError("the magic string of a single-file NIfTI is missing")
+        return header
+    raise ValueError(f"sizeof_hdr is {size_little}, not 348 or 540")
+
+
+def _require_usable(
+    path: Path,
+    dtype: np.dtype[np.generic],
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    offset: int,
+) -> None:
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise RunError(
+            f"{path} holds values of type {dtype}",
+            expected="integers or real numbers of up to 64 bits",
+        )
+    # A 4-D size beyond 2^40 values (8 TB) is a damaged header, not a run.
+    if not shape or min(shape) < 1 or int(np.prod(shape, dtype=np.float64)) > 2**40:
+        raise RunError(f"{path} has sizes {shape}", expected="positive, plausible sizes")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise RunError(f"{path} has an affine that cannot be inverted", expected="sform or qform")
+    if not 348 <= offset <= 2**26:
+        raise RunError(
+            f"{path} says that its values start at byte {offset}", expected="352 or a little more"
+        )
+
+
+def _forms_differ(path: Path, header: Any) -> float:
+    """Compare sform and qform; return how far they differ (mm), 0 where one says it all.
+
+    Raises
+    ------
+    RunError
+        There is neither, or they contradict each other: left is right, or both tell of the same
+        space and put a voxel elsewhere.
+    """
+    sform, s_code = header.get_sform(coded=True)
+    s_code, q_code = int(s_code), int(header["qform_code"])
+    if not (s_code or q_code):
+        raise RunError(
+            f"{path} does not say where its voxels lie (its qform and sform codes are 0)",
+            expected="an sform or a qform: without them left and right are not known",
+        )
+    if not (s_code and q_code):
+        return 0.0
+    try:
+        qform = header.get_qform()
+    except Exception:  # a quaternion that is none
+        return 0.0
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (
+        np.resize((*header.get_data_shape(), 1), 3) - 1
+    )
+    apart = corners @ (sform - qform)[:3, :3].T + (sform - qform)[:3, 3]
+    far = float(np.sqrt((apart**2).sum(axis=1)).max())
+    if far <= _SHARE_OF_VOXEL * float(np.sqrt((sform[:3, :3] ** 2).sum(axis=0)).min()):
+        return 0.0
+    mirrored = np.linalg.det(sform[:3, :3]) * np.linalg.det(qform[:3, :3]) < 0
+    if mirrored or s_code == q_code:
+        what = "take opposite sides for left" if mirrored else "tell of the same space"
+        raise RunError(
+            f"{path} contradicts itself: its sform and qform {what} and put a voxel {far:.3g} mm "
+            "apart",
+            expected="two forms that agree, or one",
+            remedy="find out which is right and set the code of the other to 0",
+        )
+    return far
+
+
+def _tr_seconds(header: Any) -> float | None:
+    if len(header.get_data_shape()) < 4:
+        return None
+    # A wrong guess would filter at other frequencies; the sidecar says it in seconds.
+    unit = _SECONDS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, float("nan"))
+    # Header zooms are float32: 0.72 reads as 0.7200000286.
+    seconds = round(float(header.get_zooms()[3]) * unit, 6)
+    return seconds if 0 < seconds < LONGEST_TR_SECONDS else None

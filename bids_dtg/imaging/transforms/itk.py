@@ -1,0 +1,198 @@
+"""Transforms in the files of ITK and ANTs: text, composite .h5, displacement field .nii.gz.
+
+ITK's points are LPS+ mm; they are turned to RAS+ here. What a file of several transforms in a
+composite does to a point starts with its last: ITK keeps them as a stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.header import require_file
+from bids_dtg.imaging.transforms.chain import Affine, DisplacementField, Transform
+from bids_dtg.imaging.transforms.fsl import read_fsl_warp
+from bids_dtg.imaging.transforms.itk_matrices import itk_matrix
+from bids_dtg.inputs.run import TransformFile
+
+_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_TEXT_MAGIC, _HDF5_MAGIC = b"#Insight Transform File V1.0", b"\x89HDF\r\n"
+_COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
+# NIfTI's code for a field of vectors. ANTs' fields have it, with components along LPS+; versions
+# of ITK do not agree on those of other codes.
+_VECTOR_INTENT = 1007
+# Names of the datasets of a transform; ITK before 5 left a letter out.
+_PARAMETERS = ("TransformParameters", "TranformParameters")
+_FIXED = ("TransformFixedParameters", "TranformFixedParameters")
+
+Read = Affine | DisplacementField
+
+
+def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
+    """Read transform files; return what they do to a point, in order of application.
+
+    Parameters
+    ----------
+    files
+        In order of application.
+
+    Raises
+    ------
+    RunError
+        Missing or damaged, a kind of transform that is not known, or the inverse of a
+        displacement field.
+    """
+    chain: list[Transform] = []
+    for file in files:
+        try:
+            if file.warped is not None:
+                require_file(file.path)
+                chain.append(read_fsl_warp(file.path, file.warped))
+                continue
+            parts = _read(file.path)
+            chain += _inverse(parts) if file.inverse else parts
+        # h5py and nibabel raise many kinds on damaged files.
+        except (ValueError, OSError, KeyError, TypeError, RuntimeError, IndexError) as err:
+            raise RunError(
+                f"{file.path} cannot be used as a transform: {' '.join(str(err).split())}",
+                expected="an ITK text file, a composite .h5 of affines and displacement fields, "
+                "a displacement field of ANTs, or a warp field of FSL",
+            ) from err
+    return tuple(chain)
+
+
+def _read(path: Path) -> list[Read]:
+    first = require_file(path)
+    if first.startswith(_HDF5_MAGIC):
+        return _read_hdf5(path)
+    if path.name.endswith((".nii", ".nii.gz")):
+        return [_read_field_image(path)]
+    if first.lstrip().startswith(_TEXT_MAGIC):
+        return parse_itk_text(path.read_text())
+    raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
+
+
+def _inverse(parts: list[Read]) -> list[Read]:
+    inverted: list[Read] = []
+    for part in reversed(parts):
+        if isinstance(part, DisplacementField):
+            raise ValueError("the inverse of a displacement field is in a file of its own")
+        inverted.append(part.inverse())
+    return inverted
+
+
+def parse_itk_text(text: str) -> list[Read]:
+    """Read ITK's text format.
+
+    Returns
+    -------
+    The transforms, in order of application.
+    """
+    found: list[tuple[str, dict[str, list[float]]]] = []
+    for line in text.splitlines():
+        key, colon, value = (piece.strip() for piece in line.partition(":"))
+        if key.startswith("#") or not colon:
+            continue
+        if key == "Transform":
+            found.append((value, {"Parameters": [], "FixedParameters": []}))
+        elif found and key in found[-1][1]:
+            found[-1][1][key] = [float(number) for number in value.split()]
+    return _in_order(
+        [
+            (kind, np.array(numbers["Parameters"]), np.array(numbers["FixedParameters"]))
+            for kind, numbers in found
+        ]
+    )
+
+
+def _read_hdf5(path: Path) -> list[Read]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        groups = file["TransformGroup"]
+        return _in_order(
+            [
+                (_kind(groups[name]), _dataset(groups[name], _PARAMETERS), _fixed(groups[name]))
+                for name in sorted(groups, key=int)
+            ]
+        )
+
+
+def _kind(group: Any) -> str:
+    kind = group["TransformType"][0]
+    return kind.decode() if isinstance(kind, bytes) else str(kind)
+
+
+def _fixed(group: Any) -> NDArray[np.float64]:
+    return np.asarray(_dataset(group, _FIXED), np.float64)
+
+
+def _dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
+    for name in names:
+        if name in group:
+            values: NDArray[np.floating] = group[name][()]
+            return values
+    return np.zeros(0)  # an identity or a composite has none
+
+
+def _in_order(
+    found: list[tuple[str, NDArray[np.floating], NDArray[np.float64]]],
+) -> list[Read]:
+    if not found:
+        raise ValueError("it holds no transform")
+    if found[0][0].startswith(_COMPOSITE):
+        found = found[:0:-1]
+    elif len(found) > 1:
+        # A list of head motion has one a frame; which one is meant nobody can tell.
+        raise ValueError(f"it holds a list of {len(found)} transforms that is no composite")
+    return [_transform(*one) for one in found]
+
+
+def _transform(kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.float64]) -> Read:
+    name = kind.partition("_")[0]
+    if not kind.endswith("_3_3"):
+        raise ValueError(f"it holds a {kind}, not one of three dimensions")
+    if name == _FIELD:
+        return _field(parameters, fixed)
+    return Affine(_LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS)
+
+
+def _field(parameters: NDArray[np.floating], fixed: NDArray[np.float64]) -> DisplacementField:
+    if len(fixed) != 18 or not np.isfinite(fixed).all():
+        raise ValueError(f"a displacement field has 18 finite fixed parameters, not {len(fixed)}")
+    sizes = np.rint(fixed[:3]).astype(int)
+    affine = np.eye(4)
+    affine[:3, :3] = fixed[9:].reshape(3, 3) * fixed[6:9]  # directions times spacing
+    affine[:3, 3] = fixed[3:6]
+    if sizes.min() < 1 or parameters.size != 3 * int(np.prod(sizes)):
+        raise ValueError(f"a field of {sizes.tolist()} nodes has {parameters.size} numbers")
+    return _checked_field(tuple(sizes.tolist()), _LPS @ affine, parameters.reshape(-1, 3))
+
+
+def _checked_field(
+    shape: tuple[int, int, int], affine: NDArray[np.float64], vectors: NDArray[np.floating]
+) -> DisplacementField:
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise ValueError("the lattice of its displacement field is flat")
+    return DisplacementField(shape, affine, vectors)
+
+
+def _read_field_image(path: Path) -> DisplacementField:
+    import nibabel as nib
+
+    image: Any = nib.load(path)
+    shape, intent = image.shape, int(image.header["intent_code"])
+    if len(shape) != 5 or shape[3:] != (1, 3) or intent != _VECTOR_INTENT:
+        raise ValueError(
+            f"an ANTs field has sizes (i, j, k, 1, 3) and intent {_VECTOR_INTENT}, "
+            f"not {shape} and {intent}"
+        )
+    values = np.asarray(image.dataobj, np.float32)[:, :, :, 0]
+    # (i, j, k, 3) -> (nodes, 3), i fastest
+    vectors = np.ascontiguousarray(values.transpose(2, 1, 0, 3)).reshape(-1, 3)
+    return _checked_field(shape[:3], np.asarray(image.affine, np.float64), vectors)

@@ -1,0 +1,254 @@
+"""The input dataset: what type it is of, and where its participants are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.derivatives import SourceDataset
+from bids_dtg.inputs.folder_runs import holds_study
+from bids_dtg.inputs.studies import STUDIES
+from bids_dtg.settings import InputChoice, InputType
+
+MOUNT_REMINDER = (
+    "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
+)
+_NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
+
+
+# Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
+_PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
+_TITLES: Mapping[InputType, str] = {
+    "fmriprep": "fMRIPrep derivatives",
+    "xcpd": "XCP-D derivatives",
+    "hcp": "HCP folders",
+    "ukb": "UK Biobank folders",
+}
+_USUAL = {"fmriprep": ("fmriprep",), "xcpd": ("xcp_d", "xcpd", "xcp-d")}
+
+
+@dataclass(frozen=True)
+class InputDataset(SourceDataset):
+    """A dataset that holds resting-state runs."""
+
+    input_type: InputType = "fmriprep"  # how its folders are to be read
+
+    @property
+    def title(self) -> str:
+        """What it is, for messages."""
+        return _TITLES[self.input_type]
+
+
+def find_dataset(
+    bids_dir: Path, derivatives: Sequence[str] = (), input_type: InputChoice = "auto"
+) -> InputDataset:
+    """Find the dataset behind BIDS_DIR.
+
+    Tried in this order: `derivatives`; BIDS_DIR itself if it is a derivative
+    dataset or, without a description, holds folders of a study; below a raw
+    dataset `derivatives/fmriprep` and the only `derivatives/*` whose description
+    says that fMRIPrep made it; and then the same of XCP-D.
+
+    Parameters
+    ----------
+    bids_dir
+        A raw BIDS dataset, a folder of derivatives, or the participants' folders of a study.
+    derivatives
+        `[PACKAGE=]PATH` texts; those of packages that are not read are left out.
+    input_type
+        What is to be found; auto: whatever there is.
+
+    Raises
+    ------
+    DatasetError
+        If nothing, or more than one dataset, is found, or a description is broken;
+        if `derivatives` names other packages only.
+    """
+    bids_dir = _absolute(bids_dir)
+    _require_folder(bids_dir, "BIDS_DIR")
+    if input_type in ("hcp", "ukb"):
+        if derivatives:
+            raise DatasetError(
+                f"--derivatives was given with --input-type {input_type}",
+                expected="BIDS_DIR to hold the participants' folders",
+            )
+        return _study(bids_dir, input_type)
+    if derivatives:
+        return _explicit(derivatives, bids_dir, input_type)
+    if input_type == "auto" and not (bids_dir / "dataset_description.json").exists():
+        found: list[InputType] = [t for t, study in STUDIES.items() if holds_study(study, bids_dir)]
+        if len(found) > 1:
+            raise DatasetError(
+                f"{bids_dir} has folders of {' and of '.join(_TITLES[t] for t in found)}",
+                remedy=f"choose one with --input-type {' or '.join(found)}",
+            )
+        if found:
+            return _study(bids_dir, found[0])
+    if _is_derivative(read_description(bids_dir)):
+        return _dataset(bids_dir, bids_dir, input_type)
+    return _derivatives_of_raw(bids_dir, input_type)
+
+
+def read_description(root: Path) -> dict[str, Any]:
+    """Read `dataset_description.json`.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing (with what is in the folder instead) or no JSON object.
+    """
+    path = root / "dataset_description.json"
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError as err:
+        raise DatasetError(
+            f"{root} is not a BIDS dataset: it has no dataset_description.json, but {seen(root)}",
+            remedy=_nearby_dataset(root),
+        ) from err
+    except (OSError, ValueError) as err:
+        reason = (err.strerror if isinstance(err, OSError) else None) or err
+        raise DatasetError(
+            f"{path} cannot be read: {reason}", expected="a JSON object", remedy="repair the file"
+        ) from err
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} holds no JSON object", expected='e.g. {"Name": "…"}')
+    return content
+
+
+def seen(root: Path) -> str:
+    """Name a few of the things in a folder, for messages."""
+    names = sorted(path.name for path in root.iterdir())
+    if not names:
+        return "nothing at all"
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def _study(root: Path, input_type: InputType) -> InputDataset:
+    study = STUDIES[input_type]
+    if not holds_study(study, root):
+        inside = root.parent if (root / study.sign).is_dir() else None
+        raise DatasetError(
+            f"{root} holds no participant's folder with {study.sign}, but {seen(root)}",
+            expected=f"ID/{study.sign}",
+            remedy=f"perhaps {inside} was meant" if inside else None,
+        )
+    return InputDataset(root, input_type, {}, root, input_type)
+
+
+def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:
+    named = [_named_path(text) for text in derivatives]
+    wanted = tuple(_TITLES) if input_type == "auto" else (input_type,)
+    paths = [(path, kind) for path, kind in named if kind in (*wanted, "auto")]
+    if not paths:
+        title = "fMRIPrep derivatives" if input_type == "auto" else _TITLES[input_type]
+        raise DatasetError(
+            f"--derivatives names no {title}: {', '.join(derivatives)}",
+            expected="fmriprep=PATH, xcpd=PATH or PATH",
+        )
+    if len(paths) > 1:
+        raise DatasetError(
+            f"--derivatives names {len(paths)} folders: {', '.join(str(p) for p, _ in paths)}",
+            expected="one folder of derivatives",
+        )
+    ((path, kind),) = paths
+    _require_folder(path, "--derivatives")
+    return _dataset(path, bids_dir, input_type if kind == "auto" else kind)
+
+
+def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDataset:
+    description = read_description(root)
+    if not _is_derivative(description):
+        raise DatasetError(
+            f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
+        )
+    if input_type == "auto":
+        input_type = _PACKAGES.get(_letters(_generator(description)), "fmriprep")
+    return InputDataset(root, input_type, description, bids_dir, input_type)
+
+
+def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
+    for kind in ("fmriprep", "xcpd") if input_type == "auto" else (input_type,):
+        for usual in _USUAL[kind]:
+            if (raw / "derivatives" / usual).is_dir():
+                return _dataset(raw / "derivatives" / usual, raw, kind)
+        made = list(_made_by(kind, raw / "derivatives"))
+        if len(made) == 1:
+            return _dataset(made[0], raw, kind)
+        if made:
+            raise DatasetError(
+                f"{raw} has several {_TITLES[kind]}: {', '.join(path.name for path in made)}",
+                remedy="choose one with --derivatives PATH",
+            )
+    title = _TITLES["fmriprep" if input_type == "auto" else input_type]
+    raise DatasetError(
+        f"{raw} is a raw dataset without {title}",
+        expected=f"{raw / 'derivatives' / _USUAL.get(input_type, _USUAL['fmriprep'])[0]}",
+        remedy="run fMRIPrep first, or say where its output is with --derivatives PATH",
+    )
+
+
+def _made_by(kind: InputType, folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.glob("*/dataset_description.json")):
+        try:
+            name = _generator(read_description(file.parent))
+        except DatasetError:
+            continue  # a broken neighbour is not what was asked for
+        if _PACKAGES.get(_letters(name)) == kind:
+            yield file.parent
+
+
+def _generator(description: Mapping[str, Any]) -> str:
+    # The first entry is the program itself; XCP-D and others list fMRIPrep after their own name.
+    # `PipelineDescription` is fMRIPrep's before 20.2.
+    made = description.get("GeneratedBy") or description.get("PipelineDescription") or {}
+    first = made[0] if isinstance(made, list) else made
+    return str(first.get("Name") or "") if isinstance(first, dict) else ""
+
+
+def _is_derivative(description: Mapping[str, Any]) -> bool:
+    if "DatasetType" in description:
+        return bool(description["DatasetType"] == "derivative")
+    return "PipelineDescription" in description or "GeneratedBy" in description
+
+
+def _letters(name: str) -> str:
+    """Write XCP-D, xcp_d and xcpd the same."""
+    return re.sub("[^a-z]", "", name.lower())
+
+
+def _named_path(text: str) -> tuple[Path, InputChoice | None]:
+    """Take `[PACKAGE=]PATH` apart: auto where no package is told, None for one not read here."""
+    named = _NAMED.fullmatch(text)
+    if named is None or Path(text).exists():
+        return _absolute(Path(text).expanduser()), "auto"
+    return _absolute(Path(named["path"]).expanduser()), _PACKAGES.get(_letters(named["package"]))
+
+
+def _absolute(path: Path) -> Path:
+    """Make a path absolute without `..`; links stay as people know them where that can be."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def _require_folder(path: Path, what: str) -> None:
+    if not path.exists():
+        raise DatasetError(f"{what} {path} does not exist", remedy=MOUNT_REMINDER)
+    if not path.is_dir():
+        raise DatasetError(f"{what} {path} is not a folder")
+    try:
+        empty = next(path.iterdir(), None) is None
+    except OSError as err:
+        raise DatasetError(f"{what} {path} cannot be listed: {err.strerror or err}") from err
+    if empty:
+        raise DatasetError(f"{what} {path} is empty", remedy=MOUNT_REMINDER)
+
+
+def _nearby_dataset(root: Path) -> str | None:
+    below = sorted(path.parent for path in root.glob("*/dataset_description.json"))
+    above = [path for path in root.parents if (path / "dataset_description.json").is_file()]
+    near = [*below, *above]
+    return f"perhaps {near[0]} was meant" if near else None

@@ -1,0 +1,192 @@
+"""One participant's functional files, and what pybids' filters leave of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bids_dtg.inputs.filters import PYBIDS_NAMES
+
+if TYPE_CHECKING:
+    from bids import BIDSLayout
+
+_WHOLE_NUMBERS = frozenset({"run", "echo"})
+_FILE_NAME_END = r"(?=[^/\\]*$)"
+
+
+def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, ...]:
+    """List the files in and below the `func` folders of one participant (and session).
+
+    Parameters
+    ----------
+    folder
+        The participant's.
+    sessions
+        Labels without `ses-`; all where empty.
+    """
+    places = [folder / "func"]
+    for place in folder.glob("ses-*"):
+        if not sessions or place.name.removeprefix("ses-") in sessions:
+            places.append(place / "func")
+    return tuple(path for place in places if place.is_dir() for path in _files_below(place))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(entry.path))
+            else:
+                yield Path(entry.path)
+
+
+def filtered_names(
+    root: Path,
+    participant: str,
+    filters: Mapping[str, Any],
+    sessions: Sequence[str] = (),
+    database_dir: Path | None = None,
+) -> frozenset[str]:
+    """Return the names of a participant's functional files that pybids' filters leave.
+
+    Names, as pybids may have resolved a link on the way to a file.
+
+    Parameters
+    ----------
+    root, participant, sessions, database_dir
+        As in `open_index`.
+    filters
+        By pybids' names of entities; None is "no such entity" and "*" any value.
+    """
+    index = open_index(root, participant, sessions, database_dir)
+    wanted = {name: _query_value(value) for name, value in filters.items()}
+    found = index.get(return_type="file", invalid_filters="allow", **wanted)
+    return frozenset(Path(path).name for path in found)
+
+
+def open_index(
+    root: Path, participant: str, sessions: Sequence[str] = (), database_dir: Path | None = None
+) -> BIDSLayout:
+    """Index the `func` folders of one participant (and session) with pybids.
+
+    pybids walks the folder `sub-<participant>` only: in a dataset of 100,000
+    even listing its root would take longer than the rest. Entities are read
+    from file names alone, by patterns of our own: those of pybids search the
+    whole path, so a folder `/data/task-motor/` above the dataset would decide
+    the task of every file.
+
+    Parameters
+    ----------
+    root
+        The dataset of derivatives.
+    participant
+        Label without `sub-`.
+    sessions
+        Labels without `ses-`; all where empty.
+    database_dir
+        Folder (never in the input) for a database a participant, made here if
+        it is not there yet or other files are there than it knows. It holds
+        all sessions.
+    """
+    from bids import BIDSLayout, BIDSLayoutIndexer
+
+    folder = root / f"sub-{participant}"
+    allowed = "|".join(map(re.escape, sessions)) if sessions and database_dir is None else "[^/]+"
+    indexer = BIDSLayoutIndexer(
+        validate=False,
+        index_metadata=False,
+        ignore=[
+            re.compile(rf"^/(?!func(/|$)|ses-({allowed})(/|$))"),
+            re.compile(r"^/ses-[^/]+/(?!func(/|$))"),
+            re.compile(r"/\."),
+        ],
+    )
+
+    def layout(database: Path | None) -> BIDSLayout:
+        return BIDSLayout(
+            folder,
+            validate=False,
+            is_derivative=True,
+            config=[_config()],
+            indexer=indexer,
+            database_path=database,
+        )
+
+    if database_dir is None:
+        return layout(None)
+    # Two datasets may share the work folder.
+    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    database = database_dir / f"sub-{participant}_{key}"
+    try:
+        if not (database.exists() and _is_of(kept := layout(database), folder)):
+            _build(database, layout)
+            kept = layout(database)
+        return kept
+    except Exception as err:
+        # Whatever went wrong with the copy (SQLite has many words for it), the input is there.
+        warnings.warn(f"pybids database {database} not used: {err}", stacklevel=2)
+        return layout(None)
+
+
+def _is_of(index: BIDSLayout, folder: Path) -> bool:
+    """Tell whether an index knows the files that are there, and no others."""
+    known = {Path(path).name for path in index.get(return_type="file")}
+    # Listing names is far cheaper than what the database saves: parsing them.
+    return known == {path.name for path in functional_files(folder)}
+
+
+def _build(database: Path, layout: Callable[[Path], BIDSLayout]) -> None:
+    """Index into a folder aside, then rename it: a killed process leaves no half index."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{database.name}-", dir=database.parent))
+    try:
+        layout(aside).connection_manager.engine.dispose()
+        shutil.rmtree(database, ignore_errors=True)
+        # Where another process was faster its index stays: it is of the same folder.
+        with suppress(OSError):
+            aside.replace(database)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _query_value(value: object) -> object:
+    from bids.layout import Query
+
+    if isinstance(value, list | tuple):
+        return [_query_value(item) for item in value]
+    words = {None: Query.NONE, "*": Query.ANY} | {str(query): query for query in Query}
+    return words.get(value, value) if value is None or isinstance(value, str) else value
+
+
+def _config() -> dict[str, Any]:
+    """Write pybids' configuration with patterns that see the file name only."""
+    entities = [
+        {
+            "name": name,
+            "pattern": rf"(?:^|[_/\\]){key}-({r'[0-9]+' if number else r'[0-9A-Za-z+]+'})"
+            + _FILE_NAME_END,
+            "dtype": "int" if number else "str",
+        }
+        for key, name in PYBIDS_NAMES.items()
+        if name not in {"datatype", "suffix", "extension"}
+        for number in [name in _WHOLE_NUMBERS]
+    ]
+    return {
+        "name": "bids_dtg",
+        "entities": [
+            *entities,
+            {"name": "datatype", "pattern": r"[/\\]([a-z]+)[/\\][^/\\]*$"},
+            {"name": "suffix", "pattern": r"(?:^|[_/\\])([0-9A-Za-z+]+)\.[^/\\]+$"},
+            {"name": "extension", "pattern": r"[^./\\](\.[^/\\]+)$"},
+        ],
+    }

@@ -1,0 +1,216 @@
+"""Finding the resting-state runs of a participant."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.annex import require_content
+from bids_dtg.files.names import BidsName
+from bids_dtg.files.sidecars import applies_to, repetition_time
+from bids_dtg.inputs.index import filtered_names, functional_files
+from bids_dtg.inputs.named_files import (
+    IMAGES,
+    STORAGE,
+    NamedFile,
+    combined_echoes,
+    measured,
+    named_files,
+    space_of,
+    versions_by_run,
+)
+from bids_dtg.inputs.refusals import no_bold, none_usable
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import EVERY_REST, Selection
+from bids_dtg.inputs.space_choice import Choice, SpaceRule, choose_version
+from bids_dtg.inputs.templateflow import TransformMissingError
+from bids_dtg.settings import InputType
+
+# What the cleaned or preprocessed series are called, the first that is there winning.
+_DESCS: Mapping[InputType, tuple[str, ...]] = {
+    "fmriprep": ("preproc",),
+    # Unsmoothed before smoothed: models are trained on what has not been smoothed.
+    "xcpd": ("denoised", "denoisedSmoothed"),
+}
+
+
+def find_runs(
+    root: Path,
+    participant: str,
+    selection: Selection = EVERY_REST,
+    *,
+    rule: SpaceRule | None = None,
+    input_type: InputType = "fmriprep",
+    bids_filter: Mapping[str, Any] | None = None,
+    database_dir: Path | None = None,
+) -> tuple[RestRun, ...]:
+    """Find the runs of one participant of BIDS derivatives, sorted by name.
+
+    Parameters
+    ----------
+    root
+        The dataset of derivatives.
+    participant
+        Label without `sub-`.
+    selection
+        Sessions, tasks and runs asked for.
+    rule
+        How a version of each run is chosen; the usual model's where not given.
+    input_type
+        Who made the derivatives: fmriprep or xcpd.
+    bids_filter
+        Further pybids filters, from `filters.read_filter_file`.
+    database_dir
+        Folder for pybids' database, which filters need; none is kept where None.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or its files are not there.
+    """
+    root, bids_filter = root.absolute(), dict(bids_filter or {})
+    who = f"sub-{participant}"
+    if not (root / who).is_dir():
+        raise RunError(f"{who} is not in {root}", remedy="check --participant-label")
+    paths = functional_files(root / who, selection.session_labels)
+    func = named_files(paths)
+    bold = [f for f in func if f.name.suffix == "bold" and not f.name.extension.endswith(".json")]
+    if not bold:
+        raise no_bold(root / who, selection.session_labels, paths)
+    bold = selection.of(bold, who, any_task="task" in bids_filter)
+    if bids_filter:
+        allowed = filtered_names(
+            root, participant, bids_filter, selection.session_labels, database_dir
+        )
+        bold = [f for f in bold if f.path.name in allowed]
+        if not bold:
+            raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
+    series = combined_echoes(
+        _usable(bold, func, who, input_type), who, filtered="echo" in bids_filter
+    )
+    if input_type == "xcpd":
+        series = _without_joined(series)
+    rule = rule or SpaceRule()
+    runs = (_rest_run(choice, func, root, participant) for choice in _choices(series, rule, root))
+    return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
+
+
+def natural_order(title: str) -> list[str]:
+    """Sort run-10 after run-9."""
+    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", title)]
+
+
+def _choices(series: list[NamedFile], rule: SpaceRule, root: Path) -> Iterator[Choice]:
+    """Choose a version of each run; runs without one are told, unless there are no others."""
+    chosen, failed = [], []
+    for versions in versions_by_run(series):
+        try:
+            chosen.append(choose_version(versions, rule, root))
+        except RunError as err:
+            failed.append((versions[0], err))
+    # What can be fetched is not left out: the maps would be others once it is there.
+    missing = [error for _, error in failed if isinstance(error, TransformMissingError)]
+    if missing:
+        raise missing[0]
+    if failed and not chosen:
+        raise failed[0][1]
+    for file, error in failed:
+        name = "_".join(f"{key}-{value}" for key, value in measured(file))
+        warnings.warn(f"{name} is left out: {error}", stacklevel=4)
+    yield from chosen
+
+
+def _usable(
+    files: list[NamedFile], func: list[NamedFile], who: str, input_type: InputType
+) -> list[NamedFile]:
+    """Keep the images that hold what the input type promises."""
+    # Phase and complex parts are no BOLD signal.
+    images = [
+        file
+        for file in files
+        if file.name.extension in IMAGES and file.name.get("part") in {None, "mag"}
+    ]
+    descs = _DESCS[input_type]
+    for desc in descs:
+        if kept := [file for file in images if file.name.get("desc") == desc]:
+            return kept
+    raise none_usable(files, func, who, descs[0], input_type)
+
+
+def _without_joined(series: list[NamedFile]) -> list[NamedFile]:
+    """Leave out XCP-D's concatenation of runs where the runs themselves are there."""
+    single = {measured(file, but="run") for file in series if file.name.get("run") is not None}
+    return [
+        file for file in series if file.name.get("run") is not None or measured(file) not in single
+    ]
+
+
+def _rest_run(choice: Choice, func: list[NamedFile], root: Path, participant: str) -> RestRun:
+    file = choice.file
+    mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
+    table = _companion(
+        file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
+    )
+    for path in (file.path, mask, table, *(one.path for one in choice.transforms)):
+        if path is not None:
+            require_content(path, participant)
+    tr_seconds, sidecars = repetition_time(file.path, root)
+    return RestRun(
+        bold=file.path,
+        mask=mask,
+        confounds=table,
+        entities=file.name.entities,
+        participant=participant,
+        session=file.name.get("ses"),
+        task=file.name.get("task") or "",
+        space=space_of(file.name),
+        tr_seconds=tr_seconds,
+        sidecars=sidecars,
+        root=root,
+        transforms=choice.transforms,
+        space_reason=choice.reason,
+    )
+
+
+def _companion(
+    bold: NamedFile,
+    func: list[NamedFile],
+    *,
+    desc: str,
+    suffixes: set[str],
+    extensions: tuple[str, ...],
+) -> Path | None:
+    """Find the file beside a BOLD series that shares most entities with it.
+
+    A mask is in the space and resolution of the series; confounds are in none.
+    """
+    is_mask = "mask" in suffixes
+    found = [
+        file
+        for file in func
+        if file.path.parent == bold.path.parent
+        and file.name.suffix in suffixes
+        and file.name.extension in extensions
+        and file.name.get("desc") == desc
+        and (_same_grid(file.name, bold.name) if is_mask else file.name.get("space") is None)
+        and applies_to(_measured_only(file.name), bold.name)
+    ]
+    if not found:
+        return None
+    # Newer names win over older ones that somebody kept beside them.
+    return max(found, key=lambda f: (len(f.name.entities), f.name.suffix == "timeseries")).path
+
+
+def _same_grid(one: BidsName, other: BidsName) -> bool:
+    same = all(one.get(key) == other.get(key) for key in ("cohort", "res"))
+    return same and space_of(one) == space_of(other)
+
+
+def _measured_only(name: BidsName) -> BidsName:
+    kept = tuple(pair for pair in name.entities if pair[0] not in STORAGE)
+    return replace(name, entities=kept)

@@ -1,0 +1,166 @@
+"""Which version of a run is read, where it was resampled to several spaces, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.names import same_label
+from bids_dtg.inputs.named_files import NATIVE, NamedFile, space_of
+from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+from bids_dtg.inputs.transform_search import native_transforms
+
+SPACE = "MNI152NLin6Asym"
+_USUAL_TEMPLATE = "MNI152NLin2009cAsym"
+# Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
+_ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
+
+
+@dataclass(frozen=True)
+class SpaceRule:
+    """Where a run is wanted, and what may be used to bring it there."""
+
+    model: str = SPACE  # template of the model's grid
+    asked: str | None = None  # space to read, with :cohort- and :res- where told; None: the best
+    # Whether a file's voxels lie on the model's lattice; None: the label res- has to tell.
+    on_lattice: Callable[[Path], bool] | None = None
+    templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The version of a run that is read."""
+
+    file: NamedFile  # the BOLD series
+    transforms: tuple[TransformFile, ...]  # from the model's space to its own
+    reason: str  # one clause: why this one
+
+
+def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -> Choice:
+    """Choose among the versions of one run the one that needs the least resampling.
+
+    First those in the model's space, on its lattice before others; then those in
+    the person's own space (boldref, then T1w) with fMRIPrep's transforms; then
+    those in another template with TemplateFlow's transform.
+
+    Parameters
+    ----------
+    versions
+        BOLD series that differ in space and resolution only.
+    rule
+        Where the run is wanted.
+    root
+        The dataset of derivatives.
+
+    Raises
+    ------
+    RunError
+        None can be brought to the model's space: what each of them lacks.
+    """
+    left = _asked(versions, rule)
+    there = ", ".join(sorted({_label(file) for file in versions}))
+    clause = (
+        "asked for with --space" if rule.asked else f"chosen from {there}" * (len(versions) > 1)
+    )
+    in_model = [file for file in left if space_of(file.name) == rule.model]
+    if in_model:
+        return _in_model_space(in_model, rule, clause)
+    lacks: list[RunError] = []
+    for file in _by_preference(left):
+        try:
+            transforms = _transforms(file, rule, root)
+        except RunError as err:
+            lacks.append(err)
+            continue
+        why = f"{_label(file)} with the transforms to {rule.model}"
+        missed = f"not {rule.model}, which is not there" if not rule.asked else ""
+        return Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
+    raise _nothing(left, lacks, rule)
+
+
+def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Choice:
+    if len(files) == 1 or rule.on_lattice is None:
+        best = min(files, key=_by_resolution)
+        return Choice(best, (), "; ".join(filter(None, (f"{rule.model}, the model's", clause))))
+    lattice = {file.path: rule.on_lattice(file.path) for file in files}
+    best = min(files, key=lambda file: (not lattice[file.path], _by_resolution(file)))
+    on = "on the model's lattice" if lattice[best.path] else "none is on the model's lattice"
+    why = f"{rule.model}, the model's; {_label(best)} {on}"
+    return Choice(best, (), "; ".join(filter(None, (why, clause))))
+
+
+def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[TransformFile, ...]:
+    space = space_of(file.name)
+    if space in (NATIVE, "T1w"):
+        return native_transforms(file, rule.model, root)
+    cohort = file.name.get("cohort")
+    origin = f"{space}+{cohort}" if cohort else space
+    return (TransformFile(rule.templateflow.transform(rule.model, origin)),)
+
+
+def _by_preference(files: Sequence[NamedFile]) -> list[NamedFile]:
+    order = [NATIVE, "T1w", _USUAL_TEMPLATE]
+
+    def key(file: NamedFile) -> tuple[int, tuple[int, str]]:
+        space = space_of(file.name)
+        return order.index(space) if space in order else len(order), _by_resolution(file)
+
+    return sorted(files, key=key)
+
+
+def _by_resolution(file: NamedFile) -> tuple[int, str]:
+    """Prefer res-2, then no res (the native resolution), then any."""
+    res = file.name.get("res")
+    order = 1 if res is None else 0 if same_label("run", res, "2") else 2
+    return order, str(file.path)
+
+
+def _asked(versions: Sequence[NamedFile], rule: SpaceRule) -> list[NamedFile]:
+    if rule.asked is None:
+        return list(versions)
+    space, *modifiers = rule.asked.split(":")
+    wanted = dict(modifier.split("-", 1) for modifier in modifiers)
+    kept = [
+        file
+        for file in versions
+        if space_of(file.name) == _ALIASES.get(space, space)
+        and all(
+            (label := file.name.get(key)) is not None and same_label("run", value, label)
+            for key, value in wanted.items()
+        )
+    ]
+    if not kept:
+        there = ", ".join(sorted({_label(file) for file in versions}))
+        raise RunError(
+            f"{versions[0].path.parent} has no version in {rule.asked} of {_run(versions[0])}",
+            expected=f"one of {there}",
+            remedy="choose another --space, or leave it out",
+        )
+    return kept
+
+
+def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
+    spaces = ", ".join(sorted({_label(file) for file in files}))
+    found = dict.fromkeys(err.found for err in lacks)
+    # What can be fetched is less work than what must be computed.
+    fetched = [err for err in lacks if isinstance(err, TransformMissingError)]
+    remedies = [err.remedy for err in (fetched or lacks) if err.remedy]
+    kind = TransformMissingError if fetched else RunError
+    return kind(
+        f"{_run(files[0])} is in other spaces only ({spaces}), and {'; '.join(found)}",
+        expected=f"space-{rule.model}, or transforms to it",
+        remedy=remedies[0] if remedies else None,
+    )
+
+
+def _label(file: NamedFile) -> str:
+    space, cohort, res = space_of(file.name), file.name.get("cohort"), file.name.get("res")
+    return space + (f":cohort-{cohort}" if cohort else "") + (f":res-{res}" if res else "")
+
+
+def _run(file: NamedFile) -> str:
+    stored = {"space", "cohort", "res", "desc"}
+    return "_".join(f"{key}-{value}" for key, value in file.name.entities if key not in stored)

@@ -1,0 +1,245 @@
+"""Measured contrast maps of participants: where they are, and what statistic they hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.names import BidsName, parse_name
+from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
+
+Statistic = Literal["z", "t", "effect"]
+
+# Of a contrast with several the first is taken.
+STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
+_IMAGES = (".nii.gz", ".nii", ".hdr", ".img")
+# What this program writes is not measured.
+_OURS = re.compile(r"synthetic|segmentSpread|halfwidth.*|connectome")
+_BRACES = re.compile(r"\{([a-z]+)\}")
+# A value in braces ends where a part of the path does.
+_VALUE = r"[^/]+?"
+_FIELDS = {"path", "statistic", "contrast", "contrasts"}
+
+
+@dataclass(frozen=True)
+class StatMap:
+    """The measured map of one contrast of one participant."""
+
+    participant: str  # label, without sub-
+    session: str | None  # label, without ses-; None where the data have no sessions
+    contrast: str  # label, as the data name it
+    statistic: Statistic  # what the values are
+    space: str | None  # template by the name; None where the name has none
+    files: tuple[Path, ...]  # images whose mean it is: one, or one a run
+
+
+def find_statmaps(place: Path) -> tuple[StatMap, ...]:
+    """Find the measured maps of everybody.
+
+    Parameters
+    ----------
+    place
+        A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as of FitLins or
+        nilearn's `save_glm_to_bids`), or a TOML file of patterns (docs/group.md), whose paths
+        begin in its own folder.
+
+    Returns
+    -------
+    Sorted by participant, session and contrast; of each contrast the first statistic of
+    `STATISTICS` that there is, of each space.
+
+    Raises
+    ------
+    DatasetError
+        If nothing is there, or a pattern cannot be read.
+    """
+    if place.suffix == ".toml" and place.is_file():
+        found = []
+        for pattern in _read_patterns(place):
+            matched = list(pattern.find(place.parent))
+            if not matched:
+                raise DatasetError(
+                    f"{place}: no file below {place.parent} fits the pattern {pattern.path!r}",
+                    expected="paths and values of {contrast} as they are there",
+                )
+            found += matched
+    elif place.is_dir():
+        found = list(_named(place))
+    else:
+        raise DatasetError(
+            f"--derivatives statmaps={place} does not exist",
+            expected="a folder of statistic maps, or a TOML file of patterns",
+            remedy=MOUNT_REMINDER,
+        )
+    if not found:
+        raise DatasetError(
+            f"{place} has no statistic maps that are known by their names"
+            + (f", but {seen(place)}" if place.is_dir() else ""),
+            expected="*_contrast-X_stat-z_statmap.nii.gz, or a TOML file of patterns",
+        )
+    return _best(found)
+
+
+def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
+    """Take `statmaps=PATH` out of the derivatives; the place and the others."""
+    prefix = "statmaps="
+    places = [
+        Path(one.removeprefix(prefix)).expanduser() for one in derivatives if one.startswith(prefix)
+    ]
+    if len(places) > 1:
+        raise DatasetError(
+            f"--derivatives names {len(places)} folders of statistic maps", expected="one"
+        )
+    others = tuple(one for one in derivatives if not one.startswith(prefix))
+    return (places[0].absolute() if places else None), others
+
+
+def plain_contrast(label: str) -> str:
+    """Write labels that differ by case or signs the same: `LANGUAGE_MATH` and `languageMath`."""
+    return re.sub("[^0-9a-z]", "", label.lower())
+
+
+def _best(found: Sequence[StatMap]) -> tuple[StatMap, ...]:
+    """Keep one statistic of each contrast, and put the runs of a session together."""
+    groups: dict[tuple[str, str, str, str], list[StatMap]] = {}
+    for one in found:
+        key = (one.participant, one.session or "", plain_contrast(one.contrast), one.space or "")
+        groups.setdefault(key, []).append(one)
+    kept = []
+    for _, group in sorted(groups.items()):
+        statistic = min((one.statistic for one in group), key=STATISTICS.index)
+        same = [one for one in group if one.statistic == statistic]
+        files = tuple(sorted({path for one in same for path in one.files}))
+        first = same[0]
+        kept.append(
+            StatMap(first.participant, first.session, first.contrast, statistic, first.space, files)
+        )
+    return tuple(kept)
+
+
+def _named(root: Path) -> Iterator[StatMap]:
+    """Yield the maps with BIDS names below the participants' folders."""
+    for path in _images(root):
+        try:
+            name = parse_name(path.name)
+        except ValueError:
+            continue
+        one = _map_of(name, path)
+        if one is not None:
+            yield one
+
+
+def _map_of(name: BidsName, path: Path) -> StatMap | None:
+    participant, contrast = name.get("sub"), name.get("contrast")
+    statistic, desc = name.get("stat"), name.get("desc")
+    if name.suffix != "statmap" or not participant or not contrast:
+        return None
+    if statistic not in STATISTICS or (desc and _OURS.fullmatch(desc)):
+        return None
+    return StatMap(
+        participant,
+        name.get("ses"),
+        contrast,
+        statistic,
+        name.get("space"),
+        (path,),
+    )
+
+
+def _images(root: Path) -> Iterator[Path]:
+    """Yield images in a steady order; of an Analyze pair the header."""
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            if not name.endswith(_IMAGES) or name.startswith("."):
+                continue
+            path = Path(folder, name)
+            if path.suffix != ".img" or not path.with_suffix(".hdr").exists():
+                yield path
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """Paths with braces, and what they hold."""
+
+    source: Path  # the TOML file
+    path: str  # below its folder, e.g. {sub}/cope{contrast}.feat/stats/zstat1.nii.gz
+    statistic: Statistic  # of all these maps
+    contrast: str | None  # label where the path has no {contrast}
+    contrasts: Mapping[str, str]  # value of {contrast} in the path -> label
+
+    def find(self, root: Path) -> Iterator[StatMap]:
+        expression = re.compile(self._expression())
+        for path in sorted(root.glob(_BRACES.sub("*", self.path))):
+            match = expression.fullmatch(path.relative_to(root).as_posix())
+            if match is None:
+                continue
+            values = match.groupdict()
+            told = values.get("contrast")
+            contrast = self.contrast if told is None else self.contrasts.get(told, told)
+            if self.contrasts and told is not None and told not in self.contrasts:
+                continue
+            assert contrast is not None  # one of both is there, as was checked
+            participant = values["sub"].removeprefix("sub-")
+            yield StatMap(
+                re.sub("[^0-9A-Za-z]", "", participant),
+                values.get("ses"),
+                contrast,
+                self.statistic,
+                None,
+                (path,),
+            )
+
+    def _expression(self) -> str:
+        text, known = "", set()
+        for number, part in enumerate(_BRACES.split(self.path)):
+            if number % 2 == 0:
+                text += re.escape(part)
+            elif part in known:
+                text += f"(?P={part})"
+            else:
+                known.add(part)
+                text += f"(?P<{part}>{_VALUE})"
+        return text
+
+
+def _read_patterns(path: Path) -> tuple[_Pattern, ...]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise DatasetError(f"{path} cannot be read: {err}", expected="TOML") from err
+    tables = content.get("maps")
+    if not isinstance(tables, list) or not tables or len(content) > 1:
+        raise DatasetError(f"{path} has no list of patterns", expected="tables [[maps]], no other")
+    return tuple(_pattern(path, table) for table in tables)
+
+
+def _pattern(source: Path, table: Mapping[str, Any]) -> _Pattern:
+    def wrong(found: str, expected: str) -> DatasetError:
+        return DatasetError(f"{source}: a pattern {found}", expected=expected)
+
+    if unknown := sorted(set(table) - _FIELDS):
+        raise wrong(f"has {', '.join(unknown)}", f"only {', '.join(sorted(_FIELDS))}")
+    path = table.get("path")
+    braces = _BRACES.findall(path) if isinstance(path, str) else []
+    if not isinstance(path, str) or "sub" not in braces or Path(path).is_absolute():
+        raise wrong(f"has the path {path!r}", "a path below the file's folder, with {sub} in it")
+    statistic = table.get("statistic")
+    if statistic not in STATISTICS:
+        raise wrong(f"has the statistic {statistic!r}", f"one of {', '.join(STATISTICS)}")
+    contrast, contrasts = table.get("contrast"), table.get("contrasts", {})
+    if (contrast is None) == ("contrast" not in braces):
+        raise wrong("names its contrast twice or not at all", "{contrast} in path, or contrast")
+    if not isinstance(contrasts, dict) or not all(isinstance(v, str) for v in contrasts.values()):
+        raise wrong(f"has the contrasts {contrasts!r}", 'e.g. {"1" = "languageMath"}')
+    return _Pattern(source, path, cast("Statistic", statistic), contrast, contrasts)

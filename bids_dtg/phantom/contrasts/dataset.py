@@ -1,0 +1,241 @@
+"""Simulated people as datasets: fMRIPrep-like derivatives, measured maps and the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.names import build_path
+from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.imaging.nifti import encode_map
+from bids_dtg.phantom.bold_image import encode_bold, encode_mask
+from bids_dtg.phantom.confounds import confounds_table
+from bids_dtg.phantom.contrasts.bold import BoldRun, draw_run
+from bids_dtg.phantom.contrasts.model import Person, Phantom
+from bids_dtg.phantom.contrasts.phenotype import Phenotype, phenotype
+from bids_dtg.phantom.contrasts.tasks import CONTRASTS
+from bids_dtg.phantom.nuisance_signals import SignalRecorder
+
+Array = NDArray[np.float32]
+Stage = Callable[[str, float], None]  # what is done now, and the share that is done
+
+SESSIONS = ("test", "retest")
+SPACE = {"space": "MNI152NLin6Asym", "res": "2"}
+_WARNING = (
+    "SIMULATED data without any real person in them. Approximate geometry: the ICBM 2009a "
+    "symmetric template stands in for MNI152NLin6Asym. Not for science about brains."
+)
+_DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
+_FRACTION_DIGITS = 6
+_IGNORE = "*_statmap.*\nstatmap.json\n*_timeseries.*\n"  # not in the validator's schema
+_RESOLUTION = {"Resolution": {"2": "voxels of 2 mm, FSL's field of view"}}
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Length and sampling of the resting run of each participant."""
+
+    frames: int = 300
+    repetition_time_s: float = 1.5  # seconds a frame
+
+    def __post_init__(self) -> None:
+        if self.frames < 50 or not 0.2 <= self.repetition_time_s <= 10:
+            raise ValueError(
+                "a run has 50 frames or more of 0.2 to 10 s, not "
+                f"{self.frames} of {self.repetition_time_s:g} s"
+            )
+
+
+def participant_label(index: int) -> str:
+    """Return the label of a cohort's person: it says that nobody real stands behind it."""
+    return f"sim{index + 1:03d}"
+
+
+def describe_datasets(
+    out: Path,
+    phantom: Phantom,
+    people: Sequence[Person],
+    *,
+    plan: RunPlan,
+    generator: dict[str, Any],
+) -> None:
+    """Write what describes the three datasets below a folder, and who is in them.
+
+    `out/fmriprep` has one resting run a participant; `out/statmaps` the measured
+    contrast maps of two sessions; `out/truth` the maps without noise.
+
+    Parameters
+    ----------
+    out
+        Folder; made as needed.
+    phantom, people
+        The population, and those of it that are written.
+    plan
+        Of the resting runs.
+    generator
+        Entry of `GeneratedBy`.
+    """
+    contents = {
+        "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
+        "statmaps": "measured task contrast maps, two sessions",
+        "truth": "task contrast maps without measurement noise",
+    }
+    recipe = {
+        "PhantomSeed": phantom.seed,
+        "PhantomVersion": phantom.parameters.version,
+        "PhantomParameters": phantom.parameters.hash,
+        "Frames": plan.frames,
+        "RepetitionTime": plan.repetition_time_s,
+    }
+    for name, content in contents.items():
+        root = out / name
+        write_json(
+            root / "dataset_description.json",
+            {
+                "Name": f"SIMULATED: {content}",
+                "BIDSVersion": "1.10.0",
+                "DatasetType": "derivative",
+                "License": "CC0",
+                "GeneratedBy": [{**generator, "Description": _WARNING}],
+                "Simulated": True,
+                "Simulation": recipe,
+            },
+        )
+        write_text(root / "README", f"{content[0].upper()}{content[1:]}.\n\n{_WARNING}\n")
+        write_text(root / ".bidsignore", _IGNORE)
+        _write_participants(root, people)
+    for name in ("statmaps", "truth"):
+        units = {"Units": "z", "SpatialReference": SPACE["space"], **_marks()}
+        write_json(out / name / "statmap.json", {"Description": contents[name], **units})
+
+
+def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage) -> None:
+    """Write all files of a participant; the same person and plan give the same bytes.
+
+    Parameters
+    ----------
+    out
+        As for `describe_datasets`.
+    person
+        Of a phantom with voxels of 2 mm.
+    plan
+        Of the resting run.
+    stage
+        Told what is done now.
+    """
+    stage("resting run", 0.0)
+    write_run(out / "fmriprep", person, plan)
+    for session, name in enumerate(SESSIONS):
+        stage(f"task maps, {name} session", 0.4 + 0.2 * session)
+        _write_maps(out / "statmaps", person, person.measured_maps(session), name)
+    stage("true maps", 0.8)
+    _write_maps(out / "truth", person, person.true_maps(), None)
+
+
+def write_run(root: Path, person: Person, plan: RunPlan) -> None:
+    """Write a participant's resting run: BOLD, brain mask, confounds and their sidecars."""
+    run = draw_run(person, plan.frames, plan.repetition_time_s)
+    signals = SignalRecorder(run.anatomy)
+    image = encode_bold(
+        _recorded(run, signals),
+        run.anatomy,
+        frames=run.frames,
+        repetition_time_s=run.repetition_time_s,
+        description=_DESCRIP,
+    )
+    entities = {"sub": participant_label(person.index), "task": "rest"}
+    bold = {**entities, **SPACE, "desc": "preproc"}
+    mask = {**entities, **SPACE, "desc": "brain"}
+    table = {**entities, "desc": "confounds"}
+    columns, details = confounds_table(
+        run.motion,
+        signals,
+        non_steady=run.non_steady,
+        repetition_time_s=run.repetition_time_s,
+    )
+    _save(root, bold, "bold", ".nii.gz", image)
+    _save_json(
+        root,
+        bold,
+        "bold",
+        {
+            "RepetitionTime": plan.repetition_time_s,
+            "TaskName": "rest",
+            "SkullStripped": True,
+            **_RESOLUTION,
+        },
+    )
+    _save(root, mask, "mask", ".nii.gz", encode_mask(run.anatomy.brain, _DESCRIP))
+    _save_json(root, mask, "mask", {"Type": "Brain", **_RESOLUTION})
+    rows = zip(*(_cells(column) for column in columns.values()), strict=True)
+    write_tsv(root / build_path(table, "timeseries", ".tsv"), list(columns), rows)
+    _save_json(root, table, "timeseries", details)
+
+
+def _recorded(run: BoldRun, signals: SignalRecorder) -> Iterator[Array]:
+    for block in run.blocks():
+        signals.add(block)
+        yield block
+
+
+def _cells(column: NDArray[np.float64]) -> list[float]:
+    return [round(value, _FRACTION_DIGITS) for value in column.tolist()]
+
+
+def _write_maps(root: Path, person: Person, maps: Array, session: str | None) -> None:
+    """Write a participant's 47 maps; without a session they are the truth."""
+    anatomy = person.phantom.anatomy
+    for contrast, values in zip(CONTRASTS, maps, strict=True):
+        entities = {
+            "sub": participant_label(person.index),
+            "ses": session,
+            "task": contrast.task.lower(),
+            **SPACE,
+            "contrast": contrast.label,
+            "stat": "z",
+            "desc": "truth" if session is None else None,
+        }
+        data = encode_map(
+            values, anatomy.grey, anatomy.grid, intent="z score", description=_DESCRIP
+        )
+        _save(root, entities, "statmap", ".nii.gz", data)
+
+
+def _write_participants(root: Path, people: Sequence[Person]) -> None:
+    names = [field.name for field in dataclasses.fields(Phenotype)]
+    rows = [
+        (f"sub-{participant_label(person.index)}", *dataclasses.astuple(phenotype(person)))
+        for person in people
+    ]
+    write_tsv(root / "participants.tsv", ["participant_id", *names], rows)
+    score = "simulated score, mean 100 and sd 15 in the population"
+    write_json(
+        root / "participants.json",
+        {
+            "age": {"Description": "simulated age", "Units": "year"},
+            "sex": {"Description": "simulated sex", "Levels": {"F": "female", "M": "male"}},
+            "reasoning": {"Description": f"{score}; traits explain 60 % of its variance"},
+            "vigilance": {"Description": f"{score}; traits explain 30 % of its variance"},
+        },
+    )
+
+
+def _marks() -> dict[str, Any]:
+    return {"Simulated": True, "Warning": _WARNING}
+
+
+def _save(
+    root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes | bytearray
+) -> None:
+    write_atomic(root / build_path(entities, suffix, extension), data)
+
+
+def _save_json(root: Path, entities: dict[str, Any], suffix: str, content: dict[str, Any]) -> None:
+    write_json(root / build_path(entities, suffix, ".json"), {**content, **_marks()})

@@ -1,0 +1,116 @@
+"""Rest: networks' series, voxels' signals and the connectome of a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.phantom.anatomy import Anatomy
+from bids_dtg.phantom.contrasts.parameters import PhantomParameters
+from bids_dtg.phantom.contrasts.structure import Structure
+from bids_dtg.phantom.fields import SmoothField
+
+Array = NDArray[np.float32]
+_BLOCK = 32  # frames in memory at once
+
+
+def series_mixing(
+    parameters: PhantomParameters, structure: Structure, traits: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return L (networks, networks), by which independent series become a person's.
+
+    L Lᵀ is the correlation matrix of BBᵀ + I + δ² U(t)U(t)ᵀ.
+    """
+    modes = structure.loadings
+    own = parameters.trait_coupling * (structure.trait_loadings @ traits)
+    covariance = modes @ modes.T + np.eye(len(modes)) + own @ own.T
+    sd = np.sqrt(np.diagonal(covariance))
+    return np.linalg.cholesky(covariance / np.outer(sd, sd))
+
+
+def draw_series(
+    parameters: PhantomParameters,
+    mixing: NDArray[np.float64],
+    rng: np.random.Generator,
+    frames: int,
+) -> tuple[Array, Array]:
+    """Draw independent samples of one segment.
+
+    Returns
+    -------
+    series
+        (frames, networks), times the networks' amplitudes in this segment.
+    shared
+        (frames,), the signal of all voxels.
+    """
+    state = np.exp(parameters.log_state * rng.standard_normal(len(mixing)))
+    independent = rng.standard_normal((frames, len(mixing)))
+    shared = parameters.global_signal * rng.standard_normal(frames)
+    return (independent @ mixing.T * state).astype(np.float32), shared.astype(np.float32)
+
+
+def brain_frames(
+    maps: Array, series: Array, shared: Array, noise: Array, anatomy: Anatomy, field: SmoothField
+) -> Iterator[Array]:
+    """Yield the voxels' signals, some frames at a time.
+
+    Parameters
+    ----------
+    maps
+        The person's network maps, (networks, grey voxels).
+    series, shared
+        (frames, networks) and (frames,).
+    noise
+        White noise with its amplitude, (frames, *lattice).
+    anatomy, field
+        Voxels; smoothness of their noise.
+
+    Yields
+    ------
+    (frames, brain voxels), float32
+    """
+    inside, grey = anatomy.brain, anatomy.grey_in_brain
+    for start in range(0, len(series), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        frames = field.spread(noise[part])[:, inside]
+        frames += shared[part, None]
+        frames[:, grey] += series[part] @ maps
+        yield frames
+
+
+def series_weights(group_maps: Array, anatomy: Anatomy) -> Array:
+    """Return the pseudo-inverse of the group's demeaned maps, (networks, brain voxels).
+
+    The first stage of dual regression; maps are 0 outside grey matter.
+    """
+    maps = np.zeros((len(group_maps), np.count_nonzero(anatomy.brain)))
+    maps[:, anatomy.grey_in_brain] = group_maps
+    maps -= maps.mean(axis=1, keepdims=True)
+    return np.linalg.solve(maps @ maps.T, maps).astype(np.float32)
+
+
+def segment_connectome(frames: Array, weights: Array, grey: NDArray[np.intp]) -> Array:
+    """Correlate each network's series with each grey-matter voxel.
+
+    Parameters
+    ----------
+    frames
+        (frames, brain voxels).
+    weights
+        From `series_weights`, (networks, brain voxels).
+    grey
+        Positions of the grey-matter voxels among the brain's.
+
+    Returns
+    -------
+    (networks, grey voxels), Pearson r
+    """
+    centred = frames - frames.mean(axis=0)
+    series = centred @ weights.T
+    voxels = centred[:, grey]
+    series /= np.linalg.norm(series, axis=0)
+    connectome: Array = series.T @ voxels
+    connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
+    return connectome

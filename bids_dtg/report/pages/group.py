@@ -1,0 +1,216 @@
+"""The page of all participants side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_text
+from bids_dtg.report.charts import Strip, strip
+from bids_dtg.report.colours import AMOUNT
+from bids_dtg.report.contents import MapFile, Overlay
+from bids_dtg.report.flags import Flag, sorted_flags
+from bids_dtg.report.pages.group_table import LEAST_RUNS, OUTLIER_Z, Column, columns_of
+from bids_dtg.report.pages.index import GROUP
+from bids_dtg.report.pages.page import link, render
+from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
+from bids_dtg.report.pictures import PICTURE, draw_matrix
+from bids_dtg.report.viewer import remove_others, viewer_data
+
+# The spread over people, as the viewer shows it beside the mean.
+GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
+_STRIP = (440.0, 64.0)
+# Beyond this many runs a table is no page any more; the TSV file has them all.
+_MOST_ROWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class GroupFacts:
+    """What the page shows."""
+
+    rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
+    failures: Sequence[tuple[str, str, str]]  # participant, stage, message
+    sets: Sequence[str]  # titles of the sets that were averaged, in order
+    left_out: Sequence[tuple[str, str]]  # sets that were not, and why
+    similarity: NDArray[np.float64] | None  # (sets, sets)
+    means: Sequence[MapFile]  # mean maps, with the spread as an overlay
+    table: Path  # the quality table
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of the table on the page."""
+
+    text: str
+    value: str  # to sort by; empty where there is none
+    out: bool  # whether it is marked
+    title: str  # for the pointer
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of the table on the page."""
+
+    participant: str
+    address: str | None  # of the report
+    run: str  # session, task and run
+    cells: tuple[Cell, ...]
+    marks: int  # how many figures are marked
+
+
+def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
+    """Write the group page and its pictures.
+
+    Raises
+    ------
+    RunError
+        A mean map cannot be read back.
+    OutputError
+        A file cannot be written.
+    """
+    columns = columns_of(facts.rows)
+    addresses = [_address(dataset, row) for row in facts.rows]
+    rows = [
+        _row(position, row, columns, address)
+        for position, (row, address) in enumerate(zip(facts.rows, addresses, strict=True))
+    ]
+    folder = dataset.root / "group" / "figures"
+    gallery = None
+    if facts.means:
+        drawer = GalleryDrawer(dataset, folder, "group", first=0, number_of_set=0)
+        gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
+    matrix = _draw_similarity(dataset, folder, facts)
+    shown = (
+        sorted(rows, key=lambda row: -row.marks)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
+    )
+    page = render(
+        "group.html",
+        title="Group: bids_dtg",
+        sections=_sections(facts, gallery is not None, matrix is not None),
+        participants=len({row.participant for row in rows}),
+        flags=_flags(facts, rows, columns),
+        rows=shown,
+        hidden=len(rows) - len(shown),
+        measures=[column.measure for column in columns],
+        strips=[_strip(column, rows) for column in columns],
+        rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
+        f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
+        table=link(facts.table, dataset),
+        failures=facts.failures,
+        left_out=facts.left_out,
+        matrix=matrix,
+        averaged=len(facts.sets),
+        groups=gallery.groups if gallery else (),
+        slices=slice_text(),
+        viewer_data=viewer_data([gallery.viewer_set], gallery.viewer_maps, gallery.backdrop)
+        if gallery
+        else None,
+    )
+    path = dataset.path(GROUP)
+    write_text(path, page)
+    kept = [*(gallery.files if gallery else ()), *([folder / _MATRIX] if matrix else [])]
+    remove_others(folder, kept)
+    return path
+
+
+_MATRIX = f"group_similarity{PICTURE}"
+
+
+def _address(dataset: DerivativeDataset, row: Mapping[str, str]) -> str | None:
+    report = dataset.root / f"{row.get('participant_id', '')}.html"
+    return link(report, dataset) if report.is_file() else None
+
+
+def _row(
+    position: int, row: Mapping[str, str], columns: Sequence[Column], address: str | None
+) -> Row:
+    cells = []
+    for column in columns:
+        value, z, out = column.values[position], column.z[position], bool(column.out[position])
+        known = bool(np.isfinite(value))
+        cells.append(
+            Cell(
+                text=f"{value:.{column.measure.decimals}f}" if known else "n/a",
+                value=f"{value:.6g}" if known else "",
+                out=out,
+                title=f"robust z {z:+.1f}" if np.isfinite(z) else "",
+            )
+        )
+    parts = [row.get("session_id"), f"task-{row.get('task_id')}", row.get("run_id")]
+    named = [part for part in parts if part and part != "n/a"]
+    if row.get("run_id") not in (None, "", "n/a"):
+        named[-1] = f"run-{named[-1]}"
+    return Row(
+        participant=row.get("participant_id") or "",
+        address=address,
+        run=" ".join(named),
+        cells=tuple(cells),
+        marks=sum(cell.out for cell in cells),
+    )
+
+
+def _strip(column: Column, rows: Sequence[Row]) -> Strip:
+    known = [i for i, value in enumerate(column.values) if np.isfinite(value)]
+    measure = column.measure
+    return strip(
+        f"{measure.title} ({measure.unit})" if measure.unit else measure.title,
+        [float(column.values[i]) for i in known],
+        [f"{rows[i].participant} {rows[i].run}" for i in known],
+        [rows[i].address or "" for i in known],
+        [bool(column.out[i]) for i in known],
+        width=_STRIP[0],
+        height=_STRIP[1],
+        most=measure.most,
+    )
+
+
+def _draw_similarity(
+    dataset: DerivativeDataset, folder: Path, facts: GroupFacts
+) -> Mapping[str, Any] | None:
+    if facts.similarity is None:
+        return None
+    matrix = facts.similarity
+    others = matrix[~np.eye(len(matrix), dtype=bool)]
+    low = float(np.floor(10 * min(others.min(), 0.95)) / 10)
+    path = folder / _MATRIX
+    write_atomic(
+        dataset.path(path.relative_to(dataset.root).as_posix()),
+        draw_matrix(matrix, AMOUNT, low, 1.0),
+    )
+    return {
+        "picture": link(path, dataset),
+        "low": f"{low:g}".replace("-", "\N{MINUS SIGN}"),
+        "size": len(matrix),
+        "median": f"{np.median(others):.2f}",
+        "least": f"{others.min():.2f}",
+        "titles": list(facts.sets) if len(facts.sets) <= 30 else [],
+    }
+
+
+def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, str]]:
+    links = [("summary", "Summary"), ("distributions", "Distributions"), ("runs", "Runs")]
+    links += [("similarity", "Similarity")] if matrix else []
+    links += [("maps", "Mean maps")] if maps else []
+    return [*links, ("failures", "Failures")]
+
+
+def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Flag, ...]:
+    flags = []
+    failed = len({participant for participant, _, _ in facts.failures})
+    if failed:
+        flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
+    marked = sum(row.marks > 0 for row in rows)
+    if marked:
+        flags.append(Flag("warning", f"{marked} of {len(rows)} runs have an unusual figure"))
+    if len(rows) < LEAST_RUNS:
+        flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
+    if facts.means and facts.means[0].sidecar.get("NotForScience"):
+        flags.append(Flag("warning", str(facts.means[0].sidecar.get("ModelNotice") or "")))
+    return sorted_flags(flags)

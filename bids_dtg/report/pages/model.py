@@ -1,0 +1,214 @@
+"""The page of one analysis of models: scores side by side, by contrast, and people by people."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.files.text import write_text
+from bids_dtg.report.charts import nice
+from bids_dtg.report.colours import SIGNED
+from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
+from bids_dtg.report.pages.verdict import figure, verdicts
+from bids_dtg.report.pictures import draw_matrix
+
+# Of the dots of a model in every chart; legible on light and on dark.
+_COLOURS = ("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8", "#8a4fb5", "#5aa0b8", "#a06a3c")
+_WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
+_BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
+_COLUMNS = {
+    "r": "r",
+    "r_minus_group_average": "r minus group average",
+    "residual_r": "residual r",
+    "index": "index",
+    "product": "product (as published)",
+    "ratio": "ratio",
+    "identification": "identified",
+    "explained": "explained variance",
+    "dice": "Dice AUC",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPageFacts:
+    """What the page shows."""
+
+    title: str  # of the page
+    lead: str  # who and what, in a sentence
+    conventions: str  # how the scores are defined
+    rows: Sequence[Mapping[str, Any]]  # a model each, as `workflows.scoring.summary_row`
+    contrasts: Sequence[str]  # labels
+    r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
+    matrices: Mapping[str, NDArray[np.float64]]  # by model, people by people, mean r
+    people: int  # how many were scored
+    judged: str  # name of the model that the page is about
+    paired: Sequence[Mapping[str, Any]]  # a simple model each, as `workflows.scoring.paired_rows`
+    history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve."""
+
+    title: str
+    path: str  # SVG path
+    first: str  # value of the first epoch
+    last: str  # and of the last
+    low: str  # at the lower end of the axis
+    high: str  # and at the upper one
+    epochs: int
+
+
+def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
+    """Write the page; return why there is none, where packages are missing.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    if missing := missing_packages():
+        return f"no page was made: {', '.join(missing)} missing ({HOW_TO_GET})"
+    colours = {
+        str(row["model"]): _COLOURS[number % len(_COLOURS)] for number, row in enumerate(facts.rows)
+    }
+    most = _most(*facts.matrices.values())
+    columns = [key for key in _COLUMNS if any(row.get(key) is not None for row in facts.rows)]
+    page = render(
+        "model.html",
+        title=facts.title,
+        sections=[
+            ("scores", "Scores"),
+            ("contrasts", "Contrasts"),
+            *([("people", "People")] if facts.matrices else []),
+            *([("training", "Training")] if facts.history else []),
+        ],
+        lead=facts.lead,
+        flags=verdicts(facts.judged, facts.paired, facts.people),
+        conventions=facts.conventions,
+        headings=[_COLUMNS[key] for key in columns],
+        models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
+        chart=_by_contrast(facts, colours),
+        colours=list(colours.items()),
+        matrices=[_pair(name, one, most) for name, one in facts.matrices.items()],
+        curves=[
+            _curve(title, [epoch[key] for epoch in facts.history])
+            for key, title in (
+                ("loss", "training loss"),
+                ("validation_loss", "validation loss"),
+                ("validation_r", "validation r"),
+                ("validation_residual_r", "validation residual r"),
+            )
+            if len(facts.history) > 1 and all(key in epoch for epoch in facts.history)
+        ],
+    )
+    write_text(path, page)
+    return None
+
+
+def _cell(value: object) -> tuple[str, str, str]:
+    """Return a figure, its interval where it has one, and what it is sorted by."""
+    match value:
+        case [float() | int() as mean, float() | int() as low, float() | int() as high]:
+            return figure(mean), f"{figure(low)} to {figure(high)}", str(mean)
+        case float() | int():
+            return figure(value), "", str(value)
+        case _:
+            return "n/a", "", ""
+
+
+def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str, Any]:
+    """Lay out a row a contrast with a dot a model, sorted by the first model's r."""
+    values = np.array([facts.r[name] for name in colours if name in facts.r])
+    finite = values[np.isfinite(values)]
+    top = nice(max(float(finite.max()), 0.05)) if finite.size else 1.0
+    low = min(0.0, float(np.floor(10 * finite.min()) / 10)) if finite.size else 0.0
+    first = next(iter(facts.r.values()))
+    order = np.argsort(-np.where(np.isfinite(first), first, -2.0))
+
+    def place(value: float) -> float:
+        return _WIDTH * (float(np.clip(value, low, top)) - low) / (top - low)
+
+    # The judged model is drawn last: nothing hides it.
+    names = sorted((name for name in facts.r if name in colours), key=facts.judged.__eq__)
+    middle = (len(names) - 1) / 2
+    rows = [
+        (
+            facts.contrasts[q],
+            _ROW * number,
+            [
+                (
+                    place(facts.r[name][q]),
+                    _ROW * number + _BESIDE * (at - middle),
+                    4.5 if name == facts.judged else 3,
+                    colours[name],
+                    f"{name}: {figure(facts.r[name][q])}",
+                )
+                for at, name in enumerate(names)
+                if np.isfinite(facts.r[name][q])
+            ],
+        )
+        for number, q in enumerate(order)
+    ]
+    step = nice((top - low) / 5)
+    marks = np.arange(np.ceil(low / step - 1e-9), np.floor(top / step + 1e-9) + 1) * step
+    ticks = [
+        (place(mark), f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks.round(9) + 0.0
+    ]
+    return {"rows": rows, "ticks": ticks, "height": _ROW * len(order), "width": _WIDTH}
+
+
+def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]:
+    """Draw a matrix, and the same with the mean of each row taken off."""
+    known, own = np.isfinite(matrix), np.eye(len(matrix), dtype=bool)
+    # A map that is constant correlates with none.
+    count = known.sum(axis=1, keepdims=True).clip(1)
+    rows = np.where(known, matrix, 0.0)
+    away = np.where(known, rows - rows.sum(axis=1, keepdims=True) / count, 0.0)
+    return {
+        "name": name,
+        "size": len(matrix),
+        "own": _mean(matrix[known & own]),
+        "others": _mean(matrix[known & ~own]),
+        "scale": SIGNED.css,
+        "pictures": [
+            (words, _picture(values, largest), f"{largest:g}")
+            for words, values, largest in (
+                ("", rows, most),
+                (", less the mean of each row", away, _most(away)),
+            )
+        ],
+    }
+
+
+def _most(*matrices: NDArray[np.float64]) -> float:
+    """Return the end of a scale for all values that are known."""
+    largest = max(
+        (float(np.abs(one[np.isfinite(one)]).max(initial=0.0)) for one in matrices), default=0.0
+    )
+    return nice(largest) if largest > 0 else 1.0
+
+
+def _picture(matrix: NDArray[np.float64], most: float) -> str:
+    picture = base64.b64encode(draw_matrix(matrix, SIGNED, -most, most)).decode()
+    return f"data:image/webp;base64,{picture}"
+
+
+def _mean(values: NDArray[np.float64]) -> str:
+    return figure(float(values.mean())) if values.size else "n/a"
+
+
+def _curve(title: str, values: Sequence[float]) -> Curve:
+    known = np.asarray(values, float)
+    low, high = float(np.nanmin(known)), float(np.nanmax(known))
+    x = np.linspace(0, 440, len(known))
+    y = 80 * (1 - (known - low) / ((high - low) or 1.0))
+    path = "M" + " L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
+    first, last = figure(known[0], 4), figure(known[-1], 4)
+    return Curve(title, path, first, last, figure(low, 4), figure(high, 4), len(known))

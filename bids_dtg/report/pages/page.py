@@ -1,0 +1,100 @@
+"""Pages: templates filled with autoescaping, styles and scripts inside."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
+from bids_dtg.version import __version__
+
+_NEEDED = ("jinja2", "PIL")
+HOW_TO_GET = "pip install 'bids-dtg[report]'"
+
+
+def missing_packages() -> tuple[str, ...]:
+    """Name the packages that reports need and that are not installed."""
+    return tuple(name for name in _NEEDED if importlib.util.find_spec(name) is None)
+
+
+def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **facts: Any) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    template
+        Its file name.
+    title
+        Of the page.
+    sections
+        Anchor and text of the links at the top.
+    facts
+        What the template asks for. Text is escaped wherever it is put.
+    """
+    from markupsafe import Markup
+
+    page: str = (
+        _environment()
+        .get_template(template)
+        .render(
+            title=title,
+            sections=sections,
+            css=Markup(static("report.css")),
+            script=Markup(static("report.js")),
+            viewer_script=Markup(static("viewer.js")),
+            gradients=gradients(),
+            version=__version__,
+            made=f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+            **facts,
+        )
+    )
+    return page
+
+
+def gradients() -> dict[str, str]:
+    """Return the colour scales as CSS."""
+    scales = {"positive": POSITIVE, "negative": NEGATIVE, "amount": AMOUNT, "signed": SIGNED}
+    told = {name: scale.css for name, scale in scales.items()}
+    # The bar of a map runs from the strongest negative colour through 0 to the strongest positive.
+    reversed_stops = ", ".join(reversed(NEGATIVE.stops))
+    told["negative_reversed"] = f"linear-gradient(to right, {reversed_stops})"
+    return told
+
+
+def static(name: str) -> str:
+    """Return the text of a style sheet or script of the package."""
+    return (_folder() / "static" / name).read_text("utf-8")
+
+
+def vendored(name: str) -> bytes:
+    """Return a file of the viewer's library."""
+    return (_folder() / "vendor" / "niivue" / name).read_bytes()
+
+
+def link(path: Path, dataset: DerivativeDataset) -> str:
+    """Return the address of a file from a page at the output's root."""
+    return quote(PurePosixPath(path.relative_to(dataset.root)).as_posix())
+
+
+@functools.cache
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_folder() / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _folder() -> Path:
+    return Path(str(resources.files("bids_dtg.report")))

@@ -1,0 +1,247 @@
+"""The maps of a set as cards with a picture, by task, and as the viewer wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.report.contents import OVERLAYS, SYNTHETIC, MapFile, Overlay
+from bids_dtg.report.pages.page import link
+from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
+from bids_dtg.report.slices import Box, Volume, template
+from bids_dtg.report.viewer import (
+    SCRIPT,
+    ViewerMap,
+    ViewerSet,
+    pack,
+    write_script,
+    write_shared_files,
+)
+
+_NOT_ABOUT = ("Predicted from resting-state fMRI, not measured: ",)
+# Extremes would hide the rest of a task's maps.
+_LIMIT_QUANTILE = 0.995
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One map on a page."""
+
+    number: int  # in the page's list of maps
+    anchor: str
+    name: str
+    about: str  # one line
+    peak: str  # largest value and where it is
+    picture: str  # address
+    width: int  # pixels
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class TaskCards:
+    """The maps of one task, on one scale."""
+
+    title: str
+    units: str
+    limit_text: str  # value of the brightest colour
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The maps of a set, ready for a page."""
+
+    groups: tuple[TaskCards, ...]
+    viewer_set: ViewerSet
+    viewer_maps: tuple[ViewerMap, ...]
+    backdrop: str  # address of the anatomy
+    files: tuple[Path, ...]  # written
+
+
+def slice_text() -> str:
+    """Tell where the slices of the pictures lie."""
+    places = ", ".join(f"{view.mm:g}".replace("-", _MINUS) for view in MAP_VIEWS)
+    return f"Axial slices at z = {places} mm; the person's left is on the left."
+
+
+class GalleryDrawer:
+    """Draws the maps of a set, packs them for the viewer, and writes both.
+
+    Parameters
+    ----------
+    dataset
+        The output folder; the page lies at its root.
+    folder
+        Where pictures and scripts go.
+    title
+        Of the set; their names begin with it.
+    first
+        Number of the first map on the page.
+    number_of_set
+        Of the set on the page.
+    """
+
+    def __init__(
+        self,
+        dataset: DerivativeDataset,
+        folder: Path,
+        title: str,
+        *,
+        first: int,
+        number_of_set: int,
+    ) -> None:
+        self._dataset, self._folder, self._title = dataset, folder, title
+        self._first, self._number_of_set = first, number_of_set
+        self._shown: list[ViewerMap] = []
+        self._files: list[Path] = []
+        self._packed: dict[str, bytes] = {}
+
+    def draw(self, maps: Sequence[MapFile], uncertainty: Sequence[Overlay] = OVERLAYS) -> Gallery:
+        """Draw maps, those of a task next to each other.
+
+        Raises
+        ------
+        RunError
+            A map cannot be read.
+        """
+        values, affine = read_volume(maps[0].path)
+        grid = Grid(_sizes(values), affine)
+        backdrop = Backdrop(template(), Box.around(grid), MAP_VIEWS)
+        groups = tuple(
+            self._draw_task(task, list(members), grid, backdrop, uncertainty)
+            for task, members in groupby(maps, key=lambda one: one.task)
+        )
+        scripts = {SYNTHETIC: self._write_script(SYNTHETIC, self._packed)}
+        for overlay in uncertainty:
+            there = {one.label: one.overlays.get(overlay.desc) for one in maps}
+            packed = {label: pack(_read(path, grid), grid) for label, path in there.items() if path}
+            if packed:
+                scripts[overlay.desc] = self._write_script(overlay.desc, packed)
+        return Gallery(
+            groups=groups,
+            viewer_set=ViewerSet(self._title, scripts),
+            viewer_maps=tuple(self._shown),
+            backdrop=write_shared_files(self._dataset, grid),
+            files=tuple(self._files),
+        )
+
+    def _draw_task(
+        self,
+        task: str,
+        members: Sequence[MapFile],
+        grid: Grid,
+        backdrop: Backdrop,
+        uncertainty: Sequence[Overlay],
+    ) -> TaskCards:
+        volumes = [_read(one.path, grid) for one in members]
+        limit = _limit(volumes)
+        cards = []
+        for one, volume in zip(members, volumes, strict=True):
+            pixels = backdrop.draw_map(Volume(volume, grid.affine), limit)
+            picture = self._folder / f"{self._title}_contrast-{one.label}{PICTURE}"
+            write_atomic(self._inside(picture), encode(pixels))
+            self._files.append(picture)
+            self._packed[one.label] = pack(volume, grid)
+            peak, where = _peak(volume, grid.affine)
+            number = self._first + len(self._shown)
+            cards.append(_card(one, number, peak, where, link(picture, self._dataset), pixels))
+            self._shown.append(
+                ViewerMap(
+                    set=self._number_of_set,
+                    label=one.label,
+                    title=f"{one.task} {_name(one)}".strip(),
+                    about=_about(one),
+                    units=str(one.sidecar.get("Units") or ""),
+                    limit=limit,
+                    scale=one.task,
+                    peak=where,
+                    file=link(one.path, self._dataset),
+                    overlays=[vars(o) for o in uncertainty if o.desc in one.overlays],
+                )
+            )
+        units = str(members[0].sidecar.get("Units") or "")
+        return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards))
+
+    def _write_script(self, desc: str, volumes: Mapping[str, bytes]) -> str:
+        path = self._folder / f"{self._title}_desc-{desc}{SCRIPT}"
+        address = link(path, self._dataset)
+        write_script(self._inside(path), address, volumes)
+        self._files.append(path)
+        return address
+
+    def _inside(self, path: Path) -> Path:
+        return self._dataset.path(path.relative_to(self._dataset.root).as_posix())
+
+
+def _card(
+    one: MapFile,
+    number: int,
+    peak: float,
+    where: tuple[float, float, float],
+    picture: str,
+    pixels: NDArray[np.uint8],
+) -> Card:
+    told = f"{peak:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+    return Card(
+        number=number,
+        anchor=one.label,
+        name=_name(one),
+        about=_about(one),
+        peak=told,
+        picture=picture,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        alt=f"{one.name}: predicted map, largest value {told}",
+    )
+
+
+def _name(one: MapFile) -> str:
+    return one.name.replace("-", f" {_MINUS} ").replace("_", " ")
+
+
+def _about(one: MapFile) -> str:
+    text = one.description
+    for start in _NOT_ABOUT:
+        text = text.removeprefix(start)
+    return text
+
+
+def _read(path: Path, grid: Grid) -> NDArray[np.float32]:
+    values = read_volume(path)[0]
+    if values.shape != grid.shape:
+        raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")
+    return np.nan_to_num(np.asarray(values, np.float32))
+
+
+def _limit(volumes: Sequence[NDArray[np.float32]]) -> float:
+    tops = [
+        float(np.quantile(np.abs(inside), _LIMIT_QUANTILE))
+        for volume in volumes
+        if (inside := volume[volume != 0]).size
+    ]
+    return float(f"{max(tops, default=1.0):.2g}") or 1.0
+
+
+def _peak(
+    volume: NDArray[np.float32], affine: NDArray[np.float64]
+) -> tuple[float, tuple[float, float, float]]:
+    index = np.unravel_index(int(np.argmax(np.abs(volume))), volume.shape)
+    x, y, z = affine[:3, :3] @ np.array(index) + affine[:3, 3]
+    return float(volume[index]), (float(x), float(y), float(z))
+
+
+def _sizes(values: NDArray[np.generic]) -> tuple[int, int, int]:
+    i, j, k = values.shape
+    return i, j, k

@@ -1,0 +1,227 @@
+"""Scores of predicted maps against measured ones: fidelity and individuality."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Maps = NDArray[np.floating[Any]]
+
+# Dice is taken at the strongest 5 %, 10 %, …, 50 % of the voxels.
+DICE_PERCENTAGES = range(5, 51, 5)
+
+
+@dataclass(frozen=True)
+class Diagonality:
+    """How much more a person's prediction resembles their own map than others'."""
+
+    index: float  # mean over people of r_ii minus the mean of the row's other entries
+    product: float  # mean over people of that difference times r_ii ("as published")
+    ratio: float  # index divided by the mean r_ii
+
+
+def correlation_matrix(pred: Maps, true: Maps) -> NDArray[np.float64]:
+    """Correlate each predicted map with each measured map, over voxels.
+
+    Parameters
+    ----------
+    pred, true
+        Maps of one contrast, (people, voxels). The numbers of people may differ.
+
+    Returns
+    -------
+    numpy.ndarray
+        Pearson r, (predicted people, measured people): **rows are predictions**,
+        columns measured maps. NaN in the row or column of a map that is constant,
+        for which r is not defined.
+
+    Raises
+    ------
+    ValueError
+        If the inputs are not (people, voxels) with the same number of voxels.
+    """
+    predicted, measured = _as_maps(pred, "pred"), _as_maps(true, "true")
+    if predicted.shape[1] != measured.shape[1]:
+        raise ValueError(
+            f"pred and true need the same voxels, found {predicted.shape[1]} "
+            f"and {measured.shape[1]}"
+        )
+    r: NDArray[np.float64] = _standardised(predicted) @ _standardised(measured).T
+    return np.clip(r, -1.0, 1.0)
+
+
+def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
+    """Summarise a people × people correlation matrix as individuality.
+
+    Parameters
+    ----------
+    matrix
+        Square, people in the same order on both axes; rows as in
+        `correlation_matrix`. The index and the ratio do not depend on which axis is
+        predicted, the product does slightly.
+
+    Returns
+    -------
+    Diagonality
+        Index, product and ratio; NaN where an entry is NaN (nothing is left out
+        silently), and a NaN ratio where the mean diagonal is 0.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square or has fewer than two people.
+
+    Notes
+    -----
+    Serin et al. 2025 print the "normalised diagonality" as a ratio; their figures
+    fit the product only. Both are given under their own names.
+    """
+    r = np.asarray(matrix, dtype=np.float64)
+    if r.ndim != 2 or r.shape[0] != r.shape[1]:
+        raise ValueError(f"a people-by-people matrix is square, found {r.shape}")
+    people = r.shape[0]
+    if people < 2:
+        raise ValueError(f"diagonality compares people: at least 2 needed, found {people}")
+    own = np.diagonal(r)
+    others = (r.sum(axis=1) - own) / (people - 1)
+    index, reconstruction = float((own - others).mean()), float(own.mean())
+    return Diagonality(
+        index=index,
+        product=float(((own - others) * own).mean()),
+        ratio=index / reconstruction if reconstruction else float("nan"),
+    )
+
+
+def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
+    """Return the share of people whose own measured map is the most similar to their prediction.
+
+    Parameters
+    ----------
+    matrix
+        Square; predictions in rows, as `correlation_matrix` returns it.
+
+    Returns
+    -------
+    float
+        0 to 1; chance is 1 / people. A tie with another person, or an undefined
+        own r, is a miss.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square.
+    """
+    r = np.asarray(matrix, dtype=np.float64)
+    if r.ndim != 2 or r.shape[0] != r.shape[1]:
+        raise ValueError(f"a people-by-people matrix is square, found {r.shape}")
+    others = np.where(np.eye(len(r), dtype=bool) | np.isnan(r), -np.inf, r)
+    return float((np.diagonal(r) > others.max(axis=1)).mean())
+
+
+def residual_correlation(pred: Maps, true: Maps, mean: Maps) -> NDArray[np.float64]:
+    """Correlate predicted with measured deviations from a group mean, a value a person.
+
+    Parameters
+    ----------
+    pred, true
+        Maps of one contrast, (people, voxels).
+    mean
+        Mean map of the training people, (voxels,).
+
+    Returns
+    -------
+    numpy.ndarray
+        Pearson r, (people,); NaN where a deviation is constant, as for a model that
+        predicts the group mean itself. It cannot be bought with the group map.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match.
+    """
+    predicted, measured = _as_pair(pred, true)
+    centre = np.asarray(mean, dtype=np.float64)
+    if centre.shape != (predicted.shape[1],):
+        raise ValueError(f"the mean map is ({predicted.shape[1]},), found {centre.shape}")
+    # Against the maps' own size, not the deviation's: what is left of a map
+    # that equals the mean is rounding.
+    own = _standardised(predicted - centre, size=np.abs(predicted).max(axis=1))
+    other = _standardised(measured - centre, size=np.abs(measured).max(axis=1))
+    r: NDArray[np.float64] = np.clip((own * other).sum(axis=1), -1.0, 1.0)
+    return r
+
+
+def dice_auc(pred: Maps, true: Maps) -> NDArray[np.float64]:
+    """Return the area under Dice overlap against threshold, a value a person.
+
+    At each fraction p = 5 %, 10 %, …, 50 % a map's strongest voxels are those with
+    ``|a| > sort(|a|)[(1 - p) n]`` (strictly; the sign is ignored), and the Dice
+    overlap of both maps is integrated over p by the trapezoid rule.
+
+    Parameters
+    ----------
+    pred, true
+        Maps of one contrast, (people, voxels).
+
+    Returns
+    -------
+    numpy.ndarray
+        (people,); 0 to 0.45. Two maps without any voxel above threshold (constant
+        maps) overlap by 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or a value is not finite.
+    """
+    predicted, measured = _as_pair(pred, true)
+    if not (np.isfinite(predicted).all() and np.isfinite(measured).all()):
+        raise ValueError("dice_auc needs finite maps, found NaN or infinity")
+    return np.array(
+        [_dice_area(np.abs(p), np.abs(t)) for p, t in zip(predicted, measured, strict=True)]
+    )
+
+
+def _dice_area(pred: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+    sorted_pred, sorted_true = np.sort(pred), np.sort(true)
+    dice = []
+    for percentage in DICE_PERCENTAGES:
+        # In whole numbers: (1 - 0.05) * n rounds to just below an integer for some n.
+        rank = (100 - percentage) * len(pred) // 100
+        strong_pred, strong_true = pred > sorted_pred[rank], true > sorted_true[rank]
+        total = int(strong_pred.sum()) + int(strong_true.sum())
+        dice.append(2 * int((strong_pred & strong_true).sum()) / total if total else 0.0)
+    step = DICE_PERCENTAGES.step / 100
+    return float(step * (sum(dice) - (dice[0] + dice[-1]) / 2))
+
+
+def _as_maps(maps: Maps, name: str) -> NDArray[np.float64]:
+    array = np.asarray(maps, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"{name} is (people, voxels), found {array.shape}")
+    return array
+
+
+def _as_pair(pred: Maps, true: Maps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    predicted, measured = _as_maps(pred, "pred"), _as_maps(true, "true")
+    if predicted.shape != measured.shape:
+        raise ValueError(
+            f"pred and true need one shape, found {predicted.shape} and {measured.shape}"
+        )
+    return predicted, measured
+
+
+def _standardised(
+    maps: NDArray[np.float64], size: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Centre each row and scale it to length 1; NaN where it is constant to rounding."""
+    largest = np.abs(maps).max(axis=1) if size is None else size
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    length = np.sqrt((centred * centred).sum(axis=1))
+    rounding = 8 * np.finfo(np.float64).eps * largest * np.sqrt(maps.shape[1])
+    length = np.where(length > rounding, length, np.nan)
+    standardised: NDArray[np.float64] = centred / length[:, None]
+    return standardised

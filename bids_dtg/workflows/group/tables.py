@@ -1,0 +1,187 @@
+"""The group level: the quality table of all runs, mean maps, and the pages over all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.failures import all_failures
+from bids_dtg.files.names import build_name, parse_name, plain_label
+from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import encode_map
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.contents import (
+    MapFile,
+    ParticipantFiles,
+    find_participant,
+    find_participant_labels,
+    sidecar_of,
+)
+from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
+from bids_dtg.report.pages.index import write_index
+from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
+from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets
+from bids_dtg.workflows.participant.quality import COLUMNS
+from bids_dtg.workflows.participant.reports import existing_output
+
+_TABLE = "group/desc-runs_qc.tsv"
+_MEAN = "groupMean"
+# What the sidecar of a mean map takes from the maps behind it.
+_COMMON = (
+    *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
+    *("ModelName", "ModelVersion", "ModelSHA256", "ModelNotice", "NotForScience"),
+)
+_SIMILARITY = (
+    "Correlation of the maps that the run went into with the mean maps of the other participants, "
+    "averaged over contrasts; n/a with fewer than three sets of maps"
+)
+
+
+def run_group(settings: Settings) -> int:
+    """Gather what the participant level has made; return the number of failures, which is 0.
+
+    Raises
+    ------
+    DatasetError
+        The output folder holds no results.
+    """
+    output = existing_output(settings)
+    labels = _labels(settings, output)
+    participants = [find_participant(output, label) for label in labels]
+    rows = [dict(run.quality) for one in participants for run in one.runs if run.quality]
+    if not rows:
+        raise DatasetError(
+            f"{output.root} has no quality tables of runs",
+            remedy="run the participant level first",
+        )
+    sets = [one for files in participants for one in files.sets]
+    maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
+    means = tuple(_write_means(output, maps)) if maps else ()
+    _add_similarity(rows, participants, maps)
+    table = _write_table(output, rows)
+    page = write_group_page(
+        output,
+        GroupFacts(
+            rows=rows,
+            failures=[
+                (f.participant, f.stage, f.message)
+                for f in all_failures(output)
+                if not settings.participant_label or f.participant in labels
+            ],
+            sets=maps.sets if maps else (),
+            left_out=maps.left_out if maps else (),
+            similarity=maps.similarity if maps else None,
+            means=means,
+            table=table,
+        ),
+    )
+    write_index(output)
+    with_runs = sum(any(run.quality for run in one.runs) for one in participants)
+    say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
+    return 0
+
+
+def _labels(settings: Settings, output: DerivativeDataset) -> tuple[str, ...]:
+    """Return whom to gather: those asked for, or all that the output folder has.
+
+    Raises
+    ------
+    DatasetError
+        It has nothing of somebody who was asked for.
+    """
+    present = find_participant_labels(output)
+    asked = {plain_label(label, "sub") for label in settings.participant_label}
+    if unknown := sorted(asked - set(present)):
+        raise DatasetError(
+            f"{output.root} has no participant {', '.join(unknown)}",
+            expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
+        )
+    return tuple(label for label in present if not asked or label in asked)
+
+
+def _write_table(output: DerivativeDataset, rows: Sequence[Mapping[str, str]]) -> Path:
+    """Write the table of all runs; columns that a version of the program added come last."""
+    known = [*COLUMNS, "similarity"]
+    columns = list(dict.fromkeys([*known, *(name for row in rows for name in row)]))
+    path = output.path(_TABLE)
+    write_tsv(path, columns, [[row.get(name, "n/a") for name in columns] for row in rows])
+    texts = {**COLUMNS, "similarity": _SIMILARITY}
+    write_json(
+        path.with_suffix(".json"),
+        {name: {"Description": texts[name]} for name in columns if name in texts},
+    )
+    return path
+
+
+def _add_similarity(
+    rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles], maps: GroupMaps | None
+) -> None:
+    told = dict(zip(maps.sets, maps.to_mean, strict=True)) if maps else {}
+    of_run = {
+        run: told[one.title]
+        for files in participants
+        for one in files.sets
+        if one.title in told and np.isfinite(told[one.title])
+        for run in one.runs
+    }
+    titles = [run.title for files in participants for run in files.runs if run.quality]
+    for row, title in zip(rows, titles, strict=True):
+        row["similarity"] = f"{of_run[title]:.4f}" if title in of_run else "n/a"
+
+
+def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
+    """Write the mean and the spread of each contrast; yield them as a page wants them."""
+    i, j, k = maps.mask.shape
+    for position, first in enumerate(maps.first):
+        entities = {
+            key: value
+            for key, value in parse_name(first.path.name).entities
+            if key in ("space", "res", "contrast", "stat")
+        }
+        space, res = entities.get("space", ""), entities.get("res")
+        grid = Grid((i, j, k), maps.affine, space, res)
+        told = first.description.removeprefix("Predicted from resting-state fMRI, not measured: ")
+        kinds = {_MEAN: (maps.mean, "Mean"), GROUP_SPREAD.desc: (maps.sd, "Standard deviation")}
+        paths = {}
+        for desc, (values, word) in kinds.items():
+            if values is None:
+                continue
+            path = output.path(
+                f"group/{build_name({**entities, 'desc': desc}, 'statmap', '.nii.gz')}"
+            )
+            _write_map(output, path, values[position], maps.mask, grid)
+            content = {
+                "Description": f"{word} over {len(maps.sets)} sets of predicted maps: {told}",
+                **_of_first(first),
+                "NSets": len(maps.sets),
+                "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
+            }
+            write_json(sidecar_of(path), content)
+            paths[desc] = path
+        spread = paths.get(GROUP_SPREAD.desc)
+        sidecar = {**first.sidecar, "Description": told}
+        overlays = {GROUP_SPREAD.desc: spread} if spread else {}
+        yield MapFile(first.label, paths[_MEAN], sidecar, overlays)
+
+
+def _write_map(
+    output: DerivativeDataset,
+    path: Path,
+    values: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    grid: Grid,
+) -> None:
+    data = encode_map(values, mask, grid, description=f"bids_dtg {__version__} group")
+    output.write(path.relative_to(output.root).as_posix(), data)
+
+
+def _of_first(first: MapFile) -> dict[str, Any]:
+    return {key: first.sidecar[key] for key in _COMMON if key in first.sidecar}

@@ -1,0 +1,140 @@
+"""The group level's analyses: what they share, and which one was asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.output_folder import prepare_output_folder
+from bids_dtg.files.provenance import running_container
+from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.inputs.statmaps import statmaps_place
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.readme import readme_text
+from bids_dtg.settings import Settings
+from bids_dtg.settings.toml import to_toml
+from bids_dtg.version import __version__
+from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
+from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
+from bids_dtg.workflows.modelling.earlier_model import CONFIGURATION_FILE, refuse_other_model
+from bids_dtg.workflows.participant.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One call of an analysis."""
+
+    settings: Settings  # its options
+    job: Job  # input dataset and bundle
+    place: Path  # of the measured maps
+    folder: Path  # where its results go, below the output folder
+
+    @classmethod
+    def prepare(cls, settings: Settings, name: str) -> Analysis:
+        """Check everything that can be checked before anything is written.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, dataset or model.
+        """
+        place, others = statmaps_place(settings.derivatives)
+        if place is None:
+            raise SettingsError(
+                f"--analysis {settings.analysis} needs measured maps",
+                expected="--derivatives statmaps=PATH",
+            )
+        job = Job.prepare(dataclasses.replace(settings, derivatives=others))
+        folder = job.output.path("group") / name
+        refuse_other_model(settings, folder)
+        return cls(settings, job, place, folder)
+
+    @property
+    def store(self) -> ArrayStore:
+        """Arrays of this analysis alone."""
+        return ArrayStore(self.folder / "arrays")
+
+    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+        """Find out who has both scans, without reading any; None: all contrasts of the maps."""
+        plan = plan_cohort(self.job, self.place, contrasts)
+        for why in sorted(set(plan.left_out.values())):
+            who = [label for label, reason in plan.left_out.items() if reason == why]
+            say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
+        if plan.sessions:
+            say(plan.sessions)
+        return plan
+
+    def cohort(self, plan: CohortPlan) -> Cohort:
+        """Read everybody, or take what an earlier analysis of the same output has read.
+
+        With this the analysis begins: from here on it writes.
+        """
+        job = self.job
+        prepare_output_folder(job.output.root)
+        job.output.describe(
+            job.dataset,
+            version=__version__,
+            readme=readme_text(job.bundle.card),
+            container=running_container(),
+        )
+        write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))
+        cache = ArrayStore(self.job.output.path("group") / "cache")
+        cohort = gather_cohort(self.job, plan, cache)
+        say(
+            f"{counted(len(cohort.people), 'participant')} with rest and maps, "
+            f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
+            f"{len(cohort.left_out)} left out"
+        )
+        return cohort
+
+    def write_scores(
+        self,
+        summary: Sequence[Mapping[str, Any]],
+        by_contrast: Sequence[Mapping[str, Any]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Write both tables and what their columns mean."""
+        flat = [_flat(row) for row in summary]
+        for name, rows in (("models", flat), ("contrasts", list(by_contrast))):
+            if not rows:
+                continue
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            table = self.folder / f"desc-{name}_scores.tsv"
+            write_tsv(table, columns, [[row.get(c) for c in columns] for row in rows])
+        write_json(self.folder / "desc-models_scores.json", dict(facts))
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a mean and its interval into three columns."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, list):
+            flat |= dict(zip((key, f"{key}_low", f"{key}_high"), value, strict=True))
+        else:
+            flat[key] = value
+    return flat
+
+
+def run_analysis(settings: Settings) -> int:
+    """Do the analysis asked for; return how many participants could not be used."""
+    if settings.analysis == "train":
+        from bids_dtg.workflows.modelling.train import run_training
+
+        return run_training(settings)
+    if settings.analysis == "finetune":
+        from bids_dtg.workflows.modelling.finetune import run_finetuning
+
+        return run_finetuning(settings)
+    if settings.analysis == "evaluate":
+        from bids_dtg.workflows.modelling.evaluate import run_evaluation
+
+        return run_evaluation(settings)
+    from bids_dtg.workflows.modelling.calibrate import run_calibration
+
+    return run_calibration(settings)

@@ -1,0 +1,160 @@
+"""People with rest and measured maps: their arrays, made side by side where they are not there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.display import make_board
+from bids_dtg.engine.machine import share_cores
+from bids_dtg.errors import DatasetError, DtgError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.inputs.statmaps import Statistic
+from bids_dtg.notices import say
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
+from bids_dtg.workflows.modelling.person_arrays import Person, PersonArrays
+from bids_dtg.workflows.participant.crew import Done, Work, run_crew
+from bids_dtg.workflows.participant.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Everybody who has both scans."""
+
+    people: tuple[Person, ...]  # sorted by label
+    contrasts: tuple[Contrast, ...]  # rows of the maps
+    statistic: Statistic  # of the maps
+    sessions: str  # a sentence on targets and retests; empty without sessions
+    left_out: Mapping[str, str]  # label -> why, of those who have one scan
+    failed: int  # how many of those because their data cannot be used
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Whose data can be used."""
+        return tuple(person.label for person in self.people)
+
+    def of(self, labels: Sequence[str]) -> tuple[Person, ...]:
+        """Return some people, in the order of the labels; who cannot be used is not there."""
+        known = {person.label: person for person in self.people}
+        return tuple(known[label] for label in labels if label in known)
+
+
+def gather_cohort(job: Job, plan: CohortPlan, store: ArrayStore) -> Cohort:
+    """Read everybody's rest and maps, or take from the store what an earlier call has read.
+
+    Parameters
+    ----------
+    job
+        Input dataset, participants, and the bundle whose grid, masks and ROI maps are used.
+    plan
+        Who has what.
+    store
+        Where arrays are kept.
+
+    Raises
+    ------
+    DatasetError
+        Nobody's data can be used.
+    """
+    arrays = PersonArrays(job, plan, store)
+    missing, failures = _missing(arrays)
+    failures |= _make(arrays, missing)
+    people = []
+    for label in plan.labels:
+        if label in failures:
+            continue
+        try:
+            people.append(arrays.open(label))
+        except DtgError as err:
+            failures[label] = str(err)
+    for label, why in sorted(failures.items()):
+        say(f"sub-{label} is left out: {why}")
+    if not people:
+        raise DatasetError(
+            f"nobody in {job.dataset.root} has usable rest and maps",
+            expected="one participant or more; the lines above say what is wrong",
+        )
+    return Cohort(
+        tuple(people),
+        plan.contrasts,
+        plan.statistic,
+        plan.sessions,
+        {**plan.left_out, **failures},
+        len(failures),
+    )
+
+
+def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
+    """Return whose arrays are to be made, and who cannot be used at all."""
+    missing, failures = [], {}
+    for label in arrays.plan.labels:
+        try:
+            if not arrays.are_made(label):
+                missing.append(label)
+        except DtgError as err:
+            failures[label] = str(err)
+    return missing, failures
+
+
+def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
+    """Make people's arrays in processes side by side; return why some of them failed."""
+    if not labels:
+        return {}
+    job = arrays.job
+    forked = isinstance(job.arrays, NumpyArrays)
+    capacity = divide(
+        job.settings,
+        participants=len(labels),
+        voxels=int(job.bundle.mask.sum()),
+        on_cpu=forked,
+    )
+    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
+    # how many processes there are.
+    threads = job.settings.omp_nthreads or 1
+    job = dataclasses.replace(job, processes=capacity.processes, threads=threads)
+    arrays = dataclasses.replace(arrays, job=job)
+    # A process that was forked shares what was prepared; a GPU's driver does not allow it.
+    prepare = (
+        partial(_work, arrays)
+        if forked
+        else partial(_prepare, job.settings, arrays.plan, arrays.store, threads)
+    )
+    failures = {}
+    with (
+        make_board(len(labels), verbose=job.settings.verbose) as board,
+        closing(
+            run_crew(
+                labels,
+                prepare,
+                capacity.processes,
+                forked=forked,
+                before_start=board.before_fork,
+            )
+        ) as messages,
+    ):
+        for lane, message in messages:
+            if isinstance(message, Done):
+                if message.failure is not None:
+                    failures[message.label] = message.failure
+                board.advance(failed=message.failure is not None)
+            else:
+                getattr(board.lane(lane), message.method)(*message.arguments)
+    return failures
+
+
+def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work:
+    """Prepare the job anew, in a process that was started afresh."""
+    job = dataclasses.replace(Job.prepare(settings), threads=threads)
+    return _work(PersonArrays(job, plan, store))
+
+
+def _work(arrays: PersonArrays) -> Work:
+    share_cores(arrays.job.threads)
+    return arrays.make

@@ -1,0 +1,132 @@
+"""Who has rest and measured maps, and of what: by the names of the files alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.map_sessions import PersonMaps, choose_sessions, describe_sessions
+from bids_dtg.inputs.statmaps import Statistic, StatMap, find_statmaps, plain_contrast
+from bids_dtg.workflows.participant.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class CohortPlan:
+    """Everybody who seems to have both scans; nothing has been read yet."""
+
+    people: Mapping[str, PersonMaps]  # by label, sorted
+    contrasts: tuple[Contrast, ...]  # rows of the maps
+    statistic: Statistic  # of the maps
+    left_out: Mapping[str, str]  # label -> what somebody lacks who has the other scan
+    sessions: str  # a sentence on targets and retests; empty without sessions
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Whose data can be worked on."""
+        return tuple(self.people)
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Row of each contrast, by its `plain_contrast`."""
+        return {plain_contrast(one.label): one.index for one in self.contrasts}
+
+    def of(self, labels: Collection[str]) -> CohortPlan:
+        """Return the plan of some people only."""
+        kept = {label: maps for label, maps in self.people.items() if label in labels}
+        return dataclasses.replace(self, people=kept, sessions=describe_sessions(kept.values()))
+
+    def complete(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return those of some people who have all contrasts."""
+        return tuple(
+            label for label in labels if len(self.people[label].target) == len(self.contrasts)
+        )
+
+
+def plan_cohort(job: Job, place: Path, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+    """Find out who has both scans, without reading any.
+
+    Parameters
+    ----------
+    job
+        Input dataset, participants, and the bundle in whose space the maps are to be.
+    place
+        Of the measured maps, for `find_statmaps`.
+    contrasts
+        Rows of the maps; None: all that the maps have, or the option `--contrast`.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has both scans, or maps hold different statistics.
+    """
+    space = job.bundle.grid.space
+    found = [one for one in find_statmaps(place) if one.space in (None, space)]
+    rows = _rows(found, contrasts, job)
+    wanted = {plain_contrast(row.label) for row in rows}
+    found = [one for one in found if plain_contrast(one.contrast) in wanted]
+    statistics = sorted({one.statistic for one in found})
+    if len(statistics) != 1:
+        raise DatasetError(
+            f"{place} has maps of {' and '.join(statistics) or 'no known contrast'} in {space}",
+            expected="one statistic for everybody",
+        )
+    preferred = [plain_label(label, "ses") for label in job.settings.session_label]
+    by_person: dict[str, list[StatMap]] = {}
+    for one in found:
+        by_person.setdefault(one.participant, []).append(one)
+    people = {
+        label: choose_sessions(maps, preferred)
+        for label, maps in sorted(by_person.items())
+        if label in job.participants
+    }
+    if not people:
+        raise DatasetError(
+            f"nobody who is worked on in {job.dataset.root} has maps in {place}",
+            expected=f"the same labels; maps are of {', '.join(sorted(by_person)[:5])}",
+        )
+    if job.settings.participant_label:
+        # Others were not asked for.
+        left_out = {one: "no measured maps" for one in job.participants if one not in people}
+    else:
+        left_out = {one: "no rest" for one in sorted(by_person) if one not in people}
+    return CohortPlan(people, rows, statistics[0], left_out, describe_sessions(people.values()))
+
+
+def _rows(
+    found: Sequence[StatMap], contrasts: Sequence[Contrast] | None, job: Job
+) -> tuple[Contrast, ...]:
+    """Return the contrasts to work on, numbered anew."""
+    present = {plain_contrast(one.contrast): one.contrast for one in found}
+    known = {plain_contrast(one.label): one for one in hcp_contrasts()}
+    known |= {plain_contrast(one.label): one for one in job.bundle.contrasts}
+    asked = [plain_contrast(label) for label in job.settings.contrast]
+    if unknown := [key for key in asked if key not in present]:
+        raise DatasetError(
+            f"--contrast names {', '.join(unknown)}, which no map is of",
+            expected=f"of {', '.join(sorted(present.values())[:60])}",
+        )
+    if contrasts is not None:
+        keys = [plain_contrast(one.label) for one in contrasts]
+        keys = [key for key in keys if key in present and (not asked or key in asked)]
+    else:
+        order = [key for key in known if key in present]
+        keys = [
+            key for key in order + sorted(set(present) - set(order)) if not asked or key in asked
+        ]
+    if not keys:
+        raise DatasetError(
+            "no measured map is of a contrast of the model",
+            expected=f"labels as {', '.join(list(known)[:4])}; found "
+            f"{', '.join(sorted(present.values())[:6])}",
+        )
+    made = []
+    for number, key in enumerate(keys):
+        label = "".join(letter for letter in present[key] if letter.isalnum())
+        one = known.get(key) or Contrast(number, label, "", present[key], present[key])
+        made.append(dataclasses.replace(one, index=number))
+    return tuple(made)

@@ -1,0 +1,168 @@
+"""Evaluate a model's maps against measured ones, beside simple models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.inputs.statmaps import plain_contrast
+from bids_dtg.notices import say
+from bids_dtg.settings import Settings
+from bids_dtg.stats.kernel_ridge import inner_products, leave_one_out_weights
+from bids_dtg.stats.linear import LinearBaseline
+from bids_dtg.workflows.modelling.analysis import Analysis
+from bids_dtg.workflows.modelling.fit import filled, mean_maps, predicted_maps
+from bids_dtg.workflows.modelling.person_arrays import Person
+from bids_dtg.workflows.modelling.score import (
+    GROUP_AVERAGE,
+    KERNEL_RIDGE,
+    LINEAR,
+    Predict,
+    score_models,
+)
+from bids_dtg.workflows.modelling.splits import draw_split, untrained
+from bids_dtg.workflows.modelling.train import KERNEL_PENALTY, baselines, write_tables
+
+Array = NDArray[np.float32]
+
+_MOST_FOR_KERNELS = 60  # people; each prediction of kernel ridge reads the maps of all of them
+
+
+def run_evaluation(settings: Settings) -> int:
+    """Score `--model` on everybody with both scans, or on the test set of `--split-file`.
+
+    Nobody counts whom the model was trained on by this program. Simple models need people to
+    be fitted on: the training set of `--split-file`. Without one, the group average and the
+    linear model of each person are those of all the others, and tell nothing of individuality.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    analysis = Analysis.prepare(settings, f"evaluation-{settings.model_name}")
+    bundle, model = analysis.job.bundle, analysis.job.model
+    plan = analysis.plan(bundle.contrasts)
+    fitted_on, judged_on = _whom(analysis, plan.labels)
+    cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
+    training, people = cohort.of(fitted_on), cohort.of(judged_on)
+    _require_enough(settings, training, people)
+    known = {plain_contrast(one.label): one.index for one in bundle.contrasts}
+    rows = [known[plain_contrast(one.label)] for one in cohort.contrasts]
+
+    def predict(person: Person) -> Array:
+        return predicted_maps(model, person)[rows]
+
+    if settings.split_file is not None:
+        mean = mean_maps(training)
+        simple: Mapping[str, Predict] = {
+            GROUP_AVERAGE: lambda person: mean,
+            **baselines(training, mean, analysis.store),
+        }
+    else:
+        mean = mean_maps(people)
+        simple = leave_one_out(people, mean, analysis.store)
+    models: dict[str, Predict | None] = dict(simple)
+    judged = f"model {bundle.card.name}"
+    models[judged] = predict
+    models["model, of another participant"] = None
+    if all(len(person.sessions) > 1 for person in people):
+        models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
+    # What is fitted on all others knows each of them: it looks more like them than like oneself.
+    r_only = tuple(simple) if settings.split_file is None else ()
+    found = score_models(models, people, cohort.contrasts, mean, analysis.store, say, r_only)
+    fitted = len(training) or len(people) - 1
+    evaluation = write_tables(analysis, found, cohort, len(people), fitted, judged)
+    for row in evaluation["rows"]:
+        say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
+    say(f"tables and matrices: {analysis.folder}")
+    return cohort.failed
+
+
+def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose whom simple models are fitted on, and on whom all are judged.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        There are too few, or somebody or a family is on two sides.
+    """
+    settings, people = analysis.settings, tuple(labels)
+    training: tuple[str, ...] = ()
+    if settings.split_file is not None:
+        split = draw_split(analysis, labels)
+        training, people = split.training, split.test
+    people = untrained(analysis.job.bundle, people)
+    _require_enough(settings, training, people)
+    return training, people
+
+
+def _require_enough(
+    settings: Settings, training: Sequence[object], people: Sequence[object]
+) -> None:
+    if settings.split_file is not None and (not training or len(people) < 2):
+        raise DatasetError(
+            f"{settings.split_file}: {len(training)} training and {len(people)} test "
+            "participants can be used",
+            expected="1 and 2 or more",
+        )
+    if settings.split_file is None and len(people) < 3:
+        raise DatasetError(
+            f"{len(people)} participants with rest and maps are too few to compare",
+            expected="3 or more, or --split-file with people to train simple models on",
+        )
+
+
+def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> dict[str, Predict]:
+    """Return simple models of each person that are fitted on all the others.
+
+    Mean connectomes are kept in the store: memory does not grow with people.
+    """
+    n = len(people)
+    # Σ over people of how many values are known.
+    known = np.zeros(mean.shape, np.int32)
+    connectomes = store.create(
+        "work/mean_connectomes", (n, *people[0].connectomes.shape[1:]), np.float32
+    )
+    fits, place = {}, {}
+    for number, person in enumerate(people):
+        known += np.isfinite(person.maps)
+        connectomes[number] = person.mean_connectome()
+        one = LinearBaseline().fit([connectomes[number]], [filled(person, mean)])
+        fits[person.label] = one.coef, one.intercept
+        place[person.label] = number
+    coef = np.mean([one for one, _ in fits.values()], axis=0)
+    intercept = np.mean([one for _, one in fits.values()], axis=0)
+
+    def average(person: Person) -> Array:
+        own = np.isfinite(person.maps)
+        others = known - own
+        total = mean * known - np.where(own, person.maps, 0.0)
+        maps: Array = (total / np.maximum(others, 1)).astype(np.float32)
+        return maps
+
+    def linear(person: Person) -> Array:
+        model = LinearBaseline()
+        own_coef, own_intercept = fits[person.label]
+        model.coef = (n * coef - own_coef) / (n - 1)
+        model.intercept = (n * intercept - own_intercept) / (n - 1)
+        maps: Array = model.predict([connectomes[place[person.label]]])[0]
+        return maps
+
+    models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
+    if n <= _MOST_FOR_KERNELS:
+        weights = leave_one_out_weights(inner_products(connectomes, connectomes), KERNEL_PENALTY)
+
+        def kernel(person: Person) -> Array:
+            maps = np.zeros_like(mean)
+            for weight, other in zip(weights[place[person.label]], people, strict=True):
+                if other is not person:
+                    maps += np.float32(weight) * filled(other, mean)
+            return maps
+
+        models[KERNEL_RIDGE] = kernel
+    return models

@@ -1,0 +1,189 @@
+"""Adapt a trained network to other people: one of its contrasts, or contrasts that it lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ATTENTION_UNET
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.inputs.statmaps import plain_contrast
+from bids_dtg.notices import say
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.modelling.analysis import Analysis
+from bids_dtg.workflows.modelling.cohort import Cohort
+from bids_dtg.workflows.modelling.fit import (
+    FittedModel,
+    mean_maps,
+    predicted_maps,
+    recentred,
+    require_people,
+)
+from bids_dtg.workflows.modelling.fit_network import (
+    fit_network,
+    require_network_people,
+    require_network_training,
+)
+from bids_dtg.workflows.modelling.person_arrays import Person
+from bids_dtg.workflows.modelling.score import BEFORE, GROUP_AVERAGE, Predict, score_models
+from bids_dtg.workflows.modelling.splits import (
+    draw_split,
+    keep_earlier,
+    keep_split,
+    plan_split,
+    untrained,
+)
+from bids_dtg.workflows.modelling.train import baselines, write_fitted, write_tables
+
+Array = NDArray[np.float32]
+
+
+def run_finetuning(settings: Settings) -> int:
+    """Tune `--model`, score it before and after, and write the tuned one.
+
+    Returns
+    -------
+    How many participants could not be used.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+
+    Notes
+    -----
+    Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
+    """
+    require_network_training(settings)
+    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    bundle = analysis.job.bundle
+    if bundle.card.kind != ATTENTION_UNET:
+        raise BundleError(
+            f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
+            expected=f"{ATTENTION_UNET}, which can learn on",
+        )
+    known = settings.schedule == "known"
+    plan = analysis.plan(bundle.contrasts if known else None)
+    row = _row_of(plan.contrasts, bundle) if known else None
+    planned = plan_split(analysis, plan)
+    require_people(settings, ATTENTION_UNET, planned.training, planned.validation)
+    require_network_people(settings, plan, planned)
+    cohort = analysis.cohort(plan.of(planned.everybody))
+    split = draw_split(analysis, cohort.labels)
+    keep_split(analysis, split)
+    keep_earlier(analysis)
+    training, validation = cohort.of(split.training), cohort.of(split.validation)
+    test = cohort.of(untrained(bundle, split.test))
+    require_people(settings, ATTENTION_UNET, training, validation)
+    fitted = _tune(analysis, training, validation, row, len(cohort.contrasts))
+    evaluation = _score(analysis, fitted, cohort, training, test, row)
+    whole = fitted if row is None else _put_back(fitted, bundle, row)
+    contrasts = bundle.contrasts if known else cohort.contrasts
+    people = len(training), len(validation)
+    made = write_fitted(analysis, whole, cohort, contrasts, people, evaluation)
+    say(f"{made.card.name} {made.card.version}: {made.path}")
+    return cohort.failed
+
+
+def _row_of(contrasts: Sequence[Contrast], bundle: ModelBundle) -> int:
+    if len(contrasts) != 1:
+        labels = ", ".join(one.label for one in contrasts[:5])
+        raise SettingsError(
+            f"--schedule known was given with {len(contrasts)} contrasts ({labels})",
+            expected="one contrast, with --contrast",
+        )
+    key = plain_contrast(contrasts[0].label)
+    return next(one.index for one in bundle.contrasts if plain_contrast(one.label) == key)
+
+
+def _tune(
+    analysis: Analysis,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    row: int | None,
+    contrasts: int,
+) -> FittedModel:
+    """Train on; with a row of the output layer that stays, or a new output layer."""
+    from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_rows
+
+    settings, bundle = analysis.settings, analysis.job.bundle
+    state = bundle.network().state_dict()
+    if row is None:
+        start = with_new_outputs(state, contrasts, settings.seed)
+    else:
+        start = with_rows(state, [row])
+    tensors, model, record = fit_network(
+        settings,
+        bundle,
+        training,
+        validation,
+        analysis.folder / "network",
+        say,
+        start=start,
+        frozen=() if row is None else (OUTPUT,),
+    )
+    correction = None
+    if settings.recipe == "default":
+        correction = recentred(model, validation, mean_maps(training))
+    told = {"schedule": settings.schedule, "from": bundle.identity, "network": record}
+    return FittedModel(ATTENTION_UNET, tensors, model, correction, told)
+
+
+def _score(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    training: Sequence[Person],
+    test: Sequence[Person],
+    row: int | None,
+) -> dict[str, Any] | None:
+    if not test:
+        say("no test participants: the model is not scored")
+        return None
+    mean, before = mean_maps(training), analysis.job.model
+    models: dict[str, Predict | None] = {
+        GROUP_AVERAGE: lambda person: mean,
+        **baselines(training, mean, analysis.store),
+    }
+    if row is not None:
+        models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
+    models["tuned"] = fitted.predict
+    if fitted.correction is not None:
+        models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
+    return write_tables(analysis, found, cohort, len(test), len(training), "tuned", fitted.record)
+
+
+def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:
+    """Give the tuned network the whole output layer, and all contrasts a correction.
+
+    The other contrasts keep the correction that they had: theirs was found before the tuning.
+    """
+    import torch
+
+    from bids_dtg.contrasts.outputs import with_outputs_of
+
+    state = with_outputs_of(
+        {name: torch.from_numpy(np.asarray(one)) for name, one in fitted.tensors.items()},
+        bundle.network().state_dict(),
+    )
+    correction, voxels = None, int(np.count_nonzero(bundle.mask))
+    if fitted.correction is not None or bundle.correction is not None:
+        old = bundle.correction
+        n = len(bundle.contrasts)
+        gains = np.ones(n, np.float32) if old is None else old.gains.copy()
+        offset = np.zeros((n, voxels), np.float32) if old is None else old.offset.copy()
+        if fitted.correction is not None:
+            gains[row], offset[row] = fitted.correction.gains[0], fitted.correction.offset[0]
+        else:
+            gains[row], offset[row] = 1.0, 0.0
+        correction = Correction(gains, offset)
+    tensors = {name: tensor.numpy() for name, tensor in state.items()}
+    return dataclasses.replace(fitted, tensors=tensors, correction=correction)

@@ -1,0 +1,193 @@
+"""People's connectomes and measured maps as arrays on disk: made once, then memory-mapped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.errors import RunError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.inputs.statmaps import StatMap
+from bids_dtg.version import __version__
+from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
+from bids_dtg.workflows.participant.job import Job
+from bids_dtg.workflows.participant.measure import measure_rest_run
+from bids_dtg.workflows.participant.sets import MapSet
+
+_VOXELS_TOLD = 64  # by which data are told from others
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One participant's arrays over the model's mask, memory-mapped."""
+
+    label: str  # without sub-
+    connectomes: NDArray[np.float16]  # (segments, rois, voxels)
+    seconds: tuple[float, ...]  # of rest in each segment
+    # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
+    sessions: tuple[NDArray[np.float32], ...]
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """The maps to predict."""
+        return self.sessions[0]
+
+    def mean_connectome(self) -> NDArray[np.float32]:
+        """Return the mean over segments, weighted by their time, (rois, voxels)."""
+        total = np.zeros(self.connectomes.shape[1:], np.float32)
+        for one, seconds in zip(self.connectomes, self.seconds, strict=True):
+            total += np.float32(seconds / sum(self.seconds)) * one
+        return total
+
+    def fingerprint(self, mean: NDArray[np.float32] | None = None) -> str:
+        """Tell these data from others by what is in the middle of the brain; SHA-256.
+
+        `mean`, (contrasts, voxels), stands where nothing was measured.
+        """
+        middle = self.maps.shape[1] // 2
+        part = slice(middle, middle + _VOXELS_TOLD)
+        maps = self.maps[:, part]
+        if mean is not None:
+            maps = np.where(np.isfinite(maps), maps, mean[:, part])
+        return hashlib.sha256(maps.tobytes() + self.connectomes[..., part].tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class PersonArrays:
+    """The arrays of the people of a plan.
+
+    Raises
+    ------
+    DtgError
+        By each method: a person's data cannot be used.
+    """
+
+    job: Job  # input dataset, bundle and options
+    plan: CohortPlan  # whose maps, and which rows they have
+    store: ArrayStore  # where arrays are kept
+
+    def are_made(self, label: str) -> bool:
+        """Tell whether all arrays of a person are there, made from what there is now."""
+        return all(
+            self.store.has(name, self._facts_of_maps(maps))
+            for name, maps in self._maps(label).items()
+        ) and self.store.has(_rest(label), self._facts_of_rest(self.job.map_sets(label)))
+
+    def make(self, label: str, reporter: Reporter) -> None:
+        """Make those arrays of a person that are not there."""
+        reporter.start(f"sub-{label}")
+        reporter.stage("measured maps", 0.0)
+        for name, maps in self._maps(label).items():
+            facts = self._facts_of_maps(maps)
+            if not self.store.has(name, facts):
+                self.store.write(name, self._read_maps(maps), facts)
+        planned = self.job.map_sets(label)
+        facts = self._facts_of_rest(planned)
+        if not self.store.has(_rest(label), facts):
+            segments, seconds = self._measure_rest(planned, reporter)
+            if not segments:
+                raise RunError(f"sub-{label} has no run of rest that is long enough")
+            self.store.write(_rest(label), np.stack(segments), facts, {"seconds": seconds})
+        reporter.finish("read")
+
+    def open(self, label: str) -> Person:
+        """Map a person's arrays, which are there; all of them are read once, and compared."""
+        return Person(
+            label,
+            self.store.read(_rest(label)),
+            tuple(self.store.notes(_rest(label))["seconds"]),
+            tuple(self.store.read(name) for name in self._maps(label)),
+        )
+
+    def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
+        """Return whose maps are in which array, by its name: the target first."""
+        found = self.plan.people[label]
+        sides = {"target": found.target} | ({"retest": found.retest} if found.retested else {})
+        return {f"sub-{label}/{side}_maps": maps for side, maps in sides.items()}
+
+    def _facts_of_maps(self, maps: Mapping[str, StatMap]) -> dict[str, Any]:
+        return {
+            "geometry": self._geometry(),
+            "rows": self.plan.rows,
+            "files": {
+                str(path): dataclasses.asdict(file_fingerprint(path))
+                for one in maps.values()
+                for path in one.files
+            },
+        }
+
+    def _read_maps(self, maps: Mapping[str, StatMap]) -> NDArray[np.float32]:
+        bundle, rows = self.job.bundle, self.plan.rows
+        array = np.full((len(rows), int(np.count_nonzero(bundle.mask))), np.nan, np.float32)
+        for contrast, one in maps.items():
+            # Runs of one session are averaged where all of them have a value.
+            array[rows[contrast]] = np.mean(
+                [read_statmap(path, bundle.grid, bundle.mask) for path in one.files], axis=0
+            )
+        return array
+
+    def _facts_of_rest(self, planned: tuple[MapSet, ...]) -> dict[str, Any]:
+        return {
+            "geometry": self._geometry(),
+            "segment_seconds": self.job.bundle.card.segment_seconds,
+            "options": self._cleaning(),
+            "version": __version__,
+            "inputs": {
+                path: dataclasses.asdict(one)
+                for plan in planned
+                for path, one in self.job.fingerprints(plan).items()
+            },
+        }
+
+    def _measure_rest(
+        self, planned: tuple[MapSet, ...], reporter: Reporter
+    ) -> tuple[list[NDArray[np.float16]], list[float]]:
+        """Return a person's segments of rest and their seconds, of all runs long enough."""
+        job = self.job
+        segments: list[NDArray[np.float16]] = []
+        seconds: list[float] = []
+        for run in (run for plan in planned for run in plan.runs):
+            try:
+                measured = measure_rest_run(
+                    run,
+                    job.bundle,
+                    job.voxels,
+                    job.settings,
+                    arrays=job.arrays,
+                    threads=job.threads,
+                    clock=Clock(),
+                    progress=lambda share: reporter.stage("rest", share),
+                )
+            except TooShortError:
+                continue
+            for one in measured.connectomes.segments:
+                segments.append(one.r.astype(np.float16))
+                seconds.append(one.seconds)
+        return segments, seconds
+
+    def _geometry(self) -> dict[str, str]:
+        """Return checksums of what decides where arrays lie and what their ROIs are."""
+        files = self.job.bundle.card.files
+        return {name: files[name] for name in (BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE)}
+
+    def _cleaning(self) -> dict[str, Any]:
+        """Return the options that connectomes depend on; others would make them be read again."""
+        fields = dataclasses.fields(self.job.settings)
+        names = [f.name for f in fields if f.metadata["group"] == "cleaning"]
+        known = self.job.settings.result_options
+        return {name: known[name] for name in names if name in known}
+
+
+def _rest(label: str) -> str:
+    return f"sub-{label}/connectomes"

@@ -1,0 +1,271 @@
+"""Train a model on people's rest and maps, score it on others, and write it as a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ATTENTION_UNET, LOCAL_RIDGE, ModelCard, TrainingData
+from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
+from bids_dtg.settings import Settings
+from bids_dtg.stats.kernel_ridge import KernelRidge
+from bids_dtg.stats.linear import LinearBaseline
+from bids_dtg.stats.splits import SETS
+from bids_dtg.workflows.modelling.analysis import Analysis
+from bids_dtg.workflows.modelling.cohort import Cohort
+from bids_dtg.workflows.modelling.fit import (
+    FittedModel,
+    filled,
+    fit_model,
+    mean_maps,
+    other_sums,
+    require_people,
+)
+from bids_dtg.workflows.modelling.fit_network import (
+    require_network_people,
+    require_network_training,
+)
+from bids_dtg.workflows.modelling.person_arrays import Person
+from bids_dtg.workflows.modelling.score import (
+    CONVENTIONS,
+    GROUP_AVERAGE,
+    KERNEL_RIDGE,
+    LINEAR,
+    ModelScores,
+    Predict,
+    contrast_rows,
+    mean_over,
+    paired_rows,
+    score_models,
+    summary_row,
+)
+from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
+
+KERNEL_PENALTY = 3.0
+# Training people; each prediction of kernel ridge reads the maps of all of them.
+_MOST_FOR_KERNELS = 400
+
+
+def run_training(settings: Settings) -> int:
+    """Train, score and write a model; return how many participants could not be used.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    kind = settings.architecture
+    if kind != LOCAL_RIDGE:
+        require_network_training(settings)
+    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    plan = analysis.plan(None)
+    labels = [contrast.label for contrast in plan.contrasts]
+    planned = plan_split(analysis, plan)
+    require_people(settings, kind, planned.training, planned.validation)
+    if kind != LOCAL_RIDGE:
+        require_network_people(settings, plan, planned)
+    if kind != ATTENTION_UNET:
+        for _ in other_sums(settings, analysis.job.bundle, labels):
+            pass  # they can be read
+    cohort = analysis.cohort(plan.of(planned.everybody))
+    split = draw_split(analysis, cohort.labels)
+    keep_split(analysis, split)
+    training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
+    say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
+    fitted = fit_model(
+        settings,
+        analysis.job.bundle,
+        training,
+        validation,
+        labels,
+        analysis.folder,
+        say,
+    )
+    evaluation = score_fitted(analysis, fitted, cohort, training, test)
+    people = len(training), len(validation)
+    bundle = write_fitted(analysis, fitted, cohort, cohort.contrasts, people, evaluation)
+    say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
+    return cohort.failed
+
+
+def score_fitted(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    training: Sequence[Person],
+    test: Sequence[Person],
+) -> dict[str, Any] | None:
+    """Score a model and simple ones on the test people; None where there are none."""
+    if not test:
+        say("no test participants: the model is not scored")
+        return None
+    mean = mean_maps(training)
+    models: dict[str, Predict | None] = {GROUP_AVERAGE: lambda person: mean}
+    models |= baselines(training, mean, analysis.store)
+    models["model"] = fitted.predict
+    if len(test) > 1:
+        models["model, of another participant"] = None
+    if fitted.correction is not None:
+        models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    if all(len(person.sessions) > 1 for person in test):
+        models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
+    found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
+    return write_tables(analysis, found, cohort, len(test), len(training), "model", fitted.record)
+
+
+def baselines(
+    training: Sequence[Person], mean: NDArray[np.float32], store: ArrayStore
+) -> dict[str, Predict]:
+    """Fit the linear model and, where people are not too many, kernel ridge.
+
+    Mean connectomes are kept in the store: memory does not grow with people.
+    """
+    shape = (len(training), *training[0].connectomes.shape[1:])
+    connectomes = store.create("work/mean_connectomes", shape, np.float32)
+    for number, person in enumerate(training):
+        connectomes[number] = person.mean_connectome()
+    maps = _FilledMaps(training, mean)
+    linear = LinearBaseline().fit(connectomes, maps)
+    models: dict[str, Predict] = {
+        LINEAR: lambda person: linear.predict([person.mean_connectome()])[0]
+    }
+    if 1 < len(training) <= _MOST_FOR_KERNELS:
+        kernel = KernelRidge(list(connectomes), maps, KERNEL_PENALTY)
+        models[KERNEL_RIDGE] = lambda person: kernel.predict(person.mean_connectome())
+    return models
+
+
+class _FilledMaps(Sequence[NDArray[np.float32]]):
+    """The maps of people without gaps, made as they are asked for."""
+
+    def __init__(self, people: Sequence[Person], mean: NDArray[np.float32]) -> None:
+        self._people, self._mean = people, mean
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    @overload
+    def __getitem__(self, number: int) -> NDArray[np.float32]: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[NDArray[np.float32]]: ...
+    def __getitem__(
+        self, number: int | slice
+    ) -> NDArray[np.float32] | Sequence[NDArray[np.float32]]:
+        if isinstance(number, slice):
+            return _FilledMaps(self._people[number], self._mean)
+        return filled(self._people[number], self._mean)
+
+
+def write_tables(
+    analysis: Analysis,
+    found: Sequence[ModelScores],
+    cohort: Cohort,
+    people: int,
+    fitted_on: int,
+    judged: str,
+    record: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
+
+    `fitted_on` is on how many participants simple models were fitted, `judged` the name of the
+    model that it is all about, and `record` how that was fitted, for its learning curves.
+    """
+    contrasts = cohort.contrasts
+    group = next(one for one in found if one.name == GROUP_AVERAGE)
+    rows = [summary_row(one, group) for one in found]
+    facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
+    paired = paired_rows(found, judged)
+    told = {**facts, "fitted_on": fitted_on, "model": judged, "better_by": paired}
+    analysis.write_scores(rows, contrast_rows(found, group, contrasts), told)
+    means = {}
+    for one in found:
+        shapes = {matrix.shape for matrix in one.matrices.values()}
+        # Of people who all have all contrasts.
+        if len(one.matrices) == len(contrasts) and shapes == {(people, people)}:
+            stacked = np.stack([one.matrices[q] for q in range(len(contrasts))])
+            name = "".join(letter for letter in one.name.title() if letter.isalnum())
+            analysis.store.write(f"matrices/{name}", stacked, {"model": one.name})
+            means[one.name] = mean_over(stacked, axis=0)
+    labels = [contrast.label for contrast in contrasts]
+    page = analysis.folder / "report.html"
+    trouble = write_model_page(
+        page,
+        ModelPageFacts(
+            title=analysis.folder.name,
+            lead=f"{counted(people, 'test participant')} of {analysis.job.dataset.name}, "
+            f"{counted(len(contrasts), 'contrast')}. {cohort.sessions} Simple models were "
+            f"fitted on {counted(fitted_on, 'participant')}. A model that does not beat "
+            "the group average in r knows less about the mean map; residual r and identification "
+            "say what it knows about people.",
+            conventions=CONVENTIONS,
+            rows=rows,
+            contrasts=labels,
+            r={one.name: mean_over(one.scores["r"], axis=1) for one in found},
+            matrices=means,
+            people=people,
+            judged=judged,
+            paired=paired,
+            history=(record or {}).get("network", {}).get("history", ()),
+        ),
+    )
+    say(trouble or f"page: {page}")
+    analysis.store.discard("work")
+    return {**facts, "rows": rows}
+
+
+def write_fitted(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    contrasts: Sequence[Contrast],
+    people: tuple[int, int],
+    evaluation: dict[str, Any] | None,
+) -> ModelBundle:
+    """Write the bundle of a fitted model below the analysis' folder.
+
+    `people` are how many it was trained and validated on.
+    """
+    base, settings = analysis.job.bundle, analysis.job.settings
+    training, validation = people
+    segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
+    card = ModelCard(
+        name=settings.model_name,
+        version="1",
+        grid=base.grid,
+        contrasts=tuple(contrasts),
+        kind=fitted.kind,
+        description=f"Trained with bids_dtg on {training} participants; masks and ROI maps are "
+        f"those of {base.card.name} {base.card.version}.",
+        training=TrainingData(
+            data=analysis.job.dataset.name,
+            cleaning=f"{analysis.job.dataset.title}, {settings.strategy}",
+            participants=training,
+        ),
+        segment_seconds=base.card.segment_seconds,
+        statistic=cohort.statistic,
+        units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
+        for_science=base.card.for_science,
+        notice=base.card.notice,
+        recentring=None if fitted.correction is None else Recentring(validation, segments),
+        record=fitted.record,
+        evaluation=evaluation,
+    )
+    return write_bundle(
+        analysis.folder / "bundle",
+        card,
+        fitted.tensors,
+        base.roi_maps,
+        base.brain_mask,
+        base.mask,
+        fitted.correction,
+    )

@@ -1,0 +1,218 @@
+"""The files of one set of contrast maps: names, sidecars and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.maps import ContrastMaps
+from bids_dtg.files.names import bids_uri, build_path
+from bids_dtg.imaging.nifti import Intent, encode_map
+from bids_dtg.inputs.run import RestRun, TransformFile
+from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
+from bids_dtg.workflows.participant.quality import RunSummary
+from bids_dtg.workflows.participant.training_domain import cleaning_note
+
+SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
+HALVES = ("oddHalf", "evenHalf")
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file to be written below the output folder."""
+
+    path: PurePosixPath  # relative to the output folder
+    data: bytes  # its whole content
+
+
+def model_entities(bundle: ModelBundle) -> dict[str, str | None]:
+    """Return the entities that the model's grid gives to every map."""
+    return {"space": bundle.grid.space, "res": bundle.grid.resolution}
+
+
+def map_path(
+    entities: Mapping[str, str], contrast: Contrast, desc: str, extension: str, bundle: ModelBundle
+) -> PurePosixPath:
+    """Return the path of one map or its sidecar, relative to the output folder."""
+    named = {
+        **entities,
+        **model_entities(bundle),
+        "contrast": contrast.label,
+        "stat": bundle.card.statistic,
+        "desc": desc,
+    }
+    return build_path(named, "statmap", extension)
+
+
+def map_images(
+    entities: Mapping[str, str], maps: ContrastMaps, bundle: ModelBundle, threads: int
+) -> Iterator[OutputFile]:
+    """Encode the maps, and their spread and halves where there are some, a few at a time.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    maps
+        (contrasts, voxels) over the bundle's mask.
+    bundle
+        Grid, mask and contrasts.
+    threads
+        Maps encoded at the same time.
+    """
+    sets: list[tuple[str, NDArray[np.float32]]] = [(SYNTHETIC, maps.mean)]
+    if maps.spread is not None:
+        sets.append((SPREAD, maps.spread))
+    if maps.halves is not None:
+        sets += zip(HALVES, maps.halves, strict=True)
+    intent: Intent = "z score" if bundle.card.statistic == "z" else "none"
+
+    def encode(item: tuple[str, Contrast, NDArray[np.float32]]) -> OutputFile:
+        desc, contrast, values = item
+        data = encode_map(
+            values,
+            bundle.mask,
+            bundle.grid,
+            intent="none" if desc == SPREAD else intent,
+            description=f"bids_dtg {__version__} {contrast.label} {desc}",
+        )
+        return OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle), data)
+
+    items = [
+        (desc, contrast, row)
+        for desc, values in sets
+        for contrast, row in zip(bundle.contrasts, values, strict=True)
+    ]
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(items), threads):  # no more maps in memory than are encoded
+            yield from pool.map(encode, items[first : first + threads])
+
+
+def map_sidecars(
+    entities: Mapping[str, str],
+    maps: ContrastMaps,
+    summaries: Sequence[RunSummary],
+    excluded: Mapping[str, str],
+    bundle: ModelBundle,
+    settings: Settings,
+    source: str,
+) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+    """Yield path and content of the sidecar of every map."""
+    common = {
+        "Sources": [uri for one in summaries for uri in _sources(one.run, source)],
+        **on_grid_metadata(bundle),
+        "Units": bundle.card.units,
+        "Synthetic": True,
+        "ModelName": bundle.card.name,
+        "ModelVersion": bundle.card.version,
+        "ModelSHA256": bundle.identity,
+        "ModelTraining": {
+            "Data": bundle.card.training.data,
+            "RepetitionTime": bundle.card.training.repetition_time_s,
+            "Cleaning": bundle.card.training.cleaning,
+        },
+        "NSegments": maps.n_segments,
+        "SecondsOfRest": round(maps.seconds, 3),
+        "OptionsSHA256": settings.result_hash,
+        "InputType": settings.input_type,
+        "DenoiseStrategy": settings.strategy,
+        "Runs": [_run_facts(one) for one in summaries],
+        "ExcludedRuns": dict(excluded),
+        "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
+    }
+    if bundle.card.notice:
+        common["ModelNotice"] = bundle.card.notice
+    if not bundle.card.for_science:
+        common["NotForScience"] = True
+    # Published models have seen no measured maps of people held out, so they cannot tell.
+    common["Calibrated"] = bundle.calibration is not None
+    if bundle.correction is not None:
+        common["Recentred"] = True
+    if note := cleaning_note(bundle.card.training, settings.input_type, settings.strategy):
+        common["CleaningNote"] = note
+    for contrast in bundle.contrasts:
+        if bundle.card.gains is not None:
+            common["Gain"] = bundle.card.gains[contrast.index]
+        text = {
+            SYNTHETIC: f"Predicted from resting-state fMRI, not measured: {contrast.description}",
+            SPREAD: "Standard deviation over segments of rest of the predicted map: "
+            f"{contrast.description}",
+            **{
+                desc: f"Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
+                f"{contrast.description}"
+                for desc, pieces in zip(HALVES, ("odd", "even"), strict=True)
+            },
+        }
+        for desc in (
+            SYNTHETIC,
+            *([SPREAD] if maps.spread is not None else []),
+            *(HALVES if maps.halves is not None else ()),
+        ):
+            path = map_path(entities, contrast, desc, ".json", bundle)
+            yield (
+                path,
+                {
+                    "Description": text[desc],
+                    "Task": contrast.task,
+                    "Contrast": contrast.name,
+                    **common,
+                },
+            )
+
+
+def _run_facts(summary: RunSummary) -> dict[str, Any]:
+    return {
+        "Run": summary.run.title,
+        "RepetitionTime": summary.figures["repetition_time"],
+        "NSegments": summary.n_segments,
+        "Space": summary.run.space,
+        "SpaceReason": summary.run.space_reason,
+        "Transforms": [_used(transform) for transform in summary.run.transforms],
+        "Interpolation": summary.interpolation,
+        "Range": summary.judged.verdict,
+        "RangeReasons": list(summary.judged.reasons),
+        "TrainingDistance": summary.figures["training_distance"],
+        "Confounds": _camel_case(summary.confounds),
+        "Cleaning": _camel_case(summary.cleaning),
+        "Notes": list(summary.notes),
+    }
+
+
+def _camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Name values as BIDS metadata are: frames_kept becomes FramesKept."""
+    return {key.title().replace("_", ""): value for key, value in values.items()}
+
+
+def _used(transform: TransformFile) -> str:
+    return transform.path.name + (" (inverse)" if transform.inverse else "")
+
+
+def _sources(run: RestRun, source: str) -> list[str]:
+    transforms = (transform.path for transform in run.transforms)
+    files = (run.bold, run.mask, run.confounds, *transforms)
+    return [
+        bids_uri(source, path.relative_to(run.root).as_posix())
+        if path.is_relative_to(run.root)
+        else path.as_uri()  # a transform of TemplateFlow's folder
+        for path in files
+        if path
+    ]
+
+
+def on_grid_metadata(bundle: ModelBundle) -> dict[str, str]:
+    """Return what BIDS wants to know of an image on the model's grid."""
+    sizes = " x ".join(f"{size:g}" for size in bundle.grid.voxel_sizes_mm)
+    shape = " x ".join(map(str, bundle.grid.shape))
+    return {
+        "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{bundle.grid.space}",
+        "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's lattice",
+    }

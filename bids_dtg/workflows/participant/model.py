@@ -1,0 +1,161 @@
+"""The model of a call: its network is made ready in the background while runs are read."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.card import BLEND, LOCAL_RIDGE
+from bids_dtg.bundles.fetch import download_hosts, fetch_models
+from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
+from bids_dtg.contrasts.blend import Blend
+from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
+from bids_dtg.files.transfer import make_transfer_reporter
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.blend import MapModel
+
+_NICENESS = 10
+# A driver's device files: where there is none, torch need not be imported to know it.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+
+class Model:
+    """A bundle's model on a device, prepared once, at the first call of `begin`."""
+
+    def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
+        self._bundle, self._device, self._threads = bundle, device, threads
+        self._pool = ThreadPoolExecutor(1, "model")
+        self._prepared: Future[MapModel] | None = None
+        self._told: list[str] = []
+
+    def begin(self) -> None:
+        """Start to import torch and prepare the network, beside what the caller does next."""
+        if self._prepared is None:
+            self._prepared = self._pool.submit(self._prepare)
+
+    def wait(self) -> None:
+        """Wait until what `begin` started is done."""
+        if self._prepared is not None:
+            wait([self._prepared])
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if need be.
+
+        Raises
+        ------
+        RunError
+            There is too little memory.
+        BundleError
+            The weights cannot be read.
+        """
+        self.begin()
+        assert self._prepared is not None
+        try:
+            maps = self._prepared.result().predict(connectome)
+        except RuntimeError as err:
+            if "can't allocate memory" not in str(err):  # torch has no class for it
+                raise
+            raise RunError(
+                "there is too little memory for the network", remedy="use fewer --nprocs"
+            ) from err
+        correction = self._bundle.correction
+        return maps if correction is None else correction.apply(maps)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what is to be told about the network's work since the last call."""
+        told = tuple(self._told)
+        self._told.clear()
+        return told
+
+    def _prepare(self) -> MapModel:
+        if sys.platform == "linux":
+            # Reading is what everybody waits for: this thread takes the time that it leaves.
+            # Somebody may have started the program with less priority; nobody may raise it again.
+            niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        kind = self._bundle.card.kind
+        if kind == LOCAL_RIDGE:
+            return self._bundle.local_ridge()
+        network = self._prepare_network()
+        if kind == BLEND:
+            return Blend((self._bundle.local_ridge(), network), self._bundle.blend_weights())
+        return network
+
+    def _prepare_network(self) -> MapModel:
+        import torch
+
+        from bids_dtg.contrasts.network.prepared import prepare
+
+        torch.set_num_threads(self._threads)
+        return prepare(
+            self._bundle.network(), self._bundle.mask, self._device, tell=self._told.append
+        )
+
+
+def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
+    """Load the model of a call; a published one that is not here is fetched on a terminal.
+
+    Somebody who looks on sees the download and can stop it. Elsewhere a hundred jobs of a
+    scheduler would begin with one each, so there it is an error that says what to do.
+
+    Raises
+    ------
+    BundleError
+        The model is not here and was not fetched, or is damaged.
+    """
+    wanted = PUBLISHED.get(name_or_path)
+    watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ))
+    if wanted is None or is_installed(name_or_path) or not watched:
+        return load_bundle(name_or_path)
+    try:
+        with make_transfer_reporter() as reporter:
+            reporter.note(f"the model {wanted.name} is not on this machine yet")
+            (bundle,) = fetch_models([wanted], require_user_cache(), reporter)
+    except (BundleError, OutputError) as err:
+        raise BundleError(
+            f"the model {wanted.name} is not here, and fetching it failed: {err.found}",
+            expected=err.expected,
+            remedy=f"{err.remedy}, or: {how_to_get(wanted.name)}"
+            if err.remedy
+            else how_to_get(wanted.name),
+        ) from err
+    return bundle
+
+
+def resolve_device(wanted: str) -> str:
+    """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise SettingsError("--device mps was given, but torch finds no such device")
+        return "mps"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise SettingsError(
+            f"--device {wanted} was given, but torch finds {count} CUDA devices",
+            remedy="use --device cpu, or check the driver and how the GPU is passed on "
+            "(docker --gpus all, apptainer --nv)",
+        )
+    return wanted

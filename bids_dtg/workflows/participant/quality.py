@@ -1,0 +1,141 @@
+"""What is remembered of a run once its connectomes are gone: quality figures and decisions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bids_dtg.connectome.range.judge import RunRange
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.workflows.participant.measure import MeasuredRun
+from bids_dtg.workflows.participant.sets import run_entities
+
+# Column -> what it means: the order of the table and the text of its data dictionary.
+COLUMNS = {
+    "participant_id": "Participant",
+    "session_id": "Session, n/a where the dataset has none",
+    # Not "task" and "run": pybids takes a sidecar's keys of that name for entities, and refuses.
+    "task_id": "Task label of the run",
+    "run_id": "Run label, n/a where the run has none",
+    "repetition_time": "Seconds between frames",
+    "frames": "Frames in the file",
+    "frames_kept": "Frames left after dummy scans and censoring",
+    "minutes_kept": "Minutes of rest left after dummy scans and censoring",
+    "confound_columns": "Independent columns removed by regression, the intercept included",
+    "fd_mean": "Mean framewise displacement over all frames, in mm; n/a where it is not known",
+    "n_segments": "Segments of rest whose maps were averaged",
+    "coverage": "Share of the model's grey-matter voxels with signal",
+    "roi_coverage_min": "Smallest share, over ROI maps, of a map's weight on voxels with signal",
+    "tsnr_median": "Median over grey matter of temporal signal-to-noise, confounds removed",
+    "connectome_reliability": "Median over grey-matter voxels of the correlation, over ROIs, of "
+    "the connectomes of the two halves of the run (alternate pieces of it)",
+    "connectome_icc": "The same by the intraclass correlation ICC(1,1), which a difference in "
+    "level lowers too: of half the run; of the whole run it is 2 ICC / (1 + ICC)",
+    "mask_overlap": "Dice overlap of the run's brain mask and the model's; n/a without a mask "
+    "in the model's space",
+    "roi_map_match": "Mean over ROIs of the spatial correlation of an ROI's connectome with its "
+    "map",
+    "roi_map_identity": "Share of ROIs whose connectome resembles their own map most of all maps",
+    "roi_side_match": "The same correlation of what differs between left and right",
+    "hemispheric_similarity": "Mean over ROIs of the correlation of connectomes of mirrored voxels",
+    "roi_sd_ratio": "Largest over smallest standard deviation of the ROI series",
+    "connectome_strength": "Root mean square of the correlations, each ROI's mean taken off",
+    "connectome_smoothness": "Correlation of the connectomes of neighbouring voxels",
+    "training_distance": "Distance from the model's training connectomes, about 1 is usual; n/a "
+    "where the model has no statistics of them",
+    "range": "Whether the model is for such a run: in range, unusual or outside",
+    "range_reasons": "What is unusual, in words; n/a where nothing is",
+    "seconds_processing": "Seconds from opening the run to its maps",
+}
+
+_RANGE_COLUMNS = (
+    "mask_overlap",
+    "roi_map_match",
+    "roi_map_identity",
+    "roi_side_match",
+    "hemispheric_similarity",
+    "roi_sd_ratio",
+    "connectome_strength",
+    "connectome_smoothness",
+)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Figures and decisions of one run, without its arrays."""
+
+    run: RestRun  # its files
+    figures: Mapping[str, object]  # by column of the quality table, but for the time
+    n_segments: int  # segments that were averaged
+    coverage: float  # share of grey-matter voxels with signal
+    cleaning: Mapping[str, Any]  # what the temporal design decided
+    confounds: Mapping[str, Any]  # what was asked of the confounds, and frames dropped
+    interpolation: str  # how the model's voxels were taken out of the file
+    judged: RunRange  # whether the model is for such a run
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+
+def summarise(measured: MeasuredRun, judged: RunRange) -> RunSummary:
+    """Reduce a measured run, and how it was judged, to what tables and sidecars say."""
+    run, design, result = measured.run, measured.design, measured.connectomes
+    reliability, fd = result.reliability, measured.confounds.mean_fd_mm
+    figures = {
+        "participant_id": f"sub-{run.participant}",
+        "session_id": f"ses-{run.session}" if run.session else None,
+        "task_id": run.task,
+        "run_id": run_entities(run).get("run"),
+        "repetition_time": design.tr_seconds,
+        "frames": len(design.keep),
+        "frames_kept": design.frames_kept,
+        "minutes_kept": round(design.seconds_kept / 60, 3),
+        "confound_columns": design.rank,
+        "fd_mean": None if fd is None else round(fd, 4),
+        "n_segments": len(result.segments),
+        "coverage": round(result.coverage, 4),
+        "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
+        "tsnr_median": round(result.median_tsnr, 2),
+        "connectome_reliability": _rounded(reliability),
+        "connectome_icc": _rounded(result.reliability_icc),
+        **_range_figures(judged),
+    }
+    return RunSummary(
+        run=run,
+        figures=figures,
+        n_segments=len(result.segments),
+        coverage=result.coverage,
+        cleaning=measured.cleaning,
+        confounds={
+            **measured.confounds.decisions,
+            **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
+        },
+        interpolation=measured.interpolation,
+        judged=judged,
+        notes=measured.notes,
+    )
+
+
+def _range_figures(judged: RunRange) -> dict[str, object]:
+    figures = judged.figures
+    return {
+        **{name: _rounded(figures[name]) for name in _RANGE_COLUMNS},
+        "training_distance": None if judged.distance is None else _rounded(judged.distance),
+        "range": judged.verdict,
+        "range_reasons": "; ".join(judged.reasons) or None,
+    }
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def quality_row(summary: RunSummary, seconds: float) -> list[object]:
+    """Return one run's figures in the order of `COLUMNS`; ``seconds`` is the time it took."""
+    figures = {**summary.figures, "seconds_processing": round(seconds, 2)}
+    return [figures[column] for column in COLUMNS]
+
+
+def quality_dictionary() -> dict[str, dict[str, str]]:
+    """Return the data dictionary (BIDS JSON) of the quality table."""
+    return {column: {"Description": text} for column, text in COLUMNS.items()}

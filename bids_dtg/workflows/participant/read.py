@@ -1,0 +1,197 @@
+"""The first half of the work: find runs, skip what is complete, reduce runs to connectomes.
+
+It needs no torch and goes on with the next run while the second half predicts
+and writes; what it has to say travels as events.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.engine.display import Clock
+from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
+from bids_dtg.files.provenance import Fingerprint
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.workflows.participant.job import Job
+from bids_dtg.workflows.participant.measure import measure_rest_run
+from bids_dtg.workflows.participant.quality import RunSummary, summarise
+from bids_dtg.workflows.participant.run_details import RunDetails, details_of
+from bids_dtg.workflows.participant.sets import MapSet
+
+
+@dataclass(frozen=True)
+class ParticipantBegun:
+    """What follows is about this participant."""
+
+    participant: str  # label
+
+
+@dataclass(frozen=True)
+class SetSkipped:
+    """A set of maps is complete already."""
+
+    planned: MapSet
+
+
+@dataclass(frozen=True)
+class SetBegun:
+    """The runs of a set follow."""
+
+    planned: MapSet
+    inputs: Mapping[str, Fingerprint]  # what the set depends on
+    reason: str  # why it is made
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """A share of a run has been read."""
+
+    run: str  # its title
+    share: float  # 0 to 1
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentRead:
+    """A segment of a run has been reduced to a connectome."""
+
+    connectome: Connectome  # what the model reads
+
+
+@dataclass(frozen=True, eq=False)
+class RunRead:
+    """A run has been read; its segments have been sent."""
+
+    summary: RunSummary  # figures and decisions
+    connectomes: RunConnectomes | None  # only where they are to be written
+    halves: tuple[Connectome, Connectome] | None  # odd and even, only where maps are made of them
+    details: RunDetails  # what its report shows
+    seconds: float  # time it took
+
+
+@dataclass(frozen=True)
+class RunLeftOut:
+    """A run has too little time left; the set goes on without it."""
+
+    run: str  # its title
+    reason: str  # one line
+
+
+@dataclass(frozen=True)
+class SetRead:
+    """All runs of the set have been sent."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A set, or the search for a participant's runs, has failed."""
+
+    stage: str  # what was being done
+    message: str  # one line
+    trace: str  # where in the program, for those who debug it
+    passing: bool = False  # whether it may pass by itself, as an error of a network file system
+
+    @classmethod
+    def by(cls, err: Exception, stage: str) -> Failed:
+        """Tell of an error while its traceback is at hand."""
+        return cls(stage, _line(err), traceback.format_exc(), may_pass(err))
+
+
+@dataclass(frozen=True)
+class ParticipantRead:
+    """Nothing more follows about the participant."""
+
+    seconds: Mapping[str, float]  # time by stage
+
+
+Event = (
+    ParticipantBegun
+    | SetSkipped
+    | SetBegun
+    | RunProgress
+    | SegmentRead
+    | RunRead
+    | RunLeftOut
+    | SetRead
+    | Failed
+    | ParticipantRead
+)
+Send = Callable[[Event], None]
+Take = Callable[[], str | None]  # gives the next participant, or None
+
+
+def read_participants(take: Take, job: Job, send: Send) -> None:
+    """Read participants in turn; whatever goes wrong stays with its set."""
+    while (participant := take()) is not None:
+        clock = Clock()
+        send(ParticipantBegun(participant))
+        try:
+            with clock.time("query"):
+                planned = job.map_sets(participant)
+        except Exception as err:
+            send(Failed.by(err, "finding runs"))
+            planned = ()
+        for one in planned:
+            try:
+                _read_set(one, job, clock, send)
+            except BrokenPipeError:  # nobody listens any more
+                raise
+            except Exception as err:
+                send(Failed.by(err, one.title))
+        send(ParticipantRead(dict(clock.seconds)))
+
+
+def _line(err: Exception) -> str:
+    if isinstance(err, OSError):
+        err = OutputError(f"{err.filename or 'a file'}: {err.strerror or err}")
+    return str(err) if isinstance(err, DtgError) else internal_error(err)
+
+
+def _read_set(planned: MapSet, job: Job, clock: Clock, send: Send) -> None:
+    with clock.time("query"):
+        inputs = job.fingerprints(planned)
+        reason = job.why_incomplete(planned, inputs)
+    if reason is None:
+        send(SetSkipped(planned))
+        return
+    send(SetBegun(planned, inputs, reason))
+    for run in planned.runs:
+        try:
+            send(_read_run(run, job, clock, send))
+        except TooShortError as err:
+            if len(planned.runs) == 1:
+                raise
+            send(RunLeftOut(run.title, str(err)))
+    send(SetRead())
+
+
+def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
+    start = time.perf_counter()
+    measured = measure_rest_run(
+        run,
+        job.bundle,
+        job.voxels,
+        job.settings,
+        arrays=job.arrays,
+        threads=job.threads,
+        clock=clock,
+        progress=lambda share: send(RunProgress(run.title, share)),
+    )
+    result = measured.connectomes
+    with clock.time("range"):
+        judged = job.range_judge.judge(result, measured.mask_overlap)
+    summary, segments = summarise(measured, judged), list(result.segments)
+    halves = None
+    if job.settings.half_maps and result.odd is not None and result.even is not None:
+        halves = (result.odd, result.even)
+    connectomes = measured.connectomes if job.settings.write_connectome else None
+    with clock.time("details"):
+        details = details_of(measured, job.bundle, job.settings.interpolation)
+    del measured, result
+    while segments:  # none stays here once it has been sent
+        send(SegmentRead(segments.pop(0)))
+    return RunRead(summary, connectomes, halves, details, time.perf_counter() - start)

@@ -1,0 +1,238 @@
+"""When reports are made: beside the work, one at a time, by a process that gives way to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from bids_dtg.engine.ahead import describe_end
+from bids_dtg.engine.machine import THREAD_VARIABLES
+from bids_dtg.errors import DatasetError, DtgError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.failures import last_failures
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.output_folder import prepare_output_folder
+from bids_dtg.files.provenance import Failure, options_hash
+from bids_dtg.files.text import write_text
+from bids_dtg.notices import say
+from bids_dtg.report.contents import find_participant_labels
+from bids_dtg.report.methods import methods_text
+from bids_dtg.report.methods_blocks import LAST_METHODS, methods_path
+from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
+from bids_dtg.report.pages.participant import report_path
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.participant.job import Job
+
+Note = Callable[[str], None]
+# How long a process may take to end once it has no more requests.
+_LEAVE_SECONDS = 10.0
+
+
+class Reports:
+    """Makes the reports of participants while others are worked on.
+
+    Nothing here raises once the work has begun: a report that cannot be made is
+    a line, and the maps are there all the same.
+
+    Parameters
+    ----------
+    output
+        The output folder.
+    wanted
+        Whether reports are made at all.
+    note
+        Shows a line to the person who looks on; called from other threads.
+    """
+
+    def __init__(self, output: DerivativeDataset, *, wanted: bool, note: Note) -> None:
+        self._output, self._note = output, note
+        self._waiting: deque[tuple[str, str]] = deque()  # participant, and the request for it
+        self._change = threading.Condition()
+        self._closing = self._given_up = False
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+        self.failed = 0  # reports that could not be made
+        missing = missing_packages() if wanted else ()
+        self._wanted = wanted and not missing
+        if missing:
+            note(f"no reports are made: {' and '.join(missing)} missing ({HOW_TO_GET})")
+
+    def __enter__(self) -> Reports:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close(at_once=kind is not None)
+
+    def request(
+        self, participant: str, failures: Sequence[Failure] = (), *, changed: bool = True
+    ) -> None:
+        """Have a participant's report made, after those that were asked for before.
+
+        Parameters
+        ----------
+        participant
+            Label.
+        failures
+            Of this call.
+        changed
+            Whether anything was made or failed; else a report that is there will do.
+        """
+        if not self._wanted:
+            return
+        if not (changed or failures) and report_path(self._output, participant).is_file():
+            return
+        told = {failure.stage: failure.message for failure in failures}
+        with self._change:
+            request = json.dumps({"participant": participant, "failures": told})
+            self._waiting.append((participant, request))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="reports", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def _work(self) -> None:
+        """Hand requests to the process one by one, until there are no more to come."""
+        while True:
+            with self._change:
+                while not self._waiting and not self._closing:
+                    self._change.wait()
+                if not self._waiting:
+                    break
+                participant, request = self._waiting.popleft()
+            reason = self._make(request)
+            if reason and not self._given_up:
+                self.failed += 1
+                self._note(f"sub-{participant}: warning: no report: {reason}")
+        self._end_process()
+
+    def _make(self, request: str) -> str | None:
+        """Have one report made; return what went wrong."""
+        try:
+            process = self._process = self._process or self._start()
+        except OSError as err:
+            return str(err)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended: nothing will be read
+            process.stdin.write(request + "\n")
+            process.stdin.flush()
+        if answer := process.stdout.readline():
+            error: str | None = json.loads(answer)["error"]
+            return error
+        self._end_process()  # the next report gets another one
+        return f"the process that makes it died: {describe_end(process.returncode)}"
+
+    def _start(self) -> subprocess.Popen[str]:
+        # A process of its own, not a fork: it must not share torch's threads. It has one thread,
+        # as all the cores have other work, and does not hear Ctrl-C: we decide when it ends.
+        threads = dict.fromkeys(THREAD_VARIABLES, "1")
+        return subprocess.Popen(
+            [sys.executable, "-m", "bids_dtg.report", str(self._output.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **threads, "PYTHONUTF8": "1"},
+            start_new_session=True,
+        )
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(OSError, ValueError, subprocess.TimeoutExpired):
+                process.communicate(timeout=_LEAVE_SECONDS)
+            process.kill()
+            process.wait()
+
+    def _close(self, *, at_once: bool) -> None:
+        """Wait for what was asked for, or give it up; bring the index up to date."""
+        with self._change:
+            self._given_up, self._closing = at_once, True
+            if at_once:
+                self._waiting.clear()
+                if self._process is not None:
+                    self._process.kill()
+            elif self._waiting:
+                self._note(f"{len(self._waiting) + 1} reports are still to be made")
+            self._change.notify()
+        if self._thread is not None:
+            self._thread.join()
+        if self._wanted and not at_once:
+            try:
+                write_index(self._output)
+            except DtgError as err:
+                self._note(f"warning: no index page: {err}")
+
+
+def write_methods(job: Job) -> str:
+    """Write the methods text of a call, and keep it for the reports of what the call makes."""
+    text = methods_text(job.methods_facts())
+    write_text(job.output.path(LAST_METHODS), text)
+    write_text(job.output.path(methods_path(options_hash(job.recorded_options))), text)
+    return text
+
+
+def print_methods(settings: Settings) -> int:
+    """Write the methods text and print it, and do nothing else; the number of failures is 0."""
+    job = Job.prepare(settings)
+    prepare_output_folder(job.output.root)
+    print(write_methods(job))
+    return 0
+
+
+def remake_reports(settings: Settings) -> int:
+    """Make reports anew from what the output folder holds; return how many could not be made.
+
+    Raises
+    ------
+    DatasetError
+        The output folder has no such participants, or reports cannot be made here.
+    """
+    output = existing_output(settings)
+    known = find_participant_labels(output)
+    wanted = [plain_label(label, "sub") for label in settings.participant_label] or list(known)
+    unknown = [label for label in wanted if label not in known]
+    if unknown or not wanted:
+        raise DatasetError(
+            f"{output.root} has no results of {', '.join(unknown) or 'any participant'}",
+            remedy="run the participant level first",
+        )
+    with Reports(output, wanted=True, note=say) as reports:
+        for label in wanted:
+            reports.request(label, last_failures(output, label))
+    say(f"{len(wanted) - reports.failed} reports made: {output.root / 'index.html'}")
+    return reports.failed
+
+
+def existing_output(settings: Settings) -> DerivativeDataset:
+    """Return the output folder of earlier calls.
+
+    Raises
+    ------
+    DatasetError
+        There is none, or the packages that pages are made with are missing.
+    """
+    root = Path(settings.output_dir).absolute()
+    if not (root / "dataset_description.json").is_file():
+        raise DatasetError(
+            f"OUTPUT_DIR {root} holds no results",
+            expected="an output folder of the participant level",
+        )
+    if missing := missing_packages():
+        raise DatasetError(f"{', '.join(missing)} is not installed", remedy=HOW_TO_GET)
+    return DerivativeDataset(root)

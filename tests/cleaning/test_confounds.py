@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import shutil
+import warnings
+
+import nilearn.interfaces.fmriprep
+import numpy as np
+import pandas as pd
+import pytest
+from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
+
+from bids_dtg.cleaning.confounds import load_confounds
+from bids_dtg.cleaning.strategies import NuisanceChoice
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.runs import find_runs
+
+N_FRAMES = 40
+
+
+def load(run: RestRun, *, n_frames: int, dummy_scans="auto", custom_confounds=None, **choice):
+    return load_confounds(
+        run,
+        NuisanceChoice(**choice),
+        n_frames=n_frames,
+        dummy_scans=dummy_scans,
+        custom_confounds=custom_confounds,
+    )
+
+
+@pytest.fixture
+def run(tmp_path) -> RestRun:
+    root = describe_dataset(tmp_path / "tsv" / "fmriprep")
+    add_run(root, parts=("bold", "confounds"))
+    (run,) = find_runs(root, "01")
+    return run
+
+
+def with_table(run: RestRun, **columns) -> RestRun:
+    table = confound_columns(N_FRAMES) | columns
+    write_confounds(run.confounds, {name: values for name, values in table.items() if values})
+    return run
+
+
+def series(**values) -> list[str]:
+    """A column of 0.1 with other values at the frames given as `at5=0.9`."""
+    column = ["0.1"] * N_FRAMES
+    for frame, value in values.items():
+        column[int(frame.removeprefix("at"))] = str(value)
+    return column
+
+
+def test_simple_has_24_motion_parameters_tissue_means_and_cosines(run):
+    confounds = load(with_table(run), strategy="simple", n_frames=N_FRAMES)
+    motion = [name for name in confounds.names if name.startswith(("trans", "rot"))]
+    assert len(motion) == 24
+    assert set(confounds.names) - set(motion) == {"csf", "white_matter", "cosine00", "cosine01"}
+    assert confounds.values.shape == (N_FRAMES, 28)
+    assert confounds.keep.all()
+    assert confounds.decisions["strategy"] == "simple"
+    assert confounds.decisions["dummy_scans"] == "auto"
+    column = confounds.values[:, confounds.names.index("trans_x")]
+    np.testing.assert_array_equal(column, np.array(confound_columns(N_FRAMES)["trans_x"], float))
+
+
+def test_mean_fd_leaves_the_first_frame_out(run):
+    fd = ["n/a", *["0.2"] * (N_FRAMES - 2), "0.5"]
+    confounds = load(
+        with_table(run, framewise_displacement=fd), strategy="simple", n_frames=N_FRAMES
+    )
+    assert confounds.mean_fd_mm == pytest.approx((0.2 * (N_FRAMES - 2) + 0.5) / (N_FRAMES - 1))
+    assert confounds.keep.all()  # simple censors nothing
+
+
+def test_scrubbing_drops_by_reason_and_the_stretches_between(run):
+    with_table(
+        run,
+        framewise_displacement=series(at10=0.9, at14=0.9, at30=0.6),
+        std_dvars=series(at30=3.0, at35=3.0),
+    )
+    confounds = load(run, strategy="scrubbing", n_frames=N_FRAMES)
+    # 11 to 13 lie between two high frames, 31 to 34 too, 36 to 39 are fewer than 5 at the end.
+    assert list(np.flatnonzero(~confounds.keep)) == [*range(10, 15), *range(30, 40)]
+    dropped = confounds.dropped
+    assert (dropped.fd, dropped.dvars, dropped.isolated) == (3, 2, 11)
+    assert confounds.decisions["fd_threshold"] == 0.5
+    assert {"csf_power2", "white_matter_derivative1_power2"} <= set(confounds.names)
+
+
+def test_thresholds_are_the_caller_s(run):
+    with_table(run, framewise_displacement=series(at10=0.9), std_dvars=series(at20=3.0))
+    for fd_threshold, std_dvars_threshold, expected in [(1, 4, []), (1, 2, [20]), (0.8, 4, [10])]:
+        confounds = load(
+            run,
+            strategy="scrubbing",
+            n_frames=N_FRAMES,
+            fd_threshold=fd_threshold,
+            std_dvars_threshold=std_dvars_threshold,
+        )
+        assert list(np.flatnonzero(~confounds.keep)) == expected
+
+
+def test_all_frames_scrubbed_is_no_error_and_no_warning_here(run):
+    with_table(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        confounds = load(run, strategy="scrubbing", n_frames=N_FRAMES, fd_threshold=0.0)
+    assert confounds.keep.sum() == 0
+
+
+@pytest.mark.parametrize("strategy", ["simple", "scrubbing", "none"])
+def test_dummy_scans_are_those_flagged_or_a_number_instead(run, strategy):
+    write_confounds(run.confounds, confound_columns(N_FRAMES, n_non_steady=3))
+    for dummy_scans, expected in [("auto", 3), (0, 0), ("2", 2), (5, 5)]:
+        confounds = load(run, strategy=strategy, n_frames=N_FRAMES, dummy_scans=dummy_scans)
+        assert list(np.flatnonzero(~confounds.keep)) == list(range(expected))
+        counts = (confounds.dropped.non_steady, confounds.dropped.dummy)
+        assert counts == ((3, 0) if dummy_scans == "auto" else (0, expected))
+
+
+@pytest.mark.parametrize("dummy_scans", ["-1", "two", -3])
+def test_impossible_dummy_scans(run, dummy_scans):
+    with pytest.raises(SettingsError, match="--dummy-scans"):
+        load(run, strategy="none", n_frames=N_FRAMES, dummy_scans=dummy_scans)
+
+
+def test_none_needs_no_table(run):
+    run.confounds.unlink()
+    (bare,) = find_runs(run.root, "01")
+    confounds = load(bare, strategy="none", n_frames=12, dummy_scans=2)
+    assert confounds.values.shape == (12, 0)
+    assert confounds.keep.sum() == 10
+    assert confounds.mean_fd_mm is None
+    with pytest.raises(RunError, match=r"sub-01_task-rest has no table of confounds beside .*bold"):
+        load(bare, strategy="simple", n_frames=12)
+
+
+@pytest.mark.parametrize("suffix", ["timeseries", "regressors"])
+@pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
+def test_names_of_image_and_table_do_not_matter_to_nilearn(tmp_path, suffix, extension):
+    root = describe_dataset(tmp_path)
+    add_run(
+        root, session="A", entities="run-1", confounds_suffix=suffix, extension=extension, res=None
+    )
+    (run,) = find_runs(root, "01")
+    assert len(load(run, strategy="simple", n_frames=12).names) == 28
+
+
+def test_missing_columns_are_collected(run):
+    with_table(run, csf=None, trans_x=None, rot_z_power2=None)
+    with pytest.raises(
+        RunError,
+        match=r"sub-01: .*timeseries\.tsv lacks 2 of 26 .*simple needs: trans_x, csf;"
+        r".*--denoise-strategy",
+    ):
+        load(run, strategy="simple", n_frames=N_FRAMES)
+
+
+@pytest.mark.parametrize("column", ["framewise_displacement", "std_dvars"])
+def test_scrubbing_needs_more(run, column):
+    with_table(run, **{column: None})
+    load(run, strategy="simple", n_frames=N_FRAMES)
+    with pytest.raises(RunError, match=f"lacks 1 of 34 .*scrubbing needs: {column};"):
+        load(run, strategy="scrubbing", n_frames=N_FRAMES)
+
+
+def test_no_cosines_are_told(run):
+    with_table(run, cosine00=None, cosine01=None)
+    (note,) = load(run, strategy="simple", n_frames=N_FRAMES).notes
+    assert "no cosine columns" in note
+    assert load(run, strategy="none", n_frames=N_FRAMES).notes == ()
+
+
+def test_wrong_number_of_rows(run):
+    with_table(run)
+    with pytest.raises(RunError, match=r"timeseries\.tsv has 40 rows\. Expected: 41, the frames"):
+        load(run, strategy="simple", n_frames=41)
+
+
+@pytest.mark.parametrize("strategy", ["simple", "none"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xff\xfe\x00\x81" * 50, "cannot be read as a table"),
+        (b"/annex/objects/MD5E-s1--x.tsv", "pointer"),
+        (b"a\tb\n1\t2\t3\t4\n5\t6\n", "(cannot be read as a table|cut off|2 rows)"),
+        (b"csf\ttrans_x\n" + b"1\t2\n" * (N_FRAMES - 1) + b"1", "cut off in its last line"),
+    ],
+)
+def test_unreadable_tables(run, content, message, strategy):
+    run.confounds.write_bytes(content)
+    with pytest.raises(RunError, match=rf"sub-01: .*timeseries\.tsv.*{message}"):
+        load(run, strategy=strategy, n_frames=N_FRAMES)
+
+
+def test_used_columns_with_missing_values_are_told(run):
+    gap = ["n/a" if frame == 7 else "0.5" for frame in range(N_FRAMES)]
+    with_table(run, csf=gap, global_signal=gap)
+    told = load(run, strategy="simple", n_frames=N_FRAMES).decisions["columns_with_na"]
+    motion = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+    ends = ("_derivative1", "_derivative1_power2")
+    assert sorted(told) == sorted(["csf", *(m + end for m in motion for end in ends)])
+    none = load(run, strategy="none", n_frames=N_FRAMES)
+    assert none.decisions["columns_with_na"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b"\n", b"\r\n") + b"\r\n",
+        lambda text: text + b"  \n\t\t\n\r\n \t ",
+        lambda text: text.rstrip(b"\n"),
+        lambda text: text.replace(b"\n", b"\t\n"),
+        lambda text: text.replace(b"\n", b"\t\t\r\n") + b"\n",
+    ],
+)
+def test_tables_that_went_through_an_editor(run, change):
+    expected = load(with_table(run), strategy="scrubbing", n_frames=N_FRAMES)
+    run.confounds.write_bytes(change(run.confounds.read_bytes()))
+    confounds = load(run, strategy="scrubbing", n_frames=N_FRAMES)
+    np.testing.assert_array_equal(confounds.values, expected.values)
+    np.testing.assert_array_equal(confounds.keep, expected.keep)
+
+
+def test_quoted_messages_of_libraries_are_short(run, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise ValueError("the columns are\n" + "column " * 500)
+
+    monkeypatch.setattr(nilearn.interfaces.fmriprep, "load_confounds", refuse)
+    with_table(run)
+    with pytest.raises(RunError, match="the columns are column") as told:
+        load(run, strategy="simple", n_frames=N_FRAMES)
+    assert len(str(told.value).replace(str(run.confounds), "")) < 350
+
+
+def test_text_in_a_column(run):
+    with_table(run, csf=["oops"] * N_FRAMES)
+    with pytest.raises(RunError, match=r"sub-01: nilearn cannot use .*timeseries\.tsv"):
+        load(run, strategy="simple", n_frames=N_FRAMES)
+
+
+def real_table(run: RestRun, source) -> RestRun:
+    shutil.copy(source, run.confounds)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "n_frames", "n_non_steady", "mean_fd"),
+    [
+        ("junifer_sub-0001_task-anticipation_acq-seq_desc-confounds_regressors.tsv", 200, 0, 0.39),
+        ("test_desc-confounds_regressors.tsv", 30, 1, None),
+        ("no_nonsteady_desc-confounds_regressors.tsv", 30, 0, None),
+        ("test-v21_desc-confounds_timeseries.tsv", 30, 3, 1.9),
+    ],
+)
+def test_real_tables(run, shared, name, n_frames, n_non_steady, mean_fd):
+    real_table(run, shared / "data" / "real" / "confounds" / name)
+    simple = load(run, strategy="simple", n_frames=n_frames)
+    assert simple.dropped.non_steady == n_non_steady == (~simple.keep).sum()
+    assert len([n for n in simple.names if n.startswith(("trans", "rot"))]) == 24
+    assert np.isfinite(simple.values).all()
+    if mean_fd is not None:
+        assert simple.mean_fd_mm == pytest.approx(mean_fd, rel=0.02)
+    scrubbed = load(run, strategy="scrubbing", n_frames=n_frames)
+    assert not (scrubbed.keep & ~simple.keep).any()
+    fd = pd.read_csv(run.confounds, sep="\t")["framewise_displacement"]
+    assert not (fd[scrubbed.keep] > 0.5).any()
+    # nilearn fills the first value of the derivatives; that they had none is told nevertheless.
+    assert "trans_x_derivative1" in scrubbed.decisions["columns_with_na"]
+    assert "trans_x" not in scrubbed.decisions["columns_with_na"]
+
+
+def test_nilearn_called_plainly_gives_the_same(run, shared):
+    from nilearn.interfaces.fmriprep import load_confounds_strategy
+
+    folder = shared / "data" / "real" / "confounds"
+    real_table(run, folder / "test_desc-confounds_regressors.tsv")
+    ours = load(run, strategy="scrubbing", n_frames=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs, kept = load_confounds_strategy(
+            str(run.bold), "scrubbing", demean=False, fd_threshold=0.5, std_dvars_threshold=1.5
+        )
+    assert list(ours.names) == list(theirs.columns)
+    np.testing.assert_array_equal(ours.values, theirs.to_numpy())
+    np.testing.assert_array_equal(np.flatnonzero(ours.keep), kept)
+
+
+def test_oldest_names_are_known(run, shared):
+    folder = shared / "data" / "real" / "confounds"
+    real_table(run, folder / "neurocaps_b1dbe72_ds000031_desc-confounds_timeseries.tsv")
+    with pytest.raises(RunError, match="lacks 1 of 26 columns that strategy simple needs: csf;"):
+        load(run, strategy="simple", n_frames=34)
+    confounds = load(run, strategy="compcor", n_frames=34)
+    old = pd.read_csv(run.confounds, sep="\t")
+    for new, name in {"trans_x": "X", "rot_z": "RotZ", "a_comp_cor_03": "aCompCor03"}.items():
+        column = confounds.values[:, confounds.names.index(new)]
+        np.testing.assert_array_equal(column, old[name])
+    squares = confounds.values[:, confounds.names.index("rot_z_derivative1_power2")]
+    np.testing.assert_allclose(squares[1:], np.diff(old["RotZ"]) ** 2)
+    assert len(confounds.names) == 24 + 6 + 7
+    assert len(confounds.decisions["columns_computed"]) == 18
+    assert confounds.mean_fd_mm == pytest.approx(old["FramewiseDisplacement"].mean())
+
+
+def test_table_without_motion(run, shared):
+    func = shared / "data" / "real" / "fmriprep_like" / "sub-RAPIDTIDETEST" / "func"
+    real_table(run, func / "sub-RAPIDTIDETEST_task-rest_desc-confounds_timeseries.tsv")
+    with pytest.raises(RunError, match="lacks 24 of 26 columns"):
+        load(run, strategy="simple", n_frames=260)
+    assert load(run, strategy="none", n_frames=260).keep.all()
+    confounds = load(run, strategy="compcor", n_frames=260)
+    assert {name[:10] for name in confounds.names} == {
+        "a_comp_cor",
+        *(f"cosine0{i}" for i in range(6)),
+    }
+    (note,) = confounds.notes
+    assert "no motion columns" in note

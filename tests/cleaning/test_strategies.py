@@ -1,0 +1,220 @@
+"""Strategies are nilearn's presets; every real table is read by each of them or refused rightly."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from typing import get_args
+
+import numpy as np
+import pytest
+from fmriprep_dataset import add_run, describe_dataset
+from nilearn.interfaces.fmriprep import load_confounds_strategy
+from nuisance_tables import nuisance_columns, write_nuisance
+
+from bids_dtg.cleaning.confounds import confound_files, load_confounds
+from bids_dtg.cleaning.strategies import NuisanceChoice
+from bids_dtg.errors import RunError
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import DenoiseStrategy
+
+
+@pytest.fixture
+def run(tmp_path) -> RestRun:
+    root = describe_dataset(tmp_path / "fmriprep")
+    add_run(root)
+    (run,) = find_runs(root, "01")
+    return run
+
+
+def place(run: RestRun, source) -> RestRun:
+    """Put a table, and the JSON file beside it, where the run's are."""
+    shutil.copy(source, run.confounds)
+    if source.with_suffix(".json").is_file():
+        shutil.copy(source.with_suffix(".json"), run.confounds.with_suffix(".json"))
+    return run
+
+
+NO_JSON = "has 70 columns of anatomical CompCor, and no JSON file"
+NO_MOTION, NO_CSF = "lacks 24 of 26 .*trans_x, trans_x_der", "lacks 1 of 26 .*simple needs: csf;"
+NO_AROMA = "has no outputs of ICA-AROMA beside"
+CONFOUNDS, LIKE = (
+    "confounds/",
+    "fmriprep_like/sub-{0}/func/sub-{0}_task-rest_desc-confounds_timeseries.tsv",
+)
+TREE = "fmriprep_trees/neurocaps_ds000031/derivatives/fmriprep_1.0.0/fmriprep/sub-01/ses-002/func/"
+
+# File, frames, and of each strategy the number of columns or how it is refused.
+REAL = [
+    (
+        CONFOUNDS + "junifer_sub-0001_task-anticipation_acq-seq_desc-confounds_regressors.tsv",
+        200,
+        {
+            "simple": 31,
+            "scrubbing": 37,
+            "compcor": NO_JSON,
+            "ica_aroma": NO_AROMA,
+            "aggr": NO_AROMA,
+        },
+    ),
+    (
+        CONFOUNDS + "test_desc-confounds_regressors.tsv",
+        30,
+        {"simple": 30, "scrubbing": 36, "compcor": 85, "ica_aroma": NO_AROMA, "aggr": 19},
+    ),
+    (
+        CONFOUNDS + "no_nonsteady_desc-confounds_regressors.tsv",
+        30,
+        {
+            "simple": 30,
+            "scrubbing": 36,
+            "compcor": "has 126 columns of anatomical CompCor, and no JSON",
+            "ica_aroma": NO_AROMA,
+            "aggr": 19,
+        },
+    ),
+    (
+        CONFOUNDS + "test-v21_desc-confounds_timeseries.tsv",
+        30,
+        {"simple": 27, "scrubbing": 33, "compcor": 30, "ica_aroma": NO_AROMA, "aggr": NO_AROMA},
+    ),
+    (
+        CONFOUNDS + "neurocaps_b1dbe72_ds000031_desc-confounds_timeseries.tsv",
+        34,
+        {
+            "simple": NO_CSF,
+            "scrubbing": "lacks 4 of 34 .*: csf, csf_derivative1, csf_power2",
+            "compcor": 37,
+            "ica_aroma": "lacks 1 of 2 .*: csf;",
+            "aggr": "lacks 1 of 2 .*: csf;",
+        },
+    ),
+    (
+        TREE + "sub-01_ses-002_task-rest_run-001_desc-confounds_timeseries.tsv",
+        40,
+        {
+            "simple": NO_CSF,
+            "scrubbing": "lacks 4 of 34",
+            "compcor": 37,
+            "ica_aroma": "lacks 1 of 2",
+            "aggr": "lacks 1 of 2",
+        },
+    ),
+    (
+        LIKE.format("HAPPYTEST"),
+        110,
+        {"simple": 27, "scrubbing": 33, "compcor": 30, "ica_aroma": NO_AROMA, "aggr": NO_AROMA},
+    ),
+    (
+        LIKE.format("RAPIDTIDETEST"),
+        260,
+        {
+            "simple": NO_MOTION,
+            "scrubbing": "lacks 25 of 34",
+            "compcor": 11,  # without motion, which a note says
+            "ica_aroma": NO_AROMA,
+            "aggr": NO_AROMA,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "frames", "outcomes"), REAL, ids=[path for path, *_ in REAL])
+def test_every_real_table_is_read_or_refused(run, shared, path, frames, outcomes):
+    place(run, shared / "data" / "real" / path)
+    outcomes = {**outcomes, "none": 0}
+    assert {*outcomes, "aggr"} == {*get_args(DenoiseStrategy), "aggr"}
+    for strategy, outcome in outcomes.items():
+        choice = NuisanceChoice(strategy if strategy != "aggr" else "ica_aroma")
+        if strategy == "aggr":
+            choice = NuisanceChoice("ica_aroma", aroma_denoising="aggr")
+        if isinstance(outcome, str):
+            with pytest.raises(RunError, match=outcome) as told:
+                load_confounds(run, choice, n_frames=frames)
+            assert "\n" not in str(told.value)
+        else:
+            confounds = load_confounds(run, choice, n_frames=frames)
+            assert confounds.values.shape == (frames, outcome), strategy
+            assert np.isfinite(confounds.values).all()
+
+
+def test_every_table_of_the_shared_data_is_in_the_table_above(shared):
+    real = shared / "data" / "real"
+    there = {str(path.relative_to(real)) for path in real.rglob("*confounds*.tsv")}
+    assert there == {path for path, _, _ in REAL}
+
+
+@pytest.mark.parametrize("strategy", ["simple", "scrubbing", "compcor"])
+@pytest.mark.parametrize("gsr", [False, True])
+def test_a_strategy_takes_the_columns_of_nilearn_s_preset(run, strategy, gsr):
+    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
+    ours = load_confounds(run, NuisanceChoice(strategy, gsr=gsr), n_frames=80)
+    more = {"global_signal": "basic"} if gsr else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs, kept = load_confounds_strategy(str(run.bold), strategy, demean=False, **more)
+    assert list(ours.names) == list(theirs.columns)
+    np.testing.assert_array_equal(ours.values, theirs.to_numpy())
+    np.testing.assert_array_equal(np.flatnonzero(ours.keep), kept)
+
+
+@pytest.mark.parametrize("strategy", ["simple", "scrubbing"])
+def test_36_parameters_are_36(run, strategy):
+    table = nuisance_columns(80, 2.0)
+    write_nuisance(run.confounds, table)
+    choice = NuisanceChoice(strategy, confound_model="36P", own_high_pass=True)
+    names = load_confounds(run, choice, n_frames=80).names
+    assert len(names) == 36
+    assert {"global_signal_derivative1_power2", "csf_power2", "rot_x"} <= set(names)
+
+
+def test_own_high_pass_takes_the_place_of_cosines_but_not_beside_compcor(run):
+    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
+    for strategy, kept in (("simple", False), ("scrubbing", False), ("compcor", True)):
+        confounds = load_confounds(run, NuisanceChoice(strategy, own_high_pass=True), n_frames=80)
+        assert any(name.startswith("cosine") for name in confounds.names) == kept
+        assert confounds.notes == ()
+
+
+def test_columns_missing_in_part_are_no_table_without_motion(run):
+    table = nuisance_columns(80, 2.0)
+    del table["trans_y"]
+    write_nuisance(run.confounds, table)
+    with pytest.raises(
+        RunError, match="lacks 1 of 24 columns that strategy compcor needs: trans_y"
+    ):
+        load_confounds(run, NuisanceChoice("compcor"), n_frames=80)
+
+
+def test_compcor_takes_the_combined_mask_only(run):
+    table = nuisance_columns(80, 2.0)
+    write_nuisance(run.confounds, table)
+    text = run.confounds.with_suffix(".json").read_text()
+    run.confounds.with_suffix(".json").write_text(text.replace('"combined"', '"WM"', 2))
+    names = load_confounds(run, NuisanceChoice("compcor"), n_frames=80).names
+    assert [n for n in names if "comp_cor" in n] == [f"a_comp_cor_0{i}" for i in range(2, 6)]
+
+
+def test_without_components_compcor_is_refused(run):
+    table = nuisance_columns(80, 2.0)
+    write_nuisance(run.confounds, {k: v for k, v in table.items() if "a_comp_cor" not in k})
+    with pytest.raises(RunError, match="has no column of anatomical CompCor"):
+        load_confounds(run, NuisanceChoice("compcor"), n_frames=80)
+
+
+def test_a_broken_json_file_is_one_line(run):
+    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
+    run.confounds.with_suffix(".json").write_text("{")
+    with pytest.raises(RunError, match=r"timeseries\.json"):
+        load_confounds(run, NuisanceChoice("compcor"), n_frames=80)
+
+
+def test_files_that_results_depend_on_are_listed(run, tmp_path):
+    assert confound_files(run, NuisanceChoice("compcor"), None) == ()
+    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
+    own = tmp_path / "own.tsv"
+    own.write_text("a\n")
+    found = confound_files(run, NuisanceChoice("compcor"), own)
+    assert found == (run.confounds.with_suffix(".json"), own)
+    assert confound_files(run, NuisanceChoice("simple"), tmp_path / "{ses}.tsv") == ()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.cli.demo import main
+
+PROGRAM = Path(sys.executable).with_name("dtg-demo")
+
+
+@pytest.mark.parametrize("number", ["0", "100"])
+def test_wrong_arguments_end_with_2(tmp_path, number, capsys):
+    out = tmp_path / "out"
+    assert main([str(out), "--participants", number]) == 2
+    assert f"--participants is {number}. Expected: 1 to 99" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
+    (tmp_path / "mine").write_text("")
+    assert main([str(tmp_path)]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_help_is_answered_without_heavy_imports():
+    code = (
+        "import sys; from bids_dtg.cli.demo import build_parser; build_parser();"
+        "print(sorted({'torch', 'numpy', 'nibabel', 'nilearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_the_whole_job_with_a_broken_run(tmp_path):
+    out = tmp_path / "demo"
+    done = subprocess.run(
+        [PROGRAM, out, "--participants", "2", "--broken-run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    # One participant failed with its reason; the other is whole.
+    assert "failed:" in done.stderr
+    assert "ends at frame" in done.stderr
+    assert not list(out.glob("maps/sub-sim002/func/*statmap.nii.gz"))
+    maps = list(out.glob("maps/sub-sim001/func/*desc-synthetic_statmap.nii.gz"))
+    assert len(maps) == 47
+    sidecar = json.loads(maps[0].with_name(maps[0].name.replace(".nii.gz", ".json")).read_text())
+    assert sidecar["ModelName"] == "demo"
+    for text in (done.stdout, done.stderr, (out / "maps" / "README").read_text()):
+        assert "not for science" in text.lower()
+
+    with (out / "demo.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert len(rows) == 47
+    predicted, group = (
+        sum(float(row[column]) for row in rows) / len(rows)
+        for column in ("r_predicted_truth", "r_group_truth")
+    )
+    assert predicted > group > 0.5
+    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")

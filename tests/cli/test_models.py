@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from model_host import ModelHost, add_model, go_without_proxy, serve
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network, write_tiny_bundle
+
+from bids_dtg.bundles import fetch, store
+from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.cli import models as models_cli
+from bids_dtg.cli.models import main
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Make an empty model folder, the only one that is looked in."""
+    monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
+    monkeypatch.setattr(store, "PACKAGE_FOLDER", tmp_path / "package")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def convert_arguments(tmp_path):
+    brain_mask, mask = tiny_masks()
+    maps = np.random.default_rng(0).normal(size=(*TINY_SHAPE, 4)).astype(np.float32)
+    for name, values in (("maps", maps), ("brain", brain_mask), ("grey", mask)):
+        stored = values.astype(np.uint8) if values.dtype == bool else values
+        nib.save(nib.Nifti1Image(stored, TINY_AFFINE), tmp_path / f"{name}.nii.gz")
+    torch.save({"state_dict": tiny_network().state_dict()}, tmp_path / "model.ckpt")
+    (tmp_path / "contrasts.tsv").write_text("label\na\nb\naVsB\n", encoding="utf-8")
+    options = {
+        "--name": "mine",
+        "--maps": tmp_path / "maps.nii.gz",
+        "--brain-mask": tmp_path / "brain.nii.gz",
+        "--mask": tmp_path / "grey.nii.gz",
+        "--contrasts": tmp_path / "contrasts.tsv",
+    }
+    words = [str(word) for pair in options.items() for word in pair]
+    return ["convert", str(tmp_path / "model.ckpt"), str(tmp_path / "models" / "mine"), *words]
+
+
+def error_line(capsys) -> str:
+    """Return the single line on stderr; nothing may stand on stdout."""
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    return err
+
+
+def test_convert_list_info(models, convert_arguments, capsys):
+    more = ["--training-tr", "0.72", "--training-participants", "958", "--model-version", "3"]
+    assert main([*convert_arguments, *more]) == 0
+    out = capsys.readouterr().out
+    for fact in ("mine, version 3", "0.72 s", "958 participants", "ROIs        4", "--model"):
+        assert fact in out
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert f"mine    3        attention-unet  3          {models / 'mine'}" in listed
+    assert "(the user's cache, absent)" in listed
+    assert main(["info", "mine"]) == 0
+    info = capsys.readouterr().out
+    assert [line.split()[:2] for line in info.splitlines()[-3:]] == [
+        ["0", "a"],
+        ["1", "b"],
+        ["2", "aVsB"],
+    ]
+
+
+def test_list_without_models_says_what_to_do(models, capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("hcp-ya", "hcp-d", "ukb"):
+        assert f"not here: dtg-models fetch {name}\n" in out
+    assert f"{models} ($DTG_MODEL_DIR, absent)" in out
+
+
+def test_list_shows_damaged_and_shadowed_models(models, monkeypatch, tmp_path, capsys):
+    write_tiny_bundle(models / "tiny")
+    write_tiny_bundle(tmp_path / "cache" / "bids_dtg" / "models" / "tiny")
+    (models / "broken").mkdir()
+    (models / "broken" / "model.json").write_text("{", encoding="utf-8")
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("broken")
+    assert "damaged" in lines[1]
+    assert "not used" not in lines[2]
+    assert f"(not used: {models / 'tiny'} comes first)" in lines[3]
+
+
+@pytest.fixture
+def published(models, monkeypatch):
+    """Serve a small hcp-ya under the published paths on this machine, by way of a mirror."""
+    go_without_proxy(monkeypatch)
+    monkeypatch.delenv("DTG_OFFLINE", raising=False)
+    host = ModelHost()
+    monkeypatch.setitem(PUBLISHED, "hcp-ya", add_model(host))
+    with serve(host) as address:
+        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+        yield host
+
+
+def test_fetch_verify_pack_unpack_remove(published, models, tmp_path, monkeypatch, capsys):
+    cache = tmp_path / "cache" / "bids_dtg" / "models"
+    assert main(["fetch", "hcp-ya"]) == 0
+    out, err = capsys.readouterr()
+    assert f"hcp-ya 010525: {cache / 'hcp-ya'}\n" in out
+    assert "HCP's data-use terms" in out
+    assert "main_model_hcp-ya_010525.ckpt" in err
+    assert main(["verify"]) == 0
+    assert "hcp-ya: whole, hcp-ya 010525" in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert main(["pack", "hcp-ya"]) == 0
+    assert (tmp_path / "hcp-ya.tar").is_file()
+    assert main(["info", "hcp-ya.tar"]) == 0
+    assert main(["remove", "hcp-ya"]) == 0
+    assert not (cache / "hcp-ya").exists()
+    assert main(["unpack", "hcp-ya.tar"]) == 0
+    assert main(["verify", "hcp-ya"]) == 0
+    assert main(["fetch", "hcp-ya", "--into", str(models)]) == 0
+    assert (models / "hcp-ya" / "model.json").is_file()
+
+
+def test_fetch_into_a_folder_of_ones_own_and_twice(published, tmp_path):
+    for _ in range(2):
+        assert main(["fetch", "hcp-ya", "hcp-ya", "--into", str(tmp_path / "into")]) == 0
+    assert len(published.asked) == 4
+
+
+@pytest.mark.parametrize("name", ["demo", "hcp_ya", "../x"])
+def test_fetch_knows_the_published_models_only(published, name, capsys):
+    assert main(["fetch", name]) == 2
+    line = error_line(capsys)
+    assert f"no published model is called '{name}'" in line
+    assert "hcp-ya, hcp-d, ukb" in line
+    assert published.asked == []
+
+
+def test_a_fetch_that_fails_is_one_line_and_exit_2(published, capsys):
+    published.files.clear()
+    assert main(["fetch", "hcp-ya"]) == 2
+    err = capsys.readouterr().err
+    assert "error: MNI_2mm_brain_mask.nii cannot be fetched: http://127.0.0.1" in err
+    assert "HTTP 404" in err
+    assert "Traceback" not in err
+
+
+def test_verify_tells_of_every_damaged_model(models, capsys):
+    write_tiny_bundle(models / "good")
+    for name in ("bad", "worse"):
+        write_tiny_bundle(models / name)
+        (models / name / "mask.nii.gz").write_bytes(b"changed")
+    assert main(["verify"]) == 2
+    out, err = capsys.readouterr()
+    assert "good: whole" in out
+    assert out.count("mask.nii.gz has changed") == 2
+    assert "2 cannot be used" in err
+
+
+def test_no_home_is_told(published, monkeypatch, capsys):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert main(["fetch", "hcp-ya"]) == 2
+    assert "neither HOME nor XDG_CACHE_HOME is set" in error_line(capsys)
+
+
+def test_info_says_not_for_science(models, capsys):
+    write_tiny_bundle(models / "tiny", notice="random\nweights")
+    assert main(["info", "tiny"]) == 0
+    assert "notice      NOT FOR SCIENCE: random weights\n" in capsys.readouterr().out
+
+
+def test_unknown_model_is_one_line_and_exit_2(models, capsys):
+    write_tiny_bundle(models / "tiny")
+    assert main(["info", "tinny"]) == 2
+    line = error_line(capsys)
+    assert "no model called 'tinny'" in line
+    assert "did you mean tiny?" in line
+
+
+def test_damaged_model_is_one_line_and_exit_2(models, capsys):
+    write_tiny_bundle(models / "tiny")
+    path = models / "tiny" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x55")
+    assert main(["info", "tiny"]) == 2
+    assert "weights.safetensors has changed" in error_line(capsys)
+
+
+def test_bad_inputs_of_convert_are_one_line_and_exit_2(convert_arguments, tmp_path, capsys):
+    (tmp_path / "model.ckpt").write_bytes(b"no checkpoint")
+    assert main(convert_arguments) == 2
+    assert "model.ckpt" in error_line(capsys)
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_exit_1(convert_arguments, tmp_path, capsys):
+    (tmp_path / "models").write_text("a file", encoding="utf-8")
+    assert main(convert_arguments) == 1
+    assert "cannot be written" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["train"], ["info"], ["fetch"], ["unpack"], ["convert", "x"], ["list", "--colour"]],
+)
+def test_wrong_arguments_are_exit_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_internal_errors_are_exit_70_with_a_hint(models, monkeypatch, capsys):
+    def fail(_arguments):
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(models_cli, "_list", fail)
+    assert main(["list"]) == 70
+    line = error_line(capsys)
+    assert "internal error: ZeroDivisionError: two lines" in line
+    assert "--debug" in line
+    assert main(["list", "--debug"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_interrupt_is_exit_130(monkeypatch, capsys):
+    def interrupt(_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models_cli, "_list", interrupt)
+    assert main(["list"]) == 130
+    assert "interrupted" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["convert", "--help"], ["fetch", "--help"], ["--version"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom bids_dtg.cli.models import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "heavy = {'numpy', 'torch', 'requests', 'nibabel', 'nilearn', 'pandas', 'scipy', 'bids'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(("usage: dtg-models", "bids_dtg "))
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_no_fault(models, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "bids_dtg.cli.models", "list"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,466 @@
+"""The command line: options, plans, what is done again and why, logs and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fmriprep_dataset import describe_dataset
+from tiny_job import TinyJob, add_rest, read_table, tree
+
+from bids_dtg.cli.run import build_parser, main
+from bids_dtg.settings import Settings
+from bids_dtg.settings.toml import read_options
+from bids_dtg.version import __version__
+
+HEAVY = {"torch", "nilearn", "bids", "nibabel", "numpy", "pandas", "scipy", "sklearn"}
+PROGRAM = [sys.executable, "-m", "bids_dtg.cli"]
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path)
+
+
+@pytest.fixture
+def pair(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path, ("01", "02"))
+
+
+# --- before anything is done
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_nothing_heavy(option):
+    code = (
+        "import sys\nfrom bids_dtg.cli.run import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print('imported', *sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, option], capture_output=True, text=True, check=True
+    )
+    *_, last = done.stdout.splitlines()
+    assert not HEAVY & set(last.split())
+    assert done.stdout.startswith(("usage: bids_dtg", f"bids_dtg {__version__}"))
+
+
+def test_help_names_every_option_with_its_default():
+    text = " ".join(build_parser().format_help().split())
+    for fact in (
+        "{participant,group}",
+        "--participant-label LABEL [LABEL ...], --participant_label",
+        "--session-label LABEL [LABEL ...], --session-id",
+        "(default: hcp-ya)",
+        "(default: 4.0)",
+        "(default: session)",
+        "what to process:",
+        "cleaning of the resting runs:",
+        "70 internal error",
+    ):
+        assert fact in text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "the following arguments are required: BIDS_DIR, OUTPUT_DIR, analysis_level"),
+        (["/b", "/o", "subject"], "invalid choice: 'subject'"),
+        (["/b", "/o", "participant", "--colour"], "unrecognized arguments: --colour"),
+        (["/b", "/o", "participant", "--partic", "01"], "unrecognized arguments: --partic 01"),
+        (["/b", "/o", "participant", "--combine", "all"], "invalid choice: 'all'"),
+    ],
+)
+def test_wrong_words_are_exit_2(words, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_as_a_user_types_it(job):
+    """In a process of its own, with words that a shell hands on."""
+    done = subprocess.run(
+        [*PROGRAM, *job.arguments("-v")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].endswith("tiny: random weights, for tests")
+    assert lines[-1] == (
+        "1 participant: 1 set of maps made, 0 complete before, 0 participants failed"
+    )
+    for fact in ("not done yet", "reading", "predicting", "writing", "3 maps from 10.0 minutes"):
+        assert any(fact in line for line in lines), fact
+    assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 3
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_closed_pipe_is_no_fault(job, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [*PROGRAM, *job.arguments("--dry-run")],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- options
+
+
+def test_configuration_file_and_the_command_line_wins(job, tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('[cleaning]\nmin_minutes = 99.0\ndenoise_strategy = "none"\n')
+    assert job.run("--config-file", config) == 1
+    assert job.run("--config-file", config, "--min-minutes", "3") == 0
+    (sidecar,) = job.out.rglob("*contrast-languageMath_*.json")
+    assert json.loads(sidecar.read_text())["DenoiseStrategy"] == "none"
+
+
+def test_written_configuration_reads_back_and_repeats_the_call(job, capsys):
+    label = ("--participant-label", "sub-01", "--denoise-strategy", "scrubbing")
+    assert job.run(*label, "--fd-threshold", "0.4") == 0
+    (config,) = job.out.glob("logs/*/config.toml")
+    settings = Settings(**read_options(config))
+    assert settings.bids_dir == job.bids
+    assert settings.participant_label == ("sub-01",)
+    assert (settings.denoise_strategy, settings.fd_threshold) == ("scrubbing", 0.4)
+    assert settings.model == str(job.model)
+    capsys.readouterr()
+    words = [str(job.bids), str(job.out), "participant", "--config-file", str(config)]
+    assert main([*words, "--dry-run"]) == 0
+    assert "sub-01_task-rest: complete, would be skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--participant-label", "--participant_label"])
+@pytest.mark.parametrize("label", ["02", "sub-02"])
+def test_spellings_of_participants(pair, option, label, capsys):
+    assert pair.run("--dry-run", option, label) == 0
+    out = capsys.readouterr().out
+    assert "sub-02_task-rest: would write" in out
+    assert "sub-01" not in out
+
+
+@pytest.mark.parametrize("option", ["--session-label", "--session-id"])
+@pytest.mark.parametrize("label", ["B", "ses-B"])
+def test_spellings_of_sessions(job, option, label, capsys):
+    for session in "AB":
+        add_rest(job.bids, "02", session=session)
+    assert job.run("--dry-run", "--participant-label", "02", option, label) == 0
+    out = capsys.readouterr().out
+    assert "sub-02_ses-B_task-rest: would write" in out
+    assert "ses-A" not in out
+
+
+@pytest.mark.parametrize("option", ["-t", "--task-id", "--task_id"])
+def test_spellings_of_tasks(job, option, capsys):
+    add_rest(job.bids, task="movie")
+    assert job.run("--dry-run", option, "movie") == 0
+    out = capsys.readouterr().out
+    assert "sub-01_task-movie: would write" in out
+    assert "task-rest" not in out
+
+
+def test_runs_and_filter_file(job, tmp_path, capsys):
+    for number in (1, 2):
+        for acquisition in ("fast", "slow"):
+            add_rest(job.bids, "02", entities=f"acq-{acquisition}_run-{number}")
+    filters = tmp_path / "filters.json"
+    filters.write_text('{"bold": {"acquisition": "fast"}}')
+    words = ("--participant-label", "02", "--run", "2", "--bids-filter-file", filters)
+    assert job.run("--dry-run", *words) == 0
+    reads = [line for line in capsys.readouterr().out.splitlines() if "reads" in line]
+    assert len(reads) == 1
+    assert "acq-fast_run-2" in reads[0]
+
+
+def test_raw_dataset_and_derivatives_elsewhere(job, capsys):
+    raw = describe_dataset(job.folder / "raw", kind="raw")
+    (raw / "sub-01").mkdir()
+    words = [str(raw), str(job.out), "participant", "--model", str(job.model), "--dry-run"]
+    assert main([*words, "--derivatives", f"fmriprep={job.bids}"]) == 0
+    assert f"reads {job.bids}" in capsys.readouterr().out
+    (raw / "derivatives").mkdir()
+    job.bids.rename(raw / "derivatives" / "fmriprep")
+    words[1] = str(raw / "derivatives" / "dtg")
+    assert main(words) == 0
+    assert f"to {raw}/derivatives/dtg/sub-01/func" in capsys.readouterr().out
+
+
+def test_accepted_for_compatibility(job):
+    assert job.run("--notrack", "--skip-bids-validation") == 0
+
+
+def test_work_folder_keeps_the_database_and_is_emptied(job):
+    work = job.folder / "work"
+    (work / "bids_dtg_database").mkdir(parents=True)
+    (work / "bids_dtg_database" / "old").touch()
+    (work / "mine").touch()
+    filters = job.folder / "filter.json"
+    filters.write_text('{"bold": {"suffix": "bold"}}')
+    assert job.run("-w", work, "--clean-workdir", "--bids-filter-file", filters) == 0
+    assert (work / "mine").exists()
+    assert not (work / "bids_dtg_database" / "old").exists()
+    assert list((work / "bids_dtg_database").iterdir())
+
+
+def test_work_folder_takes_nothing_from_input_or_output(job, capsys):
+    assert job.run("-w", job.bids / "work") == 2
+    assert "--work-dir" in capsys.readouterr().err
+    out = job.folder / "bids_dtg_database"
+    assert job.run(out=out) == 0
+    before = tree(out)
+    assert job.run("-w", job.folder, "--clean-workdir", out=out) == 2
+    assert "is where --work-dir keeps its database" in capsys.readouterr().err
+    assert tree(out) == before
+    beside = job.folder / "bids_dtg"
+    assert job.run(out=beside) == 0
+    assert job.run("-w", job.folder, "--clean-workdir", out=beside) == 0
+    assert tree(beside) == before
+
+
+def test_maps_of_another_combination_are_told(job, capsys):
+    add_rest(job.bids, "01", entities="run-2")
+    assert job.run() == 0
+    assert "another --combine" not in capsys.readouterr().err
+    assert job.run("--combine", "run") == 0
+    assert "another --combine than run: sub-01_task-rest. Remove" in capsys.readouterr().err
+
+
+def test_reasons_for_doing_it_again_are_told(job, capsys):
+    assert job.run() == 0
+    assert "not done yet" not in capsys.readouterr().err
+    assert job.run("--min-minutes", "3") == 0
+    assert "option min_minutes changed (4.0 to 3.0)" in capsys.readouterr().err
+
+
+def test_work_goes_on_when_nobody_reads_its_lines(job):
+    program = subprocess.Popen([*PROGRAM, *job.arguments()], stderr=subprocess.PIPE)
+    program.stderr.close()
+    assert program.wait() == 0
+    assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
+
+
+# --- plans
+
+
+def test_dry_run_writes_nothing(pair, capsys):
+    def everything():
+        return tree(pair.folder, but=())
+
+    before = everything()
+    assert pair.run("--dry-run") == 0
+    assert everything() == before
+    assert not pair.out.exists()
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"{pair.bids} is read as fMRIPrep derivatives, cleaned by simple"
+    assert lines[0].startswith("sub-01_task-rest: would write 3 maps to ")
+    assert lines[0].endswith(f"{pair.out}/sub-01/func (not done yet)")
+    assert lines[1].endswith("task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz")
+    assert lines[2] == "    in MNI152NLin6Asym, the model's"
+    assert lines[-1] == "2 participants, 0 would fail; no output was written"
+
+    assert pair.run("--participant-label", "01") == 0
+    (pair.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv").write_text("")
+    before = everything()
+    capsys.readouterr()
+    assert pair.run("--dry-run") == 1
+    assert everything() == before
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "sub-01_task-rest: complete, would be skipped"
+    assert lines[1].startswith("sub-02: would fail: sub-02: ")
+    assert lines[-1] == "2 participants, 1 would fail; no output was written"
+
+
+# --- what is done again, and why
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> TinyJob:
+    """Make two participants of two sessions, all complete."""
+    job = TinyJob(tmp_path_factory.mktemp("original") / "job", ())
+    for participant in ("01", "02"):
+        for session in ("A", "B"):
+            add_rest(job.bids, participant, session=session)
+    assert job.run() == 0
+    return job
+
+
+@pytest.fixture
+def done(original, tmp_path) -> TinyJob:
+    """Move a copy elsewhere: inputs and outputs are known by their place in the dataset."""
+    shutil.copytree(original.folder, tmp_path / "job")
+    return TinyJob(tmp_path / "job", ())
+
+
+def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
+    """Run again; return the sets that were made, with the reasons that the plan gives."""
+    capsys.readouterr()
+    assert job.run("--dry-run", *more) == 0
+    lines = capsys.readouterr().out.splitlines()
+    planned = {
+        line.partition(":")[0]: line.partition("/func (")[2].removesuffix(")")
+        for line in lines
+        if ": would write" in line
+    }
+    files = {path: path.stat().st_mtime_ns for path in job.out.rglob("*_statmap.*")}
+    assert job.run(*more, "-v") == 0
+    err = capsys.readouterr().err
+    made = {title for title in planned if f"{title}: 3 maps from" in err}
+    assert made == set(planned)
+    assert all(f"{title}: {reason}" in err for title, reason in planned.items())
+    sets = f"{len(made)} set{'s' * (len(made) != 1)}"
+    assert f"{sets} of maps made, {4 - len(made)} complete before" in err
+    for path, time in files.items():
+        title = path.name.partition("_space-")[0]
+        if title not in made:
+            assert path.stat().st_mtime_ns == time, path
+    return planned
+
+
+def test_nothing_is_done_twice(done, capsys):
+    assert redone(done, capsys) == {}
+
+
+def test_copied_input_and_output_are_not_done_again(done, capsys):
+    for path in [*done.bids.rglob("*.nii.gz"), *done.out.rglob("*_statmap.nii.gz")]:
+        os.utime(path, (1, 1))
+    assert redone(done, capsys) == {}
+
+
+def test_changed_option_redoes_everything(done, capsys):
+    reasons = redone(done, capsys, "--denoise-strategy", "none")
+    assert len(reasons) == 4
+    assert set(reasons.values()) == {"option denoise_strategy changed (simple to none)"}
+
+
+def test_options_that_change_no_result_redo_nothing(done, capsys):
+    assert redone(done, capsys, "--omp-nthreads", "1", "--device", "cpu", "--notrack") == {}
+
+
+def test_changed_model_redoes_everything(done, capsys):
+    from tiny_bundle import write_tiny_bundle
+
+    write_tiny_bundle(done.folder / "other", seed=1)
+    done.model = done.folder / "other"
+    reasons = redone(done, capsys)
+    assert len(reasons) == 4
+    assert all(reason.startswith("option model changed") for reason in reasons.values())
+
+
+def test_changed_input_redoes_its_set(done, capsys):
+    add_rest(done.bids, "02", session="A", seed=5, parts=("bold",))
+    (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)
+    assert title == "sub-02_ses-A_task-rest"
+    assert reason.startswith("input changed: sub-02/ses-A/func/sub-02_ses-A_task-rest_space")
+
+
+def test_added_run_redoes_its_set(done, capsys):
+    add_rest(done.bids, "01", session="B", entities="run-2")
+    (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)
+    assert title == "sub-01_ses-B_task-rest"
+    assert reason.startswith("input new: sub-01/ses-B/func/sub-01_ses-B_task-rest_run-2")
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        ("gone", "_contrast-languageMath_stat-z_desc-synthetic_statmap.nii.gz"),
+        ("cut", "_contrast-languageMath_stat-z_desc-synthetic_statmap.nii.gz"),
+        ("other bytes", "_contrast-languageMath_stat-z_desc-synthetic_statmap.nii.gz"),
+        ("other bytes", "_qc.tsv"),
+    ],
+)
+def test_damaged_output_redoes_its_set(done, capsys, damage, kind):
+    (path,) = (done.out / "sub-02" / "ses-B").rglob(f"*{kind}")
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[:-1])
+    else:
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)
+    assert title == "sub-02_ses-B_task-rest"
+    told = "missing" if damage == "gone" else "changed"
+    assert reason == f"output {told}: {path.relative_to(done.out).as_posix()}"
+    if kind.endswith(".nii.gz"):
+        assert path.read_bytes() == content
+
+
+def test_damaged_record_redoes_its_set(done, capsys):
+    record = done.out / "logs/complete/sub-01_ses-A_task-rest.json"
+    record.write_text(record.read_text()[:-20])
+    (title,), (reason,) = zip(*redone(done, capsys).items(), strict=True)
+    assert title == "sub-01_ses-A_task-rest"
+    assert reason == f"completion record unreadable: {record.name}"
+
+
+# --- logs and ends
+
+
+def test_logs_of_a_call(job):
+    assert job.run() == 0
+    (folder,) = (path for path in (job.out / "logs").iterdir() if (path / "config.toml").exists())
+    names = {"config.toml", "versions.json", "timing.json", "failures.tsv"}
+    assert {path.name for path in folder.iterdir()} == names
+    versions = json.loads((folder / "versions.json").read_text())
+    assert versions["bids_dtg"] == __version__
+    assert versions["python"] == sys.version.split()[0]
+    assert {"torch", "numpy", "nilearn", "pybids", "nibabel"} <= versions.keys()
+    timing = json.loads((folder / "timing.json").read_text())
+    assert {"start", "query", "confounds", "network", "write"} <= timing.keys()
+    assert all(seconds >= 0 for seconds in timing.values())
+    assert (folder / "failures.tsv").read_text() == "participant_id\tstage\tmessage\n"
+    methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
+    for fact in (
+        __version__,
+        "tiny 0",
+        "24 motion parameters",
+        "within each session",
+        "3 contrast",
+    ):
+        assert fact in methods
+
+
+def test_stop_on_first_crash(tmp_path, capsys):
+    job = TinyJob(tmp_path, ("01", "02", "03"))
+    (bad,) = (job.bids / "sub-02").rglob("*bold.nii.gz")
+    bad.write_bytes(b"no image")
+    assert job.run("--stop-on-first-crash") == 1
+    assert "[3/3]" not in capsys.readouterr().err
+    assert {path.name for path in job.out.glob("sub-*")} == {"sub-01"}
+    (table,) = job.out.glob("logs/*/failures.tsv")
+    assert [row["participant_id"] for row in read_table(table)] == ["sub-02"]
+    assert job.run() == 1
+    assert {path.name for path in job.out.glob("sub-*")} == {"sub-01", "sub-03"}
+
+
+def test_later_call_mends_what_failed(pair):
+    (bad,) = (pair.bids / "sub-02").rglob("*bold.nii.gz")
+    content = bad.read_bytes()
+    bad.write_bytes(content[:500])
+    assert pair.run() == 1
+    bad.write_bytes(content)
+    assert pair.run() == 0
+    assert pair.run(out=pair.folder / "fresh") == 0
+    assert tree(pair.out) == tree(pair.folder / "fresh")
+
+
+def test_read_only_input_stays_as_it_was(job):
+    before = tree(job.bids, but=())
+    assert job.run() == 0
+    assert tree(job.bids, but=()) == before
+    assert not [path for path in Path(job.bids).rglob("*") if path.name.startswith(".")]

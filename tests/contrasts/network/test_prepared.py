@@ -1,0 +1,241 @@
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.network import prepared as inference
+from bids_dtg.contrasts.network.blocks_plan import BlockPlan
+from bids_dtg.contrasts.network.dense import DensePlan
+from bids_dtg.contrasts.network.prepared import PreparedUNet, Way, prepare
+from bids_dtg.contrasts.network.unet import AttentionUNet
+
+# Tiny layers on many threads only wait; the threads have a test of their own.
+pytestmark = pytest.mark.usefixtures("one_thread", "thin_slabs")
+PLANS = ["dense", "slabs", "blocks"]
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def thin_slabs():
+    """Cut small grids into several slabs, the last of them thinner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inference, "_SLAB_PLANES", 3)
+        yield
+
+
+def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
+    """A network whose batch norms are not trivial, so that folding them matters."""
+    torch.manual_seed(seed)
+    network = AttentionUNet(rois, contrasts, features, levels)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.2)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.normal_(module.weight, 1, 0.3)
+            torch.nn.init.normal_(module.bias, 0, 0.2)
+    return network.eval()
+
+
+def eager(network, mask, connectome):
+    grid = torch.zeros(1, len(connectome), *mask.shape)
+    grid[0, :, torch.from_numpy(mask)] = torch.from_numpy(connectome)
+    with torch.inference_mode():
+        return network(grid)[0].numpy()[:, mask]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize(
+    ("checkpoint", "case"),
+    [
+        ("random_fdim64.ckpt", "random_fdim64_io.npz"),
+        ("random_fdim8.ckpt", "random_fdim8_io.npz"),
+        ("random_fdim8.ckpt", "random_fdim8_masked_io.npz"),
+    ],
+)
+def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
+    folder = shared / "reference" / "deeptaskgen"
+    arrays = dict(np.load(folder / case))
+    mask = arrays.get("mask", np.ones(arrays["x"].shape[1:], dtype=bool))
+    prepared = prepare(read_lightning_checkpoint(folder / checkpoint), mask, plan=plan)
+    found = prepared.predict(arrays["x"][:, mask])
+    np.testing.assert_allclose(found, arrays["y"][:, mask], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 1000),
+    levels=st.integers(0, 2),
+    extra=st.tuples(*[st.integers(0, 15)] * 3),
+    share=st.sampled_from([0.001, 0.03, 0.3, 1.0]),
+    clustered=st.booleans(),
+)
+def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered):
+    rng = np.random.default_rng(seed)
+    shape = tuple(2 ** (levels + 1) + more for more in extra)
+    if clustered:  # one box somewhere, at times at the border
+        corner = [rng.integers(n) for n in shape]
+        mask = np.zeros(shape, dtype=bool)
+        mask[
+            tuple(slice(c, c + 1 + int(n * share)) for c, n in zip(corner, shape, strict=True))
+        ] = 1
+    else:
+        mask = rng.random(shape) < share
+        mask.flat[rng.integers(mask.size)] = True
+    network = random_network(seed, levels=levels)
+    connectome = rng.uniform(-1, 1, (5, np.count_nonzero(mask))).astype(np.float32)
+    found = prepare(network, mask, plan=plan).predict(connectome)
+    np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_predicting_twice_gives_the_same_bytes_and_leaves_the_network_alone(plan):
+    network = random_network(1, features=8)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    mask = np.random.default_rng(0).random((13, 9, 10)) < 0.3
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    prepared = prepare(network, mask, plan=plan)
+    first = prepared.predict(connectome)
+    assert first.dtype == np.float32
+    assert first.tobytes() == prepared.predict(connectome).tobytes()
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_blocks_give_the_same_bytes_on_any_number_of_threads():
+    network = random_network(2, features=8)
+    mask = np.random.default_rng(0).random((25, 12, 14)) < 0.3
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    prepared = prepare(network, mask, plan="blocks")
+    alone = prepared.predict(connectome)
+    torch.set_num_threads(3)
+    try:
+        assert prepared.predict(connectome).tobytes() == alone.tobytes()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize(("plan", "kind"), [("auto", BlockPlan), ("dense", DensePlan)])
+def test_processor_takes_the_blocks_plan_unless_told_otherwise(plan, kind):
+    prepared = prepare(random_network(0), np.ones((8, 8, 8), dtype=bool), plan=plan)
+    assert isinstance(prepared._plan, kind)
+
+
+class FullDevice:
+    """A plan whose device is full for the first calls, or for all."""
+
+    def __init__(self, plan, calls, error):
+        self.plan, self.calls, self.error = plan, calls, error
+
+    def maps(self, connectome):
+        if self.calls > 0:
+            self.calls -= 1
+            raise self.error
+        return self.plan.maps(connectome)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("MPS backend out of memory"),
+    ],
+)
+def test_too_little_memory_leads_to_the_next_plan_for_good(error):
+    network, mask = random_network(4), np.random.default_rng(0).random((13, 9, 10)) < 0.3
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    place, told = torch.device("cpu"), []
+    ways = [
+        Way("first", "cpu", lambda: FullDevice(DensePlan(network, mask, place), 1, error)),
+        Way("second", "cpu", lambda: FullDevice(DensePlan(network, mask, place, 4), 0, error)),
+        Way("third", "cpu", lambda: pytest.fail("there was memory")),
+    ]
+    prepared = PreparedUNet(ways, (5, int(mask.sum())), told.append)
+    expected = eager(network, mask, connectome)
+    for _ in range(2):
+        np.testing.assert_allclose(prepared.predict(connectome), expected, rtol=0, atol=1e-5)
+    assert told == ["cpu has too little memory for the first: going on with the second on cpu"]
+
+
+def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
+    asked, told = [], []
+
+    def full(_network, _mask, device, planes=None):
+        asked.append((device.type, planes))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(inference, "DensePlan", full)
+    mask = np.ones((8, 8, 8), dtype=bool)
+    prepared = prepare(random_network(0), mask, device="cuda", tell=told.append)
+    assert isinstance(prepared._plan, BlockPlan)
+    assert asked == [("cuda", None), ("cuda", 3)]
+    assert len(told) == 2
+    assert told[1].endswith("going on with the plan of blocks on cpu")
+    prepared.predict(np.zeros((5, 512), np.float32))
+
+
+def test_other_errors_and_the_last_way_are_not_hidden():
+    full = torch.cuda.OutOfMemoryError("full")
+    bug = RuntimeError("sizes do not match")
+    for ways, error in ((1, full), (2, bug)):
+        plans = [Way("one", "cpu", lambda error=error: FullDevice(None, 9, error))] * ways
+        prepared = PreparedUNet(plans, (5, 512), pytest.fail)
+        with pytest.raises(RuntimeError, match=str(error)):
+            prepared.predict(np.zeros((5, 512), np.float32))
+
+
+@pytest.mark.slow
+def test_published_size_in_slabs(shared):
+    parts = [shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz" for p in ("cortical", "subcortical")]
+    mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
+    network = random_network(0, features=64, rois=50, contrasts=47)
+    connectome = np.random.default_rng(0).uniform(-1, 1, (50, np.count_nonzero(mask)))
+    made = [prepare(network, mask, plan=one) for one in ("slabs", "blocks")]
+    one, other = (prepared.predict(connectome.astype(np.float32)) for prepared in made)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_published_size_on_the_real_mask(shared):
+    parts = [shared / f"data/mni/MNI_2mm_{p}_mask_crop.nii.gz" for p in ("cortical", "subcortical")]
+    mask = np.any([np.asanyarray(nib.load(part).dataobj) > 0 for part in parts], axis=0)
+    network = random_network(0, features=64, rois=50, contrasts=47)
+    rng = np.random.default_rng(0)
+    connectome = rng.uniform(-1, 1, (50, np.count_nonzero(mask))).astype(np.float32)
+    found = prepare(network, mask).predict(connectome)
+    np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_equals_the_processor():
+    network, mask = (
+        random_network(3, features=16),
+        np.random.default_rng(0).random((21, 18, 16)) < 0.3,
+    )
+    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
+    found = prepare(network, mask, device="cuda").predict(connectome)
+    np.testing.assert_allclose(found, prepare(network, mask).predict(connectome), rtol=0, atol=1e-5)
+
+
+def test_wrong_shapes_are_named():
+    network = random_network(0)
+    mask = np.ones((8, 8, 8), dtype=bool)
+    with pytest.raises(ValueError, match=r"\(5, 511\), expected \(5, 512\)"):
+        prepare(network, mask).predict(np.zeros((5, 511), dtype=np.float32))
+    with pytest.raises(ValueError, match="0 voxels"):
+        prepare(network, ~mask)
+    with pytest.raises(ValueError, match="uint8"):
+        prepare(network, mask.astype(np.uint8))
+    with pytest.raises(ValueError, match="at least 4"):
+        prepare(network, mask[:3])

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
+
+
+def contrast(index: int, label: str) -> Contrast:
+    return Contrast(index, label, task="T", name=label, description="")
+
+
+def test_hcp_contrasts_are_those_of_the_published_models(shared):
+    with (shared / "facts" / "contrasts.tsv").open(encoding="utf-8") as file:
+        expected = list(csv.DictReader(file, delimiter="\t"))
+    found = hcp_contrasts()
+    assert len(found) == 47
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.index == int(theirs["index"])
+        assert ours.label == theirs["label"]
+        assert ours.task == theirs["task"]
+        assert ours.name == theirs["hcp_contrast"]
+        assert ours.hcp_name == theirs["hcp_name"]
+
+
+def test_hcp_contrasts_describe_differences_as_differences():
+    found = hcp_contrasts()
+    assert len({c.description for c in found}) == 47
+    for c in found:
+        is_difference = "Vs" in c.label
+        assert (" minus " in c.description) == is_difference, c
+        assert ("against baseline" in c.description) != is_difference, c
+
+
+def test_parse_needs_a_label_only():
+    found = parse_contrasts("label\nfaces\n\nplacesVsFaces\n")
+    assert [(c.index, c.label, c.name) for c in found] == [
+        (0, "faces", "faces"),
+        (1, "placesVsFaces", "placesVsFaces"),
+    ]
+
+
+def test_parse_takes_columns_in_any_order():
+    found = parse_contrasts('task\tlabel\tdescription\tindex\nWM\tfaces\t"quoted" text\t0\n')
+    assert found == (Contrast(0, "faces", "WM", "faces", '"quoted" text'),)
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("", "the columns are none; needed is label"),
+        ("task\nWM\n", "the columns are task; needed is label"),
+        ("label\tcolour\nfaces\tred\n", "the columns are label, colour"),
+        ("label\tlabel\na\tb\n", "the columns are label, label"),
+        ("label\ttask\nfaces\n", "contrast 0 has 1 cells, the header 2"),
+        ("label\nmath-story\n", "contrast 0 has the label 'math-story'"),
+        ("label\nfäces\n", "contrast 0 has the label 'fäces'"),
+        ("label\tindex\nfaces\tone\n", "contrast 0 has the index 'one'"),
+        ("label\tindex\nfaces\t1\n", "contrast faces has index 1 at position 0"),
+        ("label\nfaces\nplaces\nfaces\n", "labels faces and faces are the same"),
+        ("label\nFaces\nfaces\n", "labels Faces and faces are the same"),
+        ("label\n", "there are no contrasts"),
+    ],
+)
+def test_bad_tables_are_refused(text, fact):
+    with pytest.raises(ValueError, match=fact):
+        parse_contrasts(text)
+
+
+def test_check_sees_order_and_doubles():
+    ok = [contrast(0, "a"), contrast(1, "b")]
+    assert check_contrasts(ok) == tuple(ok)
+    with pytest.raises(ValueError, match="contrast b has index 1 at position 0"):
+        check_contrasts(ok[::-1])
+    with pytest.raises(ValueError, match="labels a and A are the same"):
+        check_contrasts([contrast(0, "a"), contrast(1, "A")])
+
+
+@pytest.mark.parametrize("label", ["", "a b", "a_b", "../x", "a\n"])
+def test_labels_are_letters_and_digits(label):
+    with pytest.raises(ValueError, match="letters and digits only"):
+        contrast(0, label)

@@ -1,0 +1,62 @@
+"""Averages over segments against numpy's own weighted statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.contrasts.maps import ContrastMaps, MapAverage
+
+
+def _average(maps: np.ndarray, seconds: list[float]) -> ContrastMaps:
+    average = MapAverage()
+    for one, weight in zip(maps, seconds, strict=True):
+        average.add(one, weight)
+    return average.result()
+
+
+@given(
+    n=st.integers(1, 6),
+    seed=st.integers(0, 2**32 - 1),
+    weights=st.lists(st.floats(60, 900), min_size=6, max_size=6),
+)
+def test_mean_is_weighted_by_time(n, seed, weights):
+    maps = np.random.default_rng(seed).standard_normal((n, 3, 5)).astype(np.float32)
+    result = _average(maps, weights[:n])
+    expected = np.average(maps, axis=0, weights=weights[:n])
+    np.testing.assert_allclose(result.mean, expected, atol=1e-5)
+    assert result.n_segments == n
+    assert result.seconds == pytest.approx(sum(weights[:n]))
+
+
+@given(n=st.integers(2, 6), seed=st.integers(0, 2**32 - 1))
+def test_spread_of_equal_segments_is_the_sample_sd(n, seed):
+    maps = np.random.default_rng(seed).standard_normal((n, 3, 5)).astype(np.float32)
+    result = _average(maps, [432.0] * n)
+    np.testing.assert_allclose(result.spread, maps.std(axis=0, ddof=1), atol=1e-5)
+
+
+def test_one_segment_has_no_spread():
+    assert _average(np.ones((1, 2, 3), np.float32), [400.0]).spread is None
+
+
+def test_maps_added_are_not_changed_later():
+    maps = np.ones((2, 3), np.float32)
+    average = MapAverage()
+    average.add(maps, 1.0)
+    average.add(3 * maps, 1.0)
+    assert (maps == 1).all()
+
+
+def test_nothing_added_and_no_duration_are_errors():
+    with pytest.raises(ValueError, match="no segment"):
+        MapAverage().result()
+    with pytest.raises(ValueError, match=r"longer than 0\.0 s"):
+        MapAverage().add(np.ones((1, 1), np.float32), 0.0)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match="does not fit"):
+        ContrastMaps(np.ones((2, 3), np.float32), np.ones((1, 3), np.float32), 2, 1.0)

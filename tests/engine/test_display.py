@@ -1,0 +1,109 @@
+"""What a person sees: plain lines with the time that is left, bars on a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny_job import TinyJob
+
+from bids_dtg.engine import display as progress
+from bids_dtg.engine.display import PlainBoard, duration, make_board
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (89.4, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h"), (9e4, "25.0 h")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_plain_lines_tell_how_far_all_is_every_minute(clock, capsys):
+    board = PlainBoard(10)
+    for number in range(10):
+        board.lane(0).start(f"sub-{number}")
+        clock[0] += 25
+        board.advance(failed=number == 1)
+    lines = [line for line in capsys.readouterr().err.splitlines() if " done" in line]
+    assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in lines] == [
+        "3 of 10 done, 1 failed, about 3 min left",
+        "6 of 10 done, 1 failed, about 2 min left",
+        "9 of 10 done, 1 failed, about 25 s left",
+    ]
+
+
+def test_lanes_are_told_apart_by_their_titles(capsys):
+    board = make_board(2)
+    one, other = board.lane(0), board.lane(1)
+    one.start("sub-01")
+    other.start("sub-02")
+    one.finish("done")
+    other.stage("reading", 0.5)
+    other.finish("failed")
+    lines = [line[9:] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "[1/2] sub-01",
+        "[2/2] sub-02",
+        "[1/2] sub-01: done",
+        "[2/2] sub-02: failed",
+    ]
+
+
+def test_stages_are_told_once_each_where_asked_for(capsys):
+    lane = make_board(1, verbose=1).lane(0)
+    lane.start("sub-01")
+    for share in (0.0, 0.5, 1.0):
+        lane.stage("reading", share)
+    lane.stage("predicting", 0.0)
+    told = [line[9:] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["[1/1] sub-01", "[1/1] sub-01: reading", "[1/1] sub-01: predicting"]
+
+
+def run_on_a_terminal(command: list[str]) -> tuple[int, str]:
+    """Run a program with standard error on a pseudo-terminal; return its code and what it drew."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen(command, stderr=theirs, stdout=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    drawn, end = b"", time.monotonic() + 120
+    while time.monotonic() < end and select.select([ours], [], [], 120)[0]:
+        try:
+            piece = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        drawn += piece
+    os.close(ours)
+    return process.wait(timeout=60), drawn.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a pseudo-terminal")
+def test_bars_on_a_terminal(tmp_path):
+    job = TinyJob(tmp_path, ("01", "02", "03"))
+    next(job.bids.glob("sub-02/func/*confounds*.tsv")).write_text("x\n")
+    code, drawn = run_on_a_terminal(
+        [sys.executable, "-m", "bids_dtg.cli", *job.arguments("--nprocs", 2, "--no-reports")]
+    )
+    assert code == 1
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+    assert "\x1b[" in drawn
+    assert "Traceback" not in plain
+    assert re.search(r"of 3 done", plain)
+    assert re.search(r"\[\d/3\] sub-02: failed: ", plain)
+    assert plain.count("3 maps from 10.0 minutes of rest") == 2
+    assert plain.rstrip().splitlines()[-1].startswith("3 participants: 2 sets of maps made")
+    # The bars are taken away, and the cursor is shown again.
+    assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")

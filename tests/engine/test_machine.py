@@ -1,0 +1,121 @@
+"""The machine as containers and schedulers show it, on fake trees of /proc and /sys."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.engine.machine import available_cores, available_memory
+
+GB = 10**9
+
+
+@pytest.fixture(autouse=True)
+def many_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)), raising=False)
+
+
+def fake(root: Path, **files: object) -> Path:
+    """Write files, `/` in their names as `__`, `.` as `_dot_`; return the root."""
+    for name, content in files.items():
+        path = root / name.replace("__", "/").replace("_dot_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n")
+    return root
+
+
+def version_2(root: Path, group: str = "/", **files: object) -> Path:
+    fake(root, proc__self__cgroup=f"0::{group}")
+    below = "sys__fs__cgroup" + group.rstrip("/").replace("/", "__")
+    return fake(root, **{f"{below}__{name}": content for name, content in files.items()})
+
+
+def test_a_bare_machine(tmp_path):
+    assert available_cores(tmp_path) == 16
+    assert available_memory(tmp_path) is None
+    fake(tmp_path, proc__meminfo="MemTotal: 9 kB\nMemAvailable:   4000000 kB\nBuffers: 1 kB")
+    assert available_memory(tmp_path) == 4_000_000 * 1024
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("400000 100000", 4), ("250000 100000", 2), ("50000 100000", 1), ("max 100000", 16)],
+)
+def test_quota_of_cgroup_2(tmp_path, quota, cores):
+    assert available_cores(version_2(tmp_path, cpu_dot_max=quota)) == cores
+
+
+def test_affinity_counts_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {3})
+    assert available_cores(version_2(tmp_path, cpu_dot_max="400000 100000")) == 1
+
+
+def test_the_least_of_nested_groups_counts(tmp_path):
+    version_2(tmp_path, "/slurm/job_7/step_0", cpu_dot_max="max 100000", memory_dot_max="max")
+    version_2(
+        tmp_path,
+        "/slurm/job_7",
+        cpu_dot_max="300000 100000",
+        memory_dot_max=8 * GB,
+        memory_dot_current=3 * GB,
+    )
+    fake(tmp_path, proc__self__cgroup="0::/slurm/job_7/step_0", proc__meminfo="")
+    assert available_cores(tmp_path) == 3
+    assert available_memory(tmp_path) == 5 * GB
+
+
+def test_file_cache_is_not_lost(tmp_path):
+    version_2(
+        tmp_path,
+        memory_dot_max=4 * GB,
+        memory_dot_current=4 * GB,
+        memory_dot_stat=f"anon 5\nactive_file 7\ninactive_file {3 * GB}",
+    )
+    assert available_memory(tmp_path) == 3 * GB
+
+
+def test_more_than_the_limit_in_use_is_nothing_left(tmp_path):
+    version_2(tmp_path, memory_dot_max=GB, memory_dot_current=2 * GB)
+    assert available_memory(tmp_path) == 0
+
+
+def test_group_that_is_not_shown_within_a_container(tmp_path):
+    """Without a namespace of its own a container sees another path than its mount has."""
+    version_2(tmp_path, cpu_dot_max="200000 100000")
+    fake(tmp_path, proc__self__cgroup="0::/docker/0123abc")
+    assert available_cores(tmp_path) == 2
+
+
+def test_cgroup_1(tmp_path):
+    fake(
+        tmp_path,
+        proc__self__cgroup="9:memory:/job\n4:cpu,cpuacct:/job\n1:name=systemd:/x\n0::/x",
+        **{
+            "sys__fs__cgroup__cpu,cpuacct__job__cpu_dot_cfs_quota_us": 350000,
+            "sys__fs__cgroup__cpu,cpuacct__job__cpu_dot_cfs_period_us": 100000,
+            "sys__fs__cgroup__cpu,cpuacct__cpu_dot_cfs_quota_us": -1,
+            "sys__fs__cgroup__cpu,cpuacct__cpu_dot_cfs_period_us": 100000,
+            "sys__fs__cgroup__memory__job__memory_dot_limit_in_bytes": 6 * GB,
+            "sys__fs__cgroup__memory__job__memory_dot_usage_in_bytes": 2 * GB,
+            "sys__fs__cgroup__memory__job__memory_dot_stat": f"cache 1\ntotal_inactive_file {GB}",
+            "sys__fs__cgroup__memory__memory_dot_limit_in_bytes": 2**63 - 4096,
+            "sys__fs__cgroup__memory__memory_dot_usage_in_bytes": 10 * GB,
+        },
+    )
+    assert available_cores(tmp_path) == 3
+    assert available_memory(tmp_path) == 5 * GB
+
+
+def test_nonsense_is_passed_over(tmp_path):
+    version_2(tmp_path, cpu_dot_max="a b c", memory_dot_max="", memory_dot_current="x")
+    fake(tmp_path, proc__meminfo="MemAvailable: many kB")
+    assert available_cores(tmp_path) == 16
+    assert available_memory(tmp_path) is None
+
+
+def test_this_machine(monkeypatch):
+    monkeypatch.undo()
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+    assert (available_memory() or 1) > 0

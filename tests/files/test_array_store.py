@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from bids_dtg.errors import OutputError
+from bids_dtg.files.array_store import ArrayStore, MappedFile
+
+FACTS = {"model": "abc", "runs": ["a", "b"]}
+
+
+def test_an_array_comes_back_mapped_with_its_notes(tmp_path):
+    store = ArrayStore(tmp_path / "cache")
+    array = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
+    store.write("sub-01/connectomes", array, FACTS, {"seconds": [1.5, 2.0]})
+    found = store.read("sub-01/connectomes")
+    np.testing.assert_array_equal(found, array)
+    assert isinstance(found, np.memmap)
+    assert found.dtype == np.float16
+    assert store.notes("sub-01/connectomes") == {"seconds": [1.5, 2.0]}
+
+
+def test_it_is_there_only_if_made_from_the_same_facts(tmp_path):
+    store = ArrayStore(tmp_path)
+    assert not store.has("x", FACTS)
+    store.write("x", np.zeros(3), FACTS)
+    assert store.has("x", FACTS)
+    assert not store.has("x", FACTS | {"model": "other"})
+
+
+def test_damage_is_found(tmp_path):
+    store = ArrayStore(tmp_path)
+    store.write("x", np.zeros(300), FACTS)
+    path = tmp_path / "x.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match=r"x\.npy has changed.*remove it"):
+        store.read("x")
+    path.write_bytes(data[:-8])
+    assert not store.has("x", FACTS)
+    path.unlink()
+    with pytest.raises(OutputError, match="cannot be read"):
+        store.read("x")
+
+
+def test_a_mapped_array_can_be_mapped_again_by_its_place(tmp_path):
+    store = ArrayStore(tmp_path)
+    store.write("x", np.arange(6, dtype=np.float16).reshape(2, 3), FACTS)
+    found = store.read("x")
+    place = MappedFile.of(found)
+    assert place is not None
+    np.testing.assert_array_equal(place.open(), found)
+    # A part lies elsewhere than its file begins.
+    assert MappedFile.of(found[1:]) is None
+    assert MappedFile.of(np.zeros(3)) is None
+
+
+def test_a_full_disk_is_told_before_an_array_is_filled(tmp_path, monkeypatch):
+    store = ArrayStore(tmp_path)
+    asked = []
+
+    def full(file: int, start: int, size: int) -> None:
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match=r"work/x\.npy cannot be written: No space left"):
+        store.create("work/x", (1000, 1000), np.float32)
+    assert asked[0] >= 4_000_000
+    assert not (tmp_path / "work/x.npy").exists()
+
+
+def test_work_in_progress_is_discarded_and_results_are_not(tmp_path):
+    store = ArrayStore(tmp_path)
+    store.create("work/x", (3,), np.float32)[:] = 1
+    store.write("result", np.ones(3), FACTS)
+    store.discard("work")
+    store.discard("never made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "result.npy"]

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.errors import OutputError
+from bids_dtg.files import atomic
+from bids_dtg.files.atomic import remove_stale_temporaries, temporary_name, write_atomic
+from bids_dtg.files.text import write_json, write_tsv
+
+
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_file_and_folders_are_made_with_the_umask_s_permissions(tmp_path):
+    old = os.umask(0o027)
+    try:
+        write_atomic(tmp_path / "a/b/file.bin", b"\x00\x01")
+    finally:
+        os.umask(old)
+    target = tmp_path / "a/b/file.bin"
+    assert target.read_bytes() == b"\x00\x01"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert names_in(target.parent) == ["file.bin"]
+
+
+def failing(number):
+    def write(*_):
+        raise OSError(number, os.strerror(number))
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.ENOSPC, "No space left.*free space"), (errno.EROFS, "Read-only.*mount")],
+)
+def test_failed_write_names_the_file_and_leaves_the_old_one(tmp_path, monkeypatch, number, message):
+    target = tmp_path / "map.nii.gz"
+    write_atomic(target, b"old")
+    monkeypatch.setattr(Path, "replace", failing(number))
+    with pytest.raises(OutputError, match=rf"map\.nii\.gz cannot be written: {message}"):
+        write_atomic(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["map.nii.gz"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_full_disk_is_noticed_at_the_last_byte(tmp_path, monkeypatch):
+    full = Path("/dev/full").open("wb")  # noqa: SIM115
+    monkeypatch.setattr(Path, "open", lambda *_: full)
+    with pytest.raises(OutputError, match=r"x\.bin cannot be written: No space left"):
+        write_atomic(tmp_path / "x.bin", b"0" * 10)
+
+
+def test_interrupt_leaves_no_temporary(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(tmp_path / "x", b"1")
+    assert names_in(tmp_path) == []
+
+
+def test_target_below_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="x cannot be written"):
+        write_atomic(tmp_path / "file" / "x", b"1")
+
+
+def test_long_names_fit(tmp_path):
+    target = tmp_path / ("a" * 255)
+    write_atomic(target, b"1")
+    assert target.read_bytes() == b"1"
+
+
+def test_json_refuses_nan(tmp_path):
+    write_json(tmp_path / "a.json", {"Name": "Zürich"})
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"Name": "Zürich"}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "b.json", {"x": float("nan")})
+    assert not (tmp_path / "b.json").exists()
+
+
+@given(st.text(max_size=20))
+def test_a_cell_is_never_more_than_one_cell(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("tsv") / "a.tsv"
+    write_tsv(path, ["a", "b"], [(text, float("nan"))])
+    lines = path.read_text("utf-8").split("\n")
+    assert lines[0] == "a\tb"
+    assert lines[1].split("\t")[1:] == ["n/a"]
+    assert lines[2:] == [""]
+
+
+def leave_temporary(folder, name, age_seconds=0.0):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_bytes(b"part")
+    then = time.time() - age_seconds
+    os.utime(path, (then, then))
+    return path
+
+
+def test_temporary_of_a_killed_process_is_removed(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from bids_dtg.files.atomic import temporary_name;"
+        "Path(sys.argv[1], temporary_name()).write_bytes(b'')"
+    )
+    folder = tmp_path / "sub-01/func"
+    folder.mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
+    (left,) = folder.iterdir()
+    assert remove_stale_temporaries(tmp_path / "sub-01") == [left]
+    assert not left.exists()
+
+
+def test_own_temporary_is_left_and_an_earlier_life_s_is_not(tmp_path):
+    own = leave_temporary(tmp_path, temporary_name())
+    earlier = own.name.replace(atomic._process_token(os.getpid()), "0" * 8)
+    gone = leave_temporary(tmp_path, earlier)
+    assert remove_stale_temporaries(tmp_path) == [gone]
+    assert own.exists()
+
+
+def test_temporary_of_another_living_process_or_host_is_left_for_an_hour(tmp_path):
+    parent = temporary_name().replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+    foreign = temporary_name().replace(atomic._host(), "0" * 8)
+    kept = [leave_temporary(tmp_path, name) for name in (parent, foreign)]
+    assert remove_stale_temporaries(tmp_path) == []
+    for path in kept:
+        leave_temporary(tmp_path, path.name, age_seconds=4000)
+    assert sorted(remove_stale_temporaries(tmp_path)) == sorted(kept)
+
+
+def test_containers_of_one_host_name_leave_each_other_s_temporaries(tmp_path, monkeypatch):
+    namespaces = {"/proc/self/ns/pid": "pid:[1]"}
+    monkeypatch.setattr(Path, "readlink", lambda path: Path(namespaces[str(path)]))
+    monkeypatch.setattr(atomic, "_host", atomic._host.__wrapped__)
+    other = leave_temporary(tmp_path, temporary_name().replace(f"-{os.getpid()}-", "-99999999-"))
+    namespaces["/proc/self/ns/pid"] = "pid:[2]"
+    assert remove_stale_temporaries(tmp_path) == []
+    namespaces["/proc/self/ns/pid"] = "pid:[1]"
+    assert remove_stale_temporaries(tmp_path) == [other]
+
+
+def test_systems_without_namespaces_go_by_the_host_name(monkeypatch):
+    def absent(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(Path, "readlink", absent)
+    names = []
+    for name in ("node1", "node1", "node2"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        names.append(atomic._host.__wrapped__())
+    assert names[0] == names[1] != names[2]
+
+
+def test_files_of_others_are_never_removed(tmp_path):
+    for name in (".nfs0001", "x.tmp", ".dtg-notes.tmp", "sub-01_bold.nii.gz"):
+        leave_temporary(tmp_path, name, age_seconds=1e6)
+    assert remove_stale_temporaries(tmp_path) == []
+    assert remove_stale_temporaries(tmp_path / "absent") == []

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fmriprep_dataset import add_run, describe_dataset
+
+from bids_dtg.errors import OutputError
+from bids_dtg.files.atomic import temporary_name
+from bids_dtg.files.derivatives import IGNORED, DerivativeDataset
+from bids_dtg.files.output_folder import check_output_location
+from bids_dtg.inputs.dataset import InputDataset, find_dataset
+
+
+@pytest.fixture
+def source(tmp_path) -> InputDataset:
+    raw = describe_dataset(tmp_path / "raw data", kind="raw")
+    root = describe_dataset(raw / "derivatives" / "fmriprep")
+    add_run(root, "01", parts=("bold",))
+    return find_dataset(raw)
+
+
+@pytest.fixture
+def dataset(tmp_path) -> DerivativeDataset:
+    (tmp_path / "out").mkdir()
+    return DerivativeDataset(tmp_path / "out")
+
+
+@pytest.mark.parametrize("relative", ["../x", "sub-01/../../x", "/etc/x", "link/x", "..", ""])
+def test_nothing_leads_outside(dataset, relative):
+    (dataset.root / "link").symlink_to(dataset.root.parent)
+    with pytest.raises(OutputError, match="leads outside the output folder"):
+        dataset.path(relative)
+
+
+def test_writing_inside_replaces_links_to_files(dataset, tmp_path):
+    (tmp_path / "annexed").write_bytes(b"old")
+    (dataset.root / "sub-01").mkdir()
+    (dataset.root / "sub-01" / "map.nii.gz").symlink_to(tmp_path / "annexed")
+    path = dataset.write("sub-01/map.nii.gz", b"new")
+    assert path.read_bytes() == b"new"
+    assert (tmp_path / "annexed").read_bytes() == b"old"
+
+
+def test_description_links_its_sources(dataset, source):
+    dataset.describe(source, version="1.2", readme="hello\n", container="docker:dtg:1")
+    content = json.loads((dataset.root / "dataset_description.json").read_text())
+    assert content["DatasetType"] == "derivative"
+    assert content["GeneratedBy"][0]["Name"] == "bids_dtg"
+    assert content["GeneratedBy"][0]["Version"] == "1.2"
+    assert "version: 1.2\n" in (dataset.root / "CITATION.cff").read_text()
+    assert content["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "dtg:1"}
+    assert content["DatasetLinks"] == {
+        "fmriprep": source.root.as_uri(),
+        "raw": "../raw%20data",
+    }
+    assert content["SourceDatasets"][0] == {"URL": source.root.as_uri()}
+    assert (dataset.root / "README").read_text() == "hello\n"
+    # Our own folder is taken again.
+    assert check_output_location(dataset.root, source) == dataset.root
+
+
+def test_links_inside_the_raw_dataset_are_relative(source):
+    dataset = DerivativeDataset(source.bids_dir / "derivatives" / "dtg")
+    dataset.describe(source, version="1.2", readme="x")
+    content = json.loads((dataset.root / "dataset_description.json").read_text())
+    assert content["DatasetLinks"] == {"fmriprep": "../fmriprep", "raw": "../.."}
+
+
+def test_users_lines_and_texts_are_kept(dataset, source):
+    (dataset.root / ".bidsignore").write_text("mine/\n*.html")
+    (dataset.root / "README.md").write_text("edited")
+    dataset.describe(source, version="1.2", readme="x")
+    dataset.describe(source, version="1.2", readme="x")
+    lines = (dataset.root / ".bidsignore").read_text().splitlines()
+    assert lines[:2] == ["mine/", "*.html"]
+    assert sorted(lines[2:]) == sorted(set(IGNORED) - {"*.html"})
+    assert not (dataset.root / "README").exists()
+
+
+def test_right_files_are_not_written_again(dataset, source):
+    dataset.describe(source, version="1.2", readme="x")
+    before = {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()}
+    assert len(before) == 4
+    dataset.describe(source, version="1.2", readme="y")
+    assert {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()} == before
+
+
+def test_participants_follow_the_folders_and_keep_columns(dataset):
+    for name in ("sub-02", "sub-01"):
+        (dataset.root / name).mkdir()
+    dataset.update_participants()
+    table = dataset.root / "participants.tsv"
+    assert table.read_text() == "participant_id\nsub-01\nsub-02\n"
+    table.write_text("participant_id\tage\nsub-02\t30\nsub-09\t40\n")
+    dataset.update_participants()
+    assert table.read_text() == "participant_id\tage\nsub-01\tn/a\nsub-02\t30\n"
+    table.write_bytes(b"nonsense")
+    dataset.update_participants()
+    assert table.read_text() == "participant_id\nsub-01\nsub-02\n"
+
+
+def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
+    (dataset.root / "sub-01").mkdir()
+    real = DerivativeDataset.path
+    races = iter([True, False])
+
+    def path(self, relative):
+        if next(races, False):
+            # Another process makes its folder after we listed the folders.
+            (self.root / "sub-02").mkdir()
+        return real(self, relative)
+
+    monkeypatch.setattr(DerivativeDataset, "path", path)
+    dataset.update_participants()
+    assert (dataset.root / "participants.tsv").read_text().split() == [
+        "participant_id",
+        "sub-01",
+        "sub-02",
+    ]
+
+
+def test_unreadable_table_is_one_line(dataset):
+    (dataset.root / "participants.tsv").write_bytes(b"\xff\xff\x81")
+    with pytest.raises(OutputError, match=r"participants\.tsv cannot be read"):
+        dataset.update_participants()
+
+
+MANY = """
+import sys
+from pathlib import Path
+from bids_dtg.bids.derivatives import DerivativeDataset
+root, first = Path(sys.argv[1]), int(sys.argv[2])
+for number in range(first, first + 25):
+    (root / f"sub-{number:03d}").mkdir()
+    DerivativeDataset(root).update_participants()
+"""
+
+
+def test_many_processes_lose_nobody(dataset):
+    writers = [
+        subprocess.Popen([sys.executable, "-c", MANY, str(dataset.root), str(first)])
+        for first in (0, 25, 50, 75)
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * 4
+    lines = (dataset.root / "participants.tsv").read_text().splitlines()
+    assert lines == ["participant_id", *(f"sub-{n:03d}" for n in range(100))]
+    assert not list(dataset.root.glob(".dtg-*"))
+
+
+def test_validator_accepts_what_describes_the_dataset(dataset, source):
+    program = Path(sys.executable).with_name("bids-validator-deno")
+    if not program.exists() and shutil.which("bids-validator-deno") is None:
+        pytest.skip("bids-validator-deno is not installed")
+    (dataset.root / "sub-01" / "func").mkdir(parents=True)
+    name = "sub-01_task-rest_space-MNI152NLin6Asym_res-2_contrast-x_stat-z_desc-synthetic_statmap"
+    (dataset.root / "sub-01" / "func" / f"{name}.json").write_text("{}")
+    (dataset.root / "logs").mkdir()
+    (dataset.root / "logs" / "x.toml").write_text("")
+    dataset.describe(source, version="1.2", readme="Synthetic maps. " * 20)
+    dataset.update_participants()
+    command = [str(program) if program.exists() else program.name, "--json", str(dataset.root)]
+    result = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    issues = json.loads(result.stdout)["issues"]["issues"]
+    errors = [issue for issue in issues if issue.get("severity") == "error"]
+    assert errors == []
+
+
+def test_temporaries_of_killed_processes_leave_the_shared_folders(dataset):
+    own = dataset.root / temporary_name()
+    gone = own.name.replace(f"-{os.getpid()}-", "-99999999-")
+    places = ["", "logs", "logs/complete"]
+    for place in places:
+        (dataset.root / place).mkdir(exist_ok=True)
+        (dataset.root / place / gone).touch()
+    (dataset.root / "sub-01").mkdir()
+    (dataset.root / "sub-01" / gone).touch()
+    own.touch()
+    dataset.remove_stale_temporaries()
+    left = [path.relative_to(dataset.root).as_posix() for path in dataset.root.rglob(".dtg-*")]
+    assert sorted(left) == sorted([own.name, f"sub-01/{gone}"])

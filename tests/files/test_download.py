@@ -1,0 +1,294 @@
+"""Files over HTTP from a host on this machine: whole and verified, or not there."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
+
+from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.files import download
+from bids_dtg.files.download import PublishedFile, git_blob_id, obtain_file
+
+CONTENT = np.random.default_rng(0).bytes(700_000)
+PINNED = PublishedFile("owner/models", "c" * 40, "sub/model.ckpt", blob_id(CONTENT))
+BLOCK = download._BLOCK
+OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch):
+    """Talk to this machine itself, and do not wait between attempts."""
+    go_without_proxy(monkeypatch)
+    monkeypatch.setattr(download, "_PAUSE", 0.0)
+
+
+@pytest.fixture
+def host():
+    return ModelHost()
+
+
+@pytest.fixture
+def address(host):
+    with serve(host) as address:
+        yield address
+
+
+@pytest.fixture
+def obtain(host, address, tmp_path):
+    """Fetch `PINNED` from a host with these faults."""
+
+    def obtain(*faults, file=PINNED, content=CONTENT, hosts=None):
+        host.add(content, file, *faults)
+        return obtain_file(file, tmp_path, hosts or [address], Notes())
+
+    return obtain
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def ranges(host) -> list[str]:
+    return [part for _, part in host.asked]
+
+
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_the_file_is_fetched_and_kept_under_its_id(obtain, host, tmp_path, size):
+    path = obtain(file=replace(PINNED, size=size))
+    assert path.read_bytes() == CONTENT
+    assert left(tmp_path) == [f"{PINNED.blob_id[:12]}-model.ckpt"]
+    assert host.asked == [(f"/owner/models/{'c' * 40}/sub/model.ckpt", "")]
+
+
+def test_what_is_there_is_verified_and_not_fetched_again(obtain, host, tmp_path):
+    path = obtain()
+    assert obtain() == path
+    assert len(host.asked) == 1
+    path.write_bytes(OTHER)
+    assert obtain().read_bytes() == CONTENT
+    assert len(host.asked) == 2
+
+
+def test_blob_id_is_gits(tmp_path):
+    # `git hash-object` of a file with "hello\n"; and of an empty one.
+    (tmp_path / "a").write_bytes(b"hello\n")
+    (tmp_path / "b").write_bytes(b"")
+    assert git_blob_id(tmp_path / "a") == "ce013625030ba8dba906f756967f9e9ca394464a"
+    assert git_blob_id(tmp_path / "b") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (OTHER, "700000 bytes with git's blob id " + blob_id(OTHER)),
+        (CONTENT[:-9], "699991 bytes with git's blob id"),  # truncated, and the host says so
+        (CONTENT + b"\0", "700001 bytes with git's blob id"),  # padded
+        (b"<html>Not here</html>", "21 bytes"),
+        (b"", "0 bytes"),
+    ],
+)
+def test_wrong_content_is_refused_with_both_ids(obtain, tmp_path, content, fact):
+    with pytest.raises(BundleError, match=fact) as caught:
+        obtain(Fault(content=content))
+    assert PINNED.blob_id in str(caught.value)
+    assert "model.ckpt" in str(caught.value)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-9], CONTENT + b"\0"])
+def test_a_wrong_size_is_refused_before_it_is_fetched(obtain, tmp_path, content):
+    with pytest.raises(BundleError, match=f"wrong size, {len(content)} bytes instead of 700000"):
+        obtain(Fault(content=content), file=replace(PINNED, size=len(CONTENT)))
+    assert left(tmp_path) == []
+
+
+def test_a_body_without_length_ends_at_the_pinned_size(obtain, tmp_path):
+    endless = Fault(content=CONTENT * 3, length=False)
+    with pytest.raises(BundleError, match="wrong size, more than 700000 bytes"):
+        obtain(endless, file=replace(PINNED, size=len(CONTENT)))
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
+
+
+def test_no_file_is_larger_than_a_model(obtain, monkeypatch):
+    monkeypatch.setattr(download, "_LARGEST", 1000)
+    with pytest.raises(BundleError, match="wrong size, 700000 bytes, more than a model has"):
+        obtain()
+    with pytest.raises(BundleError, match="wrong size, more than 1000 bytes"):
+        obtain(Fault(length=False))
+
+
+def test_a_cut_connection_is_resumed_where_it_broke(obtain, host):
+    path = obtain(Fault(cut=6 * BLOCK), Fault(cut=10 * BLOCK + 7))
+    assert path.read_bytes() == CONTENT
+    assert ranges(host) == ["", f"bytes={6 * BLOCK}-", f"bytes={16 * BLOCK}-"]
+
+
+def test_a_connection_that_breaks_often_gets_there_in_the_end(obtain, host):
+    assert obtain(*[Fault(cut=4 * BLOCK)] * 9).read_bytes() == CONTENT
+    assert len(host.asked) == 10
+
+
+def test_a_cut_body_without_length_is_resumed_where_the_size_is_pinned(obtain, host):
+    cut = Fault(cut=6 * BLOCK, length=False)
+    assert obtain(cut, file=replace(PINNED, size=len(CONTENT))).read_bytes() == CONTENT
+    assert ranges(host) == ["", f"bytes={6 * BLOCK}-"]
+
+
+def test_a_call_resumes_what_an_earlier_one_has_left(obtain, host, tmp_path, address):
+    with pytest.raises(BundleError, match="cannot be fetched"):
+        obtain(*[Fault(cut=BLOCK)] + [Fault(cut=0)] * 9)
+    assert left(tmp_path) == [f"{PINNED.blob_id[:12]}-model.ckpt.part"]
+    host.faults.clear()
+    host.asked.clear()
+    assert obtain().read_bytes() == CONTENT
+    assert ranges(host) == [f"bytes={BLOCK}-"]
+    assert left(tmp_path) == [f"{PINNED.blob_id[:12]}-model.ckpt"]
+
+
+def test_a_host_that_knows_no_ranges_sends_everything_again(obtain, host):
+    assert obtain(Fault(cut=BLOCK), Fault(whole=True)).read_bytes() == CONTENT
+
+
+def test_another_part_than_was_asked_for_is_refused(obtain):
+    shifted = Fault(status=206)
+    with pytest.raises(BundleError, match="another part of the file than was asked for"):
+        obtain(Fault(cut=BLOCK), shifted)
+
+
+@pytest.mark.parametrize("start", [OTHER, CONTENT[1:5000], CONTENT + b"more", b"\0" * 10])
+def test_a_wrong_start_is_fetched_again(obtain, host, tmp_path, start):
+    (tmp_path / f"{PINNED.local_name}.part").write_bytes(start)
+    assert obtain().read_bytes() == CONTENT
+    assert ranges(host)[-1] == ""
+
+
+def test_a_whole_partial_file_needs_no_more_bytes(obtain, host, tmp_path):
+    (tmp_path / f"{PINNED.local_name}.part").write_bytes(CONTENT)
+    assert obtain(file=replace(PINNED, size=len(CONTENT))).read_bytes() == CONTENT
+    assert host.asked == []
+    (tmp_path / PINNED.local_name).rename(tmp_path / f"{PINNED.local_name}.part")
+    assert obtain().read_bytes() == CONTENT  # the host says that nothing is missing
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_busy_host_is_asked_again(obtain, host, status):
+    assert obtain(Fault(status), Fault(status)).read_bytes() == CONTENT
+    assert len(host.asked) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 451])
+def test_a_refusal_is_final(obtain, host, status):
+    with pytest.raises(BundleError, match=f"model.ckpt: HTTP {status}"):
+        obtain(Fault(status), Fault())
+    assert len(host.asked) == 1
+
+
+def test_it_is_given_up_after_some_attempts_that_bring_nothing(obtain, host):
+    with pytest.raises(BundleError, match="HTTP 500"):
+        obtain(*[Fault(500)] * 99)
+    assert len(host.asked) == 4
+
+
+def test_a_silent_host_is_left_and_asked_for_the_rest(obtain, host, monkeypatch):
+    monkeypatch.setattr(download, "_TIMEOUTS", (5.0, 0.3))
+    assert obtain(Fault(stall=2.0)).read_bytes() == CONTENT
+    assert ranges(host)[0] == ""
+    assert int(ranges(host)[1].removeprefix("bytes=").removesuffix("-")) > 0
+
+
+def test_a_redirect_is_followed_with_its_range(obtain, host, address):
+    host.files["/elsewhere"] = CONTENT
+    assert obtain(Fault(cut=BLOCK), Fault(302, f"{address}/elsewhere")).read_bytes() == CONTENT
+    assert host.asked[-1] == ("/elsewhere", f"bytes={BLOCK}-")
+
+
+@pytest.mark.parametrize(("location", "fact"), [("file:///etc/passwd", "file:"), ("", "30")])
+def test_a_redirect_to_nowhere_is_refused(obtain, address, location, fact):
+    loop = location or f"{address}/{PINNED.location}"
+    with pytest.raises(BundleError, match=fact):
+        obtain(*[Fault(302, loop)] * 40)
+
+
+def test_an_encoded_answer_is_refused(obtain):
+    with pytest.raises(BundleError, match="an encoded answer"):
+        obtain(Fault(headers={"Content-Encoding": "gzip"}))
+
+
+def test_hosts_are_asked_in_order_and_named_when_all_fail(obtain, host, address, tmp_path):
+    with serve(ModelHost()) as empty:
+        assert obtain(hosts=[empty, address]).read_bytes() == CONTENT
+        (tmp_path / PINNED.local_name).unlink()
+        with pytest.raises(BundleError) as caught:
+            obtain(Fault(content=OTHER), hosts=[empty, address])
+    message = str(caught.value)
+    assert f"{empty}/{PINNED.location}: HTTP 404" in message
+    assert f"{address}/{PINNED.location}: wrong content" in message
+
+
+def test_wrong_bytes_of_one_host_do_not_spoil_the_next(obtain, host, address):
+    liar = ModelHost()
+    liar.add(OTHER, PINNED, Fault(cut=BLOCK), *[Fault(500)] * 9)
+    with serve(liar) as mirror:
+        assert obtain(hosts=[mirror, address]).read_bytes() == CONTENT
+
+
+def test_a_host_that_is_not_there_is_named_with_the_cause(obtain):
+    with serve(ModelHost()) as gone:
+        pass
+    with pytest.raises(BundleError, match=r"127\.0\.0\.1:\d+/owner/.*[Cc]onnection refused"):
+        obtain(hosts=[gone])
+
+
+def test_a_proxy_is_used(obtain, host, address, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", address)
+    monkeypatch.setenv("http_proxy", address)
+    assert obtain(hosts=["http://models.example"]).read_bytes() == CONTENT
+    assert host.asked[0][0] == f"http://models.example/{PINNED.location}"
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_full_disk_is_told_and_what_is_there_is_kept(obtain, host, tmp_path, monkeypatch, kept):
+    real = Path.open
+    left_writes = iter(range(kept))
+
+    class Full:
+        def __init__(self, stream):
+            self._stream, self.truncate = stream, stream.truncate
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self._stream.close()
+
+        def write(self, block):
+            if next(left_writes, None) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self._stream.write(block)
+
+    def opened(path, mode="r", *more, **options):
+        stream = real(path, mode, *more, **options)
+        return Full(stream) if path.suffix == ".part" and "a" in mode else stream
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(OutputError, match=f"model.ckpt cannot be kept in {tmp_path}: No space"):
+        obtain()
+    monkeypatch.setattr(Path, "open", real)
+    assert obtain().read_bytes() == CONTENT
+    assert ranges(host) == (["", f"bytes={BLOCK}-"] if kept else ["", ""])
+
+
+def test_progress_counts_from_the_resumed_byte(host, address, tmp_path):
+    host.add(CONTENT, PINNED, Fault(cut=300_000))
+    notes = Notes()
+    obtain_file(PINNED, tmp_path, [address], notes)
+    assert notes.files == ["model.ckpt"]
+    done = [size for size, _ in notes.sizes]
+    assert done == sorted(done)
+    assert notes.sizes[-1] == (len(CONTENT), len(CONTENT))

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.errors import OutputError, RunError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.provenance import (
+    Failure,
+    Fingerprint,
+    RunFolder,
+    file_fingerprint,
+    input_fingerprints,
+    options_hash,
+    running_container,
+    why_incomplete,
+    write_completion,
+)
+
+OPTIONS = {"fd_threshold": 0.5, "model": "abc", "tasks": ("rest",)}
+MIB = 2**20
+
+
+@pytest.fixture
+def dataset(tmp_path) -> DerivativeDataset:
+    return DerivativeDataset(tmp_path / "out")
+
+
+@pytest.fixture
+def bold(tmp_path):
+    path = tmp_path / "in" / "sub-01" / "bold.nii.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"bold" * 1000)
+    return path
+
+
+def inputs_of(bold):
+    return input_fingerprints([bold], bold.parent.parent)
+
+
+@pytest.fixture
+def done(dataset, bold):
+    outputs = [dataset.write(f"sub-01/{name}", name.encode()) for name in ("a.nii.gz", "b.json")]
+    write_completion(dataset, "sub-01", options=OPTIONS, inputs=inputs_of(bold), outputs=outputs)
+
+    def why(**changes):
+        given = {"options": OPTIONS, "inputs": inputs_of(bold)} | changes
+        return why_incomplete(dataset, "sub-01", **given)
+
+    return why
+
+
+def test_complete_work_has_no_reason(done):
+    assert done() is None
+
+
+def test_work_never_done(dataset, bold):
+    assert why_incomplete(dataset, "sub-01", options={}, inputs={}) == "not done yet"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"fd_threshold": 0.3}, "option fd_threshold changed (0.5 to 0.3)"),
+        ({"new": 1}, "option new changed (None to 1)"),
+        ({"model": None}, "option model changed (abc to None)"),
+    ],
+)
+def test_changed_options(done, change, reason):
+    assert done(options=OPTIONS | change) == reason
+
+
+def test_changed_inputs(done, bold):
+    content = bold.read_bytes()
+    bold.write_bytes(content[:-1] + b"!")
+    assert done() == "input changed: sub-01/bold.nii.gz"
+    bold.write_bytes(content)
+    os.utime(bold, ns=(1, 1))
+    assert done() is None  # a copy of the same bytes
+    assert done(inputs={}) == "input gone: sub-01/bold.nii.gz"
+    assert done(inputs=inputs_of(bold) | {"x": file_fingerprint(bold)}) == "input new: x"
+
+
+def test_damaged_outputs(done, dataset):
+    target = dataset.root / "sub-01" / "a.nii.gz"
+    content, stat = target.read_bytes(), target.stat()
+    target.write_bytes(content[:-1])
+    assert done() == "output changed: sub-01/a.nii.gz"
+    target.write_bytes(bytes(len(content)))
+    os.utime(target, ns=(1, 1))
+    assert done() == "output changed: sub-01/a.nii.gz"
+    target.write_bytes(content)
+    os.utime(target, ns=(2, 2))
+    assert done() is None  # moved to another disk
+    target.unlink()
+    assert done() == "output missing: sub-01/a.nii.gz"
+    assert stat.st_size == len(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"Options": 1}', b"\xff"])
+def test_damaged_record(done, dataset, content):
+    (dataset.root / "logs" / "complete" / "sub-01.json").write_bytes(content)
+    assert done() == "completion record unreadable: sub-01.json"
+
+
+def test_dataset_may_move(done, dataset, bold, tmp_path):
+    shutil.move(dataset.root, tmp_path / "moved")
+    moved = DerivativeDataset(tmp_path / "moved")
+    assert why_incomplete(moved, "sub-01", options=OPTIONS, inputs=inputs_of(bold)) is None
+
+
+def test_hostile_title(dataset):
+    with pytest.raises(OutputError, match="leads outside"):
+        why_incomplete(dataset, "../../../x", options={}, inputs={})
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB, 2 * MIB + 7])
+@pytest.mark.parametrize("where", ["start", "end"])
+def test_fingerprint_sees_both_ends_whatever_the_size(tmp_path, size, where):
+    path = tmp_path / "x.nii.gz"
+    content = bytearray(size)
+    path.write_bytes(content)
+    before = file_fingerprint(path)
+    assert before.size == size
+    if size:
+        content[0 if where == "start" else -1] = 1
+        path.write_bytes(content)
+        assert not before.same_content(file_fingerprint(path), compressed=True)
+
+
+def test_the_middle_of_a_large_plain_file_counts_by_its_time():
+    one = Fingerprint(3 * MIB, 1, "a")
+    assert one.same_content(Fingerprint(3 * MIB, 2, "a"), compressed=True)
+    assert not one.same_content(Fingerprint(3 * MIB, 2, "a"), compressed=False)
+    assert Fingerprint(9, 1, "a").same_content(Fingerprint(9, 2, "a"), compressed=False)
+
+
+def test_unreadable_input(tmp_path):
+    with pytest.raises(RunError, match=r"gone\.nii cannot be read: No such file"):
+        file_fingerprint(tmp_path / "gone.nii")
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3) | st.none()))
+def test_options_hash_knows_no_order(options):
+    backwards = dict(reversed(options.items()))
+    assert options_hash(options) == options_hash(backwards)
+    assert options_hash(options) != options_hash({**options, "one more": 1})
+
+
+def test_run_folder(dataset):
+    one, two = RunFolder.create(dataset), RunFolder.create(dataset)
+    assert one.path != two.path
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", one.path.name)
+    one.write_configuration("a = 1\n")
+    one.write_versions("1.2", "docker:x")
+    one.write_timing({"read": 1.23456})
+    one.write_failures([Failure("01", "reading", "broken\tfile\nhere")])
+    folder = dataset.root / "logs" / one.path.name
+    assert (folder / "config.toml").read_text() == "a = 1\n"
+    versions = json.loads((folder / "versions.json").read_text())
+    assert (versions["bids_dtg"], versions["container"]) == ("1.2", "docker:x")
+    assert {"python", "numpy", "torch", "platform"} <= set(versions)
+    assert json.loads((folder / "timing.json").read_text()) == {"read": 1.235}
+    assert (folder / "failures.tsv").read_text().splitlines()[
+        1
+    ] == "sub-01\treading\tbroken file here"
+
+
+def test_container_from_the_environment():
+    assert running_container({}) is None
+    assert running_container({"DTG_CONTAINER_TAG": "dtg:1"}) == "docker:dtg:1"
+    assert running_container({"SINGULARITY_CONTAINER": "/x.sif"}) == "apptainer:/x.sif"

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from itk_files import (
+    LPS,
+    affine_part,
+    field_part,
+    itk_text,
+    write_composite,
+    write_field_image,
+    write_text,
+)
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.transforms.chain import Affine, map_points
+from bids_dtg.imaging.transforms.itk import parse_itk_text, read_transforms
+from bids_dtg.inputs.run import TransformFile
+
+POINTS = np.random.default_rng(0).uniform([-60, -90, -50], [60, 60, 70], (400, 3))
+# An oblique lattice of 5 mm around the points.
+NODES = np.array([[4.9, -0.8, 0.3, -85], [0.8, 4.9, 0.2, -150], [-0.3, -0.2, 5, -85], [0, 0, 0, 1]])
+SHAPE = (48, 48, 42)
+
+
+def random_affine(seed: int = 0, scale: float = 0.1) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    matrix = np.eye(4)
+    matrix[:3, :3] += rng.normal(scale=scale, size=(3, 3))
+    matrix[:3, 3] = rng.normal(scale=8, size=3)
+    return matrix
+
+
+def bend(points: np.ndarray) -> np.ndarray:
+    """Displace by up to 6 mm, over some 12 cm; points and result (n, 3), RAS+ mm."""
+    x, y, z = (points / 20).T
+    return np.stack([6 * np.sin(y) * np.cos(z), 4 * np.cos(x), 5 * np.sin(x + z)], axis=1)
+
+
+def bend_vectors() -> np.ndarray:
+    """(i, j, k, 3) displacements at the nodes."""
+    indices = np.indices(SHAPE).reshape(3, -1).T
+    return bend(indices @ NODES[:3, :3].T + NODES[:3, 3]).reshape(*SHAPE, 3)
+
+
+def applied(path: Path, *, inverse: bool = False, points: np.ndarray = POINTS) -> np.ndarray:
+    return map_points(points, read_transforms([TransformFile(path, inverse)]))
+
+
+def millimetres(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.linalg.norm(found - wanted, axis=1).max())
+
+
+# --- what a file does to points
+
+
+@pytest.mark.parametrize("centre", [(0, 0, 0), (12, -30, 4)])
+@pytest.mark.parametrize("write", [write_text, write_composite])
+def test_an_affine_about_any_centre(tmp_path, write, centre):
+    matrix = random_affine()
+    path = write(tmp_path / "x", [affine_part(matrix, centre)])
+    wanted = Affine(matrix).map(POINTS)
+    assert millimetres(applied(path), wanted) < 1e-9
+    back = applied(path, inverse=True, points=wanted)
+    assert millimetres(back, POINTS) < 1e-9
+
+
+def rotation(axis: int, angle: float) -> np.ndarray:
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix = np.eye(3)
+    matrix[first, first] = matrix[second, second] = np.cos(angle)
+    matrix[second, first], matrix[first, second] = np.sin(angle), -np.sin(angle)
+    return matrix
+
+
+@pytest.mark.parametrize(("flag", "order"), [((), "zxy"), ((0,), "zxy"), ((1,), "zyx")])
+def test_euler_angles_turn_in_the_order_of_itk(flag, order):
+    angles, centre, shift = np.array([0.3, -0.2, 0.5]), np.array([5.0, 6, 7]), np.array([1.0, 2, 3])
+    part = ("Euler3DTransform_double_3_3", np.hstack([angles, shift]), np.hstack([centre, flag]))
+    (found,) = parse_itk_text(itk_text([part]))
+    turn = np.linalg.multi_dot([rotation("xyz".index(a), angles["xyz".index(a)]) for a in order])
+    lps = POINTS * [-1, -1, 1]
+    wanted = ((lps - centre) @ turn.T + centre + shift) * [-1, -1, 1]
+    assert millimetres(found.map(POINTS), wanted) < 1e-9
+
+
+def test_a_versor_is_a_rotation_about_its_axis():
+    axis, angle = np.array([1.0, 2, 2]) / 3, 0.7
+    versor = np.hstack([np.sin(angle / 2) * axis, [0, 0, 0]])
+    part = ("VersorRigid3DTransform_double_3_3", versor, np.zeros(3))
+    (found,) = parse_itk_text(itk_text([part]))
+    cross = np.cross(np.eye(3), axis)
+    turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    np.testing.assert_allclose((LPS @ found.matrix @ LPS)[:3, :3], turn, atol=1e-12)
+
+
+def test_translations_and_identities():
+    shift = ("TranslationTransform_double_3_3", np.array([1.0, 2, 3]), np.zeros(0))
+    (found,) = parse_itk_text(itk_text([shift]))
+    np.testing.assert_allclose(found.map(np.zeros((1, 3))), [[-1, -2, 3]])
+    same = ("IdentityTransform_double_3_3", np.zeros(0), np.zeros(0))
+    (found,) = parse_itk_text(itk_text([same]))
+    np.testing.assert_array_equal(found.map(POINTS), POINTS)
+
+
+@pytest.mark.parametrize("typo", [False, True])
+@pytest.mark.parametrize("order", ["affine first", "field first"])
+def test_a_composite_applies_its_last_part_first(tmp_path, order, typo):
+    matrix = random_affine(scale=0.03)
+    parts = [affine_part(matrix), field_part(bend_vectors(), NODES)]  # the field first
+    wanted = Affine(matrix).map(POINTS + bend(POINTS))
+    if order == "affine first":
+        parts.reverse()
+        moved = Affine(matrix).map(POINTS)
+        wanted = moved + bend(moved)
+    path = write_composite(tmp_path / "x.h5", parts, typo=typo)
+    # what is left is the field between its nodes: h^2 / 8 times the second derivative
+    assert millimetres(applied(path), wanted) < 0.13
+    if order == "field first":
+        assert millimetres(applied(path), Affine(matrix).map(POINTS) + bend(POINTS)) > 0.3
+
+
+def test_a_text_composite_applies_its_last_part_first(tmp_path):
+    one, two = random_affine(1), random_affine(2)
+    path = write_text(tmp_path / "x.txt", [affine_part(one), affine_part(two)], composite=True)
+    assert millimetres(applied(path), Affine(one @ two).map(POINTS)) < 1e-9
+    wanted = Affine(np.linalg.inv(one @ two)).map(POINTS)
+    assert millimetres(applied(path, inverse=True), wanted) < 1e-9
+
+
+def test_ten_parts_and_more_are_in_the_order_of_their_numbers(tmp_path):
+    matrices = [random_affine(seed, 0.02) for seed in range(12)]
+    path = write_composite(tmp_path / "x.h5", [affine_part(matrix) for matrix in matrices])
+    wanted = Affine(np.linalg.multi_dot(matrices)).map(POINTS)
+    assert millimetres(applied(path), wanted) < 1e-9
+
+
+def test_a_file_without_composite(tmp_path):
+    part = field_part(bend_vectors(), NODES)
+    path = write_composite(tmp_path / "x.h5", [part], composite=False)
+    assert millimetres(applied(path), POINTS + bend(POINTS)) < 0.13
+
+
+@pytest.mark.parametrize("name", ["1Warp.nii.gz", "1Warp.nii"])
+def test_a_field_of_ants(tmp_path, name):
+    path = write_field_image(tmp_path / name, bend_vectors(), NODES)
+    assert millimetres(applied(path), POINTS + bend(POINTS)) < 0.13
+
+
+def test_files_are_applied_in_the_order_given(tmp_path):
+    one = write_text(tmp_path / "a.txt", [affine_part(random_affine(1))])
+    two = write_text(tmp_path / "b.txt", [affine_part(random_affine(2))])
+    chain = read_transforms([TransformFile(one), TransformFile(two, inverse=True)])
+    wanted = np.linalg.inv(random_affine(2)) @ random_affine(1)
+    assert millimetres(map_points(POINTS, chain), Affine(wanted).map(POINTS)) < 1e-9
+
+
+# --- against ITK and nitransforms
+
+
+def real_files(shared: Path) -> list[Path]:
+    data = shared / "data" / "real"
+    return [
+        *sorted(data.glob("templateflow_like/*/*_xfm.h5")),
+        *sorted(data.glob("fmriprep_like/*/anat/*_xfm.h5")),
+        *sorted(data.glob("fmriprep_like/*/func/*coreg_xfm.txt")),
+        data / "transforms" / "affine-antsComposite.h5",
+        data / "transforms" / "from-scanner_to-bold_mode-image.tfm",
+    ]
+
+
+def test_itk_maps_points_of_real_files_to_the_same_places(shared):
+    ants = pytest.importorskip("ants", reason="antspyx is not installed")
+    files = real_files(shared)
+    assert len(files) == 9
+    points = POINTS[:150]
+    for path in files:
+        transform = ants.read_transform(str(path))
+        wanted = np.array([transform.apply_to_point(p) for p in points * [-1, -1, 1]])
+        # ITK keeps these in float32
+        assert millimetres(applied(path, points=points), wanted * [-1, -1, 1]) < 1e-4, path
+
+
+def test_itk_maps_points_of_our_files_to_the_same_places(tmp_path):
+    ants = pytest.importorskip("ants", reason="antspyx is not installed")
+    angles = np.array([0.3, -0.2, 0.5, 1, 2, 3])
+    parts = {
+        "euler.txt": ("Euler3DTransform_double_3_3", angles, np.array([5.0, 6, 7, 0])),
+        "zyx.txt": ("Euler3DTransform_double_3_3", angles, np.array([5.0, 6, 7, 1])),
+        "versor.txt": ("VersorRigid3DTransform_double_3_3", angles * 0.5, np.array([5.0, 6, 7])),
+        "affine.txt": affine_part(random_affine(), (12, -30, 4)),
+    }
+    files = [write_text(tmp_path / name, [part]) for name, part in parts.items()]
+    bent = [affine_part(random_affine()), field_part(bend_vectors(), NODES)]
+    files += [
+        write_composite(tmp_path / f"{n}.h5", list(order))
+        for n, order in enumerate(itertools.permutations(bent))
+    ]
+    for path in files:
+        transform = ants.read_transform(str(path))
+        wanted = np.array([transform.apply_to_point(p) for p in POINTS[:100] * [-1, -1, 1]])
+        found = applied(path, points=POINTS[:100])
+        assert millimetres(found, wanted * [-1, -1, 1]) < 1e-4, path
+
+
+def test_nitransforms_agrees_on_real_composites(shared):
+    manip = pytest.importorskip("nitransforms.manip")
+    data = shared / "data" / "real"
+    affine = data / "transforms" / "affine-antsComposite.h5"
+    path = next(data.glob("templateflow_like/tpl-MNI152NLin6Asym/*_xfm.h5"))
+    for file, tolerance in ((affine, 1e-4), (path, 0.25)):  # its fields are cubic between nodes
+        chain = manip.TransformChain(manip.load(file, fmt="itk").transforms)
+        assert millimetres(applied(file), chain.map(POINTS)) < tolerance, file
+
+
+# --- what is refused
+
+
+def assert_refused(path: Path, fact: str, *, inverse: bool = False) -> None:
+    with pytest.raises(RunError, match=fact) as caught:
+        read_transforms([TransformFile(path, inverse)])
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("#Insight Transform File V1.0\n", "holds no transform"),
+        ("something else\n", "does not begin with"),
+        (itk_text([affine_part(np.eye(4))] * 3), "a list of 3 transforms"),
+        (itk_text([("BSplineTransform_double_3_3", np.zeros(3), np.zeros(3))]), "kind BSpline"),
+        (itk_text([("AffineTransform_double_2_2", np.zeros(6), np.zeros(2))]), "three dimensions"),
+        (itk_text([("AffineTransform_double_3_3", np.zeros(11), np.zeros(3))]), "12 param.* 11"),
+        (itk_text([affine_part(np.diag([1, np.nan, 1, 1]))]), "not finite"),
+        (itk_text([affine_part(np.eye(4))]).replace("Parameters: 1", "Parameters: one"), "float"),
+        (itk_text([("VersorRigid3DTransform_double_3_3", np.ones(6), np.zeros(3))]), "versor"),
+    ],
+)
+def test_text_that_cannot_be_used(tmp_path, text, fact):
+    path = tmp_path / "x.txt"
+    path.write_text(text)
+    assert_refused(path, fact)
+
+
+def test_the_list_of_head_motion_is_refused(shared):
+    path = shared / "data" / "real" / "transforms" / "hmc-itk.tfm"
+    assert_refused(path, "a list of .* transforms that is no composite")
+
+
+def test_an_inverse_that_does_not_exist(tmp_path):
+    path = write_composite(tmp_path / "x.h5", [field_part(bend_vectors(), NODES)])
+    assert_refused(path, "inverse of a displacement field is in a file of its own", inverse=True)
+    flat = write_text(tmp_path / "flat.txt", [affine_part(np.diag([1.0, 1, 0, 1]))])
+    assert_refused(flat, "no inverse", inverse=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        (lambda kind, values, fixed: (kind, values[:-1], fixed), "nodes has .* numbers"),
+        (lambda kind, values, fixed: (kind, values, fixed[:-1]), "18 finite"),
+        (lambda kind, values, fixed: (kind, values, fixed * 0), "nodes has"),
+        (lambda kind, values, fixed: (kind, values, np.where(np.arange(18) < 9, fixed, 0)), "flat"),
+    ],
+)
+def test_fields_that_cannot_be_used(tmp_path, change, fact):
+    part = field_part(np.zeros((3, 3, 3, 3)), np.eye(4))
+    assert_refused(write_composite(tmp_path / "x.h5", [change(*part)]), fact)
+
+
+def test_other_files_are_refused(tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["a"] = 1
+    assert_refused(tmp_path / "other.h5", "TransformGroup")
+    cut = write_composite(tmp_path / "cut.h5", [field_part(bend_vectors(), NODES)])
+    cut.write_bytes(cut.read_bytes()[:5000])
+    assert_refused(cut, "cannot be used as a transform")
+    assert_refused(tmp_path / "absent.h5", "cannot be read: No such file")
+    vectors = np.zeros((3, 3, 3, 3))
+    for intent in ("displacement vector", "none"):
+        path = write_field_image(tmp_path / "x.nii.gz", vectors, np.eye(4), intent)
+        assert_refused(path, re.escape("an ANTs field has sizes (i, j, k, 1, 3) and intent 1007"))

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fmriprep_dataset import add_run, describe_dataset
+
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.output_folder import check_output_location, prepare_output_folder
+from bids_dtg.files.text import write_json
+from bids_dtg.inputs.dataset import InputDataset, find_dataset
+from bids_dtg.inputs.participants import select_participants
+
+
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    folder = describe_dataset(tmp_path / "raw", kind="raw")
+    (folder / "sub-01").mkdir()
+    return folder
+
+
+def dataset_at(root: Path) -> InputDataset:
+    return InputDataset(root, "fmriprep", {}, root)
+
+
+def derivative(root, pipeline="fMRIPrep"):
+    describe_dataset(root, pipeline=pipeline)
+    add_run(root, "01", parts=("bold",))
+    return root
+
+
+def test_the_usual_place_in_a_raw_dataset(raw):
+    root = derivative(raw / "derivatives" / "fmriprep", pipeline="anything")
+    dataset = find_dataset(raw)
+    assert (dataset.root, dataset.bids_dir, dataset.name) == (root, raw, "fmriprep")
+
+
+def test_any_derivative_that_fmriprep_made(raw):
+    derivative(raw / "derivatives" / "xcp_d", pipeline="XCP-D")
+    root = derivative(raw / "derivatives" / "prep-24")
+    (raw / "derivatives" / "broken").mkdir()
+    (raw / "derivatives" / "broken" / "dataset_description.json").write_text("{")
+    assert find_dataset(raw).root == root
+    derivative(raw / "derivatives" / "prep-25")
+    with pytest.raises(DatasetError, match=r"several fMRIPrep derivatives: prep-24, prep-25"):
+        find_dataset(raw)
+    assert find_dataset(raw, [str(root)]).root == root
+    assert find_dataset(raw, [f"fmriprep={root}", "statmaps=/nowhere"]).root == root
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"Name": "x", "DatasetType": "derivative"},
+        {"Name": "fMRIPrep", "PipelineDescription": {"Name": "fMRIPrep", "Version": "1.5.0"}},
+    ],
+)
+def test_the_derivatives_folder_itself(tmp_path, content):
+    (tmp_path / "dataset_description.json").write_text(json.dumps(content))
+    dataset = find_dataset(tmp_path)
+    assert dataset.root == dataset.bids_dir == tmp_path
+
+
+def test_relative_paths_become_absolute(tmp_path, monkeypatch):
+    derivative(tmp_path / "prep")
+    monkeypatch.chdir(tmp_path)
+    assert find_dataset(Path("prep")).root == tmp_path / "prep"
+
+
+def test_missing_and_empty_folders_remind_of_mounts(tmp_path, raw):
+    with pytest.raises(DatasetError, match=r"BIDS_DIR .*/nowhere does not exist.*mounted"):
+        find_dataset(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match=r"/empty is empty.*mounted"):
+        find_dataset(tmp_path / "empty")
+    with pytest.raises(DatasetError, match=r"--derivatives .*/nowhere does not exist"):
+        find_dataset(raw, [str(tmp_path / "nowhere")])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match="is not a folder"):
+        find_dataset(tmp_path / "file")
+
+
+def test_not_a_dataset_says_what_was_seen_and_what_is_near(raw):
+    derivative(raw / "derivatives" / "fmriprep")
+    with pytest.raises(
+        DatasetError,
+        match=r"derivatives is not a BIDS dataset: .*but fmriprep.*perhaps .*/fmriprep was meant",
+    ):
+        find_dataset(raw / "derivatives")
+    with pytest.raises(DatasetError, match=r"no dataset_description\.json.*perhaps .*fmriprep was"):
+        find_dataset(raw / "derivatives" / "fmriprep" / "sub-01")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(b"{", "cannot be read"), (b"\xff\xfe\x00", "cannot be read"), (b"[]", "no JSON")],
+)
+def test_broken_description(tmp_path, text, message):
+    (tmp_path / "dataset_description.json").write_bytes(text)
+    with pytest.raises(DatasetError, match=rf"dataset_description\.json.*{message}"):
+        find_dataset(tmp_path)
+
+
+def test_raw_without_derivatives(raw):
+    with pytest.raises(DatasetError, match=r"without fMRIPrep derivatives.*--derivatives"):
+        find_dataset(raw)
+    with pytest.raises(DatasetError, match="is a raw dataset"):
+        find_dataset(raw, [str(raw)])
+
+
+def test_derivatives_of_other_packages_only(raw):
+    derivative(raw / "derivatives" / "fmriprep")
+    with pytest.raises(
+        DatasetError,
+        match=r"--derivatives .*mriqc=/a, statmaps=/b.*Expected: fmriprep=PATH, xcpd=PATH or PATH",
+    ):
+        find_dataset(raw, ["mriqc=/a", "statmaps=/b"])
+
+
+def test_participants(tmp_path):
+    for name in ("sub-02", "sub-01", "sub-010", "figures", "sub-"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "sub-03.html").write_text("")
+    (tmp_path / "sub-").rmdir()
+    assert participants_in(tmp_path) == ("01", "010", "02")
+    assert select_participants(dataset_at(tmp_path)) == ("01", "010", "02")
+    assert select_participants(dataset_at(tmp_path), ["sub-02", "01", "02"]) == ("01", "02")
+    with pytest.raises(DatasetError, match=r"no participant 03, 1.*near ones are.*01"):
+        select_participants(dataset_at(tmp_path), ["1", "03"])
+    with pytest.raises(SettingsError, match=r"\.\./01"):
+        select_participants(dataset_at(tmp_path), ["../01"])
+
+
+def test_dataset_without_participants(tmp_path):
+    describe_dataset(tmp_path)
+    with pytest.raises(
+        DatasetError, match=r"no participants .*but dataset_description\.json.*mounted"
+    ):
+        select_participants(dataset_at(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("raw", "is the input dataset itself"),
+        ("raw/derivatives/fmriprep", "is the input dataset itself"),
+        ("raw/derivatives/fmriprep/dtg", "inside the fMRIPrep derivatives"),
+        ("raw/sub-01/dtg", "inside the participant's folder"),
+        ("raw/dtg", "inside the raw dataset"),
+        ("raw/derivatives", "inside the raw dataset"),
+        ("raw/derivatives/other", r"already holds another dataset \(XCP-D\)"),
+        ("link/dtg", "inside the fMRIPrep derivatives"),
+        ("raw/derivatives/dtg/../fmriprep/x", "inside the fMRIPrep derivatives"),
+    ],
+)
+def test_places_where_output_may_not_go(raw, place, message):
+    derivative(raw / "derivatives" / "fmriprep")
+    derivative(raw / "derivatives" / "other", pipeline="XCP-D")
+    (raw.parent / "link").symlink_to(raw / "derivatives" / "fmriprep")
+    with pytest.raises(SettingsError, match=message):
+        check_output_location(raw.parent / place, find_dataset(raw))
+
+
+def test_places_where_output_may_go(raw):
+    derivative(raw / "derivatives" / "fmriprep")
+    dataset = find_dataset(raw)
+    before = sorted(raw.rglob("*"))
+    for place in (raw / "derivatives" / "dtg", raw.parent / "out", raw.parent / "sub-x" / "out"):
+        assert check_output_location(place, dataset) == place.resolve()
+    assert sorted(raw.rglob("*")) == before
+    own = raw.parent / "out"
+    write_json(own / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]})
+    assert check_output_location(own, dataset) == own
+
+
+@pytest.mark.parametrize("place", ["out", "raw/derivatives/dtg"])
+def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
+    derivative(raw / "derivatives" / "fmriprep")
+    derivative(raw / "derivatives" / "prep 25")
+    one, two = (find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25"))
+    output = raw.parent / place
+    DerivativeDataset(output).describe(two, version="1", readme="x")
+    with pytest.raises(SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "):
+        check_output_location(output, one)
+    assert check_output_location(output, two) == output
+    (raw / "link").symlink_to(two.root)
+    assert check_output_location(output, replace(two, root=raw / "link")) == output
+
+
+def test_an_input_that_moved_is_taken_again(raw):
+    old = derivative(raw / "derivatives" / "fmriprep")
+    output = raw.parent / "out"
+    DerivativeDataset(output).describe(find_dataset(raw), version="1", readme="x")
+    old.rename(raw / "derivatives" / "moved")
+    assert check_output_location(output, find_dataset(raw)) == output
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        None,
+        [],
+        {},
+        {"fmriprep": 3},
+        {"fmriprep": "https://a/b"},
+        {"fmriprep": "http://["},
+        {"fmriprep": "%00"},
+    ],
+)
+def test_links_that_name_no_folder_do_no_harm(raw, links):
+    derivative(raw / "derivatives" / "fmriprep")
+    own = raw.parent / "out"
+    content = {"GeneratedBy": [{"Name": "bids_dtg"}], "DatasetLinks": links}
+    write_json(own / "dataset_description.json", content)
+    assert check_output_location(own, find_dataset(raw)) == own
+
+
+def test_the_parent_raw_dataset_is_not_written_over(raw):
+    root = derivative(raw / "derivatives" / "fmriprep")
+    with pytest.raises(SettingsError, match="already holds another dataset"):
+        check_output_location(raw, find_dataset(root))
+
+
+def test_output_folder_is_made_and_tried(tmp_path):
+    prepare_output_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"file/out cannot be written to: Not a directory"):
+        prepare_output_folder(tmp_path / "file" / "out")
+
+
+def test_read_only_output_folder(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(SettingsError, match="cannot be written to: Read-only file system"):
+        prepare_output_folder(tmp_path)

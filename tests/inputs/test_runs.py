@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fmriprep_dataset import add_run, describe_dataset
+
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.inputs import index as index_module
+from bids_dtg.inputs.filters import read_filter_file
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.selection import Selection
+
+ANY_BOLD = {"suffix": "bold"}
+
+
+@pytest.fixture(autouse=True)
+def no_templates(tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path_factory.mktemp("templateflow")))
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    # Folder names above the dataset that pybids' own patterns would take for entities.
+    return describe_dataset(tmp_path / "task-motor_ses-9" / "sub-77" / "anat" / "fmriprep")
+
+
+def titles(runs):
+    return [run.title for run in runs]
+
+
+def test_a_run_with_all_its_files(root):
+    bold = add_run(root, "01", session="A", entities="acq-mb_run-01", tr=0.72)
+    (run,) = find_runs(root, "01")
+    assert run.bold == bold
+    assert run.mask == bold.with_name(bold.name.replace("preproc_bold", "brain_mask"))
+    assert run.confounds is not None
+    assert run.confounds.name == (
+        "sub-01_ses-A_task-rest_acq-mb_run-01_desc-confounds_timeseries.tsv"
+    )
+    assert (run.participant, run.session, run.task, run.space) == (
+        "01",
+        "A",
+        "rest",
+        "MNI152NLin6Asym",
+    )
+    assert dict(run.entities)["run"] == "01"
+    assert run.tr_seconds == 0.72
+    assert [path.suffix for path in run.inputs] == [".gz", ".gz", ".tsv", ".json"]
+    assert run.title == "sub-01_ses-A_task-rest_acq-mb_run-01"
+    assert pickle.loads(pickle.dumps(run)) == run
+
+
+def test_old_names_and_absent_companions(root):
+    add_run(root, confounds_suffix="regressors", parts=("bold", "confounds"))
+    (run,) = find_runs(root, "01")
+    assert run.confounds is not None
+    assert run.confounds.name.endswith("_regressors.tsv")
+    assert (run.mask, run.tr_seconds, run.sidecars) == (None, None, ())
+
+
+def test_every_rest_task_and_only_these_by_default(root):
+    for task in ("rest", "Resting", "restAP", "nback", "arest"):
+        add_run(root, task=task)
+    assert [run.task for run in find_runs(root, "01")] == ["Resting", "rest", "restAP"]
+    assert [run.task for run in find_runs(root, "01", Selection(tasks=["task-nback"]))] == ["nback"]
+
+
+def test_selection_by_session_and_run_takes_labels_in_any_spelling(root):
+    for session in ("A", "B"):
+        for run in ("01", "02"):
+            add_run(root, session=session, entities=f"run-{run}")
+    assert titles(find_runs(root, "01", Selection(sessions=["ses-B"], runs=["run-1"]))) == [
+        "sub-01_ses-B_task-rest_run-01"
+    ]
+    assert titles(find_runs(root, "01", Selection(sessions=["A"], runs=["2"]))) == [
+        "sub-01_ses-A_task-rest_run-02"
+    ]
+    with pytest.raises(
+        RunError, match=r"sub-01 has no run 3; it has run-01, run-02\. .*another with --run"
+    ):
+        find_runs(root, "01", Selection(runs=["3"]))
+
+
+def test_resolution_two_wins_then_none(root):
+    add_run(root, res="1")
+    add_run(root, res=None)
+    assert "_res-" not in find_runs(root, "01")[0].bold.name
+    add_run(root, res="02")
+    (run,) = find_runs(root, "01")
+    assert "_res-02_" in run.bold.name
+    assert run.mask is not None
+    assert "_res-02_" in run.mask.name
+
+
+def test_runs_come_in_natural_order(root):
+    for run in (10, 9, 1):
+        add_run(root, entities=f"run-{run}", parts=("bold",))
+    assert [dict(run.entities)["run"] for run in find_runs(root, "01")] == ["1", "9", "10"]
+
+
+def test_uncompressed_and_phase_files(root):
+    add_run(root, extension=".nii")
+    add_run(root, task="restB", entities="part-phase")
+    add_run(root, task="restC", entities="part-mag")
+    assert [run.task for run in find_runs(root, "01")] == ["rest", "restC"]
+
+
+def test_echoes(root):
+    for echo in (1, 2):
+        add_run(root, entities=f"echo-{echo}")
+    with pytest.raises(RunError, match=r"sub-01 has single echoes only \(echo 1, 2\).*echo"):
+        find_runs(root, "01")
+    (run,) = find_runs(root, "01", bids_filter={"echo": 2})
+    assert dict(run.entities)["echo"] == "2"
+    add_run(root)
+    assert titles(find_runs(root, "01")) == ["sub-01_task-rest"]
+
+
+def test_filter_semantics_of_pybids(root):
+    for entities in ("", "acq-mb", "acq-sb", "dir-AP_run-1", "dir-AP_run-2"):
+        add_run(root, entities=entities)
+
+    def found(**bids_filter):
+        return [
+            name.partition("task-rest")[2]
+            for name in titles(find_runs(root, "01", bids_filter=bids_filter))
+        ]
+
+    assert found(acquisition="mb") == ["_acq-mb"]
+    assert found(acquisition=["mb", None], run=None) == ["", "_acq-mb"]
+    assert found(acquisition="*") == ["_acq-mb", "_acq-sb"]
+    assert found(acquisition="Query.NONE", direction="AP", run=2) == ["_dir-AP_run-2"]
+    assert found(run="01") == ["_dir-AP_run-1"]
+    assert found(suffix="bold", datatype="func", desc="preproc", run="*") == [
+        "_dir-AP_run-1",
+        "_dir-AP_run-2",
+    ]
+    with pytest.raises(RunError, match="sub-01: the BIDS filter file leaves no run"):
+        found(acquisition="xx")
+
+
+def test_filter_for_a_task_replaces_the_default(root):
+    add_run(root, task="nback")
+    assert titles(find_runs(root, "01", bids_filter={"task": "nback"})) == ["sub-01_task-nback"]
+
+
+def test_filter_file(tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"bold": {"acq": "mb", "echo": None, "banana": 1}, "t1w": {}}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert read_filter_file(path) == {"acquisition": "mb", "echo": None}
+    assert [str(w.message).partition("ignored ")[2] for w in caught] == ["t1w", "bold.banana"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "has no filters"),
+        ('{"bold": 3}', "has no filters"),
+        ('{"bold": {"acq": {"a": 1}}}', "the value of acquisition is no filter"),
+    ],
+)
+def test_bad_filter_files(tmp_path, text, message):
+    path = tmp_path / "filter.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=rf"filter\.json.*{message}"):
+        read_filter_file(path)
+
+
+def test_no_resting_run_says_which_tasks_there_are(root):
+    add_run(root, task="nback")
+    add_run(root, task="faces")
+    with pytest.raises(
+        RunError, match=r"sub-01 has no resting-state run; it has task-faces, task-nback.*--task-id"
+    ):
+        find_runs(root, "01")
+
+
+def test_a_task_that_is_not_there_is_named(root):
+    add_run(root)
+    with pytest.raises(
+        RunError, match=r"sub-01 has no run of task motor; it has task-rest\. To do: .*--task-id"
+    ):
+        find_runs(root, "01", Selection(tasks=["task-motor"]))
+    with pytest.raises(RunError, match=r"no run of task motor or faces; it has task-rest"):
+        find_runs(root, "01", Selection(tasks=["motor", "faces"]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (
+            {"sessions": ["B"]},
+            r"no session B; its files have no ses-\. To do: leave --session-label out",
+        ),
+        ({"runs": ["run-1"]}, r"no run 1; its files have no run-\. To do: leave --run out"),
+    ],
+)
+def test_asking_for_entities_that_no_file_has(root, asked, told):
+    add_run(root)
+    with pytest.raises(RunError, match=f"sub-01 has {told}"):
+        find_runs(root, "01", Selection(**asked))
+
+
+@pytest.mark.parametrize("label", ["dtg_1", "dtg1"])
+def test_file_names_that_are_not_bids_are_told(root, label):
+    func = root / f"sub-{label}" / "func"
+    func.mkdir(parents=True)
+    name = "sub-dtg_1_task-rest_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz"
+    (func / name).write_bytes(b"x")
+    (func / "notes.txt").write_text("x")
+    with pytest.raises(
+        RunError,
+        match=rf"sub-{label} has no BOLD series .*files there, but their names are not BIDS, "
+        rf"e\.g\. {name}",
+    ):
+        find_runs(root, label)
+
+
+def test_no_bold_at_all(root):
+    (root / "sub-01" / "func").mkdir(parents=True)
+    with pytest.raises(RunError, match="sub-01 has no BOLD series"):
+        find_runs(root, "01")
+
+
+def test_missing_session_lists_those_there(root):
+    add_run(root, session="A")
+    with pytest.raises(RunError, match=r"sub-01 has no session B\. Expected: one of ses-A"):
+        find_runs(root, "01", Selection(sessions=["B"]))
+
+
+def test_other_spaces_only(root):
+    add_run(root, space="MNI152NLin2009cAsym", res=None)
+    add_run(root, space=None, res=None)
+    with pytest.raises(
+        RunError,
+        match=r"sub-01_task-rest is in other spaces only \(MNI152NLin2009cAsym, boldref\), and "
+        r".*/anat has no sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm\.h5; "
+        r".*/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is not there.*"
+        r"To do: curl .* \(or add --templateflow-download\)\.$",
+    ):
+        find_runs(root, "01")
+
+
+def test_cifti_only(root):
+    func = root / "sub-01" / "func"
+    func.mkdir(parents=True)
+    (func / "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii").write_bytes(b"x")
+    (func / "sub-01_task-rest_space-fsLR_den-91k_bold.json").write_text("{}")
+    with pytest.raises(RunError, match=r"sub-01 has CIFTI files only \(\.dtseries\.nii\)"):
+        find_runs(root, "01")
+
+
+def test_annex_pointers_and_broken_links(root):
+    bold = add_run(root)
+    bold.write_text("/annex/objects/SHA256E-s1234--abc.nii.gz\n")
+    with pytest.raises(RunError, match=rf"sub-01: .*pointer.*datalad get {bold}"):
+        find_runs(root, "01")
+    bold.unlink()
+    bold.symlink_to("../../.git/annex/objects/x")
+    with pytest.raises(RunError, match=rf"sub-01: .*broken link.*datalad get {bold}"):
+        find_runs(root, "01")
+    bold.unlink()
+    bold.touch()
+    with pytest.raises(RunError, match=r"bold\.nii\.gz is empty"):
+        find_runs(root, "01")
+
+
+def test_repetition_time_is_inherited(root):
+    add_run(root, session="A", parts=("bold",))
+    (root / "task-rest_bold.json").write_text('{"RepetitionTime": 3.0}')
+    (run,) = find_runs(root, "01")
+    assert run.tr_seconds == 3.0
+    near = root / "sub-01" / "sub-01_task-rest_space-MNI152NLin6Asym_bold.json"
+    near.write_text('{"RepetitionTime": 1.5}')
+    (root / "task-nback_bold.json").write_text('{"RepetitionTime": 9.0}')
+    (run,) = find_runs(root, "01")
+    assert (run.tr_seconds, run.sidecars) == (1.5, (near,))
+
+
+@pytest.mark.parametrize("value", ["0", "-2", '"2.0"', "true", "NaN", "[2]"])
+def test_impossible_repetition_time(root, value):
+    bold = add_run(root)
+    sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
+    sidecar.write_text(f'{{"RepetitionTime": {value}}}')
+    with pytest.raises(RunError, match=r"desc-preproc_bold\.json: RepetitionTime is"):
+        find_runs(root, "01")
+
+
+def test_broken_sidecar(root):
+    bold = add_run(root)
+    bold.with_name(bold.name.replace(".nii.gz", ".json")).write_bytes(b"\xff\x00")
+    with pytest.raises(RunError, match=r"preproc_bold\.json cannot be read as JSON"):
+        find_runs(root, "01")
+
+
+def test_stray_files_do_no_harm(root):
+    add_run(root)
+    func = root / "sub-01" / "func"
+    for name in ("notes.txt", "copy of bold.nii.gz", ".sub-01_task-rest_bold.nii.gz", "a_b_c.tsv"):
+        (func / name).write_text("x")
+    assert titles(find_runs(root, "01")) == ["sub-01_task-rest"]
+
+
+def test_nothing_but_func_of_the_participant_is_walked(root, monkeypatch):
+    add_run(root, "01", session="A")
+    add_run(root, "01", session="B")
+    add_run(root, "02", session="A")
+    (root / "sub-01" / "ses-A" / "anat").mkdir()
+    seen = []
+    from fsspec.implementations.local import LocalFileSystem
+
+    real = LocalFileSystem.walk
+    monkeypatch.setattr(
+        LocalFileSystem, "walk", lambda self, path, **k: seen.append(path) or real(self, path, **k)
+    )
+    find_runs(root, "01", Selection(sessions=["A"]))
+    assert not seen  # pybids is needed for filters only
+    find_runs(root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD)
+    relative = {os.path.relpath(path, root) for path in seen}
+    assert relative == {"sub-01", "sub-01/ses-A", "sub-01/ses-A/func"}
+
+
+def test_files_below_func_are_those_that_pybids_finds(root):
+    for session in ("A", "B"):
+        add_run(root, session=session)
+    func = root / "sub-01" / "ses-A" / "func"
+    for folder in (func / "more", func / ".hidden", root / "sub-01" / "anat"):
+        folder.mkdir()
+        (folder / "sub-01_ses-A_task-rest_run-2_bold.nii.gz").touch()
+    (func / "sub-01_ses-A_task-rest_gone_bold.nii.gz").symlink_to("nowhere")
+    for sessions in ((), ("A",), ("C",)):
+        listed = index_module.functional_files(root / "sub-01", sessions)
+        found = index_module.filtered_names(root, "01", {}, sessions)
+        assert {path.name for path in listed} == found
+
+
+def test_database_is_kept_where_asked_and_nowhere_else(root, tmp_path):
+    add_run(root, session="A")
+    add_run(root, session="B")
+    before = sorted(root.rglob("*"))
+    work = tmp_path / "work"
+    first = find_runs(
+        root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD, database_dir=work
+    )
+    assert sorted(root.rglob("*")) == before
+    assert list(work.rglob("*.sqlite"))
+    assert (
+        find_runs(root, "01", Selection(sessions=["A"]), bids_filter=ANY_BOLD, database_dir=work)
+        == first
+    )
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
+
+
+def test_database_with_vanished_files_is_made_again(root, tmp_path):
+    old = add_run(root, entities="run-1")
+    find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
+    old.unlink()
+    add_run(root, entities="run-2")
+    assert titles(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")) == [
+        "sub-01_task-rest_run-2"
+    ]
+
+
+def test_database_sees_files_that_came_later(root, tmp_path):
+    work = tmp_path / "work"
+    add_run(root, "01", entities="run-1")
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 1
+    add_run(root, "01", entities="run-2")
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=work)) == 2
+
+
+def test_killed_while_indexing_leaves_no_half_database(root, tmp_path, monkeypatch):
+    from bids import BIDSLayoutIndexer
+
+    add_run(root)
+
+    def killed(*_):
+        raise SystemExit(9)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BIDSLayoutIndexer, "_index_dir", killed)
+        with pytest.raises(SystemExit):
+            find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")
+    assert not list((tmp_path / "work").glob("sub-*"))
+    assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path / "work")) == 1
+
+
+def test_a_run_in_another_space_only_is_told(root):
+    add_run(root, entities="run-1")
+    add_run(root, entities="run-1", space="T1w", res=None)
+    add_run(root, entities="run-2", space="T1w", res=None)
+    with pytest.warns(UserWarning, match="sub-01_task-rest_run-2 is left out") as caught:
+        assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-1"]
+    assert len(caught) == 1
+
+
+def test_relative_and_odd_paths(tmp_path, monkeypatch):
+    root = describe_dataset(tmp_path / "a b#c%20(d)+" / ".hidden" / "fmriprep")
+    add_run(root, session="A")
+    monkeypatch.chdir(root.parent)
+    (run,) = find_runs(Path("fmriprep"), "01")
+    assert run.bold.is_file()
+    assert (run.root, run.tr_seconds) == (root, 2.0)
+
+
+def test_participant_that_is_not_there(root):
+    with pytest.raises(RunError, match="sub-07 is not in"):
+        find_runs(root, "07")
+
+
+def test_damaged_database_is_not_used(root, tmp_path):
+    add_run(root)
+    find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path)
+    (database,) = tmp_path.glob("sub-01_*/*.sqlite")
+    database.write_bytes(b"not a database" * 100)
+    with pytest.warns(UserWarning, match="pybids database .* not used"):
+        assert len(find_runs(root, "01", bids_filter=ANY_BOLD, database_dir=tmp_path)) == 1
+
+
+def test_query_values():
+    from bids.layout import Query
+
+    assert index_module._query_value(["mb", None, "*", 1]) == ["mb", Query.NONE, Query.ANY, 1]
+    assert index_module._query_value("Query.OPTIONAL") is Query.OPTIONAL
+
+
+def test_real_tree(shared):
+    tree = shared / "data" / "real" / "fmriprep_like"
+    (run,) = find_runs(tree, "HAPPYTEST")
+    assert run.bold.name.endswith("_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz")
+    assert np.isclose(run.tr_seconds, 1.16)
+    assert run.mask is not None
+    assert run.confounds is not None
+
+
+@pytest.mark.parametrize("name", ["ds002748-fmriprep", "ds002422-fmriprep"])
+def test_real_skeletons_have_no_image(shared, name):
+    with pytest.raises(RunError, match="sub-01 has no BOLD series"):
+        find_runs(shared / "data" / "real" / "fmriprep_trees" / name, "01")

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fmriprep_dataset import SPACE, add_run, describe_dataset
+from study_folders import add_transforms, write_affine
+
+from bids_dtg.errors import RunError
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+
+OTHER = "MNI152NLin2009cAsym"
+TEMPLATE = f"tpl-{SPACE}/tpl-{SPACE}_from-{OTHER}_mode-image_xfm.h5"
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    return describe_dataset(tmp_path / "fmriprep")
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    return tmp_path / "templateflow"
+
+
+def with_template(home: Path, name: str = TEMPLATE) -> Path:
+    path = home / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    return path
+
+
+def add_all(root: Path) -> None:
+    """Add a run in every space, with everything that leads to the model's."""
+    for space, res in ((SPACE, "2"), (SPACE, "1"), (OTHER, None), ("T1w", None), (None, None)):
+        add_run(root, space=space, res=res)
+    add_transforms(root)
+
+
+def find(root: Path, home: Path, *, asked=None, on_lattice=None) -> RestRun:
+    rule = SpaceRule(asked=asked, on_lattice=on_lattice, templateflow=TemplateFlow(home))
+    (run,) = find_runs(root, "01", rule=rule)
+    return run
+
+
+def names(run: RestRun) -> list[str]:
+    return [transform.path.name for transform in run.transforms]
+
+
+ANAT = f"sub-01_from-T1w_to-{SPACE}_mode-image_xfm.txt"
+COREG = "sub-01_task-rest_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt"
+
+
+def test_each_space_is_taken_when_the_better_ones_are_gone(root, home):
+    """The order of preference, and what each needs, by taking the best away again and again."""
+    add_all(root)
+    with_template(home)
+    taken = []
+    while True:
+        try:
+            run = find(root, home, on_lattice=lambda path: "res-2" in path.name)
+        except RunError:
+            break
+        taken.append((run.space, dict(run.entities).get("res"), names(run)))
+        assert run.mask is not None
+        assert {t.path for t in run.transforms} <= set(run.inputs)
+        assert not any(transform.inverse for transform in run.transforms)
+        run.bold.unlink()
+    assert taken == [
+        (SPACE, "2", []),
+        (SPACE, "1", []),
+        ("boldref", None, [ANAT, COREG]),
+        ("T1w", None, [ANAT]),
+        (OTHER, None, [Path(TEMPLATE).name]),
+    ]
+
+
+def test_the_lattice_decides_and_not_the_label(root, home):
+    add_all(root)
+    run = find(root, home, on_lattice=lambda path: "res-1" in path.name)
+    assert dict(run.entities)["res"] == "1"
+    assert run.space_reason == (
+        f"{SPACE}, the model's; {SPACE}:res-1 on the model's lattice; "
+        f"chosen from {OTHER}, {SPACE}:res-1, {SPACE}:res-2, T1w, boldref"
+    )
+    run = find(root, home, on_lattice=lambda path: False)
+    assert dict(run.entities)["res"] == "2"
+    assert "none is on the model's lattice" in run.space_reason
+
+
+def test_a_native_run_says_why(root, home):
+    add_run(root, space=None, res=None)
+    add_run(root, space=OTHER, res=None)
+    add_transforms(root)
+    assert find(root, home).space_reason == (
+        f"boldref with the transforms to {SPACE}; chosen from {OTHER}, boldref; "
+        f"not {SPACE}, which is not there"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "space", "res"),
+    [
+        (SPACE, SPACE, "2"),
+        (f"{SPACE}:res-1", SPACE, "1"),
+        (f"{SPACE}:res-02", SPACE, "2"),
+        (OTHER, OTHER, None),
+        ("T1w", "T1w", None),
+        ("anat", "T1w", None),
+        ("boldref", "boldref", None),
+        ("func", "boldref", None),
+    ],
+)
+def test_a_space_that_is_asked_for(root, home, asked, space, res):
+    add_all(root)
+    with_template(home)
+    run = find(root, home, asked=asked)
+    assert (run.space, dict(run.entities).get("res")) == (space, res)
+    assert "asked for with --space" in run.space_reason
+
+
+def test_a_space_that_is_asked_for_and_not_there(root, home):
+    add_all(root)
+    with pytest.raises(
+        RunError,
+        match=rf"no version in MNI152NLin6Sym of sub-01_task-rest\. Expected: one of {OTHER}, "
+        rf"{SPACE}:res-1, {SPACE}:res-2, T1w, boldref\. To do: choose another --space",
+    ):
+        find(root, home, asked="MNI152NLin6Sym")
+
+
+def test_the_better_space_is_not_taken_for_one_that_was_asked_for(root, home):
+    add_run(root)
+    add_run(root, space="T1w", res=None)
+    with pytest.raises(RunError, match=r"anat has no sub-01_from-T1w_to-MNI152NLin6Asym"):
+        find(root, home, asked="T1w")
+
+
+@pytest.mark.parametrize("word", ["scanner", "run"])
+def test_names_of_other_versions_of_fmriprep(root, home, word):
+    add_run(root, space=None, res=None)
+    add_transforms(root)
+    func = root / "sub-01" / "func"
+    other = func / f"sub-01_task-rest_from-{word}_to-T1w_mode-image_xfm.txt"
+    (func / COREG).rename(other)
+    (transform,) = (t for t in find(root, home).transforms if t.path == other)
+    assert not transform.inverse
+    other.rename(func / f"sub-01_task-rest_from-T1w_to-{word}_mode-image_xfm.txt")
+    assert find(root, home).transforms[-1].inverse
+
+
+def test_transforms_of_another_run_or_session_are_not_taken(root, home):
+    add_run(root, session="A", entities="run-1", space=None, res=None)
+    add_transforms(root, session="A")
+    func = root / "sub-01" / "ses-A" / "func"
+    (coreg,) = func.glob("*coreg_xfm.txt")
+    coreg.rename(coreg.with_name(coreg.name.replace("task-rest", "task-rest_run-2")))
+    with pytest.raises(
+        RunError,
+        match=r"func has no sub-01_ses-A_task-rest_run-1_from-boldref_to-T1w_mode-image_desc-coreg",
+    ):
+        find(root, home)
+
+
+def test_anatomy_of_the_session_wins_over_that_of_all_sessions(root, home):
+    add_run(root, session="A", space="T1w", res=None)
+    write_affine(root / "sub-01" / "anat" / ANAT)
+    assert find(root, home).transforms[0].path == root / "sub-01" / "anat" / ANAT
+    add_transforms(root, session="A")
+    assert find(root, home).transforms[0].path.parent == root / "sub-01" / "ses-A" / "anat"
+
+
+def test_several_transforms_are_told(root, home):
+    add_run(root, space="T1w", res=None)
+    anat = root / "sub-01" / "anat"
+    for run in (1, 2):
+        write_affine(anat / f"sub-01_run-{run}_from-T1w_to-{SPACE}_mode-image_xfm.txt")
+    with pytest.raises(RunError, match=r"several transforms from T1w to .*run-1.*run-2"):
+        find(root, home)
+
+
+def test_a_transform_without_content_is_told(root, home):
+    add_run(root, space="T1w", res=None)
+    write_affine(root / "sub-01" / "anat" / ANAT).write_text("/annex/objects/SHA256E-s1--a.h5\n")
+    with pytest.raises(RunError, match=rf"{ANAT} holds only a git-annex .*datalad get"):
+        find(root, home)
+
+
+def test_cohorts(root, home):
+    add_run(root, space="MNIInfant_cohort-2", res=None)
+    with pytest.raises(TransformMissingError, match=r"from-MNIInfant\+2_mode.*%2B2_mode"):
+        find(root, home)
+    with_template(home, f"tpl-{SPACE}/tpl-{SPACE}_from-MNIInfant+2_mode-image_xfm.h5")
+    assert find(root, home).space == "MNIInfant"
+
+
+def test_a_template_that_templateflow_cannot_help_with(root, home):
+    add_run(root, space="MNIPediatricAsym", res="2")
+    with pytest.raises(RunError, match=r"not known to have it\. .*To do: fmriprep") as caught:
+        find(root, home)
+    assert not isinstance(caught.value, TransformMissingError)
+
+
+def test_one_run_whose_transform_must_be_fetched_is_not_left_out(root, home):
+    add_run(root, entities="run-1")
+    add_run(root, entities="run-2", space=OTHER, res=None)
+    rule = SpaceRule(templateflow=TemplateFlow(home))
+    with pytest.raises(TransformMissingError, match="task-rest_run-2 is in other spaces only"):
+        find_runs(root, "01", rule=rule)
+
+
+def test_minimal_level_has_its_own_line(root, home):
+    func = root / "sub-01" / "func"
+    stem = "sub-01_task-rest"
+    write_affine(func / f"{stem}_from-orig_to-boldref_mode-image_desc-hmc_xfm.txt")
+    (func / f"{stem}_desc-coreg_boldref.nii.gz").write_bytes(b"x")
+    line = r"sub-01 was preprocessed at fMRIPrep's minimal level.*To do: rerun fMRIPrep .*--level"
+    with pytest.raises(RunError, match=line):
+        find(root, home)
+    # Somebody put the raw series beside it.
+    (func / f"{stem}_bold.nii.gz").write_bytes(b"x")
+    with pytest.raises(RunError, match=line):
+        find(root, home)
+    add_run(root)
+    assert find(root, home).space == SPACE

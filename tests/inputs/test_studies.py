@@ -1,0 +1,290 @@
+"""HCP, UK Biobank and XCP-D: recognised, read as runs, or refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fmriprep_dataset import SPACE, add_run, describe_dataset
+from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run
+
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.inputs.dataset import find_dataset
+from bids_dtg.inputs.find import find_input_runs
+from bids_dtg.inputs.participants import select_participants
+from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.selection import Selection
+from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.templateflow import TemplateFlow
+
+BOLD = np.random.default_rng(0).integers(1, 99, (3, 3, 3, 12)).astype(np.int16)
+
+
+def runs_of(root: Path, participant: str, selection=Selection(), input_type="auto", **options):  # noqa: B008
+    rule = SpaceRule(templateflow=TemplateFlow(root / "nowhere"), **options)
+    dataset = find_dataset(root, (), input_type)
+    return find_input_runs(dataset, participant, selection, rule=rule)
+
+
+def titles(runs) -> list[str]:
+    return [run.title for run in runs]
+
+
+# --- HCP
+
+
+def test_hcp_runs_get_bids_names(tmp_path):
+    for run in ("rfMRI_REST1_LR", "rfMRI_REST1_RL", "rfMRI_REST2_LR", "rfMRI_REST2_RL"):
+        path = add_hcp_run(tmp_path, run=run, bold=BOLD)
+    add_hcp_run(tmp_path, run="tfMRI_WM_LR", bold=BOLD)
+    dataset = find_dataset(tmp_path)
+    assert (dataset.input_type, dataset.name, dataset.description) == ("hcp", "hcp", {})
+    assert select_participants(dataset) == ("100307",)
+    runs = runs_of(tmp_path, "100307")
+    assert titles(runs) == [
+        f"sub-100307_task-rest_dir-{direction}_run-{number}"
+        for direction in ("LR", "RL")
+        for number in (1, 2)
+    ]
+    assert runs[-1].bold == path
+    assert runs[-1].mask == path.parent / "brainmask_fs.2.nii.gz"
+    assert (runs[0].space, runs[0].confounds, runs[0].tr_seconds) == (SPACE, None, None)
+    assert (runs[0].transforms, runs[0].root, runs[0].session) == ((), tmp_path, None)
+    assert titles(runs_of(tmp_path, "100307", Selection(runs=["2"]))) == titles(runs)[1::2]
+
+
+def test_hcp_lifespan_visits_are_sessions_and_joined_runs_are_left_out(tmp_path):
+    for visit in ("V1", "V2"):
+        folder = f"HCD0001305_{visit}_MR"
+        for run in ("rfMRI_REST1_AP", "rfMRI_REST1_PA", "rfMRI_REST"):
+            add_hcp_run(tmp_path, folder, run, bold=BOLD, cleaned="hp0_clean")
+    (tmp_path / "HCD0001305_V1_MR" / "T1w").mkdir()
+    dataset = find_dataset(tmp_path)
+    assert select_participants(dataset) == ("HCD0001305",)
+    assert select_participants(dataset, ["HCD0001305_V1_MR"]) == ("HCD0001305",)
+    runs = runs_of(tmp_path, "HCD0001305")
+    assert titles(runs) == [
+        f"sub-HCD0001305_ses-V{visit}_task-rest_dir-{direction}_run-1"
+        for visit in (1, 2)
+        for direction in ("AP", "PA")
+    ]
+    assert titles(runs_of(tmp_path, "HCD0001305", Selection(sessions=["V2"]))) == titles(runs)[2:]
+    with pytest.raises(RunError, match=r"has no session V3\. Expected: one of V1, V2"):
+        runs_of(tmp_path, "HCD0001305", Selection(sessions=["V3"]))
+
+
+def test_hcp_only_joined_and_seven_tesla(tmp_path):
+    add_hcp_run(tmp_path, "1", "rfMRI_REST", bold=BOLD, cleaned="hp0_clean")
+    add_hcp_run(tmp_path, "2", "rfMRI_REST1_7T_PA", bold=BOLD)
+    assert titles(runs_of(tmp_path, "1")) == ["sub-1_task-rest"]
+    assert titles(runs_of(tmp_path, "2")) == ["sub-2_task-rest_acq-7T_dir-PA_run-1"]
+
+
+def test_hcp_filter_of_2000_seconds_wins(tmp_path):
+    add_hcp_run(tmp_path, bold=BOLD, cleaned="hp0_clean")
+    path = add_hcp_run(tmp_path, bold=BOLD)
+    (run,) = runs_of(tmp_path, "100307")
+    assert run.bold == path
+
+
+def test_hcp_without_cleaned_runs(tmp_path):
+    path = add_hcp_run(tmp_path, bold=BOLD)
+    path.rename(path.with_name("rfMRI_REST1_LR.nii.gz"))
+    with pytest.raises(
+        RunError,
+        match=r"Results has no cleaned resting run, but rfMRI_REST1_LR\.nii\.gz\. .*hp2000_clean",
+    ):
+        runs_of(tmp_path, "100307")
+
+
+def test_hcp_contents_that_are_elsewhere(tmp_path):
+    path = add_hcp_run(tmp_path, bold=BOLD)
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/x")
+    with pytest.raises(RunError, match=rf"sub-100307: {path} is a broken link.*datalad get"):
+        runs_of(tmp_path, "100307")
+
+
+def test_the_folder_of_one_participant(tmp_path):
+    add_hcp_run(tmp_path / "hcp", bold=BOLD)
+    with pytest.raises(DatasetError, match=r"100307 holds no .*perhaps \S+/hcp was meant"):
+        find_dataset(tmp_path / "hcp" / "100307", (), "hcp")
+
+
+# --- UK Biobank
+
+
+@pytest.mark.parametrize(
+    ("folder", "title"),
+    [
+        ("1234567", "sub-1234567_task-rest"),
+        ("1234567_2", "sub-1234567_ses-2_task-rest"),
+        ("1234567_20227_3_0", "sub-1234567_ses-3_task-rest"),
+    ],
+)
+def test_ukb_folders(tmp_path, folder, title):
+    path = add_ukb_run(tmp_path, folder, bold=BOLD)
+    (tmp_path / "logs").mkdir()
+    dataset = find_dataset(tmp_path)
+    assert (dataset.input_type, select_participants(dataset)) == ("ukb", ("1234567",))
+    (run,) = runs_of(tmp_path, "1234567")
+    assert (run.title, run.bold, run.tr_seconds) == (title, path, 0.735)
+    assert run.sidecars == (tmp_path / folder / "fMRI" / "rfMRI.json",)
+    assert (run.mask, run.space, run.transforms) == (None, SPACE, ())
+
+
+@pytest.mark.parametrize(
+    "name", ["reg_standard/filtered_func_data_clean", "filtered_func_data_clean_MNI152"]
+)
+def test_ukb_names_of_warped_series(tmp_path, name):
+    path = add_ukb_run(tmp_path, bold=BOLD, name=f"{name}.nii.gz", told_tr=False)
+    add_ukb_run(tmp_path, bold=BOLD, name="filtered_func_data_clean.nii.gz", told_tr=False)
+    (run,) = runs_of(tmp_path, "1234567")
+    assert (run.bold, run.tr_seconds, run.sidecars) == (path, None, ())
+    assert name in run.space_reason
+
+
+def test_ukb_native_with_the_warp_of_fsl(tmp_path):
+    path = add_ukb_run(tmp_path, bold=BOLD, name="filtered_func_data_clean.nii.gz")
+    warp = path.parent / "reg" / "example_func2standard_warp.nii.gz"
+    with pytest.raises(
+        RunError,
+        match=rf"{path} is in native space, and {warp} is not there\. Expected: FSL's warp",
+    ):
+        runs_of(tmp_path, "1234567")
+    warp.parent.mkdir()
+    warp.write_bytes(b"x")
+    (path.parent / "mask.nii.gz").write_bytes(b"x")
+    (run,) = runs_of(tmp_path, "1234567")
+    assert (run.bold, run.space) == (path, "boldref")
+    assert run.transforms == (TransformFile(warp, warped=path),)
+    assert run.mask == path.parent / "mask.nii.gz"
+    assert warp in run.inputs
+
+
+def test_ukb_two_folders_of_one_session(tmp_path):
+    for folder in ("1234567_20227_2_0", "1234567_2"):
+        add_ukb_run(tmp_path, folder, bold=BOLD)
+    with pytest.raises(RunError, match=r"are both of sub-1234567, ses-2"):
+        runs_of(tmp_path, "1234567")
+
+
+def test_ukb_a_session_without_rest_does_not_stop_the_other(tmp_path):
+    add_ukb_run(tmp_path, "1234567_2", bold=BOLD)
+    (tmp_path / "1234567_3" / "fMRI").mkdir(parents=True)
+    assert titles(runs_of(tmp_path, "1234567")) == ["sub-1234567_ses-2_task-rest"]
+    with pytest.raises(RunError, match=r"1234567_3 has no filtered_func_data_clean\.nii\.gz"):
+        runs_of(tmp_path, "1234567", Selection(sessions=["3"]))
+
+
+# --- all studies
+
+
+def test_two_studies_in_one_folder_are_told(tmp_path):
+    add_hcp_run(tmp_path, bold=BOLD)
+    add_ukb_run(tmp_path, bold=BOLD)
+    with pytest.raises(
+        DatasetError,
+        match=r"HCP folders and of UK Biobank folders\. To do: .*--input-type hcp or ukb",
+    ):
+        find_dataset(tmp_path)
+    for kind, participant in (("hcp", "100307"), ("ukb", "1234567")):
+        assert select_participants(find_dataset(tmp_path, (), kind)) == (participant,)
+
+
+def test_a_study_that_is_not_there(tmp_path):
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(DatasetError, match=r"with fMRI, but notes\. Expected: ID/fMRI"):
+        find_dataset(tmp_path, (), "ukb")
+    with pytest.raises(DatasetError, match=r"--derivatives was given with --input-type hcp"):
+        find_dataset(tmp_path, ["x"], "hcp")
+    with pytest.raises(DatasetError, match="is not a BIDS dataset"):
+        find_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [({"asked": "T1w"}, "not in T1w.*leave --space out"), ({"model": "MNIx"}, "not in MNIx")],
+)
+def test_studies_are_in_one_space(tmp_path, option, told):
+    add_hcp_run(tmp_path, bold=BOLD)
+    with pytest.raises(RunError, match=f"an HCP folder is read in {SPACE}, {told}"):
+        runs_of(tmp_path, "100307", **option)
+    assert len(runs_of(tmp_path, "100307", asked=f"{SPACE}:res-2")) == 1
+
+
+def test_filters_are_for_bids_names(tmp_path):
+    add_ukb_run(tmp_path, bold=BOLD)
+    rule = SpaceRule(templateflow=TemplateFlow(tmp_path))
+    with pytest.raises(SettingsError, match="--bids-filter-file was given for a UK Biobank folder"):
+        find_input_runs(find_dataset(tmp_path), "1234567", rule=rule, bids_filter={"run": 1})
+
+
+# --- XCP-D
+
+
+def test_xcpd_is_recognised_and_read(tmp_path):
+    bold = add_xcpd_run(tmp_path, entities="run-1")
+    add_xcpd_run(tmp_path, entities="run-1", desc="denoisedSmoothed")
+    dataset = find_dataset(tmp_path)
+    assert (dataset.input_type, dataset.name) == ("xcpd", "xcpd")
+    (run,) = runs_of(tmp_path, "01")
+    assert (run.bold, run.mask, run.confounds, run.tr_seconds) == (bold, None, None, 2.0)
+    assert run.title == "sub-01_task-rest_run-1"
+    bold.unlink()
+    (run,) = runs_of(tmp_path, "01")
+    assert "desc-denoisedSmoothed" in run.bold.name
+
+
+def test_xcpd_joined_runs_are_not_counted_twice(tmp_path):
+    for entities in ("", "run-1", "run-2"):
+        add_xcpd_run(tmp_path, entities=entities)
+    add_xcpd_run(tmp_path, task="restB")
+    assert titles(runs_of(tmp_path, "01")) == [
+        "sub-01_task-restB",
+        "sub-01_task-rest_run-1",
+        "sub-01_task-rest_run-2",
+    ]
+
+
+def test_xcpd_in_the_other_template(tmp_path):
+    add_xcpd_run(tmp_path, space="MNI152NLin2009cAsym")
+    with pytest.raises(RunError, match=r"from-MNI152NLin2009cAsym_mode-image_xfm\.h5 is not"):
+        runs_of(tmp_path, "01")
+
+
+def test_xcpd_of_surfaces_only(tmp_path):
+    describe_dataset(tmp_path, pipeline="XCP-D")
+    func = tmp_path / "sub-01" / "func"
+    func.mkdir(parents=True)
+    (func / "sub-01_task-rest_space-fsLR_den-91k_desc-denoised_bold.dtseries.nii").write_bytes(b"x")
+    with pytest.raises(RunError, match=r"CIFTI files only.*--file-format nifti"):
+        runs_of(tmp_path, "01")
+
+
+def test_the_wrong_type_says_what_is_there(tmp_path):
+    add_xcpd_run(tmp_path)
+    with pytest.raises(RunError, match=r"no desc-preproc_bold image, but \S+desc-denoised_bold"):
+        runs_of(tmp_path, "01", input_type="fmriprep")
+
+
+def test_derivatives_below_a_raw_dataset(tmp_path):
+    raw = describe_dataset(tmp_path / "raw", kind="raw")
+    xcpd = raw / "derivatives" / "xcp_d"
+    add_xcpd_run(xcpd)
+    assert find_dataset(raw).root == xcpd
+    assert find_dataset(raw).input_type == "xcpd"
+    fmriprep = describe_dataset(raw / "derivatives" / "fmriprep")
+    add_run(fmriprep)
+    assert find_dataset(raw).input_type == "fmriprep"
+    assert find_dataset(raw, (), "xcpd").root == xcpd
+    found = find_dataset(raw, ["xcp_d=" + str(xcpd)])
+    assert (found.root, found.input_type, found.bids_dir) == (xcpd, "xcpd", raw)
+    assert find_dataset(raw, [str(xcpd)]).input_type == "xcpd"
+    both = [f"fmriprep={fmriprep}", f"xcpd={xcpd}"]
+    with pytest.raises(DatasetError, match="--derivatives names 2 folders"):
+        find_dataset(raw, both)
+    assert find_dataset(raw, both, "xcpd").root == xcpd
+    with pytest.raises(DatasetError, match="is a raw dataset without XCP-D derivatives"):
+        find_dataset(describe_dataset(tmp_path / "other", kind="raw"), (), "xcpd")

@@ -1,0 +1,48 @@
+"""Which runs are unusual."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.report.pages.group_table import columns_of, robust_z
+
+
+def test_robust_z_is_the_distance_from_the_median_in_scaled_mad():
+    values = np.array([1.0, 2, 3, 4, 5, 100])
+    z = robust_z(values)
+    np.testing.assert_allclose(z, (values - 3.5) / (1.4826 * 1.5))
+    assert z[-1] > 40
+
+
+def test_a_normal_sample_gets_its_usual_z():
+    values = np.random.default_rng(0).normal(10, 3, 20_000)
+    np.testing.assert_allclose(robust_z(values), (values - 10) / 3, atol=0.2)
+
+
+def test_where_most_are_equal_one_that_is_not_is_still_found():
+    z = robust_z(np.array([1.0] * 30 + [0.2]))
+    assert abs(z[-1]) > 3.5
+    assert not z[:-1].any()
+
+
+def test_few_or_equal_values_have_no_z():
+    assert np.isnan(robust_z(np.array([1.0, 2, 3, 4]))).all()
+    assert np.isnan(robust_z(np.ones(10))).all()
+
+
+@given(st.floats(0.1, 10), st.floats(-50, 50))
+def test_units_do_not_matter(scale, shift):
+    values = np.random.default_rng(1).normal(size=12)
+    np.testing.assert_allclose(robust_z(scale * values + shift), robust_z(values), atol=1e-6)
+
+
+def test_columns_are_those_that_any_run_has():
+    rows = [{"fd_mean": f"{0.1 + i / 100}"} for i in range(6)] + [
+        {"fd_mean": "3"},
+        {"fd_mean": "n/a"},
+    ]
+    (column,) = columns_of(rows)
+    assert column.measure.column == "fd_mean"
+    assert column.out.tolist() == [False] * 6 + [True, False]

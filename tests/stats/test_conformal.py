@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.stats.conformal import (
+    Calibration,
+    ErrorSums,
+    ScoreCounts,
+    UsualError,
+    cell_block,
+    coverage,
+    interval_score,
+)
+
+MASK = np.ones((8, 9, 7), bool)
+MASK[0] = False
+VOXELS = int(MASK.sum())
+
+
+def people(count: int, seed: int, scale: float | np.ndarray = 1.0) -> list[np.ndarray]:
+    """Errors of people whose noise differs: (2 contrasts, voxels)."""
+    rng = np.random.default_rng(seed)
+    level = np.exp(0.2 * rng.normal(size=count))
+    noise = rng.normal(size=(count, 2, VOXELS)) * level[:, None, None]
+    return list((noise * scale).astype(np.float32))
+
+
+def calibrated(errors: list[np.ndarray], pooling_mm: float | None = 8.0) -> Calibration:
+    sums, counts = ErrorSums(MASK, 2), ScoreCounts(2)
+    for one in errors:
+        sums.add(one)
+    for one in errors:
+        counts.add(one, sums.without(one).usual(pooling_mm, 2.0).at_voxels())
+    return Calibration(
+        len(errors), 4, (50, 90), counts.quantiles((50, 90)), sums.usual(pooling_mm, 2.0)
+    )
+
+
+@pytest.mark.parametrize("pooling_mm", [None, 8.0])
+def test_new_people_are_covered_as_promised(pooling_mm):
+    calibration = calibrated(people(60, 0), pooling_mm)
+    new = people(200, 1)
+    for level in calibration.levels:
+        widths = calibration.half_widths(level)
+        share = np.mean([coverage(errors, widths) for errors in new])
+        assert share == pytest.approx(level / 100, abs=0.02)
+
+
+def test_widths_follow_places_where_errors_are_large():
+    scale = np.where(np.argwhere(MASK)[:, 1] < 4, 1.0, 3.0)
+    widths = calibrated(people(60, 0, scale), 2.0).half_widths(90)
+    index = np.argwhere(MASK)[:, 1]
+    low, high = widths[:, index < 2].mean(), widths[:, index > 6].mean()
+    assert high / low == pytest.approx(3.0, rel=0.15)
+    local = [
+        np.mean([coverage(e[:, part], widths[:, part]) for e in people(100, 1, scale)])
+        for part in (index < 2, index > 6)
+    ]
+    assert local == pytest.approx([0.9, 0.9], abs=0.03)
+
+
+@given(cut=st.integers(1, 7), seed=st.integers(0, 5))
+@settings(max_examples=10, deadline=None)
+def test_sums_of_two_groups_are_those_of_all(cut, seed):
+    errors = people(8, seed)
+
+    def sums(part: list[np.ndarray]) -> ErrorSums:
+        one = ErrorSums(MASK, 2)
+        for each in part:
+            one.add(each)
+        return one
+
+    together, whole = sums(errors[:cut]) + sums(errors[cut:]), sums(errors)
+    assert together.people == 8
+    np.testing.assert_allclose(together.squares, whole.squares, rtol=1e-12)
+    left = whole.without(errors[-1])
+    np.testing.assert_allclose(left.squares, sums(errors[:-1]).squares, rtol=1e-9)
+
+
+def test_counts_add_up_and_are_taken_off():
+    one, two, both = ScoreCounts(2), ScoreCounts(2), ScoreCounts(2)
+    usual = np.ones((2, VOXELS), np.float32)
+    first, second = people(2, 3)
+    one.add(first, usual)
+    two.add(second, usual)
+    both.add(first, usual)
+    both.add(second, usual)
+    np.testing.assert_array_equal((one + two).counts, both.counts)
+    np.testing.assert_array_equal((both - two).counts, one.counts)
+    assert (both - two).people == 1
+
+
+def test_quantiles_are_those_of_the_scores():
+    counts = ScoreCounts(1)
+    errors = np.linspace(-4, 4, 100_001, dtype=np.float32)[None]
+    counts.add(errors, np.full_like(errors, 2.0))
+    assert counts.quantiles((50, 90))[0].tolist() == pytest.approx([1.0, 1.8], abs=1e-3)
+    # What is beyond the last bin is counted, not lost.
+    counts.add(np.full_like(errors, 1e6), np.full_like(errors, 2.0))
+    assert counts.quantiles((45,))[0, 0] == pytest.approx(1.8, abs=1e-3)
+
+
+def test_the_interval_score_is_least_at_the_right_width():
+    errors = np.random.default_rng(0).normal(size=(1, 50_000)).astype(np.float32)
+    score = {
+        width: interval_score(errors, np.full_like(errors, width), 90)[0]
+        for width in (1.2, 1.645, 2.2)
+    }
+    assert min(score, key=score.get) == 1.645
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="nobody was added"):
+        ErrorSums(MASK, 2).usual(None, 2.0)
+    with pytest.raises(ValueError, match="nobody was added"):
+        ScoreCounts(2).quantiles()
+    sums = ErrorSums(MASK, 2)
+    with pytest.raises(ValueError, match=rf"errors are \(2, {VOXELS}\)"):
+        sums.add(np.zeros((2, 5), np.float32))
+    with pytest.raises(ValueError, match="above 0"):
+        UsualError(np.zeros((2, 4, 5, 4), np.float32), MASK, 2)
+    calibration = calibrated(people(12, 0))
+    with pytest.raises(ValueError, match=r"levels are \(50, 90\), not 99"):
+        calibration.half_widths(99)
+
+
+def test_cells_have_about_eight_mm():
+    assert [cell_block(mm) for mm in (1.0, 2.0, 3.0, 8.0, 12.0)] == [8, 4, 3, 1, 1]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.stats.kernel_ridge import KernelRidge, inner_products, leave_one_out_weights
+
+PEOPLE, ROIS, CONTRASTS, VOXELS = 9, 4, 3, 30
+RNG = np.random.default_rng(0)
+X = RNG.normal(1, 1, (PEOPLE, ROIS, VOXELS)).astype(np.float32)
+Y = RNG.normal(2, 1, (PEOPLE, CONTRASTS, VOXELS)).astype(np.float32)
+
+
+def primal(x, y, penalty, new):
+    """Solve ridge regression with a coefficient for each entry of the connectome."""
+    flat = (x - x.mean(axis=0)).reshape(len(x), -1).astype(float)
+    ridge = penalty * np.square(flat).sum() / len(x)
+    gram = flat.T @ flat + ridge * np.eye(flat.shape[1])
+    target = (y - y.mean(axis=0)).reshape(len(y), -1)
+    own = (new - x.mean(axis=0)).ravel()
+    maps = y.mean(axis=0).ravel() + own @ np.linalg.solve(gram, flat.T @ target)
+    return maps.reshape(y.shape[1:])
+
+
+@pytest.mark.parametrize("penalty", [0.01, 1.0])
+def test_it_is_ridge_regression(monkeypatch, penalty):
+    monkeypatch.setattr("bids_dtg.stats.kernel_ridge._SLAB_BYTES", 7 * 4 * ROIS * PEOPLE)
+    found = KernelRidge(X[1:], Y[1:], penalty).predict(X[0])
+    np.testing.assert_allclose(found, primal(X[1:], Y[1:], penalty, X[0]), atol=1e-4)
+
+
+def test_leaving_each_one_out_is_a_fit_on_all_the_others():
+    weights = leave_one_out_weights(inner_products(X, X), 0.3)
+    for n in range(PEOPLE):
+        others = np.delete(np.arange(PEOPLE), n)
+        expected = KernelRidge(X[others], Y[others], 0.3).predict(X[n])
+        np.testing.assert_allclose(np.tensordot(weights[n], Y, axes=1), expected, atol=1e-4)
+    assert not np.diagonal(weights).any()
+
+
+def test_a_large_penalty_leaves_the_mean():
+    found = KernelRidge(X[1:], Y[1:], 1e9).predict(X[0])
+    np.testing.assert_allclose(found, Y[1:].mean(axis=0), atol=1e-5)
+
+
+def test_people_must_match():
+    with pytest.raises(ValueError, match="2 people or more"):
+        KernelRidge(X[:1], Y[:1], 1.0)

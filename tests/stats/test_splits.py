@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.stats.splits import SETS, Split, split_people
+
+PEOPLE = [f"{n:02d}" for n in range(40)]
+
+
+@given(
+    families=st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from("abcdef")),
+    seed=st.integers(0, 2**31),
+)
+def test_nobody_and_no_family_is_on_two_sides(families, seed):
+    split = split_people(PEOPLE, validation=0.1, test=0.2, seed=seed, families=families)
+    sets = [set(getattr(split, name)) for name in SETS]
+    assert set().union(*sets) == set(PEOPLE)
+    assert sum(map(len, sets)) == len(PEOPLE)
+    split.require_whole_families(families)
+    assert min(map(len, sets)) > 0
+
+
+def test_the_order_of_the_labels_does_not_matter():
+    shuffled = list(np.random.default_rng(0).permutation(PEOPLE))
+    shares = {"validation": 0.25, "test": 0.25, "seed": 3}
+    assert split_people(shuffled, **shares) == split_people(PEOPLE, **shares)
+    assert split_people(PEOPLE, **(shares | {"seed": 4})) != split_people(PEOPLE, **shares)
+    assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in SETS] == [20, 10, 10]
+
+
+@pytest.mark.parametrize(("people", "sizes"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2])])
+def test_few_people_still_have_company(people, sizes):
+    split = split_people(PEOPLE[:people], validation=0.1, test=0.1, seed=0)
+    assert [len(getattr(split, name)) for name in SETS] == sizes
+
+
+def test_a_person_on_two_sides_is_refused():
+    with pytest.raises(ValueError, match="two sides of the split: 02"):
+        Split(("01", "02"), ("02",), ("03",))
+    with pytest.raises(ValueError, match="families are on two sides of the split: smith"):
+        Split(("01",), ("02",), ()).require_whole_families({"01": "smith", "02": "smith"})
+
+
+def test_shares_that_leave_nobody_are_refused():
+    with pytest.raises(ValueError, match="leave nobody"):
+        split_people(PEOPLE, validation=0.5, test=0.5, seed=0)
+    with pytest.raises(ValueError, match="too few to be divided"):
+        split_people(["a", "b"], validation=0.1, test=0.1, seed=0)
+    with pytest.raises(ValueError, match="twice"):
+        split_people(["a", "a"], validation=0.1, test=0.1, seed=0)

@@ -1,0 +1,120 @@
+"""The group level: one table, mean maps, pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_job import TinyJob, add_rest, read_table
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.contents import find_participant
+from bids_dtg.workflows.group.mean_maps import average_sets
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+PEOPLE = tuple(f"{number:02d}" for number in range(1, 7))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> TinyJob:
+    """Six participants, one without a usable run, after the group level."""
+    job = TinyJob(tmp_path_factory.mktemp("group"), PEOPLE)
+    add_rest(job.bids, "07", frames=6)
+    assert job.run() == 1
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    return job
+
+
+def maps_of(job: TinyJob, contrast: str = "languageMath") -> np.ndarray:
+    paths = sorted(job.out.glob(f"sub-*/func/*_contrast-{contrast}_*synthetic_statmap.nii.gz"))
+    return np.stack([nib.load(path).get_fdata() for path in paths])
+
+
+def test_the_table_has_a_row_a_run_and_a_dictionary(made):
+    rows = read_table(made.out / "group/desc-runs_qc.tsv")
+    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in PEOPLE]
+    told = json.loads((made.out / "group/desc-runs_qc.json").read_text())
+    assert set(told) == set(rows[0])
+    own = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")[0]
+    assert {name: rows[0][name] for name in own} == own
+
+
+def test_mean_and_spread_are_those_of_the_maps(made):
+    maps = maps_of(made)
+    (mean,) = made.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
+    (spread,) = made.out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
+    np.testing.assert_allclose(nib.load(mean).get_fdata(), maps.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(nib.load(spread).get_fdata(), maps.std(axis=0, ddof=1), atol=1e-5)
+    sidecar = json.loads(mean.with_name(mean.name.replace(".nii.gz", ".json")).read_text())
+    assert sidecar["NSets"] == 6
+    assert sidecar["NotForScience"] is True
+
+
+def test_similarity_is_the_correlation_with_the_mean_of_the_others(made):
+    grey = made.bundle.mask
+    contrasts = [contrast.label for contrast in made.bundle.contrasts]
+    expected = np.zeros((len(contrasts), len(PEOPLE)))
+    for c, contrast in enumerate(contrasts):
+        maps = maps_of(made, contrast)[:, grey]
+        for i in range(len(PEOPLE)):
+            others = np.delete(maps, i, axis=0).mean(axis=0)
+            expected[c, i] = np.corrcoef(maps[i], others)[0, 1]
+    rows = read_table(made.out / "group/desc-runs_qc.tsv")
+    found = [float(row["similarity"]) for row in rows]
+    np.testing.assert_allclose(found, expected.mean(axis=0), atol=2e-3)
+
+
+def test_the_page_names_who_failed_and_links_reports(made):
+    page = (made.out / "group.html").read_text()
+    assert "sub-07" in page
+    assert "minutes left" in page
+    assert 'href="group.html"' in (made.out / "index.html").read_text()
+
+
+def test_maps_of_another_model_are_left_out(made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    for path in (out / "sub-02/func").glob("*synthetic_statmap.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
+    dataset = DerivativeDataset(out)
+    sets = [one for label in PEOPLE for one in find_participant(dataset, label).sets]
+    pooled = average_sets(sets, lambda title, share: None)
+    assert "sub-02_task-rest" not in pooled.sets
+    assert pooled.left_out == (("sub-02_task-rest", "made by another model"),)
+
+
+def test_a_damaged_map_leaves_its_set_out(made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    broken = next((out / "sub-03/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
+    broken.write_bytes(b"")
+    dataset = DerivativeDataset(out)
+    sets = [one for label in PEOPLE for one in find_participant(dataset, label).sets]
+    pooled = average_sets(sets, lambda title, share: None)
+    assert len(pooled.sets) == 5
+    ((title, reason),) = pooled.left_out
+    assert title == "sub-03_task-rest"
+    assert broken.name in reason
+
+
+def test_a_folder_without_results_is_refused(tmp_path, capsys):
+    assert main([str(tmp_path), str(tmp_path / "out"), "group"]) == 2
+    assert "holds no results" in capsys.readouterr().err
+
+
+def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    words = [str(made.bids), str(out), "group", "--participant-label"]
+    assert main([*words, "sub-02"]) == 0
+    assert "1 run of 1 participant: " in capsys.readouterr().err
+    rows = read_table(out / "group/desc-runs_qc.tsv")
+    assert [row["participant_id"] for row in rows] == ["sub-02"]
+    # The failure of sub-07 is not theirs.
+    assert "sub-07" not in (out / "group.html").read_text()
+    assert main([*words, "02", "99"]) == 2
+    assert "has no participant 99. Expected: of 01, 02, 03, 04, 05, ..." in capsys.readouterr().err

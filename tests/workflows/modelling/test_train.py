@@ -1,0 +1,445 @@
+"""The group level's analyses on eight tiny participants: train, evaluate, tune, no leaks."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+from tiny_bundle import TINY_SHAPE
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
+from tiny_job import read_table
+
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.errors import RunError
+from bids_dtg.files.array_store import ArrayStore
+
+SHARES = ("--held-out", "0.25", "0.25")
+RIDGE = ("--architecture", "local-ridge", *SHARES)
+BOX = tuple(slice(0, size) for size in TINY_SHAPE)
+NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"), lacking=("03",))
+
+
+@pytest.fixture(scope="module")
+def ridge(cohort):
+    assert cohort.analyse("train", *RIDGE) == 0
+    return load_bundle(cohort.out / "group/model-own/bundle")
+
+
+def split_of(folder):
+    return {row["participant_id"]: row["set"] for row in read_table(folder)}
+
+
+def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
+    assert ridge.card.kind == "local-ridge"
+    assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
+    assert ridge.card.recentring is not None
+    rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
+    assert {"group average", "linear (Tavor)", "kernel ridge", "model", "retest"} <= set(rows)
+    # What is measured again tells people apart; a model of random BOLD does not.
+    assert rows["retest"]["identification"] == 1.0
+    assert rows["retest"]["residual_r"][0] > 0.7
+    assert abs(rows["model"]["index"][0]) < 0.05
+    page = (cohort.out / "group/model-own/report.html").read_text()
+    assert all(label in page for label in CONTRASTS)
+    assert "group average: own" in page
+    assert not (cohort.out / "group/model-own/arrays/work").exists()
+    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    assert sorted(told) == [f"sub-{label}" for label in LABELS]
+    assert sorted(told.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
+
+
+def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
+    assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
+    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    assert read_json(sidecar)["ModelName"] == "own"
+    assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
+
+
+def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(
+    cohort, ridge, monkeypatch, capsys
+):
+    place = "bids_dtg.workflows.modelling.person_arrays.measure_rest_run"
+    monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read again"))
+    assert cohort.analyse("train", *RIDGE) == 0
+    assert load_bundle(ridge.path).identity == ridge.identity
+    assert "the split is that of an earlier call: " in capsys.readouterr().err
+
+
+def test_connectomes_are_kept_in_half_precision(cohort, ridge):
+    store = ArrayStore(cohort.out / "group/cache")
+    assert store.read("sub-01/connectomes").dtype == np.float16
+    assert np.isnan(store.read("sub-03/target_maps")[1]).all()
+
+
+def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
+    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training = [label for label, name in told.items() if name == "training"]
+    # Both sites know all contrasts of everybody, so that no mean is filled in.
+    whole = [label for label in training if label != "sub-03"]
+    others = [label for label, name in told.items() if name == "validation"]
+    files = []
+    for number, people in enumerate((whole[:1], whole[1:], whole)):
+        split = tmp_path / f"{number}.tsv"
+        sides = dict.fromkeys(people, "training") | dict.fromkeys(others, "validation")
+        rows = "".join(f"{one}\t{side}\n" for one, side in sides.items())
+        split.write_text("participant_id\tset\n" + rows)
+        more = ["--add-sums", files[0]] if number == 1 else []
+        name = f"site{number}"
+        code = cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", name, *more)
+        if number == 0:  # too few to be solved; the sums are there
+            assert code == 2
+            assert "1 training participant is too few" in capsys.readouterr().err
+        else:
+            assert code == 0
+        files.append(cohort.out / f"group/model-{name}/local-ridge_sums.safetensors")
+    from bids_dtg.bundles.sums import SumsFacts, read_sums
+
+    facts = SumsFacts.of(cohort.bundle, CONTRASTS, 3)
+    sums = [read_sums(path, facts, cohort.bundle.mask, 2.0)[0] for path in files]
+    both = sums[0] + sums[1]
+    assert both.people == sums[2].people == len(whole)
+    np.testing.assert_allclose(both.products, sums[2].products, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(both.map_sum, sums[2].map_sum, rtol=1e-6, atol=1e-9)
+
+
+def test_sums_are_gone_on_with_but_never_those_of_other_data(cohort, ridge, capsys):
+    words = (*RIDGE, "--model-name", "sums")
+
+    def added(*more: object) -> int:
+        capsys.readouterr()
+        assert cohort.analyse("train", *words, *more) == 0
+        shutil.rmtree(cohort.out / "group/model-sums/bundle")
+        return capsys.readouterr().err.count("people added up")
+
+    assert added() == 1
+    assert added() == 0
+    assert added("--smoothing-fwhm", 6) == 1
+    assert added("--smoothing-fwhm", 6, "--contrast", CONTRASTS[0]) == 1
+
+
+def test_a_participant_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-01\ttest\n")
+    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "leak") == 2
+    assert "on two sides of the split: 01" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("analysis", ["evaluate", "calibrate"])
+def test_nobody_is_on_two_sides_of_what_judges(cohort, ridge, tmp_path, capsys, analysis):
+    split = tmp_path / "split.tsv"
+    rows = [("01", "training"), ("02", "training"), *((f"{n:02d}", "test") for n in range(1, 9))]
+    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in rows))
+    words = (analysis, "--model", ridge.path, "--split-file", split, "--model-name", "leak")
+    assert cohort.analyse(*words) == 2
+    assert "on two sides of the split: 01, 02" in capsys.readouterr().err
+
+
+def test_a_family_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
+    split, table = tmp_path / "split.tsv", cohort.statmaps / "participants.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-03\ttest\n")
+    table.write_text("participant_id\tfamily_id\nsub-01\tA\nsub-02\tA\n")
+    try:
+        assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "f") == 2
+        assert "families are on two sides" in capsys.readouterr().err
+        words = ("--model", ridge.path, "--split-file", split, "--model-name", "f")
+        assert cohort.analyse("evaluate", *words) == 2
+    finally:
+        table.unlink()
+    assert "families are on two sides" in capsys.readouterr().err
+
+
+def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsys):
+    published = ("train", "--recipe", "published", "--model-name", "p")
+    assert cohort.analyse(*published, *SHARES) == 2
+    assert "Expected: --architecture attention-unet" in capsys.readouterr().err
+    assert cohort.run("--analysis", "train") == 2
+    assert "Expected: group" in capsys.readouterr().err
+    assert cohort.analyse("train", "--dry-run") == 2
+    assert "--dry-run was given with --analysis" in capsys.readouterr().err
+    assert cohort.analyse("train", "--epochs", 0) == 2
+    assert "--epochs is 0" in capsys.readouterr().err
+    assert cohort.analyse("train", "--contrast", "dreams", "--model-name", "d") == 2
+    assert "--contrast names dreams, which no map is of" in capsys.readouterr().err
+    assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
+    assert "--held-out is 0.9 0.9" in capsys.readouterr().err
+
+
+def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys, monkeypatch):
+    for name in ("model_fitting.fit_ridge", "model_fitting.fit_network"):
+        monkeypatch.setattr(f"bids_dtg.workflows.{name}", lambda *a, **k: pytest.fail("fitted"))
+    few = ("--held-out", "0", "0.1", "--model-name", "few")
+    for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
+        assert cohort.analyse("train", "--architecture", *words, *few) == 2
+        assert "0 validation participants are too few" in capsys.readouterr().err
+    words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
+    assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
+    assert "in batches of 1 are too few" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nothing_is_read(monkeypatch):
+    """Fail where anything of anybody is read, which takes hours."""
+    place = "bids_dtg.workflows.modelling.analysis.gather_cohort"
+    monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read"))
+
+
+def test_another_model_s_place_is_told_before_anything_is_read(
+    cohort, ridge, capsys, nothing_is_read
+):
+    assert cohort.analyse("train", *RIDGE, "--seed", 1) == 2
+    lines = capsys.readouterr().err
+    assert "holds a model already, made with other options (--seed)" in lines
+    assert "choose another --model-name, or remove" in lines
+    assert cohort.analyse("finetune", "--model", ridge.path, *NETWORK) == 2
+    assert "--analysis" in capsys.readouterr().err
+    (cohort.out / "group/model-taken/bundle").mkdir(parents=True)
+    assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "taken") == 2
+    assert "holds a model already" in capsys.readouterr().err
+
+
+def test_what_cannot_be_done_is_told_before_anything_is_read(
+    cohort, ridge, tmp_path, capsys, nothing_is_read
+):
+    def refused(analysis: str, *words: object, name: str = "early") -> str:
+        capsys.readouterr()
+        assert cohort.analyse(analysis, *words, "--model-name", name) == 2
+        assert not (cohort.out / f"group/model-{name}/configuration.toml").exists()
+        return capsys.readouterr().err
+
+    unet = ("--architecture", "attention-unet", *NETWORK)
+    # 03 lacks a contrast.
+    assert (
+        "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
+        in refused("train", *unet, "--recipe", "published")
+    )
+    assert "0 validation participants are too few" in refused("train", "--held-out", "0", "0.1")
+    assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
+    assert "too few for intervals" in refused("calibrate", "--model", ridge.path)
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
+    words = ("--model", ridge.path, "--split-file", split)
+    assert "1 training and 1 test participants can be used" in refused("evaluate", *words)
+
+
+def test_missing_machinery_is_told_before_anything_is_read(
+    cohort, ridge, capsys, nothing_is_read, monkeypatch
+):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    words = ("train", *NETWORK, "--batch-size", 4, "--gpus", 2, "--model-name", "gpus")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert cohort.analyse(*words) == 2
+    assert "--gpus 2 was given, but torch finds 1 CUDA devices" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cohort.analyse(*words) == 2
+    assert "needs the package lightning" in capsys.readouterr().err
+
+
+def test_who_is_in_no_set_is_told(cohort, ridge, tmp_path, capsys):
+    split = tmp_path / "split.tsv"
+    sides = dict.fromkeys(("01", "02"), "training") | dict.fromkeys(("03", "04"), "validation")
+    rows = [f"sub-{label}\t{side}\n" for label, side in sides.items()]
+    split.write_text("participant_id\tset\n" + "".join(rows))
+    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "some") == 0
+    lines = capsys.readouterr().err
+    assert "in no set of the split: 4 participants (05, 06, 07, 08)" in lines
+    assert "4 participants with rest and maps" in lines
+
+
+def test_evaluation_leaves_out_whom_the_model_was_trained_on(cohort, ridge, capsys):
+    assert cohort.analyse("evaluate", "--model", ridge.path, "--model-name", "fair") == 0
+    assert "left out: 4 participants, on whom the model was trained" in capsys.readouterr().err
+    rows = read_table(cohort.out / "group/evaluation-fair/desc-contrasts_scores.tsv")
+    assert max(int(row["people"]) for row in rows) == len(LABELS) - 4
+
+
+def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
+    # As from another place, where nobody knows whom it was trained on.
+    model = shutil.copytree(ridge.path, tmp_path / "bundle")
+    assert cohort.analyse("evaluate", "--model", model) == 0
+    folder = cohort.out / "group/evaluation-own"
+    rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
+    assert {"group average", "linear (Tavor)", "model own", "retest"} <= set(rows)
+    assert float(rows["retest"]["identification"]) == 1.0
+    # Fitted on all others, they look like everybody but oneself.
+    for name in ("group average", "linear (Tavor)", "kernel ridge"):
+        assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
+    told = read_json(folder / "desc-models_scores.json")
+    assert {row["model"]: len(row) for row in told["better_by"]}["kernel ridge"] == 2
+    assert told["fitted_on"] == len(LABELS) - 1
+    by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
+    retest = [row for row in by_contrast if row["model"] == "retest"]
+    # One participant lacks the second contrast, and does not count for it.
+    assert [int(row["people"]) for row in retest] == [8, 7]
+    assert all(float(row["p"]) < 0.05 for row in retest)
+    assert all(float(row["cliffs_delta"]) == 1 for row in retest)
+    matrices = ArrayStore(folder / "arrays")
+    assert not matrices.has("matrices/Retest", {})  # people differ between the contrasts
+
+
+class TestNetwork:
+    @pytest.fixture(scope="class")
+    def network(self, cohort, ridge):
+        pytest.importorskip("lightning", reason="the extra `train` is not installed")
+        more = ("--architecture", "attention-unet", "--model-name", "net", *NETWORK)
+        assert cohort.analyse("train", *more) == 0
+        return load_bundle(cohort.out / "group/model-net/bundle")
+
+    def test_a_blend_is_made_and_run(self, cohort, network, tmp_path):
+        assert cohort.analyse("train", "--model-name", "mix", *NETWORK) == 0
+        bundle = load_bundle(cohort.out / "group/model-mix/bundle")
+        assert bundle.card.kind == "blend"
+        assert bundle.blend_weights().shape == (2, len(CONTRASTS))
+        assert cohort.run("--participant-label", "01", "--model", bundle.path, out=tmp_path) == 0
+
+    def test_published_needs_all_contrasts_of_everybody(self, cohort, network, tmp_path, capsys):
+        split = tmp_path / "split.tsv"
+        people = [
+            ("03", "training"),
+            ("04", "training"),
+            ("05", "validation"),
+            ("06", "validation"),
+        ]
+        split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in people))
+        words = ("--recipe", "published", "--architecture", "attention-unet", *NETWORK)
+        words += ("--split-file", split, "--model-name", "p")
+        assert cohort.analyse("train", *words) == 2
+        assert "1 participant without all contrasts" in capsys.readouterr().err
+        assert cohort.analyse("train", *words, "--contrast", CONTRASTS[0]) == 0
+        bundle = load_bundle(cohort.out / "group/model-p/bundle")
+        assert bundle.correction is None
+        assert bundle.card.record["network"]["loss"] == "crr"
+
+    @pytest.mark.parametrize(("choice", "best"), [("loss", min), ("diagonality", max)])
+    def test_the_epoch_is_chosen_as_asked_for(self, cohort, network, choice, best):
+        words = ("--architecture", "attention-unet", *NETWORK, "--epochs", 4)
+        words += ("--choose-by", choice, "--model-name", f"by{choice}")
+        assert cohort.analyse("train", *words) == 0
+        bundle = load_bundle(cohort.out / f"group/model-by{choice}/bundle")
+        record = bundle.card.record["network"]
+        epochs = {one["epoch"]: one[f"validation_{choice}"] for one in record["history"]}
+        assert epochs[record["best_epoch"]] == best(epochs.values())
+
+    def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
+        words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
+        assert cohort.analyse("finetune", *words, *NETWORK) == 0
+        tuned = load_bundle(cohort.out / "group/model-tuned/bundle")
+        assert [one.label for one in tuned.contrasts] == list(CONTRASTS)
+        before, after = network.network().state_dict(), tuned.network().state_dict()
+        for name in ("out_block.1.weight", "out_block.1.bias"):
+            np.testing.assert_array_equal(before[name], after[name])
+        assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
+        # The correction of the contrast that was not tuned is the one that it had.
+        assert tuned.card.gains[0] == network.card.gains[0]
+        rows = [row["model"] for row in tuned.card.evaluation["rows"]]
+        assert "before tuning" in rows
+
+    def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, ridge, capsys):
+        words = ("finetune", *NETWORK, "--model-name", "refused", "--model")
+        assert cohort.analyse(*words, network.path) == 2
+        assert "2 contrasts" in capsys.readouterr().err
+        assert cohort.analyse(*words, ridge.path) == 2
+        assert "kind local-ridge" in capsys.readouterr().err
+
+    def test_gpus_share_batches_of_people_who_lie_on_disk(self, cohort, ridge, monkeypatch, capsys):
+        """No GPU is needed to see what they would be given."""
+
+        def train(training, validation, plan, folder, *, processes, **more):
+            assert (processes, plan.sampling.people, training.people) == (2, 4, 4)
+            assert len(pickle.dumps(training)) < training.segment(0, 0, BOX).nbytes
+            raise RunError("all is as it should be")
+
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+        monkeypatch.setattr(
+            "bids_dtg.workflows.participant.model.resolve_device", lambda wanted: "cpu"
+        )
+        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
+        words = ("--gpus", 2, "--batch-size", 6, "--model-name", "shared")
+        unet = ("--architecture", "attention-unet", *NETWORK)
+        assert cohort.analyse("train", *unet, *words) == 1
+        assert "all is as it should be" in capsys.readouterr().err
+
+    def test_a_tuned_model_is_not_judged_on_whom_it_was_trained_on_before(
+        self, cohort, network, tmp_path, capsys
+    ):
+        told = split_of(cohort.out / "group/model-net/desc-split_participants.tsv")
+        before = [label for label, name in told.items() if name == "training"]
+        new = [label for label, name in told.items() if name != "training"]
+        sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(before[:2], "validation")
+        sets |= dict.fromkeys(before[2:], "test")
+        split = tmp_path / "split.tsv"
+        rows = "".join(f"{label}\t{name}\n" for label, name in sets.items())
+        split.write_text("participant_id\tset\n" + rows)
+        words = ("--model", network.path, "--contrast", CONTRASTS[0], "--split-file", split)
+        assert cohort.analyse("finetune", *words, "--model-name", "leak", *NETWORK) == 0
+        told = capsys.readouterr().err
+        assert "left out: 2 participants, on whom the model was trained" in told
+        assert "no test participants" in told
+
+    @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
+    def test_too_little_memory_is_told(self, words, cohort, ridge, monkeypatch, capsys):
+        def train(*arguments, **more):
+            raise RuntimeError(words)
+
+        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
+        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "large")
+        assert cohort.analyse("train", *unet) == 1
+        assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
+
+    def test_other_contrasts_begin_anew(self, cohort, ridge, capsys):
+        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "one")
+        for contrast in CONTRASTS:
+            assert cohort.analyse("train", *unet, "--contrast", contrast) == 0
+            assert "epoch 1/2" in capsys.readouterr().err
+            shutil.rmtree(cohort.out / "group/model-one/bundle")
+
+    def test_new_contrasts_get_an_output_layer(self, cohort, network):
+        words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
+        assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
+        fresh = load_bundle(cohort.out / "group/model-fresh/bundle")
+        assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
+
+
+def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, folder, ignore=shutil.ignore_patterns("out"))
+    other = object.__new__(TinyCohort)
+    other.__dict__ |= cohort.__dict__ | {
+        "bids": folder / "fmriprep",
+        "statmaps": folder / "statmaps",
+        "out": folder / "out",
+        "model": folder / "tiny",
+    }
+    for path in other.bids.glob("sub-02/**/*bold.nii.gz"):
+        path.write_bytes(b"damaged")
+    assert other.analyse("train", *RIDGE) == 1
+    assert "sub-02 is left out" in capsys.readouterr().err
+
+
+def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    cohort = TinyCohort(tmp_path)
+    words = ("--architecture", "attention-unet", *SHARES, "--features", 4, "--batch-size", 3)
+
+    def epochs(name: str, number: int, *more: object) -> list[str]:
+        capsys.readouterr()
+        assert cohort.analyse("train", *words, "--model-name", name, "--epochs", number, *more) == 0
+        lines = capsys.readouterr().err.splitlines()
+        return [line.split(":")[0] for line in lines if line.startswith("epoch")]
+
+    first = epochs("net", 2)
+    assert first == ["epoch 1/2", "epoch 2/2"]
+    shutil.rmtree(cohort.out / "group/model-net/bundle")
+    assert epochs("net", 3) == ["epoch 3/3"]
+    shutil.rmtree(cohort.out / "group/model-net/bundle")
+    assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3

@@ -1,0 +1,103 @@
+"""The model of a call: devices that are there, and a network prepared beside other work."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import write_tiny_bundle
+
+from bids_dtg.errors import BundleError, RunError, SettingsError
+from bids_dtg.workflows.participant import model
+from bids_dtg.workflows.participant.model import Model, resolve_device
+
+
+def test_auto_is_the_cpu_where_no_driver_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(model, "_GPU_DEVICES", (tmp_path / "no-such-device",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("torch was asked"))
+    assert resolve_device("auto") == "cpu"
+    assert resolve_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(("found", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_asks_torch_where_a_driver_is(monkeypatch, tmp_path, found, device):
+    monkeypatch.setattr(model, "_GPU_DEVICES", (tmp_path,))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
+    assert resolve_device("auto") == device
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1") == "cuda:1"
+    with pytest.raises(SettingsError, match="--device cuda:2 was given, but torch finds 2 CUDA"):
+        resolve_device("cuda:2")
+
+
+def test_predictions_are_those_of_the_network(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    made = Model(bundle, "cpu", 1)
+    rng = np.random.default_rng(0)
+    connectome = rng.uniform(-1, 1, (4, int(bundle.mask.sum()))).astype(np.float32)
+    grid = np.zeros((1, 4, *bundle.grid.shape), np.float32)
+    grid[0][:, bundle.mask] = connectome
+    with torch.no_grad():
+        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, bundle.mask]
+    np.testing.assert_allclose(made.predict(connectome), expected, atol=1e-5)
+
+
+def test_changed_weights_are_refused_when_they_are_read(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    with (bundle.path / "weights.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    made = Model(bundle, "cpu", 1)
+    made.begin()
+    made.wait()
+    with pytest.raises(BundleError, match=r"weights\.safetensors has changed"):
+        made.predict(np.zeros((4, int(bundle.mask.sum())), np.float32))
+
+
+def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+
+    def exhausted(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B")
+
+    monkeypatch.setattr("bids_dtg.contrasts.network.prepared.PreparedUNet.predict", exhausted)
+    with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
+        Model(bundle, "cpu", 1).predict(np.zeros((4, int(bundle.mask.sum())), np.float32))
+
+
+def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    connectome = np.zeros((4, int(bundle.mask.sum())), np.float32)
+
+    def full(*_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("bids_dtg.contrasts.network.prepared.DensePlan", full)
+    made = Model(bundle, "cuda", 1)
+    expected = Model(bundle, "cpu", 1).predict(connectome)
+    assert made.predict(connectome).tobytes() == expected.tobytes()
+    first, second = made.take_notes()
+    assert "cuda has too little memory for the plan of whole grids" in first
+    assert "going on with the plan of blocks on cpu" in second
+    made.predict(connectome)
+    assert made.take_notes() == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no priorities of threads")
+def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
+    """Only root may raise a priority, and a root in a container may not either."""
+    set_to = []
+    monkeypatch.setattr(os, "getpriority", lambda *_: 15)
+    monkeypatch.setattr(os, "setpriority", lambda _kind, _thread, niceness: set_to.append(niceness))
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    model = Model(bundle, "cpu", 1)
+    model.begin()
+    model.wait()
+    assert set_to == [15]

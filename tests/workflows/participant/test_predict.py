@@ -1,0 +1,429 @@
+"""What one participant gets: sets of maps, averages, spread, sidecars, further outputs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
+from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
+
+SPREAD = "desc-segmentSpread"
+NAME = "{}_space-MNI152NLin6Asym_res-2_contrast-{}_stat-z_desc-{}_statmap"
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path, ())
+
+
+def read_map(out: Path, title: str, contrast: str = "languageMath", desc: str = "synthetic"):
+    (path,) = out.rglob(f"{NAME.format(title, contrast, desc)}.nii.gz")
+    return nib.load(path).get_fdata()
+
+
+def read_sidecar(out: Path, title: str, contrast: str = "languageMath") -> dict:
+    (path,) = out.rglob(f"{NAME.format(title, contrast, 'synthetic')}.json")
+    return json.loads(path.read_text())
+
+
+def titles(out: Path) -> set[str]:
+    return {path.name.partition("_space-")[0] for path in out.rglob("*synthetic_statmap.nii.gz")}
+
+
+def folders(out: Path) -> set[str]:
+    found = {path.parent for path in out.rglob("*synthetic_statmap.nii.gz")}
+    return {path.relative_to(out).as_posix() for path in found}
+
+
+# --- sets of runs
+
+
+def test_names_of_the_sets(job):
+    for session in "AB":
+        for run in (1, 2):
+            add_rest(job.bids, session=session, entities=f"run-{run}", seed=run)
+    add_rest(job.bids, session="B", task="restEyes", entities="acq-mb_dir-AP")
+    assert job.run("--combine", "run") == 0
+    by_run = {f"sub-01_ses-{s}_task-rest_run-{r}" for s in "AB" for r in (1, 2)}
+    assert titles(job.out) == {*by_run, "sub-01_ses-B_task-restEyes_acq-mb_dir-AP"}
+    assert folders(job.out) == {"sub-01/ses-A/func", "sub-01/ses-B/func"}
+
+    session, participant = job.folder / "session", job.folder / "participant"
+    assert job.run(out=session) == 0
+    by_session = {"sub-01_ses-A_task-rest", "sub-01_ses-B_task-rest"}
+    assert titles(session) == {*by_session, "sub-01_ses-B_task-restEyes_acq-mb_dir-AP"}
+    assert folders(session) == {"sub-01/ses-A/func", "sub-01/ses-B/func"}
+
+    assert job.run("--combine", "participant", out=participant) == 0
+    assert titles(participant) == {"sub-01_task-rest", "sub-01_task-restEyes_acq-mb_dir-AP"}
+    assert folders(participant) == {"sub-01/func"}
+    assert len(list(participant.rglob("*_qc.tsv"))) == 5
+
+
+def test_acquisitions_of_a_session_are_averaged(job):
+    for seed, name in enumerate(("acq-a_dir-AP", "acq-b_dir-AP")):
+        add_rest(job.bids, entities=name, seed=seed)
+    assert job.run() == 0
+    assert titles(job.out) == {"sub-01_task-rest_dir-AP"}
+    assert len(read_sidecar(job.out, "sub-01_task-rest_dir-AP")["Runs"]) == 2
+
+
+def test_average_is_weighted_by_the_remaining_time(job):
+    frames = {1: 48, 2: 60, 3: 57}
+    for run, number in frames.items():
+        add_rest(job.bids, entities=f"run-{run}", seed=run, frames=number, n_non_steady=3)
+    parts, whole = job.folder / "parts", job.out
+    assert job.run("--combine", "run", out=parts) == 0
+    assert job.run(out=whole) == 0
+    runs = [read_map(parts, f"sub-01_task-rest_run-{run}") for run in frames]
+    weights = [number - 3 for number in frames.values()]
+    expected = np.average(runs, axis=0, weights=weights)
+    found = read_map(whole, "sub-01_task-rest")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert np.abs(found - np.mean(runs, axis=0)).max() > 1e-4, "the weights show"
+
+    spread = read_map(whole, "sub-01_task-rest", desc="segmentSpread")
+    total, squares = np.sum(weights), np.sum(np.square(weights))
+    variance = np.tensordot(weights, (np.array(runs) - expected) ** 2, 1)
+    wanted = np.sqrt(variance / (total - squares / total))
+    np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-5)
+    sidecar = read_sidecar(whole, "sub-01_task-rest")
+    assert sidecar["NSegments"] == 3
+    assert sidecar["SecondsOfRest"] == total * 10
+
+
+def test_two_segments_of_one_run(job):
+    """The maps are the mean of those of the halves, cleaned together, and the spread theirs."""
+    import bids_dtg
+    from bids_dtg.connectome.connectome import run_connectomes
+    from bids_dtg.connectome.design import TemporalDesign
+    from bids_dtg.connectome.one_pass import measure_run
+    from bids_dtg.workflows.participant.measure import ModelVoxels
+
+    bold = tiny_bold(86)
+    add_rest(job.bids, bold=bold)
+    assert job.run("--denoise-strategy", "none") == 0
+    bundle = bids_dtg.load_bundle(job.model)
+    voxels = ModelVoxels.of(bundle)
+    series = bold.reshape(-1, 86)[voxels.positions].T.astype(np.float32)
+    design = TemporalDesign.build(None, (), np.ones(86, bool), 10.0)
+    moments = measure_run(
+        lambda: (block for block in [(0, series.copy())]),
+        design,
+        voxels.maps,
+        voxels.grey_voxels,
+        voxels.in_brain,
+    )
+    segments = run_connectomes(moments).segments
+    assert len(segments) == 2
+    inputs = np.zeros((2, 4, *bundle.grid.shape), np.float32)
+    for volume, segment in zip(inputs, segments, strict=True):
+        volume[:, bundle.mask] = segment.r
+    outputs = eager(bundle, inputs)[:, :, bundle.mask]
+    for index, contrast in enumerate(bundle.contrasts):
+        mean = read_map(job.out, "sub-01_task-rest", contrast.label)[bundle.mask]
+        spread = read_map(job.out, "sub-01_task-rest", contrast.label, "segmentSpread")[bundle.mask]
+        np.testing.assert_allclose(mean, outputs[:, index].mean(0), rtol=0, atol=1e-4)
+        wanted = outputs[:, index].std(0, ddof=1)
+        np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-4)
+    assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 2
+
+
+def eager(bundle, inputs: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        return bundle.network()(torch.from_numpy(inputs)).numpy()
+
+
+def test_one_segment_has_no_spread(job):
+    add_rest(job.bids)
+    assert job.run() == 0
+    assert not list(job.out.rglob(f"*{SPREAD}*"))
+    assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 1
+
+
+def test_spread_of_earlier_options_goes(job):
+    add_rest(job.bids, frames=75, n_non_steady=20)
+    assert job.run("--dummy-scans", "0") == 0
+    assert len(list(job.out.rglob(f"*{SPREAD}_statmap.nii.gz"))) == 3
+    assert job.run("--write-connectome") == 0
+    assert not list(job.out.rglob(f"*{SPREAD}*"))
+    assert len(list(job.out.rglob("*connectome_statmap*"))) == 1
+    assert job.run() == 0
+    assert not list(job.out.rglob("*connectome_statmap*"))
+    assert job.run(out=job.folder / "fresh") == 0
+    assert tree(job.out) == tree(job.folder / "fresh")
+
+
+def test_run_that_is_too_short_is_left_out(job, capsys):
+    add_rest(job.bids, entities="run-1", seed=1)
+    add_rest(job.bids, entities="run-2", seed=2, frames=40)
+    assert job.run("--min-minutes", "8") == 0
+    err = capsys.readouterr().err
+    assert "sub-01_task-rest_run-2 was left out." in err
+    assert "6.7 of 6.7 minutes left (40 of 40 frames of 10 s)" in err
+    assert "1 left out as too short" in err
+    sidecar = read_sidecar(job.out, "sub-01_task-rest")
+    assert [run["Run"] for run in sidecar["Runs"]] == ["sub-01_task-rest_run-1"]
+    (name,), (reason,) = sidecar["ExcludedRuns"].keys(), sidecar["ExcludedRuns"].values()
+    assert name == "sub-01_task-rest_run-2"
+    assert "at least 8 minutes" in reason
+    assert not [uri for uri in sidecar["Sources"] if "run-2" in uri]
+    assert len(list(job.out.rglob("*_qc.tsv"))) == 1
+    alone = job.folder / "alone"
+    assert job.run("--run", "1", "--combine", "run", out=alone) == 0
+    np.testing.assert_array_equal(
+        read_map(job.out, "sub-01_task-rest"), read_map(alone, "sub-01_task-rest_run-1")
+    )
+
+
+def test_all_runs_too_short(job, capsys):
+    for run in (1, 2):
+        add_rest(job.bids, entities=f"run-{run}", seed=run)
+    assert job.run("--min-minutes", "11") == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed: " in line]
+    assert "sub-01_task-rest has no run that is long enough" in line
+    assert "run-1" in line
+    assert "run-2" in line
+
+
+def test_sums_in_torch_need_no_fork(job, monkeypatch):
+    """As on a GPU, whose driver does not work in a forked process."""
+    from bids_dtg.connectome.device import TorchArrays
+    from bids_dtg.engine import ahead
+    from bids_dtg.workflows.participant import job as job_module
+
+    add_rest(job.bids, frames=90)
+    add_rest(job.bids, "02", seed=1)
+    assert job.run(out=job.folder / "numpy") == 0
+    monkeypatch.setattr(job_module, "arrays_on", lambda _device: TorchArrays("cpu"))
+    monkeypatch.delattr(ahead, "_in_process")
+    assert job.run() == 0
+    for title in ("sub-01_task-rest", "sub-02_task-rest"):
+        found, expected = (read_map(out, title) for out in (job.out, job.folder / "numpy"))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+# --- what is written
+
+
+def test_sidecar(job):
+    path = add_rest(job.bids, n_non_steady=2)
+    words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.096")
+    assert job.run(*words) == 0
+    sidecar = read_sidecar(job.out, "sub-01_task-rest")
+    assert sidecar["Synthetic"] is True
+    assert sidecar["NotForScience"] is True
+    assert sidecar["ModelNotice"] == "random weights, for tests"
+    assert (sidecar["ModelName"], sidecar["ModelVersion"]) == ("tiny", "0")
+    assert sidecar["ModelSHA256"] == job.bundle.identity
+    assert sidecar["Units"] == job.bundle.card.units
+    assert "2 x 2 x 2 mm" in sidecar["Resolution"]
+    assert sidecar["DenoiseStrategy"] == "scrubbing"
+    (run,) = sidecar["Runs"]
+    assert run["RepetitionTime"] == 10.0
+    assert (run["Confounds"]["FdThreshold"], run["Confounds"]["DummyScans"]) == (0.096, "auto")
+    assert run["Confounds"]["DroppedNonSteady"] == 2
+    cleaning = run["Cleaning"]
+    assert cleaning["Frames"] == 60
+    assert cleaning["FramesKept"] + cleaning["FramesCensored"] == 60
+    assert 2 < cleaning["FramesCensored"] < 20
+    assert sidecar["SecondsOfRest"] == 10 * cleaning["FramesKept"]
+    assert {"trans_x", "csf_power2", "cosine00"} <= set(cleaning["Columns"])
+    resolved = [resolve(job.out, uri) for uri in sidecar["Sources"]]
+    assert resolved[0] == path
+    assert [p.name.partition("desc-")[2] for p in resolved] == [
+        "preproc_bold.nii.gz",
+        "brain_mask.nii.gz",
+        "confounds_timeseries.tsv",
+    ]
+
+
+def resolve(out: Path, uri: str) -> Path:
+    """Follow a BIDS URI by the DatasetLinks of the output."""
+    kind, dataset, relative = uri.split(":")
+    assert kind == "bids"
+    link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"][dataset]
+    parts = urlsplit(link)
+    assert parts.scheme in ("", "file")
+    path = (out / unquote(parts.path) / relative).resolve()
+    assert path.is_file(), uri
+    return path
+
+
+def test_sources_resolve_in_odd_folders(tmp_path):
+    job = TinyJob(tmp_path / "a b#c%20ü")
+    assert job.run() == 0
+    elsewhere = tmp_path / "elsewhere" / "deep"
+    assert job.run(out=elsewhere) == 0
+    for out in (job.out, elsewhere):
+        assert all(resolve(out, uri) for uri in read_sidecar(out, "sub-01_task-rest")["Sources"])
+
+
+def test_nifti_header(job):
+    add_rest(job.bids, frames=90)
+    assert job.run() == 0
+    grid = tiny_masks()[1]
+    for path in job.out.rglob("*_statmap.nii.gz"):
+        image = nib.load(path)
+        header = image.header
+        assert header.get_data_dtype() == np.float32
+        assert (int(header["sform_code"]), int(header["qform_code"])) == (4, 4)
+        np.testing.assert_allclose(image.affine, TINY_AFFINE)
+        np.testing.assert_allclose(header.get_qform(), TINY_AFFINE, atol=1e-5)
+        assert header.get_zooms() == (2, 2, 2)
+        assert header.get_xyzt_units()[0] == "mm"
+        assert header.get_intent()[0] == ("none" if SPREAD in path.name else "z score")
+        assert bytes(header["descrip"]).startswith(b"bids_dtg ")
+        data = image.get_fdata()
+        assert np.isfinite(data).all()
+        assert not data[~grid].any()
+        assert data[grid].any()
+
+
+def test_quality_row(job):
+    add_rest(job.bids, session="A", entities="run-1", n_non_steady=3)
+    assert job.run() == 0
+    (path,) = job.out.rglob("*_qc.tsv")
+    assert path.name == "sub-01_ses-A_task-rest_run-1_qc.tsv"
+    (row,) = read_table(path)
+    assert (row["participant_id"], row["session_id"], row["run_id"]) == ("sub-01", "ses-A", "1")
+    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == ("60", "57", "9.5")
+    assert (row["repetition_time"], row["n_segments"], row["coverage"]) == ("10.0", "1", "1.0")
+    assert 0 < float(row["fd_mean"]) < 0.1
+    assert 10 < float(row["tsnr_median"]) < 30
+    assert -1 <= float(row["connectome_reliability"]) <= 1
+    assert float(row["seconds_processing"]) > 0
+    dictionary = json.loads(path.with_suffix(".json").read_text())
+    assert dictionary.keys() == row.keys()
+    assert all(entry["Description"] for entry in dictionary.values())
+    table = read_table(job.out / "participants.tsv")
+    assert [row["participant_id"] for row in table] == ["sub-01"]
+
+
+def test_connectome_reads_back(job):
+    add_rest(job.bids, n_non_steady=2)
+    assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
+    func = job.out / "sub-01" / "func"
+    bundle, grid = job.bundle, tiny_masks()[1]
+    name = "sub-01_task-rest_space-MNI152NLin6Asym_res-2_stat-pearsoncorrelation_desc-connectome"
+    image = nib.load(func / f"{name}_statmap.nii.gz")
+    assert image.shape == (*grid.shape, 4)
+    assert image.header.get_intent()[0] == "correlation"
+    # The plain way: regress the maps on each frame, correlate with each voxel.
+    bold = tiny_bold()[bundle.brain_mask][:, 2:].T.astype(np.float64)
+    maps = bundle.roi_maps.astype(np.float64)
+    maps -= maps.mean(axis=1, keepdims=True)
+    series = (bold - bold.mean(axis=0)) @ np.linalg.pinv(maps)
+    grey = tiny_bold()[grid][:, 2:].astype(np.float64)
+    expected = np.corrcoef(series.T, grey)[:4, 4:]
+    np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
+    assert not image.get_fdata()[~grid].any()
+
+    matrix = func / "sub-01_task-rest_stat-pearsoncorrelation_desc-connectome_relmat.tsv"
+    r = np.array([[float(x) for x in row.values()] for row in read_table(matrix)])
+    np.testing.assert_allclose(r, np.corrcoef(series.T), atol=1e-5)
+    rows = read_table(func / "sub-01_task-rest_desc-rois_timeseries.tsv")
+    assert list(rows[0]) == ["roi01", "roi02", "roi03", "roi04"]
+    found = np.array([[float(x) for x in row.values()] for row in rows])
+    assert found.shape == series.shape
+    agreement = [np.corrcoef(found[:, roi], series[:, roi])[0, 1] for roi in range(4)]
+    assert min(agreement) > 0.99999
+
+
+def test_parcel_means(job):
+    add_rest(job.bids)
+    labels = np.zeros(tiny_masks()[1].shape, np.int16)
+    labels[:5], labels[5:8] = 3, 7
+    atlas = job.folder / "tpl-MNI152NLin6Asym_atlas-My_1_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
+    atlas.with_name("tpl-MNI152NLin6Asym_atlas-My_1_dseg.tsv").write_text(
+        "index\tname\n3\tleft\n7\tright\n"
+    )
+    assert job.run("--atlas", atlas) == 0
+    (path,) = job.out.rglob("*_stat-mean_desc-synthetic_statmap.tsv")
+    assert "_seg-My_" in path.name
+    grid = tiny_masks()[1]
+    for row in read_table(path):
+        values = read_map(job.out, "sub-01_task-rest", row["contrast"])
+        assert float(row["left"]) == pytest.approx(values[grid & (labels == 3)].mean(), rel=1e-4)
+        assert float(row["right"]) == pytest.approx(values[grid & (labels == 7)].mean(), rel=1e-4)
+    assert len(read_table(path)) == 3
+
+
+def test_atlas_whose_name_has_no_letter_for_a_label(job):
+    add_rest(job.bids)
+    atlas = job.folder / "µ_.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(tiny_masks()[1].shape, np.int16), TINY_AFFINE), atlas)
+    assert job.run("--atlas", atlas) == 0
+    assert len(list(job.out.rglob("*_seg-atlas_*_statmap.tsv"))) == 1
+
+
+def test_odd_but_legal_labels(tmp_path):
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids, "A+b01", session="2", task="restOpen", entities="acq-1+2_rec-x_run-007")
+    assert job.run() == 0
+    assert titles(job.out) == {"sub-A+b01_ses-2_task-restOpen_acq-1+2_rec-x"}
+    (record,) = (job.out / "logs" / "complete").iterdir()
+    assert record.name == "sub-A+b01_ses-2_task-restOpen_acq-1+2_rec-x.json"
+
+
+# --- readers of the dataset
+
+
+def test_pybids_finds_the_maps_by_their_entities(job):
+    """With pybids' own names and the two entities that it does not know, as docs say."""
+    from bids import BIDSLayout
+
+    for session in "AB":
+        add_rest(job.bids, session=session, frames=90)
+    assert job.run() == 0
+    plain = BIDSLayout(job.out, validate=False, is_derivative=True)
+    found = plain.get(suffix="statmap", extension=".nii.gz", desc="synthetic", session="A")
+    assert len(found) == 3
+    assert all(file.get_entities()["space"] == "MNI152NLin6Asym" for file in found)
+    known = plain.get_entities().keys()
+    more = {"contrast": "contrast-([0-9A-Za-z]+)", "stat": "_stat-([0-9A-Za-z]+)"}
+    config = {
+        "name": "statmaps",
+        "entities": [
+            {"name": name, "pattern": pattern}
+            for name, pattern in more.items()
+            if name not in known
+        ],
+    }
+    layout = BIDSLayout(
+        job.out, validate=False, is_derivative=True, config=["bids", "derivatives", config]
+    )
+    query = {"subject": "01", "session": "B", "contrast": "languageMath", "stat": "z"}
+    (one,) = layout.get(**query, desc="synthetic", extension=".nii.gz", return_type="file")
+    title = "sub-01_ses-B_task-rest"
+    assert Path(one).name == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
+    metadata = layout.get(**query, desc="synthetic", extension=".nii.gz")[0].get_metadata()
+    assert metadata["Synthetic"] is True
+
+
+@pytest.mark.skipif(not shutil.which("bids-validator-deno"), reason="no bids-validator-deno here")
+def test_validator_reports_no_error(job):
+    write_tiny_bundle(job.folder / "all", contrasts=47)
+    job.model = job.folder / "all"
+    add_rest(job.bids, session="A", entities="run-1", frames=90)
+    add_rest(job.bids, "02")
+    labels = np.ones(tiny_masks()[1].shape, np.int16)
+    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), job.folder / "one.nii.gz")
+    assert job.run("--write-connectome", "--atlas", job.folder / "one.nii.gz") == 0
+    assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 2 + 2 * 47 + 47
+    done = subprocess.run(
+        ["bids-validator-deno", "--json", str(job.out)], capture_output=True, text=True, check=False
+    )
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert done.returncode == 0
