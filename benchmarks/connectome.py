@@ -113,10 +113,10 @@ def run_reference(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
 def run_one_pass(
     folder: Path, *, fwhm_mm: float | None = None, band_hz: tuple[float, float] | None = None
 ) -> tuple[np.ndarray, dict[str, float]]:
-    from bids_dtg.cleaning.band import StopBand
+    from bids_dtg.cleaning.design import StopBand
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
-    from bids_dtg.connectome.one_pass import measure_run
+    from bids_dtg.connectome.moments import measure_run
     from bids_dtg.imaging.bold import read_bold_header, stream_voxels
     from bids_dtg.imaging.grid import Grid
     from bids_dtg.imaging.sampling import LatticeSampling

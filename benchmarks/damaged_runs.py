@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.one_pass import Blocks, measure_run
+from bids_dtg.connectome.moments import Blocks, measure_run
 from bids_dtg.phantom.confounds import confounds_table
 from bids_dtg.phantom.contrasts.bold import draw_run
 from bids_dtg.phantom.contrasts.model import Person, Phantom

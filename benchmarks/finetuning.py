@@ -29,10 +29,9 @@ from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_outputs_of, with_rows
-from bids_dtg.contrasts.person_samples import PersonSamples
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.recentring import RecentringSums
-from bids_dtg.contrasts.samples import Sampling
+from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.contrasts.train import train
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters

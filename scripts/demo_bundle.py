@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.parts import Recentring
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.phantom.contrasts.model import Phantom

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.calibration import CALIBRATION_FILE, read_calibration
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
     MAPS_FILE,
@@ -20,10 +19,15 @@ from bids_dtg.bundles.card import (
     read_card,
 )
 from bids_dtg.bundles.kinds import channels, read_blend_weights, read_local_ridge, read_network
-from bids_dtg.bundles.reference import REFERENCE_FILE, read_offset
-from bids_dtg.bundles.roi_maps import read_roi_maps
+from bids_dtg.bundles.parts import (
+    CALIBRATION_FILE,
+    REFERENCE_FILE,
+    TRAINING_RANGE_FILE,
+    read_calibration,
+    read_offset,
+    read_training_range,
+)
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.training_range import TRAINING_RANGE_FILE, read_training_range
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
@@ -36,6 +40,9 @@ from bids_dtg.stats.conformal import Calibration
 if TYPE_CHECKING:
     from bids_dtg.contrasts.local_ridge import LocalRidge
     from bids_dtg.contrasts.network.unet import AttentionUNet
+
+from bids_dtg.imaging.bold import BoldHeader, stream_blocks
+from bids_dtg.imaging.sampling import LatticeSampling
 
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
@@ -239,4 +246,75 @@ def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
         raise BundleError(
             f"{path} has the affine {header.affine.tolist()}",
             expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
+        )
+
+
+# A few volumes at a time: they are gathered while the next ones are inflated.
+_VOLUMES_PER_BLOCK = 4
+
+
+def read_roi_maps(path: Path, grid: Grid, brain_mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Read ROI maps over the brain mask.
+
+    Parameters
+    ----------
+    path
+        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
+        flip of its lattice that covers the brain mask. Never resampled.
+    grid
+        The model's grid.
+    brain_mask
+        (i, j, k) on the grid.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rois, brain voxels).
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged, not 4-D, on another lattice or too small, has values that
+        are not finite, or a map that is constant over the brain mask.
+    """
+    try:
+        header = BoldHeader(**vars(read_header(path)))
+        if len(header.shape) != 4:
+            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
+        voxels = np.flatnonzero(brain_mask)
+        sampling = LatticeSampling.between(
+            header.shape, header.affine, grid, voxels, name=str(path)
+        )
+        if not sampling.covered.all():
+            missing = np.count_nonzero(~sampling.covered)
+            raise BundleError(
+                f"{path} does not cover {missing} voxels of the brain mask",
+                expected="maps that cover all of it",
+            )
+        roi_maps = np.empty((header.frames, len(voxels)), np.float32)
+        done = 0
+        for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
+            out = roi_maps[done : done + len(block)]
+            done += len(sampling.apply(block, header.slope, header.inter, out=out))
+    except RunError as err:
+        raise BundleError(
+            err.found, expected=err.expected, remedy="fetch or make the file again"
+        ) from err
+    _check_values(path, roi_maps)
+    return roi_maps
+
+
+def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
+    lowest, highest = roi_maps.min(axis=1), roi_maps.max(axis=1)
+    # NaN and infinity show in the extremes.
+    wrong = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
+    if wrong.size:
+        raise BundleError(
+            f"{path}: ROI map {wrong[0]} (from 0) has NaN or infinite values in the brain mask"
+        )
+    constant = np.flatnonzero(lowest == highest)
+    if constant.size:
+        raise BundleError(
+            f"{path}: ROI map {constant[0]} (from 0) is constant over the brain mask",
+            expected="maps that differ between voxels, as ROI series are regression weights",
         )

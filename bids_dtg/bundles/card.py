@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.reference import REFERENCE_FILE, Recentring
+from bids_dtg.bundles.parts import REFERENCE_FILE, Recentring
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid

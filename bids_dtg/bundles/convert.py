@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.bundle import ModelBundle, read_roi_maps
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.roi_maps import read_roi_maps
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, RunError

@@ -13,8 +13,7 @@ from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.registry import PublishedModel
 from bids_dtg.bundles.writer import move_bundle
 from bids_dtg.errors import BundleError, OutputError, SettingsError
-from bids_dtg.files.download import obtain_file
-from bids_dtg.files.transfer import TransferReporter
+from bids_dtg.files.download import TransferReporter, obtain_file
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
 MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"

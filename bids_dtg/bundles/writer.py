@@ -14,11 +14,6 @@ import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
-from bids_dtg.bundles.calibration import (
-    CALIBRATION_FILE,
-    calibration_facts,
-    encode_calibration,
-)
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
     CARD_FILE,
@@ -27,9 +22,13 @@ from bids_dtg.bundles.card import (
     WEIGHTS_FILE,
     ModelCard,
 )
-from bids_dtg.bundles.reference import REFERENCE_FILE, encode_offset
-from bids_dtg.bundles.training_range import (
+from bids_dtg.bundles.parts import (
+    CALIBRATION_FILE,
+    REFERENCE_FILE,
     TRAINING_RANGE_FILE,
+    calibration_facts,
+    encode_calibration,
+    encode_offset,
     encode_training_range,
     training_range_facts,
 )

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.cleaning.aroma import AromaComponents, find_aroma_files
 from bids_dtg.cleaning.custom import find_custom_table
-from bids_dtg.cleaning.nuisance import strategy_columns, with_custom
-from bids_dtg.cleaning.strategies import NuisanceChoice, metadata_file
+from bids_dtg.cleaning.strategies import (
+    NuisanceChoice,
+    metadata_file,
+    strategy_columns,
+    with_custom,
+)
 from bids_dtg.cleaning.table import NON_STEADY, numbers, read_table
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun

@@ -178,7 +178,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.fetch import fetch_models
     from bids_dtg.bundles.registry import PUBLISHED
     from bids_dtg.bundles.store import require_user_cache
-    from bids_dtg.files.transfer import make_transfer_reporter
+    from bids_dtg.files.download import make_transfer_reporter
 
     for name in arguments.models:
         if name not in PUBLISHED:
@@ -225,7 +225,7 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _remove(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.removal import remove_bundle
+    from bids_dtg.bundles.store import remove_bundle
 
     print(f"removed {remove_bundle(arguments.model)}")
 

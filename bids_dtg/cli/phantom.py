@@ -81,7 +81,7 @@ def _write(arguments: argparse.Namespace) -> None:
     from bids_dtg.phantom.contrasts.dataset import RunPlan
     from bids_dtg.phantom.contrasts.model import Phantom
     from bids_dtg.phantom.streams import Cohort
-    from bids_dtg.workflows.simulation import write_people
+    from bids_dtg.workflows.demo import write_people
 
     out: Path = arguments.out
     try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.cleaning import Removal, Retention
+from bids_dtg.connectome.design import Removal, Retention
 from bids_dtg.connectome.moments import RunMoments
 
 # Singular values of the ROI maps below this share of the largest count as zero, as in `pinv`;

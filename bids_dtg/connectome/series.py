@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import raw_series, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.connectome.moments import RunMoments
-from bids_dtg.connectome.one_pass import Blocks, measure_run
+from bids_dtg.connectome.moments import Blocks, RunMoments, measure_run
 
 _FRAMES = 64
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-from bids_dtg.contrasts.share import Share
+from bids_dtg.contrasts.samples import Share
 from bids_dtg.engine.machine import end_of, end_with_parent
 from bids_dtg.errors import RunError
 

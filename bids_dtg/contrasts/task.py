@@ -18,8 +18,14 @@ from torch.utils.data import DataLoader, IterableDataset
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
-from bids_dtg.contrasts.share import WHOLE, Share
+from bids_dtg.contrasts.samples import (
+    WHOLE,
+    Batch,
+    Samples,
+    Share,
+    training_batches,
+    validation_batches,
+)
 
 # A box's connectomes (people, rois, i, j, k) and maps (people, contrasts, i, j, k) of one share,
 # voxels that count (i, j, k), and how many people the whole batch has.

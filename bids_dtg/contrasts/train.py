@@ -27,8 +27,7 @@ from torch import Tensor
 
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.processes import Processes, run_together
-from bids_dtg.contrasts.samples import Samples
-from bids_dtg.contrasts.share import WHOLE, Share
+from bids_dtg.contrasts.samples import WHOLE, Samples, Share
 from bids_dtg.contrasts.task import TrainingTask
 from bids_dtg.errors import RunError
 

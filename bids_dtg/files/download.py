@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import BundleError, OutputError
-from bids_dtg.files.transfer import TransferReporter
 from bids_dtg.version import __version__
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
+import sys
 from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Protocol
+
+from bids_dtg.notices import say
 
 # What a file of unknown size may have: several times the largest of the published ones.
 _LARGEST = 1 << 30
@@ -268,3 +272,89 @@ def _reason(err: Exception) -> str:
         cause = inner
     text = " ".join(str(cause).split()) or type(cause).__name__
     return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
+class TransferReporter(Protocol):
+    """Shows how far a transfer is; a context, which ends the showing."""
+
+    def __enter__(self) -> TransferReporter: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def begin(self, name: str) -> None:
+        """Begin the next file."""
+
+    def advance(self, done: int, total: int | None) -> None:
+        """Say how many bytes of the file are here; `total` is None where it is not known."""
+
+    def note(self, message: str) -> None:
+        """Print one line."""
+
+
+class TransferLines:
+    """Notes only, to standard error."""
+
+    def __enter__(self) -> TransferLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def begin(self, name: str) -> None:
+        pass
+
+    def advance(self, done: int, total: int | None) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        say(message)
+
+
+class TransferBar:
+    """A bar a file, with the notes above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> TransferBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, name: str) -> None:
+        self._progress.reset(self._task, total=None, description=name, visible=True)
+
+    def advance(self, done: int, total: int | None) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+    def note(self, message: str) -> None:
+        self._progress.console.print(message, markup=False)
+
+
+def make_transfer_reporter() -> TransferReporter:
+    """Return a bar where standard error is a terminal, plain lines otherwise."""
+    return TransferBar() if sys.stderr.isatty() else TransferLines()

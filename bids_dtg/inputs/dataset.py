@@ -1,7 +1,8 @@
-"""The input dataset: what type it is of, and where its participants are."""
+"""The input dataset: its type, where its participants are, and which of them were asked for."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.derivatives import SourceDataset
-from bids_dtg.inputs.folder_runs import holds_study
+from bids_dtg.files.derivatives import SourceDataset, participants_in
+from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.folder_runs import holds_study, person_folders
 from bids_dtg.inputs.studies import STUDIES
 from bids_dtg.settings import InputChoice, InputType
 
@@ -252,3 +254,44 @@ def _nearby_dataset(root: Path) -> str | None:
     above = [path for path in root.parents if (path / "dataset_description.json").is_file()]
     near = [*below, *above]
     return f"perhaps {near[0]} was meant" if near else None
+
+
+def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
+    """List the participants asked for, in the dataset's order; all where no label is given.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset has no participants, or not those asked for (the near ones are named).
+    SettingsError
+        If something is no label at all.
+    """
+    root, study = dataset.root, STUDIES.get(dataset.input_type)
+    if study is None:
+        present = participants_in(root)
+        asked = {plain_label(label, "sub") for label in labels}
+    else:
+        folders = [f for f in person_folders(study, root) if (f.path / study.sign).is_dir()]
+        present = tuple(dict.fromkeys(folder.participant for folder in folders))
+        # Names of folders will do as well.
+        known = [study.labels(label.removeprefix("sub-")) for label in labels]
+        asked = {
+            person[0] if person else plain_label(label, "sub")
+            for person, label in zip(known, labels, strict=True)
+        }
+    if not present:
+        what = study.sign if study else "sub-*"
+        raise DatasetError(
+            f"{root} has no participants (no {what} folder), but {seen(root)}",
+            remedy=MOUNT_REMINDER,
+        )
+    unknown = sorted(asked - set(present))
+    if unknown:
+        near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
+        some = near or [*present[:5], *(["…"] if len(present) > 5 else [])]
+        raise DatasetError(
+            f"{root} has no participant {', '.join(unknown)}",
+            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
+            f"({len(present)} participants there)",
+        )
+    return tuple(label for label in present if not asked or label in asked)

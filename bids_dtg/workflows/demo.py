@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,21 +13,27 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.engine.display import make_board
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import say
-from bids_dtg.phantom.contrasts.dataset import RunPlan, participant_label
+from bids_dtg.phantom.contrasts.dataset import (
+    RunPlan,
+    describe_datasets,
+    participant_label,
+    write_participant,
+)
 from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
 from bids_dtg.report.picture import draw_maps
 from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
 from bids_dtg.workflows.group.tables import run_group
 from bids_dtg.workflows.participant.call import run_participants
 from bids_dtg.workflows.participant.map_files import SYNTHETIC, map_path
-from bids_dtg.workflows.simulation import write_people
 
 # Whose average stands beside the predictions: other people, as measured without noise, so that
 # it is as good as the average of a large sample.
@@ -194,3 +201,32 @@ def _draw(
         return
     write_atomic(out / "demo.png", picture)
     print(f"picture: {out / 'demo.png'}")
+
+
+def write_people(
+    folder: Path, phantom: Phantom, people: Sequence[Person], *, plan: RunPlan, program: str
+) -> None:
+    """Write simulated people's datasets, and say how far it is.
+
+    Parameters
+    ----------
+    folder
+        As for `bids_dtg.phantom.contrasts.dataset.describe_datasets`.
+    phantom, people
+        The population, and those of it that are written.
+    plan
+        Of the resting runs.
+    program
+        Which program writes them, for the datasets' descriptions.
+    """
+    generator = {"Name": f"bids_dtg {program}", "Version": __version__}
+    describe_datasets(folder, phantom, people, plan=plan, generator=generator)
+    with make_board(len(people)) as board:
+        reporter = board.lane(0)
+        for person in people:
+            start = time.perf_counter()
+            reporter.start(f"simulating sub-{participant_label(person.index)}")
+            write_participant(folder, person, plan=plan, stage=reporter.stage)
+            reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
+            board.advance()
+        reporter.note(f"{len(people)} simulated participants in {folder}")

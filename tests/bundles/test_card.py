@@ -13,7 +13,7 @@ from bids_dtg.bundles.card import (
     TrainingData,
     read_card,
 )
-from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.parts import Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid

@@ -11,7 +11,7 @@ import safetensors.numpy
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.reference import Recentring, encode_offset, read_offset
+from bids_dtg.bundles.parts import Recentring, encode_offset, read_offset
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.workflows.participant.model import Model

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tiny_bundle import write_tiny_bundle
 
-from bids_dtg.bundles import removal, store
-from bids_dtg.bundles.removal import remove_bundle
+from bids_dtg.bundles import store
+from bids_dtg.bundles import store as removal
+from bids_dtg.bundles.store import remove_bundle
 from bids_dtg.errors import BundleError, OutputError
 
 

@@ -9,7 +9,7 @@ import pytest
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.tensors import from_steps, to_steps
+from bids_dtg.bundles.parts import from_steps, to_steps
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
 from bids_dtg.errors import BundleError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nilearn.glm.first_level.design_matrix import create_cosine_drift
 from scipy.fft import dct, idct
 
-from bids_dtg.cleaning.band import StopBand
+from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome.design import TemporalDesign
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nuisance_tables import nuisance_columns
 
-from bids_dtg.cleaning.confound_names import add_expansions, modern_name, rename_columns
+from bids_dtg.cleaning.table import add_expansions, modern_name, rename_columns
 
 OLD = {
     "WhiteMatter": "white_matter",

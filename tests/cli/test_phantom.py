@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import bids_dtg.workflows.simulation
+import bids_dtg.workflows.demo
 from bids_dtg.cli.phantom import main
 from bids_dtg.errors import OutputError
 
@@ -19,7 +19,7 @@ def written(monkeypatch):
         stage("resting run", 0.0)
         people.append((person.cohort, person.index, person.phantom.seed, plan.frames))
 
-    monkeypatch.setattr(bids_dtg.workflows.simulation, "write_participant", write)
+    monkeypatch.setattr(bids_dtg.workflows.demo, "write_participant", write)
     return people
 
 
@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_ends_with_1(tmp_path, monkeypatch, capsys):
     def fail(*_, **__):
         raise OutputError("disk full")
 
-    monkeypatch.setattr(bids_dtg.workflows.simulation, "write_participant", fail)
+    monkeypatch.setattr(bids_dtg.workflows.demo, "write_participant", fail)
     assert main([str(tmp_path / "out")]) == 1
     assert "error: disk full." in capsys.readouterr().err
 

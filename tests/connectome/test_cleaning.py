@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from plain_route import correlate, plain_series
 from scipy.ndimage import gaussian_filter
 
-from bids_dtg.cleaning.band import StopBand
+from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome import moments as moments_module
-from bids_dtg.connectome.cleaning import Removal, Retention, choose_cleaning
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
-from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.one_pass import measure_run
+from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
+from bids_dtg.connectome.moments import measure_run
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 

@@ -11,7 +11,7 @@ from plain_route import clean, correlate, plain_connectome, plain_series
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.connectome.one_pass import measure_run
+from bids_dtg.connectome.moments import measure_run
 
 
 def sums(bold, maps, design, grey, *, size=32, seconds=432.0):

@@ -6,8 +6,7 @@ import pytest
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays, TorchArrays
-from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments
-from bids_dtg.connectome.one_pass import measure_run
+from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments, measure_run
 
 FRAMES, VOXELS, GREY, ROIS = 90, 300, 200, 5
 

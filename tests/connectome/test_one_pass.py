@@ -9,7 +9,7 @@ from plain_route import plain_connectome
 
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.one_pass import measure_run
+from bids_dtg.connectome.moments import measure_run
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask

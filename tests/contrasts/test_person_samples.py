@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.contrasts.samples import PersonSamples
 from bids_dtg.files.array_store import ArrayStore
 
 MASK = np.ones((2, 3, 2), bool)

@@ -16,11 +16,9 @@ pytest.importorskip("lightning", reason="the extra `train` is not installed")
 import torch
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
-from bids_dtg.contrasts.person_samples import PersonSamples
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.processes import Tell, run_together
-from bids_dtg.contrasts.samples import Sampling
-from bids_dtg.contrasts.share import WHOLE, Share
+from bids_dtg.contrasts.samples import WHOLE, PersonSamples, Sampling, Share
 from bids_dtg.contrasts.task import TrainingTask
 from bids_dtg.contrasts.train import train
 from bids_dtg.errors import RunError

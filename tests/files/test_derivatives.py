@@ -12,8 +12,7 @@ from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import temporary_name
-from bids_dtg.files.derivatives import IGNORED, DerivativeDataset
-from bids_dtg.files.output_folder import check_output_location
+from bids_dtg.files.derivatives import IGNORED, DerivativeDataset, check_output_location
 from bids_dtg.inputs.dataset import InputDataset, find_dataset
 
 

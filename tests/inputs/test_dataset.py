@@ -8,11 +8,14 @@ import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.derivatives import DerivativeDataset, participants_in
-from bids_dtg.files.output_folder import check_output_location, prepare_output_folder
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    check_output_location,
+    participants_in,
+    prepare_output_folder,
+)
 from bids_dtg.files.text import write_json
-from bids_dtg.inputs.dataset import InputDataset, find_dataset
-from bids_dtg.inputs.participants import select_participants
+from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 
 
 @pytest.fixture

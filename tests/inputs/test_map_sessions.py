@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bids_dtg.inputs.map_sessions import choose_sessions, describe_sessions, session_order
-from bids_dtg.inputs.statmaps import StatMap
+from bids_dtg.inputs.statmaps import StatMap, choose_sessions, describe_sessions, session_order
 
 
 def a_map(session: str | None, contrast: str = "faces") -> StatMap:

@@ -12,7 +12,7 @@ from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs import index as index_module
-from bids_dtg.inputs.filters import read_filter_file
+from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import Selection
 

@@ -10,9 +10,8 @@ from fmriprep_dataset import SPACE, add_run, describe_dataset
 from study_folders import add_hcp_run, add_ukb_run, add_xcpd_run
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
-from bids_dtg.inputs.dataset import find_dataset
+from bids_dtg.inputs.dataset import find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.participants import select_participants
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.parts import Recentring
 from bids_dtg.contrasts.maps import ContrastMaps
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.array_store import ArrayStore
-from bids_dtg.files.output_folder import prepare_output_folder
+from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.inputs.statmaps import statmaps_place

@@ -10,8 +10,15 @@ from pathlib import Path
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.map_sessions import PersonMaps, choose_sessions, describe_sessions
-from bids_dtg.inputs.statmaps import Statistic, StatMap, find_statmaps, plain_contrast
+from bids_dtg.inputs.statmaps import (
+    PersonMaps,
+    Statistic,
+    StatMap,
+    choose_sessions,
+    describe_sessions,
+    find_statmaps,
+    plain_contrast,
+)
 from bids_dtg.workflows.participant.job import Job
 
 

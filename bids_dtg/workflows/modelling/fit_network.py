@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.blend import MapModel
-from bids_dtg.contrasts.person_samples import PersonSamples
+from bids_dtg.contrasts.samples import PersonSamples
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ATTENTION_UNET, LOCAL_RIDGE, ModelCard, TrainingData
-from bids_dtg.bundles.reference import Recentring
+from bids_dtg.bundles.parts import Recentring
 from bids_dtg.bundles.writer import write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.files.array_store import ArrayStore

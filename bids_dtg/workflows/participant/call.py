@@ -11,7 +11,7 @@ from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.display import Board, Clock, make_board
 from bids_dtg.errors import OutputError
-from bids_dtg.files.output_folder import prepare_output_folder
+from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.notices import counted, say
 from bids_dtg.report.readme import readme_text

@@ -19,8 +19,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import NoReturn
 
-from bids_dtg.engine.ahead import describe_end
-from bids_dtg.engine.child import be_child
+from bids_dtg.engine.ahead import be_child, describe_end
 from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import DtgError
 from bids_dtg.workflows.participant.worker import MessageReporter, Shown

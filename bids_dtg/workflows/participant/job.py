@@ -20,8 +20,7 @@ from bids_dtg.connectome.device import Arrays, arrays_on
 from bids_dtg.connectome.range.judge import RangeJudge
 from bids_dtg.engine.capacity import divide
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.output_folder import check_output_location
+from bids_dtg.files.derivatives import DerivativeDataset, check_output_location
 from bids_dtg.files.provenance import (
     Fingerprint,
     file_fingerprint,
@@ -33,10 +32,9 @@ from bids_dtg.imaging.atlas import Atlas, read_atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
-from bids_dtg.inputs.dataset import InputDataset, find_dataset
-from bids_dtg.inputs.filters import read_filter_file
+from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.participants import select_participants
+from bids_dtg.inputs.index import read_filter_file
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow

@@ -19,8 +19,7 @@ from bids_dtg.imaging.nifti import Intent, encode_map
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.quality import RunSummary
-from bids_dtg.workflows.participant.training_domain import cleaning_note
+from bids_dtg.workflows.participant.quality import RunSummary, cleaning_note
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 HALVES = ("oddHalf", "evenHalf")

@@ -18,8 +18,7 @@ from bids_dtg.cleaning.strategies import NuisanceChoice
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import Arrays
-from bids_dtg.connectome.moments import RunMoments
-from bids_dtg.connectome.one_pass import Blocks, MakeSmoothing, measure_run
+from bids_dtg.connectome.moments import Blocks, MakeSmoothing, RunMoments, measure_run
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels

@@ -19,7 +19,7 @@ from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.contrasts.blend import Blend
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
-from bids_dtg.files.transfer import make_transfer_reporter
+from bids_dtg.files.download import make_transfer_reporter
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.blend import MapModel

@@ -21,9 +21,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import NoReturn
 
-from bids_dtg.engine.ahead import describe_end
+from bids_dtg.engine.ahead import be_child, describe_end
 from bids_dtg.engine.backlog import Backlog
-from bids_dtg.engine.child import be_child
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.files.provenance import Failure
 from bids_dtg.workflows.participant.job import Job

@@ -29,13 +29,13 @@ from bids_dtg.workflows.participant.map_reliability import write_map_reliability
 from bids_dtg.workflows.participant.quality import (
     COLUMNS,
     RunSummary,
+    cleaning_note,
     quality_dictionary,
     quality_row,
 )
 from bids_dtg.workflows.participant.read import RunRead, SetBegun
 from bids_dtg.workflows.participant.run_details import write_run_details
 from bids_dtg.workflows.participant.sets import run_entities
-from bids_dtg.workflows.participant.training_domain import cleaning_note
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,10 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
 
 
 def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys, monkeypatch):
-    for name in ("model_fitting.fit_ridge", "model_fitting.fit_network"):
-        monkeypatch.setattr(f"bids_dtg.workflows.{name}", lambda *a, **k: pytest.fail("fitted"))
+    for name in ("fit.fit_ridge", "fit.fit_network"):
+        monkeypatch.setattr(
+            f"bids_dtg.workflows.modelling.{name}", lambda *a, **k: pytest.fail("fitted")
+        )
     few = ("--held-out", "0", "0.1", "--model-name", "few")
     for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
         assert cohort.analyse("train", "--architecture", *words, *few) == 2

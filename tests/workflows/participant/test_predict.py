@@ -104,7 +104,7 @@ def test_two_segments_of_one_run(job):
     import bids_dtg
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
-    from bids_dtg.connectome.one_pass import measure_run
+    from bids_dtg.connectome.moments import measure_run
     from bids_dtg.workflows.participant.measure import ModelVoxels
 
     bold = tiny_bold(86)

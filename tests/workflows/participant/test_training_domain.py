@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.workflows.participant.training_domain import cleaning_note
+from bids_dtg.workflows.participant.quality import cleaning_note
 
 HCP = "HCP minimal preprocessing and multi-run ICA-FIX"
 UKB = "UK Biobank's preprocessing with FIX, warped to standard space"

@@ -1,0 +1,252 @@
+"""The parts of a bundle beside its weights: small safetensors files, read with known shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
+from bids_dtg.errors import BundleError
+from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
+
+Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
+_LARGEST = 127
+
+
+REFERENCE_FILE = "reference.safetensors"
+# (contrasts, voxels of the mask) int8, and what one unit of each contrast stands for.
+_OFFSET, _SCALE = "offset", "offset_scale"
+CALIBRATION_FILE = "calibration.safetensors"
+_QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
+TRAINING_RANGE_FILE = "training_range.safetensors"
+_OF_FIGURES = ("centre", "low", "high")
+
+
+def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round rows (n, ...) to int8 steps, and give what one step of each row stands for, (n,).
+
+    A row's largest value becomes 127: what is lost is at most half of a 127th of it.
+    """
+    largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
+    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(_LARGEST)
+    steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
+    return steps.astype(np.int8), scale
+
+
+def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows that `to_steps` rounded."""
+    rows = steps.astype(np.float32)
+    rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))
+    return rows
+
+
+def read_tensors(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
+    """Read a file of tensors, all of them and no other.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else, or a value is not finite.
+    """
+    try:
+        tensors = safetensors.numpy.load_file(path)
+    except (SafetensorError, OSError) as err:
+        raise BundleError(f"{path} cannot be read: {err}") from err
+    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    if found != dict(expected):
+        raise BundleError(f"{path} holds {found}", expected=f"{dict(expected)}")
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise BundleError(f"{path} has values that are not finite in {name}")
+    return tensors
+
+
+@dataclass(frozen=True)
+class Recentring:
+    """How the error in a model's mean maps was found; the offset is in `REFERENCE_FILE`."""
+
+    participants: int  # people with both scans, whom the model was not trained on
+    segments: int  # segments of rest that each of their predictions is the mean of
+    lattice: str = "grid"  # where the offset lies: at every voxel of the mask
+
+    @classmethod
+    def read(cls, card: JsonFields) -> Recentring:
+        """Read the field `recentring` of a card.
+
+        Raises
+        ------
+        BundleError
+            If it does not hold what it should.
+        """
+        fields = card.nested("recentring")
+        lattice = fields.text("lattice")
+        if lattice != "grid":
+            raise fields.wrong("lattice", lattice, "grid")
+        recentring = cls(fields.whole("participants"), fields.whole("segments"), lattice)
+        fields.refuse_unknown()
+        return recentring
+
+
+def encode_offset(offset: NDArray[np.float32]) -> bytes:
+    """Make the file's bytes from an offset (contrasts, voxels); the same for the same input.
+
+    A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
+    """
+    steps, scale = to_steps(offset)
+    return safetensors.numpy.save({_OFFSET: steps, _SCALE: scale})
+
+
+def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
+    """Read an offset, (contrasts, voxels).
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    expected = {_OFFSET: ("int8", (contrasts, voxels)), _SCALE: ("float32", (contrasts,))}
+    tensors = read_tensors(path, expected)
+    return from_steps(tensors[_OFFSET], tensors[_SCALE])
+
+
+def encode_calibration(calibration: Calibration) -> bytes:
+    """Make the file's bytes; the same for the same input."""
+    steps, scale = to_steps(calibration.usual.values)
+    # A step of 0 would be an interval without width.
+    tensors = {_QUANTILES: calibration.quantiles, _USUAL: np.maximum(steps, 1), _USUAL_SCALE: scale}
+    return safetensors.numpy.save(tensors)
+
+
+def calibration_facts(calibration: Calibration) -> dict[str, Any]:
+    """Return the field `calibration` of a card."""
+    return {
+        "participants": calibration.participants,
+        "segments": calibration.segments,
+        "levels": list(calibration.levels),
+        "block": calibration.usual.block,
+    }
+
+
+def read_calibration(
+    folder: Path, facts: Mapping[str, Any], mask: NDArray[np.bool_], contrasts: int
+) -> Calibration:
+    """Read the calibration that a card's field `calibration` tells of.
+
+    Raises
+    ------
+    BundleError
+        If the field or the file is not what it should be.
+    """
+    path = folder / CALIBRATION_FILE
+    fields = JsonFields(facts, str(folder / "model.json"), "calibration.")
+    participants, segments = fields.whole("participants"), fields.whole("segments")
+    block, levels = fields.whole("block"), fields.value("levels")
+    fields.refuse_unknown()
+    if not isinstance(levels, list) or not all(type(level) is int for level in levels):
+        raise fields.wrong("levels", levels, "whole numbers of percent")
+    lattice = lattice_shape(mask.shape, block)
+    tensors = read_tensors(
+        path,
+        {
+            _QUANTILES: ("float32", (contrasts, len(levels))),
+            _USUAL: ("int8", (contrasts, *lattice)),
+            _USUAL_SCALE: ("float32", (contrasts,)),
+        },
+    )
+    try:
+        usual = UsualError(from_steps(tensors[_USUAL], tensors[_USUAL_SCALE]), mask, block)
+        return Calibration(participants, segments, tuple(levels), tensors[_QUANTILES], usual)
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err
+
+
+def encode_training_range(training: TrainingRange) -> bytes:
+    """Make the file's bytes; the same for the same input."""
+    basis = training.basis
+    mean, mean_scale = to_steps(basis.mean)
+    components, components_scale = to_steps(basis.components)
+    tensors = {
+        "mean": mean,
+        "mean_scale": mean_scale,
+        "components": components,
+        "components_scale": components_scale,
+        "variances": basis.variances,
+        "covariance": training.covariance,
+        **{name: getattr(training, name) for name in _OF_FIGURES},
+    }
+    return safetensors.numpy.save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
+
+
+def training_range_facts(training: TrainingRange) -> dict[str, Any]:
+    """Return the field `reference` of a card."""
+    return {
+        "participants": training.basis.participants,
+        "held_out": training.participants,
+        "figures": list(FIGURES),
+        "rois": training.basis.mean.shape[0],
+        "cells": training.basis.mean.shape[1],
+        "components": len(training.basis.components),
+        "block": training.block,
+        "unusual": round(training.unusual, 4),
+        "outside": round(training.outside, 4),
+    }
+
+
+def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange:
+    """Read the statistics that a card's field `reference` tells of.
+
+    Raises
+    ------
+    BundleError
+        If the field or the file is not what it should be.
+    """
+    path = folder / TRAINING_RANGE_FILE
+    fields = JsonFields(facts, str(folder / "model.json"), "reference.")
+    rois, cells, n = (fields.whole(name) for name in ("rois", "cells", "components"))
+    participants, held_out = fields.whole("participants"), fields.whole("held_out")
+    block, figures = fields.whole("block"), fields.value("figures")
+    unusual, outside = fields.positive("unusual"), fields.positive("outside")
+    fields.refuse_unknown()
+    if figures != list(FIGURES):
+        raise fields.wrong("figures", figures, ", ".join(FIGURES))
+    size = len(FIGURES)
+    tensors = read_tensors(
+        path,
+        {
+            "mean": ("int8", (rois, cells)),
+            "mean_scale": ("float32", (rois,)),
+            "components": ("int8", (n, rois, cells)),
+            "components_scale": ("float32", (n,)),
+            "variances": ("float32", (n,)),
+            "covariance": ("float64", (size, size)),
+            **dict.fromkeys(_OF_FIGURES, ("float64", (size,))),
+        },
+    )
+    covariance = tensors["covariance"]
+    definite = np.linalg.eigvalsh((covariance + covariance.T) / 2).min() > 0
+    if not definite or (tensors["variances"] <= 0).any():
+        raise BundleError(f"{path} has variances that are not above 0")
+    basis = Basis(
+        from_steps(tensors["mean"], tensors["mean_scale"]),
+        from_steps(tensors["components"], tensors["components_scale"]),
+        tensors["variances"],
+        participants,
+    )
+    of_figures = {name: tensors[name] for name in _OF_FIGURES}
+    return TrainingRange(
+        basis,
+        block,
+        held_out,
+        covariance=covariance,
+        unusual=unusual,
+        outside=outside,
+        **of_figures,
+    )
