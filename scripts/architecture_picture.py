@@ -13,20 +13,22 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 # What each layer is for; those that are not here are programs or too small to draw.
 PURPOSES = {
     "cli": "arguments → Settings; exit codes",
-    "workflows": "plan, participants in processes, resume, group",
+    "workflows": "what a command does, from inputs to written outputs",
+    "phantom": "simulated people with a known truth",
     "report": "pages, figures, methods text",
     "bundles": "models: verified, fetched, converted",
-    "contrasts": "network, prediction, metrics, training",
-    "stats": "tests over people",
-    "phantom": "simulated people with a known truth",
+    "contrasts": "connectome → contrast maps: network, local ridge, blend",
+    "stats": "splits, scores, intervals, tests over people",
+    "cleaning": "strategies, confounds, the temporal design",
     "connectome": "cleaning as a projection; sums in one pass",
     "imaging": "NIfTI in blocks, grids, transforms",
-    "bids": "names, queries, confounds, atomic writing",
-    "configuration": "TOML",
-    "settings": "every option, once; its hash",
+    "inputs": "datasets, runs, spaces, measured maps",
+    "engine": "processes, reading ahead, capacity, progress",
+    "files": "BIDS names; whole files or none; provenance",
+    "settings": "every option, once; its hash; TOML",
     "errors": "found, expected, what to do",
 }
-OPEN_FILES = {"report", "bundles", "imaging", "bids", "configuration"}
+OPEN_FILES = {"phantom", "report", "bundles", "imaging", "inputs", "files", "settings"}
 _WIDTH, _HEIGHT, _GAP, _TOP = 250, 38, 10, 46
 
 

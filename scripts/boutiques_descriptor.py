@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from bids_dtg.cli.run import build_parser
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
@@ -100,7 +100,8 @@ def _kinds(action: argparse.Action) -> set[Any]:
     """Return the types of a field of `Settings`; a flag that is counted has no value."""
     if action.nargs == 0:
         return set()
-    hint = get_type_hints(Settings).get(action.dest)
+    option = OPTIONS.get(action.dest)
+    hint = option.hint if option else None
     return {hint, *get_args(hint)}
 
 

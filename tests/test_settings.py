@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def test_toml_round_trip(given, tmp_path_factory):
     settings = make_settings({**REQUIRED, **given})
     file = tmp_path_factory.mktemp("settings") / "settings.toml"
     file.write_text(to_toml(settings), encoding="utf-8")
-    again = Settings(**read_options(file))
+    again = Settings.of(**read_options(file))
     assert again == settings
     assert again.result_hash == settings.result_hash
 
@@ -49,17 +48,17 @@ def test_command_line_wins_over_file(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text('[cleaning]\nmin_minutes = 7\ndenoise_strategy = "none"\n')
     settings = make_settings({**REQUIRED, "min_minutes": 2.0}, file)
-    assert (settings.min_minutes, settings.denoise_strategy) == (2.0, "none")
+    assert (settings.cleaning.min_minutes, settings.cleaning.denoise_strategy) == (2.0, "none")
 
 
 def test_hash_follows_results_and_nothing_else():
     base = make_settings(REQUIRED)
-    same = dataclasses.replace(
-        base, output_dir=Path("/elsewhere"), omp_nthreads=2, debug=True, participant_label=("01",)
+    same = base.replace(
+        output_dir=Path("/elsewhere"), omp_nthreads=2, debug=True, participant_label=("01",)
     )
     assert same.result_hash == base.result_hash
     for change in ({"min_minutes": 5.0}, {"combine": "run"}, {"write_connectome": True}):
-        assert dataclasses.replace(base, **change).result_hash != base.result_hash
+        assert base.replace(**change).result_hash != base.result_hash
 
 
 def test_hash_is_stable_across_versions():
@@ -134,7 +133,10 @@ def test_missing_file_is_named(tmp_path):
 )
 def test_auto_strategy_follows_the_input_type(given, input_type, strategy):
     settings = make_settings({**REQUIRED, **given}).resolved(input_type)
-    assert (settings.input_type, settings.denoise_strategy) == (input_type, strategy)
+    assert (settings.inputs.input_type, settings.cleaning.denoise_strategy) == (
+        input_type,
+        strategy,
+    )
     asked = make_settings({**REQUIRED, **given, "denoise_strategy": strategy})
     # The hash holds what was done, however it was asked for.
     assert settings.result_hash == asked.result_hash
@@ -147,7 +149,7 @@ def test_hash_tells_cleaned_input_from_input_to_clean():
 
 @pytest.mark.parametrize("space", ["MNI152NLin6Asym:res-2", "MNIInfant:cohort-1:res-2", "T1w"])
 def test_spaces_in_the_words_of_fmriprep(space):
-    assert make_settings({**REQUIRED, "space": space}).space == space
+    assert make_settings({**REQUIRED, "space": space}).inputs.space == space
 
 
 @pytest.mark.parametrize("space", ["", "a b", "MNI:2", "../x", "a:res-"])

@@ -37,15 +37,18 @@ def design_run(
     """
     kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
     minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
-    if minutes < settings.min_minutes or kept == 0:
+    if minutes < settings.cleaning.min_minutes or kept == 0:
         raise TooShortError(
             f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
             f"{frames} frames of {tr_seconds:g} s)",
-            expected=f"at least {settings.min_minutes:g} minutes",
+            expected=f"at least {settings.cleaning.min_minutes:g} minutes",
             remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
         )
     band = StopBand.outside(
-        frames, tr_seconds, high_pass_hz=settings.high_pass, low_pass_hz=settings.low_pass
+        frames,
+        tr_seconds,
+        high_pass_hz=settings.cleaning.high_pass,
+        low_pass_hz=settings.cleaning.low_pass,
     )
     components = confounds.components
     try:
@@ -70,24 +73,24 @@ def design_run(
 def frequency_facts(settings: Settings) -> dict[str, float]:
     """Return the limits of frequency and the smoothing that were asked for, for a sidecar."""
     facts = {
-        "high_pass_hz": settings.high_pass,
-        "low_pass_hz": settings.low_pass,
-        "smoothing_fwhm_mm": settings.smoothing_fwhm,
+        "high_pass_hz": settings.cleaning.high_pass,
+        "low_pass_hz": settings.cleaning.low_pass,
+        "smoothing_fwhm_mm": settings.cleaning.smoothing_fwhm,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
 def _notes(band: StopBand, tr_seconds: float, settings: Settings) -> tuple[str, ...]:
     notes = []
-    if settings.high_pass is not None and not band.slow:
+    if settings.cleaning.high_pass is not None and not band.slow:
         notes.append(
-            f"The run is too short for waves of {settings.high_pass:g} Hz: --high-pass removed "
-            "nothing."
+            f"The run is too short for waves of {settings.cleaning.high_pass:g} Hz: "
+            "--high-pass removed nothing."
         )
-    if settings.low_pass is not None and not band.fast:
+    if settings.cleaning.low_pass is not None and not band.fast:
         notes.append(
             f"Half the sampling rate is {0.5 / tr_seconds:.3g} Hz: --low-pass "
-            f"{settings.low_pass:g} removed nothing."
+            f"{settings.cleaning.low_pass:g} removed nothing."
         )
     return tuple(notes)
 

@@ -75,12 +75,12 @@ class NuisanceChoice:
         """Take the choice from the options of a call."""
         return cls(
             settings.strategy,
-            settings.confound_model,
-            settings.gsr,
-            settings.aroma_denoising,
-            settings.high_pass is not None,
-            settings.fd_threshold,
-            settings.std_dvars_threshold,
+            settings.cleaning.confound_model,
+            settings.cleaning.gsr,
+            settings.cleaning.aroma_denoising,
+            settings.cleaning.high_pass is not None,
+            settings.cleaning.fd_threshold,
+            settings.cleaning.std_dvars_threshold,
         )
 
     @property

@@ -57,15 +57,15 @@ class CleaningFacts:
         """Take the facts from the options of a call."""
         return cls(
             strategy=settings.strategy,
-            confound_model=settings.confound_model,
-            gsr=settings.gsr,
-            aroma_denoising=settings.aroma_denoising,
-            custom_confounds=settings.custom_confounds is not None,
-            high_pass=settings.high_pass,
-            low_pass=settings.low_pass,
-            smoothing_fwhm=settings.smoothing_fwhm,
-            fd_threshold=settings.scrubbing_fd_mm,
-            std_dvars_threshold=settings.scrubbing_std_dvars,
+            confound_model=settings.cleaning.confound_model,
+            gsr=settings.cleaning.gsr,
+            aroma_denoising=settings.cleaning.aroma_denoising,
+            custom_confounds=settings.cleaning.custom_confounds is not None,
+            high_pass=settings.cleaning.high_pass,
+            low_pass=settings.cleaning.low_pass,
+            smoothing_fwhm=settings.cleaning.smoothing_fwhm,
+            fd_threshold=settings.cleaning.scrubbing_fd_mm,
+            std_dvars_threshold=settings.cleaning.scrubbing_std_dvars,
         )
 
 

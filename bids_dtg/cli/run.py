@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import signal
 import sys
@@ -12,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_dtg.cli.exits import EXIT_FAILED, EXIT_USAGE, Parser, call
 from bids_dtg.engine.machine import available_cores, limit_threads
 from bids_dtg.notices import say
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Option, Settings
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.version import __version__
 
@@ -52,22 +51,20 @@ def build_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    fields = {f.name: f for f in dataclasses.fields(Settings)}
-    hints = get_type_hints(Settings)
     for name in ("bids_dir", "output_dir"):
         parser.add_argument(
-            name, metavar=name.upper(), type=Path, help=fields[name].metadata["help"]
+            name, metavar=name.upper(), type=Path, help=OPTIONS[name].field.metadata["help"]
         )
     parser.add_argument(
         "analysis_level",
-        choices=get_args(hints["analysis_level"]),
-        help=fields["analysis_level"].metadata["help"],
+        choices=get_args(OPTIONS["analysis_level"].hint),
+        help=OPTIONS["analysis_level"].field.metadata["help"],
     )
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
-        for name, f in fields.items():
-            if f.metadata["group"] == group:
-                _add_option(section, f, hints[name])
+        for option in OPTIONS.values():
+            if option.group == group:
+                _add_option(section, option)
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -78,7 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_option(section: argparse._ArgumentGroup, field: dataclasses.Field[Any], hint: Any) -> None:
+def _add_option(section: argparse._ArgumentGroup, option: Option) -> None:
+    field, hint = option.field, option.hint
     meta = field.metadata
     flags = meta["flags"] or ("--" + field.name.replace("_", "-"),)
     default = meta["shown_default"] or field.default
@@ -132,25 +130,25 @@ def run() -> NoReturn:
 
 
 def _run(settings: Settings) -> int:
-    limit_threads(settings.omp_nthreads or available_cores())
+    limit_threads(settings.resources.omp_nthreads or available_cores())
     return EXIT_FAILED if _work(settings) else 0
 
 
 def _work(settings: Settings) -> int:
     """Do what was asked for; return how much of it failed."""
-    if settings.analysis is not None:
+    if settings.modelling.analysis is not None:
         from bids_dtg.workflows.modelling.analysis import run_analysis
 
         return run_analysis(settings)
-    if settings.analysis_level == "group":
+    if settings.inputs.analysis_level == "group":
         from bids_dtg.workflows.group.tables import run_group
 
         return run_group(settings)
-    if settings.reports_only:
+    if settings.behaviour.reports_only:
         from bids_dtg.workflows.participant.reports import remake_reports
 
         return remake_reports(settings)
-    if settings.boilerplate_only:
+    if settings.behaviour.boilerplate_only:
         from bids_dtg.workflows.participant.reports import print_methods
 
         return print_methods(settings)

@@ -45,11 +45,13 @@ def divide(settings: Settings, *, participants: int, voxels: int, on_cpu: bool) 
         Otherwise one process has the GPU.
     """
     cores, memory = available_cores(), available_memory()
-    if settings.mem_gb is not None:
-        memory = int(settings.mem_gb * 1e9)
-    processes = settings.nprocs or (max(1, cores // _CORES_EACH) if on_cpu else 1)
+    if settings.resources.mem_gb is not None:
+        memory = int(settings.resources.mem_gb * 1e9)
+    processes = settings.resources.nprocs or (max(1, cores // _CORES_EACH) if on_cpu else 1)
     processes = min(processes, max(1, participants))
     # What somebody asks for in so many words is done, whatever this estimate says.
-    if memory is not None and (settings.nprocs is None or settings.mem_gb is not None):
+    if memory is not None and (
+        settings.resources.nprocs is None or settings.resources.mem_gb is not None
+    ):
         processes = max(1, min(processes, int(memory // need(voxels))))
-    return Capacity(processes, settings.omp_nthreads or max(1, cores // processes))
+    return Capacity(processes, settings.resources.omp_nthreads or max(1, cores // processes))

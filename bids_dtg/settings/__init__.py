@@ -1,7 +1,8 @@
-"""Everything that a run depends on: one frozen object.
+"""Everything that a run depends on: one frozen object, composed of a part for each concern.
 
-Each option is written once, here: the command line, the TOML file, the hash
-and the documentation are all made from these fields.
+Each option is written once, as a field of its part: the command line, the TOML file, the
+hash and the documentation are all made from `OPTIONS`. A step of the program is given the
+part that it needs, as `settings.cleaning`, not the whole.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
 
+from bids_dtg.settings.behaviour import BehaviourOptions
 from bids_dtg.settings.checks import check
 from bids_dtg.settings.cleaning import (
     SCRUBBING_FD_MM,
@@ -25,49 +28,97 @@ from bids_dtg.settings.cleaning import (
 from bids_dtg.settings.inputs import InputChoice, InputOptions, InputType
 from bids_dtg.settings.modelling import ModellingOptions
 from bids_dtg.settings.option import plain
-from bids_dtg.settings.running import Combine, RunningOptions
+from bids_dtg.settings.outputs import Combine, OutputOptions
+from bids_dtg.settings.resources import ResourceOptions
 
 __all__ = [
+    "OPTIONS",
     "SCRUBBING_FD_MM",
     "SCRUBBING_STD_DVARS",
     "AromaDenoising",
+    "BehaviourOptions",
+    "CleaningOptions",
     "Combine",
     "ConfoundModel",
     "DenoiseStrategy",
     "InputChoice",
+    "InputOptions",
     "InputType",
     "Interpolation",
+    "ModellingOptions",
+    "Option",
+    "OutputOptions",
+    "ResourceOptions",
     "Settings",
     "plain",
 ]
 
 
 @dataclass(frozen=True)
-class Settings(RunningOptions, ModellingOptions, CleaningOptions, InputOptions):
-    """All options of one call of ``bids_dtg``; those of the last base come first."""
+class Settings:
+    """All options of one call of ``bids_dtg``, by part.
+
+    Raises
+    ------
+    SettingsError
+        Options have values, or go together, as they cannot.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> settings = Settings.of(
+    ...     bids_dir=Path("ds001"), output_dir=Path("out"), analysis_level="participant", gsr=True
+    ... )
+    >>> settings.cleaning.gsr, settings.outputs.combine
+    (True, 'session')
+    """
+
+    inputs: InputOptions  # what is read, from where, and the model
+    cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
+    modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of one's own models
+    outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
+    resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
+    behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program
 
     def __post_init__(self) -> None:
         check(self)
 
+    @classmethod
+    def of(cls, **options: Any) -> Settings:
+        """Compose settings from options by their names, as in a TOML file."""
+        parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
+        for name, value in options.items():
+            parts[OPTIONS[name].part][name] = value
+        return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
+
+    def replace(self, **options: Any) -> Settings:
+        """Return these settings with some options changed, by their names."""
+        return Settings.of(**{**self.options, **options})
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options, by name."""
+        return {name: getattr(getattr(self, option.part), name) for name, option in OPTIONS.items()}
+
     @property
     def strategy(self) -> DenoiseStrategy:
         """The denoising strategy, by the input type where it was left to that."""
-        if self.denoise_strategy != "auto":
-            return self.denoise_strategy
-        return "simple" if self.input_type in ("auto", "fmriprep") else "none"
+        if self.cleaning.denoise_strategy != "auto":
+            return self.cleaning.denoise_strategy
+        return "simple" if self.inputs.input_type in ("auto", "fmriprep") else "none"
 
     def resolved(self, input_type: InputType) -> Settings:
         """Return these settings with the input type that was found, and what follows from it."""
-        known = dataclasses.replace(self, input_type=input_type)
-        return dataclasses.replace(known, denoise_strategy=known.strategy)
+        known = self.replace(input_type=input_type)
+        return known.replace(denoise_strategy=known.strategy)
 
     @property
     def result_options(self) -> dict[str, Any]:
         """The options that change results, as JSON has them; no paths of inputs, no resources."""
         return {
-            f.name: plain(getattr(self, f.name))
-            for f in dataclasses.fields(self)
-            if f.metadata["shapes_results"]
+            name: plain(value)
+            for name, value in self.options.items()
+            if OPTIONS[name].field.metadata["shapes_results"]
         } | {"denoise_strategy": self.strategy}
 
     @property
@@ -75,3 +126,29 @@ class Settings(RunningOptions, ModellingOptions, CleaningOptions, InputOptions):
         """SHA-256 of `result_options`."""
         canonical = json.dumps(self.result_options, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Option:
+    """Where an option stands, and what it may be."""
+
+    part: str  # field of `Settings` that it belongs to
+    field: dataclasses.Field[Any]  # default and metadata, as `option` wrote them
+    hint: Any  # type of its values
+
+    @property
+    def group(self) -> str:
+        """Heading in ``--help`` and table in the TOML file."""
+        return str(self.field.metadata["group"])
+
+
+_PARTS: Mapping[str, Any] = {
+    name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
+}
+# Every option by its name, in the order of ``--help`` within each group.
+OPTIONS: Mapping[str, Option] = {
+    option_field.name: Option(part, option_field, hints[option_field.name])
+    for part, cls in _PARTS.items()
+    for hints in [get_type_hints(cls)]
+    for option_field in dataclasses.fields(cls)
+}

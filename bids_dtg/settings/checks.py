@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bids_dtg.errors import SettingsError
 
 if TYPE_CHECKING:
-    from bids_dtg.settings import Settings
+    from bids_dtg.settings import CleaningOptions, ResourceOptions, Settings
 
 # A space as fMRIPrep's --output-spaces has it.
 _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
@@ -17,11 +17,11 @@ _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
 
 def check(settings: Settings) -> None:
     """Raise SettingsError where options have values, or go together, as they cannot."""
-    _check_cleaning(settings)
+    _check_cleaning(settings.cleaning, settings.strategy)
     _check_modelling(settings)
     thresholds = {
-        "--fd-threshold": settings.fd_threshold,
-        "--std-dvars-threshold": settings.std_dvars_threshold,
+        "--fd-threshold": settings.cleaning.fd_threshold,
+        "--std-dvars-threshold": settings.cleaning.std_dvars_threshold,
     }
     for flag, value in thresholds.items():
         if value is None:
@@ -33,49 +33,52 @@ def check(settings: Settings) -> None:
             )
         if not 0 < value < math.inf:
             raise SettingsError(f"{flag} is {value}", expected="a finite number above 0")
-    if settings.dummy_scans != "auto" and not settings.dummy_scans.isdecimal():
+    if settings.cleaning.dummy_scans != "auto" and not settings.cleaning.dummy_scans.isdecimal():
         raise SettingsError(
-            f"--dummy-scans is '{settings.dummy_scans}'", expected="auto or a whole number"
+            f"--dummy-scans is '{settings.cleaning.dummy_scans}'", expected="auto or a whole number"
         )
-    if not 0 <= settings.min_minutes < math.inf:
+    if not 0 <= settings.cleaning.min_minutes < math.inf:
         raise SettingsError(
-            f"--min-minutes is {settings.min_minutes}", expected="0 or more, and finite"
+            f"--min-minutes is {settings.cleaning.min_minutes}", expected="0 or more, and finite"
         )
-    _check_resources(settings)
-    kind, _, number = settings.device.partition(":")
+    _check_resources(settings.resources)
+    kind, _, number = settings.resources.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
-        ":" in settings.device and (kind != "cuda" or not number.isdecimal())
+        ":" in settings.resources.device and (kind != "cuda" or not number.isdecimal())
     ):
         raise SettingsError(
-            f"--device is '{settings.device}'", expected="auto, cpu, cuda, cuda:N or mps"
+            f"--device is '{settings.resources.device}'", expected="auto, cpu, cuda, cuda:N or mps"
         )
-    if settings.space is not None and not re.fullmatch(_SPACE, settings.space):
+    if settings.inputs.space is not None and not re.fullmatch(_SPACE, settings.inputs.space):
         raise SettingsError(
-            f"--space is '{settings.space}'",
+            f"--space is '{settings.inputs.space}'",
             expected="the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
         )
-    if settings.clean_workdir and settings.work_dir is None:
+    if settings.resources.clean_workdir and settings.resources.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
-    if settings.reports_only and settings.no_reports:
+    if settings.behaviour.reports_only and settings.behaviour.no_reports:
         raise SettingsError("--reports-only and --no-reports were given", expected="one of them")
 
 
-def _check_cleaning(settings: Settings) -> None:
-    given = f"was given with --denoise-strategy {settings.strategy}"
-    if settings.confound_model == "36P" and settings.strategy not in ("simple", "scrubbing"):
+def _check_cleaning(cleaning: CleaningOptions, strategy: str) -> None:
+    given = f"was given with --denoise-strategy {strategy}"
+    if cleaning.confound_model == "36P" and strategy not in (
+        "simple",
+        "scrubbing",
+    ):
         raise SettingsError(
             f"--confound-model 36P {given}", expected="--denoise-strategy simple or scrubbing"
         )
-    if settings.gsr and settings.strategy == "none":
+    if cleaning.gsr and strategy == "none":
         raise SettingsError(
             f"--gsr {given}", expected="a strategy that reads the table of confounds, e.g. simple"
         )
-    if settings.aroma_denoising == "aggr" and settings.strategy != "ica_aroma":
+    if cleaning.aroma_denoising == "aggr" and strategy != "ica_aroma":
         raise SettingsError(
             f"--aroma-denoising aggr {given}", expected="--denoise-strategy ica_aroma"
         )
     for name in ("high_pass", "low_pass", "smoothing_fwhm"):
-        value = getattr(settings, name)
+        value = getattr(cleaning, name)
         if value is not None and not 0 < value < math.inf:
             flag = "--" + name.replace("_", "-")
             raise SettingsError(
@@ -83,60 +86,62 @@ def _check_cleaning(settings: Settings) -> None:
                 expected="a finite number above 0",
                 remedy=f"leave {flag} out where nothing is wanted",
             )
-    if settings.high_pass and settings.low_pass and settings.high_pass >= settings.low_pass:
+    if cleaning.high_pass and cleaning.low_pass and cleaning.high_pass >= cleaning.low_pass:
         raise SettingsError(
-            f"--high-pass {settings.high_pass:g} is not below --low-pass {settings.low_pass:g}",
+            f"--high-pass {cleaning.high_pass:g} is not below --low-pass {cleaning.low_pass:g}",
             expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
         )
 
 
 def _check_modelling(settings: Settings) -> None:
-    if settings.analysis is not None and settings.analysis_level != "group":
+    modelling, level = settings.modelling, settings.inputs.analysis_level
+    if modelling.analysis is not None and level != "group":
         raise SettingsError(
-            f"--analysis {settings.analysis} was given with {settings.analysis_level}",
+            f"--analysis {modelling.analysis} was given with {level}",
             expected="group",
         )
-    kind, published = settings.architecture, settings.recipe == "published"
-    if settings.analysis == "train" and published and kind != "attention-unet":
+    kind, published = modelling.architecture, modelling.recipe == "published"
+    if modelling.analysis == "train" and published and kind != "attention-unet":
         raise SettingsError(
             f"--recipe published was given with --architecture {kind}",
             expected="--architecture attention-unet",
         )
-    if settings.analysis is not None and settings.dry_run:
+    if modelling.analysis is not None and settings.behaviour.dry_run:
         raise SettingsError(
             "--dry-run was given with --analysis", expected="it with the participant level only"
         )
     least: dict[str, float | None] = {
-        "--epochs": settings.epochs,
-        "--batch-size": settings.batch_size,
-        "--batch-part": settings.batch_part,
-        "--gpus": settings.gpus,
-        "--features": settings.features,
-        "--stop-after": settings.stop_after,
+        "--epochs": modelling.epochs,
+        "--batch-size": modelling.batch_size,
+        "--batch-part": modelling.batch_part,
+        "--gpus": modelling.gpus,
+        "--features": modelling.features,
+        "--stop-after": modelling.stop_after,
     }
     for flag, number in least.items():
         if number is not None and number < 1:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")
     _check_gpus(settings)
-    if not 0 < settings.learning_rate < math.inf:
-        raise SettingsError(f"--learning-rate is {settings.learning_rate}", expected="above 0")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", settings.model_name):
+    if not 0 < modelling.learning_rate < math.inf:
+        raise SettingsError(f"--learning-rate is {modelling.learning_rate}", expected="above 0")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", modelling.model_name):
         raise SettingsError(
-            f"--model-name is '{settings.model_name}'", expected="letters, digits, '.', '-', '_'"
+            f"--model-name is '{modelling.model_name}'",
+            expected="letters, digits, '.', '-', '_'",
         )
-    shares = [text for text in settings.held_out if re.fullmatch(r"0?\.\d+|0", text)]
-    if len(settings.held_out) != 2 or len(shares) != 2 or sum(map(float, shares)) >= 1:
+    shares = [text for text in modelling.held_out if re.fullmatch(r"0?\.\d+|0", text)]
+    if len(modelling.held_out) != 2 or len(shares) != 2 or sum(map(float, shares)) >= 1:
         raise SettingsError(
-            f"--held-out is {' '.join(settings.held_out)}",
+            f"--held-out is {' '.join(modelling.held_out)}",
             expected="two shares from 0 to 1 that leave somebody to train on, e.g. 0.1 0.1",
         )
 
 
 def _check_gpus(settings: Settings) -> None:
-    gpus, batch = settings.gpus, settings.batch_size
-    if gpus > 1 and settings.device not in ("auto", "cuda"):
+    gpus, batch = settings.modelling.gpus, settings.modelling.batch_size
+    if gpus > 1 and settings.resources.device not in ("auto", "cuda"):
         raise SettingsError(
-            f"--gpus {gpus} was given with --device {settings.device}",
+            f"--gpus {gpus} was given with --device {settings.resources.device}",
             expected="--device cuda, or none: the first GPUs that there are do the work",
         )
     if batch % gpus:
@@ -146,9 +151,12 @@ def _check_gpus(settings: Settings) -> None:
         )
 
 
-def _check_resources(settings: Settings) -> None:
-    for flag, number in (("--omp-nthreads", settings.omp_nthreads), ("--nprocs", settings.nprocs)):
+def _check_resources(resources: ResourceOptions) -> None:
+    for flag, number in (
+        ("--omp-nthreads", resources.omp_nthreads),
+        ("--nprocs", resources.nprocs),
+    ):
         if number is not None and number < 1:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")
-    if settings.mem_gb is not None and not 0 < settings.mem_gb < math.inf:
-        raise SettingsError(f"--mem-gb is {settings.mem_gb}", expected="a finite number above 0")
+    if resources.mem_gb is not None and not 0 < resources.mem_gb < math.inf:
+        raise SettingsError(f"--mem-gb is {resources.mem_gb}", expected="a finite number above 0")

@@ -99,9 +99,3 @@ class InputOptions:
         default="hcp-ya",
         metavar="PATH|NAME",
     )
-    device: str = option(
-        "model",
-        "where the sums and the network run: auto, cpu, cuda, cuda:N or mps",
-        default="auto",
-        metavar="DEVICE",
-    )

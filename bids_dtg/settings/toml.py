@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import Settings, plain
+from bids_dtg.settings import OPTIONS, Settings, plain
 
 
 def to_toml(settings: Settings) -> str:
@@ -19,10 +18,9 @@ def to_toml(settings: Settings) -> str:
     import tomli_w
 
     tables: dict[str, dict[str, Any]] = {}
-    for f in dataclasses.fields(settings):
-        value = getattr(settings, f.name)
+    for name, value in settings.options.items():
         if value is not None:
-            tables.setdefault(f.metadata["group"], {})[f.name] = plain(value)
+            tables.setdefault(OPTIONS[name].group, {})[name] = plain(value)
     return str(tomli_w.dumps(tables))
 
 
@@ -54,8 +52,7 @@ def read_options(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} cannot be read: {err.strerror}") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise SettingsError(f"{path} is not valid TOML: {err}") from err
-    known = {f.name: f for f in dataclasses.fields(Settings)}
-    groups = {f.metadata["group"] for f in known.values()}
+    groups = {option.group for option in OPTIONS.values()}
     values: dict[str, Any] = {}
     for table, content in tables.items():
         if table not in groups or not isinstance(content, dict):
@@ -63,8 +60,8 @@ def read_options(path: Path) -> dict[str, Any]:
                 f"{path} has the entry '{table}'", expected=f"tables {', '.join(sorted(groups))}"
             )
         for name, value in content.items():
-            if name not in known or known[name].metadata["group"] != table:
-                options = [n for n, f in known.items() if f.metadata["group"] == table]
+            if name not in OPTIONS or OPTIONS[name].group != table:
+                options = [n for n, option in OPTIONS.items() if option.group == table]
                 near = difflib.get_close_matches(name, options, n=1)
                 raise SettingsError(
                     f"{path} sets the unknown option '{name}' in [{table}]",
@@ -87,12 +84,12 @@ def make_settings(given: Mapping[str, Any], config_file: Path | None = None) -> 
     values = read_options(config_file) if config_file else {}
     for name, value in given.items():
         values[name] = convert(name, value, "--" + name.replace("_", "-"))
-    return Settings(**values)
+    return Settings.of(**values)
 
 
 def convert(name: str, value: Any, source: str) -> Any:
     """Convert a plain value to the type of the field ``name``; errors name its ``source``."""
-    hint = get_type_hints(Settings)[name]
+    hint = OPTIONS[name].hint
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     wrong = SettingsError(f"{source} is {value!r}", expected=_describe(hint))

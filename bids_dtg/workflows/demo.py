@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,7 +73,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     write_people(out / "simulated", phantom, people, plan=RunPlan(), program="dtg-demo")
     if broken_run:
         _cut_run(out / "simulated", people[-1])
-    settings = Settings(
+    settings = Settings.of(
         bids_dir=out / "simulated" / "fmriprep",
         output_dir=out / "maps",
         analysis_level="participant",
@@ -86,9 +85,9 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     if made:
         _compare(out, made, phantom, bundle)
         if not missing_packages():
-            run_group(dataclasses.replace(settings, analysis_level="group"))
-            print(f"reports: {settings.output_dir / INDEX}")
-    print(f"maps: {settings.output_dir}")
+            run_group(settings.replace(analysis_level="group"))
+            print(f"reports: {settings.inputs.output_dir / INDEX}")
+    print(f"maps: {settings.inputs.output_dir}")
     return failed
 
 

@@ -260,7 +260,7 @@ _FETCHER = """
 import pickle, sys
 from pathlib import Path
 from bids_dtg.bundles import fetch
-from bids_dtg.bundles.transfer import make_transfer_reporter
+from bids_dtg.files.download import make_transfer_reporter
 folder, address, model = Path(sys.argv[1]), sys.argv[2], pickle.loads(bytes.fromhex(sys.argv[3]))
 fetch.PUBLIC_HOST = address
 sys.stdin.readline()

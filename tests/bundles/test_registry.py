@@ -9,7 +9,7 @@ import numpy as np
 from model_host import blob_id
 
 from bids_dtg.bundles.registry import PUBLISHED
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS
 
 
 def test_every_file_is_pinned():
@@ -23,7 +23,7 @@ def test_every_file_is_pinned():
 
 
 def test_the_default_model_is_published():
-    (default,) = [f.default for f in Settings.__dataclass_fields__.values() if f.name == "model"]
+    default = OPTIONS["model"].field.default
     assert default in PUBLISHED
     assert "demo" not in PUBLISHED
 

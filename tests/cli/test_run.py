@@ -133,11 +133,14 @@ def test_written_configuration_reads_back_and_repeats_the_call(job, capsys):
     label = ("--participant-label", "sub-01", "--denoise-strategy", "scrubbing")
     assert job.run(*label, "--fd-threshold", "0.4") == 0
     (config,) = job.out.glob("logs/*/config.toml")
-    settings = Settings(**read_options(config))
-    assert settings.bids_dir == job.bids
-    assert settings.participant_label == ("sub-01",)
-    assert (settings.denoise_strategy, settings.fd_threshold) == ("scrubbing", 0.4)
-    assert settings.model == str(job.model)
+    settings = Settings.of(**read_options(config))
+    assert settings.inputs.bids_dir == job.bids
+    assert settings.inputs.participant_label == ("sub-01",)
+    assert (settings.cleaning.denoise_strategy, settings.cleaning.fd_threshold) == (
+        "scrubbing",
+        0.4,
+    )
+    assert settings.inputs.model == str(job.model)
     capsys.readouterr()
     words = [str(job.bids), str(job.out), "participant", "--config-file", str(config)]
     assert main([*words, "--dry-run"]) == 0

@@ -17,7 +17,9 @@ GB = 10**9
 def divided(monkeypatch, *, cores, memory=1000 * GB, participants=100, on_cpu=True, **options):
     monkeypatch.setattr(capacity, "available_cores", lambda: cores)
     monkeypatch.setattr(capacity, "available_memory", lambda: memory)
-    settings = Settings(Path("in"), Path("out"), "participant", **options)
+    settings = Settings.of(
+        bids_dir=Path("in"), output_dir=Path("out"), analysis_level="participant", **options
+    )
     return divide(settings, participants=participants, voxels=VOXELS, on_cpu=on_cpu)
 
 

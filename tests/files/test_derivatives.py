@@ -133,7 +133,7 @@ def test_unreadable_table_is_one_line(dataset):
 MANY = """
 import sys
 from pathlib import Path
-from bids_dtg.bids.derivatives import DerivativeDataset
+from bids_dtg.files.derivatives import DerivativeDataset
 root, first = Path(sys.argv[1]), int(sys.argv[2])
 for number in range(first, first + 25):
     (root / f"sub-{number:03d}").mkdir()

@@ -74,7 +74,7 @@ def run_group(settings: Settings) -> int:
             failures=[
                 (f.participant, f.stage, f.message)
                 for f in all_failures(output)
-                if not settings.participant_label or f.participant in labels
+                if not settings.inputs.participant_label or f.participant in labels
             ],
             sets=maps.sets if maps else (),
             left_out=maps.left_out if maps else (),
@@ -98,7 +98,7 @@ def _labels(settings: Settings, output: DerivativeDataset) -> tuple[str, ...]:
         It has nothing of somebody who was asked for.
     """
     present = find_participant_labels(output)
-    asked = {plain_label(label, "sub") for label in settings.participant_label}
+    asked = {plain_label(label, "sub") for label in settings.inputs.participant_label}
     if unknown := sorted(asked - set(present)):
         raise DatasetError(
             f"{output.root} has no participant {', '.join(unknown)}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +43,13 @@ class Analysis:
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        place, others = statmaps_place(settings.derivatives)
+        place, others = statmaps_place(settings.inputs.derivatives)
         if place is None:
             raise SettingsError(
-                f"--analysis {settings.analysis} needs measured maps",
+                f"--analysis {settings.modelling.analysis} needs measured maps",
                 expected="--derivatives statmaps=PATH",
             )
-        job = Job.prepare(dataclasses.replace(settings, derivatives=others))
+        job = Job.prepare(settings.replace(derivatives=others))
         folder = job.output.path("group") / name
         refuse_other_model(settings, folder)
         return cls(settings, job, place, folder)
@@ -123,15 +122,15 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def run_analysis(settings: Settings) -> int:
     """Do the analysis asked for; return how many participants could not be used."""
-    if settings.analysis == "train":
+    if settings.modelling.analysis == "train":
         from bids_dtg.workflows.modelling.train import run_training
 
         return run_training(settings)
-    if settings.analysis == "finetune":
+    if settings.modelling.analysis == "finetune":
         from bids_dtg.workflows.modelling.finetune import run_finetuning
 
         return run_finetuning(settings)
-    if settings.analysis == "evaluate":
+    if settings.modelling.analysis == "evaluate":
         from bids_dtg.workflows.modelling.evaluate import run_evaluation
 
         return run_evaluation(settings)

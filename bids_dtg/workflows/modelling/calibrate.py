@@ -35,7 +35,7 @@ def run_calibration(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
     bundle = analysis.job.bundle
     plan = analysis.plan(bundle.contrasts)
     if len(plan.contrasts) != len(bundle.contrasts):
@@ -70,8 +70,8 @@ def run_calibration(settings: Settings) -> int:
 def _labels(settings: Settings, bundle: ModelBundle, plan: CohortPlan) -> tuple[str, ...]:
     """Choose whom to calibrate on: with all contrasts, and not trained on."""
     labels = plan.labels
-    if settings.split_file is not None:
-        chosen = set(read_sets(settings.split_file, SETS)["validation"])
+    if settings.modelling.split_file is not None:
+        chosen = set(read_sets(settings.modelling.split_file, SETS)["validation"])
         labels = tuple(label for label in labels if label in chosen)
     labels = plan.complete(untrained(bundle, labels))
     _require_enough(labels)

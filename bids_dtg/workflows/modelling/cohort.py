@@ -117,7 +117,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     )
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
-    threads = job.settings.omp_nthreads or 1
+    threads = job.settings.resources.omp_nthreads or 1
     job = dataclasses.replace(job, processes=capacity.processes, threads=threads)
     arrays = dataclasses.replace(arrays, job=job)
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.
@@ -128,7 +128,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     )
     failures = {}
     with (
-        make_board(len(labels), verbose=job.settings.verbose) as board,
+        make_board(len(labels), verbose=job.settings.behaviour.verbose) as board,
         closing(
             run_crew(
                 labels,

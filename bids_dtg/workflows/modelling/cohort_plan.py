@@ -82,7 +82,7 @@ def plan_cohort(job: Job, place: Path, contrasts: Sequence[Contrast] | None) -> 
             f"{place} has maps of {' and '.join(statistics) or 'no known contrast'} in {space}",
             expected="one statistic for everybody",
         )
-    preferred = [plain_label(label, "ses") for label in job.settings.session_label]
+    preferred = [plain_label(label, "ses") for label in job.settings.inputs.session_label]
     by_person: dict[str, list[StatMap]] = {}
     for one in found:
         by_person.setdefault(one.participant, []).append(one)
@@ -96,7 +96,7 @@ def plan_cohort(job: Job, place: Path, contrasts: Sequence[Contrast] | None) -> 
             f"nobody who is worked on in {job.dataset.root} has maps in {place}",
             expected=f"the same labels; maps are of {', '.join(sorted(by_person)[:5])}",
         )
-    if job.settings.participant_label:
+    if job.settings.inputs.participant_label:
         # Others were not asked for.
         left_out = {one: "no measured maps" for one in job.participants if one not in people}
     else:
@@ -111,7 +111,7 @@ def _rows(
     present = {plain_contrast(one.contrast): one.contrast for one in found}
     known = {plain_contrast(one.label): one for one in hcp_contrasts()}
     known |= {plain_contrast(one.label): one for one in job.bundle.contrasts}
-    asked = [plain_contrast(label) for label in job.settings.contrast]
+    asked = [plain_contrast(label) for label in job.settings.modelling.contrast]
     if unknown := [key for key in asked if key not in present]:
         raise DatasetError(
             f"--contrast names {', '.join(unknown)}, which no map is of",

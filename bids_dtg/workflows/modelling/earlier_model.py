@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import read_options
 
 CONFIGURATION_FILE = "configuration.toml"  # of an analysis, in its folder
@@ -30,7 +29,7 @@ def refuse_other_model(settings: Settings, folder: Path) -> None:
     if not bundle.exists():
         return
     differing = _differing(settings, folder / CONFIGURATION_FILE)
-    if differing or settings.analysis == "calibrate":
+    if differing or settings.modelling.analysis == "calibrate":
         how = f", made with other options ({', '.join(differing)})" if differing else ""
         raise SettingsError(
             f"{bundle} holds a model already{how}",
@@ -45,12 +44,12 @@ def _differing(settings: Settings, path: Path) -> list[str]:
     except SettingsError:
         return ["unknown"]
     fields = [
-        f
-        for f in dataclasses.fields(settings)
-        if f.metadata["group"] in _SHAPING and f.name not in _FREE
+        option.field
+        for name, option in OPTIONS.items()
+        if option.field.metadata["group"] in _SHAPING and name not in _FREE
     ]
     return [
         "--" + f.name.replace("_", "-")
         for f in fields
-        if earlier.get(f.name, f.default) != getattr(settings, f.name)
+        if earlier.get(f.name, f.default) != settings.options[f.name]
     ]

@@ -44,7 +44,7 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, f"evaluation-{settings.model_name}")
+    analysis = Analysis.prepare(settings, f"evaluation-{settings.modelling.model_name}")
     bundle, model = analysis.job.bundle, analysis.job.model
     plan = analysis.plan(bundle.contrasts)
     fitted_on, judged_on = _whom(analysis, plan.labels)
@@ -57,7 +57,7 @@ def run_evaluation(settings: Settings) -> int:
     def predict(person: Person) -> Array:
         return predicted_maps(model, person)[rows]
 
-    if settings.split_file is not None:
+    if settings.modelling.split_file is not None:
         mean = mean_maps(training)
         simple: Mapping[str, Predict] = {
             GROUP_AVERAGE: lambda person: mean,
@@ -73,7 +73,7 @@ def run_evaluation(settings: Settings) -> int:
     if all(len(person.sessions) > 1 for person in people):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     # What is fitted on all others knows each of them: it looks more like them than like oneself.
-    r_only = tuple(simple) if settings.split_file is None else ()
+    r_only = tuple(simple) if settings.modelling.split_file is None else ()
     found = score_models(models, people, cohort.contrasts, mean, analysis.store, say, r_only)
     fitted = len(training) or len(people) - 1
     evaluation = write_tables(analysis, found, cohort, len(people), fitted, judged)
@@ -93,7 +93,7 @@ def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], t
     """
     settings, people = analysis.settings, tuple(labels)
     training: tuple[str, ...] = ()
-    if settings.split_file is not None:
+    if settings.modelling.split_file is not None:
         split = draw_split(analysis, labels)
         training, people = split.training, split.test
     people = untrained(analysis.job.bundle, people)
@@ -104,13 +104,13 @@ def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], t
 def _require_enough(
     settings: Settings, training: Sequence[object], people: Sequence[object]
 ) -> None:
-    if settings.split_file is not None and (not training or len(people) < 2):
+    if settings.modelling.split_file is not None and (not training or len(people) < 2):
         raise DatasetError(
-            f"{settings.split_file}: {len(training)} training and {len(people)} test "
+            f"{settings.modelling.split_file}: {len(training)} training and {len(people)} test "
             "participants can be used",
             expected="1 and 2 or more",
         )
-    if settings.split_file is None and len(people) < 3:
+    if settings.modelling.split_file is None and len(people) < 3:
         raise DatasetError(
             f"{len(people)} participants with rest and maps are too few to compare",
             expected="3 or more, or --split-file with people to train simple models on",

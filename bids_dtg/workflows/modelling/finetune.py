@@ -62,14 +62,14 @@ def run_finetuning(settings: Settings) -> int:
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
     require_network_training(settings)
-    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
     bundle = analysis.job.bundle
     if bundle.card.kind != ATTENTION_UNET:
         raise BundleError(
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
             expected=f"{ATTENTION_UNET}, which can learn on",
         )
-    known = settings.schedule == "known"
+    known = settings.modelling.schedule == "known"
     plan = analysis.plan(bundle.contrasts if known else None)
     row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
@@ -116,7 +116,7 @@ def _tune(
     settings, bundle = analysis.settings, analysis.job.bundle
     state = bundle.network().state_dict()
     if row is None:
-        start = with_new_outputs(state, contrasts, settings.seed)
+        start = with_new_outputs(state, contrasts, settings.modelling.seed)
     else:
         start = with_rows(state, [row])
     tensors, model, record = fit_network(
@@ -130,9 +130,9 @@ def _tune(
         frozen=() if row is None else (OUTPUT,),
     )
     correction = None
-    if settings.recipe == "default":
+    if settings.modelling.recipe == "default":
         correction = recentred(model, validation, mean_maps(training))
-    told = {"schedule": settings.schedule, "from": bundle.identity, "network": record}
+    told = {"schedule": settings.modelling.schedule, "from": bundle.identity, "network": record}
     return FittedModel(ATTENTION_UNET, tensors, model, correction, told)
 
 

@@ -100,10 +100,10 @@ def fit_model(
     tell
         Told a line now and then.
     """
-    kind = settings.architecture
+    kind = settings.modelling.architecture
     require_people(settings, kind, training, validation)
     mean = mean_maps(training)
-    record: dict[str, Any] = {"recipe": settings.recipe, "seed": settings.seed}
+    record: dict[str, Any] = {"recipe": settings.modelling.recipe, "seed": settings.modelling.seed}
     ridge, network = None, None
     state: Mapping[str, NDArray[Any]] = {}
     if kind in (LOCAL_RIDGE, BLEND):
@@ -127,7 +127,7 @@ def fit_model(
         assert network is not None
         model, tensors = network, dict(state)
     correction = None
-    if settings.recipe == "default":
+    if settings.modelling.recipe == "default":
         correction = recentred(model, validation, mean)
     return FittedModel(kind, tensors, model, correction, record)
 
@@ -142,16 +142,19 @@ def require_people(
     DatasetError
         Re-centring, blending and the CR-R loss compare people: they need two.
     """
-    if len(validation) < 2 and (settings.recipe == "default" or kind != LOCAL_RIDGE):
+    if len(validation) < 2 and (settings.modelling.recipe == "default" or kind != LOCAL_RIDGE):
         raise DatasetError(
             f"{len(validation)} validation participants are too few to choose and re-centre by",
             expected="2 or more",
             remedy="give --held-out larger shares, or a --split-file",
         )
-    if settings.recipe == "published" and min(len(training), settings.batch_size) < 2:
+    if (
+        settings.modelling.recipe == "published"
+        and min(len(training), settings.modelling.batch_size) < 2
+    ):
         raise DatasetError(
-            f"{len(training)} training participants in batches of {settings.batch_size} are too "
-            "few for the CR-R loss, which compares people",
+            f"{len(training)} training participants in batches of {settings.modelling.batch_size} "
+            "are too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
 
@@ -240,7 +243,7 @@ def other_sums(
     """
     facts = SumsFacts.of(bundle, contrasts, _block(bundle))
     voxel_mm = float(np.mean(bundle.grid.voxel_sizes_mm))
-    for path in settings.add_sums:
+    for path in settings.modelling.add_sums:
         yield read_sums(Path(path), facts, bundle.mask, voxel_mm)[0]
 
 

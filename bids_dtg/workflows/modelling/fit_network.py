@@ -47,23 +47,25 @@ def fit_network(
     from bids_dtg.contrasts.train import train
     from bids_dtg.workflows.participant.model import resolve_device
 
-    published = settings.recipe == "published"
+    published = settings.modelling.recipe == "published"
     if published:
         people = (*training, *validation)
         _require_all_contrasts(
             [p.label for p in people if not np.isfinite(p.maps).any(axis=1).all()]
         )
-    device = resolve_device(settings.device)
+    device = resolve_device(settings.resources.device)
     plan = TrainingPlan(
-        features=settings.features if start is None else len(start["in_block.conv.0.weight"]),
+        features=settings.modelling.features
+        if start is None
+        else len(start["in_block.conv.0.weight"]),
         loss="crr" if published else "mse",
-        choose_by=settings.choose_by or ("r" if published else "residual_r"),
-        learning_rate=settings.learning_rate,
-        epochs=settings.epochs,
-        stop_after=settings.stop_after,
-        part=settings.batch_part,
+        choose_by=settings.modelling.choose_by or ("r" if published else "residual_r"),
+        learning_rate=settings.modelling.learning_rate,
+        epochs=settings.modelling.epochs,
+        stop_after=settings.modelling.stop_after,
+        part=settings.modelling.batch_part,
         frozen=frozen,
-        seed=settings.seed,
+        seed=settings.modelling.seed,
         sampling=Sampling(people=_batch_people(settings, len(training))),
     )
 
@@ -86,7 +88,7 @@ def fit_network(
             folder,
             start=start,
             device=device,
-            processes=settings.gpus,
+            processes=settings.modelling.gpus,
             tell=tell,
         )
     except RuntimeError as err:
@@ -126,12 +128,16 @@ def _fingerprint(
 
 def _batch_people(settings: Settings, training: int) -> int:
     """Return how many people a batch has: as many for each GPU."""
-    people = min(settings.batch_size, training) // settings.gpus * settings.gpus
+    people = (
+        min(settings.modelling.batch_size, training)
+        // settings.modelling.gpus
+        * settings.modelling.gpus
+    )
     if not people:
         raise DatasetError(
             f"{counted(training, 'training participant')} cannot be shared by --gpus "
-            f"{settings.gpus}",
-            expected=f"{settings.gpus} or more",
+            f"{settings.modelling.gpus}",
+            expected=f"{settings.modelling.gpus} or more",
         )
     return people
 
@@ -145,7 +151,7 @@ def require_network_people(settings: Settings, plan: CohortPlan, split: Split) -
         There are too few for the GPUs, or the loss needs contrasts that somebody lacks.
     """
     _batch_people(settings, len(split.training))
-    if settings.recipe == "published":
+    if settings.modelling.recipe == "published":
         people = (*split.training, *split.validation)
         _require_all_contrasts(sorted(set(people) - set(plan.complete(people))))
 
@@ -174,14 +180,14 @@ def require_network_training(settings: Settings) -> None:
             "training a network needs the package lightning, which is not installed",
             remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
         )
-    if settings.gpus == 1:
+    if settings.modelling.gpus == 1:
         return
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count < settings.gpus:
+    if count < settings.modelling.gpus:
         raise SettingsError(
-            f"--gpus {settings.gpus} was given, but torch finds {count} CUDA devices",
+            f"--gpus {settings.modelling.gpus} was given, but torch finds {count} CUDA devices",
             remedy="use fewer, or check the driver and how the GPUs are passed on (docker --gpus "
             "all, apptainer --nv)",
         )

@@ -19,6 +19,7 @@ from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.inputs.statmaps import StatMap
+from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.job import Job
@@ -183,10 +184,12 @@ class PersonArrays:
 
     def _cleaning(self) -> dict[str, Any]:
         """Return the options that connectomes depend on; others would make them be read again."""
-        fields = dataclasses.fields(self.job.settings)
-        names = [f.name for f in fields if f.metadata["group"] == "cleaning"]
         known = self.job.settings.result_options
-        return {name: known[name] for name in names if name in known}
+        return {
+            name: known[name]
+            for name, option in OPTIONS.items()
+            if option.part == "cleaning" and name in known
+        }
 
 
 def _rest(label: str) -> str:

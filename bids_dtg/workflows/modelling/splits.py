@@ -33,8 +33,8 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
         Somebody, or a family, is on two sides, or nobody is left to train on.
     """
     settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
-    families = read_families((settings.bids_dir, analysis.job.dataset.root, analysis.place))
-    source = settings.split_file or (kept if kept.is_file() else None)
+    families = read_families((settings.inputs.bids_dir, analysis.job.dataset.root, analysis.place))
+    source = settings.modelling.split_file or (kept if kept.is_file() else None)
     try:
         if source is not None:
             found = read_sets(source, SETS)
@@ -43,9 +43,13 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
             split = Split(*(tuple(sets[name]) for name in SETS))
             split.require_whole_families(families)
         else:
-            validation, test = (float(text) for text in settings.held_out)
+            validation, test = (float(text) for text in settings.modelling.held_out)
             split = split_people(
-                labels, validation=validation, test=test, seed=settings.seed, families=families
+                labels,
+                validation=validation,
+                test=test,
+                seed=settings.modelling.seed,
+                families=families,
             )
     except ValueError as err:
         raise SettingsError(f"{source or 'the split'}: {err}") from err
@@ -57,7 +61,7 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
 def plan_split(analysis: Analysis, plan: CohortPlan) -> Split:
     """Return the split if everybody's data can be used, and say who is in no set of a table."""
     kept = analysis.folder / SPLIT_FILE
-    if analysis.settings.split_file is None and kept.is_file():
+    if analysis.settings.modelling.split_file is None and kept.is_file():
         say(f"the split is that of an earlier call: {kept}")
     split = draw_split(analysis, plan.labels)
     if others := sorted(set(plan.labels) - set(split.everybody)):

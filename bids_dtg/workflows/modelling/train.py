@@ -64,10 +64,10 @@ def run_training(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    kind = settings.architecture
+    kind = settings.modelling.architecture
     if kind != LOCAL_RIDGE:
         require_network_training(settings)
-    analysis = Analysis.prepare(settings, f"model-{settings.model_name}")
+    analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
     plan = analysis.plan(None)
     labels = [contrast.label for contrast in plan.contrasts]
     planned = plan_split(analysis, plan)
@@ -239,7 +239,7 @@ def write_fitted(
     training, validation = people
     segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
     card = ModelCard(
-        name=settings.model_name,
+        name=settings.modelling.model_name,
         version="1",
         grid=base.grid,
         contrasts=tuple(contrasts),

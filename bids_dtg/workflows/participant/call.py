@@ -59,15 +59,19 @@ def run_participants(settings: Settings) -> int:
     clock, tally = Clock(), _Tally()
     with clock.time("start"):
         job = Job.prepare(settings)
-    if settings.dry_run:
+    if settings.behaviour.dry_run:
         return print_plan(job)
     # Before anything is written: there may be none.
-    cluster = Cluster(settings, settings.scheduler) if settings.scheduler else None
+    cluster = (
+        Cluster(settings, settings.resources.scheduler) if settings.resources.scheduler else None
+    )
     folder = _open_output(job)
     try:
         with (
-            make_board(len(job.participants), verbose=settings.verbose) as board,
-            Reports(job.output, wanted=not settings.no_reports, note=board.note) as reports,
+            make_board(len(job.participants), verbose=settings.behaviour.verbose) as board,
+            Reports(
+                job.output, wanted=not settings.behaviour.no_reports, note=board.note
+            ) as reports,
         ):
             if job.bundle.card.notice:
                 board.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
@@ -180,5 +184,5 @@ class _Call:
         self._tally.failures += finished.failures
         self._board.advance(failed=bool(finished.failures))
         self._reports.request(finished.participant, finished.failures, changed=bool(finished.done))
-        if finished.failures and self._job.settings.stop_on_first_crash:
+        if finished.failures and self._job.settings.resources.stop_on_first_crash:
             self._backlog.close()

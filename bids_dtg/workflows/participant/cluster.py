@@ -12,7 +12,6 @@ import logging
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ class Cluster:
     """
 
     def __init__(self, settings: Settings, address: str) -> None:
-        self._settings = _with_whole_paths(replace(settings, scheduler=None))
+        self._settings = _with_whole_paths(settings.replace(scheduler=None))
         self._client = _connect(address)
 
     def run(self, backlog: Backlog) -> Generator[tuple[int, Message], None, None]:
@@ -88,17 +87,17 @@ class Cluster:
 def _with_whole_paths(settings: Settings) -> Settings:
     """Return settings that mean the same in any working folder."""
     changes: dict[str, Any] = {
-        field.name: value.absolute()
-        for field in fields(settings)
-        if isinstance(value := getattr(settings, field.name), Path)
+        name: value.absolute()
+        for name, value in settings.options.items()
+        if isinstance(value, Path)
     }
-    if Path(settings.model).exists():
-        changes["model"] = str(Path(settings.model).absolute())
-    parts = [item.rpartition("=") for item in settings.derivatives]
+    if Path(settings.inputs.model).exists():
+        changes["model"] = str(Path(settings.inputs.model).absolute())
+    parts = [item.rpartition("=") for item in settings.inputs.derivatives]
     changes["derivatives"] = tuple(
         f"{package}{equals}{Path(path).absolute()}" for package, equals, path in parts
     )
-    return replace(settings, **changes)
+    return settings.replace(**changes)
 
 
 def _connect(address: str) -> Client:

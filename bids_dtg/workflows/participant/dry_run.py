@@ -19,7 +19,7 @@ def print_plan(job: Job) -> int:
             for line in _lines(participant, job):
                 print(line)
         except TransformMissingError as err:
-            fetched = job.settings.templateflow_download
+            fetched = job.settings.inputs.templateflow_download
             failed += not fetched
             print(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
         except DtgError as err:

@@ -74,24 +74,26 @@ class Job:
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        dataset = find_dataset(settings.bids_dir, settings.derivatives, settings.input_type)
+        dataset = find_dataset(
+            settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
+        )
         settings = settings.resolved(dataset.input_type)
-        output = check_output_location(settings.output_dir, dataset)
-        participants = select_participants(dataset, settings.participant_label)
-        if settings.custom_confounds is not None:
-            check_custom_place(settings.custom_confounds)
-        filters = settings.bids_filter_file
+        output = check_output_location(settings.inputs.output_dir, dataset)
+        participants = select_participants(dataset, settings.inputs.participant_label)
+        if settings.cleaning.custom_confounds is not None:
+            check_custom_place(settings.cleaning.custom_confounds)
+        filters = settings.inputs.bids_filter_file
         bids_filter = read_filter_file(filters) if filters else {}
-        device = resolve_device(settings.device)
-        bundle = obtain_bundle(settings.model, may_fetch=not settings.dry_run)
-        check_level(bundle, settings.interval_level)
+        device = resolve_device(settings.resources.device)
+        bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
+        check_level(bundle, settings.outputs.interval_level)
         capacity = divide(
             settings,
             participants=len(participants),
             voxels=int(bundle.mask.sum()),
             on_cpu=device == "cpu",
         )
-        atlas = settings.atlas
+        atlas = settings.outputs.atlas
         return cls(
             settings=settings,
             dataset=dataset,
@@ -119,21 +121,21 @@ class Job:
         """
         settings = self.settings
         # A plan downloads nothing.
-        download = settings.templateflow_download and not settings.dry_run
+        download = settings.inputs.templateflow_download and not settings.behaviour.dry_run
         runs = find_input_runs(
             self.dataset,
             participant,
-            Selection(settings.session_label, settings.task_id, settings.run),
+            Selection(settings.inputs.session_label, settings.inputs.task_id, settings.inputs.run),
             rule=SpaceRule(
                 model=self.bundle.grid.space,
-                asked=settings.space,
+                asked=settings.inputs.space,
                 on_lattice=partial(_lies_on_lattice, grid=self.bundle.grid),
                 templateflow=TemplateFlow.here(download=download),
             ),
             bids_filter=self.bids_filter,
             database_dir=self.database_dir,
         )
-        return plan_map_sets(runs, self.settings.combine)
+        return plan_map_sets(runs, self.settings.outputs.combine)
 
     @cached_property
     def range_judge(self) -> RangeJudge:
@@ -150,13 +152,13 @@ class Job:
             "model": self.bundle.identity,
             "version": __version__,
         }
-        if self.settings.atlas is not None:
-            options["atlas_ends_sha256"] = file_fingerprint(self.settings.atlas).ends_sha256
+        if self.settings.outputs.atlas is not None:
+            options["atlas_ends_sha256"] = file_fingerprint(self.settings.outputs.atlas).ends_sha256
         return options
 
     def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:
         """Take the fingerprints of a set's inputs."""
-        choice, custom = NuisanceChoice.of(self.settings), self.settings.custom_confounds
+        choice, custom = NuisanceChoice.of(self.settings), self.settings.cleaning.custom_confounds
         paths = [
             path
             for run in planned.runs
@@ -184,11 +186,11 @@ class Job:
             space=bundle.grid.space,
             segment_seconds=bundle.card.segment_seconds,
             input_type=self.dataset.input_type,
-            interpolation=settings.interpolation,
+            interpolation=settings.cleaning.interpolation,
             cleaning=CleaningFacts.of(settings),
-            dummy_scans=settings.dummy_scans,
-            min_minutes=settings.min_minutes,
-            combine=settings.combine,
+            dummy_scans=settings.cleaning.dummy_scans,
+            min_minutes=settings.cleaning.min_minutes,
+            combine=settings.outputs.combine,
             recentred=bundle.correction is not None,
             packages=package_versions(),
         )
@@ -212,7 +214,7 @@ def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Pa
     SettingsError
         It would lie in the input, or the output in it.
     """
-    work, database = settings.work_dir, settings.bids_database_dir
+    work, database = settings.resources.work_dir, settings.inputs.bids_database_dir
     own = work / "bids_dtg_database" if work else None
     for option, folder in (("--work-dir", own), ("--bids-database-dir", database)):
         if folder is None:
@@ -229,6 +231,6 @@ def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Pa
                 f"OUTPUT_DIR {output} is where {option} keeps its database ({place})",
                 remedy="choose another folder for one of them",
             )
-    if own and settings.clean_workdir and not settings.dry_run:
+    if own and settings.resources.clean_workdir and not settings.behaviour.dry_run:
         shutil.rmtree(own, ignore_errors=True)
     return database or own

@@ -122,7 +122,7 @@ def map_sidecars(
         "NSegments": maps.n_segments,
         "SecondsOfRest": round(maps.seconds, 3),
         "OptionsSHA256": settings.result_hash,
-        "InputType": settings.input_type,
+        "InputType": settings.inputs.input_type,
         "DenoiseStrategy": settings.strategy,
         "Runs": [_run_facts(one) for one in summaries],
         "ExcludedRuns": dict(excluded),
@@ -136,7 +136,7 @@ def map_sidecars(
     common["Calibrated"] = bundle.calibration is not None
     if bundle.correction is not None:
         common["Recentred"] = True
-    if note := cleaning_note(bundle.card.training, settings.input_type, settings.strategy):
+    if note := cleaning_note(bundle.card.training, settings.inputs.input_type, settings.strategy):
         common["CleaningNote"] = note
     for contrast in bundle.contrasts:
         if bundle.card.gains is not None:

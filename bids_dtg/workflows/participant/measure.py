@@ -114,14 +114,14 @@ def measure_rest_run(
             run,
             NuisanceChoice.of(settings),
             n_frames=header.frames,
-            dummy_scans=settings.dummy_scans,
-            custom_confounds=settings.custom_confounds,
+            dummy_scans=settings.cleaning.dummy_scans,
+            custom_confounds=settings.cleaning.custom_confounds,
         )
         design, told = design_run(run, confounds, tr_seconds, settings)
     with clock.time("sampling"):
         _require_way_to(bundle, run)
         placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
-        sampling, method = placement.in_file(header, settings.interpolation)
+        sampling, method = placement.in_file(header, settings.cleaning.interpolation)
         notes += _notes_on_forms(header)
         masked = _run_mask(run, placement, notes)
         valid = sampling.covered & voxels.in_brain & masked
@@ -134,7 +134,7 @@ def measure_rest_run(
         voxels,
         valid,
         bundle.card.segment_seconds,
-        _smoothing(bundle, voxels, settings.smoothing_fwhm),
+        _smoothing(bundle, voxels, settings.cleaning.smoothing_fwhm),
         arrays,
         clock,
         progress,
@@ -142,7 +142,7 @@ def measure_rest_run(
     with clock.time("algebra"):
         connectomes = run_connectomes(
             moments,
-            every_part=settings.write_connectome or settings.half_maps,
+            every_part=settings.outputs.write_connectome or settings.outputs.half_maps,
             threads=threads,
         )
     if connectomes.coverage < LEAST_COVERAGE:

@@ -112,7 +112,7 @@ class MapSetMaker:
             raise RunError(f"{title} has no run that is long enough: {reasons}")
         reporter.stage("writing", 1.0)
         maps = self._average.result()
-        if self._job.settings.half_maps:
+        if self._job.settings.outputs.half_maps:
             odd, even = (average.result().mean for average in self._halves)
             maps = replace(maps, halves=(odd, even))
         with self._clock.time("write"):
@@ -140,13 +140,13 @@ class MapSetMaker:
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
         settings, training = self._job.settings, self._job.bundle.card.training
-        if note := cleaning_note(training, settings.input_type, settings.strategy):
+        if note := cleaning_note(training, settings.inputs.input_type, settings.strategy):
             notes.append(note)
         return MadeSet(tuple(notes), self._line(maps))
 
     def _notes_on_other_maps(self) -> list[str]:
         """Warn of maps that an earlier call averaged otherwise: they have other names and stay."""
-        participant, combine = self.begun.planned.participant, self._job.settings.combine
+        participant, combine = self.begun.planned.participant, self._job.settings.outputs.combine
         others = sets_made_otherwise(self._job.output, participant, "combine", combine)
         if not others:
             return []
@@ -172,10 +172,12 @@ class MapSetMaker:
         for image in map_images(entities, maps, job.bundle, job.threads):
             job.output.write(image.path, image.data)
             yield image.path
-        for path, content in half_width_sidecars(entities, job.bundle, job.settings.interval_level):
+        for path, content in half_width_sidecars(
+            entities, job.bundle, job.settings.outputs.interval_level
+        ):
             write_json(job.output.path(path), content)
             yield path
-        for image in half_width_images(entities, job.bundle, job.settings.interval_level):
+        for image in half_width_images(entities, job.bundle, job.settings.outputs.interval_level):
             job.output.write(image.path, image.data)
             yield image.path
         if maps.halves is not None:

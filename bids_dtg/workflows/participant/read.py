@@ -186,11 +186,11 @@ def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
         judged = job.range_judge.judge(result, measured.mask_overlap)
     summary, segments = summarise(measured, judged), list(result.segments)
     halves = None
-    if job.settings.half_maps and result.odd is not None and result.even is not None:
+    if job.settings.outputs.half_maps and result.odd is not None and result.even is not None:
         halves = (result.odd, result.even)
-    connectomes = measured.connectomes if job.settings.write_connectome else None
+    connectomes = measured.connectomes if job.settings.outputs.write_connectome else None
     with clock.time("details"):
-        details = details_of(measured, job.bundle, job.settings.interpolation)
+        details = details_of(measured, job.bundle, job.settings.cleaning.interpolation)
     del measured, result
     while segments:  # none stays here once it has been sent
         send(SegmentRead(segments.pop(0)))

@@ -204,7 +204,9 @@ def remake_reports(settings: Settings) -> int:
     """
     output = existing_output(settings)
     known = find_participant_labels(output)
-    wanted = [plain_label(label, "sub") for label in settings.participant_label] or list(known)
+    wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label] or list(
+        known
+    )
     unknown = [label for label in wanted if label not in known]
     if unknown or not wanted:
         raise DatasetError(
@@ -226,7 +228,7 @@ def existing_output(settings: Settings) -> DerivativeDataset:
     DatasetError
         There is none, or the packages that pages are made with are missing.
     """
-    root = Path(settings.output_dir).absolute()
+    root = Path(settings.inputs.output_dir).absolute()
     if not (root / "dataset_description.json").is_file():
         raise DatasetError(
             f"OUTPUT_DIR {root} holds no results",

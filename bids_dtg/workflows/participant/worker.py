@@ -161,7 +161,7 @@ class Worker:
             )
         )
         self._participant = None
-        return self._job.settings.stop_on_first_crash and bool(failures)
+        return self._job.settings.resources.stop_on_first_crash and bool(failures)
 
     def _take(self, event: Event) -> None:
         try:
@@ -181,7 +181,7 @@ class Worker:
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case SetBegun(planned, _, reason):
                 self._maker = MapSetMaker(event, self._job, self._clock)
-                if reason != NOT_DONE or self._job.settings.verbose:
+                if reason != NOT_DONE or self._job.settings.behaviour.verbose:
                     self._reporter.note(f"{planned.title}: {reason}")
             case RunProgress(_, share):
                 self._reporter.stage("reading", share)
@@ -217,6 +217,6 @@ class Worker:
     def _fail(self, failed: Failed) -> None:
         self._maker = None
         self._failed.append(failed)
-        if self._job.settings.debug:
+        if self._job.settings.behaviour.debug:
             self._reporter.note(failed.trace)
         self._reporter.finish(f"failed: {failed.message}")

@@ -72,18 +72,19 @@ def test_no_scheduler_is_one_line(crowd, monkeypatch, capsys, tmp_path):
 def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
-    given = Settings(
-        Path("in"),
-        Path("../out"),
-        "participant",
+    given = Settings.of(
+        bids_dir=Path("in"),
+        output_dir=Path("../out"),
+        analysis_level="participant",
         model="mine",
         derivatives=("fmriprep=d/f", "e"),
         work_dir=Path("w"),
     )
     whole = _with_whole_paths(given)
-    assert whole.bids_dir == tmp_path / "in"
-    assert whole.output_dir == tmp_path / "../out"
-    assert whole.work_dir == tmp_path / "w"
-    assert whole.model == str(tmp_path / "mine")
-    assert whole.derivatives == (f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e")
-    assert _with_whole_paths(Settings(Path("/i"), Path("/o"), "participant")).model == "hcp-ya"
+    assert whole.inputs.bids_dir == tmp_path / "in"
+    assert whole.inputs.output_dir == tmp_path / "../out"
+    assert whole.resources.work_dir == tmp_path / "w"
+    assert whole.inputs.model == str(tmp_path / "mine")
+    assert whole.inputs.derivatives == (f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e")
+    default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
+    assert _with_whole_paths(default).inputs.model == "hcp-ya"

@@ -201,8 +201,13 @@ def test_processes_that_are_started_afresh(crowd):
     """As they are where a GPU is: its driver does not outlive a fork."""
     job = TinyJob(crowd.folder / "afresh", ("01", "02"))
     job.out.mkdir()
-    settings = Settings(
-        job.bids, job.out, "participant", model=str(job.model), omp_nthreads=1, device="cpu"
+    settings = Settings.of(
+        bids_dir=job.bids,
+        output_dir=job.out,
+        analysis_level="participant",
+        model=str(job.model),
+        omp_nthreads=1,
+        device="cpu",
     )
     pool = Pool(partial(Job.prepare, settings), 1, forked=False)
     messages = [message for _, message in pool.run(Backlog(job.labels))]
