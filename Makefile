@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --edita
 DEMO ?= demo-output
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format bench docs container clean
+.PHONY: help demo test test-slow lint measure format bench docs container clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: .venv/installed ## style, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+measure: .venv/installed ## the plan of the house against its limits: sizes, imports, parameters, words
+	$(BIN)/python scripts/measure_house.py --check
 
 format: .venv/installed ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,218 @@
+"""The package's source as `measure_house` sees it: parsed, never imported."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A parsed file of Python."""
+
+    name: str  # dotted; a package has its own name, without `__init__`
+    path: str  # below the root
+    text: str
+    tree: ast.Module
+
+    @property
+    def is_package(self) -> bool:
+        """Whether it is an `__init__`."""
+        return self.path.endswith("__init__.py")
+
+
+@dataclass(frozen=True)
+class Import:
+    """An import of one of the package's modules by another."""
+
+    importer: str
+    imported: str
+    hidden: bool  # inside a function
+    types_only: bool  # below `if TYPE_CHECKING`
+    where: str  # path:line
+
+    def __str__(self) -> str:
+        note = " (in a function)" if self.hidden else ""
+        return f"{self.where} {self.importer} -> {self.imported}{note}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function or method."""
+
+    name: str  # dotted, with its module and class
+    node: ast.FunctionDef | ast.AsyncFunctionDef
+    owner: ast.ClassDef | None  # class that it is a method of
+    nested: bool  # inside another function
+    where: str  # path:line
+
+    @property
+    def decorators(self) -> set[str]:
+        """Last words of the decorators: `setter` for `@name.setter`."""
+        return {ast.unparse(node).split(".")[-1] for node in self.node.decorator_list}
+
+    @property
+    def positional(self) -> int:
+        """Number of parameters that can be given by position, without self and cls."""
+        args = self.node.args
+        is_bound = self.owner is not None and "staticmethod" not in self.decorators
+        return len(args.posonlyargs) + len(args.args) - is_bound + (args.vararg is not None)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, without self and cls; `*args` and `**options` are one each."""
+        args = self.node.args
+        return self.positional + len(args.kwonlyargs) + (args.kwarg is not None)
+
+
+@dataclass(frozen=True)
+class House:
+    """Everything that is measured."""
+
+    root: Path
+    package: str
+    modules: tuple[Module, ...]
+    tests: tuple[Module, ...]
+    imports: tuple[Import, ...]
+    functions: tuple[Function, ...]
+    layers: tuple[Mapping[str, tuple[int, int]], ...]  # of each contract: row from the top, column
+
+    def inner(self, name: str) -> str:
+        """Return a dotted name without the package's."""
+        return name.removeprefix(f"{self.package}.")
+
+
+def read_house(root: Path) -> House:
+    """Parse the package that the import contract in pyproject.toml names, and the tests."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    linter = project["tool"]["importlinter"]
+    package = linter["root_package"]
+    modules = tuple(_parse(root, package))
+    names = {module.name for module in modules}
+    contracts = [c for c in linter.get("contracts", ()) if c["type"] == "layers"]
+    return House(
+        root,
+        package,
+        modules,
+        tuple(_parse(root, "tests")),
+        tuple(found for module in modules for found in _imports(module, names)),
+        tuple(
+            found for module in modules for found in _functions(module, module.tree, module.name)
+        ),
+        tuple(ranks for contract in contracts for ranks in _layers(contract)),
+    )
+
+
+def _parse(root: Path, folder: str) -> Iterator[Module]:
+    for path in sorted((root / folder).rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield Module(name, path.relative_to(root).as_posix(), text, ast.parse(text))
+
+
+def _layers(contract: Mapping[str, Any]) -> Iterator[dict[str, tuple[int, int]]]:
+    """Rank modules by row; those between `|` have columns of their own: no import passes there."""
+    for container in contract.get("containers", [""]):
+        ranks = {}
+        for row, layer in enumerate(contract["layers"]):
+            for column, name in enumerate(re.split(r"\s*[|:]\s*", layer)):
+                full = f"{container}.{name.strip('() ')}".removeprefix(".")
+                ranks[full] = (row, column if "|" in layer else 0)
+        yield ranks
+
+
+def _imports(module: Module, names: set[str]) -> Iterator[Import]:
+    nodes = list(ast.walk(module.tree))
+    hidden = {id(n) for f in nodes if isinstance(f, FUNCTIONS) for n in ast.walk(f)}
+    blocks = [n for n in nodes if isinstance(n, ast.If) and _is_for_types(n.test)]
+    typed = {id(n) for block in blocks for line in block.body for n in ast.walk(line)}
+    by_name = "import_module" in module.text  # then its strings that name modules are imports
+    for node in nodes:
+        for target in _imported(node, module, names, by_name):
+            if target in names:
+                where = f"{module.path}:{getattr(node, 'lineno', 1)}"
+                is_hidden, is_typed = id(node) in hidden, id(node) in typed
+                yield Import(module.name, target, is_hidden, is_typed, where)
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def _imported(node: ast.AST, module: Module, names: set[str], by_name: bool) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = _from(node, module)
+        for alias in node.names:
+            yield full if (full := f"{base}.{alias.name}") in names else base
+    elif by_name and isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value.partition(":")[0]
+
+
+def _from(node: ast.ImportFrom, module: Module) -> str:
+    """Return the module that `from … import` names, in full."""
+    above = module.name.split(".")
+    above = above[: len(above) - node.level + module.is_package] if node.level else []
+    return ".".join([*above, *filter(None, [node.module])])
+
+
+def _functions(
+    module: Module,
+    node: ast.AST,
+    prefix: str = "",
+    owner: ast.ClassDef | None = None,
+    *,
+    nested: bool = False,
+) -> Iterator[Function]:
+    prefix = prefix or module.name
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, FUNCTIONS):
+            name = f"{prefix}.{child.name}"
+            yield Function(name, child, owner, nested, f"{module.path}:{child.lineno}")
+            yield from _functions(module, child, name, nested=True)
+        elif isinstance(child, ast.ClassDef):
+            name = f"{prefix}.{child.name}"
+            yield from _functions(module, child, name, child, nested=nested)
+        else:  # a function may stand below an `if`
+            yield from _functions(module, child, prefix, owner, nested=nested)
+
+
+def imported_names(tree: ast.AST) -> dict[str, str]:
+    """Map each imported name to the dotted name that it stands for."""
+    origins = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                origins[alias.asname or name] = name
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                origins[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}"
+    return origins
+
+
+def full_name(node: ast.AST, origins: Mapping[str, str]) -> str | None:
+    """Return what a name or attribute stands for; None where it is not imported."""
+    if isinstance(node, ast.Attribute):
+        owner = full_name(node.value, origins)
+        return owner and f"{owner}.{node.attr}"
+    return origins.get(node.id) if isinstance(node, ast.Name) else None
+
+
+def is_in(name: str, place: str) -> bool:
+    """Whether a dotted name is that of a package or of something in it."""
+    return f"{name}.".startswith(f"{place}.")
