@@ -282,10 +282,11 @@ def _is_documented_above(function: Function, classes: Mapping[str, ast.ClassDef]
 
 
 def _is_protocol_of(protocol: ast.ClassDef, owner: ast.ClassDef) -> bool:
-    """Whether a class has every method of a protocol, with parameters of the same names."""
+    """Whether a class has all methods of a protocol; public ones with the same parameters."""
     own, asked = _methods(owner), _methods(protocol)
     return "Protocol" in _bases(protocol) and all(
-        name in own and _names(own[name]) == _names(method) for name, method in asked.items()
+        name in own and (name.startswith("_") or _names(own[name]) == _names(method))
+        for name, method in asked.items()
     )
 
 
