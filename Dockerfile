@@ -1,18 +1,17 @@
-# The image of bids_dtg. Singularity.def makes the same from the same steps (container/steps).
+# The image of bids_dtg. Singularity.def makes the same image from the same steps (container/steps).
 #
 #   docker build -t bids_dtg .                                   CPU, with the published model
 #   docker build -t bids_dtg --build-arg MODELS=demo .           no model fetched; nothing for science
 #   docker build -t bids_dtg:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
 #
-# torch's CUDA wheels bring the CUDA libraries along; with a base that has its own
-# (BASE=nvidia/cuda:13.0.2-base-ubuntu24.04) the same file works. CUDA images were not built or run
-# where this was written.
+# torch's CUDA wheels include the CUDA libraries; a base with its own libraries also works
+# (BASE=nvidia/cuda:13.0.2-base-ubuntu24.04). CUDA images: not built and not run here.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-# Where torch comes from; empty: where pip looks by itself.
+# Source of torch; empty: pip's own setting.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# Names of published models to fetch and verify, with spaces between; "demo" is always there.
+# Names of published models to fetch and verify, separated by spaces; "demo" is always included.
 ARG MODELS="hcp-ya"
 COPY . /src
 RUN /src/container/steps/1-python build \
@@ -42,7 +41,7 @@ LABEL org.opencontainers.image.title="bids_dtg" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# dtg, of container/steps/1-python; a number, so that Kubernetes sees that it is not root.
+# The user dtg of container/steps/1-python; a number shows Kubernetes that it is not root.
 USER 10000
 WORKDIR /tmp
 ENTRYPOINT ["/opt/dtg/entrypoint"]

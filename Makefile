@@ -1,7 +1,7 @@
 # Tasks; `make` lists them. Needs only Python 3.10 or newer (PYTHON=python3.12 make test).
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests call programs that are installed beside it, as the BIDS validator.
+# Tests call programs that are installed beside pytest, such as the BIDS validator.
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -rs
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
@@ -13,7 +13,7 @@ DEMO ?= demo-output
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What a run needs comes first: the demo waits for nothing more.
+# Packages that a run needs are installed first: the demo needs no others.
 .venv/program: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
@@ -24,16 +24,16 @@ help: ## list the tasks
 	$(PIP) '.[dev]'
 	touch $@
 
-demo: .venv/program ## simulate 3 people, map them with the demo model, compare with the truth (DEMO=folder)
+demo: .venv/program ## simulate 3 participants, predict their maps with the demo model, compare with the truth (DEMO=folder)
 	$(BIN)/dtg-demo $(DEMO)
 
-test: .venv/installed ## the fast test suite (minutes)
+test: .venv/installed ## run the fast tests (minutes)
 	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
 
-test-slow: .venv/installed ## full-size data, kills, the validator on our own output
+test-slow: .venv/installed ## run the tests with full-size data, killed processes and the BIDS validator
 	$(PYTEST) -m slow --timeout 1500
 
-lint: .venv/installed ## style, types, import contract
+lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -46,7 +46,7 @@ format: .venv/installed ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed ## time and memory against a plain reference (about 10 minutes)
+bench: .venv/installed ## compare time and memory with a plain implementation (about 10 minutes)
 	$(BIN)/python benchmarks/participant.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/connectome.py
@@ -57,5 +57,5 @@ docs: .venv/installed ## build the documentation into site/; warnings are errors
 container: ## build the image without a Docker daemon and run it (root; Debian; 5 to 11 minutes)
 	container/build_and_try
 
-clean: ## remove what the tasks made
+clean: ## remove the files that these tasks made
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
