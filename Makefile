@@ -39,7 +39,7 @@ lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-measure: .venv/installed ## the plan of the house against its limits: sizes, imports, parameters, words
+measure: .venv/installed ## compare the code with the limits of the house: sizes, imports, parameters, words
 	$(BIN)/python scripts/measure_house.py --check
 
 format: .venv/installed ## rewrite the code in the project's style
