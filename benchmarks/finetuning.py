@@ -39,6 +39,7 @@ from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
 from bids_dtg.stats.paired import bootstrap_mean
 from bids_dtg.stats.people_scores import PeopleScores
+from bids_dtg.training.loop import Workplace
 
 Array = NDArray[np.float32]
 
@@ -136,7 +137,7 @@ def schedule_1(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
         samples(people, range(TUNE), [KNOWN], mask),
         samples(people, range(TUNE, TUNE + VALIDATE), [KNOWN], mask),
         plan(epochs, TUNE, "crr", (OUTPUT,)),
-        work / "scanner" / "tuned",
+        Workplace(work / "scanner" / "tuned"),
         start=with_rows(base, [KNOWN]),
     )
     whole = with_outputs_of(dict(trained.state), base)
@@ -201,7 +202,7 @@ def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
             samples(people, range(n), rows, mask),
             samples(people, range(TUNE, TUNE + VALIDATE), rows, mask),
             plan(epochs, n, "mse"),
-            work / "new_task" / f"tuned_{n}",
+            Workplace(work / "new_task" / f"tuned_{n}"),
             start=with_new_outputs(base, len(rows), seed=0),
         )
         p, q = (predictions(trained.state, len(rows), one, mask) for one in (test, validate))

@@ -107,6 +107,7 @@ def fit_network(
         from bids_dtg.contrasts.plan import TrainingPlan
         from bids_dtg.contrasts.samples import ArraySamples, Sampling
         from bids_dtg.contrasts.train import train
+        from bids_dtg.training.loop import Workplace
 
         torch.set_num_threads(1)
         grey, steps = world.phantom.anatomy.grey, (CONNECTOME_STEP, MAP_STEP)
@@ -123,7 +124,10 @@ def fit_network(
             sampling=Sampling(people=10),
         )
         trained = train(
-            *samples, plan, folder, tell=lambda line: print(loss, seed, line, flush=True)
+            *samples,
+            plan,
+            Workplace(folder),
+            report=lambda line: print(loss, seed, line, flush=True),
         )
         network = AttentionUNet(50, len(world.phantom.design), 16).eval()
         network.load_state_dict(trained.state)

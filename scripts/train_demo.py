@@ -27,6 +27,7 @@ from bids_dtg.contrasts.samples import ArraySamples, Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.training.loop import Workplace
 
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
 
@@ -107,10 +108,9 @@ def _train(
         _samples(training, phantom),
         _samples(validation, phantom),
         plan,
-        folder / "checkpoints",
+        Workplace(folder / "checkpoints", device=args.device),
         start=start,
-        device=args.device,
-        tell=lambda line: print(line, flush=True),
+        report=lambda line: print(line, flush=True),
     )
     return training, trained
 

@@ -7,7 +7,6 @@ from typing import Literal
 
 from bids_dtg.contrasts.samples import Sampling
 
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 # Scores of the validation people by which the best epoch is chosen.
 Choice = Literal["r", "residual_r", "diagonality", "loss"]
 
@@ -25,7 +24,7 @@ class TrainingPlan:
     patience: int = 10  # epochs without a better validation loss before the rate falls
     factor: float = 0.1  # by which it falls
     epochs: int = 100  # at most
-    choose_by: Choice = "r"  # the best epoch; `training_task.validation_scores` says what they are
+    choose_by: Choice = "r"  # the best epoch; `task.validation_scores` says what they are
     stop_after: int | None = None  # epochs without a better one before it ends; None: never
     minutes: float | None = None  # at most, earlier calls included; epochs are completed
     # Batch norm keeps the statistics of the weights to begin with: a batch of a few boxes has
@@ -37,6 +36,7 @@ class TrainingPlan:
     # the whole batch: activations are computed again on the way back, in place of being kept.
     # Batch norm sees each part by itself.
     part: int | None = None
-    precision: Precision = "32-true"  # as Lightning names it
+    # As Lightning names it.
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     seed: int = 0  # of weights, batches, segments and boxes
     sampling: Sampling = field(default_factory=Sampling)  # how batches are put together

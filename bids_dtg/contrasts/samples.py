@@ -10,30 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.files.array_store import MappedFile
+from bids_dtg.training.share import WHOLE, Share
 
 # Slices along i, j, k.
 Box = tuple[slice, slice, slice]
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which of several processes this is."""
-
-    rank: int = 0  # from 0
-    processes: int = 1  # that share each batch
-
-    def positions(self, people: int) -> NDArray[np.intp]:
-        """Return which people of a batch are this process's.
-
-        All shares have one size, in the batch's order: where the people cannot be divided, the
-        last of them is in several shares, and at the end of all shares put together.
-        """
-        size = -(-people // self.processes)
-        own = np.arange(self.rank * size, (self.rank + 1) * size)
-        return np.minimum(own, people - 1)
-
-
-WHOLE = Share()
 
 
 class Samples(Protocol):

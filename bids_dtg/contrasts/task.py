@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import lightning
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -18,14 +17,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.samples import (
-    WHOLE,
-    Batch,
-    Samples,
-    Share,
-    training_batches,
-    validation_batches,
-)
+from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
+from bids_dtg.training.loop import Report, Task
+from bids_dtg.training.share import WHOLE, Share
 
 # A box's connectomes (people, rois, i, j, k) and maps (people, contrasts, i, j, k) of one share,
 # voxels that count (i, j, k), and how many people the whole batch has.
@@ -35,7 +29,7 @@ TensorBatch = tuple[Tensor, Tensor, Tensor, int]
 _TRAINING, _VALIDATION = 0, 1
 
 
-class TrainingTask(lightning.LightningModule):
+class TrainingTask(Task):
     """One training: a network, its people and its plan.
 
     Losses and scores are of whole batches, whatever share of them this process has.
@@ -46,14 +40,14 @@ class TrainingTask(lightning.LightningModule):
         training: Samples,
         validation: Samples,
         plan: TrainingPlan,
+        *,
         start: Mapping[str, Tensor] | None,
-        tell: Callable[[str], None],
+        report: Report,
         share: Share = WHOLE,
     ) -> None:
         super().__init__()
-        self.plan, self._tell, self._share = plan, tell, share
+        self.plan, self._report, self._share = plan, report, share
         self.training_people, self.validation_people = training, validation
-        self.history: list[dict[str, float]] = []
         self._plateau_state: dict[str, Any] | None = None
         self._losses: list[Tensor] = []
         self._started = 0.0
@@ -139,14 +133,14 @@ class TrainingTask(lightning.LightningModule):
         }
         self._plateau.step(epoch["validation_loss"])
         self.history.append(epoch)
-        self._tell(_line(epoch, self.plan))
+        self._report(_line(epoch, self.plan))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = self.history
+        super().on_save_checkpoint(checkpoint)
         checkpoint["plateau"] = self._plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = checkpoint["history"]
+        super().on_load_checkpoint(checkpoint)
         self._plateau_state = checkpoint["plateau"]
 
     def _predict(self, connectomes: Tensor) -> Tensor:
@@ -159,8 +153,8 @@ class TrainingTask(lightning.LightningModule):
         contexts = partial(_once_counted, self.network)
         return torch.cat(
             [
-                checkpoint(self.network, one, use_reentrant=False, context_fn=contexts)
-                for one in parts
+                checkpoint(self.network, people, use_reentrant=False, context_fn=contexts)
+                for people in parts
             ]
         )
 

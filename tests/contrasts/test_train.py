@@ -17,6 +17,7 @@ from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
 from bids_dtg.contrasts.task import mean_correlation, validation_scores
 from bids_dtg.contrasts.train import TrainedNetwork, train
+from bids_dtg.training.loop import Workplace
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -80,7 +81,7 @@ def losses(trained: TrainedNetwork) -> list[float]:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain")
-    return train(cohort(12, 1), cohort(4, 2), SHORT, folder)
+    return train(cohort(12, 1), cohort(4, 2), SHORT, Workplace(folder))
 
 
 def test_losses_are_those_stored(plain):
@@ -90,10 +91,10 @@ def test_losses_are_those_stored(plain):
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     plan = dataclasses.replace(SHORT, learning_rate=0.1, epochs=8)
-    whole = train(*people, plan, tmp_path / "whole")
-    train(*people, dataclasses.replace(plan, epochs=6), tmp_path / "parts")
+    whole = train(*people, plan, Workplace(tmp_path / "whole"))
+    train(*people, dataclasses.replace(plan, epochs=6), Workplace(tmp_path / "parts"))
     lines: list[str] = []
-    resumed = train(*people, plan, tmp_path / "parts", tell=lines.append)
+    resumed = train(*people, plan, Workplace(tmp_path / "parts"), report=lines.append)
     assert len(lines) == 2
     assert losses(resumed) == pytest.approx(losses(whole), abs=1e-5)
     # The loss rises in the last epoch before the stop, and the rate falls after it.
@@ -106,9 +107,9 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
 
 def test_a_finished_training_is_only_read(plain, tmp_path):
     people = cohort(12, 1), cohort(4, 2)
-    first = train(*people, SHORT, tmp_path)
+    first = train(*people, SHORT, Workplace(tmp_path))
     lines: list[str] = []
-    again = train(*people, SHORT, tmp_path, tell=lines.append)
+    again = train(*people, SHORT, Workplace(tmp_path), report=lines.append)
     assert not lines
     assert again.card == first.card
 
@@ -116,8 +117,8 @@ def test_a_finished_training_is_only_read(plain, tmp_path):
 def test_the_time_is_kept_over_calls(tmp_path):
     people = cohort(12, 1), cohort(4, 2)
     hurried = dataclasses.replace(SHORT, minutes=1e-6)
-    assert len(train(*people, hurried, tmp_path).card["history"]) == 1
-    assert len(train(*people, hurried, tmp_path).card["history"]) == 1
+    assert len(train(*people, hurried, Workplace(tmp_path)).card["history"]) == 1
+    assert len(train(*people, hurried, Workplace(tmp_path)).card["history"]) == 1
 
 
 def test_the_card_says_how(plain):
@@ -131,13 +132,15 @@ def test_the_card_says_how(plain):
 
 
 def test_other_seeds_are_other_trainings(plain, tmp_path):
-    other = train(cohort(12, 1), cohort(4, 2), dataclasses.replace(SHORT, seed=1), tmp_path)
+    other = train(
+        cohort(12, 1), cohort(4, 2), dataclasses.replace(SHORT, seed=1), Workplace(tmp_path)
+    )
     assert losses(other) != pytest.approx(losses(plain), rel=1e-3)
 
 
 def test_a_training_can_start_from_another_s_weights(plain, tmp_path):
     plan = dataclasses.replace(SHORT, epochs=1, learning_rate=1e-9)
-    further = train(cohort(12, 1), cohort(4, 2), plan, tmp_path, start=plain.state)
+    further = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=plain.state)
     for name, parameter in AttentionUNet(ROIS, CONTRASTS, features=4).named_parameters():
         torch.testing.assert_close(further.state[name], plain.state[name], atol=1e-6, rtol=0)
         assert not torch.equal(further.state[name], parameter)
@@ -145,8 +148,8 @@ def test_a_training_can_start_from_another_s_weights(plain, tmp_path):
 
 def test_statistics_can_be_those_of_the_weights_to_begin_with(plain, tmp_path):
     people, plan = (cohort(12, 1), cohort(4, 2)), dataclasses.replace(SHORT, fixed_statistics=True)
-    further = train(*people, plan, tmp_path / "fixed", start=plain.state)
-    free = train(*people, SHORT, tmp_path / "free", start=plain.state)
+    further = train(*people, plan, Workplace(tmp_path / "fixed"), start=plain.state)
+    free = train(*people, SHORT, Workplace(tmp_path / "free"), start=plain.state)
     for name in ("running_mean", "running_var"):
         key = f"in_block.conv.1.{name}"
         torch.testing.assert_close(further.state[key], plain.state[key], atol=0, rtol=0)
@@ -154,25 +157,25 @@ def test_statistics_can_be_those_of_the_weights_to_begin_with(plain, tmp_path):
     key = "in_block.conv.1.weight"
     assert not torch.equal(further.state[key], plain.state[key])
     with pytest.raises(ValueError, match="give `start`"):
-        train(*people, plan, tmp_path / "none")
+        train(*people, plan, Workplace(tmp_path / "none"))
 
 
 def test_crops_are_trained_on(tmp_path):
     sampling = Sampling(people=4, crop=8, boxes=2, align=2)
     plan = dataclasses.replace(SHORT, sampling=sampling, epochs=1)
-    assert np.isfinite(losses(train(cohort(12, 1), cohort(4, 2), plan, tmp_path))).all()
+    assert np.isfinite(losses(train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path)))).all()
 
 
 @pytest.fixture(scope="module")
 def long_mse(tmp_path_factory):
-    return train(cohort(24, 1), cohort(8, 2), LONG, tmp_path_factory.mktemp("mse"))
+    return train(cohort(24, 1), cohort(8, 2), LONG, Workplace(tmp_path_factory.mktemp("mse")))
 
 
 def test_crr_turns_deviations_up_by_one_plus_alpha(long_mse, tmp_path):
     validation = cohort(8, 2)
     plan = dataclasses.replace(LONG, loss="crr", alpha=0.25, margin=1.0)
     mse = deviations(long_mse, validation)
-    crr = deviations(train(cohort(24, 1), validation, plan, tmp_path), validation)
+    crr = deviations(train(cohort(24, 1), validation, plan, Workplace(tmp_path)), validation)
     slope = (mse * crr).sum() / np.square(mse).sum()
     assert abs(slope - 1.25) < 0.1
     assert np.corrcoef(mse.ravel(), crr.ravel())[0, 1] > 0.9
@@ -182,7 +185,7 @@ def test_shuffled_pairs_teach_nothing(long_mse, tmp_path):
     validation, box = cohort(8, 2), (slice(0, EDGE),) * 3
     measured = np.stack([validation.maps(n, box) for n in range(8)])
     measured -= measured.mean(axis=0)
-    shuffled = train(cohort(24, 1, shuffled=True), validation, LONG, tmp_path)
+    shuffled = train(cohort(24, 1, shuffled=True), validation, LONG, Workplace(tmp_path))
     r = [
         np.corrcoef(deviations(trained, validation).ravel(), measured.ravel())[0, 1]
         for trained in (long_mse, shuffled)
@@ -195,11 +198,11 @@ def test_what_cannot_be_trained_is_refused(tmp_path):
     training, validation = cohort(4, 1), cohort(1, 2)
     plan = dataclasses.replace(SHORT, loss="crr")
     with pytest.raises(ValueError, match="crr compares people: batches need at least 2"):
-        train(training, validation, plan, tmp_path)
+        train(training, validation, plan, Workplace(tmp_path))
     values = np.zeros((1, 1, 3, 4), np.float32)
     other = ArraySamples(values, values[:, 0, :2], np.ones((1, 2, 2), bool))
     with pytest.raises(ValueError, match="need one mask"):
-        train(training, other, SHORT, tmp_path)
+        train(training, other, SHORT, Workplace(tmp_path))
 
 
 def test_mean_correlation_is_pearson_s():
@@ -213,7 +216,7 @@ def test_mean_correlation_is_pearson_s():
 def test_frozen_parameters_stay_and_the_others_move(tmp_path):
     start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
     plan = dataclasses.replace(SHORT, epochs=1, frozen=("out_block.1",))
-    found = train(cohort(12, 1), cohort(4, 2), plan, tmp_path, start=start).state
+    found = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path), start=start).state
     assert torch.equal(found["out_block.1.weight"], start["out_block.1.weight"])
     assert not torch.equal(found["in_block.conv.0.weight"], start["in_block.conv.0.weight"])
 
@@ -223,8 +226,10 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(tmp_path):
     start = AttentionUNet(ROIS, CONTRASTS, features=4).state_dict()
     plan = dataclasses.replace(SHORT, epochs=1, loss="crr", fixed_statistics=True)
     people = cohort(12, 1), cohort(4, 2)
-    whole = train(*people, plan, tmp_path / "whole", start=start)
-    parts = train(*people, dataclasses.replace(plan, part=1), tmp_path / "parts", start=start)
+    whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
+    parts = train(
+        *people, dataclasses.replace(plan, part=1), Workplace(tmp_path / "parts"), start=start
+    )
     assert losses(parts) == pytest.approx(losses(whole), abs=1e-5)
     for name, tensor in whole.state.items():
         torch.testing.assert_close(parts.state[name], tensor, atol=2e-5, rtol=0)
@@ -233,9 +238,9 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole_batch(tmp_path):
 def test_batch_norm_counts_each_part_once(tmp_path, monkeypatch):
     plan = dataclasses.replace(SHORT, epochs=1, part=2)
     people = cohort(12, 1), cohort(4, 2)
-    found = train(*people, plan, tmp_path / "recomputed").state
+    found = train(*people, plan, Workplace(tmp_path / "recomputed")).state
     monkeypatch.setattr(training_task, "checkpoint", lambda network, x, **_: network(x))
-    expected = train(*people, plan, tmp_path / "kept").state
+    expected = train(*people, plan, Workplace(tmp_path / "kept")).state
     means = [name for name in expected if "running_" in name]
     assert means
     for name in means:
@@ -244,7 +249,7 @@ def test_batch_norm_counts_each_part_once(tmp_path, monkeypatch):
 
 def test_it_ends_when_nothing_gets_better(tmp_path):
     plan = dataclasses.replace(SHORT, epochs=20, learning_rate=0.0, stop_after=2)
-    card = train(cohort(12, 1), cohort(4, 2), plan, tmp_path).card
+    card = train(cohort(12, 1), cohort(4, 2), plan, Workplace(tmp_path)).card
     assert 2 <= len(card["history"]) < 20
 
 

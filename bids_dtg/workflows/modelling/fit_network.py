@@ -45,6 +45,7 @@ def fit_network(
     from bids_dtg.contrasts.plan import TrainingPlan
     from bids_dtg.contrasts.samples import Sampling
     from bids_dtg.contrasts.train import train
+    from bids_dtg.training.loop import Workplace
     from bids_dtg.workflows.participant.model import resolve_device
 
     published = settings.modelling.recipe == "published"
@@ -85,11 +86,9 @@ def fit_network(
             samples(training),
             samples(validation),
             plan,
-            folder,
+            Workplace(folder, device, settings.modelling.gpus),
             start=start,
-            device=device,
-            processes=settings.modelling.gpus,
-            tell=tell,
+            report=tell,
         )
     except RuntimeError as err:
         # torch has a class for a GPU's memory only.

@@ -355,8 +355,8 @@ class TestNetwork:
     def test_gpus_share_batches_of_people_who_lie_on_disk(self, cohort, ridge, monkeypatch, capsys):
         """No GPU is needed to see what they would be given."""
 
-        def train(training, validation, plan, folder, *, processes, **more):
-            assert (processes, plan.sampling.people, training.people) == (2, 4, 4)
+        def train(training, validation, plan, workplace, **more):
+            assert (workplace.processes, plan.sampling.people, training.people) == (2, 4, 4)
             assert len(pickle.dumps(training)) < training.segment(0, 0, BOX).nbytes
             raise RunError("all is as it should be")
 

@@ -17,12 +17,14 @@ import torch
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
-from bids_dtg.contrasts.processes import Tell, run_together
-from bids_dtg.contrasts.samples import WHOLE, PersonSamples, Sampling, Share
+from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.contrasts.task import TrainingTask
 from bids_dtg.contrasts.train import train
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.training.loop import Workplace
+from bids_dtg.training.processes import Report, run_together
+from bids_dtg.training.share import WHOLE, Share
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -85,9 +87,11 @@ def assert_same(found, expected):
 
 def test_two_processes_train_as_one(people, start, tmp_path):
     plan = dataclasses.replace(PLAN, loss="crr", epochs=2, learning_rate=0.01)
-    whole = train(*people, plan, tmp_path / "whole", start=start)
+    whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
     lines: list[str] = []
-    shared = train(*people, plan, tmp_path / "shared", start=start, processes=2, tell=lines.append)
+    shared = train(
+        *people, plan, Workplace(tmp_path / "shared", processes=2), start=start, report=lines.append
+    )
     assert [line.split(":")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     assert_same(shared, whole)
 
@@ -96,23 +100,22 @@ def test_two_processes_train_as_one(people, start, tmp_path):
 @pytest.mark.parametrize("loss", ["crr", "mse"])
 def test_two_processes_train_as_one_and_go_on_as_one(loss, people, start, tmp_path):
     plan = dataclasses.replace(PLAN, loss=loss, epochs=3, learning_rate=0.01)
-    whole = train(*people, plan, tmp_path / "whole", start=start)
+    whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
     for epochs in (2, 3):
         lines: list[str] = []
         parts = train(
             *people,
             dataclasses.replace(plan, epochs=epochs),
-            tmp_path / "parts",
+            Workplace(tmp_path / "parts", processes=2),
             start=start,
-            processes=2,
-            tell=lines.append,
+            report=lines.append,
         )
         if epochs == 2:
             shutil.copytree(tmp_path / "parts", tmp_path / "alone")
     assert [line.split(":")[0] for line in lines] == ["epoch 3/3"]
     assert_same(parts, whole)
     # What two began, one can end.
-    assert_same(train(*people, plan, tmp_path / "alone", start=start), whole)
+    assert_same(train(*people, plan, Workplace(tmp_path / "alone"), start=start), whole)
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [
         "best.ckpt",
         "last.ckpt",
@@ -122,24 +125,26 @@ def test_two_processes_train_as_one_and_go_on_as_one(loss, people, start, tmp_pa
 @pytest.mark.slow
 def test_parts_of_a_share_have_the_gradient_of_the_whole_batch(people, start, tmp_path):
     plan = dataclasses.replace(PLAN, loss="crr")
-    whole = train(*people, plan, tmp_path / "whole", start=start)
+    whole = train(*people, plan, Workplace(tmp_path / "whole"), start=start)
     plan = dataclasses.replace(plan, part=1)
-    assert_same(train(*people, plan, tmp_path / "parts", start=start, processes=2), whole)
+    assert_same(
+        train(*people, plan, Workplace(tmp_path / "parts", processes=2), start=start), whole
+    )
 
 
 @pytest.mark.slow
 def test_they_end_when_nothing_gets_better(people, start, tmp_path):
     plan = dataclasses.replace(PLAN, epochs=20, learning_rate=0.0, stop_after=2)
-    found = train(*people, plan, tmp_path / "two", start=start, processes=2)
-    assert_same(found, train(*people, plan, tmp_path / "one", start=start))
+    found = train(*people, plan, Workplace(tmp_path / "two", processes=2), start=start)
+    assert_same(found, train(*people, plan, Workplace(tmp_path / "one"), start=start))
     assert len(found.card["history"]) == 3
 
 
-def _compare_gradients(people, plan, start, share: Share, tell: Tell) -> None:
+def _compare_gradients(people, plan, start, share: Share, report: Report) -> None:
     """Raise where the mean gradient of all processes is not that of the whole batch."""
     found = []
     for own in (share, WHOLE):
-        task = TrainingTask(*people, plan, start, tell, own).eval()
+        task = TrainingTask(*people, plan, start=start, report=report, share=own).eval()
         task.training_step(next(iter(task.train_dataloader())), 0).backward()
         found.append([one.grad for one in task.network.parameters()])
     for ours, theirs in zip(*found, strict=True):
@@ -157,10 +162,10 @@ def test_the_gradient_has_the_size_of_the_whole_batch_s(loss, people, start):
 
 def test_what_processes_cannot_share_is_refused(people, start, tmp_path):
     with pytest.raises(ValueError, match="4 people cannot be shared by 3 processes"):
-        train(*people, PLAN, tmp_path, start=start, processes=3)
+        train(*people, PLAN, Workplace(tmp_path, processes=3), start=start)
     free = dataclasses.replace(PLAN, fixed_statistics=False)
     with pytest.raises(ValueError, match="no batch norm in common"):
-        train(*people, free, tmp_path, processes=2)
+        train(*people, free, Workplace(tmp_path, processes=2))
 
 
 @pytest.mark.parametrize("number", [1, 2, 5, 6, 7])
@@ -171,7 +176,7 @@ def test_shares_are_of_one_size_and_make_up_the_batch(number, processes):
     np.testing.assert_array_equal(np.concatenate(shares)[:number], np.arange(number))
 
 
-def _fail(how: str, share: Share, tell: Tell) -> None:
+def _fail(how: str, share: Share, report: Report) -> None:
     if share.rank == 1:
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -192,4 +197,4 @@ def test_lightning_is_not_told_of_a_scheduler_s_tasks(people, start, tmp_path, m
     monkeypatch.setenv("SLURM_NTASKS", "5")
     monkeypatch.setenv("SLURM_JOB_NAME", "job")
     plan = dataclasses.replace(PLAN, epochs=1)
-    assert len(train(*people, plan, tmp_path, start=start).card["history"]) == 1
+    assert len(train(*people, plan, Workplace(tmp_path), start=start).card["history"]) == 1

@@ -23,20 +23,20 @@ from pathlib import Path
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-from bids_dtg.contrasts.samples import Share
 from bids_dtg.engine.machine import end_of, end_with_parent
 from bids_dtg.errors import RunError
+from bids_dtg.training.share import Share
 
-Tell = Callable[[str], None]
-Work = Callable[[Share, Tell], None]  # pickled; a function of a module, or a partial of one
+Report = Callable[[str], None]
+Work = Callable[[Share, Report], None]  # pickled; a function of a module, or a partial of one
 
 _END_SECONDS = 10.0
 
 
 class Processes(LightningEnvironment):
-    """Tells Lightning that this training's processes are there.
+    """Has Lightning use this training's own processes.
 
-    No scheduler is asked: what it says of tasks and nodes (SLURM_NTASKS) is not about them.
+    No scheduler is asked: its numbers of tasks and nodes (SLURM_NTASKS) do not count them.
     """
 
     def __init__(self, share: Share) -> None:
@@ -54,19 +54,19 @@ class Processes(LightningEnvironment):
         return 0
 
 
-def run_together(work: Work, processes: int, device: str, tell: Tell) -> None:
+def run_together(work: Work, processes: int, device: str, report: Report) -> None:
     """Run `work` in several new processes that are one group of `torch.distributed`.
 
     Parameters
     ----------
     work
-        Called in each process with its share, and with what tells the caller a line.
+        Called in each process with its share, and with what gives the caller a line.
     processes
         How many.
     device
         cuda: process n has the nth GPU; cpu.
-    tell
-        Told what the first process tells.
+    report
+        Is given the lines of the first process.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def run_together(work: Work, processes: int, device: str, tell: Tell) -> None:
                 process.start()
                 far_lines.close()
                 members.append((process, lines))
-            _listen(members, tell)
+            _listen(members, report)
         finally:
             for member, _ in members:
                 member.terminate()
@@ -97,7 +97,7 @@ def run_together(work: Work, processes: int, device: str, tell: Tell) -> None:
                 lines.close()
 
 
-def _listen(members: list[tuple[BaseProcess, Connection]], tell: Tell) -> None:
+def _listen(members: list[tuple[BaseProcess, Connection]], report: Report) -> None:
     """Pass lines on until all processes have ended well."""
     working = list(members)
     while working:
@@ -109,7 +109,7 @@ def _listen(members: list[tuple[BaseProcess, Connection]], tell: Tell) -> None:
                     failed, text = lines.recv()
                     if failed:
                         raise _failure(text)
-                    tell(text)
+                    report(text)
             if not process.is_alive():
                 process.join()
                 if process.exitcode:
@@ -136,7 +136,7 @@ def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connecti
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         if share.rank == 0:
             lines.send((False, text))
 
@@ -144,7 +144,7 @@ def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connecti
     warnings.simplefilter("ignore")
     try:
         _join(share, device, meeting)
-        work(share, tell)
+        work(share, report)
         torch.distributed.destroy_process_group()
     except Exception:
         with suppress(OSError):

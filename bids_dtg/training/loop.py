@@ -1,0 +1,211 @@
+"""Epochs of any network: resumed where they stopped, the best one kept, ended early.
+
+Only what trains imports this module (extra ``train``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    RichProgressBar,
+    Timer,
+)
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
+
+from bids_dtg.errors import RunError
+from bids_dtg.training.processes import Processes, run_together
+from bids_dtg.training.share import WHOLE, Share
+
+_BEST, _LAST = "best.ckpt", "last.ckpt"
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
+
+
+class Task(lightning.LightningModule):
+    """What the loop trains: a Lightning module that appends a record to `history` each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[dict[str, float]] = []
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = checkpoint["history"]
+
+
+Report = Callable[[str], None]  # is given a line after each epoch
+MakeTask = Callable[[Share, Report], Task]  # pickled; a function of a module, or a partial of one
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long training lasts, and which epoch is kept."""
+
+    epochs: int  # at most
+    monitor: str  # what the best epoch is chosen by, a key of the epochs' records
+    better: Literal["min", "max"]  # which of its values is the better one
+    stop_after: int | None = None  # epochs without a better one before training ends; None: never
+    minutes: float | None = None  # at most, earlier calls included; epochs are completed
+    precision: Precision = "32-true"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Where training runs, and where it leaves its checkpoints."""
+
+    folder: Path  # of the checkpoints of the last and the best epoch
+    device: str = "cpu"  # cpu, cuda or cuda:N
+    processes: int = 1  # that share the people of each batch, one a GPU
+    progress: bool = False  # whether to draw a progress bar
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The best epoch, and all epochs on the way."""
+
+    state: Mapping[str, Tensor]  # parameters and buffers of the task, on the CPU
+    history: Sequence[Mapping[str, float]]  # a record an epoch
+    epoch: int  # the best one's number
+    updates: int  # of the weights, until then
+
+
+def run_epochs(
+    make_task: MakeTask, schedule: Schedule, workplace: Workplace, report: Report
+) -> Best:
+    """Train, or go on where an earlier call on the same folder was stopped.
+
+    Parameters
+    ----------
+    make_task
+        Makes the task of a process from its share of the people.
+    schedule
+        How long.
+    workplace
+        Where.
+    report
+        Is given a line after each epoch.
+
+    Raises
+    ------
+    RunError
+        One of several processes failed, or there are checkpoints of more epochs.
+    """
+    history = _history(workplace.folder)
+    if len(history) > schedule.epochs:
+        raise RunError(
+            f"{workplace.folder} has a training of {len(history)} epochs",
+            expected=f"{len(history)} epochs or more, in place of {schedule.epochs}",
+            remedy="remove the folder to begin anew",
+        )
+    if not _is_finished(history, schedule):
+        work = partial(_fit, make_task, schedule, workplace)
+        if workplace.processes == 1:
+            work(WHOLE, report)
+        else:
+            run_together(work, workplace.processes, workplace.device, report)
+    best = _read(workplace.folder / _BEST)
+    return Best(
+        state=best["state_dict"],
+        history=_history(workplace.folder),
+        epoch=best["history"][-1]["epoch"],
+        updates=best["global_step"],
+    )
+
+
+def _fit(
+    make_task: MakeTask, schedule: Schedule, workplace: Workplace, share: Share, report: Report
+) -> None:
+    """Train in this process, alone or as one of several."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    task = make_task(share, report)
+    kind, _, number = workplace.device.partition(":")
+    together = share.processes > 1
+    trainer = lightning.Trainer(
+        accelerator="gpu" if kind == "cuda" else "cpu",
+        devices=[int(number)] if number and not together else share.processes,
+        strategy=DDPStrategy() if together else "auto",
+        plugins=[Processes(share)],
+        sync_batchnorm=together and kind == "cuda",  # torch has it for GPUs only
+        use_distributed_sampler=False,  # batches are shared as they are read
+        precision=schedule.precision,
+        max_epochs=schedule.epochs,
+        callbacks=_callbacks(schedule, workplace),
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=workplace.progress,
+        reload_dataloaders_every_n_epochs=1,  # each epoch has batches of its own
+        num_sanity_val_steps=0,
+    )
+    last = workplace.folder / _LAST
+    trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+
+
+def _callbacks(schedule: Schedule, workplace: Workplace) -> list[Callback]:
+    callbacks: list[Callback] = [
+        _checkpoint(workplace.folder, "best", schedule.monitor, schedule.better),
+        _checkpoint(workplace.folder, "last", None, "max"),
+    ]
+    if schedule.minutes is not None:
+        limit = timedelta(minutes=schedule.minutes)
+        callbacks.append(Timer(limit, interval="epoch", verbose=False))
+    if schedule.stop_after is not None:
+        callbacks.append(
+            EarlyStopping(
+                schedule.monitor,
+                patience=schedule.stop_after,
+                mode=schedule.better,
+                check_on_train_epoch_end=True,
+            )
+        )
+    if workplace.progress:
+        callbacks.append(RichProgressBar())
+    return callbacks
+
+
+def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> bool:
+    """Say whether an earlier call has trained for all epochs, or until nothing got better."""
+    if not history or schedule.stop_after is None:
+        return len(history) >= schedule.epochs
+    sign = 1 if schedule.better == "max" else -1
+    best = max(range(len(history)), key=lambda n: (sign * history[n][schedule.monitor], -n))
+    return len(history) >= schedule.epochs or len(history) - 1 - best >= schedule.stop_after
+
+
+def _checkpoint(
+    folder: Path, name: str, monitor: str | None, better: Literal["min", "max"]
+) -> ModelCheckpoint:
+    """Keep the epoch with the best monitored value, or the newest one."""
+    return ModelCheckpoint(
+        folder,
+        filename=name,
+        monitor=monitor,
+        mode=better,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    """Return what the epochs so far were like; none where nothing was trained yet."""
+    last = folder / _LAST
+    history: list[dict[str, float]] = _read(last)["history"] if last.exists() else []
+    return history
