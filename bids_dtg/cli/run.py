@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
-from bids_dtg.cli.exits import EXIT_FAILED, EXIT_USAGE, Parser, call
-from bids_dtg.engine.machine import available_cores, limit_threads
+from bids_dtg.cli.exits import EXIT_USAGE, Parser, call
+from bids_dtg.cli.workflows import run_workflow
 from bids_dtg.notices import say
-from bids_dtg.settings import OPTIONS, Option, Settings
+from bids_dtg.settings import OPTIONS, Option
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.version import __version__
 
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _show_own_warnings(everything=debug)
 
     def action() -> int:
-        return _run(make_settings({**arguments, "debug": debug}, config_file))
+        return run_workflow(make_settings({**arguments, "debug": debug}, config_file))
 
     return call("bids_dtg", action, debug=debug, interrupted="finished participants are kept")
 
@@ -127,34 +127,6 @@ def run() -> NoReturn:
             stream.flush()
     # To take down an interpreter with torch in it takes half a second; nothing is left to do.
     os._exit(code)
-
-
-def _run(settings: Settings) -> int:
-    limit_threads(settings.resources.omp_nthreads or available_cores())
-    return EXIT_FAILED if _work(settings) else 0
-
-
-def _work(settings: Settings) -> int:
-    """Do what was asked for; return how much of it failed."""
-    if settings.modelling.analysis is not None:
-        from bids_dtg.workflows.modelling.analysis import run_analysis
-
-        return run_analysis(settings)
-    if settings.inputs.analysis_level == "group":
-        from bids_dtg.workflows.group.tables import run_group
-
-        return run_group(settings)
-    if settings.behaviour.reports_only:
-        from bids_dtg.workflows.participant.reports import remake_reports
-
-        return remake_reports(settings)
-    if settings.behaviour.boilerplate_only:
-        from bids_dtg.workflows.participant.reports import print_methods
-
-        return print_methods(settings)
-    from bids_dtg.workflows.participant.call import run_participants
-
-    return run_participants(settings)
 
 
 def _show_own_warnings(*, everything: bool) -> None:

@@ -1,4 +1,4 @@
-"""The group level's analyses: what they share, and which one was asked for."""
+"""What the analyses of the group level that make or judge models share."""
 
 from __future__ import annotations
 
@@ -118,22 +118,3 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
-
-
-def run_analysis(settings: Settings) -> int:
-    """Do the analysis asked for; return how many participants could not be used."""
-    if settings.modelling.analysis == "train":
-        from bids_dtg.workflows.modelling.train import run_training
-
-        return run_training(settings)
-    if settings.modelling.analysis == "finetune":
-        from bids_dtg.workflows.modelling.finetune import run_finetuning
-
-        return run_finetuning(settings)
-    if settings.modelling.analysis == "evaluate":
-        from bids_dtg.workflows.modelling.evaluate import run_evaluation
-
-        return run_evaluation(settings)
-    from bids_dtg.workflows.modelling.calibrate import run_calibration
-
-    return run_calibration(settings)
