@@ -1,10 +1,10 @@
-"""One 2 mm run to a connectome: the one-pass route against a plain whole-array reference.
+"""One 2 mm run to a connectome: the one-pass route against plain whole arrays.
 
     python benchmarks/connectome.py [--volumes 490] [--repeats 3] [--keep FOLDER]
 
-Both routes run in a process of their own on the same synthetic file and with all threads. The
-reference does what the published pipeline does: the whole series as float64, dual regression by
-`pinv`, confounds regressed out, Pearson r of each voxel with each ROI.
+The routes run in separate processes on the same synthetic file, with all threads. The plain route
+follows the published pipeline: the whole series as float64, dual regression by `pinv`, confounds
+regressed out, Pearson r of each voxel with each ROI.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ CONFOUNDS = 36
 
 
 def ellipsoid(scale: float) -> np.ndarray:
-    """(i, j, k) bool, about the size of a head (scale 1.2) or of its brain (scale 1)."""
+    """Return (i, j, k) bool, about the size of a head (scale 1.2) or of its brain (scale 1)."""
     axes = np.meshgrid(*(np.arange(n) for n in SHAPE), indexing="ij")
     centre, radii = (45, 55, 38), (34 * scale, 43 * scale, 38.5 * scale)
     return sum(((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radii, strict=True)) < 1
 
 
 def masks() -> tuple[np.ndarray, np.ndarray]:
-    """Brain and grey-matter masks on the model grid, near the published numbers of voxels."""
+    """Return brain and grey-matter masks on the model's grid, with about the published sizes."""
     brain = ellipsoid(1.0)
     grey = brain & ~ellipsoid(0.69)
     return brain[CROP], grey[CROP]
 
 
 def smooth_fields(rng: np.random.Generator, count: int) -> np.ndarray:
-    """(count, i, j, k) float32 fields of mean 0 and sd 1 that vary over about 2 cm."""
+    """Draw (count, i, j, k) float32 fields of mean 0 and sd 1 that vary over about 2 cm."""
     from scipy.ndimage import zoom
 
     coarse = rng.standard_normal((count, 12, 14, 12)).astype(np.float32)
@@ -91,8 +91,8 @@ def make_inputs(folder: Path, volumes: int) -> None:
         file.write(deflate.flush())
 
 
-def run_reference(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
-    """Do as the published pipeline does: the whole series at once, in float64."""
+def run_plain(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
+    """Compute as the published pipeline does: the whole series at once, in float64."""
     held = np.load(folder / "masks.npz")
     maps, confounds = np.load(folder / "maps.npy"), np.load(folder / "confounds.npy")
     start = time.perf_counter()
@@ -126,7 +126,7 @@ def run_one_pass(
     confounds = np.load(folder / "confounds.npy")
     brain, grey = held["brain"].ravel(), held["grey"].ravel()
     voxels = np.concatenate([np.flatnonzero(grey), np.flatnonzero(brain & ~grey)])
-    # The maps' voxels are in the order of the mask: put those of grey matter first.
+    # The maps' voxels are in the order of the mask: put grey matter first.
     maps = np.load(folder / "maps.npy")[:, np.argsort(~grey[brain], kind="stable")]
     affine = AFFINE.copy()
     affine[:3, 3] = GRID_ORIGIN
@@ -157,7 +157,7 @@ def run_one_pass(
 
 
 def run_inflate(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
-    """Only inflate the file."""
+    """Inflate the file and do nothing else."""
     from bids_dtg.imaging.bold import read_bold_header, stream_blocks
 
     for _ in stream_blocks(read_bold_header(folder / "bold.nii.gz")):
@@ -166,7 +166,7 @@ def run_inflate(folder: Path) -> tuple[np.ndarray, dict[str, float]]:
 
 
 ROUTES = {
-    "reference": run_reference,
+    "plain": run_plain,
     "one pass": run_one_pass,
     "smoothed": partial(run_one_pass, fwhm_mm=6.0),
     "0.01-0.1 Hz": partial(run_one_pass, band_hz=(0.01, 0.1)),
@@ -175,7 +175,7 @@ ROUTES = {
 
 
 def measure_route(route: str, folder: Path) -> None:
-    """Run a route in this process; save r and print times and peak memory as JSON."""
+    """Run a route in this process, save r, and print times and peak memory as JSON."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     r, parts = ROUTES[route](folder)
@@ -186,25 +186,25 @@ def measure_route(route: str, folder: Path) -> None:
 
 
 def compare(folder: Path, volumes: int, repeats: int) -> None:
-    """Run all routes in processes of their own and print them side by side."""
+    """Run each route in a separate process and print their figures."""
     compressed = (folder / "bold.nii.gz").stat().st_size
     stored = 2 * volumes * np.prod(SHAPE)
     print(f"{volumes} volumes, {compressed / 2**20:.0f} MiB, {compressed / stored:.0%} of its size")
     best = {}
     for route in ROUTES:
         results = []
-        for _ in range(1 if route == "reference" else repeats):
+        for _ in range(1 if route == "plain" else repeats):
             command = [sys.executable, __file__, "--route", route, "--keep", str(folder)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             results.append(json.loads(done.stdout))
         best[route] = min(results, key=lambda result: result["seconds"])
         parts = {key: value for key, value in best[route].items() if key not in ("peak", "before")}
-        told = ", ".join(f"{key} {value:.2f} s" for key, value in parts.items())
-        print(f"{route:14s} {told}; peak {best[route]['peak']:.0f} MiB", end="")
+        seconds = ", ".join(f"{key} {value:.2f} s" for key, value in parts.items())
+        print(f"{route:14s} {seconds}; peak {best[route]['peak']:.0f} MiB", end="")
         print(f" ({best[route]['before']:.0f} before)")
-    plain, ours = best["reference"], best["one pass"]
+    plain, ours = best["plain"], best["one pass"]
     # Both list the grey-matter voxels in C order.
-    plain_r, r = np.load(folder / "r reference.npy"), np.load(folder / "r one pass.npy")
+    plain_r, r = np.load(folder / "r plain.npy"), np.load(folder / "r one pass.npy")
     difference = np.abs(plain_r - r).max()
     print(f"{plain['seconds'] / ours['seconds']:.1f} times faster", end=", ")
     print(f"{ours['peak'] / plain['peak']:.1%} of the memory, largest difference {difference:.1e}")

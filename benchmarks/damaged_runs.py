@@ -1,8 +1,8 @@
-"""Simulated runs, whole and damaged in known ways: for `out_of_range.py`.
+"""Simulated runs for `out_of_range.py`, intact or damaged in known ways.
 
-A person's run is simulated once, cleaned once, and then read as somebody would who has the wrong
-affine, the wrong space, too few frames or a cut field of view. What is damaged is where the
-model's voxels are taken from; all else is the program's own way from frames to a connectome.
+A person's run is simulated once and then read with the wrong affine, the wrong space, too few
+frames, a cut field of view or no cleaning. The other steps from frames to a connectome are the
+program's own.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from bids_dtg.phantom.nuisance_signals import SignalRecorder
 from bids_dtg.workflows.participant.measure import ModelVoxels
 
 FRAMES, REPETITION_TIME_S = 300, 1.5
-STEP = 1.0 / 127.0  # of a stored correlation
-_BLOCK = 64  # frames added at a time
+STEP = 1.0 / 127.0  # between stored correlations
+_BLOCK = 64  # frames added at once
 # FSL's MNI152 to Talairach space (icbm_fsl2tal; Lancaster et al. 2007, Hum. Brain Mapp. 28: 1194).
 _MNI_TO_TALAIRACH = np.array(
     [
@@ -42,15 +42,15 @@ _MNI_TO_TALAIRACH = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Damage:
-    """What is wrong with a run; by default nothing."""
+    """A damage to a run; by default none."""
 
-    name: str  # for the table
-    # Where the content lies that the file shows at a point, both in mm of the model's space.
+    name: str  # in the table
+    # From a point in the file to the place of its content, both in mm of the model's space.
     content: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
-    shift_mm: float = 0.0  # along an axis and in a direction that differ between people
-    frames: int = FRAMES  # kept, from the first on
-    cut_below_mm: float | None = None  # no signal where z is lower
-    cut_above_mm: float | None = None  # no signal where z is higher
+    shift_mm: float = 0.0  # its axis and direction differ between people
+    frames: int = FRAMES  # kept, from the first
+    cut_below_mm: float | None = None  # no signal at lower z
+    cut_above_mm: float | None = None  # no signal at higher z
     cleaned: bool = True  # whether confounds are removed
 
 
@@ -77,7 +77,7 @@ def simulate_damaged(
 ) -> Mapping[str, NDArray[np.int8]]:
     """Return connectomes by damage, (people, rois, voxels) in STEP, NaN-free; kept in `folder`.
 
-    A call goes on where an earlier one was stopped.
+    The same call resumes a stopped call.
     """
     folder.mkdir(parents=True, exist_ok=True)
     voxels = ModelVoxels.of(bundle)
@@ -111,13 +111,13 @@ def simulate_damaged(
 
 
 def run_facts(folder: Path) -> list[dict[str, dict[str, object]]]:
-    """Return what is kept of each person's runs beside the connectomes, by damage."""
+    """Return the stored facts about each person's runs, by damage."""
     facts: list[dict[str, dict[str, object]]] = json.loads((folder / "done.json").read_text())
     return facts
 
 
 def mask_overlap(damage: Damage, person: Person, bundle: ModelBundle, voxels: ModelVoxels) -> float:
-    """Return the Dice overlap of the model's brain mask and that of the damaged run."""
+    """Return the Dice overlap of the model's brain mask and the damaged run's."""
     source = _source(damage, person, bundle, voxels)
     shared = int(((source >= 0) & voxels.in_brain).sum())
     brain = int(bundle.brain_mask.sum())
@@ -154,14 +154,14 @@ def _damaged_runs(
 
 
 def _is_simple(name: str) -> bool:
-    """Tell the columns of the strategy `simple`: 24 motion, white matter, CSF, cosines."""
+    """Whether a column belongs to the strategy `simple`: 24 motion, white matter, CSF, cosines."""
     return name in ("csf", "white_matter") or name.startswith(("trans_", "rot_", "cosine"))
 
 
 def _source(
     damage: Damage, person: Person, bundle: ModelBundle, voxels: ModelVoxels
 ) -> NDArray[np.intp]:
-    """Return the brain voxel whose signal each of the model's voxels shows, -1 for none."""
+    """Return for each model voxel the brain voxel whose signal it shows, -1 for none."""
     affine, shape = bundle.grid.affine, bundle.grid.shape
     index = np.stack(np.unravel_index(voxels.positions, shape))
     points = affine[:3, :3] @ index + affine[:3, 3:]

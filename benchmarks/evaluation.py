@@ -1,10 +1,10 @@
-"""Scores of all pairs of people: one matrix product a contrast against pair by pair.
+"""Scores of all pairs of people: one matrix product for each contrast against pair by pair.
 
     python benchmarks/evaluation.py [--people 200] [--voxels 158680]
 
-Maps lie on disk, as `--analysis evaluate` has them. The plain way reads each pair's maps and
-calls `np.corrcoef`; it is timed on some pairs, in turns with the program's way, and its time for
-all pairs and 47 contrasts follows from those.
+Maps are on disk, as in `--analysis evaluate`. The plain way reads each pair's maps and calls
+`np.corrcoef`. The script times it on some pairs, in turns with the program's way, and computes
+its time for all pairs and 47 contrasts.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ def main() -> None:
         f"{args.people} x {args.people} people, {CONTRASTS} contrasts, {args.voxels} voxels: "
         f"{np.median(ours):.1f} s against {np.median(plain):.0f} s, {np.median(ratios):.0f} times "
         f"({ratios.min():.0f} to {ratios.max():.0f}); largest memory "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB, of which maps of one "
-        "contrast that the system keeps of the files may be given back"
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB, including cached maps "
+        "of one contrast, which the system can take back"
     )
 
 
 def make(path: Path, args: argparse.Namespace, seed: int) -> NDArray[np.float32]:
     maps = np.lib.format.open_memmap(path, "w+", np.float32, (args.people, args.voxels))
     rng = np.random.default_rng(seed)
-    for one in maps:
-        one[:] = rng.standard_normal(args.voxels, np.float32)
+    for person in maps:
+        person[:] = rng.standard_normal(args.voxels, np.float32)
     return maps
 
 

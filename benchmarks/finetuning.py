@@ -1,11 +1,11 @@
-"""What fine-tuning does on the phantom: docs/group.md's proofs.
+"""What fine-tuning does on the phantom: the figures of docs/group.md.
 
     nice -n 15 python benchmarks/finetuning.py --work /tmp/recipes [--epochs 50]
 
 Starts from the network that `benchmarks/recipes.py` trained in the same work folder (`position`,
 MSE, seed 0). Schedule 1: a new scanner (more and smoother noise, more shared signal) and one of
 the 47 contrasts, 40 people to tune, 10 to validate, 40 to test. Schedule 2: contrasts of tasks
-that weigh the networks otherwise, learnt from 5, 10, 20 and 40 people. Voxels of 8 mm.
+that weight the networks differently, learnt from 5, 10, 20 and 40 people. Voxels of 8 mm.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ KNOWN, NEW = 21, (0, 1, 6, 9)
 NEW_SCANNER = dataclasses.replace(
     PhantomParameters(), voxel_noise=1.5, voxel_noise_fwhm_mm=10.0, global_signal=0.6
 )
-COHORT = Cohort.DEMO  # nobody of those whom the network was trained on
+COHORT = Cohort.DEMO  # contains nobody from the network's training
 
 
 def predictions(
@@ -61,7 +61,7 @@ def predictions(
     predict = prepare(network, mask).predict
     return np.stack(
         [
-            np.mean([predict(one * np.float32(CONNECTOME_STEP)) for one in segments], axis=0)
+            np.mean([predict(steps * np.float32(CONNECTOME_STEP)) for steps in segments], axis=0)
             for segments in people.connectomes
         ]
     )
@@ -89,22 +89,22 @@ def plan(epochs: int, people: int, loss: str, frozen: tuple[str, ...] = ()) -> T
 
 def recentred(predicted: Array, validation: Array, measured: Array, mean: Array) -> Array:
     sums = RecentringSums()
-    for one, own in zip(validation, measured, strict=True):
-        sums.add(one, own)
+    for maps, own in zip(validation, measured, strict=True):
+        sums.add(maps, own)
     correction = sums.correction(mean)
-    return np.stack([correction.apply(one) for one in predicted])
+    return np.stack([correction.apply(maps) for maps in predicted])
 
 
-def told(name: str, predicted: Array, measured: Array, mean: Array) -> str:
-    """Score (people, contrasts, voxels), mean over contrasts."""
+def row(name: str, predicted: Array, measured: Array, mean: Array) -> str:
+    """Return a row of scores of (people, contrasts, voxels), mean over contrasts."""
     scores = [
         PeopleScores.of(predicted[:, q], measured[:, q], mean[q]).people()
         for q in range(predicted.shape[1])
     ]
     cells = []
     for key in ("r", "residual_r", "identified"):
-        # A contrast whose gain is 0 has the same map for everybody: its residual r is no more.
-        values = np.mean([np.nan_to_num(one[key]) for one in scores], axis=0)
+        # A contrast whose gain is 0 has the same map for everybody: count its residual r as 0.
+        values = np.mean([np.nan_to_num(people[key]) for people in scores], axis=0)
         found = bootstrap_mean(values)
         cells.append(f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")
     return f"| {name} | " + " | ".join(cells) + " |"
@@ -146,25 +146,22 @@ def schedule_1(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
     held = [predictions(state, 47, validate, mask) for state in (base, whole)]
     print(f"\nSchedule 1, best epoch {trained.card['best_epoch']} of {epochs}\n")
     print("| contrast | r | residual r | identified |\n|---|---|---|---|")
-    one = slice(KNOWN, KNOWN + 1)
-    print(told("tuned contrast, before", before[:, one], own[:, one], mean[one]))
-    print(told("tuned contrast, after", after[:, one], own[:, one], mean[one]))
+    tuned = slice(KNOWN, KNOWN + 1)
+    print(row("tuned contrast, before", before[:, tuned], own[:, tuned], mean[tuned]))
+    print(row("tuned contrast, after", after[:, tuned], own[:, tuned], mean[tuned]))
     both = [
         recentred(p, h, measured_of(validate), mean)
         for p, h in zip((before, after), held, strict=True)
     ]
-    print(told("tuned contrast, before, re-centred", both[0][:, one], own[:, one], mean[one]))
-    print(told("tuned contrast, after, re-centred", both[1][:, one], own[:, one], mean[one]))
+    for name, maps in zip(("before", "after"), both, strict=True):
+        cells = maps[:, tuned], own[:, tuned], mean[tuned]
+        print(row(f"tuned contrast, {name}, re-centred", *cells))
     others = [q for q in range(47) if q != KNOWN]
-    for name, a in (("before", before), ("after", after)):
-        print(told(f"the other 46, {name}", a[:, others], own[:, others], mean[others]))
-    print(
-        told("the other 46, before, re-centred", both[0][:, others], own[:, others], mean[others])
-    )
-    print(
-        told("the other 46, after, re-centred", both[1][:, others], own[:, others], mean[others]),
-        flush=True,
-    )
+    named = {"before": before, "after": after}
+    named |= {f"{name}, re-centred": maps for name, maps in zip(list(named), both, strict=True)}
+    for name, maps in named.items():
+        cells = maps[:, others], own[:, others], mean[others]
+        print(row(f"the other 46, {name}", *cells), flush=True)
 
 
 def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
@@ -190,14 +187,14 @@ def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
         x = [people.mean_connectome(k) for k in range(n)]
         y = [people.measured(k)[rows] for k in range(n)]
         mean = np.mean(y, axis=0)
-        print(told(f"{n}, group average", np.broadcast_to(mean, own.shape), own, mean))
+        print(row(f"{n}, group average", np.broadcast_to(mean, own.shape), own, mean))
         linear = LinearBaseline().fit(x, y)
-        print(told(f"{n}, linear (Tavor)", linear.predict(test_x), own, mean))
+        print(row(f"{n}, linear (Tavor)", linear.predict(test_x), own, mean))
         sums = LocalRidgeSums(mask, 2.0 * BLOCK, 1)
         for a, b in zip(x, y, strict=True):
             sums.fit_person(a, b)
         ridge = sums.solve(3.0)
-        print(told(f"{n}, local ridge", np.stack([ridge.predict(a) for a in test_x]), own, mean))
+        print(row(f"{n}, local ridge", np.stack([ridge.predict(a) for a in test_x]), own, mean))
         trained = train(
             samples(people, range(n), rows, mask),
             samples(people, range(TUNE, TUNE + VALIDATE), rows, mask),
@@ -205,17 +202,10 @@ def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
             Workplace(work / "new_task" / f"tuned_{n}"),
             start=with_new_outputs(base, len(rows), seed=0),
         )
-        p, q = (predictions(trained.state, len(rows), one, mask) for one in (test, validate))
-        print(told(f"{n}, tuned network", p, own, mean))
-        print(
-            told(
-                f"{n}, tuned network, re-centred on {VALIDATE} more",
-                recentred(p, q, held, mean),
-                own,
-                mean,
-            ),
-            flush=True,
-        )
+        p, q = (predictions(trained.state, len(rows), cohort, mask) for cohort in (test, validate))
+        print(row(f"{n}, tuned network", p, own, mean))
+        name = f"{n}, tuned network, re-centred on {VALIDATE} more"
+        print(row(name, recentred(p, q, held, mean), own, mean), flush=True)
 
 
 def main() -> None:

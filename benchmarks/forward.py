@@ -1,7 +1,7 @@
-"""One forward of the network, eager against prepared, at the published size and grid.
+"""One forward pass of the network, eager against prepared, at the published size and grid.
 
-Each variant runs in a process of its own, so that its peak memory is its own; the variants take
-turns, and the ratio is that of neighbours. Weights are random (seeded). Usage:
+Each variant runs in a separate process, so that its peak memory is its own. The variants take
+turns, and the ratios compare neighbours. Weights are random (seeded). Usage:
 
     python benchmarks/forward.py [--rounds 3] [--repeats 3] [--threads 2]
 """
@@ -26,7 +26,7 @@ MASKS = [MNI / f"MNI_2mm_{part}_mask_crop.nii.gz" for part in ("cortical", "subc
 
 
 def grey_matter() -> Any:
-    """Return the real mask, or an ellipsoid shell of like share where it is absent."""
+    """Return the real mask or, if it is absent, an ellipsoid shell of similar size."""
     import numpy as np
 
     if all(path.exists() for path in MASKS):
@@ -91,7 +91,7 @@ def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, flo
         "mean_abs": float(np.abs(maps).mean()),
     }
     if count:
-        # Operations are counted on the calling thread only.
+        # The counter sees only the calling thread.
         Workers.each = lambda _, prepare, items: [*map(prepare(), items)]  # type: ignore
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             predict(connectome)

@@ -1,11 +1,11 @@
-"""Are runs that a model is not for told from others? Simulated runs, damaged in known ways.
+"""Are runs outside a model's range detected? Simulated runs, damaged in known ways.
 
     python benchmarks/out_of_range.py --work /tmp/out_of_range --training /tmp/demo_train
 
-Statistics of training connectomes come from the people that `scripts/train_demo.py` has simulated
-at 4 mm (--training, its work folder); the threshold for 5 % false alarms from whole runs of one
-group of people, and detection from damaged runs of another. Voxels of 4 mm, where a run takes an
-eighth of the time. A call goes on where an earlier one was stopped.
+The training statistics come from the people that `scripts/train_demo.py` has simulated at 4 mm
+(--training, its work folder), the threshold for 5 % false alarms from intact runs of one group of
+people, and detection rates from damaged runs of another. Voxels are 4 mm, which takes an eighth of
+the time. The same command resumes a stopped call.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from bids_dtg.workflows.participant.measure import ModelVoxels
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from demo_statistics import learn_range
 
-WHOLE_COHORT, DAMAGED_COHORT = 11, 12  # of nobody else
+WHOLE_COHORT, DAMAGED_COHORT = 11, 12  # numbers that no other cohort has
 FALSE_ALARMS = 0.05
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         }
 
     whole = judged("whole", WHOLE_COHORT, DAMAGES[:1])[DAMAGES[0].name]
-    threshold = float(np.quantile([one.distance for one in whole], 1 - FALSE_ALARMS))
+    threshold = float(np.quantile([run.distance for run in whole], 1 - FALSE_ALARMS))
     print(
         f"{args.people} people each; threshold {threshold:.2f}; shipped rule: unusual above "
         f"{training.unusual:.2f}, outside above {training.outside:.2f}\n"
@@ -82,20 +82,20 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     for name, runs in judged("damaged", DAMAGED_COHORT, DAMAGES).items():
-        far = np.array([one.distance > threshold for one in runs])
-        checks = np.array([bool(_checks(one)) for one in runs])
-        flagged = np.array([one.verdict != "in range" for one in runs])
-        outside = np.array([one.verdict == "outside" for one in runs])
+        far = np.array([run.distance > threshold for run in runs])
+        checks = np.array([bool(_checks(run)) for run in runs])
+        flagged = np.array([run.verdict != "in range" for run in runs])
+        outside = np.array([run.verdict == "outside" for run in runs])
         shares = [far, far | checks, checks, flagged, outside]
         cells = " | ".join(f"{100 * share.mean():.0f} %" for share in shares)
-        print(f"| {name} | {np.median([one.distance for one in runs]):.1f} | {cells} |")
-        fired = sorted({check for one in runs for check in _checks(one)})
-        example = max(runs, key=lambda one: one.distance).reasons[:1]
+        print(f"| {name} | {np.median([run.distance for run in runs]):.1f} | {cells} |")
+        fired = sorted({check for run in runs for check in _checks(run)})
+        example = max(runs, key=lambda run: run.distance).reasons[:1]
         print(f"  checks: {', '.join(fired) or 'none'}; e.g. {example}", file=sys.stderr)
 
 
 def _model(phantom: Phantom) -> ModelBundle:
-    """Make what stands for a model at the phantom's voxel size: grid, masks and ROI maps."""
+    """Make a bundle without a network at the phantom's voxel size: grid, masks and ROI maps."""
     anatomy = phantom.anatomy
     maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
     maps[:, anatomy.grey_in_brain] = phantom.roi_maps
@@ -104,7 +104,7 @@ def _model(phantom: Phantom) -> ModelBundle:
 
 
 def _run(steps: np.ndarray, facts: dict[str, object]) -> RunConnectomes:
-    """Make of what was stored as much of a run as is judged."""
+    """Rebuild from the stored data the parts of a run that the judge reads."""
     r = steps.astype(np.float32) * np.float32(STEP)
     sd, voxels = np.array(facts["series_sd"]), np.zeros(r.shape[1], np.float32)
     return RunConnectomes(
@@ -123,7 +123,7 @@ def _run(steps: np.ndarray, facts: dict[str, object]) -> RunConnectomes:
 
 
 def _checks(judged: RunRange) -> list[str]:
-    """Return the checks without statistics that fire."""
+    """Return the checks without training statistics that fire."""
     return [
         check.figure
         for check in CHECKS

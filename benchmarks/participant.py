@@ -1,11 +1,11 @@
-"""One participant from the command line to its 47 maps, against the job done plainly.
+"""One participant from the command line to its 47 maps, against the plain way.
 
     python benchmarks/participant.py [--volumes 490] [--rounds 3]
 
 Both sides are whole processes on the same synthetic run (2 mm, 91 x 109 x 91, int16 .nii.gz) with
-the published network's size and random weights; they take turns, and ratios are of neighbours.
-The plain side (plain_reference.py) cleans nothing, so the compared call is
-`--denoise-strategy none`; `simple` is timed beside it.
+the published network's size and random weights; they take turns, and ratios compare neighbours.
+The plain side (plain_reference.py) cleans nothing, so its ratio is to a call with
+`--denoise-strategy none`; the script also times `simple`.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Finished:
 
     wall_s: float  # from start to end
     cpu_s: float  # user and system
-    peak_mb: float  # as `tree_memory_mb`; 0 where it was not looked at
-    output: str  # what it printed
+    peak_mb: float  # as `tree_memory_mb`; 0 if not measured
+    output: str  # standard output and error
 
 
 def run(command: list[str], *, memory: bool) -> Finished:
-    """Run a program; looking at its memory slows it, so time and memory take a run each."""
+    """Run a program; measuring memory slows it, so time and memory need separate runs."""
     start, cpu, peak = time.perf_counter(), children_cpu(), 0.0
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -69,7 +69,7 @@ def children_cpu() -> float:
 
 
 def tree_memory_mb(pid: int) -> float:
-    """Sum of the proportional set sizes of a process and its descendants."""
+    """Return the sum of the proportional set sizes of a process and its descendants."""
     total = 0.0
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -147,7 +147,7 @@ def ours(
 
 
 def start_up() -> float:
-    """Seconds until the program has read its arguments."""
+    """Return the seconds until the program has read its arguments."""
     start = time.perf_counter()
     program = [sys.executable, "-m", "bids_dtg.cli", "--version"]
     subprocess.run(program, capture_output=True, check=True)
@@ -161,7 +161,7 @@ def plain(root: Path, folder: Path, *, memory: bool = False) -> Finished:
 
 
 def inflate_alone(root: Path) -> float:
-    """Seconds to inflate the file with ISA-L on one core, keeping nothing."""
+    """Return the seconds to inflate the file with ISA-L on one core, keeping nothing."""
     from isal import igzip
 
     buffer = bytearray(2**22)
@@ -173,7 +173,7 @@ def inflate_alone(root: Path) -> float:
 
 
 def difference(folder: Path) -> float:
-    """Largest difference between the maps of the two sides."""
+    """Return the largest difference between the maps of the two sides."""
     found = []
     for path in (folder / "plain").glob("*.nii.gz"):
         label = path.name.removesuffix(".nii.gz")
@@ -184,14 +184,14 @@ def difference(folder: Path) -> float:
 
 def line(name: str, runs: list[Finished], peak_mb: float) -> None:
     wall, cpu = (
-        statistics.median(getattr(one, key) for one in runs) for key in ("wall_s", "cpu_s")
+        statistics.median(getattr(run, key) for run in runs) for key in ("wall_s", "cpu_s")
     )
     peak = f", peak {peak_mb:6.0f} MB" if peak_mb else ""
     print(f"{name:14} wall {wall:6.2f} s, cpu {cpu:6.2f} s{peak}")
 
 
 def stages(times: list[dict[str, float]]) -> str:
-    middle = {key: statistics.median(one[key] for one in times) for key in times[0]}
+    middle = {key: statistics.median(call[key] for call in times) for key in times[0]}
     return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in middle.items())
 
 
@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--volumes", type=int, default=490)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--alone", action="store_true", help="leave the plain side out")
+    parser.add_argument("--alone", action="store_true", help="omit the plain side")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         folder = Path(name)
@@ -225,7 +225,7 @@ def main() -> None:
             strategy: ours(root, folder, strategy, memory=True)[0].peak_mb
             for strategy in ("simple", "none")
         }
-        # Before other maps take the place of the uncleaned ones, which the plain way makes.
+        # The folder still holds the maps of strategy `none`: the plain way does not clean either.
         apart = difference(folder) if other else 0.0
         print(f"{options.volumes} volumes, {os.cpu_count()} cores, medians of {options.rounds}")
         line("ours, simple", cleaned, peaks["simple"])

@@ -1,9 +1,9 @@
-"""Does the phantom look like real people? The paper's figures beside the phantom's.
+"""Does the phantom look like real people? The paper's figures and the phantom's.
 
     python benchmarks/phantom_calibration.py [--train 120] [--test 40] [--seed 0] [--block 4]
 
-Intervals are 95 %, bootstrap over the test people. The paper's figures are of Serin et al. 2025
-(HCP-YA, 39 people with a retest), the prototype's of the study that set the equations.
+Intervals are 95 %, bootstrap over the test people. The paper is Serin et al. 2025 (HCP-YA, 39
+people with a retest); the prototype is the study that set the equations.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class People:
 def simulate(phantom: Phantom, cohort: Cohort, n: int, *, test: bool) -> People:
     """Simulate people; retest, truth and ceilings for test people only."""
 
-    def one(index: int) -> tuple[Array, ...]:
+    def arrays(index: int) -> tuple[Array, ...]:
         person = phantom.person(cohort, index)
         if not test:
             return person.mean_connectome, person.measured_maps(0)
@@ -83,7 +83,7 @@ def simulate(phantom: Phantom, cohort: Cohort, n: int, *, test: bool) -> People:
         return segments.mean(axis=0), *maps, person.knowable_maps(), parts
 
     with ThreadPoolExecutor(2) as pool:
-        columns = list(zip(*pool.map(one, range(n)), strict=True))
+        columns = list(zip(*pool.map(arrays, range(n)), strict=True))
     stacked = [np.stack(column) for column in columns]
     empty = np.zeros(0, np.float32)
     return People(*stacked, *[empty] * (6 - len(stacked)))
@@ -94,7 +94,7 @@ def scores(predicted: Array, measured: Array, mean: Array) -> dict[str, NDArray[
     out: dict[str, list[NDArray[np.float64]]] = {"r": [], "product": [], "index": [], "res r": []}
     identified = []
     for q in range(measured.shape[1]):
-        # Rows: measured maps, as the paper has them.
+        # Rows are measured maps, as in the paper.
         matrix = correlation_matrix(predicted[:, q], measured[:, q]).T
         own = np.diagonal(matrix)
         index = own - (matrix.sum(axis=1) - own) / (len(own) - 1)
@@ -203,7 +203,7 @@ def main() -> None:
     parameters = dataclasses.replace(PhantomParameters(), truth=args.truth, **changes)
     start = time.perf_counter()
     phantom = Phantom(parameters, seed=args.seed, block=args.block)
-    _ = phantom.series_weights, phantom.fixed_maps  # before threads ask for them
+    _ = phantom.series_weights, phantom.fixed_maps  # computed before threads need them
     train = simulate(phantom, Cohort.TRAINING, args.train, test=False)
     test = simulate(phantom, Cohort.TEST, args.test, test=True)
     mean = train.measured.mean(axis=0)

@@ -1,4 +1,4 @@
-"""The job done plainly, as the published code does it: whole arrays, float64, eager network.
+"""The plain way, as in the published code: whole arrays, float64, eager network.
 
 Not part of the package; the other side of the paired benchmarks. It reads the whole series with
 nibabel, keeps time x voxels in float64, takes the pseudo-inverse of the maps, correlates, runs
@@ -20,7 +20,7 @@ from bids_dtg import load_bundle
 
 
 def resample(data: np.ndarray, to_data: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Nearest neighbour on a grid with parallel axes: (i, j, k, frames) to shape + (frames,)."""
+    """Take nearest voxels on a grid with parallel axes: (i, j, k, frames) to (*shape, frames)."""
     axes = [np.rint(to_data[a, a] * np.arange(n) + to_data[a, 3]) for a, n in enumerate(shape)]
     return data[np.ix_(*(axis.astype(int) for axis in axes))]
 

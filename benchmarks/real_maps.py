@@ -1,10 +1,10 @@
-"""Real single people's maps against each other: who looks like whom.
+"""Single people's real maps against each other: which are most alike.
 
     python benchmarks/real_maps.py ../shared/data/real/contrasts
 
 Six people's maps of faces against scrambled pictures and three of spoken words (research-kellan,
-MIT), found by a pattern file as `-d statmaps=maps.toml` has it, at the voxels of the demo model
-(2 mm), those that all have. Prints the correlations as a table; docs/group.md has its figures.
+MIT), found by a pattern file as for `-d statmaps=maps.toml`, at the voxels of the demo model (2 mm)
+that all maps have. Prints the correlations as a table; docs/group.md has its figures.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class Fingerprints:
 
     names: tuple[str, ...]  # of the maps, faces first
     contrasts: tuple[str, ...]  # of each map
-    r: NDArray[np.float64]  # (maps, maps), over voxels that all have; NaN with themselves
-    voxels: int  # how many those are
+    r: NDArray[np.float64]  # (maps, maps), over the common voxels; NaN with themselves
+    voxels: int  # number of common voxels
 
-    def mean(self, one: str, other: str) -> float:
-        """Return the mean r of maps of one contrast with other people's of another."""
-        rows, columns = (np.array(self.contrasts) == name for name in (one, other))
+    def mean(self, contrast: str, other: str) -> float:
+        """Return the mean r of maps of a contrast with other people's maps of another."""
+        rows, columns = (np.array(self.contrasts) == name for name in (contrast, other))
         return float(np.nanmean(self.r[np.ix_(rows, columns)]))
 
     def recognised(self) -> int:
-        """Return of how many maps the most similar other map is of the same contrast."""
+        """Count the maps whose most similar other map is of the same contrast."""
         nearest = np.nanargmax(self.r, axis=1)
         return sum(self.contrasts[n] == self.contrasts[other] for n, other in enumerate(nearest))
 
@@ -63,15 +63,15 @@ def fingerprints(contrasts: Path) -> Fingerprints:
         (folder / "kellan").symlink_to((contrasts / "kellan").resolve())
         (folder / "maps.toml").write_text(PATTERNS)
         found = sorted(
-            find_statmaps(folder / "maps.toml"), key=lambda one: (one.contrast, one.participant)
+            find_statmaps(folder / "maps.toml"), key=lambda item: (item.contrast, item.participant)
         )
-        maps = np.stack([read_statmap(one.files[0], bundle.grid, bundle.mask) for one in found])
+        maps = np.stack([read_statmap(item.files[0], bundle.grid, bundle.mask) for item in found])
     known = np.isfinite(maps).all(axis=0)
     r = correlation_matrix(maps[:, known], maps[:, known]).astype(np.float64)
     np.fill_diagonal(r, np.nan)
     return Fingerprints(
-        names=tuple(f"{one.contrast} {one.participant}" for one in found),
-        contrasts=tuple(one.contrast for one in found),
+        names=tuple(f"{item.contrast} {item.participant}" for item in found),
+        contrasts=tuple(item.contrast for item in found),
         r=r,
         voxels=int(known.sum()),
     )

@@ -1,11 +1,11 @@
-"""Recipes and kinds of models beside simple ones, on two phantoms: the table of docs/group.md.
+"""Recipes and kinds of model beside simple models, on two phantoms: the tables of docs/group.md.
 
     nice -n 15 python benchmarks/recipes.py --work /tmp/recipes [--epochs 12] [--seeds 3]
 
 Voxels of 8 mm; 300 people to train, 40 to validate, 40 to test, each with a retest and 8 segments
 of rest. `position`: the calibrated phantom, whose people differ in position and extent of their
-networks. `gains`: they hardly differ in those, but in the networks' gains and coupling. Everything
-is kept in the work folder: a call goes on where an earlier one was stopped.
+networks. `gains`: people differ in the networks' gains and coupling, and hardly in position and
+extent. The work folder keeps all results: the same command resumes a stopped call.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Predict = Callable[[Array], Array]  # a person's mean connectome (rois, voxels) 
 PEOPLE = {Cohort.TRAINING: 300, Cohort.VALIDATION: 40, Cohort.TEST: 40}
 SEGMENTS, BLOCK, RESAMPLES = 8, 4, 2000
 PENALTIES = (0.3, 1.0, 3.0)
-# Directions of the whole connectome that `global ridge` adds to the local ones.
+# Numbers of directions of the whole connectome that `global ridge` adds to the local rows.
 DIRECTIONS = (8, 20)
 PHANTOMS = {
     "position": (PhantomParameters(), 0),
@@ -97,7 +97,7 @@ def stack(people: StoredPeople) -> tuple[Array, Array]:
 def fit_network(
     world: World, folder: Path, loss: str, seed: int, epochs: int
 ) -> dict[str, NDArray[np.float16]]:
-    """Train, and predict validation and test people: means over segments. Kept on disk."""
+    """Train, and predict validation and test people: means over segments, kept on disk."""
     kept = {name: folder / f"{name}.npy" for name in ("validation", "test")}
     if not all(path.exists() for path in kept.values()):
         import torch
@@ -112,8 +112,8 @@ def fit_network(
         torch.set_num_threads(1)
         grey, steps = world.phantom.anatomy.grey, (CONNECTOME_STEP, MAP_STEP)
         samples = [
-            ArraySamples(one.connectomes, one.maps, grey, steps)
-            for one in (world.training, world.validation)
+            ArraySamples(people.connectomes, people.maps, grey, steps)
+            for people in (world.training, world.validation)
         ]
         plan = TrainingPlan(
             features=16,
@@ -146,11 +146,11 @@ def fit_network(
 
 
 class GlobalRidge:
-    """Local ridge whose inputs also tell where a person stands along global directions.
+    """Local ridge with a person's scores along global directions as further inputs.
 
     The directions are the first principal components of the training people's whole
-    connectomes; a person's scores join the local rows, the same at every voxel. What a trait
-    does to the gain of a network everywhere can then be told from the whole brain.
+    connectomes; the scores join the local rows, the same at every voxel. So the whole brain can
+    show how a trait changes the gain of a network everywhere.
     """
 
     def __init__(self, connectomes: Array, maps: Array, mask: NDArray[np.bool_], n: int) -> None:
@@ -211,15 +211,15 @@ def chosen(models: Mapping[Any, Predict], connectomes: Array, maps: Array) -> tu
 
 def recentring(predicted: NDArray[Any], measured: Array, mean_map: Array) -> Correction:
     sums = RecentringSums()
-    for one, own in zip(predicted, measured, strict=True):
-        sums.add(one, own)
+    for maps, own in zip(predicted, measured, strict=True):
+        sums.add(maps, own)
     return sums.correction(mean_map)
 
 
 def closed_form(world: World, folder: Path) -> Iterator[tuple[str, dict[str, Array]]]:
     """Yield the models that need no training: name, validation and test people's maps.
 
-    Kept on disk: a later call only reads them.
+    The maps are kept on disk: a later call only reads them.
     """
     fits: dict[str, Callable[[], Predict]] = _closed_form_fits(world)
     for name, fit in fits.items():
@@ -243,7 +243,7 @@ def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
         return lambda connectome: model.predict(connectome[None])[0]
 
     def kernel() -> Predict:
-        return told("kernel ridge", {p: kernel_ridge(x, y, p) for p in (1.0, 3.0, 10.0)})
+        return best("kernel ridge", {p: kernel_ridge(x, y, p) for p in (1.0, 3.0, 10.0)})
 
     def local(pairs: Array) -> dict[float, Predict]:
         sums = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
@@ -254,11 +254,11 @@ def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
     def wide() -> Predict:
         models = {}
         for n in DIRECTIONS:
-            one = GlobalRidge(x, y, grey, n)
-            models |= {(n, p): predict for p, predict in one.solve_each(PENALTIES).items()}
-        return told("global ridge", models)
+            ridge = GlobalRidge(x, y, grey, n)
+            models |= {(n, p): predict for p, predict in ridge.solve_each(PENALTIES).items()}
+        return best("global ridge", models)
 
-    def told(name: str, models: Mapping[Any, Predict]) -> Predict:
+    def best(name: str, models: Mapping[Any, Predict]) -> Predict:
         key, predict = chosen(models, *held)
         print(f"{name}: {key}", flush=True)
         return predict
@@ -266,7 +266,7 @@ def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
     return {
         "linear (Tavor)": linear,
         "kernel ridge": kernel,
-        "local ridge": lambda: told("local ridge", local(x)),
+        "local ridge": lambda: best("local ridge", local(x)),
         "local ridge, trained on shuffled pairs": lambda: local(np.roll(x, 1, axis=0))[1.0],
         "local ridge with global directions": wide,
     }
@@ -290,15 +290,15 @@ def predictions(
         for seed in range(seeds):
             if not (folder / f"{loss}_{seed}" / "test.npy").exists():
                 continue  # not trained yet
-            one = fit_network(world, folder / f"{loss}_{seed}", loss, seed, epochs)
-            test = one["test"].astype(np.float32)
+            network = fit_network(world, folder / f"{loss}_{seed}", loss, seed, epochs)
+            test = network["test"].astype(np.float32)
             yield f"{name}, raw", seed, test
-            correction = recentring(one["validation"], held_y, mean_map)
+            correction = recentring(network["validation"], held_y, mean_map)
             centred = np.stack([correction.apply(maps) for maps in test])
             yield f"{name}, re-centred", seed, centred
             yield f"{name}, re-centred, another person's", seed, np.roll(centred, 1, axis=0)
             for title, partner in (("local ridge", ridges), ("global directions", globals_)):
-                mixed = blend(partner, one, held_y, mean_map)
+                mixed = blend(partner, network, held_y, mean_map)
                 yield f"blend: {title} + {name}", seed, mixed
     answers = world.answers
     yield "retest", 0, answers.retest.astype(np.float32)
@@ -322,7 +322,7 @@ def blend(
 
 
 def scores(maps: Array, measured: Array, mean_map: Array) -> dict[str, NDArray[np.float64]]:
-    """Score; a value a person, mean over contrasts. Rows of a matrix are measured maps."""
+    """Score: a value for each person, mean over contrasts. Rows of a matrix are measured maps."""
     found: dict[str, list[Any]] = {}
     for q in range(maps.shape[1]):
         matrix = correlation_matrix(maps[:, q], measured[:, q]).T
@@ -365,12 +365,12 @@ def row(name: str, runs: list[dict[str, NDArray[np.float64]]], group: Mapping[st
 
 
 def compare(
-    title: str, one: list[dict[str, NDArray[np.float64]]], other: list[dict[str, Any]]
+    title: str, first: list[dict[str, NDArray[np.float64]]], second: list[dict[str, Any]]
 ) -> str:
-    """Make a line on the difference of two models, paired over people; means over seeds."""
+    """Make a line with the difference of two models, paired over people; means over seeds."""
     parts = []
     for key in ("r", "id", "res r"):
-        a, b = (np.mean([run[key] for run in runs], axis=0) for runs in (one, other))
+        a, b = (np.mean([run[key] for run in runs], axis=0) for runs in (first, second))
         parts.append(f"{key} {interval(a - b, 4)}")
     return f"- {title}: " + ", ".join(parts)
 
@@ -382,10 +382,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--losses", nargs="+", default=["mse", "crr"])
     parser.add_argument("--phantoms", nargs="+", default=list(PHANTOMS))
-    parser.add_argument("--no-training", action="store_true", help="score what is there")
+    parser.add_argument("--no-training", action="store_true", help="score trained models only")
     args = parser.parse_args()
     worlds = {name: World.simulate(args.work / name, name) for name in args.phantoms}
-    # The first seeds of everything come first.
+    # All models are trained with the first seed before the next seed.
     for seed in range(0 if args.no_training else args.seeds):
         for name, world in worlds.items():
             for loss in args.losses:
@@ -401,8 +401,8 @@ def main() -> None:
             world, folder, args.seeds, args.epochs, tuple(args.losses)
         ):
             runs.setdefault(model, []).append(scores(maps, measured, mean_map))
-            told = {key: round(float(value.mean()), 4) for key, value in runs[model][-1].items()}
-            print(f"<!-- {model}, seed {seed}: {json.dumps(told)} -->", flush=True)
+            means = {key: round(float(value.mean()), 4) for key, value in runs[model][-1].items()}
+            print(f"<!-- {model}, seed {seed}: {json.dumps(means)} -->", flush=True)
         print("\n| model | seeds | r | r - group average | index | product | ratio | id | res r |")
         print("|---|---|---|---|---|---|---|---|---|")
         for model, found in runs.items():

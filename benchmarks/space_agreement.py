@@ -1,13 +1,14 @@
-"""One simulated brain, given in four spaces: how far the predicted maps agree.
+"""One simulated brain in four spaces: how well the predicted maps agree.
 
     python benchmarks/space_agreement.py [--frames 240]
 
-A simulated person's run on the model's grid is resampled by cubic splines, as fMRIPrep does, to
-3 mm, to a made-up MNI152NLin2009cAsym at 2 mm, and to an oblique native grid of 2.4 mm; both last
-spaces are bent by up to 4 mm (affine and field), and the run's transforms lead there. Each version
-goes through the command line with the demo model. Pearson r over grey matter, mean over contrasts
-(and the least): with the maps of the run on the grid; the same with the mean of three other
-people's maps taken off both, which is most of any map; and with the person's true maps.
+The script resamples a simulated participant's run on the model's grid by cubic splines, as
+fMRIPrep does: to 3 mm, to a made-up MNI152NLin2009cAsym at 2 mm, and to an oblique native grid of
+2.4 mm. The last two spaces are bent by up to 4 mm (affine and field), and the run's transforms
+lead there. The command line processes each version with the demo model. The table has Pearson r
+over grey matter, mean over contrasts (and minimum): with the maps of the run on the model's grid;
+the same after subtracting the mean of three other people's maps, which is most of any map; and
+with the participant's true maps.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ SLIGHT = np.array([[1.01, 0, 0, 0.4], [0, 1.01, 0, -0.3], [0, 0, 1.02, 0.5]])
 
 
 def bend(points: np.ndarray) -> np.ndarray:
-    """Displacements (n, 3) mm of points (n, 3), some 10 cm wide."""
+    """Return displacements (n, 3) mm of points (n, 3), with a width of about 10 cm."""
     x, y, z = points.T / 20
     return np.stack([2 * np.sin(y), 3 * np.cos(x + z), 2.5 * np.sin(z - x)], axis=1)
 
 
 def to_model(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Undo x -> A (x + bend(x)) + b by a fixed point."""
+    """Invert x -> A (x + bend(x)) + b by fixed-point iteration."""
     wanted = np.linalg.solve(matrix[:, :3], (points - matrix[:, 3]).T).T
     found = wanted
     for _ in range(30):
@@ -65,7 +66,7 @@ def write_transform(path: Path, matrix: np.ndarray) -> None:
 
 
 def resample(source: Path, affine: np.ndarray, shape: tuple[int, ...], matrix, bold: Path) -> None:
-    """Write a run and its mask on a lattice of the space that a transform leads to."""
+    """Write a run and its mask on a grid of the space that a transform leads to."""
     run = nib.load(source)
     mask = nib.load(str(source).replace("preproc_bold", "brain_mask"))
     points = np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
@@ -96,8 +97,8 @@ def taken(volume: np.ndarray, affine: np.ndarray, points: np.ndarray, order: int
     return map_coordinates(volume, indices, order=order, prefilter=False, mode="nearest")
 
 
-def lattice(size: float, shape: tuple[int, ...], tilt: float) -> np.ndarray:
-    """Affine of voxels of this size around the middle of the brain, turned about x."""
+def grid_affine(size: float, shape: tuple[int, ...], tilt: float) -> np.ndarray:
+    """Return the affine of a grid around the middle of the brain, turned about x."""
     affine = np.diag([size, size, size, 1.0])
     cos, sin = np.cos(tilt), np.sin(tilt)
     affine[1:3, 1:3] = size * np.array([[cos, -sin], [sin, cos]])
@@ -133,29 +134,30 @@ def make_versions(folder: Path, frames: int) -> dict[str, Path]:
     return versions
 
 
-# name, entity of the space, affine part of the way there, lattice
+# Name, entity of the space, affine part of the transform to it, affine and shape of the grid.
 VERSIONS = [
-    ("3 mm", "space-MNI152NLin6Asym_res-3_", None, lattice(3.0, (64, 76, 64), 0), (64, 76, 64)),
+    ("3 mm", "space-MNI152NLin6Asym_res-3_", None, grid_affine(3.0, (64, 76, 64), 0), (64, 76, 64)),
     (
         "2009cAsym, 2 mm",
         f"space-{OTHER}_res-2_",
         SLIGHT,
-        lattice(2.0, (97, 115, 97), 0),
+        grid_affine(2.0, (97, 115, 97), 0),
         (97, 115, 97),
     ),
-    ("native, 2.4 mm", "", TURN, lattice(2.4, (90, 105, 90), 0.25), (90, 105, 90)),
+    ("native, 2.4 mm", "", TURN, grid_affine(2.4, (90, 105, 90), 0.25), (90, 105, 90)),
 ]
 
 
 def maps_of(folder: Path, pattern: str, mask: np.ndarray, labels: list[str]) -> np.ndarray:
-    """(people, contrasts, voxels), people in the order of their labels."""
+    """Read maps (people, contrasts, voxels), people in the order of their labels."""
     found = [sorted(folder.rglob(pattern.format(label))) for label in labels]
     people = zip(*found, strict=True)
     return np.array([[nib.load(path).get_fdata()[mask] for path in paths] for paths in people])
 
 
-def told(one: np.ndarray, other: np.ndarray) -> str:
-    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(one, other, strict=True)]
+def agreement(maps: np.ndarray, others: np.ndarray) -> str:
+    """Return the mean and the smallest r over contrasts."""
+    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(maps, others, strict=True)]
     return f"{np.mean(r):.3f} ({np.min(r):.3f})"
 
 
@@ -184,8 +186,8 @@ def main() -> None:
                 found, *others = maps_of(out, pattern, bundle.mask, labels)
                 if ready is None:
                     ready, mean = found, np.mean(others, axis=0)
-                own = told(found - mean, ready - mean)
-                cells = (name, kind, told(found, ready), own, told(found, truth))
+                own = agreement(found - mean, ready - mean)
+                cells = (name, kind, agreement(found, ready), own, agreement(found, truth))
                 print(f"| {' | '.join(cells)} |", flush=True)
 
 

@@ -1,12 +1,12 @@
-"""A run in another template's space, and in its own, against the same run on the model's grid.
+"""A run in another template's space and in its own space, against the same run on the model's grid.
 
     python benchmarks/spaces.py [--volumes 490 980] [--rounds 3] [--keep FOLDER]
 
 All are whole processes of the command line. The other run is as fMRIPrep writes it at 2 mm in
-MNI152NLin2009cAsym (97 x 115 x 97 voxels, half a millimetre off the model's lattice), and its
+MNI152NLin2009cAsym (97 x 115 x 97 voxels, half a millimetre off the model's grid), and its
 composite is as large as TemplateFlow's (an affine, and a field of 193 x 229 x 193 nodes, 1 mm).
 The native run is the same file without space-; that composite and an identity lead to it. They take
-turns; ratios are of neighbours. Memory is looked at in further runs, as that costs time.
+turns; ratios compare neighbours. Memory is measured in separate runs, because measuring takes time.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from participant import FUNC, GRID_STEM, STEM, Finished, make_dataset, run
 
 OTHER = "MNI152NLin2009cAsym"
 OTHER_STEM = f"{STEM}space-{OTHER}_res-2_desc-"
-MARGIN = 3  # voxels that the other template has more, on each side
+MARGIN = 3  # additional voxels of the other template on each side
 OTHER_AFFINE = np.array([[2.0, 0, 0, -96.5], [0, 2, 0, -132.5], [0, 0, 2, -78.5], [0, 0, 0, 1]])
 FIELD_SHAPE, FIELD_ORIGIN_LPS = (193, 229, 193), (96.0, 132.0, -78.0)
 
 
 def make_other(root: Path, folder: Path) -> Path:
-    """Write the run of a dataset as one in the other space; return the new dataset's root."""
+    """Write a dataset's run as a run in the other space; return the new dataset's root."""
     other = folder / "fmriprep-other"
     (other / FUNC).mkdir(parents=True)
     for name in ("dataset_description.json", FUNC / f"{STEM}desc-confounds_timeseries.tsv"):
@@ -64,12 +64,12 @@ def make_other(root: Path, folder: Path) -> Path:
 
 
 def in_other(volume: np.ndarray) -> np.ndarray:
-    """Store a volume left to right, with a margin of the noise that is at its other end."""
+    """Store a volume left to right, with a margin of noise copied from the opposite side."""
     return np.pad(volume, MARGIN, mode="wrap")[::-1]
 
 
 def make_native(other: Path, folder: Path, home: Path) -> None:
-    """Give the files of the other space as those of the run's own."""
+    """Link the files of the other space as files of the run's own space."""
     native = folder / "fmriprep-native"
     (native / FUNC).mkdir(parents=True)
     for path in (path for path in other.rglob("*") if path.is_file()):
@@ -87,14 +87,14 @@ def make_native(other: Path, folder: Path, home: Path) -> None:
 
 
 def make_templateflow(folder: Path) -> Path:
-    """Write a composite of the size of TemplateFlow's where TemplateFlow would keep it."""
+    """Write a composite as large as TemplateFlow's in TemplateFlow's place."""
     from scipy.ndimage import zoom
 
     rng = np.random.default_rng(4)
     coarse = rng.standard_normal((3, 10, 12, 10)).astype(np.float32)
     zooms = [n / m for n, m in zip(FIELD_SHAPE[::-1], coarse.shape[1:], strict=True)]
     field = np.stack([zoom(part, zooms, order=1) for part in coarse], axis=-1)
-    # As ANTs writes them, the last digits are noise, which does not shrink.
+    # As in files of ANTs, the last digits are noise, which does not compress.
     field += rng.normal(scale=1e-3, size=field.shape).astype(np.float32)
     home = folder / "templateflow"
     (home / "tpl-MNI152NLin6Asym").mkdir(parents=True)
@@ -106,7 +106,7 @@ def make_templateflow(folder: Path) -> Path:
 
 
 def write_composite(path: Path, affine: object, field: np.ndarray, fixed: object) -> None:
-    """Write an affine (12 numbers) and a field (nodes, 3), LPS+, which meets a point first."""
+    """Write an affine (12 numbers) and a field (nodes, 3), LPS+; the field is applied first."""
     import h5py
 
     parts = [
@@ -135,7 +135,7 @@ def call(root: Path, folder: Path, *, memory: bool = False) -> tuple[Finished, d
 
 
 def make(folder: Path, volumes: int, home: Path) -> None:
-    """Write the datasets of one length, unless they are there."""
+    """Write the datasets of one length, unless they exist."""
     if not (folder / "made").is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         make_native(make_other(make_dataset(folder, volumes), folder), folder, home)
@@ -159,11 +159,12 @@ def measure(folder: Path, volumes: int, rounds: int) -> None:
     peaks = {name: call(root, folder, memory=True)[0].peak_mb for name, root in roots.items()}
     print(f"{volumes} volumes, medians of {rounds}")
     for name in roots:
-        stages = {key: statistics.median(one[key] for one in times[name]) for key in times[name][0]}
-        told = ", ".join(f"{key} {seconds:.2f} s" for key, seconds in stages.items())
+        calls = times[name]
+        stages = {key: statistics.median(call[key] for call in calls) for key in calls[0]}
+        parts = ", ".join(f"{key} {seconds:.2f} s" for key, seconds in stages.items())
         wall, used = statistics.median(walls[name]), statistics.median(cpu[name])
         print(f"{name:20} wall {wall:6.2f} s, cpu {used:6.2f} s, peak {peaks[name]:6.0f} MB")
-        print(f"  {told}")
+        print(f"  {parts}")
     first, *others = walls
     for name in others:
         ratios = [b / a for a, b in zip(walls[first], walls[name], strict=True)]

@@ -1,11 +1,11 @@
-"""Many participants in one call, against one call each.
+"""Many participants in one call, against a call for each.
 
     python benchmarks/throughput.py [--people 8] [--volumes 490] [--folder F] [--only NAME ...]
 
-The people are links to one synthetic run (2 mm, int16 .nii.gz, as in participant.py), with the
-published network's size and random weights. Prints wall clock, processor time and peak memory
-(sum of the proportional set sizes of all processes, looked at in a run of its own) beside what
-`capacity.need` reserves, and the seconds that the stages took in all processes together.
+The participants are links to one synthetic run (2 mm, int16 .nii.gz, as in participant.py), with
+the published network's size and random weights. Prints wall clock, processor time and peak memory
+(sum of the proportional set sizes of all processes, measured in a separate run), the memory that
+`capacity.need` reserves, and the seconds of the stages, summed over all processes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SINGLE = "single calls"
 
 
 def make_people(folder: Path, people: int, volumes: int) -> Path:
-    """Write a dataset of so many people, all with the same run; return its root."""
+    """Write a dataset of participants who all have the same run; return its root."""
     root = folder / "fmriprep"
     if not root.exists():
         make_dataset(folder, volumes)
@@ -54,7 +54,7 @@ def call(root: Path, folder: Path, options: list[str], *, memory: bool = False) 
 
 
 def one_call(root: Path, folder: Path, name: str, labels: list[str]) -> Finished:
-    """Time all participants in one call; memory is looked at in a second one, of half of them."""
+    """Time all participants in one call; measure memory in a second call with half of them."""
     options, what = CALLS[name]
     if what == "no reports":
         options = [*options, "--no-reports"]
@@ -71,10 +71,10 @@ def one_call(root: Path, folder: Path, name: str, labels: list[str]) -> Finished
 
 
 def single_calls(root: Path, folder: Path, labels: list[str]) -> float:
-    """Time one call a participant, one after the other; return the sum."""
+    """Time a call for each participant, one after the other; return the sum."""
     shutil.rmtree(folder / "out", ignore_errors=True)
     timed = [call(root, folder, ["--no-reports", "--participant-label", label]) for label in labels]
-    wall, cpu = sum(one.wall_s for one in timed), sum(one.cpu_s for one in timed)
+    wall, cpu = sum(done.wall_s for done in timed), sum(done.cpu_s for done in timed)
     line(SINGLE, wall, cpu, 0.0, len(labels))
     return wall
 
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--volumes", type=int, default=490)
-    parser.add_argument("--folder", type=Path, help="keep the data here, and use it again")
+    parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
     parser.add_argument("--only", nargs="+", choices=[SINGLE, *CALLS], default=[SINGLE, *CALLS])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:

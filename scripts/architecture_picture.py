@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
-# What each layer is for; those that are not here are programs or too small to draw.
+# What each layer is for; layers that are missing here are programs or too small to draw.
 PURPOSES = {
     "cli": "arguments → Settings; exit codes",
     "workflows": "what a command does, from inputs to written outputs",
@@ -34,7 +34,7 @@ _WIDTH, _HEIGHT, _GAP, _TOP = 250, 38, 10, 46
 
 
 def layers() -> list[list[str]]:
-    """Return the layers from top to bottom, each with the modules beside each other in it."""
+    """Return the layers from top to bottom, each with its modules."""
     contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     rows = contract.split("layers = [")[1].split("]")[0].strip().splitlines()
     named = [re.findall(r"bids_dtg\.(\w+)", row) for row in rows]

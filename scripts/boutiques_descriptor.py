@@ -2,7 +2,7 @@
 
     python scripts/boutiques_descriptor.py
 
-writes examples/boutiques/bids_dtg.json; a test fails where it differs from the parser.
+writes examples/boutiques/bids_dtg.json; a test fails if it differs from the parser.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 
 DESCRIPTOR = Path(__file__).parent.parent / "examples" / "boutiques" / "bids_dtg.json"
-# What these name is there before the run; other paths are made, or are names too.
+# These name inputs, which exist before the run; other paths are outputs, or can be names too.
 _READ = {"BIDS_DIR", "FILE", "FOLDER|TSV"}
 _NOT_FOR_PLATFORMS = {"help", "version"}
 
 
 def descriptor() -> dict[str, Any]:
-    """Return the descriptor: an input for each argument of the parser, in its order."""
+    """Return the descriptor: an input for each argument of the parser, in the parser's order."""
     parser = build_parser()
     actions = [action for action in parser._actions if action.dest not in _NOT_FOR_PLATFORMS]
     inputs = [_input(action) for action in actions]
@@ -33,7 +33,7 @@ def descriptor() -> dict[str, Any]:
         "author": "The bids_dtg developers",
         "tool-version": __version__,
         "schema-version": "0.5",
-        "command-line": " ".join(["bids_dtg", *(one["value-key"] for one in inputs)]),
+        "command-line": " ".join(["bids_dtg", *(item["value-key"] for item in inputs)]),
         "container-image": {
             "type": "docker",
             "image": f"bids_dtg:{__version__}",
@@ -84,7 +84,7 @@ def _input(action: argparse.Action) -> dict[str, Any]:
 
 
 def _preference(flag: str) -> tuple[bool, bool]:
-    """Prefer long spellings, and of those the ones with hyphens."""
+    """Prefer long spellings, and among them those with hyphens."""
     return flag.startswith("--"), "_" not in flag
 
 

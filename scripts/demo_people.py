@@ -1,4 +1,4 @@
-"""Simulated people for the demo model: made once, kept on disk in 8 bits, read as needed."""
+"""Simulated people for the demo model: made once, stored on disk in 8 bits, read when needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import track
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 
-# One step of a stored number: far below the noise of a segment (0.08) and of a map (1).
+# Step between stored numbers: far below the noise of a segment (0.08) and of a map (1).
 CONNECTOME_STEP = 1.0 / 127.0
 MAP_STEP = 0.1
 KNOWABLE_DRAWS = 8  # of the shift between rest and tasks
@@ -46,26 +46,26 @@ class StoredPeople:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What test people's maps are compared with, float16, (people, contrasts, voxels)."""
+    """Maps to compare test people's predictions with, float16, (people, contrasts, voxels)."""
 
     retest: NDArray[np.float16]  # measured in a second session
     true: NDArray[np.float16]  # without noise
-    knowable: NDArray[np.float16]  # what rest could tell at best
+    knowable: NDArray[np.float16]  # the best that rest could predict
 
 
 def simulate_people(
     folder: Path, phantom: Phantom, cohort: Cohort, people: int, segments: int
 ) -> StoredPeople:
-    """Simulate a cohort, or go on where an earlier call was stopped.
+    """Simulate a cohort, or resume a stopped call.
 
     Parameters
     ----------
     folder
-        Where the arrays are kept; one cohort a folder.
+        Where to store the arrays; one folder for each cohort.
     phantom
-        The population; its frozen parameters' hash is kept beside the arrays.
+        The population; the hash of its frozen parameters is stored beside the arrays.
     cohort, people, segments
-        The first so many people of a cohort, and segments of rest of each.
+        The cohort, the number of its first people, and their segments of rest.
     """
     voxels = int(phantom.anatomy.grey.sum())
     store = _Store.open(
@@ -90,7 +90,7 @@ def simulate_people(
 
 
 def simulate_answers(folder: Path, phantom: Phantom, cohort: Cohort, people: int) -> Answers:
-    """Simulate what only test people need, or go on where an earlier call was stopped."""
+    """Simulate the maps that only test people need, or resume a stopped call."""
     shape = people, len(phantom.design), int(phantom.anatomy.grey.sum())
     facts = {"cohort": int(cohort), "people": people, "draws": KNOWABLE_DRAWS}
     shapes = dict.fromkeys(Answers.__annotations__, shape)
@@ -112,13 +112,13 @@ def predict_people(
     predicted = open_memmap(folder / "predicted.npy", "w+", np.float16, people.maps.shape)
     for index in track(range(len(predicted)), "Predicting"):
         segments = people.connectomes[index].astype(np.float32) * np.float32(CONNECTOME_STEP)
-        predicted[index] = np.mean([predict(one) for one in segments], axis=0)
+        predicted[index] = np.mean([predict(segment) for segment in segments], axis=0)
     return predicted
 
 
 @dataclass(eq=False)
 class _Store:
-    """Arrays on disk, a row a person, and how many rows are done."""
+    """Arrays on disk with a row for each person, and the number of finished rows."""
 
     path: Path  # of the JSON file with the facts
     facts: dict[str, object]  # what the rows depend on
@@ -134,7 +134,7 @@ class _Store:
         dtype: type[np.number[Any]],
         shapes: Mapping[str, tuple[int, ...]],
     ) -> _Store:
-        """Open the arrays, new ones where the facts have changed."""
+        """Open the arrays; make new ones if the facts have changed."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "people.json"
         wanted = {
@@ -155,7 +155,7 @@ class _Store:
         return cls(path, wanted, arrays, 0 if fresh else done)
 
     def mark(self, done: int) -> None:
-        """Note that so many rows are there, now and then and at the end."""
+        """Record the number of finished rows: every tenth, and at the end."""
         if done % 10 == 0 or done == len(next(iter(self.arrays.values()))):
             for array in self.arrays.values():
                 array.flush()

@@ -1,10 +1,10 @@
-"""What the demo bundle knows beside its weights: intervals, and what is usual in a connectome.
+"""Add intervals and training statistics to the demo bundle.
 
     python scripts/demo_statistics.py --work /tmp/demo_train
 
-Takes the people that `train_demo.py` has simulated and predicted in the work folder, and writes
-the bundle anew with a calibration, statistics of the training connectomes and the coverage on test
-people in its card; weights, maps and masks stay as they are. `train_demo.py` calls it at its end.
+Reads the people that `train_demo.py` has simulated and predicted in the work folder, and writes
+the bundle again with a calibration, training statistics and, in its card, the coverage on test
+people; weights, maps and masks stay unchanged. `train_demo.py` calls it at its end.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from bids_dtg.stats.conformal import (
 
 Array = NDArray[np.float32]
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
-POOLINGS_MM = (None, 6.0, 10.0, 14.0, 20.0, 30.0)  # None: one width a contrast
-COMPARED = slice(0, None, 6)  # contrasts on which the poolings are compared
-BASIS_SHARE = 2 / 3  # of the training people; the others say what is usual
+POOLINGS_MM = (None, 6.0, 10.0, 14.0, 20.0, 30.0)  # None: one half-width for each contrast
+COMPARED = slice(0, None, 6)  # contrasts to compare the poolings on
+BASIS_SHARE = 2 / 3  # of the training people; the others define what is usual
 SEGMENTS = 4  # behind each prediction
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="folder of train_demo.py")
     parser.add_argument("--bundle", type=Path, default=DEMO, help="the bundle's folder")
-    parser.add_argument("--compare", action="store_true", help="compare widths, and stop")
+    parser.add_argument("--compare", action="store_true", help="compare half-widths, and stop")
     args = parser.parse_args()
     if args.compare:
         compare_poolings(args.work, load_bundle(args.bundle))
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def add_statistics(work: Path, folder: Path) -> ModelBundle:
-    """Write the bundle in `folder` anew with what is learned from the people in `work`."""
+    """Write the bundle in `folder` again, with statistics of the people in `work`."""
     bundle = load_bundle(folder)
     people = errors_of(work, "validation", bundle)
     voxel_mm = bundle.grid.voxel_sizes_mm[0]
@@ -66,11 +66,11 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     intervals = score_intervals(work, bundle, calibration)
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
-    told = replace(bundle, card=replace(bundle.card, evaluation=evaluation))
+    evaluated = replace(bundle, card=replace(bundle.card, evaluation=evaluation))
     size = f"{bundle.grid.voxel_sizes_mm[0]:g}mm"
     training = learn_range(work / size / "training", bundle)
     new = folder.with_name(folder.name + "_new")
-    extend_bundle(told, new, calibration=calibration, training_range=training)
+    extend_bundle(evaluated, new, calibration=calibration, training_range=training)
     shutil.rmtree(folder)
     new.rename(folder)
     return load_bundle(folder)
@@ -79,7 +79,7 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
 def errors_of(
     work: Path, cohort: str, bundle: ModelBundle, contrasts: slice = slice(None)
 ) -> Sequence[Array]:
-    """Return measured less predicted maps of a cohort, read one person at a time."""
+    """Return measured minus predicted maps of a cohort, read one person at a time."""
     predicted = np.load(work / "predicted" / cohort / "predicted.npy", mmap_mode="r")
     measured = np.load(work / f"held_out_{cohort}" / "maps.npy", mmap_mode="r")
     correction = bundle.correction
@@ -100,7 +100,7 @@ def errors_of(
 
 
 def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -> dict[str, Any]:
-    """Say how often a newly measured map of a test person lies within the intervals."""
+    """Measure how often a newly measured map of a test person lies within the intervals."""
     people = errors_of(work, "test", bundle)
     truth = np.load(work / "answers" / "true.npy", mmap_mode="r")
     measured = np.load(work / "held_out_test" / "maps.npy", mmap_mode="r")
@@ -132,7 +132,7 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
 
 
 def compare_poolings(work: Path, bundle: ModelBundle) -> None:
-    """Compare ways to scale the widths on validation people, each left out in turn."""
+    """Compare ways to scale the half-widths on validation people, each left out in turn."""
     people = errors_of(work, "validation", bundle, COMPARED)
     sums = _sums(people, bundle)
     cells = Cells.of(bundle.mask, sums.block)
@@ -140,10 +140,10 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
     for pooling in POOLINGS_MM:
         counts, each = ScoreCounts(len(people[0])), []
         for errors in people:
-            one = ScoreCounts(len(errors))
-            one.add(errors, _usual_without(sums, errors, pooling, bundle))
-            counts += one
-            each.append(one)
+            own = ScoreCounts(len(errors))
+            own.add(errors, _usual_without(sums, errors, pooling, bundle))
+            counts += own
+            each.append(own)
         covered, scores, local = [], [], []
         for errors, own in zip(people, each, strict=True):
             width = _usual_without(sums, errors, pooling, bundle)
@@ -160,7 +160,7 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
 
 
 def learn_range(folder: Path, bundle: ModelBundle) -> TrainingRange:
-    """Learn what is usual from the training people's segments."""
+    """Learn the usual range from the training people's segments."""
     connectomes = np.load(folder / "connectomes.npy", mmap_mode="r")
     block = cell_block(bundle.grid.voxel_sizes_mm[0])
     cells, everywhere = Cells.of(bundle.mask, block), np.ones(int(bundle.mask.sum()), bool)
@@ -191,7 +191,7 @@ def _sums(people: Sequence[Array], bundle: ModelBundle) -> ErrorSums:
 def _usual_without(
     sums: ErrorSums, errors: Array, pooling_mm: float | None, bundle: ModelBundle
 ) -> Array:
-    """Return the usual error that the others show: nobody's score may have shaped its scale."""
+    """Return the usual error of the others: a person's own errors must not scale its score."""
     return sums.without(errors).usual(pooling_mm, bundle.grid.voxel_sizes_mm[0]).at_voxels()
 
 

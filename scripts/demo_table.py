@@ -1,4 +1,4 @@
-"""Scores of the demo model on people that nobody has seen, beside simple models and ceilings."""
+"""Scores of the demo model on unseen people, beside simple models and ceilings."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ RESAMPLES, BOOTSTRAP_SEED = 2000, 0
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """How good the model is, and what is applied after it."""
+    """The model's scores, and the correction to apply after it."""
 
-    correction: Correction  # found on the validation people
-    training_people: int  # how many the network was trained on
-    validation_people: int  # how many these are
+    correction: Correction  # fitted on the validation people
+    training_people: int  # number of people that the network was trained on
+    validation_people: int  # their number
     evaluation: Mapping[str, Any]  # for the model card
 
 
@@ -117,9 +117,9 @@ def _baselines(training: StoredPeople, phantom: Phantom) -> tuple[LinearBaseline
     for n in track(range(len(training.maps)), "Fitting baselines"):
         connectome, maps = training.mean_connectome(n), training.measured(n)
         sums.fit_person(connectome, maps)
-        one = LinearBaseline().fit(connectome[None], maps[None])
-        coefficients.append(one.coef)
-        intercepts.append(one.intercept)
+        fit = LinearBaseline().fit(connectome[None], maps[None])
+        coefficients.append(fit.coef)
+        intercepts.append(fit.intercept)
     # The model is the mean of the people's fits.
     linear = LinearBaseline()
     linear.coef, linear.intercept = np.mean(coefficients, axis=0), np.mean(intercepts, axis=0)
@@ -146,7 +146,7 @@ def _chosen_ridge(sums: LocalRidgeSums, validation: StoredPeople) -> tuple[Local
 def _scores(
     name: str, predict: Callable[[int], Array], test: StoredPeople, mean_map: Array
 ) -> dict[str, NDArray[np.float64]]:
-    """Score a model: (contrasts, people) for each score but identification, (contrasts,)."""
+    """Score a model: (contrasts, people) for each score; (contrasts,) for identification."""
     maps = np.stack([predict(n).astype(np.float16) for n in range(len(test.maps))])
     found: dict[str, list[Any]] = {}
     for q in track(range(maps.shape[1]), f"Scoring {name}"):

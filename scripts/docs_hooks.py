@@ -1,6 +1,6 @@
-"""Hooks of MkDocs: tables that are made from the program when the site is built.
+"""Hooks of MkDocs: make tables from the program when the site is built.
 
-A page asks for one by a line of its own: `<!-- options -->` or `<!-- error lines -->`.
+A page requests a table by a separate line: `<!-- options -->` or `<!-- error lines -->`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bids_dtg.cli.run import build_parser
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page asks for."""
+    """Fill in the tables that a page requests."""
     for mark, make in (
         ("<!-- options -->", options_markdown),
         ("<!-- error lines -->", error_lines_markdown),

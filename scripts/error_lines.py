@@ -2,7 +2,7 @@
 
     python scripts/error_lines.py
 
-prints them as the documentation has them; what a line fills in stands as `…`.
+prints them in the form of the documentation; `…` stands for text that the program fills in.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _HOLE = "…"
 class ErrorLine:
     """A line that a user may see."""
 
-    kind: str  # class in bids_dtg.errors that it is of
-    found: str  # each part with `…` for what is filled in
+    kind: str  # its class in bids_dtg.errors
+    found: str  # this part and the next two have `…` for text that the program fills in
     expected: str | None
     remedy: str | None
 
 
 def error_lines(package: Path = PACKAGE) -> list[ErrorLine]:
-    """List the lines of all modules, in the order of kind and text, each once."""
+    """List the lines of all modules once, sorted by kind and text."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(package.rglob("*.py"))]
     kinds = {name: name for name in KINDS}
-    for tree in trees:  # subclasses are of the kind of their base
+    for tree in trees:  # a subclass has the kind of its base
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
@@ -63,7 +63,7 @@ def _lines(tree: ast.Module, kinds: dict[str, str]) -> Iterator[ErrorLine]:
 
 
 def _text(node: ast.expr) -> str | None:
-    """Return the words of a string; `…` for what they are mixed with, None for None."""
+    """Return the text of a string expression, `…` for other parts; None for None."""
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else None
     if isinstance(node, ast.JoinedStr):
@@ -97,7 +97,7 @@ def markdown() -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Return text that Markdown shows unchanged."""
     text = " ".join(text.split())
     for mark in "\\`*_[]{}#|~":
         text = text.replace(mark, "\\" + mark)

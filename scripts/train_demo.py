@@ -2,10 +2,10 @@
 
     python scripts/train_demo.py --work /tmp/demo_train --minutes 50
 
-It trains on voxels of 4 mm first, where an update sees eight times as much of a brain, and
-then goes on at 2 mm. Everything is kept in the work folder, so a call goes on where an earlier
-one was stopped. With the same libraries the same options give the same bundle, but for the
-number of epochs that the minutes allow. The phantom's parameters are frozen.
+It first trains on voxels of 4 mm, where an update sees eight times as much of a brain, and then
+at 2 mm. The work folder keeps all intermediate data, so the same command resumes a stopped call.
+With the same libraries, the same options give the same bundle, except for the number of epochs
+that the minutes allow. The phantom's parameters are frozen.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Stage:
     """Training on voxels of one size."""
 
     block: int  # 2 mm voxels along an edge of a voxel
-    segments: int  # of rest of each person
+    segments: int  # of rest for each person
     share: float  # of the minutes
     learning_rate: float
     sampling: Sampling  # boxes: each update sees other people at other places
@@ -50,7 +50,7 @@ STAGES = (
 
 
 def main() -> None:
-    """Do all of it."""
+    """Simulate, train, score and write the bundle."""
     args = _arguments()
     state, records = None, []
     for stage in STAGES:

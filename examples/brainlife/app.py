@@ -1,8 +1,8 @@
 """The brainlife App: config.json in, derivatives/ and product.json out, in the current folder.
 
-brainlife gives fMRIPrep's results as single files (bold.nii.gz, mask.nii.gz, regressors.tsv). They
-are linked into a folder as fMRIPrep has it, bids_dtg runs on it, and product.json tells brainlife
-how it went, with plots.
+brainlife gives fMRIPrep's results as single files (bold.nii.gz, mask.nii.gz, regressors.tsv). The
+App links them into a folder in fMRIPrep's layout, runs bids_dtg on it, and reports the result to
+brainlife in product.json, with a plot.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def main() -> int:
 
 
 def meta(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what brainlife knows of the BOLD series."""
-    found = (one.get("meta") for one in config.get("_inputs", []) if one.get("id") == "bold")
+    """Return brainlife's metadata of the BOLD series."""
+    found = (item.get("meta") for item in config.get("_inputs", []) if item.get("id") == "bold")
     return next(found, None) or {}
 
 
@@ -55,7 +55,7 @@ def label(text: Any) -> str:
 
 
 def link_inputs(config: dict[str, Any], fmriprep: Path) -> None:
-    """Make a folder as fMRIPrep's from links to brainlife's files."""
+    """Link brainlife's files into a folder in fMRIPrep's layout."""
     known = meta(config)
     entities = [f"sub-{label(known.get('subject', 'unknown'))}"]
     if known.get("session"):
@@ -86,7 +86,7 @@ def link_inputs(config: dict[str, Any], fmriprep: Path) -> None:
 
 
 def failure(derivatives: Path, errors: str) -> dict[str, Any]:
-    """Return product.json of a run that failed: the program's own line about it."""
+    """Return product.json after a failure, with the program's error lines."""
     tables = sorted(derivatives.glob("logs/*/failures.tsv"))
     lines = [line for table in tables for line in read_table(table)]
     messages = [line["message"] for line in lines] or errors.strip().splitlines()[-1:]
@@ -94,7 +94,7 @@ def failure(derivatives: Path, errors: str) -> dict[str, Any]:
 
 
 def success(derivatives: Path) -> dict[str, Any]:
-    """Return product.json of a run that worked: what was kept, and how strong each map is."""
+    """Return product.json after a success: quality figures, and the strength of each map."""
     quality = [line for path in sorted(derivatives.rglob("*_qc.tsv")) for line in read_table(path)]
     strengths = map_strengths(derivatives)
     bars = {"type": "bar", "x": list(strengths), "y": list(strengths.values())}
@@ -115,7 +115,7 @@ def success(derivatives: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a table with tabs."""
+    """Read a tab-separated table."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
