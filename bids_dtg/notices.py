@@ -17,10 +17,22 @@ def say(message: str) -> None:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things for people, as 1 run or 2 runs."""
+    """Return a number of things for people, as 1 run or 2 runs.
+
+    Examples
+    --------
+    >>> counted(1, "run"), counted(2, "run")
+    ('1 run', '2 runs')
+    """
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def named(labels: Sequence[str]) -> str:
-    """Name the first few of some things, and say that there are more."""
+    """Name the first few of some things, and say that there are more.
+
+    Examples
+    --------
+    >>> named(["01", "02", "03", "04", "05", "06"])
+    '01, 02, 03, 04, 05, ...'
+    """
     return ", ".join([*labels[:5], *(["..."] if len(labels) > 5 else [])])

@@ -245,7 +245,14 @@ def _demeaned_gram(maps: NDArray[np.floating], solved: NDArray[np.bool_]) -> tup
 
 
 def ratio(above: NDArray[np.floating], below: NDArray[np.floating]) -> Float:
-    """Divide; 0 where that is undefined."""
+    """Divide; 0 where that is undefined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ratio(np.array([1.0, 2.0]), np.array([0.0, 4.0]))
+    array([0. , 0.5])
+    """
     defined = below > 0
     divided: Float = np.where(defined, above, 0.0) / np.where(defined, below, 1.0)
     return divided

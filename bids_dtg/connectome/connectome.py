@@ -90,6 +90,13 @@ def profile_agreement(
     Returns
     -------
     (voxels,) Pearson r; 0 where undefined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> odd = np.random.default_rng(0).standard_normal((2, 50))
+    >>> profile_agreement(odd, odd + 1).round(3)
+    array([1., 1.])
     """
     one = odd - odd.mean(axis=1, keepdims=True)
     two = even - even.mean(axis=1, keepdims=True)
@@ -113,6 +120,13 @@ def intraclass_correlation(
     (profiles,) ICC(1,1) of Shrout & Fleiss 1979 (Psychol. Bull. 86: 420), the values as targets and
     the halves as judges: of one half, and unlike r lowered by a level that differs. Of both halves
     together it is 2 ICC / (1 + ICC). 0 where undefined.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> odd = np.random.default_rng(0).standard_normal((2, 50))
+    >>> intraclass_correlation(odd, odd).round(3)
+    array([1., 1.])
     """
     values = odd.shape[1]
     mean = (odd + even) / 2

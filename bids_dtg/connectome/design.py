@@ -102,6 +102,14 @@ class TemporalDesign:
         ValueError
             Shapes that do not fit, a TR that is not positive, or fewer than `LEAST_FREEDOM`
             frames more than columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> drift, keep = np.linspace(-1.0, 1.0, 100)[:, None], np.ones(100, dtype=bool)
+        >>> design = TemporalDesign.build(drift, ("drift",), keep, tr_seconds=2.0)
+        >>> design.rank, design.frames_kept
+        (2, 100)
         """
         keep = np.asarray(keep, dtype=bool)
         if not tr_seconds > 0:

@@ -61,6 +61,14 @@ def voxel_to_roi(
     Returns
     -------
     (rois, voxels) Pearson r; 0 where undefined (constant voxels, or values that are not finite).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> bold, maps = rng.standard_normal((100, 30)), rng.random((4, 30))
+    >>> voxel_to_roi(bold, maps).shape
+    (4, 30)
     """
     return run_connectomes(_measure(bold, maps, confounds, keep)).segments[0].r
 

@@ -43,7 +43,16 @@ class Blend:
 
 
 def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the sum of maps (contrasts, voxels), one a model, times weights."""
+    """Return the sum of maps (contrasts, voxels), one a model, times weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maps = [np.ones((2, 3)), np.zeros((2, 3))]
+    >>> blended(maps, np.array([[0.5, 1.0], [0.5, 0.0]]))
+    array([[0.5, 0.5, 0.5],
+           [1. , 1. , 1. ]], dtype=float32)
+    """
     total: NDArray[np.float32] = np.zeros(maps[0].shape, np.float32)
     for one, weight in zip(maps, weights, strict=True):
         total += weight[:, None] * one

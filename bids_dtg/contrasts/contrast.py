@@ -35,7 +35,14 @@ class Contrast:
 
 @functools.cache
 def hcp_contrasts() -> tuple[Contrast, ...]:
-    """Return the 47 HCP-YA contrasts in the order of the published models' outputs."""
+    """Return the 47 HCP-YA contrasts in the order of the published models' outputs.
+
+    Examples
+    --------
+    >>> contrasts = hcp_contrasts()
+    >>> len(contrasts), contrasts[0].label
+    (47, 'languageMath')
+    """
     table = resources.files("bids_dtg.contrasts").joinpath("hcp47.tsv")
     return parse_contrasts(table.read_text(encoding="utf-8"))
 

@@ -32,6 +32,18 @@ class LocalRidgeSums:
         Edge of a voxel.
     block
         Edge of a cell in voxels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng, mask = np.random.default_rng(0), np.ones((6, 6, 6), dtype=bool)
+    >>> sums = LocalRidgeSums(mask, voxel_mm=2.0)
+    >>> for _ in range(20):
+    ...     connectome = rng.standard_normal((3, 216))
+    ...     sums.fit_person(connectome, connectome.sum(axis=0, keepdims=True))
+    >>> model = sums.solve(penalty=1e-3)
+    >>> bool(np.allclose(model.predict(connectome), connectome.sum(axis=0), atol=0.1))
+    True
     """
 
     def __init__(self, mask: NDArray[np.bool_], voxel_mm: float, block: int = 3) -> None:

@@ -45,6 +45,13 @@ def crr_loss(
     -----
     Serin et al. 2025, Communications Biology, "CR-R loss"; the formula printed
     there has ``min(0, .)``, but the published models were trained with ``max``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> maps = torch.randn(4, 2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    >>> bool(crr_loss(maps, maps) < crr_loss(maps + 1, maps))
+    True
     """
     predicted, measured = _flatten_people(pred, true, mask)
     reconstruction = (predicted - measured).square().mean()
@@ -71,6 +78,13 @@ def contrastive_loss(pred: Tensor, true: Tensor, mask: Tensor | None = None) -> 
     ------
     ValueError
         If shapes differ, the mask is empty or there are fewer than two people.
+
+    Examples
+    --------
+    >>> import torch
+    >>> maps = torch.randn(4, 2, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    >>> bool(contrastive_loss(maps, maps) > contrastive_loss(maps, maps.flip(0)))
+    True
     """
     return _mean_pairwise_error(*_flatten_people(pred, true, mask))
 

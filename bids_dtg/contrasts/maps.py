@@ -34,6 +34,15 @@ class MapAverage:
     Memory does not depend on the number of segments. The spread is the
     standard deviation with reliability weights, which with equal weights is
     the usual one with n - 1 (West 1979, Comm. ACM 22: 532, for the update).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> average = MapAverage()
+    >>> average.add(np.ones((1, 3), np.float32), seconds=432.0)
+    >>> average.add(np.zeros((1, 3), np.float32), seconds=432.0)
+    >>> average.result().mean
+    array([[0.5, 0.5, 0.5]], dtype=float32)
     """
 
     def __init__(self) -> None:

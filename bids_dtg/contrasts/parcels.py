@@ -25,6 +25,13 @@ def parcel_means(
     Returns
     -------
     (contrasts, parcels); NaN for a parcel without a voxel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maps = np.array([[1.0, 3.0, 5.0, 9.0]], dtype=np.float32)
+    >>> parcel_means(maps, np.array([1, 1, 2, 0]), np.array([1, 2]))
+    array([[2., 5.]])
     """
     if labels.shape != maps.shape[1:]:
         raise ValueError(f"labels {labels.shape} do not fit maps {maps.shape}")

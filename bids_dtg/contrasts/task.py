@@ -252,7 +252,15 @@ def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:
 
 
 def masked_error(predicted: Tensor, measured: Tensor) -> Tensor:
-    """Return the mean squared error where a value was measured (is not NaN); 0 where none was."""
+    """Return the mean squared error where a value was measured (is not NaN); 0 where none was.
+
+    Examples
+    --------
+    >>> import torch
+    >>> measured = torch.tensor([1.0, float("nan")])
+    >>> float(masked_error(torch.zeros(2), measured))
+    1.0
+    """
     known = measured.isfinite()
     errors = torch.where(known, predicted.float() - torch.where(known, measured, 0.0), 0.0)
     return errors.square().sum() / known.sum().clamp_min(1)
@@ -266,6 +274,13 @@ def mean_correlation(predicted: Tensor, measured: Tensor) -> Tensor:
     predicted, measured
         (people, contrasts, voxels); a constant map counts as r 0, voxels that are NaN in
         `measured` are left out, and so are maps without any other.
+
+    Examples
+    --------
+    >>> import torch
+    >>> maps = torch.tensor([[[1.0, 2.0, 3.0, float("nan")]]])
+    >>> round(float(mean_correlation(2 * maps.nan_to_num(), maps)), 3)
+    1.0
     """
     known = measured.isfinite()
     voxels = known.sum(dim=-1, keepdim=True)

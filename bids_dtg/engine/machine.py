@@ -66,7 +66,13 @@ def end_with_parent() -> None:
 
 
 def end_of(exit_code: int | None) -> str:
-    """Name the end of a process by its exit code; -n is signal n."""
+    """Name the end of a process by its exit code; -n is signal n.
+
+    Examples
+    --------
+    >>> end_of(3), end_of(-15)
+    ('exit code 3', 'ended by SIGTERM')
+    """
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
         return f"ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

@@ -17,6 +17,11 @@ def is_pointer(start: bytes) -> bool:
 
     git-annex leaves `/annex/objects/KEY`, or, where a file system has no links,
     the text of a link: `../../.git/annex/objects/...`, as deep as the file is.
+
+    Examples
+    --------
+    >>> is_pointer(b"/annex/objects/MD5E-s12--abc.nii.gz")
+    True
     """
     first = start.split(b"\n", 1)[0]
     # Images have NUL bytes from the start.

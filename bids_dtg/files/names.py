@@ -51,6 +51,12 @@ def parse_name(name: str) -> BidsName:
     ------
     ValueError
         If the name is not `key-value_..._suffix.extension` with distinct keys.
+
+    Examples
+    --------
+    >>> name = parse_name("sub-01_task-rest_run-1_bold.nii.gz")
+    >>> name.get("task"), name.suffix, name.extension
+    ('rest', 'bold', '.nii.gz')
     """
     stem, dot, rest = PurePosixPath(name).name.partition(".")
     *pairs, suffix = stem.split("_")
@@ -108,7 +114,13 @@ def build_path(
 
 
 def participant_folder(participant: str | None, session: str | None = None) -> PurePosixPath:
-    """Build the folder of a participant (and session) below the dataset root."""
+    """Build the folder of a participant (and session) below the dataset root.
+
+    Examples
+    --------
+    >>> str(participant_folder("01", "1"))
+    'sub-01/ses-1'
+    """
     folder = PurePosixPath(f"sub-{_checked(participant or '', 'sub')}")
     return folder / f"ses-{_checked(session, 'ses')}" if session is not None else folder
 

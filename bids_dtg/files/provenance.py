@@ -167,7 +167,13 @@ def why_incomplete(
 
 
 def options_hash(options: Mapping[str, Any]) -> str:
-    """Hash options whatever their order."""
+    """Hash options whatever their order.
+
+    Examples
+    --------
+    >>> options_hash({"gsr": True}) == options_hash({"gsr": True})
+    True
+    """
     return hashlib.sha256(json.dumps(dict(options), sort_keys=True).encode()).hexdigest()
 
 

@@ -25,14 +25,29 @@ class Neighbours:
 def voxel_positions(
     points: NDArray[np.float64], affine: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Turn points (n, 3) in RAS+ mm to voxel indices (n, 3) of an image with this affine."""
+    """Turn points (n, 3) in RAS+ mm to voxel indices (n, 3) of an image with this affine.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> affine = np.diag([2.0, 2.0, 2.0, 1.0])
+    >>> voxel_positions(np.array([[4.0, 0.0, 2.0]]), affine)
+    array([[2., 0., 1.]])
+    """
     to_voxels = np.linalg.inv(affine)
     positions: NDArray[np.float64] = points @ to_voxels[:3, :3].T + to_voxels[:3, 3]
     return positions
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Tell which voxel positions (n, 3) lie in some voxel: up to half a voxel beyond centres."""
+    """Tell which voxel positions (n, 3) lie in some voxel: up to half a voxel beyond centres.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> in_view(np.array([[0.0, 1.0, 2.0], [9.0, 0.0, 0.0]]), (4, 4, 4))
+    array([ True, False])
+    """
     inside: NDArray[np.bool_] = np.all(
         (positions >= -0.5) & (positions < np.asarray(shape) - 0.5), axis=1
     )
@@ -40,7 +55,14 @@ def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[n
 
 
 def nearest_voxels(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.intp]:
-    """Give the place of the nearest voxel, first axis fastest, of positions (n, 3) in view."""
+    """Give the place of the nearest voxel, first axis fastest, of positions (n, 3) in view.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> nearest_voxels(np.array([[0.4, 0.6, 0.0]]), (2, 2, 2))
+    array([2])
+    """
     indices = np.floor(positions + 0.5).astype(np.intp)
     places: NDArray[np.intp] = indices @ _strides(shape)
     return places

@@ -125,7 +125,16 @@ class LatticeSampling:
 
 
 def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
-    """Turn stored values into real ones, in place: value = stored * slope + inter."""
+    """Turn stored values into real ones, in place: value = stored * slope + inter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([1.0, 2.0], dtype=np.float32)
+    >>> scale(values, 2.0, 1.0)
+    >>> values
+    array([3., 5.], dtype=float32)
+    """
     if slope != 1.0:
         values *= np.float32(slope)
     if inter != 0.0:

@@ -56,6 +56,11 @@ def model_grid(block: int = 1) -> Grid:
     ------
     ValueError
         If the block is not a positive number of voxels.
+
+    Examples
+    --------
+    >>> model_grid(block=4).shape
+    (19, 24, 20)
     """
     if block < 1:
         raise ValueError(f"a block has one voxel along each axis or more, not {block}")

@@ -62,7 +62,14 @@ class SmoothField:
 
 
 def axis_positions_mm(grid: Grid) -> list[NDArray[np.float64]]:
-    """Return the mm positions of the voxels along each axis of a grid without rotations."""
+    """Return the mm positions of the voxels along each axis of a grid without rotations.
+
+    Examples
+    --------
+    >>> from bids_dtg.phantom.anatomy import model_grid
+    >>> [len(axis) for axis in axis_positions_mm(model_grid(block=4))]
+    [19, 24, 20]
+    """
     affine = np.asarray(grid.affine)
     if np.count_nonzero(affine[:3, :3]) != 3 or not np.diagonal(affine)[:3].all():
         raise ValueError(f"the phantom's grid has no rotations, found {affine.tolist()}")

@@ -40,7 +40,15 @@ class Motion:
 
 
 def draw_motion(rng: np.random.Generator, frames: int) -> Motion:
-    """Draw the head's motion during a run."""
+    """Draw the head's motion during a run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> motion = draw_motion(np.random.default_rng(0), frames=20)
+    >>> motion.framewise_displacement_mm.shape
+    (20,)
+    """
     level = np.exp(_LOG_LEVEL * rng.standard_normal())
     walk = np.cumsum(_WALK_MM * rng.standard_normal((frames, 6)), axis=0)
     position = level * (walk + _TREMOR_MM * rng.standard_normal((frames, 6)))

@@ -94,7 +94,14 @@ def trace(
 
 
 def dropped_spans(kept: NDArray[np.bool_]) -> tuple[Span, ...]:
-    """Return the stretches of frames that were not kept."""
+    """Return the stretches of frames that were not kept.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> len(dropped_spans(np.array([False, True, True, False])))
+    2
+    """
     edges = np.flatnonzero(np.diff(np.concatenate([[0], (~kept).astype(int), [0]])))
     step = WIDTH / max(len(kept) - 1, 1)
     return tuple(
@@ -147,7 +154,13 @@ def strip(
 
 
 def nice(value: float) -> float:
-    """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
+    """Round up to 1, 1.5, 2, 3, 4, 5, 6, 8 or 10 times a power of ten.
+
+    Examples
+    --------
+    >>> nice(0.0432)
+    0.05
+    """
     power = 10.0 ** np.floor(np.log10(value))
     steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
     return float(next((s * power for s in steps if s * power >= value * 0.9999), 10 * power))

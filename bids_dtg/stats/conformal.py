@@ -258,7 +258,15 @@ class Calibration:
 
 
 def coverage(errors: Array, half_widths: Array) -> NDArray[np.float64]:
-    """Return the share of a person's voxels whose error is within the half-width, (contrasts,)."""
+    """Return the share of a person's voxels whose error is within the half-width, (contrasts,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> errors = np.array([[0.5, -2.0, 1.0, np.nan]])
+    >>> coverage(errors, np.ones_like(errors)).round(2)
+    array([0.5])
+    """
     if errors.shape != half_widths.shape:
         raise ValueError(f"errors are {errors.shape}, half-widths {half_widths.shape}")
     share: NDArray[np.float64] = (np.abs(errors) <= half_widths).mean(axis=1)
@@ -279,10 +287,22 @@ def interval_score(errors: Array, half_widths: Array, level: int) -> NDArray[np.
 
 
 def cell_block(voxel_mm: float) -> int:
-    """Return how many voxels make about `CELL_MM`."""
+    """Return how many voxels make about `CELL_MM`.
+
+    Examples
+    --------
+    >>> cell_block(2.0), cell_block(8.0)
+    (4, 1)
+    """
     return max(1, round(CELL_MM / voxel_mm))
 
 
 def lattice_shape(shape: tuple[int, ...], block: int) -> tuple[int, ...]:
-    """Return how many cells a grid has along its axes; the last ones may be incomplete."""
+    """Return how many cells a grid has along its axes; the last ones may be incomplete.
+
+    Examples
+    --------
+    >>> lattice_shape((76, 93, 78), 4)
+    (19, 24, 20)
+    """
     return tuple(-(-n // block) for n in shape)

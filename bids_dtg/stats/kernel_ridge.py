@@ -79,6 +79,13 @@ def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[
     Returns
     -------
     (people, people), a row a predicted person; rows add up to 1, the diagonal is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = leave_one_out_weights(np.eye(3) + 1.0, 1.0)
+    >>> bool(np.allclose(np.diag(weights), 0.0))
+    True
     """
     people = len(gram)
     found = np.zeros((people, people))
@@ -92,7 +99,16 @@ def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[
 def inner_products(
     some: Sequence[NDArray[Any]] | NDArray[Any], others: Sequence[NDArray[Any]] | NDArray[Any]
 ) -> NDArray[np.float64]:
-    """Return the inner products of people's connectomes (rois, voxels), a slab at a time."""
+    """Return the inner products of people's connectomes (rois, voxels), a slab at a time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> people = np.eye(2, dtype=np.float32)[:, None]  # (people, rois, voxels)
+    >>> inner_products(people, people)
+    array([[1., 0.],
+           [0., 1.]])
+    """
     rois, voxels = some[0].shape
     step = max(1, _SLAB_BYTES // (4 * rois * (len(some) + len(others))))
     total = np.zeros((len(some), len(others)))

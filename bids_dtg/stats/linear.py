@@ -28,6 +28,18 @@ class LinearBaseline:
     Notes
     -----
     Tavor et al. 2016, Science 352, in the form that Serin et al. 2025 compare with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> connectomes = rng.standard_normal((10, 4, 200))  # people, ROIs, voxels
+    >>> maps = connectomes[:, :1] + 0.5 * connectomes[:, 1:2]
+    >>> model = LinearBaseline()
+    >>> _ = model.fit(connectomes, maps)
+    >>> predicted = model.predict(connectomes)
+    >>> round(float(np.corrcoef(predicted[0, 0], maps[0, 0])[0, 1]), 2)
+    1.0
     """
 
     coef: NDArray[np.float64]

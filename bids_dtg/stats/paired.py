@@ -30,6 +30,13 @@ def bootstrap_mean(values: Values, *, seed: int = 0, resamples: int = 2000) -> I
         (people,); NaN is left out.
     seed, resamples
         Of the bootstrap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> interval = bootstrap_mean(np.array([0.1, 0.2, 0.3, 0.4]))
+    >>> interval.low < 0.25 < interval.high
+    True
     """
     known = np.asarray(values, np.float64)
     known = known[np.isfinite(known)]
@@ -58,6 +65,12 @@ def sign_flip_test(
     -------
     (tests,) two-sided p of the t statistic, (1 + at least as large) / (1 + permutations); NaN
     where fewer than two people are known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sign_flip_test(np.array([[1.0, 2.0, 1.5]]))
+    array([0.24877512])
     """
     d = np.asarray(differences, np.float64)
     if d.ndim != 2:
@@ -81,6 +94,12 @@ def false_discovery_rate(p: Values) -> NDArray[np.float64]:
     Notes
     -----
     Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57: 289.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> false_discovery_rate(np.array([0.01, 0.02, 0.6])).round(3)
+    array([0.03, 0.03, 0.6 ])
     """
     values = np.asarray(p, np.float64)
     adjusted = np.full(values.shape, np.nan)
@@ -98,6 +117,12 @@ def cliffs_delta(one: Values, other: Values) -> float:
     Notes
     -----
     Cliff 1993, Psychol. Bull. 114: 494.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cliffs_delta(np.array([3.0, 4.0]), np.array([1.0, 2.0]))
+    1.0
     """
     a, b = (np.sort(x[np.isfinite(x)]) for x in (np.asarray(one, float), np.asarray(other, float)))
     if not len(a) or not len(b):

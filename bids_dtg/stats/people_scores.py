@@ -48,6 +48,14 @@ class PeopleScores:
         ------
         ValueError
             If shapes do not match or no voxel is left.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> maps = np.random.default_rng(0).standard_normal((3, 500)).astype(np.float32)
+        >>> scores = PeopleScores.of(maps, maps, maps.mean(axis=0))
+        >>> scores.matrix.shape
+        (3, 3)
         """
         if predicted.ndim != 2 or predicted.shape != measured.shape:
             raise ValueError(

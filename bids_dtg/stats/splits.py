@@ -75,6 +75,12 @@ def split_people(
     ------
     ValueError
         If a label comes twice, shares leave nobody to train on, or there are too few families.
+
+    Examples
+    --------
+    >>> split = split_people(list("abcdefgh"), validation=0.25, test=0.25, seed=0)
+    >>> len(split.training), len(split.validation), len(split.test)
+    (4, 2, 2)
     """
     if len(set(labels)) != len(labels):
         raise ValueError("a participant is listed twice")

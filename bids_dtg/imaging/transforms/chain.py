@@ -82,7 +82,16 @@ class DisplacementField:
 
 
 def map_points(points: Points, transforms: Sequence[Transform]) -> Points:
-    """Map points (n, 3), RAS+ mm, by transforms in turn, the first of the list first."""
+    """Map points (n, 3), RAS+ mm, by transforms in turn, the first of the list first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shift = np.eye(4)
+    >>> shift[:3, 3] = 1.0, 0.0, 0.0
+    >>> map_points(np.zeros((1, 3)), [Affine(shift)])
+    array([[1., 0., 0.]])
+    """
     for transform in transforms:
         points = transform.map(points)
     return points

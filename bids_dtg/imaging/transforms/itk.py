@@ -225,6 +225,15 @@ def itk_matrix(
     ------
     ValueError
         Another kind of transform, or another number of parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> itk_matrix("TranslationTransform", np.array([1.0, 2.0, 3.0]), np.zeros(0))
+    array([[1., 0., 0., 1.],
+           [0., 1., 0., 2.],
+           [0., 0., 1., 3.],
+           [0., 0., 0., 1.]])
     """
     wanted = _PARAMETER_COUNTS.get(kind)
     if wanted is None:

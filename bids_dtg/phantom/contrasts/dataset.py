@@ -54,7 +54,13 @@ class RunPlan:
 
 
 def participant_label(index: int) -> str:
-    """Return the label of a cohort's person: it says that nobody real stands behind it."""
+    """Return the label of a cohort's person: it says that nobody real stands behind it.
+
+    Examples
+    --------
+    >>> participant_label(0)
+    'sim001'
+    """
     return f"sim{index + 1:03d}"
 
 

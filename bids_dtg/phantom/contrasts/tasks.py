@@ -92,7 +92,13 @@ CONTRASTS: tuple[TaskContrast, ...] = (
 
 
 def condition_list() -> tuple[tuple[str, str], ...]:
-    """Return (task, condition) of all conditions, in the order of the design's columns."""
+    """Return (task, condition) of all conditions, in the order of the design's columns.
+
+    Examples
+    --------
+    >>> len(condition_list())
+    24
+    """
     return tuple((task, name) for task, names in CONDITIONS.items() for name in names)
 
 
