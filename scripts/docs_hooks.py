@@ -1,6 +1,7 @@
 """Hooks of MkDocs: make tables from the program when the site is built.
 
-A page requests a table by a separate line: `<!-- options -->` or `<!-- error lines -->`.
+A page requests a table by a separate line: `<!-- options -->`, `<!-- strategies -->` or
+`<!-- error lines -->`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 from error_lines import markdown as error_lines_markdown
 
+from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.run import build_parser
 
 
@@ -20,6 +22,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in the tables that a page requests."""
     for mark, make in (
         ("<!-- options -->", options_markdown),
+        ("<!-- strategies -->", strategies_markdown),
         ("<!-- error lines -->", error_lines_markdown),
     ):
         if mark in markdown:
@@ -38,6 +41,13 @@ def options_markdown() -> str:
             parts += [f"| {_typed(action)} | {_cell(action.help or '')} |" for action in actions]
             parts.append("")
     return "\n".join(parts)
+
+
+def strategies_markdown() -> str:
+    """Return the table of denoising strategies."""
+    lines = ["| `--denoise-strategy` | columns removed | frames removed |", "|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.removes} | {row.drops} |" for row in STRATEGIES.values()]
+    return "\n".join(lines)
 
 
 def _typed(action: argparse.Action) -> str:

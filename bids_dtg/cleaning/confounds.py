@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cleaning.aroma import AromaComponents, find_aroma_files
-from bids_dtg.cleaning.custom import find_custom_table
-from bids_dtg.cleaning.strategies import (
-    NuisanceChoice,
+from bids_dtg.cleaning.aroma import AromaComponents
+from bids_dtg.cleaning.custom import find_custom_table, read_custom_table
+from bids_dtg.cleaning.strategies import NoiseComponents, Strategy, find_strategy
+from bids_dtg.cleaning.table import (
+    EXPANSIONS,
+    GLOBAL,
+    MOTION,
+    NON_STEADY,
+    TISSUE,
+    add_expansions,
+    compcor_metadata,
     metadata_file,
-    strategy_columns,
-    with_custom,
+    numbers,
+    quoted,
+    read_table,
 )
-from bids_dtg.cleaning.table import NON_STEADY, numbers, read_table
 from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.text import temporary_table
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.settings import CleaningOptions
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FD, _STD_DVARS = "framewise_displacement", "std_dvars"
+# How the names of the columns begin that nilearn may choose from.
+_KNOWN = (*MOTION, *TISSUE, GLOBAL, _FD, _STD_DVARS, "cosine", "a_comp_cor", "aroma_motion")
+# Columns of nilearn's parts that a table may lack.
+_COLUMNS_OF = {"motion": MOTION, "ica_aroma": ("aroma_motion",)}
+# What nilearn takes beside a column itself, by its arguments.
+_ENDS: Mapping[str | None, tuple[str, ...]] = {
+    "basic": ("",),
+    "derivatives": ("", "_derivative1"),
+    "power2": ("", "_power2"),
+    "full": EXPANSIONS,
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +68,8 @@ class Confounds:
     values: NDArray[np.float64]  # (frames, columns), all frames, as in the table; may hold NaN
     names: tuple[str, ...]  # of the columns
     keep: NDArray[np.bool_]  # (frames,), False for frames to drop
-    mean_fd_mm: float | None  # over all frames, also the dropped ones; None if absent
+    fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None if there is no column
+    std_dvars: NDArray[np.float64] | None  # (frames,), likewise
     dropped: DroppedFrames  # counts
     decisions: Mapping[str, Any]  # for the sidecar: options as applied, columns with n/a
     notes: tuple[str, ...] = ()  # sentences on what was unusual
@@ -56,37 +80,25 @@ class Confounds:
         if self.values.shape != (n_frames, len(self.names)):
             raise ValueError(f"{n_frames} frames, {len(self.names)} names, {self.values.shape}")
 
+    @property
+    def mean_fd_mm(self) -> float | None:
+        """Mean framewise displacement over all frames, also the dropped ones; None if unknown."""
+        if self.fd_mm is None or np.isnan(self.fd_mm).all():
+            return None
+        return float(np.nanmean(self.fd_mm))
 
-def load_confounds(
-    run: RestRun,
-    choice: NuisanceChoice,
-    *,
-    n_frames: int,
-    dummy_scans: int | str = "auto",
-    custom_confounds: Path | None = None,
-) -> Confounds:
-    """Load the confounds of a run by one of nilearn's strategies.
 
-    `simple`: 24 motion parameters, mean white matter and CSF signals, high-pass cosines.
-    `scrubbing`: the same with the expansions of the tissue signals, and frames above a threshold
-    dropped, with the stretches of fewer than 5 frames between them (Power et al. 2014).
-    `compcor`: 24 motion parameters, the components of anatomical CompCor (white matter and CSF
-    in one mask) that fMRIPrep kept, cosines. `ica_aroma`: noise components of ICA-AROMA, mean
-    white matter and CSF signals, cosines. `none`: no column, only the frames below.
+def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> Confounds:
+    """Load the confounds of a run by a strategy; its table is read once, here.
 
     Parameters
     ----------
     run
         The run; its table of confounds is read.
-    choice
-        The strategy and what goes with it.
+    options
+        How it is cleaned; the strategy is one of `STRATEGIES`.
     n_frames
         Frames of the BOLD series, which the table must have too.
-    dummy_scans
-        "auto" drops the frames that fMRIPrep flagged as not in steady state; a
-        number drops as many at the start instead.
-    custom_confounds
-        Where further tables are, as `find_custom_table` has it.
 
     Raises
     ------
@@ -94,17 +106,15 @@ def load_confounds(
         If the table is missing, unreadable, of another length or without columns needed; or the
         like of files beside it.
     """
-    n_dummy = _number_of_dummies(dummy_scans)
-    compcor = choice.strategy == "compcor"
+    row, n_dummy = find_strategy(options.denoise_strategy), _number_of_dummies(options.dummy_scans)
     table = None
     if run.confounds is not None:
-        table = read_table(run.confounds, run, n_frames, components=compcor)
-    columns = strategy_columns(table, choice, run, n_frames)
-    if custom_confounds is not None:
-        columns = with_custom(columns, find_custom_table(custom_confounds, run), run)
-    fd, thresholds = numbers(table, ("framewise_displacement",)), choice.thresholds
+        table = read_table(run.confounds, run, n_frames, components="compcor" in row.parts)
+    columns = _strategy_columns(table, options, run, n_frames)
+    if options.custom_confounds is not None:
+        columns = _with_custom(columns, find_custom_table(options.custom_confounds, run), run)
+    fd, dvars, thresholds = numbers(table, _FD), numbers(table, _STD_DVARS), row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
-    dvars = numbers(table, ("std_dvars",))
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
     non_steady = _flagged(table, n_frames) if n_dummy is None else np.zeros(n_frames, bool)
     dummy = np.arange(n_frames) < (n_dummy or 0)
@@ -112,7 +122,8 @@ def load_confounds(
         values=columns.values,
         names=columns.names,
         keep=columns.unscrubbed & ~non_steady & ~dummy,
-        mean_fd_mm=None if fd is None or np.isnan(fd).all() else float(np.nanmean(fd)),
+        fd_mm=fd,
+        std_dvars=dvars,
         dropped=DroppedFrames(
             non_steady=int(non_steady.sum()),
             dummy=int(dummy.sum()),
@@ -121,8 +132,8 @@ def load_confounds(
             isolated=int((~columns.unscrubbed & ~over_fd & ~over_dvars).sum()),
         ),
         decisions={
-            "strategy": choice.strategy,
-            "dummy_scans": dummy_scans,
+            "strategy": row.name,
+            "dummy_scans": options.dummy_scans,
             **thresholds,
             **(columns.facts or {}),
             "columns_with_na": list(columns.with_na),
@@ -132,19 +143,185 @@ def load_confounds(
     )
 
 
-def confound_files(
-    run: RestRun, choice: NuisanceChoice, custom_confounds: Path | None
-) -> tuple[Path, ...]:
+def confound_files(run: RestRun, options: CleaningOptions) -> tuple[Path, ...]:
     """List the files beside the table of confounds that cleaning depends on and that are there."""
-    found: list[Path] = []
-    if choice.strategy == "compcor" and (path := metadata_file(run)):
+    row, found = find_strategy(options.denoise_strategy), list[Path]()
+    if "compcor" in row.parts and (path := metadata_file(run)):
         found.append(path)
-    if choice.strategy == "ica_aroma":
-        found += find_aroma_files(run) or ()
-    if custom_confounds is not None:
-        with suppress(RunError):  # told when the run is read
-            found.append(find_custom_table(custom_confounds, run))
+    if row.noise is not None:
+        found += row.noise.files(run)
+    if options.custom_confounds is not None:
+        with suppress(RunError):  # reported when the run is read
+            found.append(find_custom_table(options.custom_confounds, run))
     return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """What is to be regressed out, and which frames scrubbing keeps."""
+
+    values: NDArray[np.float64]  # (frames, columns)
+    names: tuple[str, ...]  # of the columns
+    unscrubbed: NDArray[np.bool_]  # (frames,), False where scrubbing drops a frame
+    with_na: tuple[str, ...] = ()  # columns that had n/a
+    facts: Mapping[str, Any] | None = None  # for the sidecar
+    notes: tuple[str, ...] = ()  # sentences on what was unusual
+    components: AromaComponents | None = None  # to be taken away non-aggressively beforehand
+
+
+def _strategy_columns(
+    table: pd.DataFrame | None, options: CleaningOptions, run: RestRun, n_frames: int
+) -> _Columns:
+    """Take what a strategy removes from a table, which is None where the run has none."""
+    row = find_strategy(options.denoise_strategy)
+    if not row.reads_table:
+        return _Columns(np.zeros((n_frames, 0)), (), np.ones(n_frames, bool))
+    remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
+    if table is None:
+        raise RunError(
+            f"{run.title} has no table of confounds beside {run.bold}",
+            expected="…_desc-confounds_timeseries.tsv",
+            remedy=f"copy it there, or {remedy}",
+        )
+    metadata = compcor_metadata(table, run) if "compcor" in row.parts else {}
+    table, computed = add_expansions(table)
+    arguments = _for_table(row.nilearn_arguments(options), row, list(table.columns))
+    needed = _needed_columns(arguments)
+    missing = [column for column in needed if column not in table.columns]
+    if missing:
+        some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
+        raise RunError(
+            f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
+            f"that strategy {row.name} needs: {some}; it has {', '.join(table.columns[:8])}, …",
+            remedy=remedy,
+        )
+    values, names, unscrubbed = _by_nilearn(table, arguments, metadata, run)
+    facts: dict[str, Any] = {"confound_model": options.confound_model, "gsr": options.gsr}
+    if used := [name for name in computed if name in names]:
+        facts["columns_computed"] = used
+    columns = _Columns(
+        values,
+        names,
+        unscrubbed,
+        with_na=_with_missing_values(table, names),
+        facts=facts,
+        notes=_notes(row, options, names),
+    )
+    if row.noise is None:
+        return columns
+    columns = replace(columns, facts={**facts, "aroma_denoising": options.aroma_denoising})
+    if "ica_aroma" in arguments["strategy"]:
+        return columns  # the table had them
+    return _with_noise(columns, row.noise, options, run)
+
+
+def _for_table(arguments: Mapping[str, Any], row: Strategy, columns: list[str]) -> dict[str, Any]:
+    """Leave out the parts of a strategy that a table may lack, and lacks."""
+    absent = {
+        part
+        for part in row.optional
+        if not any(column.startswith(_COLUMNS_OF[part]) for column in columns)
+    }
+    parts = tuple(part for part in arguments["strategy"] if part not in absent)
+    return {**arguments, "strategy": parts}
+
+
+def _needed_columns(arguments: Mapping[str, Any]) -> list[str]:
+    """List the columns that nilearn needs for its arguments.
+
+    They are checked beforehand, because nilearn ends in a KeyError where only some of the tissue
+    columns, or framewise displacement, are missing (0.10 to 0.14).
+    """
+    parts = arguments["strategy"]
+    needed: list[str] = []
+    for part, bases in (("motion", MOTION), ("wm_csf", TISSUE), ("global_signal", (GLOBAL,))):
+        if part in parts:
+            needed += [base + end for base in bases for end in _ENDS[arguments[part]]]
+    return needed + ([_FD, _STD_DVARS] if "scrub" in parts else [])
+
+
+def _notes(row: Strategy, options: CleaningOptions, names: tuple[str, ...]) -> tuple[str, ...]:
+    notes = []
+    if options.high_pass is None and not any(name.startswith("cosine") for name in names):
+        notes.append(
+            "The table of confounds has no cosine columns: nothing was high-pass filtered."
+        )
+    if "motion" in row.optional and not any(name.startswith(MOTION) for name in names):
+        notes.append(f"The table of confounds has no motion columns: {row.name} removed none.")
+    return tuple(notes)
+
+
+def _by_nilearn(
+    table: pd.DataFrame,
+    arguments: Mapping[str, Any],
+    metadata: Mapping[str, Mapping[str, str]],
+    run: RestRun,
+) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.bool_]]:
+    """Let nilearn choose columns and scrub frames: values, names, frames not scrubbed.
+
+    nilearn looks for the table itself, by the name of the image, and refuses other names than
+    fMRIPrep's for either, and tables with a column named in capitals; a copy under the names that
+    it knows takes that away, and leaves out the non-steady-state columns, which are ours.
+    """
+    from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
+
+    known = [column for column in table.columns if column.startswith(_KNOWN)]
+    name = "sub-x_task-rest_desc-confounds_timeseries.tsv"
+    with temporary_table(name, table[known], metadata) as path, warnings.catch_warnings():
+        # "All volumes were marked": the caller refuses runs that are too short, with numbers.
+        warnings.simplefilter("ignore")
+        image = path.with_name("sub-x_task-rest_desc-preproc_bold.nii.gz")
+        try:
+            columns, kept = by_nilearn(str(image), **arguments)
+            values = columns.to_numpy(np.float64)
+        except (ValueError, TypeError, KeyError) as err:
+            raise RunError(
+                f"sub-{run.participant}: nilearn cannot use {run.confounds}: {quoted(err)}",
+                expected="columns of numbers and n/a",
+            ) from err
+    unscrubbed = np.full(len(table), kept is None)
+    if kept is not None:
+        unscrubbed[kept] = True
+    return values, tuple(columns.columns), unscrubbed
+
+
+def _with_noise(
+    columns: _Columns, noise: NoiseComponents, options: CleaningOptions, run: RestRun
+) -> _Columns:
+    """Add noise components from files: as further columns, or to be taken away beforehand."""
+    found = noise.read(run, len(columns.values))
+    counts = {"components": len(found.noise), "noise_components": int(found.noise.sum())}
+    columns = replace(columns, facts={**(columns.facts or {}), **counts})
+    if options.aroma_denoising == "nonaggr":
+        return replace(columns, components=found)
+    names = tuple(f"aroma_motion_{index + 1:02d}" for index in np.flatnonzero(found.noise))
+    return replace(
+        columns,
+        values=np.hstack([columns.values, found.mixing[:, found.noise]]),
+        names=(*columns.names, *names),
+    )
+
+
+def _with_custom(columns: _Columns, path: Path, run: RestRun) -> _Columns:
+    """Add all columns of a table of one's own."""
+    values, names = read_custom_table(path, run, len(columns.values))
+    gaps = tuple(
+        name for name, column in zip(names, values.T, strict=True) if np.isnan(column).any()
+    )
+    return replace(
+        columns,
+        values=np.hstack([columns.values, values]),
+        names=(*columns.names, *names),
+        with_na=(*columns.with_na, *gaps),
+        facts={**(columns.facts or {}), "custom_confounds": path.name},
+    )
+
+
+def _with_missing_values(table: pd.DataFrame, names: tuple[str, ...]) -> tuple[str, ...]:
+    """List used columns with n/a in the table: nilearn fills the first of a derivative itself."""
+    columns = {name: numbers(table, name) for name in names}
+    gaps = (n for n, column in columns.items() if column is not None and np.isnan(column).any())
+    return tuple(gaps)
 
 
 def _number_of_dummies(dummy_scans: int | str) -> int | None:
@@ -173,6 +350,6 @@ def _flagged(table: pd.DataFrame | None, n_frames: int) -> NDArray[np.bool_]:
     flagged = np.zeros(n_frames, bool)
     for name in [] if table is None else table.columns:
         if name.startswith(NON_STEADY):
-            column = numbers(table, (name,))
+            column = numbers(table, name)
             flagged |= column is not None and column > 0
     return flagged

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.cleaning.table import quoted
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.annex import require_content
+from bids_dtg.files.annex import read_content
 from bids_dtg.files.names import parse_name, same_label
+from bids_dtg.files.text import text_columns
 from bids_dtg.inputs.named_files import STORAGE
 from bids_dtg.inputs.run import RestRun
 
@@ -89,13 +89,9 @@ def read_custom_table(
     """
     import pandas as pd
 
-    require_content(path, run.participant)
     who = f"sub-{run.participant}: {path}"
     try:
-        text = path.read_text("utf-8-sig")
-        table = pd.read_csv(
-            io.StringIO(text), sep="\t", dtype=str, keep_default_na=False, index_col=False
-        )
+        table = text_columns(read_content(path, run.participant))
     except (OSError, ValueError) as err:
         raise RunError(
             f"{who} cannot be read as a table: {quoted(err)}",
@@ -111,7 +107,9 @@ def read_custom_table(
         raise RunError(
             f"{who} has {len(table)} rows", expected=f"{n_frames}, the frames of {run.bold.name}"
         )
-    texts = [name for name, column in columns.items() if (column.isna() & _told(table[name])).any()]
+    texts = [
+        name for name, column in columns.items() if (column.isna() & _given(table[name])).any()
+    ]
     if texts:
         raise RunError(
             f"{who} has text in {', '.join(texts[:5])}", expected="columns of numbers and n/a"
@@ -141,11 +139,11 @@ def _label(word: str, place: Path, run: RestRun) -> str:
 def _require_same_run(path: Path, run: RestRun) -> None:
     """Refuse a single table whose name says that it is another run's."""
     try:
-        told = parse_name(path.name).entities
+        named = parse_name(path.name).entities
     except ValueError:
         return
     own = dict(run.entities)
-    for key, value in told:
+    for key, value in named:
         if key in own and key not in STORAGE and not same_label(key, own[key], value):
             raise RunError(
                 f"{_OPTION} {path} is of {key}-{value}, and {run.title} is to be cleaned with it",
@@ -154,10 +152,10 @@ def _require_same_run(path: Path, run: RestRun) -> None:
 
 
 def _known(column: pd.Series[str]) -> pd.Series[str]:
-    return column.where(_told(column), "nan")
+    return column.where(_given(column), "nan")
 
 
-def _told(column: pd.Series[str]) -> pd.Series[bool]:
+def _given(column: pd.Series[str]) -> pd.Series[bool]:
     return ~column.str.strip().str.lower().isin(["", "n/a", "na", "nan"])
 
 

@@ -11,7 +11,7 @@ from bids_dtg.cleaning.confounds import Confounds
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.settings import Settings
+from bids_dtg.settings import CleaningOptions
 
 
 class TooShortError(RunError):
@@ -19,7 +19,7 @@ class TooShortError(RunError):
 
 
 def design_run(
-    run: RestRun, confounds: Confounds, tr_seconds: float, settings: Settings
+    run: RestRun, confounds: Confounds, tr_seconds: float, options: CleaningOptions
 ) -> tuple[TemporalDesign, tuple[str, ...]]:
     """Decide which frames count, and what is regressed out of them.
 
@@ -37,18 +37,18 @@ def design_run(
     """
     kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
     minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
-    if minutes < settings.cleaning.min_minutes or kept == 0:
+    if minutes < options.min_minutes or kept == 0:
         raise TooShortError(
             f"{run.bold} has {minutes:.1f} of {total:.1f} minutes left ({kept} of "
             f"{frames} frames of {tr_seconds:g} s)",
-            expected=f"at least {settings.cleaning.min_minutes:g} minutes",
+            expected=f"at least {options.min_minutes:g} minutes",
             remedy="lower --min-minutes or censor less, knowing that short runs give noisy maps",
         )
     band = StopBand.outside(
         frames,
         tr_seconds,
-        high_pass_hz=settings.cleaning.high_pass,
-        low_pass_hz=settings.cleaning.low_pass,
+        high_pass_hz=options.high_pass,
+        low_pass_hz=options.low_pass,
     )
     components = confounds.components
     try:
@@ -67,30 +67,30 @@ def design_run(
             f"{run.bold} cannot be cleaned: {err}",
             remedy=f"choose a --denoise-strategy with fewer columns{wider}",
         ) from err
-    return design, _notes(band, tr_seconds, settings)
+    return design, _notes(band, tr_seconds, options)
 
 
-def frequency_facts(settings: Settings) -> dict[str, float]:
+def frequency_facts(options: CleaningOptions) -> dict[str, float]:
     """Return the limits of frequency and the smoothing that were asked for, for a sidecar."""
     facts = {
-        "high_pass_hz": settings.cleaning.high_pass,
-        "low_pass_hz": settings.cleaning.low_pass,
-        "smoothing_fwhm_mm": settings.cleaning.smoothing_fwhm,
+        "high_pass_hz": options.high_pass,
+        "low_pass_hz": options.low_pass,
+        "smoothing_fwhm_mm": options.smoothing_fwhm,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _notes(band: StopBand, tr_seconds: float, settings: Settings) -> tuple[str, ...]:
+def _notes(band: StopBand, tr_seconds: float, options: CleaningOptions) -> tuple[str, ...]:
     notes = []
-    if settings.cleaning.high_pass is not None and not band.slow:
+    if options.high_pass is not None and not band.slow:
         notes.append(
-            f"The run is too short for waves of {settings.cleaning.high_pass:g} Hz: "
+            f"The run is too short for waves of {options.high_pass:g} Hz: "
             "--high-pass removed nothing."
         )
-    if settings.cleaning.low_pass is not None and not band.fast:
+    if options.low_pass is not None and not band.fast:
         notes.append(
             f"Half the sampling rate is {0.5 / tr_seconds:.3g} Hz: --low-pass "
-            f"{settings.cleaning.low_pass:g} removed nothing."
+            f"{options.low_pass:g} removed nothing."
         )
     return tuple(notes)
 

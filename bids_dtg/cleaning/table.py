@@ -1,8 +1,8 @@
-"""The table of confounds: read whole as text, with all names that fMRIPrep has used."""
+"""The table of confounds, and the JSON file beside it, with all names that fMRIPrep has used."""
 
 from __future__ import annotations
 
-import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,18 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.annex import require_content
+from bids_dtg.files.annex import read_content
+from bids_dtg.files.sidecars import read_sidecar
+from bids_dtg.files.text import text_columns
 from bids_dtg.inputs.run import RestRun
 
 if TYPE_CHECKING:
     import pandas as pd
-
-import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 # Hundreds of columns that most strategies do not look at; not reading them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
@@ -69,22 +64,13 @@ def read_table(
     RunError
         If it is missing, unreadable, cut off or of another length than `n_frames`.
     """
-    import pandas as pd
-
-    require_content(path, run.participant)
     unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_content(path, run.participant).splitlines()
         while lines and not lines[-1].strip():
             lines.pop()  # an editor's line ends
-        table = pd.read_csv(
-            io.BytesIO(b"\n".join(lines)),
-            sep="\t",
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",  # a spreadsheet may have put a mark before the header
-            usecols=lambda name: not modern_name(name).startswith(unused),
+        table = text_columns(
+            b"\n".join(lines), wanted=lambda name: not modern_name(name).startswith(unused)
         )
     except (OSError, ValueError) as err:  # pandas' parser errors are ValueErrors
         raise RunError(
@@ -105,14 +91,13 @@ def read_table(
     return rename_columns(table)
 
 
-def numbers(table: pd.DataFrame | None, names: tuple[str, ...]) -> NDArray[np.float64] | None:
-    """Return the first of the columns that is there, n/a as NaN; None where there is none."""
+def numbers(table: pd.DataFrame | None, name: str) -> NDArray[np.float64] | None:
+    """Return the numbers of a column, n/a as NaN; None where there is no such column."""
     import pandas as pd
 
-    for name in names:
-        if table is not None and name in table.columns:
-            return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
-    return None
+    if table is None or name not in table.columns:
+        return None
+    return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
 
 
 def quoted(err: Exception) -> str:
@@ -186,3 +171,53 @@ def add_expansions(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
 def _text(value: float) -> str:
     return "n/a" if np.isnan(value) else repr(float(value))
+
+
+def compcor_metadata(table: pd.DataFrame, run: RestRun) -> dict[str, dict[str, str]]:
+    """Return the mask that each component of anatomical CompCor is from, as nilearn asks for it.
+
+    fMRIPrep numbers the components of three masks in one row from 1.4 to 20.2, and says in the
+    JSON file which are which. Since 21.0 those of single masks have names of their own; before
+    1.4, when there were no derivatives of columns either, there was one mask.
+
+    Parameters
+    ----------
+    table
+        The table as read, before derivatives were computed.
+    run
+        The run; the JSON file beside its table is read where it is there.
+
+    Raises
+    ------
+    RunError
+        There are no components, or it is not known whose they are.
+    """
+    names = [name for name in table.columns if re.fullmatch(r"a_comp_cor_\d+", name)]
+    if not names:
+        raise RunError(
+            f"sub-{run.participant}: {run.confounds} has no column of anatomical CompCor",
+            expected="a_comp_cor_00, …",
+            remedy="choose another --denoise-strategy, or rerun fMRIPrep",
+        )
+    path = metadata_file(run)
+    entries = read_sidecar(path) if path else {}
+    masks = {name: entry.get("Mask") for name, entry in entries.items() if isinstance(entry, dict)}
+    if all(masks.get(name) for name in names):
+        return {name: {"Mask": str(masks[name])} for name in names}
+    apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in table.columns)
+    expanded = any(name.endswith(EXPANSIONS[1:]) for name in table.columns)
+    if apart or not expanded:
+        return {name: {"Mask": "combined"} for name in names}
+    raise RunError(
+        f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical CompCor, "
+        "and no JSON file beside it that says from which masks",
+        expected=f"{run.confounds.with_suffix('.json').name if run.confounds else 'a JSON file'} "
+        "with the Mask of each",
+        remedy="copy it there, or choose another --denoise-strategy",
+    )
+
+
+def metadata_file(run: RestRun) -> Path | None:
+    """Return the JSON file beside a run's table of confounds; None where there is none."""
+    path = run.confounds.with_suffix(".json") if run.confounds else None
+    return path if path is not None and (path.is_file() or path.is_symlink()) else None

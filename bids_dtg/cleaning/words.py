@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from bids_dtg.settings import AromaDenoising, ConfoundModel, DenoiseStrategy, Settings
+from bids_dtg.cleaning.strategies import Strategy, find_strategy
+from bids_dtg.settings import CleaningOptions
 
-_EXPANDED = " with their derivatives and squares"
 _TISSUE = "the mean signals of white matter and cerebrospinal fluid"
-_NON_AGGRESSIVE = (
-    "What the noise components of ICA-AROMA (Pruim et al., 2015) explain beside the other "
-    "components was taken away first (non-aggressively)"
-)
+_GLOBAL = "the global signal"
+# What is removed for each of nilearn's parts, by its argument, in the order of the text.
+PART_WORDS: Mapping[str, Mapping[str | None, str]] = {
+    "motion": {
+        "basic": "6 motion parameters",
+        "derivatives": "6 motion parameters with their derivatives",
+        "power2": "6 motion parameters with their squares",
+        "full": "24 motion parameters",
+    },
+    "compcor": {
+        "anat_combined": "the components of anatomical CompCor (Behzadi et al., 2007) that "
+        "fMRIPrep kept",
+    },
+    "wm_csf": {
+        "basic": _TISSUE,
+        "derivatives": f"{_TISSUE} with their derivatives",
+        "power2": f"{_TISSUE} with their squares",
+        "full": f"{_TISSUE} with their derivatives and squares",
+    },
+    "global_signal": {
+        "basic": _GLOBAL,
+        "full": f"{_GLOBAL} with its derivative and squares",
+    },
+    "ica_aroma": {"basic": "the noise components of {noise}"},
+    "high_pass": {None: "fMRIPrep's discrete cosines (high-pass)"},
+}
 
 CLEANING_REFERENCES = {
     "Abraham": """\
@@ -37,106 +59,74 @@ CLEANING_REFERENCES = {
 }
 
 
-@dataclass(frozen=True)
-class CleaningFacts:
-    """How runs were cleaned; fields are options of the same names."""
-
-    strategy: DenoiseStrategy
-    confound_model: ConfoundModel = "24P"
-    gsr: bool = False
-    aroma_denoising: AromaDenoising = "nonaggr"
-    custom_confounds: bool = False  # whether there were any
-    high_pass: float | None = None  # Hz
-    low_pass: float | None = None  # Hz
-    smoothing_fwhm: float | None = None  # mm
-    fd_threshold: float | None = None  # mm; only with scrubbing
-    std_dvars_threshold: float | None = None  # only with scrubbing
-
-    @classmethod
-    def of(cls, settings: Settings) -> CleaningFacts:
-        """Take the facts from the options of a call."""
-        return cls(
-            strategy=settings.strategy,
-            confound_model=settings.cleaning.confound_model,
-            gsr=settings.cleaning.gsr,
-            aroma_denoising=settings.cleaning.aroma_denoising,
-            custom_confounds=settings.cleaning.custom_confounds is not None,
-            high_pass=settings.cleaning.high_pass,
-            low_pass=settings.cleaning.low_pass,
-            smoothing_fwhm=settings.cleaning.smoothing_fwhm,
-            fd_threshold=settings.cleaning.scrubbing_fd_mm,
-            std_dvars_threshold=settings.cleaning.scrubbing_std_dvars,
-        )
-
-
-def cleaning_text(facts: CleaningFacts) -> str:
+def cleaning_text(options: CleaningOptions) -> str:
     """Write sentences on what was removed, and how.
+
+    Parameters
+    ----------
+    options
+        How runs were cleaned; the strategy is one of `STRATEGIES`.
 
     Returns
     -------
     Sentences with full stops; works cited as in `CLEANING_REFERENCES`.
     """
-    parts = [*_from_table(facts), *_further(facts)]
+    row = find_strategy(options.denoise_strategy)
+    parts = [*_from_table(row, options), *_further(options)]
     sentences = []
-    if facts.smoothing_fwhm is not None:
+    if options.smoothing_fwhm is not None:
         sentences.append(
-            f"Each frame was smoothed within the brain by a Gaussian of {facts.smoothing_fwhm:g} "
-            "mm full width at half maximum"
+            "Each frame was smoothed within the brain by a Gaussian of "
+            f"{options.smoothing_fwhm:g} mm full width at half maximum"
         )
-    if facts.strategy != "none":
+    if row.reads_table:
         sentences.append("Confounds were read with nilearn (Abraham et al., 2014)")
-    if facts.strategy == "ica_aroma" and facts.aroma_denoising == "nonaggr":
-        sentences.append(_NON_AGGRESSIVE)
+    if row.noise is not None and options.aroma_denoising == "nonaggr":
+        sentences.append(
+            f"What the noise components of {row.noise.title} explain beside the other components "
+            "was taken away first (non-aggressively)"
+        )
     if parts:
         listed = ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
-        sentences.append(_capital(f"{listed} were removed from each run {_by_regression(facts)}"))
+        how = _by_regression(row, options)
+        sentences.append(_capital(f"{listed} were removed from each run {how}"))
     else:
         sentences.append("From these no confounds were removed")
-    if facts.strategy == "scrubbing":
+    if row.censors:
         sentences.append(
-            f"Frames with a framewise displacement above {facts.fd_threshold:g} mm or a "
-            f"standardised DVARS above {facts.std_dvars_threshold:g} were censored, and with them "
-            "pieces of fewer than five frames between censored ones (Power et al., 2014)"
+            f"Frames with a framewise displacement above {options.scrubbing_fd_mm:g} mm or a "
+            f"standardised DVARS above {options.scrubbing_std_dvars:g} were censored, and with "
+            "them pieces of fewer than five frames between censored ones (Power et al., 2014)"
         )
     return ". ".join(sentences) + "."
 
 
-def _from_table(facts: CleaningFacts) -> list[str]:
-    if facts.strategy == "none":
+def _from_table(row: Strategy, options: CleaningOptions) -> list[str]:
+    if not row.reads_table:
         return []
-    full = facts.confound_model == "36P"
-    parts = [] if facts.strategy == "ica_aroma" else ["24 motion parameters"]
-    if facts.strategy == "compcor":
-        parts.append(
-            "the components of anatomical CompCor (Behzadi et al., 2007) that fMRIPrep kept"
-        )
-    else:
-        parts.append(_TISSUE + (_EXPANDED if full or facts.strategy == "scrubbing" else ""))
-    if full:
-        parts.append("the global signal with its derivative and squares")
-    elif facts.gsr:
-        parts.append("the global signal")
-    if facts.strategy == "ica_aroma" and facts.aroma_denoising == "aggr":
-        parts.append("the noise components of ICA-AROMA (Pruim et al., 2015)")
-    if facts.high_pass is None or facts.strategy == "compcor":
-        parts.append("fMRIPrep's discrete cosines (high-pass)")
-    return parts
+    arguments = row.nilearn_arguments(options)
+    noise = row.noise.title if row.noise is not None else ""
+    return [
+        words[arguments.get(part)].format(noise=noise)
+        for part, words in PART_WORDS.items()
+        if part in arguments["strategy"]
+    ]
 
 
-def _further(facts: CleaningFacts) -> list[str]:
+def _further(options: CleaningOptions) -> list[str]:
     parts = []
-    if facts.custom_confounds:
+    if options.custom_confounds is not None:
         parts.append("further confounds of our own")
-    if facts.high_pass is not None:
-        parts.append(f"discrete cosines of up to {facts.high_pass:g} Hz")
-    if facts.low_pass is not None:
-        parts.append(f"discrete cosines above {facts.low_pass:g} Hz")
+    if options.high_pass is not None:
+        parts.append(f"discrete cosines of up to {options.high_pass:g} Hz")
+    if options.low_pass is not None:
+        parts.append(f"discrete cosines above {options.low_pass:g} Hz")
     return parts
 
 
-def _by_regression(facts: CleaningFacts) -> str:
-    frames = " over the frames that were kept" if facts.strategy == "scrubbing" else ""
-    if facts.high_pass is None and facts.low_pass is None:
+def _by_regression(row: Strategy, options: CleaningOptions) -> str:
+    frames = " over the frames that were kept" if row.censors else ""
+    if options.high_pass is None and options.low_pass is None:
         return f"by regression{frames}"
     return f"by one regression{frames}, so that none brings back another (Lindquist et al., 2019)"
 

@@ -14,6 +14,7 @@ from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_dtg.cli.exits import EXIT_USAGE, Parser, call
+from bids_dtg.cli.tables import Choices, legal_values, table_choices
 from bids_dtg.cli.workflows import run_workflow
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
@@ -60,11 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices=get_args(OPTIONS["analysis_level"].hint),
         help=OPTIONS["analysis_level"].field.metadata["help"],
     )
+    tables = table_choices()
     for group, title in _GROUPS.items():
         section = parser.add_argument_group(title)
         for option in OPTIONS.values():
             if option.group == group:
-                _add_option(section, option)
+                _add_option(section, option, tables.get(option.field.name))
     section.add_argument(
         "--config-file",
         metavar="FILE",
@@ -75,15 +77,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_option(section: argparse._ArgumentGroup, option: Option) -> None:
+def _add_option(section: argparse._ArgumentGroup, option: Option, choices: Choices | None) -> None:
     field, hint = option.field, option.hint
     meta = field.metadata
     flags = meta["flags"] or ("--" + field.name.replace("_", "-"),)
-    default = meta["shown_default"] or field.default
+    default = (choices and choices.shown_default) or meta["shown_default"] or field.default
+    words = "; ".join([meta["help"], *(choices.words if choices else ())])
     shown = f" (default: {default})" if default not in (None, False, 0, ()) else ""
     arguments: dict[str, Any] = {
         "dest": field.name,
-        "help": (meta["help"] + shown).replace("%", "%%"),
+        "help": (words + shown).replace("%", "%%"),
     }
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
@@ -93,8 +96,8 @@ def _add_option(section: argparse._ArgumentGroup, option: Option) -> None:
         arguments["action"] = "count"
     else:
         arguments["metavar"] = meta["metavar"]
-        if get_origin(hint) is Literal:
-            arguments["choices"] = get_args(hint)
+        if choices is not None or get_origin(hint) is Literal:
+            arguments["choices"] = choices.values if choices else get_args(hint)
             arguments.pop("metavar")
         elif get_origin(hint) is tuple:
             # `-d a b` and `-d a -d b` are the same.
@@ -111,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _show_own_warnings(everything=debug)
 
     def action() -> int:
-        return run_workflow(make_settings({**arguments, "debug": debug}, config_file))
+        settings = make_settings({**arguments, "debug": debug}, config_file, legal_values())
+        return run_workflow(settings)
 
     return call("bids_dtg", action, debug=debug, interrupted="finished participants are kept")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.engine.machine import available_cores, limit_threads
 from bids_dtg.settings import Settings
@@ -140,6 +141,7 @@ def run_workflow(settings: Settings, workflow: str = DEFAULT) -> int:
     ...     print(err.found.rpartition("/")[2])
     nowhere does not exist
     """
+    resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
     limit_threads(settings.resources.omp_nthreads or available_cores())
     run = WORKFLOWS[workflow].chosen(settings)
     return EXIT_FAILED if run(settings) else 0

@@ -1,4 +1,4 @@
-"""Files whose content is not here: git-annex and git-LFS pointers, broken links."""
+"""Files whose content may not be here: git-annex and git-LFS pointers, broken links."""
 
 from __future__ import annotations
 
@@ -54,3 +54,17 @@ def require_content(path: Path, participant: str) -> None:
                 )
     except OSError as err:
         raise RunError(f"{found} cannot be read: {err.strerror or err}") from err
+
+
+def read_content(path: Path, participant: str) -> bytes:
+    """Read a participant's file whole, once it is known to have content.
+
+    Raises
+    ------
+    RunError
+        As `require_content` does.
+    OSError
+        It cannot be read although it is there.
+    """
+    require_content(path, participant)
+    return path.read_bytes()

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.files.atomic import write_atomic
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_text(path: Path, text: str) -> None:
@@ -50,3 +56,54 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def text_columns(content: bytes, wanted: Callable[[str], bool] | None = None) -> pd.DataFrame:
+    """Parse a tab-separated table with a header; cells stay text, so that nothing is rounded.
+
+    Parameters
+    ----------
+    content
+        UTF-8; a spreadsheet may have put a mark before the header.
+    wanted
+        Whether the column of a name is kept; None keeps all.
+
+    Raises
+    ------
+    ValueError
+        It is no such table; pandas' own errors are of this kind.
+    """
+    import pandas as pd
+
+    return pd.read_csv(
+        io.BytesIO(content),
+        sep="\t",
+        dtype=str,
+        keep_default_na=False,
+        index_col=False,
+        encoding="utf-8-sig",
+        usecols=wanted,
+    )
+
+
+@contextmanager
+def temporary_table(name: str, table: pd.DataFrame, metadata: Mapping[str, Any]) -> Iterator[Path]:
+    """Write a table, and a JSON file beside it, for a library that reads nothing but files.
+
+    Parameters
+    ----------
+    name
+        Of the table's file; that of the JSON file ends in .json instead.
+    table, metadata
+        Content of the two.
+
+    Yields
+    ------
+    Path
+        Of the table, in a folder of its own that is removed afterwards.
+    """
+    with tempfile.TemporaryDirectory(prefix="dtg-") as folder:
+        path = Path(folder, name)
+        table.to_csv(path, sep="\t", index=False)
+        path.with_suffix(".json").write_text(json.dumps(metadata), "utf-8")
+        yield path

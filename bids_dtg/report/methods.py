@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bids_dtg.cleaning.words import CLEANING_REFERENCES, CleaningFacts, cleaning_text
-from bids_dtg.settings import InputType
+from bids_dtg.cleaning.words import CLEANING_REFERENCES, cleaning_text
+from bids_dtg.settings import CleaningOptions, InputType
 
 _SOURCES = {
     "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
@@ -81,20 +81,17 @@ class MethodsFacts:
     space: str  # template of the model's grid
     segment_seconds: float  # rest behind one sample of the model
     input_type: InputType  # what the runs were read from
-    interpolation: str  # option of the same name
-    cleaning: CleaningFacts  # how runs were cleaned
-    dummy_scans: str  # option of the same name
-    min_minutes: float  # option of the same name
+    cleaning: CleaningOptions  # how runs were cleaned, by a strategy of the table
     combine: str  # option of the same name
     recentred: bool  # whether the bundle corrects its maps after the network
     packages: Mapping[str, str]  # versions of what computed the maps
 
 
 def _dummy_scans(facts: MethodsFacts) -> str:
-    if facts.dummy_scans == "auto":
+    if facts.cleaning.dummy_scans == "auto":
         flagged = "Initial frames that fMRIPrep flagged as not in steady state were dropped."
         return flagged if facts.input_type == "fmriprep" else "No initial frames were dropped."
-    number = int(facts.dummy_scans)
+    number = int(facts.cleaning.dummy_scans)
     return f"The first {number} frames were dropped." if number else "No frames were dropped."
 
 
@@ -106,15 +103,16 @@ def methods_text(facts: MethodsFacts) -> str:
     facts
         Everything that the text names; nothing in it is assumed.
     """
+    cleaning = facts.cleaning
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg "
         f"{facts.version}, an implementation of DeepTaskGen (Serin et al., 2025), and the model "
         f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
         f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
-        f"grid were sampled there once, by {_INTERPOLATED[facts.interpolation]}. "
-        f"{cleaning_text(facts.cleaning)} {_dummy_scans(facts)} Runs with less than "
-        f"{facts.min_minutes:g} minutes left were not used. In each run, the time series of the "
+        f"grid were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
+        f"{cleaning_text(cleaning)} {_dummy_scans(facts)} Runs with less than "
+        f"{cleaning.min_minutes:g} minutes left were not used. In each run, the time series of the "
         f"model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of "
         "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
         f"them and each of {facts.n_voxels:,} grey-matter voxels. This was done for segments of "

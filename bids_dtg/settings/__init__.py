@@ -22,7 +22,6 @@ from bids_dtg.settings.cleaning import (
     AromaDenoising,
     CleaningOptions,
     ConfoundModel,
-    DenoiseStrategy,
     Interpolation,
 )
 from bids_dtg.settings.inputs import InputChoice, InputOptions, InputType
@@ -40,7 +39,6 @@ __all__ = [
     "CleaningOptions",
     "Combine",
     "ConfoundModel",
-    "DenoiseStrategy",
     "InputChoice",
     "InputOptions",
     "InputType",
@@ -101,25 +99,13 @@ class Settings:
         return {name: getattr(getattr(self, option.part), name) for name, option in OPTIONS.items()}
 
     @property
-    def strategy(self) -> DenoiseStrategy:
-        """The denoising strategy, by the input type where it was left to that."""
-        if self.cleaning.denoise_strategy != "auto":
-            return self.cleaning.denoise_strategy
-        return "simple" if self.inputs.input_type in ("auto", "fmriprep") else "none"
-
-    def resolved(self, input_type: InputType) -> Settings:
-        """Return these settings with the input type that was found, and what follows from it."""
-        known = self.replace(input_type=input_type)
-        return known.replace(denoise_strategy=known.strategy)
-
-    @property
     def result_options(self) -> dict[str, Any]:
         """The options that change results, as JSON has them; no paths of inputs, no resources."""
         return {
             name: plain(value)
             for name, value in self.options.items()
             if OPTIONS[name].field.metadata["shapes_results"]
-        } | {"denoise_strategy": self.strategy}
+        }
 
     @property
     def result_hash(self) -> str:

@@ -17,30 +17,8 @@ _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
 
 def check(settings: Settings) -> None:
     """Raise SettingsError where options have values, or go together, as they cannot."""
-    _check_cleaning(settings.cleaning, settings.strategy)
+    _check_cleaning(settings.cleaning)
     _check_modelling(settings)
-    thresholds = {
-        "--fd-threshold": settings.cleaning.fd_threshold,
-        "--std-dvars-threshold": settings.cleaning.std_dvars_threshold,
-    }
-    for flag, value in thresholds.items():
-        if value is None:
-            continue
-        if settings.strategy != "scrubbing":
-            raise SettingsError(
-                f"{flag} was given with --denoise-strategy {settings.strategy}",
-                expected="--denoise-strategy scrubbing, the one that censors frames",
-            )
-        if not 0 < value < math.inf:
-            raise SettingsError(f"{flag} is {value}", expected="a finite number above 0")
-    if settings.cleaning.dummy_scans != "auto" and not settings.cleaning.dummy_scans.isdecimal():
-        raise SettingsError(
-            f"--dummy-scans is '{settings.cleaning.dummy_scans}'", expected="auto or a whole number"
-        )
-    if not 0 <= settings.cleaning.min_minutes < math.inf:
-        raise SettingsError(
-            f"--min-minutes is {settings.cleaning.min_minutes}", expected="0 or more, and finite"
-        )
     _check_resources(settings.resources)
     kind, _, number = settings.resources.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
@@ -60,23 +38,7 @@ def check(settings: Settings) -> None:
         raise SettingsError("--reports-only and --no-reports were given", expected="one of them")
 
 
-def _check_cleaning(cleaning: CleaningOptions, strategy: str) -> None:
-    given = f"was given with --denoise-strategy {strategy}"
-    if cleaning.confound_model == "36P" and strategy not in (
-        "simple",
-        "scrubbing",
-    ):
-        raise SettingsError(
-            f"--confound-model 36P {given}", expected="--denoise-strategy simple or scrubbing"
-        )
-    if cleaning.gsr and strategy == "none":
-        raise SettingsError(
-            f"--gsr {given}", expected="a strategy that reads the table of confounds, e.g. simple"
-        )
-    if cleaning.aroma_denoising == "aggr" and strategy != "ica_aroma":
-        raise SettingsError(
-            f"--aroma-denoising aggr {given}", expected="--denoise-strategy ica_aroma"
-        )
+def _check_cleaning(cleaning: CleaningOptions) -> None:
     for name in ("high_pass", "low_pass", "smoothing_fwhm"):
         value = getattr(cleaning, name)
         if value is not None and not 0 < value < math.inf:
@@ -90,6 +52,18 @@ def _check_cleaning(cleaning: CleaningOptions, strategy: str) -> None:
         raise SettingsError(
             f"--high-pass {cleaning.high_pass:g} is not below --low-pass {cleaning.low_pass:g}",
             expected="a band, e.g. --high-pass 0.01 --low-pass 0.1",
+        )
+    for name in ("fd_threshold", "std_dvars_threshold"):
+        value, flag = getattr(cleaning, name), "--" + name.replace("_", "-")
+        if value is not None and not 0 < value < math.inf:
+            raise SettingsError(f"{flag} is {value}", expected="a finite number above 0")
+    if cleaning.dummy_scans != "auto" and not cleaning.dummy_scans.isdecimal():
+        raise SettingsError(
+            f"--dummy-scans is '{cleaning.dummy_scans}'", expected="auto or a whole number"
+        )
+    if not 0 <= cleaning.min_minutes < math.inf:
+        raise SettingsError(
+            f"--min-minutes is {cleaning.min_minutes}", expected="0 or more, and finite"
         )
 
 

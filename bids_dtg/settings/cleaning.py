@@ -8,9 +8,6 @@ from typing import Literal
 
 from bids_dtg.settings.option import option
 
-DenoiseStrategy = Literal["simple", "scrubbing", "compcor", "ica_aroma", "none"]
-# "auto" stands for the strategy that suits the input type.
-StrategyChoice = Literal["auto", DenoiseStrategy]
 ConfoundModel = Literal["24P", "36P"]
 AromaDenoising = Literal["nonaggr", "aggr"]
 Interpolation = Literal["linear", "nearest"]
@@ -24,15 +21,8 @@ SCRUBBING_STD_DVARS = 1.5
 class CleaningOptions:
     """How runs are cleaned."""
 
-    denoise_strategy: StrategyChoice = option(
-        "cleaning",
-        "simple: 24 motion parameters, white matter, CSF, high-pass cosines; "
-        "scrubbing: the same, with derivatives and squares of the tissue signals and censoring by "
-        "FD and DVARS; compcor: 24 motion parameters, anatomical CompCor, cosines; ica_aroma: "
-        "noise components of ICA-AROMA, white matter, CSF, cosines; none: nothing is removed",
-        default="auto",
-        shapes_results=True,
-        shown_default="simple for fMRIPrep, none for what was cleaned before",
+    denoise_strategy: str = option(
+        "cleaning", "what is removed from runs", default="auto", shapes_results=True
     )
     fd_threshold: float | None = option(
         "cleaning",

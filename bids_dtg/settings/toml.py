@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from bids_dtg.errors import SettingsError
@@ -24,13 +24,17 @@ def to_toml(settings: Settings) -> str:
     return str(tomli_w.dumps(tables))
 
 
-def read_options(path: Path) -> dict[str, Any]:
+def read_options(
+    path: Path, choices: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Any]:
     """Read the options that a TOML file gives.
 
     Parameters
     ----------
     path
         A file as `to_toml` writes it; any subset of the options.
+    choices
+        Legal values of options that choose a row of a table, by the option's name.
 
     Returns
     -------
@@ -67,11 +71,15 @@ def read_options(path: Path) -> dict[str, Any]:
                     f"{path} sets the unknown option '{name}' in [{table}]",
                     expected=f"'{near[0]}'" if near else f"one of {', '.join(options)}",
                 )
-            values[name] = convert(name, value, f"{path}: {name}")
+            values[name] = convert(name, value, f"{path}: {name}", choices.get(name))
     return values
 
 
-def make_settings(given: Mapping[str, Any], config_file: Path | None = None) -> Settings:
+def make_settings(
+    given: Mapping[str, Any],
+    config_file: Path | None = None,
+    choices: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Settings:
     """Merge the command line with a configuration file; the command line wins.
 
     Parameters
@@ -80,21 +88,47 @@ def make_settings(given: Mapping[str, Any], config_file: Path | None = None) -> 
         Options named on the command line, by field name.
     config_file
         TOML file of further options.
+    choices
+        Legal values of options that choose a row of a table, by the option's name.
+
+    Raises
+    ------
+    SettingsError
+        As `read_options`, or options have values, or go together, as they cannot.
     """
-    values = read_options(config_file) if config_file else {}
+    values = read_options(config_file, choices) if config_file else {}
     for name, value in given.items():
-        values[name] = convert(name, value, "--" + name.replace("_", "-"))
+        values[name] = convert(name, value, "--" + name.replace("_", "-"), choices.get(name))
     return Settings.of(**values)
 
 
-def convert(name: str, value: Any, source: str) -> Any:
-    """Convert a plain value to the type of the field ``name``; errors name its ``source``."""
+def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = None) -> Any:
+    """Convert a plain value to the type of an option.
+
+    Parameters
+    ----------
+    name
+        Of the option.
+    value
+        As TOML or the command line has it.
+    source
+        Where it stands, for the error.
+    choices
+        Legal values, if the option chooses a row of a table.
+
+    Raises
+    ------
+    SettingsError
+        It is no value of the option.
+    """
     hint = OPTIONS[name].hint
     if get_origin(hint) in (Union, UnionType):
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
-    wrong = SettingsError(f"{source} is {value!r}", expected=_describe(hint))
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
+    legal = choices or (get_args(hint) if get_origin(hint) is Literal else None)
+    expected = _describe(hint) if legal is None else "one of " + ", ".join(map(str, legal))
+    wrong = SettingsError(f"{source} is {value!r}", expected=expected)
+    if legal is not None:
+        if value not in legal:
             raise wrong
         return value
     if get_origin(hint) is tuple:
@@ -114,7 +148,5 @@ def convert(name: str, value: Any, source: str) -> Any:
 
 
 def _describe(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(str, get_args(hint)))
     names = {Path: "a path", float: "a number", int: "a whole number", bool: "true or false"}
     return names.get(hint, "a list of texts" if get_origin(hint) is tuple else "a text")

@@ -10,21 +10,17 @@ import pytest
 from fmriprep_dataset import add_run, confound_columns, describe_dataset, write_confounds
 
 from bids_dtg.cleaning.confounds import load_confounds
-from bids_dtg.cleaning.strategies import NuisanceChoice
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
 
 N_FRAMES = 40
 
 
-def load(run: RestRun, *, n_frames: int, dummy_scans="auto", custom_confounds=None, **choice):
+def load(run: RestRun, *, n_frames: int, strategy: str, **options):
     return load_confounds(
-        run,
-        NuisanceChoice(**choice),
-        n_frames=n_frames,
-        dummy_scans=dummy_scans,
-        custom_confounds=custom_confounds,
+        run, CleaningOptions(denoise_strategy=strategy, **options), n_frames=n_frames
     )
 
 

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 from nilearn.interfaces.fmriprep import load_confounds_strategy
-from nuisance_tables import nuisance_columns, write_nuisance
+from nuisance_tables import nuisance_columns, write_aroma, write_nuisance
 
 from bids_dtg.cleaning.confounds import confound_files, load_confounds
-from bids_dtg.cleaning.strategies import NuisanceChoice
-from bids_dtg.errors import RunError
+from bids_dtg.cleaning.strategies import STRATEGIES, Strategy, resolve
+from bids_dtg.cleaning.table import MOTION
+from bids_dtg.cleaning.words import PART_WORDS, cleaning_text
+from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.tables import legal_values
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
-from bids_dtg.settings import DenoiseStrategy
+from bids_dtg.settings import CleaningOptions, InputType
+from bids_dtg.settings.toml import make_settings
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from docs_hooks import on_page_markdown, strategies_markdown  # noqa: E402
 
 
 @pytest.fixture
@@ -36,6 +50,7 @@ def place(run: RestRun, source) -> RestRun:
     return run
 
 
+COMPCOR = CleaningOptions(denoise_strategy="compcor")
 NO_JSON = "has 70 columns of anatomical CompCor, and no JSON file"
 NO_MOTION, NO_CSF = "lacks 24 of 26 .*trans_x, trans_x_der", "lacks 1 of 26 .*simple needs: csf;"
 NO_AROMA = "has no outputs of ICA-AROMA beside"
@@ -124,17 +139,17 @@ REAL = [
 def test_every_real_table_is_read_or_refused(run, shared, path, frames, outcomes):
     place(run, shared / "data" / "real" / path)
     outcomes = {**outcomes, "none": 0}
-    assert {*outcomes, "aggr"} == {*get_args(DenoiseStrategy), "aggr"}
+    assert {*outcomes, "aggr"} == {*STRATEGIES, "aggr"}
     for strategy, outcome in outcomes.items():
-        choice = NuisanceChoice(strategy if strategy != "aggr" else "ica_aroma")
+        options = CleaningOptions(denoise_strategy=strategy)
         if strategy == "aggr":
-            choice = NuisanceChoice("ica_aroma", aroma_denoising="aggr")
+            options = CleaningOptions(denoise_strategy="ica_aroma", aroma_denoising="aggr")
         if isinstance(outcome, str):
             with pytest.raises(RunError, match=outcome) as told:
-                load_confounds(run, choice, n_frames=frames)
+                load_confounds(run, options, n_frames=frames)
             assert "\n" not in str(told.value)
         else:
-            confounds = load_confounds(run, choice, n_frames=frames)
+            confounds = load_confounds(run, options, n_frames=frames)
             assert confounds.values.shape == (frames, outcome), strategy
             assert np.isfinite(confounds.values).all()
 
@@ -149,7 +164,7 @@ def test_every_table_of_the_shared_data_is_in_the_table_above(shared):
 @pytest.mark.parametrize("gsr", [False, True])
 def test_a_strategy_takes_the_columns_of_nilearn_s_preset(run, strategy, gsr):
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
-    ours = load_confounds(run, NuisanceChoice(strategy, gsr=gsr), n_frames=80)
+    ours = load_confounds(run, CleaningOptions(denoise_strategy=strategy, gsr=gsr), n_frames=80)
     more = {"global_signal": "basic"} if gsr else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -163,8 +178,8 @@ def test_a_strategy_takes_the_columns_of_nilearn_s_preset(run, strategy, gsr):
 def test_36_parameters_are_36(run, strategy):
     table = nuisance_columns(80, 2.0)
     write_nuisance(run.confounds, table)
-    choice = NuisanceChoice(strategy, confound_model="36P", own_high_pass=True)
-    names = load_confounds(run, choice, n_frames=80).names
+    options = CleaningOptions(denoise_strategy=strategy, confound_model="36P", high_pass=0.01)
+    names = load_confounds(run, options, n_frames=80).names
     assert len(names) == 36
     assert {"global_signal_derivative1_power2", "csf_power2", "rot_x"} <= set(names)
 
@@ -172,7 +187,8 @@ def test_36_parameters_are_36(run, strategy):
 def test_own_high_pass_takes_the_place_of_cosines_but_not_beside_compcor(run):
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     for strategy, kept in (("simple", False), ("scrubbing", False), ("compcor", True)):
-        confounds = load_confounds(run, NuisanceChoice(strategy, own_high_pass=True), n_frames=80)
+        options = CleaningOptions(denoise_strategy=strategy, high_pass=0.01)
+        confounds = load_confounds(run, options, n_frames=80)
         assert any(name.startswith("cosine") for name in confounds.names) == kept
         assert confounds.notes == ()
 
@@ -184,7 +200,7 @@ def test_columns_missing_in_part_are_no_table_without_motion(run):
     with pytest.raises(
         RunError, match="lacks 1 of 24 columns that strategy compcor needs: trans_y"
     ):
-        load_confounds(run, NuisanceChoice("compcor"), n_frames=80)
+        load_confounds(run, COMPCOR, n_frames=80)
 
 
 def test_compcor_takes_the_combined_mask_only(run):
@@ -192,7 +208,7 @@ def test_compcor_takes_the_combined_mask_only(run):
     write_nuisance(run.confounds, table)
     text = run.confounds.with_suffix(".json").read_text()
     run.confounds.with_suffix(".json").write_text(text.replace('"combined"', '"WM"', 2))
-    names = load_confounds(run, NuisanceChoice("compcor"), n_frames=80).names
+    names = load_confounds(run, COMPCOR, n_frames=80).names
     assert [n for n in names if "comp_cor" in n] == [f"a_comp_cor_0{i}" for i in range(2, 6)]
 
 
@@ -200,21 +216,136 @@ def test_without_components_compcor_is_refused(run):
     table = nuisance_columns(80, 2.0)
     write_nuisance(run.confounds, {k: v for k, v in table.items() if "a_comp_cor" not in k})
     with pytest.raises(RunError, match="has no column of anatomical CompCor"):
-        load_confounds(run, NuisanceChoice("compcor"), n_frames=80)
+        load_confounds(run, COMPCOR, n_frames=80)
 
 
 def test_a_broken_json_file_is_one_line(run):
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     run.confounds.with_suffix(".json").write_text("{")
     with pytest.raises(RunError, match=r"timeseries\.json"):
-        load_confounds(run, NuisanceChoice("compcor"), n_frames=80)
+        load_confounds(run, COMPCOR, n_frames=80)
 
 
 def test_files_that_results_depend_on_are_listed(run, tmp_path):
-    assert confound_files(run, NuisanceChoice("compcor"), None) == ()
+    assert confound_files(run, CleaningOptions(denoise_strategy="compcor")) == ()
     write_nuisance(run.confounds, nuisance_columns(80, 2.0))
     own = tmp_path / "own.tsv"
     own.write_text("a\n")
-    found = confound_files(run, NuisanceChoice("compcor"), own)
+    options = CleaningOptions(denoise_strategy="compcor", custom_confounds=own)
+    found = confound_files(run, options)
     assert found == (run.confounds.with_suffix(".json"), own)
-    assert confound_files(run, NuisanceChoice("simple"), tmp_path / "{ses}.tsv") == ()
+    options = CleaningOptions(denoise_strategy="simple", custom_confounds=tmp_path / "{ses}.tsv")
+    assert confound_files(run, options) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "input_type", "strategy"),
+    [
+        ({}, "auto", "simple"),
+        ({}, "fmriprep", "simple"),
+        ({}, "xcpd", "none"),
+        ({}, "hcp", "none"),
+        ({}, "ukb", "none"),
+        ({"denoise_strategy": "none"}, "fmriprep", "none"),
+        ({"denoise_strategy": "scrubbing", "fd_threshold": 0.4}, "xcpd", "scrubbing"),
+    ],
+)
+def test_auto_follows_the_input_type(given, input_type, strategy):
+    options = CleaningOptions(**given)
+    assert resolve(options, input_type) == replace(options, denoise_strategy=strategy)
+
+
+def test_auto_knows_every_input_type_once():
+    known = [input_type for row in STRATEGIES.values() for input_type in row.default_for]
+    assert sorted(known) == sorted((*get_args(InputType), "auto"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"denoise_strategy": "other"},
+            "--denoise-strategy is 'other'. Expected: one of simple, s",
+        ),
+        (
+            {"fd_threshold": 0.2},
+            "--fd-threshold was given with --denoise-strategy simple. "
+            "Expected: --denoise-strategy scrubbing, the one that censors frames.",
+        ),
+        (
+            {"std_dvars_threshold": 1.0, "denoise_strategy": "none"},
+            "--std-dvars-threshold was given with --denoise-strategy none",
+        ),
+        (
+            {"confound_model": "36P", "denoise_strategy": "compcor"},
+            "--confound-model 36P was given with --denoise-strategy compcor. "
+            "Expected: --denoise-strategy simple or scrubbing.",
+        ),
+        (
+            {"gsr": True, "denoise_strategy": "none"},
+            "--gsr was given with --denoise-strategy none. "
+            "Expected: a strategy that reads the table of confounds, e.g. simple.",
+        ),
+        (
+            {"aroma_denoising": "aggr"},
+            "--aroma-denoising aggr was given with --denoise-strategy simple. "
+            "Expected: --denoise-strategy ica_aroma.",
+        ),
+    ],
+)
+def test_options_that_do_not_go_with_a_strategy_are_refused(given, message):
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        resolve(CleaningOptions(**given), "fmriprep")
+
+
+TOY = Strategy(
+    "toy",
+    "6 motion parameters and their derivatives",
+    parts=("motion", "scrub"),
+    arguments={"motion": "derivatives"},
+)
+
+
+@pytest.fixture
+def toy() -> Iterator[Strategy]:
+    """Add a row to the table."""
+    STRATEGIES[TOY.name] = TOY
+    yield TOY
+    del STRATEGIES[TOY.name]
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize("row", [*STRATEGIES.values(), TOY], ids=lambda row: row.name)
+def test_a_row_is_all_that_a_strategy_needs(run, row):
+    """Parser, TOML file, checks, reading, sidecar, docs and methods text follow from the row."""
+    parser = build_parser()
+    words = ["/data", "/out", "participant", "--denoise-strategy", row.name]
+    given = vars(parser.parse_args(words))
+    (action,) = (action for action in parser._actions if action.dest == "denoise_strategy")
+    assert f"; {row.name}: {row.removes}" in action.help
+    options = resolve(make_settings(given, choices=legal_values()).cleaning, "fmriprep")
+    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
+    write_aroma(run.bold.parent, run.title, np.ones((80, 2)), np.array([True, False]))
+    confounds = load_confounds(run, options, n_frames=80)
+    assert bool(confounds.names) == row.reads_table
+    assert confounds.decisions["strategy"] == row.name
+    assert ("fd_threshold" in confounds.decisions) == (confounds.dropped.fd > 0) == row.censors
+    assert set(row.parts) <= {*PART_WORDS, "scrub"}
+    text = cleaning_text(options)
+    for part in set(row.parts) & {*PART_WORDS}:
+        words = PART_WORDS[part][row.nilearn_arguments(options).get(part)]
+        assert words.lower() in text.lower()
+    assert f"| `{row.name}` | {row.removes} | {row.drops} |" in strategies_markdown()
+
+
+def test_a_new_row_takes_its_own_columns(run, toy):
+    write_nuisance(run.confounds, nuisance_columns(80, 2.0))
+    names = load_confounds(run, CleaningOptions(denoise_strategy=toy.name), n_frames=80).names
+    expected = {base + end for base in MOTION for end in ("", "_derivative1")}
+    assert set(names) == expected
+
+
+def test_the_page_on_cleaning_lists_the_table():
+    page = (ROOT / "docs" / "cleaning.md").read_text()
+    shown = on_page_markdown(page)
+    assert all(f"| `{name}` |" in shown for name in STRATEGIES)

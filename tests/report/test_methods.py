@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bids_dtg.cleaning.words import CleaningFacts
 from bids_dtg.report.methods import MethodsFacts, methods_text
+from bids_dtg.settings import CleaningOptions
 
 FACTS = MethodsFacts(
     version="1.2.3",
@@ -20,10 +20,7 @@ FACTS = MethodsFacts(
     space="MNI152NLin6Asym",
     segment_seconds=432.0,
     input_type="fmriprep",
-    interpolation="linear",
-    cleaning=CleaningFacts("simple", fd_threshold=0.5, std_dvars_threshold=1.5),
-    dummy_scans="auto",
-    min_minutes=4.0,
+    cleaning=CleaningOptions(denoise_strategy="simple"),
     combine="session",
     recentred=False,
     packages={"numpy": "2.0"},
@@ -39,25 +36,29 @@ def test_facts_are_named():
     assert "numpy 2.0" in text
 
 
-NONE = CleaningFacts("none")
+def cleaned(strategy: str = "simple", **options: str) -> dict[str, CleaningOptions]:
+    return {"cleaning": CleaningOptions(denoise_strategy=strategy, **options)}
+
+
+NONE = cleaned("none")
 
 
 @pytest.mark.parametrize(
     ("change", "present", "absent"),
     [
         ({}, "24 motion parameters", "censored"),
-        ({"cleaning": NONE}, "no confounds were removed", "motion parameters"),
-        ({"dummy_scans": "3"}, "The first 3 frames were dropped", "fMRIPrep flagged"),
+        (NONE, "no confounds were removed", "motion parameters"),
+        (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
         ({"recentred": True}, "error in the mean map", "nothing"),
         ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
-        ({"input_type": "xcpd", "cleaning": NONE}, "Mehta, K., et al.", "flagged"),
+        ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "flagged"),
         (
-            {"input_type": "hcp", "cleaning": NONE},
+            {"input_type": "hcp", **NONE},
             "Glasser, M. F.",
             "nilearn (Abraham",
         ),
-        ({"input_type": "ukb", "cleaning": NONE}, "Alfaro-Almagro, F.", "Esteban"),
-        ({"interpolation": "nearest"}, "once, by the nearest voxel", "linear"),
+        ({"input_type": "ukb", **NONE}, "Alfaro-Almagro, F.", "Esteban"),
+        (cleaned(interpolation="nearest"), "once, by the nearest voxel", "linear"),
         ({"combine": "run"}, "within each run", "within each session"),
     ],
 )

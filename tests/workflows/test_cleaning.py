@@ -17,6 +17,7 @@ from tiny_bundle import TINY_SHAPE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest
 
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.run import build_parser
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.engine.display import Clock
@@ -64,12 +65,13 @@ class Spoilt:
         """Clean with options as on the command line."""
         words = [str(self.root), "/out", "participant", *options]
         settings = make_settings(vars(build_parser().parse_args(words)))
+        strategy = resolve(settings.cleaning, "fmriprep").denoise_strategy
         (run,) = find_runs(self.root, "01")
         return measure_rest_run(
             run,
             self.bundle,
             self.voxels,
-            settings,
+            settings.replace(denoise_strategy=strategy),
             arrays=NumpyArrays(),
             threads=1,
             clock=Clock(),

@@ -15,7 +15,10 @@ from bids_dtg.workflows.participant.map_files import map_sidecars
 def sidecars(bundle) -> list[dict]:
     maps = ContrastMaps(np.zeros((3, int(bundle.mask.sum())), np.float32), None, 1, 432.0)
     settings = Settings.of(
-        bids_dir=Path("in"), output_dir=Path("out"), analysis_level="participant"
+        bids_dir=Path("in"),
+        output_dir=Path("out"),
+        analysis_level="participant",
+        denoise_strategy="simple",
     )
     named = map_sidecars({"sub": "01"}, maps, [], {}, bundle, settings, "fmriprep")
     return [content for _, content in named]

@@ -248,7 +248,7 @@ def write_fitted(
         f"those of {base.card.name} {base.card.version}.",
         training=TrainingData(
             data=analysis.job.dataset.name,
-            cleaning=f"{analysis.job.dataset.title}, {settings.strategy}",
+            cleaning=f"{analysis.job.dataset.title}, {settings.cleaning.denoise_strategy}",
             participants=training,
         ),
         segment_seconds=base.card.segment_seconds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.errors import DtgError
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.templateflow import TransformMissingError
@@ -12,8 +13,8 @@ from bids_dtg.workflows.participant.job import Job
 
 def print_plan(job: Job) -> int:
     """Print the plan of a call; return how many participants could not be planned."""
-    failed = 0
-    print(f"{job.dataset.root} is read as {job.dataset.title}, {_cleaning(job)}")
+    failed, how = 0, find_strategy(job.settings.cleaning.denoise_strategy).in_words
+    print(f"{job.dataset.root} is read as {job.dataset.title}, {how}")
     for participant in job.participants:
         try:
             for line in _lines(participant, job):
@@ -27,11 +28,6 @@ def print_plan(job: Job) -> int:
             print(f"sub-{participant}: would fail: {err}")
     print(f"{len(job.participants)} participants, {failed} would fail; no output was written")
     return failed
-
-
-def _cleaning(job: Job) -> str:
-    strategy = job.settings.strategy
-    return "nothing is removed" if strategy == "none" else f"cleaned by {strategy}"
 
 
 def _lines(participant: str, job: Job) -> Iterator[str]:

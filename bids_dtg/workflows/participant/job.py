@@ -14,8 +14,7 @@ import numpy as np
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place
-from bids_dtg.cleaning.strategies import NuisanceChoice
-from bids_dtg.cleaning.words import CleaningFacts
+from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.device import Arrays, arrays_on
 from bids_dtg.connectome.range.judge import RangeJudge
 from bids_dtg.engine.capacity import divide
@@ -77,7 +76,10 @@ class Job:
         dataset = find_dataset(
             settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
         )
-        settings = settings.resolved(dataset.input_type)
+        settings = settings.replace(
+            input_type=dataset.input_type,
+            denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
+        )
         output = check_output_location(settings.inputs.output_dir, dataset)
         participants = select_participants(dataset, settings.inputs.participant_label)
         if settings.cleaning.custom_confounds is not None:
@@ -158,11 +160,10 @@ class Job:
 
     def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:
         """Take the fingerprints of a set's inputs."""
-        choice, custom = NuisanceChoice.of(self.settings), self.settings.cleaning.custom_confounds
         paths = [
             path
             for run in planned.runs
-            for path in (*run.inputs, *confound_files(run, choice, custom))
+            for path in (*run.inputs, *confound_files(run, self.settings.cleaning))
         ]
         return input_fingerprints(paths, self.dataset.root)
 
@@ -186,10 +187,7 @@ class Job:
             space=bundle.grid.space,
             segment_seconds=bundle.card.segment_seconds,
             input_type=self.dataset.input_type,
-            interpolation=settings.cleaning.interpolation,
-            cleaning=CleaningFacts.of(settings),
-            dummy_scans=settings.cleaning.dummy_scans,
-            min_minutes=settings.cleaning.min_minutes,
+            cleaning=settings.cleaning,
             combine=settings.outputs.combine,
             recentred=bundle.correction is not None,
             packages=package_versions(),

@@ -123,7 +123,7 @@ def map_sidecars(
         "SecondsOfRest": round(maps.seconds, 3),
         "OptionsSHA256": settings.result_hash,
         "InputType": settings.inputs.input_type,
-        "DenoiseStrategy": settings.strategy,
+        "DenoiseStrategy": settings.cleaning.denoise_strategy,
         "Runs": [_run_facts(one) for one in summaries],
         "ExcludedRuns": dict(excluded),
         "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
@@ -136,7 +136,9 @@ def map_sidecars(
     common["Calibrated"] = bundle.calibration is not None
     if bundle.correction is not None:
         common["Recentred"] = True
-    if note := cleaning_note(bundle.card.training, settings.inputs.input_type, settings.strategy):
+    if note := cleaning_note(
+        bundle.card.training, settings.inputs.input_type, settings.cleaning.denoise_strategy
+    ):
         common["CleaningNote"] = note
     for contrast in bundle.contrasts:
         if bundle.card.gains is not None:

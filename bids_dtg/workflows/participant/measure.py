@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run, frequency_facts
-from bids_dtg.cleaning.strategies import NuisanceChoice
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import Arrays
@@ -110,14 +109,8 @@ def measure_rest_run(
     with clock.time("confounds"):
         header = read_bold_header(run.bold)
         tr_seconds, notes = _repetition_time(run, header)
-        confounds = load_confounds(
-            run,
-            NuisanceChoice.of(settings),
-            n_frames=header.frames,
-            dummy_scans=settings.cleaning.dummy_scans,
-            custom_confounds=settings.cleaning.custom_confounds,
-        )
-        design, told = design_run(run, confounds, tr_seconds, settings)
+        confounds = load_confounds(run, settings.cleaning, n_frames=header.frames)
+        design, told = design_run(run, confounds, tr_seconds, settings.cleaning)
     with clock.time("sampling"):
         _require_way_to(bundle, run)
         placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
@@ -152,7 +145,7 @@ def measure_rest_run(
             remedy="check that the image is not empty and that its space is right",
         )
     notes += [*design.notes, *confounds.notes, *told]
-    cleaning = {**design.decisions, **frequency_facts(settings)}
+    cleaning = {**design.decisions, **frequency_facts(settings.cleaning)}
     return MeasuredRun(run, connectomes, design, cleaning, confounds, method, overlap, tuple(notes))
 
 

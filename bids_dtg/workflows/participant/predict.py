@@ -140,7 +140,9 @@ class MapSetMaker:
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
         settings, training = self._job.settings, self._job.bundle.card.training
-        if note := cleaning_note(training, settings.inputs.input_type, settings.strategy):
+        if note := cleaning_note(
+            training, settings.inputs.input_type, settings.cleaning.denoise_strategy
+        ):
             notes.append(note)
         return MadeSet(tuple(notes), self._line(maps))
 

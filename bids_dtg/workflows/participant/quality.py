@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bids_dtg.bundles.card import TrainingData
+from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.range.judge import RunRange
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.settings import DenoiseStrategy, InputChoice
+from bids_dtg.settings import InputChoice
 from bids_dtg.workflows.participant.measure import MeasuredRun
 from bids_dtg.workflows.participant.sets import run_entities
 
@@ -162,9 +163,7 @@ def quality_dictionary() -> dict[str, dict[str, str]]:
     return {column: {"Description": text} for column, text in COLUMNS.items()}
 
 
-def cleaning_note(
-    training: TrainingData, input_type: InputChoice, strategy: DenoiseStrategy
-) -> str | None:
+def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str) -> str | None:
     """Say where runs were cleaned otherwise than those of the training; None where not.
 
     A card tells the training's cleaning in words, so words are compared: what is
@@ -179,10 +178,10 @@ def cleaning_note(
     strategy
         What was removed from them here.
     """
-    told = training.cleaning.strip()
+    told, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
     if re.split(r"\W", told.lower())[0] in _SILENT:
         return None
-    if strategy == "none":
+    if not cleaned:
         same = _SAME.get(input_type)
         if same and re.search(same, told, re.IGNORECASE):
             return None
@@ -190,5 +189,5 @@ def cleaning_note(
         rf"fMRIPrep.*\b{strategy}\b", told, re.IGNORECASE
     ):
         return None
-    here = _MADE[input_type] + (f" and here by {strategy}" if strategy != "none" else "")
+    here = _MADE[input_type] + (f" and here by {strategy}" if cleaned else "")
     return f"The model was trained on runs cleaned otherwise ({told}); these were {here}."

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.cleaning.table import numbers, read_table
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.files.text import write_json, write_tsv
@@ -61,12 +60,11 @@ def details_of(
 ) -> RunDetails:
     """Collect what the report shows of a run that has been measured."""
     run, design, result = measured.run, measured.design, measured.connectomes
-    table = None if run.confounds is None else read_table(run.confounds, run, len(design.keep))
     return RunDetails(
         run=run,
         kept=design.keep,
-        fd_mm=numbers(table, ("framewise_displacement", "FramewiseDisplacement")),
-        std_dvars=numbers(table, ("std_dvars", "stdDVARS")),
+        fd_mm=measured.confounds.fd_mm,
+        std_dvars=measured.confounds.std_dvars,
         repetition_time=design.tr_seconds,
         covered=result.covered,
         agreement=result.agreement,
