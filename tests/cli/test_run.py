@@ -129,6 +129,15 @@ def test_configuration_file_and_the_command_line_wins(job, tmp_path):
     assert json.loads(sidecar.read_text())["DenoiseStrategy"] == "none"
 
 
+def test_a_configuration_file_names_rows_of_tables(job, tmp_path, capsys):
+    config = tmp_path / "config.toml"
+    config.write_text('[cleaning]\ndenoise_strategy = "other"\n')
+    assert job.run("--config-file", config) == 2
+    line = capsys.readouterr().err
+    assert "config.toml: denoise_strategy is 'other'. Expected: one of auto, simple, " in line
+    assert not job.out.exists()
+
+
 def test_written_configuration_reads_back_and_repeats_the_call(job, capsys):
     label = ("--participant-label", "sub-01", "--denoise-strategy", "scrubbing")
     assert job.run(*label, "--fd-threshold", "0.4") == 0

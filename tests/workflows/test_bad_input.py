@@ -247,6 +247,7 @@ def test_checkpoint_with_a_pickled_object(tmp_path, capsys):
     [
         (["--min-minutes", "many"], r"--min-minutes is 'many'.*a number"),
         (["--fd-threshold", "0.3"], r"--fd-threshold was given with --denoise-strategy simple"),
+        (["--gsr", "--input-type", "hcp"], r"--gsr was given with --denoise-strategy none"),
         (["--config-file", "absent.toml"], r"absent.toml cannot be read"),
         (["--bids-filter-file", "absent.json"], r"absent.json cannot be read"),
         (["--atlas", "absent.nii.gz"], r"--atlas: absent.nii.gz cannot be read"),
