@@ -29,7 +29,7 @@ from damaged_runs import (
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange
+from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange, verdict_of
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.workflows.participant.measure import ModelVoxels
@@ -124,11 +124,7 @@ def _run(steps: np.ndarray, facts: dict[str, object]) -> RunConnectomes:
 
 def _checks(judged: RunRange) -> list[str]:
     """Return the checks without training statistics that fire."""
-    return [
-        check.figure
-        for check in CHECKS
-        if check.verdict(judged.figures[check.figure]) != "in range"
-    ]
+    return [figure for figure in CHECKS if verdict_of(figure, judged.figures[figure]) != "in range"]
 
 
 if __name__ == "__main__":

@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bids_dtg.connectome.range.judge import CHECKS
+from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
 
 Level = Literal["problem", "warning", "note", "good"]
 _ORDER: tuple[Level, ...] = ("problem", "warning", "note", "good")
+_BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 
 
 @dataclass(frozen=True)
@@ -21,43 +24,18 @@ class Flag:
     of: str = ""  # run or set it is about; empty for the whole participant
 
 
-@dataclass(frozen=True)
-class Limit:
-    """From which value on a quality figure is flagged."""
-
-    column: str  # of the quality table
-    warning: float  # flagged as a warning from here on
-    problem: float  # and as a problem from here on
-    low_is_bad: bool  # whether smaller values are worse
-    text: str  # of the flag; {value} stands for the figure
-
-    def level(self, value: float) -> Level | None:
-        """Return the level of a value; None where nothing is wrong with it."""
-        sign = -1.0 if self.low_is_bad else 1.0
-        if sign * value >= sign * self.problem:
-            return "problem"
-        return "warning" if sign * value >= sign * self.warning else None
-
-
-# Rules of thumb, documented in docs/reports.md; none of them leaves a run out.
-LIMITS = (
-    Limit("minutes_kept", 6.0, 4.0, True, "{value:.1f} minutes of rest are left"),
-    Limit("fd_mean", 0.25, 0.55, False, "Mean framewise displacement is {value:.2f} mm"),
-    Limit("coverage", 0.95, 0.85, True, "{value:.1%} of the model's grey matter has signal"),
-    Limit("roi_coverage_min", 0.8, 0.5, True, "An ROI has only {value:.0%} of its map on signal"),
-    Limit("tsnr_median", 30.0, 15.0, True, "Temporal signal-to-noise is {value:.0f}"),
-    Limit(
-        "connectome_reliability",
-        0.3,
-        0.15,
-        True,
-        "The connectomes of the two halves of the run agree with r {value:.2f}",
-    ),
-)
-# What the program's own judgement of a run covers, and what it means here.
-_JUDGED = ("coverage", "roi_coverage_min")
+# What a figure beyond its limit means; {value} stands for it. docs/reports.md lists the limits.
+FLAGGED: Mapping[str, str] = {
+    "minutes_kept": "{value:.1f} minutes of rest are left",
+    "fd_mean": "Mean framewise displacement is {value:.2f} mm",
+    "coverage": "{value:.1%} of the model's grey matter has signal",
+    "roi_coverage_min": "An ROI has only {value:.0%} of its map on signal",
+    "tsnr_median": "Temporal signal-to-noise is {value:.0f}",
+    "connectome_reliability": "The connectomes of the two halves of the run agree with r "
+    "{value:.2f}",
+}
+# What the verdicts of the program's own judgement of a run mean here.
 _VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
-KEPT_WARNING, KEPT_PROBLEM = 0.75, 0.5  # share of the frames
 
 
 def number(text: str | None) -> float | None:
@@ -67,6 +45,11 @@ def number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if value == value else None
+
+
+def level_of(figure: str, value: float) -> Level | None:
+    """Return the level of a value by the table of limits; None where nothing is wrong with it."""
+    return _BY_STEPS[LIMITS[figure].steps(value, included=True)]
 
 
 def flags_of(files: ParticipantFiles, failures: Mapping[str, str]) -> tuple[Flag, ...]:
@@ -93,20 +76,23 @@ def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
 
 
 def _of_run(run: RunFiles) -> Iterator[Flag]:
-    for limit in LIMITS:
-        value = number(run.quality.get(limit.column))
+    for column, text in FLAGGED.items():
+        value = number(run.quality.get(column))
         # Where the run was judged as a whole, its coverage is among the reasons.
-        judged = limit.column in _JUDGED and "range" in run.quality
-        if value is not None and not judged and (level := limit.level(value)):
-            yield Flag(level, limit.text.format(value=value), run.title)
+        judged = column in CHECKS and "range" in run.quality
+        if value is not None and not judged and (level := level_of(column, value)):
+            yield Flag(level, text.format(value=value), run.title)
     verdict = run.quality.get("range") or ""
     if verdict in _VERDICTS:
         reasons = run.quality.get("range_reasons") or ""
         text = f"The model is not made for such a run ({verdict}): {reasons}"
         yield Flag(_VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
-    if frames and kept is not None and kept / frames < KEPT_WARNING:
-        few: Level = "problem" if kept / frames < KEPT_PROBLEM else "warning"
+    if (
+        frames
+        and kept is not None
+        and (few := _BY_STEPS[LIMITS["kept_share"].steps(kept / frames)])
+    ):
         yield Flag(few, f"{kept / frames:.0%} of the frames were kept", run.title)
 
 

@@ -27,7 +27,7 @@ from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
-from bids_dtg.report.picture import draw_maps
+from bids_dtg.report.pictures import draw_maps
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.tables import run_group

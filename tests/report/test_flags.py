@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
-from bids_dtg.report.flags import LIMITS, flags_of, number
+from bids_dtg.report.flags import FLAGGED, flags_of, level_of, number
 
 GOOD = {
     "minutes_kept": "9.5",
@@ -77,12 +78,12 @@ def test_maps_without_uncertainty_say_so():
     assert any("no uncertainty" in flag.text for flag in found)
 
 
-@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.column)
-def test_every_limit_orders_its_levels(limit):
-    worse = -1 if limit.low_is_bad else 1
-    assert limit.level(limit.warning - worse * 1e-3) is None
-    assert limit.level(limit.warning + worse * 1e-3) == "warning"
-    assert limit.level(limit.problem + worse * 1e-3) == "problem"
+@pytest.mark.parametrize("figure", FLAGGED)
+def test_every_flagged_figure_has_limits_that_are_part_of_what_they_limit(figure):
+    limit = LIMITS[figure]
+    worse = -1e-3 if limit.low_is_bad else 1e-3
+    values = (limit.unusual - worse, limit.unusual, limit.outside)
+    assert [level_of(figure, value) for value in values] == [None, "warning", "problem"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.range.limits import LIMITS, Limit
 from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pattern_figures
 from bids_dtg.connectome.range.training import FIGURES, Cells, TrainingRange
 
@@ -17,65 +18,20 @@ Verdict = Literal["in range", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("in range", "unusual", "outside")
 
 
-@dataclass(frozen=True)
-class Check:
-    """A limit that needs no statistics of other people."""
-
-    figure: str  # of `RunRange.figures`
-    unusual: float  # from here on
-    outside: float  # and from here on
-    low_is_bad: bool  # whether smaller values are worse
-    text: str  # what it means; {value} stands for the figure
-
-    def verdict(self, value: float) -> Verdict:
-        """Judge a value; one that is not defined is in range."""
-        sign = -1.0 if self.low_is_bad else 1.0
-        if sign * value > sign * self.outside:
-            return "outside"
-        return "unusual" if sign * value > sign * self.unusual else "in range"
-
-
-# Rules of thumb; docs/uncertainty.md says how often each fires on simulated runs.
-CHECKS = (
-    Check("coverage", 0.95, 0.85, True, "{value:.0%} of the model's grey matter has signal"),
-    Check("roi_coverage_min", 0.8, 0.5, True, "an ROI has {value:.0%} of its map on signal"),
-    Check(
-        "mask_overlap",
-        0.9,
-        0.8,
-        True,
-        "the run's brain mask and the model's overlap by {value:.2f} (Dice): check the space",
-    ),
-    Check(
-        "roi_map_identity",
-        0.6,
-        0.3,
-        True,
-        "{value:.0%} of the ROIs correlate most where their maps lie: check space and alignment",
-    ),
-    Check(
-        "side_share",
-        0.6,
-        0.3,
-        True,
-        "what differs between left and right follows the ROI maps little ({value:.2f} of the whole "
-        "match): check whether sides are swapped",
-    ),
-    Check(
-        "hemispheric_similarity",
-        0.1,
-        0.02,
-        True,
-        "left and right have unlike correlations (r {value:.2f})",
-    ),
-    Check(
-        "roi_sd_ratio",
-        30.0,
-        100.0,
-        False,
-        "one ROI series varies {value:.0f} times as much as another",
-    ),
-)
+# Figures with limits that need no statistics of other people, and what it means to be beyond them;
+# {value} stands for the figure.
+CHECKS: Mapping[str, str] = {
+    "coverage": "{value:.0%} of the model's grey matter has signal",
+    "roi_coverage_min": "an ROI has {value:.0%} of its map on signal",
+    "mask_overlap": "the run's brain mask and the model's overlap by {value:.2f} (Dice): check the "
+    "space",
+    "roi_map_identity": "{value:.0%} of the ROIs correlate most where their maps lie: check space "
+    "and alignment",
+    "side_share": "what differs between left and right follows the ROI maps little ({value:.2f} of "
+    "the whole match): check whether sides are swapped",
+    "hemispheric_similarity": "left and right have unlike correlations (r {value:.2f})",
+    "roi_sd_ratio": "one ROI series varies {value:.0f} times as much as another",
+}
 # Named are figures that differ by more than so many standard deviations, at most so many.
 _NAMED_SD, _MOST_NAMED = 3.0, 3
 # Figure: what a low and a high value mean; numbers are shown as r unless they are logarithms.
@@ -164,8 +120,8 @@ class RangeJudge:
             "roi_sd_ratio": _sd_ratio(run.series),
         }
         found = [
-            (check.verdict(figures[check.figure]), check.text.format(value=figures[check.figure]))
-            for check in CHECKS
+            (verdict_of(figure, figures[figure]), text.format(value=figures[figure]))
+            for figure, text in CHECKS.items()
         ]
         distance = None
         if self.training is not None:
@@ -193,6 +149,11 @@ class RangeJudge:
         return mean
 
 
+def verdict_of(figure: str, value: float) -> Verdict:
+    """Judge the value of a figure of `CHECKS`; one that is not defined is in range."""
+    return _ORDER[LIMITS[figure].steps(value)]
+
+
 def _mean_figures(patterns: list[PatternFigures]) -> dict[str, float]:
     def mean(name: str) -> float:
         return float(np.mean([getattr(one, name) for one in patterns]))
@@ -218,9 +179,7 @@ def _sd_ratio(series: NDArray[np.float64]) -> float:
 
 
 def _of_distance(distance: float, training: TrainingRange) -> Verdict:
-    if distance > training.outside:
-        return "outside"
-    return "unusual" if distance > training.unusual else "in range"
+    return _ORDER[Limit(training.unusual, training.outside).steps(distance)]
 
 
 def _named(figures: NDArray[np.float64], training: TrainingRange) -> Iterator[str]:

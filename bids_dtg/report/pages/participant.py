@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles, find_participant
-from bids_dtg.report.flags import LIMITS, Level, flags_of, number
-from bids_dtg.report.methods_blocks import find_methods, parse_markdown
+from bids_dtg.report.flags import Level, flags_of, level_of, number
+from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
 from bids_dtg.report.panels.maps import Gallery, GalleryDrawer, slice_text
 from bids_dtg.report.panels.run import RunDrawer, RunPanels
@@ -172,24 +173,20 @@ def _key_figures(runs: Sequence[RunFiles]) -> list[KeyFigure]:
         found = (number(run.quality.get(column)) for run in runs)
         return [value for value in found if value is not None]
 
-    limits = {limit.column: limit for limit in LIMITS}
-
     def worst(column: str, title: str, layout: str, unit: str = "") -> KeyFigure | None:
         found = values(column)
         if not found:
             return None
-        low_is_bad = limits[column].low_is_bad
+        low_is_bad = LIMITS[column].low_is_bad
         value = min(found) if low_is_bad else max(found)
         several = (", lowest" if low_is_bad else ", highest") if len(found) > 1 else ""
         text = layout.format(value)
-        return KeyFigure(title + several, text, unit, limits[column].level(value))
+        return KeyFigure(title + several, text, unit, level_of(column, value))
 
     frames, kept = sum(values("frames")), sum(values("frames_kept"))
     minutes = sum(values("minutes_kept"))
     told = [
-        KeyFigure(
-            "Rest that was used", f"{minutes:.1f}", "min", limits["minutes_kept"].level(minutes)
-        )
+        KeyFigure("Rest that was used", f"{minutes:.1f}", "min", level_of("minutes_kept", minutes))
         if minutes
         else None,
         KeyFigure("Frames kept", f"{kept / frames:.0%}", f"of {frames:.0f}") if frames else None,

@@ -23,8 +23,7 @@ from bids_dtg.files.provenance import Failure, options_hash
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import say
 from bids_dtg.report.contents import find_participant_labels
-from bids_dtg.report.methods import methods_text
-from bids_dtg.report.methods_blocks import LAST_METHODS, methods_path
+from bids_dtg.report.methods import LAST_METHODS, methods_path, methods_text
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
 from bids_dtg.report.pages.participant import report_path

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.connectome.range.judge import CHECKS, RangeJudge
+from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, verdict_of
+from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.connectome.range.pattern import PatternFigures, pattern_figures
 from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
 
@@ -102,13 +103,13 @@ def test_missing_places_count_as_usual_in_the_distance_but_are_flagged(judge):
     assert any("75% of the model's grey matter" in reason for reason in judged.reasons)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.figure)
-def test_checks_rise_from_in_range_to_outside(check):
-    step = -0.01 if check.low_is_bad else 0.01
-    good = check.unusual - step
-    found = [check.verdict(x) for x in (good, check.unusual + step, check.outside + step)]
-    assert found == ["in range", "unusual", "outside"]
-    assert check.verdict(float("nan")) == "in range"
+@pytest.mark.parametrize("figure", CHECKS)
+def test_checks_rise_from_in_range_to_outside(figure):
+    limit = LIMITS[figure]
+    step = -0.01 if limit.low_is_bad else 0.01
+    values = (limit.unusual - step, limit.unusual + step, limit.outside + step)
+    assert [verdict_of(figure, x) for x in values] == ["in range", "unusual", "outside"]
+    assert verdict_of(figure, float("nan")) == "in range"
 
 
 def test_cells_are_means_of_what_is_covered():

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.report.pages.group_table import columns_of, robust_z
+from bids_dtg.report.pages.group import columns_of, robust_z
 
 
 def test_robust_z_is_the_distance_from_the_median_in_scaled_mad():
