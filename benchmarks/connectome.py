@@ -116,7 +116,7 @@ def run_one_pass(
     from bids_dtg.cleaning.design import StopBand
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
-    from bids_dtg.connectome.moments import measure_run
+    from bids_dtg.connectome.moments import RunVoxels, measure_run
     from bids_dtg.imaging.bold import read_bold_header, stream_voxels
     from bids_dtg.imaging.grid import Grid
     from bids_dtg.imaging.sampling import LatticeSampling
@@ -143,9 +143,7 @@ def run_one_pass(
     moments = measure_run(
         lambda: stream_voxels(header, sampling),
         design,
-        maps,
-        int(grey.sum()),
-        sampling.covered,
+        RunVoxels(maps, int(grey.sum()), sampling.covered),
         smoothing=smoothing,
     )
     summed = time.perf_counter() - start

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.moments import Blocks, measure_run
+from bids_dtg.connectome.moments import Blocks, RunVoxels, measure_run
 from bids_dtg.phantom.confounds import confounds_table
 from bids_dtg.phantom.contrasts.bold import draw_run
 from bids_dtg.phantom.contrasts.model import Person, Phantom
@@ -195,9 +195,7 @@ def _connectomes(
     moments = measure_run(
         blocks,
         design,
-        voxels.maps,
-        voxels.grey_voxels,
-        (source >= 0) & voxels.in_brain,
+        RunVoxels(voxels.maps, voxels.grey_voxels, (source >= 0) & voxels.in_brain),
         seconds_per_segment=FRAMES * REPETITION_TIME_S,
     )
     return run_connectomes(moments, every_part=False)

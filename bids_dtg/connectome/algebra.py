@@ -74,7 +74,7 @@ class VoxelSums(ABC):
     @property
     @abstractmethod
     def mean(self) -> Float:
-        """Mean (voxels,) over the kept frames, less the reference."""
+        """Mean (voxels,) over the kept frames, less the subtracted volume."""
 
     @abstractmethod
     def covariance(self, part: Part) -> Float:

@@ -226,7 +226,7 @@ def _correlate(
         odd, even = (r[half] for half in halves)
         agreement[low:high] = profile_agreement(odd, even)
         icc[low:high] = intraclass_correlation(odd, even)
-        mean = moments.reference[low:high] + sums.mean
+        mean = moments.subtracted[low:high] + sums.mean
         tsnr[low:high] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / freedom))
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:

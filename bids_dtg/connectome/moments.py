@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,64 +37,77 @@ class InvalidVoxelsError(ValueError):
     """A frame holds NaN or infinite values at voxels that were taken as valid."""
 
 
+@dataclass(frozen=True, eq=False)
+class RunVoxels:
+    """The voxels of a run that are summed over: grey-matter voxels first, then the other ones.
+
+    Examples
+    --------
+    >>> maps = np.eye(2, 3)
+    >>> voxels = RunVoxels(maps, 2, np.array([True, True, False]))
+    >>> voxels.zeros_missing
+    True
+    """
+
+    maps: NDArray[np.floating]  # (rois, voxels), spatial maps that make the ROI series
+    grey_voxels: int  # number of leading voxels whose connectome is wanted
+    valid: NDArray[np.bool_]  # (voxels,), that have data; the others are never read
+    # A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If False
+    # it counts as a constant one.
+    zeros_missing: bool = True
+
+    def __post_init__(self) -> None:
+        _, voxels = self.maps.shape
+        if self.valid.shape != (voxels,):
+            raise ValueError(f"maps have {voxels} voxels, validity {self.valid.shape}")
+        if not 0 < self.grey_voxels <= voxels:
+            raise ValueError(f"{self.grey_voxels} grey-matter voxels of {voxels}")
+
+
 class RunMoments:
-    """Additive sums of one run; voxels are grey-matter voxels first, then the other ones.
+    """Additive sums of one run.
 
     Parameters
     ----------
     design
         Frames kept and columns to project out.
-    maps
-        (rois, voxels) spatial maps that make the ROI series.
-    grey_voxels
-        Number of leading voxels whose connectome is wanted.
-    valid
-        (voxels,) voxels that have data; the others are never read.
-    reference
-        (voxels,) subtracted from each frame, so that little cancels later. Any volume will do,
-        but sums with different ones cannot be added.
+    voxels
+        Whose values are summed.
     segments
         Pieces of the run whose sums are kept apart.
-    zeros_missing
-        A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If
-        False it counts as a constant one.
+    subtracted
+        (voxels,) volume subtracted from each frame, so that little cancels later. Any will do,
+        but sums with different ones cannot be added.
     arrays
         Where the sums live.
     cleaning
         Which time courses are summed with; the fewest by default.
-    subtracted
-        Whether blocks come with the reference taken off already.
+    comes_subtracted
+        Whether blocks come with that volume subtracted already.
     """
 
     def __init__(
         self,
         design: TemporalDesign,
-        maps: NDArray[np.floating],
-        grey_voxels: int,
-        valid: NDArray[np.bool_],
-        reference: NDArray[np.floating],
+        voxels: RunVoxels,
         segments: Segments,
         *,
-        zeros_missing: bool,
+        subtracted: NDArray[np.floating],
         arrays: Arrays,
         cleaning: Cleaning | None = None,
-        subtracted: bool = False,
+        comes_subtracted: bool = False,
     ) -> None:
-        rois, voxels = maps.shape
-        if valid.shape != (voxels,) or reference.shape != (voxels,):
-            raise ValueError(
-                f"maps have {voxels} voxels, validity {valid.shape}, reference {reference.shape}"
-            )
-        if not 0 < grey_voxels <= voxels:
-            raise ValueError(f"{grey_voxels} grey-matter voxels of {voxels}")
-        self.design, self.segments, self.maps = design, segments, maps
-        self.grey_voxels, self.valid = grey_voxels, valid
-        self.reference = np.where(valid, reference, 0)
-        self.zeros_missing, self.subtracted = zeros_missing, subtracted
+        rois, count = voxels.maps.shape
+        if subtracted.shape != (count,):
+            raise ValueError(f"maps have {count} voxels, the subtracted volume {subtracted.shape}")
+        self.design, self.segments, self.voxels = design, segments, voxels
+        self.maps, self.grey_voxels, self.valid = voxels.maps, voxels.grey_voxels, voxels.valid
+        self.subtracted = np.where(self.valid, subtracted, 0)
+        self.comes_subtracted = comes_subtracted
         self.seen = np.zeros(design.frames_kept, dtype=bool)
         self._arrays = arrays
-        self._maps = arrays.put(maps)
-        self._reference = arrays.put(self.reference)
+        self._maps = arrays.put(self.maps)
+        self._subtracted = arrays.put(self.subtracted)
         self.cleaning = cleaning or choose_cleaning(design, rois, segments.pieces)
         columns = self.cleaning.columns
         # Sums with what is left serve all pieces, and need no raw projections.
@@ -109,8 +122,8 @@ class RunMoments:
         # Sums over the frames of a piece, or of all: y times the features, less the share of the
         # blocks' means; and y^2.
         summed = rois + 1 + columns.shape[1] - self._first_summed
-        self._cross = [arrays.zeros(grey_voxels, summed) for _ in self._edges[1:]]
-        self._squares = arrays.zeros(len(self._cross), voxels, wide=True)
+        self._cross = [arrays.zeros(self.grey_voxels, summed) for _ in self._edges[1:]]
+        self._squares = arrays.zeros(len(self._cross), count, wide=True)
         # (piece, first row, last row + 1, mean of y) of each block
         self._means: list[tuple[int, int, int, Any]] = []
 
@@ -151,15 +164,15 @@ class RunMoments:
         self.seen[start:stop] = True
 
     def _project(self, values: Any) -> Any:
-        """Remove the reference in place; return b and the sum over voxels, (frames, rois + 1)."""
+        """Subtract the volume in place; return b and the sum over voxels, (frames, rois + 1)."""
         rois, voxels = self.maps.shape
         absent = np.flatnonzero(~self.valid)
         total = self._arrays.zeros(len(values), rois + 1, wide=True)
         values[:, absent] = 0
         for low in range(0, voxels, _VOXELS):
             part = values[:, low : low + _VOXELS]
-            if not self.subtracted:
-                part -= self._reference[low : low + _VOXELS]
+            if not self.comes_subtracted:
+                part -= self._subtracted[low : low + _VOXELS]
             total[:, :rois] += part @ self._maps[:, low : low + _VOXELS].T
             total[:, rois] += part.sum(1)
         if not np.isfinite(self._arrays.get(total)).all():
@@ -195,21 +208,18 @@ class RunMoments:
     def __add__(self, other: RunMoments) -> RunMoments:
         """Join the sums of two disjoint sets of frames of one run."""
         same = self.design is other.design and type(self.cleaning) is type(other.cleaning)
-        if not same or not np.array_equal(self.reference, other.reference):
-            raise ValueError("only sums with the same design and reference can be added")
+        if not same or not np.array_equal(self.subtracted, other.subtracted):
+            raise ValueError("only sums with the same design and subtracted volume can be added")
         if not np.array_equal(self.valid, other.valid) or (self.seen & other.seen).any():
             raise ValueError("only sums of the same voxels and of disjoint frames can be added")
         joined = RunMoments(
             self.design,
-            self.maps,
-            self.grey_voxels,
-            self.valid,
-            self.reference,
+            self.voxels,
             self.segments,
-            zeros_missing=self.zeros_missing,
+            subtracted=self.subtracted,
             arrays=self._arrays,
             cleaning=self.cleaning,
-            subtracted=self.subtracted,
+            comes_subtracted=self.comes_subtracted,
         )
         joined.seen = self.seen | other.seen
         rois = len(self.maps)
@@ -254,9 +264,9 @@ class RunMoments:
     @property
     def solved(self) -> NDArray[np.bool_]:
         """(voxels,), those on which the ROI series are solved: with data, constant or not."""
-        if not self.zeros_missing:
+        if not self.voxels.zeros_missing:
             return self.valid
-        solved: NDArray[np.bool_] = self.varying | (self.valid & (self.reference != 0))
+        solved: NDArray[np.bool_] = self.varying | (self.valid & (self.subtracted != 0))
         return solved
 
 
@@ -277,12 +287,9 @@ MakeSmoothing = Callable[[NDArray[np.bool_]], Smoothing]
 def measure_run(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
-    maps: NDArray[np.floating],
-    grey_voxels: int,
-    valid: NDArray[np.bool_],
+    voxels: RunVoxels,
     *,
     seconds_per_segment: float = SECONDS_PER_SEGMENT,
-    zeros_missing: bool = True,
     arrays: Arrays | None = None,
     smoothing: MakeSmoothing | None = None,
 ) -> RunMoments:
@@ -296,8 +303,10 @@ def measure_run(
     open_blocks
         Starts reading the run: yields (first frame, (frames, voxels) block), all frames in order.
         Blocks are changed.
-    design, maps, grey_voxels, valid, zeros_missing
-        As for `RunMoments`.
+    design
+        Frames kept and columns to project out.
+    voxels
+        Whose values are summed.
     seconds_per_segment
         Length that segments should have.
     arrays
@@ -307,28 +316,24 @@ def measure_run(
         whole first block have no data, and count as invalid then: zeros would be drawn in.
     """
     arrays = NumpyArrays() if arrays is None else arrays
-    maps = np.asarray(maps)
     segments = design.segments(seconds_per_segment)
 
-    def start(reference: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
         return RunMoments(
             design,
-            maps,
-            grey_voxels,
-            usable,
-            reference,
+            replace(voxels, valid=usable),
             segments,
-            zeros_missing=zeros_missing,
+            subtracted=subtracted,
             arrays=arrays,
-            subtracted=smoothing is not None,
+            comes_subtracted=smoothing is not None,
         )
 
     one_pass = _Pass(open_blocks, design, start, smoothing)
-    finite = np.ones(maps.shape[1], dtype=bool)
+    finite = np.ones(len(voxels.valid), dtype=bool)
     with arrays.computing():
-        moments = one_pass.run(valid, finite)
+        moments = one_pass.run(voxels.valid, finite)
         if not finite.all() and not moments.seen.all():
-            moments = one_pass.run(valid & finite, finite)
+            moments = one_pass.run(voxels.valid & finite, finite)
     if not moments.seen.all():
         raise ValueError("the frames hold values beyond the range of float32, or are not all there")
     return moments
@@ -340,7 +345,9 @@ class _Pass:
 
     open_blocks: Callable[[], Blocks]  # starts reading
     design: TemporalDesign  # frames kept
-    start: Callable[[NDArray[np.floating], NDArray[np.bool_]], RunMoments]  # reference, voxels
+    start: Callable[
+        [NDArray[np.floating], NDArray[np.bool_]], RunMoments
+    ]  # subtracted volume, voxels
     smoothing: MakeSmoothing | None  # makes what smooths each frame
 
     def run(self, valid: NDArray[np.bool_], finite: NDArray[np.bool_]) -> RunMoments:
@@ -371,7 +378,7 @@ class _Pass:
     def _begin(
         self, block: Block, keep: NDArray[np.bool_], valid: NDArray[np.bool_]
     ) -> tuple[RunMoments, _CentredSmoothing | None]:
-        """Take the mean of the first block's kept frames as reference, and see what has data."""
+        """Subtract the mean of the first block's kept frames, and see which voxels have data."""
         with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
             mean = block[keep].mean(axis=0, dtype=np.float64).astype(block.dtype)
         usable = valid & np.isfinite(mean)
@@ -380,9 +387,9 @@ class _Pass:
         usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
         mean = np.where(usable, mean, 0).astype(np.float32)
         smooth = _CentredSmoothing(self.smoothing(usable), np.flatnonzero(~usable), mean)
-        reference = mean.copy()
-        smooth.operator.apply(reference)
-        return self.start(reference, usable), smooth
+        subtracted = mean.copy()
+        smooth.operator.apply(subtracted)
+        return self.start(subtracted, usable), smooth
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import raw_series, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.connectome.moments import Blocks, RunMoments, measure_run
+from bids_dtg.connectome.moments import Blocks, RunMoments, RunVoxels, measure_run
 
 _FRAMES = 64
 
@@ -102,10 +102,7 @@ def _measure(
     return measure_run(
         blocks,
         design,
-        maps.astype(dtype),
-        voxels,
-        np.ones(voxels, dtype=bool),
+        RunVoxels(maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False),
         seconds_per_segment=float(2 * frames),
-        zeros_missing=False,
         arrays=NumpyArrays(dtype),
     )

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.contrast import Contrast
+
 
 @dataclass(frozen=True, eq=False)
-class ContrastMaps:
-    """Predicted maps of one person, averaged over segments."""
+class Estimate:
+    """Predicted maps of one person, averaged over segments of rest, and how sure they are.
 
-    mean: NDArray[np.float32]  # (contrasts, voxels), in the units of the model's targets
+    Examples
+    --------
+    >>> contrast = Contrast(0, "languageMath", "LANGUAGE", "MATH", "Arithmetic against rest")
+    >>> estimate = Estimate((contrast,), np.zeros((1, 5), np.float32), None, 1, 432.0)
+    >>> estimate.values.shape, estimate.spread is None
+    ((1, 5), True)
+    """
+
+    contrasts: tuple[Contrast, ...]  # rows of all arrays
+    values: NDArray[np.float32]  # (contrasts, voxels), in the units of the model's targets
     spread: NDArray[np.float32] | None  # (contrasts, voxels), sd over segments; None with one
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest behind the maps, after censoring
     # (contrasts, voxels) each, of the odd and of the even pieces of the runs; None if not asked for
     halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    # (contrasts, voxels), of the intervals; None if not asked for, or the model has none
+    half_widths: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if self.mean.ndim != 2:
-            raise ValueError(f"maps are (contrasts, voxels), not {self.mean.shape}")
-        if self.spread is not None and self.spread.shape != self.mean.shape:
-            raise ValueError(f"spread {self.spread.shape} does not fit maps {self.mean.shape}")
-        if self.halves and any(half.shape != self.mean.shape for half in self.halves):
-            raise ValueError(f"the maps of the halves are {self.mean.shape}, as the maps")
+        rows = len(self.contrasts)
+        if self.values.ndim != 2 or len(self.values) != rows:
+            raise ValueError(f"maps are ({rows} contrasts, voxels), not {self.values.shape}")
+        others = {"spread": self.spread, "half-widths": self.half_widths}
+        others |= dict(zip(("odd half", "even half"), self.halves or (), strict=False))
+        for name, maps in others.items():
+            if maps is not None and maps.shape != self.values.shape:
+                raise ValueError(f"{name} {maps.shape} does not fit maps {self.values.shape}")
 
 
 class MapAverage:
@@ -70,12 +86,50 @@ class MapAverage:
         deviation *= np.float32(seconds)
         self._squares += deviation
 
-    def result(self) -> ContrastMaps:
-        """Return the average of what was added."""
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """(contrasts, voxels), the mean of what was added.
+
+        Raises
+        ------
+        ValueError
+            Nothing was added.
+        """
         if self._mean is None:
             raise ValueError("no segment was added")
-        spread = None
+        return self._mean
+
+    def result(
+        self,
+        contrasts: Sequence[Contrast],
+        *,
+        halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        half_widths: NDArray[np.float32] | None = None,
+    ) -> Estimate:
+        """Return the average of what was added.
+
+        Parameters
+        ----------
+        contrasts
+            Rows of the maps.
+        halves, half_widths
+            As in `Estimate`.
+
+        Raises
+        ------
+        ValueError
+            Nothing was added, or shapes do not fit.
+        """
+        mean, spread = self.mean, None
         if self._squares is not None:
             freedom = self._weight - self._squared_weight / self._weight
             spread = np.sqrt(np.maximum(self._squares / np.float32(freedom), 0))
-        return ContrastMaps(self._mean, spread, self._count, self._weight)
+        return Estimate(
+            contrasts=tuple(contrasts),
+            values=mean,
+            spread=spread,
+            n_segments=self._count,
+            seconds=self._weight,
+            halves=halves,
+            half_widths=half_widths,
+        )

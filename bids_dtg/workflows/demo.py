@@ -100,7 +100,7 @@ def _cut_run(folder: Path, person: Person) -> None:
 
 def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
     entities = {"sub": participant_label(person.index), "task": "rest"}
-    return out / "maps" / map_path(entities, contrast, SYNTHETIC, ".nii.gz", bundle)
+    return out / "maps" / map_path(entities, contrast, SYNTHETIC, ".nii.gz", bundle=bundle)
 
 
 def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome import moments as moments_module
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
-from bids_dtg.connectome.moments import measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 
@@ -51,9 +51,7 @@ def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=1
             measure_run(
                 blocks,
                 design,
-                maps,
-                GREY,
-                np.ones(VOXELS, bool),
+                RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
                 seconds_per_segment=seconds,
                 smoothing=smoothing,
             )
@@ -144,12 +142,9 @@ def test_sums_of_disjoint_frames_add_up(way):
     def part(first: int, stop: int) -> RunMoments:
         made = RunMoments(
             design,
-            maps,
-            GREY,
-            np.ones(VOXELS, bool),
-            bold[0],
+            RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
             segments,
-            zeros_missing=True,
+            subtracted=bold[0],
             arrays=NumpyArrays(),
             cleaning=cleaning,
         )

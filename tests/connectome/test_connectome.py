@@ -11,7 +11,7 @@ from plain_route import clean, correlate, plain_connectome, plain_series
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.connectome.moments import measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
 
 
 def sums(bold, maps, design, grey, *, size=32, seconds=432.0):
@@ -20,7 +20,7 @@ def sums(bold, maps, design, grey, *, size=32, seconds=432.0):
             yield first, bold[first : first + size].copy()
 
     valid = np.ones(bold.shape[1], bool)
-    return measure_run(blocks, design, maps, grey, valid, seconds_per_segment=seconds)
+    return measure_run(blocks, design, RunVoxels(maps, grey, valid), seconds_per_segment=seconds)
 
 
 def one_pass(bold, maps, design, grey, **options):
@@ -199,7 +199,7 @@ def test_one_pass_equals_the_plain_route_at_real_size():
 
     design = TemporalDesign.build(confounds, [str(i) for i in range(36)], np.ones(frames, bool), 1)
     valid = np.ones(voxels, bool)
-    moments = measure_run(blocks, design, maps, grey, valid, arrays=NumpyArrays())
+    moments = measure_run(blocks, design, RunVoxels(maps, grey, valid), arrays=NumpyArrays())
     result = run_connectomes(moments)
 
     demeaned = maps - maps.mean(axis=1, keepdims=True, dtype=np.float64)

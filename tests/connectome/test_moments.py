@@ -6,7 +6,7 @@ import pytest
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays, TorchArrays
-from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments, measure_run
+from bids_dtg.connectome.moments import InvalidVoxelsError, RunMoments, RunVoxels, measure_run
 
 FRAMES, VOXELS, GREY, ROIS = 90, 300, 200, 5
 
@@ -31,9 +31,12 @@ def reader(bold: np.ndarray, size: int, opened: list[int] | None = None):
     return blocks
 
 
-def measure(bold, maps, design, *, size=16, valid=None, **options) -> RunMoments:
-    valid = np.ones(VOXELS, bool) if valid is None else valid
-    return measure_run(reader(bold, size), design, maps, GREY, valid, **options)
+def all_of(maps: np.ndarray, **options) -> RunVoxels:
+    return RunVoxels(maps, GREY, options.pop("valid", np.ones(VOXELS, bool)), **options)
+
+
+def measure(bold, maps, design, *, size=16, arrays=None, **options) -> RunMoments:
+    return measure_run(reader(bold, size), design, all_of(maps, **options), arrays=arrays)
 
 
 def test_blocks_of_any_size_give_the_same():
@@ -47,11 +50,10 @@ def test_blocks_of_any_size_give_the_same():
 
 def test_sums_of_two_parts_add_up_to_the_whole():
     bold, maps, design = example()
-    options = {"zeros_missing": True, "arrays": NumpyArrays()}
-    segments, valid = design.segments(), np.ones(VOXELS, bool)
+    segments = design.segments()
 
     def part(first: int, stop: int) -> RunMoments:
-        made = RunMoments(design, maps, GREY, valid, bold[0], segments, **options)
+        made = RunMoments(design, all_of(maps), segments, subtracted=bold[0], arrays=NumpyArrays())
         made.add(bold[first:stop].copy(), first)
         return made
 
@@ -98,7 +100,7 @@ def test_a_voxel_with_one_value_that_is_not_finite_is_as_one_outside_the_mask(fr
     expected = run_connectomes(measure(bold, maps, design, valid=valid))
     bold[frame, 3], bold[min(frame + 30, FRAMES - 2) :, 250] = value, value
     opened: list[int] = []
-    moments = measure_run(reader(bold, 16, opened), design, maps, GREY, np.ones(VOXELS, bool))
+    moments = measure_run(reader(bold, 16, opened), design, all_of(maps))
     np.testing.assert_allclose(run_connectomes(moments).whole.r, expected.whole.r, atol=5e-6)
     np.testing.assert_array_equal(moments.valid, valid)
     assert len(opened) == 2
@@ -116,14 +118,7 @@ def test_values_that_are_not_finite_in_removed_frames_do_not_matter():
 def test_the_sums_are_as_before_when_a_block_is_refused():
     bold, maps, design = example()
     moments = RunMoments(
-        design,
-        maps,
-        GREY,
-        np.ones(VOXELS, bool),
-        bold[0],
-        design.segments(),
-        zeros_missing=True,
-        arrays=NumpyArrays(),
+        design, all_of(maps), design.segments(), subtracted=bold[0], arrays=NumpyArrays()
     )
     moments.add(bold[:20].copy(), 0)
     before = moments.squares.copy()

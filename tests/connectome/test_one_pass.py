@@ -9,7 +9,7 @@ from plain_route import plain_connectome
 
 from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.moments import measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
@@ -22,7 +22,9 @@ def connectome_of(path, grid, voxels, maps, design, valid, grey):
     header = read_bold_header(path)
     sampling = LatticeSampling.between(header.shape, header.affine, grid, voxels)
     moments = measure_run(
-        lambda: stream_voxels(header, sampling), design, maps, grey, valid & sampling.covered
+        lambda: stream_voxels(header, sampling),
+        design,
+        RunVoxels(maps, grey, valid & sampling.covered),
     )
     return run_connectomes(moments)
 

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.contrasts.maps import ContrastMaps, MapAverage
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.maps import Estimate, MapAverage
 
 
-def _average(maps: np.ndarray, seconds: list[float]) -> ContrastMaps:
+def _average(maps: np.ndarray, seconds: list[float]) -> Estimate:
     average = MapAverage()
     for one, weight in zip(maps, seconds, strict=True):
         average.add(one, weight)
-    return average.result()
+    return average.result(hcp_contrasts()[: maps.shape[1]])
 
 
 @given(
@@ -26,7 +27,7 @@ def test_mean_is_weighted_by_time(n, seed, weights):
     maps = np.random.default_rng(seed).standard_normal((n, 3, 5)).astype(np.float32)
     result = _average(maps, weights[:n])
     expected = np.average(maps, axis=0, weights=weights[:n])
-    np.testing.assert_allclose(result.mean, expected, atol=1e-5)
+    np.testing.assert_allclose(result.values, expected, atol=1e-5)
     assert result.n_segments == n
     assert result.seconds == pytest.approx(sum(weights[:n]))
 
@@ -52,11 +53,19 @@ def test_maps_added_are_not_changed_later():
 
 def test_nothing_added_and_no_duration_are_errors():
     with pytest.raises(ValueError, match="no segment"):
-        MapAverage().result()
+        MapAverage().result(())
     with pytest.raises(ValueError, match=r"longer than 0\.0 s"):
         MapAverage().add(np.ones((1, 1), np.float32), 0.0)
 
 
 def test_shapes_are_checked():
-    with pytest.raises(ValueError, match="does not fit"):
-        ContrastMaps(np.ones((2, 3), np.float32), np.ones((1, 3), np.float32), 2, 1.0)
+    two, one = np.ones((2, 3), np.float32), np.ones((1, 3), np.float32)
+    contrasts = hcp_contrasts()[:2]
+    with pytest.raises(ValueError, match=r"maps are \(2 contrasts, voxels\), not \(1, 3\)"):
+        Estimate(contrasts, one, None, 1, 1.0)
+    with pytest.raises(ValueError, match=r"spread \(1, 3\) does not fit"):
+        Estimate(contrasts, two, one, 2, 1.0)
+    with pytest.raises(ValueError, match=r"even half \(1, 3\) does not fit"):
+        Estimate(contrasts, two, None, 1, 1.0, halves=(two, one))
+    with pytest.raises(ValueError, match=r"half-widths \(1, 3\) does not fit"):
+        Estimate(contrasts, two, None, 1, 1.0, half_widths=one)

@@ -624,7 +624,7 @@ def test_internal_error_before_the_start(job, capsys, monkeypatch):
     def bug(_settings):
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(executor.Job, "prepare", bug)
+    monkeypatch.setattr(executor.Request, "prepare", bug)
     assert job.run() == 70
     line = the_error(capsys)
     assert "internal error: ZeroDivisionError: two lines" in line

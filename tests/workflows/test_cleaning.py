@@ -19,12 +19,10 @@ from tiny_job import TinyJob, add_rest
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.run import build_parser
-from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings.toml import make_settings
-from bids_dtg.workflows.participant.measure import ModelVoxels, measure_rest_run
+from bids_dtg.workflows.participant.measure import ModelVoxels, Reader
 
 FRAMES, TR = 240, 2.0
 TITLE = "sub-01_task-rest"
@@ -65,18 +63,8 @@ class Spoilt:
         """Clean with options as on the command line."""
         words = [str(self.root), "/out", "participant", *options]
         settings = make_settings(vars(build_parser().parse_args(words)))
-        strategy = resolve(settings.cleaning, "fmriprep").denoise_strategy
         (run,) = find_runs(self.root, "01")
-        return measure_rest_run(
-            run,
-            self.bundle,
-            self.voxels,
-            settings.replace(denoise_strategy=strategy),
-            arrays=NumpyArrays(),
-            threads=1,
-            clock=Clock(),
-            progress=lambda _share: None,
-        )
+        return Reader.of(self.bundle, resolve(settings.cleaning, "fmriprep")).measure(run)
 
     def expected(self, cleaned) -> np.ndarray:
         """Correlate after `cleaned` (frames, n) -> (frames kept, n), on the whole array."""

@@ -1,26 +1,19 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.parts import Recentring
-from bids_dtg.contrasts.maps import ContrastMaps
+from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.settings import Settings
-from bids_dtg.workflows.participant.map_files import map_sidecars
+from bids_dtg.workflows.participant.map_files import Origin, map_sidecars
 
 
 def sidecars(bundle) -> list[dict]:
-    maps = ContrastMaps(np.zeros((3, int(bundle.mask.sum())), np.float32), None, 1, 432.0)
-    settings = Settings.of(
-        bids_dir=Path("in"),
-        output_dir=Path("out"),
-        analysis_level="participant",
-        denoise_strategy="simple",
-    )
-    named = map_sidecars({"sub": "01"}, maps, [], {}, bundle, settings, "fmriprep")
+    values = np.zeros((3, int(bundle.mask.sum())), np.float32)
+    estimate = Estimate(bundle.contrasts, values, None, 1, 432.0)
+    origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64)
+    named = map_sidecars({"sub": "01"}, estimate, bundle, runs=[], left_out={}, origin=origin)
     return [content for _, content in named]
 
 

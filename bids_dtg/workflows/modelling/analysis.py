@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.array_store import ArrayStore
@@ -22,7 +23,8 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.modelling.earlier_model import CONFIGURATION_FILE, refuse_other_model
-from bids_dtg.workflows.participant.job import Job
+from bids_dtg.workflows.participant.model import Model
+from bids_dtg.workflows.participant.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,8 @@ class Analysis:
     """One call of an analysis."""
 
     settings: Settings  # its options
-    job: Job  # input dataset and bundle
+    request: Request  # input dataset, participants and bundle
+    model: Model  # of the bundle, prepared when it is first needed
     place: Path  # of the measured maps
     folder: Path  # where its results go, below the output folder
 
@@ -49,10 +52,15 @@ class Analysis:
                 f"--analysis {settings.modelling.analysis} needs measured maps",
                 expected="--derivatives statmaps=PATH",
             )
-        job = Job.prepare(settings.replace(derivatives=others))
-        folder = job.output.path("group") / name
+        request = Request.prepare(settings.replace(derivatives=others))
+        folder = request.output.path("group") / name
         refuse_other_model(settings, folder)
-        return cls(settings, job, place, folder)
+        return cls(settings, request, request.model(), place, folder)
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """The bundle of the call."""
+        return self.request.bundle
 
     @property
     def store(self) -> ArrayStore:
@@ -61,7 +69,7 @@ class Analysis:
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
         """Find out who has both scans, without reading any; None: all contrasts of the maps."""
-        plan = plan_cohort(self.job, self.place, contrasts)
+        plan = plan_cohort(self.request, self.place, contrasts)
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
@@ -74,17 +82,17 @@ class Analysis:
 
         With this the analysis begins: from here on it writes.
         """
-        job = self.job
-        prepare_output_folder(job.output.root)
-        job.output.describe(
-            job.dataset,
+        output = self.request.output
+        prepare_output_folder(output.root)
+        output.describe(
+            self.request.dataset,
             version=__version__,
-            readme=readme_text(job.bundle.card),
+            readme=readme_text(self.bundle.card),
             container=running_container(),
         )
         write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))
-        cache = ArrayStore(self.job.output.path("group") / "cache")
-        cohort = gather_cohort(self.job, plan, cache)
+        cache = ArrayStore(output.path("group") / "cache")
+        cohort = gather_cohort(self.request, plan, cache)
         say(
             f"{counted(len(cohort.people), 'participant')} with rest and maps, "
             f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "

@@ -36,7 +36,7 @@ def run_calibration(settings: Settings) -> int:
         Wrong options, data or places.
     """
     analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
-    bundle = analysis.job.bundle
+    bundle = analysis.bundle
     plan = analysis.plan(bundle.contrasts)
     if len(plan.contrasts) != len(bundle.contrasts):
         raise DatasetError(
@@ -92,6 +92,6 @@ def _errors(analysis: Analysis, people: tuple[Person, ...]) -> Array:
     mean = mean_maps(people)
     errors: Array = analysis.store.create("work/errors", (len(people), *mean.shape), np.float32)
     for number, person in enumerate(people):
-        errors[number] = filled(person, mean) - predicted_maps(analysis.job.model, person)
+        errors[number] = filled(person, mean) - predicted_maps(analysis.model, person)
         say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
     return errors

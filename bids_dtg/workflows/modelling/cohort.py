@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.person_arrays import Person, PersonArrays
 from bids_dtg.workflows.participant.crew import Done, Work, run_crew
-from bids_dtg.workflows.participant.job import Job
+from bids_dtg.workflows.participant.measure import Reader
+from bids_dtg.workflows.participant.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,12 @@ class Cohort:
         return tuple(known[label] for label in labels if label in known)
 
 
-def gather_cohort(job: Job, plan: CohortPlan, store: ArrayStore) -> Cohort:
+def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Cohort:
     """Read everybody's rest and maps, or take from the store what an earlier call has read.
 
     Parameters
     ----------
-    job
+    request
         Input dataset, participants, and the bundle whose grid, masks and ROI maps are used.
     plan
         Who has what.
@@ -63,7 +63,7 @@ def gather_cohort(job: Job, plan: CohortPlan, store: ArrayStore) -> Cohort:
     DatasetError
         Nobody's data can be used.
     """
-    arrays = PersonArrays(job, plan, store)
+    arrays = PersonArrays(request, plan, store)
     missing, failures = _missing(arrays)
     failures |= _make(arrays, missing)
     people = []
@@ -78,7 +78,7 @@ def gather_cohort(job: Job, plan: CohortPlan, store: ArrayStore) -> Cohort:
         say(f"sub-{label} is left out: {why}")
     if not people:
         raise DatasetError(
-            f"nobody in {job.dataset.root} has usable rest and maps",
+            f"nobody in {request.dataset.root} has usable rest and maps",
             expected="one participant or more; the lines above say what is wrong",
         )
     return Cohort(
@@ -107,28 +107,27 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     """Make people's arrays in processes side by side; return why some of them failed."""
     if not labels:
         return {}
-    job = arrays.job
-    forked = isinstance(job.arrays, NumpyArrays)
-    capacity = divide(
-        job.settings,
-        participants=len(labels),
-        voxels=int(job.bundle.mask.sum()),
-        on_cpu=forked,
-    )
+    request = arrays.request
+    settings = request.settings
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
-    threads = job.settings.resources.omp_nthreads or 1
-    job = dataclasses.replace(job, processes=capacity.processes, threads=threads)
-    arrays = dataclasses.replace(arrays, job=job)
+    reader = request.reader(threads=settings.resources.omp_nthreads or 1, every_part=False)
+    forked = isinstance(reader.arrays, NumpyArrays)
+    capacity = divide(
+        settings,
+        participants=len(labels),
+        voxels=int(request.bundle.mask.sum()),
+        on_cpu=forked,
+    )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.
     prepare = (
-        partial(_work, arrays)
+        partial(_work, arrays, reader)
         if forked
-        else partial(_prepare, job.settings, arrays.plan, arrays.store, threads)
+        else partial(_prepare, settings, arrays.plan, arrays.store, reader.threads)
     )
     failures = {}
     with (
-        make_board(len(labels), verbose=job.settings.behaviour.verbose) as board,
+        make_board(len(labels), verbose=settings.behaviour.verbose) as board,
         closing(
             run_crew(
                 labels,
@@ -150,11 +149,12 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
 
 
 def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work:
-    """Prepare the job anew, in a process that was started afresh."""
-    job = dataclasses.replace(Job.prepare(settings), threads=threads)
-    return _work(PersonArrays(job, plan, store))
+    """Prepare the work anew, in a process that was started afresh."""
+    request = Request.prepare(settings)
+    reader = request.reader(threads=threads, every_part=False)
+    return _work(PersonArrays(request, plan, store), reader)
 
 
-def _work(arrays: PersonArrays) -> Work:
-    share_cores(arrays.job.threads)
-    return arrays.make
+def _work(arrays: PersonArrays, reader: Reader) -> Work:
+    share_cores(reader.threads)
+    return partial(arrays.make, reader=reader)

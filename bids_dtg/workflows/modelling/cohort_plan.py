@@ -19,7 +19,7 @@ from bids_dtg.inputs.statmaps import (
     find_statmaps,
     plain_contrast,
 )
-from bids_dtg.workflows.participant.job import Job
+from bids_dtg.workflows.participant.request import Request
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +54,12 @@ class CohortPlan:
         )
 
 
-def plan_cohort(job: Job, place: Path, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | None) -> CohortPlan:
     """Find out who has both scans, without reading any.
 
     Parameters
     ----------
-    job
+    request
         Input dataset, participants, and the bundle in whose space the maps are to be.
     place
         Of the measured maps, for `find_statmaps`.
@@ -71,9 +71,9 @@ def plan_cohort(job: Job, place: Path, contrasts: Sequence[Contrast] | None) -> 
     DatasetError
         Nobody has both scans, or maps hold different statistics.
     """
-    space = job.bundle.grid.space
+    space = request.bundle.grid.space
     found = [one for one in find_statmaps(place) if one.space in (None, space)]
-    rows = _rows(found, contrasts, job)
+    rows = _rows(found, contrasts, request)
     wanted = {plain_contrast(row.label) for row in rows}
     found = [one for one in found if plain_contrast(one.contrast) in wanted]
     statistics = sorted({one.statistic for one in found})
@@ -82,36 +82,36 @@ def plan_cohort(job: Job, place: Path, contrasts: Sequence[Contrast] | None) -> 
             f"{place} has maps of {' and '.join(statistics) or 'no known contrast'} in {space}",
             expected="one statistic for everybody",
         )
-    preferred = [plain_label(label, "ses") for label in job.settings.inputs.session_label]
+    preferred = [plain_label(label, "ses") for label in request.settings.inputs.session_label]
     by_person: dict[str, list[StatMap]] = {}
     for one in found:
         by_person.setdefault(one.participant, []).append(one)
     people = {
         label: choose_sessions(maps, preferred)
         for label, maps in sorted(by_person.items())
-        if label in job.participants
+        if label in request.participants
     }
     if not people:
         raise DatasetError(
-            f"nobody who is worked on in {job.dataset.root} has maps in {place}",
+            f"nobody who is worked on in {request.dataset.root} has maps in {place}",
             expected=f"the same labels; maps are of {', '.join(sorted(by_person)[:5])}",
         )
-    if job.settings.inputs.participant_label:
+    if request.settings.inputs.participant_label:
         # Others were not asked for.
-        left_out = {one: "no measured maps" for one in job.participants if one not in people}
+        left_out = {one: "no measured maps" for one in request.participants if one not in people}
     else:
         left_out = {one: "no rest" for one in sorted(by_person) if one not in people}
     return CohortPlan(people, rows, statistics[0], left_out, describe_sessions(people.values()))
 
 
 def _rows(
-    found: Sequence[StatMap], contrasts: Sequence[Contrast] | None, job: Job
+    found: Sequence[StatMap], contrasts: Sequence[Contrast] | None, request: Request
 ) -> tuple[Contrast, ...]:
     """Return the contrasts to work on, numbered anew."""
     present = {plain_contrast(one.contrast): one.contrast for one in found}
     known = {plain_contrast(one.label): one for one in hcp_contrasts()}
-    known |= {plain_contrast(one.label): one for one in job.bundle.contrasts}
-    asked = [plain_contrast(label) for label in job.settings.modelling.contrast]
+    known |= {plain_contrast(one.label): one for one in request.bundle.contrasts}
+    asked = [plain_contrast(label) for label in request.settings.modelling.contrast]
     if unknown := [key for key in asked if key not in present]:
         raise DatasetError(
             f"--contrast names {', '.join(unknown)}, which no map is of",

@@ -45,7 +45,7 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, data or places.
     """
     analysis = Analysis.prepare(settings, f"evaluation-{settings.modelling.model_name}")
-    bundle, model = analysis.job.bundle, analysis.job.model
+    bundle, model = analysis.bundle, analysis.model
     plan = analysis.plan(bundle.contrasts)
     fitted_on, judged_on = _whom(analysis, plan.labels)
     cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
@@ -96,7 +96,7 @@ def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], t
     if settings.modelling.split_file is not None:
         split = draw_split(analysis, labels)
         training, people = split.training, split.test
-    people = untrained(analysis.job.bundle, people)
+    people = untrained(analysis.bundle, people)
     _require_enough(settings, training, people)
     return training, people
 

@@ -63,7 +63,7 @@ def run_finetuning(settings: Settings) -> int:
     """
     require_network_training(settings)
     analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
-    bundle = analysis.job.bundle
+    bundle = analysis.bundle
     if bundle.card.kind != ATTENTION_UNET:
         raise BundleError(
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
@@ -113,7 +113,7 @@ def _tune(
     """Train on; with a row of the output layer that stays, or a new output layer."""
     from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_rows
 
-    settings, bundle = analysis.settings, analysis.job.bundle
+    settings, bundle = analysis.settings, analysis.bundle
     state = bundle.network().state_dict()
     if row is None:
         start = with_new_outputs(state, contrasts, settings.modelling.seed)
@@ -147,7 +147,7 @@ def _score(
     if not test:
         say("no test participants: the model is not scored")
         return None
-    mean, before = mean_maps(training), analysis.job.model
+    mean, before = mean_maps(training), analysis.model
     models: dict[str, Predict | None] = {
         GROUP_AVERAGE: lambda person: mean,
         **baselines(training, mean, analysis.store),

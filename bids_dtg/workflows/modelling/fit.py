@@ -53,7 +53,7 @@ def predicted_maps(model: MapModel, person: Person) -> Array:
     average = MapAverage()
     for segment, seconds in zip(person.connectomes, person.seconds, strict=True):
         average.add(model.predict(segment.astype(np.float32)), seconds)
-    return average.result().mean
+    return average.mean
 
 
 def mean_maps(people: Sequence[Person]) -> Array:

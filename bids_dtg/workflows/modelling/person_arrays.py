@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
@@ -22,8 +22,8 @@ from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.participant.job import Job
-from bids_dtg.workflows.participant.measure import measure_rest_run
+from bids_dtg.workflows.participant.measure import Reader
+from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.sets import MapSet
 
 _VOXELS_TOLD = 64  # by which data are told from others
@@ -74,7 +74,7 @@ class PersonArrays:
         By each method: a person's data cannot be used.
     """
 
-    job: Job  # input dataset, bundle and options
+    request: Request  # input dataset, bundle and options
     plan: CohortPlan  # whose maps, and which rows they have
     store: ArrayStore  # where arrays are kept
 
@@ -83,20 +83,30 @@ class PersonArrays:
         return all(
             self.store.has(name, self._facts_of_maps(maps))
             for name, maps in self._maps(label).items()
-        ) and self.store.has(_rest(label), self._facts_of_rest(self.job.map_sets(label)))
+        ) and self.store.has(_rest(label), self._facts_of_rest(self.request.map_sets(label)))
 
-    def make(self, label: str, reporter: Reporter) -> None:
-        """Make those arrays of a person that are not there."""
+    def make(self, label: str, reporter: Reporter, *, reader: Reader) -> None:
+        """Make those arrays of a person that are not there.
+
+        Parameters
+        ----------
+        label
+            Without sub-.
+        reporter
+            Shows how far it is.
+        reader
+            Reduces the person's runs of rest.
+        """
         reporter.start(f"sub-{label}")
         reporter.stage("measured maps", 0.0)
         for name, maps in self._maps(label).items():
             facts = self._facts_of_maps(maps)
             if not self.store.has(name, facts):
                 self.store.write(name, self._read_maps(maps), facts)
-        planned = self.job.map_sets(label)
+        planned = self.request.map_sets(label)
         facts = self._facts_of_rest(planned)
         if not self.store.has(_rest(label), facts):
-            segments, seconds = self._measure_rest(planned, reporter)
+            segments, seconds = _measure_rest(planned, reader, reporter)
             if not segments:
                 raise RunError(f"sub-{label} has no run of rest that is long enough")
             self.store.write(_rest(label), np.stack(segments), facts, {"seconds": seconds})
@@ -129,7 +139,7 @@ class PersonArrays:
         }
 
     def _read_maps(self, maps: Mapping[str, StatMap]) -> NDArray[np.float32]:
-        bundle, rows = self.job.bundle, self.plan.rows
+        bundle, rows = self.request.bundle, self.plan.rows
         array = np.full((len(rows), int(np.count_nonzero(bundle.mask))), np.nan, np.float32)
         for contrast, one in maps.items():
             # Runs of one session are averaged where all of them have a value.
@@ -141,55 +151,46 @@ class PersonArrays:
     def _facts_of_rest(self, planned: tuple[MapSet, ...]) -> dict[str, Any]:
         return {
             "geometry": self._geometry(),
-            "segment_seconds": self.job.bundle.card.segment_seconds,
+            "segment_seconds": self.request.bundle.card.segment_seconds,
             "options": self._cleaning(),
             "version": __version__,
             "inputs": {
                 path: dataclasses.asdict(one)
                 for plan in planned
-                for path, one in self.job.fingerprints(plan).items()
+                for path, one in self.request.fingerprints(plan).items()
             },
         }
 
-    def _measure_rest(
-        self, planned: tuple[MapSet, ...], reporter: Reporter
-    ) -> tuple[list[NDArray[np.float16]], list[float]]:
-        """Return a person's segments of rest and their seconds, of all runs long enough."""
-        job = self.job
-        segments: list[NDArray[np.float16]] = []
-        seconds: list[float] = []
-        for run in (run for plan in planned for run in plan.runs):
-            try:
-                measured = measure_rest_run(
-                    run,
-                    job.bundle,
-                    job.voxels,
-                    job.settings,
-                    arrays=job.arrays,
-                    threads=job.threads,
-                    clock=Clock(),
-                    progress=lambda share: reporter.stage("rest", share),
-                )
-            except TooShortError:
-                continue
-            for one in measured.connectomes.segments:
-                segments.append(one.r.astype(np.float16))
-                seconds.append(one.seconds)
-        return segments, seconds
-
     def _geometry(self) -> dict[str, str]:
         """Return checksums of what decides where arrays lie and what their ROIs are."""
-        files = self.job.bundle.card.files
+        files = self.request.bundle.card.files
         return {name: files[name] for name in (BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE)}
 
     def _cleaning(self) -> dict[str, Any]:
         """Return the options that connectomes depend on; others would make them be read again."""
-        known = self.job.settings.result_options
+        known = self.request.settings.result_options
         return {
             name: known[name]
             for name, option in OPTIONS.items()
             if option.part == "cleaning" and name in known
         }
+
+
+def _measure_rest(
+    planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter
+) -> tuple[list[NDArray[np.float16]], list[float]]:
+    """Return a person's segments of rest and their seconds, of all runs long enough."""
+    segments: list[NDArray[np.float16]] = []
+    seconds: list[float] = []
+    for run in (run for plan in planned for run in plan.runs):
+        try:
+            measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
+        except TooShortError:
+            continue
+        for segment in measured.connectomes.segments:
+            segments.append(segment.r.astype(np.float16))
+            seconds.append(segment.seconds)
+    return segments, seconds
 
 
 def _rest(label: str) -> str:

@@ -33,7 +33,9 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
         Somebody, or a family, is on two sides, or nobody is left to train on.
     """
     settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
-    families = read_families((settings.inputs.bids_dir, analysis.job.dataset.root, analysis.place))
+    families = read_families(
+        (settings.inputs.bids_dir, analysis.request.dataset.root, analysis.place)
+    )
     source = settings.modelling.split_file or (kept if kept.is_file() else None)
     try:
         if source is not None:
@@ -83,7 +85,7 @@ def trained_on(bundle: ModelBundle) -> frozenset[str]:
 
 def keep_earlier(analysis: Analysis) -> None:
     """Write whom the model was trained on that another one is made from."""
-    labels = sorted(trained_on(analysis.job.bundle))
+    labels = sorted(trained_on(analysis.bundle))
     write_sets(analysis.folder / EARLIER_FILE, {"training": labels})
 
 

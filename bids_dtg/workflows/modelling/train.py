@@ -75,7 +75,7 @@ def run_training(settings: Settings) -> int:
     if kind != LOCAL_RIDGE:
         require_network_people(settings, plan, planned)
     if kind != ATTENTION_UNET:
-        for _ in other_sums(settings, analysis.job.bundle, labels):
+        for _ in other_sums(settings, analysis.bundle, labels):
             pass  # they can be read
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
@@ -84,7 +84,7 @@ def run_training(settings: Settings) -> int:
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     fitted = fit_model(
         settings,
-        analysis.job.bundle,
+        analysis.bundle,
         training,
         validation,
         labels,
@@ -202,7 +202,7 @@ def write_tables(
         page,
         ModelPageFacts(
             title=analysis.folder.name,
-            lead=f"{counted(people, 'test participant')} of {analysis.job.dataset.name}, "
+            lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
             f"{counted(len(contrasts), 'contrast')}. {cohort.sessions} Simple models were "
             f"fitted on {counted(fitted_on, 'participant')}. A model that does not beat "
             "the group average in r knows less about the mean map; residual r and identification "
@@ -235,7 +235,7 @@ def write_fitted(
 
     `people` are how many it was trained and validated on.
     """
-    base, settings = analysis.job.bundle, analysis.job.settings
+    base, settings = analysis.bundle, analysis.request.settings
     training, validation = people
     segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
     card = ModelCard(
@@ -247,8 +247,8 @@ def write_fitted(
         description=f"Trained with bids_dtg on {training} participants; masks and ROI maps are "
         f"those of {base.card.name} {base.card.version}.",
         training=TrainingData(
-            data=analysis.job.dataset.name,
-            cleaning=f"{analysis.job.dataset.title}, {settings.cleaning.denoise_strategy}",
+            data=analysis.request.dataset.name,
+            cleaning=f"{analysis.request.dataset.title}, {settings.cleaning.denoise_strategy}",
             participants=training,
         ),
         segment_seconds=base.card.segment_seconds,

@@ -20,10 +20,10 @@ from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.cluster import Cluster
 from bids_dtg.workflows.participant.dry_run import print_plan
-from bids_dtg.workflows.participant.job import Job
 from bids_dtg.workflows.participant.pool import Pool
 from bids_dtg.workflows.participant.reports import Reports, write_methods
-from bids_dtg.workflows.participant.worker import Finished, Message, Shown
+from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.participant.worker import Finished, Message, Shown, Steps
 
 # Seconds before a participant is tried again whose failure may pass.
 _RETRY_SECONDS = (2.0, 10.0)
@@ -58,30 +58,30 @@ def run_participants(settings: Settings) -> int:
     """
     clock, tally = Clock(), _Tally()
     with clock.time("start"):
-        job = Job.prepare(settings)
+        request = Request.prepare(settings)
     if settings.behaviour.dry_run:
-        return print_plan(job)
+        return print_plan(request)
     # Before anything is written: there may be none.
     cluster = (
         Cluster(settings, settings.resources.scheduler) if settings.resources.scheduler else None
     )
-    folder = _open_output(job)
+    folder = _open_output(request)
     try:
         with (
-            make_board(len(job.participants), verbose=settings.behaviour.verbose) as board,
+            make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
             Reports(
-                job.output, wanted=not settings.behaviour.no_reports, note=board.note
+                request.output, wanted=not settings.behaviour.no_reports, note=board.note
             ) as reports,
         ):
-            if job.bundle.card.notice:
-                board.note(f"{job.bundle.card.name}: {job.bundle.card.notice}")
-            _Call(job, cluster, clock, board, reports, tally).process()
+            if request.bundle.card.notice:
+                board.note(f"{request.bundle.card.name}: {request.bundle.card.notice}")
+            _Call(request, cluster, clock, board, reports, tally).process()
     except BaseException:
-        say(_left(tally, len(job.participants)))
+        say(_left(tally, len(request.participants)))
         raise
     finally:
         _write_log(folder, clock, tally)
-    say(_summary(tally, len(job.participants), folder))
+    say(_summary(tally, len(request.participants), folder))
     return tally.failed
 
 
@@ -102,19 +102,19 @@ def _left(tally: _Tally, participants: int) -> str:
     )
 
 
-def _open_output(job: Job) -> RunFolder:
+def _open_output(request: Request) -> RunFolder:
     container = running_container()
-    prepare_output_folder(job.output.root)
-    job.output.remove_stale_temporaries()
-    job.output.describe(
-        job.dataset,
+    prepare_output_folder(request.output.root)
+    request.output.remove_stale_temporaries()
+    request.output.describe(
+        request.dataset,
         version=__version__,
-        readme=readme_text(job.bundle.card),
+        readme=readme_text(request.bundle.card),
         container=container,
     )
-    write_methods(job)
-    folder = RunFolder.create(job.output)
-    folder.write_configuration(to_toml(job.settings))
+    write_methods(request)
+    folder = RunFolder.create(request.output)
+    folder.write_configuration(to_toml(request.settings))
     folder.write_versions(__version__, container)
     return folder
 
@@ -133,16 +133,16 @@ class _Call:
 
     def __init__(
         self,
-        job: Job,
+        request: Request,
         cluster: Cluster | None,
         clock: Clock,
         board: Board,
         reports: Reports,
         tally: _Tally,
     ) -> None:
-        self._job, self._clock, self._board, self._tally = job, clock, board, tally
+        self._request, self._clock, self._board, self._tally = request, clock, board, tally
         self._reports = reports
-        self._backlog = Backlog(job.participants)
+        self._backlog = Backlog(request.participants)
         self._cluster = cluster
         self._tries: dict[str, int] = {}
 
@@ -159,11 +159,16 @@ class _Call:
     def _messages(self) -> Generator[tuple[int, Message], None, None]:
         if self._cluster is not None:
             return self._cluster.run(self._backlog)
-        on_cpu = isinstance(self._job.arrays, NumpyArrays)
+        with self._clock.time("start"):
+            steps = Steps.of(self._request)
+        on_cpu = isinstance(steps.reader.arrays, NumpyArrays)
         # A process that was forked shares what was prepared; a GPU's driver does not allow it.
-        prepare = (lambda: self._job) if on_cpu else partial(Job.prepare, self._job.settings)
+        prepare = (lambda: steps) if on_cpu else partial(Steps.prepare, self._request.settings)
         pool = Pool(
-            prepare, self._job.processes, forked=on_cpu, before_start=self._board.before_fork
+            prepare,
+            self._request.capacity.processes,
+            forked=on_cpu,
+            before_start=self._board.before_fork,
         )
         return pool.run(self._backlog)
 
@@ -184,5 +189,5 @@ class _Call:
         self._tally.failures += finished.failures
         self._board.advance(failed=bool(finished.failures))
         self._reports.request(finished.participant, finished.failures, changed=bool(finished.done))
-        if finished.failures and self._job.settings.resources.stop_on_first_crash:
+        if finished.failures and self._request.settings.resources.stop_on_first_crash:
             self._backlog.close()

@@ -20,8 +20,7 @@ from bids_dtg.engine.machine import share_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.provenance import Failure
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.participant.job import Job
-from bids_dtg.workflows.participant.worker import Begun, Finished, Message, Shown, Worker
+from bids_dtg.workflows.participant.worker import Begun, Finished, Message, Shown, Steps, Worker
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -158,14 +157,14 @@ def _process(settings: Settings, label: str) -> list[Message]:
     with _one_at_a_time:
         labels = iter([label])
         # dask's processes have threads: a fork would not be safe.
-        Worker(_job(settings), send, forks=False).process(lambda: next(labels, None))
+        Worker(_steps(settings), send, forks=False).process(lambda: next(labels, None))
     if not any(isinstance(message, Begun) for message in messages):
         raise RuntimeError(f"nothing was said about sub-{label}")
     return messages
 
 
 @functools.lru_cache(maxsize=1)
-def _job(settings: Settings) -> Job:
-    job = Job.prepare(settings)
-    share_cores(job.threads)
-    return job
+def _steps(settings: Settings) -> Steps:
+    steps = Steps.prepare(settings)
+    share_cores(steps.request.capacity.threads)
+    return steps

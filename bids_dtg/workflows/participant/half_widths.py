@@ -47,7 +47,7 @@ def half_width_images(
         return
     desc = half_width_desc(level)
     for contrast, data in zip(bundle.contrasts, _encoded(bundle, level), strict=True):
-        yield OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle), data)
+        yield OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle=bundle), data)
 
 
 def half_width_sidecars(
@@ -58,7 +58,7 @@ def half_width_sidecars(
     if calibration is None:
         return
     for contrast in bundle.contrasts:
-        path = map_path(entities, contrast, half_width_desc(level), ".json", bundle)
+        path = map_path(entities, contrast, half_width_desc(level), ".json", bundle=bundle)
         yield (
             path,
             {

@@ -13,16 +13,26 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.maps import ContrastMaps
+from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.imaging.nifti import Intent, encode_map
 from bids_dtg.inputs.run import RestRun, TransformFile
-from bids_dtg.settings import Settings
+from bids_dtg.settings import InputChoice
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.quality import RunSummary, cleaning_note
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 HALVES = ("oddHalf", "evenHalf")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What maps of one call come from, for their sidecars."""
+
+    source: str  # name of the input dataset in BIDS URIs
+    input_type: InputChoice  # of the input dataset
+    strategy: str  # by which runs were cleaned
+    options_sha256: str  # of the options that shape results
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,12 @@ def model_entities(bundle: ModelBundle) -> dict[str, str | None]:
 
 
 def map_path(
-    entities: Mapping[str, str], contrast: Contrast, desc: str, extension: str, bundle: ModelBundle
+    entities: Mapping[str, str],
+    contrast: Contrast,
+    desc: str,
+    extension: str,
+    *,
+    bundle: ModelBundle,
 ) -> PurePosixPath:
     """Return the path of one map or its sidecar, relative to the output folder."""
     named = {
@@ -53,7 +68,7 @@ def map_path(
 
 
 def map_images(
-    entities: Mapping[str, str], maps: ContrastMaps, bundle: ModelBundle, threads: int
+    entities: Mapping[str, str], estimate: Estimate, bundle: ModelBundle, *, threads: int
 ) -> Iterator[OutputFile]:
     """Encode the maps, and their spread and halves where there are some, a few at a time.
 
@@ -61,18 +76,18 @@ def map_images(
     ----------
     entities
         What the names of the set share.
-    maps
-        (contrasts, voxels) over the bundle's mask.
+    estimate
+        Maps over the bundle's mask.
     bundle
-        Grid, mask and contrasts.
+        Grid and mask.
     threads
         Maps encoded at the same time.
     """
-    sets: list[tuple[str, NDArray[np.float32]]] = [(SYNTHETIC, maps.mean)]
-    if maps.spread is not None:
-        sets.append((SPREAD, maps.spread))
-    if maps.halves is not None:
-        sets += zip(HALVES, maps.halves, strict=True)
+    sets: list[tuple[str, NDArray[np.float32]]] = [(SYNTHETIC, estimate.values)]
+    if estimate.spread is not None:
+        sets.append((SPREAD, estimate.spread))
+    if estimate.halves is not None:
+        sets += zip(HALVES, estimate.halves, strict=True)
     intent: Intent = "z score" if bundle.card.statistic == "z" else "none"
 
     def encode(item: tuple[str, Contrast, NDArray[np.float32]]) -> OutputFile:
@@ -84,12 +99,12 @@ def map_images(
             intent="none" if desc == SPREAD else intent,
             description=f"bids_dtg {__version__} {contrast.label} {desc}",
         )
-        return OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle), data)
+        return OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle=bundle), data)
 
     items = [
         (desc, contrast, row)
         for desc, values in sets
-        for contrast, row in zip(bundle.contrasts, values, strict=True)
+        for contrast, row in zip(estimate.contrasts, values, strict=True)
     ]
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(items), threads):  # no more maps in memory than are encoded
@@ -98,16 +113,32 @@ def map_images(
 
 def map_sidecars(
     entities: Mapping[str, str],
-    maps: ContrastMaps,
-    summaries: Sequence[RunSummary],
-    excluded: Mapping[str, str],
+    estimate: Estimate,
     bundle: ModelBundle,
-    settings: Settings,
-    source: str,
+    *,
+    runs: Sequence[RunSummary],
+    left_out: Mapping[str, str],
+    origin: Origin,
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-    """Yield path and content of the sidecar of every map."""
+    """Yield path and content of the sidecar of every map.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    estimate
+        The maps.
+    bundle
+        The model.
+    runs
+        Those that were averaged.
+    left_out
+        Why other runs of the set were not, by their titles.
+    origin
+        What the maps come from.
+    """
     common = {
-        "Sources": [uri for one in summaries for uri in _sources(one.run, source)],
+        "Sources": [uri for one in runs for uri in _sources(one.run, origin.source)],
         **on_grid_metadata(bundle),
         "Units": bundle.card.units,
         "Synthetic": True,
@@ -119,13 +150,13 @@ def map_sidecars(
             "RepetitionTime": bundle.card.training.repetition_time_s,
             "Cleaning": bundle.card.training.cleaning,
         },
-        "NSegments": maps.n_segments,
-        "SecondsOfRest": round(maps.seconds, 3),
-        "OptionsSHA256": settings.result_hash,
-        "InputType": settings.inputs.input_type,
-        "DenoiseStrategy": settings.cleaning.denoise_strategy,
-        "Runs": [_run_facts(one) for one in summaries],
-        "ExcludedRuns": dict(excluded),
+        "NSegments": estimate.n_segments,
+        "SecondsOfRest": round(estimate.seconds, 3),
+        "OptionsSHA256": origin.options_sha256,
+        "InputType": origin.input_type,
+        "DenoiseStrategy": origin.strategy,
+        "Runs": [_run_facts(one) for one in runs],
+        "ExcludedRuns": dict(left_out),
         "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
     }
     if bundle.card.notice:
@@ -136,11 +167,9 @@ def map_sidecars(
     common["Calibrated"] = bundle.calibration is not None
     if bundle.correction is not None:
         common["Recentred"] = True
-    if note := cleaning_note(
-        bundle.card.training, settings.inputs.input_type, settings.cleaning.denoise_strategy
-    ):
+    if note := cleaning_note(bundle.card.training, origin.input_type, origin.strategy):
         common["CleaningNote"] = note
-    for contrast in bundle.contrasts:
+    for contrast in estimate.contrasts:
         if bundle.card.gains is not None:
             common["Gain"] = bundle.card.gains[contrast.index]
         text = {
@@ -155,10 +184,10 @@ def map_sidecars(
         }
         for desc in (
             SYNTHETIC,
-            *([SPREAD] if maps.spread is not None else []),
-            *(HALVES if maps.halves is not None else ()),
+            *([SPREAD] if estimate.spread is not None else []),
+            *(HALVES if estimate.halves is not None else ()),
         ):
-            path = map_path(entities, contrast, desc, ".json", bundle)
+            path = map_path(entities, contrast, desc, ".json", bundle=bundle)
             yield (
                 path,
                 {

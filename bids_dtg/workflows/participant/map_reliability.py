@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.connectome import intraclass_correlation, profile_agreement
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.workflows.participant.job import Job
 
 _DESC = "mapReliability"
 _COLUMNS = {
@@ -24,23 +25,34 @@ _COLUMNS = {
 
 def write_map_reliability(
     entities: Mapping[str, str],
+    contrasts: Sequence[Contrast],
     halves: tuple[NDArray[np.float32], NDArray[np.float32]],
-    job: Job,
+    output: DerivativeDataset,
 ) -> Iterator[PurePosixPath]:
-    """Write a row a contrast; yield the paths of the table and its dictionary."""
+    """Write a row a contrast; yield the paths of the table and its dictionary.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    contrasts
+        Rows of the maps.
+    halves
+        (contrasts, voxels) each, of the odd and of the even pieces.
+    output
+        Where the files go.
+    """
     # float64: over 160,000 voxels, rounding would show in the fourth digit.
     odd, even = (half.astype(np.float64) for half in halves)
     figures = zip(profile_agreement(odd, even), intraclass_correlation(odd, even), strict=True)
     rows = [
         [contrast.label, f"{r:.4f}", f"{icc:.4f}"]
-        for contrast, (r, icc) in zip(job.bundle.contrasts, figures, strict=True)
+        for contrast, (r, icc) in zip(contrasts, figures, strict=True)
     ]
     named = {**entities, "desc": _DESC}
     path = build_path(named, "qc", ".tsv")
-    write_tsv(job.output.path(path), list(_COLUMNS), rows)
+    write_tsv(output.path(path), list(_COLUMNS), rows)
     yield path
     path = build_path(named, "qc", ".json")
-    write_json(
-        job.output.path(path), {name: {"Description": text} for name, text in _COLUMNS.items()}
-    )
+    write_json(output.path(path), {name: {"Description": text} for name, text in _COLUMNS.items()})
     yield path

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,15 @@ from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run, frequency_facts
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.device import Arrays
-from bids_dtg.connectome.moments import Blocks, MakeSmoothing, RunMoments, measure_run
+from bids_dtg.connectome.device import Arrays, arrays_on
+from bids_dtg.connectome.moments import (
+    Blocks,
+    MakeSmoothing,
+    RunMoments,
+    RunVoxels,
+    measure_run,
+)
+from bids_dtg.connectome.range.judge import RangeJudge
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
@@ -26,7 +33,7 @@ from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.settings import Settings
+from bids_dtg.settings import CleaningOptions
 
 # Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
@@ -71,132 +78,182 @@ class ModelVoxels:
         return cls(positions, in_brain, maps, len(grey))
 
 
-def measure_rest_run(
-    run: RestRun,
-    bundle: ModelBundle,
-    voxels: ModelVoxels,
-    settings: Settings,
-    *,
-    arrays: Arrays,
-    threads: int,
-    clock: Clock,
-    progress: Callable[[float], None],
-) -> MeasuredRun:
-    """Clean a run and reduce it to connectomes, in one pass over its file.
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reduces resting-state runs to connectomes for one model, in one pass over each file."""
 
-    Parameters
-    ----------
-    run, bundle, settings
-        What to read, for which model, and how to clean.
-    voxels
-        The bundle's voxels, in the order of the pass.
-    arrays
-        Where the sums are computed.
-    threads
-        Threads to compute with.
-    clock
-        Adds up the time of the stages.
-    progress
-        Told the share of the frames that have been read.
+    bundle: ModelBundle  # the model
+    voxels: ModelVoxels  # its voxels, in the order of the pass
+    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
+    arrays: Arrays  # where sums are computed
+    threads: int  # to compute with
+    every_part: bool  # whether connectomes of the whole run and of its halves are kept
 
-    Raises
-    ------
-    TooShortError
-        Less than ``min_minutes`` are left after censoring.
-    RunError
-        The run's files cannot be used.
-    """
-    with clock.time("confounds"):
-        header = read_bold_header(run.bold)
-        tr_seconds, notes = _repetition_time(run, header)
-        confounds = load_confounds(run, settings.cleaning, n_frames=header.frames)
-        design, told = design_run(run, confounds, tr_seconds, settings.cleaning)
-    with clock.time("sampling"):
+    @classmethod
+    def of(
+        cls,
+        bundle: ModelBundle,
+        cleaning: CleaningOptions,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        every_part: bool = True,
+    ) -> Reader:
+        """Order a model's voxels, and prepare a device.
+
+        Parameters
+        ----------
+        bundle, cleaning
+            The model, and how to clean.
+        device
+            As `resolve_device` gives it.
+        threads
+            Threads to compute with.
+        every_part
+            Keep the connectomes of the whole run and of its halves beside those of segments.
+        """
+        return cls(
+            bundle=bundle,
+            voxels=ModelVoxels.of(bundle),
+            cleaning=cleaning,
+            # The sums need float64, which Apple's GPUs have not.
+            arrays=arrays_on("cpu" if device == "mps" else device),
+            threads=threads,
+            every_part=every_part,
+        )
+
+    @cached_property
+    def judge(self) -> RangeJudge:
+        """What runs are compared with, to judge whether the model is for them."""
+        bundle, voxels = self.bundle, self.voxels
+        grey = voxels.maps[:, : voxels.grey_voxels]
+        return RangeJudge.of(grey, bundle.mask, bundle.grid.affine, bundle.training_range)
+
+    def measure(
+        self,
+        run: RestRun,
+        *,
+        clock: Clock | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> MeasuredRun:
+        """Clean a run and reduce it to connectomes, in one pass over its file.
+
+        Parameters
+        ----------
+        run
+            What to read.
+        clock
+            Adds up the time of the stages.
+        progress
+            Called with the share of the frames that have been read.
+
+        Raises
+        ------
+        TooShortError
+            Less than ``min_minutes`` are left after censoring.
+        RunError
+            The run's files cannot be used.
+        """
+        clock = Clock() if clock is None else clock
+        with clock.time("confounds"):
+            header = read_bold_header(run.bold)
+            tr_seconds, notes = _repetition_time(run, header)
+            confounds = load_confounds(run, self.cleaning, n_frames=header.frames)
+            design, more = design_run(run, confounds, tr_seconds, self.cleaning)
+        with clock.time("sampling"):
+            source = self._open(run, header)
+        moments = self._add_up(source, design, clock, progress)
+        with clock.time("algebra"):
+            connectomes = run_connectomes(moments, every_part=self.every_part, threads=self.threads)
+        if connectomes.coverage < LEAST_COVERAGE:
+            raise RunError(
+                f"{run.bold} has signal in {connectomes.coverage:.0%} of the model's grey matter",
+                expected=f"at least {LEAST_COVERAGE:.0%}",
+                remedy="check that the image is not empty and that its space is right",
+            )
+        return MeasuredRun(
+            run=run,
+            connectomes=connectomes,
+            design=design,
+            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
+            confounds=confounds,
+            interpolation=source.interpolation,
+            mask_overlap=source.mask_overlap,
+            notes=(*notes, *source.notes, *design.notes, *confounds.notes, *more),
+        )
+
+    def _open(self, run: RestRun, header: BoldHeader) -> _Source:
+        """Find out where the model's voxels lie in a run's file, and which have data."""
+        bundle, voxels = self.bundle, self.voxels
         _require_way_to(bundle, run)
         placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
-        sampling, method = placement.in_file(header, settings.cleaning.interpolation)
-        notes += _notes_on_forms(header)
+        sampling, method = placement.in_file(header, self.cleaning.interpolation)
+        notes = _notes_on_forms(header)
         masked = _run_mask(run, placement, notes)
-        valid = sampling.covered & voxels.in_brain & masked
-        overlap = _mask_overlap(run, bundle, int((masked & voxels.in_brain).sum()))
-        del placement  # as large as the voxels' points
-    moments = _one_pass(
-        header,
-        sampling,
-        design,
-        voxels,
-        valid,
-        bundle.card.segment_seconds,
-        _smoothing(bundle, voxels, settings.cleaning.smoothing_fwhm),
-        arrays,
-        clock,
-        progress,
-    )
-    with clock.time("algebra"):
-        connectomes = run_connectomes(
-            moments,
-            every_part=settings.outputs.write_connectome or settings.outputs.half_maps,
-            threads=threads,
+        return _Source(
+            header=header,
+            sampling=sampling,
+            valid=sampling.covered & voxels.in_brain & masked,
+            interpolation=method,
+            mask_overlap=_mask_overlap(run, bundle, int((masked & voxels.in_brain).sum())),
+            notes=tuple(notes),
         )
-    if connectomes.coverage < LEAST_COVERAGE:
-        raise RunError(
-            f"{run.bold} has signal in {connectomes.coverage:.0%} of the model's grey matter",
-            expected=f"at least {LEAST_COVERAGE:.0%}",
-            remedy="check that the image is not empty and that its space is right",
+
+    def _add_up(
+        self,
+        source: _Source,
+        design: TemporalDesign,
+        clock: Clock,
+        progress: Callable[[float], None],
+    ) -> RunMoments:
+        """Go through the file once."""
+
+        def blocks() -> Blocks:
+            stream = stream_voxels(source.header, source.sampling)
+            with closing(stream):
+                while True:
+                    # What is not hidden behind the sums.
+                    with clock.time("wait for file"):
+                        item = next(stream, None)
+                    if item is None:
+                        return
+                    first, block = item
+                    progress((first + len(block)) / source.header.frames)
+                    start = time.perf_counter()
+                    yield first, block
+                    clock.seconds["sums"] += time.perf_counter() - start
+
+        try:
+            return measure_run(
+                blocks,
+                design,
+                RunVoxels(self.voxels.maps, self.voxels.grey_voxels, source.valid),
+                seconds_per_segment=self.bundle.card.segment_seconds,
+                arrays=self.arrays,
+                smoothing=self._smoothing(),
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err
+
+    def _smoothing(self) -> MakeSmoothing | None:
+        fwhm_mm = self.cleaning.smoothing_fwhm
+        if fwhm_mm is None:
+            return None
+        return partial(
+            MaskedSmoothing.within, self.bundle.grid, self.voxels.positions, fwhm_mm=fwhm_mm
         )
-    notes += [*design.notes, *confounds.notes, *told]
-    cleaning = {**design.decisions, **frequency_facts(settings.cleaning)}
-    return MeasuredRun(run, connectomes, design, cleaning, confounds, method, overlap, tuple(notes))
 
 
-def _one_pass(
-    header: BoldHeader,
-    sampling: Sampling,
-    design: TemporalDesign,
-    voxels: ModelVoxels,
-    valid: NDArray[np.bool_],
-    segment_seconds: float,
-    smoothing: MakeSmoothing | None,
-    arrays: Arrays,
-    clock: Clock,
-    progress: Callable[[float], None],
-) -> RunMoments:
-    def blocks() -> Blocks:
-        stream = stream_voxels(header, sampling)
-        with closing(stream):
-            while True:
-                # What is not hidden behind the sums.
-                with clock.time("wait for file"):
-                    item = next(stream, None)
-                if item is None:
-                    return
-                first, block = item
-                progress((first + len(block)) / header.frames)
-                start = time.perf_counter()
-                yield first, block
-                clock.seconds["sums"] += time.perf_counter() - start
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """A run's file, and how the model's voxels are read from it."""
 
-    try:
-        return measure_run(
-            blocks,
-            design,
-            voxels.maps,
-            voxels.grey_voxels,
-            valid,
-            seconds_per_segment=segment_seconds,
-            arrays=arrays,
-            smoothing=smoothing,
-        )
-    except ValueError as err:
-        raise RunError(f"{header.path} cannot be used: {err}") from err
-
-
-def _smoothing(
-    bundle: ModelBundle, voxels: ModelVoxels, fwhm_mm: float | None
-) -> MakeSmoothing | None:
-    if fwhm_mm is None:
-        return None
-    return partial(MaskedSmoothing.within, bundle.grid, voxels.positions, fwhm_mm=fwhm_mm)
+    header: BoldHeader  # of the file
+    sampling: Sampling  # takes the voxels out of a frame
+    valid: NDArray[np.bool_]  # (voxels,), that the file covers, in the brain of run and model
+    interpolation: Method  # how voxels are taken out
+    mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
+    notes: tuple[str, ...]  # sentences on what was unusual
 
 
 def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]]:

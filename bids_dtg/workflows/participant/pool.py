@@ -25,13 +25,13 @@ from bids_dtg.engine.ahead import be_child, describe_end
 from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.files.provenance import Failure
-from bids_dtg.workflows.participant.job import Job
 from bids_dtg.workflows.participant.worker import (
     Begun,
     Finished,
     Message,
     ReaderDied,
     Shown,
+    Steps,
     Worker,
 )
 
@@ -58,7 +58,7 @@ class Pool:
     Parameters
     ----------
     prepare
-        Makes the job; called in each process.
+        Makes the steps of the work; called in each process.
     processes
         How many at the same time.
     forked
@@ -70,7 +70,7 @@ class Pool:
 
     def __init__(
         self,
-        prepare: Callable[[], Job],
+        prepare: Callable[[], Steps],
         processes: int,
         *,
         forked: bool,
@@ -222,7 +222,7 @@ def _fail(lane: int, participant: str, message: str) -> Iterator[tuple[int, Mess
 
 
 def _work(
-    prepare: Callable[[], Job],
+    prepare: Callable[[], Steps],
     messages: Connection,
     requests: Connection,
     inherited: list[Connection],
@@ -231,7 +231,7 @@ def _work(
     be_child(partial(_serve_pool, prepare, messages, requests), inherited)
 
 
-def _serve_pool(prepare: Callable[[], Job], messages: Connection, requests: Connection) -> None:
+def _serve_pool(prepare: Callable[[], Steps], messages: Connection, requests: Connection) -> None:
     numbers = count()
 
     def take() -> str | None:
@@ -246,7 +246,7 @@ def _serve_pool(prepare: Callable[[], Job], messages: Connection, requests: Conn
             return None
         return label
 
-    job = prepare()
-    share_cores(job.threads)
+    steps = prepare()
+    share_cores(steps.request.capacity.threads)
     with suppress(BrokenPipeError):  # nobody listens any more
-        Worker(job, messages.send, forks=True).process(take)
+        Worker(steps, messages.send, forks=True).process(take)

@@ -17,9 +17,10 @@ from bids_dtg.engine.display import Clock
 from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.workflows.participant.job import Job
-from bids_dtg.workflows.participant.measure import measure_rest_run
+from bids_dtg.settings import OutputOptions
+from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.quality import RunSummary, summarise
+from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.run_details import RunDetails, details_of
 from bids_dtg.workflows.participant.sets import MapSet
 
@@ -124,20 +125,32 @@ Send = Callable[[Event], None]
 Take = Callable[[], str | None]  # gives the next participant, or None
 
 
-def read_participants(take: Take, job: Job, send: Send) -> None:
-    """Read participants in turn; whatever goes wrong stays with its set."""
+def read_participants(take: Take, request: Request, reader: Reader, send: Send) -> None:
+    """Read participants in turn; whatever goes wrong stays with its set.
+
+    Parameters
+    ----------
+    take
+        Gives the next participant.
+    request
+        What the call asks for.
+    reader
+        Reduces runs to connectomes.
+    send
+        Called with each event.
+    """
     while (participant := take()) is not None:
         clock = Clock()
         send(ParticipantBegun(participant))
         try:
             with clock.time("query"):
-                planned = job.map_sets(participant)
+                planned = request.map_sets(participant)
         except Exception as err:
             send(Failed.by(err, "finding runs"))
             planned = ()
         for one in planned:
             try:
-                _read_set(one, job, clock, send)
+                _read_set(one, request, reader, clock=clock, send=send)
             except BrokenPipeError:  # nobody listens any more
                 raise
             except Exception as err:
@@ -151,17 +164,19 @@ def _line(err: Exception) -> str:
     return str(err) if isinstance(err, DtgError) else internal_error(err)
 
 
-def _read_set(planned: MapSet, job: Job, clock: Clock, send: Send) -> None:
+def _read_set(
+    planned: MapSet, request: Request, reader: Reader, *, clock: Clock, send: Send
+) -> None:
     with clock.time("query"):
-        inputs = job.fingerprints(planned)
-        reason = job.why_incomplete(planned, inputs)
+        inputs = request.fingerprints(planned)
+        reason = request.why_incomplete(planned, inputs)
     if reason is None:
         send(SetSkipped(planned))
         return
     send(SetBegun(planned, inputs, reason))
     for run in planned.runs:
         try:
-            send(_read_run(run, job, clock, send))
+            send(_read_run(run, reader, request.settings.outputs, clock=clock, send=send))
         except TooShortError as err:
             if len(planned.runs) == 1:
                 raise
@@ -169,28 +184,23 @@ def _read_set(planned: MapSet, job: Job, clock: Clock, send: Send) -> None:
     send(SetRead())
 
 
-def _read_run(run: RestRun, job: Job, clock: Clock, send: Send) -> RunRead:
+def _read_run(
+    run: RestRun, reader: Reader, wanted: OutputOptions, *, clock: Clock, send: Send
+) -> RunRead:
     start = time.perf_counter()
-    measured = measure_rest_run(
-        run,
-        job.bundle,
-        job.voxels,
-        job.settings,
-        arrays=job.arrays,
-        threads=job.threads,
-        clock=clock,
-        progress=lambda share: send(RunProgress(run.title, share)),
+    measured = reader.measure(
+        run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
     )
     result = measured.connectomes
     with clock.time("range"):
-        judged = job.range_judge.judge(result, measured.mask_overlap)
+        judged = reader.judge.judge(result, measured.mask_overlap)
     summary, segments = summarise(measured, judged), list(result.segments)
     halves = None
-    if job.settings.outputs.half_maps and result.odd is not None and result.even is not None:
+    if wanted.half_maps and result.odd is not None and result.even is not None:
         halves = (result.odd, result.even)
-    connectomes = measured.connectomes if job.settings.outputs.write_connectome else None
+    connectomes = measured.connectomes if wanted.write_connectome else None
     with clock.time("details"):
-        details = details_of(measured, job.bundle, job.settings.cleaning.interpolation)
+        details = details_of(measured, reader.bundle, reader.cleaning.interpolation)
     del measured, result
     while segments:  # none stays here once it has been sent
         send(SegmentRead(segments.pop(0)))

@@ -13,22 +13,24 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.engine.ahead import describe_end
 from bids_dtg.engine.machine import THREAD_VARIABLES
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
 from bids_dtg.files.failures import last_failures
 from bids_dtg.files.names import plain_label
-from bids_dtg.files.provenance import Failure, options_hash
+from bids_dtg.files.provenance import Failure, options_hash, package_versions
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import say
 from bids_dtg.report.contents import find_participant_labels
-from bids_dtg.report.methods import LAST_METHODS, methods_path, methods_text
+from bids_dtg.report.methods import LAST_METHODS, MethodsFacts, methods_path, methods_text
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
 from bids_dtg.report.pages.participant import report_path
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.participant.job import Job
+from bids_dtg.version import __version__
+from bids_dtg.workflows.participant.request import Request
 
 Note = Callable[[str], None]
 # How long a process may take to end once it has no more requests.
@@ -177,19 +179,41 @@ class Reports:
                 self._note(f"warning: no index page: {err}")
 
 
-def write_methods(job: Job) -> str:
+def write_methods(request: Request) -> str:
     """Write the methods text of a call, and keep it for the reports of what the call makes."""
-    text = methods_text(job.methods_facts())
-    write_text(job.output.path(LAST_METHODS), text)
-    write_text(job.output.path(methods_path(options_hash(job.recorded_options))), text)
+    text = methods_text(_methods_facts(request.bundle, request.settings))
+    output = request.output
+    write_text(output.path(LAST_METHODS), text)
+    write_text(output.path(methods_path(options_hash(request.recorded_options))), text)
     return text
+
+
+def _methods_facts(bundle: ModelBundle, settings: Settings) -> MethodsFacts:
+    """Return what the methods text says of a call, whose type of input has been found."""
+    assert settings.inputs.input_type != "auto"
+    return MethodsFacts(
+        version=__version__,
+        model_name=f"{bundle.card.name} {bundle.card.version}",
+        model_sha256=bundle.identity,
+        model_notice=bundle.card.notice,
+        n_rois=len(bundle.roi_maps),
+        n_voxels=int(bundle.mask.sum()),
+        n_contrasts=len(bundle.contrasts),
+        space=bundle.grid.space,
+        segment_seconds=bundle.card.segment_seconds,
+        input_type=settings.inputs.input_type,
+        cleaning=settings.cleaning,
+        combine=settings.outputs.combine,
+        recentred=bundle.correction is not None,
+        packages=package_versions(),
+    )
 
 
 def print_methods(settings: Settings) -> int:
     """Write the methods text and print it, and do nothing else; the number of failures is 0."""
-    job = Job.prepare(settings)
-    prepare_output_folder(job.output.root)
-    print(write_methods(job))
+    request = Request.prepare(settings)
+    prepare_output_folder(request.output.root)
+    print(write_methods(request))
     return 0
 
 

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.errors import RunError
+from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.imaging.placement import Placement
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.report.contents import CONNECTOME, COVERAGE, FRAMES, HALVES, TISSUE_LABELS
 from bids_dtg.settings import Interpolation
-from bids_dtg.workflows.participant.job import Job
 from bids_dtg.workflows.participant.map_files import model_entities, on_grid_metadata
 from bids_dtg.workflows.participant.measure import MeasuredRun
 from bids_dtg.workflows.participant.sets import run_entities
@@ -74,21 +75,23 @@ def details_of(
     )
 
 
-def write_run_details(details: RunDetails, job: Job) -> Iterator[PurePosixPath]:
+def write_run_details(
+    details: RunDetails, *, output: DerivativeDataset, bundle: ModelBundle, source: str
+) -> Iterator[PurePosixPath]:
     """Write the files of a run that its report is drawn from; yield their paths."""
     entities = run_entities(details.run)
-    on_grid = {**entities, **model_entities(job.bundle)}
-    yield from _write_frames(details, entities, job)
+    on_grid = {**entities, **model_entities(bundle)}
+    yield from _write_frames(details, entities, output)
     correlated = {**entities, "stat": "pearsoncorrelation"}
     path = build_path({**correlated, "desc": CONNECTOME}, "relmat", ".tsv")
     rois = [f"roi{number:02d}" for number in range(1, len(details.roi_r) + 1)]
-    write_tsv(job.output.path(path), rois, [[f"{r:.6f}" for r in row] for row in details.roi_r])
+    write_tsv(output.path(path), rois, [[f"{r:.6f}" for r in row] for row in details.roi_r])
     yield path
 
-    common = _common_metadata(details.run, job)
-    tissue = np.zeros(job.bundle.grid.shape, np.uint8)
-    tissue[job.bundle.brain_mask] = 3
-    tissue[job.bundle.mask] = np.where(details.covered, 1, 2)
+    common = _common_metadata(details.run, bundle, source)
+    tissue = np.zeros(bundle.grid.shape, np.uint8)
+    tissue[bundle.brain_mask] = 3
+    tissue[bundle.mask] = np.where(details.covered, 1, 2)
     yield from _write_volume(
         tissue,
         1.0,
@@ -100,10 +103,11 @@ def write_run_details(details: RunDetails, job: Job) -> Iterator[PurePosixPath]:
             "Labels": TISSUE_LABELS,
             "RoiCoverage": [round(float(share), 4) for share in details.roi_coverage],
         },
-        job,
+        output=output,
+        grid=bundle.grid,
     )
-    agreement = np.zeros(job.bundle.grid.shape, np.int16)
-    agreement[job.bundle.mask] = np.rint(details.agreement / _STORED_R)
+    agreement = np.zeros(bundle.grid.shape, np.int16)
+    agreement[bundle.mask] = np.rint(details.agreement / _STORED_R)
     yield from _write_volume(
         agreement,
         _STORED_R,
@@ -114,7 +118,8 @@ def write_run_details(details: RunDetails, job: Job) -> Iterator[PurePosixPath]:
             "run (alternate pieces of it)",
             **common,
         },
-        job,
+        output=output,
+        grid=bundle.grid,
     )
     if details.mean_bold is not None:
         slope = max(float(details.mean_bold.max()), 1e-12) / np.iinfo(np.int16).max
@@ -124,12 +129,13 @@ def write_run_details(details: RunDetails, job: Job) -> Iterator[PurePosixPath]:
             on_grid,
             "boldref",
             {"Description": f"Mean of the first {_MEAN_OVER} frames that were kept", **common},
-            job,
+            output=output,
+            grid=bundle.grid,
         )
 
 
 def _write_frames(
-    details: RunDetails, entities: dict[str, str], job: Job
+    details: RunDetails, entities: dict[str, str], output: DerivativeDataset
 ) -> Iterator[PurePosixPath]:
     columns = {"framewise_displacement": details.fd_mm, "std_dvars": details.std_dvars}
     rounded = {
@@ -138,11 +144,11 @@ def _write_frames(
     }
     rows = zip(*rounded.values(), details.kept.astype(int), strict=True)
     path = build_path({**entities, "desc": FRAMES}, "timeseries", ".tsv")
-    write_tsv(job.output.path(path), list(_FRAME_COLUMNS), rows)
+    write_tsv(output.path(path), list(_FRAME_COLUMNS), rows)
     yield path
     path = path.with_suffix(".json")
     content = {"SamplingFrequency": 1 / details.repetition_time, "StartTime": 0, **_FRAME_COLUMNS}
-    write_json(job.output.path(path), content)
+    write_json(output.path(path), content)
     yield path
 
 
@@ -156,23 +162,25 @@ def _write_volume(
     entities: dict[str, str | None],
     suffix: str,
     sidecar: dict[str, Any],
-    job: Job,
+    *,
+    output: DerivativeDataset,
+    grid: Grid,
 ) -> Iterator[PurePosixPath]:
     path = build_path(entities, suffix, ".nii.gz")
     image = encode_integers(
-        volume, job.bundle.grid, slope=slope, description=f"bids_dtg {entities.get('desc') or ''}"
+        volume, grid, slope=slope, description=f"bids_dtg {entities.get('desc') or ''}"
     )
-    job.output.write(path, image)
+    output.write(path, image)
     yield path
     path = build_path(entities, suffix, ".json")
-    write_json(job.output.path(path), sidecar)
+    write_json(output.path(path), sidecar)
     yield path
 
 
-def _common_metadata(run: RestRun, job: Job) -> dict[str, Any]:
+def _common_metadata(run: RestRun, bundle: ModelBundle, source: str) -> dict[str, Any]:
     return {
-        "Sources": [bids_uri(job.dataset.name, run.bold.relative_to(run.root).as_posix())],
-        **on_grid_metadata(job.bundle),
+        "Sources": [bids_uri(source, run.bold.relative_to(run.root).as_posix())],
+        **on_grid_metadata(bundle),
     }
 
 

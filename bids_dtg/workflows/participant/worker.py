@@ -13,7 +13,9 @@ from bids_dtg.engine.ahead import ReaderDiedError, run_ahead
 from bids_dtg.engine.display import Clock
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure
-from bids_dtg.workflows.participant.job import Job
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.participant.measure import Reader
+from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.predict import MapSetMaker
 from bids_dtg.workflows.participant.read import (
     Event,
@@ -30,6 +32,8 @@ from bids_dtg.workflows.participant.read import (
     Take,
     read_participants,
 )
+from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.participant.write import Writer
 
 # Nobody sees a bar that moves more often.
 _STAGE_SECONDS = 0.1
@@ -72,6 +76,26 @@ class ReaderDied:
 Message = Shown | Begun | Finished | ReaderDied
 
 
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The steps of the work on a participant, made once: forked processes share their arrays."""
+
+    request: Request  # what the call asks for
+    reader: Reader  # reduces runs to connectomes
+    model: Model  # predicts maps
+    writer: Writer  # writes them
+
+    @classmethod
+    def of(cls, request: Request) -> Steps:
+        """Make the steps that a call asks for."""
+        return cls(request, request.reader(), request.model(), request.writer())
+
+    @classmethod
+    def prepare(cls, settings: Settings) -> Steps:
+        """Make them anew, in a process that was started afresh."""
+        return cls.of(Request.prepare(settings))
+
+
 class MessageReporter:
     """A reporter whose lines are shown by another process."""
 
@@ -98,18 +122,18 @@ class Worker:
 
     Parameters
     ----------
-    job
-        What is to be done.
+    steps
+        Of the work.
     send
         Told what happens.
     forks
         Whether this process may fork another that reads ahead; otherwise a thread does.
     """
 
-    def __init__(self, job: Job, send: Callable[[Message], None], *, forks: bool) -> None:
-        self._job, self._send = job, send
+    def __init__(self, steps: Steps, send: Callable[[Message], None], *, forks: bool) -> None:
+        self._steps, self._send = steps, send
         # A driver that this process has asked for its devices does not work in a forked one.
-        self._forks = forks and isinstance(job.arrays, NumpyArrays)
+        self._forks = forks and isinstance(steps.reader.arrays, NumpyArrays)
         self._reporter = MessageReporter(send)
         self._participant: str | None = None  # whom the events are about
         self._clock = Clock()
@@ -127,9 +151,9 @@ class Worker:
         """
         while True:
             try:
-                for event in run_ahead(
-                    partial(read_participants, take, self._job), forked=self._forks
-                ):
+                steps = self._steps
+                read = partial(read_participants, take, steps.request, steps.reader)
+                for event in run_ahead(read, forked=self._forks):
                     self._take(event)
                     if isinstance(event, ParticipantRead) and self._end():
                         return
@@ -142,7 +166,7 @@ class Worker:
                         return
                 self._send(ReaderDied(str(err)))
                 # The next reader is forked: not while torch is being imported.
-                self._job.model.wait()
+                self._steps.model.wait()
 
     def _end(self) -> bool:
         """Tell what became of the participant, and return whether to stop here."""
@@ -161,7 +185,7 @@ class Worker:
             )
         )
         self._participant = None
-        return self._job.settings.resources.stop_on_first_crash and bool(failures)
+        return self._steps.request.settings.resources.stop_on_first_crash and bool(failures)
 
     def _take(self, event: Event) -> None:
         try:
@@ -180,8 +204,10 @@ class Worker:
                 self._skipped += 1
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case SetBegun(planned, _, reason):
-                self._maker = MapSetMaker(event, self._job, self._clock)
-                if reason != NOT_DONE or self._job.settings.behaviour.verbose:
+                self._maker = MapSetMaker(
+                    event, model=self._steps.model, writer=self._steps.writer, clock=self._clock
+                )
+                if reason != NOT_DONE or self._steps.request.settings.behaviour.verbose:
                     self._reporter.note(f"{planned.title}: {reason}")
             case RunProgress(_, share):
                 self._reporter.stage("reading", share)
@@ -203,9 +229,9 @@ class Worker:
         self._clock, self._failed, self._done, self._skipped = Clock(), [], 0, 0
         self._send(Begun(participant))
         self._reporter.start(f"sub-{participant}")
-        self._job.model.begin()  # the reader has been forked; it will need this long
+        self._steps.model.begin()  # the reader has been forked; it will need this long
         # A folder's name, not yet a label: what is wrong with it is told once, by the plan.
-        remove_stale_temporaries(self._job.output.root / f"sub-{participant}")
+        remove_stale_temporaries(self._steps.request.output.root / f"sub-{participant}")
 
     def _finish(self, maker: MapSetMaker) -> None:
         made = maker.finish(self._reporter)
@@ -217,6 +243,6 @@ class Worker:
     def _fail(self, failed: Failed) -> None:
         self._maker = None
         self._failed.append(failed)
-        if self._job.settings.behaviour.debug:
+        if self._steps.request.settings.behaviour.debug:
             self._reporter.note(failed.trace)
         self._reporter.finish(f"failed: {failed.message}")

@@ -11,9 +11,9 @@ import pytest
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
 from bids_dtg.settings.toml import make_settings
-from bids_dtg.workflows.modelling import person_arrays
 from bids_dtg.workflows.modelling.cohort_plan import plan_cohort
-from bids_dtg.workflows.participant.job import Job
+from bids_dtg.workflows.participant.measure import Reader
+from bids_dtg.workflows.participant.request import Request
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -57,14 +57,14 @@ def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_pat
 def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
     processes, cohort, tmp_path, monkeypatch
 ):
-    whole = person_arrays.measure_rest_run
+    whole = Reader.measure
 
-    def measure(*arguments, threads, **more):
-        if threads != 1:
+    def measure(self, run, **more):
+        if self.threads != 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(*arguments, threads=threads, **more)
+        return whole(self, run, **more)
 
-    monkeypatch.setattr(person_arrays, "measure_rest_run", measure)
+    monkeypatch.setattr(Reader, "measure", measure)
     assert train(cohort, tmp_path / "out", "--nprocs", processes) == 0
 
 
@@ -77,14 +77,14 @@ def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path,
 
 
 def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, monkeypatch):
-    whole = person_arrays.measure_rest_run
+    whole = Reader.measure
 
-    def measure(run, *arguments, **more):
+    def measure(self, run, **more):
         if "sub-02" in str(run.bold):
             os.kill(os.getpid(), signal.SIGKILL)
-        return whole(run, *arguments, **more)
+        return whole(self, run, **more)
 
-    monkeypatch.setattr(person_arrays, "measure_rest_run", measure)
+    monkeypatch.setattr(Reader, "measure", measure)
     assert train(cohort, tmp_path / "out", "--nprocs", 2) == 1
     assert "sub-02 is left out: the process that worked on it died" in capsys.readouterr().err
     assert cached(tmp_path / "out") == {
@@ -133,7 +133,7 @@ def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys)
 def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
     given = {"bids_dir": renamed.bids, "output_dir": tmp_path / "out", "analysis_level": "group"}
     more = {"model": str(renamed.model), "session_label": ("ses-retest",)}
-    plan = plan_cohort(Job.prepare(make_settings({**given, **more})), renamed.statmaps, None)
+    plan = plan_cohort(Request.prepare(make_settings({**given, **more})), renamed.statmaps, None)
     assert {one.session for one in plan.people["01"].target.values()} == {"retest"}
     some = plan.of(("02", "03"))
     assert some.labels == ("02", "03")

@@ -17,10 +17,9 @@ from bids_dtg.imaging import bold as bold_module
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.participant import call as executor
 from bids_dtg.workflows.participant import worker as worker_module
-from bids_dtg.workflows.participant.job import Job
 from bids_dtg.workflows.participant.pool import Pool
 from bids_dtg.workflows.participant.predict import MapSetMaker
-from bids_dtg.workflows.participant.worker import Finished, Worker
+from bids_dtg.workflows.participant.worker import Finished, Steps, Worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 
@@ -209,7 +208,7 @@ def test_processes_that_are_started_afresh(crowd):
         omp_nthreads=1,
         device="cpu",
     )
-    pool = Pool(partial(Job.prepare, settings), 1, forked=False)
+    pool = Pool(partial(Steps.prepare, settings), 1, forked=False)
     messages = [message for _, message in pool.run(Backlog(job.labels))]
     finished = [message for message in messages if isinstance(message, Finished)]
     assert [(one.participant, one.done, one.failures) for one in finished] == [

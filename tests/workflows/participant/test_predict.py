@@ -104,7 +104,7 @@ def test_two_segments_of_one_run(job):
     import bids_dtg
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
-    from bids_dtg.connectome.moments import measure_run
+    from bids_dtg.connectome.moments import RunVoxels, measure_run
     from bids_dtg.workflows.participant.measure import ModelVoxels
 
     bold = tiny_bold(86)
@@ -117,9 +117,7 @@ def test_two_segments_of_one_run(job):
     moments = measure_run(
         lambda: (block for block in [(0, series.copy())]),
         design,
-        voxels.maps,
-        voxels.grey_voxels,
-        voxels.in_brain,
+        RunVoxels(voxels.maps, voxels.grey_voxels, voxels.in_brain),
     )
     segments = run_connectomes(moments).segments
     assert len(segments) == 2
@@ -199,12 +197,12 @@ def test_sums_in_torch_need_no_fork(job, monkeypatch):
     """As on a GPU, whose driver does not work in a forked process."""
     from bids_dtg.connectome.device import TorchArrays
     from bids_dtg.engine import ahead
-    from bids_dtg.workflows.participant import job as job_module
+    from bids_dtg.workflows.participant import measure
 
     add_rest(job.bids, frames=90)
     add_rest(job.bids, "02", seed=1)
     assert job.run(out=job.folder / "numpy") == 0
-    monkeypatch.setattr(job_module, "arrays_on", lambda _device: TorchArrays("cpu"))
+    monkeypatch.setattr(measure, "arrays_on", lambda _device: TorchArrays("cpu"))
     monkeypatch.delattr(ahead, "_in_process")
     assert job.run() == 0
     for title in ("sub-01_task-rest", "sub-02_task-rest"):

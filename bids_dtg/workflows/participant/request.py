@@ -1,4 +1,4 @@
-"""What all sets of maps of one call share: dataset, model, places, options."""
+"""What a call asks for: dataset, participants, model and options, found and checked."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place
 from bids_dtg.cleaning.strategies import resolve
-from bids_dtg.connectome.device import Arrays, arrays_on
-from bids_dtg.connectome.range.judge import RangeJudge
-from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.capacity import Capacity, divide
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, check_output_location
 from bids_dtg.files.provenance import (
     Fingerprint,
     file_fingerprint,
     input_fingerprints,
-    package_versions,
     why_incomplete,
 )
 from bids_dtg.imaging.atlas import Atlas, read_atlas
@@ -34,38 +31,37 @@ from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.index import read_filter_file
+from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.report.methods import MethodsFacts
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.half_widths import check_level
-from bids_dtg.workflows.participant.measure import ModelVoxels
+from bids_dtg.workflows.participant.map_files import Origin
+from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.model import Model, obtain_bundle, resolve_device
 from bids_dtg.workflows.participant.sets import MapSet, plan_map_sets
+from bids_dtg.workflows.participant.write import Writer
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
-    """What all sets of one call share."""
+class Request:
+    """What a call asks for. Steps of the work are made from it, and get what they use of it."""
 
-    settings: Settings  # options of the call
+    settings: Settings  # options of the call, with the input type that was found
     dataset: InputDataset  # where the runs come from
     participants: tuple[str, ...]  # labels to process
     bids_filter: Mapping[str, Any]  # of the filter file
     database_dir: Path | None  # where pybids keeps its database
     output: DerivativeDataset  # where results go
     bundle: ModelBundle  # the model
-    voxels: ModelVoxels  # the model's voxels in the order of the pass
-    model: Model  # its network, prepared in the background
-    arrays: Arrays  # where sums are computed
+    device: str  # that computes
+    capacity: Capacity  # processes side by side, and threads of each
     atlas: Atlas | None  # parcels for the table of means
-    processes: int  # that work on participants at the same time
-    threads: int  # of each process, to compute with
 
     @classmethod
-    def prepare(cls, settings: Settings) -> Job:
+    def prepare(cls, settings: Settings) -> Request:
         """Check everything that can be checked before anything is written.
 
         Raises
@@ -104,13 +100,34 @@ class Job:
             database_dir=_database_dir(settings, dataset, output),
             output=DerivativeDataset(output),
             bundle=bundle,
-            voxels=ModelVoxels.of(bundle),
-            model=Model(bundle, device, capacity.threads),
-            # The sums need float64, which Apple's GPUs have not.
-            arrays=arrays_on("cpu" if device == "mps" else device),
+            device=device,
+            capacity=capacity,
             atlas=read_atlas(atlas, bundle.grid, bundle.mask) if atlas else None,
-            processes=capacity.processes,
-            threads=capacity.threads,
+        )
+
+    def runs(self, participant: str) -> tuple[RestRun, ...]:
+        """Find a participant's runs, each in the version that suits the model best.
+
+        Raises
+        ------
+        RunError
+            There is no run that can be used.
+        """
+        inputs = self.settings.inputs
+        # A plan downloads nothing.
+        download = inputs.templateflow_download and not self.settings.behaviour.dry_run
+        return find_input_runs(
+            self.dataset,
+            participant,
+            Selection(inputs.session_label, inputs.task_id, inputs.run),
+            rule=SpaceRule(
+                model=self.bundle.grid.space,
+                asked=inputs.space,
+                on_lattice=partial(_lies_on_lattice, grid=self.bundle.grid),
+                templateflow=TemplateFlow.here(download=download),
+            ),
+            bids_filter=self.bids_filter,
+            database_dir=self.database_dir,
         )
 
     def map_sets(self, participant: str) -> tuple[MapSet, ...]:
@@ -121,30 +138,50 @@ class Job:
         RunError
             There is no run that can be used.
         """
-        settings = self.settings
-        # A plan downloads nothing.
-        download = settings.inputs.templateflow_download and not settings.behaviour.dry_run
-        runs = find_input_runs(
-            self.dataset,
-            participant,
-            Selection(settings.inputs.session_label, settings.inputs.task_id, settings.inputs.run),
-            rule=SpaceRule(
-                model=self.bundle.grid.space,
-                asked=settings.inputs.space,
-                on_lattice=partial(_lies_on_lattice, grid=self.bundle.grid),
-                templateflow=TemplateFlow.here(download=download),
-            ),
-            bids_filter=self.bids_filter,
-            database_dir=self.database_dir,
-        )
-        return plan_map_sets(runs, self.settings.outputs.combine)
+        return plan_map_sets(self.runs(participant), self.settings.outputs.combine)
 
-    @cached_property
-    def range_judge(self) -> RangeJudge:
-        """What runs are compared with, to tell whether the model is for them."""
-        bundle, voxels = self.bundle, self.voxels
-        grey = voxels.maps[:, : voxels.grey_voxels]
-        return RangeJudge.of(grey, bundle.mask, bundle.grid.affine, bundle.training_range)
+    def reader(self, *, threads: int | None = None, every_part: bool | None = None) -> Reader:
+        """Make what reduces runs to connectomes.
+
+        Parameters
+        ----------
+        threads
+            To compute with; None: as the capacity has it.
+        every_part
+            As for `Reader`; None: where something is written of the parts.
+        """
+        outputs = self.settings.outputs
+        return Reader.of(
+            self.bundle,
+            self.settings.cleaning,
+            device=self.device,
+            threads=threads or self.capacity.threads,
+            every_part=outputs.write_connectome or outputs.half_maps
+            if every_part is None
+            else every_part,
+        )
+
+    def model(self) -> Model:
+        """Make what predicts maps; it is prepared when it is first needed."""
+        return Model(self.bundle, self.device, self.capacity.threads)
+
+    def writer(self) -> Writer:
+        """Make what writes sets of maps."""
+        settings = self.settings
+        return Writer(
+            output=self.output,
+            bundle=self.bundle,
+            origin=Origin(
+                source=self.dataset.name,
+                input_type=settings.inputs.input_type,
+                strategy=settings.cleaning.denoise_strategy,
+                options_sha256=settings.result_hash,
+            ),
+            options=self.recorded_options,
+            interval_level=settings.outputs.interval_level,
+            atlas=self.atlas,
+            threads=self.capacity.threads,
+        )
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:
@@ -171,26 +208,6 @@ class Job:
         """Say why a set must be made (again); None where it is complete."""
         return why_incomplete(
             self.output, planned.title, options=self.recorded_options, inputs=inputs
-        )
-
-    def methods_facts(self) -> MethodsFacts:
-        """Return what the methods text says of this call."""
-        settings, bundle = self.settings, self.bundle
-        return MethodsFacts(
-            version=__version__,
-            model_name=f"{bundle.card.name} {bundle.card.version}",
-            model_sha256=bundle.identity,
-            model_notice=bundle.card.notice,
-            n_rois=len(bundle.roi_maps),
-            n_voxels=self.voxels.grey_voxels,
-            n_contrasts=len(bundle.contrasts),
-            space=bundle.grid.space,
-            segment_seconds=bundle.card.segment_seconds,
-            input_type=self.dataset.input_type,
-            cleaning=settings.cleaning,
-            combine=settings.outputs.combine,
-            recentred=bundle.correction is not None,
-            packages=package_versions(),
         )
 
 

@@ -1,0 +1,237 @@
+"""What is written of a set of contrast maps, and of each of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.contrasts.maps import Estimate
+from bids_dtg.contrasts.parcels import parcel_means
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import build_path
+from bids_dtg.files.provenance import (
+    Fingerprint,
+    recorded_outputs,
+    sets_made_otherwise,
+    write_completion,
+)
+from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.imaging.atlas import Atlas
+from bids_dtg.imaging.nifti import encode_maps
+from bids_dtg.workflows.participant.half_widths import half_width_images, half_width_sidecars
+from bids_dtg.workflows.participant.map_files import (
+    SYNTHETIC,
+    Origin,
+    map_images,
+    map_sidecars,
+    model_entities,
+)
+from bids_dtg.workflows.participant.map_reliability import write_map_reliability
+from bids_dtg.workflows.participant.quality import (
+    COLUMNS,
+    RunSummary,
+    quality_dictionary,
+    quality_row,
+)
+from bids_dtg.workflows.participant.run_details import RunDetails, write_run_details
+from bids_dtg.workflows.participant.sets import MapSet, run_entities
+
+
+@dataclass(frozen=True, eq=False)
+class Writer:
+    """Writes the files of sets of maps; each method returns the paths of what it wrote.
+
+    Raises
+    ------
+    OutputError
+        By each method: a file cannot be written.
+    """
+
+    output: DerivativeDataset  # where they go
+    bundle: ModelBundle  # the model whose maps they are
+    origin: Origin  # what their sidecars say of where they come from
+    options: Mapping[str, Any]  # what shapes results beside inputs, for the completion records
+    interval_level: int  # of the intervals, in percent
+    atlas: Atlas | None  # parcels for the table of means
+    threads: int  # maps encoded at the same time
+
+    def write_run(
+        self,
+        summary: RunSummary,
+        *,
+        seconds: float,
+        details: RunDetails,
+        connectomes: RunConnectomes | None,
+    ) -> list[PurePosixPath]:
+        """Write what belongs to one run: quality, what its report shows, connectomes if wanted.
+
+        Parameters
+        ----------
+        summary
+            Figures and decisions.
+        seconds
+            Time it took.
+        details
+            What its report shows.
+        connectomes
+            None: they are not written.
+        """
+        files = [*self._write_quality(summary, seconds)]
+        files += write_run_details(
+            details, output=self.output, bundle=self.bundle, source=self.origin.source
+        )
+        if connectomes is not None:
+            files += self._write_connectome(summary, connectomes)
+        return files
+
+    def write_set(
+        self,
+        planned: MapSet,
+        estimate: Estimate,
+        *,
+        runs: Sequence[RunSummary],
+        left_out: Mapping[str, str],
+    ) -> list[PurePosixPath]:
+        """Write the maps of a set with their sidecars, and the tables that go with them.
+
+        Parameters
+        ----------
+        planned
+            The set, which names the files.
+        estimate
+            Its maps.
+        runs
+            Those that were averaged.
+        left_out
+            Why other runs of the set were not, by their titles.
+        """
+        entities = dict(planned.entities)
+        return [
+            *self._write_maps(entities, estimate, runs, left_out),
+            *self._write_half_widths(entities),
+            *self._write_tables(entities, estimate),
+        ]
+
+    def complete(
+        self,
+        planned: MapSet,
+        inputs: Mapping[str, Fingerprint],
+        files: Sequence[PurePosixPath],
+    ) -> None:
+        """Record that a set is complete, once all else of it has been written.
+
+        Parameters
+        ----------
+        planned
+            The set.
+        inputs
+            What it depends on.
+        files
+            All that was written of it.
+        """
+        # What other options had written, as a spread over segments, must not lie beside.
+        for left in set(recorded_outputs(self.output, planned.title)) - set(files):
+            self.output.path(left).unlink(missing_ok=True)
+        self.output.update_participants()
+        # Last: whoever is killed before this line does all of the above again.
+        write_completion(
+            self.output,
+            planned.title,
+            options=self.options,
+            inputs=inputs,
+            outputs=[self.output.path(path) for path in files],
+        )
+
+    def made_otherwise(self, participant: str) -> tuple[str, ...]:
+        """Return the titles of sets that an earlier call averaged otherwise."""
+        return sets_made_otherwise(self.output, participant, "combine", self.options["combine"])
+
+    def _write_maps(
+        self,
+        entities: Mapping[str, str],
+        estimate: Estimate,
+        runs: Sequence[RunSummary],
+        left_out: Mapping[str, str],
+    ) -> Iterator[PurePosixPath]:
+        for path, content in map_sidecars(
+            entities, estimate, self.bundle, runs=runs, left_out=left_out, origin=self.origin
+        ):
+            write_json(self.output.path(path), content)
+            yield path
+        for image in map_images(entities, estimate, self.bundle, threads=self.threads):
+            self.output.write(image.path, image.data)
+            yield image.path
+
+    def _write_half_widths(self, entities: Mapping[str, str]) -> Iterator[PurePosixPath]:
+        for path, content in half_width_sidecars(entities, self.bundle, self.interval_level):
+            write_json(self.output.path(path), content)
+            yield path
+        for image in half_width_images(entities, self.bundle, self.interval_level):
+            self.output.write(image.path, image.data)
+            yield image.path
+
+    def _write_tables(
+        self, entities: Mapping[str, str], estimate: Estimate
+    ) -> Iterator[PurePosixPath]:
+        if estimate.halves is not None:
+            yield from write_map_reliability(
+                entities, estimate.contrasts, estimate.halves, self.output
+            )
+        if self.atlas is not None:
+            yield self._write_parcels(entities, estimate, self.atlas)
+
+    def _write_parcels(
+        self, entities: Mapping[str, str], estimate: Estimate, atlas: Atlas
+    ) -> PurePosixPath:
+        named = {
+            **entities,
+            "space": self.bundle.grid.space,
+            "seg": atlas.name,
+            "stat": "mean",
+            "desc": SYNTHETIC,
+        }
+        path = build_path(named, "statmap", ".tsv")
+        means = parcel_means(estimate.values, atlas.labels, list(atlas.parcels))
+        rows = [
+            [contrast.label, *(f"{value:.6g}" if value == value else None for value in row)]
+            for contrast, row in zip(estimate.contrasts, means, strict=True)
+        ]
+        write_tsv(self.output.path(path), ["contrast", *atlas.parcels.values()], rows)
+        return path
+
+    def _write_quality(self, summary: RunSummary, seconds: float) -> Iterator[PurePosixPath]:
+        entities = run_entities(summary.run)
+        table = build_path(entities, "qc", ".tsv")
+        write_tsv(self.output.path(table), list(COLUMNS), [quality_row(summary, seconds)])
+        yield table
+        dictionary = build_path(entities, "qc", ".json")
+        write_json(self.output.path(dictionary), quality_dictionary())
+        yield dictionary
+
+    def _write_connectome(
+        self, summary: RunSummary, connectomes: RunConnectomes
+    ) -> Iterator[PurePosixPath]:
+        entities = run_entities(summary.run)
+        rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
+        correlated = {**entities, "stat": "pearsoncorrelation", "desc": "connectome"}
+
+        path = build_path({**correlated, **model_entities(self.bundle)}, "statmap", ".nii.gz")
+        assert connectomes.whole is not None  # asked for with --write-connectome
+        image = encode_maps(
+            connectomes.whole.r,
+            self.bundle.mask,
+            self.bundle.grid,
+            intent="correlation",
+            description="bids_dtg connectome, a volume an ROI",
+        )
+        self.output.write(path, image)
+        yield path
+
+        path = build_path({**entities, "desc": "rois"}, "timeseries", ".tsv")
+        rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]
+        write_tsv(self.output.path(path), rois, rows)
+        yield path
