@@ -57,7 +57,7 @@ class MapAverage:
     >>> average = MapAverage()
     >>> average.add(np.ones((1, 3), np.float32), seconds=432.0)
     >>> average.add(np.zeros((1, 3), np.float32), seconds=432.0)
-    >>> average.result().mean
+    >>> average.mean
     array([[0.5, 0.5, 0.5]], dtype=float32)
     """
 

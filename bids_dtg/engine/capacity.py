@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bids_dtg.engine.machine import available_cores, available_memory
-from bids_dtg.settings import Settings
+from bids_dtg.settings import ResourceOptions
 
 # A process reads the next run while its network works on this one: it keeps two cores busy. On two
 # cores 8 people at 2 mm took 3.6 s each in 1 process of 2 threads, 3.5 s in 2 of 1 and 3.6 s in 2
@@ -30,12 +30,12 @@ def need(voxels: int) -> float:
     return _BYTES_EACH + _BYTES_A_VOXEL * voxels
 
 
-def divide(settings: Settings, *, participants: int, voxels: int, on_cpu: bool) -> Capacity:
+def divide(resources: ResourceOptions, *, participants: int, voxels: int, on_cpu: bool) -> Capacity:
     """Divide the machine's cores and memory among participants.
 
     Parameters
     ----------
-    settings
+    resources
         Those of nprocs, omp_nthreads and mem_gb that were given are kept to.
     participants
         How many there are to process.
@@ -45,13 +45,11 @@ def divide(settings: Settings, *, participants: int, voxels: int, on_cpu: bool) 
         Otherwise one process has the GPU.
     """
     cores, memory = available_cores(), available_memory()
-    if settings.resources.mem_gb is not None:
-        memory = int(settings.resources.mem_gb * 1e9)
-    processes = settings.resources.nprocs or (max(1, cores // _CORES_EACH) if on_cpu else 1)
+    if resources.mem_gb is not None:
+        memory = int(resources.mem_gb * 1e9)
+    processes = resources.nprocs or (max(1, cores // _CORES_EACH) if on_cpu else 1)
     processes = min(processes, max(1, participants))
     # What somebody asks for in so many words is done, whatever this estimate says.
-    if memory is not None and (
-        settings.resources.nprocs is None or settings.resources.mem_gb is not None
-    ):
+    if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):
         processes = max(1, min(processes, int(memory // need(voxels))))
-    return Capacity(processes, settings.resources.omp_nthreads or max(1, cores // processes))
+    return Capacity(processes, resources.omp_nthreads or max(1, cores // processes))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bids_dtg.engine import capacity
 from bids_dtg.engine.capacity import Capacity, divide, need
-from bids_dtg.settings import Settings
+from bids_dtg.settings import ResourceOptions
 
 VOXELS = 158_680  # of the published models
 GB = 10**9
@@ -17,10 +15,8 @@ GB = 10**9
 def divided(monkeypatch, *, cores, memory=1000 * GB, participants=100, on_cpu=True, **options):
     monkeypatch.setattr(capacity, "available_cores", lambda: cores)
     monkeypatch.setattr(capacity, "available_memory", lambda: memory)
-    settings = Settings.of(
-        bids_dir=Path("in"), output_dir=Path("out"), analysis_level="participant", **options
-    )
-    return divide(settings, participants=participants, voxels=VOXELS, on_cpu=on_cpu)
+    resources = ResourceOptions(**options)
+    return divide(resources, participants=participants, voxels=VOXELS, on_cpu=on_cpu)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     reader = request.reader(threads=settings.resources.omp_nthreads or 1, every_part=False)
     forked = isinstance(reader.arrays, NumpyArrays)
     capacity = divide(
-        settings,
+        settings.resources,
         participants=len(labels),
         voxels=int(request.bundle.mask.sum()),
         on_cpu=forked,

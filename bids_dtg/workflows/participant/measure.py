@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.cleaning.confounds import Confounds, load_confounds
 from bids_dtg.cleaning.design import design_run, frequency_facts
-from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on
 from bids_dtg.connectome.moments import (
@@ -33,7 +34,7 @@ from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.settings import CleaningOptions
+from bids_dtg.settings import CleaningOptions, InputChoice
 
 # Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
@@ -242,6 +243,71 @@ class Reader:
         return partial(
             MaskedSmoothing.within, self.bundle.grid, self.voxels.positions, fwhm_mm=fwhm_mm
         )
+
+
+def measure(
+    run: RestRun,
+    bundle: ModelBundle,
+    cleaning: CleaningOptions | None = None,
+    *,
+    input_type: InputChoice = "auto",
+    device: str = "cpu",
+    threads: int = 1,
+) -> Connectome:
+    """Clean a resting-state run and reduce it to the connectome that a model reads.
+
+    Parameters
+    ----------
+    run
+        From `find_runs`.
+    bundle
+        The model, whose voxels and ROI maps are taken.
+    cleaning
+        How to clean; by default as the program does where no option is given.
+    input_type
+        What the run was read from: it decides how to clean where `cleaning` leaves that open.
+    device
+        That computes: cpu or cuda.
+    threads
+        To compute with.
+
+    Returns
+    -------
+    Connectome
+        (rois, voxels of the bundle's mask) of the whole run. The program predicts maps for each
+        segment of a run and averages them; segments, halves and figures of quality are in what
+        `Reader.measure` returns.
+
+    Raises
+    ------
+    RunError
+        The run's files cannot be used, or too little time is left after censoring.
+    SettingsError
+        Options of the cleaning do not go together.
+
+    Examples
+    --------
+    A simulated participant, and the model that ships with the program:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from bids_dtg.bundles.bundle import load_bundle
+    >>> from bids_dtg.inputs.runs import find_runs
+    >>> from bids_dtg.phantom.contrasts.dataset import RunPlan, write_run
+    >>> from bids_dtg.phantom.contrasts.model import Phantom
+    >>> folder = Path(mkdtemp())
+    >>> person = Phantom().person(cohort=0, index=0)
+    >>> write_run(folder, person, RunPlan(frames=50, repetition_time_s=5.0))
+    >>> (run,) = find_runs(folder, "sim001")
+    >>> connectome = measure(run, load_bundle("demo"))
+    >>> connectome.r.shape, connectome.seconds
+    ((50, 163310), 240.0)
+    """
+    cleaning = resolve(CleaningOptions() if cleaning is None else cleaning, input_type)
+    reader = Reader.of(bundle, cleaning, device=device, threads=threads)
+    whole = reader.measure(run).connectomes.whole
+    assert whole is not None  # a reader keeps every part, if not made otherwise
+    return whole
 
 
 @dataclass(frozen=True, eq=False)

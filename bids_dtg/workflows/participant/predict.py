@@ -3,18 +3,99 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bids_dtg.connectome.connectome import Connectome
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.contrasts.maps import Estimate, MapAverage
 from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
-from bids_dtg.workflows.participant.model import Model
+from bids_dtg.stats.conformal import DEFAULT_LEVEL
+from bids_dtg.workflows.participant.half_widths import check_level
+from bids_dtg.workflows.participant.model import Model, resolve_device
 from bids_dtg.workflows.participant.quality import RunSummary, cleaning_note
 from bids_dtg.workflows.participant.read import RunRead, SetBegun
 from bids_dtg.workflows.participant.write import Writer
+
+
+def predict_maps(
+    connectome: Connectome | RunConnectomes,
+    bundle: ModelBundle,
+    *,
+    interval_level: int = DEFAULT_LEVEL,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Estimate:
+    """Predict contrast maps from the connectome of one or several segments of rest.
+
+    Parameters
+    ----------
+    connectome
+        (rois, voxels of the bundle's mask). Of a `RunConnectomes`, the maps of the segments are
+        averaged, as the program does; those of its halves are predicted too where it has them.
+    bundle
+        The model.
+    interval_level
+        Of the half-widths, in percent, where the model carries a calibration.
+    device
+        That computes: cpu, cuda, or auto: a GPU where there is one.
+    threads
+        To compute with; all cores by default.
+
+    Returns
+    -------
+    Estimate
+        (contrasts, voxels of the bundle's mask).
+
+    Raises
+    ------
+    SettingsError
+        The device is not there, or the model is not calibrated for the level.
+    BundleError
+        The weights cannot be read.
+    RunError
+        There is too little memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.bundles.bundle import load_bundle
+    >>> bundle = load_bundle("demo")
+    >>> r = np.zeros((len(bundle.roi_maps), int(bundle.mask.sum())), np.float32)
+    >>> estimate = predict_maps(Connectome(r, frames=100, seconds=432.0), bundle, device="cpu")
+    >>> estimate.values.shape, estimate.spread is None, len(estimate.contrasts)
+    ((47, 163310), True, 47)
+    """
+    check_level(bundle, interval_level)
+    model = Model(bundle, resolve_device(device), threads or available_cores())
+
+    halves = None
+    if isinstance(connectome, Connectome):
+        average = _average(model, [connectome])
+    else:
+        average = _average(model, connectome.segments)
+        if connectome.odd is not None and connectome.even is not None:
+            odd, even = (_average(model, [half]) for half in (connectome.odd, connectome.even))
+            halves = odd.mean, even.mean
+    for note in model.take_notes():
+        warnings.warn(note, stacklevel=2)
+    calibration = bundle.calibration
+    return average.result(
+        bundle.contrasts,
+        halves=halves,
+        half_widths=None if calibration is None else calibration.half_widths(interval_level),
+    )
+
+
+def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
+    average = MapAverage()
+    for connectome in connectomes:
+        average.add(model.predict(connectome.r), connectome.seconds)
+    return average
 
 
 @dataclass(frozen=True)

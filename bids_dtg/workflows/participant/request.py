@@ -86,7 +86,7 @@ class Request:
         bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
         check_level(bundle, settings.outputs.interval_level)
         capacity = divide(
-            settings,
+            settings.resources,
             participants=len(participants),
             voxels=int(bundle.mask.sum()),
             on_cpu=device == "cpu",
@@ -209,6 +209,50 @@ class Request:
         return why_incomplete(
             self.output, planned.title, options=self.recorded_options, inputs=inputs
         )
+
+
+def find_runs(settings: Settings) -> list[RestRun]:
+    """Find the resting-state runs that a call with these options would read.
+
+    Parameters
+    ----------
+    settings
+        As of ``bids_dtg IN OUT participant``: dataset, participants, selection, and the model,
+        whose space decides which version of each run is taken. Nothing is written.
+
+    Returns
+    -------
+    list of RestRun
+        By participant, in the order of their names.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, dataset or model, or a participant without a run that can be used.
+
+    Examples
+    --------
+    A simulated participant, and the model that ships with the program:
+
+    >>> from tempfile import mkdtemp
+    >>> from bids_dtg.phantom.contrasts.dataset import RunPlan, describe_datasets, write_run
+    >>> from bids_dtg.phantom.contrasts.model import Phantom
+    >>> folder, plan = Path(mkdtemp()), RunPlan(frames=50, repetition_time_s=5.0)
+    >>> phantom = Phantom()
+    >>> person = phantom.person(cohort=0, index=0)
+    >>> describe_datasets(folder, phantom, [person], plan=plan, generator={"Name": "example"})
+    >>> write_run(folder / "fmriprep", person, plan)
+    >>> settings = Settings.of(
+    ...     bids_dir=folder / "fmriprep",
+    ...     output_dir=folder / "maps",
+    ...     analysis_level="participant",
+    ...     model="demo",
+    ... )
+    >>> [run.title for run in find_runs(settings)]
+    ['sub-sim001_task-rest']
+    """
+    request = Request.prepare(settings)
+    return [run for participant in request.participants for run in request.runs(participant)]
 
 
 def _lies_on_lattice(path: Path, *, grid: Grid) -> bool:
