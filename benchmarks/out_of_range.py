@@ -28,6 +28,8 @@ from damaged_runs import (
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.kinds import ATTENTION_UNET
+from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange, verdict_of
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -99,7 +101,8 @@ def _model(phantom: Phantom) -> ModelBundle:
     anatomy = phantom.anatomy
     maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
     maps[:, anatomy.grey_in_brain] = phantom.roi_maps
-    card = ModelCard(name="phantom", version="1", grid=anatomy.grid, contrasts=hcp_contrasts())
+    part = MapsPart(hcp_contrasts())
+    card = ModelCard("phantom", "1", ATTENTION_UNET.name, anatomy.grid, part)
     return ModelBundle(Path(), card, "", anatomy.brain, anatomy.grey, maps)
 
 

@@ -83,7 +83,9 @@ def tree_memory_mb(pid: int) -> float:
 def make_dataset(folder: Path, volumes: int) -> Path:
     """Write one run in fMRIPrep's layout and a bundle; return the dataset's root."""
     from bids_dtg.bundles.card import ModelCard
-    from bids_dtg.bundles.writer import write_bundle
+    from bids_dtg.bundles.kinds import ATTENTION_UNET
+    from bids_dtg.bundles.maps_part import MapsPart
+    from bids_dtg.bundles.writer import BundleArrays, write_bundle
     from bids_dtg.contrasts.contrast import hcp_contrasts
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.imaging.grid import Grid
@@ -109,11 +111,11 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     image = nib.Nifti1Image(masks["brain"].astype(np.uint8), grid.affine)
     nib.save(image, root / FUNC / f"{GRID_STEM}brain_mask.nii.gz")
     write_confounds(root / FUNC / f"{STEM}desc-confounds_timeseries.tsv", volumes)
-    card = ModelCard(name="random", version="1", grid=grid, contrasts=hcp_contrasts())
-    tensors = AttentionUNet(ROIS, len(card.contrasts)).state_dict()
-    write_bundle(
-        folder / "bundle", card, tensors, np.load(made / "maps.npy"), masks["brain"], masks["grey"]
-    )
+    part = MapsPart(hcp_contrasts())
+    card = ModelCard("random", "1", ATTENTION_UNET.name, grid, part)
+    tensors = AttentionUNet(ROIS, part.outputs).state_dict()
+    arrays = BundleArrays(tensors, np.load(made / "maps.npy"), masks["brain"], masks["grey"])
+    write_bundle(folder / "bundle", card, arrays)
     return root
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.parts import Recentring
-from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.bundles.kinds import ATTENTION_UNET
+from bids_dtg.bundles.maps_part import MapsPart, Recentring
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.phantom.contrasts.model import Phantom
 
@@ -40,8 +41,9 @@ def write_demo_bundle(
     card = ModelCard(
         name="demo",
         version=VERSION,
+        kind=ATTENTION_UNET.name,
         grid=anatomy.grid,
-        contrasts=hcp_contrasts(),
+        part=MapsPart(hcp_contrasts(), recentring=Recentring(table.validation_people, SEGMENTS)),
         licence="Apache-2.0",
         description="A small attention U-Net trained on a simulated cohort with a known truth. "
         "Masks are those of the ICBM 2009a symmetric template: approximate geometry.",
@@ -53,11 +55,9 @@ def write_demo_bundle(
         ),
         for_science=False,
         notice=_NOTICE,
-        recentring=Recentring(table.validation_people, SEGMENTS),
         record=record,
         evaluation=table.evaluation,
     )
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
-    return write_bundle(
-        folder, card, tensors, roi_maps, anatomy.brain, anatomy.grey, table.correction
-    )
+    arrays = BundleArrays(tensors, roi_maps, anatomy.brain, anatomy.grey, table.correction)
+    return write_bundle(folder, card, arrays)

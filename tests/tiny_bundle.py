@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.bundles.kinds import ATTENTION_UNET
+from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.grid import Grid
@@ -42,6 +45,13 @@ def tiny_network(rois=4, contrasts=3, features=4, seed=0):
     return network.eval()
 
 
+def maps_card(**facts: object) -> ModelCard[MapsPart]:
+    """Make the card of a model of maps from fields of the card and of its part."""
+    own = {field.name for field in dataclasses.fields(MapsPart)}
+    part = MapsPart(**{name: fact for name, fact in facts.items() if name in own})
+    return ModelCard(part=part, **{name: fact for name, fact in facts.items() if name not in own})
+
+
 def write_tiny_bundle(
     folder: Path,
     *,
@@ -53,21 +63,23 @@ def write_tiny_bundle(
     masks: tuple[np.ndarray, np.ndarray] | None = None,
     seed: int = 0,
     correction: Correction | None = None,
-    **card_fields: object,
+    **facts: object,
 ) -> ModelBundle:
-    """Write a bundle with a random network and random ROI maps; `card_fields` as in ModelCard."""
+    """Write a bundle with a random network and ROI maps; `facts` as in ModelCard and MapsPart."""
     brain_mask, mask = masks or tiny_masks(shape)
     rng = np.random.default_rng(seed)
     roi_maps = rng.normal(size=(rois, np.count_nonzero(brain_mask))).astype(np.float32)
     fields = {
         "name": "tiny",
         "version": "0",
+        "kind": ATTENTION_UNET.name,
         "grid": Grid(shape, affine),
         "contrasts": hcp_contrasts()[:contrasts],
         "for_science": False,
         "notice": "random weights, for tests",
     }
-    card = ModelCard(**(fields | card_fields))
+    card = maps_card(**(fields | facts))
     state = tiny_network(rois, contrasts, features, seed).state_dict()
     tensors = {k: v.numpy() for k, v in state.items()}
-    return write_bundle(folder, card, tensors, roi_maps, brain_mask, mask, correction)
+    arrays = BundleArrays(tensors, roi_maps, brain_mask, mask, correction)
+    return write_bundle(folder, card, arrays)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,11 @@ from bids_dtg.bundles.card import (
     ModelCard,
     read_card,
 )
-from bids_dtg.bundles.kinds import channels, read_blend_weights, read_local_ridge, read_network
+from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
-    REFERENCE_FILE,
+    OFFSET_FILE,
     TRAINING_RANGE_FILE,
     read_calibration,
     read_offset,
@@ -32,21 +34,24 @@ from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, RunError
+from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.stats.conformal import Calibration
 
 if TYPE_CHECKING:
-    from bids_dtg.contrasts.local_ridge import LocalRidge
+    from bids_dtg.contrasts.kind import Processor
     from bids_dtg.contrasts.network.unet import AttentionUNet
-
-from bids_dtg.imaging.bold import BoldHeader, stream_blocks
-from bids_dtg.imaging.sampling import LatticeSampling
+    from bids_dtg.contrasts.people import MapModel
 
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
+# A few volumes at a time: they are gathered while the next ones are inflated.
+_VOLUMES_PER_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +59,12 @@ class ModelBundle:
     """A verified model: its card, masks and ROI maps; its weights on demand."""
 
     path: Path  # the folder
-    card: ModelCard  # what the model says about itself
+    card: ModelCard[MapsPart]  # what the model says about itself
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
     brain_mask: NDArray[np.bool_]  # (i, j, k), where the ROI series are computed
-    mask: NDArray[np.bool_]  # (i, j, k), what the network reads and predicts
+    mask: NDArray[np.bool_]  # (i, j, k), what the model reads and predicts
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
-    correction: Correction | None = None  # of the network's maps, over the mask; None: none
+    correction: Correction | None = None  # of the model's maps, over the mask; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
 
@@ -71,52 +76,74 @@ class ModelBundle:
         voxels = int(np.count_nonzero(self.brain_mask))
         if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != voxels:
             raise ValueError(f"roi_maps is (rois, {voxels}), found {self.roi_maps.shape}")
-        if (self.correction is None) != (self.card.gains is None):
+        if (self.correction is None) != (self.card.part.gains is None):
             raise ValueError("a correction and the card's gains belong together")
 
     @property
     def grid(self) -> Grid:
+        """Where maps and masks lie."""
         return self.card.grid
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
-        return self.card.contrasts
+        """What the model predicts, in the order of its outputs."""
+        return self.card.part.contrasts
+
+    def prepare(self, processor: Processor) -> MapModel:
+        """Read the model and make it ready to predict; the correction is left to the caller.
+
+        Raises
+        ------
+        BundleError
+            If the weights have changed since the bundle was loaded, or are damaged.
+        """
+        return KINDS[self.card.kind].module().prepare(self.weights(), self.mask, processor)
+
+    def check_weights(self) -> None:
+        """Read all of the weights.
+
+        Raises
+        ------
+        BundleError
+            As for `prepare`.
+        """
+        KINDS[self.card.kind].module().check(self.weights(), self.mask)
 
     def network(self) -> AttentionUNet:
-        """Read the network: eval mode, float32, on the CPU. This imports torch.
+        """Read the network of a kind that has one. This imports torch.
+
+        Returns
+        -------
+        AttentionUNet
+            In eval mode, float32, on the CPU.
 
         Raises
         ------
         BundleError
-            If the weights have changed since the bundle was loaded, or are damaged, or the
-            model has no network.
+            As for `prepare`, or if the model has no network.
         """
-        return read_network(self._weights(), self.card.kind)
+        from bids_dtg.contrasts.network.kind import read_network
 
-    def local_ridge(self) -> LocalRidge:
-        """Read the local ridge model of a kind that has one, without torch.
+        weights, prefix = self.weights(), KINDS[self.card.kind].network_prefix
+        if prefix is None:
+            able = [kind.name for kind in KINDS.values() if kind.network_prefix is not None]
+            raise BundleError(
+                f"{weights.path} is of a model of kind {self.card.kind}",
+                expected=" or ".join(able),
+            )
+        return read_network(weights.below(prefix))
+
+    def weights(self) -> TensorFile:
+        """Return the file of weights, verified; nothing of it is kept in memory.
 
         Raises
         ------
         BundleError
-            As for `network`.
+            If it has changed since the bundle was loaded.
         """
-        return read_local_ridge(self._weights(), self.card.kind, self.mask)
-
-    def blend_weights(self) -> NDArray[np.float32]:
-        """Read what local ridge and the network of a blend are worth, (2, contrasts).
-
-        Raises
-        ------
-        BundleError
-            As for `network`.
-        """
-        return read_blend_weights(self._weights(), len(self.contrasts))
-
-    def _weights(self) -> Path:
         path = self.path / WEIGHTS_FILE
         verify_file(path, self.card.files[WEIGHTS_FILE])
-        return path
+        return TensorFile(path)
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:
@@ -136,13 +163,18 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     """
     folder = find_bundle(name_or_path)
     card, raw_card = read_card(folder)
+    if not isinstance(card.part, MapsPart):
+        raise BundleError(
+            f"{folder} is a model of kind {card.kind}", expected="one that predicts contrast maps"
+        )
     for name, digest in card.files.items():
         verify_file(folder / name, digest)
-    rois, outputs = channels(folder / WEIGHTS_FILE, card.kind)
-    if outputs != len(card.contrasts):
+    weights = TensorFile(folder / WEIGHTS_FILE)
+    rois, outputs = KINDS[card.kind].module().channels(weights)
+    if outputs != len(card.part.contrasts):
         raise BundleError(
-            f"{folder / WEIGHTS_FILE} predicts {outputs} maps",
-            expected=f"{len(card.contrasts)}, as model.json lists",
+            f"{weights.path} predicts {outputs} maps",
+            expected=f"{len(card.part.contrasts)}, as model.json lists",
         )
     _check_on_grid(folder / MAPS_FILE, card.grid, volumes=rois)
     brain_mask = _read_mask(folder / BRAIN_MASK_FILE, card.grid)
@@ -154,7 +186,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         brain_mask=brain_mask,
         mask=mask,
         roi_maps=read_roi_maps(folder / MAPS_FILE, card.grid, brain_mask),
-        correction=_correction(folder, card, int(np.count_nonzero(mask))),
+        correction=_correction(folder, card.part, int(np.count_nonzero(mask))),
         calibration=_calibration(folder, card, mask),
         training_range=_training_range(folder, card, rois),
     )
@@ -189,25 +221,29 @@ def verify_file(path: Path, digest: str) -> None:
         )
 
 
-def _correction(folder: Path, card: ModelCard, voxels: int) -> Correction | None:
-    if card.gains is None:
+def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
+    if part.gains is None:
         return None
-    offset = read_offset(folder / REFERENCE_FILE, len(card.contrasts), voxels)
-    return Correction(np.array(card.gains, np.float32), offset)
+    offset = read_offset(folder / OFFSET_FILE, len(part.contrasts), voxels)
+    return Correction(np.array(part.gains, np.float32), offset)
 
 
-def _calibration(folder: Path, card: ModelCard, mask: NDArray[np.bool_]) -> Calibration | None:
-    if card.calibration is None:
+def _calibration(
+    folder: Path, card: ModelCard[MapsPart], mask: NDArray[np.bool_]
+) -> Calibration | None:
+    facts = card.part.calibration
+    if facts is None:
         return None
-    _require_listed(folder, card, CALIBRATION_FILE, "calibration")
-    return read_calibration(folder, card.calibration, mask, len(card.contrasts))
+    _require_listed(folder, card.files, CALIBRATION_FILE, "calibration")
+    return read_calibration(folder, facts, mask, len(card.part.contrasts))
 
 
-def _training_range(folder: Path, card: ModelCard, rois: int) -> TrainingRange | None:
-    if card.reference is None:
+def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:
+    facts = card.part.training_range
+    if facts is None:
         return None
-    _require_listed(folder, card, TRAINING_RANGE_FILE, "reference")
-    training = read_training_range(folder, card.reference)
+    _require_listed(folder, card.files, TRAINING_RANGE_FILE, "reference")
+    training = read_training_range(folder, facts)
     if len(training.basis.mean) != rois:
         raise BundleError(
             f"{folder / TRAINING_RANGE_FILE} is of {len(training.basis.mean)} ROIs",
@@ -216,8 +252,8 @@ def _training_range(folder: Path, card: ModelCard, rois: int) -> TrainingRange |
     return training
 
 
-def _require_listed(folder: Path, card: ModelCard, name: str, field: str) -> None:
-    if name not in card.files:
+def _require_listed(folder: Path, files: Mapping[str, str], name: str, field: str) -> None:
+    if name not in files:
         raise BundleError(f"{folder / 'model.json'} has {field}, but lists no {name}")
 
 
@@ -247,10 +283,6 @@ def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
             f"{path} has the affine {header.affine.tolist()}",
             expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
         )
-
-
-# A few volumes at a time: they are gathered while the next ones are inflated.
-_VOLUMES_PER_BLOCK = 4
 
 
 def read_roi_maps(path: Path, grid: Grid, brain_mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,4 +1,7 @@
-"""The model card: what a bundle says about itself in `model.json`."""
+"""The model card: what a bundle says about itself in `model.json`.
+
+A card has what every model has, and a part of its kind: `bids_dtg.bundles.kinds` says which.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import REFERENCE_FILE, Recentring
-from bids_dtg.contrasts.contrast import Contrast, check_contrasts
+from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
 
@@ -26,13 +28,7 @@ BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
 REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 
-ATTENTION_UNET, LOCAL_RIDGE, BLEND = KINDS = ("attention-unet", "local-ridge", "blend")
-DUAL_REGRESSION = "dual-regression"
-# Fields of later format versions: known here only to be refused by name.
-
-_FOR_READERS = ("record", "evaluation")
-# What the files of the same names are checked with when they are read.
-_WITH_FILES = ("reference", "calibration")
+_FOR_READERS = ("record", "evaluation")  # written where they are given, at the end
 
 # A card is a few kilobytes, a template at half a millimetre 57 million voxels: what is beyond
 # these bounds would only fill the memory.
@@ -41,6 +37,30 @@ _LARGEST_CARD, _LARGEST_GRID = 1 << 24, 1 << 26
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LABEL = re.compile(r"[A-Za-z0-9]+")
+
+
+class CardPart(Protocol):
+    """The part of a card that is its kind's own: fields beside those of every card."""
+
+    # Keys of the card's JSON in their order; those that are not named follow.
+    ORDER: ClassVar[tuple[str, ...]]
+
+    @property
+    def outputs(self) -> int:
+        """How many things the model predicts."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part's fields of `model.json`."""
+        ...
+
+    @classmethod
+    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> CardPart:
+        """Read the part's fields of a card that lists some files; BundleError if they are wrong."""
+        ...
+
+
+Part = TypeVar("Part", bound=CardPart)
 
 
 @dataclass(frozen=True)
@@ -54,36 +74,29 @@ class TrainingData:
 
 
 @dataclass(frozen=True, eq=False)
-class ModelCard:
+class ModelCard(Generic[Part]):
     """Everything that code and readers need to know about a model but its numbers."""
 
     name: str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
     version: str  # the model's own version
+    kind: str  # which code runs it: a row of `bids_dtg.bundles.kinds`
     grid: Grid  # where its maps and masks lie
-    contrasts: tuple[Contrast, ...]  # in the order of the outputs
-    kind: str = ATTENTION_UNET  # which code runs it; one of KINDS
+    part: Part  # what its kind says of it
     licence: str = "unknown"  # SPDX name, or words
     citation: str = ""  # what users are asked to cite
     description: str = ""  # a line or two in plain words
     training: TrainingData = TrainingData()
-    roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
-    segment_seconds: float = 432.0  # length of rest in one training sample
-    mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
-    statistic: str = "z"  # value of the BIDS entity stat- of the maps
-    units: str = "z"  # unit of the maps
     for_science: bool = True  # False: every output and log carries the notice
-    notice: str = ""  # what users are told at each use, as data-use terms; may be empty
+    notice: str = ""  # shown to users at each use, as data-use terms; may be empty
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
-    recentring: Recentring | None = None  # None: maps are what the network predicts
-    gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
-    reference: Mapping[str, Any] | None = None  # of the training connectomes: `training_range`
-    calibration: Mapping[str, Any] | None = None  # how intervals were made: `bundles.calibration`
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
         content: dict[str, Any] = {"format_version": FORMAT_VERSION} | dict(vars(self))
+        for_readers = {name: content.pop(name) for name in _FOR_READERS}
+        content |= content.pop("part").to_json()
         content["training"] = asdict(self.training)
         content["grid"] = {
             "shape": list(self.grid.shape),
@@ -91,15 +104,14 @@ class ModelCard:
             "space": self.grid.space,
             "resolution": self.grid.resolution,
         }
-        content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["files"] = dict(sorted(self.files.items()))
-        content["recentring"] = self.recentring and asdict(self.recentring)
-        for_readers = {name: content.pop(name) for name in _FOR_READERS}
+        order = {key: position for position, key in enumerate(self.part.ORDER)}
+        content = dict(sorted(content.items(), key=lambda item: order.get(item[0], len(order))))
         content |= {name: value for name, value in for_readers.items() if value is not None}
         return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard:
+    def from_json(cls, text: str, source: str = CARD_FILE) -> ModelCard[Any]:
         """Read the text of `model.json`.
 
         Parameters
@@ -117,40 +129,31 @@ class ModelCard:
             to the format later comes with a new format version.
         """
         fields = JsonFields.parse(text, source)
-        _check_version(fields)
-        card = cls(
-            name=_matching(fields, "name", _NAME, "letters, digits, '.', '-', '_'"),
+        kind = _supported_kind(fields)
+        files = _files(fields.nested("files"))
+        card = ModelCard(
+            name=fields.matching("name", _NAME, "letters, digits, '.', '-', '_'"),
             version=fields.text("version"),
-            kind=fields.text("kind"),
+            kind=kind,
             licence=fields.text("licence"),
             citation=fields.text("citation"),
             description=fields.text("description"),
             training=_training(fields.nested("training")),
             grid=_grid(fields.nested("grid")),
-            contrasts=_contrasts(fields),
-            roi_series=_one_of(fields, "roi_series", DUAL_REGRESSION),
-            segment_seconds=fields.positive("segment_seconds"),
-            mask_input=fields.flag("mask_input"),
-            statistic=_matching(fields, "statistic", _LABEL, "letters and digits"),
-            units=fields.text("units"),
+            part=KINDS[kind].part().read(fields, files),
             for_science=fields.flag("for_science"),
             notice=fields.text("notice"),
-            files=_files(fields.nested("files")),
-            recentring=None if fields.absent("recentring") else Recentring.read(fields),
-            gains=_gains(fields),
-            **{name: _object(fields, name) for name in (*_FOR_READERS, *_WITH_FILES)},
+            files=files,
+            record=fields.mapping_or_none("record"),
+            evaluation=fields.mapping_or_none("evaluation"),
         )
-        if (card.recentring is None) != (card.gains is None):
-            raise fields.wrong("gains", card.gains, "gains and recentring, or neither")
-        if card.recentring is not None and REFERENCE_FILE not in card.files:
-            raise BundleError(f"{source} has recentring, but lists no {REFERENCE_FILE}")
         if not card.for_science and not card.notice.strip():
             raise fields.wrong("notice", card.notice, "a notice, as for_science is false")
         fields.refuse_unknown()
         return card
 
 
-def read_card(folder: Path) -> tuple[ModelCard, bytes]:
+def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
     """Read a bundle's card and the bytes that it was read from.
 
     Raises
@@ -175,8 +178,8 @@ def read_card(folder: Path) -> tuple[ModelCard, bytes]:
     return ModelCard.from_json(text, str(path)), raw
 
 
-def _check_version(fields: JsonFields) -> None:
-    """Refuse what only a later version can run, before anything else is looked at."""
+def _supported_kind(fields: JsonFields) -> str:
+    """Return the card's kind; refuse what only a later version can run, before all else."""
     newer = "install a newer bids_dtg"
     version = fields.whole("format_version")
     if version > FORMAT_VERSION:
@@ -192,20 +195,7 @@ def _check_version(fields: JsonFields) -> None:
             expected=f"one of {', '.join(KINDS)}",
             remedy=newer,
         )
-
-
-def _one_of(fields: JsonFields, key: str, only: str) -> str:
-    found = fields.text(key)
-    if found != only:
-        raise fields.wrong(key, found, only)
-    return found
-
-
-def _matching(fields: JsonFields, key: str, pattern: re.Pattern[str], expected: str) -> str:
-    found = fields.text(key)
-    if not pattern.fullmatch(found):
-        raise fields.wrong(key, found, expected)
-    return found
+    return kind
 
 
 def _training(fields: JsonFields) -> TrainingData:
@@ -219,17 +209,6 @@ def _training(fields: JsonFields) -> TrainingData:
     )
     fields.refuse_unknown()
     return training
-
-
-def _gains(fields: JsonFields) -> tuple[float, ...] | None:
-    if fields.absent("gains"):
-        return None
-    count = len(fields.list_of_nested("contrasts"))
-    return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
-
-
-def _object(fields: JsonFields, key: str) -> Mapping[str, Any] | None:
-    return None if fields.absent(key) else fields.nested(key).items()
 
 
 def _grid(fields: JsonFields) -> Grid:
@@ -247,34 +226,11 @@ def _grid(fields: JsonFields) -> Grid:
     grid = Grid(
         shape=(shape[0], shape[1], shape[2]),
         affine=affine,
-        space=_matching(fields, "space", _LABEL, "letters and digits"),
+        space=fields.matching("space", _LABEL, "letters and digits"),
         resolution=resolution,
     )
     fields.refuse_unknown()
     return grid
-
-
-def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
-    contrasts = []
-    for position, item in enumerate(fields.list_of_nested("contrasts")):
-        index = item.value("index")
-        if type(index) is not int or index != position:
-            raise item.wrong("index", index, f"{position}, its position")
-        contrasts.append(
-            Contrast(
-                index=index,
-                label=_matching(item, "label", _LABEL, "letters and digits"),
-                task=item.text("task"),
-                name=item.text("name"),
-                description=item.text("description"),
-                hcp_name=item.text_or_none("hcp_name"),
-            )
-        )
-        item.refuse_unknown()
-    try:
-        return check_contrasts(contrasts)
-    except ValueError as err:
-        raise BundleError(f"{fields.source}: contrasts: {err}") from err
 
 
 def _files(fields: JsonFields) -> dict[str, str]:

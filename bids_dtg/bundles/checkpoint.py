@@ -14,10 +14,13 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.network.weights import (
+    FIRST_WEIGHT,
+    network_from_tensors,
+    not_the_network,
+)
 from bids_dtg.errors import BundleError
 
-_FIRST_KEY = "in_block.conv.0.weight"
-_LAST_KEY = "out_block.1.weight"
 # Where the hyperparameters of a published checkpoint may come from: torch, Lightning, argparse and
 # the published code, whose modules are known by either of two names.
 _TRAINING_MODULES = (
@@ -59,44 +62,6 @@ def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
             f"{path} has no state_dict", expected="a PyTorch Lightning checkpoint of the network"
         )
     return network_from_tensors(_without_prefix(state, str(path)), source=str(path))
-
-
-def network_from_tensors(
-    tensors: Mapping[str, Tensor], source: str = "the tensors"
-) -> AttentionUNet:
-    """Build the network whose sizes and parameters are those of `tensors`.
-
-    Parameters
-    ----------
-    tensors
-        Parameters and buffers under the published names, no prefix.
-    source
-        What the errors name, usually the path of the file.
-
-    Returns
-    -------
-    AttentionUNet
-        In eval mode, float32, on the CPU.
-
-    Raises
-    ------
-    BundleError
-        A tensor is missing, unknown, of the wrong shape or type, or not finite.
-    """
-    network = _network_of_size(tensors, source)
-    wanted = network.state_dict()
-    missing = sorted(wanted.keys() - tensors.keys())
-    unknown = sorted(tensors.keys() - wanted.keys())
-    if missing or unknown:
-        names = [f"{name} missing" for name in missing] + [f"{name} unknown" for name in unknown]
-        raise _not_the_network(source, f"{len(names)} name(s) differ, first {names[0]}")
-    for name, like in wanted.items():
-        _check_tensor(name, tensors[name], like, source)
-    copies = {
-        name: tensors[name].detach().to(like.dtype, copy=True) for name, like in wanted.items()
-    }
-    network.load_state_dict(copies, assign=True)
-    return network.requires_grad_(True).eval()
 
 
 def _load_tensors_only(path: Path) -> object:
@@ -159,10 +124,10 @@ def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Te
     One rule: whatever stands before the first block's weight (``model.``, ``module.``, nothing)
     is the prefix of the network; keys without it belong to the training and are left out.
     """
-    names = [name for name in state if isinstance(name, str) and name.endswith(_FIRST_KEY)]
+    names = [name for name in state if isinstance(name, str) and name.endswith(FIRST_WEIGHT)]
     if len(names) != 1:
-        raise _not_the_network(source, f"{len(names)} names end in {_FIRST_KEY}, not 1")
-    prefix = names[0].removesuffix(_FIRST_KEY)
+        raise not_the_network(source, f"{len(names)} names end in {FIRST_WEIGHT}, not 1")
+    prefix = names[0].removesuffix(FIRST_WEIGHT)
     found = {
         name.removeprefix(prefix): value
         for name, value in state.items()
@@ -173,37 +138,5 @@ def _without_prefix(state: Mapping[object, object], source: str) -> dict[str, Te
 
 def _as_tensor(name: str, value: object, source: str) -> Tensor:
     if not isinstance(value, Tensor):
-        raise _not_the_network(source, f"{name} is {type(value).__name__}, not a tensor")
+        raise not_the_network(source, f"{name} is {type(value).__name__}, not a tensor")
     return value
-
-
-def _network_of_size(tensors: Mapping[str, Tensor], source: str) -> AttentionUNet:
-    """Return a network without storage (meta device) of the sizes that the tensors have."""
-    for name in (_FIRST_KEY, _LAST_KEY):
-        if name not in tensors:
-            raise _not_the_network(source, f"{name} missing")
-        if tensors[name].ndim != 5 or 0 in tensors[name].shape:
-            raise _not_the_network(source, f"{name} has shape {tuple(tensors[name].shape)}")
-    features, in_channels = tensors[_FIRST_KEY].shape[:2]
-    levels = 0
-    while f"downs.{levels}.conv.0.weight" in tensors:
-        levels += 1
-    with torch.device("meta"):
-        return AttentionUNet(in_channels, tensors[_LAST_KEY].shape[0], features, levels)
-
-
-def _check_tensor(name: str, tensor: Tensor, like: Tensor, source: str) -> None:
-    if tensor.shape != like.shape:
-        shapes = f"{tuple(tensor.shape)}, not {tuple(like.shape)}"
-        raise _not_the_network(source, f"{name} has shape {shapes}")
-    if tensor.is_floating_point() != like.is_floating_point():
-        raise _not_the_network(source, f"{name} has type {tensor.dtype}, not {like.dtype}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise _not_the_network(source, f"{name} has values that are not finite")
-
-
-def _not_the_network(source: str, fact: str) -> BundleError:
-    return BundleError(
-        f"{source} does not hold the weights of the network: {fact}",
-        expected="the published names and shapes",
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,58 +12,57 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, read_roi_maps
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.bundles.kinds import ATTENTION_UNET
+from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 
 
-def convert_checkpoint(
-    checkpoint: str | Path,
-    maps: str | Path,
-    brain_mask: str | Path,
-    mask: str | Path,
-    out: str | Path,
-    *,
-    name: str,
-    contrasts: Sequence[Contrast] | None = None,
-    space: str = "MNI152NLin6Asym",
-    resolution: str | None = "2",
-    version: str = "1",
-    licence: str = "unknown",
-    citation: str = "",
-    description: str = "",
-    training: TrainingData | None = None,
-    segment_seconds: float = 432.0,
-    for_science: bool = True,
-    notice: str = "",
-    record: Mapping[str, Any] | None = None,
-) -> ModelBundle:
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """The files of a published model."""
+
+    checkpoint: Path  # Lightning's, of the attention U-Net; pickled code in it is never run
+    # 4-D NIfTI, one volume a ROI, on the lattice of `mask`: the same grid, or a larger field of
+    # view, which is cropped exactly (never resampled).
+    maps: Path
+    brain_mask: Path  # NIfTI on the same lattice; the ROI series are computed where it is 1
+    mask: Path  # NIfTI; what the network reads and predicts; its sizes and affine are the grid's
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What nothing but the maker of a bundle knows of a model; see `ModelCard`."""
+
+    name: str  # the model's
+    contrasts: Sequence[Contrast] | None = None  # one an output, in order; None: those of HCP-YA
+    space: str = "MNI152NLin6Asym"  # template of the grid
+    resolution: str | None = "2"  # label of the BIDS entity res-
+    version: str = "1"  # the model's own
+    licence: str = "unknown"  # SPDX name, or words
+    citation: str = ""  # what users are asked to cite
+    description: str = ""  # a line or two in plain words
+    training: TrainingData = field(default_factory=TrainingData)  # what it was trained on
+    segment_seconds: float = 432.0  # length of rest in one training sample
+    for_science: bool = True  # False: every output and log carries the notice
+    notice: str = ""  # shown to users at each use
+    record: Mapping[str, Any] | None = None  # how it was trained, for readers
+
+
+def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:
     """Make a bundle from a Lightning checkpoint, ROI maps and masks.
 
     Parameters
     ----------
-    checkpoint
-        Lightning checkpoint of the attention U-Net; pickled code in it is never run.
-    maps
-        4-D NIfTI, one volume a ROI, on the lattice of `mask`: the same grid, or a
-        larger field of view, which is cropped exactly (never resampled).
-    brain_mask
-        NIfTI on the same lattice; the ROI series are computed where it is above 0.5.
-    mask
-        NIfTI; what the network reads and predicts. It defines the grid: its sizes and
-        its affine are the bundle's.
+    files
+        What it is made from.
     out
         Folder of the bundle; see `write_bundle`.
-    name
-        The model's name, for the card.
-    contrasts
-        One an output channel, in order. The 47 HCP-YA contrasts if None.
-    space, resolution
-        Template of the grid and label of the BIDS entity res-.
-    version, licence, citation, description, training, segment_seconds, for_science, notice, record
-        For the card, see `ModelCard`.
+    facts
+        What the card says.
 
     Returns
     -------
@@ -78,32 +78,32 @@ def convert_checkpoint(
     """
     from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
 
-    network = read_lightning_checkpoint(checkpoint)
-    labelled = _contrasts_for(network.out_channels, contrasts, Path(checkpoint))
-    grid, inside = _read_grid(Path(mask), space, resolution)
-    brain = _read_brain_mask(Path(brain_mask), grid)
-    roi_maps = read_roi_maps(Path(maps), grid, brain)
+    network = read_lightning_checkpoint(files.checkpoint)
+    contrasts = _contrasts_for(network.out_channels, facts.contrasts, files.checkpoint)
+    grid, inside = _read_grid(files.mask, facts.space, facts.resolution)
+    brain = _read_brain_mask(files.brain_mask, grid)
+    roi_maps = read_roi_maps(files.maps, grid, brain)
     if len(roi_maps) != network.in_channels:
         raise BundleError(
-            f"{maps} holds {len(roi_maps)} ROI maps",
-            expected=f"{network.in_channels}, one for each input of {checkpoint}",
+            f"{files.maps} holds {len(roi_maps)} ROI maps",
+            expected=f"{network.in_channels}, one for each input of {files.checkpoint}",
         )
     card = ModelCard(
-        name=name,
-        version=version,
+        name=facts.name,
+        version=facts.version,
+        kind=ATTENTION_UNET.name,
         grid=grid,
-        contrasts=labelled,
-        licence=licence,
-        citation=citation,
-        description=description,
-        training=training or TrainingData(),
-        segment_seconds=segment_seconds,
-        for_science=for_science,
-        notice=notice,
-        record=record,
+        part=MapsPart(contrasts, segment_seconds=facts.segment_seconds),
+        licence=facts.licence,
+        citation=facts.citation,
+        description=facts.description,
+        training=facts.training,
+        for_science=facts.for_science,
+        notice=facts.notice,
+        record=facts.record,
     )
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    return write_bundle(out, card, tensors, roi_maps, brain, inside)
+    return write_bundle(out, card, BundleArrays(tensors, roi_maps, brain, inside))
 
 
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:

@@ -135,18 +135,19 @@ def _make_bundle(
     hosts: Sequence[str],
     reporter: TransferReporter,
 ) -> ModelBundle:
-    from bids_dtg.bundles.convert import convert_checkpoint
+    from bids_dtg.bundles.convert import CheckpointFiles, ModelFacts, convert_checkpoint
 
     reporter.note(f"fetching {model.name} {model.version} into {target}")
     reporter.note(model.notice)
     paths = {file: obtain_file(file, work, hosts, reporter) for file in model.files}
     reporter.note(f"converting {model.checkpoint.name}")
-    bundle = convert_checkpoint(
-        paths[model.checkpoint],
-        paths[model.maps],
-        paths[model.brain_mask],
-        paths[model.mask],
-        work / model.name,
+    files = CheckpointFiles(
+        checkpoint=paths[model.checkpoint],
+        maps=paths[model.maps],
+        brain_mask=paths[model.brain_mask],
+        mask=paths[model.mask],
+    )
+    facts = ModelFacts(
         name=model.name,
         version=model.version,
         licence=model.licence,
@@ -157,7 +158,7 @@ def _make_bundle(
         notice=model.notice,
         record={"published_files": [asdict(file) for file in model.files]},
     )
-    return move_bundle(bundle, target)
+    return move_bundle(convert_checkpoint(files, work / model.name, facts), target)
 
 
 def _is_there(target: Path) -> bool:

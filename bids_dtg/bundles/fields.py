@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class JsonFields:
         return self._values[key]
 
     def absent(self, key: str) -> bool:
-        """Tell whether the field is missing or null."""
+        """Return whether the field is missing or null."""
         self._read.add(key)
         return self._values.get(key) is None
 
@@ -68,6 +69,13 @@ class JsonFields:
 
     def text_or_none(self, key: str) -> str | None:
         return None if self.value(key) is None else self.text(key)
+
+    def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
+        """Return a text that is all of the pattern, which `expected` says in words."""
+        found = self.text(key)
+        if not pattern.fullmatch(found):
+            raise self.wrong(key, found, expected)
+        return found
 
     def flag(self, key: str) -> bool:
         found = self.value(key)
@@ -99,6 +107,10 @@ class JsonFields:
 
     def nested(self, key: str) -> JsonFields:
         return self._wrap(key, self.value(key), key)
+
+    def mapping_or_none(self, key: str) -> Mapping[str, Any] | None:
+        """Return an object as it stands, to be checked by others; None where it is absent."""
+        return None if self.absent(key) else self.nested(key).items()
 
     def list_of_nested(self, key: str) -> list[JsonFields]:
         found = self.value(key)

@@ -14,7 +14,7 @@ from bids_dtg.errors import BundleError
 
 def bundle_lines(bundle: ModelBundle) -> list[str]:
     """Describe a bundle, a line a fact."""
-    card, training = bundle.card, bundle.card.training
+    card, part, training = bundle.card, bundle.card.part, bundle.card.training
     sizes = " x ".join(str(size) for size in bundle.grid.shape)
     people = f", {training.participants} participants" if training.participants else ""
     facts = [
@@ -28,12 +28,12 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("trained on", f"{training.data}{people}"),
         ("cleaning", training.cleaning),
         ("frame", f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""),
-        ("segment", f"{card.segment_seconds:g} s"),
+        ("segment", f"{part.segment_seconds:g} s"),
         ("grid", f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"),
         ("brain mask", f"{int(bundle.brain_mask.sum())} voxels"),
         ("mask", f"{int(bundle.mask.sum())} voxels"),
-        ("ROIs", f"{len(bundle.roi_maps)}, series by {card.roi_series}"),
-        ("contrasts", f"{len(bundle.contrasts)} ({card.statistic} maps)"),
+        ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
+        ("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)"),
     ]
     return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 
@@ -62,7 +62,7 @@ def model_lines() -> list[str]:
     for model in found:
         try:
             card, _ = read_card(model.path)
-            facts = (card.version, card.kind, str(len(card.contrasts)))
+            facts = (card.version, card.kind, str(card.part.outputs))
         except BundleError:
             facts = ("?", "damaged: see dtg-models verify", "?")
         hidden = f" (not used: {model.shadowed_by} comes first)" if model.shadowed_by else ""

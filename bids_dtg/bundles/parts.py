@@ -1,9 +1,16 @@
-"""The parts of a bundle beside its weights: small safetensors files, read with known shapes."""
+"""The small files of a bundle beside its weights, and their fields in the card.
+
+- offset: what re-centring adds to the maps
+- calibration: how wide intervals around the maps are
+- training range: what is usual in the connectomes that the model was trained on
+
+Each is a safetensors file that is read with the shapes which the card says it has. Rows of
+large arrays are kept in steps of 8 bits.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,108 +24,44 @@ from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
 
-Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
-_LARGEST = 127
-
-
-REFERENCE_FILE = "reference.safetensors"
-# (contrasts, voxels of the mask) int8, and what one unit of each contrast stands for.
-_OFFSET, _SCALE = "offset", "offset_scale"
+OFFSET_FILE = "reference.safetensors"
 CALIBRATION_FILE = "calibration.safetensors"
-_QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
 TRAINING_RANGE_FILE = "training_range.safetensors"
+
+# Names of tensors. The offset: (contrasts, voxels of the mask) int8, and what one unit of each
+# contrast stands for.
+_OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
+_QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
 _OF_FIGURES = ("centre", "low", "high")
 
-
-def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Round rows (n, ...) to int8 steps, and give what one step of each row stands for, (n,).
-
-    A row's largest value becomes 127: what is lost is at most half of a 127th of it.
-    """
-    largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
-    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(_LARGEST)
-    steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
-    return steps.astype(np.int8), scale
-
-
-def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the rows that `to_steps` rounded."""
-    rows = steps.astype(np.float32)
-    rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))
-    return rows
-
-
-def read_tensors(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
-    """Read a file of tensors, all of them and no other.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else, or a value is not finite.
-    """
-    try:
-        tensors = safetensors.numpy.load_file(path)
-    except (SafetensorError, OSError) as err:
-        raise BundleError(f"{path} cannot be read: {err}") from err
-    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
-    if found != dict(expected):
-        raise BundleError(f"{path} holds {found}", expected=f"{dict(expected)}")
-    for name, array in tensors.items():
-        if not np.isfinite(array).all():
-            raise BundleError(f"{path} has values that are not finite in {name}")
-    return tensors
-
-
-@dataclass(frozen=True)
-class Recentring:
-    """How the error in a model's mean maps was found; the offset is in `REFERENCE_FILE`."""
-
-    participants: int  # people with both scans, whom the model was not trained on
-    segments: int  # segments of rest that each of their predictions is the mean of
-    lattice: str = "grid"  # where the offset lies: at every voxel of the mask
-
-    @classmethod
-    def read(cls, card: JsonFields) -> Recentring:
-        """Read the field `recentring` of a card.
-
-        Raises
-        ------
-        BundleError
-            If it does not hold what it should.
-        """
-        fields = card.nested("recentring")
-        lattice = fields.text("lattice")
-        if lattice != "grid":
-            raise fields.wrong("lattice", lattice, "grid")
-        recentring = cls(fields.whole("participants"), fields.whole("segments"), lattice)
-        fields.refuse_unknown()
-        return recentring
+_LARGEST_STEP = 127  # of int8
+Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
 
 
 def encode_offset(offset: NDArray[np.float32]) -> bytes:
-    """Make the file's bytes from an offset (contrasts, voxels); the same for the same input.
+    """Make the file's bytes from a re-centring offset, (contrasts, voxels); always the same ones.
 
     A contrast's largest value becomes 127: what is lost is at most half of a 127th of it.
     """
     steps, scale = to_steps(offset)
-    return safetensors.numpy.save({_OFFSET: steps, _SCALE: scale})
+    return safetensors.numpy.save({_OFFSET: steps, _OFFSET_SCALE: scale})
 
 
 def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
-    """Read an offset, (contrasts, voxels).
+    """Read a re-centring offset, (contrasts, voxels).
 
     Raises
     ------
     BundleError
         If the file is damaged or holds something else.
     """
-    expected = {_OFFSET: ("int8", (contrasts, voxels)), _SCALE: ("float32", (contrasts,))}
+    expected = {_OFFSET: ("int8", (contrasts, voxels)), _OFFSET_SCALE: ("float32", (contrasts,))}
     tensors = read_tensors(path, expected)
-    return from_steps(tensors[_OFFSET], tensors[_SCALE])
+    return from_steps(tensors[_OFFSET], tensors[_OFFSET_SCALE])
 
 
 def encode_calibration(calibration: Calibration) -> bytes:
-    """Make the file's bytes; the same for the same input."""
+    """Make the file's bytes from a calibration; the same for the same input."""
     steps, scale = to_steps(calibration.usual.values)
     # A step of 0 would be an interval without width.
     tensors = {_QUANTILES: calibration.quantiles, _USUAL: np.maximum(steps, 1), _USUAL_SCALE: scale}
@@ -138,7 +81,7 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
 def read_calibration(
     folder: Path, facts: Mapping[str, Any], mask: NDArray[np.bool_], contrasts: int
 ) -> Calibration:
-    """Read the calibration that a card's field `calibration` tells of.
+    """Read the calibration that a card's field `calibration` describes.
 
     Raises
     ------
@@ -169,7 +112,7 @@ def read_calibration(
 
 
 def encode_training_range(training: TrainingRange) -> bytes:
-    """Make the file's bytes; the same for the same input."""
+    """Make the file's bytes from the range; the same for the same input."""
     basis = training.basis
     mean, mean_scale = to_steps(basis.mean)
     components, components_scale = to_steps(basis.components)
@@ -201,7 +144,7 @@ def training_range_facts(training: TrainingRange) -> dict[str, Any]:
 
 
 def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange:
-    """Read the statistics that a card's field `reference` tells of.
+    """Read the training range that a card's field `reference` describes.
 
     Raises
     ------
@@ -250,3 +193,42 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
         outside=outside,
         **of_figures,
     )
+
+
+def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round rows (n, ...) to int8 steps, and give what one step of each row stands for, (n,).
+
+    A row's largest value becomes 127: what is lost is at most half of a 127th of it.
+    """
+    largest = np.abs(rows).reshape(len(rows), -1).max(axis=1)
+    scale = np.where(largest > 0, largest, 1.0).astype(np.float32) / np.float32(_LARGEST_STEP)
+    steps = np.rint(rows / scale.reshape(-1, *[1] * (rows.ndim - 1)))
+    return steps.astype(np.int8), scale
+
+
+def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows that `to_steps` rounded."""
+    rows = steps.astype(np.float32)
+    rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))
+    return rows
+
+
+def read_tensors(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
+    """Read a file of tensors, all of them and no other.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else, or a value is not finite.
+    """
+    try:
+        tensors = safetensors.numpy.load_file(path)
+    except (SafetensorError, OSError) as err:
+        raise BundleError(f"{path} cannot be read: {err}") from err
+    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    if found != dict(expected):
+        raise BundleError(f"{path} holds {found}", expected=f"{dict(expected)}")
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise BundleError(f"{path} has values that are not finite in {name}")
+    return tensors

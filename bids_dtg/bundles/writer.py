@@ -6,7 +6,7 @@ import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +22,10 @@ from bids_dtg.bundles.card import (
     WEIGHTS_FILE,
     ModelCard,
 )
+from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
-    REFERENCE_FILE,
+    OFFSET_FILE,
     TRAINING_RANGE_FILE,
     calibration_facts,
     encode_calibration,
@@ -36,18 +37,26 @@ from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map, encode_maps
 from bids_dtg.stats.conformal import Calibration
 
 
+@dataclass(frozen=True, eq=False)
+class BundleArrays:
+    """The numbers of a bundle."""
+
+    # The model's, as its kind names them (arrays, or tensors on the CPU without gradients).
+    tensors: Mapping[str, ArrayLike]
+    roi_maps: NDArray[np.float32]  # (rois, brain voxels)
+    brain_mask: NDArray[np.bool_]  # (i, j, k) on the card's grid
+    mask: NDArray[np.bool_]  # (i, j, k), what the model reads and predicts
+    # Applied to the model's maps, over the mask; the card's `recentring` says how it was found.
+    correction: Correction | None = None
+
+
 def write_bundle(
-    folder: str | Path,
-    card: ModelCard,
-    tensors: Mapping[str, ArrayLike],
-    roi_maps: NDArray[np.float32],
-    brain_mask: NDArray[np.bool_],
-    mask: NDArray[np.bool_],
-    correction: Correction | None = None,
+    folder: str | Path, card: ModelCard[MapsPart], arrays: BundleArrays
 ) -> ModelBundle:
     """Write a bundle and load it back from where it was written.
 
@@ -60,16 +69,8 @@ def write_bundle(
         Where the bundle goes. If the same bundle is there already, nothing is done.
     card
         What the model says about itself; `files` and `gains` are filled in here.
-    tensors
-        The network's parameters and buffers under the published names (arrays, or
-        tensors on the CPU without gradients).
-    roi_maps
-        (rois, brain voxels).
-    brain_mask, mask
-        (i, j, k) on the card's grid.
-    correction
-        Applied to the network's maps, over the mask; the card's `recentring` says how it
-        was found.
+    arrays
+        The numbers.
 
     Returns
     -------
@@ -84,16 +85,18 @@ def write_bundle(
         If the folder cannot be written.
     """
     folder = Path(folder)
+    brain_mask, mask = arrays.brain_mask, arrays.mask
     files = {
-        WEIGHTS_FILE: _encode_tensors(tensors),
-        MAPS_FILE: encode_maps(roi_maps, brain_mask, card.grid, description="ROI maps"),
-        BRAIN_MASK_FILE: _encode_mask(brain_mask, card, "brain mask"),
-        MASK_FILE: _encode_mask(mask, card, "model mask"),
+        WEIGHTS_FILE: _encode_tensors(arrays.tensors),
+        MAPS_FILE: encode_maps(arrays.roi_maps, brain_mask, card.grid, description="ROI maps"),
+        BRAIN_MASK_FILE: _encode_mask(brain_mask, card.grid, "brain mask"),
+        MASK_FILE: _encode_mask(mask, card.grid, "model mask"),
     }
-    if correction is not None:
-        files[REFERENCE_FILE] = encode_offset(correction.offset)
+    if arrays.correction is not None:
+        files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
         # Four digits: a hundredth of what the people who were measured determine.
-        card = replace(card, gains=tuple(round(float(gain), 4) for gain in correction.gains))
+        gains = tuple(round(float(gain), 4) for gain in arrays.correction.gains)
+        card = replace(card, part=replace(card.part, gains=gains))
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     text = replace(card, files=hashes).to_json()
     if _is_taken(folder):
@@ -113,7 +116,7 @@ def extend_bundle(
     calibration: Calibration | None = None,
     training_range: TrainingRange | None = None,
 ) -> ModelBundle:
-    """Write a copy of a bundle with a calibration, or statistics of its training, or both.
+    """Write a copy of a bundle with a calibration, or a training range, or both.
 
     What is given takes the place of what the bundle has; all else is the same, to the byte.
 
@@ -126,15 +129,15 @@ def extend_bundle(
     """
     if _is_taken(folder):
         raise BundleError(f"{folder} exists", expected="a folder that does not exist yet")
-    added, card = {}, bundle.card
+    added, part = {}, bundle.card.part
     if calibration is not None:
         added[CALIBRATION_FILE] = encode_calibration(calibration)
-        card = replace(card, calibration=calibration_facts(calibration))
+        part = replace(part, calibration=calibration_facts(calibration))
     if training_range is not None:
         added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
-        card = replace(card, reference=training_range_facts(training_range))
+        part = replace(part, training_range=training_range_facts(training_range))
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in added.items()}
-    card = replace(card, files={**card.files, **hashes})
+    card = replace(bundle.card, part=part, files={**bundle.card.files, **hashes})
 
     def fill(hidden: Path) -> None:
         for name in bundle.card.files.keys() - added.keys():
@@ -228,6 +231,6 @@ def _encode_tensors(tensors: Mapping[str, ArrayLike]) -> bytes:
     return safetensors.numpy.save(shaped)
 
 
-def _encode_mask(mask: NDArray[np.bool_], card: ModelCard, description: str) -> bytes:
+def _encode_mask(mask: NDArray[np.bool_], grid: Grid, description: str) -> bytes:
     inside = np.ones(np.count_nonzero(mask), dtype=np.float32)
-    return encode_map(inside, mask, card.grid, description=description)
+    return encode_map(inside, mask, grid, description=description)

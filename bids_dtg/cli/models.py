@@ -202,7 +202,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     for model in arguments.models or [model.path for model in installed_models()]:
         try:
             bundle = load_bundle(model)
-            bundle.network()
+            bundle.check_weights()
         except BundleError as err:
             print(f"{model}: {err}")
             damaged.append(model)
@@ -218,7 +218,7 @@ def _info(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
 
     bundle = load_bundle(arguments.model)
-    bundle.network()  # the weights are whole, too
+    bundle.check_weights()
     _print(bundle_lines(bundle))
     _print(contrast_lines(bundle))
     _print(score_lines(bundle))
@@ -251,15 +251,18 @@ def _unpack(arguments: argparse.Namespace) -> None:
 
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import TrainingData
-    from bids_dtg.bundles.convert import convert_checkpoint, read_contrasts
+    from bids_dtg.bundles.convert import (
+        CheckpointFiles,
+        ModelFacts,
+        convert_checkpoint,
+        read_contrasts,
+    )
     from bids_dtg.bundles.overview import bundle_lines
 
-    bundle = convert_checkpoint(
-        arguments.checkpoint,
-        arguments.maps,
-        arguments.brain_mask,
-        arguments.mask,
-        arguments.out,
+    files = CheckpointFiles(
+        arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
+    )
+    facts = ModelFacts(
         name=arguments.name,
         contrasts=read_contrasts(arguments.contrasts) if arguments.contrasts else None,
         space=arguments.space,
@@ -278,6 +281,7 @@ def _convert(arguments: argparse.Namespace) -> None:
         for_science=not arguments.not_for_science,
         notice=arguments.notice,
     )
+    bundle = convert_checkpoint(files, arguments.out, facts)
     _print(bundle_lines(bundle))
     print(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES
 
 
@@ -28,6 +29,10 @@ def table_choices() -> Mapping[str, Choices]:
             (AUTO, *STRATEGIES),
             tuple(f"{row.name}: {row.help}" for row in STRATEGIES.values()),
             AUTO_MEANS,
+        ),
+        "architecture": Choices(
+            tuple(KINDS),
+            tuple(f"{row.name}: {row.help}" for row in KINDS.values() if row.help),
         ),
     }
 

@@ -6,22 +6,39 @@ regression of measured on predicted deviations over people whom neither was fitt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts import local_ridge_kind
+from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, Processor
+from bids_dtg.contrasts.network import kind as network_kind
+from bids_dtg.contrasts.people import MapModel, filled, predicted_maps
+from bids_dtg.files.tensors import TensorFile
+from bids_dtg.settings import ModellingOptions
+
 Maps = NDArray[np.floating[Any]]
 
+NETWORK_PREFIX = "network."  # of the network's tensors; those of local ridge have their own
+_WEIGHTS = "blend.weights"
 
-class MapModel(Protocol):
-    """Anything that turns a connectome into maps."""
 
-    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
-        ...
+@dataclass(frozen=True, eq=False)
+class BlendRecord:
+    """How the models of a blend were fitted, and what each is worth."""
+
+    ridge: FitRecord  # of local ridge
+    network: FitRecord  # of the network
+    weights: NDArray[np.float32]  # (2, contrasts), of local ridge and the network
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both models' keys of a card's record, and the key `blend`."""
+        ridge, network = self.weights.tolist()
+        worth = {"blend": {"local_ridge": ridge, "network": network}}
+        return self.ridge.to_json() | self.network.to_json() | worth
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +71,8 @@ def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.fl
            [1. , 1. , 1. ]], dtype=float32)
     """
     total: NDArray[np.float32] = np.zeros(maps[0].shape, np.float32)
-    for one, weight in zip(maps, weights, strict=True):
-        total += weight[:, None] * one
+    for model_maps, weight in zip(maps, weights, strict=True):
+        total += weight[:, None] * model_maps
     return total
 
 
@@ -82,9 +99,10 @@ class BlendSums:
         ValueError
             If the shapes differ, from each other or from those of earlier people.
         """
-        shapes = {np.shape(one) for one in (*predicted, measured)}
+        everything = (*predicted, measured)
+        shapes = {np.shape(maps) for maps in everything}
         stacked = (
-            np.stack([np.asarray(one, np.float64) for one in (*predicted, measured)])
+            np.stack([np.asarray(maps, np.float64) for maps in everything])
             if (len(shapes) == 1)
             else np.zeros(0)
         )
@@ -109,7 +127,8 @@ class BlendSums:
             raise ValueError(f"a blend needs at least 2 people, found {self.people}")
         means = np.einsum("aqv,bqv->qab", self._sums, self._sums, optimize=True) / self.people
         covariance = self._products - means
-        return np.stack([_not_negative(one) for one in covariance], axis=1).astype(np.float32)
+        weights = [_not_negative(of_contrast) for of_contrast in covariance]
+        return np.stack(weights, axis=1).astype(np.float32)
 
 
 def _not_negative(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -124,3 +143,72 @@ def _not_negative(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
             break
         kept = np.delete(kept, np.argmin(found))
     return weights
+
+
+def tensors_of(
+    ridge: Mapping[str, NDArray[Any]],
+    network: Mapping[str, NDArray[Any]],
+    weights: NDArray[np.float32],
+) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a bundle from those of both models; weights are (2, contrasts)."""
+    named = {NETWORK_PREFIX + name: tensor for name, tensor in network.items()}
+    return {**ridge, **named, _WEIGHTS: np.asarray(weights, np.float32)}
+
+
+def channels(weights: TensorFile) -> tuple[int, int]:
+    """Return how many ROIs both models read and how many maps they predict."""
+    network = network_kind.channels(weights.below(NETWORK_PREFIX))
+    ridge = local_ridge_kind.channels(weights)
+    if network != ridge:
+        raise weights.error(f" blends models of {network} and {ridge} ROIs and maps")
+    return network
+
+
+def read_blend_weights(weights: TensorFile, contrasts: int) -> NDArray[np.float32]:
+    """Read what local ridge and the network are worth, (2, contrasts)."""
+    found = weights.below(_WEIGHTS).read().get("", np.zeros(0))
+    if found.shape != (2, contrasts) or not np.isfinite(found).all():
+        raise weights.error(
+            f": {_WEIGHTS} is {found.shape}", expected=f"finite numbers, {(2, contrasts)}"
+        )
+    return found.astype(np.float32)
+
+
+def check(weights: TensorFile, mask: NDArray[np.bool_]) -> None:
+    """Read both models and their weights."""
+    network_kind.check(weights.below(NETWORK_PREFIX), mask)
+    read_blend_weights(weights, len(local_ridge_kind.read_ridge(weights, mask).mean_maps))
+
+
+def prepare(weights: TensorFile, mask: NDArray[np.bool_], processor: Processor) -> MapModel:
+    """Read both models and prepare the network."""
+    network = network_kind.prepare(weights.below(NETWORK_PREFIX), mask, processor)
+    ridge = local_ridge_kind.read_ridge(weights, mask)
+    return Blend((ridge, network), read_blend_weights(weights, len(ridge.mean_maps)))
+
+
+def check_machine(options: ModellingOptions) -> None:
+    """Check what both models need."""
+    local_ridge_kind.check_machine(options)
+    network_kind.check_machine(options)
+
+
+def check_plan(plan: FitPlan) -> None:
+    """Check that both models can be fitted to these people."""
+    network_kind.check_plan(plan)
+    local_ridge_kind.check_plan(plan)
+
+
+def fit(task: FitTask) -> Fitted:
+    """Fit local ridge, train the network, and find on the validation people what each is worth."""
+    ridge, network = local_ridge_kind.fit(task), network_kind.fit(task)
+    sums = BlendSums()
+    for person in task.validation:
+        both = [predicted_maps(fitted.model, person) for fitted in (ridge, network)]
+        sums.add(both, filled(person, task.mean))
+    weights = sums.weights()
+    return Fitted(
+        model=Blend((ridge.model, network.model), weights),
+        tensors=tensors_of(ridge.tensors, network.tensors, weights),
+        record=BlendRecord(ridge.record, network.record, weights),
+    )

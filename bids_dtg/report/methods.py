@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.cleaning.words import CLEANING_REFERENCES, cleaning_text
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.settings import CleaningOptions, InputType
@@ -35,7 +36,7 @@ _COMBINED = {
 _INTERPOLATED = {"linear": "linear interpolation", "nearest": "the nearest voxel"}
 
 _RECENTRED = (
-    "The network's error in the mean map, found in people it was not trained on, was taken off "
+    "{owner} error in the mean map, found in people it was not trained on, was taken off "
     "each map, and each contrast was scaled by one gain; both come with the model. "
 )
 
@@ -79,6 +80,7 @@ class MethodsFacts:
     version: str  # of this program
     model_name: str  # name and version of the bundle
     model_sha256: str  # identity of the bundle
+    model_kind: str  # a row of `bids_dtg.bundles.kinds`
     model_notice: str  # terms or warnings that go with the bundle; may be empty
     n_rois: int  # spatial maps of the bundle
     n_voxels: int  # voxels of the grey-matter mask
@@ -108,7 +110,8 @@ def methods_text(facts: MethodsFacts) -> str:
     facts
         Everything that the text names; nothing in it is assumed.
     """
-    cleaning = facts.cleaning
+    cleaning, words = facts.cleaning, KINDS[facts.model_kind].words
+    recentred = _RECENTRED.format(owner=words.owner) if facts.recentred else ""
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg "
@@ -121,9 +124,9 @@ def methods_text(facts: MethodsFacts) -> str:
         f"model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of "
         "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
         f"them and each of {facts.n_voxels:,} grey-matter voxels. This was done for segments of "
-        f"about {facts.segment_seconds:g} s; a three-dimensional attention U-Net turned each "
+        f"about {facts.segment_seconds:g} s; {words.model} turned each "
         f"segment's connectome into {facts.n_contrasts} contrast maps, and the maps were averaged "
-        f"over segments {_COMBINED[facts.combine]}. {_RECENTRED if facts.recentred else ''}"
+        f"over segments {_COMBINED[facts.combine]}. {recentred}"
         "Where there was more than one segment, the standard deviation over segments is given "
         "beside each map.",
         "The maps are predictions, not measurements: the person did not perform the tasks.",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bids_dtg.bundles.card import ModelCard
 
 
-def readme_text(card: ModelCard) -> str:
+def readme_text(card: ModelCard[Any]) -> str:
     """Write what a reader of the dataset must know first."""
     warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     notice = f"\n{card.notice}\n" if card.notice else ""

@@ -74,12 +74,6 @@ def _check_modelling(settings: Settings) -> None:
             f"--analysis {modelling.analysis} was given with {level}",
             expected="group",
         )
-    kind, published = modelling.architecture, modelling.recipe == "published"
-    if modelling.analysis == "train" and published and kind != "attention-unet":
-        raise SettingsError(
-            f"--recipe published was given with --architecture {kind}",
-            expected="--architecture attention-unet",
-        )
     if modelling.analysis is not None and settings.behaviour.dry_run:
         raise SettingsError(
             "--dry-run was given with --analysis", expected="it with the participant level only"

@@ -9,7 +9,6 @@ from typing import Literal
 from bids_dtg.settings.option import option
 
 Analysis = Literal["train", "finetune", "evaluate", "calibrate"]
-Architecture = Literal["attention-unet", "local-ridge", "blend"]
 Recipe = Literal["default", "published"]
 
 
@@ -25,9 +24,7 @@ class ModellingOptions:
         default=None,
         shown_default="none: the table and page of all participants",
     )
-    architecture: Architecture = option(
-        "modelling", "what to train; blend: local ridge and the network together", default="blend"
-    )
+    architecture: str = option("modelling", "what to train", default="blend")
     recipe: Recipe = option(
         "modelling",
         "how the network is trained; default: mean squared error, re-centred, with a gain a "

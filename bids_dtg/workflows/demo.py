@@ -194,7 +194,7 @@ def _draw(
         f"average of {_GROUP_SIZE} other simulated people": group[number],
     }
     title = f"{PICTURED}, SIMULATED data, demo model: not for science"
-    picture = draw_maps(rows, bundle.mask, bundle.grid, title=title, units=bundle.card.units)
+    picture = draw_maps(rows, bundle.mask, bundle.grid, title=title, units=bundle.card.part.units)
     if picture is None:
         print("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
         return

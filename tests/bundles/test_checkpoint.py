@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bids_dtg.bundles.checkpoint import network_from_tensors, read_lightning_checkpoint
+from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.errors import BundleError
 
@@ -48,17 +48,6 @@ def test_prefix_is_removed_and_other_keys_are_left_out(tmp_path, tensors, prefix
     state = {prefix + name: value for name, value in tensors.items()}
     network = read_lightning_checkpoint(saved(tmp_path, {**state, "loss.weight": torch.ones(2)}))
     assert torch.equal(network.in_block.conv[0].weight, tensors["in_block.conv.0.weight"])
-
-
-def test_network_does_not_share_memory_with_the_tensors(tensors):
-    network = network_from_tensors(tensors)
-    tensors["out_block.1.bias"].fill_(7.0)
-    assert not (network.out_block[1].bias == 7).any()
-
-
-def test_half_precision_becomes_float32(tensors):
-    halves = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
-    assert network_from_tensors(halves).out_block[1].bias.dtype == torch.float32
 
 
 @pytest.mark.parametrize(

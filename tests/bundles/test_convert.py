@@ -7,7 +7,12 @@ import torch
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.bundles.convert import convert_checkpoint, read_contrasts
+from bids_dtg.bundles.convert import (
+    CheckpointFiles,
+    ModelFacts,
+    convert_checkpoint,
+    read_contrasts,
+)
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 
@@ -40,8 +45,15 @@ def padded(values):
     return np.pad(values, widths), affine
 
 
+def convert(*, out, **inputs):
+    """Convert files and facts that are given together, by their names."""
+    names = ("checkpoint", "maps", "brain_mask", "mask")
+    files = CheckpointFiles(**{name: inputs.pop(name) for name in names})
+    return convert_checkpoint(files, out, ModelFacts(**inputs))
+
+
 def test_converted_bundle_has_all_parts(inputs):
-    bundle = convert_checkpoint(
+    bundle = convert(
         **inputs,
         version="7",
         licence="HCP data-use terms",
@@ -57,7 +69,7 @@ def test_converted_bundle_has_all_parts(inputs):
     np.testing.assert_array_equal(bundle.roi_maps, stored[brain_mask].T)
     assert (bundle.card.name, bundle.card.version) == ("converted", "7")
     assert bundle.card.training.participants == 958
-    assert bundle.card.segment_seconds == 300
+    assert bundle.card.part.segment_seconds == 300
     assert (bundle.grid.space, bundle.grid.resolution) == ("MNI152NLin2009cAsym", None)
     x = torch.randn((1, 4, *TINY_SHAPE), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -66,7 +78,7 @@ def test_converted_bundle_has_all_parts(inputs):
 
 @pytest.mark.parametrize("flipped", [False, True])
 def test_larger_fields_of_view_are_cropped_exactly(inputs, tmp_path, flipped):
-    expected = convert_checkpoint(**inputs)
+    expected = convert(**inputs)
     for name in ("maps", "brain_mask"):
         values, affine = padded(np.asarray(nib.load(inputs[name]).dataobj))
         if flipped:  # stored from right to left
@@ -76,22 +88,22 @@ def test_larger_fields_of_view_are_cropped_exactly(inputs, tmp_path, flipped):
             )
         inputs[name] = save(tmp_path / f"large_{name}.nii", values, affine)
     # The identity covers every byte of maps and masks.
-    assert convert_checkpoint(**inputs | {"out": tmp_path / "b"}).identity == expected.identity
+    assert convert(**inputs | {"out": tmp_path / "b"}).identity == expected.identity
 
 
 def test_the_mask_defines_the_grid(inputs, tmp_path):
     values, affine = padded(np.asarray(nib.load(inputs["mask"]).dataobj))
     inputs["mask"] = save(tmp_path / "large_mask.nii", values, affine)
-    bundle = convert_checkpoint(**inputs)
+    bundle = convert(**inputs)
     assert bundle.grid.shape == values.shape
     np.testing.assert_array_equal(bundle.grid.affine, affine)
     assert bundle.mask.sum() == tiny_masks()[1].sum()
 
 
 def test_converting_again_changes_nothing(inputs):
-    assert convert_checkpoint(**inputs).identity == convert_checkpoint(**inputs).identity
+    assert convert(**inputs).identity == convert(**inputs).identity
     with pytest.raises(BundleError, match="holds another bundle, converted 1"):
-        convert_checkpoint(**inputs, licence="other")
+        convert(**inputs, licence="other")
 
 
 def test_maps_on_another_lattice_are_refused(inputs, tmp_path):
@@ -101,7 +113,7 @@ def test_maps_on_another_lattice_are_refused(inputs, tmp_path):
         values = np.asarray(nib.load(inputs[name]).dataobj)
         moved = inputs | {name: save(tmp_path / f"moved_{name}.nii", values, affine)}
         with pytest.raises(BundleError, match=f"moved_{name}.nii has voxels of 2 x 2 x 2 mm"):
-            convert_checkpoint(**moved)
+            convert(**moved)
 
 
 def test_maps_must_cover_the_brain_mask(inputs, tmp_path):
@@ -109,7 +121,7 @@ def test_maps_must_cover_the_brain_mask(inputs, tmp_path):
     inputs["maps"] = save(tmp_path / "short.nii", values)
     missing = tiny_masks()[0][:, :, 6:].sum()
     with pytest.raises(BundleError, match=f"short.nii does not cover {missing} voxels"):
-        convert_checkpoint(**inputs)
+        convert(**inputs)
 
 
 def test_brain_voxels_outside_the_grid_are_refused(inputs, tmp_path):
@@ -117,7 +129,7 @@ def test_brain_voxels_outside_the_grid_are_refused(inputs, tmp_path):
     values[0, 0, :2] = 1
     inputs["brain_mask"] = save(tmp_path / "wide.nii", values, affine)
     with pytest.raises(BundleError, match=r"wide\.nii has 2 voxels outside the grid"):
-        convert_checkpoint(**inputs)
+        convert(**inputs)
 
 
 @pytest.mark.parametrize("name", ["mask", "brain_mask"])
@@ -126,38 +138,38 @@ def test_masks_are_binary(inputs, tmp_path, name):
     for values in (brain_mask * 0.25, brain_mask * 2.0, brain_mask[..., None] * np.ones(2)):
         inputs[name] = save(tmp_path / "odd.nii", values.astype(np.float32))
         with pytest.raises(BundleError, match=r"odd\.nii .*Expected: a mask"):
-            convert_checkpoint(**inputs)
+            convert(**inputs)
 
 
 def test_channels_must_match(inputs, tmp_path):
     values = np.asarray(nib.load(inputs["maps"]).dataobj)
     fewer = inputs | {"maps": save(tmp_path / "three.nii", values[..., :3])}
     with pytest.raises(BundleError, match=r"three\.nii holds 3 ROI maps. Expected: 4"):
-        convert_checkpoint(**fewer)
+        convert(**fewer)
     flat = inputs | {"maps": save(tmp_path / "one.nii", values[..., 0])}
     with pytest.raises(BundleError, match=r"one\.nii has sizes \(10, 12, 9\). Expected: four"):
-        convert_checkpoint(**flat)
+        convert(**flat)
     with pytest.raises(BundleError, match="predicts 3 contrasts, the table lists 2"):
-        convert_checkpoint(**inputs | {"contrasts": hcp_contrasts()[:2]})
+        convert(**inputs | {"contrasts": hcp_contrasts()[:2]})
     with pytest.raises(BundleError, match="predicts 3 contrasts, HCP-YA has 47"):
-        convert_checkpoint(**inputs | {"contrasts": None})
+        convert(**inputs | {"contrasts": None})
     with pytest.raises(BundleError, match=r"contrast .* has index 1 at position 0"):
-        convert_checkpoint(**inputs | {"contrasts": hcp_contrasts()[1:4]})
+        convert(**inputs | {"contrasts": hcp_contrasts()[1:4]})
 
 
 @pytest.mark.parametrize("name", ["checkpoint", "maps", "brain_mask", "mask"])
 def test_missing_and_damaged_inputs_are_named(inputs, tmp_path, name):
     with pytest.raises(BundleError, match="absent"):
-        convert_checkpoint(**inputs | {name: tmp_path / "absent"})
+        convert(**inputs | {name: tmp_path / "absent"})
     (tmp_path / "damaged").write_bytes(b"this is none")
     with pytest.raises(BundleError, match="damaged"):
-        convert_checkpoint(**inputs | {name: tmp_path / "damaged"})
+        convert(**inputs | {name: tmp_path / "damaged"})
     assert not (tmp_path / "out").exists()
 
 
 def test_a_name_must_be_plain(inputs):
     with pytest.raises(BundleError, match=r'out/model\.json: name is "my model"'):
-        convert_checkpoint(**inputs | {"name": "my model"})
+        convert(**inputs | {"name": "my model"})
 
 
 def test_read_contrasts_names_the_file(tmp_path):
@@ -183,14 +195,13 @@ def test_published_form_on_the_real_grid(shared, tmp_path):
     grey = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
     whole = nib.load(masks / "MNI_2mm_brain_mask.nii")
     maps = np.random.default_rng(0).integers(-99, 99, size=(*whole.shape, 50)).astype(np.int16)
-    bundle = convert_checkpoint(
-        shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt",
-        save(tmp_path / "maps.nii", maps, whole.affine),
-        masks / "MNI_2mm_brain_mask.nii",
-        save(tmp_path / "mask.nii", grey, parts[0].affine),
-        tmp_path / "out",
-        name="hcp-ya",
+    files = CheckpointFiles(
+        checkpoint=shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt",
+        maps=save(tmp_path / "maps.nii", maps, whole.affine),
+        brain_mask=masks / "MNI_2mm_brain_mask.nii",
+        mask=save(tmp_path / "mask.nii", grey, parts[0].affine),
     )
+    bundle = convert_checkpoint(files, tmp_path / "out", ModelFacts("hcp-ya"))
     assert bundle.grid.shape == (76, 93, 78)
     assert (bundle.brain_mask.sum(), bundle.mask.sum()) == (235_375, 158_680)
     cropped = maps[7:83, 9:102, 0:78][bundle.brain_mask].T

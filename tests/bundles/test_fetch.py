@@ -71,7 +71,7 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     assert again.identity == bundle.identity
     card = again.card
     assert (card.name, card.version, card.for_science) == ("hcp-ya", "010525", True)
-    assert card.contrasts == hcp_contrasts()
+    assert card.part.contrasts == hcp_contrasts()
     assert (card.training.repetition_time_s, card.training.participants) == (0.72, 958)
     assert "ICA-FIX" in card.training.cleaning
     assert "HCP's data-use terms" in card.notice
@@ -101,7 +101,7 @@ def test_shared_files_are_fetched_once(host, address, models):
     fetch_models([first, second], models, Notes(), {})
     paths = [path for path, _ in host.asked]
     assert len(paths) == len(set(paths)) == 5
-    assert load_bundle(models / "ukb").card.segment_seconds == pytest.approx(360.15)
+    assert load_bundle(models / "ukb").card.part.segment_seconds == pytest.approx(360.15)
 
 
 def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, models):

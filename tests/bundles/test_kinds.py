@@ -1,25 +1,36 @@
-"""Kinds of models: written as a bundle, they predict what they predicted before."""
+"""The table of kinds: each row is complete, and a new one is enough to load and predict."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, maps_card, tiny_masks, tiny_network
 
-from bids_dtg.bundles.card import BLEND, LOCAL_RIDGE, ModelCard
-from bids_dtg.bundles.kinds import blend_tensors, channels, ridge_tensors
-from bids_dtg.bundles.writer import write_bundle
-from bids_dtg.contrasts.blend import blended
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.card import REQUIRED_FILES, ModelCard
+from bids_dtg.bundles.kinds import ATTENTION_UNET, BLEND, KINDS, LOCAL_RIDGE, Kind, find_kind
+from bids_dtg.bundles.overview import bundle_lines, model_lines
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
+from bids_dtg.cli.tables import legal_values
+from bids_dtg.contrasts import blend, local_ridge_kind
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.prepared import prepare
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.workflows.participant.model import Model
 
 ROIS, CONTRASTS = 4, 3
 BRAIN, MASK = tiny_masks()
+WEIGHTS = np.array([[0.9, 1.0, 0.0], [0.4, 0.0, 0.5]], np.float32)
 
 
 def solved(rois=ROIS, contrasts=CONTRASTS):
@@ -31,17 +42,38 @@ def solved(rois=ROIS, contrasts=CONTRASTS):
     return sums.solve(1.0)
 
 
-def written(folder, kind, tensors, **fields):
-    card = ModelCard(
-        name="tiny",
-        version="0",
-        grid=Grid(TINY_SHAPE, TINY_AFFINE),
-        kind=kind,
-        contrasts=hcp_contrasts()[:CONTRASTS],
-        **fields,
-    )
+def network_state(rois=ROIS):
+    return {k: v.numpy() for k, v in tiny_network(rois, CONTRASTS).state_dict().items()}
+
+
+def ridge_tensors():
+    return local_ridge_kind.tensors_of(solved())
+
+
+def blend_tensors(rois=ROIS):
+    return blend.tensors_of(ridge_tensors(), network_state(rois), WEIGHTS)
+
+
+# Of a tiny model of each kind; a new row needs one.
+TENSORS = {
+    ATTENTION_UNET.name: network_state,
+    LOCAL_RIDGE.name: ridge_tensors,
+    BLEND.name: blend_tensors,
+}
+
+
+def written(folder, kind, tensors, **facts):
+    fields = {
+        "name": "tiny",
+        "version": "0",
+        "kind": kind,
+        "grid": Grid(TINY_SHAPE, TINY_AFFINE),
+        "contrasts": hcp_contrasts()[:CONTRASTS],
+    }
     maps = np.random.default_rng(0).normal(size=(ROIS, int(BRAIN.sum()))).astype(np.float32)
-    return write_bundle(folder, card, tensors, maps, BRAIN, MASK)
+    return write_bundle(
+        folder, maps_card(**(fields | facts)), BundleArrays(tensors, maps, BRAIN, MASK)
+    )
 
 
 @pytest.fixture
@@ -49,9 +81,39 @@ def connectome():
     return np.random.default_rng(1).uniform(-1, 1, (ROIS, int(MASK.sum()))).astype(np.float32)
 
 
+@pytest.mark.parametrize("row", KINDS.values(), ids=KINDS)
+def test_each_row_is_complete(row, tmp_path, connectome):
+    assert KINDS[row.name] is row is find_kind(row.name)
+    assert row.words.model
+    assert row.words.owner
+    assert "default" in row.recipes
+    assert row.name in legal_values()["architecture"]
+    for function in ("channels", "check", "prepare", "check_machine", "check_plan", "fit"):
+        assert callable(getattr(row.module(), function))
+    bundle = written(tmp_path / "tiny", row.name, TENSORS[row.name]())
+    assert isinstance(bundle.card.part, row.part())
+    assert ModelCard.from_json(bundle.card.to_json()).to_json() == bundle.card.to_json()
+    bundle.check_weights()
+    maps = Model(bundle, "cpu", 1).predict(connectome)
+    assert maps.shape == (CONTRASTS, connectome.shape[1])
+    assert np.isfinite(maps).all()
+    assert f"model       tiny, version 0 ({row.name})" in bundle_lines(bundle)
+
+
+def test_what_is_not_in_the_table_is_refused_with_what_is():
+    with pytest.raises(
+        SettingsError, match=r"--architecture is 'x'\. Expected: one of attention-u"
+    ):
+        find_kind("x")
+    expected = r"recipe published was given with --architecture blend\. Expected: .*attention-unet"
+    with pytest.raises(SettingsError, match=expected):
+        BLEND.require_recipe("published")
+    ATTENTION_UNET.require_recipe("published")
+
+
 def test_local_ridge_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome):
     model = solved()
-    bundle = written(tmp_path / "ridge", LOCAL_RIDGE, ridge_tensors(model))
+    bundle = written(tmp_path / "ridge", LOCAL_RIDGE.name, local_ridge_kind.tensors_of(model))
     found = Model(bundle, "cpu", 1).predict(connectome)
     expected = model.predict(connectome)
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
@@ -60,32 +122,116 @@ def test_local_ridge_predicts_through_a_bundle_what_it_did_before(tmp_path, conn
 
 
 def test_a_blend_is_the_weighed_sum_of_both(tmp_path, connectome):
-    model, network = solved(), tiny_network(ROIS, CONTRASTS)
-    weights = np.array([[0.9, 1.0, 0.0], [0.4, 0.0, 0.5]], np.float32)
-    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    bundle = written(tmp_path / "blend", BLEND, blend_tensors(model, state, weights))
-    maps = [model.predict(connectome), prepare(network, MASK).predict(connectome)]
-    expected = blended(maps, weights)
+    bundle = written(tmp_path / "blend", BLEND.name, blend_tensors())
+    network = prepare(tiny_network(ROIS, CONTRASTS), MASK)
+    expected = blend.blended([solved().predict(connectome), network.predict(connectome)], WEIGHTS)
     found = Model(bundle, "cpu", 1).predict(connectome)
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
 
 
-def test_a_blend_of_models_that_do_not_fit_is_refused(tmp_path):
-    state = {k: v.numpy() for k, v in tiny_network(ROIS + 1, CONTRASTS).state_dict().items()}
-    tensors = blend_tensors(solved(), state, np.ones((2, CONTRASTS), np.float32))
-    path = tmp_path / "weights.safetensors"
+def saved(path, tensors):
     path.write_bytes(safetensors.numpy.save(tensors))
+    return TensorFile(path)
+
+
+def test_a_blend_of_models_that_do_not_fit_is_refused(tmp_path):
+    weights = saved(tmp_path / "weights.safetensors", blend_tensors(ROIS + 1))
     with pytest.raises(BundleError, match=r"blends models of \(5, 3\) and \(4, 3\)"):
-        channels(path, BLEND)
+        blend.channels(weights)
 
 
-def test_a_missing_or_wrong_tensor_is_told(tmp_path):
-    tensors = ridge_tensors(solved())
+@pytest.mark.parametrize("wrong", [None, np.ones((2, 4)), np.full((2, CONTRASTS), np.nan)])
+def test_a_blend_needs_a_weight_a_model_and_contrast(tmp_path, wrong):
+    tensors = {name: tensor for name, tensor in blend_tensors().items() if "blend" not in name}
+    if wrong is not None:
+        tensors["blend.weights"] = wrong
+    bundle = written(tmp_path / "blend", BLEND.name, tensors)
+    for use in (bundle.check_weights, lambda: bundle.prepare(Processor())):
+        with pytest.raises(BundleError, match=r"safetensors: blend\.weights is .*Expected: finite"):
+            use()
+
+
+def test_a_missing_or_wrong_tensor_is_named(tmp_path):
+    tensors = ridge_tensors()
     without = {k: v for k, v in tensors.items() if k != "ridge.mean_maps"}
     with pytest.raises(BundleError, match=r"no tensor ridge\.mean_maps"):
-        written(tmp_path / "a", LOCAL_RIDGE, without).local_ridge()
+        written(tmp_path / "a", LOCAL_RIDGE.name, without).check_weights()
     other_cells = tensors | {"ridge.block": np.array(2)}
     with pytest.raises(BundleError, match="does not fit the mask: coefficients are"):
-        written(tmp_path / "b", LOCAL_RIDGE, other_cells).local_ridge()
+        written(tmp_path / "b", LOCAL_RIDGE.name, other_cells).check_weights()
     with pytest.raises(BundleError, match=r"no tensor in_block\.conv\.0\.weight"):
-        written(tmp_path / "c", "attention-unet", tensors)
+        written(tmp_path / "c", ATTENTION_UNET.name, tensors)
+
+
+def doubling():
+    """Make a kind of model in a few lines: each map is twice a ROI's row of the connectome."""
+
+    def channels(weights):
+        return weights.shape("rows", axes=1)[0] + 1, weights.shape("rows", axes=1)[0]
+
+    def prepare(weights, mask, processor):
+        rows = weights.read()["rows"].astype(int)
+        return SimpleNamespace(predict=lambda connectome: 2 * connectome[rows])
+
+    return SimpleNamespace(channels=channels, prepare=prepare)
+
+
+def test_a_row_is_enough_to_load_predict_and_list_a_new_kind(tmp_path, monkeypatch, connectome):
+    row = Kind(
+        name="doubling",
+        words=ATTENTION_UNET.words,
+        module=doubling,
+        part=ATTENTION_UNET.part,
+        needs_torch=False,
+    )
+    with pytest.raises(BundleError, match="is a model of kind doubling"):
+        written(tmp_path / "models" / "twice", row.name, {"rows": np.arange(CONTRASTS)})
+    monkeypatch.setitem(KINDS, row.name, row)
+    written(tmp_path / "models" / "twice", row.name, {"rows": np.arange(CONTRASTS)})
+    bundle = load_bundle(tmp_path / "models" / "twice")
+    found = Model(bundle, "cpu", 1).predict(connectome)
+    np.testing.assert_array_equal(found, 2 * connectome[:CONTRASTS])
+    assert legal_values()["architecture"][-1] == "doubling"
+    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
+    assert any(line.startswith("twice") and " doubling " in line for line in model_lines())
+
+
+@dataclass(frozen=True)
+class RegionsPart:
+    """The card's part of a kind that predicts no maps."""
+
+    ORDER: ClassVar[tuple[str, ...]] = ()
+    regions: int
+
+    @property
+    def outputs(self) -> int:
+        return self.regions
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def read(cls, fields, files: Mapping[str, str]) -> RegionsPart:
+        return cls(fields.whole("regions"))
+
+
+def test_a_kind_may_have_a_part_of_its_own_but_no_maps(tmp_path, monkeypatch):
+    row = Kind("regions", ATTENTION_UNET.words, doubling, lambda: RegionsPart, needs_torch=False)
+    monkeypatch.setitem(KINDS, row.name, row)
+    card = ModelCard(
+        "brain",
+        "1",
+        row.name,
+        Grid(TINY_SHAPE, TINY_AFFINE),
+        RegionsPart(7),
+        files=dict.fromkeys(REQUIRED_FILES, "0" * 64),
+    )
+    back = ModelCard.from_json(card.to_json())
+    assert (back.part, back.to_json()) == (RegionsPart(7), card.to_json())
+    with pytest.raises(BundleError, match="unknown field contrasts"):
+        ModelCard.from_json(card.to_json().replace('"regions": 7', '"regions": 7, "contrasts": []'))
+    (tmp_path / "model.json").write_text(card.to_json(), encoding="utf-8")
+    with pytest.raises(
+        BundleError, match=r"kind regions\. Expected: one that predicts contrast maps"
+    ):
+        load_bundle(tmp_path)

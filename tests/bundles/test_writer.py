@@ -9,7 +9,7 @@ import pytest
 from tiny_bundle import tiny_network, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.errors import BundleError, OutputError
 
 
@@ -78,7 +78,11 @@ def test_a_bundle_that_cannot_be_loaded_gets_no_name(tmp_path):
     maps[1, 0] = np.nan
     state = {k: v.numpy() for k, v in tiny_network().state_dict().items()}
     with pytest.raises(BundleError, match=f"{tmp_path}/bad/maps.nii.gz: ROI map 1"):
-        write_bundle(tmp_path / "bad", bundle.card, state, maps, bundle.brain_mask, bundle.mask)
+        write_bundle(
+            tmp_path / "bad",
+            bundle.card,
+            BundleArrays(state, maps, bundle.brain_mask, bundle.mask),
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["good"]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.report.methods import (
     MethodsFacts,
@@ -20,6 +21,7 @@ FACTS = MethodsFacts(
     version="1.2.3",
     model_name="mine 4",
     model_sha256="abc123",
+    model_kind="attention-unet",
     model_notice="Ask before use.",
     n_rois=50,
     n_voxels=158_680,
@@ -91,3 +93,11 @@ def test_a_set_has_the_text_of_its_own_options(tmp_path):
     assert find_methods(dataset, [{"OptionsSHA256": "a" * 64}]) == "own"
     assert find_methods(dataset, [{"OptionsSHA256": "b" * 64}]) == "last"
     assert find_methods(dataset, [{"OptionsSHA256": "../../etc"}]) == "last"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kind_of_model_is_named_in_its_own_words(kind):
+    facts = replace(FACTS, model_kind=kind, recentred=True)
+    text = " ".join(methods_text(facts).split())
+    assert f"{KINDS[kind].words.model} turned each segment's connectome" in text
+    assert f"{KINDS[kind].words.owner} error in the mean map" in text

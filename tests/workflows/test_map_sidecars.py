@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles.parts import Recentring
+from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.workflows.participant.map_files import Origin, map_sidecars

@@ -12,7 +12,9 @@ import pytest
 from tiny_bundle import tiny_network
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.bundles.kinds import ATTENTION_UNET
+from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.grid import Grid
@@ -48,10 +50,10 @@ def person(shared, tmp_path_factory) -> Person:
     maps = np.stack([rois == number for number in range(ROIS)]).astype(np.float32)
     contrasts = hcp_contrasts()[:3]
     card = ModelCard(
-        name="small", version="0", grid=Grid(brain.shape, brain.affine), contrasts=contrasts
+        "small", "0", ATTENTION_UNET.name, Grid(brain.shape, brain.affine), MapsPart(contrasts)
     )
     tensors = {k: v.numpy() for k, v in tiny_network(ROIS, len(contrasts)).state_dict().items()}
-    write_bundle(folder / "bundle", card, tensors, maps, mask, grey & mask)
+    write_bundle(folder / "bundle", card, BundleArrays(tensors, maps, mask, grey & mask))
     bids = shared / "data/real/fmriprep_like"
     return Person(bids, folder / "bundle", parcels, grey & mask, folder)
 

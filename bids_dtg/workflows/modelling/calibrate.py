@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.contrasts.people import Person, filled, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.splits_file import read_sets
 from bids_dtg.notices import say
@@ -17,8 +18,6 @@ from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, c
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.modelling.fit import filled, mean_maps, predicted_maps
-from bids_dtg.workflows.modelling.person_arrays import Person
 from bids_dtg.workflows.modelling.splits import keep_earlier, untrained
 
 Array = NDArray[np.float32]
@@ -61,7 +60,7 @@ def run_calibration(settings: Settings) -> int:
     made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * np.mean(held):.1f} % of "
-        f"their own voxels; median half-width {np.median(widths):.2f} {bundle.card.units}"
+        f"their own voxels; median half-width {np.median(widths):.2f} {bundle.card.part.units}"
     )
     say(f"{made.card.name} {made.card.version} with intervals: {made.path}")
     return cohort.failed

@@ -9,6 +9,7 @@ from functools import partial
 
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.display import make_board
 from bids_dtg.engine.machine import share_cores
@@ -18,7 +19,7 @@ from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.modelling.person_arrays import Person, PersonArrays
+from bids_dtg.workflows.modelling.person_arrays import PersonArrays
 from bids_dtg.workflows.participant.crew import Done, Work, run_crew
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.request import Request

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.contrasts.people import Person, filled, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -15,8 +16,6 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.kernel_ridge import inner_products, leave_one_out_weights
 from bids_dtg.stats.linear import LinearBaseline
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.fit import filled, mean_maps, predicted_maps
-from bids_dtg.workflows.modelling.person_arrays import Person
 from bids_dtg.workflows.modelling.score import (
     GROUP_AVERAGE,
     KERNEL_RIDGE,

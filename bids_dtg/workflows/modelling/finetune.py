@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import ATTENTION_UNET
+from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.network import kind as network_kind
+from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -21,17 +23,12 @@ from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
-    mean_maps,
-    predicted_maps,
+    fit_device,
+    fit_plan,
+    fit_task,
     recentred,
     require_people,
 )
-from bids_dtg.workflows.modelling.fit_network import (
-    fit_network,
-    require_network_people,
-    require_network_training,
-)
-from bids_dtg.workflows.modelling.person_arrays import Person
 from bids_dtg.workflows.modelling.score import BEFORE, GROUP_AVERAGE, Predict, score_models
 from bids_dtg.workflows.modelling.splits import (
     draw_split,
@@ -61,28 +58,29 @@ def run_finetuning(settings: Settings) -> int:
     -----
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
-    require_network_training(settings)
+    network_kind.check_machine(settings.modelling)
     analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
     bundle = analysis.bundle
-    if bundle.card.kind != ATTENTION_UNET:
+    if not KINDS[bundle.card.kind].tunable:
+        able = [kind.name for kind in KINDS.values() if kind.tunable]
         raise BundleError(
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
-            expected=f"{ATTENTION_UNET}, which can learn on",
+            expected=f"{' or '.join(able)}, which can learn on",
         )
     known = settings.modelling.schedule == "known"
     plan = analysis.plan(bundle.contrasts if known else None)
     row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
-    require_people(settings, ATTENTION_UNET, planned.training, planned.validation)
-    require_network_people(settings, plan, planned)
+    require_people(settings.modelling, planned.training, planned.validation)
+    network_kind.check_plan(fit_plan(settings, bundle, plan, planned))
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis, split)
     keep_earlier(analysis)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     test = cohort.of(untrained(bundle, split.test))
-    require_people(settings, ATTENTION_UNET, training, validation)
-    fitted = _tune(analysis, training, validation, row, len(cohort.contrasts))
+    require_people(settings.modelling, training, validation)
+    fitted = _tune(analysis, training, validation, row, cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training, test, row)
     whole = fitted if row is None else _put_back(fitted, bundle, row)
     contrasts = bundle.contrasts if known else cohort.contrasts
@@ -108,7 +106,7 @@ def _tune(
     training: Sequence[Person],
     validation: Sequence[Person],
     row: int | None,
-    contrasts: int,
+    contrasts: Sequence[Contrast],
 ) -> FittedModel:
     """Train on; with a row of the output layer that stays, or a new output layer."""
     from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_rows
@@ -116,24 +114,28 @@ def _tune(
     settings, bundle = analysis.settings, analysis.bundle
     state = bundle.network().state_dict()
     if row is None:
-        start = with_new_outputs(state, contrasts, settings.modelling.seed)
+        start = with_new_outputs(state, len(contrasts), settings.modelling.seed)
     else:
         start = with_rows(state, [row])
-    tensors, model, record = fit_network(
+    task = fit_task(
         settings,
         bundle,
-        training,
-        validation,
-        analysis.folder / "network",
-        say,
-        start=start,
-        frozen=() if row is None else (OUTPUT,),
+        (training, validation),
+        [contrast.label for contrast in contrasts],
+        folder=analysis.folder,
+        device=fit_device(settings, KINDS[bundle.card.kind]),
+        report=say,
     )
+    fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))
     correction = None
     if settings.modelling.recipe == "default":
-        correction = recentred(model, validation, mean_maps(training))
-    told = {"schedule": settings.modelling.schedule, "from": bundle.identity, "network": record}
-    return FittedModel(ATTENTION_UNET, tensors, model, correction, told)
+        correction = recentred(fitted.model, validation, task.mean)
+    record = {
+        "schedule": settings.modelling.schedule,
+        "from": bundle.identity,
+        **fitted.record.to_json(),
+    }
+    return FittedModel(bundle.card.kind, fitted.tensors, fitted.model, correction, record)
 
 
 def _score(

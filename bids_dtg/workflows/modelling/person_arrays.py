@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
@@ -25,43 +25,6 @@ from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.sets import MapSet
-
-_VOXELS_TOLD = 64  # by which data are told from others
-
-
-@dataclass(frozen=True, eq=False)
-class Person:
-    """One participant's arrays over the model's mask, memory-mapped."""
-
-    label: str  # without sub-
-    connectomes: NDArray[np.float16]  # (segments, rois, voxels)
-    seconds: tuple[float, ...]  # of rest in each segment
-    # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
-    sessions: tuple[NDArray[np.float32], ...]
-
-    @property
-    def maps(self) -> NDArray[np.float32]:
-        """The maps to predict."""
-        return self.sessions[0]
-
-    def mean_connectome(self) -> NDArray[np.float32]:
-        """Return the mean over segments, weighted by their time, (rois, voxels)."""
-        total = np.zeros(self.connectomes.shape[1:], np.float32)
-        for one, seconds in zip(self.connectomes, self.seconds, strict=True):
-            total += np.float32(seconds / sum(self.seconds)) * one
-        return total
-
-    def fingerprint(self, mean: NDArray[np.float32] | None = None) -> str:
-        """Tell these data from others by what is in the middle of the brain; SHA-256.
-
-        `mean`, (contrasts, voxels), stands where nothing was measured.
-        """
-        middle = self.maps.shape[1] // 2
-        part = slice(middle, middle + _VOXELS_TOLD)
-        maps = self.maps[:, part]
-        if mean is not None:
-            maps = np.where(np.isfinite(maps), maps, mean[:, part])
-        return hashlib.sha256(maps.tobytes() + self.connectomes[..., part].tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +114,7 @@ class PersonArrays:
     def _facts_of_rest(self, planned: tuple[MapSet, ...]) -> dict[str, Any]:
         return {
             "geometry": self._geometry(),
-            "segment_seconds": self.request.bundle.card.segment_seconds,
+            "segment_seconds": self.request.bundle.card.part.segment_seconds,
             "options": self._cleaning(),
             "version": __version__,
             "inputs": {

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.people import Person
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.metrics import dice_auc
 from bids_dtg.stats.paired import (
@@ -20,7 +21,6 @@ from bids_dtg.stats.paired import (
     sign_flip_test,
 )
 from bids_dtg.stats.people_scores import PeopleScores
-from bids_dtg.workflows.modelling.person_arrays import Person
 
 GROUP_AVERAGE = "group average"
 LINEAR, KERNEL_RIDGE, BEFORE = "linear (Tavor)", "kernel ridge", "before tuning"

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import ATTENTION_UNET, LOCAL_RIDGE, ModelCard, TrainingData
-from bids_dtg.bundles.parts import Recentring
-from bids_dtg.bundles.writer import write_bundle
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.kinds import find_kind
+from bids_dtg.bundles.maps_part import MapsPart, Recentring
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.people import Person, filled, mean_maps
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
@@ -25,17 +27,12 @@ from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
-    filled,
+    fit_device,
     fit_model,
-    mean_maps,
-    other_sums,
+    fit_plan,
+    fit_task,
     require_people,
 )
-from bids_dtg.workflows.modelling.fit_network import (
-    require_network_people,
-    require_network_training,
-)
-from bids_dtg.workflows.modelling.person_arrays import Person
 from bids_dtg.workflows.modelling.score import (
     CONVENTIONS,
     GROUP_AVERAGE,
@@ -64,33 +61,30 @@ def run_training(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    kind = settings.modelling.architecture
-    if kind != LOCAL_RIDGE:
-        require_network_training(settings)
+    kind = find_kind(settings.modelling.architecture)
+    kind.require_recipe(settings.modelling.recipe)
+    kind.module().check_machine(settings.modelling)
     analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
+    base = analysis.bundle
     plan = analysis.plan(None)
-    labels = [contrast.label for contrast in plan.contrasts]
     planned = plan_split(analysis, plan)
-    require_people(settings, kind, planned.training, planned.validation)
-    if kind != LOCAL_RIDGE:
-        require_network_people(settings, plan, planned)
-    if kind != ATTENTION_UNET:
-        for _ in other_sums(settings, analysis.bundle, labels):
-            pass  # they can be read
+    require_people(settings.modelling, planned.training, planned.validation)
+    kind.module().check_plan(fit_plan(settings, base, plan, planned))
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
-    fitted = fit_model(
+    task = fit_task(
         settings,
-        analysis.bundle,
-        training,
-        validation,
-        labels,
-        analysis.folder,
-        say,
+        base,
+        (training, validation),
+        [contrast.label for contrast in plan.contrasts],
+        folder=analysis.folder,
+        device=fit_device(settings, kind),
+        report=say,
     )
+    fitted = fit_model(kind, task)
     evaluation = score_fitted(analysis, fitted, cohort, training, test)
     people = len(training), len(validation)
     bundle = write_fitted(analysis, fitted, cohort, cohort.contrasts, people, evaluation)
@@ -241,9 +235,15 @@ def write_fitted(
     card = ModelCard(
         name=settings.modelling.model_name,
         version="1",
-        grid=base.grid,
-        contrasts=tuple(contrasts),
         kind=fitted.kind,
+        grid=base.grid,
+        part=MapsPart(
+            contrasts=tuple(contrasts),
+            segment_seconds=base.card.part.segment_seconds,
+            statistic=cohort.statistic,
+            units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
+            recentring=None if fitted.correction is None else Recentring(validation, segments),
+        ),
         description=f"Trained with bids_dtg on {training} participants; masks and ROI maps are "
         f"those of {base.card.name} {base.card.version}.",
         training=TrainingData(
@@ -251,21 +251,12 @@ def write_fitted(
             cleaning=f"{analysis.request.dataset.title}, {settings.cleaning.denoise_strategy}",
             participants=training,
         ),
-        segment_seconds=base.card.segment_seconds,
-        statistic=cohort.statistic,
-        units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
         for_science=base.card.for_science,
         notice=base.card.notice,
-        recentring=None if fitted.correction is None else Recentring(validation, segments),
         record=fitted.record,
         evaluation=evaluation,
     )
-    return write_bundle(
-        analysis.folder / "bundle",
-        card,
-        fitted.tensors,
-        base.roi_maps,
-        base.brain_mask,
-        base.mask,
-        fitted.correction,
+    arrays = BundleArrays(
+        fitted.tensors, base.roi_maps, base.brain_mask, base.mask, fitted.correction
     )
+    return write_bundle(analysis.folder / "bundle", card, arrays)

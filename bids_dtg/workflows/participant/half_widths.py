@@ -66,7 +66,7 @@ def half_width_sidecars(
                 f"{contrast.description}",
                 "Task": contrast.task,
                 "Contrast": contrast.name,
-                "Units": bundle.card.units,
+                "Units": bundle.card.part.units,
                 "IntervalLevel": level / 100,
                 "IntervalCovers": f"{level} % of the voxels of a newly measured map (one session "
                 "of the task) of a person like those of the calibration, on average over people; "

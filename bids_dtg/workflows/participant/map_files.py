@@ -61,7 +61,7 @@ def map_path(
         **entities,
         **model_entities(bundle),
         "contrast": contrast.label,
-        "stat": bundle.card.statistic,
+        "stat": bundle.card.part.statistic,
         "desc": desc,
     }
     return build_path(named, "statmap", extension)
@@ -88,7 +88,7 @@ def map_images(
         sets.append((SPREAD, estimate.spread))
     if estimate.halves is not None:
         sets += zip(HALVES, estimate.halves, strict=True)
-    intent: Intent = "z score" if bundle.card.statistic == "z" else "none"
+    intent: Intent = "z score" if bundle.card.part.statistic == "z" else "none"
 
     def encode(item: tuple[str, Contrast, NDArray[np.float32]]) -> OutputFile:
         desc, contrast, values = item
@@ -140,7 +140,7 @@ def map_sidecars(
     common = {
         "Sources": [uri for one in runs for uri in _sources(one.run, origin.source)],
         **on_grid_metadata(bundle),
-        "Units": bundle.card.units,
+        "Units": bundle.card.part.units,
         "Synthetic": True,
         "ModelName": bundle.card.name,
         "ModelVersion": bundle.card.version,
@@ -170,8 +170,8 @@ def map_sidecars(
     if note := cleaning_note(bundle.card.training, origin.input_type, origin.strategy):
         common["CleaningNote"] = note
     for contrast in estimate.contrasts:
-        if bundle.card.gains is not None:
-            common["Gain"] = bundle.card.gains[contrast.index]
+        if bundle.card.part.gains is not None:
+            common["Gain"] = bundle.card.part.gains[contrast.index]
         text = {
             SYNTHETIC: f"Predicted from resting-state fMRI, not measured: {contrast.description}",
             SPREAD: "Standard deviation over segments of rest of the predicted map: "

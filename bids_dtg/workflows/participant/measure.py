@@ -229,7 +229,7 @@ class Reader:
                 blocks,
                 design,
                 RunVoxels(self.voxels.maps, self.voxels.grey_voxels, source.valid),
-                seconds_per_segment=self.bundle.card.segment_seconds,
+                seconds_per_segment=self.bundle.card.part.segment_seconds,
                 arrays=self.arrays,
                 smoothing=self._smoothing(),
             )

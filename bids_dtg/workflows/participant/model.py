@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
-from bids_dtg.bundles.card import BLEND, LOCAL_RIDGE
 from bids_dtg.bundles.fetch import download_hosts, fetch_models
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
-from bids_dtg.contrasts.blend import Blend
+from bids_dtg.contrasts.kind import Processor
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 from bids_dtg.files.download import make_transfer_reporter
 
 if TYPE_CHECKING:
-    from bids_dtg.contrasts.blend import MapModel
+    from bids_dtg.contrasts.people import MapModel
 
 _NICENESS = 10
 # A driver's device files: where there is none, torch need not be imported to know it.
@@ -83,23 +82,7 @@ class Model:
             # Somebody may have started the program with less priority; nobody may raise it again.
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-        kind = self._bundle.card.kind
-        if kind == LOCAL_RIDGE:
-            return self._bundle.local_ridge()
-        network = self._prepare_network()
-        if kind == BLEND:
-            return Blend((self._bundle.local_ridge(), network), self._bundle.blend_weights())
-        return network
-
-    def _prepare_network(self) -> MapModel:
-        import torch
-
-        from bids_dtg.contrasts.network.prepared import prepare
-
-        torch.set_num_threads(self._threads)
-        return prepare(
-            self._bundle.network(), self._bundle.mask, self._device, tell=self._told.append
-        )
+        return self._bundle.prepare(Processor(self._device, self._threads, self._told.append))
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

@@ -12,8 +12,11 @@ from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.workflows.modelling.fit import model_space
 
 SHARES = ("--held-out", "0.25", "0.25")
 RIDGE = ("--architecture", "local-ridge", *SHARES)
@@ -41,7 +44,7 @@ def split_of(folder):
 def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     assert ridge.card.kind == "local-ridge"
     assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
-    assert ridge.card.recentring is not None
+    assert ridge.card.part.recentring is not None
     rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
     assert {"group average", "linear (Tavor)", "kernel ridge", "model", "retest"} <= set(rows)
     # What is measured again tells people apart; a model of random BOLD does not.
@@ -67,7 +70,7 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
 def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(
     cohort, ridge, monkeypatch, capsys
 ):
-    place = "bids_dtg.workflows.modelling.person_arrays.measure_rest_run"
+    place = "bids_dtg.workflows.participant.measure.Reader.measure"
     monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read again"))
     assert cohort.analyse("train", *RIDGE) == 0
     assert load_bundle(ridge.path).identity == ridge.identity
@@ -100,11 +103,11 @@ def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys
             assert "1 training participant is too few" in capsys.readouterr().err
         else:
             assert code == 0
-        files.append(cohort.out / f"group/model-{name}/local-ridge_sums.safetensors")
-    from bids_dtg.bundles.sums import SumsFacts, read_sums
-
-    facts = SumsFacts.of(cohort.bundle, CONTRASTS, 3)
-    sums = [read_sums(path, facts, cohort.bundle.mask, 2.0)[0] for path in files]
+        files.append(cohort.out / f"group/model-{name}" / SUMS_FILE)
+    space = model_space(cohort.bundle)
+    facts = SumsFacts.of(space, CONTRASTS)
+    assert facts.block == 3
+    sums = [read_sums(path, facts, space)[0] for path in files]
     both = sums[0] + sums[1]
     assert both.people == sums[2].people == len(whole)
     np.testing.assert_allclose(both.products, sums[2].products, rtol=1e-6, atol=1e-9)
@@ -174,10 +177,8 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
 
 
 def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys, monkeypatch):
-    for name in ("fit.fit_ridge", "fit.fit_network"):
-        monkeypatch.setattr(
-            f"bids_dtg.workflows.modelling.{name}", lambda *a, **k: pytest.fail("fitted")
-        )
+    for name in ("local_ridge_kind", "network.kind"):
+        monkeypatch.setattr(f"bids_dtg.contrasts.{name}.fit", lambda task: pytest.fail("fitted"))
     few = ("--held-out", "0", "0.1", "--model-name", "few")
     for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
         assert cohort.analyse("train", "--architecture", *words, *few) == 2
@@ -300,7 +301,7 @@ class TestNetwork:
         assert cohort.analyse("train", "--model-name", "mix", *NETWORK) == 0
         bundle = load_bundle(cohort.out / "group/model-mix/bundle")
         assert bundle.card.kind == "blend"
-        assert bundle.blend_weights().shape == (2, len(CONTRASTS))
+        assert bundle.prepare(Processor()).weights.shape == (2, len(CONTRASTS))
         assert cohort.run("--participant-label", "01", "--model", bundle.path, out=tmp_path) == 0
 
     def test_published_needs_all_contrasts_of_everybody(self, cohort, network, tmp_path, capsys):
@@ -341,7 +342,7 @@ class TestNetwork:
             np.testing.assert_array_equal(before[name], after[name])
         assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
         # The correction of the contrast that was not tuned is the one that it had.
-        assert tuned.card.gains[0] == network.card.gains[0]
+        assert tuned.card.part.gains[0] == network.card.part.gains[0]
         rows = [row["model"] for row in tuned.card.evaluation["rows"]]
         assert "before tuning" in rows
 
@@ -362,9 +363,7 @@ class TestNetwork:
 
         monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
         monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-        monkeypatch.setattr(
-            "bids_dtg.workflows.participant.model.resolve_device", lambda wanted: "cpu"
-        )
+        monkeypatch.setattr("bids_dtg.workflows.modelling.fit.resolve_device", lambda wanted: "cpu")
         monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
         words = ("--gpus", 2, "--batch-size", 6, "--model-name", "shared")
         unet = ("--architecture", "attention-unet", *NETWORK)

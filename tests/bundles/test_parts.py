@@ -1,19 +1,92 @@
-"""Bundles that carry a calibration and statistics of their training."""
+"""The parts of bundles beside the weights: written, read, applied, and refused where damaged."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
-from tiny_bundle import write_tiny_bundle
+import safetensors.numpy
+from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.parts import from_steps, to_steps
+from bids_dtg.bundles.maps_part import Recentring
+from bids_dtg.bundles.parts import encode_offset, from_steps, read_offset, to_steps
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
+from bids_dtg.workflows.participant.model import Model
+
+
+def tiny_correction(seed=0) -> Correction:
+    rng = np.random.default_rng(seed)
+    offset = rng.normal(size=(3, int(tiny_masks()[1].sum()))) * [[0.1], [1.0], [10.0]]
+    return Correction(np.array([0.5, 1.23456, 1.5], np.float32), offset.astype(np.float32))
+
+
+def recentred(folder):
+    return write_tiny_bundle(folder, correction=tiny_correction(), recentring=Recentring(40, 4))
+
+
+def test_a_correction_comes_back_to_half_a_step(tmp_path):
+    recentred(tmp_path / "tiny")
+    correction, given = load_bundle(tmp_path / "tiny").correction, tiny_correction()
+    np.testing.assert_allclose(correction.gains, given.gains, atol=5e-5)
+    error = np.abs(correction.offset - given.offset).max(axis=1)
+    assert (error <= 0.501 * np.abs(given.offset).max(axis=1) / 127).all()
+
+
+def test_an_offset_of_zero_comes_back(tmp_path):
+    (tmp_path / "x").write_bytes(encode_offset(np.zeros((2, 5), np.float32)))
+    np.testing.assert_array_equal(read_offset(tmp_path / "x", 2, 5), np.zeros((2, 5)))
+
+
+def test_the_correction_is_applied_after_the_network(tmp_path):
+    plain, bundle = write_tiny_bundle(tmp_path / "plain"), recentred(tmp_path / "tiny")
+    assert plain.correction is None
+    x = np.random.default_rng(1).uniform(-1, 1, (4, int(plain.mask.sum()))).astype(np.float32)
+    before, after = (Model(model, "cpu", 1).predict(x) for model in (plain, bundle))
+    expected = bundle.correction.gains[:, None] * before + bundle.correction.offset
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+    assert np.abs(after - before).max() > 1
+
+
+def test_without_a_correction_the_card_says_nothing_of_it(tmp_path):
+    content = json.loads((write_tiny_bundle(tmp_path / "tiny").path / "model.json").read_text())
+    assert content["recentring"] is None
+    assert content["gains"] is None
+    assert set(content["files"]) == {
+        *("brain_mask.nii.gz", "maps.nii.gz", "mask.nii.gz", "weights.safetensors")
+    }
+    # In the order of earlier versions, so that old bundles keep their identity.
+    assert list(content)[-5:] == ["files", "recentring", "gains", "reference", "calibration"]
+
+
+def test_gains_without_recentring_are_refused(tmp_path):
+    with pytest.raises(BundleError, match="Expected: gains and recentring, or neither"):
+        write_tiny_bundle(tmp_path / "tiny", correction=tiny_correction())
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (b"nothing", "cannot be read"),
+        (safetensors.numpy.save({"offset": np.zeros((3, 4), np.int8)}), r"Expected: .*\(3, "),
+    ],
+)
+def test_another_offset_is_refused(tmp_path, content, fact):
+    bundle = recentred(tmp_path / "tiny")
+    (bundle.path / "reference.safetensors").write_bytes(content)
+    with pytest.raises(BundleError, match="has changed"):
+        load_bundle(bundle.path)
+    card = json.loads((bundle.path / "model.json").read_text())
+    card["files"]["reference.safetensors"] = hashlib.sha256(content).hexdigest()
+    (bundle.path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(BundleError, match=rf"reference\.safetensors .*{fact}"):
+        load_bundle(bundle.path)
 
 
 def tiny_calibration(bundle, block: int = 4) -> Calibration:
@@ -38,7 +111,7 @@ def bundle(tmp_path):
     return write_tiny_bundle(tmp_path / "tiny")
 
 
-def test_both_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
+def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tmp_path):
     calibration, training = tiny_calibration(bundle), tiny_range(bundle)
     extend_bundle(bundle, tmp_path / "new", calibration=calibration, training_range=training)
     back = load_bundle(tmp_path / "new")
@@ -64,7 +137,7 @@ def test_all_else_is_the_same_to_the_byte(bundle, tmp_path):
     assert both.calibration is not None
 
 
-def test_a_bundle_without_them_says_nothing(bundle):
+def test_a_bundle_without_calibration_and_range_says_nothing(bundle):
     assert bundle.calibration is None
     assert bundle.training_range is None
     card = json.loads((bundle.path / "model.json").read_text())

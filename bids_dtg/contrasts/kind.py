@@ -1,0 +1,153 @@
+"""What a kind of model is made of: how it is fitted, kept as tensors, and made to predict.
+
+Each kind is a module with the functions of `KindModule`; `bids_dtg.bundles.kinds` has its row.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.people import Array, MapModel, Person, mean_maps
+from bids_dtg.files.tensors import TensorFile
+from bids_dtg.settings import ModellingOptions
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Where a model computes."""
+
+    device: str = "cpu"  # as torch names it
+    threads: int | None = None  # of the CPU; None: as torch is set
+    note: Callable[[str], None] = warnings.warn  # is given a line, as where memory is short
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSpace:
+    """Where a model reads and predicts, and what names that."""
+
+    mask: NDArray[np.bool_]  # (i, j, k)
+    voxel_mm: float  # edge of a voxel
+    model: str  # identity of the bundle whose space it is
+    mask_sha256: str  # of its mask's file
+    roi_maps_sha256: str  # of its ROI maps' file
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """What is known of a fit before anybody's data are read."""
+
+    options: ModellingOptions  # of the call
+    space: ModelSpace  # of the model
+    contrasts: tuple[str, ...]  # labels of the maps' rows
+    training: int  # how many people to train on
+    incomplete: tuple[str, ...]  # those, and those to validate on, who lack a contrast
+
+
+@dataclass(frozen=True, eq=False)
+class FitTask:
+    """Whom a model is fitted to, and how."""
+
+    options: ModellingOptions  # of the call
+    space: ModelSpace  # of the model
+    contrasts: tuple[str, ...]  # labels of the maps' rows
+    training: Sequence[Person]  # people to fit the model to
+    validation: Sequence[Person]  # others, to choose by
+    device: str  # where to compute, as torch names it
+    folder: Path  # of what a later call goes on with
+    report: Callable[[str], None]  # is given a line now and then
+
+    @cached_property
+    def mean(self) -> Array:
+        """Mean measured maps of the training people, (contrasts, voxels)."""
+        return mean_maps(self.training)
+
+
+class FitRecord(Protocol):
+    """How a model of a kind was fitted: that kind's part of the card's `record`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return keys of the card's `record`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fit returns."""
+
+    model: MapModel  # ready to predict
+    tensors: Mapping[str, NDArray[Any]]  # of the bundle's weights
+    record: FitRecord  # how it came about
+
+
+class KindModule(Protocol):
+    """The functions that each kind of model has."""
+
+    def channels(self, weights: TensorFile) -> tuple[int, int]:
+        """Return how many ROIs a model reads and how many maps it predicts; headers alone.
+
+        Raises
+        ------
+        BundleError
+            If the file is no safetensors file, lacks a tensor, or its parts do not fit.
+        """
+        ...
+
+    def check(self, weights: TensorFile, mask: NDArray[np.bool_]) -> None:
+        """Read all of a model's tensors.
+
+        Raises
+        ------
+        BundleError
+            If they are damaged, do not belong together or do not fit the mask.
+        """
+        ...
+
+    def prepare(
+        self, weights: TensorFile, mask: NDArray[np.bool_], processor: Processor
+    ) -> MapModel:
+        """Read a model and make it ready to predict inside the mask.
+
+        Raises
+        ------
+        BundleError
+            As for `check`.
+        """
+        ...
+
+    def check_machine(self, options: ModellingOptions) -> None:
+        """Check that this machine can fit the kind as it was asked for.
+
+        Raises
+        ------
+        SettingsError
+            A package or a device is missing.
+        """
+        ...
+
+    def check_plan(self, plan: FitPlan) -> None:
+        """Check, before anybody's data are read, that the kind can be fitted to these people.
+
+        Raises
+        ------
+        DtgError
+            There are too few, or a file that was named cannot be used.
+        """
+        ...
+
+    def fit(self, task: FitTask) -> Fitted:
+        """Fit the kind, going on where an earlier call was stopped.
+
+        Raises
+        ------
+        DtgError
+            The people cannot be fitted to, or there is too little memory.
+        """
+        ...

@@ -1,0 +1,247 @@
+"""The kind attention-unet: DeepTaskGen's network, trained on people or read from tensors.
+
+torch and Lightning are imported where the network is built or trained, not before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
+from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
+from bids_dtg.contrasts.people import MapModel, Person
+from bids_dtg.contrasts.plan import TrainingPlan
+from bids_dtg.contrasts.samples import PersonSamples, Sampling
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.files.tensors import TensorFile
+from bids_dtg.notices import counted, named
+from bids_dtg.settings import ModellingOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bids_dtg.contrasts.network.unet import AttentionUNet
+
+_FOLDER = "network"  # of checkpoints, below the task's
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkRecord:
+    """How a network was trained: plan, people, learning curves, versions."""
+
+    training: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key `network` of a card's record."""
+        return {"network": dict(self.training)}
+
+
+def channels(weights: TensorFile) -> tuple[int, int]:
+    """Return how many ROIs the network reads and how many maps it predicts."""
+    first = weights.shape(FIRST_WEIGHT, axes=5)
+    last = weights.shape(LAST_WEIGHT, axes=5)
+    return first[1], last[0]
+
+
+def read_network(weights: TensorFile) -> AttentionUNet:
+    """Read the network: eval mode, float32, on the CPU. This imports torch."""
+    return network_from_tensors(weights.read_torch(), source=str(weights.path))
+
+
+def check(weights: TensorFile, mask: NDArray[np.bool_]) -> None:
+    """Read the network; it fits any mask."""
+    read_network(weights)
+
+
+def prepare(weights: TensorFile, mask: NDArray[np.bool_], processor: Processor) -> MapModel:
+    """Read the network and prepare it for the mask."""
+    import torch
+
+    from bids_dtg.contrasts.network import prepared
+
+    if processor.threads is not None:
+        torch.set_num_threads(processor.threads)
+    return prepared.prepare(read_network(weights), mask, processor.device, tell=processor.note)
+
+
+def check_machine(options: ModellingOptions) -> None:
+    """Check that Lightning and the GPUs are there.
+
+    Raises
+    ------
+    SettingsError
+        Lightning or GPUs are missing.
+    """
+    if importlib.util.find_spec("lightning") is None:
+        raise SettingsError(
+            "training a network needs the package lightning, which is not installed",
+            remedy="pip install 'bids-dtg[train]', or --architecture local-ridge, which needs none",
+        )
+    if options.gpus == 1:
+        return
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < options.gpus:
+        raise SettingsError(
+            f"--gpus {options.gpus} was given, but torch finds {count} CUDA devices",
+            remedy="use fewer, or check the driver and how the GPUs are passed on (docker --gpus "
+            "all, apptainer --nv)",
+        )
+
+
+def check_plan(plan: FitPlan) -> None:
+    """Check that there are people enough for the GPUs, and the contrasts that the loss needs.
+
+    Raises
+    ------
+    DatasetError
+        There are too few people, or a contrast that the loss needs was not measured in somebody.
+    """
+    _batch_people(plan.options, plan.training)
+    if _is_published(plan.options):
+        _require_all_contrasts(sorted(plan.incomplete))
+
+
+def fit(
+    task: FitTask,
+    *,
+    start: Mapping[str, Tensor] | None = None,
+    frozen: tuple[str, ...] = (),
+) -> Fitted:
+    """Train the network with the recipe asked for.
+
+    Parameters
+    ----------
+    task
+        Whom on, and how.
+    start
+        Weights to begin with; None: random ones.
+    frozen
+        Parameters whose names begin so stay as they are.
+
+    Raises
+    ------
+    DatasetError
+        There are too few people, or somebody lacks contrasts that the loss needs.
+    RunError
+        There is too little memory.
+    """
+    from bids_dtg.contrasts import train
+    from bids_dtg.contrasts.network.prepared import prepare as prepare_network
+    from bids_dtg.training.loop import Workplace
+
+    options = task.options
+    if _is_published(options):
+        people = (*task.training, *task.validation)
+        _require_all_contrasts(
+            [p.label for p in people if not np.isfinite(p.maps).any(axis=1).all()]
+        )
+    plan = _training_plan(options, len(task.training), start=start, frozen=frozen)
+    # Other options, people or data never go on with these checkpoints; more epochs do.
+    folder = task.folder / _FOLDER / _fingerprint(plan, task, start)
+    try:
+        trained = train.train(
+            _samples(task, task.training),
+            _samples(task, task.validation),
+            plan,
+            Workplace(folder, task.device, options.gpus),
+            start=start,
+            report=task.report,
+        )
+    except RuntimeError as err:
+        # torch has a class for a GPU's memory only.
+        if not any(words in str(err) for words in ("out of memory", "can't allocate memory")):
+            raise
+        raise RunError(
+            f"there is too little memory to train on {plan.part or plan.sampling.people} "
+            "participants at once",
+            remedy="use --batch-part with fewer; finished epochs are kept",
+        ) from err
+    network = network_from_tensors(dict(trained.state), source=str(folder))
+    return Fitted(
+        model=prepare_network(network, task.space.mask, task.device),
+        tensors={name: tensor.numpy() for name, tensor in trained.state.items()},
+        record=NetworkRecord(trained.card),
+    )
+
+
+def _is_published(options: ModellingOptions) -> bool:
+    return options.recipe == "published"
+
+
+def _training_plan(
+    options: ModellingOptions,
+    people: int,
+    *,
+    start: Mapping[str, Tensor] | None,
+    frozen: tuple[str, ...],
+) -> TrainingPlan:
+    published = _is_published(options)
+    return TrainingPlan(
+        features=options.features if start is None else len(start[FIRST_WEIGHT]),
+        loss="crr" if published else "mse",
+        choose_by=options.choose_by or ("r" if published else "residual_r"),
+        learning_rate=options.learning_rate,
+        epochs=options.epochs,
+        stop_after=options.stop_after,
+        part=options.batch_part,
+        frozen=frozen,
+        seed=options.seed,
+        sampling=Sampling(people=_batch_people(options, people)),
+    )
+
+
+def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
+    return PersonSamples(
+        [person.connectomes for person in people],
+        [person.maps for person in people],
+        task.space.mask,
+        # 0 outside the measured brain, as the published training had it.
+        zero_for_nan=_is_published(task.options),
+    )
+
+
+def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] | None) -> str:
+    """Name all that a training depends on but for how long it lasts."""
+    facts = {
+        "plan": dataclasses.asdict(dataclasses.replace(plan, epochs=0, stop_after=None)),
+        "model": task.space.model,
+        "people": [
+            [(person.label, person.fingerprint()) for person in people]
+            for people in (task.training, task.validation)
+        ],
+        "shape": list(task.training[0].maps.shape),
+        "start": None if start is None else [float(tensor.sum()) for tensor in start.values()],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _batch_people(options: ModellingOptions, training: int) -> int:
+    """Return how many people a batch has: as many for each GPU."""
+    people = min(options.batch_size, training) // options.gpus * options.gpus
+    if not people:
+        raise DatasetError(
+            f"{counted(training, 'training participant')} cannot be shared by --gpus "
+            f"{options.gpus}",
+            expected=f"{options.gpus} or more",
+        )
+    return people
+
+
+def _require_all_contrasts(lacking: Sequence[str]) -> None:
+    if lacking:
+        raise DatasetError(
+            f"{counted(len(lacking), 'participant')} without all contrasts, which the CR-R loss "
+            f"cannot leave out: {named(lacking)}",
+            remedy="choose contrasts that all have with --contrast, or use --recipe default",
+        )

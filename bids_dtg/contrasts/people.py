@@ -1,0 +1,85 @@
+"""People with rest and measured maps as arrays: what models are fitted on and judged by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.maps import MapAverage
+
+Array = NDArray[np.float32]
+_FINGERPRINT_VOXELS = 64  # of the middle of the brain, by which data are told apart
+
+
+class MapModel(Protocol):
+    """Anything that turns a connectome into maps."""
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One participant's arrays over the model's mask, memory-mapped."""
+
+    label: str  # without sub-
+    connectomes: NDArray[np.float16]  # (segments, rois, voxels)
+    seconds: tuple[float, ...]  # of rest in each segment
+    # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
+    sessions: tuple[NDArray[np.float32], ...]
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """The maps to predict."""
+        return self.sessions[0]
+
+    def mean_connectome(self) -> NDArray[np.float32]:
+        """Return the mean over segments, weighted by their time, (rois, voxels)."""
+        total = np.zeros(self.connectomes.shape[1:], np.float32)
+        for segment, seconds in zip(self.connectomes, self.seconds, strict=True):
+            total += np.float32(seconds / sum(self.seconds)) * segment
+        return total
+
+    def fingerprint(self, mean: NDArray[np.float32] | None = None) -> str:
+        """Return the SHA-256 of a block of central voxels: a cheap identity of these arrays.
+
+        `mean`, (contrasts, voxels), stands where nothing was measured.
+        """
+        middle = self.maps.shape[1] // 2
+        part = slice(middle, middle + _FINGERPRINT_VOXELS)
+        maps = self.maps[:, part]
+        if mean is not None:
+            maps = np.where(np.isfinite(maps), maps, mean[:, part])
+        return hashlib.sha256(maps.tobytes() + self.connectomes[..., part].tobytes()).hexdigest()
+
+
+def predicted_maps(model: MapModel, person: Person) -> Array:
+    """Predict a person's maps as the participant level does: the mean over segments."""
+    average = MapAverage()
+    for segment, seconds in zip(person.connectomes, person.seconds, strict=True):
+        average.add(model.predict(segment.astype(np.float32)), seconds)
+    return average.mean
+
+
+def mean_maps(people: Sequence[Person]) -> Array:
+    """Return the mean measured maps, (contrasts, voxels); 0 where nobody was measured."""
+    total = np.zeros(people[0].maps.shape)
+    count = np.zeros(total.shape, np.int32)
+    for person in people:
+        known = np.isfinite(person.maps)
+        total += np.where(known, person.maps, 0.0)
+        count += known
+    mean: Array = (total / np.maximum(count, 1)).astype(np.float32)
+    return mean
+
+
+def filled(person: Person, mean: Array) -> Array:
+    """Return a person's maps with the mean where nothing was measured: it counts as average."""
+    maps: Array = np.where(np.isfinite(person.maps), person.maps, mean)
+    return maps

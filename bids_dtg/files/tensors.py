@@ -1,0 +1,121 @@
+"""Files of tensors (safetensors): shapes from the header alone, values by the names' prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from bids_dtg.errors import BundleError
+from bids_dtg.files.atomic import write_atomic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_REMEDY = "fetch or make the bundle again"
+# Bytes; the published network's names and shapes take 6,000.
+_LARGEST_HEADER = 1 << 20
+_IN_WORDS = {1: "one axis", 2: "two axes", 3: "three axes", 4: "four axes", 5: "five axes"}
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """The tensors of a safetensors file whose names begin with a prefix; nothing is read yet."""
+
+    path: Path  # of the file
+    prefix: str = ""  # of the tensors' names in the file; callers leave it out
+
+    def below(self, prefix: str) -> TensorFile:
+        """Return those of these tensors whose names begin with a further prefix."""
+        return replace(self, prefix=self.prefix + prefix)
+
+    def shape(self, name: str, *, axes: int) -> tuple[int, ...]:
+        """Return the shape of a tensor from the file's header alone.
+
+        Raises
+        ------
+        BundleError
+            If the file is no safetensors file, or lacks a tensor of so many axes.
+        """
+        path, name = self.path, self.prefix + name
+        try:
+            _check_header_size(path)
+            with safe_open(path, framework="numpy") as tensors:
+                if name not in tensors.keys():  # noqa: SIM118 (no mapping)
+                    raise self.error(f" has no tensor {name}")
+                shape = tuple(tensors.get_slice(name).get_shape())
+        except (SafetensorError, OSError) as err:
+            raise BundleError(f"{path} is no safetensors file: {err}", remedy=_REMEDY) from err
+        if len(shape) != axes:
+            raise BundleError(f"{path}: {name} has shape {shape}", expected=_IN_WORDS[axes])
+        return shape
+
+    def read(self) -> dict[str, NDArray[Any]]:
+        """Read the tensors as arrays, by their names without the prefix.
+
+        Raises
+        ------
+        BundleError
+            If the file cannot be read.
+        """
+        return self._read("numpy")
+
+    def read_torch(self) -> dict[str, Tensor]:
+        """Read the tensors as those of torch, on the CPU; else as `read`. This imports torch."""
+        return self._read("pt")
+
+    def error(self, found: str, expected: str | None = None) -> BundleError:
+        """Make the error for tensors that are not what they should be; the path comes first."""
+        return BundleError(f"{self.path}{found}", expected=expected, remedy=_REMEDY)
+
+    def _read(self, framework: str) -> dict[str, Any]:
+        try:
+            with safe_open(self.path, framework=framework) as tensors:
+                return {
+                    name.removeprefix(self.prefix): tensors.get_tensor(name)
+                    for name in tensors.keys()  # noqa: SIM118 (no mapping)
+                    if name.startswith(self.prefix)
+                }
+        except (SafetensorError, OSError) as err:
+            raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str]) -> None:
+    """Write arrays with notes in the file's header, atomically."""
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomic(path, safetensors.numpy.save(whole, metadata=dict(notes)))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read what `write_arrays` wrote: arrays, and the notes of the header.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, or is no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return arrays, dict(file.metadata() or {})
+    except SafetensorError as err:
+        raise ValueError(str(err)) from err
+
+
+def _check_header_size(path: Path) -> None:
+    """Refuse a header that no network needs, before a parser takes it into memory."""
+    with path.open("rb") as file:
+        # The format begins with the header's size: 64 bits, little-endian.
+        size = int.from_bytes(file.read(8), "little")
+    if size > _LARGEST_HEADER:
+        raise BundleError(
+            f"{path} says that its header has {size} bytes",
+            expected=f"at most {_LARGEST_HEADER}",
+            remedy=_REMEDY,
+        )
