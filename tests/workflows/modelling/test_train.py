@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,12 +68,15 @@ def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
 
 
-def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(
-    cohort, ridge, monkeypatch, capsys
-):
-    place = "bids_dtg.workflows.participant.measure.Reader.measure"
-    monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read again"))
+def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, capsys):
+    def cached() -> dict[Path, int]:
+        files = (cohort.out / "group/cache").rglob("*.npy")
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = cached()
+    assert before
     assert cohort.analyse("train", *RIDGE) == 0
+    assert cached() == before
     assert load_bundle(ridge.path).identity == ridge.identity
     assert "the split is that of an earlier call: " in capsys.readouterr().err
 
