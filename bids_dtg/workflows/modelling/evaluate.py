@@ -73,9 +73,19 @@ def run_evaluation(settings: Settings) -> int:
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     # What is fitted on all others knows each of them: it looks more like them than like oneself.
     r_only = tuple(simple) if settings.modelling.split_file is None else ()
-    found = score_models(models, people, cohort.contrasts, mean, analysis.store, say, r_only)
+    found = score_models(
+        models,
+        people,
+        cohort.contrasts,
+        mean_maps=mean,
+        store=analysis.store,
+        tell=say,
+        r_only=r_only,
+    )
     fitted = len(training) or len(people) - 1
-    evaluation = write_tables(analysis, found, cohort, len(people), fitted, judged)
+    evaluation = write_tables(
+        analysis, found, cohort, people=len(people), fitted_on=fitted, judged=judged
+    )
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")

@@ -80,12 +80,14 @@ def run_finetuning(settings: Settings) -> int:
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     test = cohort.of(untrained(bundle, split.test))
     require_people(settings.modelling, training, validation)
-    fitted = _tune(analysis, training, validation, row, cohort.contrasts)
-    evaluation = _score(analysis, fitted, cohort, training, test, row)
+    fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
+    evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
     whole = fitted if row is None else _put_back(fitted, bundle, row)
     contrasts = bundle.contrasts if known else cohort.contrasts
     people = len(training), len(validation)
-    made = write_fitted(analysis, whole, cohort, contrasts, people, evaluation)
+    made = write_fitted(
+        analysis, whole, cohort, contrasts=contrasts, people=people, evaluation=evaluation
+    )
     say(f"{made.card.name} {made.card.version}: {made.path}")
     return cohort.failed
 
@@ -105,6 +107,7 @@ def _tune(
     analysis: Analysis,
     training: Sequence[Person],
     validation: Sequence[Person],
+    *,
     row: int | None,
     contrasts: Sequence[Contrast],
 ) -> FittedModel:
@@ -142,6 +145,7 @@ def _score(
     analysis: Analysis,
     fitted: FittedModel,
     cohort: Cohort,
+    *,
     training: Sequence[Person],
     test: Sequence[Person],
     row: int | None,
@@ -159,8 +163,18 @@ def _score(
     models["tuned"] = fitted.predict
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
-    found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort, len(test), len(training), "tuned", fitted.record)
+    found = score_models(
+        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, tell=say
+    )
+    return write_tables(
+        analysis,
+        found,
+        cohort,
+        people=len(test),
+        fitted_on=len(training),
+        judged="tuned",
+        record=fitted.record,
+    )
 
 
 def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:

@@ -53,6 +53,7 @@ def score_models(
     models: Mapping[str, Predict | None],
     people: Sequence[Person],
     contrasts: Sequence[Contrast],
+    *,
     mean_maps: NDArray[np.float32],
     store: ArrayStore,
     tell: Callable[[str], None],

@@ -85,9 +85,16 @@ def run_training(settings: Settings) -> int:
         report=say,
     )
     fitted = fit_model(kind, task)
-    evaluation = score_fitted(analysis, fitted, cohort, training, test)
+    evaluation = score_fitted(analysis, fitted, cohort, training=training, test=test)
     people = len(training), len(validation)
-    bundle = write_fitted(analysis, fitted, cohort, cohort.contrasts, people, evaluation)
+    bundle = write_fitted(
+        analysis,
+        fitted,
+        cohort,
+        contrasts=cohort.contrasts,
+        people=people,
+        evaluation=evaluation,
+    )
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
     return cohort.failed
 
@@ -96,6 +103,7 @@ def score_fitted(
     analysis: Analysis,
     fitted: FittedModel,
     cohort: Cohort,
+    *,
     training: Sequence[Person],
     test: Sequence[Person],
 ) -> dict[str, Any] | None:
@@ -113,8 +121,18 @@ def score_fitted(
         models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
-    found = score_models(models, test, cohort.contrasts, mean, analysis.store, say)
-    return write_tables(analysis, found, cohort, len(test), len(training), "model", fitted.record)
+    found = score_models(
+        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, tell=say
+    )
+    return write_tables(
+        analysis,
+        found,
+        cohort,
+        people=len(test),
+        fitted_on=len(training),
+        judged="model",
+        record=fitted.record,
+    )
 
 
 def baselines(
@@ -164,6 +182,7 @@ def write_tables(
     analysis: Analysis,
     found: Sequence[ModelScores],
     cohort: Cohort,
+    *,
     people: int,
     fitted_on: int,
     judged: str,
@@ -221,6 +240,7 @@ def write_fitted(
     analysis: Analysis,
     fitted: FittedModel,
     cohort: Cohort,
+    *,
     contrasts: Sequence[Contrast],
     people: tuple[int, int],
     evaluation: dict[str, Any] | None,

@@ -24,6 +24,7 @@ class MapSet:
 
     @property
     def participant(self) -> str:
+        """Label of the participant, without sub-."""
         return self.runs[0].participant
 
     @property

@@ -43,7 +43,15 @@ def found(tmp_path_factory):
         "another's": None,
     }
     store = ArrayStore(tmp_path_factory.mktemp("store"))
-    scored = score_models(models, people, LABELS, MEAN, store, lambda line: None, [KERNEL_RIDGE])
+    scored = score_models(
+        models,
+        people,
+        LABELS,
+        mean_maps=MEAN,
+        store=store,
+        tell=lambda line: None,
+        r_only=[KERNEL_RIDGE],
+    )
     return {one.name: one for one in scored}
 
 
