@@ -58,16 +58,16 @@ class ArrayStore:
         np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
         data = buffer.getbuffer()
         write_atomic(self._array(name), data)
-        told = {"facts": facts, "notes": notes or {}, "sha256": hashlib.sha256(data).hexdigest()}
-        write_json(self._facts(name), {**told, "bytes": len(data)})
+        record = {"facts": facts, "notes": notes or {}, "sha256": hashlib.sha256(data).hexdigest()}
+        write_json(self._facts(name), {**record, "bytes": len(data)})
 
     def has(self, name: str, facts: Mapping[str, Any]) -> bool:
         """Tell whether an array is there, whole by its size, and made from these facts."""
-        told = self._told(name)
-        if told.get("facts") != json.loads(json.dumps(facts)):
+        record = self._told(name)
+        if record.get("facts") != json.loads(json.dumps(facts)):
             return False
         try:
-            return self._array(name).stat().st_size == told.get("bytes")
+            return self._array(name).stat().st_size == record.get("bytes")
         except OSError:
             return False
 

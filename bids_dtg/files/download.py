@@ -79,7 +79,7 @@ class _Transfer:
     file: PublishedFile  # what is wanted
     url: str  # where from
     partial: Path  # what is here of it
-    reporter: TransferReporter  # told of every block
+    reporter: TransferReporter  # shows every block
 
 
 def obtain_file(

@@ -12,7 +12,7 @@ from bids_dtg.files.text import read_json, read_rows
 
 def last_failures(dataset: DerivativeDataset, participant: str) -> tuple[Failure, ...]:
     """Return the failures of a participant in the last call that tells of any."""
-    return tuple(one for one in all_failures(dataset) if one.participant == participant)
+    return tuple(failure for failure in all_failures(dataset) if failure.participant == participant)
 
 
 def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:

@@ -92,8 +92,10 @@ def find_folder_runs(
         raise absent_session(who, asked, [folder.session for folder in folders if folder.session])
     _refuse_twins(folders, who)
     wanted = [folder for folder in folders if not asked or folder.session in asked]
-    found = {one.file.path: one for folder in wanted for one in _series(study, folder, wanted)}
-    chosen = selection.of([one.file for one in found.values()], who)
+    found = {
+        series.file.path: series for folder in wanted for series in _series(study, folder, wanted)
+    }
+    chosen = selection.of([series.file for series in found.values()], who)
     runs = [_rest_run(found[file.path], participant, root) for file in chosen]
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 

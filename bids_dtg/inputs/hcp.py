@@ -34,10 +34,10 @@ def _series(folder: PersonFolder) -> Sequence[FolderSeries]:
         If there is none: what there is.
     """
     results = folder.path / "MNINonLinear" / "Results"
-    found = [one for run in sorted(results.glob("rfMRI_*")) if (one := _run(folder, run))]
+    found = [series for run in sorted(results.glob("rfMRI_*")) if (series := _run(folder, run))]
     if not found:
         raise _nothing(folder, results)
-    single = [one for one in found if one.file.name.get("dir")]
+    single = [series for series in found if series.file.name.get("dir")]
     return single or found  # rfMRI_REST of the Lifespan studies joins the runs beside it
 
 

@@ -161,7 +161,7 @@ def _rest_run(choice: Choice, func: list[NamedFile], root: Path, participant: st
     table = _companion(
         file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
     )
-    for path in (file.path, mask, table, *(one.path for one in choice.transforms)):
+    for path in (file.path, mask, table, *(transform.path for transform in choice.transforms)):
         if path is not None:
             require_content(path, participant)
     tr_seconds, sidecars = repetition_time(file.path, root)
@@ -229,11 +229,11 @@ def no_bold(folder: Path, sessions: Sequence[str], files: Sequence[Path]) -> Run
     named = named_files(files)
     if minimal := _minimal(named):
         return _minimal_level(folder.name, minimal)
-    told = [f.path for f in named if (f.name.suffix, f.name.extension) == ("bold", ".json")]
-    if told:
+    sidecars = [f.path for f in named if (f.name.suffix, f.name.extension) == ("bold", ".json")]
+    if sidecars:
         return RunError(
             f"{folder.name} has no BOLD series in {folder}: there are sidecars but no images, "
-            f"e.g. {told[0].name}",
+            f"e.g. {sidecars[0].name}",
             expected="an image beside each",
             remedy=f"copy the images too, or datalad get {folder}",
         )

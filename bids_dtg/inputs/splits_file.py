@@ -27,13 +27,13 @@ def read_families(roots: Sequence[Path]) -> dict[str, str]:
         except (OSError, ValueError) as err:
             raise DatasetError(f"{path} cannot be read: {err}") from err
         for column in _FAMILY_COLUMNS:
-            told = {
+            families = {
                 row["participant_id"].removeprefix("sub-"): row[column]
                 for row in rows
                 if row.get("participant_id") and row.get(column) not in (None, "", "n/a")
             }
-            if told:
-                return told
+            if families:
+                return families
     return {}
 
 
@@ -61,7 +61,8 @@ def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
             f"{path}: participants are on two sides of the split: {', '.join(twice)}"
         )
     return {
-        name: tuple(label for label, told in dict.fromkeys(pairs) if told == name) for name in sets
+        name: tuple(label for label, chosen in dict.fromkeys(pairs) if chosen == name)
+        for name in sets
     }
 
 

@@ -96,13 +96,15 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
     """Take `statmaps=PATH` out of the derivatives; the place and the others."""
     prefix = "statmaps="
     places = [
-        Path(one.removeprefix(prefix)).expanduser() for one in derivatives if one.startswith(prefix)
+        Path(text.removeprefix(prefix)).expanduser()
+        for text in derivatives
+        if text.startswith(prefix)
     ]
     if len(places) > 1:
         raise DatasetError(
             f"--derivatives names {len(places)} folders of statistic maps", expected="one"
         )
-    others = tuple(one for one in derivatives if not one.startswith(prefix))
+    others = tuple(text for text in derivatives if not text.startswith(prefix))
     return (places[0].absolute() if places else None), others
 
 
@@ -114,14 +116,19 @@ def plain_contrast(label: str) -> str:
 def _best(found: Sequence[StatMap]) -> tuple[StatMap, ...]:
     """Keep one statistic of each contrast, and put the runs of a session together."""
     groups: dict[tuple[str, str, str, str], list[StatMap]] = {}
-    for one in found:
-        key = (one.participant, one.session or "", plain_contrast(one.contrast), one.space or "")
-        groups.setdefault(key, []).append(one)
+    for statmap in found:
+        key = (
+            statmap.participant,
+            statmap.session or "",
+            plain_contrast(statmap.contrast),
+            statmap.space or "",
+        )
+        groups.setdefault(key, []).append(statmap)
     kept = []
     for _, group in sorted(groups.items()):
-        statistic = min((one.statistic for one in group), key=STATISTICS.index)
-        same = [one for one in group if one.statistic == statistic]
-        files = tuple(sorted({path for one in same for path in one.files}))
+        statistic = min((statmap.statistic for statmap in group), key=STATISTICS.index)
+        same = [statmap for statmap in group if statmap.statistic == statistic]
+        files = tuple(sorted({path for statmap in same for path in statmap.files}))
         first = same[0]
         kept.append(
             StatMap(first.participant, first.session, first.contrast, statistic, first.space, files)
@@ -136,9 +143,9 @@ def _named(root: Path) -> Iterator[StatMap]:
             name = parse_name(path.name)
         except ValueError:
             continue
-        one = _map_of(name, path)
-        if one is not None:
-            yield one
+        statmap = _map_of(name, path)
+        if statmap is not None:
+            yield statmap
 
 
 def _map_of(name: BidsName, path: Path) -> StatMap | None:
@@ -187,9 +194,9 @@ class _Pattern:
             if match is None:
                 continue
             values = match.groupdict()
-            told = values.get("contrast")
-            contrast = self.contrast if told is None else self.contrasts.get(told, told)
-            if self.contrasts and told is not None and told not in self.contrasts:
+            label = values.get("contrast")
+            contrast = self.contrast if label is None else self.contrasts.get(label, label)
+            if self.contrasts and label is not None and label not in self.contrasts:
                 continue
             assert contrast is not None  # one of both is there, as was checked
             participant = values["sub"].removeprefix("sub-")
@@ -279,13 +286,13 @@ def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> P
         Labels of sessions that come before all others, in this order.
     """
     found: dict[str, list[StatMap]] = {}
-    for one in maps:
-        found.setdefault(plain_contrast(one.contrast), []).append(one)
+    for statmap in maps:
+        found.setdefault(plain_contrast(statmap.contrast), []).append(statmap)
     target, retest = {}, {}
     for contrast, several in found.items():
         first, *others = sorted(several, key=lambda one: _rank(one.session, preferred))
         target[contrast] = first
-        later = [one for one in others if one.session != first.session]
+        later = [statmap for statmap in others if statmap.session != first.session]
         if later and first.session is not None:
             retest[contrast] = later[0]
     return PersonMaps(target, retest)
@@ -310,10 +317,10 @@ def _rank(
 def describe_sessions(people: Iterable[PersonMaps]) -> str:
     """Say in one sentence which sessions are targets and retests; nothing without sessions."""
     people = list(people)
-    targets = _sessions_of(one.target for one in people)
+    targets = _sessions_of(sessions.target for sessions in people)
     if not targets:
         return ""
-    retests = _sessions_of(one.retest for one in people)
+    retests = _sessions_of(sessions.retest for sessions in people)
     return f"Maps to predict are of {targets}; " + (
         f"retests are of {retests}." if retests else "there are no retests."
     )
@@ -323,8 +330,8 @@ def _sessions_of(maps: Iterable[Mapping[str, StatMap]]) -> str:
     """Name the sessions, each with how many participants have maps of it."""
     count = Counter(
         session
-        for one in maps
-        for session in sorted({found.session for found in one.values() if found.session})
+        for statmap in maps
+        for session in sorted({found.session for found in statmap.values() if found.session})
     )
     ordered = sorted(count, key=session_order)
     return ", ".join(

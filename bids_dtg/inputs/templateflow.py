@@ -80,8 +80,8 @@ class TemplateFlow:
 
 def _cache(environment: Mapping[str, str]) -> Path:
     base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    told = environment.get("XDG_CACHE_HOME") if sys.platform != "darwin" else None
-    return Path(told or base).absolute() / "templateflow"
+    given = environment.get("XDG_CACHE_HOME") if sys.platform != "darwin" else None
+    return Path(given or base).absolute() / "templateflow"
 
 
 def _has_content(path: Path) -> bool:
@@ -104,12 +104,12 @@ def _download(url: str, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
-            told = answer.headers.get("Content-Length")
+            expected = answer.headers.get("Content-Length")
             with temporary.open("xb") as file:
                 shutil.copyfileobj(answer, file, 2**20)
         held = temporary.stat().st_size
-        if told is not None and held != int(told):
-            raise OSError(f"{held} of {told} bytes came")
+        if expected is not None and held != int(expected):
+            raise OSError(f"{held} of {expected} bytes came")
         with temporary.open("rb") as file:
             if file.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
                 raise OSError("what came is no HDF5 file")

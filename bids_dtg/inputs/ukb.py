@@ -41,14 +41,14 @@ def _series(folder: PersonFolder) -> Sequence[FolderSeries]:
     entities = {"sub": folder.participant, "ses": folder.session, "task": "rest"}
     name = BidsName(tuple((key, value) for key, value in entities.items() if value), *_KIND)
     sidecar = ica.parent / "rfMRI.json"
-    told = sidecar if _there(sidecar) else None
+    beside = sidecar if _there(sidecar) else None
     for warped in _WARPED:
         if _there(path := ica / f"{warped}.nii.gz"):
             mask = path.parent / "mask.nii.gz"
             is_warped = path.parent.name == "reg_standard" and _there(mask)
             why = f"MNI152NLin6Asym, as FSL warped it ({path.relative_to(ica)})"
             series = NamedFile(path, name)
-            return [FolderSeries(series, mask if is_warped else None, told, why)]
+            return [FolderSeries(series, mask if is_warped else None, beside, why)]
     native, warp, mask = ica / f"{_CLEAN}.nii.gz", ica / _WARP, ica / "mask.nii.gz"
     if not _there(native):
         where = "" if ica.is_dir() else f": there is no {ica}"
@@ -62,7 +62,7 @@ def _series(folder: PersonFolder) -> Sequence[FolderSeries]:
         FolderSeries(
             file=NamedFile(native, name),
             mask=mask if _there(mask) else None,
-            sidecar=told,
+            sidecar=beside,
             reason=f"native space with FSL's warp {warp.name}, as there is no warped series",
             space=NATIVE,
             transforms=(TransformFile(warp, warped=native),),

@@ -161,7 +161,7 @@ def _in_order(
     elif len(found) > 1:
         # A list of head motion has one a frame; which one is meant nobody can tell.
         raise ValueError(f"it holds a list of {len(found)} transforms that is no composite")
-    return [_transform(*one) for one in found]
+    return [_transform(*parts) for parts in found]
 
 
 def _transform(kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.float64]) -> Read:

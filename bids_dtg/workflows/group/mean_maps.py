@@ -48,18 +48,18 @@ def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None
     RunError
         There is no set to average.
     """
-    usual = _most_common([_kind(one) for one in sets])
-    left_out = [(one.title, "made by another model") for one in sets if _kind(one) != usual]
-    chosen = [one for one in sets if _kind(one) == usual]
+    usual = _most_common([_kind(files) for files in sets])
+    left_out = [(files.title, "made by another model") for files in sets if _kind(files) != usual]
+    chosen = [files for files in sets if _kind(files) == usual]
     if not chosen:
         raise RunError("there are no maps to average")
     pooled = _Pool(chosen[0])
-    for position, one in enumerate(chosen):
-        progress(one.title, position / len(chosen))
+    for position, files in enumerate(chosen):
+        progress(files.title, position / len(chosen))
         try:
-            pooled.add(one)
+            pooled.add(files)
         except RunError as err:
-            left_out.append((one.title, str(err)))
+            left_out.append((files.title, str(err)))
     return pooled.result(tuple(left_out))
 
 
@@ -77,7 +77,7 @@ class _Pool:
 
     def __init__(self, first: SetFiles) -> None:
         self._first = first.maps
-        volumes = [read_volume(one.path) for one in first.maps]
+        volumes = [read_volume(file.path) for file in first.maps]
         self.mask = np.any([values != 0 for values, _ in volumes], axis=0)
         self.affine = volumes[0][1]
         shape = (len(first.maps), int(self.mask.sum()))
@@ -142,8 +142,8 @@ class _Pool:
         for contrast in range(len(self._first)):
             maps = self._contrast(contrast)
             others = maps.sum(axis=0) - maps  # times a number, which r does not see
-            one = _normalised(maps)
-            total += np.einsum("sv,sv->s", one, _normalised(others))
+            normalised = _normalised(maps)
+            total += np.einsum("sv,sv->s", normalised, _normalised(others))
         return total / len(self._first)
 
     def _contrast(self, contrast: int) -> NDArray[np.float32]:

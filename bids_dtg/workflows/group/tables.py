@@ -56,13 +56,15 @@ def run_group(settings: Settings) -> int:
     output = existing_output(settings)
     labels = _labels(settings, output)
     participants = [find_participant(output, label) for label in labels]
-    rows = [dict(run.quality) for one in participants for run in one.runs if run.quality]
+    rows = [
+        dict(run.quality) for participant in participants for run in participant.runs if run.quality
+    ]
     if not rows:
         raise DatasetError(
             f"{output.root} has no quality tables of runs",
             remedy="run the participant level first",
         )
-    sets = [one for files in participants for one in files.sets]
+    sets = [made for files in participants for made in files.sets]
     maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_similarity(rows, participants, maps)
@@ -84,7 +86,7 @@ def run_group(settings: Settings) -> int:
         ),
     )
     write_index(output)
-    with_runs = sum(any(run.quality for run in one.runs) for one in participants)
+    with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
     say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
     return 0
 
@@ -124,13 +126,13 @@ def _write_table(output: DerivativeDataset, rows: Sequence[Mapping[str, str]]) -
 def _add_similarity(
     rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles], maps: GroupMaps | None
 ) -> None:
-    told = dict(zip(maps.sets, maps.to_mean, strict=True)) if maps else {}
+    to_mean = dict(zip(maps.sets, maps.to_mean, strict=True)) if maps else {}
     of_run = {
-        run: told[one.title]
+        run: to_mean[made.title]
         for files in participants
-        for one in files.sets
-        if one.title in told and np.isfinite(told[one.title])
-        for run in one.runs
+        for made in files.sets
+        if made.title in to_mean and np.isfinite(to_mean[made.title])
+        for run in made.runs
     }
     titles = [run.title for files in participants for run in files.runs if run.quality]
     for row, title in zip(rows, titles, strict=True):
@@ -148,7 +150,9 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
         }
         space, res = entities.get("space", ""), entities.get("res")
         grid = Grid((i, j, k), maps.affine, space, res)
-        told = first.description.removeprefix("Predicted from resting-state fMRI, not measured: ")
+        description = first.description.removeprefix(
+            "Predicted from resting-state fMRI, not measured: "
+        )
         kinds = {_MEAN: (maps.mean, "Mean"), GROUP_SPREAD.desc: (maps.sd, "Standard deviation")}
         paths = {}
         for desc, (values, word) in kinds.items():
@@ -159,7 +163,8 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             )
             _write_map(output, path, values[position], maps.mask, grid)
             content = {
-                "Description": f"{word} over {len(maps.sets)} sets of predicted maps: {told}",
+                "Description": f"{word} over {len(maps.sets)} sets of predicted maps: "
+                f"{description}",
                 **_of_first(first),
                 "NSets": len(maps.sets),
                 "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
@@ -167,7 +172,7 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             write_json(sidecar_of(path), content)
             paths[desc] = path
         spread = paths.get(GROUP_SPREAD.desc)
-        sidecar = {**first.sidecar, "Description": told}
+        sidecar = {**first.sidecar, "Description": description}
         overlays = {GROUP_SPREAD.desc: spread} if spread else {}
         yield MapFile(first.label, paths[_MEAN], sidecar, overlays)
 

@@ -50,8 +50,8 @@ def run_evaluation(settings: Settings) -> int:
     cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
     training, people = cohort.of(fitted_on), cohort.of(judged_on)
     _require_enough(settings, training, people)
-    known = {plain_contrast(one.label): one.index for one in bundle.contrasts}
-    rows = [known[plain_contrast(one.label)] for one in cohort.contrasts]
+    known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
+    rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
     def predict(person: Person) -> Array:
         return predicted_maps(model, person)[rows]
@@ -144,8 +144,8 @@ def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> d
         one = LinearBaseline().fit([connectomes[number]], [filled(person, mean)])
         fits[person.label] = one.coef, one.intercept
         place[person.label] = number
-    coef = np.mean([one for one, _ in fits.values()], axis=0)
-    intercept = np.mean([one for _, one in fits.values()], axis=0)
+    coef = np.mean([slopes for slopes, _ in fits.values()], axis=0)
+    intercept = np.mean([constant for _, constant in fits.values()], axis=0)
 
     def average(person: Person) -> Array:
         own = np.isfinite(person.maps)

@@ -90,10 +90,10 @@ def score_models(
         else:
             for n, person in enumerate(people):
                 predicted[:, n] = predict(person)
-        one = _scored(name, predicted, measured, mean_maps)
+        scored = _scored(name, predicted, measured, mean_maps)
         if name in r_only:
-            one = dataclasses.replace(one, matrices={}, tells_apart=False)
-        found.append(one)
+            scored = dataclasses.replace(scored, matrices={}, tells_apart=False)
+        found.append(scored)
     return found
 
 
@@ -170,7 +170,7 @@ def paired_rows(models: Sequence[ModelScores], judged: str) -> list[dict[str, An
 
     Scores of individuality are compared with models that have them; the group average has none.
     """
-    model = next(one for one in models if one.name == judged)
+    model = next(scores for scores in models if scores.name == judged)
     rows: list[dict[str, Any]] = []
     for other in models:
         if other.name not in _SIMPLE:
@@ -189,10 +189,10 @@ def contrast_rows(
     p is of sign flips over people; q is adjusted for all contrasts of a model.
     """
     rows = []
-    for one in models:
-        if one is against:
+    for scores in models:
+        if scores is against:
             continue
-        difference = one.scores["r"] - against.scores["r"]
+        difference = scores.scores["r"] - against.scores["r"]
         p = sign_flip_test(difference)
         q = false_discovery_rate(p)
         for contrast in contrasts:
@@ -200,18 +200,18 @@ def contrast_rows(
             rows.append(
                 {
                     "contrast": contrast.label,
-                    "model": one.name,
+                    "model": scores.name,
                     "against": against.name,
                     "people": int(np.isfinite(difference[n]).sum()),
-                    "r": _number(_mean(one.scores["r"][n])),
+                    "r": _number(_mean(scores.scores["r"][n])),
                     "difference": _number(_mean(difference[n])),
                     "p": _number(float(p[n]), 5),
                     "q": _number(float(q[n]), 5),
                     "cliffs_delta": _number(
-                        cliffs_delta(one.scores["r"][n], against.scores["r"][n])
+                        cliffs_delta(scores.scores["r"][n], against.scores["r"][n])
                     ),
                     **{
-                        name: _number(_mean(one.scores[key][n])) if one.tells_apart else None
+                        name: _number(_mean(scores.scores[key][n])) if scores.tells_apart else None
                         for name, key in _APART.items()
                     },
                 }

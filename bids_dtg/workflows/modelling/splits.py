@@ -41,7 +41,7 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
         if source is not None:
             found = read_sets(source, SETS)
             # Who cannot be used now is in no set; who is new is not either.
-            sets = {name: [one for one in found[name] if one in labels] for name in SETS}
+            sets = {name: [label for label in found[name] if label in labels] for name in SETS}
             split = Split(*(tuple(sets[name]) for name in SETS))
             split.require_whole_families(families)
         else:
@@ -80,7 +80,7 @@ def trained_on(bundle: ModelBundle) -> frozenset[str]:
     """Return whom a model was trained on here, and the models that it was made from."""
     tables = (bundle.path.parent / name for name in (SPLIT_FILE, EARLIER_FILE))
     sets = [read_sets(table, SETS) for table in tables if table.is_file()]
-    return frozenset(label for one in sets for label in one["training"])
+    return frozenset(label for chosen in sets for label in chosen["training"])
 
 
 def keep_earlier(analysis: Analysis) -> None:

@@ -194,21 +194,21 @@ def write_tables(
     model that it is all about, and `record` how that was fitted, for its learning curves.
     """
     contrasts = cohort.contrasts
-    group = next(one for one in found if one.name == GROUP_AVERAGE)
-    rows = [summary_row(one, group) for one in found]
+    group = next(scores for scores in found if scores.name == GROUP_AVERAGE)
+    rows = [summary_row(scores, group) for scores in found]
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
     paired = paired_rows(found, judged)
-    told = {**facts, "fitted_on": fitted_on, "model": judged, "better_by": paired}
-    analysis.write_scores(rows, contrast_rows(found, group, contrasts), told)
+    reported = {**facts, "fitted_on": fitted_on, "model": judged, "better_by": paired}
+    analysis.write_scores(rows, contrast_rows(found, group, contrasts), reported)
     means = {}
-    for one in found:
-        shapes = {matrix.shape for matrix in one.matrices.values()}
+    for scores in found:
+        shapes = {matrix.shape for matrix in scores.matrices.values()}
         # Of people who all have all contrasts.
-        if len(one.matrices) == len(contrasts) and shapes == {(people, people)}:
-            stacked = np.stack([one.matrices[q] for q in range(len(contrasts))])
-            name = "".join(letter for letter in one.name.title() if letter.isalnum())
-            analysis.store.write(f"matrices/{name}", stacked, {"model": one.name})
-            means[one.name] = mean_over(stacked, axis=0)
+        if len(scores.matrices) == len(contrasts) and shapes == {(people, people)}:
+            stacked = np.stack([scores.matrices[q] for q in range(len(contrasts))])
+            name = "".join(letter for letter in scores.name.title() if letter.isalnum())
+            analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
+            means[scores.name] = mean_over(stacked, axis=0)
     labels = [contrast.label for contrast in contrasts]
     page = analysis.folder / "report.html"
     trouble = write_model_page(
@@ -223,7 +223,7 @@ def write_tables(
             conventions=CONVENTIONS,
             rows=rows,
             contrasts=labels,
-            r={one.name: mean_over(one.scores["r"], axis=1) for one in found},
+            r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},
             matrices=means,
             people=people,
             judged=judged,
