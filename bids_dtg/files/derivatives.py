@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from bids_dtg.errors import DatasetError, OutputError, SettingsError
 from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
-from bids_dtg.files.text import write_text, write_tsv
+from bids_dtg.files.text import read_json, write_text, write_tsv
 
 BIDS_VERSION = "1.10.0"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -23,6 +23,8 @@ IGNORED = (
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20
+# Key of the workflow's name beside that of the program.
+_WORKFLOW = "Workflow"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,16 @@ class SourceDataset:
     def title(self) -> str:
         """What it is, for messages."""
         return "dataset"
+
+
+@dataclass(frozen=True)
+class DatasetWords:
+    """How an output dataset describes itself."""
+
+    name: str  # in its description
+    citation: str  # text of CITATION.cff
+    readme: str  # text of the README
+    workflow: str | None = None  # that makes it; None: the first there was, which is not named
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,19 @@ class DerivativeDataset:
         write_atomic(path, data)
         return path
 
+    @property
+    def workflow(self) -> str | None:
+        """Name of the workflow that made the dataset; None where none is written."""
+        name = _generator(read_json(self.root / "dataset_description.json")).get(_WORKFLOW)
+        return name if isinstance(name, str) else None
+
     def describe(
-        self, source: SourceDataset, *, version: str, readme: str, container: str | None = None
+        self,
+        source: SourceDataset,
+        words: DatasetWords,
+        *,
+        version: str,
+        container: str | None = None,
     ) -> None:
         """Write what describes the dataset: description, README, .bidsignore, CITATION.cff.
 
@@ -83,22 +106,22 @@ class DerivativeDataset:
         ----------
         source
             The dataset of fMRIPrep derivatives.
+        words
+            What it says of itself.
         version
             Version of this program.
-        readme
-            Text of the README.
         container
             Image that the program runs in, where known (`provenance.running_container`).
         """
-        description = self._description(source, version, container)
+        description = self._description(source, words, version, container)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         self._write_if_changed("dataset_description.json", content)
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
-        self._write_if_changed("CITATION.cff", _CITATION.format(version=version))
+        self._write_if_changed("CITATION.cff", words.citation)
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
-            self._write_if_changed("README", readme)
+            self._write_if_changed("README", words.readme)
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all participants share."""
@@ -128,9 +151,11 @@ class DerivativeDataset:
         )
 
     def _description(
-        self, source: SourceDataset, version: str, container: str | None
+        self, source: SourceDataset, words: DatasetWords, version: str, container: str | None
     ) -> dict[str, Any]:
         generator: dict[str, Any] = {"Name": "bids_dtg", "Version": version}
+        if words.workflow:
+            generator[_WORKFLOW] = words.workflow
         if container:
             kind, _, tag = container.partition(":")
             generator["Container"] = {"Type": kind, "Tag": tag}
@@ -138,7 +163,7 @@ class DerivativeDataset:
         if source.bids_dir != source.root:
             links["raw"] = _link(source.bids_dir, self.root)
         return {
-            "Name": "Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
+            "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [generator],
@@ -160,6 +185,13 @@ class DerivativeDataset:
         path = self.path(name)
         if not path.exists() or path.read_bytes() != content.encode():
             write_text(path, content)
+
+
+def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a description says of the program that made the dataset."""
+    made = description.get("GeneratedBy")
+    first = made[0] if isinstance(made, list) and made else {}
+    return first if isinstance(first, dict) else {}
 
 
 def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]:
@@ -191,33 +223,6 @@ def _link(target: Path, root: Path) -> str:
     if target.parent == root.parent or target in root.parents:
         return quote(Path(os.path.relpath(target, root)).as_posix())
     return target.as_uri()
-
-
-_CITATION = """\
-cff-version: 1.2.0
-title: Synthetic task-activation maps from resting-state fMRI
-type: dataset
-message: >-
-  If you use these maps, please cite the method and the program that made them,
-  as logs/CITATION.md says.
-authors:
-  - name: The bids_dtg developers
-references:
-  - type: software
-    title: bids_dtg
-    version: {version}
-    authors:
-      - name: The bids_dtg developers
-  - type: article
-    title: >-
-      Generating synthetic task-based brain fingerprints for population
-      neuroscience using deep learning
-    authors:
-      - family-names: Serin
-        given-names: Emin
-    journal: Communications Biology
-    year: 2025
-"""
 
 
 def participants_in(root: Path) -> tuple[str, ...]:
@@ -304,9 +309,7 @@ def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
     except (OSError, ValueError):
         return  # none yet, or broken: ours is written over it
     content = content if isinstance(content, dict) else {}
-    made = content.get("GeneratedBy")
-    first = made[0] if isinstance(made, list) and made else {}
-    name = first.get("Name") if isinstance(first, dict) else None
+    name = _generator(content).get("Name")
     if name != "bids_dtg":
         raise SettingsError(
             f"OUTPUT_DIR {output} already holds another dataset ({name or 'a raw one'})",

@@ -44,6 +44,42 @@ class BidsName:
         return "_".join([*(f"{k}-{v}" for k, v in self.entities), self.suffix]) + self.extension
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """What the names of files of one kind share; the other entities say what each is of.
+
+    Examples
+    --------
+    >>> kind = FileKind("timeseries", "frames", ".tsv")
+    >>> kind == FileKind.of(parse_name("sub-01_task-rest_desc-frames_timeseries.tsv"))
+    True
+    """
+
+    suffix: str  # last part of the name
+    desc: str | None  # value of desc-; None: the names have none
+    extension: str  # from the first dot on
+
+    @classmethod
+    def of(cls, name: BidsName) -> FileKind:
+        """Return the kind that a file is of."""
+        return cls(name.suffix, name.get("desc"), name.extension)
+
+    def path(
+        self, entities: Mapping[str, str | None], extension: str | None = None
+    ) -> PurePosixPath:
+        """Build the path of a file below the dataset root, or of the one beside it.
+
+        Parameters
+        ----------
+        entities
+            Of the name, without desc-.
+        extension
+            None: the kind's.
+        """
+        named = {**entities, "desc": self.desc}
+        return build_path(named, self.suffix, extension or self.extension)
+
+
 def parse_name(name: str) -> BidsName:
     """Take a file name (or a path with `/`) apart into entities, suffix and extension.
 

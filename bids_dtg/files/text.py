@@ -29,8 +29,19 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a BIDS table, atomically; None and NaN become `n/a`."""
+    write_text(path, tsv_text(columns, rows))
+
+
+def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return the text of a BIDS table; None and NaN become `n/a`.
+
+    Examples
+    --------
+    >>> tsv_text(["participant_id", "fd_mean"], [["sub-01", None]]).splitlines()[1].split()
+    ['sub-01', 'n/a']
+    """
     lines = ["\t".join(columns), *("\t".join(_cell(value) for value in row) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _cell(value: object) -> str:

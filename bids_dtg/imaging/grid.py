@@ -25,5 +25,22 @@ class Grid:
 
     @property
     def voxel_sizes_mm(self) -> tuple[float, float, float]:
+        """Edges of a voxel along i, j, k."""
         sizes = np.sqrt((np.asarray(self.affine)[:3, :3] ** 2).sum(axis=0))
         return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """Entities in the names of images that lie on it."""
+        return {"space": self.space, "res": self.resolution}
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What BIDS wants in the sidecars of images that lie on it."""
+        sizes = " x ".join(f"{size:g}" for size in self.voxel_sizes_mm)
+        shape = " x ".join(map(str, self.shape))
+        return {
+            "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{self.space}",
+            "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's "
+            "lattice",
+        }

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import BidsName, parse_name
-from bids_dtg.files.text import read_json, read_rows
+from bids_dtg.files.names import BidsName, FileKind, parse_name
+from bids_dtg.files.text import read_json
+from bids_dtg.report import quality
 from bids_dtg.stats.conformal import LEVELS
 
-# Values of desc- of the small files of each run.
-FRAMES, COVERAGE, HALVES, CONNECTOME = "frames", "coverage", "halves", "connectome"
-SYNTHETIC = "synthetic"
-# Suffix, desc- and extension of the files of a run.
-_QUALITY = ("qc", None, ".tsv")
-_FRAMES = ("timeseries", FRAMES, ".tsv")
-_BOLDREF = ("boldref", None, ".nii.gz")
-_COVERAGE = ("dseg", COVERAGE, ".nii.gz")
-_HALVES = ("qc", HALVES, ".nii.gz")
-_RELMAT = ("relmat", CONNECTOME, ".tsv")
-_OF_RUNS = (_QUALITY, _FRAMES, _BOLDREF, _COVERAGE, _HALVES, _RELMAT)
+SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
+_MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = ("space", "res", "den", "cohort", "hemi", "seg", "contrast", "stat", "desc")
-# Labels of the image of coverage.
-TISSUE_LABELS = {
-    "1": "grey matter of the model, with signal",
-    "2": "grey matter of the model, without signal",
-    "3": "rest of the brain, where the ROI series are computed",
-}
+# How the descriptions of predicted maps begin.
+NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
+
+
+def half_width_desc(level: int) -> str:
+    """Return the value of desc- of the half-width maps of a level, in percent."""
+    return f"halfwidth{level}"
 
 
 @dataclass(frozen=True)
@@ -47,14 +40,14 @@ class Overlay:
 OVERLAYS = (
     *(
         Overlay(
-            f"halfwidth{level}",
+            half_width_desc(level),
             f"Half-width of the {level} % interval",
             1.0,
             f"exceeds the half-width of its {level} % interval",
         )
         for level in LEVELS
     ),
-    Overlay("segmentSpread", "Spread over segments", 2.0, "exceeds 2 standard deviations"),
+    Overlay(SPREAD, "Spread over segments", 2.0, "exceeds 2 standard deviations"),
 )
 
 
@@ -69,28 +62,29 @@ class MapFile:
 
     @property
     def task(self) -> str:
+        """Task of the contrast; empty where the sidecar has none."""
         return str(self.sidecar.get("Task") or "")
 
     @property
     def name(self) -> str:
+        """Name of the contrast, for people."""
         return str(self.sidecar.get("Contrast") or self.label)
 
     @property
     def description(self) -> str:
+        """What the contrast is, in a line; empty where the sidecar has none."""
         return str(self.sidecar.get("Description") or "")
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What is told of one run; a file is None where it is not there."""
+    """What the output folder holds of one run."""
 
     title: str  # as sub-01_task-rest_run-1
     quality: Mapping[str, str]  # row of its quality table
-    frames: Path | None  # FD, DVARS and frames kept (TSV)
-    boldref: Path | None  # mean BOLD on the model's grid
-    coverage: Path | None  # labels of TISSUE_LABELS
-    halves: Path | None  # agreement of the two halves
-    relmat: Path | None  # ROI by ROI
+    files: Mapping[FileKind, Path]  # what panels are drawn from; those that are there
+    # What the sidecars of its maps say of it.
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,21 +112,35 @@ class ParticipantFiles:
     runs: tuple[RunFiles, ...]  # likewise
 
 
-def find_participant(dataset: DerivativeDataset, label: str) -> ParticipantFiles:
-    """Find a participant's files below the output folder; damaged ones are as if absent."""
-    folder = dataset.root / f"sub-{label}"
-    sets: dict[str, list[tuple[BidsName, Path]]] = {}
-    runs: dict[str, dict[tuple[str, str | None, str], Path]] = {}
+def find_participant(
+    dataset: DerivativeDataset, label: str, of_runs: Iterable[FileKind] = ()
+) -> ParticipantFiles:
+    """Find a participant's files below the output folder; damaged ones are as if absent.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    label
+        Without sub-.
+    of_runs
+        The files of runs that are looked for, beside their quality tables.
+    """
+    folder, of_runs = dataset.root / f"sub-{label}", {quality.FILE, *of_runs}
+    named: dict[str, list[tuple[BidsName, Path]]] = {}
+    runs: dict[str, dict[FileKind, Path]] = {}
     for path, name in sorted(_named(folder), key=lambda item: item[0].name):
-        kind = (name.suffix, name.get("desc"), name.extension)
-        if kind == ("statmap", SYNTHETIC, ".nii.gz"):
-            sets.setdefault(_title(name), []).append((name, path))
-        elif kind in _OF_RUNS:
+        kind = FileKind.of(name)
+        if kind == _MAPS:
+            named.setdefault(_title(name), []).append((name, path))
+        elif kind in of_runs:
             runs.setdefault(_title(name), {})[kind] = path
+    sets = tuple(_set(dataset, title, maps) for title, maps in sorted(named.items()))
+    facts = _facts_of_runs(sets)
     return ParticipantFiles(
         label=label,
-        sets=tuple(_set(dataset, title, maps) for title, maps in sorted(sets.items())),
-        runs=tuple(_run(title, files) for title, files in sorted(runs.items())),
+        sets=sets,
+        runs=tuple(_run(title, files, facts) for title, files in sorted(runs.items())),
     )
 
 
@@ -188,15 +196,23 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
     )
 
 
-def _run(title: str, files: Mapping[tuple[str, str | None, str], Path]) -> RunFiles:
-    table = files.get(_QUALITY)
-    rows = read_rows(table) if table else []
+def _run(
+    title: str, files: Mapping[FileKind, Path], facts: Mapping[str, Mapping[str, Any]]
+) -> RunFiles:
+    table = files.get(quality.FILE)
     return RunFiles(
         title=title,
-        quality=rows[0] if rows else {},
-        frames=files.get(_FRAMES),
-        boldref=files.get(_BOLDREF),
-        coverage=files.get(_COVERAGE),
-        halves=files.get(_HALVES),
-        relmat=files.get(_RELMAT),
+        quality=quality.read_quality(table) if table else {},
+        files={kind: path for kind, path in files.items() if kind != quality.FILE},
+        facts=facts.get(title, {}),
     )
+
+
+def _facts_of_runs(sets: Iterable[SetFiles]) -> dict[str, Mapping[str, Any]]:
+    """Return what the sidecars of maps say of each run, by its title."""
+    return {
+        str(facts.get("Run")): facts
+        for files in sets
+        for facts in files.common.get("Runs") or ()
+        if isinstance(facts, dict)
+    }

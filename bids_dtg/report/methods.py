@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.cleaning.words import CLEANING_REFERENCES, cleaning_text
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.settings import CleaningOptions, InputType
@@ -27,18 +26,7 @@ _SOURCES = {
     "ICA-FIX (Alfaro-Almagro et al., 2018; Salimi-Khorshidi et al., 2014)",
 }
 
-_COMBINED = {
-    "run": "within each run",
-    "session": "within each session, runs weighted by their remaining time",
-    "participant": "over all runs of a participant, weighted by their remaining time",
-}
-
 _INTERPOLATED = {"linear": "linear interpolation", "nearest": "the nearest voxel"}
-
-_RECENTRED = (
-    "{owner} error in the mean map, found in people it was not trained on, was taken off "
-    "each map, and each contrast was scaled by one gain; both come with the model. "
-)
 
 _SOURCE_REFERENCES = {
     "Esteban": """\
@@ -63,35 +51,30 @@ _SOURCE_REFERENCES = {
 """,
 }
 
-_REFERENCES = """\
-## References
-
-- Serin, E., et al. (2025). Generating synthetic task-based brain fingerprints for population
-  neuroscience using deep learning. *Communications Biology*. (the method)
-- Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
-  amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
-"""
-
 
 @dataclass(frozen=True)
 class MethodsFacts:
-    """What the methods text says of one call of the program."""
+    """What the methods text says of one call of any workflow."""
 
     version: str  # of this program
     model_name: str  # name and version of the bundle
     model_sha256: str  # identity of the bundle
-    model_kind: str  # a row of `bids_dtg.bundles.kinds`
     model_notice: str  # terms or warnings that go with the bundle; may be empty
-    n_rois: int  # spatial maps of the bundle
-    n_voxels: int  # voxels of the grey-matter mask
-    n_contrasts: int  # maps a set
     space: str  # template of the model's grid
-    segment_seconds: float  # rest behind one sample of the model
     input_type: InputType  # what the runs were read from
     cleaning: CleaningOptions  # how runs were cleaned, by a strategy of the table
-    combine: str  # option of the same name
-    recentred: bool  # whether the bundle corrects its maps after the network
-    packages: Mapping[str, str]  # versions of what computed the maps
+    packages: Mapping[str, str]  # versions of what computed the results
+
+
+@dataclass(frozen=True)
+class MethodsWords:
+    """What a workflow alone says in the methods text."""
+
+    made: str  # what was made of what: the beginning of the first sentence
+    method: str  # what the program implements, with the work to cite
+    computed: str  # sentences on what was computed from the cleaned runs
+    caution: str  # how the results must not be taken
+    references: str  # the list of references, with its heading; those of the cleaning follow
 
 
 def _dummy_scans(facts: MethodsFacts) -> str:
@@ -102,34 +85,26 @@ def _dummy_scans(facts: MethodsFacts) -> str:
     return f"The first {number} frames were dropped." if number else "No frames were dropped."
 
 
-def methods_text(facts: MethodsFacts) -> str:
+def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     """Write the methods boilerplate as Markdown.
 
     Parameters
     ----------
     facts
         Everything that the text names; nothing in it is assumed.
+    words
+        Of the workflow.
     """
-    cleaning, words = facts.cleaning, KINDS[facts.model_kind].words
-    recentred = _RECENTRED.format(owner=words.owner) if facts.recentred else ""
+    cleaning = facts.cleaning
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
-        f"Synthetic task-activation maps were predicted from resting-state fMRI with bids_dtg "
-        f"{facts.version}, an implementation of DeepTaskGen (Serin et al., 2025), and the model "
+        f"{words.made} with bids_dtg {facts.version}, {words.method}, and the model "
         f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
         f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
         f"grid were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
         f"{cleaning_text(cleaning)} {_dummy_scans(facts)} Runs with less than "
-        f"{cleaning.min_minutes:g} minutes left were not used. In each run, the time series of the "
-        f"model's {facts.n_rois} spatial maps were estimated over the brain by the first stage of "
-        "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
-        f"them and each of {facts.n_voxels:,} grey-matter voxels. This was done for segments of "
-        f"about {facts.segment_seconds:g} s; {words.model} turned each "
-        f"segment's connectome into {facts.n_contrasts} contrast maps, and the maps were averaged "
-        f"over segments {_COMBINED[facts.combine]}. {recentred}"
-        "Where there was more than one segment, the standard deviation over segments is given "
-        "beside each map.",
-        "The maps are predictions, not measurements: the person did not perform the tasks.",
+        f"{cleaning.min_minutes:g} minutes left were not used. {words.computed}",
+        words.caution,
         facts.model_notice,
         f"Software: {packages}.",
     ]
@@ -137,7 +112,7 @@ def methods_text(facts: MethodsFacts) -> str:
     text = " ".join(paragraphs)
     known = _SOURCE_REFERENCES | CLEANING_REFERENCES
     cited = [reference for name, reference in known.items() if name in text]
-    return "\n\n".join(["# Methods", *filled, _REFERENCES + "".join(cited)])
+    return "\n\n".join(["# Methods", *filled, words.references + "".join(cited)])
 
 
 def methods_path(options_sha256: str) -> PurePosixPath:

@@ -25,6 +25,7 @@ from bids_dtg.phantom.contrasts.dataset import (
 )
 from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.pages.index import INDEX
 from bids_dtg.report.pages.page import missing_packages
 from bids_dtg.report.pictures import draw_maps
@@ -32,7 +33,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.tables import run_group
 from bids_dtg.workflows.participant.call import run_participants
-from bids_dtg.workflows.participant.map_files import SYNTHETIC, map_path
+from bids_dtg.workflows.participant.map_files import map_path
 
 # Whose average stands beside the predictions: other people, as measured without noise, so that
 # it is as good as the average of a large sample.

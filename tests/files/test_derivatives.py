@@ -12,8 +12,14 @@ from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import temporary_name
-from bids_dtg.files.derivatives import IGNORED, DerivativeDataset, check_output_location
+from bids_dtg.files.derivatives import (
+    IGNORED,
+    DatasetWords,
+    DerivativeDataset,
+    check_output_location,
+)
 from bids_dtg.inputs.dataset import InputDataset, find_dataset
+from bids_dtg.report.workflows import CONTRASTS
 
 
 @pytest.fixture
@@ -28,6 +34,11 @@ def source(tmp_path) -> InputDataset:
 def dataset(tmp_path) -> DerivativeDataset:
     (tmp_path / "out").mkdir()
     return DerivativeDataset(tmp_path / "out")
+
+
+def words(readme: str) -> DatasetWords:
+    citation = CONTRASTS.citation.format(version="1.2")
+    return DatasetWords(CONTRASTS.dataset_name, citation, readme)
 
 
 @pytest.mark.parametrize("relative", ["../x", "sub-01/../../x", "/etc/x", "link/x", "..", ""])
@@ -47,7 +58,7 @@ def test_writing_inside_replaces_links_to_files(dataset, tmp_path):
 
 
 def test_description_links_its_sources(dataset, source):
-    dataset.describe(source, version="1.2", readme="hello\n", container="docker:dtg:1")
+    dataset.describe(source, words("hello\n"), version="1.2", container="docker:dtg:1")
     content = json.loads((dataset.root / "dataset_description.json").read_text())
     assert content["DatasetType"] == "derivative"
     assert content["GeneratedBy"][0]["Name"] == "bids_dtg"
@@ -66,7 +77,7 @@ def test_description_links_its_sources(dataset, source):
 
 def test_links_inside_the_raw_dataset_are_relative(source):
     dataset = DerivativeDataset(source.bids_dir / "derivatives" / "dtg")
-    dataset.describe(source, version="1.2", readme="x")
+    dataset.describe(source, words("x"), version="1.2")
     content = json.loads((dataset.root / "dataset_description.json").read_text())
     assert content["DatasetLinks"] == {"fmriprep": "../fmriprep", "raw": "../.."}
 
@@ -74,8 +85,8 @@ def test_links_inside_the_raw_dataset_are_relative(source):
 def test_users_lines_and_texts_are_kept(dataset, source):
     (dataset.root / ".bidsignore").write_text("mine/\n*.html")
     (dataset.root / "README.md").write_text("edited")
-    dataset.describe(source, version="1.2", readme="x")
-    dataset.describe(source, version="1.2", readme="x")
+    dataset.describe(source, words("x"), version="1.2")
+    dataset.describe(source, words("x"), version="1.2")
     lines = (dataset.root / ".bidsignore").read_text().splitlines()
     assert lines[:2] == ["mine/", "*.html"]
     assert sorted(lines[2:]) == sorted(set(IGNORED) - {"*.html"})
@@ -83,10 +94,10 @@ def test_users_lines_and_texts_are_kept(dataset, source):
 
 
 def test_right_files_are_not_written_again(dataset, source):
-    dataset.describe(source, version="1.2", readme="x")
+    dataset.describe(source, words("x"), version="1.2")
     before = {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()}
     assert len(before) == 4
-    dataset.describe(source, version="1.2", readme="y")
+    dataset.describe(source, words("y"), version="1.2")
     assert {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()} == before
 
 
@@ -161,7 +172,7 @@ def test_validator_accepts_what_describes_the_dataset(dataset, source):
     (dataset.root / "sub-01" / "func" / f"{name}.json").write_text("{}")
     (dataset.root / "logs").mkdir()
     (dataset.root / "logs" / "x.toml").write_text("")
-    dataset.describe(source, version="1.2", readme="Synthetic maps. " * 20)
+    dataset.describe(source, words("Synthetic maps. " * 20), version="1.2")
     dataset.update_participants()
     command = [str(program) if program.exists() else program.name, "--json", str(dataset.root)]
     result = subprocess.run(command, capture_output=True, timeout=120, check=False)

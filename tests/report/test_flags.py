@@ -8,7 +8,8 @@ import pytest
 
 from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
-from bids_dtg.report.flags import FLAGGED, flags_of, level_of, number
+from bids_dtg.report.flags import Flag, flags_of, level_of
+from bids_dtg.report.workflows import CONTRASTS
 
 GOOD = {
     "minutes_kept": "9.5",
@@ -23,11 +24,15 @@ GOOD = {
 
 
 def files(quality: dict[str, str] = GOOD, sidecar: dict | None = None) -> ParticipantFiles:
-    run = RunFiles("sub-01_task-rest", quality, None, None, None, None, None)
+    run = RunFiles("sub-01_task-rest", quality, {})
     overlays = {"segmentSpread": Path("s")}
     one = MapFile("motorT", Path("m"), sidecar or {}, overlays)
     made = SetFiles("sub-01_task-rest", (one,), (run.title,), {}, {})
     return ParticipantFiles("01", (made,), (run,))
+
+
+def flagged(files: ParticipantFiles, failures: dict[str, str]) -> tuple[Flag, ...]:
+    return flags_of(files, failures, CONTRASTS.quality_columns, CONTRASTS.notes)
 
 
 def levels(found) -> list[str]:
@@ -35,7 +40,7 @@ def levels(found) -> list[str]:
 
 
 def test_a_good_run_has_one_good_word():
-    assert levels(flags_of(files(), {})) == ["good"]
+    assert levels(flagged(files(), {})) == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -52,19 +57,19 @@ def test_a_good_run_has_one_good_word():
     ],
 )
 def test_a_figure_beyond_its_limit_is_flagged(column, value, level):
-    (flag,) = flags_of(files(GOOD | {column: value}), {})
+    (flag,) = flagged(files(GOOD | {column: value}), {})
     assert flag.level == level
     assert flag.of == "sub-01_task-rest"
 
 
 def test_what_is_not_known_is_not_flagged():
-    assert levels(flags_of(files(dict.fromkeys(GOOD, "n/a")), {})) == ["good"]
-    assert levels(flags_of(files({}), {})) == ["good"]
+    assert levels(flagged(files(dict.fromkeys(GOOD, "n/a")), {})) == ["good"]
+    assert levels(flagged(files({}), {})) == ["good"]
 
 
 def test_failures_come_first_and_models_that_are_not_for_science_are_named():
     sidecar = {"NotForScience": True, "ModelNotice": "Not for science."}
-    found = flags_of(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
+    found = flagged(files(sidecar=sidecar), {"sub-01_task-rest_run-2": "it is empty"})
     assert levels(found) == ["problem", "warning"]
     assert "it is empty" in found[0].text
     assert found[1].text == "Not for science."
@@ -74,11 +79,13 @@ def test_maps_without_uncertainty_say_so():
     bare = files()
     one = MapFile("motorT", Path("m"), {}, {})
     made = SetFiles("t", (one,), (), {}, {})
-    found = flags_of(ParticipantFiles("01", (made,), bare.runs), {})
+    found = flagged(ParticipantFiles("01", (made,), bare.runs), {})
     assert any("no uncertainty" in flag.text for flag in found)
 
 
-@pytest.mark.parametrize("figure", FLAGGED)
+@pytest.mark.parametrize(
+    "figure", [column.name for column in CONTRASTS.quality_columns if column.flag]
+)
 def test_every_flagged_figure_has_limits_that_are_part_of_what_they_limit(figure):
     limit = LIMITS[figure]
     worse = -1e-3 if limit.low_is_bad else 1e-3
@@ -86,25 +93,18 @@ def test_every_flagged_figure_has_limits_that_are_part_of_what_they_limit(figure
     assert [level_of(figure, value) for value in values] == [None, "warning", "problem"]
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [("0.5", 0.5), ("n/a", None), (None, None), ("nan", None)]
-)
-def test_cells_are_numbers_or_nothing(text, value):
-    assert number(text) == value
-
-
 @pytest.mark.parametrize(("verdict", "level"), [("unusual", "warning"), ("outside", "problem")])
 def test_a_run_that_the_model_is_not_for_is_flagged_once_with_its_reasons(verdict, level):
     judged = {"range": verdict, "range_reasons": "80% of the grey matter has signal"}
-    (flag,) = flags_of(files(GOOD | {"coverage": "0.8"} | judged), {})
+    (flag,) = flagged(files(GOOD | {"coverage": "0.8"} | judged), {})
     assert flag.level == level
     assert verdict in flag.text
     assert flag.text.endswith("80% of the grey matter has signal")
     good = GOOD | {"range": "in range", "range_reasons": "n/a"}
-    assert levels(flags_of(files(good), {})) == ["good"]
+    assert levels(flagged(files(good), {})) == ["good"]
 
 
 def test_maps_of_a_model_without_calibration_are_named():
-    found = flags_of(files(sidecar={"Calibrated": False}), {})
+    found = flagged(files(sidecar={"Calibrated": False}), {})
     assert any("no calibration" in flag.text and flag.level == "note" for flag in found)
-    assert levels(flags_of(files(sidecar={"Calibrated": True}), {})) == ["good"]
+    assert levels(flagged(files(sidecar={"Calibrated": True}), {})) == ["good"]

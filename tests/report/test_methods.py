@@ -8,6 +8,7 @@ import pytest
 
 from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.contrasts import methods_words
 from bids_dtg.report.methods import (
     MethodsFacts,
     find_methods,
@@ -21,23 +22,31 @@ FACTS = MethodsFacts(
     version="1.2.3",
     model_name="mine 4",
     model_sha256="abc123",
-    model_kind="attention-unet",
     model_notice="Ask before use.",
-    n_rois=50,
-    n_voxels=158_680,
-    n_contrasts=47,
     space="MNI152NLin6Asym",
-    segment_seconds=432.0,
     input_type="fmriprep",
     cleaning=CleaningOptions(denoise_strategy="simple"),
-    combine="session",
-    recentred=False,
     packages={"numpy": "2.0"},
 )
+OWN = {
+    "kind": "attention-unet",
+    "n_rois": 50,
+    "n_voxels": 158_680,
+    "n_contrasts": 47,
+    "segment_seconds": 432.0,
+    "combine": "session",
+    "recentred": False,
+}
+
+
+def text_of(**change: object) -> str:
+    """Return the text of the contrasts in one line, with other facts or words of their own."""
+    own = {key: change.pop(key, value) for key, value in OWN.items()}
+    return " ".join(methods_text(replace(FACTS, **change), methods_words(**own)).split())
 
 
 def test_facts_are_named():
-    text = " ".join(methods_text(FACTS).split())
+    text = text_of()
     for part in ("1.2.3", "mine 4", "abc123", "Ask before use.", "158,680", "47 contrast maps"):
         assert part in text
     assert "432 s" in text
@@ -72,7 +81,7 @@ NONE = cleaned("none")
     ],
 )
 def test_text_follows_the_options(change, present, absent):
-    text = " ".join(methods_text(replace(FACTS, **change)).split())
+    text = text_of(**change)
     assert present in text
     assert absent not in text
 
@@ -97,7 +106,6 @@ def test_a_set_has_the_text_of_its_own_options(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_kind_of_model_is_named_in_its_own_words(kind):
-    facts = replace(FACTS, model_kind=kind, recentred=True)
-    text = " ".join(methods_text(facts).split())
+    text = text_of(kind=kind, recentred=True)
     assert f"{KINDS[kind].words.model} turned each segment's connectome" in text
     assert f"{KINDS[kind].words.owner} error in the mean map" in text

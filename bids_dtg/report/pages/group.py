@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,14 @@ from bids_dtg.files.text import write_text
 from bids_dtg.report.charts import Strip, strip
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
-from bids_dtg.report.flags import Flag, number, sorted_flags
+from bids_dtg.report.flags import Flag, sorted_flags
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
 from bids_dtg.report.pictures import PICTURE, draw_matrix
+from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others, viewer_data
+from bids_dtg.report.workflows import workflow_of
 
 # The spread over people, as the viewer shows it beside the mean.
 GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
@@ -38,33 +39,11 @@ LEAST_RUNS = 5
 _MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A quality figure that the group page looks at."""
-
-    column: str  # of the table
-    title: str  # for people
-    unit: str = ""
-    decimals: int = 2
-    most: float = math.inf  # the largest value that can be
-
-
-MEASURES = (
-    Measure("minutes_kept", "Rest that was used", "min", 1),
-    Measure("fd_mean", "Mean framewise displacement", "mm"),
-    Measure("coverage", "Grey matter with signal", "", 3, 1.0),
-    Measure("roi_coverage_min", "Lowest coverage of an ROI", "", 3, 1.0),
-    Measure("tsnr_median", "Temporal signal-to-noise", "", 0),
-    Measure("connectome_reliability", "Agreement of halves", "r"),
-    Measure("similarity", "Similarity to the group", "r"),
-)
-
-
 @dataclass(frozen=True, eq=False)
 class Column:
     """One figure of all runs."""
 
-    measure: Measure
+    measure: QualityColumn
     values: NDArray[np.float64]  # (runs,), NaN where n/a
     z: NDArray[np.float64]  # (runs,), robust; NaN where it cannot be told
 
@@ -76,7 +55,7 @@ class Column:
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Tell how far values are from their median, in robust standard deviations.
+    """Return how far values are from their median, in robust standard deviations.
 
     (x - median) / (1.4826 MAD); where more than half of the values are equal the mean
     absolute deviation stands in for the median one (Iglewicz & Hoaglin 1993). NaN with
@@ -94,11 +73,15 @@ def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return z
 
 
-def columns_of(rows: Sequence[Mapping[str, str]]) -> tuple[Column, ...]:
-    """Return the figures that any run has."""
+def columns_of(
+    rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
+) -> tuple[Column, ...]:
+    """Return those of the columns that have a title and that any run has a figure of."""
     found = []
-    for measure in MEASURES:
-        cells = [number(row.get(measure.column)) for row in rows]
+    for measure in measures:
+        if not measure.title:
+            continue
+        cells = [number(row.get(measure.name)) for row in rows]
         values = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
         if np.isfinite(values).any():
             found.append(Column(measure, values, robust_z(values)))
@@ -149,7 +132,8 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     OutputError
         A file cannot be written.
     """
-    columns = columns_of(facts.rows)
+    workflow = workflow_of(dataset)
+    columns = columns_of(facts.rows, (*workflow.quality_columns, *workflow.group_columns))
     addresses = [_address(dataset, row) for row in facts.rows]
     rows = [
         _row(position, row, columns, address)

@@ -8,6 +8,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.pages.page import link, render
+from bids_dtg.report.workflows import workflow_of
 
 INDEX, GROUP = "index.html", "group.html"
 # Other processes may add reports at the same time; each looks again after it has written.
@@ -24,11 +25,13 @@ class Listed:
 
 def write_index(dataset: DerivativeDataset) -> None:
     """Write the index anew where it does not list what is there."""
+    workflow = workflow_of(dataset)
     for _ in range(_TRIES):
         listed = _list(dataset)
         page = render(
             "index.html",
-            title="Synthetic task-activation maps",
+            title=workflow.title,
+            about=workflow.about,
             sections=[],
             listed=listed,
             group=GROUP if (dataset.root / GROUP).is_file() else None,

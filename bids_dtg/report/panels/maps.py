@@ -1,4 +1,4 @@
-"""The maps of a set as cards with a picture, by task, and as the viewer wants them."""
+"""Maps: those of a set as cards with a picture, by task, and as the viewer wants them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,30 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.report.contents import OVERLAYS, SYNTHETIC, MapFile, Overlay
+from bids_dtg.report.contents import (
+    NOT_MEASURED,
+    OVERLAYS,
+    SYNTHETIC,
+    MapFile,
+    Overlay,
+    ParticipantFiles,
+    SetFiles,
+)
 from bids_dtg.report.pages.page import link
+from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
+from bids_dtg.report.quality import number
 from bids_dtg.report.slices import Box, Volume, template
 from bids_dtg.report.viewer import (
     SCRIPT,
     ViewerMap,
     ViewerSet,
     pack,
+    viewer_data,
     write_script,
     write_shared_files,
 )
 
-_NOT_ABOUT = ("Predicted from resting-state fMRI, not measured: ",)
 # Extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
@@ -71,9 +81,70 @@ class Gallery:
 
 
 def slice_text() -> str:
-    """Tell where the slices of the pictures lie."""
+    """Say where the slices of the pictures lie."""
     places = ", ".join(f"{view.mm:g}".replace("-", _MINUS) for view in MAP_VIEWS)
     return f"Axial slices at z = {places} mm; the person's left is on the left."
+
+
+@dataclass(frozen=True)
+class SetOnPage:
+    """A set of maps on a participant's page."""
+
+    title: str
+    anchor: str
+    lead: str
+    groups: tuple[TaskCards, ...]
+
+
+def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
+    """Draw a participant's sets of maps; None where there are none.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    files
+        What it holds of the participant.
+    folder
+        Where pictures and scripts go.
+
+    Raises
+    ------
+    RunError
+        A map cannot be read.
+    OutputError
+        A file cannot be written.
+    """
+    galleries: list[Gallery] = []
+    for position, made in enumerate(files.sets):
+        first = sum(len(gallery.viewer_maps) for gallery in galleries)
+        drawer = GalleryDrawer(dataset, folder, made.title, first=first, number_of_set=position)
+        galleries.append(drawer.draw(made.maps))
+    if not galleries:
+        return None
+    sets = [
+        SetOnPage(made.title, f"maps-{position}", _lead(made), gallery.groups)
+        for position, (made, gallery) in enumerate(zip(files.sets, galleries, strict=True), 1)
+    ]
+    return Section(
+        template="maps.html",
+        links=((sets[0].anchor, "Maps" if len(sets) == 1 else sets[0].title),),
+        facts={"sets": sets},
+        files=tuple(path for gallery in galleries for path in gallery.files),
+        viewer_data=viewer_data(
+            [gallery.viewer_set for gallery in galleries],
+            [shown for gallery in galleries for shown in gallery.viewer_maps],
+            galleries[0].backdrop,
+        ),
+    )
+
+
+def _lead(made: SetFiles) -> str:
+    seconds = number(str(made.common.get("SecondsOfRest")))
+    segments = made.common.get("NSegments")
+    parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
+    rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
+    return f"{rest}Maps of a task share a colour scale. {slice_text()}"
 
 
 class GalleryDrawer:
@@ -212,10 +283,7 @@ def _name(one: MapFile) -> str:
 
 
 def _about(one: MapFile) -> str:
-    text = one.description
-    for start in _NOT_ABOUT:
-        text = text.removeprefix(start)
-    return text
+    return one.description.removeprefix(NOT_MEASURED)
 
 
 def _read(path: Path, grid: Grid) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.contents import (
+    NOT_MEASURED,
     MapFile,
     ParticipantFiles,
     find_participant,
@@ -26,10 +27,11 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.quality import QualityColumn, dictionary
+from bids_dtg.report.workflows import workflow_of
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets
-from bids_dtg.workflows.participant.quality import COLUMNS
 from bids_dtg.workflows.participant.reports import existing_output
 
 _TABLE = "group/desc-runs_qc.tsv"
@@ -38,10 +40,6 @@ _MEAN = "groupMean"
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
     *("ModelName", "ModelVersion", "ModelSHA256", "ModelNotice", "NotForScience"),
-)
-_SIMILARITY = (
-    "Correlation of the maps that the run went into with the mean maps of the other participants, "
-    "averaged over contrasts; n/a with fewer than three sets of maps"
 )
 
 
@@ -55,6 +53,7 @@ def run_group(settings: Settings) -> int:
     """
     output = existing_output(settings)
     labels = _labels(settings, output)
+    workflow = workflow_of(output)
     participants = [find_participant(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
@@ -68,7 +67,7 @@ def run_group(settings: Settings) -> int:
     maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_similarity(rows, participants, maps)
-    table = _write_table(output, rows)
+    table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
     page = write_group_page(
         output,
         GroupFacts(
@@ -109,17 +108,17 @@ def _labels(settings: Settings, output: DerivativeDataset) -> tuple[str, ...]:
     return tuple(label for label in present if not asked or label in asked)
 
 
-def _write_table(output: DerivativeDataset, rows: Sequence[Mapping[str, str]]) -> Path:
+def _write_table(
+    output: DerivativeDataset,
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[QualityColumn],
+) -> Path:
     """Write the table of all runs; columns that a version of the program added come last."""
-    known = [*COLUMNS, "similarity"]
-    columns = list(dict.fromkeys([*known, *(name for row in rows for name in row)]))
+    known = [column.name for column in columns]
+    names = list(dict.fromkeys([*known, *(name for row in rows for name in row)]))
     path = output.path(_TABLE)
-    write_tsv(path, columns, [[row.get(name, "n/a") for name in columns] for row in rows])
-    texts = {**COLUMNS, "similarity": _SIMILARITY}
-    write_json(
-        path.with_suffix(".json"),
-        {name: {"Description": texts[name]} for name in columns if name in texts},
-    )
+    write_tsv(path, names, [[row.get(name, "n/a") for name in names] for row in rows])
+    write_json(path.with_suffix(".json"), dictionary(columns))
     return path
 
 
@@ -150,9 +149,7 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
         }
         space, res = entities.get("space", ""), entities.get("res")
         grid = Grid((i, j, k), maps.affine, space, res)
-        description = first.description.removeprefix(
-            "Predicted from resting-state fMRI, not measured: "
-        )
+        description = first.description.removeprefix(NOT_MEASURED)
         kinds = {_MEAN: (maps.mean, "Mean"), GROUP_SPREAD.desc: (maps.sd, "Standard deviation")}
         paths = {}
         for desc, (values, word) in kinds.items():

@@ -16,7 +16,6 @@ from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
@@ -86,8 +85,8 @@ class Analysis:
         prepare_output_folder(output.root)
         output.describe(
             self.request.dataset,
+            self.request.workflow.dataset_words(self.request.bundle.card),
             version=__version__,
-            readme=readme_text(self.bundle.card),
             container=running_container(),
         )
         write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))

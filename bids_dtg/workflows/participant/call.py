@@ -14,7 +14,6 @@ from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.notices import counted, say
-from bids_dtg.report.readme import readme_text
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
@@ -108,8 +107,8 @@ def _open_output(request: Request) -> RunFolder:
     request.output.remove_stale_temporaries()
     request.output.describe(
         request.dataset,
+        request.workflow.dataset_words(request.bundle.card),
         version=__version__,
-        readme=readme_text(request.bundle.card),
         container=container,
     )
     write_methods(request)

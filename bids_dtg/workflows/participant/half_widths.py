@@ -12,15 +12,11 @@ import numpy as np
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.report.contents import half_width_desc
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.map_files import OutputFile, map_path
 
 _STEPS = 255  # the largest value of 8 bits
-
-
-def half_width_desc(level: int) -> str:
-    """Return the value of desc- of half-width maps."""
-    return f"halfwidth{level}"
 
 
 def check_level(bundle: ModelBundle, level: int) -> None:

@@ -17,11 +17,11 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.imaging.nifti import Intent, encode_map
 from bids_dtg.inputs.run import RestRun, TransformFile
+from bids_dtg.report.contents import NOT_MEASURED, SPREAD, SYNTHETIC
 from bids_dtg.settings import InputChoice
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.quality import RunSummary, cleaning_note
 
-SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 HALVES = ("oddHalf", "evenHalf")
 
 
@@ -43,11 +43,6 @@ class OutputFile:
     data: bytes  # its whole content
 
 
-def model_entities(bundle: ModelBundle) -> dict[str, str | None]:
-    """Return the entities that the model's grid gives to every map."""
-    return {"space": bundle.grid.space, "res": bundle.grid.resolution}
-
-
 def map_path(
     entities: Mapping[str, str],
     contrast: Contrast,
@@ -59,7 +54,7 @@ def map_path(
     """Return the path of one map or its sidecar, relative to the output folder."""
     named = {
         **entities,
-        **model_entities(bundle),
+        **bundle.grid.entities,
         "contrast": contrast.label,
         "stat": bundle.card.part.statistic,
         "desc": desc,
@@ -139,7 +134,7 @@ def map_sidecars(
     """
     common = {
         "Sources": [uri for one in runs for uri in _sources(one.run, origin.source)],
-        **on_grid_metadata(bundle),
+        **bundle.grid.metadata,
         "Units": bundle.card.part.units,
         "Synthetic": True,
         "ModelName": bundle.card.name,
@@ -173,7 +168,7 @@ def map_sidecars(
         if bundle.card.part.gains is not None:
             common["Gain"] = bundle.card.part.gains[contrast.index]
         text = {
-            SYNTHETIC: f"Predicted from resting-state fMRI, not measured: {contrast.description}",
+            SYNTHETIC: f"{NOT_MEASURED}{contrast.description}",
             SPREAD: "Standard deviation over segments of rest of the predicted map: "
             f"{contrast.description}",
             **{
@@ -236,13 +231,3 @@ def _sources(run: RestRun, source: str) -> list[str]:
         for path in files
         if path
     ]
-
-
-def on_grid_metadata(bundle: ModelBundle) -> dict[str, str]:
-    """Return what BIDS wants to know of an image on the model's grid."""
-    sizes = " x ".join(f"{size:g}" for size in bundle.grid.voxel_sizes_mm)
-    shape = " x ".join(map(str, bundle.grid.shape))
-    return {
-        "SpatialReference": f"https://templateflow.s3.amazonaws.com/tpl-{bundle.grid.space}",
-        "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's lattice",
-    }

@@ -159,7 +159,7 @@ class MapSetMaker:
         seconds = read.seconds + time.perf_counter() - start
         with self._clock.time("write"):
             self._files += self._writer.write_run(
-                read.summary, seconds=seconds, details=read.details, connectomes=read.connectomes
+                read.summary, seconds=seconds, kept=read.kept, connectomes=read.connectomes
             )
         self._summaries.append(read.summary)
 

@@ -16,44 +16,6 @@ from bids_dtg.settings import InputChoice
 from bids_dtg.workflows.participant.measure import MeasuredRun
 from bids_dtg.workflows.participant.sets import run_entities
 
-# Column -> what it means: the order of the table and the text of its data dictionary.
-COLUMNS = {
-    "participant_id": "Participant",
-    "session_id": "Session, n/a where the dataset has none",
-    # Not "task" and "run": pybids takes a sidecar's keys of that name for entities, and refuses.
-    "task_id": "Task label of the run",
-    "run_id": "Run label, n/a where the run has none",
-    "repetition_time": "Seconds between frames",
-    "frames": "Frames in the file",
-    "frames_kept": "Frames left after dummy scans and censoring",
-    "minutes_kept": "Minutes of rest left after dummy scans and censoring",
-    "confound_columns": "Independent columns removed by regression, the intercept included",
-    "fd_mean": "Mean framewise displacement over all frames, in mm; n/a where it is not known",
-    "n_segments": "Segments of rest whose maps were averaged",
-    "coverage": "Share of the model's grey-matter voxels with signal",
-    "roi_coverage_min": "Smallest share, over ROI maps, of a map's weight on voxels with signal",
-    "tsnr_median": "Median over grey matter of temporal signal-to-noise, confounds removed",
-    "connectome_reliability": "Median over grey-matter voxels of the correlation, over ROIs, of "
-    "the connectomes of the two halves of the run (alternate pieces of it)",
-    "connectome_icc": "The same by the intraclass correlation ICC(1,1), which a difference in "
-    "level lowers too: of half the run; of the whole run it is 2 ICC / (1 + ICC)",
-    "mask_overlap": "Dice overlap of the run's brain mask and the model's; n/a without a mask "
-    "in the model's space",
-    "roi_map_match": "Mean over ROIs of the spatial correlation of an ROI's connectome with its "
-    "map",
-    "roi_map_identity": "Share of ROIs whose connectome resembles their own map most of all maps",
-    "roi_side_match": "The same correlation of what differs between left and right",
-    "hemispheric_similarity": "Mean over ROIs of the correlation of connectomes of mirrored voxels",
-    "roi_sd_ratio": "Largest over smallest standard deviation of the ROI series",
-    "connectome_strength": "Root mean square of the correlations, each ROI's mean taken off",
-    "connectome_smoothness": "Correlation of the connectomes of neighbouring voxels",
-    "training_distance": "Distance from the model's training connectomes, about 1 is usual; n/a "
-    "where the model has no statistics of them",
-    "range": "Whether the model is for such a run: in range, unusual or outside",
-    "range_reasons": "What is unusual, in words; n/a where nothing is",
-    "seconds_processing": "Seconds from opening the run to its maps",
-}
-
 _RANGE_COLUMNS = (
     "mask_overlap",
     "roi_map_match",
@@ -150,17 +112,6 @@ def _range_figures(judged: RunRange) -> dict[str, object]:
 
 def _rounded(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
-
-
-def quality_row(summary: RunSummary, seconds: float) -> list[object]:
-    """Return one run's figures in the order of `COLUMNS`; ``seconds`` is the time it took."""
-    figures = {**summary.figures, "seconds_processing": round(seconds, 2)}
-    return [figures[column] for column in COLUMNS]
-
-
-def quality_dictionary() -> dict[str, dict[str, str]]:
-    """Return the data dictionary (BIDS JSON) of the quality table."""
-    return {column: {"Description": text} for column, text in COLUMNS.items()}
 
 
 def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str) -> str | None:

@@ -17,11 +17,10 @@ from bids_dtg.engine.display import Clock
 from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.settings import OutputOptions
-from bids_dtg.workflows.participant.measure import Reader
+from bids_dtg.report.panels.panel import Kept, RunData, keep_all
+from bids_dtg.workflows.participant.measure import MeasuredRun, Reader
 from bids_dtg.workflows.participant.quality import RunSummary, summarise
 from bids_dtg.workflows.participant.request import Request
-from bids_dtg.workflows.participant.run_details import RunDetails, details_of
 from bids_dtg.workflows.participant.sets import MapSet
 
 
@@ -70,7 +69,7 @@ class RunRead:
     summary: RunSummary  # figures and decisions
     connectomes: RunConnectomes | None  # only where they are to be written
     halves: tuple[Connectome, Connectome] | None  # odd and even, only where maps are made of them
-    details: RunDetails  # what its report shows
+    kept: tuple[Kept, ...]  # small files that its report is drawn from
     seconds: float  # time it took
 
 
@@ -176,7 +175,7 @@ def _read_set(
     send(SetBegun(planned, inputs, reason))
     for run in planned.runs:
         try:
-            send(_read_run(run, reader, request.settings.outputs, clock=clock, send=send))
+            send(_read_run(run, request, reader, clock=clock, send=send))
         except TooShortError as err:
             if len(planned.runs) == 1:
                 raise
@@ -185,9 +184,9 @@ def _read_set(
 
 
 def _read_run(
-    run: RestRun, reader: Reader, wanted: OutputOptions, *, clock: Clock, send: Send
+    run: RestRun, request: Request, reader: Reader, *, clock: Clock, send: Send
 ) -> RunRead:
-    start = time.perf_counter()
+    start, wanted = time.perf_counter(), request.settings.outputs
     measured = reader.measure(
         run, clock=clock, progress=lambda share: send(RunProgress(run.title, share))
     )
@@ -200,8 +199,24 @@ def _read_run(
         halves = (result.odd, result.even)
     connectomes = measured.connectomes if wanted.write_connectome else None
     with clock.time("details"):
-        details = details_of(measured, reader.bundle, reader.cleaning.interpolation)
+        kept = _keep(measured, request, reader)
     del measured, result
     while segments:  # none stays here once it has been sent
         send(SegmentRead(segments.pop(0)))
-    return RunRead(summary, connectomes, halves, details, time.perf_counter() - start)
+    return RunRead(summary, connectomes, halves, kept, time.perf_counter() - start)
+
+
+def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept, ...]:
+    """Let the panels of the report take what they keep of a run."""
+    data = RunData(
+        run=measured.run,
+        source=request.dataset.name,
+        kept=measured.design.keep,
+        fd_mm=measured.confounds.fd_mm,
+        std_dvars=measured.confounds.std_dvars,
+        tr_seconds=measured.design.tr_seconds,
+        interpolation=reader.cleaning.interpolation,
+        bundle=reader.bundle,
+        measured=measured.connectomes,
+    )
+    return keep_all(request.workflow.panels, data)

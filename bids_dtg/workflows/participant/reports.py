@@ -181,7 +181,8 @@ class Reports:
 
 def write_methods(request: Request) -> str:
     """Write the methods text of a call, and keep it for the reports of what the call makes."""
-    text = methods_text(_methods_facts(request.bundle, request.settings))
+    words = request.workflow.methods(request.bundle, request.settings.outputs)
+    text = methods_text(_methods_facts(request.bundle, request.settings), words)
     output = request.output
     write_text(output.path(LAST_METHODS), text)
     write_text(output.path(methods_path(options_hash(request.recorded_options))), text)
@@ -195,17 +196,10 @@ def _methods_facts(bundle: ModelBundle, settings: Settings) -> MethodsFacts:
         version=__version__,
         model_name=f"{bundle.card.name} {bundle.card.version}",
         model_sha256=bundle.identity,
-        model_kind=bundle.card.kind,
         model_notice=bundle.card.notice,
-        n_rois=len(bundle.roi_maps),
-        n_voxels=int(bundle.mask.sum()),
-        n_contrasts=len(bundle.contrasts),
         space=bundle.grid.space,
-        segment_seconds=bundle.card.part.segment_seconds,
         input_type=settings.inputs.input_type,
         cleaning=settings.cleaning,
-        combine=settings.outputs.combine,
-        recentred=bundle.correction is not None,
         packages=package_versions(),
     )
 

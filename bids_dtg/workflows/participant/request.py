@@ -35,6 +35,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.report.workflows import CONTRASTS, Workflow
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.half_widths import check_level
@@ -59,6 +60,7 @@ class Request:
     device: str  # that computes
     capacity: Capacity  # processes side by side, and threads of each
     atlas: Atlas | None  # parcels for the table of means
+    workflow: Workflow = CONTRASTS  # whose words, quality columns and panels are written
 
     @classmethod
     def prepare(cls, settings: Settings) -> Request:
@@ -181,6 +183,7 @@ class Request:
             interval_level=settings.outputs.interval_level,
             atlas=self.atlas,
             threads=self.capacity.threads,
+            workflow=self.workflow,
         )
 
     @cached_property

@@ -22,22 +22,18 @@ from bids_dtg.files.provenance import (
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.imaging.nifti import encode_maps
+from bids_dtg.report.contents import SYNTHETIC
+from bids_dtg.report.panels.panel import Kept, write_kept
+from bids_dtg.report.quality import write_quality
+from bids_dtg.report.workflows import Workflow
 from bids_dtg.workflows.participant.half_widths import half_width_images, half_width_sidecars
 from bids_dtg.workflows.participant.map_files import (
-    SYNTHETIC,
     Origin,
     map_images,
     map_sidecars,
-    model_entities,
 )
 from bids_dtg.workflows.participant.map_reliability import write_map_reliability
-from bids_dtg.workflows.participant.quality import (
-    COLUMNS,
-    RunSummary,
-    quality_dictionary,
-    quality_row,
-)
-from bids_dtg.workflows.participant.run_details import RunDetails, write_run_details
+from bids_dtg.workflows.participant.quality import RunSummary
 from bids_dtg.workflows.participant.sets import MapSet, run_entities
 
 
@@ -58,13 +54,14 @@ class Writer:
     interval_level: int  # of the intervals, in percent
     atlas: Atlas | None  # parcels for the table of means
     threads: int  # maps encoded at the same time
+    workflow: Workflow  # whose quality columns are written
 
     def write_run(
         self,
         summary: RunSummary,
         *,
         seconds: float,
-        details: RunDetails,
+        kept: Sequence[Kept],
         connectomes: RunConnectomes | None,
     ) -> list[PurePosixPath]:
         """Write what belongs to one run: quality, what its report shows, connectomes if wanted.
@@ -75,15 +72,16 @@ class Writer:
             Figures and decisions.
         seconds
             Time it took.
-        details
-            What its report shows.
+        kept
+            Small files that its report is drawn from.
         connectomes
             None: they are not written.
         """
-        files = [*self._write_quality(summary, seconds)]
-        files += write_run_details(
-            details, output=self.output, bundle=self.bundle, source=self.origin.source
-        )
+        entities = run_entities(summary.run)
+        figures = {**summary.figures, "seconds_processing": round(seconds, 2)}
+        columns = self.workflow.quality_columns
+        files = [*write_quality(figures, columns, entities, self.output)]
+        files += write_kept(kept, entities, self.output)
         if connectomes is not None:
             files += self._write_connectome(summary, connectomes)
         return files
@@ -203,15 +201,6 @@ class Writer:
         write_tsv(self.output.path(path), ["contrast", *atlas.parcels.values()], rows)
         return path
 
-    def _write_quality(self, summary: RunSummary, seconds: float) -> Iterator[PurePosixPath]:
-        entities = run_entities(summary.run)
-        table = build_path(entities, "qc", ".tsv")
-        write_tsv(self.output.path(table), list(COLUMNS), [quality_row(summary, seconds)])
-        yield table
-        dictionary = build_path(entities, "qc", ".json")
-        write_json(self.output.path(dictionary), quality_dictionary())
-        yield dictionary
-
     def _write_connectome(
         self, summary: RunSummary, connectomes: RunConnectomes
     ) -> Iterator[PurePosixPath]:
@@ -219,7 +208,7 @@ class Writer:
         rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
         correlated = {**entities, "stat": "pearsoncorrelation", "desc": "connectome"}
 
-        path = build_path({**correlated, **model_entities(self.bundle)}, "statmap", ".nii.gz")
+        path = build_path({**correlated, **self.bundle.grid.entities}, "statmap", ".nii.gz")
         assert connectomes.whole is not None  # asked for with --write-connectome
         image = encode_maps(
             connectomes.whole.r,

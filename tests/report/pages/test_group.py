@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.report.pages.group import columns_of, robust_z
+from bids_dtg.report.workflows import CONTRASTS
 
 
 def test_robust_z_is_the_distance_from_the_median_in_scaled_mad():
@@ -43,6 +44,6 @@ def test_columns_are_those_that_any_run_has():
         {"fd_mean": "3"},
         {"fd_mean": "n/a"},
     ]
-    (column,) = columns_of(rows)
-    assert column.measure.column == "fd_mean"
+    (column,) = columns_of(rows, CONTRASTS.quality_columns)
+    assert column.measure.name == "fd_mean"
     assert column.out.tolist() == [False] * 6 + [True, False]

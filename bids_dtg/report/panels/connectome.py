@@ -1,0 +1,44 @@
+"""Connectome: the correlations between the cleaned ROI series of a run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import read_rows, tsv_text
+from bids_dtg.report.colours import SIGNED
+from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.panels.panel import Canvas, Figure, Kept, Picture, Ramp, RunData
+from bids_dtg.report.pictures import draw_matrix
+from bids_dtg.report.quality import number
+
+FILE = FileKind("relmat", "connectome", ".tsv")
+
+
+def keep(data: RunData[RunConnectomes]) -> Kept:
+    """Make a table with a row and a column an ROI."""
+    roi_r = data.measured.roi_r
+    rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
+    text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
+    return Kept(FILE, text.encode(), entities={"stat": "pearsoncorrelation"})
+
+
+def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the matrix, a pixel a cell."""
+    rows = read_rows(path) if (path := run.files.get(FILE)) else []
+    cells = [[number(text) for text in row.values()] for row in rows]
+    matrix = np.array([[np.nan if cell is None else cell for cell in row] for row in cells])
+    if matrix.ndim != 2 or not matrix.size:
+        return None
+    others = matrix[~np.eye(len(matrix), dtype=bool)] if len(matrix) > 1 else matrix
+    picture = Picture(
+        canvas.write("connectome", draw_matrix(matrix, SIGNED, -1, 1)),
+        f"Correlations between {len(matrix)} ROI series",
+        matrix=True,
+    )
+    caption = (
+        f"Pearson correlation between the cleaned series of {len(matrix)} ROIs; "
+        f"mean {others.mean():.2f}, standard deviation {others.std():.2f}."
+    )
+    return Figure((picture,), caption, ramp=Ramp("\N{MINUS SIGN}1", "+1", "signed"))

@@ -1,0 +1,80 @@
+"""Coverage: where the model reads, and whether the run has signal there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import read_json
+from bids_dtg.report.contents import RunFiles, sidecar_of
+from bids_dtg.report.panels.panel import (
+    Canvas,
+    Figure,
+    Kept,
+    Key,
+    Picture,
+    RunData,
+    grid_of,
+    keep_volume,
+    read_image,
+)
+from bids_dtg.report.pictures import MAP_VIEWS, Backdrop, encode
+from bids_dtg.report.slices import Box, template
+
+FILE = FileKind("dseg", "coverage", ".nii.gz")
+_LABELS = {
+    "1": "grey matter of the model, with signal",
+    "2": "grey matter of the model, without signal",
+    "3": "rest of the brain, where the ROI series are computed",
+}
+_WITH_SIGNAL, _WITHOUT = (47, 165, 142), (224, 57, 46)
+_KEYS = (Key("#2fa58e", "grey matter with signal"), Key("#e0392e", "without signal"))
+_FEW_ROIS = 4
+
+
+def keep(data: RunData[RunConnectomes]) -> Kept:
+    """Label the voxels of the model's brain."""
+    bundle, measured = data.bundle, data.measured
+    tissue = np.zeros(bundle.grid.shape, np.uint8)
+    tissue[bundle.brain_mask] = 3
+    tissue[bundle.mask] = np.where(measured.covered, 1, 2)
+    return keep_volume(
+        FILE,
+        tissue,
+        data,
+        description="Where the model reads, and whether the run has signal there",
+        more={
+            "Labels": _LABELS,
+            "RoiCoverage": [round(float(share), 4) for share in measured.roi_coverage],
+        },
+    )
+
+
+def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Tint grey matter by whether it has signal, and name the ROIs that lie off it.
+
+    Raises
+    ------
+    RunError
+        The image cannot be read.
+    """
+    path = run.files.get(FILE)
+    if path is None:
+        return None
+    labels = read_image(path)
+    backdrop = Backdrop(template(), Box.around(grid_of(labels)), MAP_VIEWS)
+    pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
+    grey = int(np.isin(labels.values, (1, 2)).sum())
+    share = float((labels.values == 1).sum()) / max(grey, 1)
+    text = f"{share:.1%} of the model's {grey:,} grey-matter voxels have signal."
+    rois = read_json(sidecar_of(path)).get("RoiCoverage")
+    if isinstance(rois, list) and rois:
+        worst = sorted(enumerate(map(float, rois), 1), key=lambda item: item[1])[:_FEW_ROIS]
+        if worst[0][1] < 1:
+            listed = ", ".join(f"{value:.0%} (ROI {roi})" for roi, value in worst)
+            text += f" The ROI maps with the least of their weight on signal: {listed}."
+        else:
+            text += f" All {len(rois)} ROI maps lie on signal."
+    picture = Picture(canvas.write("coverage", encode(pixels)), f"Coverage: {share:.1%}")
+    return Figure((picture,), text, keys=_KEYS)

@@ -1,0 +1,98 @@
+"""Motion and censoring: framewise displacement and DVARS over the frames, dropped ones shaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.text import read_rows, tsv_text
+from bids_dtg.report.charts import WIDTH, dropped_spans, trace
+from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.panels.panel import Canvas, Figure, Frames, Kept, RunData
+from bids_dtg.report.quality import number
+
+FILE = FileKind("timeseries", "frames", ".tsv")
+_COLUMNS = {
+    "framewise_displacement": {
+        "Description": "Framewise displacement, from the table of confounds",
+        "Units": "mm",
+    },
+    "std_dvars": {"Description": "Standardised DVARS, from the table of confounds"},
+    "kept": {"Description": "1 where the frame was used, 0 where it was dropped or censored"},
+}
+
+
+def keep(data: RunData[Any]) -> Kept:
+    """Make a table with a row a frame."""
+    columns = [
+        [None] * len(data.kept) if values is None else [*map(_rounded, values)]
+        for values in (data.fd_mm, data.std_dvars)
+    ]
+    rows = zip(*columns, data.kept.astype(int), strict=True)
+    return Kept(
+        FILE,
+        tsv_text(list(_COLUMNS), rows).encode(),
+        sidecar={"SamplingFrequency": 1 / data.tr_seconds, "StartTime": 0, **_COLUMNS},
+    )
+
+
+def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
+    """Draw the columns that have values, over minutes."""
+    rows = read_rows(path) if (path := run.files.get(FILE)) else []
+    if not rows:
+        return None
+    kept = np.array([row.get("kept") == "1" for row in rows])
+    dropped = dropped_spans(kept)
+    minutes = _minutes(len(rows) * (number(run.quality.get("repetition_time")) or 0))
+    threshold = _fd_threshold(run)
+    shown = (
+        ("framewise_displacement", "Framewise displacement", "mm", threshold),
+        ("std_dvars", "Standardised DVARS", "", None),
+    )
+    traces = [
+        trace(values, title=title, unit=unit, threshold=line)
+        for column, title, unit, line in shown
+        if np.isfinite(values := np.array([_float(row.get(column)) for row in rows])).any()
+    ]
+    if not traces:
+        return None
+    pieces = (Frames(made, dropped, minutes, position) for position, made in enumerate(traces, 1))
+    return Figure(tuple(pieces), _caption(run, threshold))
+
+
+def _fd_threshold(run: RunFiles) -> float | None:
+    """Return the displacement above which frames were censored; None where none were."""
+    facts = run.facts.get("Confounds")
+    value = facts.get("FdThreshold") if isinstance(facts, dict) else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _caption(run: RunFiles, fd_threshold: float | None) -> str:
+    frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
+    text = ""
+    if frames and kept is not None:
+        text = f"{kept:.0f} of {frames:.0f} frames were kept; "
+        text += "the shaded ones were not." if kept < frames else "none was left out."
+    line = " The dashed line is the threshold of censoring." if fd_threshold else ""
+    return f"Over minutes of the run. {text}{line}"
+
+
+def _minutes(seconds: float) -> tuple[tuple[float, str], ...]:
+    minutes = seconds / 60
+    if minutes <= 0:
+        return ()
+    step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= 12), 60)
+    return tuple(
+        (WIDTH * minute / minutes, f"{minute:g}") for minute in np.arange(0, minutes + 1e-9, step)
+    )
+
+
+def _rounded(value: float) -> str | None:
+    return f"{value:.4f}" if np.isfinite(value) else None
+
+
+def _float(text: str | None) -> float:
+    value = number(text)
+    return float("nan") if value is None else value

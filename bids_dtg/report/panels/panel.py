@@ -1,0 +1,260 @@
+"""What a panel of a run is: the small file that it keeps, and the figure that is drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import FileKind, bids_uri
+from bids_dtg.files.text import write_json
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import encode_integers, read_volume
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.report.charts import Histogram, Span, Trace
+from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.pages.page import link
+from bids_dtg.report.pictures import PICTURE
+from bids_dtg.report.slices import Volume
+from bids_dtg.settings import Interpolation
+
+Measured = TypeVar("Measured")
+
+
+@dataclass(frozen=True, eq=False)
+class RunData(Generic[Measured]):
+    """What panels keep something of: one run that has just been measured."""
+
+    run: RestRun  # its files
+    source: str  # name of its dataset in BIDS URIs
+    kept: NDArray[np.bool_]  # (frames,)
+    fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None where there is no column
+    std_dvars: NDArray[np.float64] | None  # (frames,), likewise
+    tr_seconds: float  # between frames
+    interpolation: Interpolation  # how voxels are taken out of the file
+    bundle: ModelBundle  # the model that reads it
+    measured: Measured  # by the workflow; of contrasts: `RunConnectomes`
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A small file of a run, ready to be written."""
+
+    kind: FileKind  # which file it is
+    content: bytes  # all of it
+    sidecar: Mapping[str, Any] | None = None  # of its JSON file; None: it has none
+    entities: Mapping[str, str | None] | None = None  # of its name beside the run's
+
+
+@dataclass(frozen=True)
+class Key:
+    """A word under a figure that explains a colour."""
+
+    colour: str  # as #rrggbb
+    text: str
+    line: bool = False  # whether the colour is that of a line
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """The colour scale under a figure; the texts stand at its ends."""
+
+    low: str
+    high: str
+    gradient: str  # name of the page's gradient
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image."""
+
+    form: ClassVar[str] = "picture"
+    address: str
+    alt: str
+    matrix: bool = False  # whether its pixels are cells, to be enlarged without smoothing
+
+
+@dataclass(frozen=True)
+class Layers:
+    """An image, and lines on it that a button hides."""
+
+    form: ClassVar[str] = "layers"
+    below: str  # address of the image
+    below_alt: str
+    above: str  # address of the lines
+    above_alt: str
+    button: str  # what the button is called
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A line over the frames of the run, in a figure of its own."""
+
+    form: ClassVar[str] = "frames"
+    trace: Trace
+    dropped: tuple[Span, ...]  # shaded
+    minutes: tuple[tuple[float, str], ...]  # marks of the x axis
+    number: int  # of its colour
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A histogram."""
+
+    form: ClassVar[str] = "distribution"
+    histogram: Histogram
+    alt: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What a panel shows, under its heading."""
+
+    pieces: tuple[Picture | Layers | Frames | Distribution, ...]
+    caption: str
+    keys: tuple[Key, ...] = ()
+    ramp: Ramp | None = None
+
+
+class Canvas:
+    """Where panels put their pictures."""
+
+    def __init__(self, dataset: DerivativeDataset, folder: Path, title: str) -> None:
+        self._dataset, self._folder, self._title = dataset, folder, title
+        self.files: list[Path] = []  # written
+
+    def write(self, what: str, data: bytes) -> str:
+        """Write a picture of the run; return its address from the page.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        path = self._folder / f"{self._title}_{what}{PICTURE}"
+        write_atomic(self._dataset.path(path.relative_to(self._dataset.root).as_posix()), data)
+        self.files.append(path)
+        return link(path, self._dataset)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A row of the table of panels."""
+
+    name: str  # of its anchor, and of the link to it
+    title: str  # its heading
+    kind: FileKind  # the file that it keeps of each run
+    keep: Callable[[RunData[Any]], Kept | None]  # None where a run has nothing for it
+    draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
+    beside: bool = False  # whether it stands beside its neighbours that say the same
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a participant's page that is about no single run."""
+
+    template: str  # its file name; the section is `section` there
+    links: tuple[tuple[str, str], ...]  # anchor and text of its links at the top of the page
+    facts: Mapping[str, Any]  # what the template asks for
+    files: tuple[Path, ...] = ()  # written
+    viewer_data: Mapping[str, Any] | None = None  # where it has maps for the viewer
+
+
+def keep_volume(
+    kind: FileKind,
+    values: NDArray[np.integer],
+    data: RunData[Any],
+    *,
+    description: str,
+    slope: float = 1.0,
+    more: Mapping[str, Any] | None = None,
+) -> Kept:
+    """Make an image on the model's grid ready to be written.
+
+    Parameters
+    ----------
+    kind
+        Of the file.
+    values
+        (i, j, k), stored as they are.
+    data
+        The run.
+    description
+        Of the sidecar.
+    slope
+        What a stored value of 1 stands for.
+    more
+        Further content of the sidecar.
+    """
+    run, grid = data.run, data.bundle.grid
+    return Kept(
+        kind,
+        encode_integers(values, grid, slope=slope, description=f"bids_dtg {kind.desc or ''}"),
+        sidecar={
+            "Description": description,
+            "Sources": [bids_uri(data.source, run.bold.relative_to(run.root).as_posix())],
+            **grid.metadata,
+            **(more or {}),
+        },
+        entities=grid.entities,
+    )
+
+
+def keep_all(panels: Iterable[Panel], data: RunData[Any]) -> tuple[Kept, ...]:
+    """Let panels take what they keep of a run."""
+    return tuple(kept for panel in panels if (kept := panel.keep(data)) is not None)
+
+
+def write_kept(
+    files: Iterable[Kept], entities: Mapping[str, str | None], output: DerivativeDataset
+) -> Iterator[PurePosixPath]:
+    """Write the files that panels keep of a run, and their sidecars; yield their paths.
+
+    Parameters
+    ----------
+    files
+        Of `keep_all`.
+    entities
+        That name what is written about the run.
+    output
+        Where they go.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    for kept in files:
+        named = {**entities, **(kept.entities or {})}
+        path = kept.kind.path(named)
+        output.write(path, kept.content)
+        yield path
+        if kept.sidecar is not None:
+            path = kept.kind.path(named, ".json")
+            write_json(output.path(path), kept.sidecar)
+            yield path
+
+
+def read_image(path: Path) -> Volume:
+    """Read an image that a panel kept; what is not a number is 0.
+
+    Raises
+    ------
+    RunError
+        It is missing or damaged.
+    """
+    values, affine = read_volume(path)
+    return Volume(np.nan_to_num(np.asarray(values, np.float32)), affine)
+
+
+def grid_of(volume: Volume) -> Grid:
+    """Return where the voxels of an image lie."""
+    i, j, k = volume.values.shape
+    return Grid((i, j, k), volume.affine)

@@ -1,0 +1,107 @@
+"""The workflows' words, quality columns and panels: one table, found by the name in the output.
+
+The report is a process of its own and knows an output by its files alone; what to run for a
+workflow is a row of the same name in `bids_dtg.cli.workflows`. A new workflow is a row here, and a
+module beside `contrasts` that the row takes its words from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.card import ModelCard
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
+from bids_dtg.files.names import FileKind
+from bids_dtg.report import contrasts, quality
+from bids_dtg.report.contents import ParticipantFiles, SetFiles
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.panels import PANELS
+from bids_dtg.report.panels.maps import draw_sets
+from bids_dtg.report.panels.panel import Panel, Section
+from bids_dtg.report.quality import QualityColumn
+from bids_dtg.settings import OutputOptions
+from bids_dtg.version import __version__
+
+DrawSection = Callable[[DerivativeDataset, ParticipantFiles, Path], Section | None]
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A row: what a workflow writes about itself, and what pages show of its results."""
+
+    name: str  # in the table and in the output
+    dataset_name: str  # in dataset_description.json
+    title: str  # of the output's first page
+    about: str  # what the results are, in a sentence
+    citation: str  # text of CITATION.cff; {version} stands for the program's
+    readme: Callable[[ModelCard[Any]], str]  # text of the dataset's README
+    methods: Callable[[ModelBundle, OutputOptions], MethodsWords]  # its part of the methods text
+    subtitle: Callable[[ParticipantFiles], str]  # of a participant's page
+    columns: tuple[QualityColumn, ...]  # of the quality table, beside those of every workflow
+    panels: tuple[Panel, ...]  # about a run, in the order of the page
+    sections: tuple[DrawSection, ...] = ()  # of a participant's page, before the runs
+    group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
+    notes: Callable[[SetFiles], Iterable[Flag]] = lambda made: ()  # flags of a set
+
+    @property
+    def quality_columns(self) -> tuple[QualityColumn, ...]:
+        """All columns of a run's quality table, in their order."""
+        return (*quality.FIRST, *self.columns, *quality.LAST)
+
+    @property
+    def run_files(self) -> tuple[FileKind, ...]:
+        """The files of a run that pages are drawn from."""
+        return tuple(panel.kind for panel in self.panels)
+
+    def dataset_words(self, card: ModelCard[Any]) -> DatasetWords:
+        """Return how an output describes itself that a model makes."""
+        return DatasetWords(
+            name=self.dataset_name,
+            citation=self.citation.format(version=__version__),
+            readme=self.readme(card),
+            # An output that names none is of the first workflow, as before there were others.
+            workflow=None if self.name == DEFAULT else self.name,
+        )
+
+
+CONTRASTS = Workflow(
+    name="contrasts",
+    dataset_name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
+    title="Synthetic task-activation maps",
+    about="Predicted from resting-state fMRI, not measured.",
+    citation=contrasts.CITATION,
+    readme=contrasts.readme_text,
+    methods=contrasts.methods_of,
+    subtitle=contrasts.subtitle,
+    columns=contrasts.COLUMNS,
+    panels=PANELS,
+    sections=(draw_sets,),
+    group_columns=contrasts.GROUP_COLUMNS,
+    notes=contrasts.notes_on_set,
+)
+DEFAULT = CONTRASTS.name
+WORKFLOWS = {row.name: row for row in (CONTRASTS,)}
+
+
+def workflow_of(dataset: DerivativeDataset) -> Workflow:
+    """Return the row of the workflow that made an output; contrasts where it names none.
+
+    Raises
+    ------
+    DatasetError
+        This version of the program has no such workflow.
+    """
+    name = dataset.workflow or DEFAULT
+    if name not in WORKFLOWS:
+        raise DatasetError(
+            f"{dataset.root} is of the workflow '{name}'",
+            expected=f"one of {', '.join(WORKFLOWS)}",
+            remedy="use the version of bids_dtg that made it, or a later one",
+        )
+    return WORKFLOWS[name]

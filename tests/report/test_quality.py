@@ -1,0 +1,45 @@
+"""The quality table: written and read back."""
+
+from __future__ import annotations
+
+import pytest
+
+from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import read_json
+from bids_dtg.report.quality import number, read_quality, write_quality
+from bids_dtg.report.workflows import WORKFLOWS
+
+ENTITIES = {"sub": "01", "task": "rest"}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda row: row.name)
+def test_a_row_comes_back_as_it_was_written(workflow, tmp_path):
+    output = DerivativeDataset(tmp_path)
+    names = [column.name for column in workflow.quality_columns]
+    figures = {name: position for position, name in enumerate(names)} | {"session_id": None}
+    table, meanings = write_quality(figures, workflow.quality_columns, ENTITIES, output)
+    row = read_quality(output.path(table))
+    assert list(row) == names == list(read_json(output.path(meanings)))
+    assert row["session_id"] == "n/a"
+    assert {name: number(row[name]) for name in names} == figures
+
+
+def test_no_table_has_no_figures(tmp_path):
+    assert read_quality(tmp_path / "qc.tsv") == {}
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS.values(), ids=lambda row: row.name)
+def test_columns_are_named_once_and_what_is_flagged_has_a_limit(workflow):
+    columns = (*workflow.quality_columns, *workflow.group_columns)
+    assert len({column.name for column in columns}) == len(columns)
+    for column in columns:
+        assert column.name in LIMITS or not column.flag
+        assert column.title or not column.summary
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.5", 0.5), ("n/a", None), (None, None), ("nan", None)]
+)
+def test_cells_are_numbers_or_nothing(text, value):
+    assert number(text) == value
