@@ -39,7 +39,7 @@ def fetch_models(
     folder
         The bundles become subfolders of it, under the models' names.
     reporter
-        Told of the progress.
+        Is given the progress.
     env
         Environment; that of the process if None. Besides what `requests` reads in that of
         the process (proxies, certificates): `DTG_MODEL_MIRROR`, bases of URLs that are
@@ -72,7 +72,9 @@ def fetch_models(
             if _is_there(target):
                 bundles.append(_verified(target, model))
             else:
-                bundles.append(_make_bundle(model, target, work, hosts, reporter))
+                bundles.append(
+                    _make_bundle(model, target, work=work, hosts=hosts, reporter=reporter)
+                )
         for file in {file for model in models for file in model.files}:
             (work / file.local_name).unlink(missing_ok=True)
         return bundles
@@ -131,6 +133,7 @@ def _work_folder(folder: Path, reporter: TransferReporter) -> Iterator[Path]:
 def _make_bundle(
     model: PublishedModel,
     target: Path,
+    *,
     work: Path,
     hosts: Sequence[str],
     reporter: TransferReporter,

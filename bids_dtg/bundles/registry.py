@@ -43,7 +43,7 @@ class PublishedModel:
     brain_mask: PublishedFile  # where the ROI series are computed
     mask: PublishedFile  # grey matter; defines the grid
     description: str  # a line or two in plain words
-    notice: str  # data-use terms, told at each use
+    notice: str  # data-use terms, shown at each use
     training: TrainingData  # what it was trained on
     segment_seconds: float  # length of rest in one training sample
     licence: str = _LICENCE  # of the weights

@@ -88,7 +88,7 @@ def how_to_get(name: str) -> str:
 
 
 def is_installed(name: str, env: Mapping[str, str] | None = None) -> bool:
-    """Tell whether `find_bundle` finds a bundle by this name."""
+    """Return whether `find_bundle` finds a bundle by this name."""
     return (
         any(model.name == name for model in installed_models(env))
         or (Path(name) / CARD_FILE).is_file()

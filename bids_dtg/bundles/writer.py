@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
@@ -37,6 +36,7 @@ from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name
+from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map, encode_maps
 from bids_dtg.stats.conformal import Calibration
@@ -87,7 +87,7 @@ def write_bundle(
     folder = Path(folder)
     brain_mask, mask = arrays.brain_mask, arrays.mask
     files = {
-        WEIGHTS_FILE: _encode_tensors(arrays.tensors),
+        WEIGHTS_FILE: encode_arrays(arrays.tensors),
         MAPS_FILE: encode_maps(arrays.roi_maps, brain_mask, card.grid, description="ROI maps"),
         BRAIN_MASK_FILE: _encode_mask(brain_mask, card.grid, "brain mask"),
         MASK_FILE: _encode_mask(mask, card.grid, "model mask"),
@@ -222,13 +222,6 @@ def _same_bundle(folder: Path, identity: str) -> ModelBundle:
             remedy="choose another folder, or remove it",
         )
     return found
-
-
-def _encode_tensors(tensors: Mapping[str, ArrayLike]) -> bytes:
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    # ascontiguousarray makes scalars (batch norm's counters) one-dimensional.
-    shaped = {name: arrays[name].reshape(np.shape(tensors[name])) for name in sorted(arrays)}
-    return safetensors.numpy.save(shaped)
 
 
 def _encode_mask(mask: NDArray[np.bool_], grid: Grid, description: str) -> bytes:

@@ -26,7 +26,7 @@ class Processor:
 
     device: str = "cpu"  # as torch names it
     threads: int | None = None  # of the CPU; None: as torch is set
-    note: Callable[[str], None] = warnings.warn  # is given a line, as where memory is short
+    report: Callable[[str], None] = warnings.warn  # is given a line, as where memory is short
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,11 +105,11 @@ class LocalRidgeSums:
             raise ValueError("only sums over the same mask and cells can be added")
         total = LocalRidgeSums(self.mask, self.voxel_mm, self.block)
         total.people = self.people + other.people
-        full = [one for one in (self, other) if one.people]
+        full = [sums for sums in (self, other) if sums.people]
         if full:
-            total.connectome_sum = np.sum([one.connectome_sum for one in full], axis=0)
-            total.map_sum = np.sum([one.map_sum for one in full], axis=0)
-            total.products = np.sum([one.products for one in full], axis=0)
+            total.connectome_sum = np.sum([sums.connectome_sum for sums in full], axis=0)
+            total.map_sum = np.sum([sums.map_sum for sums in full], axis=0)
+            total.products = np.sum([sums.products for sums in full], axis=0)
         return total
 
     def solve(self, penalty: float, pooling_mm: float = 10.0) -> LocalRidge:
@@ -142,7 +142,7 @@ class LocalRidgeSums:
             centred[cells] -= self.people * part
         interpolation = _Interpolation.between(self.mask, self.block, self.shape)
         sd = pooling_mm / (self.voxel_mm * self.block)
-        pooled = _pooled(centred, self.cells, self.shape, sd, interpolation.corners_used)
+        pooled = _pooled(centred, self.cells, self.shape, sd=sd, wanted=interpolation.corners_used)
         rois = len(mean_x)
         gram, cross = pooled[:, :, :rois], pooled[:, :, rois:]
         variance = np.trace(gram, axis1=1, axis2=2) / rois
@@ -285,6 +285,7 @@ def _pooled(
     products: NDArray[np.float64],
     cells: NDArray[np.intp],
     shape: tuple[int, ...],
+    *,
     sd: float,
     wanted: NDArray[np.intp],
 ) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
-_FINGERPRINT_VOXELS = 64  # of the middle of the brain, by which data are told apart
+_FINGERPRINT_VOXELS = 64  # of the middle of the brain, by which data are compared
 
 
 class MapModel(Protocol):

@@ -176,8 +176,8 @@ def training_batches(
                 people,
                 segments,
                 random_box(samples.mask, sampling, rng),
-                sampling,
-                share,
+                margin=sampling.margin,
+                share=share,
             )
             for _ in range(sampling.boxes)
         ]
@@ -193,7 +193,10 @@ def validation_batches(
     for people in np.array_split(np.arange(samples.people), parts):
         segments = rng.integers(samples.segments, size=len(people))
         boxes = [random_box(samples.mask, sampling, rng) for _ in range(sampling.boxes)]
-        yield [read_batch(samples, people, segments, box, sampling, share) for box in boxes]
+        yield [
+            read_batch(samples, people, segments, box, margin=sampling.margin, share=share)
+            for box in boxes
+        ]
 
 
 def random_box(mask: NDArray[np.bool_], sampling: Sampling, rng: np.random.Generator) -> Box:
@@ -220,15 +223,19 @@ def read_batch(
     people: NDArray[np.integer[Any]],
     segments: NDArray[np.integer[Any]],
     box: Box,
-    sampling: Sampling,
+    *,
+    margin: int,
     share: Share = WHOLE,
 ) -> Batch:
-    """Read one segment of each person of a share, and the person's maps, inside a box."""
+    """Read one segment of each person of a share, and the person's maps, inside a box.
+
+    `margin` is how many voxels at the box's faces do not count.
+    """
     counted = np.zeros(samples.mask[box].shape, bool)
     core = tuple(
         slice(
-            0 if part.start == 0 else sampling.margin,
-            part.stop - part.start - (0 if part.stop == size else sampling.margin),
+            0 if part.start == 0 else margin,
+            part.stop - part.start - (0 if part.stop == size else margin),
         )
         for part, size in zip(box, samples.mask.shape, strict=True)
     )
@@ -279,14 +286,14 @@ class PersonSamples:
             raise ValueError(
                 f"connectomes and maps of the same people, found {len(connectomes)} and {len(maps)}"
             )
-        inputs = {one.shape[1:] for one in connectomes}
-        outputs = {one.shape for one in maps}
+        inputs = {segments.shape[1:] for segments in connectomes}
+        outputs = {own.shape for own in maps}
         if len(inputs) != 1 or len(outputs) != 1 or {s[-1] for s in inputs | outputs} != {voxels}:
             raise ValueError(
                 f"connectomes are (segments, rois, {voxels}) and maps (contrasts, {voxels}), "
                 f"found {sorted(inputs)} and {sorted(outputs)}"
             )
-        self.people, self.segments = len(maps), max(len(one) for one in connectomes)
+        self.people, self.segments = len(maps), max(map(len, connectomes))
         self.mask, self._zero_for_nan = mask, zero_for_nan
         self._connectomes, self._maps = connectomes, maps
         self._rank = np.cumsum(mask).reshape(mask.shape) - 1
@@ -305,13 +312,16 @@ class PersonSamples:
         """Leave memory-mapped arrays on disk: another process maps them by itself."""
         arrays = {name: getattr(self, name) for name in ("_connectomes", "_maps")}
         return self.__dict__ | {
-            name: [MappedFile.of(one) or one for one in people] for name, people in arrays.items()
+            name: [MappedFile.of(array) or array for array in people]
+            for name, people in arrays.items()
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
         for name in ("_connectomes", "_maps"):
-            people = [one.open() if isinstance(one, MappedFile) else one for one in state[name]]
+            people = [
+                array.open() if isinstance(array, MappedFile) else array for array in state[name]
+            ]
             setattr(self, name, people)
 
     def _inside(self, rows: NDArray[Any], box: Box) -> NDArray[np.float32]:

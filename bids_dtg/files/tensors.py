@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 
 from bids_dtg.errors import BundleError
@@ -86,10 +86,16 @@ class TensorFile:
             raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str]) -> None:
+def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
+    """Make a file's bytes from arrays, or tensors on the CPU, and notes for its header."""
+    # Scalars keep their shape, which `ascontiguousarray` would take from them.
+    whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
+    return safetensors.numpy.save(whole, metadata=None if notes is None else dict(notes))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, ArrayLike], notes: Mapping[str, str]) -> None:
     """Write arrays with notes in the file's header, atomically."""
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomic(path, safetensors.numpy.save(whole, metadata=dict(notes)))
+    write_atomic(path, encode_arrays(arrays, notes))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

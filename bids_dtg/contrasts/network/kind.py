@@ -70,7 +70,7 @@ def prepare(weights: TensorFile, mask: NDArray[np.bool_], processor: Processor) 
 
     if processor.threads is not None:
         torch.set_num_threads(processor.threads)
-    return prepared.prepare(read_network(weights), mask, processor.device, tell=processor.note)
+    return prepared.prepare(read_network(weights), mask, processor.device, report=processor.report)
 
 
 def check_machine(options: ModellingOptions) -> None:

@@ -54,17 +54,17 @@ class PreparedUNet:
     Parameters
     ----------
     ways
-        To be gone in turn where the device has too little memory for the one before.
+        Plans in order of preference; the next is tried when one runs out of memory.
     shape
         Of a connectome: ROIs, voxels.
-    tell
-        Told in one line that the next way is gone.
+    report
+        Is given a line when the next one is tried.
     """
 
     def __init__(
-        self, ways: Sequence[Way], shape: tuple[int, int], tell: Callable[[str], None]
+        self, ways: Sequence[Way], shape: tuple[int, int], report: Callable[[str], None]
     ) -> None:
-        self._ways, self._shape, self._tell = list(ways), shape, tell
+        self._ways, self._shape, self._report = list(ways), shape, report
         self._plan: Plan | None = None
         self._attempt(self._make)
 
@@ -120,7 +120,7 @@ class PreparedUNet:
     def _step_down(self) -> None:
         self._plan, failed = None, self._ways.pop(0)
         torch.cuda.empty_cache()
-        self._tell(
+        self._report(
             f"{failed.device} has too little memory for the {failed.name}: "
             f"going on with the {self._ways[0].name} on {self._ways[0].device}"
         )
@@ -134,8 +134,9 @@ def prepare(
     network: AttentionUNet,
     mask: NDArray[np.bool_],
     device: str = "cpu",
+    *,
     plan: Literal["auto", "blocks", "dense", "slabs"] = "auto",
-    tell: Callable[[str], None] = warnings.warn,
+    report: Callable[[str], None] = warnings.warn,
 ) -> PreparedUNet:
     """Prepare a network to predict inside a mask.
 
@@ -150,8 +151,8 @@ def prepare(
     plan
         ``auto`` takes ``blocks`` on the CPU; elsewhere ``dense``, or of ``slabs`` and ``blocks``
         on the CPU the first for which there is memory.
-    tell
-        Told in one line where there was too little.
+    report
+        Is given a line where there was too little.
 
     Raises
     ------
@@ -175,4 +176,4 @@ def prepare(
         chosen = [ways[plan]]
     else:
         chosen = [ways["blocks"]] if place.type == "cpu" else list(ways.values())
-    return PreparedUNet(chosen, (network.in_channels, int(mask.sum())), tell)
+    return PreparedUNet(chosen, (network.in_channels, int(mask.sum())), report)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bids_dtg.contrasts.network.unet import AttentionUNet
 
-# Their shapes tell the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
+# Their shapes give the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
 FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
 
 

@@ -35,7 +35,7 @@ class Model:
         self._bundle, self._device, self._threads = bundle, device, threads
         self._pool = ThreadPoolExecutor(1, "model")
         self._prepared: Future[MapModel] | None = None
-        self._told: list[str] = []
+        self._notes: list[str] = []
 
     def begin(self) -> None:
         """Start to import torch and prepare the network, beside what the caller does next."""
@@ -71,10 +71,10 @@ class Model:
         return maps if correction is None else correction.apply(maps)
 
     def take_notes(self) -> tuple[str, ...]:
-        """Return what is to be told about the network's work since the last call."""
-        told = tuple(self._told)
-        self._told.clear()
-        return told
+        """Return what is to be reported about the network's work since the last call."""
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
 
     def _prepare(self) -> MapModel:
         if sys.platform == "linux":
@@ -82,7 +82,7 @@ class Model:
             # Somebody may have started the program with less priority; nobody may raise it again.
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
-        return self._bundle.prepare(Processor(self._device, self._threads, self._told.append))
+        return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

@@ -177,7 +177,7 @@ def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
 
     monkeypatch.setattr(inference, "DensePlan", full)
     mask = np.ones((8, 8, 8), dtype=bool)
-    prepared = prepare(random_network(0), mask, device="cuda", tell=told.append)
+    prepared = prepare(random_network(0), mask, device="cuda", report=told.append)
     assert isinstance(prepared._plan, BlockPlan)
     assert asked == [("cuda", None), ("cuda", 3)]
     assert len(told) == 2

@@ -1,0 +1,40 @@
+"""People as arrays: means over segments and people, gaps filled, and a cheap identity."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bids_dtg.contrasts.people import Person, filled, mean_maps, predicted_maps
+
+NAN = np.nan
+
+
+def person(maps, seconds=(100.0, 300.0)):
+    connectomes = np.arange(12, dtype=np.float16).reshape(2, 2, 3)
+    return Person("01", connectomes, seconds, (np.array(maps, np.float32),))
+
+
+def test_segments_count_by_their_time():
+    one = person([[1, 2, 3]])
+    expected = 0.25 * one.connectomes[0] + 0.75 * one.connectomes[1]
+    np.testing.assert_allclose(one.mean_connectome(), expected)
+    model = SimpleNamespace(predict=lambda connectome: connectome[:1])
+    np.testing.assert_allclose(predicted_maps(model, one), expected[:1])
+
+
+def test_what_was_not_measured_counts_as_average():
+    people = [person([[1, NAN, NAN]]), person([[3, 4, NAN]])]
+    mean = mean_maps(people)
+    np.testing.assert_array_equal(mean, [[2, 4, 0]])
+    np.testing.assert_array_equal(filled(people[0], mean), [[1, 4, 0]])
+
+
+@pytest.mark.parametrize("other", [[[1, 2, 4]], [[1, NAN, 3]]])
+def test_other_maps_have_another_fingerprint(other):
+    assert person([[1, 2, 3]]).fingerprint() == person([[1, 2, 3]]).fingerprint()
+    assert person(other).fingerprint() != person([[1, 2, 3]]).fingerprint()
+    mean = np.array([[1, 2, 3]], np.float32)
+    assert person([[1, NAN, 3]]).fingerprint(mean) == person([[1, 2, 3]]).fingerprint()

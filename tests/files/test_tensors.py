@@ -1,0 +1,54 @@
+"""Files of tensors: shapes and values by prefix, notes, and errors that name file and tensor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from bids_dtg.errors import BundleError
+from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
+
+TENSORS = {"a.b.x": np.arange(6.0).reshape(2, 3), "a.y": np.array(3.0), "z": np.zeros(2, np.int8)}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "some.safetensors"
+    path.write_bytes(safetensors.numpy.save(TENSORS))
+    return TensorFile(path)
+
+
+def test_a_prefix_is_left_out_of_names(file):
+    assert file.read().keys() == TENSORS.keys()
+    below = file.below("a.")
+    assert below.shape("b.x", axes=2) == (2, 3)
+    assert below.read().keys() == {"b.x", "y"}
+    np.testing.assert_array_equal(below.below("b.").read()["x"], TENSORS["a.b.x"])
+    torch.testing.assert_close(below.read_torch()["b.x"], torch.from_numpy(TENSORS["a.b.x"]))
+
+
+def test_errors_name_the_file_and_the_whole_name(file):
+    with pytest.raises(BundleError, match=r"some\.safetensors has no tensor a\.q"):
+        file.below("a.").shape("q", axes=1)
+    with pytest.raises(BundleError, match=r"a\.b\.x has shape \(2, 3\)\. Expected: three axes"):
+        file.below("a.").shape("b.x", axes=3)
+    file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
+    with pytest.raises(BundleError, match=r"some\.safetensors is no safetensors file"):
+        file.shape("z", axes=1)
+    for read in (file.read, file.read_torch):
+        with pytest.raises(BundleError, match=r"some\.safetensors cannot be read"):
+            read()
+
+
+def test_arrays_come_back_with_their_notes(tmp_path):
+    path = tmp_path / "sums.safetensors"
+    values = np.arange(12.0).reshape(3, 4).T
+    write_arrays(path, {"values": values}, {"people": "three"})
+    arrays, notes = read_arrays(path)
+    np.testing.assert_array_equal(arrays["values"], values)
+    assert notes == {"people": "three"}
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"."):
+        read_arrays(path)
