@@ -17,6 +17,7 @@ from bids_dtg.bundles.card import REQUIRED_FILES, ModelCard
 from bids_dtg.bundles.kinds import ATTENTION_UNET, BLEND, KINDS, LOCAL_RIDGE, Kind, find_kind
 from bids_dtg.bundles.overview import bundle_lines, model_lines
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
+from bids_dtg.cli.models import main
 from bids_dtg.cli.tables import legal_values
 from bids_dtg.contrasts import blend, local_ridge_kind
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -93,7 +94,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     bundle = written(tmp_path / "tiny", row.name, TENSORS[row.name]())
     assert isinstance(bundle.card.part, row.part())
     assert ModelCard.from_json(bundle.card.to_json()).to_json() == bundle.card.to_json()
-    bundle.check_weights()
+    assert main(["verify", str(bundle.path)]) == 0
     maps = Model(bundle, "cpu", 1).predict(connectome)
     assert maps.shape == (CONTRASTS, connectome.shape[1])
     assert np.isfinite(maps).all()
