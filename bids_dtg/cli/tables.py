@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES
+from bids_dtg.cli.workflows import DEFAULT, WORKFLOWS
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,11 @@ class Choices:
 
 def table_choices() -> Mapping[str, Choices]:
     """Return the options that choose a row of a table, by name."""
+    analyses = WORKFLOWS[DEFAULT].analyses
     return {
+        "analysis": Choices(
+            tuple(analyses), tuple(f"{name}: {row.help}" for name, row in analyses.items())
+        ),
         "denoise_strategy": Choices(
             (AUTO, *STRATEGIES),
             tuple(f"{row.name}: {row.help}" for row in STRATEGIES.values()),

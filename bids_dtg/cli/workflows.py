@@ -19,6 +19,14 @@ Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 
 
 @dataclass(frozen=True)
+class Analysis:
+    """An analysis of the group level."""
+
+    run: Run  # what it does
+    help: str  # for ``--help``
+
+
+@dataclass(frozen=True)
 class Workflow:
     """What a workflow does at each level."""
 
@@ -26,12 +34,12 @@ class Workflow:
     reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
     methods: Run  # the methods text alone
     group: Run  # the table and the pages of all participants
-    analyses: Mapping[str, Run]  # of the group level, by the values of ``--analysis``
+    analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
 
     def chosen(self, settings: Settings) -> Run:
         """Return what the options ask for."""
         if settings.modelling.analysis is not None:
-            return self.analyses[settings.modelling.analysis]
+            return self.analyses[settings.modelling.analysis].run
         if settings.inputs.analysis_level == "group":
             return self.group
         if settings.behaviour.reports_only:
@@ -96,10 +104,14 @@ WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
             group=_group,
             analyses=MappingProxyType(
                 {
-                    "train": _train,
-                    "finetune": _finetune,
-                    "evaluate": _evaluate,
-                    "calibrate": _calibrate,
+                    "train": Analysis(
+                        _train,
+                        "make a model from participants' rest and measured maps "
+                        "(--derivatives statmaps=PATH)",
+                    ),
+                    "finetune": Analysis(_finetune, "adapt --model to them"),
+                    "evaluate": Analysis(_evaluate, "score the maps of --model against them"),
+                    "calibrate": Analysis(_calibrate, "give --model intervals by them"),
                 }
             ),
         ),

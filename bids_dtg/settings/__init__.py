@@ -14,21 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
-from bids_dtg.settings.behaviour import BehaviourOptions
 from bids_dtg.settings.checks import check
-from bids_dtg.settings.cleaning import (
+from bids_dtg.settings.option import plain
+from bids_dtg.settings.parts import (
     SCRUBBING_FD_MM,
     SCRUBBING_STD_DVARS,
     AromaDenoising,
+    BehaviourOptions,
     CleaningOptions,
+    Combine,
     ConfoundModel,
+    InputChoice,
+    InputOptions,
+    InputType,
     Interpolation,
+    ModellingOptions,
+    OutputOptions,
+    ResourceOptions,
 )
-from bids_dtg.settings.inputs import InputChoice, InputOptions, InputType
-from bids_dtg.settings.modelling import ModellingOptions
-from bids_dtg.settings.option import plain
-from bids_dtg.settings.outputs import Combine, OutputOptions
-from bids_dtg.settings.resources import ResourceOptions
 
 __all__ = [
     "OPTIONS",

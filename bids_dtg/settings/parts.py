@@ -1,0 +1,417 @@
+"""The parts of the settings: a frozen dataclass for each concern, an option a field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bids_dtg.settings.option import option
+
+InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
+InputChoice = Literal["auto", InputType]
+ConfoundModel = Literal["24P", "36P"]
+AromaDenoising = Literal["nonaggr", "aggr"]
+Interpolation = Literal["linear", "nearest"]
+
+# Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
+SCRUBBING_FD_MM = 0.5
+SCRUBBING_STD_DVARS = 1.5
+Recipe = Literal["default", "published"]
+Combine = Literal["run", "session", "participant"]
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """What is read, from where, and the model."""
+
+    bids_dir: Path = option(
+        "input",
+        "a BIDS dataset with derivatives/fmriprep, the folder of fMRIPrep or XCP-D derivatives "
+        "itself, or a folder of HCP or UK Biobank participants",
+    )
+    output_dir: Path = option("input", "where the derivative dataset is written")
+    analysis_level: Literal["participant", "group"] = option(
+        "input",
+        "participant: make maps and reports; group: gather the participants of OUTPUT_DIR in one "
+        "table and one page",
+    )
+    participant_label: tuple[str, ...] = option(
+        "selection",
+        "participants to process, with or without 'sub-'",
+        default=(),
+        flags=("--participant-label", "--participant_label"),
+        metavar="LABEL",
+        shown_default="all",
+    )
+    session_label: tuple[str, ...] = option(
+        "selection",
+        "sessions to process, with or without 'ses-'",
+        default=(),
+        flags=("--session-label", "--session-id"),
+        metavar="LABEL",
+        shown_default="all",
+    )
+    task_id: tuple[str, ...] = option(
+        "selection",
+        "tasks to process",
+        default=(),
+        flags=("-t", "--task-id", "--task_id"),
+        metavar="TASK",
+        shown_default="every task whose name begins with 'rest'",
+    )
+    run: tuple[str, ...] = option(
+        "selection", "runs to process", default=(), metavar="RUN", shown_default="all"
+    )
+    bids_filter_file: Path | None = option(
+        "selection",
+        'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
+        default=None,
+        metavar="FILE",
+    )
+    derivatives: tuple[str, ...] = option(
+        "selection",
+        "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR",
+        default=(),
+        flags=("-d", "--derivatives"),
+        metavar="[PACKAGE=]PATH",
+        shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
+    )
+    bids_database_dir: Path | None = option(
+        "selection",
+        "folder of a pybids database to keep and reuse; pybids is needed for filters only",
+        default=None,
+        metavar="FOLDER",
+        shown_default="one in the work folder, if there is one",
+    )
+    input_type: InputChoice = option(
+        "selection",
+        "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
+        "auto: what is found there",
+        default="auto",
+    )
+    space: str | None = option(
+        "selection",
+        "space of the BOLD series to read: a template, T1w, or boldref for the run's own",
+        default=None,
+        metavar="SPACE",
+        shown_default="of those there, the one that needs the least resampling",
+    )
+    templateflow_download: bool = option(
+        "selection",
+        "download transforms between templates that are missing in TemplateFlow's folder",
+        default=False,
+    )
+    model: str = option(
+        "model",
+        "model bundle: a folder, or the name of an installed one (dtg-models list)",
+        default="hcp-ya",
+        metavar="PATH|NAME",
+    )
+
+
+@dataclass(frozen=True)
+class CleaningOptions:
+    """How runs are cleaned."""
+
+    denoise_strategy: str = option(
+        "cleaning", "what is removed from runs", default="auto", shapes_results=True
+    )
+    fd_threshold: float | None = option(
+        "cleaning",
+        "framewise displacement in mm above which scrubbing censors a frame",
+        default=None,
+        metavar="MM",
+        shapes_results=True,
+        shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
+    )
+    std_dvars_threshold: float | None = option(
+        "cleaning",
+        "standardised DVARS above which scrubbing censors a frame",
+        default=None,
+        metavar="X",
+        shapes_results=True,
+        shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
+    )
+    confound_model: ConfoundModel = option(
+        "cleaning",
+        "24P: the columns of the strategy; 36P, with simple or scrubbing: 24 motion parameters, "
+        "and white matter, CSF and global signal with their derivatives and squares",
+        default="24P",
+        shapes_results=True,
+    )
+    gsr: bool = option(
+        "cleaning", "also remove the global signal", default=False, shapes_results=True
+    )
+    aroma_denoising: AromaDenoising = option(
+        "cleaning",
+        "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
+        "aggr all that they could explain",
+        default="nonaggr",
+        shapes_results=True,
+    )
+    custom_confounds: Path | None = option(
+        "cleaning",
+        "further columns to remove: a folder of tables with the names of fMRIPrep's, a table, or "
+        "a path with entities in braces, e.g. /c/{sub}_{ses}_{task}.tsv",
+        default=None,
+        metavar="FOLDER|TSV",
+        shapes_results=True,
+    )
+    high_pass: float | None = option(
+        "cleaning",
+        "remove what is slower, in Hz, in place of fMRIPrep's cosines (slower than 128 s)",
+        default=None,
+        metavar="HZ",
+        shapes_results=True,
+    )
+    low_pass: float | None = option(
+        "cleaning", "remove what is faster, in Hz", default=None, metavar="HZ", shapes_results=True
+    )
+    smoothing_fwhm: float | None = option(
+        "cleaning",
+        "smooth each frame within the brain by a Gaussian of this full width at half maximum",
+        default=None,
+        metavar="MM",
+        shapes_results=True,
+    )
+    dummy_scans: str = option(
+        "cleaning",
+        "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
+        default="auto",
+        metavar="auto|N",
+        shapes_results=True,
+    )
+    min_minutes: float = option(
+        "cleaning",
+        "refuse a run with less time than this left after censoring",
+        default=4.0,
+        metavar="MINUTES",
+        shapes_results=True,
+    )
+    interpolation: Interpolation = option(
+        "cleaning",
+        "how values are read between voxels of a series that is not on the model's grid",
+        default="linear",
+        shapes_results=True,
+    )
+
+    @property
+    def scrubbing_fd_mm(self) -> float:
+        """Framewise displacement above which scrubbing censors a frame."""
+        return SCRUBBING_FD_MM if self.fd_threshold is None else self.fd_threshold
+
+    @property
+    def scrubbing_std_dvars(self) -> float:
+        """Standardised DVARS above which scrubbing censors a frame."""
+        return SCRUBBING_STD_DVARS if self.std_dvars_threshold is None else self.std_dvars_threshold
+
+
+@dataclass(frozen=True)
+class ModellingOptions:
+    """How models are made and evaluated."""
+
+    analysis: str | None = option(
+        "modelling",
+        "what to do at the group level with models of one's own",
+        default=None,
+        shown_default="none: the table and page of all participants",
+    )
+    architecture: str = option("modelling", "what to train", default="blend")
+    recipe: Recipe = option(
+        "modelling",
+        "how the network is trained; default: mean squared error, re-centred, with a gain a "
+        "contrast; published: the CR-R loss, as it comes out",
+        default="default",
+    )
+    schedule: Literal["known", "new"] = option(
+        "modelling",
+        "how finetune learns; known: one contrast of the model, its output row frozen; "
+        "new: contrasts that the model lacks, with an output layer of their own",
+        default="known",
+    )
+    contrast: tuple[str, ...] = option(
+        "modelling",
+        "contrasts to work on, by their labels",
+        default=(),
+        metavar="LABEL",
+        shown_default="all that the measured maps have",
+    )
+    model_name: str = option(
+        "modelling", "name of the model that is made", default="own", metavar="NAME"
+    )
+    split_file: Path | None = option(
+        "modelling",
+        "table with the columns participant_id and set (training, validation, test)",
+        default=None,
+        metavar="TSV",
+        shown_default="drawn at random, families together",
+    )
+    held_out: tuple[str, ...] = option(
+        "modelling",
+        "shares of the participants for validation and for test",
+        default=("0.1", "0.1"),
+        metavar="SHARE",
+    )
+    add_sums: tuple[str, ...] = option(
+        "modelling",
+        "sums of local ridge from other sites, to be added to one's own",
+        default=(),
+        metavar="FILE",
+    )
+    epochs: int = option("modelling", "epochs of the network, at most", default=100, metavar="N")
+    batch_size: int = option("modelling", "participants in a batch", default=10, metavar="N")
+    batch_part: int | None = option(
+        "modelling",
+        "participants of a batch that go through the network at once; the loss is of all",
+        default=None,
+        metavar="N",
+        shown_default="the whole batch",
+    )
+    gpus: int = option(
+        "modelling",
+        "GPUs of this machine that train the network together, each on its share of a batch",
+        default=1,
+        metavar="N",
+    )
+    features: int = option(
+        "modelling", "channels of the network's first level", default=64, metavar="N"
+    )
+    learning_rate: float = option(
+        "modelling", "rate of Adam at the start", default=1e-3, metavar="RATE"
+    )
+    choose_by: Literal["loss", "r", "residual_r", "diagonality"] | None = option(
+        "modelling",
+        "what the network's best epoch is chosen by, on the validation participants",
+        default=None,
+        shown_default="residual_r; with --recipe published r",
+    )
+    stop_after: int | None = option(
+        "modelling",
+        "epochs without a better one before training ends",
+        default=None,
+        metavar="N",
+        shown_default="never",
+    )
+    seed: int = option("modelling", "of the split, the weights and the batches", default=0)
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written."""
+
+    combine: Combine = option(
+        "output",
+        "average maps within each run, session or participant",
+        default="session",
+        shapes_results=True,
+    )
+    interval_level: int = option(
+        "output",
+        "level of the intervals around the maps, where the model carries a calibration",
+        default=90,
+        metavar="PERCENT",
+        shapes_results=True,
+    )
+    half_maps: bool = option(
+        "output",
+        "also predict maps from the odd and the even pieces of each run, and tell how reliable the "
+        "maps are",
+        default=False,
+        shapes_results=True,
+    )
+    write_connectome: bool = option(
+        "output",
+        "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",
+        default=False,
+        shapes_results=True,
+    )
+    atlas: Path | None = option(
+        "output",
+        "label image in the model's space; the maps' parcel means are written as a table",
+        default=None,
+        metavar="FILE",
+        shapes_results=True,
+    )
+
+
+@dataclass(frozen=True)
+class ResourceOptions:
+    """Devices, processes, memory and folders for intermediate files."""
+
+    device: str = option(
+        "model",
+        "where the sums and the network run: auto, cpu, cuda, cuda:N or mps",
+        default="auto",
+        metavar="DEVICE",
+    )
+    nprocs: int | None = option(
+        "resources",
+        "participants to work on at the same time, each in a process of its own",
+        default=None,
+        metavar="N",
+        shown_default="one for each two available cores, as memory allows; one on a GPU",
+    )
+    omp_nthreads: int | None = option(
+        "resources",
+        "threads of each process",
+        default=None,
+        metavar="N",
+        shown_default="the available cores divided by the processes",
+    )
+    mem_gb: float | None = option(
+        "resources",
+        "memory in GB that all processes together may take",
+        default=None,
+        metavar="GB",
+        shown_default="what is available",
+    )
+    scheduler: str | None = option(
+        "resources",
+        "have the workers of a dask scheduler do the work; they must see the same paths",
+        default=None,
+        metavar="ADDRESS",
+        shown_default="processes of this machine",
+    )
+    work_dir: Path | None = option(
+        "resources",
+        "folder for intermediate files (the pybids database)",
+        default=None,
+        flags=("-w", "--work-dir"),
+        metavar="FOLDER",
+        shown_default="none is kept",
+    )
+    clean_workdir: bool = option(
+        "resources", "empty the work folder of this program's files first", default=False
+    )
+    stop_on_first_crash: bool = option(
+        "resources", "stop at the first participant that fails", default=False
+    )
+
+
+@dataclass(frozen=True)
+class BehaviourOptions:
+    """What a call does instead of maps and reports, and how much it prints."""
+
+    reports_only: bool = option(
+        "behaviour",
+        "make the reports anew from what OUTPUT_DIR holds, and nothing else",
+        default=False,
+    )
+    boilerplate_only: bool = option(
+        "behaviour", "write and print the methods text, and nothing else", default=False
+    )
+    no_reports: bool = option("behaviour", "make no reports", default=False)
+    dry_run: bool = option(
+        "behaviour",
+        "print what would be read, written and skipped, and stop",
+        default=False,
+    )
+    skip_bids_validation: bool = option(
+        "behaviour", "accepted for compatibility: inputs are never validated", default=False
+    )
+    notrack: bool = option(
+        "behaviour", "accepted for compatibility: nothing is ever tracked", default=False
+    )
+    verbose: int = option("behaviour", "more detail", default=0, flags=("-v",))
+    debug: bool = option("behaviour", "show tracebacks of failures", default=False)
