@@ -1,27 +1,80 @@
 """Synthetic task-activation maps from resting-state fMRI, as a BIDS-App.
 
-Imports point one way: command line, workflows, report, bundles, contrasts,
-phantom, connectome, imaging, bids, settings, errors. Files are opened in
-`bids`, `imaging`, `bundles`, `report` and `configuration` only; everything
-between works on arrays.
+The public names, in the order of a run's way from its file to its maps:
+
+- `Settings`: all options of a call, checked; `Settings.of` takes them by their names
+- `find_runs`: the resting-state runs that a call with these options reads
+- `load_bundle`: a model, by its name or its folder
+- `measure`: cleans a run and reduces it to its connectome, in one pass over the file
+- `predict_maps`: the contrast maps that a model predicts from a connectome
+- `run_workflow`: all of this for all participants, with files, tables and reports
+- ``__version__``: the version of the program
+
+The rooms, from top to bottom. A room imports only rooms below it:
+
+- `cli`: the commands: arguments to settings, settings to work
+- `workflows`: what a command does, from inputs to written outputs
+- `phantom`: simulated people with a known truth
+- `report`: pages, panels, charts and the methods text
+- `bundles`: models as folders: verified, fetched, converted, written
+- `contrasts`: from connectomes to contrast maps: network, local ridge, blend
+- `training`: the training loop that all networks share
+- `stats`: splits, scores, intervals and tests over people
+- `cleaning`: what is removed from a run: strategies, confounds, the temporal design
+- `connectome`: from a run's frames to its connectome: sums of one pass, and their algebra
+- `imaging`: images: NIfTI in blocks of frames, grids, sampling, transforms
+- `inputs`: datasets: their participants, runs, spaces and measured maps
+- `engine`: processes that work side by side; knows nothing of brains
+- `files`: names and files of BIDS derivatives: whole files, or none
+- `settings`: every option, written once
+- `errors`: errors for people: what was found, what was expected, what to do
+- `notices`: lines for people, on standard error
+- `version`: the version of the program
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-from bids_dtg.version import __version__
-
-__all__ = ["__version__", "load_bundle"]
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.cli.workflows import run_workflow
+    from bids_dtg.settings import Settings
+    from bids_dtg.version import __version__
+    from bids_dtg.workflows.participant.measure import measure
+    from bids_dtg.workflows.participant.predict import predict_maps
+    from bids_dtg.workflows.participant.request import find_runs
+
+__all__ = [
+    "Settings",
+    "__version__",
+    "find_runs",
+    "load_bundle",
+    "measure",
+    "predict_maps",
+    "run_workflow",
+]
+
+# The module of each public name. It is imported when the name is first used (PEP 562):
+# `import bids_dtg` must not cost the import of NumPy, nibabel, pandas or torch.
+_MODULES: Mapping[str, str] = {
+    "Settings": "bids_dtg.settings",
+    "__version__": "bids_dtg.version",
+    "find_runs": "bids_dtg.workflows.participant.request",
+    "load_bundle": "bids_dtg.bundles.bundle",
+    "measure": "bids_dtg.workflows.participant.measure",
+    "predict_maps": "bids_dtg.workflows.participant.predict",
+    "run_workflow": "bids_dtg.cli.workflows",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # PEP 562: `import bids_dtg` must not cost the import of nibabel and pandas.
-    if name == "load_bundle":
-        from bids_dtg.bundles.bundle import load_bundle
+    if name not in _MODULES:
+        raise AttributeError(f"module 'bids_dtg' has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
-        return load_bundle
-    raise AttributeError(f"module 'bids_dtg' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -160,6 +160,12 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         If there is no such bundle, a file is missing, damaged or not the one that
         the card lists (SHA-256), or masks, maps, weights and contrasts do not belong
         together.
+
+    Examples
+    --------
+    >>> bundle = load_bundle("demo")
+    >>> bundle.card.name, bundle.roi_maps.shape[0], len(bundle.contrasts)
+    ('demo', 50, 47)
     """
     folder = find_bundle(name_or_path)
     card, raw_card = read_card(folder)

@@ -1,4 +1,13 @@
-"""From a run's frames to its connectome in one pass."""
+"""From a run's frames to its connectome in one pass. It opens no file.
+
+- `design`: the temporal design: frames kept, columns projected out
+- `moments`: the sums that one pass over a run adds up
+- `algebra`: cleaned series and cleaned correlations, from these sums
+- `connectome`: connectomes of a run, its segments and its halves
+- `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
+- `device`: where sums are kept: NumPy on the CPU, or torch on a device
+- `range`: whether the model is for this run
+"""
 
 from bids_dtg.connectome.series import roi_series, voxel_to_roi
 

@@ -1,0 +1,29 @@
+"""From connectomes to contrast maps: kinds of model, and what they are fitted and judged by.
+
+Contrasts and maps:
+
+- `contrast`: the contrasts that a model predicts: order, labels, meaning
+- `maps`: maps averaged over segments of rest, with their spread
+- `parcels`: means of maps over parcels
+- `recentring`: takes off a model's maps what it gets wrong about everybody
+
+Kinds of model; `kind` says which functions a kind must have:
+
+- `kind`: the functions of a kind: fit, read from tensors, prepare
+- `network`: the attention U-Net
+- `local_ridge`: at each place, a linear model from connectome to maps
+- `local_ridge_kind`: local ridge as a kind
+- `blend`: the weighted sum of network and local ridge, as a kind
+
+Fitting and judging:
+
+- `people`: people with rest and measured maps, as arrays
+- `samples`: training samples, a box of the grid at a time
+- `plan`: how a network is trained
+- `train`: trains the attention U-Net on samples (extra ``train``)
+- `task`: batches, losses and optimiser, as Lightning wants them (extra ``train``)
+- `losses`: training losses (torch)
+- `outputs`: a trained network's outputs, made ready to learn from other people
+- `baselines`: public door to `bids_dtg.stats.linear`
+- `metrics`: public door to `bids_dtg.stats.metrics`
+"""

@@ -1,0 +1,14 @@
+"""Names and files of BIDS derivatives: whole files, or none.
+
+- `names`: entities to names, names to entities
+- `atomic`: a file is whole under its final name, or it is not there
+- `text`: JSON objects, tables and plain text
+- `sidecars`: JSON sidecars, with inheritance
+- `tensors`: files of tensors (safetensors)
+- `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum
+- `derivatives`: the output dataset
+- `provenance`: what was run, on what, with which result
+- `failures`: failures that earlier calls have logged
+- `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
+- `download`: pinned files over HTTP, resumed and verified
+"""

@@ -1,0 +1,20 @@
+"""Images: read in blocks, placed on a grid, written as bytes.
+
+Grids and points:
+
+- `grid`: a model's grid: shape, affine, space
+- `sampling`: where grid voxels lie in a file on the same lattice
+- `placement`: where grid voxels lie in any file of a run
+- `interpolation`: values between voxels: weights computed once, applied to frames
+- `neighbours`: voxels around points, and their weights
+- `smoothing`: Gaussian smoothing among voxels that have data
+- `transforms`: transforms between spaces, from files of ITK and FSL
+
+Files:
+
+- `header`: bytes and header of a NIfTI file, or one line that says why there are none
+- `bold`: a BOLD file, read once in blocks of frames by a thread
+- `nifti`: masks and maps in; statistic maps out
+- `statmap`: a measured statistic map at a model's voxels
+- `atlas`: a label image at a model's voxels
+"""

@@ -1,0 +1,29 @@
+"""Datasets: who is in them, which runs they have, and which version of a run is read.
+
+Datasets and participants:
+
+- `dataset`: the type of a dataset, and its participants
+- `index`: a participant's functional files, and what a BIDS filter leaves of them
+- `selection`: sessions, tasks and runs that were asked for
+- `splits_file`: tables on participants: sets of a split, families
+
+Runs:
+
+- `run`: a resting-state run as files
+- `find`: runs of any type of input, by one call
+- `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
+- `named_files`: which of a run's files holds the series to use
+- `studies`: the table of studies with folders of their own
+- `folder_runs`: runs in such folders, which get BIDS names
+- `hcp`: folders of the Human Connectome Project
+- `ukb`: folders of UK Biobank
+
+Spaces:
+
+- `space_choice`: which version of a run is read, and the transforms to it
+- `templateflow`: transforms between templates, from TemplateFlow
+
+Measured maps:
+
+- `statmaps`: measured contrast maps: files, statistics, sessions
+"""

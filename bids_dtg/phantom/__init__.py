@@ -1,1 +1,16 @@
-"""Simulated people with a known truth: connectomes, contrast maps and whole datasets."""
+"""Simulated people with a known truth: connectomes, contrast maps and whole datasets.
+
+For every kind of simulation:
+
+- `streams`: random streams: one for each use, person, session and segment
+- `fields`: smooth random fields
+- `anatomy`: where the tissues lie
+- `motion`: head motion
+- `nuisance_signals`: what fMRIPrep measures in a run for its table of confounds
+- `confounds`: that table
+- `bold_image`: a run as the bytes of a compressed NIfTI file
+
+For one workflow:
+
+- `contrasts`: people whose rest and responses to tasks come from the same networks
+"""

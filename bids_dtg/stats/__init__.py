@@ -1,1 +1,10 @@
-"""Statistics that any workflow may use: tests over people, effect sizes, intervals."""
+"""Statistics that any workflow may use: splits, scores, intervals and tests over people.
+
+- `splits`: who trains, who chooses and who tests: never one person twice
+- `metrics`: scores of predicted maps against measured ones
+- `people_scores`: these scores for many people, a slab of voxels at a time
+- `paired`: two models on the same people: intervals, permutation tests, effect sizes
+- `conformal`: prediction intervals: a half-width a contrast and place
+- `linear`: simple linear models that every network is compared with
+- `kernel_ridge`: whole maps from whole connectomes
+"""

@@ -1,0 +1,9 @@
+"""What a command does, from inputs to written outputs.
+
+- `participant`: one participant at a time: runs to maps, sidecars, tables and reports
+- `group`: all participants together: quality table, mean maps, pages
+- `modelling`: models of one's own: cohort, fit, train, fine-tune, evaluate, calibrate
+- `demo`: simulated people through the participant level, and their maps beside the truth
+
+`bids_dtg.cli.workflows` has the table that says which function runs for which options.
+"""

@@ -1,4 +1,16 @@
-"""The attention U-Net of DeepTaskGen and its prepared form."""
+"""The attention U-Net of DeepTaskGen and its prepared form.
+
+- `unet`: the network, with the parameter names of the published checkpoints
+- `weights`: the network from its tensors
+- `kind`: the network as a kind of model
+- `prepared`: the prepared form: the same maps, sooner and in less memory
+- `dense`: its plan for the GPU: whole grids
+- `blocks_plan`: its plan for the CPU: only what the mask's voxels depend on
+- `blocks`: which blocks of a layer are computed, and which rows they read
+- `upscaling`: transposed convolution and resize on rows
+- `winograd`: convolutions on blocks by Winograd's filtering
+- `threads`: threads that each work off whole chunks
+"""
 
 from __future__ import annotations
 

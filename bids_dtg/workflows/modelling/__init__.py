@@ -1,0 +1,23 @@
+"""Models of one's own: made from people's rest and measured maps, and judged by them.
+
+The people and their arrays:
+
+- `cohort_plan`: who has rest and measured maps, by the names of the files alone
+- `cohort`: makes the arrays of these people side by side, where they are missing
+- `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
+- `splits`: who is trained on, validated on and tested on
+
+The analyses, each called from `bids_dtg.cli.workflows`:
+
+- `train`: fits a model, scores it on other people and writes it as a bundle
+- `finetune`: adapts a trained network to other people or other contrasts
+- `evaluate`: compares a model's maps with measured ones, beside simple models
+- `calibrate`: intervals of a model, from people whom it was not trained on
+
+What they share:
+
+- `analysis`: an analysis: its call, its folder, its table and its page
+- `fit`: fits a model of any kind, and re-centres it
+- `score`: models side by side on the same people: scores, intervals, tests
+- `earlier_model`: what happens to a model that is where a new one would go
+"""

@@ -1,0 +1,30 @@
+"""One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
+
+A call:
+
+- `request`: what a call asks for, found and checked: dataset, participants, model, output
+- `call`: all participants of a call; one that fails stops no other
+- `dry_run`: the plan of a call, without doing it
+- `worker`: the work on one participant in a process of its own
+- `pool`: processes of this machine that work side by side
+- `crew`: processes that each do one thing for one participant
+- `cluster`: participants on other machines, as tasks of dask
+
+The first half, reading (a process of its own):
+
+- `sets`: which runs make one set of maps, and the names of its files
+- `read`: finds a participant's runs, skips what is complete, reduces runs to connectomes
+- `measure`: one run: from its files to connectomes
+- `quality`: figures and decisions of a run
+
+The second half, predicting and writing:
+
+- `model`: the model of a call, made ready in the background
+- `predict`: maps of a set, predicted for each segment and averaged
+- `write`: what is written of a set and of its runs
+- `map_files`: names, sidecars and bytes of a set's maps
+- `half_widths`: maps of the half-widths of intervals
+- `map_reliability`: maps of odd against maps of even pieces of rest
+- `run_details`: small files that a run's report is drawn from
+- `reports`: when reports are made: beside the work, by a process that gives way to it
+"""
