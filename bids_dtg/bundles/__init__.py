@@ -3,17 +3,21 @@
 What a bundle is:
 
 - `bundle`: a verified model; `load_bundle` finds one by name or path
-- `card`: what a bundle says about itself, `model.json`; `fields` reads its JSON
-- `kinds`: the table of the kinds of model: a new kind is a module and a row there
-- `maps_part`: the card's part that models of contrast maps have
+- `card`: what a bundle says about itself, in `model.json`
+- `fields`: checked access to the fields of that file
+- `maps_part`: the part of the card that models of contrast maps have
+- `kinds`: the table of the kinds of model; a new one is a module and a row
 - `parts`: the small files beside the weights
 
 Where bundles come from and go to:
 
-- `registry`: the published models; `fetch` makes bundles of them
-- `convert`: a bundle from a checkpoint (`checkpoint`), ROI maps and masks
+- `registry`: the published models: their files and cards
+- `fetch`: fetches, verifies and converts a published model
+- `checkpoint`: published checkpoints, read as tensors only
+- `convert`: a bundle from a checkpoint, ROI maps and masks
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
-- `archive`, `packing`: a bundle as one file
-- `overview`: the lines and tables that ``dtg-models`` prints
+- `archive`: a bundle as one file, equal bytes for equal bundles
+- `packing`: packs and unpacks bundles with such files
+- `overview`: lines, tables and scores that ``dtg-models`` prints
 """

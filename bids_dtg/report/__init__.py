@@ -1,0 +1,19 @@
+"""Reports: pages that a browser shows, and the methods text.
+
+A report is made from what the output folder holds, by a process of its own
+(``python -m bids_dtg.report``), and needs nothing of the run that made the maps.
+
+- `pages`: one page a module: participant, group, model, index
+- `panels`: what a page shows of a run: one panel a module
+- `workflows`: the table of workflows: words, quality columns, panels and sections of each
+- `contrasts`: the row of the workflow `contrasts`, in words
+- `contents`: what the output folder holds of a participant
+- `quality`: the quality table of a run
+- `flags`: what a reader must know before looking at the maps
+- `methods`: the methods text, with its citations
+- `charts`: charts as coordinates, drawn as SVG by the page
+- `pictures`: pictures of maps and matrices
+- `slices`: slices through volumes
+- `colours`: colour scales of pictures, bars and viewer
+- `viewer`: what the viewer of maps needs beside a page
+"""

@@ -3,6 +3,11 @@
 Each option is written once, as a field of its part: the command line, the TOML file, the
 hash and the documentation are all made from `OPTIONS`. A step of the program is given the
 part that it needs, as `settings.cleaning`, not the whole.
+
+- `parts`: the parts: a dataclass for each concern, an option a field
+- `option`: an option: a field that is also an argument and a TOML key
+- `checks`: values, and options together, that make no sense
+- `toml`: the TOML file, and how it merges with the command line
 """
 
 from __future__ import annotations

@@ -1,0 +1,8 @@
+"""Pages, each made from what the output folder holds.
+
+- `page`: what all pages share: templates, styles and scripts
+- `participant`: the report of a participant
+- `group`: all participants side by side
+- `model`: an analysis of models: scores side by side
+- `index`: the index at the root of the output
+"""

@@ -1,8 +1,17 @@
 """The panels of a page about a run, each with the writer and the reader of its small file.
 
-`panel`: what a panel is, and how its file is written; `registration`, `motion`, `coverage`,
-`connectome` and `reliability`: one panel each, with `FILE`, `keep` and `draw`; `maps`: the maps of
-a set as cards and for the viewer, which belong to no single run.
+Each panel of a run has `FILE`, `keep` and `draw`:
+
+- `registration`: the mean BOLD with the outlines of the model's masks
+- `motion`: framewise displacement and DVARS, with the frames that are dropped
+- `coverage`: where the model reads, and whether the run has signal there
+- `connectome`: correlations between the ROIs
+- `reliability`: agreement of the run's two halves
+
+Beside them:
+
+- `panel`: what a panel is, and how its file is written
+- `maps`: the maps of a set as cards and for the viewer; they belong to no single run
 
 A new panel is a module and a row of the workflow that shows it: of `PANELS` for contrasts. What is
 kept of a run, which files of a run are looked for, and what the page shows follow from the rows.

@@ -25,6 +25,5 @@ The second half, predicting and writing:
 - `map_files`: names, sidecars and bytes of a set's maps
 - `half_widths`: maps of the half-widths of intervals
 - `map_reliability`: maps of odd against maps of even pieces of rest
-- `run_details`: small files that a run's report is drawn from
 - `reports`: when reports are made: beside the work, by a process that gives way to it
 """
