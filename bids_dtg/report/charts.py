@@ -41,6 +41,16 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A value of a distribution."""
+
+    value: float
+    name: str  # whose it is
+    link: str  # page of the participant; empty: none
+    out: bool  # whether it is an outlier
+
+
+@dataclass(frozen=True)
 class Dot:
     """A participant in a distribution."""
 
@@ -81,15 +91,15 @@ def trace(
             pieces.append(f"{'L' if pen_down else 'M'}{left:.1f} {height:.1f}")
         pen_down = bool(np.isfinite(height))
     ticks = tuple((HEIGHT * (1 - share), f"{share * top:g}") for share in (0.0, 0.5, 1.0))
-    told = title
+    summary = title
     if finite.size:
-        told += f": median {np.median(finite):.2f}, highest {finite.max():.2f}"
+        summary += f": median {np.median(finite):.2f}, highest {finite.max():.2f}"
     return Trace(
         title=f"{title} ({unit})" if unit else title,
         path=" ".join(pieces),
         ticks=ticks,
         threshold=None if threshold is None else HEIGHT * (1 - threshold / top),
-        summary=told,
+        summary=summary,
     )
 
 
@@ -127,27 +137,25 @@ def histogram(
 
 def strip(
     title: str,
-    values: Sequence[float],
-    names: Sequence[str],
-    links: Sequence[str],
-    out: Sequence[bool],
+    points: Sequence[Point],
     *,
     width: float,
     height: float,
     most: float = float("inf"),
 ) -> Strip:
     """Lay out one dot a value, none above `most`; dots that would overlap are stacked."""
+    values = [point.value for point in points]
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
     low, high = low - margin, min(high + margin, most)
     taken: dict[int, int] = {}
     dots = []
-    for value, name, link, outlying in zip(values, names, links, out, strict=True):
-        x = width * (value - low) / (high - low)
+    for point in points:
+        x = width * (point.value - low) / (high - low)
         place = taken[round(x / 7)] = taken.get(round(x / 7), -1) + 1
         offset = (1 if place % 2 else -1) * ((place + 1) // 2) * 7.0
         y = float(np.clip(height / 2 + offset, 4, height - 4))
-        dots.append(Dot(x, y, f"{name}: {value:.4g}", link, outlying))
+        dots.append(Dot(x, y, f"{point.name}: {point.value:.4g}", point.link, point.out))
     ticks = tuple((width * (tick - low) / (high - low), f"{tick:g}") for tick in _ticks(low, high))
     middle = width * (float(np.median(values)) - low) / (high - low)
     return Strip(title, tuple(dots), ticks, middle)

@@ -28,11 +28,11 @@ def half_width_desc(level: int) -> str:
 
 @dataclass(frozen=True)
 class Overlay:
-    """A kind of map that tells how sure a predicted map is."""
+    """A kind of map that shows how sure a predicted map is."""
 
     desc: str  # value of desc- of its files
     title: str  # for people
-    factor: float  # a value of the map is told from 0 where it exceeds this many times the overlay
+    factor: float  # a value of the map differs from 0 where it exceeds so many times the overlay
     rule: str  # that condition in words
 
 

@@ -64,7 +64,7 @@ class Backdrop:
         return self._blend(colours, np.clip(strength / _FADE, 0, 1) ** 2)
 
     def draw_amount(
-        self, volume: Volume, where: Volume, low: float, high: float, scale: Scale
+        self, volume: Volume, where: Volume, *, low: float, high: float, scale: Scale
     ) -> NDArray[np.uint8]:
         """Draw values from `low` to `high` where another volume is 1; (rows, columns, 4)."""
         shown = where.row(self._box, self._views, order=0)

@@ -80,7 +80,7 @@ class Volume:
 def beside(slices: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Put slices (rows, columns) side by side with a gap of zeros."""
     gap = np.zeros((slices[0].shape[0], _GAP), np.float32)
-    parts = [part for one in slices for part in (gap, one)][1:]
+    parts = [part for cut in slices for part in (gap, cut)][1:]
     return np.concatenate(parts, axis=1)
 
 

@@ -61,15 +61,15 @@ class ViewerSet:
 def viewer_data(
     sets: Sequence[ViewerSet], maps: Sequence[ViewerMap], backdrop: str
 ) -> dict[str, Any]:
-    """Return what the page tells its viewer, as JSON has it."""
+    """Return what the page hands to its viewer, as JSON has it."""
     scales = {scale.name: list(scale.stops) for scale in (POSITIVE, NEGATIVE, AMOUNT)}
     return {
         "library": _LIBRARY,
         "backdrop": backdrop,
         "scales": scales,
         "gradients": gradients(),
-        "sets": [vars(one) for one in sets],
-        "maps": [vars(one) for one in maps],
+        "sets": [vars(shown) for shown in sets],
+        "maps": [vars(shown) for shown in maps],
     }
 
 

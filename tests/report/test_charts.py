@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bids_dtg.report.charts import HEIGHT, WIDTH, dropped_spans, histogram, nice, strip, trace
+from bids_dtg.report.charts import (
+    HEIGHT,
+    WIDTH,
+    Point,
+    dropped_spans,
+    histogram,
+    nice,
+    strip,
+    trace,
+)
+
+
+def points(*values: float) -> list[Point]:
+    return [Point(value, "a", "", False) for value in values]
 
 
 def test_a_trace_leaves_gaps_where_values_are_missing():
@@ -49,11 +62,11 @@ def test_the_highest_column_of_a_histogram_is_the_chart(values):
 
 
 def test_dots_that_would_overlap_are_apart():
-    made = strip("x", [1.0] * 5 + [2.0], ["a"] * 6, [""] * 6, [False] * 6, width=400, height=80)
+    made = strip("x", points(*[1.0] * 5, 2.0), width=400, height=80)
     assert len({(dot.x, dot.y) for dot in made.dots}) == 6
     assert all(0 <= dot.x <= 400 and 0 <= dot.y <= 80 for dot in made.dots)
 
 
 def test_an_axis_ends_at_the_largest_value_that_can_be():
-    made = strip("x", [0.9, 1.0], ["", ""], ["", ""], [False] * 2, width=10, height=80, most=1.0)
+    made = strip("x", points(0.9, 1.0), width=10, height=80, most=1.0)
     assert made.dots[1].x == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,27 @@ def test_maps_of_a_model_without_calibration_are_named():
     found = flagged(files(sidecar={"Calibrated": False}), {})
     assert any("no calibration" in flag.text and flag.level == "note" for flag in found)
     assert levels(flagged(files(sidecar={"Calibrated": True}), {})) == ["good"]
+
+
+def test_the_docs_have_the_limits_of_the_table():
+    text = (Path(__file__).parents[2] / "docs/reports.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    documented = {name: [number_in(cell) for cell in cells] for name, *cells in rows[1:]}
+    names = {
+        "minutes of rest left": "minutes_kept",
+        "frames kept": "kept_share",
+        "mean framewise displacement": "fd_mean",
+        "grey matter with signal": "coverage",
+        "lowest coverage of an ROI map": "roi_coverage_min",
+        "temporal signal-to-noise": "tsnr_median",
+        "agreement of the halves": "connectome_reliability",
+    }
+    for name, figure in names.items():
+        limit = LIMITS[figure]
+        assert documented[name] == [limit.unusual, limit.outside], name
+
+
+def number_in(cell: str) -> float:
+    """Return the number in a cell, a percentage as a share."""
+    (found,) = re.findall(r"\d+(?:\.\d+)?", cell)
+    return float(found) / (100 if "%" in cell else 1)

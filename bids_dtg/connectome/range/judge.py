@@ -112,7 +112,9 @@ class RangeJudge:
         mask_overlap
             Dice of the run's brain mask and the model's; None where it is not known.
         """
-        patterns = [pattern_figures(one.r, run.covered, self.places) for one in run.segments]
+        patterns = [
+            pattern_figures(segment.r, run.covered, self.places) for segment in run.segments
+        ]
         figures = _mean_figures(patterns) | {
             "coverage": run.coverage,
             "roi_coverage_min": float(run.roi_coverage.min()),
@@ -132,7 +134,7 @@ class RangeJudge:
             if verdict != "in range" and not words:
                 words = ["no figure alone is unusual, but they are together"]
             found += [(verdict, word) for word in words]
-        found.sort(key=lambda one: -_ORDER.index(one[0]))
+        found.sort(key=lambda finding: -_ORDER.index(finding[0]))
         reasons = tuple(text for verdict, text in found if verdict != "in range")
         return RunRange(found[0][0], distance, figures, reasons)
 
@@ -142,8 +144,8 @@ class RangeJudge:
         """Return the mean over segments of the figures that the training is known by."""
         assert self.cells is not None
         rows = [
-            training.basis.figures(self.cells.means(one.r, run.covered), pattern)
-            for one, pattern in zip(run.segments, patterns, strict=True)
+            training.basis.figures(self.cells.means(segment.r, run.covered), pattern)
+            for segment, pattern in zip(run.segments, patterns, strict=True)
         ]
         mean: NDArray[np.float64] = np.mean(rows, axis=0)
         return mean
@@ -156,7 +158,7 @@ def verdict_of(figure: str, value: float) -> Verdict:
 
 def _mean_figures(patterns: list[PatternFigures]) -> dict[str, float]:
     def mean(name: str) -> float:
-        return float(np.mean([getattr(one, name) for one in patterns]))
+        return float(np.mean([getattr(figures, name) for figures in patterns]))
 
     match, side = mean("map_match"), mean("side_match")
     return {

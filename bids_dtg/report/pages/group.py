@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
-from bids_dtg.report.charts import Strip, strip
+from bids_dtg.report.charts import Point, Strip, strip
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
 from bids_dtg.report.flags import Flag, sorted_flags
@@ -45,7 +45,7 @@ class Column:
 
     measure: QualityColumn
     values: NDArray[np.float64]  # (runs,), NaN where n/a
-    z: NDArray[np.float64]  # (runs,), robust; NaN where it cannot be told
+    z: NDArray[np.float64]  # (runs,), robust; NaN where it is not defined
 
     @property
     def out(self) -> NDArray[np.bool_]:
@@ -215,14 +215,19 @@ def _row(
 
 
 def _strip(column: Column, rows: Sequence[Row]) -> Strip:
-    known = [i for i, value in enumerate(column.values) if np.isfinite(value)]
     measure = column.measure
     return strip(
         f"{measure.title} ({measure.unit})" if measure.unit else measure.title,
-        [float(column.values[i]) for i in known],
-        [f"{rows[i].participant} {rows[i].run}" for i in known],
-        [rows[i].address or "" for i in known],
-        [bool(column.out[i]) for i in known],
+        [
+            Point(
+                value=float(value),
+                name=f"{row.participant} {row.run}",
+                link=row.address or "",
+                out=bool(out),
+            )
+            for value, out, row in zip(column.values, column.out, rows, strict=True)
+            if np.isfinite(value)
+        ],
         width=_STRIP[0],
         height=_STRIP[1],
         most=measure.most,

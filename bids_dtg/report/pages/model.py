@@ -101,7 +101,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
         models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
         chart=_by_contrast(facts, colours),
         colours=list(colours.items()),
-        matrices=[_pair(name, one, most) for name, one in facts.matrices.items()],
+        matrices=[_pair(name, matrix, most) for name, matrix in facts.matrices.items()],
         curves=[
             _curve(title, [epoch[key] for epoch in facts.history])
             for key, title in (
@@ -132,10 +132,10 @@ def verdicts(judged: str, paired: Sequence[Mapping[str, Any]], people: int) -> l
     """
     flags = []
     for key, word in _SCORES.items():
-        told = [(str(row["model"]), row[key]) for row in paired if _known(row.get(key))]
-        worse = [one for one in told if one[1][2] < 0]
-        better = [one for one in told if one[1][1] > 0]
-        level = [one for one in told if one not in worse and one not in better]
+        scored = [(str(row["model"]), row[key]) for row in paired if _known(row.get(key))]
+        worse = [(name, interval) for name, interval in scored if interval[2] < 0]
+        better = [(name, interval) for name, interval in scored if interval[1] > 0]
+        level = [score for score in scored if score not in worse and score not in better]
         parts = [
             *_part("worse than", worse),
             *_part("not to be told from", level),
@@ -166,9 +166,9 @@ def _too_high(names: Sequence[str]) -> str:
     )
 
 
-def _part(words: str, told: Sequence[tuple[str, Sequence[float]]]) -> list[str]:
+def _part(words: str, scored: Sequence[tuple[str, Sequence[float]]]) -> list[str]:
     named = []
-    for name, interval in told:
+    for name, interval in scored:
         # A small difference may be a sure one.
         digits = 4 if max(map(abs, interval)) < 0.01 else 3
         mean, low, high = (figure(value, digits) for value in interval)
@@ -258,7 +258,8 @@ def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]
 def _most(*matrices: NDArray[np.float64]) -> float:
     """Return the end of a scale for all values that are known."""
     largest = max(
-        (float(np.abs(one[np.isfinite(one)]).max(initial=0.0)) for one in matrices), default=0.0
+        (float(np.abs(matrix[np.isfinite(matrix)]).max(initial=0.0)) for matrix in matrices),
+        default=0.0,
     )
     return nice(largest) if largest > 0 else 1.0
 

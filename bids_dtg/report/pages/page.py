@@ -61,11 +61,11 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
 def gradients() -> dict[str, str]:
     """Return the colour scales as CSS."""
     scales = {"positive": POSITIVE, "negative": NEGATIVE, "amount": AMOUNT, "signed": SIGNED}
-    told = {name: scale.css for name, scale in scales.items()}
+    css = {name: scale.css for name, scale in scales.items()}
     # The bar of a map runs from the strongest negative colour through 0 to the strongest positive.
     reversed_stops = ", ".join(reversed(NEGATIVE.stops))
-    told["negative_reversed"] = f"linear-gradient(to right, {reversed_stops})"
-    return told
+    css["negative_reversed"] = f"linear-gradient(to right, {reversed_stops})"
+    return css
 
 
 def static(name: str) -> str:

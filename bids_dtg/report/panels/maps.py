@@ -191,12 +191,14 @@ class GalleryDrawer:
         grid = Grid(_sizes(values), affine)
         backdrop = Backdrop(template(), Box.around(grid), MAP_VIEWS)
         groups = tuple(
-            self._draw_task(task, list(members), grid, backdrop, uncertainty)
-            for task, members in groupby(maps, key=lambda one: one.task)
+            self._draw_task(
+                task, list(members), grid=grid, backdrop=backdrop, uncertainty=uncertainty
+            )
+            for task, members in groupby(maps, key=lambda map_file: map_file.task)
         )
         scripts = {SYNTHETIC: self._write_script(SYNTHETIC, self._packed)}
         for overlay in uncertainty:
-            there = {one.label: one.overlays.get(overlay.desc) for one in maps}
+            there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
             packed = {label: pack(_read(path, grid), grid) for label, path in there.items() if path}
             if packed:
                 scripts[overlay.desc] = self._write_script(overlay.desc, packed)
@@ -212,34 +214,44 @@ class GalleryDrawer:
         self,
         task: str,
         members: Sequence[MapFile],
+        *,
         grid: Grid,
         backdrop: Backdrop,
         uncertainty: Sequence[Overlay],
     ) -> TaskCards:
-        volumes = [_read(one.path, grid) for one in members]
+        volumes = [_read(shown.path, grid) for shown in members]
         limit = _limit(volumes)
         cards = []
-        for one, volume in zip(members, volumes, strict=True):
+        for shown, volume in zip(members, volumes, strict=True):
             pixels = backdrop.draw_map(Volume(volume, grid.affine), limit)
-            picture = self._folder / f"{self._title}_contrast-{one.label}{PICTURE}"
+            picture = self._folder / f"{self._title}_contrast-{shown.label}{PICTURE}"
             write_atomic(self._inside(picture), encode(pixels))
             self._files.append(picture)
-            self._packed[one.label] = pack(volume, grid)
+            self._packed[shown.label] = pack(volume, grid)
             peak, where = _peak(volume, grid.affine)
             number = self._first + len(self._shown)
-            cards.append(_card(one, number, peak, where, link(picture, self._dataset), pixels))
+            cards.append(
+                _card(
+                    shown,
+                    number=number,
+                    peak=peak,
+                    where=where,
+                    picture=link(picture, self._dataset),
+                    pixels=pixels,
+                )
+            )
             self._shown.append(
                 ViewerMap(
                     set=self._number_of_set,
-                    label=one.label,
-                    title=f"{one.task} {_name(one)}".strip(),
-                    about=_about(one),
-                    units=str(one.sidecar.get("Units") or ""),
+                    label=shown.label,
+                    title=f"{shown.task} {_name(shown)}".strip(),
+                    about=_about(shown),
+                    units=str(shown.sidecar.get("Units") or ""),
                     limit=limit,
-                    scale=one.task,
+                    scale=shown.task,
                     peak=where,
-                    file=link(one.path, self._dataset),
-                    overlays=[vars(o) for o in uncertainty if o.desc in one.overlays],
+                    file=link(shown.path, self._dataset),
+                    overlays=[vars(o) for o in uncertainty if o.desc in shown.overlays],
                 )
             )
         units = str(members[0].sidecar.get("Units") or "")
@@ -257,33 +269,34 @@ class GalleryDrawer:
 
 
 def _card(
-    one: MapFile,
+    shown: MapFile,
+    *,
     number: int,
     peak: float,
     where: tuple[float, float, float],
     picture: str,
     pixels: NDArray[np.uint8],
 ) -> Card:
-    told = f"{peak:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+    text = f"{peak:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
     return Card(
         number=number,
-        anchor=one.label,
-        name=_name(one),
-        about=_about(one),
-        peak=told,
+        anchor=shown.label,
+        name=_name(shown),
+        about=_about(shown),
+        peak=text,
         picture=picture,
         width=pixels.shape[1],
         height=pixels.shape[0],
-        alt=f"{one.name}: predicted map, largest value {told}",
+        alt=f"{shown.name}: predicted map, largest value {text}",
     )
 
 
-def _name(one: MapFile) -> str:
-    return one.name.replace("-", f" {_MINUS} ").replace("_", " ")
+def _name(shown: MapFile) -> str:
+    return shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
 
 
-def _about(one: MapFile) -> str:
-    return one.description.removeprefix(NOT_MEASURED)
+def _about(shown: MapFile) -> str:
+    return shown.description.removeprefix(NOT_MEASURED)
 
 
 def _read(path: Path, grid: Grid) -> NDArray[np.float32]:

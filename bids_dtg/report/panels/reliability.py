@@ -63,7 +63,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
         return None
     backdrop = Backdrop(template(), Box.around(grid_of(agreement)), MAP_VIEWS)
     where = Volume(covered.astype(np.float32), agreement.affine)
-    pixels = backdrop.draw_amount(agreement, where, 0.0, 1.0, AMOUNT)
+    pixels = backdrop.draw_amount(agreement, where, low=0.0, high=1.0, scale=AMOUNT)
     median, low = float(np.median(values)), min(-0.2, float(values.min()))
     chart = histogram(values, low, 1.0, width=_HISTOGRAM[0], height=_HISTOGRAM[1])
     pieces = (

@@ -117,8 +117,8 @@ def _rounded(value: float) -> float | None:
 def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str) -> str | None:
     """Say where runs were cleaned otherwise than those of the training; None where not.
 
-    A card tells the training's cleaning in words, so words are compared: what is
-    not known to be the same is told.
+    A card describes the training's cleaning in words, so words are compared: the note is
+    written unless they are known to mean the same.
 
     Parameters
     ----------
@@ -129,16 +129,16 @@ def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str
     strategy
         What was removed from them here.
     """
-    told, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
-    if re.split(r"\W", told.lower())[0] in _SILENT:
+    words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
+    if re.split(r"\W", words.lower())[0] in _SILENT:
         return None
     if not cleaned:
         same = _SAME.get(input_type)
-        if same and re.search(same, told, re.IGNORECASE):
+        if same and re.search(same, words, re.IGNORECASE):
             return None
     elif input_type in ("auto", "fmriprep") and re.search(
-        rf"fMRIPrep.*\b{strategy}\b", told, re.IGNORECASE
+        rf"fMRIPrep.*\b{strategy}\b", words, re.IGNORECASE
     ):
         return None
     here = _MADE[input_type] + (f" and here by {strategy}" if cleaned else "")
-    return f"The model was trained on runs cleaned otherwise ({told}); these were {here}."
+    return f"The model was trained on runs cleaned otherwise ({words}); these were {here}."
