@@ -4,7 +4,6 @@ Contrasts and maps:
 
 - `contrast`: the contrasts that a model predicts: order, labels, meaning
 - `maps`: maps averaged over segments of rest, with their spread
-- `parcels`: means of maps over parcels
 - `recentring`: takes off a model's maps what it gets wrong about everybody
 
 Kinds of model; `kind` says which functions a kind must have:

@@ -7,8 +7,7 @@
 - `tensors`: files of tensors (safetensors)
 - `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum
 - `derivatives`: the output dataset
-- `provenance`: what was run, on what, with which result
-- `failures`: failures that earlier calls have logged
+- `provenance`: what was run, on what, with which result; failures
 - `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
 - `download`: pinned files over HTTP, resumed and verified
 """

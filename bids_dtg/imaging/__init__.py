@@ -3,9 +3,8 @@
 Grids and points:
 
 - `grid`: a model's grid: shape, affine, space
-- `sampling`: where grid voxels lie in a file on the same lattice
+- `sampling`: where grid voxels lie in a file, on its lattice or between its voxels
 - `placement`: where grid voxels lie in any file of a run
-- `interpolation`: values between voxels: weights computed once, applied to frames
 - `neighbours`: voxels around points, and their weights
 - `smoothing`: Gaussian smoothing among voxels that have data
 - `transforms`: transforms between spaces, from files of ITK and FSL
@@ -16,5 +15,5 @@ Files:
 - `bold`: a BOLD file, read once in blocks of frames by a thread
 - `nifti`: masks and maps in; statistic maps out
 - `statmap`: a measured statistic map at a model's voxels
-- `atlas`: a label image at a model's voxels
+- `atlas`: a label image at a model's voxels, and means over its parcels
 """

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import NiftiHeader, read_header
-from bids_dtg.imaging.interpolation import LinearSampling, nearest_sampling
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.imaging.sampling import GridMismatchError, LatticeSampling, Sampling
+from bids_dtg.imaging.sampling import (
+    GridMismatchError,
+    LatticeSampling,
+    LinearSampling,
+    Sampling,
+    nearest_sampling,
+)
 from bids_dtg.imaging.transforms.chain import map_points
 from bids_dtg.imaging.transforms.itk import read_transforms
 from bids_dtg.inputs.run import TransformFile

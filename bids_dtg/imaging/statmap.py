@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import READ_ERRORS, require_file
-from bids_dtg.imaging.interpolation import LinearSampling
+from bids_dtg.imaging.sampling import LinearSampling
 
 # Less than this of an interpolated value comes from voxels with a value: there is none.
 _LEAST_WEIGHT = 0.5

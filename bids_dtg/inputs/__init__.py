@@ -13,10 +13,7 @@ Runs:
 - `find`: runs of any type of input, by one call
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
 - `named_files`: which of a run's files holds the series to use
-- `studies`: the table of studies with folders of their own
-- `folder_runs`: runs in such folders, which get BIDS names
-- `hcp`: folders of the Human Connectome Project
-- `ukb`: folders of UK Biobank
+- `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
 Spaces:
 

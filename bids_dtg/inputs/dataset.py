@@ -13,8 +13,7 @@ from typing import Any
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.folder_runs import holds_study, person_folders
-from bids_dtg.inputs.studies import STUDIES
+from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
 from bids_dtg.settings import InputChoice, InputType
 
 MOUNT_REMINDER = (

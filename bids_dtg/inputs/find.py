@@ -8,12 +8,11 @@ from typing import Any
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.inputs.dataset import InputDataset
-from bids_dtg.inputs.folder_runs import find_folder_runs
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import EVERY_REST, Selection
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.inputs.studies import STUDIES
+from bids_dtg.inputs.studies import STUDIES, find_folder_runs
 
 
 def find_input_runs(

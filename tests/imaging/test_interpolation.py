@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from bids_dtg.imaging.interpolation import LinearSampling, nearest_sampling
+from bids_dtg.imaging.sampling import LinearSampling, nearest_sampling
 
 SHAPE = (7, 9, 5)
 # Oblique, anisotropic and left-handed.

@@ -9,6 +9,7 @@ from fmriprep_dataset import add_run, describe_dataset
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import (
+    DatasetWords,
     DerivativeDataset,
     check_output_location,
     participants_in,
@@ -16,6 +17,8 @@ from bids_dtg.files.derivatives import (
 )
 from bids_dtg.files.text import write_json
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
+
+WORDS = DatasetWords(name="maps", citation="cff-version: 1.2.0", readme="x")
 
 
 @pytest.fixture
@@ -185,7 +188,7 @@ def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
     derivative(raw / "derivatives" / "prep 25")
     one, two = (find_dataset(raw / "derivatives" / name) for name in ("fmriprep", "prep 25"))
     output = raw.parent / place
-    DerivativeDataset(output).describe(two, version="1", readme="x")
+    DerivativeDataset(output).describe(two, WORDS, version="1")
     with pytest.raises(SettingsError, match=rf"{place} .* {two.root}, not {one.root}\. To do: "):
         check_output_location(output, one)
     assert check_output_location(output, two) == output
@@ -196,7 +199,7 @@ def test_a_second_input_does_not_go_into_the_output_of_another(raw, place):
 def test_an_input_that_moved_is_taken_again(raw):
     old = derivative(raw / "derivatives" / "fmriprep")
     output = raw.parent / "out"
-    DerivativeDataset(output).describe(find_dataset(raw), version="1", readme="x")
+    DerivativeDataset(output).describe(find_dataset(raw), WORDS, version="1")
     old.rename(raw / "derivatives" / "moved")
     assert check_output_location(output, find_dataset(raw)) == output
 

@@ -10,8 +10,7 @@ import pytest
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.failures import all_failures, last_failures
-from bids_dtg.files.provenance import Failure
+from bids_dtg.files.provenance import Failure, all_failures, last_failures
 from bids_dtg.workflows.participant import reports as report
 from bids_dtg.workflows.participant.reports import Reports
 

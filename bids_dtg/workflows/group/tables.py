@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.failures import all_failures
 from bids_dtg.files.names import build_name, parse_name, plain_label
+from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_map

@@ -16,8 +16,7 @@ The analyses, each called from `bids_dtg.cli.workflows`:
 
 What they share:
 
-- `analysis`: an analysis: its call, its folder, its table and its page
+- `analysis`: an analysis: its call, its folder, a model that is there already, its tables
 - `fit`: fits a model of any kind, and re-centres it
 - `score`: models side by side on the same people: scores, intervals, tests
-- `earlier_model`: what happens to a model that is where a new one would go
 """

@@ -1,4 +1,4 @@
-"""What the analyses of the group level that make or judge models share."""
+"""What the analyses share that make or judge models: inputs, folder, tables, an earlier model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
-from bids_dtg.settings import Settings
-from bids_dtg.settings.toml import to_toml
+from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings.toml import read_options, to_toml
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
-from bids_dtg.workflows.modelling.earlier_model import CONFIGURATION_FILE, refuse_other_model
 from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.request import Request
+
+CONFIGURATION_FILE = "configuration.toml"  # of an analysis, in its folder
+# Groups of options that a model depends on, and options in them that it does not.
+_SHAPING = ("input", "selection", "model", "cleaning", "modelling")
+_FREE = {"output_dir", "device", "gpus", "bids_database_dir", "templateflow_download"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,3 +129,43 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
+
+
+def refuse_other_model(settings: Settings, folder: Path) -> None:
+    """Refuse to begin where a model lies that other options made.
+
+    The same options make the same model, so that a command can be given again.
+
+    Raises
+    ------
+    SettingsError
+        Naming the options that differ.
+    """
+    bundle = folder / "bundle"
+    if not bundle.exists():
+        return
+    differing = _differing(settings, folder / CONFIGURATION_FILE)
+    if differing or settings.modelling.analysis == "calibrate":
+        how = f", made with other options ({', '.join(differing)})" if differing else ""
+        raise SettingsError(
+            f"{bundle} holds a model already{how}",
+            remedy=f"choose another --model-name, or remove {bundle} to make it anew",
+        )
+
+
+def _differing(settings: Settings, path: Path) -> list[str]:
+    """Return the options that are not those in a file; all where it cannot be read."""
+    try:
+        earlier = read_options(path)
+    except SettingsError:
+        return ["unknown"]
+    fields = [
+        option.field
+        for name, option in OPTIONS.items()
+        if option.field.metadata["group"] in _SHAPING and name not in _FREE
+    ]
+    return [
+        "--" + f.name.replace("_", "-")
+        for f in fields
+        if earlier.get(f.name, f.default) != settings.options[f.name]
+    ]

@@ -18,9 +18,8 @@ from bids_dtg.engine.ahead import describe_end
 from bids_dtg.engine.machine import THREAD_VARIABLES
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
-from bids_dtg.files.failures import last_failures
 from bids_dtg.files.names import plain_label
-from bids_dtg.files.provenance import Failure, options_hash, package_versions
+from bids_dtg.files.provenance import Failure, last_failures, options_hash, package_versions
 from bids_dtg.files.text import write_text
 from bids_dtg.notices import say
 from bids_dtg.report.contents import find_participant_labels

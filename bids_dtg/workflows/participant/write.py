@@ -10,7 +10,6 @@ from typing import Any
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
-from bids_dtg.contrasts.parcels import parcel_means
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.provenance import (
@@ -20,7 +19,7 @@ from bids_dtg.files.provenance import (
     write_completion,
 )
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.imaging.atlas import Atlas
+from bids_dtg.imaging.atlas import Atlas, parcel_means
 from bids_dtg.imaging.nifti import encode_maps
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.panels.panel import Kept, write_kept
