@@ -62,12 +62,14 @@ class JsonFields:
         return self._values.get(key) is None
 
     def text(self, key: str) -> str:
+        """Return a text."""
         found = self.value(key)
         if not isinstance(found, str):
             raise self.wrong(key, found, "text")
         return found
 
     def text_or_none(self, key: str) -> str | None:
+        """Return a text, or None where the field is null."""
         return None if self.value(key) is None else self.text(key)
 
     def matching(self, key: str, pattern: re.Pattern[str], expected: str) -> str:
@@ -78,6 +80,7 @@ class JsonFields:
         return found
 
     def flag(self, key: str) -> bool:
+        """Return true or false."""
         found = self.value(key)
         if not isinstance(found, bool):
             raise self.wrong(key, found, "true or false")
@@ -91,6 +94,7 @@ class JsonFields:
         return found
 
     def positive(self, key: str) -> float:
+        """Return a number above 0."""
         found = self.value(key)
         if not _is_number(found) or found <= 0:
             raise self.wrong(key, found, "a number above 0")
@@ -106,6 +110,7 @@ class JsonFields:
         return values
 
     def nested(self, key: str) -> JsonFields:
+        """Return the fields of an object inside this one; errors name both."""
         return self._wrap(key, self.value(key), key)
 
     def mapping_or_none(self, key: str) -> Mapping[str, Any] | None:
@@ -113,6 +118,7 @@ class JsonFields:
         return None if self.absent(key) else self.nested(key).items()
 
     def list_of_nested(self, key: str) -> list[JsonFields]:
+        """Return the fields of each object of a list."""
         found = self.value(key)
         if not isinstance(found, list):
             raise self.wrong(key, found, "a list")

@@ -51,6 +51,7 @@ class PublishedModel:
 
     @property
     def files(self) -> tuple[PublishedFile, ...]:
+        """All files that the bundle is made from, small ones first."""
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
 
 

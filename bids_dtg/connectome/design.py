@@ -141,10 +141,12 @@ class TemporalDesign:
 
     @property
     def frames_kept(self) -> int:
+        """Number of frames that are not censored."""
         return len(self.basis)
 
     @property
     def seconds_kept(self) -> float:
+        """Time of the frames that are kept."""
         return self.frames_kept * self.tr_seconds
 
     @property
@@ -209,10 +211,12 @@ class Segments:
 
     @property
     def pieces(self) -> int:
+        """Number of pieces."""
         return len(self.edges) - 1
 
     @property
     def whole(self) -> tuple[int, ...]:
+        """All pieces."""
         return tuple(range(self.pieces))
 
     @property

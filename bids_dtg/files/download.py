@@ -58,6 +58,7 @@ class PublishedFile:
 
     @property
     def name(self) -> str:
+        """Name of the file, without its folder."""
         return PurePosixPath(self.path).name
 
     @property

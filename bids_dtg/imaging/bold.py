@@ -33,14 +33,17 @@ class BoldHeader(NiftiHeader):
 
     @property
     def frames(self) -> int:
+        """Number of volumes in time."""
         return self.shape[3]
 
     @property
     def file_voxels(self) -> int:
+        """Number of voxels of one frame."""
         return int(np.prod(self.shape[:3], dtype=np.int64))
 
     @property
     def frame_bytes(self) -> int:
+        """Bytes of one frame, as stored."""
         return self.file_voxels * self.dtype.itemsize
 
 

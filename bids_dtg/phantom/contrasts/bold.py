@@ -52,6 +52,7 @@ class BoldRun:
 
     @property
     def frames(self) -> int:
+        """Number of volumes in time."""
         return len(self.series)
 
     def blocks(self) -> Iterator[Array]:
