@@ -43,6 +43,7 @@ class ModelHost:
         self.files: dict[str, bytes] = {}
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.asked: list[tuple[str, str]] = []  # (path, Range)
+        self.others: list[str] = []  # hosts beyond it that were asked for by way of it
 
     def add(self, content: bytes, file: PublishedFile, *faults: Fault) -> PublishedFile:
         """Serve content under a published path; the file as it would be pinned."""
@@ -97,6 +98,13 @@ def serve(host: ModelHost) -> Iterator[str]:
                 host.answer(self)
             self.close_connection = True
 
+        def do_CONNECT(self) -> None:
+            """As a proxy, lead nowhere: who asks for another host meets no TLS, which is final."""
+            host.others.append(self.path)
+            with suppress(ConnectionError):
+                self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\nno other host is reached from here")
+            self.close_connection = True
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -110,6 +118,22 @@ def serve(host: ModelHost) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def serve_alone(host: ModelHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve as the mirror, and as the proxy that keeps from all other hosts; the address."""
+    go_without_proxy(monkeypatch)
+    monkeypatch.delenv("DTG_OFFLINE", raising=False)
+    with serve(host) as address:
+        monkeypatch.setenv("DTG_MODEL_MIRROR", address)
+        monkeypatch.setenv("https_proxy", address)
+        yield address
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, model: PublishedModel) -> None:
+    """Have a model of the tests published under its name."""
+    monkeypatch.setitem(PUBLISHED, model.name, model)
 
 
 def blob_id(content: bytes) -> str:

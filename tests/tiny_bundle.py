@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from bids_dtg.bundles import store
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.kinds import ATTENTION_UNET
@@ -19,6 +21,12 @@ from bids_dtg.imaging.grid import Grid
 TINY_SHAPE = (10, 12, 9)
 # The 2 mm lattice of the FSL grid (MNI152NLin6Asym), somewhere inside the brain.
 TINY_AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
+
+
+def move_program_folders(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Have the models of image and package looked for in `image` and `package` of a folder."""
+    for name in ("image", "package"):
+        monkeypatch.setattr(store, f"{name.upper()}_FOLDER", folder / name)
 
 
 def tiny_masks(shape=TINY_SHAPE):

@@ -7,35 +7,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
 
 from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.notices import say
 from bids_dtg.version import __version__
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
-import sys
-from pathlib import PurePosixPath
-from types import TracebackType
-from typing import Protocol
-
-from bids_dtg.notices import say
-
-# What a file of unknown size may have: several times the largest of the published ones.
-_LARGEST = 1 << 30
 # Bytes; a block that is cut off is lost.
 _BLOCK = 1 << 14
-# Seconds to connect, and to wait for the next bytes.
-_TIMEOUTS = (10.0, 30.0)
 # A busy server, or a gateway that lost its own; others will not answer better the next time.
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
-# Attempts in a row that bring nothing new; seconds of pause, doubled after each of them.
-_ATTEMPTS, _PAUSE = 4, 0.25
 
 
 class _RefusedError(Exception):
@@ -72,6 +62,18 @@ class PublishedFile:
         return f"{self.repository}/{self.commit}/{self.path}"
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a host is waited for, and how much is taken from it."""
+
+    connect_seconds: float = 10.0
+    silent_seconds: float = 30.0  # until the next bytes
+    attempts: int = 4  # in a row that bring nothing new
+    pause_seconds: float = 0.25  # between attempts; doubled after each of them
+    # What a file of unknown size may have: several times the largest of the published ones.
+    largest_bytes: int = 1 << 30
+
+
 @dataclass(frozen=True, eq=False)
 class _Transfer:
     """One file from one host."""
@@ -81,10 +83,16 @@ class _Transfer:
     url: str  # where from
     partial: Path  # what is here of it
     reporter: TransferReporter  # shows every block
+    patience: Patience  # with the host
 
 
 def obtain_file(
-    file: PublishedFile, folder: Path, hosts: Sequence[str], reporter: TransferReporter
+    file: PublishedFile,
+    folder: Path,
+    hosts: Sequence[str],
+    reporter: TransferReporter,
+    *,
+    patience: Patience = Patience(),
 ) -> Path:
     """Return a verified copy of a file in `folder`, fetched if it is not there yet.
 
@@ -98,6 +106,8 @@ def obtain_file(
         Bases of URLs, asked in this order; an empty list means offline.
     reporter
         Told of the progress.
+    patience
+        With each host.
 
     Raises
     ------
@@ -112,7 +122,7 @@ def obtain_file(
         if whole.is_file() and git_blob_id(whole) == file.blob_id:
             return whole
         whole.unlink(missing_ok=True)
-        _download(file, partial, hosts, reporter)
+        _download(file, partial, hosts, reporter, patience=patience)
         partial.rename(whole)
     except OSError as err:
         raise OutputError(
@@ -132,7 +142,12 @@ def git_blob_id(path: Path) -> str:
 
 
 def _download(
-    file: PublishedFile, partial: Path, hosts: Sequence[str], reporter: TransferReporter
+    file: PublishedFile,
+    partial: Path,
+    hosts: Sequence[str],
+    reporter: TransferReporter,
+    *,
+    patience: Patience,
 ) -> None:
     """Fetch a file from the first host that has it; only the right content is left at `partial`."""
     import requests
@@ -145,7 +160,7 @@ def _download(
         for host in hosts:
             url = f"{host}/{file.location}"
             reporter.begin(file.name)
-            transfer = _Transfer(session, file, url, partial, reporter)
+            transfer = _Transfer(session, file, url, partial, reporter, patience)
             try:
                 _complete(transfer)
                 return
@@ -161,7 +176,7 @@ def _download(
 def _complete(transfer: _Transfer) -> None:
     """Fetch the rest of a file and verify all of it; if the start was wrong, once more."""
     resumed = _size(transfer.partial) > 0
-    _try_repeatedly(lambda: _receive(transfer), lambda: _size(transfer.partial))
+    _receive_repeatedly(transfer)
     found, size = git_blob_id(transfer.partial), _size(transfer.partial)
     if found == transfer.file.blob_id:
         return
@@ -172,19 +187,21 @@ def _complete(transfer: _Transfer) -> None:
     raise _RefusedError(f"wrong content, {size} bytes with git's blob id {found}")
 
 
-def _try_repeatedly(attempt: Callable[[], None], size: Callable[[], int]) -> None:
+def _receive_repeatedly(transfer: _Transfer) -> None:
     """Try until it works, or until several attempts in a row have brought nothing new."""
-    idle, largest = 0, size()
+    patience = transfer.patience
+    idle, largest = 0, _size(transfer.partial)
     while True:
         try:
-            attempt()
+            _receive(transfer)
             return
         except _BrokenError:
-            idle = 0 if size() > largest else idle + 1
-            largest = max(largest, size())
-            if idle >= _ATTEMPTS:
+            size = _size(transfer.partial)
+            idle = 0 if size > largest else idle + 1
+            largest = max(largest, size)
+            if idle >= patience.attempts:
                 raise
-        time.sleep(_PAUSE * 2**idle)
+        time.sleep(patience.pause_seconds * 2**idle)
 
 
 def _receive(transfer: _Transfer) -> None:
@@ -195,14 +212,15 @@ def _receive(transfer: _Transfer) -> None:
     if start and start == transfer.file.size:
         return
     headers = {"Range": f"bytes={start}-"} if start else {}
+    timeouts = (transfer.patience.connect_seconds, transfer.patience.silent_seconds)
     try:
         with transfer.session.get(
-            transfer.url, headers=headers, stream=True, timeout=_TIMEOUTS
+            transfer.url, headers=headers, stream=True, timeout=timeouts
         ) as response:
             if start and response.status_code == 416:  # nothing is missing, or a wrong start
                 return
             start = _agreed_start(response, start)
-            total = _total(response, start, transfer.file.size)
+            total = _total(response, start, transfer)
             _append(response, transfer, start, total)
     except (requests.exceptions.SSLError, requests.exceptions.TooManyRedirects) as err:
         raise _RefusedError(_reason(err)) from err
@@ -230,21 +248,22 @@ def _agreed_start(response: Response, start: int) -> int:
     raise _BrokenError(answer) if status in _TRY_AGAIN else _RefusedError(answer)
 
 
-def _total(response: Response, start: int, expected: int | None) -> int | None:
+def _total(response: Response, start: int, transfer: _Transfer) -> int | None:
     """Return the size that the file will have; refused where it is not the expected one."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _RefusedError("an encoded answer, which was not asked for")
     length = response.headers.get("Content-Length", "")
     total = start + int(length) if length.isascii() and length.isdigit() else None
+    expected = transfer.file.size
     if total is not None and total != (expected or total):
         raise _RefusedError(f"wrong size, {total} bytes instead of {expected}")
-    if total is not None and total > _LARGEST:
+    if total is not None and total > transfer.patience.largest_bytes:
         raise _RefusedError(f"wrong size, {total} bytes, more than a model has")
     return total
 
 
 def _append(response: Response, transfer: _Transfer, start: int, total: int | None) -> None:
-    limit = transfer.file.size or _LARGEST
+    limit = transfer.file.size or transfer.patience.largest_bytes
     done = start
     with transfer.partial.open("ab") as out:
         out.truncate(start)

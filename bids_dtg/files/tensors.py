@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from bids_dtg.errors import BundleError
 from bids_dtg.files.atomic import write_atomic
@@ -46,7 +47,7 @@ class TensorFile:
         path, name = self.path, self.prefix + name
         try:
             _check_header_size(path)
-            with safe_open(path, framework="numpy") as tensors:
+            with safetensors.safe_open(path, framework="numpy") as tensors:
                 if name not in tensors.keys():  # noqa: SIM118 (no mapping)
                     raise self.error(f" has no tensor {name}")
                 shape = tuple(tensors.get_slice(name).get_shape())
@@ -76,7 +77,7 @@ class TensorFile:
 
     def _read(self, framework: str) -> dict[str, Any]:
         try:
-            with safe_open(self.path, framework=framework) as tensors:
+            with safetensors.safe_open(self.path, framework=framework) as tensors:
                 return {
                     name.removeprefix(self.prefix): tensors.get_tensor(name)
                     for name in tensors.keys()  # noqa: SIM118 (no mapping)
@@ -107,7 +108,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         If the file cannot be read, or is no safetensors file.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return arrays, dict(file.metadata() or {})
     except SafetensorError as err:

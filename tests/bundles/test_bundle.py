@@ -145,7 +145,7 @@ def test_damaged_files_with_a_right_hash_are_refused(bundle_folder, name):
 def test_an_oversized_header_is_refused_before_it_is_parsed(bundle_folder, monkeypatch, size):
     data = size.to_bytes(8, "little") + b'{"a":' + b" " * 4096
     replace_file(bundle_folder, "weights.safetensors", data)
-    monkeypatch.setattr("bids_dtg.files.tensors.safe_open", None)
+    monkeypatch.setattr(safetensors, "safe_open", None)
     with pytest.raises(BundleError, match=rf"weights\.safetensors says .* {size} bytes"):
         load_bundle(bundle_folder)
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +18,13 @@ from model_host import (
     ModelHost,
     Notes,
     add_model,
-    go_without_proxy,
     nifti,
     serve,
+    serve_alone,
     tiny_checkpoint,
 )
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles import fetch
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.fetch import PUBLIC_HOST, WORK_FOLDER, download_hosts, fetch_models
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -34,13 +34,6 @@ from bids_dtg.files import download
 TESTS = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True)
-def alone(monkeypatch):
-    """Reach no host but those of the test, without a proxy and without pauses."""
-    go_without_proxy(monkeypatch)
-    monkeypatch.setattr(download, "_PAUSE", 0.0)
-
-
 @pytest.fixture
 def host():
     return ModelHost()
@@ -48,8 +41,7 @@ def host():
 
 @pytest.fixture
 def address(host, monkeypatch):
-    with serve(host) as address:
-        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+    with serve_alone(host, monkeypatch) as address:
         yield address
 
 
@@ -65,7 +57,7 @@ def left(folder: Path) -> list[str]:
 def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     model = add_model(host)
     notes = Notes()
-    (bundle,) = fetch_models([model], models, notes, {})
+    (bundle,) = fetch_models([model], models, notes)
     assert bundle.path == models / "hcp-ya"
     again = load_bundle(models / "hcp-ya")
     assert again.identity == bundle.identity
@@ -90,7 +82,7 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
 
 def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, models):
     model = add_model(host)
-    fetch_models([model], models, Notes(), {})
+    fetch_models([model], models, Notes())
     host.asked.clear()
     fetch_models([model], models, Notes(), {"DTG_OFFLINE": "1"})
     assert host.asked == []
@@ -98,7 +90,7 @@ def test_what_is_there_is_verified_without_a_word_to_the_host(host, address, mod
 
 def test_shared_files_are_fetched_once(host, address, models):
     first, second = add_model(host), add_model(host, "ukb")
-    fetch_models([first, second], models, Notes(), {})
+    fetch_models([first, second], models, Notes())
     paths = [path for path, _ in host.asked]
     assert len(paths) == len(set(paths)) == 5
     assert load_bundle(models / "ukb").card.part.segment_seconds == pytest.approx(360.15)
@@ -106,11 +98,11 @@ def test_shared_files_are_fetched_once(host, address, models):
 
 def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, models):
     model = add_model(host)
-    (bundle,) = fetch_models([model], models, Notes(), {})
+    (bundle,) = fetch_models([model], models, Notes())
     path = models / "hcp-ya" / "mask.nii.gz"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(BundleError, match=r"hcp-ya/mask\.nii\.gz has changed") as caught:
-        fetch_models([model], models, Notes(), {})
+        fetch_models([model], models, Notes())
     assert bundle.card.files["mask.nii.gz"] in str(caught.value)
     assert len([word for word in str(caught.value).split() if len(word) >= 64]) >= 2
     assert "dtg-models remove hcp-ya" in str(caught.value)
@@ -119,7 +111,7 @@ def test_changed_bundles_are_refused_with_file_and_both_hashes(host, address, mo
 def test_another_model_of_that_name_is_left_alone(host, address, models):
     write_tiny_bundle(models / "hcp-ya", name="hcp-ya", version="mine")
     with pytest.raises(BundleError, match=r"hcp-ya holds hcp-ya mine\. Expected: hcp-ya 010525"):
-        fetch_models([add_model(host)], models, Notes(), {})
+        fetch_models([add_model(host)], models, Notes())
     assert load_bundle(models / "hcp-ya").card.version == "mine"
 
 
@@ -127,21 +119,23 @@ def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
     model = add_model(host)
     wrong = Fault(content=tiny_checkpoint()[:-1] + b"x")
     host.faults[f"/{model.checkpoint.location}"].append(wrong)
-    monkeypatch.setattr("bids_dtg.bundles.convert.convert_checkpoint", None)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    notes = Notes()
     with pytest.raises(BundleError, match=f"wrong content.*{model.checkpoint.blob_id}"):
-        fetch_models([model], models, Notes(), {})
+        fetch_models([model], models, notes)
+    assert not any("converting" in note for note in notes.notes)
     assert not (models / "hcp-ya").exists()
 
 
 def test_a_failed_fetch_goes_on_where_it_stopped(host, address, models):
     model = add_model(host)
-    host.faults[f"/{model.maps.location}"] += [Fault(cut=download._BLOCK)] + [Fault(cut=0)] * 9
+    host.faults[f"/{model.maps.location}"] += [Fault(cut=download._BLOCK), Fault(404)]
     with pytest.raises(BundleError, match=f"{model.maps.name} cannot be fetched"):
-        fetch_models([model], models, Notes(), {})
+        fetch_models([model], models, Notes())
     assert not (models / "hcp-ya").exists()
     host.faults.clear()
     host.asked.clear()
-    fetch_models([model], models, Notes(), {})
+    fetch_models([model], models, Notes())
     assert host.asked == [(f"/{model.maps.location}", f"bytes={download._BLOCK}-")]
 
 
@@ -163,7 +157,7 @@ def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(host, address, mod
     ):
         model = add_model(host, checkpoint=content)
         with pytest.raises(BundleError, match=model.checkpoint.name):
-            fetch_models([model], models, Notes(), {})
+            fetch_models([model], models, Notes())
     assert not victim.exists()
     assert not (models / "hcp-ya").exists()
 
@@ -171,10 +165,10 @@ def test_a_malicious_pickle_is_refused_even_if_it_were_pinned(host, address, mod
 def test_files_that_do_not_belong_together_make_no_bundle(host, address, models):
     model = add_model(host, rois=5)
     with pytest.raises(BundleError, match=r"melodic_IC_MNI_2mm\.nii\.gz holds 5 ROI maps"):
-        fetch_models([model], models, Notes(), {})
+        fetch_models([model], models, Notes())
     mask = host.add(nifti(np.zeros((3, 3, 3), bool)), model.mask)
     with pytest.raises(BundleError, match=r"MNI_2mm_GM_mask_crop\.nii has sizes"):
-        fetch_models([replace(model, mask=mask)], models, Notes(), {})
+        fetch_models([replace(model, mask=mask)], models, Notes())
     assert not (models / "hcp-ya").exists()
 
 
@@ -183,9 +177,17 @@ def test_mirrors_are_asked_first(host, address, models):
     mirror.files = dict(host.files)
     del mirror.files[f"/{model.maps.location}"]
     with serve(mirror) as one:
-        fetch_models([model], models, Notes(), {"DTG_MODEL_MIRROR": f"{one}/ "})
+        fetch_models([model], models, Notes(), {"DTG_MODEL_MIRROR": f"{one}/  {address} "})
     assert [path for path, _ in host.asked] == [f"/{model.maps.location}"]
     assert len(mirror.asked) == 4
+
+
+def test_github_is_asked_last(host, address, models):
+    model = add_model(host)
+    del host.files[f"/{model.maps.location}"]
+    with pytest.raises(BundleError, match=f"HTTP 404.*; {PUBLIC_HOST}/{model.maps.location}: "):
+        fetch_models([model], models, Notes())
+    assert host.others == ["raw.githubusercontent.com:443"]
 
 
 def test_hosts_are_mirrors_then_github_or_none():
@@ -213,19 +215,19 @@ def test_a_cache_that_cannot_be_written_is_told(host, address, models, monkeypat
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(OutputError, match=f"{models} cannot be written: {os.strerror(number)}"):
-        fetch_models([add_model(host)], models, Notes(), {})
+        fetch_models([add_model(host)], models, Notes())
     assert host.asked == []
 
 
 def test_a_read_only_cache_with_the_model_is_enough(host, address, models, monkeypatch):
     model = add_model(host)
-    fetch_models([model], models, Notes(), {})
+    fetch_models([model], models, Notes())
 
     def refuse(path, *_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    assert fetch_models([model], models, Notes(), {})[0].card.name == "hcp-ya"
+    assert fetch_models([model], models, Notes())[0].card.name == "hcp-ya"
 
 
 def test_a_disk_that_fills_up_in_the_conversion_leaves_no_bundle(
@@ -240,11 +242,11 @@ def test_a_disk_that_fills_up_in_the_conversion_leaves_no_bundle(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=r"No space left on device.*free space"):
-        fetch_models([model], models, Notes(), {})
+        fetch_models([model], models, Notes())
     assert [path for path in left(models) if "hcp-ya" in path and "ckpt" not in path] == []
     monkeypatch.setattr(Path, "write_bytes", real)
     host.asked.clear()
-    fetch_models([model], models, Notes(), {})
+    fetch_models([model], models, Notes())
     assert host.asked == []
 
 
@@ -252,19 +254,18 @@ def test_what_a_killed_process_left_is_cleared(host, address, models):
     half = models / WORK_FOLDER / ".dtg-0-1-2-3.tmp"
     half.mkdir(parents=True)
     (half / "maps.nii.gz").write_bytes(b"half")
-    fetch_models([add_model(host)], models, Notes(), {})
+    fetch_models([add_model(host)], models, Notes())
     assert left(models / WORK_FOLDER) == ["lock"]
 
 
 _FETCHER = """
 import pickle, sys
 from pathlib import Path
-from bids_dtg.bundles import fetch
+from bids_dtg.bundles.fetch import fetch_models
 from bids_dtg.files.download import make_transfer_reporter
-folder, address, model = Path(sys.argv[1]), sys.argv[2], pickle.loads(bytes.fromhex(sys.argv[3]))
-fetch.PUBLIC_HOST = address
+folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
 sys.stdin.readline()
-(bundle,) = fetch.fetch_models([model], folder, make_transfer_reporter())
+(bundle,) = fetch_models([model], folder, make_transfer_reporter())
 print(bundle.identity)
 """
 
@@ -273,12 +274,9 @@ def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
     model = add_model(host)
     for file in model.files:
         host.faults[f"/{file.location}"].append(Fault(stall=0.1))  # so that they meet
-    words = [sys.executable, "-c", _FETCHER, str(models), address, pickle.dumps(model).hex()]
-    clean = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    words = [sys.executable, "-c", _FETCHER, str(models), pickle.dumps(model).hex()]
     processes = [
-        subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TESTS, env=clean
-        )
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TESTS)
         for _ in range(8)
     ]
     for process in processes:

@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tiny_bundle import write_tiny_bundle
+from tiny_bundle import move_program_folders, write_tiny_bundle
 
-from bids_dtg.bundles import store
 from bids_dtg.bundles.store import (
     find_bundle,
     installed_models,
@@ -22,8 +21,7 @@ from bids_dtg.errors import BundleError, OutputError
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     """Make two listed folders, an image folder and a cache; run in an empty folder."""
-    monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
-    monkeypatch.setattr(store, "PACKAGE_FOLDER", tmp_path / "package")
+    move_program_folders(monkeypatch, tmp_path)
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -151,8 +149,7 @@ def test_bad_paths_are_named(world):
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     """Return the user's cache, the only folder that is looked in."""
-    for place in ("IMAGE_FOLDER", "PACKAGE_FOLDER"):
-        monkeypatch.setattr(store, place, tmp_path / place)
+    move_program_folders(monkeypatch, tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("DTG_MODEL_DIR", raising=False)
     return tmp_path / "cache" / "bids_dtg" / "models"
@@ -199,7 +196,7 @@ def test_a_link_goes_and_its_target_stays(cache, tmp_path):
     assert len(list((tmp_path / "shared").iterdir())) == 5
 
 
-@pytest.mark.parametrize("place", ["IMAGE_FOLDER", "PACKAGE_FOLDER"])
+@pytest.mark.parametrize("place", ["image", "package"])
 def test_parts_of_the_program_stay(cache, tmp_path, place):
     write_tiny_bundle(tmp_path / place / "demo")
     with pytest.raises(BundleError, match="demo is a part of the program"):

@@ -3,25 +3,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from model_host import ModelHost, add_model, go_without_proxy, serve
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network, write_tiny_bundle
+from model_host import ModelHost, add_model, publish, serve_alone
+from tiny_bundle import (
+    TINY_AFFINE,
+    TINY_SHAPE,
+    move_program_folders,
+    tiny_masks,
+    tiny_network,
+    write_tiny_bundle,
+)
 
-from bids_dtg.bundles import fetch, store
-from bids_dtg.bundles.registry import PUBLISHED
-from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.models import main
 
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     """Make an empty model folder, the only one that is looked in."""
-    monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
-    monkeypatch.setattr(store, "PACKAGE_FOLDER", tmp_path / "package")
+    move_program_folders(monkeypatch, tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
     return tmp_path / "models"
@@ -99,12 +103,9 @@ def test_list_shows_damaged_and_shadowed_models(models, monkeypatch, tmp_path, c
 @pytest.fixture
 def published(models, monkeypatch):
     """Serve a small hcp-ya under the published paths on this machine, by way of a mirror."""
-    go_without_proxy(monkeypatch)
-    monkeypatch.delenv("DTG_OFFLINE", raising=False)
     host = ModelHost()
-    monkeypatch.setitem(PUBLISHED, "hcp-ya", add_model(host))
-    with serve(host) as address:
-        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+    publish(monkeypatch, add_model(host))
+    with serve_alone(host, monkeypatch):
         yield host
 
 
@@ -219,10 +220,10 @@ def test_wrong_arguments_are_exit_2(arguments, capsys):
 
 
 def test_internal_errors_are_exit_70_with_a_hint(models, monkeypatch, capsys):
-    def fail(_arguments):
+    def fail(_folder):
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(models_cli, "_list", fail)
+    monkeypatch.setattr(Path, "iterdir", fail)
     assert main(["list"]) == 70
     line = error_line(capsys)
     assert "internal error: ZeroDivisionError: two lines" in line
@@ -231,11 +232,11 @@ def test_internal_errors_are_exit_70_with_a_hint(models, monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_interrupt_is_exit_130(monkeypatch, capsys):
-    def interrupt(_arguments):
+def test_interrupt_is_exit_130(models, monkeypatch, capsys):
+    def interrupt(_folder):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models_cli, "_list", interrupt)
+    monkeypatch.setattr(Path, "iterdir", interrupt)
     assert main(["list"]) == 130
     assert "interrupted" in error_line(capsys)
 

@@ -13,7 +13,7 @@ from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files import download
-from bids_dtg.files.download import PublishedFile, git_blob_id, obtain_file
+from bids_dtg.files.download import Patience, PublishedFile, git_blob_id, obtain_file
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
 PINNED = PublishedFile("owner/models", "c" * 40, "sub/model.ckpt", blob_id(CONTENT))
@@ -23,9 +23,8 @@ OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
-    """Talk to this machine itself, and do not wait between attempts."""
+    """Talk to this machine itself."""
     go_without_proxy(monkeypatch)
-    monkeypatch.setattr(download, "_PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -41,11 +40,12 @@ def address(host):
 
 @pytest.fixture
 def obtain(host, address, tmp_path):
-    """Fetch `PINNED` from a host with these faults."""
+    """Fetch `PINNED` from a host with these faults, without pauses between attempts."""
 
-    def obtain(*faults, file=PINNED, content=CONTENT, hosts=None):
-        host.add(content, file, *faults)
-        return obtain_file(file, tmp_path, hosts or [address], Notes())
+    def obtain(*faults, file=PINNED, hosts=None, **patience):
+        host.add(CONTENT, file, *faults)
+        patience = Patience(**{"pause_seconds": 0.0, **patience})
+        return obtain_file(file, tmp_path, hosts or [address], Notes(), patience=patience)
 
     return obtain
 
@@ -115,12 +115,11 @@ def test_a_body_without_length_ends_at_the_pinned_size(obtain, tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
 
 
-def test_no_file_is_larger_than_a_model(obtain, monkeypatch):
-    monkeypatch.setattr(download, "_LARGEST", 1000)
+def test_no_file_is_larger_than_a_model(obtain):
     with pytest.raises(BundleError, match="wrong size, 700000 bytes, more than a model has"):
-        obtain()
+        obtain(largest_bytes=1000)
     with pytest.raises(BundleError, match="wrong size, more than 1000 bytes"):
-        obtain(Fault(length=False))
+        obtain(Fault(length=False), largest_bytes=1000)
 
 
 def test_a_cut_connection_is_resumed_where_it_broke(obtain, host):
@@ -195,9 +194,8 @@ def test_it_is_given_up_after_some_attempts_that_bring_nothing(obtain, host):
     assert len(host.asked) == 4
 
 
-def test_a_silent_host_is_left_and_asked_for_the_rest(obtain, host, monkeypatch):
-    monkeypatch.setattr(download, "_TIMEOUTS", (5.0, 0.3))
-    assert obtain(Fault(stall=2.0)).read_bytes() == CONTENT
+def test_a_silent_host_is_left_and_asked_for_the_rest(obtain, host):
+    assert obtain(Fault(stall=2.0), silent_seconds=0.3).read_bytes() == CONTENT
     assert ranges(host)[0] == ""
     assert int(ranges(host)[1].removeprefix("bytes=").removesuffix("-")) > 0
 

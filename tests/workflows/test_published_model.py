@@ -12,11 +12,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import describe_dataset
-from model_host import ModelHost, add_model, go_without_proxy, nifti, serve
-from tiny_bundle import TINY_SHAPE, tiny_masks
+from model_host import ModelHost, add_model, nifti, publish, serve_alone
+from tiny_bundle import TINY_SHAPE, move_program_folders, tiny_masks
 from tiny_job import add_rest, warm_up
 
-from bids_dtg.bundles import fetch, store
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.cli import models as models_cli
@@ -29,21 +28,18 @@ from bids_dtg.workflows.participant.model import obtain_bundle
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Serve models on this machine in GitHub's place, to a user who has none."""
-    go_without_proxy(monkeypatch)
-    for name in ("DTG_OFFLINE", "DTG_MODEL_DIR", "DTG_MODEL_MIRROR"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("DTG_MODEL_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(store, "IMAGE_FOLDER", tmp_path / "image")
+    move_program_folders(monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
     host = ModelHost()
-    with serve(host) as address:
-        monkeypatch.setattr(fetch, "PUBLIC_HOST", address)
+    with serve_alone(host, monkeypatch):
         yield host
 
 
 @pytest.fixture
 def small(host, monkeypatch):
-    monkeypatch.setitem(PUBLISHED, "hcp-ya", add_model(host))
+    publish(monkeypatch, add_model(host))
     return host
 
 
@@ -158,7 +154,7 @@ def test_a_checkpoint_of_the_published_form_becomes_maps(host, shared, tmp_path,
     if not reference.is_file():
         pytest.skip(f"no {reference}")
     model = add_model(host, checkpoint=reference.read_bytes(), rois=50)
-    monkeypatch.setitem(PUBLISHED, "hcp-ya", model)
+    publish(monkeypatch, model)
     assert models_cli.main(["fetch", "hcp-ya"]) == 0
     path = "eminSerin/deeptaskgen-models/64cf419273251cfd63675b680df37f25b02600cb/hcp-ya/"
     assert (f"/{path}main_model_hcp-ya_010525.ckpt", "") in host.asked
@@ -193,7 +189,7 @@ def test_the_full_size_form_with_the_published_masks_becomes_maps(
         checkpoint=host.add(reference.read_bytes(), published.checkpoint),
         maps=host.add(nifti(maps, brain.affine), published.maps),
     )
-    monkeypatch.setitem(PUBLISHED, "hcp-ya", model)
+    publish(monkeypatch, model)
     assert models_cli.main(["fetch", "hcp-ya"]) == 0
     assert models_cli.main(["pack", "hcp-ya", str(tmp_path / "hcp-ya.tar")]) == 0
     assert models_cli.main(["remove", "hcp-ya"]) == 0
