@@ -292,6 +292,7 @@ def measure_run(
     seconds_per_segment: float = SECONDS_PER_SEGMENT,
     arrays: Arrays | None = None,
     smoothing: MakeSmoothing | None = None,
+    cleaning: Cleaning | None = None,
 ) -> RunMoments:
     """Add up one run in one pass.
 
@@ -314,6 +315,8 @@ def measure_run(
     smoothing
         Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
         whole first block have no data, and count as invalid then: zeros would be drawn in.
+    cleaning
+        Which time courses are summed with; the fewest by default.
     """
     arrays = NumpyArrays() if arrays is None else arrays
     segments = design.segments(seconds_per_segment)
@@ -325,6 +328,7 @@ def measure_run(
             segments,
             subtracted=subtracted,
             arrays=arrays,
+            cleaning=cleaning,
             comes_subtracted=smoothing is not None,
         )
 

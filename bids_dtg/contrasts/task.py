@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, IterableDataset
 
 from bids_dtg.contrasts.losses import crr_loss
@@ -153,7 +153,9 @@ class TrainingTask(Task):
         contexts = partial(_once_counted, self.network)
         return torch.cat(
             [
-                checkpoint(self.network, people, use_reentrant=False, context_fn=contexts)
+                torch.utils.checkpoint.checkpoint(
+                    self.network, people, use_reentrant=False, context_fn=contexts
+                )
                 for people in parts
             ]
         )

@@ -127,7 +127,6 @@ def _process_token(pid: int) -> str:
     return secrets.token_hex(4)
 
 
-@functools.cache
 def _host() -> str:
     # Containers may share a host name, and count their processes from 1 each.
     try:

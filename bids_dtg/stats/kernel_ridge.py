@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-_SLAB_BYTES = 1 << 26  # of connectomes that are worked on at once
 
 
 class KernelRidge:
@@ -97,9 +96,23 @@ def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[
 
 
 def inner_products(
-    some: Sequence[NDArray[Any]] | NDArray[Any], others: Sequence[NDArray[Any]] | NDArray[Any]
+    some: Sequence[NDArray[Any]] | NDArray[Any],
+    others: Sequence[NDArray[Any]] | NDArray[Any],
+    *,
+    slab_bytes: int = 1 << 26,
 ) -> NDArray[np.float64]:
-    """Return the inner products of people's connectomes (rois, voxels), a slab at a time.
+    """Return the inner products of people's connectomes, a slab of voxels at a time.
+
+    Parameters
+    ----------
+    some, others
+        People's connectomes, each (rois, voxels); memory-mapped, if large.
+    slab_bytes
+        Memory for what is worked on at once.
+
+    Returns
+    -------
+    (some, others)
 
     Examples
     --------
@@ -110,7 +123,7 @@ def inner_products(
            [0., 1.]])
     """
     rois, voxels = some[0].shape
-    step = max(1, _SLAB_BYTES // (4 * rois * (len(some) + len(others))))
+    step = max(1, slab_bytes // (4 * rois * (len(some) + len(others))))
     total = np.zeros((len(some), len(others)))
     for start in range(0, voxels, step):
         slab = slice(start, start + step)

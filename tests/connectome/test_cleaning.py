@@ -10,7 +10,6 @@ from plain_route import correlate, plain_series
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.cleaning.design import StopBand
-from bids_dtg.connectome import moments as moments_module
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
 from bids_dtg.connectome.moments import RunVoxels, measure_run
@@ -42,20 +41,16 @@ def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=1
         for first in range(0, len(bold), size):
             yield first, bold[first : first + size].copy()
 
-    def choose(design, rois, pieces):
-        return choose_cleaning(design, rois, pieces) if way is None else way.of(design)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moments_module, "choose_cleaning", choose)
-        return run_connectomes(
-            measure_run(
-                blocks,
-                design,
-                RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
-                seconds_per_segment=seconds,
-                smoothing=smoothing,
-            )
+    return run_connectomes(
+        measure_run(
+            blocks,
+            design,
+            RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
+            seconds_per_segment=seconds,
+            smoothing=smoothing,
+            cleaning=None if way is None else way.of(design),
         )
+    )
 
 
 def cleaned(values: np.ndarray, design: TemporalDesign, mixing=None, noise=None) -> np.ndarray:

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError
-from bids_dtg.files import atomic
 from bids_dtg.files.atomic import remove_stale_temporaries, temporary_name, write_atomic
 from bids_dtg.files.text import write_json, write_tsv
 
@@ -33,6 +32,11 @@ def test_file_and_folders_are_made_with_the_umask_s_permissions(tmp_path):
     assert target.read_bytes() == b"\x00\x01"
     assert target.stat().st_mode & 0o777 == 0o640
     assert names_in(target.parent) == ["file.bin"]
+
+
+def host_of(temporary: str) -> str:
+    """Return the part of a temporary's name that stands for the host."""
+    return temporary.split("-")[1]
 
 
 def failing(number):
@@ -128,7 +132,8 @@ def test_temporary_of_a_killed_process_is_removed(tmp_path):
 
 def test_own_temporary_is_left_and_an_earlier_life_s_is_not(tmp_path):
     own = leave_temporary(tmp_path, temporary_name())
-    earlier = own.name.replace(atomic._process_token(os.getpid()), "0" * 8)
+    *_, token, _ = own.name.split("-")
+    earlier = own.name.replace(token, "0" * 8)
     gone = leave_temporary(tmp_path, earlier)
     assert remove_stale_temporaries(tmp_path) == [gone]
     assert own.exists()
@@ -136,7 +141,7 @@ def test_own_temporary_is_left_and_an_earlier_life_s_is_not(tmp_path):
 
 def test_temporary_of_another_living_process_or_host_is_left_for_an_hour(tmp_path):
     parent = temporary_name().replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
-    foreign = temporary_name().replace(atomic._host(), "0" * 8)
+    foreign = temporary_name().replace(host_of(temporary_name()), "0" * 8)
     kept = [leave_temporary(tmp_path, name) for name in (parent, foreign)]
     assert remove_stale_temporaries(tmp_path) == []
     for path in kept:
@@ -147,7 +152,6 @@ def test_temporary_of_another_living_process_or_host_is_left_for_an_hour(tmp_pat
 def test_containers_of_one_host_name_leave_each_other_s_temporaries(tmp_path, monkeypatch):
     namespaces = {"/proc/self/ns/pid": "pid:[1]"}
     monkeypatch.setattr(Path, "readlink", lambda path: Path(namespaces[str(path)]))
-    monkeypatch.setattr(atomic, "_host", atomic._host.__wrapped__)
     other = leave_temporary(tmp_path, temporary_name().replace(f"-{os.getpid()}-", "-99999999-"))
     namespaces["/proc/self/ns/pid"] = "pid:[2]"
     assert remove_stale_temporaries(tmp_path) == []
@@ -163,7 +167,7 @@ def test_systems_without_namespaces_go_by_the_host_name(monkeypatch):
     names = []
     for name in ("node1", "node1", "node2"):
         monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
-        names.append(atomic._host.__wrapped__())
+        names.append(host_of(temporary_name()))
     assert names[0] == names[1] != names[2]
 
 

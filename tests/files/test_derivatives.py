@@ -117,16 +117,14 @@ def test_participants_follow_the_folders_and_keep_columns(dataset):
 
 def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
     (dataset.root / "sub-01").mkdir()
-    real = DerivativeDataset.path
-    races = iter([True, False])
+    real = Path.replace
 
-    def path(self, relative):
-        if next(races, False):
-            # Another process makes its folder after we listed the folders.
-            (self.root / "sub-02").mkdir()
-        return real(self, relative)
+    def replace(temporary, target):
+        # Another process makes its folder after we listed the folders.
+        (dataset.root / "sub-02").mkdir(exist_ok=True)
+        return real(temporary, target)
 
-    monkeypatch.setattr(DerivativeDataset, "path", path)
+    monkeypatch.setattr(Path, "replace", replace)
     dataset.update_participants()
     assert (dataset.root / "participants.tsv").read_text().split() == [
         "participant_id",

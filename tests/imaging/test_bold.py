@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging import bold as bold_module
 from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
 from bids_dtg.imaging.sampling import LatticeSampling
 
@@ -70,12 +69,11 @@ def test_blocks_of_any_length_hold_the_same_frames(tmp_path_factory, per_block):
     assert not readers()
 
 
-def test_memory_bounds_the_block(tmp_path, monkeypatch):
-    path = write(tmp_path / "bold.nii.gz", stored_values())
-    monkeypatch.setattr(bold_module, "_BLOCK_BYTES", 3 * 120 * 2)
+def test_memory_bounds_the_block(tmp_path):
+    """Frames of 2.5 MB: three of them are below the 8 MiB that a block may take."""
+    path = write(tmp_path / "bold.nii.gz", np.zeros((125, 100, 100, 7), "<i2"))
     blocks = [len(block) for block in stream_blocks(read_bold_header(path), 32)]
-    assert max(blocks) == 3
-    assert sum(blocks) == 23
+    assert blocks == [3, 3, 1]
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,16 @@ def primal(x, y, penalty, new):
 
 
 @pytest.mark.parametrize("penalty", [0.01, 1.0])
-def test_it_is_ridge_regression(monkeypatch, penalty):
-    monkeypatch.setattr("bids_dtg.stats.kernel_ridge._SLAB_BYTES", 7 * 4 * ROIS * PEOPLE)
+def test_it_is_ridge_regression(penalty):
     found = KernelRidge(X[1:], Y[1:], penalty).predict(X[0])
     np.testing.assert_allclose(found, primal(X[1:], Y[1:], penalty, X[0]), atol=1e-4)
+
+
+def test_inner_products_do_not_depend_on_the_slabs():
+    slab_bytes = 7 * 4 * ROIS * (PEOPLE + PEOPLE - 1)  # of seven voxels; the last one is thinner
+    found = inner_products(X, X[1:], slab_bytes=slab_bytes)
+    flat = X.reshape(PEOPLE, -1).astype(float)
+    np.testing.assert_allclose(found, flat @ flat[1:].T, rtol=1e-5)
 
 
 def test_leaving_each_one_out_is_a_fit_on_all_the_others():

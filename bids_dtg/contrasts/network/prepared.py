@@ -25,8 +25,6 @@ from bids_dtg.contrasts.network.unet import AttentionUNet, check_input_shape
 
 T = TypeVar("T")
 
-# Planes along i of a slab: a sixth of what the last level of the published model takes.
-_SLAB_PLANES = 16
 # Besides torch's own error: what cuDNN, cuBLAS and Apple's backend say.
 _TOO_LITTLE = ("out of memory", "ALLOC_FAILED")
 
@@ -136,6 +134,7 @@ def prepare(
     device: str = "cpu",
     *,
     plan: Literal["auto", "blocks", "dense", "slabs"] = "auto",
+    slab_planes: int = 16,
     report: Callable[[str], None] = warnings.warn,
 ) -> PreparedUNet:
     """Prepare a network to predict inside a mask.
@@ -151,6 +150,9 @@ def prepare(
     plan
         ``auto`` takes ``blocks`` on the CPU; elsewhere ``dense``, or of ``slabs`` and ``blocks``
         on the CPU the first for which there is memory.
+    slab_planes
+        Planes along i of a slab; 16 take a sixth of what the last level of the published model
+        takes at once.
     report
         Is given a line where there was too little.
 
@@ -167,9 +169,7 @@ def prepare(
     place = torch.device(device)
     ways = {
         "dense": Way("plan of whole grids", device, lambda: DensePlan(network, mask, place)),
-        "slabs": Way(
-            "plan of slabs", device, lambda: DensePlan(network, mask, place, _SLAB_PLANES)
-        ),
+        "slabs": Way("plan of slabs", device, lambda: DensePlan(network, mask, place, slab_planes)),
         "blocks": Way("plan of blocks", "cpu", lambda: BlockPlan(network, mask)),
     }
     if plan != "auto":

@@ -1,3 +1,5 @@
+from functools import partial
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -6,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
-from bids_dtg.contrasts.network import prepared as inference
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.dense import DensePlan
 from bids_dtg.contrasts.network.prepared import PreparedUNet, Way, prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 
 # Tiny layers on many threads only wait; the threads have a test of their own.
-pytestmark = pytest.mark.usefixtures("one_thread", "thin_slabs")
+pytestmark = pytest.mark.usefixtures("one_thread")
 PLANS = ["dense", "slabs", "blocks"]
+# Cuts small grids into several slabs, the last of them thinner.
+prepare_thin = partial(prepare, slab_planes=3)
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +26,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def thin_slabs():
-    """Cut small grids into several slabs, the last of them thinner."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inference, "_SLAB_PLANES", 3)
-        yield
 
 
 def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
@@ -66,7 +61,7 @@ def test_prepared_form_equals_the_original(shared, plan, checkpoint, case):
     folder = shared / "reference" / "deeptaskgen"
     arrays = dict(np.load(folder / case))
     mask = arrays.get("mask", np.ones(arrays["x"].shape[1:], dtype=bool))
-    prepared = prepare(read_lightning_checkpoint(folder / checkpoint), mask, plan=plan)
+    prepared = prepare_thin(read_lightning_checkpoint(folder / checkpoint), mask, plan=plan)
     found = prepared.predict(arrays["x"][:, mask])
     np.testing.assert_allclose(found, arrays["y"][:, mask], rtol=0, atol=1e-5)
 
@@ -94,7 +89,7 @@ def test_prepared_form_equals_eager(plan, seed, levels, extra, share, clustered)
         mask.flat[rng.integers(mask.size)] = True
     network = random_network(seed, levels=levels)
     connectome = rng.uniform(-1, 1, (5, np.count_nonzero(mask))).astype(np.float32)
-    found = prepare(network, mask, plan=plan).predict(connectome)
+    found = prepare_thin(network, mask, plan=plan).predict(connectome)
     np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
 
 
@@ -104,7 +99,7 @@ def test_predicting_twice_gives_the_same_bytes_and_leaves_the_network_alone(plan
     before = {name: value.clone() for name, value in network.state_dict().items()}
     mask = np.random.default_rng(0).random((13, 9, 10)) < 0.3
     connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
-    prepared = prepare(network, mask, plan=plan)
+    prepared = prepare_thin(network, mask, plan=plan)
     first = prepared.predict(connectome)
     assert first.dtype == np.float32
     assert first.tobytes() == prepared.predict(connectome).tobytes()
@@ -169,19 +164,21 @@ def test_too_little_memory_leads_to_the_next_plan_for_good(error):
 
 
 def test_a_full_gpu_leaves_the_work_to_the_processor(monkeypatch):
-    asked, told = [], []
+    told = []
 
-    def full(_network, _mask, device, planes=None):
-        asked.append((device.type, planes))
+    def full(_network, device):
+        assert device.type == "cuda"
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(inference, "DensePlan", full)
+    monkeypatch.setattr(torch.nn.Module, "to", full)
     mask = np.ones((8, 8, 8), dtype=bool)
     prepared = prepare(random_network(0), mask, device="cuda", report=told.append)
     assert isinstance(prepared._plan, BlockPlan)
-    assert asked == [("cuda", None), ("cuda", 3)]
-    assert len(told) == 2
-    assert told[1].endswith("going on with the plan of blocks on cpu")
+    assert told == [
+        "cuda has too little memory for the plan of whole grids: "
+        "going on with the plan of slabs on cuda",
+        "cuda has too little memory for the plan of slabs: going on with the plan of blocks on cpu",
+    ]
     prepared.predict(np.zeros((5, 512), np.float32))
 
 
