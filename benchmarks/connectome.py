@@ -119,6 +119,7 @@ def run_one_pass(
     from bids_dtg.connectome.moments import RunVoxels, measure_run
     from bids_dtg.imaging.bold import read_bold_header, stream_voxels
     from bids_dtg.imaging.grid import Grid
+    from bids_dtg.imaging.places import VoxelPlaces
     from bids_dtg.imaging.sampling import LatticeSampling
     from bids_dtg.imaging.smoothing import MaskedSmoothing
 
@@ -139,7 +140,9 @@ def run_one_pass(
     high, low = band_hz or (None, None)
     band = StopBand.outside(header.frames, TR_SECONDS, high_pass_hz=high, low_pass_hz=low)
     design = TemporalDesign.build(confounds, names, keep, TR_SECONDS, stop_band=band.columns)
-    smoothing = fwhm_mm and partial(MaskedSmoothing.within, grid, voxels, fwhm_mm=fwhm_mm)
+    smoothing = fwhm_mm and partial(
+        MaskedSmoothing.within, VoxelPlaces(grid, voxels), fwhm_mm=fwhm_mm
+    )
     moments = measure_run(
         lambda: stream_voxels(header, sampling),
         design,

@@ -120,7 +120,7 @@ def mask_overlap(damage: Damage, person: Person, bundle: ModelBundle, voxels: Mo
     """Return the Dice overlap of the model's brain mask and the damaged run's."""
     source = _source(damage, person, bundle, voxels)
     shared = int(((source >= 0) & voxels.in_brain).sum())
-    brain = int(bundle.brain_mask.sum())
+    brain = bundle.brain.number
     cut = damage.cut_below_mm is not None or damage.cut_above_mm is not None
     of_run = shared if cut else brain / abs(np.linalg.det(damage.content))
     return 2 * shared / (of_run + brain)
@@ -163,7 +163,7 @@ def _source(
 ) -> NDArray[np.intp]:
     """Return for each model voxel the brain voxel whose signal it shows, -1 for none."""
     affine, shape = bundle.grid.affine, bundle.grid.shape
-    index = np.stack(np.unravel_index(voxels.positions, shape))
+    index = np.stack(np.unravel_index(voxels.places.positions, shape))
     points = affine[:3, :3] @ index + affine[:3, 3:]
     content = damage.content[:3, :3] @ points + damage.content[:3, 3:]
     axis, sign = divmod(person.index, 2)
@@ -176,7 +176,7 @@ def _source(
     if damage.cut_above_mm is not None:
         inside &= points[2] <= damage.cut_above_mm
     brain = np.full(shape, -1)
-    brain[bundle.brain_mask] = np.arange(np.count_nonzero(bundle.brain_mask))
+    brain[bundle.brain.mask] = np.arange(np.count_nonzero(bundle.brain.mask))
     source = np.full(inside.shape, -1)
     source[inside] = brain[tuple(found[:, inside])]
     return source

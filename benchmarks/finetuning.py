@@ -190,7 +190,7 @@ def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
         print(row(f"{n}, group average", np.broadcast_to(mean, own.shape), own, mean))
         linear = LinearBaseline().fit(x, y)
         print(row(f"{n}, linear (Tavor)", linear.predict(test_x), own, mean))
-        sums = LocalRidgeSums(mask, 2.0 * BLOCK, 1)
+        sums = LocalRidgeSums(phantom.anatomy.places.lattice(1))
         for a, b in zip(x, y, strict=True):
             sums.fit_person(a, b)
         ridge = sums.solve(3.0)

@@ -32,6 +32,8 @@ from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange, verdict_of
+from bids_dtg.connectome.range.pattern import PatternPlaces
+from bids_dtg.connectome.range.training import Cells
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.workflows.participant.measure import ModelVoxels
@@ -55,7 +57,12 @@ def main() -> None:
     voxels = ModelVoxels.of(bundle)
     training = learn_range(args.training / f"{2 * args.block}mm" / "training", bundle)
     grey = voxels.maps[:, : voxels.grey_voxels]
-    judge = RangeJudge.of(grey, bundle.mask, bundle.grid.affine, training)
+    places = bundle.places
+    judge = RangeJudge(
+        PatternPlaces(grey, places.mirror(), places.neighbours()),
+        training,
+        Cells.of(places.lattice(training.block).cell),
+    )
 
     def judged(folder: str, cohort: int, damages: tuple[Damage, ...]) -> dict[str, list[RunRange]]:
         work = args.work / folder

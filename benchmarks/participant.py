@@ -89,6 +89,7 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     from bids_dtg.contrasts.contrast import hcp_contrasts
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.imaging.grid import Grid
+    from bids_dtg.imaging.places import VoxelPlaces
 
     made = folder / "made"
     made.mkdir()
@@ -111,10 +112,11 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     image = nib.Nifti1Image(masks["brain"].astype(np.uint8), grid.affine)
     nib.save(image, root / FUNC / f"{GRID_STEM}brain_mask.nii.gz")
     write_confounds(root / FUNC / f"{STEM}desc-confounds_timeseries.tsv", volumes)
+    places = [VoxelPlaces.within(grid, masks[name]) for name in ("brain", "grey")]
     part = MapsPart(hcp_contrasts())
     card = ModelCard("random", "1", ATTENTION_UNET.name, grid, part)
     tensors = AttentionUNet(ROIS, part.outputs).state_dict()
-    arrays = BundleArrays(tensors, np.load(made / "maps.npy"), masks["brain"], masks["grey"])
+    arrays = BundleArrays(tensors, np.load(made / "maps.npy"), *places)
     write_bundle(folder / "bundle", card, arrays)
     return root
 

@@ -108,7 +108,7 @@ def scores(predicted: Array, measured: Array, mean: Array) -> dict[str, NDArray[
 
 
 def local_ridge(phantom: Phantom, train: People, test: Array, penalty: float = 1.0) -> Array:
-    sums = LocalRidgeSums(phantom.anatomy.grey, 2.0 * phantom.block, 1)
+    sums = LocalRidgeSums(phantom.anatomy.places.lattice(1))
     for connectome, maps in zip(train.connectomes, train.measured, strict=True):
         sums.fit_person(connectome, maps)
     model = sums.solve(penalty)

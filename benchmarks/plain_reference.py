@@ -66,11 +66,13 @@ def main() -> None:
     lap("read")
     sampled = resample(data, np.linalg.inv(image.affine) @ bundle.grid.affine, bundle.grid.shape)
     lap("resample")
-    r = connectome(sampled, bundle.brain_mask, bundle.roi_maps)
+    r = connectome(sampled, bundle.brain.mask, bundle.roi_maps)
     del data, sampled
     lap("connectome")
     with torch.no_grad():
-        maps = network(torch.from_numpy(r * bundle.mask)[None])[0].numpy() * bundle.mask
+        maps = (
+            network(torch.from_numpy(r * bundle.places.mask)[None])[0].numpy() * bundle.places.mask
+        )
     lap("network")
     arguments.out.mkdir(parents=True, exist_ok=True)
     for contrast, values in zip(bundle.contrasts, maps, strict=True):

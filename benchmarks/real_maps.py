@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg import load_bundle
-from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.inputs.statmaps import find_statmaps
 from bids_dtg.stats.metrics import correlation_matrix
 
@@ -65,7 +64,7 @@ def fingerprints(contrasts: Path) -> Fingerprints:
         found = sorted(
             find_statmaps(folder / "maps.toml"), key=lambda item: (item.contrast, item.participant)
         )
-        maps = np.stack([read_statmap(item.files[0], bundle.grid, bundle.mask) for item in found])
+        maps = np.stack([bundle.places.read(item.files[0]) for item in found])
     known = np.isfinite(maps).all(axis=0)
     r = correlation_matrix(maps[:, known], maps[:, known]).astype(np.float64)
     np.fill_diagonal(r, np.nan)

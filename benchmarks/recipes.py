@@ -36,6 +36,7 @@ from demo_people import (
 from bids_dtg.contrasts.blend import BlendSums, blended
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
@@ -153,7 +154,7 @@ class GlobalRidge:
     show how a trait changes the gain of a network everywhere.
     """
 
-    def __init__(self, connectomes: Array, maps: Array, mask: NDArray[np.bool_], n: int) -> None:
+    def __init__(self, connectomes: Array, maps: Array, lattice: Lattice, n: int) -> None:
         self.mean = connectomes.mean(axis=0)
         flat = (connectomes - self.mean).reshape(len(connectomes), -1)
         values, vectors = np.linalg.eigh(flat @ flat.T)
@@ -161,7 +162,7 @@ class GlobalRidge:
         self.directions = (flat.T @ vectors / np.sqrt(values)).T  # (n, rois × voxels), unit length
         # Scores as large as a local deviation, so that one penalty suits both.
         self.scale = flat.std() / np.sqrt(values / len(flat))
-        self.sums = LocalRidgeSums(mask, 2.0 * BLOCK, 1)
+        self.sums = LocalRidgeSums(lattice)
         for connectome, own in zip(connectomes, maps, strict=True):
             self.sums.fit_person(self.extended(connectome), own)
 
@@ -236,7 +237,7 @@ def closed_form(world: World, folder: Path) -> Iterator[tuple[str, dict[str, Arr
 def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
     x, y = stack(world.training)
     held = stack(world.validation)
-    grey = world.phantom.anatomy.grey
+    lattice = world.phantom.anatomy.places.lattice(1)
 
     def linear() -> Predict:
         model = LinearBaseline().fit(x, y)
@@ -246,7 +247,7 @@ def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
         return best("kernel ridge", {p: kernel_ridge(x, y, p) for p in (1.0, 3.0, 10.0)})
 
     def local(pairs: Array) -> dict[float, Predict]:
-        sums = LocalRidgeSums(grey, 2.0 * BLOCK, 1)
+        sums = LocalRidgeSums(lattice)
         for connectome, maps in zip(pairs, y, strict=True):
             sums.fit_person(connectome, maps)
         return {p: model.predict for p, model in sums.solve_each(PENALTIES).items()}
@@ -254,7 +255,7 @@ def _closed_form_fits(world: World) -> dict[str, Callable[[], Predict]]:
     def wide() -> Predict:
         models = {}
         for n in DIRECTIONS:
-            ridge = GlobalRidge(x, y, grey, n)
+            ridge = GlobalRidge(x, y, lattice, n)
             models |= {(n, p): predict for p, predict in ridge.solve_each(PENALTIES).items()}
         return best("global ridge", models)
 

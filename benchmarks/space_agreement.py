@@ -172,7 +172,7 @@ def main() -> None:
         os.environ["TEMPLATEFLOW_HOME"] = str(folder / "templateflow")
         versions = make_versions(folder, options.frames)
         pattern = "*_contrast-{}_*statmap.nii.gz"
-        truth = maps_of(folder / "phantom" / "truth", pattern, bundle.mask, labels)[0]
+        truth = maps_of(folder / "phantom" / "truth", pattern, bundle.places.mask, labels)[0]
         print("| given as | interpolation | r with the grid's | own part | r with the truth |")
         print("|---|---|---|---|---|")
         ready = None
@@ -183,7 +183,7 @@ def main() -> None:
                 how = ["--interpolation", kind] if kind != "none" else []
                 subprocess.run([*command, "--model", "demo", *how], check=True, capture_output=True)
                 pattern = "*_contrast-{}_*desc-synthetic_statmap.nii.gz"
-                found, *others = maps_of(out, pattern, bundle.mask, labels)
+                found, *others = maps_of(out, pattern, bundle.places.mask, labels)
                 if ready is None:
                     ready, mean = found, np.mean(others, axis=0)
                 own = agreement(found - mean, ready - mean)

@@ -113,7 +113,7 @@ def print_need(folder: Path) -> None:
     from bids_dtg.bundles.bundle import load_bundle
     from bids_dtg.engine.capacity import need
 
-    voxels = int(load_bundle(str(folder / "bundle")).mask.sum())
+    voxels = load_bundle(str(folder / "bundle")).places.number
     print(f"{os.cpu_count()} cores; a process is given {need(voxels) / 1e6:.0f} MB")
 
 

@@ -16,6 +16,7 @@ from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.maps_part import MapsPart, Recentring
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.phantom.contrasts.model import Phantom
 
 VERSION = "1"
@@ -59,5 +60,11 @@ def write_demo_bundle(
         evaluation=table.evaluation,
     )
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
-    arrays = BundleArrays(tensors, roi_maps, anatomy.brain, anatomy.grey, table.correction)
+    arrays = BundleArrays(
+        tensors,
+        roi_maps,
+        VoxelPlaces.within(anatomy.grid, anatomy.brain),
+        anatomy.places,
+        table.correction,
+    )
     return write_bundle(folder, card, arrays)

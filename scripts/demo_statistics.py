@@ -26,6 +26,7 @@ from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.pattern import PatternPlaces, pattern_figures
 from bids_dtg.connectome.range.training import Basis, Cells, TrainingRange
+from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.stats.conformal import (
     LEVELS,
     Calibration,
@@ -61,8 +62,7 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     """Write the bundle in `folder` again, with statistics of the people in `work`."""
     bundle = load_bundle(folder)
     people = errors_of(work, "validation", bundle)
-    voxel_mm = bundle.grid.voxel_sizes_mm[0]
-    calibration = Calibration.fit(people, bundle.mask, voxel_mm, SEGMENTS)
+    calibration = Calibration.fit(people, _lattice(bundle), SEGMENTS)
     intervals = score_intervals(work, bundle, calibration)
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
@@ -106,7 +106,7 @@ def score_intervals(work: Path, bundle: ModelBundle, calibration: Calibration) -
     measured = np.load(work / "held_out_test" / "maps.npy", mmap_mode="r")
     rows: dict[str, list[Any]] = {}
     widths = {level: calibration.half_widths(level) for level in LEVELS}
-    cells = Cells.of(bundle.mask, calibration.usual.block)
+    cells = Cells.of(calibration.usual.lattice.cell)
     local: list[Array] = []
     for n, errors in enumerate(people):
         for level, width in widths.items():
@@ -135,18 +135,18 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
     """Compare ways to scale the half-widths on validation people, each left out in turn."""
     people = errors_of(work, "validation", bundle, COMPARED)
     sums = _sums(people, bundle)
-    cells = Cells.of(bundle.mask, sums.block)
+    cells = Cells.of(sums.lattice.cell)
     print("pooling_mm  coverage  interval score  sd of coverage over places")
     for pooling in POOLINGS_MM:
         counts, each = ScoreCounts(len(people[0])), []
         for errors in people:
             own = ScoreCounts(len(errors))
-            own.add(errors, _usual_without(sums, errors, pooling, bundle))
+            own.add(errors, _usual_without(sums, errors, pooling))
             counts += own
             each.append(own)
         covered, scores, local = [], [], []
         for errors, own in zip(people, each, strict=True):
-            width = _usual_without(sums, errors, pooling, bundle)
+            width = _usual_without(sums, errors, pooling)
             width *= (counts - own).quantiles((90,))
             covered.append(coverage(errors, width))
             scores.append(interval_score(errors, width, 90))
@@ -162,10 +162,10 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
 def learn_range(folder: Path, bundle: ModelBundle) -> TrainingRange:
     """Learn the usual range from the training people's segments."""
     connectomes = np.load(folder / "connectomes.npy", mmap_mode="r")
-    block = cell_block(bundle.grid.voxel_sizes_mm[0])
-    cells, everywhere = Cells.of(bundle.mask, block), np.ones(int(bundle.mask.sum()), bool)
-    brain = bundle.mask[bundle.brain_mask]
-    places = PatternPlaces.of(bundle.roi_maps[:, brain], bundle.mask, bundle.grid.affine)
+    grey, lattice = bundle.places, _lattice(bundle)
+    cells, everywhere = Cells.of(lattice.cell), np.ones(grey.number, bool)
+    maps = bundle.roi_maps[:, grey.mask[bundle.brain.mask]]
+    places = PatternPlaces(maps, grey.mirror(), grey.neighbours())
     count = round(BASIS_SHARE * len(connectomes))
 
     def segments(people: range) -> Iterator[Array]:
@@ -178,21 +178,23 @@ def learn_range(folder: Path, bundle: ModelBundle) -> TrainingRange:
         basis.figures(cells.means(r, everywhere), pattern_figures(r, everywhere, places))
         for r in segments(range(count, len(connectomes)))
     ]
-    return TrainingRange.fit(basis, block, held_out, len(connectomes) - count)
+    return TrainingRange.fit(basis, lattice.block, held_out, len(connectomes) - count)
+
+
+def _lattice(bundle: ModelBundle) -> Lattice:
+    return bundle.places.lattice(cell_block(bundle.places.spacing_mm))
 
 
 def _sums(people: Sequence[Array], bundle: ModelBundle) -> ErrorSums:
-    sums = ErrorSums(bundle.mask, cell_block(bundle.grid.voxel_sizes_mm[0]))
+    sums = ErrorSums(_lattice(bundle))
     for errors in people:
         sums.add(errors)
     return sums
 
 
-def _usual_without(
-    sums: ErrorSums, errors: Array, pooling_mm: float | None, bundle: ModelBundle
-) -> Array:
+def _usual_without(sums: ErrorSums, errors: Array, pooling_mm: float | None) -> Array:
     """Return the usual error of the others: a person's own errors must not scale its score."""
-    return sums.without(errors).usual(pooling_mm, bundle.grid.voxel_sizes_mm[0]).at_voxels()
+    return sums.without(errors).usual(pooling_mm).at_places()
 
 
 def _range(values: NDArray[np.float64]) -> list[float]:

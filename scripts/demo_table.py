@@ -112,7 +112,7 @@ def make_table(
 
 
 def _baselines(training: StoredPeople, phantom: Phantom) -> tuple[LinearBaseline, LocalRidgeSums]:
-    sums = LocalRidgeSums(phantom.anatomy.grey, 2.0 * phantom.block, max(1, 3 // phantom.block))
+    sums = LocalRidgeSums(phantom.anatomy.places.lattice(max(1, 3 // phantom.block)))
     coefficients, intercepts = [], []
     for n in track(range(len(training.maps)), "Fitting baselines"):
         connectome, maps = training.mean_connectome(n), training.measured(n)

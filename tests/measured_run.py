@@ -23,7 +23,7 @@ def measured_run(folder: Path) -> RunData[RunConnectomes]:
     add_rest(root)
     write_tiny_bundle(folder / "tiny")
     bundle = load_bundle(folder / "tiny")
-    rois, voxels = len(bundle.roi_maps), int(bundle.mask.sum())
+    rois, voxels = len(bundle.roi_maps), bundle.places.number
     rng = np.random.default_rng(0)
     series = rng.normal(size=(FRAMES, rois))
     covered = np.arange(voxels) % 5 > 0

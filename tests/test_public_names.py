@@ -109,7 +109,7 @@ def test_maps_by_these_names_are_those_of_the_command_line(simulated, tmp_path):
     for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
         name = f"*_contrast-{contrast.label}_stat-*_desc-synthetic_statmap.nii.gz"
         (path,) = out.rglob(name)
-        written = nib.load(path).get_fdata()[bundle.mask]
+        written = nib.load(path).get_fdata()[bundle.places.mask]
         assert written.std() > 0
         np.testing.assert_allclose(values, written, rtol=0, atol=1e-5)
     assert not (tmp_path / "other").exists()

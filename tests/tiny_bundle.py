@@ -17,6 +17,7 @@ from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 TINY_SHAPE = (10, 12, 9)
 # The 2 mm lattice of the FSL grid (MNI152NLin6Asym), somewhere inside the brain.
@@ -89,5 +90,6 @@ def write_tiny_bundle(
     card = maps_card(**(fields | facts))
     state = tiny_network(rois, contrasts, features, seed).state_dict()
     tensors = {k: v.numpy() for k, v in state.items()}
-    arrays = BundleArrays(tensors, roi_maps, brain_mask, mask, correction)
+    brain, places = (VoxelPlaces.within(card.grid, inside) for inside in (brain_mask, mask))
+    arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)

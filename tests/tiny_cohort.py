@@ -10,7 +10,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import TinyJob
 
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_map
+from bids_dtg.imaging.places import VoxelPlaces
 
 LABELS = tuple(f"{n:02d}" for n in range(1, 9))
 CONTRASTS = ("emotionFaces", "emotionShapes")
@@ -25,9 +25,9 @@ class TinyCohort(TinyJob):
     def __init__(self, folder: Path, labels=LABELS, lacking=(), contrasts=CONTRASTS) -> None:
         super().__init__(folder, labels)
         self.statmaps = folder / "statmaps"
-        grid, mask = Grid(TINY_SHAPE, TINY_AFFINE), np.ones(TINY_SHAPE, bool)
+        places = VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), np.ones(TINY_SHAPE, bool))
         rng = np.random.default_rng(5)
-        means = rng.normal(2, 1, (len(contrasts), int(mask.sum())))
+        means = rng.normal(2, 1, (len(contrasts), places.number))
         for label in labels:
             own = rng.normal(size=means.shape)
             for session in ("a", "b"):
@@ -38,7 +38,7 @@ class TinyCohort(TinyJob):
                     name = f"sub-{label}_ses-{session}_contrast-{contrast}_stat-z_statmap.nii.gz"
                     path = self.statmaps / f"sub-{label}" / name
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(encode_map(values, mask, grid))
+                    path.write_bytes(places.encode(values))
 
     def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
         words = ["-d", f"fmriprep={self.bids}", "-d", f"statmaps={self.statmaps}"]

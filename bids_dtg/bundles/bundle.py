@@ -39,6 +39,7 @@ from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.stats.conformal import Calibration
 
@@ -61,21 +62,20 @@ class ModelBundle:
     path: Path  # the folder
     card: ModelCard[MapsPart]  # what the model says about itself
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
-    brain_mask: NDArray[np.bool_]  # (i, j, k), where the ROI series are computed
-    mask: NDArray[np.bool_]  # (i, j, k), what the model reads and predicts
+    brain: VoxelPlaces  # where the ROI series are computed
+    places: VoxelPlaces  # where the model reads and predicts
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
-    correction: Correction | None = None  # of the model's maps, over the mask; None: none
+    correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
 
     def __post_init__(self) -> None:
-        shape = self.grid.shape
-        for name, mask in (("brain_mask", self.brain_mask), ("mask", self.mask)):
-            if mask.shape != shape or mask.dtype != np.bool_:
-                raise ValueError(f"{name} is boolean {shape}, found {mask.dtype} {mask.shape}")
-        voxels = int(np.count_nonzero(self.brain_mask))
-        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != voxels:
-            raise ValueError(f"roi_maps is (rois, {voxels}), found {self.roi_maps.shape}")
+        if {self.brain.grid.shape, self.places.grid.shape} != {self.grid.shape}:
+            raise ValueError(f"brain and places are voxels of the card's grid, {self.grid.shape}")
+        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != self.brain.number:
+            raise ValueError(
+                f"roi_maps is (rois, {self.brain.number}), found {self.roi_maps.shape}"
+            )
         if (self.correction is None) != (self.card.part.gains is None):
             raise ValueError("a correction and the card's gains belong together")
 
@@ -97,7 +97,7 @@ class ModelBundle:
         BundleError
             If the weights have changed since the bundle was loaded, or are damaged.
         """
-        return KINDS[self.card.kind].module().prepare(self.weights(), self.mask, processor)
+        return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
 
     def check_weights(self) -> None:
         """Read all of the weights.
@@ -107,7 +107,7 @@ class ModelBundle:
         BundleError
             As for `prepare`.
         """
-        KINDS[self.card.kind].module().check(self.weights(), self.mask)
+        KINDS[self.card.kind].module().check(self.weights(), self.places)
 
     def network(self) -> AttentionUNet:
         """Read the network of a kind that has one. This imports torch.
@@ -183,17 +183,17 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             expected=f"{len(card.part.contrasts)}, as model.json lists",
         )
     _check_on_grid(folder / MAPS_FILE, card.grid, volumes=rois)
-    brain_mask = _read_mask(folder / BRAIN_MASK_FILE, card.grid)
-    mask = _read_mask(folder / MASK_FILE, card.grid)
+    brain = _read_places(folder / BRAIN_MASK_FILE, card.grid)
+    places = _read_places(folder / MASK_FILE, card.grid)
     return ModelBundle(
         path=folder,
         card=card,
         identity=hashlib.sha256(raw_card).hexdigest(),
-        brain_mask=brain_mask,
-        mask=mask,
-        roi_maps=read_roi_maps(folder / MAPS_FILE, card.grid, brain_mask),
-        correction=_correction(folder, card.part, int(np.count_nonzero(mask))),
-        calibration=_calibration(folder, card, mask),
+        brain=brain,
+        places=places,
+        roi_maps=read_roi_maps(folder / MAPS_FILE, brain),
+        correction=_correction(folder, card.part, places.number),
+        calibration=_calibration(folder, card, places),
         training_range=_training_range(folder, card, rois),
     )
 
@@ -235,13 +235,13 @@ def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
 
 
 def _calibration(
-    folder: Path, card: ModelCard[MapsPart], mask: NDArray[np.bool_]
+    folder: Path, card: ModelCard[MapsPart], places: VoxelPlaces
 ) -> Calibration | None:
     facts = card.part.calibration
     if facts is None:
         return None
     _require_listed(folder, card.files, CALIBRATION_FILE, "calibration")
-    return read_calibration(folder, facts, mask, len(card.part.contrasts))
+    return read_calibration(folder, facts, places, len(card.part.contrasts))
 
 
 def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:
@@ -263,7 +263,7 @@ def _require_listed(folder: Path, files: Mapping[str, str], name: str, field: st
         raise BundleError(f"{folder / 'model.json'} has {field}, but lists no {name}")
 
 
-def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
+def _read_places(path: Path, grid: Grid) -> VoxelPlaces:
     _check_on_grid(path, grid, volumes=1)
     try:
         mask = read_mask(path, grid)
@@ -271,7 +271,7 @@ def _read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
         raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
     if not mask.any():
         raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
-    return mask
+    return VoxelPlaces.within(grid, mask)
 
 
 def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
@@ -291,7 +291,7 @@ def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
         )
 
 
-def read_roi_maps(path: Path, grid: Grid, brain_mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
     """Read ROI maps over the brain mask.
 
     Parameters
@@ -299,10 +299,8 @@ def read_roi_maps(path: Path, grid: Grid, brain_mask: NDArray[np.bool_]) -> NDAr
     path
         4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
         flip of its lattice that covers the brain mask. Never resampled.
-    grid
-        The model's grid.
-    brain_mask
-        (i, j, k) on the grid.
+    brain
+        Voxels of the model's brain mask.
 
     Returns
     -------
@@ -319,9 +317,8 @@ def read_roi_maps(path: Path, grid: Grid, brain_mask: NDArray[np.bool_]) -> NDAr
         header = BoldHeader(**vars(read_header(path)))
         if len(header.shape) != 4:
             raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
-        voxels = np.flatnonzero(brain_mask)
         sampling = LatticeSampling.between(
-            header.shape, header.affine, grid, voxels, name=str(path)
+            header.shape, header.affine, brain.grid, brain.positions, name=str(path)
         )
         if not sampling.covered.all():
             missing = np.count_nonzero(~sampling.covered)
@@ -329,7 +326,7 @@ def read_roi_maps(path: Path, grid: Grid, brain_mask: NDArray[np.bool_]) -> NDAr
                 f"{path} does not cover {missing} voxels of the brain mask",
                 expected="maps that cover all of it",
             )
-        roi_maps = np.empty((header.frames, len(voxels)), np.float32)
+        roi_maps = np.empty((header.frames, brain.number), np.float32)
         done = 0
         for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
             out = roi_maps[done : done + len(block)]

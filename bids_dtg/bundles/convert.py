@@ -19,6 +19,7 @@ from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts
 from bids_dtg.errors import BundleError, RunError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
+from bids_dtg.imaging.places import VoxelPlaces
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
     network = read_lightning_checkpoint(files.checkpoint)
     contrasts = _contrasts_for(network.out_channels, facts.contrasts, files.checkpoint)
     grid, inside = _read_grid(files.mask, facts.space, facts.resolution)
-    brain = _read_brain_mask(files.brain_mask, grid)
-    roi_maps = read_roi_maps(files.maps, grid, brain)
+    brain = VoxelPlaces.within(grid, _read_brain_mask(files.brain_mask, grid))
+    roi_maps = read_roi_maps(files.maps, brain)
     if len(roi_maps) != network.in_channels:
         raise BundleError(
             f"{files.maps} holds {len(roi_maps)} ROI maps",
@@ -103,7 +104,8 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
         record=facts.record,
     )
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-    return write_bundle(out, card, BundleArrays(tensors, roi_maps, brain, inside))
+    places = VoxelPlaces.within(grid, inside)
+    return write_bundle(out, card, BundleArrays(tensors, roi_maps, brain, places))
 
 
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:

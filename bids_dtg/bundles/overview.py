@@ -30,8 +30,8 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("frame", f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""),
         ("segment", f"{part.segment_seconds:g} s"),
         ("grid", f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"),
-        ("brain mask", f"{int(bundle.brain_mask.sum())} voxels"),
-        ("mask", f"{int(bundle.mask.sum())} voxels"),
+        ("brain mask", f"{bundle.brain.number} voxels"),
+        ("mask", f"{bundle.places.number} voxels"),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
         ("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)"),
     ]

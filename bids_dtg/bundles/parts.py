@@ -22,7 +22,8 @@ from safetensors import SafetensorError
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.errors import BundleError
-from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
+from bids_dtg.imaging.places import Places
+from bids_dtg.stats.conformal import Calibration, UsualError
 
 OFFSET_FILE = "reference.safetensors"
 CALIBRATION_FILE = "calibration.safetensors"
@@ -74,12 +75,12 @@ def calibration_facts(calibration: Calibration) -> dict[str, Any]:
         "participants": calibration.participants,
         "segments": calibration.segments,
         "levels": list(calibration.levels),
-        "block": calibration.usual.block,
+        "block": calibration.usual.lattice.block,
     }
 
 
 def read_calibration(
-    folder: Path, facts: Mapping[str, Any], mask: NDArray[np.bool_], contrasts: int
+    folder: Path, facts: Mapping[str, Any], places: Places, contrasts: int
 ) -> Calibration:
     """Read the calibration that a card's field `calibration` describes.
 
@@ -95,17 +96,17 @@ def read_calibration(
     fields.refuse_unknown()
     if not isinstance(levels, list) or not all(type(level) is int for level in levels):
         raise fields.wrong("levels", levels, "whole numbers of percent")
-    lattice = lattice_shape(mask.shape, block)
+    lattice = places.lattice(block)
     tensors = read_tensors(
         path,
         {
             _QUANTILES: ("float32", (contrasts, len(levels))),
-            _USUAL: ("int8", (contrasts, *lattice)),
+            _USUAL: ("int8", (contrasts, *lattice.shape)),
             _USUAL_SCALE: ("float32", (contrasts,)),
         },
     )
     try:
-        usual = UsualError(from_steps(tensors[_USUAL], tensors[_USUAL_SCALE]), mask, block)
+        usual = UsualError(from_steps(tensors[_USUAL], tensors[_USUAL_SCALE]), lattice)
         return Calibration(participants, segments, tuple(levels), tensors[_QUANTILES], usual)
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err

@@ -37,8 +37,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.tensors import encode_arrays
-from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_map, encode_maps
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.stats.conformal import Calibration
 
 
@@ -49,9 +48,9 @@ class BundleArrays:
     # The model's, as its kind names them (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
-    brain_mask: NDArray[np.bool_]  # (i, j, k) on the card's grid
-    mask: NDArray[np.bool_]  # (i, j, k), what the model reads and predicts
-    # Applied to the model's maps, over the mask; the card's `recentring` says how it was found.
+    brain: VoxelPlaces  # where the ROI series are computed, on the card's grid
+    places: VoxelPlaces  # where the model reads and predicts, on the same grid
+    # Applied to the model's maps, over the places; the card's `recentring` says how it was found.
     correction: Correction | None = None
 
 
@@ -85,12 +84,11 @@ def write_bundle(
         If the folder cannot be written.
     """
     folder = Path(folder)
-    brain_mask, mask = arrays.brain_mask, arrays.mask
     files = {
         WEIGHTS_FILE: encode_arrays(arrays.tensors),
-        MAPS_FILE: encode_maps(arrays.roi_maps, brain_mask, card.grid, description="ROI maps"),
-        BRAIN_MASK_FILE: _encode_mask(brain_mask, card.grid, "brain mask"),
-        MASK_FILE: _encode_mask(mask, card.grid, "model mask"),
+        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
+        BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
+        MASK_FILE: _encode_mask(arrays.places, "model mask"),
     }
     if arrays.correction is not None:
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
@@ -224,6 +222,5 @@ def _same_bundle(folder: Path, identity: str) -> ModelBundle:
     return found
 
 
-def _encode_mask(mask: NDArray[np.bool_], grid: Grid, description: str) -> bytes:
-    inside = np.ones(np.count_nonzero(mask), dtype=np.float32)
-    return encode_map(inside, mask, grid, description=description)
+def _encode_mask(places: VoxelPlaces, description: str) -> bytes:
+    return places.encode(np.ones(places.number, np.float32), description=description)

@@ -18,6 +18,7 @@ from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, Process
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import MapModel, filled, predicted_maps
 from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import ModellingOptions
 
 Maps = NDArray[np.floating[Any]]
@@ -174,16 +175,16 @@ def read_blend_weights(weights: TensorFile, contrasts: int) -> NDArray[np.float3
     return found.astype(np.float32)
 
 
-def check(weights: TensorFile, mask: NDArray[np.bool_]) -> None:
+def check(weights: TensorFile, places: VoxelPlaces) -> None:
     """Read both models and their weights."""
-    network_kind.check(weights.below(NETWORK_PREFIX), mask)
-    read_blend_weights(weights, len(local_ridge_kind.read_ridge(weights, mask).mean_maps))
+    network_kind.check(weights.below(NETWORK_PREFIX), places)
+    read_blend_weights(weights, len(local_ridge_kind.read_ridge(weights, places).mean_maps))
 
 
-def prepare(weights: TensorFile, mask: NDArray[np.bool_], processor: Processor) -> MapModel:
+def prepare(weights: TensorFile, places: VoxelPlaces, processor: Processor) -> MapModel:
     """Read both models and prepare the network."""
-    network = network_kind.prepare(weights.below(NETWORK_PREFIX), mask, processor)
-    ridge = local_ridge_kind.read_ridge(weights, mask)
+    network = network_kind.prepare(weights.below(NETWORK_PREFIX), places, processor)
+    ridge = local_ridge_kind.read_ridge(weights, places)
     return Blend((ridge, network), read_blend_weights(weights, len(ridge.mean_maps)))
 
 

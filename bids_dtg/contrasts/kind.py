@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.people import Array, MapModel, Person, mean_maps
 from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import ModellingOptions
 
 
@@ -33,8 +33,7 @@ class Processor:
 class ModelSpace:
     """Where a model reads and predicts, and what names that."""
 
-    mask: NDArray[np.bool_]  # (i, j, k)
-    voxel_mm: float  # edge of a voxel
+    places: VoxelPlaces
     model: str  # identity of the bundle whose space it is
     mask_sha256: str  # of its mask's file
     roi_maps_sha256: str  # of its ROI maps' file
@@ -100,20 +99,18 @@ class KindModule(Protocol):
         """
         ...
 
-    def check(self, weights: TensorFile, mask: NDArray[np.bool_]) -> None:
+    def check(self, weights: TensorFile, places: VoxelPlaces) -> None:
         """Read all of a model's tensors.
 
         Raises
         ------
         BundleError
-            If they are damaged, do not belong together or do not fit the mask.
+            If they are damaged, do not belong together or do not fit the places.
         """
         ...
 
-    def prepare(
-        self, weights: TensorFile, mask: NDArray[np.bool_], processor: Processor
-    ) -> MapModel:
-        """Read a model and make it ready to predict inside the mask.
+    def prepare(self, weights: TensorFile, places: VoxelPlaces, processor: Processor) -> MapModel:
+        """Read a model and make it ready to predict at the places.
 
         Raises
         ------

@@ -18,6 +18,7 @@ from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.people import MapModel, filled
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
+from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
 
 PENALTIES = (0.3, 1.0, 3.0, 10.0)  # chosen from, on the validation people
@@ -55,24 +56,24 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return rois, contrasts
 
 
-def read_ridge(weights: TensorFile, mask: NDArray[np.bool_]) -> LocalRidge:
-    """Read the model for the mask that it was solved for."""
+def read_ridge(weights: TensorFile, places: Places) -> LocalRidge:
+    """Read the model for the places that it was solved for."""
     try:
-        return LocalRidge.from_tensors(weights.below(_PREFIX).read(), mask)
+        return LocalRidge.from_tensors(weights.below(_PREFIX).read(), places)
     except KeyError as err:
         raise weights.error(f" has no tensor {_PREFIX}{err.args[0]}") from err
     except ValueError as err:
         raise weights.error(f" does not fit the mask: {err}") from err
 
 
-def check(weights: TensorFile, mask: NDArray[np.bool_]) -> None:
+def check(weights: TensorFile, places: Places) -> None:
     """Read the model."""
-    read_ridge(weights, mask)
+    read_ridge(weights, places)
 
 
-def prepare(weights: TensorFile, mask: NDArray[np.bool_], processor: Processor) -> MapModel:
+def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
     """Read the model; it computes on the CPU, whatever the processor."""
-    return read_ridge(weights, mask)
+    return read_ridge(weights, places)
 
 
 def check_machine(options: ModellingOptions) -> None:
@@ -128,7 +129,7 @@ def fit(task: FitTask) -> Fitted:
         penalty=best,
         validation_errors={str(key): round(value, 6) for key, value in errors.items()},
         pooling_mm=POOLING_MM,
-        cell_mm=_block(task.space) * task.space.voxel_mm,
+        cell_mm=own.lattice.spacing_mm,
         participants=own.people,
         participants_of_other_sites=sums.people - own.people,
     )
@@ -141,7 +142,7 @@ def _own_sums(task: FitTask) -> LocalRidgeSums:
     path = task.folder / SUMS_FILE
     # Their data too: sums of other maps or other cleaning are not gone on with.
     names = tuple(f"{person.label} {person.fingerprint(task.mean)}" for person in task.training)
-    sums = LocalRidgeSums(task.space.mask, task.space.voxel_mm, facts.block)
+    sums = LocalRidgeSums(task.space.places.lattice(facts.block))
     with suppress(BundleError):  # damaged, or of other contrasts: begun anew, as it is our own
         if path.exists():
             earlier, whose = read_sums(path, facts, task.space)
@@ -167,8 +168,8 @@ def _other_sums(
 
 
 def _block(space: ModelSpace) -> int:
-    """Return the voxels along the edge of a cell."""
-    return max(1, round(CELL_MM / space.voxel_mm))
+    """Return the places along the edge of a cell."""
+    return max(1, round(CELL_MM / space.places.spacing_mm))
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class SumsFacts:
     mask: str  # SHA-256 of the bundle's mask
     roi_maps: str  # SHA-256 of its ROI maps
     contrasts: tuple[str, ...]  # labels of the maps' rows
-    block: int  # edge of a cell in voxels
+    block: int  # edge of a cell, counted in places
 
     @classmethod
     def of(cls, space: ModelSpace, contrasts: Sequence[str]) -> SumsFacts:
@@ -222,7 +223,7 @@ def read_sums(
             f"{path} has sums of another {' and another '.join(other)}",
             expected="sums over the same mask, ROI maps, contrasts and cells",
         )
-    sums = LocalRidgeSums(space.mask, space.voxel_mm, facts.block)
+    sums = LocalRidgeSums(space.places.lattice(facts.block))
     sums.people = len(labels)
     for name in _ARRAYS:
         setattr(sums, name, arrays[name])

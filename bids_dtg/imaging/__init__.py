@@ -2,9 +2,11 @@
 
 Grids and points:
 
+- `places`: where values are wanted: voxels of a grid, or vertices of a surface
+- `lattice`: coarse cells over places; interpolation and smoothing
 - `grid`: a model's grid: shape, affine, space
 - `sampling`: where grid voxels lie in a file, on its lattice or between its voxels
-- `placement`: where grid voxels lie in any file of a run
+- `placement`: where voxels lie in any file of a run
 - `neighbours`: voxels around points, and their weights
 - `smoothing`: Gaussian smoothing among voxels that have data
 - `transforms`: transforms between spaces, from files of ITK and FSL
@@ -14,6 +16,7 @@ Files:
 - `header`: bytes and header of a NIfTI file, or one line that says why there are none
 - `bold`: a BOLD file, read once in blocks of frames by a thread
 - `nifti`: masks and maps in; statistic maps out
-- `statmap`: a measured statistic map at a model's voxels
+- `gifti`: surfaces and values at their vertices in; values out
+- `statmap`: a measured statistic map at points
 - `atlas`: a label image at a model's voxels, and means over its parcels
 """

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.places import VoxelPlaces
 
 _SPACE = re.compile(r"(?:^|_)(?:tpl|space)-([0-9A-Za-z]+)")
 _LABELLED = re.compile(r"(?:^|_)(?:atlas|seg|desc)-([0-9A-Za-z]+)")
@@ -29,16 +29,16 @@ class Atlas:
     parcels: Mapping[int, str]  # label -> name, all parcels of the image in order
 
 
-def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
-    """Read a label image at the centres of the mask's voxels, nearest neighbour.
+def read_atlas(path: Path, places: VoxelPlaces) -> Atlas:
+    """Read a label image at the centres of voxels, nearest neighbour.
 
     Parameters
     ----------
     path
         Three-dimensional image of whole numbers; 0 is background. A TSV file of the same name
         with the columns ``index`` and ``name`` gives the parcels' names.
-    grid, mask
-        The model's voxels, (i, j, k).
+    places
+        The model's voxels.
 
     Raises
     ------
@@ -46,9 +46,10 @@ def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
         Another space by its name, not whole numbers, or no label inside the mask.
     """
     told = _SPACE.search(path.name)
-    if told and told[1] != grid.space:
+    if told and told[1] != places.grid.space:
         raise SettingsError(
-            f"--atlas {path} is in {told[1]} by its name", expected=f"an atlas in {grid.space}"
+            f"--atlas {path} is in {told[1]} by its name",
+            expected=f"an atlas in {places.grid.space}",
         )
     try:
         values, affine = read_volume(path)
@@ -61,12 +62,12 @@ def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
         raise SettingsError(
             f"--atlas {path} is no label image", expected="one whole number a voxel"
         )
-    labels = _nearest(volume.astype(np.int64), affine, grid, mask)
+    labels = _nearest(volume.astype(np.int64), affine, places)
     present = [int(label) for label in np.unique(volume) if label != 0]
     if not labels.any():
         raise SettingsError(
             f"--atlas {path} has no label in the model's grey matter",
-            expected=f"a label image in {grid.space}",
+            expected=f"a label image in {places.grid.space}",
         )
     names = _read_names(path)
     named = "".join(_LABELLED.findall(path.name)) or path.name.partition(".")[0]
@@ -78,11 +79,11 @@ def read_atlas(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> Atlas:
 
 
 def _nearest(
-    volume: NDArray[np.int64], affine: NDArray[np.float64], grid: Grid, mask: NDArray[np.bool_]
+    volume: NDArray[np.int64], affine: NDArray[np.float64], places: VoxelPlaces
 ) -> NDArray[np.int64]:
-    to_file = np.linalg.inv(affine) @ grid.affine
+    to_file = np.linalg.inv(affine) @ places.grid.affine
     # (voxels, 3) grid indices -> positions in the file
-    indices = np.argwhere(mask) @ to_file[:3, :3].T + to_file[:3, 3]
+    indices = places.index @ to_file[:3, :3].T + to_file[:3, 3]
     nearest = np.rint(indices).astype(np.int64)
     inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
     labels = np.zeros(len(nearest), np.int64)

@@ -100,24 +100,24 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-def encode_map(
+def encode_maps(
     values: NDArray[np.floating],
-    mask: NDArray[np.bool_],
+    positions: NDArray[np.intp],
     grid: Grid,
     *,
     intent: Intent = "none",
     description: str = "",
 ) -> bytes:
-    """Make a complete .nii.gz file of one map; 0 outside the mask.
+    """Make a complete .nii.gz file of one map, or of several along a fourth axis.
 
     Parameters
     ----------
     values
-        (voxels,) in C order of (i, j, k) over the mask.
-    mask
-        (i, j, k) on the grid.
+        (voxels,), or (n, voxels) with n at least 1; other voxels of the grid become 0.
+    positions
+        (voxels,), flat in the grid, C order of (i, j, k).
     grid
-        Where the map lies; qform and sform are both written.
+        Where the maps lie; qform and sform are both written.
     intent
         NIfTI intent: "z score" is code 5.
     description
@@ -127,25 +127,19 @@ def encode_map(
     -------
     The file's bytes, the same for the same input.
     """
-    values = np.asarray(values)
-    if values.ndim != 1:
-        raise ValueError(f"a map is (voxels,), not {values.shape}")
-    return _encode(values[None], mask, grid, grid.shape, intent, description)
-
-
-def encode_maps(
-    values: NDArray[np.floating],
-    mask: NDArray[np.bool_],
-    grid: Grid,
-    *,
-    intent: Intent = "none",
-    description: str = "",
-) -> bytes:
-    """Make a complete 4-D .nii.gz file of maps (n, voxels); see `encode_map`."""
-    values = np.asarray(values)
-    if values.ndim != 2 or not len(values):
-        raise ValueError(f"maps are (n, voxels) with n >= 1, not {values.shape}")
-    return _encode(values, mask, grid, (*grid.shape, len(values)), intent, description)
+    rows = np.atleast_2d(values)
+    if rows.shape[1:] != positions.shape or not len(rows):
+        raise ValueError(f"{len(positions)} voxels and maps of {np.shape(values)} values")
+    shape = grid.shape if np.ndim(values) == 1 else (*grid.shape, len(rows))
+    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
+    parts = [compressor.compress(_header(shape, grid, intent, description))]
+    for row in rows:
+        volume = np.zeros(grid.shape, "<f4")
+        volume.reshape(-1)[positions] = row
+        # (i, j, k) C order -> the file's order, i fastest
+        parts.append(compressor.compress(volume.tobytes(order="F")))
+    parts.append(compressor.flush())
+    return b"".join(parts)
 
 
 def encode_integers(
@@ -175,29 +169,6 @@ def encode_integers(
     compressor = zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER)
     content = header + volume.astype(stored).tobytes(order="F")
     return compressor.compress(content) + compressor.flush()
-
-
-def _encode(
-    values: NDArray[np.floating],
-    mask: NDArray[np.bool_],
-    grid: Grid,
-    shape: tuple[int, ...],
-    intent: Intent,
-    description: str,
-) -> bytes:
-    if mask.shape != grid.shape:
-        raise ValueError(f"the mask is {grid.shape} as its grid, not {mask.shape}")
-    if values.shape[1] != np.count_nonzero(mask):
-        raise ValueError(f"{np.count_nonzero(mask)} voxels in the mask, {values.shape[1]} values")
-    compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    parts = [compressor.compress(_header(shape, grid, intent, description))]
-    for row in values:
-        volume = np.zeros(grid.shape, "<f4")
-        volume[mask] = row
-        # (i, j, k) C order -> the file's order, i fastest
-        parts.append(compressor.compress(volume.tobytes(order="F")))
-    parts.append(compressor.flush())
-    return b"".join(parts)
 
 
 def _header(

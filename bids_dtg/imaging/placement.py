@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import NiftiHeader, read_header
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
     GridMismatchError,
     LatticeSampling,
@@ -33,21 +33,18 @@ Method = Literal["none", "linear", "nearest"]
 class Placement:
     """Voxels of a grid as points in the space of a run's files."""
 
-    grid: Grid  # whose voxels are wanted
-    voxels: NDArray[np.intp]  # (voxels,), flat positions in the grid, C order
+    voxels: VoxelPlaces  # that are wanted
     points: NDArray[np.float64]  # (voxels, 3), RAS+ mm in the files' space
     transformed: bool  # whether that is another space than the grid's
 
     @classmethod
-    def through(
-        cls, grid: Grid, voxels: NDArray[np.intp], transforms: Sequence[TransformFile]
-    ) -> Placement:
+    def through(cls, voxels: VoxelPlaces, transforms: Sequence[TransformFile]) -> Placement:
         """Carry voxels of a grid to the space of a run.
 
         Parameters
         ----------
-        grid, voxels
-            Flat positions in the grid, C order of (i, j, k).
+        voxels
+            Of the model's grid.
         transforms
             From the grid's space to the run's, in order of application to a point; none where
             that is the same space.
@@ -57,10 +54,8 @@ class Placement:
         RunError
             A transform cannot be read.
         """
-        indices = np.stack(np.unravel_index(voxels, grid.shape), axis=1)
-        points = indices @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-        points = map_points(points, read_transforms(transforms))
-        return cls(grid, voxels, points, bool(transforms))
+        points = map_points(voxels.points, read_transforms(transforms))
+        return cls(voxels, points, bool(transforms))
 
     def in_file(self, header: NiftiHeader, interpolation: Interpolation) -> tuple[Sampling, Method]:
         """Find the voxels in a file.
@@ -82,7 +77,11 @@ class Placement:
         if not self.transformed:
             try:
                 lattice = LatticeSampling.between(
-                    header.shape, header.affine, self.grid, self.voxels, name=str(header.path)
+                    header.shape,
+                    header.affine,
+                    self.voxels.grid,
+                    self.voxels.positions,
+                    name=str(header.path),
                 )
             except GridMismatchError:
                 pass

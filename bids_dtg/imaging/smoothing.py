@@ -8,7 +8,7 @@ from math import log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 # The kernel ends at this many standard deviations, as SciPy's and nilearn's do.
 _TRUNCATE = 4.0
@@ -37,16 +37,14 @@ class MaskedSmoothing:
 
     @classmethod
     def within(
-        cls, grid: Grid, positions: NDArray[np.intp], used: NDArray[np.bool_], fwhm_mm: float
+        cls, voxels: VoxelPlaces, used: NDArray[np.bool_], fwhm_mm: float
     ) -> MaskedSmoothing:
         """Prepare for a set of voxels.
 
         Parameters
         ----------
-        grid
-            The grid that the voxels lie on.
-        positions
-            (voxels,) flat positions in the grid, C order of (i, j, k), of a frame's voxels.
+        voxels
+            Those of a frame.
         used
             (voxels,) whether a voxel belongs to the mask.
         fwhm_mm
@@ -54,10 +52,11 @@ class MaskedSmoothing:
         """
         if not fwhm_mm > 0:
             raise ValueError(f"a full width at half maximum is positive, not {fwhm_mm} mm")
-        if positions.shape != used.shape:
-            raise ValueError(f"{positions.shape} positions and a mask of {used.shape} voxels")
+        if used.shape != (voxels.number,):
+            raise ValueError(f"{voxels.number} voxels and a mask of {used.shape}")
         places = np.flatnonzero(used)
-        corners = np.stack(np.unravel_index(positions[places], grid.shape))
+        grid = voxels.grid
+        corners = np.stack(np.unravel_index(voxels.positions[places], grid.shape))
         low = corners.min(axis=1, initial=max(grid.shape))
         high = corners.max(axis=1, initial=0)
         box = tuple(int(size) for size in np.maximum(high - low + 1, 1))

@@ -1,4 +1,4 @@
-"""A measured statistic map at the voxels of a model, whatever file it comes in."""
+"""A measured statistic map at points of its space, whatever file it comes in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import READ_ERRORS, require_file
 from bids_dtg.imaging.sampling import LinearSampling
 
@@ -20,66 +19,58 @@ _LEAST_WEIGHT = 0.5
 _load: Any = nib.load  # nibabel has no types
 
 
-def read_statmap(path: Path, grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Read a map of one volume at the centres of the mask's voxels, by linear interpolation.
+def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray[np.float32]:
+    """Read a map of one volume at points, by linear interpolation.
 
     Parameters
     ----------
     path
         NIfTI or an Analyze pair, on any grid of the same space.
-    grid, mask
-        The model's voxels, (i, j, k).
+    points
+        (places, 3), RAS+ mm. The same array again is looked up faster.
+    space
+        Name of the space, for messages.
 
     Returns
     -------
-    (voxels,) in C order of (i, j, k); NaN where the file has no value: outside its field of
-    view, or where most of what would be averaged is NaN, or 0 in a file that marks the
-    outside of the brain with 0.
+    (places,); NaN where the file has no value: outside its field of view, or where most of what
+    would be averaged is NaN, or 0 in a file that marks the outside of the brain with 0.
 
     Raises
     ------
     RunError
-        Missing, damaged, several volumes, or no value inside the mask.
+        Missing, damaged, several volumes, or no value at any point.
     """
     values, affine = _read(path)
     inside = np.isfinite(values) & (values != 0)
-    sampling = _sampling(
-        values.shape, affine.tobytes(), np.asarray(grid.affine, np.float64).tobytes(), _Mask(mask)
-    )
+    sampling = _sampling(values.shape, affine.tobytes(), _Points(points))
     both = np.stack([np.where(inside, values, 0), inside]).reshape(2, -1, order="F")
     total, weight = sampling.apply(both.astype(np.float32), 1.0, 0.0)
     known = sampling.covered & (weight >= _LEAST_WEIGHT)
     if not known.any():
-        raise RunError(
-            f"{path} has no value inside the model's mask", expected=f"a map in {grid.space}"
-        )
+        raise RunError(f"{path} has no value inside the model's mask", expected=f"a map in {space}")
     found = np.full(len(total), np.nan, np.float32)
     found[known] = total[known] / weight[known]
     return found
 
 
-class _Mask:
-    """A mask that is compared by its values."""
+class _Points:
+    """Points that are compared by identity."""
 
-    def __init__(self, mask: NDArray[np.bool_]) -> None:
-        self.values = mask
-        self._key = mask.shape, np.packbits(mask).tobytes()
+    def __init__(self, points: NDArray[np.float64]) -> None:
+        self.values = points
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Mask) and self._key == other._key
+        return isinstance(other, _Points) and self.values is other.values
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return id(self.values)
 
 
 @lru_cache(maxsize=1)  # maps of a study lie on one grid, and to find the neighbours takes longest
-def _sampling(
-    shape: tuple[int, ...], of_file: bytes, of_grid: bytes, mask: _Mask
-) -> LinearSampling:
-    """Find the neighbours of the mask's voxels; affines as bytes of (4, 4) float64."""
-    from_file, from_grid = (np.frombuffer(one).reshape(4, 4) for one in (of_file, of_grid))
-    points = np.argwhere(mask.values) @ from_grid[:3, :3].T + from_grid[:3, 3]
-    return LinearSampling(shape, from_file, points)
+def _sampling(shape: tuple[int, ...], of_file: bytes, points: _Points) -> LinearSampling:
+    """Find the neighbours of points; the file's affine as bytes of (4, 4) float64."""
+    return LinearSampling(shape, np.frombuffer(of_file).reshape(4, 4), points.values)
 
 
 def _read(path: Path) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.places import VoxelPlaces
 
 # The block [7:83, 9:102, 0:78] of FSL's 2 mm grid.
 MODEL_SHAPE = (76, 93, 78)
@@ -42,6 +43,11 @@ class Anatomy:
     white: NDArray[np.bool_]  # (i, j, k), deep white matter
     fluid: NDArray[np.bool_]  # (i, j, k), cerebrospinal fluid
     intensity: NDArray[np.float32]  # (i, j, k), T1-weighted, 0 to 1
+
+    @property
+    def places(self) -> VoxelPlaces:
+        """The grey-matter voxels: where a model predicts."""
+        return VoxelPlaces.within(self.grid, self.grey)
 
     @property
     def grey_in_brain(self) -> NDArray[np.intp]:

@@ -165,7 +165,7 @@ def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     return methods_words(
         kind=bundle.card.kind,
         n_rois=len(bundle.roi_maps),
-        n_voxels=int(bundle.mask.sum()),
+        n_voxels=bundle.places.number,
         n_contrasts=len(bundle.contrasts),
         segment_seconds=bundle.card.part.segment_seconds,
         combine=outputs.combine,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.colours import NEGATIVE, POSITIVE, Scale
 from bids_dtg.report.slices import AXIAL, Box, View, Volume, beside, outline
 
@@ -127,8 +127,7 @@ def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: fl
 
 def draw_maps(
     rows: Mapping[str, NDArray[np.floating]],
-    mask: NDArray[np.bool_],
-    grid: Grid,
+    places: VoxelPlaces,
     *,
     title: str,
     units: str,
@@ -138,8 +137,8 @@ def draw_maps(
     Parameters
     ----------
     rows
-        Title of each row and its map, (voxels,) over the mask.
-    mask, grid
+        Title of each row and its map, (voxels,).
+    places
         Where the maps lie.
     title
         Above the picture.
@@ -169,10 +168,9 @@ def draw_maps(
     for number, (name, values) in enumerate(rows.items()):
         bottom = (len(rows) - 1 - number) * _ROW_INCHES / height
         axes = figure.add_axes((0.0, bottom, 0.9, 0.84 * _ROW_INCHES / height))
-        volume = np.zeros(grid.shape, np.float32)
-        volume[mask] = values
+        volume = places.volume(np.asarray(values, np.float32))
         plot_stat_map(
-            nib.Nifti1Image(volume, grid.affine),  # type: ignore[no-untyped-call]
+            nib.Nifti1Image(volume, places.grid.affine),  # type: ignore[no-untyped-call]
             axes=axes,
             display_mode="z",
             cut_coords=list(_SLICES_MM),

@@ -107,7 +107,7 @@ def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle
 def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:
     """Return a person's written maps, (contrasts, voxels)."""
     rows = [
-        read_volume(_map_path(out, person, contrast, bundle))[0][bundle.mask]
+        read_volume(_map_path(out, person, contrast, bundle))[0][bundle.places.mask]
         for contrast in bundle.contrasts
     ]
     return np.asarray(rows, np.float32)
@@ -115,7 +115,7 @@ def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.flo
 
 def _compare(out: Path, people: Sequence[Person], phantom: Phantom, bundle: ModelBundle) -> None:
     say("comparing with the simulated truth …")
-    group = np.zeros((len(bundle.contrasts), int(bundle.mask.sum())), np.float32)
+    group = np.zeros((len(bundle.contrasts), bundle.places.number), np.float32)
     for index in range(_GROUP_SIZE):
         group += phantom.person(Cohort.TEST, index).true_maps() / np.float32(_GROUP_SIZE)
     predicted, average, own = [], [], []
@@ -195,7 +195,7 @@ def _draw(
         f"average of {_GROUP_SIZE} other simulated people": group[number],
     }
     title = f"{PICTURED}, SIMULATED data, demo model: not for science"
-    picture = draw_maps(rows, bundle.mask, bundle.grid, title=title, units=bundle.card.part.units)
+    picture = draw_maps(rows, bundle.places, title=title, units=bundle.card.part.units)
     if picture is None:
         print("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
         return

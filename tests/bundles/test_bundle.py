@@ -48,8 +48,8 @@ def test_what_is_written_is_loaded(tmp_path):
     written = write_tiny_bundle(tmp_path / "tiny", rois=5, contrasts=2, seed=3)
     bundle = bids_dtg.load_bundle(tmp_path / "tiny")
     brain_mask, mask = tiny_masks()
-    np.testing.assert_array_equal(bundle.brain_mask, brain_mask)
-    np.testing.assert_array_equal(bundle.mask, mask)
+    np.testing.assert_array_equal(bundle.brain.mask, brain_mask)
+    np.testing.assert_array_equal(bundle.places.mask, mask)
     expected = np.random.default_rng(3).normal(size=(5, brain_mask.sum())).astype(np.float32)
     np.testing.assert_array_equal(bundle.roi_maps, expected)
     assert bundle.grid.shape == TINY_SHAPE
@@ -70,7 +70,7 @@ def test_network_predicts_as_the_one_that_was_written(bundle_folder):
 def test_maps_follow_c_order_of_the_mask(bundle_folder):
     bundle = load_bundle(bundle_folder)
     stored = nib.load(bundle_folder / "maps.nii.gz").get_fdata()
-    np.testing.assert_array_equal(stored[bundle.brain_mask].T, bundle.roi_maps)
+    np.testing.assert_array_equal(stored[bundle.brain.mask].T, bundle.roi_maps)
 
 
 def test_identity_is_that_of_the_content(tmp_path):

@@ -63,8 +63,8 @@ def test_converted_bundle_has_all_parts(inputs):
         resolution=None,
     )
     brain_mask, mask = tiny_masks()
-    np.testing.assert_array_equal(bundle.brain_mask, brain_mask)
-    np.testing.assert_array_equal(bundle.mask, mask)
+    np.testing.assert_array_equal(bundle.brain.mask, brain_mask)
+    np.testing.assert_array_equal(bundle.places.mask, mask)
     stored = np.asarray(nib.load(inputs["maps"]).dataobj)
     np.testing.assert_array_equal(bundle.roi_maps, stored[brain_mask].T)
     assert (bundle.card.name, bundle.card.version) == ("converted", "7")
@@ -97,7 +97,7 @@ def test_the_mask_defines_the_grid(inputs, tmp_path):
     bundle = convert(**inputs)
     assert bundle.grid.shape == values.shape
     np.testing.assert_array_equal(bundle.grid.affine, affine)
-    assert bundle.mask.sum() == tiny_masks()[1].sum()
+    assert bundle.places.mask.sum() == tiny_masks()[1].sum()
 
 
 def test_converting_again_changes_nothing(inputs):
@@ -203,7 +203,7 @@ def test_published_form_on_the_real_grid(shared, tmp_path):
     )
     bundle = convert_checkpoint(files, tmp_path / "out", ModelFacts("hcp-ya"))
     assert bundle.grid.shape == (76, 93, 78)
-    assert (bundle.brain_mask.sum(), bundle.mask.sum()) == (235_375, 158_680)
-    cropped = maps[7:83, 9:102, 0:78][bundle.brain_mask].T
+    assert (bundle.brain.mask.sum(), bundle.places.mask.sum()) == (235_375, 158_680)
+    cropped = maps[7:83, 9:102, 0:78][bundle.brain.mask].T
     np.testing.assert_array_equal(bundle.roi_maps, cropped)
     assert bundle.network().features == 64

@@ -72,8 +72,8 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     sources = card.record["published_files"]
     assert [entry["blob_id"] for entry in sources] == [file.blob_id for file in model.files]
     brain_mask, mask = tiny_masks()
-    np.testing.assert_array_equal(again.mask, mask)
-    np.testing.assert_array_equal(again.brain_mask, brain_mask)
+    np.testing.assert_array_equal(again.places.mask, mask)
+    np.testing.assert_array_equal(again.brain.mask, brain_mask)
     # Nothing but the bundle and the lock is kept.
     assert left(models / WORK_FOLDER) == ["lock"]
     assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]

@@ -27,18 +27,19 @@ from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.workflows.participant.model import Model
 
 ROIS, CONTRASTS = 4, 3
-BRAIN, MASK = tiny_masks()
+BRAIN, PLACES = (VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), m) for m in tiny_masks())
 WEIGHTS = np.array([[0.9, 1.0, 0.0], [0.4, 0.0, 0.5]], np.float32)
 
 
 def solved(rois=ROIS, contrasts=CONTRASTS):
     rng = np.random.default_rng(3)
-    sums = LocalRidgeSums(MASK, 2.0, 3)
+    sums = LocalRidgeSums(PLACES.lattice(3))
     for _ in range(6):
-        x = rng.uniform(-1, 1, (rois, int(MASK.sum())))
+        x = rng.uniform(-1, 1, (rois, PLACES.number))
         sums.fit_person(x, rng.normal(size=(contrasts, rois)) @ x)
     return sums.solve(1.0)
 
@@ -71,15 +72,15 @@ def written(folder, kind, tensors, **facts):
         "grid": Grid(TINY_SHAPE, TINY_AFFINE),
         "contrasts": hcp_contrasts()[:CONTRASTS],
     }
-    maps = np.random.default_rng(0).normal(size=(ROIS, int(BRAIN.sum()))).astype(np.float32)
+    maps = np.random.default_rng(0).normal(size=(ROIS, BRAIN.number)).astype(np.float32)
     return write_bundle(
-        folder, maps_card(**(fields | facts)), BundleArrays(tensors, maps, BRAIN, MASK)
+        folder, maps_card(**(fields | facts)), BundleArrays(tensors, maps, BRAIN, PLACES)
     )
 
 
 @pytest.fixture
 def connectome():
-    return np.random.default_rng(1).uniform(-1, 1, (ROIS, int(MASK.sum()))).astype(np.float32)
+    return np.random.default_rng(1).uniform(-1, 1, (ROIS, PLACES.number)).astype(np.float32)
 
 
 @pytest.mark.parametrize("row", KINDS.values(), ids=KINDS)
@@ -124,7 +125,7 @@ def test_local_ridge_predicts_through_a_bundle_what_it_did_before(tmp_path, conn
 
 def test_a_blend_is_the_weighed_sum_of_both(tmp_path, connectome):
     bundle = written(tmp_path / "blend", BLEND.name, blend_tensors())
-    network = prepare(tiny_network(ROIS, CONTRASTS), MASK)
+    network = prepare(tiny_network(ROIS, CONTRASTS), PLACES.mask)
     expected = blend.blended([solved().predict(connectome), network.predict(connectome)], WEIGHTS)
     found = Model(bundle, "cpu", 1).predict(connectome)
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())

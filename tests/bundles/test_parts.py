@@ -17,7 +17,7 @@ from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
-from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
+from bids_dtg.stats.conformal import Calibration, UsualError
 from bids_dtg.workflows.participant.model import Model
 
 
@@ -47,7 +47,7 @@ def test_an_offset_of_zero_comes_back(tmp_path):
 def test_the_correction_is_applied_after_the_network(tmp_path):
     plain, bundle = write_tiny_bundle(tmp_path / "plain"), recentred(tmp_path / "tiny")
     assert plain.correction is None
-    x = np.random.default_rng(1).uniform(-1, 1, (4, int(plain.mask.sum()))).astype(np.float32)
+    x = np.random.default_rng(1).uniform(-1, 1, (4, plain.places.number)).astype(np.float32)
     before, after = (Model(model, "cpu", 1).predict(x) for model in (plain, bundle))
     expected = bundle.correction.gains[:, None] * before + bundle.correction.offset
     np.testing.assert_allclose(after, expected, atol=1e-5)
@@ -92,15 +92,15 @@ def test_another_offset_is_refused(tmp_path, content, fact):
 def tiny_calibration(bundle, block: int = 4) -> Calibration:
     rng = np.random.default_rng(0)
     contrasts = len(bundle.contrasts)
-    lattice = lattice_shape(bundle.mask.shape, block)
-    values = rng.uniform(0.5, 2, size=(contrasts, *lattice)).astype(np.float32)
+    lattice = bundle.places.lattice(block)
+    values = rng.uniform(0.5, 2, size=(contrasts, *lattice.shape)).astype(np.float32)
     quantiles = np.sort(rng.uniform(0.5, 2, size=(contrasts, 2)).astype(np.float32), axis=1)
-    return Calibration(20, 4, (50, 90), quantiles, UsualError(values, bundle.mask, block))
+    return Calibration(20, 4, (50, 90), quantiles, UsualError(values, lattice))
 
 
 def tiny_range(bundle, block: int = 4) -> TrainingRange:
     rng = np.random.default_rng(1)
-    cells = len(Cells.of(bundle.mask, block).starts)
+    cells = len(Cells.of(bundle.places.lattice(block).cell).starts)
     rois = len(bundle.roi_maps)
     basis = Basis.fit(rng.normal(size=(30, rois, cells)).astype(np.float32), 30)
     return TrainingRange.fit(basis, block, list(rng.normal(size=(40, len(FIGURES)))), 40)

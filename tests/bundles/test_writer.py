@@ -81,7 +81,7 @@ def test_a_bundle_that_cannot_be_loaded_gets_no_name(tmp_path):
         write_bundle(
             tmp_path / "bad",
             bundle.card,
-            BundleArrays(state, maps, bundle.brain_mask, bundle.mask),
+            BundleArrays(state, maps, bundle.brain, bundle.places),
         )
     assert [path.name for path in tmp_path.iterdir()] == ["good"]
 

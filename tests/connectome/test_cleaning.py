@@ -14,6 +14,7 @@ from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 
 FRAMES, ROIS, TR = 150, 4, 2.0
@@ -181,7 +182,7 @@ ORDER = np.random.default_rng(9).permutation(VOXELS)
 
 def smoothing_of(fwhm: float):
     grid = Grid(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]))
-    return lambda usable: MaskedSmoothing.within(grid, ORDER, usable, fwhm)
+    return lambda usable: MaskedSmoothing.within(VoxelPlaces(grid, ORDER), usable, fwhm)
 
 
 def smooth_plainly(bold: np.ndarray, data: np.ndarray, fwhm: float) -> np.ndarray:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 VOXEL_MM = 2.0
 
@@ -24,8 +26,13 @@ def ball(shape=(11, 9, 8)):
     return sum(axis**2 for axis in axes) < 0.9
 
 
+def lattice(mask, block=3):
+    grid = Grid(mask.shape, np.diag([VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0]))
+    return VoxelPlaces.within(grid, mask).lattice(block)
+
+
 def fitted(connectomes, maps, mask, block=3) -> LocalRidgeSums:
-    sums = LocalRidgeSums(mask, VOXEL_MM, block)
+    sums = LocalRidgeSums(lattice(mask, block))
     for x, y in zip(connectomes, maps, strict=True):
         sums.fit_person(x, y)
     return sums
@@ -87,7 +94,7 @@ def test_sums_of_two_halves_add_up():
     connectomes, maps = cohort(mask)
     whole = fitted(connectomes, maps, mask)
     halves = fitted(connectomes[:5], maps[:5], mask) + fitted(connectomes[5:], maps[5:], mask)
-    nobody = LocalRidgeSums(mask, VOXEL_MM)
+    nobody = LocalRidgeSums(lattice(mask))
     assert (nobody + halves + nobody).people == 12
     expected = whole.solve(1.0).predict(connectomes[0])
     np.testing.assert_allclose(
@@ -122,9 +129,9 @@ def test_wrong_shapes_are_refused():
         sums.fit_person(connectomes[0][:, :3], maps[0])
     with pytest.raises(ValueError, match="differ between people"):
         sums.fit_person(connectomes[0][:3], maps[0])
-    with pytest.raises(ValueError, match="only sums over the same mask"):
-        sums + LocalRidgeSums(mask, VOXEL_MM, block=2)
+    with pytest.raises(ValueError, match="only sums over the same places"):
+        sums + LocalRidgeSums(lattice(mask, 2))
     with pytest.raises(ValueError, match="at least 2 people, found 0"):
-        LocalRidgeSums(mask, VOXEL_MM).solve(1.0)
+        LocalRidgeSums(lattice(mask)).solve(1.0)
     with pytest.raises(ValueError, match=rf"a connectome is \(4, {voxels}\)"):
         sums.solve(1.0).predict(connectomes[0][:3])

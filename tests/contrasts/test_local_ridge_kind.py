@@ -13,10 +13,12 @@ from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile, write_arrays
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import ModellingOptions
 
-MASK = np.ones((6, 6, 6), bool)
-SPACE = ModelSpace(MASK, 2.0, model="m", mask_sha256="a", roi_maps_sha256="b")
+PLACES = VoxelPlaces(Grid((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), np.arange(216))
+SPACE = ModelSpace(PLACES, model="m", mask_sha256="a", roi_maps_sha256="b")
 
 
 def people(count, seed=0):
@@ -54,7 +56,7 @@ def test_a_fit_predicts_and_says_how_it_came_about(task, tmp_path):
     write_arrays(path, fitted.tensors, {})
     weights = TensorFile(path)
     assert local_ridge_kind.channels(weights) == (3, 2)
-    back = local_ridge_kind.read_ridge(weights, MASK)
+    back = local_ridge_kind.read_ridge(weights, PLACES)
     np.testing.assert_allclose(
         back.predict(connectome), fitted.model.predict(connectome), atol=2e-2
     )

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import parcel_means, read_atlas
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 GRID = Grid((4, 5, 6), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]]))
 MASK = np.ones(GRID.shape, bool)
+PLACES = VoxelPlaces.within(GRID, MASK)
 
 
 def _save(path, volume, affine=GRID.affine, dtype=np.int16):
@@ -25,8 +27,8 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
     volume = np.random.default_rng(0).integers(0, 9, GRID.shape)
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = GRID.shape[0] - 1
-    straight = read_atlas(_save(tmp_path / "a.nii.gz", volume), GRID, MASK)
-    flipped = read_atlas(_save(tmp_path / "b.nii.gz", volume[::-1], GRID.affine @ flip), GRID, MASK)
+    straight = read_atlas(_save(tmp_path / "a.nii.gz", volume), PLACES)
+    flipped = read_atlas(_save(tmp_path / "b.nii.gz", volume[::-1], GRID.affine @ flip), PLACES)
     np.testing.assert_array_equal(straight.labels, volume.ravel())
     np.testing.assert_array_equal(flipped.labels, volume.ravel())
     assert list(straight.parcels) == list(range(1, 9))
@@ -35,20 +37,20 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
 def test_finer_atlas_is_read_at_voxel_centres(tmp_path):
     fine = np.repeat(np.repeat(np.repeat(np.arange(120).reshape(4, 5, 6), 2, 0), 2, 1), 2, 2)
     affine = GRID.affine @ np.diag([0.5, 0.5, 0.5, 1.0])  # centres of even fine voxels coincide
-    labels = read_atlas(_save(tmp_path / "fine.nii.gz", fine, affine), GRID, MASK).labels
+    labels = read_atlas(_save(tmp_path / "fine.nii.gz", fine, affine), PLACES).labels
     np.testing.assert_array_equal(labels, np.arange(120))
 
 
 def test_outside_the_field_of_view_is_background(tmp_path):
     small = np.ones((2, 5, 6))
-    labels = read_atlas(_save(tmp_path / "small.nii.gz", small), GRID, MASK).labels
+    labels = read_atlas(_save(tmp_path / "small.nii.gz", small), PLACES).labels
     np.testing.assert_array_equal(labels.reshape(GRID.shape).any(axis=(1, 2)), [1, 1, 0, 0])
 
 
 def test_names_come_from_the_table_and_the_file(tmp_path):
     path = _save(tmp_path / "tpl-MNI152NLin6Asym_atlas-Yeo_desc-7_dseg.nii.gz", 1 + MASK)
     path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text("index\tname\n2\tVis\n9\tX\n")
-    atlas = read_atlas(path, GRID, MASK)
+    atlas = read_atlas(path, PLACES)
     assert (atlas.name, dict(atlas.parcels)) == ("Yeo7", {2: "Vis"})
 
 
@@ -65,16 +67,16 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
 def test_what_is_no_atlas_is_refused(tmp_path, name, volume, dtype, message):
     path = _save(tmp_path / f"{name}.nii.gz", volume, dtype=dtype)
     with pytest.raises(SettingsError, match=f"{name}.*{message}"):
-        read_atlas(path, GRID, MASK)
+        read_atlas(path, PLACES)
 
 
 def test_missing_files_and_broken_tables_are_named(tmp_path):
     with pytest.raises(SettingsError, match=r"nothere\.nii\.gz"):
-        read_atlas(tmp_path / "nothere.nii.gz", GRID, MASK)
+        read_atlas(tmp_path / "nothere.nii.gz", PLACES)
     path = _save(tmp_path / "a.nii.gz", MASK)
     (tmp_path / "a.tsv").write_text("number\tlabel\n1\tx\n")
     with pytest.raises(SettingsError, match=r"a\.tsv cannot be read"):
-        read_atlas(path, GRID, MASK)
+        read_atlas(path, PLACES)
 
 
 @given(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_integers, encode_map, encode_maps, read_mask, read_volume
+from bids_dtg.imaging.nifti import encode_integers, read_mask, read_volume
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import GridMismatchError
 
 AFFINE = np.array([[-2.0, 0, 0, 6], [0, 2, 0, -8], [0, 0, 2, -4], [0, 0, 0, 1]])
@@ -30,7 +31,7 @@ def decode(content: bytes) -> nib.Nifti1Image:
 def test_a_map_comes_back_through_nibabel(seed):
     mask = random_mask(seed)
     values = np.random.default_rng(seed).standard_normal(mask.sum()).astype(np.float32)
-    image = decode(encode_map(values, mask, GRID))
+    image = decode(VoxelPlaces.within(GRID, mask).encode(values))
     data = np.asarray(image.dataobj)
     np.testing.assert_array_equal(data[mask], values)
     assert not data[~mask].any()
@@ -38,7 +39,11 @@ def test_a_map_comes_back_through_nibabel(seed):
 
 def test_the_header_says_where_and_what_the_map_is():
     mask = random_mask()
-    image = decode(encode_map(np.ones(mask.sum()), mask, GRID, intent="z score", description="A z"))
+    image = decode(
+        VoxelPlaces.within(GRID, mask).encode(
+            np.ones(mask.sum()), intent="z score", description="A z"
+        )
+    )
     header = image.header
     assert (header["qform_code"], header["sform_code"]) == (4, 4)
     np.testing.assert_allclose(image.get_sform(), AFFINE)
@@ -53,7 +58,7 @@ def test_the_header_says_where_and_what_the_map_is():
 def test_a_file_on_disk_is_read_by_nibabel(tmp_path):
     mask = random_mask()
     path = tmp_path / "map.nii.gz"
-    path.write_bytes(encode_map(np.ones(mask.sum()), mask, GRID))
+    path.write_bytes(VoxelPlaces.within(GRID, mask).encode(np.ones(mask.sum())))
     np.testing.assert_array_equal(nib.load(path).get_fdata() > 0, mask)
     values, affine = read_volume(path)
     np.testing.assert_array_equal(values > 0, mask)
@@ -63,7 +68,7 @@ def test_a_file_on_disk_is_read_by_nibabel(tmp_path):
 def test_several_maps_make_one_4d_file():
     mask = random_mask()
     values = np.random.default_rng(1).standard_normal((3, mask.sum())).astype(np.float32)
-    image = decode(encode_maps(values, mask, GRID, intent="correlation"))
+    image = decode(VoxelPlaces.within(GRID, mask).encode(values, intent="correlation"))
     assert image.shape == (5, 6, 4, 3)
     assert image.header.get_xyzt_units() == ("mm", "sec")
     np.testing.assert_array_equal(np.asarray(image.dataobj)[mask].T, values)
@@ -71,27 +76,29 @@ def test_several_maps_make_one_4d_file():
 
 def test_equal_maps_give_equal_bytes_without_a_time_stamp():
     mask = random_mask()
-    first, second = (encode_map(np.ones(mask.sum()), mask, GRID) for _ in range(2))
+    first, second = (VoxelPlaces.within(GRID, mask).encode(np.ones(mask.sum())) for _ in range(2))
     assert first == second
     assert first[4:8] == bytes(4)
 
 
 def test_a_long_or_foreign_description_still_fits_the_header():
     mask = random_mask()
-    image = decode(encode_map(np.ones(mask.sum()), mask, GRID, description="ü" + "x" * 200))
+    image = decode(
+        VoxelPlaces.within(GRID, mask).encode(np.ones(mask.sum()), description="ü" + "x" * 200)
+    )
     assert bytes(image.header["descrip"]).rstrip(b"\0") == b"?" + b"x" * 78
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3)])
 def test_wrong_numbers_of_values_are_named(shape):
-    encode = encode_map if len(shape) == 1 else encode_maps
-    with pytest.raises(ValueError, match="3 values"):
-        encode(np.zeros(shape), random_mask(), GRID)
+    places = VoxelPlaces.within(GRID, random_mask())
+    with pytest.raises(ValueError, match=rf"{places.number} voxels and .* \({shape[0]},"):
+        places.encode(np.zeros(shape))
 
 
 def test_a_mask_of_another_grid_is_refused():
     with pytest.raises(ValueError, match=r"\(5, 6, 4\)"):
-        encode_map(np.zeros(1), np.ones((1, 1, 1), bool), GRID)
+        VoxelPlaces.within(GRID, np.ones((1, 1, 1), bool))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<i2", ">i2", "<f4", ">f8"])

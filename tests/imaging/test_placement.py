@@ -13,6 +13,7 @@ from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.placement import Placement
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.run import TransformFile
 
 # 2 mm, right to left, 48 x 52 x 44 mm around the origin.
@@ -47,7 +48,7 @@ def write_run(path: Path, affine: np.ndarray, shape: tuple[int, ...], values=pha
 def read(path: Path, transforms=(), interpolation="linear"):
     """(frames, voxels) at the grid's voxels, which are covered, and how they were taken."""
     header = read_bold_header(path)
-    placement = Placement.through(GRID, VOXELS, transforms)
+    placement = Placement.through(VoxelPlaces(GRID, VOXELS), transforms)
     sampling, method = placement.in_file(header, interpolation)
     blocks = [block.copy() for _, block in stream_voxels(header, sampling, 4)]
     return np.concatenate(blocks), sampling.covered, method
@@ -213,7 +214,7 @@ def test_a_mask_is_read_where_the_run_is(tmp_path):
     ball = (np.linalg.norm(points - (5, -3, 2), axis=1) < 15).reshape(shape)
     path = tmp_path / "mask.nii.gz"
     nib.save(nib.Nifti1Image(ball.astype(np.uint8), affine), path)
-    mask = Placement.through(GRID, VOXELS, transforms).mask(path)
+    mask = Placement.through(VoxelPlaces(GRID, VOXELS), transforms).mask(path)
     distance = np.linalg.norm(wanted - (5, -3, 2), axis=1)
     assert mask[distance < 13.5].all()
     assert not mask[distance > 16.5].any()
@@ -223,7 +224,7 @@ def test_a_mask_on_the_lattice_is_read_as_before(tmp_path):
     mask = np.random.default_rng(0).random(GRID.shape) < 0.5
     path = tmp_path / "mask.nii.gz"
     nib.save(nib.Nifti1Image(mask.astype(np.uint8), AFFINE), path)
-    placement = Placement.through(GRID, VOXELS[::7], ())
+    placement = Placement.through(VoxelPlaces(GRID, VOXELS[::7]), ())
     np.testing.assert_array_equal(placement.mask(path), read_mask(path, GRID).ravel()[::7])
 
 
@@ -231,7 +232,7 @@ def test_a_mask_of_several_volumes_is_refused(tmp_path):
     path = tmp_path / "mask.nii.gz"
     nib.save(nib.Nifti1Image(np.ones((*GRID.shape, 2), np.uint8), AFFINE), path)
     with pytest.raises(RunError, match=r"mask.nii.gz has sizes .*Expected: one volume"):
-        Placement.through(GRID, VOXELS, ()).mask(path)
+        Placement.through(VoxelPlaces(GRID, VOXELS), ()).mask(path)
 
 
 def test_transforms_to_a_file_whose_forms_differ_are_refused(tmp_path):
@@ -282,8 +283,7 @@ def assert_as_ants(ants, data: Path, bold: Path, files: list[Path], folder: Path
     mask, fixed = brain.get_fdata() > 0, ants.image_read(str(template))
     header = read_bold_header(bold)
     placement = Placement.through(
-        Grid(brain.shape, brain.affine),
-        np.flatnonzero(mask),
+        VoxelPlaces.within(Grid(brain.shape, brain.affine), mask),
         [TransformFile(path) for path in files],
     )
     for frame, (kind, name) in enumerate((("linear",) * 2, ("nearest", "nearestNeighbor"))):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 
 AFFINE = np.diag([2.0, 3.0, 2.5, 1.0])
@@ -24,6 +25,10 @@ def plain(volume: np.ndarray, mask: np.ndarray, fwhm: float) -> np.ndarray:
     return np.where(mask, smoothed, 0.0) / np.where(mask, weight, 1.0)
 
 
+def voxels(order: np.ndarray) -> VoxelPlaces:
+    return VoxelPlaces(Grid(SHAPE, AFFINE), order)
+
+
 def example(seed: int, share: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A volume, its mask, and the positions of a frame's voxels in an order of their own."""
     rng = np.random.default_rng(seed)
@@ -37,7 +42,7 @@ def example(seed: int, share: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.n
 @given(st.integers(0, 10**6), st.sampled_from([0.5, 3.0, 6.0, 25.0]), st.sampled_from([0.02, 0.6]))
 def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
     volume, mask, order = example(seed, share)
-    smoothing = MaskedSmoothing.within(Grid(SHAPE, AFFINE), order, mask.reshape(-1)[order], fwhm)
+    smoothing = MaskedSmoothing.within(voxels(order), mask.reshape(-1)[order], fwhm)
     frame = volume.reshape(-1)[order].astype(np.float32)
     before = frame.copy()
     smoothing.apply(frame)
@@ -50,7 +55,7 @@ def test_a_frame_is_smoothed_as_by_scipy_within_the_mask(seed, fwhm, share):
 def test_constants_stay_and_what_lies_outside_does_not_leak_in():
     _, mask, order = example(3)
     inside = mask.reshape(-1)[order]
-    smoothing = MaskedSmoothing.within(Grid(SHAPE, AFFINE), order, inside, 8.0)
+    smoothing = MaskedSmoothing.within(voxels(order), inside, 8.0)
     frame = np.where(inside, 7.0, np.nan).astype(np.float32)
     smoothing.apply(frame)
     np.testing.assert_allclose(frame[inside], 7.0, rtol=1e-6)
@@ -59,7 +64,7 @@ def test_constants_stay_and_what_lies_outside_does_not_leak_in():
 def test_smoothing_is_linear_and_pulls_together():
     volume, mask, order = example(4)
     inside = mask.reshape(-1)[order]
-    smoothing = MaskedSmoothing.within(Grid(SHAPE, AFFINE), order, inside, 6.0)
+    smoothing = MaskedSmoothing.within(voxels(order), inside, 6.0)
     one, two = (np.float32(volume.reshape(-1)[order] * scale) for scale in (1.0, -0.5))
     both = one + two
     for frame in (one, two, both):
@@ -70,15 +75,15 @@ def test_smoothing_is_linear_and_pulls_together():
 
 def test_no_voxel_at_all_is_left_alone():
     order = np.arange(np.prod(SHAPE))
-    smoothing = MaskedSmoothing.within(Grid(SHAPE, AFFINE), order, np.zeros(len(order), bool), 6.0)
+    smoothing = MaskedSmoothing.within(voxels(order), np.zeros(len(order), bool), 6.0)
     frame = np.ones(len(order), np.float32)
     smoothing.apply(frame)
     assert (frame == 1).all()
 
 
 def test_wrong_arguments_are_refused():
-    grid, order = Grid(SHAPE, AFFINE), np.arange(10)
+    ten = voxels(np.arange(10))
     with pytest.raises(ValueError, match="positive, not 0 mm"):
-        MaskedSmoothing.within(grid, order, np.ones(10, bool), 0)
+        MaskedSmoothing.within(ten, np.ones(10, bool), 0)
     with pytest.raises(ValueError, match="a mask of"):
-        MaskedSmoothing.within(grid, order, np.ones(9, bool), 6)
+        MaskedSmoothing.within(ten, np.ones(9, bool), 6)

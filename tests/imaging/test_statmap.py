@@ -6,7 +6,7 @@ import pytest
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.statmap import read_statmap
+from bids_dtg.imaging.places import VoxelPlaces
 
 GRID = Grid((8, 9, 7), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]]))
 MASK = np.ones(GRID.shape, bool)
@@ -29,7 +29,7 @@ def test_a_map_on_another_grid_is_interpolated(tmp_path):
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     affine[:3, 3] = [-18, -18, -18]
     values = linear(centres((13, 13, 13), affine)).reshape(13, 13, 13)
-    found = read_statmap(save(tmp_path / "x.nii.gz", values, affine), GRID, MASK)
+    found = VoxelPlaces.within(GRID, MASK).read(save(tmp_path / "x.nii.gz", values, affine))
     np.testing.assert_allclose(found, linear(centres(GRID.shape, GRID.affine)), rtol=1e-4)
 
 
@@ -39,7 +39,7 @@ def test_outside_the_brain_there_is_no_value_and_none_leaks_in(tmp_path, outside
     values[:3] = outside
     affine = GRID.affine.copy()
     affine[0, 3] -= 0.8  # between the voxels
-    found = read_statmap(save(tmp_path / "x.nii", values, affine), GRID, MASK)
+    found = VoxelPlaces.within(GRID, MASK).read(save(tmp_path / "x.nii", values, affine))
     known = np.isfinite(found).reshape(GRID.shape)
     np.testing.assert_allclose(found[np.isfinite(found)], 5.0, rtol=1e-6)
     assert not known[:2].any()
@@ -52,7 +52,9 @@ def test_an_analyze_pair_with_a_fourth_axis_is_read(tmp_path):
     nib.save(image, tmp_path / "con.img")
     there = nib.load(tmp_path / "con.hdr")
     grid = Grid(GRID.shape, there.affine)
-    np.testing.assert_allclose(read_statmap(tmp_path / "con.hdr", grid, MASK), values.ravel())
+    np.testing.assert_allclose(
+        VoxelPlaces.within(grid, MASK).read(tmp_path / "con.hdr"), values.ravel()
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,13 +65,13 @@ def test_what_is_no_map_is_refused(tmp_path, shape, shift, message):
     affine = GRID.affine.copy()
     affine[0, 3] += shift
     with pytest.raises(RunError, match=message):
-        read_statmap(save(tmp_path / "x.nii", np.ones(shape), affine), GRID, MASK)
+        VoxelPlaces.within(GRID, MASK).read(save(tmp_path / "x.nii", np.ones(shape), affine))
 
 
 def test_a_damaged_file_is_told_in_one_line(tmp_path):
     (tmp_path / "x.nii.gz").write_bytes(b"no image")
     with pytest.raises(RunError, match=r"x\.nii\.gz cannot be read"):
-        read_statmap(tmp_path / "x.nii.gz", GRID, MASK)
+        VoxelPlaces.within(GRID, MASK).read(tmp_path / "x.nii.gz")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_real_maps_of_single_people_are_read(shared, name):
 
     anatomy = load_anatomy(4)
     folder = shared / "data" / "real" / "contrasts"
-    found = read_statmap(folder / name, anatomy.grid, anatomy.grey)
+    found = anatomy.places.read(folder / name)
     assert np.isfinite(found).mean() > 0.6
     assert 0.1 < np.nanstd(found) < 3
 
@@ -104,6 +106,8 @@ def test_maps_of_several_grids_and_masks_in_turn_are_each_read_at_their_own_plac
     ):
         values = linear(centres((13, 13, 13), affine)).reshape(13, 13, 13)
         for _ in range(2):
-            found = read_statmap(save(tmp_path / f"{turn}.nii", values, affine), grid, mask)
+            found = VoxelPlaces.within(grid, mask).read(
+                save(tmp_path / f"{turn}.nii", values, affine)
+            )
             expected = linear(centres(GRID.shape, grid.affine))[mask.ravel()]
             np.testing.assert_allclose(found, expected, rtol=1e-4)

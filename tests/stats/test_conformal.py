@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.stats.conformal import (
     Calibration,
     ErrorSums,
@@ -18,6 +20,7 @@ from bids_dtg.stats.conformal import (
 MASK = np.ones((8, 9, 7), bool)
 MASK[0] = False
 VOXELS = int(MASK.sum())
+LATTICE = VoxelPlaces.within(Grid(MASK.shape, np.diag([2.0, 2, 2, 1])), MASK).lattice(2)
 
 
 def people(count: int, seed: int, scale: float | np.ndarray = 1.0) -> list[np.ndarray]:
@@ -29,14 +32,12 @@ def people(count: int, seed: int, scale: float | np.ndarray = 1.0) -> list[np.nd
 
 
 def calibrated(errors: list[np.ndarray], pooling_mm: float | None = 8.0) -> Calibration:
-    sums, counts = ErrorSums(MASK, 2), ScoreCounts(2)
+    sums, counts = ErrorSums(LATTICE), ScoreCounts(2)
     for one in errors:
         sums.add(one)
     for one in errors:
-        counts.add(one, sums.without(one).usual(pooling_mm, 2.0).at_voxels())
-    return Calibration(
-        len(errors), 4, (50, 90), counts.quantiles((50, 90)), sums.usual(pooling_mm, 2.0)
-    )
+        counts.add(one, sums.without(one).usual(pooling_mm).at_places())
+    return Calibration(len(errors), 4, (50, 90), counts.quantiles((50, 90)), sums.usual(pooling_mm))
 
 
 @pytest.mark.parametrize("pooling_mm", [None, 8.0])
@@ -68,7 +69,7 @@ def test_sums_of_two_groups_are_those_of_all(cut, seed):
     errors = people(8, seed)
 
     def sums(part: list[np.ndarray]) -> ErrorSums:
-        one = ErrorSums(MASK, 2)
+        one = ErrorSums(LATTICE)
         for each in part:
             one.add(each)
         return one
@@ -114,14 +115,14 @@ def test_the_interval_score_is_least_at_the_right_width():
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="nobody was added"):
-        ErrorSums(MASK, 2).usual(None, 2.0)
+        ErrorSums(LATTICE).usual(None)
     with pytest.raises(ValueError, match="nobody was added"):
         ScoreCounts(2).quantiles()
-    sums = ErrorSums(MASK, 2)
+    sums = ErrorSums(LATTICE)
     with pytest.raises(ValueError, match=rf"errors are \(2, {VOXELS}\)"):
         sums.add(np.zeros((2, 5), np.float32))
     with pytest.raises(ValueError, match="above 0"):
-        UsualError(np.zeros((2, 4, 5, 4), np.float32), MASK, 2)
+        UsualError(np.zeros((2, 4, 5, 4), np.float32), LATTICE)
     calibration = calibrated(people(12, 0))
     with pytest.raises(ValueError, match=r"levels are \(50, 90\), not 99"):
         calibration.half_widths(99)

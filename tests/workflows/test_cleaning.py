@@ -56,7 +56,7 @@ class Spoilt:
         write_tiny_bundle(folder / "tiny")
         self.bundle = load_bundle(str(folder / "tiny"))
         self.voxels = ModelVoxels.of(self.bundle)
-        self.bold = bold[:, self.voxels.positions].astype(np.float64)  # (frames, voxels)
+        self.bold = bold[:, self.voxels.places.positions].astype(np.float64)  # (frames, voxels)
         self.own = folder / "own"
 
     def measure(self, *options: str):
@@ -265,10 +265,10 @@ def test_smoothing_is_that_of_each_frame_within_the_brain(spoilt):
     try:
         for frame in spoilt.bold:
             volume = np.zeros(brain.size)
-            volume[spoilt.voxels.positions] = frame
+            volume[spoilt.voxels.places.positions] = frame
             volume = np.where(brain, volume.reshape(TINY_SHAPE), 0)
             smoothed = gaussian_filter(volume, sd, mode="constant") / weight
-            frame[:] = smoothed.reshape(-1)[spoilt.voxels.positions]
+            frame[:] = smoothed.reshape(-1)[spoilt.voxels.places.positions]
         expected = spoilt.expected(spoilt.by_nilearn("simple"))
     finally:
         spoilt.bold = before

@@ -10,7 +10,7 @@ from bids_dtg.workflows.participant.map_files import Origin, map_sidecars
 
 
 def sidecars(bundle) -> list[dict]:
-    values = np.zeros((3, int(bundle.mask.sum())), np.float32)
+    values = np.zeros((3, bundle.places.number), np.float32)
     estimate = Estimate(bundle.contrasts, values, None, 1, 432.0)
     origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64)
     named = map_sidecars({"sub": "01"}, estimate, bundle, runs=[], left_out={}, origin=origin)

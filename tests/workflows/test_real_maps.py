@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.inputs.statmaps import find_statmaps
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.metrics import correlation_matrix
@@ -41,11 +40,11 @@ def maps(shared, command, tmp_path_factory):
     for name in ("kellan", "canlab_wager2008"):
         (folder / name).symlink_to(shared / "data" / "real" / "contrasts" / name)
     (folder / "maps.toml").write_text(command.PATTERNS + MORE_PATTERNS)
-    anatomy = load_anatomy(4)
+    places = load_anatomy(4).places
     found: dict[str, list[np.ndarray]] = {}
     for one in find_statmaps(folder / "maps.toml"):
         (path,) = one.files
-        found.setdefault(one.contrast, []).append(read_statmap(path, anatomy.grid, anatomy.grey))
+        found.setdefault(one.contrast, []).append(places.read(path))
     return {name: np.stack(values) for name, values in found.items()}
 
 

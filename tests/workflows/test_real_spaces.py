@@ -18,6 +18,7 @@ from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,8 @@ def person(shared, tmp_path_factory) -> Person:
         "small", "0", ATTENTION_UNET.name, Grid(brain.shape, brain.affine), MapsPart(contrasts)
     )
     tensors = {k: v.numpy() for k, v in tiny_network(ROIS, len(contrasts)).state_dict().items()}
-    write_bundle(folder / "bundle", card, BundleArrays(tensors, maps, mask, grey & mask))
+    places = (VoxelPlaces.within(card.grid, inside) for inside in (mask, grey & mask))
+    write_bundle(folder / "bundle", card, BundleArrays(tensors, maps, *places))
     bids = shared / "data/real/fmriprep_like"
     return Person(bids, folder / "bundle", parcels, grey & mask, folder)
 

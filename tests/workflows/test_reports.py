@@ -221,10 +221,10 @@ def test_the_image_of_coverage_tells_where_the_run_has_signal(job):
     assert job.run() == 0
     (path,) = job.out.rglob("*_desc-coverage_dseg.nii.gz")
     labels = np.asarray(nib.load(path).dataobj)
-    grey = job.bundle.mask
+    grey = job.bundle.places.mask
     assert set(np.unique(labels[:3][grey[:3]])) == {2}
     assert set(np.unique(labels[3:][grey[3:]])) == {1}
-    np.testing.assert_array_equal(labels > 0, job.bundle.brain_mask)
+    np.testing.assert_array_equal(labels > 0, job.bundle.brain.mask)
     (path,) = job.out.rglob("*_boldref.nii.gz")
     mean = nib.load(path).get_fdata()
     np.testing.assert_allclose(mean, bold[..., :8].mean(axis=-1), atol=0.1)

@@ -12,17 +12,16 @@ from tiny_job import TinyJob, read_table
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.stats.conformal import Calibration, UsualError, lattice_shape
+from bids_dtg.stats.conformal import Calibration, UsualError
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> TinyJob:
     """A job with a calibrated model; its maps of halves are asked for."""
     job = TinyJob(tmp_path_factory.mktemp("uncertainty"))
-    contrasts, block = len(job.bundle.contrasts), 4
-    lattice = lattice_shape(job.bundle.mask.shape, block)
-    values = np.linspace(0.5, 1.5, contrasts * int(np.prod(lattice)), dtype=np.float32)
-    usual = UsualError(values.reshape(contrasts, *lattice), job.bundle.mask, block)
+    contrasts, lattice = len(job.bundle.contrasts), job.bundle.places.lattice(4)
+    values = np.linspace(0.5, 1.5, contrasts * lattice.cells, dtype=np.float32)
+    usual = UsualError(values.reshape(contrasts, *lattice.shape), lattice)
     quantiles = np.tile(np.array([0.7, 1.6], np.float32), (contrasts, 1))
     folder = job.folder / "calibrated"
     extend_bundle(job.bundle, folder, calibration=Calibration(20, 4, (50, 90), quantiles, usual))
@@ -43,8 +42,8 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
     for contrast, widths in zip(bundle.contrasts, wanted, strict=True):
         (path,) = [one for one in paths if f"_contrast-{contrast.label}_" in one.name]
         volume, affine = read_volume(path)
-        np.testing.assert_allclose(volume[bundle.mask], widths, atol=widths.max() / 500)
-        assert not volume[~bundle.mask].any()
+        np.testing.assert_allclose(volume[bundle.places.mask], widths, atol=widths.max() / 500)
+        assert not volume[~bundle.places.mask].any()
         np.testing.assert_allclose(affine, bundle.grid.affine)
         sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
         assert sidecar["IntervalLevel"] == 0.9
@@ -80,7 +79,7 @@ def test_halves_give_maps_and_their_reliability(job):
     assert list(rows) == [contrast.label for contrast in bundle.contrasts]
     for odd, even in zip(maps(job, "oddHalf"), maps(job, "evenHalf"), strict=True):
         label = re.search(r"_contrast-([a-zA-Z0-9]+)_", odd.name)[1]
-        one, two = (read_volume(path)[0][bundle.mask] for path in (odd, even))
+        one, two = (read_volume(path)[0][bundle.places.mask] for path in (odd, even))
         assert float(rows[label]["r"]) == pytest.approx(np.corrcoef(one, two)[0, 1], abs=1e-4)
         assert -1 <= float(rows[label]["icc"]) <= float(rows[label]["r"]) + 1e-3
 

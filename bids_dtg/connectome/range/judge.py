@@ -86,21 +86,9 @@ class RunRange:
 class RangeJudge:
     """What runs are compared with; made once for a model."""
 
-    places: PatternPlaces  # of the grey-matter voxels
-    training: TrainingRange | None  # None where the model has no statistics
-    cells: Cells | None  # with `training` only
-
-    @classmethod
-    def of(
-        cls,
-        maps: NDArray[np.float32],
-        mask: NDArray[np.bool_],
-        affine: NDArray[np.floating],
-        training: TrainingRange | None,
-    ) -> RangeJudge:
-        """Prepare for a model's ROI maps over its mask, (rois, voxels), and its grid."""
-        cells = None if training is None else Cells.of(mask, training.block)
-        return cls(PatternPlaces.of(maps, mask, affine), training, cells)
+    places: PatternPlaces  # of the model
+    training: TrainingRange | None = None  # None where the model has no statistics
+    cells: Cells | None = None  # of its lattice; with `training` only
 
     def judge(self, run: RunConnectomes, mask_overlap: float | None) -> RunRange:
         """Judge a run by its segments.
@@ -108,7 +96,7 @@ class RangeJudge:
         Parameters
         ----------
         run
-            Connectomes over the voxels of the model's mask.
+            Connectomes over the model's places.
         mask_overlap
             Dice of the run's brain mask and the model's; None where it is not known.
         """

@@ -11,67 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 _NONE = -1
 
 
 @dataclass(frozen=True)
 class PatternFigures:
-    """Figures of one connectome, over covered voxels; NaN where they are not defined."""
+    """Figures of one connectome, over covered places; NaN where they are not defined."""
 
     map_match: float  # mean over ROIs of the spatial correlation of an ROI's row with its map
     map_identity: float  # share of ROIs whose row resembles their own map most of all maps
     side_match: float  # the same correlation of what differs between left and right, all ROIs
     symmetry: float  # mean over ROIs of the correlation of a row with its mirror image
     strength: float  # root mean square of the rows' deviations from their means
-    smoothness: float  # correlation of neighbouring voxels
+    smoothness: float  # correlation of neighbouring places
 
 
 @dataclass(frozen=True, eq=False)
 class PatternPlaces:
-    """The voxels of a model: their ROI maps, mirror images and neighbours."""
+    """A model's places: their ROI maps, mirror images and neighbours."""
 
-    maps: Array  # (rois, voxels)
-    mirror: Places  # (voxels,), the voxel on the other side, -1 for none
-    neighbours: Places  # (3, voxels), the next voxel along each axis, -1 for none
+    maps: Array  # (rois, places)
+    mirror: Indices  # (places,), the place on the other side, -1 for none
+    neighbours: Indices  # (pairs, 2), places beside each other, each pair once
 
-    @classmethod
-    def of(
-        cls, maps: Array, mask: NDArray[np.bool_], affine: NDArray[np.floating]
-    ) -> PatternPlaces:
-        """Find mirror images and neighbours.
-
-        Parameters
-        ----------
-        maps
-            ROI maps over the mask, (rois, voxels).
-        mask
-            (i, j, k); voxel vectors are in C order.
-        affine
-            Of the grid, to mm; x is 0 in the middle between the sides.
-        """
-        index = np.argwhere(mask)
-        if maps.ndim != 2 or maps.shape[1] != len(index):
-            raise ValueError(f"maps are (rois, {len(index)}), found {maps.shape}")
-        number = np.full(mask.shape, _NONE, np.intp)
-        number[mask] = np.arange(len(index))
-        points = index @ affine[:3, :3].T + affine[:3, 3]
-        points[:, 0] *= -1
-        mirrored = np.rint((points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T)
-        steps = np.eye(3, dtype=np.intp)
-        return cls(
-            maps,
-            _numbers(number, mirrored.astype(np.intp)),
-            np.stack([_numbers(number, index + step) for step in steps]),
-        )
-
-
-def _numbers(number: Places, index: Places) -> Places:
-    """Look up voxels (voxels, 3) of the grid; -1 outside it."""
-    found = np.full(len(index), _NONE, np.intp)
-    inside = ((index >= 0) & (index < number.shape)).all(axis=1)
-    found[inside] = number[tuple(index[inside].T)]
-    return found
+    def __post_init__(self) -> None:
+        if self.maps.ndim != 2 or self.maps.shape[1] != len(self.mirror):
+            raise ValueError(f"maps are (rois, {len(self.mirror)}), found {self.maps.shape}")
 
 
 def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces) -> PatternFigures:
@@ -80,11 +46,11 @@ def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces)
     Parameters
     ----------
     r
-        (rois, voxels).
+        (rois, places).
     covered
-        (voxels,), where there is signal.
+        (places,), where there is signal.
     places
-        Of the same voxels.
+        The same ones.
 
     Raises
     ------
@@ -96,11 +62,11 @@ def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces)
             f"the connectome is {places.maps.shape}, found {r.shape} with coverage {covered.shape}"
         )
     sums = _Sums(covered, places)
-    if not len(sums.voxels):
+    if not len(sums.covered):
         return PatternFigures(*[float("nan")] * 6)
     rows = [sums.add(row, own_map) for row, own_map in zip(r, places.maps, strict=True)]
-    centred = _standardised(r[:, sums.voxels])
-    matches = (centred @ _standardised(places.maps[:, sums.voxels]).T).astype(np.float64)
+    centred = _standardised(r[:, sums.covered])
+    matches = (centred @ _standardised(places.maps[:, sums.covered]).T).astype(np.float64)
     own, symmetry = np.diagonal(matches), np.array([row.symmetry for row in rows])
     variance = np.mean([row.variance for row in rows])
     jump = float(np.mean([row.jump for row in rows]))
@@ -123,20 +89,20 @@ def pattern_figures(r: Array, covered: NDArray[np.bool_], places: PatternPlaces)
 class _Row:
     """What one ROI's row adds to the figures."""
 
-    variance: float  # over voxels
+    variance: float  # over places
     jump: float  # mean squared difference between neighbours
     symmetry: float  # correlation with the mirror image
     sides: tuple[float, float, float]  # Σ ab, Σ a², Σ b² of left less right of row and map
 
 
 class _Sums:
-    """The covered voxels, pairs of sides and pairs of neighbours."""
+    """The covered places, pairs of sides and pairs of neighbours."""
 
     def __init__(self, covered: NDArray[np.bool_], places: PatternPlaces) -> None:
-        self.voxels = np.flatnonzero(covered)
-        self.left, self.right = _pairs(places.mirror, covered)
-        pairs = [_pairs(one, covered) for one in places.neighbours]
-        self.near, self.next = (np.concatenate(part) for part in zip(*pairs, strict=True))
+        self.covered = np.flatnonzero(covered)
+        here = np.flatnonzero(places.mirror != _NONE)
+        self.left, self.right = _covered(np.stack([here, places.mirror[here]], axis=1), covered)
+        self.near, self.next = _covered(places.neighbours, covered)
 
     def add(self, row: Array, own_map: Array) -> _Row:
         there, mirrored = row[self.left], row[self.right]
@@ -144,19 +110,18 @@ class _Sums:
         of_map = own_map[self.left] - own_map[self.right]
         steps = row[self.near] - row[self.next]
         return _Row(
-            variance=float(row[self.voxels].var()),
+            variance=float(row[self.covered].var()),
             jump=float(steps @ steps) / len(steps) if len(steps) else float("nan"),
             symmetry=_correlation(there, mirrored),
             sides=(float(sides @ of_map), float(sides @ sides), float(of_map @ of_map)),
         )
 
 
-def _pairs(partner: Places, covered: NDArray[np.bool_]) -> tuple[Places, Places]:
-    """Return the covered voxels whose partner is covered too, and their partners."""
-    one = np.flatnonzero((partner != _NONE) & covered)
-    two = partner[one]
-    both = covered[two]
-    return one[both], two[both]
+def _covered(pairs: Indices, covered: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Return the two ends of the pairs of places that are both covered."""
+    one, other = pairs.T
+    both = covered[one] & covered[other]
+    return one[both], other[both]
 
 
 def _standardised(rows: Array) -> Array:

@@ -39,23 +39,20 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Blocks of voxels, a coarse lattice; only those with voxels of the mask."""
+    """Cells of a coarse lattice over places; only those with a place in them."""
 
-    order: NDArray[np.intp]  # (voxels,), sorted by cell
-    starts: NDArray[np.intp]  # (cells,), where a cell's voxels begin in that order
+    order: NDArray[np.intp]  # (places,), sorted by cell
+    starts: NDArray[np.intp]  # (cells,), where a cell's places begin in that order
 
     @classmethod
-    def of(cls, mask: NDArray[np.bool_], block: int) -> Cells:
-        """Divide a mask (i, j, k) into cubes of `block` voxels an edge."""
-        shape = tuple(-(-n // block) for n in mask.shape)
-        voxels = tuple((np.argwhere(mask) // block).T)
-        cell: NDArray[np.intp] = np.asarray(np.ravel_multi_index(voxels, shape))
+    def of(cls, cell: NDArray[np.intp]) -> Cells:
+        """Take the number of each place's cell, (places,)."""
         order = np.argsort(cell, kind="stable")
         _, starts = np.unique(cell[order], return_index=True)
         return cls(order, starts)
 
     def means(self, r: Array, covered: NDArray[np.bool_]) -> Array:
-        """Average a connectome (rois, voxels), 0 where not covered: (rois, cells), NaN: none."""
+        """Average a connectome (rois, places), 0 where not covered: (rois, cells), NaN: none."""
         counts = np.add.reduceat(covered[self.order].astype(np.float32), self.starts)
         sums = np.stack([np.add.reduceat(row[self.order], self.starts) for row in r])
         means = sums / np.where(counts > 0, counts, np.nan)
@@ -124,7 +121,7 @@ class TrainingRange:
     """What is usual among people like those of the training."""
 
     basis: Basis
-    block: int  # voxels along an edge of a cell
+    block: int  # edge of a cell, counted in places
     participants: int  # people whom the basis has not seen
     centre: NDArray[np.float64]  # (figures,), their mean
     covariance: NDArray[np.float64]  # (figures, figures), of theirs

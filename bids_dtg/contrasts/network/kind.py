@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
@@ -23,6 +22,7 @@ from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import ModellingOptions
 
@@ -57,20 +57,22 @@ def read_network(weights: TensorFile) -> AttentionUNet:
     return network_from_tensors(weights.read_torch(), source=str(weights.path))
 
 
-def check(weights: TensorFile, mask: NDArray[np.bool_]) -> None:
-    """Read the network; it fits any mask."""
+def check(weights: TensorFile, places: VoxelPlaces) -> None:
+    """Read the network; it fits any places."""
     read_network(weights)
 
 
-def prepare(weights: TensorFile, mask: NDArray[np.bool_], processor: Processor) -> MapModel:
-    """Read the network and prepare it for the mask."""
+def prepare(weights: TensorFile, places: VoxelPlaces, processor: Processor) -> MapModel:
+    """Read the network and prepare it for the places."""
     import torch
 
     from bids_dtg.contrasts.network import prepared
 
     if processor.threads is not None:
         torch.set_num_threads(processor.threads)
-    return prepared.prepare(read_network(weights), mask, processor.device, report=processor.report)
+    return prepared.prepare(
+        read_network(weights), places.mask, processor.device, report=processor.report
+    )
 
 
 def check_machine(options: ModellingOptions) -> None:
@@ -169,7 +171,7 @@ def fit(
         ) from err
     network = network_from_tensors(dict(trained.state), source=str(folder))
     return Fitted(
-        model=prepare_network(network, task.space.mask, task.device),
+        model=prepare_network(network, task.space.places.mask, task.device),
         tensors={name: tensor.numpy() for name, tensor in trained.state.items()},
         record=NetworkRecord(trained.card),
     )
@@ -205,7 +207,7 @@ def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
     return PersonSamples(
         [person.connectomes for person in people],
         [person.maps for person in people],
-        task.space.mask,
+        task.space.places.mask,
         # 0 outside the measured brain, as the published training had it.
         zero_for_nan=_is_published(task.options),
     )

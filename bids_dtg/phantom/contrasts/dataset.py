@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_text, write_tsv
-from bids_dtg.imaging.nifti import encode_map
 from bids_dtg.phantom.bold_image import encode_bold, encode_mask
 from bids_dtg.phantom.confounds import confounds_table
 from bids_dtg.phantom.contrasts.bold import BoldRun, draw_run
@@ -197,7 +196,7 @@ def _cells(column: NDArray[np.float64]) -> list[float]:
 
 def _write_maps(root: Path, person: Person, maps: Array, session: str | None) -> None:
     """Write a participant's 47 maps; without a session they are the truth."""
-    anatomy = person.phantom.anatomy
+    places = person.phantom.anatomy.places
     for contrast, values in zip(CONTRASTS, maps, strict=True):
         entities = {
             "sub": participant_label(person.index),
@@ -208,9 +207,7 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
             "stat": "z",
             "desc": "truth" if session is None else None,
         }
-        data = encode_map(
-            values, anatomy.grey, anatomy.grid, intent="z score", description=_DESCRIP
-        )
+        data = places.encode(values, intent="z score", description=_DESCRIP)
         _save(root, entities, "statmap", ".nii.gz", data)
 
 

@@ -12,6 +12,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
 from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.placement import Placement
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.panels import coverage
 from bids_dtg.report.panels.panel import (
@@ -100,10 +101,11 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
 def _mean_bold(data: RunData[Any]) -> NDArray[np.float32] | None:
     """Average the first kept frames over the whole grid, what lies outside the brain included."""
     run, grid = data.run, data.bundle.grid
-    total, count = np.zeros(int(np.prod(grid.shape))), 0
+    everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
+    total, count = np.zeros(everywhere.number), 0
     try:
         header = read_bold_header(run.bold)
-        placement = Placement.through(grid, np.arange(len(total)), run.transforms)
+        placement = Placement.through(everywhere, run.transforms)
         sampling, _ = placement.in_file(header, data.interpolation)
         with closing(stream_voxels(header, sampling, _MEAN_OVER)) as blocks:
             for first, block in blocks:

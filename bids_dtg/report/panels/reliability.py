@@ -32,12 +32,10 @@ _HISTOGRAM = (420.0, 120.0)
 
 def keep(data: RunData[RunConnectomes]) -> Kept:
     """Make a map of the agreement."""
-    bundle = data.bundle
-    agreement = np.zeros(bundle.grid.shape, np.int16)
-    agreement[bundle.mask] = np.rint(data.measured.agreement / _STORED_R)
+    agreement = np.rint(data.measured.agreement / _STORED_R).astype(np.int16)
     return keep_volume(
         FILE,
-        agreement,
+        data.bundle.places.volume(agreement),
         data,
         description="Correlation, over ROIs, of the connectomes of the two halves of the run "
         "(alternate pieces of it)",

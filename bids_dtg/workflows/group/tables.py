@@ -15,7 +15,7 @@ from bids_dtg.files.names import build_name, parse_name, plain_label
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_map
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.contents import (
     NOT_MEASURED,
@@ -158,7 +158,7 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             path = output.path(
                 f"group/{build_name({**entities, 'desc': desc}, 'statmap', '.nii.gz')}"
             )
-            _write_map(output, path, values[position], maps.mask, grid)
+            _write_map(output, path, values[position], VoxelPlaces.within(grid, maps.mask))
             content = {
                 "Description": f"{word} over {len(maps.sets)} sets of predicted maps: "
                 f"{description}",
@@ -178,10 +178,9 @@ def _write_map(
     output: DerivativeDataset,
     path: Path,
     values: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    grid: Grid,
+    places: VoxelPlaces,
 ) -> None:
-    data = encode_map(values, mask, grid, description=f"bids_dtg {__version__} group")
+    data = places.encode(values, description=f"bids_dtg {__version__} group")
     output.write(path.relative_to(output.root).as_posix(), data)
 
 

@@ -14,7 +14,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.splits_file import read_sets
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
-from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, coverage
+from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
@@ -49,8 +49,7 @@ def run_calibration(settings: Settings) -> int:
     errors = _errors(analysis, people)
     calibration = Calibration.fit(
         errors,
-        bundle.mask,
-        float(np.mean(bundle.grid.voxel_sizes_mm)),
+        bundle.places.lattice(cell_block(bundle.places.spacing_mm)),
         round(float(np.mean([len(person.connectomes) for person in people]))),
     )
     widths = calibration.half_widths(DEFAULT_LEVEL)

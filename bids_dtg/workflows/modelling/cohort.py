@@ -117,7 +117,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     capacity = divide(
         settings.resources,
         participants=len(labels),
-        voxels=int(request.bundle.mask.sum()),
+        voxels=request.bundle.places.number,
         on_cpu=forked,
     )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.

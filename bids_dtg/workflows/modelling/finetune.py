@@ -190,7 +190,7 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel
         {name: torch.from_numpy(np.asarray(one)) for name, one in fitted.tensors.items()},
         bundle.network().state_dict(),
     )
-    correction, voxels = None, int(np.count_nonzero(bundle.mask))
+    correction, voxels = None, bundle.places.number
     if fitted.correction is not None or bundle.correction is not None:
         old = bundle.correction
         n = len(bundle.contrasts)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
@@ -43,8 +42,7 @@ def model_space(bundle: ModelBundle) -> ModelSpace:
     """Return where models of the same space as a bundle read and predict."""
     files = bundle.card.files
     return ModelSpace(
-        mask=bundle.mask,
-        voxel_mm=float(np.mean(bundle.grid.voxel_sizes_mm)),
+        places=bundle.places,
         model=bundle.identity,
         mask_sha256=files[MASK_FILE],
         roi_maps_sha256=files[MAPS_FILE],

@@ -17,7 +17,6 @@ from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
-from bids_dtg.imaging.statmap import read_statmap
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.settings import OPTIONS
 from bids_dtg.version import __version__
@@ -103,11 +102,11 @@ class PersonArrays:
 
     def _read_maps(self, maps: Mapping[str, StatMap]) -> NDArray[np.float32]:
         bundle, rows = self.request.bundle, self.plan.rows
-        array = np.full((len(rows), int(np.count_nonzero(bundle.mask))), np.nan, np.float32)
+        array = np.full((len(rows), bundle.places.number), np.nan, np.float32)
         for contrast, one in maps.items():
             # Runs of one session are averaged where all of them have a value.
             array[rows[contrast]] = np.mean(
-                [read_statmap(path, bundle.grid, bundle.mask) for path in one.files], axis=0
+                [bundle.places.read(path) for path in one.files], axis=0
             )
         return array
 

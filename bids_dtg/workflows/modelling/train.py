@@ -276,7 +276,5 @@ def write_fitted(
         record=fitted.record,
         evaluation=evaluation,
     )
-    arrays = BundleArrays(
-        fitted.tensors, base.roi_maps, base.brain_mask, base.mask, fitted.correction
-    )
+    arrays = BundleArrays(fitted.tensors, base.roi_maps, base.brain, base.places, fitted.correction)
     return write_bundle(analysis.folder / "bundle", card, arrays)

@@ -87,8 +87,7 @@ def _encoded(bundle: ModelBundle, level: int) -> tuple[bytes, ...]:
         bundle.contrasts, bundle.calibration.half_widths(level), strict=True
     ):
         slope = float(widths.max()) / _STEPS
-        volume = np.zeros(bundle.grid.shape, np.uint8)
-        volume[bundle.mask] = np.rint(widths / slope)
+        volume = bundle.places.volume(np.rint(widths / slope).astype(np.uint8))
         text = f"bids_dtg {__version__} {contrast.label} {half_width_desc(level)}"
         images.append(encode_integers(volume, bundle.grid, slope=slope, description=text))
     return tuple(images)

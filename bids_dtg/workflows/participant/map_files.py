@@ -15,7 +15,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.names import bids_uri, build_path
-from bids_dtg.imaging.nifti import Intent, encode_map
+from bids_dtg.imaging.nifti import Intent
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.report.contents import NOT_MEASURED, SPREAD, SYNTHETIC
 from bids_dtg.settings import InputChoice
@@ -54,7 +54,7 @@ def map_path(
     """Return the path of one map or its sidecar, relative to the output folder."""
     named = {
         **entities,
-        **bundle.grid.entities,
+        **bundle.places.entities,
         "contrast": contrast.label,
         "stat": bundle.card.part.statistic,
         "desc": desc,
@@ -87,10 +87,8 @@ def map_images(
 
     def encode(item: tuple[str, Contrast, NDArray[np.float32]]) -> OutputFile:
         desc, contrast, values = item
-        data = encode_map(
+        data = bundle.places.encode(
             values,
-            bundle.mask,
-            bundle.grid,
             intent="none" if desc == SPREAD else intent,
             description=f"bids_dtg {__version__} {contrast.label} {desc}",
         )

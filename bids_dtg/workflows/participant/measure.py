@@ -26,11 +26,14 @@ from bids_dtg.connectome.moments import (
     measure_run,
 )
 from bids_dtg.connectome.range.judge import RangeJudge
+from bids_dtg.connectome.range.pattern import PatternPlaces
+from bids_dtg.connectome.range.training import Cells
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.placement import Method, Placement
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.inputs.run import RestRun
@@ -60,7 +63,7 @@ class MeasuredRun:
 class ModelVoxels:
     """The voxels that a model reads: grey matter first, then the rest of the brain."""
 
-    positions: NDArray[np.intp]  # (voxels,), flat in the grid, C order
+    places: VoxelPlaces
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
     maps: NDArray[np.float32]  # (rois, voxels), 0 outside the brain
     grey_voxels: int  # number of leading grey-matter voxels
@@ -68,15 +71,15 @@ class ModelVoxels:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels as the pass over a run wants them."""
-        grey = np.flatnonzero(bundle.mask)
-        rest = np.flatnonzero(bundle.brain_mask & ~bundle.mask)
-        positions = np.concatenate([grey, rest])
-        in_brain = bundle.brain_mask.ravel()[positions]
+        grey, brain = bundle.places, bundle.brain
+        rest = np.flatnonzero(brain.mask & ~grey.mask)
+        positions = np.concatenate([grey.positions, rest])
+        in_brain = brain.mask.ravel()[positions]
         # Position of each grid voxel among the brain's voxels, which order the maps.
-        rank = np.cumsum(bundle.brain_mask.ravel()) - 1
+        rank = np.cumsum(brain.mask.ravel()) - 1
         maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
-        return cls(positions, in_brain, maps, len(grey))
+        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, grey.number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +129,13 @@ class Reader:
     @cached_property
     def judge(self) -> RangeJudge:
         """What runs are compared with, to judge whether the model is for them."""
-        bundle, voxels = self.bundle, self.voxels
-        grey = voxels.maps[:, : voxels.grey_voxels]
-        return RangeJudge.of(grey, bundle.mask, bundle.grid.affine, bundle.training_range)
+        voxels, training = self.voxels, self.bundle.training_range
+        grey, places = voxels.maps[:, : voxels.grey_voxels], self.bundle.places
+        return RangeJudge(
+            PatternPlaces(grey, places.mirror(), places.neighbours()),
+            training,
+            None if training is None else Cells.of(places.lattice(training.block).cell),
+        )
 
     def measure(
         self,
@@ -187,7 +194,7 @@ class Reader:
         """Find out where the model's voxels lie in a run's file, and which have data."""
         bundle, voxels = self.bundle, self.voxels
         _require_way_to(bundle, run)
-        placement = Placement.through(bundle.grid, voxels.positions, run.transforms)
+        placement = Placement.through(voxels.places, run.transforms)
         sampling, method = placement.in_file(header, self.cleaning.interpolation)
         notes = _notes_on_forms(header)
         masked = _run_mask(run, placement, notes)
@@ -240,9 +247,7 @@ class Reader:
         fwhm_mm = self.cleaning.smoothing_fwhm
         if fwhm_mm is None:
             return None
-        return partial(
-            MaskedSmoothing.within, self.bundle.grid, self.voxels.positions, fwhm_mm=fwhm_mm
-        )
+        return partial(MaskedSmoothing.within, self.voxels.places, fwhm_mm=fwhm_mm)
 
 
 def measure(
@@ -361,12 +366,12 @@ def _mask_overlap(run: RestRun, bundle: ModelBundle, shared_voxels: int) -> floa
     values, affine = read_volume(run.mask)
     of_run = float(np.count_nonzero(np.greater(values, 0.5)) * abs(np.linalg.det(affine[:3, :3])))
     voxel = float(abs(np.linalg.det(bundle.grid.affine[:3, :3])))
-    of_model = voxel * float(bundle.brain_mask.sum())
+    of_model = voxel * float(bundle.brain.number)
     return 2 * voxel * shared_voxels / (of_run + of_model)
 
 
 def _run_mask(run: RestRun, placement: Placement, notes: list[str]) -> NDArray[np.bool_]:
     if run.mask is None:
         notes.append("The run has no brain mask: every voxel with signal was used.")
-        return np.ones(len(placement.voxels), dtype=bool)
+        return np.ones(placement.voxels.number, dtype=bool)
     return placement.mask(run.mask)

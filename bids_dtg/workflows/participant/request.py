@@ -90,7 +90,7 @@ class Request:
         capacity = divide(
             settings.resources,
             participants=len(participants),
-            voxels=int(bundle.mask.sum()),
+            voxels=bundle.places.number,
             on_cpu=device == "cpu",
         )
         atlas = settings.outputs.atlas
@@ -104,7 +104,7 @@ class Request:
             bundle=bundle,
             device=device,
             capacity=capacity,
-            atlas=read_atlas(atlas, bundle.grid, bundle.mask) if atlas else None,
+            atlas=read_atlas(atlas, bundle.places) if atlas else None,
         )
 
     def runs(self, participant: str) -> tuple[RestRun, ...]:

@@ -20,7 +20,6 @@ from bids_dtg.files.provenance import (
 )
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.atlas import Atlas, parcel_means
-from bids_dtg.imaging.nifti import encode_maps
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.panels.panel import Kept, write_kept
 from bids_dtg.report.quality import write_quality
@@ -207,12 +206,10 @@ class Writer:
         rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
         correlated = {**entities, "stat": "pearsoncorrelation", "desc": "connectome"}
 
-        path = build_path({**correlated, **self.bundle.grid.entities}, "statmap", ".nii.gz")
+        path = build_path({**correlated, **self.bundle.places.entities}, "statmap", ".nii.gz")
         assert connectomes.whole is not None  # asked for with --write-connectome
-        image = encode_maps(
+        image = self.bundle.places.encode(
             connectomes.whole.r,
-            self.bundle.mask,
-            self.bundle.grid,
             intent="correlation",
             description="bids_dtg connectome, a volume an ROI",
         )

@@ -5,6 +5,8 @@ import pytest
 
 from bids_dtg.connectome.connectome import intraclass_correlation, profile_agreement
 from bids_dtg.connectome.range.pattern import PatternPlaces, pattern_figures
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 SHAPE = (9, 8, 7)
 AFFINE = np.array([[-2.0, 0, 0, 8], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
@@ -22,9 +24,14 @@ def smooth_maps(rois: int = 5, seed: int = 0) -> np.ndarray:
     return np.exp(-squared / 6.0).astype(np.float32)
 
 
+def pattern_places(maps: np.ndarray, mask: np.ndarray) -> PatternPlaces:
+    voxels = VoxelPlaces.within(Grid(SHAPE, AFFINE), mask)
+    return PatternPlaces(maps, voxels.mirror(), voxels.neighbours())
+
+
 @pytest.fixture(scope="module")
 def places() -> PatternPlaces:
-    return PatternPlaces.of(smooth_maps(), MASK, AFFINE)
+    return pattern_places(smooth_maps(), MASK)
 
 
 def flipped(r: np.ndarray) -> np.ndarray:
@@ -52,7 +59,7 @@ def test_symmetry_is_one_where_both_sides_are_the_same(places):
 def test_mirror_images_are_where_the_affine_says():
     mask = MASK.copy()
     mask[2, 3, 4] = False
-    places = PatternPlaces.of(smooth_maps()[:, mask.ravel()], mask, AFFINE)
+    places = pattern_places(smooth_maps()[:, mask.ravel()], mask)
     index = np.argwhere(mask)
     number = np.full(SHAPE, -1)
     number[mask] = np.arange(len(index))
@@ -86,7 +93,7 @@ def test_shapes_are_checked(places):
     with pytest.raises(ValueError, match="coverage"):
         pattern_figures(places.maps, EVERYWHERE[1:], places)
     with pytest.raises(ValueError, match="maps are"):
-        PatternPlaces.of(smooth_maps()[:, 1:], MASK, AFFINE)
+        pattern_places(smooth_maps()[:, 1:], MASK)
 
 
 def test_icc_is_one_for_equal_halves_and_less_than_r_for_another_level():

@@ -6,14 +6,18 @@ import pytest
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, verdict_of
 from bids_dtg.connectome.range.limits import LIMITS
-from bids_dtg.connectome.range.pattern import PatternFigures, pattern_figures
+from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pattern_figures
 from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
 
 SHAPE = (10, 8, 8)
 AFFINE = np.array([[-2.0, 0, 0, 9], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])
 MASK = np.ones(SHAPE, bool)
 VOXELS, ROIS, BLOCK = MASK.size, 4, 2
 COVERED = np.ones(VOXELS, bool)
+PLACES = VoxelPlaces.within(Grid(SHAPE, AFFINE), MASK)
+CELL = PLACES.lattice(BLOCK).cell
 
 
 def maps() -> np.ndarray:
@@ -25,6 +29,10 @@ def maps() -> np.ndarray:
     return both_sides.reshape(ROIS, -1).astype(np.float32)
 
 
+def pattern_places() -> PatternPlaces:
+    return PatternPlaces(maps(), PLACES.mirror(), PLACES.neighbours())
+
+
 def connectome(seed: int, noise: float = 0.1) -> np.ndarray:
     rng = np.random.default_rng(seed)
     strength = 1 + 0.1 * rng.normal(size=(ROIS, 1))
@@ -33,8 +41,7 @@ def connectome(seed: int, noise: float = 0.1) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def judge() -> RangeJudge:
-    cells = Cells.of(MASK, BLOCK)
-    places = RangeJudge.of(maps(), MASK, AFFINE, None).places
+    cells, places = Cells.of(CELL), pattern_places()
     basis = Basis.fit(np.stack([cells.means(connectome(n), COVERED) for n in range(60)]), 60)
     held_out = []
     for n in range(100, 160):
@@ -42,7 +49,7 @@ def judge() -> RangeJudge:
         pattern = pattern_figures(r, COVERED, places)
         held_out.append(basis.figures(cells.means(r, COVERED), pattern))
     training = TrainingRange.fit(basis, BLOCK, held_out, 60)
-    return RangeJudge.of(maps(), MASK, AFFINE, training)
+    return RangeJudge(places, training, cells)
 
 
 def run_of(*segments: np.ndarray, covered: np.ndarray = COVERED, **changes) -> RunConnectomes:
@@ -76,7 +83,7 @@ def test_noise_is_far_and_named(judge):
 
 
 def test_swapped_sides_are_told_without_statistics(judge):
-    plain = RangeJudge.of(maps(), MASK, AFFINE, None)
+    plain = RangeJudge(pattern_places())
     r = connectome(301)
     swapped = np.ascontiguousarray(r.reshape(ROIS, *SHAPE)[:, ::-1].reshape(ROIS, -1))
     judged = plain.judge(run_of(swapped), None)
@@ -113,7 +120,7 @@ def test_checks_rise_from_in_range_to_outside(figure):
 
 
 def test_cells_are_means_of_what_is_covered():
-    cells = Cells.of(MASK, BLOCK)
+    cells = Cells.of(CELL)
     r = np.arange(VOXELS, dtype=np.float32)[None]
     covered = COVERED.copy()
     first = np.ravel_multi_index(np.indices((2, 2, 2)).reshape(3, -1), SHAPE)

@@ -72,7 +72,7 @@ def test_a_run_without_its_file_has_no_such_figure(panel, output):
 
 
 def test_images_come_back_with_their_values(output, data):
-    files, mask = run_of(output).files, data.bundle.mask
+    files, mask = run_of(output).files, data.bundle.places.mask
     labels = read_image(files[coverage.FILE]).values[mask]
     np.testing.assert_array_equal(labels == 1, data.measured.covered)
     agreement = read_image(files[reliability.FILE]).values[mask]

@@ -56,7 +56,7 @@ def test_mean_and_spread_are_those_of_the_maps(made):
 
 
 def test_similarity_is_the_correlation_with_the_mean_of_the_others(made):
-    grey = made.bundle.mask
+    grey = made.bundle.places.mask
     contrasts = [contrast.label for contrast in made.bundle.contrasts]
     expected = np.zeros((len(contrasts), len(PEOPLE)))
     for c, contrast in enumerate(contrasts):

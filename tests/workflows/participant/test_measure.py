@@ -34,11 +34,11 @@ def test_maps_of_a_run_of_one_segment_are_those_of_the_program(job):
     bundle = load_bundle(job.model)
     (run,) = find_runs(job.bids, "01")
     connectome = measure(run, bundle)
-    assert connectome.r.shape == (len(bundle.roi_maps), int(bundle.mask.sum()))
+    assert connectome.r.shape == (len(bundle.roi_maps), bundle.places.number)
     estimate = predict_maps(connectome, bundle, device="cpu", threads=1)
     assert (estimate.spread, estimate.halves, estimate.half_widths) == (None, None, None)
     for contrast, values in zip(estimate.contrasts, estimate.values, strict=True):
-        expected = written(job, contrast.label, "synthetic")[bundle.mask]
+        expected = written(job, contrast.label, "synthetic")[bundle.places.mask]
         np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
@@ -58,7 +58,7 @@ def test_segments_and_halves_are_those_of_the_program(job):
     }
     for desc, maps in found.items():
         for contrast, values in zip(estimate.contrasts, maps, strict=True):
-            expected = written(job, contrast.label, desc)[bundle.mask]
+            expected = written(job, contrast.label, desc)[bundle.places.mask]
             np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_measured_is_one_error(job):
 
 def test_half_widths_are_the_calibration_s():
     bundle = load_bundle("demo")
-    r = np.zeros((len(bundle.roi_maps), int(bundle.mask.sum())), np.float32)
+    r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)
     estimate = predict_maps(Connectome(r, 100, 432.0), bundle, interval_level=80, device="cpu")
     assert np.array_equal(estimate.half_widths, bundle.calibration.half_widths(80))
     with pytest.raises(SettingsError, match="--interval-level is 1"):

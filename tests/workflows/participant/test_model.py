@@ -41,11 +41,11 @@ def test_predictions_are_those_of_the_network(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "tiny")
     made = Model(bundle, "cpu", 1)
     rng = np.random.default_rng(0)
-    connectome = rng.uniform(-1, 1, (4, int(bundle.mask.sum()))).astype(np.float32)
+    connectome = rng.uniform(-1, 1, (4, bundle.places.number)).astype(np.float32)
     grid = np.zeros((1, 4, *bundle.grid.shape), np.float32)
-    grid[0][:, bundle.mask] = connectome
+    grid[0][:, bundle.places.mask] = connectome
     with torch.no_grad():
-        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, bundle.mask]
+        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, bundle.places.mask]
     np.testing.assert_allclose(made.predict(connectome), expected, atol=1e-5)
 
 
@@ -58,7 +58,7 @@ def test_changed_weights_are_refused_when_they_are_read(tmp_path):
     made.begin()
     made.wait()
     with pytest.raises(BundleError, match=r"weights\.safetensors has changed"):
-        made.predict(np.zeros((4, int(bundle.mask.sum())), np.float32))
+        made.predict(np.zeros((4, bundle.places.number), np.float32))
 
 
 def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
@@ -69,12 +69,12 @@ def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr("bids_dtg.contrasts.network.prepared.PreparedUNet.predict", exhausted)
     with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
-        Model(bundle, "cpu", 1).predict(np.zeros((4, int(bundle.mask.sum())), np.float32))
+        Model(bundle, "cpu", 1).predict(np.zeros((4, bundle.places.number), np.float32))
 
 
 def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
-    connectome = np.zeros((4, int(bundle.mask.sum())), np.float32)
+    connectome = np.zeros((4, bundle.places.number), np.float32)
 
     def full(*_):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")

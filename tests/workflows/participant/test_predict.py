@@ -112,7 +112,7 @@ def test_two_segments_of_one_run(job):
     assert job.run("--denoise-strategy", "none") == 0
     bundle = bids_dtg.load_bundle(job.model)
     voxels = ModelVoxels.of(bundle)
-    series = bold.reshape(-1, 86)[voxels.positions].T.astype(np.float32)
+    series = bold.reshape(-1, 86)[voxels.places.positions].T.astype(np.float32)
     design = TemporalDesign.build(None, (), np.ones(86, bool), 10.0)
     moments = measure_run(
         lambda: (block for block in [(0, series.copy())]),
@@ -123,11 +123,13 @@ def test_two_segments_of_one_run(job):
     assert len(segments) == 2
     inputs = np.zeros((2, 4, *bundle.grid.shape), np.float32)
     for volume, segment in zip(inputs, segments, strict=True):
-        volume[:, bundle.mask] = segment.r
-    outputs = eager(bundle, inputs)[:, :, bundle.mask]
+        volume[:, bundle.places.mask] = segment.r
+    outputs = eager(bundle, inputs)[:, :, bundle.places.mask]
     for index, contrast in enumerate(bundle.contrasts):
-        mean = read_map(job.out, "sub-01_task-rest", contrast.label)[bundle.mask]
-        spread = read_map(job.out, "sub-01_task-rest", contrast.label, "segmentSpread")[bundle.mask]
+        mean = read_map(job.out, "sub-01_task-rest", contrast.label)[bundle.places.mask]
+        spread = read_map(job.out, "sub-01_task-rest", contrast.label, "segmentSpread")[
+            bundle.places.mask
+        ]
         np.testing.assert_allclose(mean, outputs[:, index].mean(0), rtol=0, atol=1e-4)
         wanted = outputs[:, index].std(0, ddof=1)
         np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-4)
@@ -317,7 +319,7 @@ def test_connectome_reads_back(job):
     assert image.shape == (*grid.shape, 4)
     assert image.header.get_intent()[0] == "correlation"
     # The plain way: regress the maps on each frame, correlate with each voxel.
-    bold = tiny_bold()[bundle.brain_mask][:, 2:].T.astype(np.float64)
+    bold = tiny_bold()[bundle.brain.mask][:, 2:].T.astype(np.float64)
     maps = bundle.roi_maps.astype(np.float64)
     maps -= maps.mean(axis=1, keepdims=True)
     series = (bold - bold.mean(axis=0)) @ np.linalg.pinv(maps)

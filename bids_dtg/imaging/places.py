@@ -1,0 +1,332 @@
+"""Places: where values are wanted. Voxels of a grid, or vertices of a surface.
+
+What a model needs of its places, and what a file of maps needs, is the same for both: `Places`.
+Values over places are arrays whose last axis has the places in their order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.gifti import Hemisphere, encode_metrics, read_metric
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.lattice import Lattice, point_lattice, voxel_lattice
+from bids_dtg.imaging.nifti import Intent, encode_maps
+from bids_dtg.imaging.statmap import read_statmap
+
+_NONE = -1
+Indices = NDArray[np.intp]
+
+
+class Places(Protocol):
+    """Where values are wanted, in an order, and what lies beside what."""
+
+    @property
+    def number(self) -> int:
+        """How many places there are."""
+        ...
+
+    @property
+    def spacing_mm(self) -> float:
+        """Distance between neighbouring places."""
+        ...
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """(places, 3), RAS+ mm."""
+        ...
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """BIDS entities of a file with values at the places."""
+        ...
+
+    @property
+    def extension(self) -> str:
+        """What the name of such a file ends with."""
+        ...
+
+    def encode(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> bytes:
+        """Make a complete file of one map (places,) or of several (n, places); 0 elsewhere.
+
+        The same input gives the same bytes.
+        """
+        ...
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Read a file of one map at the places: (places,), NaN where it has no value.
+
+        A value of 0 counts as none: it marks what lies outside the brain.
+
+        Raises
+        ------
+        RunError
+            Missing, damaged, several maps, or no value at any place.
+        """
+        ...
+
+    def neighbours(self) -> Indices:
+        """Return the pairs of places that lie beside each other, each once: (pairs, 2)."""
+        ...
+
+    def mirror(self) -> Indices:
+        """Return the place on the other side of the brain for each place, (places,); -1: none."""
+        ...
+
+    def lattice(self, block: int) -> Lattice:
+        """Divide the places into cells of about `block` places along an edge."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class VoxelPlaces:
+    """Voxels of a grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.imaging.grid import Grid
+    >>> grid = Grid((3, 1, 1), np.diag([2.0, 2.0, 2.0, 1.0]))
+    >>> places = VoxelPlaces.within(grid, np.array([True, False, True]).reshape(3, 1, 1))
+    >>> places.number, places.points[:, 0]
+    (2, array([0., 4.]))
+    """
+
+    grid: Grid
+    positions: Indices  # (voxels,), flat in the grid, C order of (i, j, k); each once
+
+    def __post_init__(self) -> None:
+        size = int(np.prod(self.grid.shape))
+        if self.positions.ndim != 1 or not np.all((self.positions >= 0) & (self.positions < size)):
+            raise ValueError(f"positions are (voxels,) within a grid of {self.grid.shape}")
+
+    @classmethod
+    def within(cls, grid: Grid, mask: NDArray[np.bool_]) -> VoxelPlaces:
+        """Take the voxels of a mask (i, j, k), in C order.
+
+        Raises
+        ------
+        ValueError
+            If the mask is not boolean or has another shape than the grid.
+        """
+        if mask.shape != grid.shape or mask.dtype != np.bool_:
+            raise ValueError(f"a mask is boolean {grid.shape}, found {mask.dtype} {mask.shape}")
+        return cls(grid, np.flatnonzero(mask))
+
+    @property
+    def number(self) -> int:
+        """How many voxels there are."""
+        return len(self.positions)
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Whether a voxel of the grid is one of the places, (i, j, k)."""
+        return self.volume(np.ones(self.number, bool))
+
+    @property
+    def index(self) -> Indices:
+        """(voxels, 3), along i, j and k."""
+        return np.stack(np.unravel_index(self.positions, self.grid.shape), axis=1)
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(voxels, 3), the centres, RAS+ mm."""
+        affine = self.grid.affine
+        centres: NDArray[np.float64] = self.index @ affine[:3, :3].T + affine[:3, 3]
+        return centres
+
+    @property
+    def spacing_mm(self) -> float:
+        """Mean edge of a voxel."""
+        return float(np.mean(self.grid.voxel_sizes_mm))
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """BIDS entities of a map: the template's space and its resolution."""
+        return self.grid.entities
+
+    @property
+    def extension(self) -> str:
+        """What the name of a file of maps ends with."""
+        return ".nii.gz"
+
+    def encode(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> bytes:
+        """Make a .nii.gz file of one map (voxels,), or of several (n, voxels) along a fourth axis.
+
+        `description` is cut to 79 ASCII characters. As `Places.encode`.
+        """
+        return encode_maps(
+            values, self.positions, self.grid, intent=intent, description=description
+        )
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Read a map in NIfTI or Analyze on any grid of the space, by linear interpolation.
+
+        As `Places.read`.
+        """
+        return read_statmap(path, self.points, self.grid.space)
+
+    def volume(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Put values (voxels,) into a volume (i, j, k) of their type, 0 elsewhere."""
+        volume = np.zeros(self.grid.shape, values.dtype)
+        volume.reshape(-1)[self.positions] = values
+        return volume
+
+    def neighbours(self) -> Indices:
+        """Return the voxels that share a face, (pairs, 2): along i, then j, then k."""
+        index, number = self.index, self._numbers()
+        pairs = []
+        for step in np.eye(3, dtype=np.intp):
+            beside = _look_up(number, index + step)
+            near = np.flatnonzero(beside != _NONE)
+            pairs.append(np.stack([near, beside[near]], axis=1))
+        return np.concatenate(pairs)
+
+    def mirror(self) -> Indices:
+        """Return the voxel nearest to where x has the other sign, (voxels,); -1: none."""
+        affine = self.grid.affine
+        points = self.points * [-1, 1, 1]
+        mirrored = np.rint((points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T)
+        return _look_up(self._numbers(), mirrored.astype(np.intp))
+
+    def lattice(self, block: int) -> Lattice:
+        """Divide the grid into cubes of `block` voxels along an edge.
+
+        Raises
+        ------
+        ValueError
+            If `block` is below 1.
+        """
+        if block < 1:
+            raise ValueError(f"a cell has 1 voxel along an edge or more, not {block}")
+        return voxel_lattice(self.index, self.grid.shape, block, self.spacing_mm)
+
+    def _numbers(self) -> Indices:
+        """Return the place at each voxel of the grid, (i, j, k); -1 for none."""
+        numbers = np.full(self.grid.shape, _NONE, np.intp)
+        numbers.reshape(-1)[self.positions] = np.arange(self.number)
+        return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class SurfacePlaces:
+    """Vertices of one hemisphere's surface."""
+
+    coordinates: NDArray[np.float64]  # (vertices, 3), of the whole surface, RAS+ mm
+    faces: Indices  # (triangles, 3), numbers of vertices
+    mask: NDArray[np.bool_]  # (vertices,), which are places; False on the medial wall
+    hemisphere: Hemisphere
+    space: str = "fsLR"  # TemplateFlow name of the mesh
+    density: str = "32k"  # label of the BIDS entity den-
+
+    def __post_init__(self) -> None:
+        vertices = len(self.mask)
+        if self.coordinates.shape != (vertices, 3) or self.faces.shape[1:] != (3,):
+            raise ValueError(
+                f"a surface of {vertices} vertices has points ({vertices}, 3) and faces (n, 3), "
+                f"found {self.coordinates.shape} and {self.faces.shape}"
+            )
+        if self.mask.dtype != np.bool_ or not self.mask.any():
+            raise ValueError("the mask is boolean and has a vertex in it")
+        if self.faces.min() < 0 or self.faces.max() >= vertices:
+            raise ValueError(f"faces name vertices from 0 to {vertices - 1}")
+
+    @property
+    def number(self) -> int:
+        """How many vertices are places."""
+        return int(np.count_nonzero(self.mask))
+
+    @cached_property
+    def points(self) -> NDArray[np.float64]:
+        """(places, 3), RAS+ mm."""
+        return self.coordinates[self.mask]
+
+    @property
+    def spacing_mm(self) -> float:
+        """Mean length of the edges between places."""
+        ends = self.points[self.neighbours()]
+        return float(np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1).mean())
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """BIDS entities of a map: hemisphere, mesh and its density."""
+        return {"hemi": self.hemisphere, "space": self.space, "den": self.density}
+
+    @property
+    def extension(self) -> str:
+        """What the name of a file of maps ends with."""
+        return ".func.gii"
+
+    def encode(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> bytes:
+        """Make a .func.gii file; its `description` names the maps, an `intent` is not kept.
+
+        As `Places.encode`.
+        """
+        rows = np.atleast_2d(values)
+        if rows.shape[1:] != (self.number,) or not len(rows):
+            raise ValueError(f"{self.number} vertices and maps of {np.shape(values)} values")
+        whole = np.zeros((len(rows), len(self.mask)), np.float32)
+        whole[:, self.mask] = rows
+        return encode_metrics(whole, self.hemisphere, description=description)
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Read a map on the same mesh; as `Places.read`."""
+        whole = read_metric(path)
+        if whole.shape != self.mask.shape:
+            raise RunError(
+                f"{path} has {len(whole)} vertices",
+                expected=f"{len(self.mask)}, as {self.space} at {self.density}",
+            )
+        values = whole[self.mask]
+        known = np.isfinite(values) & (values != 0)
+        if not known.any():
+            raise RunError(f"{path} has no value at the model's vertices")
+        return np.where(known, values, np.float32(np.nan))
+
+    def neighbours(self) -> Indices:
+        """Return the places that an edge of a triangle joins, (pairs, 2), lower number first."""
+        rank = np.where(self.mask, np.cumsum(self.mask) - 1, _NONE)
+        corners = rank[self.faces]
+        edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
+        inside = np.sort(edges[(edges != _NONE).all(axis=1)], axis=1)
+        return np.unique(inside, axis=0)
+
+    def mirror(self) -> Indices:
+        """Return -1 for each place: the other side is another surface."""
+        return np.full(self.number, _NONE, np.intp)
+
+    def lattice(self, block: int) -> Lattice:
+        """Choose vertices about `block` edges apart as centres of cells.
+
+        Distances are straight lines, so a mesh without folds is wanted: the sphere rather than
+        the midthickness, where opposite banks of a sulcus lie near each other.
+
+        Raises
+        ------
+        ValueError
+            If `block` is below 1.
+        """
+        if block < 1:
+            raise ValueError(f"centres of cells are 1 edge apart or more, not {block}")
+        return point_lattice(self.points, block, self.spacing_mm)
+
+
+def _look_up(numbers: Indices, index: Indices) -> Indices:
+    """Return the places at voxels (voxels, 3); -1 outside the grid and where there is none."""
+    found = np.full(len(index), _NONE, np.intp)
+    inside = ((index >= 0) & (index < numbers.shape)).all(axis=1)
+    found[inside] = numbers[tuple(index[inside].T)]
+    return found

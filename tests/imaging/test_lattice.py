@@ -1,0 +1,128 @@
+"""Lattices: weights, cells and smoothing, against plain definitions; for voxels and points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.lattice import Lattice, point_lattice
+from bids_dtg.imaging.places import VoxelPlaces
+
+SHAPES = st.tuples(*[st.integers(1, 9)] * 3)
+
+
+def voxels(shape, seed=0, voxel_mm=2.0) -> VoxelPlaces:
+    mask = np.random.default_rng(seed).random(shape) < 0.6
+    mask.reshape(-1)[0] = True
+    return VoxelPlaces.within(Grid(shape, np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])), mask)
+
+
+def scattered(seed=0, number=300) -> np.ndarray:
+    """Points on a sphere, none on another."""
+    directions = np.random.default_rng(seed).normal(size=(number, 3))
+    return 50.0 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def check_weights(lattice: Lattice) -> None:
+    np.testing.assert_allclose(lattice.weights.sum(axis=1), 1.0, rtol=1e-12)
+    assert (lattice.weights >= 0).all()
+    assert lattice.corners.min() >= 0
+    assert lattice.corners.max() < lattice.cells
+    assert lattice.cell.min() >= 0
+    assert lattice.cell.max() < lattice.cells
+
+
+@settings(max_examples=60, deadline=None)
+@given(SHAPES, st.integers(1, 12), st.integers(0, 100))
+def test_weights_of_voxels_add_up_and_constants_stay(shape, block, seed):
+    places = voxels(shape, seed)
+    lattice = places.lattice(block)
+    check_weights(lattice)
+    flat = np.full((2, *lattice.shape), [[[[3.0]]], [[[-1.5]]]])
+    np.testing.assert_allclose(lattice.interpolate(flat), np.tile([[3.0], [-1.5]], places.number))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 100), st.integers(1, 400))
+def test_weights_of_points_add_up_and_constants_stay(block, seed, number):
+    lattice = point_lattice(scattered(seed, number), block, 5.0)
+    check_weights(lattice)
+    np.testing.assert_allclose(lattice.interpolate(np.full((1, *lattice.shape), 2.0)), 2.0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SHAPES, st.integers(1, 5), st.integers(0, 100))
+def test_voxels_are_interpolated_as_by_scipy(shape, block, seed):
+    places = voxels(shape, seed)
+    lattice = places.lattice(block)
+    values = np.random.default_rng(seed).normal(size=(2, *lattice.shape)).astype(np.float32)
+    at = ((places.index - (block - 1) / 2) / block).T
+    expected = [map_coordinates(row, at, order=1, mode="nearest") for row in values]
+    np.testing.assert_allclose(lattice.interpolate(values), expected, atol=1e-6)
+
+
+def test_a_voxel_lies_in_the_cube_around_it():
+    places = voxels((7, 5, 4))
+    lattice = places.lattice(3)
+    assert (lattice.shape, lattice.cells, lattice.spacing_mm) == ((3, 2, 2), 12, 6.0)
+    found = np.stack(np.unravel_index(lattice.cell, lattice.shape), axis=1)
+    np.testing.assert_array_equal(found, places.index // 3)
+
+
+def test_smoothing_of_voxels_is_scipys_times_the_sum_of_the_weights():
+    lattice = voxels((20, 18, 22)).lattice(2)
+    values = np.random.default_rng(0).normal(size=(lattice.cells, 2))
+    smooth = lattice.smoothing(6.0, 4.0 * 6.0)
+    sd = 6.0 / lattice.spacing_mm
+    expected = [
+        gaussian_filter(row.reshape(lattice.shape), sd, mode="constant", truncate=4.0).ravel()
+        for row in values.T
+    ]
+    steps = np.arange(-6, 7)
+    total = np.exp(-0.5 * (steps / sd) ** 2).sum() ** 3
+    np.testing.assert_allclose(smooth(values).T / total, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(lattice.smoothing(0.0, 0.0)(values), values)
+
+
+def test_points_have_cells_of_their_nearest_centre_and_the_nearest_three_corners():
+    points = scattered()
+    lattice = point_lattice(points, 3, 5.0)
+    (centres,) = lattice.axes
+    distance = np.linalg.norm(points[:, None] / 15.0 - centres, axis=2)
+    np.testing.assert_array_equal(lattice.cell, distance.argmin(axis=1))
+    nearest = np.sort(np.argsort(distance, axis=1)[:, :3], axis=1)
+    np.testing.assert_array_equal(lattice.corners[lattice.element], nearest)
+    # Centres are points, as far apart as was asked for, and none is farther from all.
+    between = np.linalg.norm(centres[:, None] - centres, axis=2)
+    assert between[between > 0].min() > 1.0
+    assert distance.min(axis=1).max() <= 1.0
+    own = np.isclose(distance.min(axis=1), 0)
+    assert own.sum() == lattice.cells
+    np.testing.assert_allclose(lattice.weights[own].max(axis=1), 1.0, atol=1e-6)
+
+
+def test_points_are_smoothed_by_straight_distance():
+    points = scattered()
+    lattice = point_lattice(points, 1, 5.0)
+    values = np.random.default_rng(1).normal(size=(len(points), 3))
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    kernel = np.where(apart <= 30.0, np.exp(-0.5 * (apart / 12.0) ** 2), 0.0)
+    np.testing.assert_allclose(lattice.smoothing(12.0, 30.0)(values), kernel @ values)
+
+
+def test_lattices_match_where_places_and_cells_are_the_same():
+    places = voxels((7, 5, 4))
+    lattice = places.lattice(2)
+    assert lattice.matches(places.lattice(2))
+    assert not lattice.matches(places.lattice(3))
+    assert not lattice.matches(voxels((7, 5, 4), seed=1).lattice(2))
+
+
+@pytest.mark.parametrize("block", [0, -1])
+def test_a_cell_without_places_is_refused(block):
+    with pytest.raises(ValueError, match="1 voxel along an edge or more"):
+        voxels((3, 3, 3)).lattice(block)
