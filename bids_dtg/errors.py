@@ -72,7 +72,7 @@ class OutputError(DtgError):
 
 
 def may_pass(err: BaseException) -> bool:
-    """Tell whether an error, or one that it came from, is of a kind that may pass by itself."""
+    """Return whether an error, or one that it came from, is of a kind that may pass by itself."""
     seen: BaseException | None = err
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _PASSING:

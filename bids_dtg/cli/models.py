@@ -156,7 +156,7 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
         help="rest in one training sample (default: 432)",
     )
     card.add_argument(
-        "--notice", default="", metavar="TEXT", help="what users are told at each use"
+        "--notice", default="", metavar="TEXT", help="a line that users see at each use"
     )
     card.add_argument(
         "--not-for-science", action="store_true", help="mark every output; needs --notice"

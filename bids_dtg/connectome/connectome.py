@@ -98,17 +98,17 @@ def profile_agreement(
     >>> profile_agreement(odd, odd + 1).round(3)
     array([1., 1.])
     """
-    one = odd - odd.mean(axis=1, keepdims=True)
+    centred = odd - odd.mean(axis=1, keepdims=True)
     two = even - even.mean(axis=1, keepdims=True)
-    product = np.einsum("vr,vr->v", one, two)
-    norm = np.sqrt(np.einsum("vr,vr->v", one, one) * np.einsum("vr,vr->v", two, two))
+    product = np.einsum("vr,vr->v", centred, two)
+    norm = np.sqrt(np.einsum("vr,vr->v", centred, centred) * np.einsum("vr,vr->v", two, two))
     return ratio(product, norm)
 
 
 def intraclass_correlation(
     odd: NDArray[np.floating], even: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Tell how much of what differs within a profile is the same in both halves.
+    """Return how much of what differs within a profile is the same in both halves.
 
     Parameters
     ----------

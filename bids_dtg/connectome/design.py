@@ -174,13 +174,13 @@ class TemporalDesign:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences for a log: what was unusual."""
-        told = {
+        columns = {
             "filled with their mean where n/a": self.columns.filled,
             "left out as constant": self.columns.constant,
             "left out as combinations of earlier columns": self.columns.dependent,
         }
         return tuple(
-            f"Columns {what}: {', '.join(names)}." for what, names in told.items() if names
+            f"Columns {what}: {', '.join(names)}." for what, names in columns.items() if names
         )
 
     def segments(self, seconds_per_segment: float = SECONDS_PER_SEGMENT) -> Segments:
@@ -233,7 +233,7 @@ class Segments:
 def _fill_and_centre(
     table: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Fill missing values, centre, scale to norm 1; tell which were filled and are constant."""
+    """Fill missing values, centre, scale to norm 1; list which were filled and are constant."""
     finite = np.isfinite(table)
     known = np.where(finite, table, 0.0)
     means = known.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
@@ -259,9 +259,9 @@ def _require_freedom(
         "columns of frequencies to remove": filtering,
         "noise components": noise,
     }
-    told = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    needed = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
     raise ValueError(
-        f"{frames} frames are kept, too few for {told} and an intercept: at least {least}"
+        f"{frames} frames are kept, too few for {needed} and an intercept: at least {least}"
     )
 
 

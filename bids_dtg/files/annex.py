@@ -13,7 +13,7 @@ _ANNEX, _LFS = b"/annex/objects/", b"version https://git-lfs"
 
 
 def is_pointer(start: bytes) -> bool:
-    """Tell whether a small file that starts so is a git-annex or git-LFS pointer.
+    """Return whether a small file that starts so is a git-annex or git-LFS pointer.
 
     git-annex leaves `/annex/objects/KEY`, or, where a file system has no links,
     the text of a link: `../../.git/annex/objects/...`, as deep as the file is.

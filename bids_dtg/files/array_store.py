@@ -62,8 +62,8 @@ class ArrayStore:
         write_json(self._facts(name), {**record, "bytes": len(data)})
 
     def has(self, name: str, facts: Mapping[str, Any]) -> bool:
-        """Tell whether an array is there, whole by its size, and made from these facts."""
-        record = self._told(name)
+        """Return whether an array is there, whole by its size, and made from these facts."""
+        record = self._record(name)
         if record.get("facts") != json.loads(json.dumps(facts)):
             return False
         try:
@@ -73,7 +73,7 @@ class ArrayStore:
 
     def notes(self, name: str) -> Mapping[str, Any]:
         """Return what was noted with an array; nothing where it is not there."""
-        found = self._told(name).get("notes", {})
+        found = self._record(name).get("notes", {})
         return found if isinstance(found, dict) else {}
 
     def read(self, name: str, *, verify: bool = True) -> NDArray[Any]:
@@ -93,7 +93,7 @@ class ArrayStore:
         """
         path = self._array(name)
         try:
-            if verify and _sha256(path) != self._told(name).get("sha256"):
+            if verify and _sha256(path) != self._record(name).get("sha256"):
                 raise OutputError(f"{path} has changed since it was written", remedy=_REMEDY)
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as err:
@@ -124,7 +124,7 @@ class ArrayStore:
         """Remove the arrays of a folder, whose names begin with it."""
         shutil.rmtree(self.root / folder, ignore_errors=True)
 
-    def _told(self, name: str) -> dict[str, Any]:
+    def _record(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads(self._facts(name).read_text("utf-8"))
         except (OSError, ValueError):
@@ -149,7 +149,7 @@ class MappedFile:
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> MappedFile | None:
-        """Tell where an array lies; None where it is in memory, or a part of another array."""
+        """Return where an array lies; None where it is in memory, or a part of another array."""
         base: object = array.base
         if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap):
             return None

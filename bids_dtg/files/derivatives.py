@@ -292,7 +292,7 @@ def prepare_output_folder(output_dir: Path) -> None:
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         probe = output_dir / temporary_name()
-        # Permissions alone do not tell: mounts may be read-only, and root may do almost anything.
+        # Permissions alone are no proof: mounts may be read-only, and root may do almost anything.
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as err:

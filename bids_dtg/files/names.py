@@ -184,7 +184,7 @@ def plain_label(text: str, entity: str) -> str:
 
 
 def same_label(entity: str, one: str, other: str) -> bool:
-    """Tell whether two labels mean the same: `run-1` is `run-01`, `sub-1` is not `sub-01`.
+    """Return whether two labels mean the same: `run-1` is `run-01`, `sub-1` is not `sub-01`.
 
     Examples
     --------

@@ -33,7 +33,7 @@ class Fingerprint:
     ends_sha256: str  # of the first and the last MiB
 
     def same_content(self, other: Fingerprint, *, compressed: bool) -> bool:
-        """Tell whether two fingerprints are of the same content.
+        """Return whether two fingerprints are of the same content.
 
         A copy has another time, so the time counts only where a change could
         hide from the ends: in the middle of a large file that is not gzip,
@@ -287,7 +287,7 @@ def _version(package: str) -> str | None:
 
 
 def last_failures(dataset: DerivativeDataset, participant: str) -> tuple[Failure, ...]:
-    """Return the failures of a participant in the last call that tells of any."""
+    """Return the failures of a participant in the last call that logged any."""
     return tuple(failure for failure in all_failures(dataset) if failure.participant == participant)
 
 
@@ -324,7 +324,7 @@ def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:
 
 
 def _made_good(dataset: DerivativeDataset, participant: str, stage: str, begun: datetime) -> bool:
-    """Tell whether what failed was completed after that call had begun.
+    """Return whether what failed was completed after that call had begun.
 
     What failed outside a set, as the search for runs, is made good by any set.
     """

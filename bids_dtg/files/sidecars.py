@@ -42,12 +42,12 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
     read: list[Path] = []
     for sidecar in _sidecars(bold, root):
         read.append(sidecar)
-        if (seconds := told_repetition_time(sidecar)) is not None:
+        if (seconds := stated_repetition_time(sidecar)) is not None:
             return seconds, tuple(read)
     return None, tuple(read)
 
 
-def told_repetition_time(sidecar: Path) -> float | None:
+def stated_repetition_time(sidecar: Path) -> float | None:
     """Read the RepetitionTime of one sidecar, in seconds; None where it has none.
 
     Raises
@@ -88,7 +88,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:
-    """Tell whether all entities of one name are also in the other, with the same labels."""
+    """Return whether all entities of one name are also in the other, with the same labels."""
     return all(
         (label := file.get(key)) is not None and same_label(key, value, label)
         for key, value in sidecar.entities

@@ -131,7 +131,7 @@ def _fill(
         ready.put(None)
     except READ_ERRORS as err:
         error = RunError(f"{header.path} is damaged: {err}", remedy="fetch or make the file anew")
-        error.__cause__ = err  # tells whether it may pass
+        error.__cause__ = err  # decides whether it may pass
         ready.put(error)
     except BaseException as err:
         ready.put(err)

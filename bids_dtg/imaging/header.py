@@ -131,7 +131,7 @@ def read_header(path: Path) -> NiftiHeader:
 
 
 def _inflate_start(raw: bytes) -> bytes:
-    """Inflate a header's worth; damage that lies behind it is told when the values are read."""
+    """Inflate a header's worth; damage behind it is reported when the values are read."""
     inflated = b""
     while raw and len(inflated) < _HEADER_BYTES:
         member = isal_zlib.decompressobj(wbits=31)
@@ -183,7 +183,7 @@ def _forms_differ(path: Path, header: Any) -> float:
     Raises
     ------
     RunError
-        There is neither, or they contradict each other: left is right, or both tell of the same
+        There is neither, or they contradict each other: left is right, or both describe the same
         space and put a voxel elsewhere.
     """
     sform, s_code = header.get_sform(coded=True)

@@ -40,7 +40,7 @@ def voxel_positions(
 
 
 def in_view(positions: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Tell which voxel positions (n, 3) lie in some voxel: up to half a voxel beyond centres.
+    """Return which voxel positions (n, 3) lie in some voxel: up to half a voxel beyond centres.
 
     Examples
     --------

@@ -223,7 +223,7 @@ def _letters(name: str) -> str:
 
 
 def _named_path(text: str) -> tuple[Path, InputChoice | None]:
-    """Take `[PACKAGE=]PATH` apart: auto where no package is told, None for one not read here."""
+    """Take `[PACKAGE=]PATH` apart: auto where no package is named, None for one not read here."""
     named = _NAMED.fullmatch(text)
     if named is None or Path(text).exists():
         return _absolute(Path(text).expanduser()), "auto"

@@ -166,7 +166,7 @@ def open_index(
 
 
 def _is_of(index: BIDSLayout, folder: Path) -> bool:
-    """Tell whether an index knows the files that are there, and no others."""
+    """Return whether an index knows the files that are there, and no others."""
     known = {Path(path).name for path in index.get(return_type="file")}
     # Listing names is far cheaper than what the database saves: parsing them.
     return known == {path.name for path in functional_files(folder)}

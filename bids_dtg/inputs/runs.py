@@ -111,7 +111,7 @@ def natural_order(title: str) -> list[str]:
 
 
 def _choices(series: list[NamedFile], rule: SpaceRule, root: Path) -> Iterator[Choice]:
-    """Choose a version of each run; runs without one are told, unless there are no others."""
+    """Choose a version of each run; runs without one are reported, unless there are no others."""
     chosen, failed = [], []
     for versions in versions_by_run(series):
         try:

@@ -30,8 +30,8 @@ class SpaceRule:
     """Where a run is wanted, and what may be used to bring it there."""
 
     model: str = SPACE  # template of the model's grid
-    asked: str | None = None  # space to read, with :cohort- and :res- where told; None: the best
-    # Whether a file's voxels lie on the model's lattice; None: the label res- has to tell.
+    asked: str | None = None  # space to read, with :cohort- and :res- where given; None: the best
+    # Whether a file's voxels lie on the model's lattice; None: the label res- decides.
     on_lattice: Callable[[Path], bool] | None = None
     templateflow: TemplateFlow = field(default_factory=TemplateFlow.here)
 

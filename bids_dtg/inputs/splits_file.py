@@ -14,7 +14,7 @@ _FAMILY_COLUMNS = ("family_id", "family")
 
 
 def read_families(roots: Sequence[Path]) -> dict[str, str]:
-    """Read who belongs to which family, label -> family, from the first table that tells.
+    """Read who belongs to which family, label -> family, from the first table that has families.
 
     Looked at are the columns family_id and family of `participants.tsv`; n/a is no family.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.annex import require_content
 from bids_dtg.files.names import BidsName
-from bids_dtg.files.sidecars import told_repetition_time
+from bids_dtg.files.sidecars import stated_repetition_time
 from bids_dtg.inputs.named_files import NATIVE, NamedFile
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.inputs.runs import natural_order
@@ -66,7 +66,7 @@ def person_folders(study: Study, root: Path, participant: str | None = None) -> 
 
 
 def holds_study(study: Study, root: Path, limit: int = 50) -> bool:
-    """Tell whether one of the first `limit` folders with a participant's name is laid out so."""
+    """Return whether one of the first `limit` folders with a participant's name is laid out so."""
     first = islice(_folders(study, root, None), limit)
     return any((folder.path / study.sign).is_dir() for folder in first)
 
@@ -152,7 +152,7 @@ def _rest_run(one: FolderSeries, participant: str, root: Path) -> RestRun:
         session=file.name.get("ses"),
         task=file.name.get("task") or "",
         space=one.space,
-        tr_seconds=told_repetition_time(one.sidecar) if one.sidecar else None,
+        tr_seconds=stated_repetition_time(one.sidecar) if one.sidecar else None,
         sidecars=sidecars,
         root=root,
         transforms=one.transforms,

@@ -85,7 +85,7 @@ def _cache(environment: Mapping[str, str]) -> Path:
 
 
 def _has_content(path: Path) -> bool:
-    """Tell a file from a stub: TemplateFlow keeps empty files, DataLad links and pointers."""
+    """Say whether a file is no stub: TemplateFlow keeps empty files, DataLad pointers."""
     try:
         with path.open("rb") as file:
             start = file.read(1024)

@@ -315,8 +315,8 @@ class OutputOptions:
     )
     half_maps: bool = option(
         "output",
-        "also predict maps from the odd and the even pieces of each run, and tell how reliable the "
-        "maps are",
+        "also predict maps from the odd and the even pieces of each run, and report how reliable "
+        "the maps are",
         default=False,
         shapes_results=True,
     )

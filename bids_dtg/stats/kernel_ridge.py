@@ -14,7 +14,7 @@ Array = NDArray[np.float32]
 class KernelRidge:
     """Ridge regression of maps on connectomes in its dual form, with a linear kernel.
 
-    It is principal-component regression with soft shrinkage: the whole brain tells about
+    It is principal-component regression with soft shrinkage: the whole brain informs
     every voxel, and the number of coefficients is that of the people.
 
     Parameters
@@ -34,8 +34,8 @@ class KernelRidge:
             raise ValueError("kernel ridge needs connectomes and maps of 2 people or more")
         self._connectomes, self._maps = connectomes, maps
         total = np.zeros(maps[0].shape)
-        for one in maps:
-            total += one
+        for own in maps:
+            total += own
         self.mean_maps: Array = (total / len(maps)).astype(np.float32)
         self._dual = _Dual(inner_products(connectomes, connectomes), penalty)
 
@@ -43,8 +43,8 @@ class KernelRidge:
         """Predict the maps (contrasts, voxels) of a connectome (rois, voxels)."""
         weights = self._dual.weights(inner_products(self._connectomes, [connectome])[:, 0])
         maps = self.mean_maps * np.float32(1 - weights.sum())
-        for weight, one in zip(weights, self._maps, strict=True):
-            maps += np.float32(weight) * one
+        for weight, own in zip(weights, self._maps, strict=True):
+            maps += np.float32(weight) * own
         return maps
 
 
@@ -128,7 +128,7 @@ def inner_products(
     for start in range(0, voxels, step):
         slab = slice(start, start + step)
         a, b = (
-            np.stack([np.asarray(one[:, slab], np.float32).ravel() for one in people])
+            np.stack([np.asarray(person[:, slab], np.float32).ravel() for person in people])
             for people in (some, others)
         )
         total += a @ b.T

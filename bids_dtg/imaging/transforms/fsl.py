@@ -3,8 +3,8 @@
 FSL counts points in millimetres from the corner of an image: the voxel index
 times the voxel's size, along the first axis from its other end where the image
 is stored left to right (its affine has a positive determinant). A field lies on
-the grid of the reference, and tells for each of its voxels which point of the
-warped image belongs there (Andersson et al. 2007, FMRIB report TR07JA2).
+the grid that images are warped to, and holds for each of its voxels the point of
+the warped image that belongs there (Andersson et al. 2007, FMRIB report TR07JA2).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LPS = np.array([-1.0, -1.0, 1.0])
 class FslWarp:
     """A displacement field that says nothing about points outside its grid."""
 
-    field: DisplacementField  # from the reference to the warped image, RAS+ mm
+    field: DisplacementField  # from the field's grid to the warped image, RAS+ mm
 
     def map(self, points: Points) -> Points:
         """Map points (n, 3), RAS+ mm; those outside the grid go where no image is."""
@@ -48,9 +48,9 @@ def read_fsl_warp(path: Path, warped: Path) -> FslWarp:
     Parameters
     ----------
     path
-        The field: (i, j, k, 3), on the grid of the reference.
+        The field: (i, j, k, 3), on the grid that images are warped to.
     warped
-        The image that the field warps to the reference.
+        The image that the field warps.
 
     Raises
     ------
@@ -65,13 +65,13 @@ def read_fsl_warp(path: Path, warped: Path) -> FslWarp:
         )
     if len(shape) != 4 or shape[3] != 3:
         raise ValueError(f"a field of FSL has sizes (i, j, k, 3), not {shape}")
-    told = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")  # i fastest
-    if not np.isfinite(told).all():
+    stored = np.asarray(image.dataobj, np.float64).reshape(-1, 3, order="F")  # i fastest
+    if not np.isfinite(stored).all():
         raise ValueError("it holds values that are not finite")
     # (nodes, 3), in the same order
-    indices = np.stack(np.unravel_index(np.arange(len(told)), shape[:3], order="F"), axis=1)
-    reference = _apply(_from_voxels(image), indices)
-    target = told if _is_absolute(told, reference) else reference + told
+    indices = np.stack(np.unravel_index(np.arange(len(stored)), shape[:3], order="F"), axis=1)
+    nodes_mm = _apply(_from_voxels(image), indices)
+    target = stored if _is_absolute(stored, nodes_mm) else nodes_mm + stored
     moving = _load(warped)
     in_ras = _apply(moving.affine @ np.linalg.inv(_from_voxels(moving)), target)
     affine = np.asarray(image.affine, np.float64)
@@ -100,6 +100,6 @@ def _apply(matrix: NDArray[np.float64], points: NDArray[Any]) -> Points:
     return mapped
 
 
-def _is_absolute(told: Points, reference: Points) -> bool:
-    """Tell points from displacements, as FSL does: displacements vary less."""
-    return bool(told.std(axis=0).sum() > (told - reference).std(axis=0).sum())
+def _is_absolute(stored: Points, nodes_mm: Points) -> bool:
+    """Say whether a field holds points, not displacements, as FSL does: displacements vary less."""
+    return bool(stored.std(axis=0).sum() > (stored - nodes_mm).std(axis=0).sum())

@@ -159,7 +159,7 @@ def _in_order(
     if found[0][0].startswith(_COMPOSITE):
         found = found[:0:-1]
     elif len(found) > 1:
-        # A list of head motion has one a frame; which one is meant nobody can tell.
+        # A list of head motion has one a frame; nothing says which one is meant.
         raise ValueError(f"it holds a list of {len(found)} transforms that is no composite")
     return [_transform(*parts) for parts in found]
 
@@ -249,7 +249,7 @@ def itk_matrix(
     if kind in _MATRIX:
         rotation = parameters[:9].reshape(3, 3)
     elif kind == "Euler3DTransform":
-        # The fourth fixed parameter tells the order; files of old versions lack it.
+        # The fourth fixed parameter is the order; files of old versions lack it.
         rotation = _euler(parameters[:3], zyx=len(fixed) > 3 and fixed[3] != 0)
     elif kind == "VersorRigid3DTransform":
         rotation = _versor(parameters[:3])

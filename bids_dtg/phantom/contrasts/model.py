@@ -193,7 +193,7 @@ class Person:
         return self.phantom.design @ (self.responses + np.float32(level) * noise)
 
     def knowable_maps(self, draws: int = 20) -> Array:
-        """Return what rest could tell at best about the maps, (contrasts, voxels).
+        """Return what rest could predict at best of the maps, (contrasts, voxels).
 
         The mean of the true maps over what rest cannot know (the own maps, and the shift
         between rest and tasks, of which `draws` are drawn), given the person's networks

@@ -30,7 +30,9 @@ class GroupMaps:
     mean: NDArray[np.float32]  # (contrasts, voxels)
     sd: NDArray[np.float32] | None  # (contrasts, voxels), with n - 1; None of a single set
     similarity: NDArray[np.float64] | None  # (sets, sets), mean r over contrasts; None if too many
-    to_mean: NDArray[np.float64]  # (sets,), r with the mean of the others; NaN where not told
+    to_mean: NDArray[
+        np.float64
+    ]  # (sets,), r with the mean of the others; NaN where it is not known
 
 
 def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None]) -> GroupMaps:

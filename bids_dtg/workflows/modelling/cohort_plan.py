@@ -40,7 +40,7 @@ class CohortPlan:
     @property
     def rows(self) -> dict[str, int]:
         """Row of each contrast, by its `plain_contrast`."""
-        return {plain_contrast(one.label): one.index for one in self.contrasts}
+        return {plain_contrast(contrast.label): contrast.index for contrast in self.contrasts}
 
     def of(self, labels: Collection[str]) -> CohortPlan:
         """Return the plan of some people only."""
@@ -72,11 +72,11 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
         Nobody has both scans, or maps hold different statistics.
     """
     space = request.bundle.grid.space
-    found = [one for one in find_statmaps(place) if one.space in (None, space)]
+    found = [statmap for statmap in find_statmaps(place) if statmap.space in (None, space)]
     rows = _rows(found, contrasts, request)
     wanted = {plain_contrast(row.label) for row in rows}
-    found = [one for one in found if plain_contrast(one.contrast) in wanted]
-    statistics = sorted({one.statistic for one in found})
+    found = [statmap for statmap in found if plain_contrast(statmap.contrast) in wanted]
+    statistics = sorted({statmap.statistic for statmap in found})
     if len(statistics) != 1:
         raise DatasetError(
             f"{place} has maps of {' and '.join(statistics) or 'no known contrast'} in {space}",
@@ -84,8 +84,8 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
         )
     preferred = [plain_label(label, "ses") for label in request.settings.inputs.session_label]
     by_person: dict[str, list[StatMap]] = {}
-    for one in found:
-        by_person.setdefault(one.participant, []).append(one)
+    for statmap in found:
+        by_person.setdefault(statmap.participant, []).append(statmap)
     people = {
         label: choose_sessions(maps, preferred)
         for label, maps in sorted(by_person.items())
@@ -98,9 +98,11 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
         )
     if request.settings.inputs.participant_label:
         # Others were not asked for.
-        left_out = {one: "no measured maps" for one in request.participants if one not in people}
+        left_out = {
+            label: "no measured maps" for label in request.participants if label not in people
+        }
     else:
-        left_out = {one: "no rest" for one in sorted(by_person) if one not in people}
+        left_out = {label: "no rest" for label in sorted(by_person) if label not in people}
     return CohortPlan(people, rows, statistics[0], left_out, describe_sessions(people.values()))
 
 
@@ -108,9 +110,9 @@ def _rows(
     found: Sequence[StatMap], contrasts: Sequence[Contrast] | None, request: Request
 ) -> tuple[Contrast, ...]:
     """Return the contrasts to work on, numbered anew."""
-    present = {plain_contrast(one.contrast): one.contrast for one in found}
-    known = {plain_contrast(one.label): one for one in hcp_contrasts()}
-    known |= {plain_contrast(one.label): one for one in request.bundle.contrasts}
+    present = {plain_contrast(statmap.contrast): statmap.contrast for statmap in found}
+    known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
+    known |= {plain_contrast(contrast.label): contrast for contrast in request.bundle.contrasts}
     asked = [plain_contrast(label) for label in request.settings.modelling.contrast]
     if unknown := [key for key in asked if key not in present]:
         raise DatasetError(
@@ -118,7 +120,7 @@ def _rows(
             expected=f"of {', '.join(sorted(present.values())[:60])}",
         )
     if contrasts is not None:
-        keys = [plain_contrast(one.label) for one in contrasts]
+        keys = [plain_contrast(contrast.label) for contrast in contrasts]
         keys = [key for key in keys if key in present and (not asked or key in asked)]
     else:
         order = [key for key in known if key in present]
@@ -134,6 +136,6 @@ def _rows(
     made = []
     for number, key in enumerate(keys):
         label = "".join(letter for letter in present[key] if letter.isalnum())
-        one = known.get(key) or Contrast(number, label, "", present[key], present[key])
-        made.append(dataclasses.replace(one, index=number))
+        given = known.get(key) or Contrast(number, label, "", present[key], present[key])
+        made.append(dataclasses.replace(given, index=number))
     return tuple(made)

@@ -36,7 +36,7 @@ def run_evaluation(settings: Settings) -> int:
 
     Nobody counts whom the model was trained on by this program. Simple models need people to
     be fitted on: the training set of `--split-file`. Without one, the group average and the
-    linear model of each person are those of all the others, and tell nothing of individuality.
+    linear model of each person are those of all the others, and say nothing of individuality.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def run_evaluation(settings: Settings) -> int:
         cohort.contrasts,
         mean_maps=mean,
         store=analysis.store,
-        tell=say,
+        report=say,
         r_only=r_only,
     )
     fitted = len(training) or len(people) - 1
@@ -141,8 +141,8 @@ def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> d
     for number, person in enumerate(people):
         known += np.isfinite(person.maps)
         connectomes[number] = person.mean_connectome()
-        one = LinearBaseline().fit([connectomes[number]], [filled(person, mean)])
-        fits[person.label] = one.coef, one.intercept
+        fitted = LinearBaseline().fit([connectomes[number]], [filled(person, mean)])
+        fits[person.label] = fitted.coef, fitted.intercept
         place[person.label] = number
     coef = np.mean([slopes for slopes, _ in fits.values()], axis=0)
     intercept = np.mean([constant for _, constant in fits.values()], axis=0)

@@ -94,13 +94,15 @@ def run_finetuning(settings: Settings) -> int:
 
 def _row_of(contrasts: Sequence[Contrast], bundle: ModelBundle) -> int:
     if len(contrasts) != 1:
-        labels = ", ".join(one.label for one in contrasts[:5])
+        labels = ", ".join(contrast.label for contrast in contrasts[:5])
         raise SettingsError(
             f"--schedule known was given with {len(contrasts)} contrasts ({labels})",
             expected="one contrast, with --contrast",
         )
     key = plain_contrast(contrasts[0].label)
-    return next(one.index for one in bundle.contrasts if plain_contrast(one.label) == key)
+    return next(
+        contrast.index for contrast in bundle.contrasts if plain_contrast(contrast.label) == key
+    )
 
 
 def _tune(
@@ -164,7 +166,7 @@ def _score(
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
     found = score_models(
-        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, tell=say
+        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, report=say
     )
     return write_tables(
         analysis,
@@ -187,7 +189,7 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel
     from bids_dtg.contrasts.outputs import with_outputs_of
 
     state = with_outputs_of(
-        {name: torch.from_numpy(np.asarray(one)) for name, one in fitted.tensors.items()},
+        {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
         bundle.network().state_dict(),
     )
     correction, voxels = None, bundle.places.number

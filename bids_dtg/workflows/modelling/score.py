@@ -56,7 +56,7 @@ def score_models(
     *,
     mean_maps: NDArray[np.float32],
     store: ArrayStore,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     r_only: Collection[str] = (),
 ) -> list[ModelScores]:
     """Predict everybody's maps by each model and score them, a contrast at a time.
@@ -72,7 +72,7 @@ def score_models(
         Of training people, (contrasts, voxels).
     store
         Where predictions are kept while they are scored: memory does not grow with people.
-    tell
+    report
         Told a line for each model.
     r_only
         Names of models whose predictions for others know a person's own map.
@@ -84,7 +84,7 @@ def score_models(
     found = []
     predicted = store.create("work/predicted", shape, np.float32)
     for name, predict in models.items():
-        tell(f"scoring {name}")
+        report(f"scoring {name}")
         if predict is None:
             _give_to_others(predicted)
         else:
@@ -122,14 +122,14 @@ def _scored(
         all_there = len(known) == people
         p = predicted[q] if all_there else predicted[q][known]
         m = measured[q] if all_there else measured[q][known]
-        one = PeopleScores.of(p, m, mean_maps[q])
-        values = one.people() | {"dice": _dice(p, m)}
+        scored = PeopleScores.of(p, m, mean_maps[q])
+        values = scored.people() | {"dice": _dice(p, m)}
         for key, value in values.items():
             if key in _OF_CORRELATION:
                 # Who predicts one value everywhere, or the mean map, knows nothing.
                 value = np.nan_to_num(value)
             scores.setdefault(key, np.full((contrasts, people), np.nan))[q, known] = value
-        matrices[q] = one.matrix
+        matrices[q] = scored.matrix
     return ModelScores(name, scores, matrices, name != GROUP_AVERAGE)
 
 

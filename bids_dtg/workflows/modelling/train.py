@@ -122,7 +122,7 @@ def score_fitted(
     if all(len(person.sessions) > 1 for person in test):
         models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
     found = score_models(
-        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, tell=say
+        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, report=say
     )
     return write_tables(
         analysis,

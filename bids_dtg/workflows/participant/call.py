@@ -1,4 +1,4 @@
-"""All participants of one call: each on its own, what is complete skipped, failures told."""
+"""All participants of one call: each on its own; complete sets are skipped, failures reported."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def map_sidecars(
         What the maps come from.
     """
     common = {
-        "Sources": [uri for one in runs for uri in _sources(one.run, origin.source)],
+        "Sources": [uri for summary in runs for uri in _sources(summary.run, origin.source)],
         **bundle.grid.metadata,
         "Units": bundle.card.part.units,
         "Synthetic": True,
@@ -148,7 +148,7 @@ def map_sidecars(
         "OptionsSHA256": origin.options_sha256,
         "InputType": origin.input_type,
         "DenoiseStrategy": origin.strategy,
-        "Runs": [_run_facts(one) for one in runs],
+        "Runs": [_run_facts(summary) for summary in runs],
         "ExcludedRuns": dict(left_out),
         "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
     }
@@ -156,7 +156,7 @@ def map_sidecars(
         common["ModelNotice"] = bundle.card.notice
     if not bundle.card.for_science:
         common["NotForScience"] = True
-    # Published models have seen no measured maps of people held out, so they cannot tell.
+    # Published models have seen no measured maps of people held out, so they cannot say.
     common["Calibrated"] = bundle.calibration is not None
     if bundle.correction is not None:
         common["Recentred"] = True

@@ -328,18 +328,18 @@ class _Source:
 
 
 def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]]:
-    told, stored = run.tr_seconds, header.tr_seconds
-    if told is None and stored is None:
+    stated, stored = run.tr_seconds, header.tr_seconds
+    if stated is None and stored is None:
         raise RunError(
             f"{run.bold} has no repetition time in its sidecars or header",
             expected="RepetitionTime (seconds) in the JSON file beside it",
         )
-    if told is None and stored is not None:
+    if stated is None and stored is not None:
         return stored, [f"No sidecar has a RepetitionTime: the header's ({stored:g} s) was used."]
-    if told is None or stored is None or abs(told - stored) <= _TR_TOLERANCE_SECONDS:
-        return told or 0.0, []
-    note = f"The sidecar's RepetitionTime ({told:g} s) was used; the header has {stored:g} s."
-    return told, [note]
+    if stated is None or stored is None or abs(stated - stored) <= _TR_TOLERANCE_SECONDS:
+        return stated or 0.0, []
+    note = f"The sidecar's RepetitionTime ({stated:g} s) was used; the header has {stored:g} s."
+    return stated, [note]
 
 
 def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:

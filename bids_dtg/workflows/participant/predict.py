@@ -200,12 +200,14 @@ class MapSetMaker:
         return MadeSet(tuple(self._notes()), summary)
 
     def _notes(self) -> list[str]:
-        notes = [f"{one.run.title}: {note}" for one in self._summaries for note in one.notes]
+        notes = [
+            f"{summary.run.title}: {note}" for summary in self._summaries for note in summary.notes
+        ]
         notes += [
-            f"{one.run.title} is {one.judged.verdict} for the model: "
-            + "; ".join(one.judged.reasons)
-            for one in self._summaries
-            if one.judged.verdict != "in range"
+            f"{summary.run.title} is {summary.judged.verdict} for the model: "
+            + "; ".join(summary.judged.reasons)
+            for summary in self._summaries
+            if summary.judged.verdict != "in range"
         ]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
@@ -232,7 +234,7 @@ def _line(estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> s
     """Return what was made, in one line for people."""
     of_runs = f"{len(runs)} run{'s' * (len(runs) > 1)}"
     segments = f"{estimate.n_segments} segment{'s' * (estimate.n_segments > 1)}"
-    coverage = min(one.coverage for one in runs)
+    coverage = min(summary.coverage for summary in runs)
     short = f"; {left_out} left out as too short" if left_out else ""
     return (
         f"{len(estimate.values)} maps from {estimate.seconds / 60:.1f} minutes of rest "

@@ -97,7 +97,7 @@ class Failed:
 
     @classmethod
     def by(cls, err: Exception, stage: str) -> Failed:
-        """Tell of an error while its traceback is at hand."""
+        """Report an error while its traceback is at hand."""
         return cls(stage, _line(err), traceback.format_exc(), may_pass(err))
 
 
@@ -147,13 +147,13 @@ def read_participants(take: Take, request: Request, reader: Reader, send: Send) 
         except Exception as err:
             send(Failed.by(err, "finding runs"))
             planned = ()
-        for one in planned:
+        for map_set in planned:
             try:
-                _read_set(one, request, reader, clock=clock, send=send)
+                _read_set(map_set, request, reader, clock=clock, send=send)
             except BrokenPipeError:  # nobody listens any more
                 raise
             except Exception as err:
-                send(Failed.by(err, one.title))
+                send(Failed.by(err, map_set.title))
         send(ParticipantRead(dict(clock.seconds)))
 
 

@@ -94,9 +94,9 @@ class Reports:
             return
         if not (changed or failures) and report_path(self._output, participant).is_file():
             return
-        told = {failure.stage: failure.message for failure in failures}
+        messages = {failure.stage: failure.message for failure in failures}
         with self._change:
-            request = json.dumps({"participant": participant, "failures": told})
+            request = json.dumps({"participant": participant, "failures": messages})
             self._waiting.append((participant, request))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="reports", daemon=True)

@@ -259,7 +259,7 @@ def find_runs(settings: Settings) -> list[RestRun]:
 
 
 def _lies_on_lattice(path: Path, *, grid: Grid) -> bool:
-    """Tell whether a file's voxels are the grid's, by its header; a damaged one's are not."""
+    """Return whether a file's voxels are the grid's, by its header; a damaged one's are not."""
     try:
         header = read_header(path)
         LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))

@@ -49,7 +49,7 @@ def found(tmp_path_factory):
         LABELS,
         mean_maps=MEAN,
         store=store,
-        tell=lambda line: None,
+        report=lambda line: None,
         r_only=[KERNEL_RIDGE],
     )
     return {one.name: one for one in scored}
