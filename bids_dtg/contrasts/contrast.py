@@ -7,7 +7,8 @@ import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from importlib import resources
+
+from bids_dtg.files.text import read_packaged
 
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
@@ -43,8 +44,7 @@ def hcp_contrasts() -> tuple[Contrast, ...]:
     >>> len(contrasts), contrasts[0].label
     (47, 'languageMath')
     """
-    table = resources.files("bids_dtg.contrasts").joinpath("hcp47.tsv")
-    return parse_contrasts(table.read_text(encoding="utf-8"))
+    return parse_contrasts(read_packaged("bids_dtg.contrasts", "hcp47.tsv"))
 
 
 def check_contrasts(contrasts: Sequence[Contrast]) -> tuple[Contrast, ...]:

@@ -89,6 +89,10 @@ class DerivativeDataset:
         name = _generator(read_json(self.root / "dataset_description.json")).get(_WORKFLOW)
         return name if isinstance(name, str) else None
 
+    def remove(self, relative: PurePosixPath | str) -> None:
+        """Remove a file of the dataset, if it is there."""
+        self.path(relative).unlink(missing_ok=True)
+
     def describe(
         self,
         source: SourceDataset,

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, atomically."""
     write_atomic(path, text.encode())
+
+
+def read_packaged(package: str, name: str) -> str:
+    """Read a text file that ships inside a package."""
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -165,6 +165,11 @@ def open_index(
         return layout(None)
 
 
+def forget_database(folder: Path) -> None:
+    """Remove a folder of pybids databases, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _is_of(index: BIDSLayout, folder: Path) -> bool:
     """Return whether an index knows the files that are there, and no others."""
     known = {Path(path).name for path in index.get(return_type="file")}

@@ -19,6 +19,7 @@ from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import say
 from bids_dtg.phantom.contrasts.dataset import (
     RunPlan,
+    cut_run,
     describe_datasets,
     participant_label,
     write_participant,
@@ -73,7 +74,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     people = [phantom.person(Cohort.DEMO, index) for index in range(participants)]
     write_people(out / "simulated", phantom, people, plan=RunPlan(), program="dtg-demo")
     if broken_run:
-        _cut_run(out / "simulated", people[-1])
+        cut_run(out / "simulated", people[-1])
     settings = Settings.of(
         bids_dir=out / "simulated" / "fmriprep",
         output_dir=out / "maps",
@@ -90,13 +91,6 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
             print(f"reports: {settings.inputs.output_dir / INDEX}")
     print(f"maps: {settings.inputs.output_dir}")
     return failed
-
-
-def _cut_run(folder: Path, person: Person) -> None:
-    label = participant_label(person.index)
-    (bold,) = folder.glob(f"fmriprep/sub-{label}/func/*_desc-preproc_bold.nii.gz")
-    with bold.open("r+b") as file:
-        file.truncate(bold.stat().st_size // 2)
 
 
 def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:

@@ -242,3 +242,11 @@ def _save(
 
 def _save_json(root: Path, entities: dict[str, Any], suffix: str, content: dict[str, Any]) -> None:
     write_json(root / build_path(entities, suffix, ".json"), {**content, **_marks()})
+
+
+def cut_run(folder: Path, person: Person) -> None:
+    """Cut a participant's BOLD file in half, as a broken transfer would leave it."""
+    label = participant_label(person.index)
+    (bold,) = folder.glob(f"fmriprep/sub-{label}/func/*_desc-preproc_bold.nii.gz")
+    with bold.open("r+b") as file:
+        file.truncate(bold.stat().st_size // 2)

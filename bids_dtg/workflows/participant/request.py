@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,7 +29,7 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
-from bids_dtg.inputs.index import read_filter_file
+from bids_dtg.inputs.index import forget_database, read_filter_file
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -294,5 +293,5 @@ def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Pa
                 remedy="choose another folder for one of them",
             )
     if own and settings.resources.clean_workdir and not settings.behaviour.dry_run:
-        shutil.rmtree(own, ignore_errors=True)
+        forget_database(own)
     return database or own

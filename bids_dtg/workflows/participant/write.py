@@ -131,7 +131,7 @@ class Writer:
         """
         # What other options had written, as a spread over segments, must not lie beside.
         for left in set(recorded_outputs(self.output, planned.title)) - set(files):
-            self.output.path(left).unlink(missing_ok=True)
+            self.output.remove(left)
         self.output.update_participants()
         # Last: whoever is killed before this line does all of the above again.
         write_completion(
