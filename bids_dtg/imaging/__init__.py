@@ -5,9 +5,9 @@ Grids and points:
 - `places`: where values are wanted: voxels of a grid, or vertices of a surface
 - `lattice`: coarse cells over places; interpolation and smoothing
 - `grid`: a model's grid: shape, affine, space
-- `sampling`: where grid voxels lie in a file, on its lattice or between its voxels
+- `sampling`: where grid voxels lie in a file, on its lattice or between its voxels; the voxels
+  around points, and their weights
 - `placement`: where voxels lie in any file of a run
-- `neighbours`: voxels around points, and their weights
 - `smoothing`: Gaussian smoothing among voxels that have data
 - `transforms`: transforms between spaces, from files of ITK and FSL
 

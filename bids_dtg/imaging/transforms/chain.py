@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.imaging.neighbours import linear_neighbours, voxel_positions
+from bids_dtg.imaging.sampling import linear_neighbours, voxel_positions
 
 Points = NDArray[np.float64]
 
