@@ -111,10 +111,10 @@ def main() -> None:
 
 def print_need(folder: Path) -> None:
     from bids_dtg.bundles.bundle import load_bundle
-    from bids_dtg.engine.capacity import need
+    from bids_dtg.workflows.participant.model import bytes_needed
 
     voxels = load_bundle(str(folder / "bundle")).places.number
-    print(f"{os.cpu_count()} cores; a process is given {need(voxels) / 1e6:.0f} MB")
+    print(f"{os.cpu_count()} cores; a process is given {bytes_needed(voxels) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -49,11 +49,13 @@ class DaskCluster:
         self.workers.append(self._start("worker", *one, "--local-directory", str(place)))
 
     def _start(self, kind: str, *options: str) -> subprocess.Popen[bytes]:
+        # Beside this module is what tests have done there.
+        path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         command = [sys.executable, "-m", f"distributed.cli.dask_{kind}"]
         with (self._folder / f"{kind}.log").open("ab") as log:
             return subprocess.Popen(
                 [*command, "--scheduler-file", str(self._file), *options],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)},
             )

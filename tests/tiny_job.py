@@ -9,10 +9,14 @@ import os
 import signal
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from fmriprep_dataset import add_run, describe_dataset
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, write_tiny_bundle
+
+if TYPE_CHECKING:
+    from bids_dtg.settings import Settings
 
 TR, FRAMES = 10.0, 60  # ten minutes of rest
 
@@ -69,6 +73,19 @@ class TinyJob:
             words += ["--omp-nthreads", 1]
         words += [] if self.reports else ["--no-reports"]
         return [str(word) for word in words]
+
+    def settings(self, **more: object) -> Settings:
+        """Return the options of a call, as the command line makes them, for the program's parts."""
+        from bids_dtg.settings import Settings
+
+        return Settings.of(
+            bids_dir=self.bids,
+            output_dir=self.out,
+            analysis_level="participant",
+            model=str(self.model),
+            omp_nthreads=1,
+            **more,
+        )
 
     def run(self, *more: object, out: Path | None = None) -> int:
         """Call the program in this process; what it sets in the process is set back."""

@@ -1,8 +1,19 @@
-"""Processes that work side by side. It knows nothing of brains.
+"""Runs any ``Work(label, reporter) -> result``, side by side. It knows nothing of brains.
 
+What runs work, and what it reports:
+
+- `work`: what a unit of work is, and what an executor of many of them
+- `messages`: what processes report: where a unit stands and how it ended; `follow` shows it
+- `backlog`: labels that wait for a process; some come back to be tried again
+- `pool`: an executor: processes of this machine, any of which may die
+- `ahead`: work in two halves, the first of which runs ahead in a process of its own
+- `cluster`: an executor: tasks of a dask scheduler
+- `service`: a program that answers requests in the background
+
+What they stand on:
+
+- `child`: how a process begins, what it hears and how it ends
 - `machine`: cores and memory that a container or a scheduler leaves this process
 - `capacity`: how many processes work side by side, and their threads
-- `backlog`: participants that wait for a process
-- `ahead`: work that runs ahead in a process of its own, and reports by events
 - `display`: what a user sees meanwhile: a bar, or plain lines
 """

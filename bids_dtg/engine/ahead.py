@@ -1,37 +1,140 @@
-"""Work that runs ahead in a process of its own, and tells what it does by events.
+"""Work whose first half runs ahead: the next unit is read while the last one is worked on.
 
-The process is forked before torch is imported: it starts at once, shares the
-model's maps, and its crash (a killed reader, a fault in a C library) is an
-event and not the end of the program. One event waits in the pipe, so that no
-more than one run is held ahead.
+The reading half is a process that is forked before heavy libraries are imported: it starts at
+once, shares what was prepared, and its crash (a killed process, a fault in a C library) is an
+event and not the end of the program. One event waits in the pipe, so that no more than one run is
+held ahead.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import queue
-import signal
-import sys
 import threading
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
-from types import FrameType
-from typing import NoReturn, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
-from bids_dtg.engine.machine import end_of, end_with_parent
+from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
+from bids_dtg.engine.display import Reporter
+from bids_dtg.engine.messages import Finished, Message, MessageReporter, ReaderDied
+from bids_dtg.engine.work import Send, Take, do_unit
 
-T = TypeVar("T")
-Work = Callable[[Callable[[T], None]], None]
+Event = TypeVar("Event")
+Result = TypeVar("Result")
 
 
 class ReaderDiedError(Exception):
     """The process ended without finishing its work."""
 
 
-def run_ahead(work: Work[T], *, forked: bool = True) -> Iterator[T]:
+class AheadWork(ABC, Generic[Event, Result]):
+    """Work in two halves: what the first one reads reaches the second one as events."""
+
+    forks = True  # whether the process that works may fork another one that reads; else a thread
+
+    @abstractmethod
+    def read(self, label: str, send: Send[Event]) -> None:
+        """Read all that a unit needs, and send it piece by piece."""
+
+    @abstractmethod
+    def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Result:
+        """Make the result of what was read.
+
+        The iterator raises `ReaderDiedError` where the reading process dies; what it has sent
+        before has come.
+        """
+
+    def is_last(self, result: Result) -> bool:
+        """Return whether this process begins no other unit after this result."""
+        return False
+
+    def before_fork(self) -> None:
+        """Wait until this process may be forked once more: a reader has died."""
+        return
+
+    def __call__(self, label: str, reporter: Reporter) -> Result:
+        """Do both halves of a unit, the first in a thread."""
+        with closing(run_ahead(partial(self.read, label), forked=False)) as events:
+            return self.finish(label, events, reporter)
+
+
+def do_ahead(work: AheadWork[Event, Result], take: Take, send: Send[Message[Result]]) -> None:
+    """Do units of work until there is none to take; the next one is taken while one is done."""
+    reporter = MessageReporter(send)
+    while True:
+        with closing(run_ahead(partial(_read_units, work, take), forked=work.forks)) as events:
+            reader = _Reader[Event](events)
+            for label in reader.labels():
+                finish = partial(work.finish, label, reader.events(), reporter)
+                end = do_unit(label, finish, send)
+                if isinstance(end, Finished) and work.is_last(end.result):
+                    return
+        if reader.died is None:
+            return
+        send(ReaderDied(reader.died))
+        work.before_fork()
+
+
+@dataclass(frozen=True)
+class _UnitBegins:
+    """The events that follow are about a unit."""
+
+    label: str
+
+
+@dataclass(frozen=True)
+class _UnitEnds:
+    """All events about the unit have been sent."""
+
+
+@dataclass(frozen=True)
+class _Over:
+    """No more events follow."""
+
+
+def _read_units(
+    work: AheadWork[Event, Result], take: Take, send: Send[Event | _UnitBegins | _UnitEnds]
+) -> None:
+    while (label := take()) is not None:
+        send(_UnitBegins(label))
+        work.read(label, send)
+        send(_UnitEnds())
+
+
+class _Reader(Generic[Event]):
+    """The second half's view of the first: its units, and the events of each."""
+
+    def __init__(self, events: Iterator[Event | _UnitBegins | _UnitEnds]) -> None:
+        self._events = events
+        self.died: str | None = None  # how, once it has
+
+    def labels(self) -> Iterator[str]:
+        """Yield the units that begin; events that were not asked for are skipped."""
+        with suppress(ReaderDiedError):
+            while not isinstance(event := self._next(), _Over):
+                if isinstance(event, _UnitBegins):
+                    yield event.label
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events of the unit that has begun last."""
+        while not isinstance(event := self._next(), _UnitBegins | _UnitEnds | _Over):
+            yield event
+
+    def _next(self) -> Event | _UnitBegins | _UnitEnds | _Over:
+        # Not by `yield from`: an iterator of one unit that is left would close them all.
+        try:
+            return next(self._events, _Over())
+        except ReaderDiedError as err:
+            self.died = str(err)
+            raise
+
+
+def run_ahead(
+    work: Callable[[Send[Event]], None], *, forked: bool = True
+) -> Generator[Event, None, None]:
     """Run ``work(send)`` elsewhere and yield what it sends, in order.
 
     Parameters
@@ -46,18 +149,19 @@ def run_ahead(work: Work[T], *, forked: bool = True) -> Iterator[T]:
     ReaderDiedError
         The process was killed or crashed; what it sent before has been yielded.
     """
-    # Forking is not safe on macOS (its system libraries start threads) and absent on Windows.
-    return _in_process(work) if forked and sys.platform == "linux" else _in_thread(work)
+    return _in_process(work) if forked and can_fork() else _in_thread(work)
 
 
-def _in_process(work: Work[T]) -> Iterator[T]:
-    context = multiprocessing.get_context("fork")
+def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, None]:
+    context = process_context(forked=True)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(
-        target=_serve, args=(work, sender, receiver), name="reader", daemon=True
+    process = start_child(
+        context,
+        partial(_send_all, work, sender.send),
+        name="reader",
+        far_ends=[sender],
+        near_ends=[receiver],
     )
-    process.start()
-    sender.close()
     try:
         while True:
             try:
@@ -71,36 +175,19 @@ def _in_process(work: Work[T]) -> Iterator[T]:
             raise ReaderDiedError(describe_end(process.exitcode))
     finally:
         receiver.close()
-        if process.is_alive():
-            process.kill()
-        process.join()
+        end_children([process], at_once=True)
 
 
-def _serve(work: Work[T], sender: Connection, receiver: Connection) -> None:
-    end_with_parent()
-    receiver.close()  # so that the pipe breaks when the parent is gone
-    # Ctrl-C reaches both processes; the parent decides and ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        work(sender.send)
-    except BrokenPipeError:
-        pass
-    finally:
-        sender.close()
+def _send_all(work: Callable[[Send[Event]], None], send: Send[Event]) -> None:
+    with suppress(BrokenPipeError):  # no process listens any more
+        work(send)
 
 
-def describe_end(exit_code: int | None) -> str:
-    """Say how a process ended, from its exit code; -n is signal n."""
-    end = end_of(exit_code)
-    return f"it was {end}" if exit_code is not None and exit_code < 0 else f"it ended with {end}"
-
-
-def _in_thread(work: Work[T]) -> Iterator[T]:
-    events: queue.Queue[tuple[T] | BaseException | None] = queue.Queue(maxsize=1)
+def _in_thread(work: Callable[[Send[Event]], None]) -> Generator[Event, None, None]:
+    events: queue.Queue[tuple[Event] | BaseException | None] = queue.Queue(maxsize=1)
     stopped = threading.Event()
 
-    def send(event: T) -> None:
+    def send(event: Event) -> None:
         if stopped.is_set():
             raise BrokenPipeError
         events.put((event,))
@@ -126,39 +213,3 @@ def _in_thread(work: Work[T]) -> Iterator[T]:
                 events.get(timeout=0.1)
             except queue.Empty:
                 continue
-
-
-def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoReturn:
-    """Work, and end this process; it ends with its parent, and by SIGTERM, whatever it does.
-
-    Parameters
-    ----------
-    work
-        What the process is for.
-    inherited
-        Ends of pipes that it has because it was forked: closed, so that pipes break when the
-        process at their other end is gone.
-    """
-    code: object = 1
-    try:
-        end_with_parent()
-        for end in inherited:
-            end.close()
-        # Ctrl-C reaches all processes of a terminal; the first one decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _end)
-        work()
-        code = 0
-    except SystemExit as end_:
-        code = end_.code
-    except Exception:
-        traceback.print_exc()
-    finally:
-        with suppress(OSError):
-            sys.stderr.flush()
-        # The interpreter would wait for threads; one that a signal interrupted may never end.
-        os._exit(code if isinstance(code, int) else 1)
-
-
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)  # half-written files are removed on the way

@@ -20,10 +20,7 @@ _TELL_SECONDS = 60.0
 
 
 class Reporter(Protocol):
-    """Shows what one process does."""
-
-    def start(self, title: str) -> None:
-        """Begin the next unit of work."""
+    """Shows what becomes of a unit of work while it is done."""
 
     def stage(self, name: str, share: float) -> None:
         """Say what the unit does now, and which share (0 to 1) of it is done."""
@@ -33,6 +30,13 @@ class Reporter(Protocol):
 
     def note(self, message: str) -> None:
         """Print one line without disturbing the bar."""
+
+
+class Lane(Reporter, Protocol):
+    """Shows what one process does."""
+
+    def start(self, title: str) -> None:
+        """Begin the next unit of work."""
 
 
 class Board(Protocol):
@@ -45,7 +49,7 @@ class Board(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
-    def lane(self, number: int) -> Reporter:
+    def lane(self, number: int) -> Lane:
         """Return what shows the process of a number."""
 
     def advance(self, *, failed: bool = False) -> None:

@@ -8,12 +8,26 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = Path("/")
 # What numerical libraries take their number of threads from.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is of the machine for this process."""
+
+    cores: int  # that it may keep busy
+    memory: int | None  # bytes that it may still take; None where the system does not say
+
+    @classmethod
+    def here(cls) -> Machine:
+        """Look at what is there now."""
+        return cls(available_cores(), available_memory())
 
 
 def available_cores(root: Path = _ROOT) -> int:

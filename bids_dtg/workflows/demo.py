@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.engine.display import make_board
+from bids_dtg.engine.backlog import Backlog
+from bids_dtg.engine.display import Reporter, make_board
+from bids_dtg.engine.messages import End, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Work
+from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
@@ -215,12 +222,38 @@ def write_people(
     """
     generator = {"Name": f"bids_dtg {program}", "Version": __version__}
     describe_datasets(folder, phantom, people, plan=plan, generator=generator)
+    written = {participant_label(person.index): person for person in people}
     with make_board(len(people)) as board:
-        reporter = board.lane(0)
-        for person in people:
-            start = time.perf_counter()
-            reporter.start(f"simulating sub-{participant_label(person.index)}")
-            write_participant(folder, person, plan=plan, stage=reporter.stage)
-            reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
-            board.advance()
-        reporter.note(f"{len(people)} simulated participants in {folder}")
+        # One process: a person is simulated on all cores, in most of a small machine's memory.
+        pool = Pool(
+            partial(_writing, folder, written, plan),
+            1,
+            forked=True,
+            before_start=board.before_fork,
+        )
+        messages = pool.run(Backlog(written))
+        with closing(follow(messages, board, lambda label: f"simulating sub-{label}")) as ends:
+            for _, end in ends:
+                _check(end)
+                board.advance()
+        board.note(f"{len(people)} simulated participants in {folder}")
+
+
+def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[None]:
+    """Return what writes a person's files."""
+
+    def write(label: str, reporter: Reporter) -> None:
+        start = time.perf_counter()
+        write_participant(folder, people[label], plan=plan, stage=reporter.stage)
+        reporter.finish(f"written in {time.perf_counter() - start:.0f} s")
+
+    return write
+
+
+def _check(end: End[None]) -> None:
+    """Raise what kept a person from being written."""
+    match end:
+        case Raised(error=err, trace=trace):
+            raise err from RuntimeError(trace)
+        case WorkerDied(label, reason) | NotBegun(label, reason):
+            raise OutputError(f"the process that simulated sub-{label} died: {reason}")

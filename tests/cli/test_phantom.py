@@ -1,37 +1,48 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
+import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-import bids_dtg.workflows.demo
 from bids_dtg.cli.phantom import main
-from bids_dtg.errors import OutputError
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.contrasts.phenotype import phenotype
+from bids_dtg.phantom.streams import Cohort
 
 
-@pytest.fixture
-def written(monkeypatch):
-    """Collect who would be written, in place of writing full-size images."""
-    people = []
-
-    def write(out, person, *, plan, stage):
-        stage("resting run", 0.0)
-        people.append((person.cohort, person.index, person.phantom.seed, plan.frames))
-
-    monkeypatch.setattr(bids_dtg.workflows.demo, "write_participant", write)
-    return people
-
-
-def test_participants_are_written_one_by_one(tmp_path, written, capsys):
+def test_participants_are_written_one_by_one(tmp_path, capsys):
     out = tmp_path / "out"
-    assert main([str(out), "--participants", "2", "--seed", "5", "--frames", "90"]) == 0
-    assert written == [(3, 0, 5, 90), (3, 1, 5, 90)]
-    table = (out / "fmriprep" / "participants.tsv").read_text().splitlines()
-    assert [line.split("\t")[0] for line in table] == [
-        *("participant_id", "sub-sim001", "sub-sim002")
+    assert main([str(out), "--participants", "2", "--seed", "5", "--frames", "50"]) == 0
+    rows = [
+        line.split("\t") for line in (out / "fmriprep/participants.tsv").read_text().splitlines()
     ]
-    assert "[2/2] simulating sub-sim002: written" in capsys.readouterr().err
+    assert [row[0] for row in rows] == ["participant_id", "sub-sim001", "sub-sim002"]
+    person = Phantom(seed=5).person(Cohort.DEMO, 1)
+    assert rows[2][1:] == [str(value) for value in dataclasses.astuple(phenotype(person))]
+    for name in ("fmriprep", "statmaps", "truth"):
+        recipe = json.loads((out / name / "dataset_description.json").read_text())["Simulation"]
+        assert (recipe["PhantomSeed"], recipe["Frames"]) == (5, 50)
+    counts = {"fmriprep": 1, "statmaps": 2 * 47, "truth": 47}
+    for label in ("sub-sim001", "sub-sim002"):
+        for name, count in counts.items():
+            images = [*(out / name / label).rglob("*_bold.nii.gz")]
+            images += (out / name / label).rglob("*_statmap.nii.gz")
+            assert len(images) == count
+    lines = [line[9:] for line in capsys.readouterr().err.splitlines()]
+    assert [line.partition(" in ")[0] for line in lines] == [
+        "[1/2] simulating sub-sim001",
+        "[1/2] simulating sub-sim001: written",
+        "[2/2] simulating sub-sim002",
+        "[2/2] simulating sub-sim002: written",
+        "2 simulated participants",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -56,13 +67,36 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
     assert "not empty" in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_ends_with_1(tmp_path, monkeypatch, capsys):
-    def fail(*_, **__):
-        raise OutputError("disk full")
+def full(path: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(bids_dtg.workflows.demo, "write_participant", fail)
-    assert main([str(tmp_path / "out")]) == 1
-    assert "error: disk full." in capsys.readouterr().err
+
+def die(_path: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+@pytest.mark.parametrize(
+    ("happens", "message"),
+    [
+        (full, r"_bold.nii.gz cannot be written: No space left on device"),
+        (die, "the process that simulated sub-sim001 died: it was ended by SIGKILL"),
+    ],
+)
+def test_what_keeps_a_participant_from_being_written_ends_with_1(
+    tmp_path, monkeypatch, capsys, happens, message
+):
+    replace = Path.replace
+
+    def disturbed(self: Path, other: Path) -> Path:
+        if Path(other).name.startswith("sub-sim001"):
+            happens(other)
+        return replace(self, other)
+
+    monkeypatch.setattr(Path, "replace", disturbed)
+    assert main([str(tmp_path / "out"), "--frames", "50"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert message in line
 
 
 def test_help_does_not_wait_for_numpy():

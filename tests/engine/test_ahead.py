@@ -7,14 +7,16 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 
-from bids_dtg.engine.ahead import ReaderDiedError, _in_process, _in_thread, run_ahead
+from bids_dtg.engine.ahead import ReaderDiedError, run_ahead
 
 needs_fork = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
-WAYS = [pytest.param(_in_process, marks=needs_fork), _in_thread]
+in_process, in_thread = (partial(run_ahead, forked=forked) for forked in (True, False))
+WAYS = [pytest.param(in_process, marks=needs_fork), in_thread]
 
 
 def _count(send, n=5):
@@ -85,7 +87,7 @@ def test_error_in_a_thread_is_raised():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        list(_in_thread(work))
+        list(in_thread(work))
 
 
 @needs_fork

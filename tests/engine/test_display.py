@@ -13,14 +13,13 @@ import time
 import pytest
 from tiny_job import TinyJob
 
-from bids_dtg.engine import display as progress
 from bids_dtg.engine.display import PlainBoard, duration, make_board
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
 
 

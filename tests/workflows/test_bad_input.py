@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import json
 import os
 import pickle
 import re
@@ -11,18 +12,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
+from isal import igzip
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.cli import models as models_cli
-from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.workflows.participant import call as executor
 
 FUNC = Path("sub-01", "func")
 BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
@@ -546,17 +547,25 @@ def test_one_bad_participant_among_three(tmp_path, capsys):
     assert out.count("complete, would be skipped") == 2
 
 
+def disturb_reading(monkeypatch, happens: Callable[[], None]) -> None:
+    """Have something happen where the BOLD series of sub-02 is opened."""
+    opened = igzip.IGzipFile.__init__
+
+    def disturbed(self, path, *more):
+        if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
+            happens()
+        opened(self, path, *more)
+
+    monkeypatch.setattr(igzip.IGzipFile, "__init__", disturbed)
+
+
 def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch):
     job = TinyJob(tmp_path, ("01", "02", "03"))
-    add_rest(job.bids, "02", frames=61)
-    build = TemporalDesign.build
 
-    def bug(confounds, *others, **options):
-        if len(confounds) == 61:
-            raise IndexError("a bug\nof two lines")
-        return build(confounds, *others, **options)
+    def bug() -> None:
+        raise IndexError("a bug\nof two lines")
 
-    monkeypatch.setattr(TemporalDesign, "build", bug)
+    disturb_reading(monkeypatch, bug)
     assert job.run() == 1
     line = the_error(capsys)
     assert re.search(
@@ -567,43 +576,20 @@ def test_internal_error_stays_with_its_participant(tmp_path, capsys, monkeypatch
     assert "Traceback" in capsys.readouterr().err
 
 
-def killed_here(parent: int) -> None:
-    """End this process as the system does when memory runs out; never the one of the tests."""
-    assert os.getpid() != parent
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 def test_reader_killed_for_lack_of_memory(tmp_path, capsys, monkeypatch):
-    job, parent, build = TinyJob(tmp_path, ("01", "02", "03")), os.getpid(), TemporalDesign.build
-    add_rest(job.bids, "02", frames=61)
+    job, parent = TinyJob(tmp_path, ("01", "02", "03")), os.getpid()
 
-    def build_or_die(confounds, *others, **options):
-        if len(confounds) == 61:
-            killed_here(parent)
-        return build(confounds, *others, **options)
+    def killed() -> None:
+        """End this process as the system does; never the one of the tests."""
+        assert os.getpid() != parent
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(TemporalDesign, "build", build_or_die)
+    disturb_reading(monkeypatch, killed)
     assert job.run() == 1
     line = the_error(capsys)
-    assert re.search(r"sub-02: failed: .*sub-02 died: it was ended by SIGKILL", line)
+    assert re.search(r"sub-02: failed: .* read sub-02 died: it was ended by SIGKILL", line)
     assert {path.name[:6] for path in job.out.rglob("*statmap.nii.gz")} == {"sub-01", "sub-03"}
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
-def test_reader_that_dies_at_once(tmp_path, capsys, monkeypatch):
-    from bids_dtg.workflows.participant import worker
-
-    job, parent = TinyJob(tmp_path, ("01", "02")), os.getpid()
-    monkeypatch.setattr(worker, "read_participants", lambda *_: killed_here(parent))
-    assert job.run() == 1
-    err = capsys.readouterr().err
-    assert "internal" not in err
-    (table,) = job.out.glob("logs/*/failures.tsv")
-    assert [row["participant_id"] for row in read_table(table)] == ["sub-01", "sub-02"]
-    assert job.run("--stop-on-first-crash", out=job.folder / "stopped") == 1
-    (table,) = (job.folder / "stopped").glob("logs/*/failures.tsv")
-    assert [row["participant_id"] for row in read_table(table)] == ["sub-01"]
 
 
 @pytest.mark.parametrize("name", ["sub-01 copy", "sub-02"])
@@ -620,29 +606,14 @@ def test_files_of_another_participant(job, capsys, name):
 
 
 def test_internal_error_before_the_start(job, capsys, monkeypatch):
-
-    def bug(_settings):
+    def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(executor.Request, "prepare", bug)
+    monkeypatch.setattr(json, "loads", bug)
     assert job.run() == 70
     line = the_error(capsys)
     assert "internal error: ZeroDivisionError: two lines" in line
     assert not job.out.exists()
-
-
-def test_reader_that_dies_when_all_is_said(job, monkeypatch):
-    from bids_dtg.workflows.participant import worker
-
-    read = worker.read_participants
-
-    def dies_late(*arguments):
-        read(*arguments)
-        os._exit(3)
-
-    monkeypatch.setattr(worker, "read_participants", dies_late)
-    assert job.run() == 0
-    assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
 
 
 @pytest.mark.parametrize("row", ["2", "2\t"])

@@ -10,9 +10,14 @@ from functools import partial
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person
+from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.display import make_board
 from bids_dtg.engine.machine import share_cores
+from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Work
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.inputs.statmaps import Statistic
@@ -20,8 +25,8 @@ from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.person_arrays import PersonArrays
-from bids_dtg.workflows.participant.crew import Done, Work, run_crew
 from bids_dtg.workflows.participant.measure import Reader
+from bids_dtg.workflows.participant.model import bytes_needed
 from bids_dtg.workflows.participant.request import Request
 
 
@@ -113,49 +118,53 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
     reader = request.reader(threads=settings.resources.omp_nthreads or 1, every_part=False)
-    forked = isinstance(reader.arrays, NumpyArrays)
+    on_cpu = isinstance(reader.arrays, NumpyArrays)
     capacity = divide(
         settings.resources,
-        participants=len(labels),
-        voxels=request.bundle.places.number,
-        on_cpu=forked,
+        units=len(labels),
+        bytes_each=bytes_needed(request.bundle.places.number),
+        on_cpu=on_cpu,
     )
     # A process that was forked shares what was prepared; a GPU's driver does not allow it.
+    forked = on_cpu and can_fork()
     prepare = (
         partial(_work, arrays, reader)
         if forked
         else partial(_prepare, settings, arrays.plan, arrays.store, reader.threads)
     )
     failures = {}
-    with (
-        make_board(len(labels), verbose=settings.behaviour.verbose) as board,
-        closing(
-            run_crew(
-                labels,
-                prepare,
-                capacity.processes,
-                forked=forked,
-                before_start=board.before_fork,
-            )
-        ) as messages,
-    ):
-        for lane, message in messages:
-            if isinstance(message, Done):
-                if message.failure is not None:
-                    failures[message.label] = message.failure
-                board.advance(failed=message.failure is not None)
-            else:
-                getattr(board.lane(lane), message.method)(*message.arguments)
+    with make_board(len(labels), verbose=settings.behaviour.verbose) as board:
+        pool = Pool(prepare, capacity.processes, forked=forked, before_start=board.before_fork)
+        messages = pool.run(Backlog(labels))
+        with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
+            for _, end in ends:
+                failure = _failure(end)
+                if failure is not None:
+                    failures[end.label] = failure
+                board.advance(failed=failure is not None)
     return failures
 
 
-def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work:
+def _failure(end: End[None]) -> str | None:
+    """Return why a person's arrays were not made."""
+    match end:
+        case Finished():
+            return None
+        case Raised(error=DtgError() as err):
+            return str(err)
+        case Raised(error=err):
+            return f"internal error: {type(err).__name__}: {err}"
+        case WorkerDied(reason=reason) | NotBegun(reason=reason):
+            return f"the process that worked on it died: {reason}"
+
+
+def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work[None]:
     """Prepare the work anew, in a process that was started afresh."""
     request = Request.prepare(settings)
     reader = request.reader(threads=threads, every_part=False)
     return _work(PersonArrays(request, plan, store), reader)
 
 
-def _work(arrays: PersonArrays, reader: Reader) -> Work:
+def _work(arrays: PersonArrays, reader: Reader) -> Work[None]:
     share_cores(reader.threads)
     return partial(arrays.make, reader=reader)

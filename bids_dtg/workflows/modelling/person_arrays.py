@@ -59,7 +59,6 @@ class PersonArrays:
         reader
             Reduces the person's runs of rest.
         """
-        reporter.start(f"sub-{label}")
         reporter.stage("measured maps", 0.0)
         for name, maps in self._maps(label).items():
             facts = self._facts_of_maps(maps)

@@ -5,10 +5,7 @@ A call:
 - `request`: what a call asks for, found and checked: dataset, participants, model, output
 - `call`: all participants of a call; one that fails stops no other
 - `dry_run`: the plan of a call, without doing it
-- `worker`: the work on one participant in a process of its own
-- `pool`: processes of this machine that work side by side
-- `crew`: processes that each do one thing for one participant
-- `cluster`: participants on other machines, as tasks of dask
+- `worker`: the unit of work that `engine` runs: one participant, read ahead, predicted, written
 
 The first half, reading (a process of its own):
 

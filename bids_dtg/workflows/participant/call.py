@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.engine.backlog import Backlog
-from bids_dtg.engine.display import Board, Clock, make_board
+from bids_dtg.engine.child import can_fork
+from bids_dtg.engine.cluster import Cluster
+from bids_dtg.engine.display import Board, Clock, Lane, make_board
+from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Executor
 from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
@@ -17,12 +24,10 @@ from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.cluster import Cluster
 from bids_dtg.workflows.participant.dry_run import print_plan
-from bids_dtg.workflows.participant.pool import Pool
 from bids_dtg.workflows.participant.reports import Reports, write_methods
 from bids_dtg.workflows.participant.request import Request
-from bids_dtg.workflows.participant.worker import Finished, Message, Shown, Steps
+from bids_dtg.workflows.participant.worker import Outcome, ParticipantWork, Steps
 
 # Seconds before a participant is tried again whose failure may pass.
 _RETRY_SECONDS = (2.0, 10.0)
@@ -43,8 +48,16 @@ class _Tally:
         return len({failure.participant for failure in self.failures})
 
 
-def run_participants(settings: Settings) -> int:
+def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RETRY_SECONDS) -> int:
     """Make the maps of every participant asked for.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    retry_seconds
+        How long to wait before each time that a participant is tried again whose failure may
+        pass.
 
     Returns
     -------
@@ -61,9 +74,7 @@ def run_participants(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return print_plan(request)
     # Before anything is written: there may be none.
-    cluster = (
-        Cluster(settings, settings.resources.scheduler) if settings.resources.scheduler else None
-    )
+    cluster = _cluster(settings)
     folder = _open_output(request)
     try:
         with (
@@ -74,7 +85,8 @@ def run_participants(settings: Settings) -> int:
         ):
             if request.bundle.card.notice:
                 board.note(f"{request.bundle.card.name}: {request.bundle.card.notice}")
-            _Call(request, cluster, clock, board, reports, tally).process()
+            call = _Call(request, board=board, reports=reports, tally=tally, clock=clock)
+            call.process(cluster or _pool(request, board, clock), retry_seconds)
     except BaseException:
         say(_left(tally, len(request.participants)))
         raise
@@ -128,65 +140,98 @@ def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
 
 
 class _Call:
-    """Hands participants to processes, and takes what they say."""
+    """Takes what becomes of the participants."""
 
     def __init__(
-        self,
-        request: Request,
-        cluster: Cluster | None,
-        clock: Clock,
-        board: Board,
-        reports: Reports,
-        tally: _Tally,
+        self, request: Request, *, board: Board, reports: Reports, tally: _Tally, clock: Clock
     ) -> None:
-        self._request, self._clock, self._board, self._tally = request, clock, board, tally
-        self._reports = reports
+        self._request, self._board, self._reports = request, board, reports
+        self._tally, self._clock = tally, clock
         self._backlog = Backlog(request.participants)
-        self._cluster = cluster
         self._tries: dict[str, int] = {}
 
-    def process(self) -> None:
+    def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
         """Process all participants, or stop after the first that fails if that was asked for."""
-        with closing(self._messages()) as messages:
-            for lane, message in messages:
-                match message:
-                    case Shown(method, arguments):
-                        getattr(self._board.lane(lane), method)(*arguments)
-                    case Finished():
-                        self._take(message)
+        messages = executor.run(self._backlog)
+        with closing(follow(messages, self._board, lambda label: f"sub-{label}")) as ends:
+            for lane, end in ends:
+                outcome = _outcome(end, lane)
+                self._clock.add(outcome.seconds)
+                self._tally.done += outcome.done
+                if not self._try_again(end.label, outcome, retry_seconds):
+                    self._take(end.label, outcome)
 
-    def _messages(self) -> Generator[tuple[int, Message], None, None]:
-        if self._cluster is not None:
-            return self._cluster.run(self._backlog)
-        with self._clock.time("start"):
-            steps = Steps.of(self._request)
-        on_cpu = isinstance(steps.reader.arrays, NumpyArrays)
-        # A process that was forked shares what was prepared; a GPU's driver does not allow it.
-        prepare = (lambda: steps) if on_cpu else partial(Steps.prepare, self._request.settings)
-        pool = Pool(
-            prepare,
-            self._request.capacity.processes,
-            forked=on_cpu,
-            before_start=self._board.before_fork,
+    def _try_again(
+        self, participant: str, outcome: Outcome, retry_seconds: Sequence[float]
+    ) -> bool:
+        """Have a participant tried again whose failures may pass; return whether it is."""
+        tries = self._tries.get(participant, 0)
+        if not (outcome.failures and outcome.passing) or tries >= len(retry_seconds):
+            return False
+        self._tries[participant] = tries + 1
+        self._backlog.retry(participant, retry_seconds[tries])
+        self._board.note(
+            f"sub-{participant}: this may pass; tried again in {retry_seconds[tries]:.0f} s"
         )
-        return pool.run(self._backlog)
+        return True
 
-    def _take(self, finished: Finished) -> None:
-        tries = self._tries.get(finished.participant, 0)
-        self._clock.add(finished.seconds)
-        self._tally.done += finished.done
-        if finished.failures and finished.passing and tries < len(_RETRY_SECONDS):
-            self._tries[finished.participant] = tries + 1
-            self._backlog.retry(finished.participant, _RETRY_SECONDS[tries])
-            self._board.note(
-                f"sub-{finished.participant}: this may pass; tried again in "
-                f"{_RETRY_SECONDS[tries]:.0f} s"
-            )
-            return
+    def _take(self, participant: str, outcome: Outcome) -> None:
         self._tally.finished += 1
-        self._tally.skipped += finished.skipped
-        self._tally.failures += finished.failures
-        self._board.advance(failed=bool(finished.failures))
-        self._reports.request(finished.participant, finished.failures, changed=bool(finished.done))
-        if finished.failures and self._request.settings.resources.stop_on_first_crash:
+        self._tally.skipped += outcome.skipped
+        self._tally.failures += outcome.failures
+        self._board.advance(failed=bool(outcome.failures))
+        self._reports.request(participant, outcome.failures, changed=bool(outcome.done))
+        if outcome.failures and self._request.settings.resources.stop_on_first_crash:
             self._backlog.close()
+
+
+def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
+    """Return what became of a participant; show it where its process could not."""
+    match end:
+        case Finished(result=outcome):
+            return outcome
+        case Raised(label, error):
+            said = " ".join(str(error).split())
+            message = f"the task of sub-{label} failed: {type(error).__name__}: {said}"
+        case WorkerDied(label, reason):
+            message = f"the process that worked on sub-{label} died: {reason}"
+        case NotBegun(label, reason):
+            message = f"the process that was to read sub-{label} died: {reason}"
+    lane.finish(f"failed: {message}")
+    return Outcome({}, failures=(Failure(label, "working", message),))
+
+
+def _pool(request: Request, board: Board, clock: Clock) -> Pool[Outcome]:
+    with clock.time("start"):
+        steps = Steps.of(request)
+    # A process that was forked shares what was prepared; a GPU's driver does not allow it.
+    forked = isinstance(steps.reader.arrays, NumpyArrays) and can_fork()
+    prepare = (
+        partial(ParticipantWork, steps)
+        if forked
+        else partial(ParticipantWork.prepare, request.settings)
+    )
+    return Pool(prepare, request.capacity.processes, forked=forked, before_start=board.before_fork)
+
+
+def _cluster(settings: Settings) -> Cluster[Settings, Outcome] | None:
+    address = settings.resources.scheduler
+    if not address:
+        return None
+    return Cluster(address, ParticipantWork.prepare, with_whole_paths(settings))
+
+
+def with_whole_paths(settings: Settings) -> Settings:
+    """Return settings that mean the same in any working folder, for a process elsewhere."""
+    changes: dict[str, Any] = {
+        name: value.absolute()
+        for name, value in settings.options.items()
+        if isinstance(value, Path)
+    }
+    if Path(settings.inputs.model).exists():
+        changes["model"] = str(Path(settings.inputs.model).absolute())
+    parts = [item.rpartition("=") for item in settings.inputs.derivatives]
+    changes["derivatives"] = tuple(
+        f"{package}{equals}{Path(path).absolute()}" for package, equals, path in parts
+    )
+    return settings.replace(scheduler=None, **changes)

@@ -27,6 +27,11 @@ _NICENESS = 10
 # A driver's device files: where there is none, torch need not be imported to know it.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
+# What a process was seen to take at most with its reader and the first process, for the published
+# model's 158,680 voxels: 1.13 GB (benchmarks/throughput.py), rounded up; most of the first part is
+# torch itself. It does not grow with the length of runs.
+_BYTES_EACH, _BYTES_A_VOXEL = 600e6, 4e3
+
 
 class Model:
     """A bundle's model on a device, prepared once, at the first call of `begin`."""
@@ -83,6 +88,11 @@ class Model:
             niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
         return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
+
+
+def bytes_needed(voxels: int) -> float:
+    """Return the bytes that a process needs for a model of so many voxels."""
+    return _BYTES_EACH + _BYTES_A_VOXEL * voxels
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:

@@ -25,13 +25,6 @@ from bids_dtg.workflows.participant.sets import MapSet
 
 
 @dataclass(frozen=True)
-class ParticipantBegun:
-    """What follows is about this participant."""
-
-    participant: str  # label
-
-
-@dataclass(frozen=True)
 class SetSkipped:
     """A set of maps is complete already."""
 
@@ -109,8 +102,7 @@ class ParticipantRead:
 
 
 Event = (
-    ParticipantBegun
-    | SetSkipped
+    SetSkipped
     | SetBegun
     | RunProgress
     | SegmentRead
@@ -121,16 +113,15 @@ Event = (
     | ParticipantRead
 )
 Send = Callable[[Event], None]
-Take = Callable[[], str | None]  # gives the next participant, or None
 
 
-def read_participants(take: Take, request: Request, reader: Reader, send: Send) -> None:
-    """Read participants in turn; whatever goes wrong stays with its set.
+def read_participant(participant: str, request: Request, reader: Reader, send: Send) -> None:
+    """Read a participant's runs; whatever goes wrong stays with its set.
 
     Parameters
     ----------
-    take
-        Gives the next participant.
+    participant
+        Label.
     request
         What the call asks for.
     reader
@@ -138,23 +129,21 @@ def read_participants(take: Take, request: Request, reader: Reader, send: Send) 
     send
         Called with each event.
     """
-    while (participant := take()) is not None:
-        clock = Clock()
-        send(ParticipantBegun(participant))
+    clock = Clock()
+    try:
+        with clock.time("query"):
+            map_sets = request.map_sets(participant)
+    except Exception as err:
+        send(Failed.by(err, "finding runs"))
+        map_sets = ()
+    for map_set in map_sets:
         try:
-            with clock.time("query"):
-                planned = request.map_sets(participant)
+            _read_set(map_set, request, reader, clock=clock, send=send)
+        except BrokenPipeError:  # no process listens any more
+            raise
         except Exception as err:
-            send(Failed.by(err, "finding runs"))
-            planned = ()
-        for map_set in planned:
-            try:
-                _read_set(map_set, request, reader, clock=clock, send=send)
-            except BrokenPipeError:  # nobody listens any more
-                raise
-            except Exception as err:
-                send(Failed.by(err, map_set.title))
-        send(ParticipantRead(dict(clock.seconds)))
+            send(Failed.by(err, map_set.title))
+    send(ParticipantRead(dict(clock.seconds)))
 
 
 def _line(err: Exception) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.engine.ahead import describe_end
-from bids_dtg.engine.machine import THREAD_VARIABLES
+from bids_dtg.engine.messages import Finished, Raised, WorkerDied
+from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
 from bids_dtg.files.names import plain_label
@@ -32,8 +26,6 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.request import Request
 
 Note = Callable[[str], None]
-# How long a process may take to end once it has no more requests.
-_LEAVE_SECONDS = 10.0
 
 
 class Reports:
@@ -54,16 +46,13 @@ class Reports:
 
     def __init__(self, output: DerivativeDataset, *, wanted: bool, note: Note) -> None:
         self._output, self._note = output, note
-        self._waiting: deque[tuple[str, str]] = deque()  # participant, and the request for it
-        self._change = threading.Condition()
-        self._closing = self._given_up = False
-        self._process: subprocess.Popen[str] | None = None
-        self._thread: threading.Thread | None = None
         self.failed = 0  # reports that could not be made
         missing = missing_packages() if wanted else ()
         self._wanted = wanted and not missing
         if missing:
             note(f"no reports are made: {' and '.join(missing)} missing ({HOW_TO_GET})")
+        command = [sys.executable, "-m", "bids_dtg.report", str(output.root)]
+        self._service = Service(command, self._take)
 
     def __enter__(self) -> Reports:
         return self
@@ -95,82 +84,26 @@ class Reports:
         if not (changed or failures) and report_path(self._output, participant).is_file():
             return
         messages = {failure.stage: failure.message for failure in failures}
-        with self._change:
-            request = json.dumps({"participant": participant, "failures": messages})
-            self._waiting.append((participant, request))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="reports", daemon=True)
-                self._thread.start()
-            self._change.notify()
+        self._service.request(participant, {"participant": participant, "failures": messages})
 
-    def _work(self) -> None:
-        """Hand requests to the process one by one, until there are no more to come."""
-        while True:
-            with self._change:
-                while not self._waiting and not self._closing:
-                    self._change.wait()
-                if not self._waiting:
-                    break
-                participant, request = self._waiting.popleft()
-            reason = self._make(request)
-            if reason and not self._given_up:
-                self.failed += 1
-                self._note(f"sub-{participant}: warning: no report: {reason}")
-        self._end_process()
-
-    def _make(self, request: str) -> str | None:
-        """Have one report made; return what went wrong."""
-        try:
-            process = self._process = self._process or self._start()
-        except OSError as err:
-            return str(err)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended: nothing will be read
-            process.stdin.write(request + "\n")
-            process.stdin.flush()
-        if answer := process.stdout.readline():
-            error: str | None = json.loads(answer)["error"]
-            return error
-        self._end_process()  # the next report gets another one
-        return f"the process that makes it died: {describe_end(process.returncode)}"
-
-    def _start(self) -> subprocess.Popen[str]:
-        # A process of its own, not a fork: it must not share torch's threads. It has one thread,
-        # as all the cores have other work, and does not hear Ctrl-C: we decide when it ends.
-        threads = dict.fromkeys(THREAD_VARIABLES, "1")
-        return subprocess.Popen(
-            [sys.executable, "-m", "bids_dtg.report", str(self._output.root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, **threads, "PYTHONUTF8": "1"},
-            start_new_session=True,
-        )
-
-    def _end_process(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(OSError, ValueError, subprocess.TimeoutExpired):
-                process.communicate(timeout=_LEAVE_SECONDS)
-            process.kill()
-            process.wait()
+    def _take(self, answer: Answer) -> None:
+        """Count and show a report that could not be made."""
+        match answer:
+            case Finished(result=content):
+                reason = content["error"]
+            case Raised(error=err):
+                reason = str(err)
+            case WorkerDied(reason=end):
+                reason = f"the process that makes it died: {end}"
+        if reason:
+            self.failed += 1
+            self._note(f"sub-{answer.label}: warning: no report: {reason}")
 
     def _close(self, *, at_once: bool) -> None:
         """Wait for what was asked for, or give it up; bring the index up to date."""
-        with self._change:
-            self._given_up, self._closing = at_once, True
-            if at_once:
-                self._waiting.clear()
-                if self._process is not None:
-                    self._process.kill()
-            elif self._waiting:
-                self._note(f"{len(self._waiting) + 1} reports are still to be made")
-            self._change.notify()
-        if self._thread is not None:
-            self._thread.join()
+        if self._service.waiting and not at_once:
+            self._note(f"{self._service.waiting + 1} reports are still to be made")
+        self._service.close(at_once=at_once)
         if self._wanted and not at_once:
             try:
                 write_index(self._output)

@@ -40,7 +40,7 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.half_widths import check_level
 from bids_dtg.workflows.participant.map_files import Origin
 from bids_dtg.workflows.participant.measure import Reader
-from bids_dtg.workflows.participant.model import Model, obtain_bundle, resolve_device
+from bids_dtg.workflows.participant.model import Model, bytes_needed, obtain_bundle, resolve_device
 from bids_dtg.workflows.participant.sets import MapSet, plan_map_sets
 from bids_dtg.workflows.participant.write import Writer
 
@@ -88,8 +88,8 @@ class Request:
         check_level(bundle, settings.outputs.interval_level)
         capacity = divide(
             settings.resources,
-            participants=len(participants),
-            voxels=bundle.places.number,
+            units=len(participants),
+            bytes_each=bytes_needed(bundle.places.number),
             on_cpu=device == "cpu",
         )
         atlas = settings.outputs.atlas

@@ -1,16 +1,15 @@
-"""A process's share of the work: takes participants in turn and tells what becomes of each."""
+"""The work on one participant: read its runs ahead, predict and write its sets of maps."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.engine.ahead import ReaderDiedError, run_ahead
-from bids_dtg.engine.display import Clock
+from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
+from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.engine.machine import share_cores
 from bids_dtg.files.atomic import remove_stale_temporaries
 from bids_dtg.files.provenance import NOT_DONE, Failure
 from bids_dtg.settings import Settings
@@ -20,60 +19,30 @@ from bids_dtg.workflows.participant.predict import MapSetMaker
 from bids_dtg.workflows.participant.read import (
     Event,
     Failed,
-    ParticipantBegun,
     ParticipantRead,
     RunLeftOut,
     RunProgress,
     RunRead,
     SegmentRead,
+    Send,
     SetBegun,
     SetRead,
     SetSkipped,
-    Take,
-    read_participants,
+    read_participant,
 )
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.write import Writer
 
-# Nobody sees a bar that moves more often.
-_STAGE_SECONDS = 0.1
-
 
 @dataclass(frozen=True)
-class Shown:
-    """Something to show to the person who looks on: a call of a `progress.Reporter`."""
-
-    method: Literal["start", "stage", "finish", "note"]  # its name
-    arguments: tuple[str | float, ...]  # what it is called with
-
-
-@dataclass(frozen=True)
-class Begun:
-    """What is shown next is about this participant."""
-
-    participant: str  # label
-
-
-@dataclass(frozen=True)
-class Finished:
+class Outcome:
     """What became of a participant."""
 
-    participant: str  # label
+    seconds: Mapping[str, float]  # time by stage
     done: int = 0  # sets of maps made
     skipped: int = 0  # sets that were complete before
     failures: tuple[Failure, ...] = ()  # in the order in which they happened
     passing: bool = False  # whether all failures are of a kind that may pass by itself
-    seconds: Mapping[str, float] = field(default_factory=dict)  # time by stage
-
-
-@dataclass(frozen=True)
-class ReaderDied:
-    """The process that reads ahead is gone, and another one begins."""
-
-    reason: str  # how it ended
-
-
-Message = Shown | Begun | Finished | ReaderDied
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,116 +59,106 @@ class Steps:
         """Make the steps that a call asks for."""
         return cls(request, request.reader(), request.model(), request.writer())
 
-    @classmethod
-    def prepare(cls, settings: Settings) -> Steps:
-        """Make them anew, in a process that was started afresh."""
-        return cls.of(Request.prepare(settings))
 
-
-class MessageReporter:
-    """A reporter whose lines are shown by another process."""
-
-    def __init__(self, send: Callable[[Message], None]) -> None:
-        self._send, self._stage, self._shown_at = send, "", 0.0
-
-    def start(self, title: str) -> None:
-        self._send(Shown("start", (title,)))
-
-    def stage(self, name: str, share: float) -> None:
-        if name != self._stage or time.monotonic() - self._shown_at > _STAGE_SECONDS:
-            self._send(Shown("stage", (name, share)))
-            self._stage, self._shown_at = name, time.monotonic()
-
-    def finish(self, message: str) -> None:
-        self._send(Shown("finish", (message,)))
-
-    def note(self, message: str) -> None:
-        self._send(Shown("note", (message,)))
-
-
-class Worker:
-    """Takes what the reading half sends, participant by participant.
+class ParticipantWork(AheadWork[Event, Outcome]):
+    """Makes a participant's maps: reads runs ahead, predicts and writes.
 
     Parameters
     ----------
     steps
-        Of the work.
-    send
-        Told what happens.
-    forks
-        Whether this process may fork another that reads ahead; otherwise a thread does.
+        Of the work; this process takes its share of the cores for them.
     """
 
-    def __init__(self, steps: Steps, send: Callable[[Message], None], *, forks: bool) -> None:
-        self._steps, self._send = steps, send
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
         # A driver that this process has asked for its devices does not work in a forked one.
-        self._forks = forks and isinstance(steps.reader.arrays, NumpyArrays)
-        self._reporter = MessageReporter(send)
-        self._participant: str | None = None  # whom the events are about
+        self.forks = isinstance(steps.reader.arrays, NumpyArrays)
+        share_cores(steps.request.capacity.threads)
+
+    @classmethod
+    def prepare(cls, settings: Settings) -> ParticipantWork:
+        """Make the steps anew, in a process that was started afresh."""
+        return cls(Steps.of(Request.prepare(settings)))
+
+    def read(self, label: str, send: Send) -> None:
+        read_participant(label, self._steps.request, self._steps.reader, send)
+
+    def finish(self, label: str, events: Iterator[Event], reporter: Reporter) -> Outcome:
+        participant = _Participant(label, self._steps, reporter)
+        participant.begin()
+        try:
+            for event in events:
+                participant.take(event)
+                if isinstance(event, ParticipantRead):
+                    break
+        except ReaderDiedError as err:
+            message = f"the process that read sub-{label} died: {err}"
+            participant.fail(Failed("reading", message, ""))
+        return participant.outcome()
+
+    def is_last(self, result: Outcome) -> bool:
+        return self._steps.request.settings.resources.stop_on_first_crash and bool(result.failures)
+
+    def before_fork(self) -> None:
+        # Forking while torch is being imported is unsafe.
+        self._steps.model.wait()
+
+
+class _Participant:
+    """A participant whose runs are being read: what has been made, and what has failed."""
+
+    def __init__(self, label: str, steps: Steps, reporter: Reporter) -> None:
+        self._label, self._steps, self._reporter = label, steps, reporter
         self._clock = Clock()
         self._done = self._skipped = 0
         self._failed: list[Failed] = []
         self._maker: MapSetMaker | None = None  # of the open set; None once it has failed
 
-    def process(self, take: Take) -> None:
-        """Process participants until there is none to take, or after a failure if asked to.
-
-        Parameters
-        ----------
-        take
-            Gives the next participant; called by whoever reads ahead.
-        """
-        while True:
-            try:
-                steps = self._steps
-                read = partial(read_participants, take, steps.request, steps.reader)
-                for event in run_ahead(read, forked=self._forks):
-                    self._take(event)
-                    if isinstance(event, ParticipantRead) and self._end():
-                        return
-                return
-            except ReaderDiedError as err:
-                if self._participant is not None:
-                    message = f"the process that read sub-{self._participant} died: {err}"
-                    self._fail(Failed("reading", message, ""))
-                    if self._end():
-                        return
-                self._send(ReaderDied(str(err)))
-                # The next reader is forked: not while torch is being imported.
-                self._steps.model.wait()
-
-    def _end(self) -> bool:
-        """Tell what became of the participant, and return whether to stop here."""
-        assert self._participant is not None
-        failures = [
-            Failure(self._participant, failed.stage, failed.message) for failed in self._failed
-        ]
-        self._send(
-            Finished(
-                self._participant,
-                done=self._done,
-                skipped=self._skipped,
-                failures=tuple(failures),
-                passing=all(failed.passing for failed in self._failed),
-                seconds=dict(self._clock.seconds),
-            )
+    def outcome(self) -> Outcome:
+        """Return what became of the participant."""
+        return Outcome(
+            dict(self._clock.seconds),
+            done=self._done,
+            skipped=self._skipped,
+            failures=tuple(
+                Failure(self._label, failed.stage, failed.message) for failed in self._failed
+            ),
+            passing=all(failed.passing for failed in self._failed),
         )
-        self._participant = None
-        return self._steps.request.settings.resources.stop_on_first_crash and bool(failures)
 
-    def _take(self, event: Event) -> None:
-        try:
+    def begin(self) -> None:
+        """Make this process ready for the first event."""
+        with self._guard():
+            self._steps.model.begin()  # the reader has been forked; it will need this long
+            # A folder's name, not yet a label: what is wrong with it is reported by the plan.
+            remove_stale_temporaries(self._steps.request.output.root / f"sub-{self._label}")
+
+    def take(self, event: Event) -> None:
+        """Do what an event asks for."""
+        with self._guard():
             self._handle(event)
-        except BrokenPipeError:  # nobody listens any more
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Turn an error into the end of the open set."""
+        try:
+            yield
+        except BrokenPipeError:  # no process listens any more
             raise
         except Exception as err:
             stage = self._maker.begun.planned.title if self._maker else "starting"
-            self._fail(Failed.by(err, stage))
+            self.fail(Failed.by(err, stage))
+
+    def fail(self, failed: Failed) -> None:
+        """End the open set, and show why."""
+        self._maker = None
+        self._failed.append(failed)
+        if self._steps.request.settings.behaviour.debug:
+            self._reporter.note(failed.trace)
+        self._reporter.finish(f"failed: {failed.message}")
 
     def _handle(self, event: Event) -> None:  # one case an event
         match event:
-            case ParticipantBegun(participant):
-                self._begin(participant)
             case SetSkipped(planned):
                 self._skipped += 1
                 self._reporter.finish(f"{planned.title}: complete, skipped")
@@ -220,18 +179,9 @@ class Worker:
             case SetRead() if self._maker:
                 self._finish(self._maker)
             case Failed():
-                self._fail(event)
+                self.fail(event)
             case ParticipantRead(seconds):
                 self._clock.add(seconds)
-
-    def _begin(self, participant: str) -> None:
-        self._participant, self._maker = participant, None
-        self._clock, self._failed, self._done, self._skipped = Clock(), [], 0, 0
-        self._send(Begun(participant))
-        self._reporter.start(f"sub-{participant}")
-        self._steps.model.begin()  # the reader has been forked; it will need this long
-        # A folder's name, not yet a label: what is wrong with it is told once, by the plan.
-        remove_stale_temporaries(self._steps.request.output.root / f"sub-{participant}")
 
     def _finish(self, maker: MapSetMaker) -> None:
         made = maker.finish(self._reporter)
@@ -239,10 +189,3 @@ class Worker:
             self._reporter.note(note)
         self._done += 1
         self._reporter.finish(f"{maker.begun.planned.title}: {made.summary}")
-
-    def _fail(self, failed: Failed) -> None:
-        self._maker = None
-        self._failed.append(failed)
-        if self._steps.request.settings.behaviour.debug:
-            self._reporter.note(failed.trace)
-        self._reporter.finish(f"failed: {failed.message}")

@@ -101,3 +101,9 @@ def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
     model.begin()
     model.wait()
     assert set_to == [15]
+
+
+def test_a_process_needs_more_for_a_larger_model():
+    voxels = 158_680  # of the published models
+    assert 1.1e9 < model.bytes_needed(voxels) < 1.5e9
+    assert model.bytes_needed(2 * voxels) > model.bytes_needed(voxels) > model.bytes_needed(1000)

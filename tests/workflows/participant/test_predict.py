@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -13,6 +14,10 @@ import numpy as np
 import pytest
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
+
+from bids_dtg.engine.messages import Finished
+from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.participant.worker import ParticipantWork, Steps
 
 SPREAD = "desc-segmentSpread"
 NAME = "{}_space-MNI152NLin6Asym_res-2_contrast-{}_stat-z_desc-{}_statmap"
@@ -195,18 +200,24 @@ def test_all_runs_too_short(job, capsys):
     assert "run-2" in line
 
 
-def test_sums_in_torch_need_no_fork(job, monkeypatch):
+def test_sums_in_torch_need_no_fork(job):
     """As on a GPU, whose driver does not work in a forked process."""
     from bids_dtg.connectome.device import TorchArrays
-    from bids_dtg.engine import ahead
-    from bids_dtg.workflows.participant import measure
+    from bids_dtg.engine.ahead import do_ahead
 
     add_rest(job.bids, frames=90)
     add_rest(job.bids, "02", seed=1)
     assert job.run(out=job.folder / "numpy") == 0
-    monkeypatch.setattr(measure, "arrays_on", lambda _device: TorchArrays("cpu"))
-    monkeypatch.delattr(ahead, "_in_process")
-    assert job.run() == 0
+    job.out.mkdir()
+    steps = Steps.of(Request.prepare(job.settings()))
+    steps = dataclasses.replace(
+        steps, reader=dataclasses.replace(steps.reader, arrays=TorchArrays("cpu"))
+    )
+    work, labels, messages = ParticipantWork(steps), iter(["01", "02"]), []
+    assert not work.forks
+    do_ahead(work, lambda: next(labels, None), messages.append)
+    ends = [message for message in messages if isinstance(message, Finished)]
+    assert [(end.label, end.result.done) for end in ends] == [("01", 1), ("02", 1)]
     for title in ("sub-01_task-rest", "sub-02_task-rest"):
         found, expected = (read_map(out, title) for out in (job.out, job.folder / "numpy"))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)

@@ -1,14 +1,12 @@
-"""Processes of this machine that work on participants side by side.
+"""Processes of this machine that do units of work side by side.
 
-Each takes its next participant when it can begin to read it. What it has taken is known here,
-so that its end, however sudden, costs the one participant that it worked on.
+Each takes its next label when it can begin to read for it. What it has taken is known here, so
+that its end, however sudden, costs the one unit that it worked on.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -17,27 +15,27 @@ from functools import partial
 from itertools import count
 from multiprocessing import connection
 from multiprocessing.connection import Connection
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import NoReturn
+from typing import Generic, TypeVar
 
-from bids_dtg.engine.ahead import be_child, describe_end
+from bids_dtg.engine.ahead import AheadWork, do_ahead
 from bids_dtg.engine.backlog import Backlog
-from bids_dtg.engine.machine import share_cores
-from bids_dtg.files.provenance import Failure
-from bids_dtg.workflows.participant.worker import (
-    Begun,
+from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
+from bids_dtg.engine.messages import (
+    Began,
     Finished,
     Message,
+    NotBegun,
+    Raised,
     ReaderDied,
-    Shown,
-    Steps,
-    Worker,
+    WorkerDied,
 )
+from bids_dtg.engine.work import Prepare, do_units
+
+Result = TypeVar("Result")
 
 # Processes that end one after the other with nothing done: it is not the data's fault.
 _MOST_DEATHS = 3
-_END_SECONDS = 10.0
 
 
 @dataclass(eq=False)
@@ -47,22 +45,27 @@ class _Member:
     lane: int  # its place on the screen
     process: BaseProcess
     messages: Connection  # from it
-    requests: Connection  # for participants, and the answers
+    requests: Connection  # for labels, and the answers
     taken: list[str] = field(default_factory=list)  # not finished yet, in order
-    begun: str | None = None  # whom its messages are about
+    begun: str | None = None  # which of them its messages are about
+
+    @property
+    def ends(self) -> tuple[Connection, Connection]:
+        """Our ends of its pipes."""
+        return self.messages, self.requests
 
 
-class Pool:
-    """Runs workers in processes of their own.
+class Pool(Generic[Result]):
+    """Does work in processes of its own.
 
     Parameters
     ----------
     prepare
-        Makes the steps of the work; called in each process.
+        Makes the work; called in each process. `AheadWork` is read ahead.
     processes
         How many at the same time.
     forked
-        Whether they may be forked from this one, which is quick, shares the model's maps and
+        Whether they may be forked from this one, which is quick, shares what was prepared and
         needs no pickling of `prepare`; otherwise they are started afresh.
     before_start
         Called before a process is started: no other thread should run here then.
@@ -70,22 +73,21 @@ class Pool:
 
     def __init__(
         self,
-        prepare: Callable[[], Steps],
+        prepare: Prepare[Result],
         processes: int,
         *,
         forked: bool,
         before_start: Callable[[], None] = lambda: None,
     ) -> None:
-        forked = forked and sys.platform == "linux"
-        self._context: BaseContext = multiprocessing.get_context("fork" if forked else "spawn")
+        self._context = process_context(forked=forked)
         self._prepare, self._processes, self._before_start = prepare, processes, before_start
         self._members: list[_Member] = []
         self._deaths, self._reason = 0, ""  # in a row, with nothing done; and how the last ended
 
-    def run(self, backlog: Backlog) -> Generator[tuple[int, Message], None, None]:
-        """Work until nobody is left; yield what happens, and in which lane.
+    def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
+        """Work until no label is left; yield what happens, and in which lane.
 
-        Closing the iterator ends all processes.
+        Closing the generator ends all processes.
         """
         try:
             while backlog or self._members:
@@ -103,7 +105,7 @@ class Pool:
     def _start_processes(self, backlog: Backlog) -> None:
         lanes = set(range(self._processes)) - {member.lane for member in self._members}
         due = backlog.seconds_to_next == 0
-        # One that has not asked yet will take somebody.
+        # A process that has not asked for a label yet will take one.
         expected = sum(not member.taken for member in self._members)
         for lane in sorted(lanes):
             if not due or expected >= len(backlog):
@@ -115,25 +117,20 @@ class Pool:
     def _start(self, lane: int) -> _Member:
         messages, far_messages = self._context.Pipe(duplex=False)
         requests, far_requests = self._context.Pipe()
-        others = [end for m in self._members for end in (m.messages, m.requests)]
-        inherited = [messages, requests, *others]
-        if self._context.get_start_method() != "fork":
-            inherited = []
-        process = self._context.Process(  # type: ignore[attr-defined]
-            target=_work,
-            args=(self._prepare, far_messages, far_requests, inherited),
+        process = start_child(
+            self._context,
+            partial(_serve, self._prepare, far_messages, far_requests),
             name=f"worker {lane + 1}",
+            far_ends=[far_messages, far_requests],
+            near_ends=[messages, requests, *(end for m in self._members for end in m.ends)],
         )
-        process.start()
-        far_messages.close()
-        far_requests.close()
         return _Member(lane, process, messages, requests)
 
-    def _serve(self, backlog: Backlog) -> Iterator[tuple[int, Message]]:
+    def _serve(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         """Wait for something to happen, and deal with it."""
         ends: list[Connection | int] = []
         for member in self._members:
-            ends += [member.messages, member.requests, member.process.sentinel]
+            ends += [*member.ends, member.process.sentinel]
         ready = set(connection.wait(ends, backlog.seconds_to_next or None))
         for member in list(self._members):
             # Before its request is answered: what was said first is heard first.
@@ -143,23 +140,23 @@ class Pool:
             elif member.requests in ready:
                 self._answer(member, backlog)
 
-    def _listen(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message]]:
+    def _listen(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
         with suppress(EOFError, OSError):
             while member.messages.poll():
-                message: Message = member.messages.recv()
+                message: Message[Result] = member.messages.recv()
                 self._note(member, message, backlog)
                 yield member.lane, message
 
-    def _note(self, member: _Member, message: Message, backlog: Backlog) -> None:
+    def _note(self, member: _Member, message: Message[Result], backlog: Backlog) -> None:
         match message:
-            case Begun(participant):
-                member.begun = participant
-            case Finished(participant):
-                member.taken.remove(participant)
+            case Began(label):
+                member.begun = label
+            case Finished(label) | Raised(label):
+                member.taken.remove(label)
                 member.begun, self._deaths = None, 0
             case ReaderDied(reason):
                 self._deaths, self._reason = self._deaths + 1, reason
-                # Taken by the process that is gone.
+                # Taken by the process that has died.
                 self._put_back(member, backlog)
 
     def _answer(self, member: _Member, backlog: Backlog) -> None:
@@ -176,23 +173,22 @@ class Pool:
                 backlog.put_back(label)
         member.taken = [label for label in member.taken if label == member.begun]
 
-    def _bury(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message]]:
-        """Tell of the participant that a process worked on when it ended, if there was one."""
+    def _bury(self, member: _Member, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
+        """Report the unit that a process worked on when it ended, if there was one."""
         member.process.join()
         code = member.process.exitcode
         self._members.remove(member)
-        member.messages.close()
-        member.requests.close()
+        for end in member.ends:
+            end.close()
         self._put_back(member, backlog)
         if code:
             self._deaths, self._reason = self._deaths + 1, describe_end(code)
         if member.begun is not None:
             self._deaths = 0
-            message = f"the process that worked on sub-{member.begun} died: {describe_end(code)}"
-            yield from _fail(member.lane, member.begun, message)
+            yield member.lane, WorkerDied(member.begun, describe_end(code))
 
-    def _give_up(self, backlog: Backlog) -> Iterator[tuple[int, Message]]:
-        """Tell that nobody can be worked on."""
+    def _give_up(self, backlog: Backlog) -> Iterator[tuple[int, Message[Result]]]:
+        """Report every remaining unit as not begun: processes keep dying."""
         for member in self._members:
             self._put_back(member, backlog)
         self._end_all()
@@ -201,52 +197,36 @@ class Pool:
             if label is None:
                 time.sleep(backlog.seconds_to_next or 0.0)
                 continue
-            message = f"the process that was to read sub-{label} died: {self._reason}"
-            yield 0, Shown("start", (f"sub-{label}",))
-            yield from _fail(0, label, message)
+            yield 0, Began(label)
+            yield 0, NotBegun(label, self._reason)
 
     def _end_all(self) -> None:
+        end_children([member.process for member in self._members])
         for member in self._members:
-            member.process.terminate()
-        for member in self._members:
-            member.process.join(_END_SECONDS)
-            member.process.kill()
-            member.messages.close()
-            member.requests.close()
+            for end in member.ends:
+                end.close()
         self._members.clear()
 
 
-def _fail(lane: int, participant: str, message: str) -> Iterator[tuple[int, Message]]:
-    yield lane, Shown("finish", (f"failed: {message}",))
-    yield lane, Finished(participant, failures=(Failure(participant, "working", message),))
-
-
-def _work(
-    prepare: Callable[[], Steps],
-    messages: Connection,
-    requests: Connection,
-    inherited: list[Connection],
-) -> NoReturn:
+def _serve(prepare: Prepare[Result], messages: Connection, requests: Connection) -> None:
     """Be a process of the pool."""
-    be_child(partial(_serve_pool, prepare, messages, requests), inherited)
-
-
-def _serve_pool(prepare: Callable[[], Steps], messages: Connection, requests: Connection) -> None:
     numbers = count()
 
     def take() -> str | None:
-        # Whoever asked before and died may have left an answer.
+        # A process that asked before and died may have left an answer.
         asked = os.getpid(), next(numbers)
         try:
             requests.send(asked)
             answered, label = None, None
             while answered != asked:
                 answered, label = requests.recv()
-        except (EOFError, OSError):  # the one to ask is gone, perhaps in the middle of an answer
+        except (EOFError, OSError):  # the pool has ended, perhaps in the middle of an answer
             return None
         return label
 
-    steps = prepare()
-    share_cores(steps.request.capacity.threads)
-    with suppress(BrokenPipeError):  # nobody listens any more
-        Worker(steps, messages.send, forks=True).process(take)
+    work = prepare()
+    with suppress(BrokenPipeError):  # no process listens any more
+        if isinstance(work, AheadWork):
+            do_ahead(work, take, messages.send)
+        else:
+            do_units(work, take, messages.send)

@@ -1,0 +1,125 @@
+"""Processes that this one starts: how they begin, what they hear, how they end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import NoReturn
+
+from bids_dtg.engine.machine import end_of, end_with_parent
+
+# How long a process may take to end, and after how long it is asked once more: Python drops what a
+# signal's handler raises while an object is being deleted.
+_END_SECONDS, _ASK_SECONDS = 10.0, 1.0
+
+
+def can_fork() -> bool:
+    """Return whether processes may be forked on this system."""
+    # It is not safe on macOS (its system libraries start threads) and absent on Windows.
+    return sys.platform == "linux"
+
+
+def process_context(*, forked: bool) -> BaseContext:
+    """Return how processes are started: forked where that is wanted and possible, or afresh."""
+    return multiprocessing.get_context("fork" if forked and can_fork() else "spawn")
+
+
+def start_child(
+    context: BaseContext,
+    work: Callable[[], None],
+    *,
+    name: str,
+    far_ends: Sequence[Connection],
+    near_ends: Sequence[Connection],
+) -> BaseProcess:
+    """Start a process.
+
+    Parameters
+    ----------
+    context
+        How it is started.
+    work
+        What the process is for; pickled where it is started afresh.
+    name
+        Of the process.
+    far_ends
+        Its ends of pipes: closed here, so that a pipe breaks when the process has ended.
+    near_ends
+        All ends of pipes that stay here: closed there if it was forked, so that a pipe breaks
+        when this process has ended.
+    """
+    inherited = tuple(near_ends) if context.get_start_method() == "fork" else ()
+    process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+        target=be_child, args=(work, inherited), name=name
+    )
+    process.start()
+    for end in far_ends:
+        end.close()
+    return process
+
+
+def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoReturn:
+    """Work, and end this process; it ends with its parent, and by SIGTERM, whatever it does.
+
+    Parameters
+    ----------
+    work
+        What the process is for.
+    inherited
+        Ends of pipes that it has because it was forked.
+    """
+    code: object = 1
+    try:
+        end_with_parent()
+        for end in inherited:
+            end.close()
+        # Ctrl-C reaches all processes of a terminal; the first one decides.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _end)
+        work()
+        code = 0
+    except SystemExit as end_:
+        code = end_.code
+    except Exception:
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):
+            sys.stderr.flush()
+        # The interpreter would wait for threads; one that a signal interrupted may never end.
+        os._exit(code if isinstance(code, int) else 1)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)  # half-written files are removed on the way
+
+
+def end_children(processes: Sequence[BaseProcess], *, at_once: bool = False) -> None:
+    """End processes; unless it is to be at once, they may remove what they have half written."""
+    working = [] if at_once else list(processes)
+    end = time.monotonic() + _END_SECONDS
+    while working and time.monotonic() < end:
+        for process in working:
+            process.terminate()
+        again = time.monotonic() + _ASK_SECONDS
+        for process in working:
+            process.join(max(0.0, again - time.monotonic()))
+        working = [process for process in working if process.is_alive()]
+    for process in processes:
+        process.kill()
+        process.join()
+
+
+def describe_end(exit_code: int | None) -> str:
+    """Say how a process ended, from its exit code; -n is signal n."""
+    end = end_of(exit_code)
+    return f"it was {end}" if exit_code is not None and exit_code < 0 else f"it ended with {end}"

@@ -1,0 +1,159 @@
+"""Units of work on other machines: tasks of a dask scheduler (extra ``cluster``).
+
+A worker of dask does a unit as a task. Files that this machine has are asked for by path, so they
+must lie at the same paths everywhere. If a worker dies, another one gets its task.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Generator, Hashable, Iterator
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from bids_dtg.engine.backlog import Backlog
+from bids_dtg.engine.messages import Began, Message, MessageReporter, Noted, Raised, Stage
+from bids_dtg.engine.work import Work, do_unit
+from bids_dtg.errors import RunError, SettingsError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Given = TypeVar("Given", bound=Hashable)
+Result = TypeVar("Result")
+
+# To find the scheduler, and between two looks at units that are to be tried again.
+_CONNECT_SECONDS, _LOOK_SECONDS = 15.0, 1.0
+_LANE = 0  # dask shows who does what; here there is one line of it
+
+# States of tasks whose scheduler was lost: asking for their result raises.
+_GONE = ("cancelled", "lost")
+
+# Two units in one process would share what was prepared, and its threads.
+_one_at_a_time = threading.Lock()
+
+
+class Cluster(Generic[Given, Result]):
+    """Does work as tasks of a dask scheduler.
+
+    Parameters
+    ----------
+    address
+        Of the scheduler, e.g. tcp://node01:8786.
+    prepare
+        Makes the work from what is given: a function of a module. Called once in each process.
+    given
+        Pickled with each task.
+    connect_seconds
+        How long to look for the scheduler.
+
+    Raises
+    ------
+    SettingsError
+        dask is not installed, or there is no scheduler.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        prepare: Callable[[Given], Work[Result]],
+        given: Given,
+        *,
+        connect_seconds: float = _CONNECT_SECONDS,
+    ) -> None:
+        self._task = partial(_do, prepare, given)
+        self._client = _connect(address, connect_seconds)
+
+    def run(self, backlog: Backlog) -> Generator[tuple[int, Message[Result]], None, None]:
+        """Work until no label is left or the backlog is closed; yield what happens.
+
+        At the end what has not begun is cancelled; what has is finished, but not waited for.
+        """
+        from distributed import as_completed
+
+        running: dict[Any, str] = {}  # task -> label
+        try:
+            completed = as_completed(loop=self._client.loop)
+            if not self._client.nthreads():
+                yield _LANE, Noted("the scheduler has no workers yet: waiting for some")
+            while (backlog or running) and not backlog.closed:
+                while (label := backlog.take()) is not None:
+                    task = self._client.submit(self._task, label, pure=False)
+                    running[task] = label
+                    completed.add(task)
+                if not running:
+                    threading.Event().wait(min(_LOOK_SECONDS, backlog.seconds_to_next or 0.0))
+                    continue
+                task = next(completed)
+                for message in _messages_of(task, running.pop(task)):
+                    yield _LANE, message
+        finally:
+            self._client.cancel(list(running))
+            self._client.close()
+
+
+def _connect(address: str, seconds: float) -> Client:
+    try:
+        from distributed import Client
+    except ImportError as err:
+        raise SettingsError(
+            "--scheduler was given, but dask is not installed",
+            remedy="pip install 'bids-dtg[cluster]'",
+        ) from err
+    # What it logs with tracebacks, as a scheduler that is gone, is reported here in one line.
+    for name in ("distributed", "distributed.client", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        return Client(address, timeout=seconds, set_as_default=False)
+    except (OSError, ValueError) as err:
+        raise SettingsError(
+            f"--scheduler {address}: no dask scheduler answers there ({err})",
+            expected="an address such as tcp://node01:8786, as dask-scheduler prints it",
+        ) from err
+
+
+def _messages_of(task: Any, label: str) -> Iterator[Message[Any]]:
+    """Yield what a finished task has to report; a task that failed as a whole is an error.
+
+    Raises
+    ------
+    RunError
+        The scheduler is gone, and the task with it.
+    """
+    try:
+        err = None if task.status in _GONE else task.exception()
+        messages: list[Message[Any]] = (
+            task.result() if err is None else [Began(label), Raised(label, err)]
+        )
+    except (OSError, CancelledError) as gone:
+        raise RunError(
+            "the dask scheduler is gone",
+            expected="one that lives until all is done",
+            remedy="start it again and give the same command: it does what is left",
+        ) from gone
+    yield from messages
+
+
+def _do(
+    prepare: Callable[[Given], Work[Result]], given: Given, label: str
+) -> list[Message[Result]]:
+    """Be a task: do a unit of work, and return what happened but for the stages."""
+    messages: list[Message[Result]] = []
+
+    def send(message: Message[Result]) -> None:
+        if not isinstance(message, Stage):
+            messages.append(message)
+
+    with _one_at_a_time:
+        # dask's processes have threads: a fork would not be safe.
+        work: Work[Result] = _prepared(prepare, given)
+        do_unit(label, partial(work, label, MessageReporter(send)), send)
+    return messages
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(prepare: Callable[[Given], Work[Result]], given: Given) -> Work[Result]:
+    return prepare(given)

@@ -1,0 +1,124 @@
+"""A program that answers requests in the background, one at a time, while others work.
+
+A program of its own, not a fork: it shares no threads of this one. It reads a JSON object a line
+and answers each with one. It is started when the first request comes, and once more after it died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from bids_dtg.engine.child import describe_end
+from bids_dtg.engine.machine import THREAD_VARIABLES
+from bids_dtg.engine.messages import Finished, Raised, WorkerDied
+
+# How long the program may take to end once it has no more requests.
+_LEAVE_SECONDS = 10.0
+
+Content = Mapping[str, Any]  # of a request or an answer
+Answer = Finished[Content] | Raised | WorkerDied
+
+
+class Service:
+    """Hands requests to a program.
+
+    Parameters
+    ----------
+    command
+        What runs it.
+    answered
+        Called with each answer, from another thread.
+    """
+
+    def __init__(self, command: Sequence[str], answered: Callable[[Answer], None]) -> None:
+        self._command, self._answered = command, answered
+        self._waiting: deque[tuple[str, Content]] = deque()
+        self._change = threading.Condition()
+        self._closing = self._given_up = False
+        self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have not been handed to the program."""
+        return len(self._waiting)
+
+    def request(self, label: str, content: Content) -> None:
+        """Have a request answered, after those that were made before."""
+        with self._change:
+            self._waiting.append((label, content))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="service", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Wait for the answers, or give them up; end the program."""
+        with self._change:
+            self._given_up, self._closing = at_once, True
+            if at_once:
+                self._waiting.clear()
+                if self._process is not None:
+                    self._process.kill()
+            self._change.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _work(self) -> None:
+        """Hand requests to the program one by one, until there are no more to come."""
+        while True:
+            with self._change:
+                while not self._waiting and not self._closing:
+                    self._change.wait()
+                if not self._waiting:
+                    break
+                label, content = self._waiting.popleft()
+            answer = self._ask(label, content)
+            if not self._given_up:
+                self._answered(answer)
+        self._end()
+
+    def _ask(self, label: str, content: Content) -> Answer:
+        try:
+            process = self._process = self._process or self._start()
+        except OSError as err:
+            return Raised(label, err)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended: nothing will be read
+            process.stdin.write(json.dumps(content) + "\n")
+            process.stdin.flush()
+        if line := process.stdout.readline():
+            return Finished(label, json.loads(line))
+        self._end()  # the next request gets another one
+        return WorkerDied(label, describe_end(process.returncode))
+
+    def _start(self) -> subprocess.Popen[str]:
+        # One thread, as all the cores have other work. It does not hear Ctrl-C: we decide when it
+        # ends.
+        threads = dict.fromkeys(THREAD_VARIABLES, "1")
+        return subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, **threads, "PYTHONUTF8": "1"},
+            start_new_session=True,
+        )
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(OSError, ValueError, subprocess.TimeoutExpired):
+                process.communicate(timeout=_LEAVE_SECONDS)
+            process.kill()
+            process.wait()

@@ -1,0 +1,87 @@
+"""Units of work as tasks of a dask scheduler."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from contextlib import closing
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from dask_cluster import DaskCluster
+from dask_work import fail, prepare, prepare_slow
+
+from bids_dtg.engine.backlog import Backlog
+from bids_dtg.engine.cluster import Cluster
+from bids_dtg.engine.messages import Began, Finished, Line, Noted, Raised
+from bids_dtg.errors import RunError, SettingsError
+
+
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory):
+    with DaskCluster(tmp_path_factory.mktemp("dask") / "cluster") as cluster:
+        yield cluster
+
+
+def run(cluster: Cluster, labels) -> list:
+    with closing(cluster.run(Backlog(labels))) as messages:
+        return list(messages)
+
+
+def test_each_unit_is_done_once_and_prepared_once_in_each_process(dask):
+    labels = [f"{number:02d}" for number in range(12)]
+    messages = [message for _, message in run(Cluster(dask.address, prepare, "care"), labels)]
+    messages = [message for message in messages if not isinstance(message, Noted)]
+    results = {m.label: m.result for m in messages if isinstance(m, Finished)}
+    assert sorted(results) == labels
+    assert len(set(results.values())) == len({process for process, _ in results.values()}) <= 2
+    # What is reported about a unit stays together; stages are not reported.
+    for place in range(0, len(messages), 3):
+        began, line, end = messages[place : place + 3]
+        assert began == Began(end.label)
+        assert line == Line(f"{end.label} with care")
+
+
+def test_an_error_costs_one_unit(dask):
+    messages = [message for _, message in run(Cluster(dask.address, prepare, "x"), ["bad", "a"])]
+    (error,) = [message for message in messages if isinstance(message, Raised)]
+    assert (error.label, type(error.error)) == ("bad", RunError)
+    assert [message.label for message in messages if isinstance(message, Finished)] == ["a"]
+
+
+def test_work_that_cannot_be_prepared_is_an_error_of_each_unit(dask):
+    messages = [message for _, message in run(Cluster(dask.address, fail, "input"), "ab")]
+    assert [type(m) for m in messages if not isinstance(m, Noted)] == [Began, Raised] * 2
+    assert {str(message.error) for message in messages if isinstance(message, Raised)} == {
+        "no input here."
+    }
+
+
+def test_what_has_not_begun_is_called_off(dask):
+    backlog, count = Backlog([f"{number:02d}" for number in range(100)]), 0
+    with closing(Cluster(dask.address, prepare, "x").run(backlog)) as messages:
+        for _, message in messages:
+            count += isinstance(message, Finished)
+            backlog.close()
+    assert count == 1
+
+
+def test_no_scheduler_is_an_error():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        told = f"--scheduler {address}: no dask scheduler answers there"
+        with pytest.raises(SettingsError, match=told):
+            Cluster(address, prepare, "x", connect_seconds=0.5)
+
+
+def test_a_scheduler_that_is_gone_ends_the_work(tmp_path):
+    with DaskCluster(tmp_path / "cluster", workers=1) as dask:
+        messages = Cluster(dask.address, prepare_slow, None).run(Backlog("ab"))
+        with closing(messages):
+            next(messages)
+            dask.scheduler.send_signal(signal.SIGKILL)
+            with pytest.raises(RunError, match="the dask scheduler is gone"):
+                list(messages)

@@ -1,0 +1,68 @@
+"""What processes report: not too often, in a form that travels, shown where it belongs."""
+
+from __future__ import annotations
+
+import pickle
+
+from bids_dtg.engine.display import make_board
+from bids_dtg.engine.messages import (
+    Began,
+    Finished,
+    Line,
+    MessageReporter,
+    Noted,
+    Raised,
+    ReaderDied,
+    Stage,
+    follow,
+)
+
+
+def test_a_stage_is_not_repeated_too_often():
+    sent = []
+    reporter = MessageReporter(sent.append)
+    for share in range(100):
+        reporter.stage("reading", share / 100)
+    reporter.stage("predicting", 0.0)
+    assert 2 <= len(sent) < 20
+    assert sent[-1] == Stage("predicting", 0.0)
+
+
+def test_an_error_that_cannot_be_pickled_is_reported_by_its_text():
+    class LocalError(Exception):
+        pass
+
+    try:
+        raise LocalError("only here")
+    except LocalError as err:
+        message = Raised.of("01", err)
+    assert str(pickle.loads(pickle.dumps(message)).error) == "LocalError: only here"
+    assert "raise LocalError" in message.trace
+
+
+def test_messages_are_shown_in_their_lanes_and_ends_are_left_to_the_caller(capsys):
+    def messages():
+        yield 0, Began("01")
+        yield 1, Began("02")
+        yield 0, Stage("reading", 0.5)
+        yield 1, Line("done")
+        yield 1, Finished("02", 7)
+        yield 0, ReaderDied("killed")
+        yield 0, Noted("by the way")
+        yield 0, Raised("01", ValueError("no"))
+
+    board = make_board(2, verbose=1)
+    found = list(follow(messages(), board, lambda label: f"sub-{label}"))
+    assert [
+        (lane is board.lane(n), end.label) for n, (lane, end) in enumerate(reversed(found))
+    ] == [
+        (True, "01"),
+        (True, "02"),
+    ]
+    assert [line[9:] for line in capsys.readouterr().err.splitlines()] == [
+        "[1/2] sub-01",
+        "[2/2] sub-02",
+        "[1/2] sub-01: reading",
+        "[2/2] sub-02: done",
+        "by the way",
+    ]

@@ -1,0 +1,316 @@
+"""Processes side by side: each unit once, what is lost when one ends, when all is given up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
+from bids_dtg.engine.backlog import Backlog
+from bids_dtg.engine.messages import (
+    Began,
+    Finished,
+    Line,
+    NotBegun,
+    Raised,
+    ReaderDied,
+    WorkerDied,
+)
+from bids_dtg.engine.pool import Pool
+from bids_dtg.errors import RunError
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
+
+LABELS = [f"{number:02d}" for number in range(7)]
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Once:
+    """Returns True a number of times, in all processes together."""
+
+    def __init__(self, folder: Path, times: int = 1) -> None:
+        self.folder, self.times = folder, times
+        folder.mkdir()
+
+    def __call__(self) -> bool:
+        for number in range(self.times):
+            try:
+                (self.folder / str(number)).touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            return True
+        return False
+
+    @property
+    def count(self) -> int:
+        return len(list(self.folder.iterdir()))
+
+
+def quick(label, reporter):
+    if label == "bad":
+        raise RunError("no such run")
+    if label == "worse":
+        raise ZeroDivisionError("a fault of ours")
+    if label == "killed":
+        die()
+    time.sleep(0.05)  # so that each process has a turn
+    reporter.finish(str(os.getpid()))
+    return f"result of {label}"
+
+
+def prepare_quick():
+    return quick
+
+
+def run(pool: Pool, labels) -> list:
+    with closing(pool.run(Backlog(labels))) as messages:
+        return list(messages)
+
+
+def ends(messages) -> dict:
+    """Return label -> how it ended; each has ended once."""
+    found = [m for _, m in messages if isinstance(m, Finished | Raised | WorkerDied | NotBegun)]
+    assert set(Counter(end.label for end in found).values()) <= {1}
+    return {end.label: end for end in found}
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_each_is_done_once_and_in_lanes(processes):
+    messages = run(Pool(prepare_quick, processes, forked=True), LABELS)
+    assert ends(messages) == {label: Finished(label, f"result of {label}") for label in LABELS}
+    assert {lane for lane, _ in messages} == set(range(processes))
+    workers = {message for _, message in messages if isinstance(message, Line)}
+    assert len(workers) == processes
+
+
+def test_what_goes_wrong_costs_one_unit():
+    labels = ["a", "bad", "killed", "worse", "b", "c"]
+    found = ends(run(Pool(prepare_quick, 2, forked=True), labels))
+    bad, worse = found.pop("bad"), found.pop("worse")
+    assert str(bad.error) == str(RunError("no such run"))
+    assert repr(worse.error) == "ZeroDivisionError('a fault of ours')"
+    assert "in quick" in worse.trace
+    assert found.pop("killed") == WorkerDied("killed", "it was ended by SIGKILL (out of memory?)")
+    assert found == {label: Finished(label, f"result of {label}") for label in "abc"}
+
+
+def test_all_may_be_killed_one_after_the_other():
+    labels = [f"killed {number}" for number in range(7)]
+    found = ends(run(Pool(lambda: die, 2, forked=True), labels))
+    assert all(isinstance(end, WorkerDied) for end in found.values())
+    assert list(found) == labels or sorted(found) == labels
+
+
+def test_processes_can_be_started_afresh():
+    """As they are where a GPU is: its driver does not outlive a fork."""
+    messages = run(Pool(prepare_quick, 1, forked=False), ["a", "bad"])
+    assert (0, Began("a")) in messages
+    found = ends(messages)
+    assert found["a"] == Finished("a", "result of a")
+    assert isinstance(found["bad"], Raised)
+
+
+def slow(label, reporter):
+    reporter.note(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_closing_ends_all():
+    messages = Pool(lambda: slow, 2, forked=True).run(Backlog("ab"))
+    found = []
+    while len(found) < 2:
+        _, message = next(messages)
+        if not isinstance(message, Began):
+            found.append(int(message.text))
+    messages.close()
+    assert not any(Path(f"/proc/{process}").exists() for process in found)
+
+
+def test_a_unit_may_be_tried_again_and_the_rest_be_called_off():
+    backlog, seen = Backlog("abc"), []
+    with closing(Pool(prepare_quick, 1, forked=True).run(backlog)) as messages:
+        for _, message in messages:
+            if isinstance(message, Finished):
+                seen.append(message.label)
+                if seen == ["a"]:
+                    backlog.retry("a", 0.01)
+                if seen.count("a") == 2:
+                    backlog.close()
+    assert seen.count("a") == 2
+    assert len(seen) <= 4
+
+
+# --- the first half of the work runs ahead
+
+
+class Halves(AheadWork[str, str]):
+    """Reads two events of each label, and joins them; where it dies is set by the tests."""
+
+    def __init__(self, where: dict[str, object]) -> None:
+        self.where = where
+
+    def happen(self, half: str, label: str) -> None:
+        self.where.get(f"{half} {label}", lambda: None)()
+
+    def read(self, label, send):
+        send(f"first of {label}")
+        self.happen("read", label)
+        send(f"second of {label}")
+
+    def finish(self, label, events, reporter):
+        self.happen("finish", label)
+        try:
+            return ", ".join(events)
+        except ReaderDiedError as err:
+            return f"broken: {err}"
+
+    def is_last(self, result):
+        label = result[-2:]
+        self.happen("end", label)
+        return bool(self.where.get(f"last {label}"))
+
+
+def whole(label: str) -> Finished[str]:
+    return Finished(label, f"first of {label}, second of {label}")
+
+
+def run_halves(where: dict[str, object], processes: int = 1, labels=LABELS) -> list:
+    return run(Pool(partial(Halves, where), processes, forked=True), labels)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_is_read_ahead_reaches_its_unit(processes):
+    found = ends(run_halves({}, processes))
+    assert found == {label: whole(label) for label in LABELS}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_worker_killed_at_work_costs_that_unit_only(processes):
+    found = ends(run_halves({"finish 02": die}, processes))
+    assert found.pop("02").reason == "it was ended by SIGKILL (out of memory?)"
+    assert found == {label: whole(label) for label in LABELS if label != "02"}
+
+
+def test_a_worker_killed_while_only_reading_ahead_costs_no_unit(tmp_path):
+    """What the process has taken, and not begun, goes to the next one."""
+    once = Once(tmp_path / "once")
+
+    def killed() -> None:
+        time.sleep(0.3)  # 02 has been taken meanwhile
+        if once():
+            die()
+
+    found = ends(run_halves({"end 01": killed}))
+    assert once.count == 1
+    assert found == {label: whole(label) for label in LABELS}
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_reader_killed_costs_that_unit_only(processes):
+    messages = run_halves({"read 02": die}, processes)
+    found = ends(messages)
+    assert found.pop("02").result == "broken: it was ended by SIGKILL (out of memory?)"
+    assert found == {label: whole(label) for label in LABELS if label != "02"}
+    assert [message for _, message in messages if isinstance(message, ReaderDied)] == [
+        ReaderDied("it was ended by SIGKILL (out of memory?)")
+    ]
+
+
+def test_a_reader_that_dies_when_all_is_read_costs_no_unit():
+    class DiesLate(Halves):
+        def read(self, label, send):
+            super().read(label, send)
+            if label == LABELS[-1]:
+                os._exit(3)
+
+        def finish(self, label, events, reporter):
+            return ", ".join((next(events), next(events)))
+
+    found = ends(run(Pool(lambda: DiesLate({}), 1, forked=True), LABELS))
+    assert found == {label: whole(label) for label in LABELS}
+
+
+def test_a_unit_that_leaves_events_unread_does_not_disturb_the_next():
+    class Hasty(Halves):
+        def finish(self, label, events, reporter):
+            if label == "01":
+                raise RunError("not needed")
+            return super().finish(label, events, reporter)
+
+    found = ends(run(Pool(lambda: Hasty({}), 1, forked=True), LABELS))
+    assert isinstance(found.pop("01"), Raised)
+    assert found == {label: whole(label) for label in LABELS if label != "01"}
+
+
+def test_a_process_stops_after_its_last_result():
+    backlog = Backlog(LABELS)
+    seen = []
+    with closing(Pool(partial(Halves, {"last 02": True}), 1, forked=True).run(backlog)) as messages:
+        for _, message in messages:
+            if isinstance(message, Finished):
+                seen.append(message.label)
+                if message.label == "02":
+                    backlog.close()
+    assert seen == ["00", "01", "02"]
+
+
+# --- processes that die at once
+
+
+class DiesAtOnce(Halves):
+    """Its reader, or the process itself, ends before it has read anything."""
+
+    def __init__(self, deaths: Once, *, reader: bool) -> None:
+        super().__init__({})
+        self.deaths, self.reader = deaths, reader
+        if not reader and deaths():
+            die()
+
+    def read(self, label, send):
+        raise AssertionError("nothing is read")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_that_die_at_once_are_given_up(tmp_path, processes):
+    deaths = Once(tmp_path / "deaths", 100)
+    messages = run(Pool(partial(DiesAtOnce, deaths, reader=False), processes, forked=True), "abcd")
+    reason = "it was ended by SIGKILL (out of memory?)"
+    assert ends(messages) == {label: NotBegun(label, reason) for label in "abcd"}
+    assert [message.label for _, message in messages if isinstance(message, Began)] == [*"abcd"]
+    assert 3 <= deaths.count <= 5
+
+
+def test_readers_that_die_at_once_are_given_up_and_may_be_called_off(tmp_path):
+    """A reader asks for a label first: here the answer kills it."""
+
+    class Label(str):
+        __slots__ = ()
+
+        def __reduce__(self):
+            return (_die_where_forked, (os.getpid(),))
+
+    backlog = Backlog([Label("a"), Label("b"), Label("c")])
+    pool = Pool(partial(Halves, {}), 1, forked=True)
+    found = []
+    with closing(pool.run(backlog)) as messages:
+        for _, message in messages:
+            if isinstance(message, NotBegun):
+                found.append(str(message.label))
+                backlog.close()
+    assert found == ["a"]
+
+
+def _die_where_forked(parent: int) -> None:
+    if os.getpid() != parent:
+        die()

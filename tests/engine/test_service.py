@@ -1,0 +1,72 @@
+"""Requests to a program in the background: in order, at the price of one where it dies."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.engine.messages import Finished, Raised, WorkerDied
+from bids_dtg.engine.service import Service
+
+PROGRAM = """
+import json, os, sys, time
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["do"] == "die":
+        os.kill(os.getpid(), 9)
+    if request["do"] == "wait":
+        time.sleep(60)
+    print(json.dumps({"process": os.getpid(), "did": request["do"]}), flush=True)
+"""
+COMMAND = [sys.executable, "-c", PROGRAM]
+
+
+def test_answers_come_in_order_from_one_process_as_long_as_it_lives():
+    answers = []
+    service = Service(COMMAND, answers.append)
+    for label, do in enumerate(["a", "b", "die", "c"]):
+        service.request(str(label), {"do": do})
+    service.close()
+    assert [answer.label for answer in answers] == ["0", "1", "2", "3"]
+    first, second, dead, last = answers
+    assert isinstance(first, Finished)
+    assert [first.result["did"], second.result["did"], last.result["did"]] == ["a", "b", "c"]
+    assert first.result["process"] == second.result["process"] != last.result["process"]
+    assert dead == WorkerDied("2", "it was ended by SIGKILL (out of memory?)")
+
+
+def test_a_program_that_cannot_be_started_is_an_error_of_each_request(tmp_path):
+    answers = []
+    service = Service([str(tmp_path / "none")], answers.append)
+    service.request("a", {})
+    service.close()
+    (answer,) = answers
+    assert isinstance(answer, Raised)
+    assert isinstance(answer.error, FileNotFoundError)
+
+
+def test_nothing_is_started_without_a_request():
+    Service(["/does/not/exist"], lambda _: pytest.fail("answered")).close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_given_up_at_once():
+    answers, begun = [], threading.Event()
+
+    def take(answer) -> None:
+        answers.append(answer)
+        begun.set()
+
+    service = Service(COMMAND, take)
+    for do in ("a", "wait", "b"):
+        service.request(do, {"do": do})
+    assert begun.wait(30)
+    start = time.monotonic()
+    service.close(at_once=True)
+    assert time.monotonic() - start < 10
+    assert [answer.label for answer in answers] == ["a"]
+    assert not Path(f"/proc/{answers[0].result['process']}").exists()
