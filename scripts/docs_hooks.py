@@ -1,7 +1,7 @@
-"""Hooks of MkDocs: make tables from the program when the site is built.
+"""Hooks of MkDocs: fill in what is made from the program when the site is built.
 
-A page requests a table by a separate line: `<!-- options -->`, `<!-- strategies -->` or
-`<!-- error lines -->`.
+A page requests it by a separate line: `<!-- options -->`, `<!-- strategies -->`,
+`<!-- error lines -->` or `<!-- contributing -->`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from bids_dtg.cli.run import build_parser
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in the tables that a page requests."""
+    """Fill in what a page requests."""
     for mark, make in (
         ("<!-- options -->", options_markdown),
         ("<!-- strategies -->", strategies_markdown),
         ("<!-- error lines -->", error_lines_markdown),
+        ("<!-- contributing -->", contributing_markdown),
     ):
         if mark in markdown:
             markdown = markdown.replace(mark, make())
@@ -48,6 +49,12 @@ def strategies_markdown() -> str:
     lines = ["| `--denoise-strategy` | columns removed | frames removed |", "|---|---|---|"]
     lines += [f"| `{row.name}` | {row.removes} | {row.drops} |" for row in STRATEGIES.values()]
     return "\n".join(lines)
+
+
+def contributing_markdown() -> str:
+    """Return CONTRIBUTING.md without its title; links to pages are those of the site."""
+    text = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return text.partition("\n")[2].replace("](docs/", "](")
 
 
 def _typed(action: argparse.Action) -> str:
