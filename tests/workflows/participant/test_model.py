@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,20 +12,19 @@ import torch
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.errors import BundleError, RunError, SettingsError
-from bids_dtg.workflows.participant import model
 from bids_dtg.workflows.participant.model import Model, resolve_device
 
 
-def test_auto_is_the_cpu_where_no_driver_is(monkeypatch, tmp_path):
-    monkeypatch.setattr(model, "_GPU_DEVICES", (tmp_path / "no-such-device",))
+def test_auto_is_the_cpu_where_no_driver_is(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("torch was asked"))
     assert resolve_device("auto") == "cpu"
     assert resolve_device("cpu") == "cpu"
 
 
 @pytest.mark.parametrize(("found", "device"), [(True, "cuda"), (False, "cpu")])
-def test_auto_asks_torch_where_a_driver_is(monkeypatch, tmp_path, found, device):
-    monkeypatch.setattr(model, "_GPU_DEVICES", (tmp_path,))
+def test_auto_asks_torch_where_a_driver_is(monkeypatch, found, device):
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
     assert resolve_device("auto") == device
 
@@ -63,23 +63,27 @@ def test_changed_weights_are_refused_when_they_are_read(tmp_path):
 
 def test_too_little_memory_is_one_line(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
+    made = Model(bundle, "cpu", 1)
+    made.begin()
+    made.wait()
 
     def exhausted(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B")
 
-    monkeypatch.setattr("bids_dtg.contrasts.network.prepared.PreparedUNet.predict", exhausted)
+    monkeypatch.setattr(torch, "from_numpy", exhausted)  # which takes the connectome
     with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
-        Model(bundle, "cpu", 1).predict(np.zeros((4, bundle.places.number), np.float32))
+        made.predict(np.zeros((4, bundle.places.number), np.float32))
 
 
 def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path / "tiny")
     connectome = np.zeros((4, bundle.places.number), np.float32)
 
-    def full(*_):
+    def full(_network, device):
+        assert device.type == "cuda"
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("bids_dtg.contrasts.network.prepared.DensePlan", full)
+    monkeypatch.setattr(torch.nn.Module, "to", full)
     made = Model(bundle, "cuda", 1)
     expected = Model(bundle, "cpu", 1).predict(connectome)
     assert made.predict(connectome).tobytes() == expected.tobytes()
