@@ -55,6 +55,8 @@ class TinyJob:
     """An input dataset, a model and an output folder below one folder."""
 
     reports = False  # a process of their own that most tests can do without
+    # Processes that the program forks from one where torch has had threads hang with more.
+    threads: int | None = 1  # of numerical libraries; None: as the program chooses
 
     def __init__(self, folder: Path, participants: tuple[str, ...] = ("01",)) -> None:
         self.folder = folder
@@ -68,9 +70,8 @@ class TinyJob:
 
     def arguments(self, *more: object, out: Path | None = None) -> list[str]:
         words = [self.bids, out or self.out, "participant", "--model", self.model, *more]
-        if "--omp-nthreads" not in words:
-            # Processes that the program forks from one where torch has had threads hang with more.
-            words += ["--omp-nthreads", 1]
+        if self.threads is not None and "--omp-nthreads" not in words:
+            words += ["--omp-nthreads", self.threads]
         words += [] if self.reports else ["--no-reports"]
         return [str(word) for word in words]
 

@@ -14,7 +14,6 @@ from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.workflows.modelling.cohort_plan import plan_cohort
-from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.request import Request
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -59,15 +58,20 @@ def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_pat
 def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
     processes, cohort, tmp_path, monkeypatch
 ):
-    whole = Reader.measure
+    """Each person's sums are made by one thread, whatever else there would be room for."""
+    opened, noted = igzip.IGzipFile.__init__, tmp_path / "threads"
 
-    def measure(self, run, **more):
-        if self.threads != 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return whole(self, run, **more)
+    def note_threads(self, path, *more):
+        if path.name.endswith("_bold.nii.gz"):
+            with noted.open("a") as file:
+                file.write(f"{os.environ['OMP_NUM_THREADS']}\n")
+        opened(self, path, *more)
 
-    monkeypatch.setattr(Reader, "measure", measure)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(cohort, "threads", None)
+    monkeypatch.setattr(igzip.IGzipFile, "__init__", note_threads)
     assert train(cohort, tmp_path / "out", "--nprocs", processes) == 0
+    assert noted.read_text().split() == ["1"] * len(LABELS)
 
 
 @pytest.mark.slow

@@ -180,9 +180,7 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
 
 
-def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys, monkeypatch):
-    for name in ("local_ridge_kind", "network.kind"):
-        monkeypatch.setattr(f"bids_dtg.contrasts.{name}.fit", lambda task: pytest.fail("fitted"))
+def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys):
     few = ("--held-out", "0", "0.1", "--model-name", "few")
     for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
         assert cohort.analyse("train", "--architecture", *words, *few) == 2
@@ -190,13 +188,21 @@ def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys
     words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
     assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
     assert "in batches of 1 are too few" in capsys.readouterr().err
+    for name in ("few", "few2"):
+        assert not (cohort.out / f"group/model-{name}").exists()
 
 
 @pytest.fixture
-def nothing_is_read(monkeypatch):
-    """Fail where anything of anybody is read, which takes hours."""
-    place = "bids_dtg.workflows.modelling.analysis.gather_cohort"
-    monkeypatch.setattr(place, lambda *a, **k: pytest.fail("read"))
+def nothing_is_read(cohort, ridge):
+    """See that nobody is read, which takes hours: an analysis that begins writes its options."""
+
+    def written():
+        return {path: path.stat().st_mtime_ns for path in cohort.out.glob("group/*/*.toml")}
+
+    before = written()
+    assert before
+    yield
+    assert written() == before
 
 
 def test_another_model_s_place_is_told_before_anything_is_read(
@@ -367,7 +373,6 @@ class TestNetwork:
 
         monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
         monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-        monkeypatch.setattr("bids_dtg.workflows.modelling.fit.resolve_device", lambda wanted: "cpu")
         monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
         words = ("--gpus", 2, "--batch-size", 6, "--model-name", "shared")
         unet = ("--architecture", "attention-unet", *NETWORK)
@@ -393,10 +398,10 @@ class TestNetwork:
 
     @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
     def test_too_little_memory_is_told(self, words, cohort, ridge, monkeypatch, capsys):
-        def train(*arguments, **more):
+        def fit(*arguments, **more):
             raise RuntimeError(words)
 
-        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
+        monkeypatch.setattr("lightning.Trainer.fit", fit)
         unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "large")
         assert cohort.analyse("train", *unet) == 1
         assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
