@@ -12,7 +12,7 @@ import torch
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.errors import BundleError, RunError, SettingsError
-from bids_dtg.workflows.participant.model import Model, resolve_device
+from bids_dtg.workflows.participant.model import Model, bytes_needed, resolve_device
 
 
 def test_auto_is_the_cpu_where_no_driver_is(monkeypatch):
@@ -109,5 +109,5 @@ def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
 
 def test_a_process_needs_more_for_a_larger_model():
     voxels = 158_680  # of the published models
-    assert 1.1e9 < model.bytes_needed(voxels) < 1.5e9
-    assert model.bytes_needed(2 * voxels) > model.bytes_needed(voxels) > model.bytes_needed(1000)
+    assert 1.1e9 < bytes_needed(voxels) < 1.5e9
+    assert bytes_needed(2 * voxels) > bytes_needed(voxels) > bytes_needed(1000)
