@@ -227,6 +227,54 @@ def verify_file(path: Path, digest: str) -> None:
         )
 
 
+def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
+    """Read ROI maps over the brain mask.
+
+    Parameters
+    ----------
+    path
+        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
+        flip of its lattice that covers the brain mask. Never resampled.
+    brain
+        Voxels of the model's brain mask.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rois, brain voxels).
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged, not 4-D, on another lattice or too small, has values that
+        are not finite, or a map that is constant over the brain mask.
+    """
+    try:
+        header = BoldHeader(**vars(read_header(path)))
+        if len(header.shape) != 4:
+            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
+        sampling = LatticeSampling.between(
+            header.shape, header.affine, brain.grid, brain.positions, name=str(path)
+        )
+        if not sampling.covered.all():
+            missing = np.count_nonzero(~sampling.covered)
+            raise BundleError(
+                f"{path} does not cover {missing} voxels of the brain mask",
+                expected="maps that cover all of it",
+            )
+        roi_maps = np.empty((header.frames, brain.number), np.float32)
+        done = 0
+        for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
+            out = roi_maps[done : done + len(block)]
+            done += len(sampling.apply(block, header.slope, header.inter, out=out))
+    except RunError as err:
+        raise BundleError(
+            err.found, expected=err.expected, remedy="fetch or make the file again"
+        ) from err
+    _check_values(path, roi_maps)
+    return roi_maps
+
+
 def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
     if part.gains is None:
         return None
@@ -289,54 +337,6 @@ def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
             f"{path} has the affine {header.affine.tolist()}",
             expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
         )
-
-
-def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
-    """Read ROI maps over the brain mask.
-
-    Parameters
-    ----------
-    path
-        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
-        flip of its lattice that covers the brain mask. Never resampled.
-    brain
-        Voxels of the model's brain mask.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rois, brain voxels).
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged, not 4-D, on another lattice or too small, has values that
-        are not finite, or a map that is constant over the brain mask.
-    """
-    try:
-        header = BoldHeader(**vars(read_header(path)))
-        if len(header.shape) != 4:
-            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
-        sampling = LatticeSampling.between(
-            header.shape, header.affine, brain.grid, brain.positions, name=str(path)
-        )
-        if not sampling.covered.all():
-            missing = np.count_nonzero(~sampling.covered)
-            raise BundleError(
-                f"{path} does not cover {missing} voxels of the brain mask",
-                expected="maps that cover all of it",
-            )
-        roi_maps = np.empty((header.frames, brain.number), np.float32)
-        done = 0
-        for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
-            out = roi_maps[done : done + len(block)]
-            done += len(sampling.apply(block, header.slope, header.inter, out=out))
-    except RunError as err:
-        raise BundleError(
-            err.found, expected=err.expected, remedy="fetch or make the file again"
-        ) from err
-    _check_values(path, roi_maps)
-    return roi_maps
 
 
 def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:

@@ -11,6 +11,17 @@ from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import installed_models
 from bids_dtg.errors import BundleError
 
+# Key of a row and heading of its column; a figure is one number, or a mean and its interval.
+_COLUMNS = {
+    "r": "R",
+    "r_minus_group_average": "R - GROUP'S",
+    "index": "INDEX",
+    "product": "PRODUCT",
+    "ratio": "RATIO",
+    "identification": "IDENTIFIED",
+    "residual_r": "RESIDUAL R",
+}
+
 
 def bundle_lines(bundle: ModelBundle) -> list[str]:
     """Describe a bundle, a line a fact."""
@@ -80,18 +91,6 @@ def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-
-
-# Key of a row and heading of its column; a figure is one number, or a mean and its interval.
-_COLUMNS = {
-    "r": "R",
-    "r_minus_group_average": "R - GROUP'S",
-    "index": "INDEX",
-    "product": "PRODUCT",
-    "ratio": "RATIO",
-    "identification": "IDENTIFIED",
-    "residual_r": "RESIDUAL R",
-}
 
 
 def score_table(evaluation: Mapping[str, Any] | None) -> list[tuple[str, ...]]:

@@ -78,6 +78,44 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     raise _unknown_name(text, env)
 
 
+def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:
+    """Remove the bundle that `name` stands for; a damaged one too.
+
+    Parameters
+    ----------
+    name
+        Name of an installed bundle, or its folder.
+    env
+        Environment; that of the process if None.
+
+    Returns
+    -------
+    The folder that is gone.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle, it belongs to the package or the image, or something
+        that is not the bundle's lies in its folder.
+    OutputError
+        If it cannot be removed.
+    """
+    folder = _find(name, os.environ if env is None else env)
+    if folder.parent in (IMAGE_FOLDER, PACKAGE_FOLDER):
+        raise BundleError(f"{folder} is a part of the program", remedy="leave it there")
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+            return folder
+        _check_content(folder)
+        hidden = folder.parent / temporary_name()
+        folder.rename(hidden)
+        shutil.rmtree(hidden)
+    except OSError as err:
+        raise OutputError(f"{folder} cannot be removed: {err.strerror or err}") from err
+    return folder
+
+
 def how_to_get(name: str) -> str:
     """Say how a published model comes to a machine, with and without a network."""
     return (
@@ -243,44 +281,6 @@ def _unknown_name(name: str, env: Mapping[str, str] | None) -> BundleError:
         f"no model called {name!r}; looked in {places}; installed: {', '.join(names) or 'none'}",
         remedy=remedy,
     )
-
-
-def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:
-    """Remove the bundle that `name` stands for; a damaged one too.
-
-    Parameters
-    ----------
-    name
-        Name of an installed bundle, or its folder.
-    env
-        Environment; that of the process if None.
-
-    Returns
-    -------
-    The folder that is gone.
-
-    Raises
-    ------
-    BundleError
-        If there is no such bundle, it belongs to the package or the image, or something
-        that is not the bundle's lies in its folder.
-    OutputError
-        If it cannot be removed.
-    """
-    folder = _find(name, os.environ if env is None else env)
-    if folder.parent in (IMAGE_FOLDER, PACKAGE_FOLDER):
-        raise BundleError(f"{folder} is a part of the program", remedy="leave it there")
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return folder
-        _check_content(folder)
-        hidden = folder.parent / temporary_name()
-        folder.rename(hidden)
-        shutil.rmtree(hidden)
-    except OSError as err:
-        raise OutputError(f"{folder} cannot be removed: {err.strerror or err}") from err
-    return folder
 
 
 def _find(name: str, env: Mapping[str, str]) -> Path:

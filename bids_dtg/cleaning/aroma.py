@@ -17,6 +17,8 @@ from bids_dtg.inputs.run import RestRun
 # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
 _MIXING = ("desc-MELODIC_mixing.tsv", "MELODICmix.tsv", "desc-melodic_mixing.tsv")
 _NOISE = ("AROMAnoiseICs.csv", "desc-aroma_metrics.tsv")
+# Frames at the start of a run that are not in steady state; fMRIPrep flags a few.
+_LONGEST_START = 20
 _REMEDY = (
     "run fMRIPost-AROMA beside fMRIPrep's derivatives, copy the files to the run's folder, or "
     "choose another --denoise-strategy"
@@ -92,10 +94,6 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
     # Without the frames at the start that the ICA was not given.
     start = np.zeros((n_frames - len(mixing), mixing.shape[1]))
     return AromaComponents(np.vstack([start, mixing]), noise)
-
-
-# Frames at the start of a run that are not in steady state; fMRIPrep flags a few.
-_LONGEST_START = 20
 
 
 def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:

@@ -26,7 +26,6 @@ _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier", "Unnamed: ")
 NON_STEADY = "non_steady_state"
 _LONGEST_QUOTE = 200  # characters of another program's message that are shown
 
-
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
 GLOBAL = "global_signal"
@@ -169,10 +168,6 @@ def add_expansions(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1), tuple(added)
 
 
-def _text(value: float) -> str:
-    return "n/a" if np.isnan(value) else repr(float(value))
-
-
 def compcor_metadata(table: pd.DataFrame, run: RestRun) -> dict[str, dict[str, str]]:
     """Return the mask that each component of anatomical CompCor is from, as nilearn asks for it.
 
@@ -221,3 +216,7 @@ def metadata_file(run: RestRun) -> Path | None:
     """Return the JSON file beside a run's table of confounds; None where there is none."""
     path = run.confounds.with_suffix(".json") if run.confounds else None
     return path if path is not None and (path.is_file() or path.is_symlink()) else None
+
+
+def _text(value: float) -> str:
+    return "n/a" if np.isnan(value) else repr(float(value))

@@ -18,6 +18,8 @@ RANK_TOLERANCE = 1e-6
 # With fewer residual degrees of freedom any two series correlate.
 LEAST_FREEDOM = 3
 
+Float = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class DesignColumns:
@@ -230,6 +232,58 @@ class Segments:
         return tuple(range(1, self.pieces, 2))
 
 
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """Cleaning by what is removed."""
+
+    columns: Float  # Z, (frames kept, columns), orthonormal, the intercept first
+    weights: Float  # L, (columns, columns)
+
+    @classmethod
+    def of(cls, design: TemporalDesign) -> Removal:
+        """Follow a design."""
+        basis, components = design.basis, design.components
+        if components is None:
+            return cls(basis, np.eye(basis.shape[1]))
+        courses = components.courses - basis @ (basis.T @ components.courses)
+        parts = [components.courses, components.weights.T]
+        columns = np.hstack([basis, _beside(basis, parts)])
+        projected = columns.T @ basis
+        weights = projected @ projected.T
+        weights += (columns.T @ courses) @ (components.weights @ columns)
+        return cls(columns, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Retention:
+    """Cleaning by what is left."""
+
+    columns: Float  # (frames kept, 1 + left): the intercept, then T
+    courses: Float  # E, (frames kept, left), orthonormal
+
+    @classmethod
+    def of(cls, design: TemporalDesign) -> Retention:
+        """Follow a design."""
+        basis, components = design.basis, design.components
+        courses = np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
+        columns = courses
+        if components is not None:
+            columns = courses - components.weights.T @ (components.courses.T @ courses)
+        return cls(np.hstack([basis[:, :1], columns]), courses)
+
+
+Cleaning = Removal | Retention
+
+
+def choose_cleaning(design: TemporalDesign, rois: int, pieces: int) -> Cleaning:
+    """Choose the way that keeps fewer sums a voxel, for so many ROI maps and pieces of the run."""
+    removed = design.basis.shape[1]
+    left = design.frames_kept - removed
+    noise = 0 if design.components is None else design.components.courses.shape[1]
+    fewer_left = 1 + left < pieces * (rois + 1 + removed + 2 * noise)
+    return Retention.of(design) if fewer_left else Removal.of(design)
+
+
 def _fill_and_centre(
     table: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
@@ -300,61 +354,6 @@ def _orthonormal(
             independent[position] = True
             rank += 1
     return independent, basis[:, :rank]
-
-
-Float = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Removal:
-    """Cleaning by what is removed."""
-
-    columns: Float  # Z, (frames kept, columns), orthonormal, the intercept first
-    weights: Float  # L, (columns, columns)
-
-    @classmethod
-    def of(cls, design: TemporalDesign) -> Removal:
-        """Follow a design."""
-        basis, components = design.basis, design.components
-        if components is None:
-            return cls(basis, np.eye(basis.shape[1]))
-        courses = components.courses - basis @ (basis.T @ components.courses)
-        parts = [components.courses, components.weights.T]
-        columns = np.hstack([basis, _beside(basis, parts)])
-        projected = columns.T @ basis
-        weights = projected @ projected.T
-        weights += (columns.T @ courses) @ (components.weights @ columns)
-        return cls(columns, weights)
-
-
-@dataclass(frozen=True, eq=False)
-class Retention:
-    """Cleaning by what is left."""
-
-    columns: Float  # (frames kept, 1 + left): the intercept, then T
-    courses: Float  # E, (frames kept, left), orthonormal
-
-    @classmethod
-    def of(cls, design: TemporalDesign) -> Retention:
-        """Follow a design."""
-        basis, components = design.basis, design.components
-        courses = np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
-        columns = courses
-        if components is not None:
-            columns = courses - components.weights.T @ (components.courses.T @ courses)
-        return cls(np.hstack([basis[:, :1], columns]), courses)
-
-
-Cleaning = Removal | Retention
-
-
-def choose_cleaning(design: TemporalDesign, rois: int, pieces: int) -> Cleaning:
-    """Choose the way that keeps fewer sums a voxel, for so many ROI maps and pieces of the run."""
-    removed = design.basis.shape[1]
-    left = design.frames_kept - removed
-    noise = 0 if design.components is None else design.components.courses.shape[1]
-    fewer_left = 1 + left < pieces * (rois + 1 + removed + 2 * noise)
-    return Retention.of(design) if fewer_left else Removal.of(design)
 
 
 def _beside(basis: Float, parts: list[Float]) -> Float:

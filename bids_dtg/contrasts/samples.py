@@ -96,12 +96,85 @@ class ArraySamples:
         return self._inside(self._maps[person], box, self._steps[1])
 
     def _inside(self, rows: NDArray[Any], box: Box, step: float) -> NDArray[np.float32]:
-        inside = self.mask[box]
-        values = np.zeros((len(rows), *inside.shape), np.float32)
-        values[:, inside] = rows[:, self._rank[box][inside]]
+        values = _inside(rows, self.mask[box], self._rank[box])
         if step != 1.0:
             values *= np.float32(step)
         return values
+
+
+class PersonSamples:
+    """People in arrays of their own, in memory or memory-mapped.
+
+    A person with fewer segments than others has them drawn more often. Maps may be NaN: of a
+    contrast that was not measured all, else outside the measured brain. Losses leave those out.
+
+    Parameters
+    ----------
+    connectomes
+        One a person, (segments, rois, voxels), of any real type.
+    maps
+        One a person, (contrasts, voxels).
+    mask
+        (i, j, k); voxels are in C order.
+    zero_for_nan
+        Whether maps are 0 in place of NaN, as a loss needs them that can leave nothing out.
+
+    Raises
+    ------
+    ValueError
+        If people, ROIs, contrasts or voxels do not match.
+    """
+
+    def __init__(
+        self,
+        connectomes: Sequence[NDArray[Any]],
+        maps: Sequence[NDArray[Any]],
+        mask: NDArray[np.bool_],
+        *,
+        zero_for_nan: bool = False,
+    ) -> None:
+        voxels = int(np.count_nonzero(mask))
+        if len(connectomes) != len(maps) or not connectomes:
+            raise ValueError(
+                f"connectomes and maps of the same people, found {len(connectomes)} and {len(maps)}"
+            )
+        inputs = {segments.shape[1:] for segments in connectomes}
+        outputs = {own.shape for own in maps}
+        if len(inputs) != 1 or len(outputs) != 1 or {s[-1] for s in inputs | outputs} != {voxels}:
+            raise ValueError(
+                f"connectomes are (segments, rois, {voxels}) and maps (contrasts, {voxels}), "
+                f"found {sorted(inputs)} and {sorted(outputs)}"
+            )
+        self.people, self.segments = len(maps), max(map(len, connectomes))
+        self.mask, self._zero_for_nan = mask, zero_for_nan
+        self._connectomes, self._maps = connectomes, maps
+        self._rank = np.cumsum(mask).reshape(mask.shape) - 1
+
+    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
+        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
+        own = self._connectomes[person]
+        return _inside(own[segment % len(own)], self.mask[box], self._rank[box])
+
+    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
+        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
+        maps = _inside(self._maps[person], self.mask[box], self._rank[box])
+        return np.nan_to_num(maps, copy=False) if self._zero_for_nan else maps
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave memory-mapped arrays on disk: another process maps them by itself."""
+        arrays = {name: getattr(self, name) for name in ("_connectomes", "_maps")}
+        return self.__dict__ | {
+            name: [MappedFile.of(array) or array for array in people]
+            for name, people in arrays.items()
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        for name in ("_connectomes", "_maps"):
+            people = [
+                array.open() if isinstance(array, MappedFile) else array for array in state[name]
+            ]
+            setattr(self, name, people)
 
 
 @dataclass(frozen=True)
@@ -250,82 +323,10 @@ def read_batch(
     )
 
 
-class PersonSamples:
-    """People in arrays of their own, in memory or memory-mapped.
-
-    A person with fewer segments than others has them drawn more often. Maps may be NaN: of a
-    contrast that was not measured all, else outside the measured brain. Losses leave those out.
-
-    Parameters
-    ----------
-    connectomes
-        One a person, (segments, rois, voxels), of any real type.
-    maps
-        One a person, (contrasts, voxels).
-    mask
-        (i, j, k); voxels are in C order.
-    zero_for_nan
-        Whether maps are 0 in place of NaN, as a loss needs them that can leave nothing out.
-
-    Raises
-    ------
-    ValueError
-        If people, ROIs, contrasts or voxels do not match.
-    """
-
-    def __init__(
-        self,
-        connectomes: Sequence[NDArray[Any]],
-        maps: Sequence[NDArray[Any]],
-        mask: NDArray[np.bool_],
-        *,
-        zero_for_nan: bool = False,
-    ) -> None:
-        voxels = int(np.count_nonzero(mask))
-        if len(connectomes) != len(maps) or not connectomes:
-            raise ValueError(
-                f"connectomes and maps of the same people, found {len(connectomes)} and {len(maps)}"
-            )
-        inputs = {segments.shape[1:] for segments in connectomes}
-        outputs = {own.shape for own in maps}
-        if len(inputs) != 1 or len(outputs) != 1 or {s[-1] for s in inputs | outputs} != {voxels}:
-            raise ValueError(
-                f"connectomes are (segments, rois, {voxels}) and maps (contrasts, {voxels}), "
-                f"found {sorted(inputs)} and {sorted(outputs)}"
-            )
-        self.people, self.segments = len(maps), max(map(len, connectomes))
-        self.mask, self._zero_for_nan = mask, zero_for_nan
-        self._connectomes, self._maps = connectomes, maps
-        self._rank = np.cumsum(mask).reshape(mask.shape) - 1
-
-    def segment(self, person: int, segment: int, box: Box) -> NDArray[np.float32]:
-        """Return a connectome inside a box, (rois, *box); 0 outside the mask."""
-        own = self._connectomes[person]
-        return self._inside(own[segment % len(own)], box)
-
-    def maps(self, person: int, box: Box) -> NDArray[np.float32]:
-        """Return the measured maps inside a box, (contrasts, *box); 0 outside the mask."""
-        maps = self._inside(self._maps[person], box)
-        return np.nan_to_num(maps, copy=False) if self._zero_for_nan else maps
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave memory-mapped arrays on disk: another process maps them by itself."""
-        arrays = {name: getattr(self, name) for name in ("_connectomes", "_maps")}
-        return self.__dict__ | {
-            name: [MappedFile.of(array) or array for array in people]
-            for name, people in arrays.items()
-        }
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ |= state
-        for name in ("_connectomes", "_maps"):
-            people = [
-                array.open() if isinstance(array, MappedFile) else array for array in state[name]
-            ]
-            setattr(self, name, people)
-
-    def _inside(self, rows: NDArray[Any], box: Box) -> NDArray[np.float32]:
-        inside = self.mask[box]
-        values = np.zeros((len(rows), *inside.shape), np.float32)
-        values[:, inside] = rows[:, self._rank[box][inside]]
-        return values
+def _inside(
+    rows: NDArray[Any], inside: NDArray[np.bool_], rank: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Put rows (n, voxels) into a box, (n, *box): `rank` is each voxel's number in a row."""
+    values = np.zeros((len(rows), *inside.shape), np.float32)
+    values[:, inside] = rows[:, rank[inside]]
+    return values

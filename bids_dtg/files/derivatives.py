@@ -191,44 +191,6 @@ class DerivativeDataset:
             write_text(path, content)
 
 
-def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a description says of the program that made the dataset."""
-    made = description.get("GeneratedBy")
-    first = made[0] if isinstance(made, list) and made else {}
-    return first if isinstance(first, dict) else {}
-
-
-def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]:
-    """Take a table apart: columns, and the further cells of each participant."""
-    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
-    if not lines or lines[0][0] != "participant_id":
-        return [], {}
-    columns, *rows = lines
-    width = len(columns) - 1
-    return columns, {
-        name: (cells + ["n/a"] * width)[:width] for name, *cells in rows if name.startswith("sub-")
-    }
-
-
-def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
-    itself = {"URL": links[source.name]}
-    for key in ("DatasetDOI", "Version"):
-        if isinstance(value := source.description.get(key), str):
-            itself[key.removeprefix("Dataset")] = value
-    given = source.description.get("SourceDatasets")
-    earlier = (
-        [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
-    )
-    return [itself, *earlier]
-
-
-def _link(target: Path, root: Path) -> str:
-    """Write a link that survives moving neighbours, or a dataset with its derivatives."""
-    if target.parent == root.parent or target in root.parents:
-        return quote(Path(os.path.relpath(target, root)).as_posix())
-    return target.as_uri()
-
-
 def participants_in(root: Path) -> tuple[str, ...]:
     """List the labels of the `sub-*` folders, sorted; nothing below them is looked at.
 
@@ -304,6 +266,44 @@ def prepare_output_folder(output_dir: Path) -> None:
             f"OUTPUT_DIR {output_dir} cannot be written to: {err.strerror or err}",
             remedy="choose another folder, or change its permissions or mount",
         ) from err
+
+
+def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a description says of the program that made the dataset."""
+    made = description.get("GeneratedBy")
+    first = made[0] if isinstance(made, list) and made else {}
+    return first if isinstance(first, dict) else {}
+
+
+def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]:
+    """Take a table apart: columns, and the further cells of each participant."""
+    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
+    if not lines or lines[0][0] != "participant_id":
+        return [], {}
+    columns, *rows = lines
+    width = len(columns) - 1
+    return columns, {
+        name: (cells + ["n/a"] * width)[:width] for name, *cells in rows if name.startswith("sub-")
+    }
+
+
+def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:
+    itself = {"URL": links[source.name]}
+    for key in ("DatasetDOI", "Version"):
+        if isinstance(value := source.description.get(key), str):
+            itself[key.removeprefix("Dataset")] = value
+    given = source.description.get("SourceDatasets")
+    earlier = (
+        [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+    )
+    return [itself, *earlier]
+
+
+def _link(target: Path, root: Path) -> str:
+    """Write a link that survives moving neighbours, or a dataset with its derivatives."""
+    if target.parent == root.parent or target in root.parents:
+        return quote(Path(os.path.relpath(target, root)).as_posix())
+    return target.as_uri()
 
 
 def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:

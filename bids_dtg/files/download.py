@@ -28,14 +28,6 @@ _BLOCK = 1 << 14
 _TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
 
-class _RefusedError(Exception):
-    """The host will not give the file, however often it is asked."""
-
-
-class _BrokenError(Exception):
-    """The transfer failed on its way; what is here is kept, and it may be tried again."""
-
-
 @dataclass(frozen=True)
 class PublishedFile:
     """A file of a public repository, pinned."""
@@ -72,18 +64,6 @@ class Patience:
     pause_seconds: float = 0.25  # between attempts; doubled after each of them
     # What a file of unknown size may have: several times the largest of the published ones.
     largest_bytes: int = 1 << 30
-
-
-@dataclass(frozen=True, eq=False)
-class _Transfer:
-    """One file from one host."""
-
-    session: Session  # of the call
-    file: PublishedFile  # what is wanted
-    url: str  # where from
-    partial: Path  # what is here of it
-    reporter: TransferReporter  # shows every block
-    patience: Patience  # with the host
 
 
 def obtain_file(
@@ -139,6 +119,112 @@ def git_blob_id(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+class TransferReporter(Protocol):
+    """Shows how far a transfer is; a context, which ends the showing."""
+
+    def __enter__(self) -> TransferReporter: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+    def begin(self, name: str) -> None:
+        """Begin the next file."""
+
+    def advance(self, done: int, total: int | None) -> None:
+        """Say how many bytes of the file are here; `total` is None where it is not known."""
+
+    def note(self, message: str) -> None:
+        """Print one line."""
+
+
+class TransferLines:
+    """Notes only, to standard error."""
+
+    def __enter__(self) -> TransferLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def begin(self, name: str) -> None:
+        pass
+
+    def advance(self, done: int, total: int | None) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        say(message)
+
+
+class TransferBar:
+    """A bar a file, with the notes above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True, highlight=False),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> TransferBar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, name: str) -> None:
+        self._progress.reset(self._task, total=None, description=name, visible=True)
+
+    def advance(self, done: int, total: int | None) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+    def note(self, message: str) -> None:
+        self._progress.console.print(message, markup=False)
+
+
+def make_transfer_reporter() -> TransferReporter:
+    """Return a bar where standard error is a terminal, plain lines otherwise."""
+    return TransferBar() if sys.stderr.isatty() else TransferLines()
+
+
+class _RefusedError(Exception):
+    """The host will not give the file, however often it is asked."""
+
+
+class _BrokenError(Exception):
+    """The transfer failed on its way; what is here is kept, and it may be tried again."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Transfer:
+    """One file from one host."""
+
+    session: Session  # of the call
+    file: PublishedFile  # what is wanted
+    url: str  # where from
+    partial: Path  # what is here of it
+    reporter: TransferReporter  # shows every block
+    patience: Patience  # with the host
 
 
 def _download(
@@ -292,89 +378,3 @@ def _reason(err: Exception) -> str:
         cause = inner
     text = " ".join(str(cause).split()) or type(cause).__name__
     return text if len(text) <= 200 else f"{text[:200]} ..."
-
-
-class TransferReporter(Protocol):
-    """Shows how far a transfer is; a context, which ends the showing."""
-
-    def __enter__(self) -> TransferReporter: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-    def begin(self, name: str) -> None:
-        """Begin the next file."""
-
-    def advance(self, done: int, total: int | None) -> None:
-        """Say how many bytes of the file are here; `total` is None where it is not known."""
-
-    def note(self, message: str) -> None:
-        """Print one line."""
-
-
-class TransferLines:
-    """Notes only, to standard error."""
-
-    def __enter__(self) -> TransferLines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def begin(self, name: str) -> None:
-        pass
-
-    def advance(self, done: int, total: int | None) -> None:
-        pass
-
-    def note(self, message: str) -> None:
-        say(message)
-
-
-class TransferBar:
-    """A bar a file, with the notes above it."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=None, visible=False)
-
-    def __enter__(self) -> TransferBar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, name: str) -> None:
-        self._progress.reset(self._task, total=None, description=name, visible=True)
-
-    def advance(self, done: int, total: int | None) -> None:
-        self._progress.update(self._task, completed=done, total=total)
-
-    def note(self, message: str) -> None:
-        self._progress.console.print(message, markup=False)
-
-
-def make_transfer_reporter() -> TransferReporter:
-    """Return a bar where standard error is a terminal, plain lines otherwise."""
-    return TransferBar() if sys.stderr.isatty() else TransferLines()

@@ -232,6 +232,30 @@ def running_container(environment: Mapping[str, str] = os.environ) -> str | None
     return f"apptainer:{image}" if image else None
 
 
+def last_failures(dataset: DerivativeDataset, participant: str) -> tuple[Failure, ...]:
+    """Return the failures of a participant in the last call that logged any."""
+    return tuple(failure for failure in all_failures(dataset) if failure.participant == participant)
+
+
+def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
+    """Return everybody's failures that still stand.
+
+    Of each participant those of the newest call that logged any; and of them only
+    those without a set of maps completed since.
+    """
+    newest: dict[str, tuple[datetime, list[Failure]]] = {}
+    for begun, failure in _logged(dataset):
+        if newest.get(failure.participant, (begun, []))[0] != begun:
+            newest[failure.participant] = (begun, [])
+        newest.setdefault(failure.participant, (begun, []))[1].append(failure)
+    return tuple(
+        failure
+        for participant, (begun, failures) in sorted(newest.items())
+        for failure in failures
+        if not _made_good(dataset, participant, failure.stage, begun)
+    )
+
+
 def _record_path(dataset: DerivativeDataset, title: str) -> Path:
     return dataset.path(f"logs/complete/{title}.json")
 
@@ -284,30 +308,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def last_failures(dataset: DerivativeDataset, participant: str) -> tuple[Failure, ...]:
-    """Return the failures of a participant in the last call that logged any."""
-    return tuple(failure for failure in all_failures(dataset) if failure.participant == participant)
-
-
-def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
-    """Return everybody's failures that still stand.
-
-    Of each participant those of the newest call that logged any; and of them only
-    those without a set of maps completed since.
-    """
-    newest: dict[str, tuple[datetime, list[Failure]]] = {}
-    for begun, failure in _logged(dataset):
-        if newest.get(failure.participant, (begun, []))[0] != begun:
-            newest[failure.participant] = (begun, [])
-        newest.setdefault(failure.participant, (begun, []))[1].append(failure)
-    return tuple(
-        failure
-        for participant, (begun, failures) in sorted(newest.items())
-        for failure in failures
-        if not _made_good(dataset, participant, failure.stage, begun)
-    )
 
 
 def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:

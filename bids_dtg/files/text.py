@@ -50,13 +50,6 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN is the only value that differs from itself
-        return "n/a"
-    # A tab or line break inside a cell would shift the table.
-    return " ".join(str(value).split()) or "n/a"
-
-
 def read_rows(path: Path) -> list[dict[str, str]]:
     """Read a table with a header; no rows where it cannot be read."""
     try:
@@ -124,3 +117,10 @@ def temporary_table(name: str, table: pd.DataFrame, metadata: Mapping[str, Any])
         table.to_csv(path, sep="\t", index=False)
         path.with_suffix(".json").write_text(json.dumps(metadata), "utf-8")
         yield path
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # NaN is the only value that differs from itself
+        return "n/a"
+    # A tab or line break inside a cell would shift the table.
+    return " ".join(str(value).split()) or "n/a"

@@ -78,33 +78,6 @@ def read_atlas(path: Path, places: VoxelPlaces) -> Atlas:
     )
 
 
-def _nearest(
-    volume: NDArray[np.int64], affine: NDArray[np.float64], places: VoxelPlaces
-) -> NDArray[np.int64]:
-    to_file = np.linalg.inv(affine) @ places.grid.affine
-    # (voxels, 3) grid indices -> positions in the file
-    indices = places.index @ to_file[:3, :3].T + to_file[:3, 3]
-    nearest = np.rint(indices).astype(np.int64)
-    inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
-    labels = np.zeros(len(nearest), np.int64)
-    labels[inside] = volume[tuple(nearest[inside].T)]
-    return labels
-
-
-def _read_names(path: Path) -> dict[int, str]:
-    table = path.with_name(path.name.partition(".nii")[0] + ".tsv")
-    if not table.is_file():
-        return {}
-    try:
-        rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig")), delimiter="\t"))
-        return {int(row["index"]): row["name"].strip() or row["index"] for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
-        raise SettingsError(
-            f"--atlas: the table {table} cannot be read: {err}",
-            expected="tab-separated columns index and name",
-        ) from err
-
-
 def parcel_means(
     maps: NDArray[np.floating], labels: NDArray[np.integer], parcels: Sequence[int]
 ) -> NDArray[np.float64]:
@@ -141,3 +114,30 @@ def parcel_means(
     with np.errstate(invalid="ignore"):
         means: NDArray[np.float64] = sums[:, : len(wanted)] / counts[: len(wanted)]
     return means
+
+
+def _nearest(
+    volume: NDArray[np.int64], affine: NDArray[np.float64], places: VoxelPlaces
+) -> NDArray[np.int64]:
+    to_file = np.linalg.inv(affine) @ places.grid.affine
+    # (voxels, 3) grid indices -> positions in the file
+    indices = places.index @ to_file[:3, :3].T + to_file[:3, 3]
+    nearest = np.rint(indices).astype(np.int64)
+    inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
+    labels = np.zeros(len(nearest), np.int64)
+    labels[inside] = volume[tuple(nearest[inside].T)]
+    return labels
+
+
+def _read_names(path: Path) -> dict[int, str]:
+    table = path.with_name(path.name.partition(".nii")[0] + ".tsv")
+    if not table.is_file():
+        return {}
+    try:
+        rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig")), delimiter="\t"))
+        return {int(row["index"]): row["name"].strip() or row["index"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+        raise SettingsError(
+            f"--atlas: the table {table} cannot be read: {err}",
+            expected="tab-separated columns index and name",
+        ) from err

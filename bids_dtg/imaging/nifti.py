@@ -68,15 +68,6 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     return stored.astype(native), header.affine
 
 
-def _read_at_most(file: BufferedIOBase, size: int) -> bytes:
-    """Read a file's first bytes: what follows may inflate to any size."""
-    read = bytearray()
-    while len(read) < size and (piece := file.read(min(size - len(read), _PIECE_BYTES))):
-        read += piece
-    file.read(1)  # at the end of a compressed file its checksum is compared
-    return bytes(read)
-
-
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     """Read a mask on the grid's lattice; False outside the file's field of view.
 
@@ -169,6 +160,15 @@ def encode_integers(
     compressor = zlib.compressobj(_SMALL_LEVEL, wbits=_GZIP_CONTAINER)
     content = header + volume.astype(stored).tobytes(order="F")
     return compressor.compress(content) + compressor.flush()
+
+
+def _read_at_most(file: BufferedIOBase, size: int) -> bytes:
+    """Read a file's first bytes: what follows may inflate to any size."""
+    read = bytearray()
+    while len(read) < size and (piece := file.read(min(size - len(read), _PIECE_BYTES))):
+        read += piece
+    file.read(1)  # at the end of a compressed file its checksum is compared
+    return bytes(read)
 
 
 def _header(

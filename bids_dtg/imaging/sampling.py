@@ -128,53 +128,13 @@ class LatticeSampling:
         return out
 
 
-def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
-    """Turn stored values into real ones, in place: value = stored * slope + inter.
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """For each point, the eight voxels of its cell; weights of a point inside add up to one."""
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> values = np.array([1.0, 2.0], dtype=np.float32)
-    >>> scale(values, 2.0, 1.0)
-    >>> values
-    array([3., 5.], dtype=float32)
-    """
-    if slope != 1.0:
-        values *= np.float32(slope)
-    if inter != 0.0:
-        values += np.float32(inter)
-
-
-def require_shape(out: NDArray[np.float32] | None, frames: int, voxels: int) -> NDArray[np.float32]:
-    """Make memory for values, or check what was given."""
-    if out is None:
-        return np.empty((frames, voxels), np.float32)
-    if out.shape != (frames, voxels):
-        raise ValueError(f"out is {(frames, voxels)}, not {out.shape}")
-    return out
-
-
-def _positions(
-    shape: tuple[int, ...],
-    steps: NDArray[np.intp],
-    start: NDArray[np.intp],
-    grid: Grid,
-    voxels: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    # (voxels, 3) file indices = grid indices @ steps.T + start
-    indices = np.stack(np.unravel_index(voxels, grid.shape), axis=1) @ steps.T + start
-    covered: NDArray[np.bool_] = np.all((indices >= 0) & (indices < np.asarray(shape)), axis=1)
-    indices[~covered] = 0
-    # As stored, the first axis is the fastest.
-    source: NDArray[np.intp] = indices @ np.array([1, shape[0], shape[0] * shape[1]], dtype=np.intp)
-    return source, covered
-
-
-def _lattice(affine: NDArray[np.float64]) -> str:
-    sizes = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
-    millimetres = " x ".join(f"{size:.4g}" for size in sizes)
-    origin = ", ".join(f"{value:.5g}" for value in np.asarray(affine)[:3, 3])
-    return f"{millimetres} mm with origin ({origin})"
+    positions: NDArray[np.int32]  # (points, 8), in an image as stored, first axis fastest
+    weights: NDArray[np.float32]  # (points, 8), 0 for points outside
+    inside: NDArray[np.bool_]  # (points,), whether the point is in the field of view
 
 
 class LinearSampling:
@@ -241,15 +201,6 @@ def nearest_sampling(
     covered = in_view(positions, shape[:3])
     positions[~covered] = 0.0
     return LatticeSampling(nearest_voxels(positions, shape[:3]), covered)
-
-
-@dataclass(frozen=True, eq=False)
-class Neighbours:
-    """For each point, the eight voxels of its cell; weights of a point inside add up to one."""
-
-    positions: NDArray[np.int32]  # (points, 8), in an image as stored, first axis fastest
-    weights: NDArray[np.float32]  # (points, 8), 0 for points outside
-    inside: NDArray[np.bool_]  # (points,), whether the point is in the field of view
 
 
 def voxel_positions(
@@ -320,6 +271,55 @@ def linear_neighbours(positions: NDArray[np.float64], shape: tuple[int, ...]) ->
         _fill(here, shape, found[part], weights[part])
     weights[~inside] = 0.0
     return Neighbours(found, weights, inside)
+
+
+def scale(values: NDArray[np.float32], slope: float, inter: float) -> None:
+    """Turn stored values into real ones, in place: value = stored * slope + inter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.array([1.0, 2.0], dtype=np.float32)
+    >>> scale(values, 2.0, 1.0)
+    >>> values
+    array([3., 5.], dtype=float32)
+    """
+    if slope != 1.0:
+        values *= np.float32(slope)
+    if inter != 0.0:
+        values += np.float32(inter)
+
+
+def require_shape(out: NDArray[np.float32] | None, frames: int, voxels: int) -> NDArray[np.float32]:
+    """Make memory for values, or check what was given."""
+    if out is None:
+        return np.empty((frames, voxels), np.float32)
+    if out.shape != (frames, voxels):
+        raise ValueError(f"out is {(frames, voxels)}, not {out.shape}")
+    return out
+
+
+def _positions(
+    shape: tuple[int, ...],
+    steps: NDArray[np.intp],
+    start: NDArray[np.intp],
+    grid: Grid,
+    voxels: NDArray[np.intp],
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    # (voxels, 3) file indices = grid indices @ steps.T + start
+    indices = np.stack(np.unravel_index(voxels, grid.shape), axis=1) @ steps.T + start
+    covered: NDArray[np.bool_] = np.all((indices >= 0) & (indices < np.asarray(shape)), axis=1)
+    indices[~covered] = 0
+    # As stored, the first axis is the fastest.
+    source: NDArray[np.intp] = indices @ np.array([1, shape[0], shape[0] * shape[1]], dtype=np.intp)
+    return source, covered
+
+
+def _lattice(affine: NDArray[np.float64]) -> str:
+    sizes = np.sqrt((np.asarray(affine)[:3, :3] ** 2).sum(axis=0))
+    millimetres = " x ".join(f"{size:.4g}" for size in sizes)
+    origin = ", ".join(f"{value:.5g}" for value in np.asarray(affine)[:3, 3])
+    return f"{millimetres} mm with origin ({origin})"
 
 
 def _fill(

@@ -20,8 +20,6 @@ MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
 )
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
-
-
 # Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
 _PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
 _TITLES: Mapping[InputType, str] = {
@@ -93,6 +91,47 @@ def find_dataset(
     if _is_derivative(read_description(bids_dir)):
         return _dataset(bids_dir, bids_dir, input_type)
     return _derivatives_of_raw(bids_dir, input_type)
+
+
+def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
+    """List the participants asked for, in the dataset's order; all where no label is given.
+
+    Raises
+    ------
+    DatasetError
+        If the dataset has no participants, or not those asked for (the near ones are named).
+    SettingsError
+        If something is no label at all.
+    """
+    root, study = dataset.root, STUDIES.get(dataset.input_type)
+    if study is None:
+        present = participants_in(root)
+        asked = {plain_label(label, "sub") for label in labels}
+    else:
+        folders = [f for f in person_folders(study, root) if (f.path / study.sign).is_dir()]
+        present = tuple(dict.fromkeys(folder.participant for folder in folders))
+        # Names of folders will do as well.
+        known = [study.labels(label.removeprefix("sub-")) for label in labels]
+        asked = {
+            person[0] if person else plain_label(label, "sub")
+            for person, label in zip(known, labels, strict=True)
+        }
+    if not present:
+        what = study.sign if study else "sub-*"
+        raise DatasetError(
+            f"{root} has no participants (no {what} folder), but {seen(root)}",
+            remedy=MOUNT_REMINDER,
+        )
+    unknown = sorted(asked - set(present))
+    if unknown:
+        near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
+        some = near or [*present[:5], *(["…"] if len(present) > 5 else [])]
+        raise DatasetError(
+            f"{root} has no participant {', '.join(unknown)}",
+            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
+            f"({len(present)} participants there)",
+        )
+    return tuple(label for label in present if not asked or label in asked)
 
 
 def read_description(root: Path) -> dict[str, Any]:
@@ -253,44 +292,3 @@ def _nearby_dataset(root: Path) -> str | None:
     above = [path for path in root.parents if (path / "dataset_description.json").is_file()]
     near = [*below, *above]
     return f"perhaps {near[0]} was meant" if near else None
-
-
-def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:
-    """List the participants asked for, in the dataset's order; all where no label is given.
-
-    Raises
-    ------
-    DatasetError
-        If the dataset has no participants, or not those asked for (the near ones are named).
-    SettingsError
-        If something is no label at all.
-    """
-    root, study = dataset.root, STUDIES.get(dataset.input_type)
-    if study is None:
-        present = participants_in(root)
-        asked = {plain_label(label, "sub") for label in labels}
-    else:
-        folders = [f for f in person_folders(study, root) if (f.path / study.sign).is_dir()]
-        present = tuple(dict.fromkeys(folder.participant for folder in folders))
-        # Names of folders will do as well.
-        known = [study.labels(label.removeprefix("sub-")) for label in labels]
-        asked = {
-            person[0] if person else plain_label(label, "sub")
-            for person, label in zip(known, labels, strict=True)
-        }
-    if not present:
-        what = study.sign if study else "sub-*"
-        raise DatasetError(
-            f"{root} has no participants (no {what} folder), but {seen(root)}",
-            remedy=MOUNT_REMINDER,
-        )
-    unknown = sorted(asked - set(present))
-    if unknown:
-        near = sorted({n for u in unknown for n in difflib.get_close_matches(u, present, 3, 0.5)})
-        some = near or [*present[:5], *(["…"] if len(present) > 5 else [])]
-        raise DatasetError(
-            f"{root} has no participant {', '.join(unknown)}",
-            expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
-            f"({len(present)} participants there)",
-        )
-    return tuple(label for label in present if not asked or label in asked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -13,16 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bids_dtg.errors import SettingsError
+
 if TYPE_CHECKING:
     from bids import BIDSLayout
 
-import json
-
-from bids_dtg.errors import SettingsError
-
 _WHOLE_NUMBERS = frozenset({"run", "echo"})
 _FILE_NAME_END = r"(?=[^/\\]*$)"
-
 
 # BIDS keys and the names that pybids gives them; both are taken.
 PYBIDS_NAMES = {
@@ -64,17 +62,6 @@ def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, 
         if not sessions or place.name.removeprefix("ses-") in sessions:
             places.append(place / "func")
     return tuple(path for place in places if place.is_dir() for path in _files_below(place))
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files_below(Path(entry.path))
-            else:
-                yield Path(entry.path)
 
 
 def filtered_names(
@@ -168,6 +155,17 @@ def open_index(
 def forget_database(folder: Path) -> None:
     """Remove a folder of pybids databases, if it is there."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(Path(entry.path))
+            else:
+                yield Path(entry.path)
 
 
 def _is_of(index: BIDSLayout, folder: Path) -> bool:

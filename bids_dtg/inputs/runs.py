@@ -37,7 +37,6 @@ _DESCS: Mapping[InputType, tuple[str, ...]] = {
     "xcpd": ("denoised", "denoisedSmoothed"),
 }
 
-
 _REMEDIES: dict[InputType, str] = {
     "fmriprep": f"fmriprep --output-spaces {SPACE}:res-2",
     "xcpd": "run XCP-D with --file-format nifti",

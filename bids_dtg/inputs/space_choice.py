@@ -18,7 +18,6 @@ _USUAL_TEMPLATE = "MNI152NLin2009cAsym"
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
 
-
 # fMRIPrep's words for the grid of the run itself: since 23.1, before, and in 26.
 _OWN = ("boldref", "scanner", "run")
 _EXTENSIONS = (".h5", ".txt", ".tfm")
@@ -85,6 +84,33 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
         missed = f"not {rule.model}, which is not there" if not rule.asked else ""
         return Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
     raise _nothing(left, lacks, rule)
+
+
+def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[TransformFile, ...]:
+    """Find the transforms that map points of the model's space to points of a native series.
+
+    A file `from-T1w_to-MODEL` resamples images of T1w space onto the template, so
+    it maps points of the template to points of T1w space: it comes first. The
+    co-registration `from-boldref_to-T1w` maps those on to the run's own grid.
+
+    Parameters
+    ----------
+    bold
+        A BOLD series in T1w space or on the run's own grid.
+    model
+        Template of the model's grid.
+    root
+        The dataset of derivatives.
+
+    Raises
+    ------
+    RunError
+        If one of the two is not there, or there are several.
+    """
+    normalisation = TransformFile(_normalisation(bold, model, root))
+    if space_of(bold.name) == "T1w":
+        return (normalisation,)
+    return (normalisation, _coregistration(bold))
 
 
 def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Choice:
@@ -170,33 +196,6 @@ def _label(file: NamedFile) -> str:
 def _run(file: NamedFile) -> str:
     stored = {"space", "cohort", "res", "desc"}
     return "_".join(f"{key}-{value}" for key, value in file.name.entities if key not in stored)
-
-
-def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[TransformFile, ...]:
-    """Find the transforms that map points of the model's space to points of a native series.
-
-    A file `from-T1w_to-MODEL` resamples images of T1w space onto the template, so
-    it maps points of the template to points of T1w space: it comes first. The
-    co-registration `from-boldref_to-T1w` maps those on to the run's own grid.
-
-    Parameters
-    ----------
-    bold
-        A BOLD series in T1w space or on the run's own grid.
-    model
-        Template of the model's grid.
-    root
-        The dataset of derivatives.
-
-    Raises
-    ------
-    RunError
-        If one of the two is not there, or there are several.
-    """
-    normalisation = TransformFile(_normalisation(bold, model, root))
-    if space_of(bold.name) == "T1w":
-        return (normalisation,)
-    return (normalisation, _coregistration(bold))
 
 
 def _normalisation(bold: NamedFile, model: str, root: Path) -> Path:

@@ -28,7 +28,6 @@ _BRACES = re.compile(r"\{([a-z]+)\}")
 _VALUE = r"[^/]+?"
 _FIELDS = {"path", "statistic", "contrast", "contrasts"}
 
-
 # Sessions that are named after an earlier one.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 
@@ -43,6 +42,19 @@ class StatMap:
     statistic: Statistic  # what the values are
     space: str | None  # template by the name; None where the name has none
     files: tuple[Path, ...]  # images whose mean it is: one, or one a run
+
+
+@dataclass(frozen=True)
+class PersonMaps:
+    """A participant's measured maps; a contrast's key is its `plain_contrast`."""
+
+    target: Mapping[str, StatMap]  # of each contrast the map to predict
+    retest: Mapping[str, StatMap]  # of each contrast one of a later session, where there is one
+
+    @property
+    def retested(self) -> bool:
+        """Whether each contrast has a retest."""
+        return self.target.keys() == self.retest.keys()
 
 
 def find_statmaps(place: Path) -> tuple[StatMap, ...]:
@@ -111,6 +123,52 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
 def plain_contrast(label: str) -> str:
     """Write labels that differ by case or signs the same: `LANGUAGE_MATH` and `languageMath`."""
     return re.sub("[^0-9a-z]", "", label.lower())
+
+
+def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> PersonMaps:
+    """Choose target and retest of each contrast of a participant.
+
+    The first session that has the contrast is the target and the second its retest, by the
+    order of `session_order`. What is of no session is of all of them: it is the target, and then
+    nothing is a retest.
+
+    Parameters
+    ----------
+    maps
+        Of one participant.
+    preferred
+        Labels of sessions that come before all others, in this order.
+    """
+    found: dict[str, list[StatMap]] = {}
+    for statmap in maps:
+        found.setdefault(plain_contrast(statmap.contrast), []).append(statmap)
+    target, retest = {}, {}
+    for contrast, several in found.items():
+        first, *others = sorted(several, key=lambda one: _rank(one.session, preferred))
+        target[contrast] = first
+        later = [statmap for statmap in others if statmap.session != first.session]
+        if later and first.session is not None:
+            retest[contrast] = later[0]
+    return PersonMaps(target, retest)
+
+
+def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
+    """Return what sessions are sorted by: `retest` after `test`, 2 before 10."""
+    parts = re.split(r"(\d+)", session.lower())
+    natural = tuple(int(part) if n % 2 else part for n, part in enumerate(parts))
+    return bool(_LATER.search(session)), natural
+
+
+def describe_sessions(people: Iterable[PersonMaps]) -> str:
+    """Say in one sentence which sessions are targets and retests; nothing without sessions."""
+    people = list(people)
+    targets = _sessions_of(sessions.target for sessions in people)
+    if not targets:
+        return ""
+    retests = _sessions_of(sessions.retest for sessions in people)
+    return f"Maps to predict are of {targets}; " + (
+        f"retests are of {retests}." if retests else "there are no retests."
+    )
 
 
 def _best(found: Sequence[StatMap]) -> tuple[StatMap, ...]:
@@ -258,53 +316,6 @@ def _pattern(source: Path, table: Mapping[str, Any]) -> _Pattern:
     return _Pattern(source, path, cast("Statistic", statistic), contrast, contrasts)
 
 
-@dataclass(frozen=True)
-class PersonMaps:
-    """A participant's measured maps; a contrast's key is its `plain_contrast`."""
-
-    target: Mapping[str, StatMap]  # of each contrast the map to predict
-    retest: Mapping[str, StatMap]  # of each contrast one of a later session, where there is one
-
-    @property
-    def retested(self) -> bool:
-        """Whether each contrast has a retest."""
-        return self.target.keys() == self.retest.keys()
-
-
-def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> PersonMaps:
-    """Choose target and retest of each contrast of a participant.
-
-    The first session that has the contrast is the target and the second its retest, by the
-    order of `session_order`. What is of no session is of all of them: it is the target, and then
-    nothing is a retest.
-
-    Parameters
-    ----------
-    maps
-        Of one participant.
-    preferred
-        Labels of sessions that come before all others, in this order.
-    """
-    found: dict[str, list[StatMap]] = {}
-    for statmap in maps:
-        found.setdefault(plain_contrast(statmap.contrast), []).append(statmap)
-    target, retest = {}, {}
-    for contrast, several in found.items():
-        first, *others = sorted(several, key=lambda one: _rank(one.session, preferred))
-        target[contrast] = first
-        later = [statmap for statmap in others if statmap.session != first.session]
-        if later and first.session is not None:
-            retest[contrast] = later[0]
-    return PersonMaps(target, retest)
-
-
-def session_order(session: str) -> tuple[bool, tuple[str | int, ...]]:
-    """Return what sessions are sorted by: `retest` after `test`, 2 before 10."""
-    parts = re.split(r"(\d+)", session.lower())
-    natural = tuple(int(part) if n % 2 else part for n, part in enumerate(parts))
-    return bool(_LATER.search(session)), natural
-
-
 def _rank(
     session: str | None, preferred: Sequence[str]
 ) -> tuple[int, tuple[bool, tuple[str | int, ...]]]:
@@ -312,18 +323,6 @@ def _rank(
         return -1, session_order("")
     place = preferred.index(session) if session in preferred else len(preferred)
     return place, session_order(session)
-
-
-def describe_sessions(people: Iterable[PersonMaps]) -> str:
-    """Say in one sentence which sessions are targets and retests; nothing without sessions."""
-    people = list(people)
-    targets = _sessions_of(sessions.target for sessions in people)
-    if not targets:
-        return ""
-    retests = _sessions_of(sessions.retest for sessions in people)
-    return f"Maps to predict are of {targets}; " + (
-        f"retests are of {retests}." if retests else "there are no retests."
-    )
 
 
 def _sessions_of(maps: Iterable[Mapping[str, StatMap]]) -> str:

@@ -49,9 +49,8 @@ class Study:
     title: str  # for messages
     sign: str  # what a participant's folder holds
     labels: Callable[[str], tuple[str, str | None] | None]  # name -> participant and session
-    series: Callable[
-        [PersonFolder], Sequence[FolderSeries]
-    ]  # its runs; RunError where there are none
+    # Finds a folder's runs; RunError where there are none.
+    series: Callable[[PersonFolder], Sequence[FolderSeries]]
 
 
 def person_folders(study: Study, root: Path, participant: str | None = None) -> list[PersonFolder]:
@@ -137,26 +136,31 @@ def _series(
         return ()  # a session without rest; the others go on
 
 
-def _rest_run(one: FolderSeries, participant: str, root: Path) -> RestRun:
-    file = one.file
-    sidecars = (one.sidecar,) if one.sidecar else ()
-    for path in (file.path, one.mask, one.sidecar, *(step.path for step in one.transforms)):
+def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
+    file = series.file
+    sidecars = (series.sidecar,) if series.sidecar else ()
+    for path in (
+        file.path,
+        series.mask,
+        series.sidecar,
+        *(step.path for step in series.transforms),
+    ):
         if path is not None:
             require_content(path, participant)
     return RestRun(
         bold=file.path,
-        mask=one.mask,
+        mask=series.mask,
         confounds=None,
         entities=file.name.entities,
         participant=participant,
         session=file.name.get("ses"),
         task=file.name.get("task") or "",
-        space=one.space,
-        tr_seconds=stated_repetition_time(one.sidecar) if one.sidecar else None,
+        space=series.space,
+        tr_seconds=stated_repetition_time(series.sidecar) if series.sidecar else None,
         sidecars=sidecars,
         root=root,
-        transforms=one.transforms,
-        space_reason=one.reason,
+        transforms=series.transforms,
+        space_reason=series.reason,
     )
 
 
@@ -303,6 +307,5 @@ def _there(path: Path) -> bool:
 
 
 UKB = Study(title="a UK Biobank folder", sign="fMRI", labels=_ukb_labels, series=_ukb_series)
-
 
 STUDIES: Mapping[InputType, Study] = {"hcp": HCP, "ukb": UKB}

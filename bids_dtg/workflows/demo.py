@@ -100,6 +100,41 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
     return failed
 
 
+def write_people(
+    folder: Path, phantom: Phantom, people: Sequence[Person], *, plan: RunPlan, program: str
+) -> None:
+    """Write simulated people's datasets, and say how far it is.
+
+    Parameters
+    ----------
+    folder
+        As for `bids_dtg.phantom.contrasts.dataset.describe_datasets`.
+    phantom, people
+        The population, and those of it that are written.
+    plan
+        Of the resting runs.
+    program
+        Which program writes them, for the datasets' descriptions.
+    """
+    generator = {"Name": f"bids_dtg {program}", "Version": __version__}
+    describe_datasets(folder, phantom, people, plan=plan, generator=generator)
+    written = {participant_label(person.index): person for person in people}
+    with make_board(len(people)) as board:
+        # One process: a person is simulated on all cores, in most of a small machine's memory.
+        pool = Pool(
+            partial(_writing, folder, written, plan),
+            1,
+            forked=True,
+            before_start=board.before_fork,
+        )
+        messages = pool.run(Backlog(written))
+        with closing(follow(messages, board, lambda label: f"simulating sub-{label}")) as ends:
+            for _, end in ends:
+                _check(end)
+                board.advance()
+        board.note(f"{len(people)} simulated participants in {folder}")
+
+
 def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
     entities = {"sub": participant_label(person.index), "task": "rest"}
     return out / "maps" / map_path(entities, contrast, SYNTHETIC, ".nii.gz", bundle=bundle)
@@ -202,41 +237,6 @@ def _draw(
         return
     write_atomic(out / "demo.png", picture)
     print(f"picture: {out / 'demo.png'}")
-
-
-def write_people(
-    folder: Path, phantom: Phantom, people: Sequence[Person], *, plan: RunPlan, program: str
-) -> None:
-    """Write simulated people's datasets, and say how far it is.
-
-    Parameters
-    ----------
-    folder
-        As for `bids_dtg.phantom.contrasts.dataset.describe_datasets`.
-    phantom, people
-        The population, and those of it that are written.
-    plan
-        Of the resting runs.
-    program
-        Which program writes them, for the datasets' descriptions.
-    """
-    generator = {"Name": f"bids_dtg {program}", "Version": __version__}
-    describe_datasets(folder, phantom, people, plan=plan, generator=generator)
-    written = {participant_label(person.index): person for person in people}
-    with make_board(len(people)) as board:
-        # One process: a person is simulated on all cores, in most of a small machine's memory.
-        pool = Pool(
-            partial(_writing, folder, written, plan),
-            1,
-            forked=True,
-            before_start=board.before_fork,
-        )
-        messages = pool.run(Backlog(written))
-        with closing(follow(messages, board, lambda label: f"simulating sub-{label}")) as ends:
-            for _, end in ends:
-                _check(end)
-                board.advance()
-        board.note(f"{len(people)} simulated participants in {folder}")
 
 
 def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[None]:

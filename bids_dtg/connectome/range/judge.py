@@ -17,7 +17,6 @@ from bids_dtg.connectome.range.training import FIGURES, Cells, TrainingRange
 Verdict = Literal["in range", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("in range", "unusual", "outside")
 
-
 # Figures with limits that need no statistics of other people, and what it means to be beyond them;
 # {value} stands for the figure.
 CHECKS: Mapping[str, str] = {

@@ -29,9 +29,6 @@ _VECTOR_INTENT = 1007
 _PARAMETERS = ("TransformParameters", "TranformParameters")
 _FIXED = ("TransformFixedParameters", "TranformFixedParameters")
 
-Read = Affine | DisplacementField
-
-
 # A 3 x 3 matrix, row by row, and a translation.
 _MATRIX = ("AffineTransform", "MatrixOffsetTransformBase")
 # Numbers of each kind, and how many describe it.
@@ -42,6 +39,8 @@ _PARAMETER_COUNTS = {
     "TranslationTransform": 3,
     "IdentityTransform": 0,
 }
+
+Read = Affine | DisplacementField
 
 
 def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
@@ -77,26 +76,6 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
     return tuple(chain)
 
 
-def _read(path: Path) -> list[Read]:
-    first = require_file(path)
-    if first.startswith(_HDF5_MAGIC):
-        return _read_hdf5(path)
-    if path.name.endswith((".nii", ".nii.gz")):
-        return [_read_field_image(path)]
-    if first.lstrip().startswith(_TEXT_MAGIC):
-        return parse_itk_text(path.read_text())
-    raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
-
-
-def _inverse(parts: list[Read]) -> list[Read]:
-    inverted: list[Read] = []
-    for part in reversed(parts):
-        if isinstance(part, DisplacementField):
-            raise ValueError("the inverse of a displacement field is in a file of its own")
-        inverted.append(part.inverse())
-    return inverted
-
-
 def parse_itk_text(text: str) -> list[Read]:
     """Read ITK's text format.
 
@@ -119,6 +98,77 @@ def parse_itk_text(text: str) -> list[Read]:
             for kind, numbers in found
         ]
     )
+
+
+def itk_matrix(
+    kind: str, parameters: NDArray[np.float64], fixed: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the matrix (4, 4), LPS+ mm to LPS+ mm, of a linear transform.
+
+    Parameters
+    ----------
+    kind
+        ITK's name of the class.
+    parameters, fixed
+        As in the file; of the fixed ones, the first three are the centre.
+
+    Raises
+    ------
+    ValueError
+        Another kind of transform, or another number of parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> itk_matrix("TranslationTransform", np.array([1.0, 2.0, 3.0]), np.zeros(0))
+    array([[1., 0., 0., 1.],
+           [0., 1., 0., 2.],
+           [0., 0., 1., 3.],
+           [0., 0., 0., 1.]])
+    """
+    wanted = _PARAMETER_COUNTS.get(kind)
+    if wanted is None:
+        raise ValueError(f"transforms of the kind {kind} are not known here")
+    if len(parameters) != wanted and kind != "IdentityTransform":
+        raise ValueError(f"{kind} has {wanted} parameters, not {len(parameters)}")
+    if not (np.isfinite(parameters).all() and np.isfinite(fixed).all()):
+        raise ValueError("its parameters are not finite")
+    if kind == "IdentityTransform":
+        return np.eye(4)
+    centre = fixed[:3] if len(fixed) >= 3 else np.zeros(3)
+    rotation = np.eye(3)
+    if kind in _MATRIX:
+        rotation = parameters[:9].reshape(3, 3)
+    elif kind == "Euler3DTransform":
+        # The fourth fixed parameter is the order; files of old versions lack it.
+        rotation = _euler(parameters[:3], zyx=len(fixed) > 3 and fixed[3] != 0)
+    elif kind == "VersorRigid3DTransform":
+        rotation = _versor(parameters[:3])
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation
+    # y = A (x - c) + c + t
+    matrix[:3, 3] = parameters[-3:] + centre - rotation @ centre
+    return matrix
+
+
+def _read(path: Path) -> list[Read]:
+    first = require_file(path)
+    if first.startswith(_HDF5_MAGIC):
+        return _read_hdf5(path)
+    if path.name.endswith((".nii", ".nii.gz")):
+        return [_read_field_image(path)]
+    if first.lstrip().startswith(_TEXT_MAGIC):
+        return parse_itk_text(path.read_text())
+    raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
+
+
+def _inverse(parts: list[Read]) -> list[Read]:
+    inverted: list[Read] = []
+    for part in reversed(parts):
+        if isinstance(part, DisplacementField):
+            raise ValueError("the inverse of a displacement field is in a file of its own")
+        inverted.append(part.inverse())
+    return inverted
 
 
 def _read_hdf5(path: Path) -> list[Read]:
@@ -207,57 +257,6 @@ def _read_field_image(path: Path) -> DisplacementField:
     # (i, j, k, 3) -> (nodes, 3), i fastest
     vectors = np.ascontiguousarray(values.transpose(2, 1, 0, 3)).reshape(-1, 3)
     return _checked_field(shape[:3], np.asarray(image.affine, np.float64), vectors)
-
-
-def itk_matrix(
-    kind: str, parameters: NDArray[np.float64], fixed: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the matrix (4, 4), LPS+ mm to LPS+ mm, of a linear transform.
-
-    Parameters
-    ----------
-    kind
-        ITK's name of the class.
-    parameters, fixed
-        As in the file; of the fixed ones, the first three are the centre.
-
-    Raises
-    ------
-    ValueError
-        Another kind of transform, or another number of parameters.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> itk_matrix("TranslationTransform", np.array([1.0, 2.0, 3.0]), np.zeros(0))
-    array([[1., 0., 0., 1.],
-           [0., 1., 0., 2.],
-           [0., 0., 1., 3.],
-           [0., 0., 0., 1.]])
-    """
-    wanted = _PARAMETER_COUNTS.get(kind)
-    if wanted is None:
-        raise ValueError(f"transforms of the kind {kind} are not known here")
-    if len(parameters) != wanted and kind != "IdentityTransform":
-        raise ValueError(f"{kind} has {wanted} parameters, not {len(parameters)}")
-    if not (np.isfinite(parameters).all() and np.isfinite(fixed).all()):
-        raise ValueError("its parameters are not finite")
-    if kind == "IdentityTransform":
-        return np.eye(4)
-    centre = fixed[:3] if len(fixed) >= 3 else np.zeros(3)
-    rotation = np.eye(3)
-    if kind in _MATRIX:
-        rotation = parameters[:9].reshape(3, 3)
-    elif kind == "Euler3DTransform":
-        # The fourth fixed parameter is the order; files of old versions lack it.
-        rotation = _euler(parameters[:3], zyx=len(fixed) > 3 and fixed[3] != 0)
-    elif kind == "VersorRigid3DTransform":
-        rotation = _versor(parameters[:3])
-    matrix = np.eye(4)
-    matrix[:3, :3] = rotation
-    # y = A (x - c) + c + t
-    matrix[:3, 3] = parameters[-3:] + centre - rotation @ centre
-    return matrix
 
 
 def _euler(angles: NDArray[np.float64], *, zyx: bool) -> NDArray[np.float64]:

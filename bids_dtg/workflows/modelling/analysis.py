@@ -120,17 +120,6 @@ class Analysis:
         write_json(self.folder / "desc-models_scores.json", dict(facts))
 
 
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a mean and its interval into three columns."""
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, list):
-            flat |= dict(zip((key, f"{key}_low", f"{key}_high"), value, strict=True))
-        else:
-            flat[key] = value
-    return flat
-
-
 def refuse_other_model(settings: Settings, folder: Path) -> None:
     """Refuse to begin where a model lies that other options made.
 
@@ -151,6 +140,17 @@ def refuse_other_model(settings: Settings, folder: Path) -> None:
             f"{bundle} holds a model already{how}",
             remedy=f"choose another --model-name, or remove {bundle} to make it anew",
         )
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a mean and its interval into three columns."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, list):
+            flat |= dict(zip((key, f"{key}_low", f"{key}_high"), value, strict=True))
+        else:
+            flat[key] = value
+    return flat
 
 
 def _differing(settings: Settings, path: Path) -> list[str]:

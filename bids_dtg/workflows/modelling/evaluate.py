@@ -92,40 +92,6 @@ def run_evaluation(settings: Settings) -> int:
     return cohort.failed
 
 
-def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Choose whom simple models are fitted on, and on whom all are judged.
-
-    Raises
-    ------
-    DatasetError, SettingsError
-        There are too few, or somebody or a family is on two sides.
-    """
-    settings, people = analysis.settings, tuple(labels)
-    training: tuple[str, ...] = ()
-    if settings.modelling.split_file is not None:
-        split = draw_split(analysis, labels)
-        training, people = split.training, split.test
-    people = untrained(analysis.bundle, people)
-    _require_enough(settings, training, people)
-    return training, people
-
-
-def _require_enough(
-    settings: Settings, training: Sequence[object], people: Sequence[object]
-) -> None:
-    if settings.modelling.split_file is not None and (not training or len(people) < 2):
-        raise DatasetError(
-            f"{settings.modelling.split_file}: {len(training)} training and {len(people)} test "
-            "participants can be used",
-            expected="1 and 2 or more",
-        )
-    if settings.modelling.split_file is None and len(people) < 3:
-        raise DatasetError(
-            f"{len(people)} participants with rest and maps are too few to compare",
-            expected="3 or more, or --split-file with people to train simple models on",
-        )
-
-
 def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> dict[str, Predict]:
     """Return simple models of each person that are fitted on all the others.
 
@@ -175,3 +141,37 @@ def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> d
 
         models[KERNEL_RIDGE] = kernel
     return models
+
+
+def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Choose whom simple models are fitted on, and on whom all are judged.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        There are too few, or somebody or a family is on two sides.
+    """
+    settings, people = analysis.settings, tuple(labels)
+    training: tuple[str, ...] = ()
+    if settings.modelling.split_file is not None:
+        split = draw_split(analysis, labels)
+        training, people = split.training, split.test
+    people = untrained(analysis.bundle, people)
+    _require_enough(settings, training, people)
+    return training, people
+
+
+def _require_enough(
+    settings: Settings, training: Sequence[object], people: Sequence[object]
+) -> None:
+    if settings.modelling.split_file is not None and (not training or len(people) < 2):
+        raise DatasetError(
+            f"{settings.modelling.split_file}: {len(training)} training and {len(people)} test "
+            "participants can be used",
+            expected="1 and 2 or more",
+        )
+    if settings.modelling.split_file is None and len(people) < 3:
+        raise DatasetError(
+            f"{len(people)} participants with rest and maps are too few to compare",
+            expected="3 or more, or --split-file with people to train simple models on",
+        )

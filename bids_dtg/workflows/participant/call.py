@@ -96,6 +96,22 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
     return tally.failed
 
 
+def with_whole_paths(settings: Settings) -> Settings:
+    """Return settings that mean the same in any working folder, for a process elsewhere."""
+    changes: dict[str, Any] = {
+        name: value.absolute()
+        for name, value in settings.options.items()
+        if isinstance(value, Path)
+    }
+    if Path(settings.inputs.model).exists():
+        changes["model"] = str(Path(settings.inputs.model).absolute())
+    parts = [item.rpartition("=") for item in settings.inputs.derivatives]
+    changes["derivatives"] = tuple(
+        f"{package}{equals}{Path(path).absolute()}" for package, equals, path in parts
+    )
+    return settings.replace(scheduler=None, **changes)
+
+
 def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
     text = (
         f"{counted(participants, 'participant')}: {counted(tally.done, 'set')} of maps made, "
@@ -219,19 +235,3 @@ def _cluster(settings: Settings) -> Cluster[Settings, Outcome] | None:
     if not address:
         return None
     return Cluster(address, ParticipantWork.prepare, with_whole_paths(settings))
-
-
-def with_whole_paths(settings: Settings) -> Settings:
-    """Return settings that mean the same in any working folder, for a process elsewhere."""
-    changes: dict[str, Any] = {
-        name: value.absolute()
-        for name, value in settings.options.items()
-        if isinstance(value, Path)
-    }
-    if Path(settings.inputs.model).exists():
-        changes["model"] = str(Path(settings.inputs.model).absolute())
-    parts = [item.rpartition("=") for item in settings.inputs.derivatives]
-    changes["derivatives"] = tuple(
-        f"{package}{equals}{Path(path).absolute()}" for package, equals, path in parts
-    )
-    return settings.replace(scheduler=None, **changes)

@@ -27,7 +27,6 @@ _RANGE_COLUMNS = (
     "connectome_smoothness",
 )
 
-
 # How the runs of each type of input were made, before any cleaning here.
 _MADE: dict[InputChoice, str] = {
     "auto": "preprocessed by fMRIPrep",
@@ -42,6 +41,7 @@ _SAME: dict[InputChoice, str] = {
     "hcp": r"HCP.*FIX",
     "ukb": r"(UK ?Biobank|UKB).*FIX",
 }
+
 # Cards that say nothing, or whose model has seen no run at all.
 _SILENT = ("", "unknown", "none")
 
