@@ -55,6 +55,8 @@ WORDS = {
 # Names of files and keys in them stay: quoted and without a space, or of the kinds named here.
 _NAMES_AND_KEYS = re.compile(r"""(["'`])[^\s"'`{}]*\1|\bplain reference\b""")
 _WORD_FILES = {".py", ".html"}
+# Folders of tests that run the whole program, below `tests`.
+_OF_THE_WHOLE = (Path(), Path("workflows"))
 
 
 @dataclass(frozen=True)
@@ -396,6 +398,23 @@ def unmirrored(house: House) -> Found:
     return Found.count([f.as_posix() for f in folders if not any((p / f).is_dir() for p in places)])
 
 
+def unmirrored_modules(house: House) -> Found:
+    """Count the modules of tests beside none of the package whose name they have.
+
+    Not counted: tests of the whole program, which are named by what it does.
+    """
+    named = [Path(test.path).relative_to("tests") for test in house.tests]
+    tests = [p for p in named if p.name.startswith("test_") and p.parent not in _OF_THE_WHOLE]
+    return Found.count(test.as_posix() for test in tests if not _has_tested(house, test))
+
+
+def _has_tested(house: House, test: Path) -> bool:
+    """Whether there is what a test is named by; always, where its folder is none of the package."""
+    tested = house.root / house.package / test.parent / test.stem.removeprefix("test_")
+    is_there = tested.is_dir() or tested.with_suffix(".py").is_file()
+    return is_there or not tested.parent.is_dir()
+
+
 LIMITS = (
     Measure("modules without __init__", modules, most=195),
     Measure("modules in the largest folder", largest_folder, most=18),
@@ -419,6 +438,7 @@ LIMITS = (
     Measure("words: lines of docs with any", words_in_docs),
     Measure("patches of own modules in tests", patches, most=15),
     Measure("folders of tests that mirror none", unmirrored, most=0),
+    Measure("modules of tests that mirror none", unmirrored_modules, most=0),
 )
 
 

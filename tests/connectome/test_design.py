@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from plain_route import correlate, plain_series
+from scipy.ndimage import gaussian_filter
 
-from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.cleaning.design import StopBand
+from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
+from bids_dtg.connectome.design import Removal, Retention, TemporalDesign, choose_cleaning
+from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.smoothing import MaskedSmoothing
 
 KEEP = np.ones(40, bool)
 
@@ -143,3 +151,221 @@ def test_pieces_make_segments_and_two_equal_halves(count, sets):
     assert [frames[list(pieces)].sum() for pieces in sets] == [240 // count] * count
     assert frames[list(segments.odd)].sum() == frames[list(segments.even)].sum() == 120
     assert sorted(segments.odd + segments.even) == list(segments.whole)
+
+
+# --- both ways of cleaning within the pass, against cleaning the whole array
+
+
+FRAMES, ROIS, TR = 150, 4, 2.0
+SHAPE = (5, 6, 7)
+VOXELS, GREY = 210, 140
+WAYS = [Removal, Retention]
+
+
+def example(seed: int, drift: float = 3.0):
+    """BOLD with drifts that confounds explain, maps, confounds, mixing matrix, frames kept."""
+    rng = np.random.default_rng(seed)
+    maps = np.abs(rng.standard_normal((ROIS, VOXELS))).astype(np.float32)
+    confounds = rng.standard_normal((FRAMES, 5)).cumsum(axis=0)
+    confounds /= confounds.std(axis=0)
+    mixing = rng.standard_normal((FRAMES, 12))
+    mixing[:, :4] += 0.5 * mixing[:, 4:8]
+    bold = rng.standard_normal((FRAMES, ROIS)) @ maps + rng.standard_normal((FRAMES, VOXELS))
+    bold += mixing @ rng.standard_normal((12, VOXELS))
+    bold += drift * confounds @ rng.standard_normal((5, VOXELS))
+    return (1000 + bold).astype(np.float32), maps, confounds, mixing, rng.random(FRAMES) < 0.9
+
+
+def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=130.0):
+    def blocks():
+        for first in range(0, len(bold), size):
+            yield first, bold[first : first + size].copy()
+
+    return run_connectomes(
+        measure_run(
+            blocks,
+            design,
+            RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
+            seconds_per_segment=seconds,
+            smoothing=smoothing,
+            cleaning=None if way is None else way.of(design),
+        )
+    )
+
+
+def cleaned(values: np.ndarray, design: TemporalDesign, mixing=None, noise=None) -> np.ndarray:
+    """Clean kept frames (frames, n) plainly: noise components first, then the columns."""
+    if mixing is not None:
+        full = np.hstack([np.ones((len(values), 1)), mixing])
+        betas = np.linalg.lstsq(full, values, rcond=None)[0][1:]
+        values = values - mixing[:, noise] @ betas[noise]
+    return values - design.basis @ (design.basis.T @ values)
+
+
+def assert_all_equal(result: RunConnectomes, voxels, series, design, *, atol: float) -> None:
+    """Compare everything that a run gives with cleaned voxels and series at hand."""
+    np.testing.assert_allclose(result.whole.r, correlate(voxels[:, :GREY], series), atol=atol)
+    parts = [*result.segments, result.odd, result.even]
+    segments = design.segments(130.0)
+    for part, pieces in zip(parts, [*segments.sets, segments.odd, segments.even], strict=True):
+        rows = np.concatenate([np.arange(*segments.edges[[p, p + 1]]) for p in pieces])
+        expected = correlate(voxels[rows, :GREY], series[rows])
+        np.testing.assert_allclose(part.r, expected, atol=2 * atol)
+    np.testing.assert_allclose(result.roi_r, np.corrcoef(series.T), atol=atol)
+    np.testing.assert_allclose(result.series, series, atol=10 * atol * series.std())
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(WAYS),
+    st.sampled_from([(None, None), (0.01, None), (0.02, 0.1), (None, 0.12)]),
+    st.booleans(),
+)
+def test_either_way_equals_cleaning_the_whole_array(seed, way, limits, non_aggressive):
+    bold, maps, confounds, mixing, keep = example(seed)
+    band = StopBand.outside(FRAMES, TR, high_pass_hz=limits[0], low_pass_hz=limits[1])
+    noise = np.arange(12) % 3 == 0
+    components = {"mixing": mixing, "noise": noise} if non_aggressive else {}
+    design = TemporalDesign.build(
+        confounds, list("abcde"), keep, TR, stop_band=band.columns, **components
+    )
+    result = one_pass(bold, maps, design, way=way)
+    plainly = {"mixing": mixing[keep], "noise": noise} if non_aggressive else {}
+    voxels = cleaned(bold[keep].astype(float), design, **plainly)
+    series = cleaned(plain_series(bold[keep].astype(float), maps), design, **plainly)
+    assert_all_equal(result, voxels, series, design, atol=1e-4)
+    sd = np.sqrt((voxels[:, :GREY] ** 2).sum(axis=0) / (keep.sum() - design.rank))
+    np.testing.assert_allclose(result.tsnr, bold[keep][:, :GREY].mean(axis=0) / sd, rtol=1e-3)
+
+
+def test_the_way_with_fewer_sums_is_taken():
+    _, _, confounds, _, _ = example(0)
+    keep = np.ones(FRAMES, bool)
+    wide = TemporalDesign.build(confounds, list("abcde"), keep, TR)
+    band = StopBand.outside(FRAMES, TR, high_pass_hz=0.02, low_pass_hz=0.05)
+    narrow = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band.columns)
+    assert isinstance(choose_cleaning(wide, ROIS, 3), Removal)
+    assert isinstance(choose_cleaning(narrow, ROIS, 3), Retention)
+    assert Retention.of(narrow).columns.shape[1] == 1 + 18 - 5
+    assert isinstance(choose_cleaning(wide, 200, 3), Retention)  # a short run, many ROIs
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cleaning_twice_is_cleaning_once_and_constants_do_not_matter(way):
+    bold, maps, confounds, _, keep = example(1)
+    band = StopBand.outside(FRAMES, TR, high_pass_hz=0.01, low_pass_hz=0.15)
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, stop_band=band.columns)
+    once = one_pass(bold, maps, design, way=way).whole.r
+    again = bold.astype(float)
+    again[keep] = cleaned(again[keep], design)
+    added = again + 500 + 100 * np.arange(VOXELS)
+    for values in (again, added):
+        twice = one_pass(values.astype(np.float32), maps, design, way=way).whole.r
+        np.testing.assert_allclose(twice, once, atol=5e-4)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_sums_of_disjoint_frames_add_up(way):
+    from bids_dtg.connectome.device import NumpyArrays
+    from bids_dtg.connectome.moments import RunMoments
+
+    bold, maps, confounds, _, keep = example(2)
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR)
+    cleaning, segments = way.of(design), design.segments(130.0)
+
+    def part(first: int, stop: int) -> RunMoments:
+        made = RunMoments(
+            design,
+            RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
+            segments,
+            subtracted=bold[0],
+            arrays=NumpyArrays(),
+            cleaning=cleaning,
+        )
+        made.add(bold[first:stop].copy(), first)
+        return made
+
+    joined, whole = part(0, 60) + part(60, FRAMES), part(0, FRAMES)
+    np.testing.assert_allclose(
+        run_connectomes(joined).even.r, run_connectomes(whole).even.r, atol=1e-5
+    )
+
+
+def test_no_noise_component_is_plain_cleaning():
+    bold, maps, confounds, mixing, keep = example(3)
+    plain = TemporalDesign.build(confounds, list("abcde"), keep, TR)
+    design = TemporalDesign.build(
+        confounds, list("abcde"), keep, TR, mixing=mixing, noise=np.zeros(12, bool)
+    )
+    assert design.components is None
+    np.testing.assert_array_equal(
+        one_pass(bold, maps, plain).whole.r, one_pass(bold, maps, design).whole.r
+    )
+
+
+def test_noise_components_that_are_absent_or_confounds_too_change_nothing():
+    bold, maps, confounds, mixing, keep = example(4)
+    mixing[:, 0], mixing[:, 3] = 0, confounds[:, 1]
+    noise = np.arange(12) % 3 == 0
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR, mixing=mixing, noise=noise)
+    voxels = cleaned(bold[keep].astype(float), design, mixing[keep], noise)
+    series = cleaned(plain_series(bold[keep].astype(float), maps), design, mixing[keep], noise)
+    for way in WAYS:
+        result = one_pass(bold, maps, design, way=way)
+        np.testing.assert_allclose(result.whole.r, correlate(voxels[:, :GREY], series), atol=1e-4)
+
+
+ORDER = np.random.default_rng(9).permutation(VOXELS)
+
+
+def smoothing_of(fwhm: float):
+    grid = Grid(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]))
+    return lambda usable: MaskedSmoothing.within(VoxelPlaces(grid, ORDER), usable, fwhm)
+
+
+def smooth_plainly(bold: np.ndarray, data: np.ndarray, fwhm: float) -> np.ndarray:
+    """Smooth each of (frames, voxels) among the voxels with data by SciPy, in float64."""
+
+    def smoothed(values: np.ndarray) -> np.ndarray:
+        volume = np.zeros(VOXELS)
+        volume[ORDER] = values
+        sd = fwhm / np.sqrt(8 * np.log(2)) / 2
+        return gaussian_filter(volume.reshape(SHAPE), sd, mode="constant").reshape(-1)[ORDER]
+
+    weight = np.where(data, smoothed(data.astype(float)), 1.0)
+    return np.stack([np.where(data, smoothed(frame * data) / weight, 0) for frame in bold])
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("size", [7, 64])
+def test_smoothing_in_the_pass_is_smoothing_each_frame_first(way, size):
+    bold, maps, confounds, _, keep = example(5, drift=1.0)
+    bold[:, [3, 150]] = 0  # without data
+    bold[~keep] = np.nan
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR)
+    result = one_pass(bold, maps, design, way=way, smoothing=smoothing_of(5.0), size=size)
+    data = (np.nan_to_num(bold) != 0).any(axis=0)
+    smoothed = smooth_plainly(bold[keep].astype(float), data, 5.0)
+    voxels = cleaned(smoothed, design)
+    series = cleaned(plain_series(smoothed[:, data], maps[:, data]), design)
+    assert_all_equal(result, voxels, series, design, atol=2e-5)
+    np.testing.assert_array_equal(result.covered, data[:GREY])
+    sd = np.sqrt((voxels[:, :GREY] ** 2).sum(axis=0) / (keep.sum() - design.rank))
+    tsnr = np.divide(smoothed[:, :GREY].mean(axis=0), sd, out=np.zeros(GREY), where=data[:GREY])
+    np.testing.assert_allclose(result.tsnr, tsnr, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("frame", [2, 80])
+def test_a_value_that_is_not_finite_is_not_smeared(value, frame):
+    bold, maps, confounds, _, keep = example(6)
+    keep[frame] = True
+    design = TemporalDesign.build(confounds, list("abcde"), keep, TR)
+    absent = bold.copy()
+    absent[:, 8] = 0
+    expected = one_pass(absent, maps, design, smoothing=smoothing_of(4.0))
+    bold[frame, 8] = value
+    result = one_pass(bold, maps, design, smoothing=smoothing_of(4.0))
+    np.testing.assert_allclose(result.whole.r, expected.whole.r, atol=1e-5)
+    assert not result.covered[8]

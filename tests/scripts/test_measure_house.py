@@ -389,6 +389,23 @@ def test_folders_of_tests_mirror_the_package_or_the_repository(measured):
     assert measured("folders of tests that mirror none", files) == (1, ["gone"])
 
 
+def test_modules_of_tests_mirror_those_of_the_package(measured):
+    files = {
+        "toy/left/a.py": "",
+        "toy/left/b/__init__.py": "",
+        "toy/workflows/run.py": "",
+        "docs/page.md": "",
+        "tests/test_all.py": "",
+        "tests/left/test_a.py": "",
+        "tests/left/test_b.py": "",
+        "tests/left/test_c.py": "",
+        "tests/left/helper.py": "",
+        "tests/docs/test_pages.py": "",
+        "tests/workflows/test_bad_input.py": "",
+    }
+    assert measured("modules of tests that mirror none", files) == (1, ["left/test_c.py"])
+
+
 def test_check_names_what_passes_a_limit(measured, tmp_path, capsys):
     files = {
         "toy/low.py": "import toy.top\nimport toy\ndef run(): ...\n",
