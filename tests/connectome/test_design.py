@@ -181,16 +181,16 @@ def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=1
         for first in range(0, len(bold), size):
             yield first, bold[first : first + size].copy()
 
-    return run_connectomes(
-        measure_run(
-            blocks,
-            design,
-            RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
-            seconds_per_segment=seconds,
-            smoothing=smoothing,
-            cleaning=None if way is None else way.of(design),
-        )
+    moments = measure_run(
+        blocks,
+        design,
+        RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
+        seconds_per_segment=seconds,
+        smoothing=smoothing,
+        cleaning=None if way is None else way.of(design),
     )
+    assert way is None or isinstance(moments.cleaning, way)
+    return run_connectomes(moments)
 
 
 def cleaned(values: np.ndarray, design: TemporalDesign, mixing=None, noise=None) -> np.ndarray:
