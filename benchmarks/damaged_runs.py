@@ -20,10 +20,9 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import Blocks, RunVoxels, measure_run
-from bids_dtg.phantom.confounds import confounds_table
+from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 from bids_dtg.phantom.contrasts.bold import draw_run
 from bids_dtg.phantom.contrasts.model import Person, Phantom
-from bids_dtg.phantom.nuisance_signals import SignalRecorder
 from bids_dtg.workflows.participant.measure import ModelVoxels
 
 FRAMES, REPETITION_TIME_S = 300, 1.5

@@ -28,7 +28,7 @@ from demo_people import CONNECTOME_STEP, StoredPeople, simulate_people
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
-from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_outputs_of, with_rows
+from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_outputs_of, with_rows
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.recentring import RecentringSums
 from bids_dtg.contrasts.samples import PersonSamples, Sampling

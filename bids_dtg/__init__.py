@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import load_bundle
-    from bids_dtg.cli.workflows import run_workflow
+    from bids_dtg.cli.tables import run_workflow
     from bids_dtg.settings import Settings
     from bids_dtg.version import __version__
     from bids_dtg.workflows.participant.measure import measure
@@ -66,7 +66,7 @@ _MODULES: Mapping[str, str] = {
     "load_bundle": "bids_dtg.bundles.bundle",
     "measure": "bids_dtg.workflows.participant.measure",
     "predict_maps": "bids_dtg.workflows.participant.predict",
-    "run_workflow": "bids_dtg.cli.workflows",
+    "run_workflow": "bids_dtg.cli.tables",
 }
 
 

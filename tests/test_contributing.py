@@ -16,7 +16,7 @@ TABLES = {
     "bids_dtg.bundles.kinds.KINDS",
     "bids_dtg.bundles.registry.PUBLISHED",
     "bids_dtg.cleaning.strategies.STRATEGIES",
-    "bids_dtg.cli.workflows.WORKFLOWS",
+    "bids_dtg.cli.tables.WORKFLOWS",
     "bids_dtg.connectome.range.limits.LIMITS",
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.report.contrasts.COLUMNS",

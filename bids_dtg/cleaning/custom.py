@@ -14,8 +14,8 @@ from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.annex import read_content
 from bids_dtg.files.names import parse_name, same_label
 from bids_dtg.files.text import text_columns
-from bids_dtg.inputs.named_files import STORAGE
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import STORAGE
 
 if TYPE_CHECKING:
     import pandas as pd

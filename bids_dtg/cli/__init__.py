@@ -1,8 +1,7 @@
 """The commands: arguments to settings, settings to work, errors to one line.
 
 - `run`: ``bids_dtg``: arguments and TOML file to settings, settings to a workflow
-- `workflows`: the table of workflows and of the analyses of each; runs the one asked for
-- `tables`: options that choose a row of a table, with their legal values
+- `tables`: the workflows and their analyses, and the values of options that choose a row
 - `models`: ``dtg-models``: fetch, list, verify, pack and convert bundles
 - `phantom`: ``dtg-phantom``: simulated people, written as datasets
 - `demo`: ``dtg-demo``: simulated people through the program, beside their truth

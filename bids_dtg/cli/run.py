@@ -14,8 +14,7 @@ from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_dtg.cli.exits import EXIT_USAGE, Parser, call
-from bids_dtg.cli.tables import Choices, legal_values, table_choices
-from bids_dtg.cli.workflows import run_workflow
+from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
 from bids_dtg.settings.toml import make_settings

@@ -22,7 +22,6 @@ Fitting and judging:
 - `train`: trains the attention U-Net on samples (extra ``train``)
 - `task`: batches, losses and optimiser, as Lightning wants them (extra ``train``)
 - `losses`: training losses (torch)
-- `outputs`: a trained network's outputs, made ready to learn from other people
 - `baselines`: public door to `bids_dtg.stats.linear`
 - `metrics`: public door to `bids_dtg.stats.metrics`
 """

@@ -2,9 +2,8 @@
 
 What runs work, and what it reports:
 
-- `work`: what a unit of work is, and what an executor of many of them
+- `work`: units of work, the labels that wait for one, and what an executor of many is
 - `messages`: what processes report: where a unit stands and how it ended; `follow` shows it
-- `backlog`: labels that wait for a process; some come back to be tried again
 - `pool`: an executor: processes of this machine, any of which may die
 - `ahead`: work in two halves, the first of which runs ahead in a process of its own
 - `cluster`: an executor: tasks of a dask scheduler

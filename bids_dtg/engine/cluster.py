@@ -14,9 +14,8 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.messages import Began, Message, MessageReporter, Noted, Raised, Stage
-from bids_dtg.engine.work import Work, do_unit
+from bids_dtg.engine.work import Backlog, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
 
 if TYPE_CHECKING:

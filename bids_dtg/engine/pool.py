@@ -19,7 +19,6 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from bids_dtg.engine.ahead import AheadWork, do_ahead
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.child import describe_end, end_children, process_context, start_child
 from bids_dtg.engine.messages import (
     Began,
@@ -30,7 +29,7 @@ from bids_dtg.engine.messages import (
     ReaderDied,
     WorkerDied,
 )
-from bids_dtg.engine.work import Prepare, do_units
+from bids_dtg.engine.work import Backlog, Prepare, do_units
 
 Result = TypeVar("Result")
 

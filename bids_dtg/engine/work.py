@@ -1,4 +1,4 @@
-"""A unit of work: something that is done for a label.
+"""Units of work, each done for a label, and the labels that wait.
 
 A process prepares its `Work` once, by calling a function without arguments, and then does it for
 one label after the other. What a unit of work raises ends that unit only.
@@ -6,11 +6,12 @@ one label after the other. What a unit of work raises ends that unit only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Protocol, TypeVar
 
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.display import Reporter
 from bids_dtg.engine.messages import Began, Finished, Message, MessageReporter, Raised
 
@@ -60,3 +61,63 @@ def do_units(work: Work[Result], take: Take, send: Send[Message[Result]]) -> Non
     reporter = MessageReporter(send)
     while (label := take()) is not None:
         do_unit(label, partial(work, label, reporter), send)
+
+
+class Backlog:
+    """Hands out participants in order; some come back to be tried again later.
+
+    Parameters
+    ----------
+    labels
+        Participants.
+    clock
+        Seconds that never go back.
+    """
+
+    def __init__(self, labels: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._waiting, self._clock = deque(labels), clock
+        self._later: list[tuple[float, str]] = []  # when, and who
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._later)
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody will be handed out any more, whoever comes back."""
+        return self._closed
+
+    @property
+    def seconds_to_next(self) -> float | None:
+        """Seconds until `take` gives somebody; None where nobody is left."""
+        if self._waiting:
+            return 0.0
+        if not self._later:
+            return None
+        return max(0.0, min(self._later)[0] - self._clock())
+
+    def take(self) -> str | None:
+        """Return the next participant; None where nobody is due."""
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._later and min(self._later)[0] <= self._clock():
+            first = min(self._later)
+            self._later.remove(first)
+            return first[1]
+        return None
+
+    def put_back(self, label: str) -> None:
+        """Take back a participant with whom nothing was begun; it is the next one."""
+        if not self._closed:
+            self._waiting.appendleft(label)
+
+    def retry(self, label: str, seconds: float) -> None:
+        """Hand out a participant once more, not before so many seconds have passed."""
+        if not self._closed:
+            self._later.append((self._clock() + seconds, label))
+
+    def close(self) -> None:
+        """Hand out nobody any more."""
+        self._closed = True
+        self._waiting.clear()
+        self._later.clear()

@@ -4,7 +4,7 @@ Datasets and participants:
 
 - `dataset`: the type of a dataset, and its participants
 - `index`: a participant's functional files, and what a BIDS filter leaves of them
-- `selection`: sessions, tasks and runs that were asked for
+- `selection`: sessions, tasks and runs that were asked for, and the file of each run
 - `splits_file`: tables on participants: sets of a split, families
 
 Runs:
@@ -12,7 +12,6 @@ Runs:
 - `run`: a resting-state run as files
 - `find`: runs of any type of input, by one call
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
-- `named_files`: which of a run's files holds the series to use
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
 Spaces:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.inputs.named_files import STORAGE
+from bids_dtg.inputs.selection import STORAGE
 
 
 @dataclass(frozen=True)

@@ -14,18 +14,20 @@ from bids_dtg.files.annex import require_content
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import applies_to, repetition_time
 from bids_dtg.inputs.index import filtered_names, functional_files
-from bids_dtg.inputs.named_files import (
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import (
+    EVERY_REST,
     IMAGES,
     STORAGE,
     NamedFile,
+    Selection,
+    absent_session,
     combined_echoes,
     measured,
     named_files,
     space_of,
     versions_by_run,
 )
-from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import EVERY_REST, Selection, absent_session
 from bids_dtg.inputs.space_choice import SPACE, Choice, SpaceRule, choose_version
 from bids_dtg.inputs.templateflow import TransformMissingError
 from bids_dtg.settings import InputType

@@ -9,8 +9,8 @@ from pathlib import Path
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import BidsName, parse_name, same_label
 from bids_dtg.files.sidecars import applies_to
-from bids_dtg.inputs.named_files import NATIVE, NamedFile, space_of
 from bids_dtg.inputs.run import TransformFile
+from bids_dtg.inputs.selection import NATIVE, NamedFile, space_of
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 SPACE = "MNI152NLin6Asym"

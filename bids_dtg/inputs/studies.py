@@ -13,10 +13,9 @@ from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.annex import require_content
 from bids_dtg.files.names import BidsName
 from bids_dtg.files.sidecars import stated_repetition_time
-from bids_dtg.inputs.named_files import NATIVE, NamedFile
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.inputs.runs import natural_order
-from bids_dtg.inputs.selection import Selection, absent_session
+from bids_dtg.inputs.selection import NATIVE, NamedFile, Selection, absent_session
 from bids_dtg.inputs.space_choice import SPACE, SpaceRule
 from bids_dtg.settings import InputType
 

@@ -6,8 +6,7 @@ For every kind of simulation:
 - `fields`: smooth random fields
 - `anatomy`: where the tissues lie
 - `motion`: head motion
-- `nuisance_signals`: what fMRIPrep measures in a run for its table of confounds
-- `confounds`: that table
+- `confounds`: the table of confounds, and the signals that fMRIPrep measures for it
 - `bold_image`: a run as the bytes of a compressed NIfTI file
 
 For one workflow:

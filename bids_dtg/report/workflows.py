@@ -1,7 +1,7 @@
 """The workflows' words, quality columns and panels: one table, found by the name in the output.
 
 The report is a process of its own and knows an output by its files alone; what to run for a
-workflow is a row of the same name in `bids_dtg.cli.workflows`. A new workflow is a row here, and a
+workflow is a row of the same name in `bids_dtg.cli.tables`. A new workflow is a row here, and a
 module beside `contrasts` that the row takes its words from.
 """
 

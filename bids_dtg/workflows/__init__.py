@@ -5,5 +5,5 @@
 - `modelling`: models of one's own: cohort, fit, train, fine-tune, evaluate, calibrate
 - `demo`: simulated people through the participant level, and their maps beside the truth
 
-`bids_dtg.cli.workflows` has the table that says which function runs for which options.
+`bids_dtg.cli.tables` has the table that says which function runs for which options.
 """

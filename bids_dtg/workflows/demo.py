@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.display import Reporter, make_board
 from bids_dtg.engine.messages import End, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Work
+from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv

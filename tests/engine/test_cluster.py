@@ -13,9 +13,9 @@ pytest.importorskip("distributed")
 from dask_cluster import DaskCluster
 from dask_work import fail, prepare, prepare_slow
 
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.messages import Began, Finished, Line, Noted, Raised
+from bids_dtg.engine.work import Backlog
 from bids_dtg.errors import RunError, SettingsError
 
 

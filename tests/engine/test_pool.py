@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.engine.ahead import AheadWork, ReaderDiedError
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.messages import (
     Began,
     Finished,
@@ -25,6 +24,7 @@ from bids_dtg.engine.messages import (
     WorkerDied,
 )
 from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Backlog
 from bids_dtg.errors import RunError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")

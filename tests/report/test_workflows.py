@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from measured_run import ENTITIES, measured_run
 
-from bids_dtg.cli import workflows as command_line
+from bids_dtg.cli import tables as command_line
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import FileKind

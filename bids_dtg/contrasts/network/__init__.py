@@ -1,7 +1,7 @@
 """The attention U-Net of DeepTaskGen and its prepared form.
 
 - `unet`: the network, with the parameter names of the published checkpoints
-- `weights`: the network from its tensors
+- `weights`: the network from its tensors, and its outputs made ready to learn
 - `kind`: the network as a kind of model
 - `prepared`: the prepared form: the same maps, sooner and in less memory
 - `dense`: its plan for the GPU: whole grids

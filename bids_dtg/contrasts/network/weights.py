@@ -1,8 +1,14 @@
-"""The network from its tensors: sizes and parameters are theirs, and nothing else is accepted."""
+"""The network from its tensors, and its tensors made ready to learn from other people.
+
+Sizes and parameters are those of the tensors, and nothing else is accepted. Fine-tuning has two
+schedules (Serin et al. 2025). Schedule 1: one of the model's own contrasts; its row of the output
+layer is cut out and frozen, all before it learns, and then the whole output layer is put back.
+Schedule 2: a contrast that the model does not know; a new output layer, and everything learns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import BundleError
@@ -14,6 +20,11 @@ if TYPE_CHECKING:
 
 # Their shapes give the sizes of the network: (features, ROIs, …) and (contrasts, features, …).
 FIRST_WEIGHT, LAST_WEIGHT = "in_block.conv.0.weight", "out_block.1.weight"
+
+
+# The last layer, a weight and a bias a contrast; all others are shared by the contrasts.
+OUTPUT = "out_block.1"
+_WEIGHT, _BIAS = f"{OUTPUT}.weight", f"{OUTPUT}.bias"
 
 
 def network_from_tensors(
@@ -89,3 +100,34 @@ def _check_tensor(name: str, tensor: Tensor, like: Tensor, source: str) -> None:
         raise not_the_network(source, f"{name} has type {tensor.dtype}, not {like.dtype}")
     if not bool(tensor.isfinite().all()):
         raise not_the_network(source, f"{name} has values that are not finite")
+
+
+def with_rows(state: Mapping[str, Tensor], rows: Sequence[int]) -> dict[str, Tensor]:
+    """Return the weights of a network that predicts some of the contrasts, in this order."""
+    import torch
+
+    chosen = torch.tensor(list(rows))
+    return {
+        name: tensor[chosen].clone() if name in (_WEIGHT, _BIAS) else tensor.clone()
+        for name, tensor in state.items()
+    }
+
+
+def with_outputs_of(
+    state: Mapping[str, Tensor], original: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return tuned weights with the output layer, all contrasts, that they had before."""
+    return {**state, _WEIGHT: original[_WEIGHT].clone(), _BIAS: original[_BIAS].clone()}
+
+
+def with_new_outputs(state: Mapping[str, Tensor], contrasts: int, seed: int) -> dict[str, Tensor]:
+    """Return weights with a random output layer for so many contrasts, as torch begins one."""
+    import torch
+
+    channels = state[_WEIGHT].shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layer = torch.nn.Conv3d(channels, contrasts, kernel_size=1)
+    assert layer.bias is not None
+    kept = {name: tensor.clone() for name, tensor in state.items()}
+    return {**kept, _WEIGHT: layer.weight.detach(), _BIAS: layer.bias.detach()}

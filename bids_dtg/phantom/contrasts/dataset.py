@@ -15,12 +15,11 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_json, write_text, write_tsv
 from bids_dtg.phantom.bold_image import encode_bold, encode_mask
-from bids_dtg.phantom.confounds import confounds_table
+from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 from bids_dtg.phantom.contrasts.bold import BoldRun, draw_run
 from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.contrasts.phenotype import Phenotype, phenotype
 from bids_dtg.phantom.contrasts.tasks import CONTRASTS
-from bids_dtg.phantom.nuisance_signals import SignalRecorder
 
 Array = NDArray[np.float32]
 Stage = Callable[[str, float], None]  # what is done now, and the share that is done

@@ -7,7 +7,7 @@ The people and their arrays:
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
 - `splits`: who is trained on, validated on and tested on
 
-The analyses, each called from `bids_dtg.cli.workflows`:
+The analyses, each called from `bids_dtg.cli.tables`:
 
 - `train`: fits a model, scores it on other people and writes it as a bundle
 - `finetune`: adapts a trained network to other people or other contrasts

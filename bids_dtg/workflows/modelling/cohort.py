@@ -10,14 +10,13 @@ from functools import partial
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.capacity import divide
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.display import make_board
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Work
+from bids_dtg.engine.work import Backlog, Work
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.inputs.statmaps import Statistic

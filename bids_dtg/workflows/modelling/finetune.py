@@ -114,7 +114,7 @@ def _tune(
     contrasts: Sequence[Contrast],
 ) -> FittedModel:
     """Train on; with a row of the output layer that stays, or a new output layer."""
-    from bids_dtg.contrasts.outputs import OUTPUT, with_new_outputs, with_rows
+    from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
 
     settings, bundle = analysis.settings, analysis.bundle
     state = bundle.network().state_dict()
@@ -186,7 +186,7 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel
     """
     import torch
 
-    from bids_dtg.contrasts.outputs import with_outputs_of
+    from bids_dtg.contrasts.network.weights import with_outputs_of
 
     state = with_outputs_of(
         {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},

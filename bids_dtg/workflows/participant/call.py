@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.engine.backlog import Backlog
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
 from bids_dtg.engine.display import Board, Clock, Lane, make_board
 from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
-from bids_dtg.engine.work import Executor
+from bids_dtg.engine.work import Backlog, Executor
 from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import Failure, RunFolder, running_container

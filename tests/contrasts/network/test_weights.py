@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
-from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
+from bids_dtg.contrasts.network.weights import (
+    FIRST_WEIGHT,
+    LAST_WEIGHT,
+    network_from_tensors,
+    with_new_outputs,
+    with_outputs_of,
+    with_rows,
+)
 
 
 @pytest.fixture
@@ -30,3 +37,33 @@ def test_sizes_are_those_of_the_first_and_last_weight(tensors):
     network = network_from_tensors(tensors)
     assert tensors[FIRST_WEIGHT].shape[:2] == (network.features, network.in_channels) == (4, 5)
     assert tensors[LAST_WEIGHT].shape[0] == network.out_channels == 3
+
+
+X = torch.randn(1, 3, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def maps(state, contrasts):
+    network = AttentionUNet(3, contrasts, features=4)
+    network.load_state_dict(state)
+    with torch.no_grad():
+        return network.eval()(X)
+
+
+def test_rows_predict_what_they_did_and_are_put_back():
+    state = AttentionUNet(3, 5, features=4).state_dict()
+    cut = with_rows(state, [3, 1])
+    torch.testing.assert_close(maps(cut, 2), maps(state, 5)[:, [3, 1]])
+    whole = with_outputs_of(cut, state)
+    torch.testing.assert_close(maps(whole, 5), maps(state, 5))
+    cut["in_block.conv.0.weight"] += 1  # tuned: what it came from stays as it was
+    assert not torch.equal(cut["in_block.conv.0.weight"], state["in_block.conv.0.weight"])
+
+
+def test_new_outputs_keep_all_that_comes_before():
+    state = AttentionUNet(3, 5, features=4).state_dict()
+    new = with_new_outputs(state, 2, seed=1)
+    assert maps(new, 2).shape[1] == 2
+    assert torch.equal(
+        new["out_block.1.weight"], with_new_outputs(state, 2, 1)["out_block.1.weight"]
+    )
+    assert torch.equal(new["bottleneck.conv.0.weight"], state["bottleneck.conv.0.weight"])

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from bids_dtg.connectome import voxel_to_roi
-from bids_dtg.phantom.confounds import confounds_table
+from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
 from bids_dtg.phantom.contrasts.bold import draw_run
-from bids_dtg.phantom.nuisance_signals import SignalRecorder
 from bids_dtg.phantom.streams import Cohort
 
 SIMPLE = ("trans_", "rot_", "cosine")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from bids_dtg.engine.backlog import Backlog
+from bids_dtg.engine.work import Backlog
 
 
 def test_order_and_return():
