@@ -38,6 +38,7 @@ lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/measure_house.py --check
 
 measure: .venv/installed ## compare the code with the limits of the house: sizes, imports, parameters, words
 	$(BIN)/python scripts/measure_house.py --check
