@@ -172,7 +172,7 @@ COHORT = (
     _group(
         "finetune",
         "--model cohort/out/group/model-net/bundle --schedule new --contrast wm2bk "
-        f"--model-name fresh {NETWORK}",
+        f"--model-name fresh {NETWORK} --epochs 2",
     ),
     _group("evaluate", "--model cohort/out/group/model-blend/bundle --model-name few"),
     _group("calibrate", "--model demo --model-name sure"),

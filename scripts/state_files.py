@@ -31,15 +31,21 @@ class Mask:
     files: str  # which, as patterns of their paths below the state with | between them
     pattern: str  # what; a group named `keep` stays
     why: str  # it may differ
+    put: str = "MASKED"  # in its place
+
+    def apply(self, match: re.Match[str]) -> str:
+        """Return what a match becomes."""
+        return (match.groupdict().get("keep") or "") + self.put
 
 
 MASKS = (
-    Mask("*.txt", r"(?m)^\d\d:\d\d:\d\d ", "the time of day at which a line was said"),
+    Mask("*.txt", r"(?m)^\d\d:\d\d:\d\d ", "the time of day at which a line was said", ""),
     Mask("*.txt", r"(?m)(?P<keep>written in |, )\d+ s$", "how long a person or an epoch took"),
     Mask(
         "*.txt",
         r"(?m)^\d+ reports? (is|are) still to be made\n",
         "whether reports, which other processes make, were done before the maps",
+        "",
     ),
     Mask("processes/said/*", r"\[\d/\d\] ", "which of several processes is done first"),
     Mask("*/logs/*/timing.json", r"(?P<keep>: )[\d.]+", "seconds"),
@@ -151,14 +157,10 @@ def _masked_text(name: str, text: str, state: State) -> str:
     text = _RUN_ID.sub("RUN", text)
     for mask in MASKS:
         if any(fnmatch.fnmatch(name, files) for files in mask.files.split("|")):
-            text = re.sub(mask.pattern, _kept, text)
+            text = re.sub(mask.pattern, mask.apply, text)
     if name.startswith("processes/said/"):  # in no order, see the mask
         text = "\n".join(sorted(text.splitlines()))
     return _without_seconds(text) if name.endswith(".tsv") else text
-
-
-def _kept(match: re.Match[str]) -> str:
-    return (match.groupdict().get("keep") or "") + "MASKED"
 
 
 def _without_seconds(table: str) -> str:
