@@ -36,7 +36,7 @@ class Kind:
     needs_torch: bool  # whether a device is chosen through torch to fit it
     help: str = ""  # what it is, for ``--help``, where the name does not say it
     network_prefix: str | None = None  # of its network's tensors; None: it has no network
-    recipes: tuple[str, ...] = ("default",)  # of training
+    recipes: tuple[str, ...] = ("default",)  # of training, rows of `contrasts.plan.RECIPES`
     tunable: bool = False  # whether it can learn on from other people
 
     def require_recipe(self, recipe: str) -> None:
@@ -49,6 +49,10 @@ class Kind:
         """
         if recipe not in self.recipes:
             able = [kind.name for kind in KINDS.values() if recipe in kind.recipes]
+            if not able:
+                raise SettingsError(
+                    f"--recipe is '{recipe}'", expected=f"one of {', '.join(recipe_names())}"
+                )
             raise SettingsError(
                 f"--recipe {recipe} was given with --architecture {self.name}",
                 expected=f"--architecture {' or '.join(able)}",
@@ -71,6 +75,11 @@ def find_kind(name: str) -> Kind:
     if name not in KINDS:
         raise SettingsError(f"--architecture is '{name}'", expected=f"one of {', '.join(KINDS)}")
     return KINDS[name]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return what ``--recipe`` may be: the recipes of all kinds."""
+    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
 
 
 def _attention_unet() -> KindModule:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.bundles.kinds import KINDS, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.engine.machine import available_cores, limit_threads
@@ -185,6 +185,7 @@ def table_choices() -> Mapping[str, Choices]:
             tuple(KINDS),
             tuple(f"{row.name}: {row.help}" for row in KINDS.values() if row.help),
         ),
+        "recipe": Choices(recipe_names()),
     }
 
 

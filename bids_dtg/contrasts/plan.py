@@ -1,14 +1,53 @@
-"""How a network is trained: all that its weights depend on besides the samples."""
+"""How a network is trained: recipes, and all that its weights depend on besides the samples."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 from bids_dtg.contrasts.samples import Sampling
+from bids_dtg.errors import SettingsError
+from bids_dtg.settings import EpochChoice
 
-# Scores of the validation people by which the best epoch is chosen.
-Choice = Literal["r", "residual_r", "diagonality", "loss"]
+Loss = Literal["mse", "crr"]  # crr is mse with deviations turned up by 1 + alpha
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, by ``--recipe``."""
+
+    loss: Loss  # crr compares people, and leaves no contrast out
+    choose_by: EpochChoice  # the best epoch, unless ``--choose-by`` says otherwise
+    recentred: bool  # whether offset and gains are found on the validation people
+
+
+# A kind of model names those that it can be trained by (`bids_dtg.bundles.kinds`).
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "default": Recipe(loss="mse", choose_by="residual_r", recentred=True),
+        "published": Recipe(loss="crr", choose_by="r", recentred=False),
+    }
+)
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the row that ``--recipe`` names.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+
+    Examples
+    --------
+    >>> find_recipe("published").recentred
+    False
+    """
+    if name not in RECIPES:
+        raise SettingsError(f"--recipe is '{name}'", expected=f"one of {', '.join(RECIPES)}")
+    return RECIPES[name]
 
 
 @dataclass(frozen=True)
@@ -17,14 +56,14 @@ class TrainingPlan:
 
     features: int = 64  # channels of the network's first level
     levels: int = 1  # its down-sampled levels above the bottleneck
-    loss: Literal["mse", "crr"] = "crr"  # crr is mse with deviations turned up by 1 + alpha
+    loss: Loss = "crr"
     alpha: float = 0.25  # weight of the hinge of crr
     margin: float = 1.0  # margin of crr, in squared units of the maps
     learning_rate: float = 1e-3  # of Adam
     patience: int = 10  # epochs without a better validation loss before the rate falls
     factor: float = 0.1  # by which it falls
     epochs: int = 100  # at most
-    choose_by: Choice = "r"  # the best epoch; `task.validation_scores` says what they are
+    choose_by: EpochChoice = "r"  # the best epoch; `task.validation_scores` says what they are
     stop_after: int | None = None  # epochs without a better one before it ends; None: never
     minutes: float | None = None  # at most, earlier calls included; epochs are completed
     # Batch norm keeps the statistics of the weights to begin with: a batch of a few boxes has

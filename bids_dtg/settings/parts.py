@@ -17,7 +17,7 @@ Interpolation = Literal["linear", "nearest"]
 # Thresholds of nilearn's scrubbing strategy (its defaults since 0.10.3).
 SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
-Recipe = Literal["default", "published"]
+EpochChoice = Literal["loss", "r", "residual_r", "diagonality"]
 Combine = Literal["run", "session", "participant"]
 
 
@@ -218,7 +218,7 @@ class ModellingOptions:
         shown_default="none: the table and page of all participants",
     )
     architecture: str = option("modelling", "what to train", default="blend")
-    recipe: Recipe = option(
+    recipe: str = option(
         "modelling",
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
         "contrast; published: the CR-R loss, as it comes out",
@@ -280,7 +280,7 @@ class ModellingOptions:
     learning_rate: float = option(
         "modelling", "rate of Adam at the start", default=1e-3, metavar="RATE"
     )
-    choose_by: Literal["loss", "r", "residual_r", "diagonality"] | None = option(
+    choose_by: EpochChoice | None = option(
         "modelling",
         "what the network's best epoch is chosen by, on the validation participants",
         default=None,

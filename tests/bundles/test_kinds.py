@@ -24,6 +24,7 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.contrasts.plan import RECIPES, find_recipe
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.grid import Grid
@@ -89,6 +90,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     assert row.words.model
     assert row.words.owner
     assert "default" in row.recipes
+    assert set(row.recipes) <= set(RECIPES) == set(legal_values()["recipe"])
     assert row.name in legal_values()["architecture"]
     for function in ("channels", "check", "prepare", "check_machine", "check_plan", "fit"):
         assert callable(getattr(row.module(), function))
@@ -110,6 +112,9 @@ def test_what_is_not_in_the_table_is_refused_with_what_is():
     expected = r"recipe published was given with --architecture blend\. Expected: .*attention-unet"
     with pytest.raises(SettingsError, match=expected):
         BLEND.require_recipe("published")
+    for refuse in (BLEND.require_recipe, find_recipe):
+        with pytest.raises(SettingsError, match=r"--recipe is 'x'\. Expected: one of default, pub"):
+            refuse("x")
     ATTENTION_UNET.require_recipe("published")
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
 from bids_dtg.contrasts.people import MapModel, Person
-from bids_dtg.contrasts.plan import TrainingPlan
+from bids_dtg.contrasts.plan import TrainingPlan, find_recipe
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.tensors import TensorFile
@@ -110,7 +110,7 @@ def check_plan(plan: FitPlan) -> None:
         There are too few people, or a contrast that the loss needs was not measured in somebody.
     """
     _batch_people(plan.options, plan.training)
-    if _is_published(plan.options):
+    if find_recipe(plan.options.recipe).loss == "crr":
         _require_all_contrasts(sorted(plan.incomplete))
 
 
@@ -143,7 +143,7 @@ def fit(
     from bids_dtg.training.loop import Workplace
 
     options = task.options
-    if _is_published(options):
+    if find_recipe(options.recipe).loss == "crr":
         people = (*task.training, *task.validation)
         _require_all_contrasts(
             [p.label for p in people if not np.isfinite(p.maps).any(axis=1).all()]
@@ -177,10 +177,6 @@ def fit(
     )
 
 
-def _is_published(options: ModellingOptions) -> bool:
-    return options.recipe == "published"
-
-
 def _training_plan(
     options: ModellingOptions,
     people: int,
@@ -188,11 +184,11 @@ def _training_plan(
     start: Mapping[str, Tensor] | None,
     frozen: tuple[str, ...],
 ) -> TrainingPlan:
-    published = _is_published(options)
+    recipe = find_recipe(options.recipe)
     return TrainingPlan(
         features=options.features if start is None else len(start[FIRST_WEIGHT]),
-        loss="crr" if published else "mse",
-        choose_by=options.choose_by or ("r" if published else "residual_r"),
+        loss=recipe.loss,
+        choose_by=options.choose_by or recipe.choose_by,
         learning_rate=options.learning_rate,
         epochs=options.epochs,
         stop_after=options.stop_after,
@@ -209,7 +205,7 @@ def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
         [person.maps for person in people],
         task.space.places.mask,
         # 0 outside the measured brain, as the published training had it.
-        zero_for_nan=_is_published(task.options),
+        zero_for_nan=find_recipe(task.options.recipe).loss == "crr",
     )
 
 

@@ -51,8 +51,8 @@ def run_group(settings: Settings) -> int:
     DatasetError
         The output folder holds no results.
     """
-    output = existing_output(settings)
-    labels = _labels(settings, output)
+    output = existing_output(settings.inputs.output_dir)
+    labels = _labels(settings.inputs.participant_label, output)
     workflow = workflow_of(output)
     participants = [find_participant(output, label) for label in labels]
     rows = [
@@ -90,7 +90,7 @@ def run_group(settings: Settings) -> int:
     return 0
 
 
-def _labels(settings: Settings, output: DerivativeDataset) -> tuple[str, ...]:
+def _labels(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
     """Return whom to gather: those asked for, or all that the output folder has.
 
     Raises
@@ -99,7 +99,7 @@ def _labels(settings: Settings, output: DerivativeDataset) -> tuple[str, ...]:
         It has nothing of somebody who was asked for.
     """
     present = find_participant_labels(output)
-    asked = {plain_label(label, "sub") for label in settings.inputs.participant_label}
+    asked = {plain_label(label, "sub") for label in wanted}
     if unknown := sorted(asked - set(present)):
         raise DatasetError(
             f"{output.root} has no participant {', '.join(unknown)}",

@@ -41,8 +41,17 @@ class Analysis:
     folder: Path  # where its results go, below the output folder
 
     @classmethod
-    def prepare(cls, settings: Settings, name: str) -> Analysis:
+    def prepare(cls, settings: Settings, name: str, *, repeatable: bool = True) -> Analysis:
         """Check everything that can be checked before anything is written.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        name
+            Of its folder.
+        repeatable
+            Whether the call may be given again once its model is made.
 
         Raises
         ------
@@ -57,7 +66,7 @@ class Analysis:
             )
         request = Request.prepare(settings.replace(derivatives=others))
         folder = request.output.path("group") / name
-        refuse_other_model(settings, folder)
+        refuse_other_model(settings, folder, repeatable=repeatable)
         return cls(settings, request, request.model(), place, folder)
 
     @property
@@ -120,8 +129,8 @@ class Analysis:
         write_json(self.folder / "desc-models_scores.json", dict(facts))
 
 
-def refuse_other_model(settings: Settings, folder: Path) -> None:
-    """Refuse to begin where a model lies that other options made.
+def refuse_other_model(settings: Settings, folder: Path, *, repeatable: bool) -> None:
+    """Refuse to begin where a model lies that other options made, or any if not `repeatable`.
 
     The same options make the same model, so that a command can be given again.
 
@@ -134,7 +143,7 @@ def refuse_other_model(settings: Settings, folder: Path) -> None:
     if not bundle.exists():
         return
     differing = _differing(settings, folder / CONFIGURATION_FILE)
-    if differing or settings.modelling.analysis == "calibrate":
+    if differing or not repeatable:
         how = f", made with other options ({', '.join(differing)})" if differing else ""
         raise SettingsError(
             f"{bundle} holds a model already{how}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,8 @@ def run_calibration(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
+    name = f"model-{settings.modelling.model_name}"
+    analysis = Analysis.prepare(settings, name, repeatable=False)
     bundle = analysis.bundle
     plan = analysis.plan(bundle.contrasts)
     if len(plan.contrasts) != len(bundle.contrasts):
@@ -42,7 +44,7 @@ def run_calibration(settings: Settings) -> int:
             f"measured maps are of {len(plan.contrasts)} contrasts of the model",
             expected=f"all {len(bundle.contrasts)}",
         )
-    labels = _labels(settings, bundle, plan)
+    labels = _labels(settings.modelling.split_file, bundle, plan)
     cohort = analysis.cohort(plan.of(labels))
     people = tuple(p for p in cohort.of(labels) if np.isfinite(p.maps).any(axis=1).all())
     _require_enough(people)
@@ -55,7 +57,7 @@ def run_calibration(settings: Settings) -> int:
     widths = calibration.half_widths(DEFAULT_LEVEL)
     held = [coverage(own, widths).mean() for own in errors]
     analysis.store.discard("work")
-    keep_earlier(analysis)
+    keep_earlier(analysis.folder, bundle)
     made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * np.mean(held):.1f} % of "
@@ -65,11 +67,11 @@ def run_calibration(settings: Settings) -> int:
     return cohort.failed
 
 
-def _labels(settings: Settings, bundle: ModelBundle, plan: CohortPlan) -> tuple[str, ...]:
+def _labels(split_file: Path | None, bundle: ModelBundle, plan: CohortPlan) -> tuple[str, ...]:
     """Choose whom to calibrate on: with all contrasts, and not trained on."""
     labels = plan.labels
-    if settings.modelling.split_file is not None:
-        chosen = set(read_sets(settings.modelling.split_file, SETS)["validation"])
+    if split_file is not None:
+        chosen = set(read_sets(split_file, SETS)["validation"])
         labels = tuple(label for label in labels if label in chosen)
     labels = plan.complete(untrained(bundle, labels))
     _require_enough(labels)

@@ -73,7 +73,8 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
     """
     space = request.bundle.grid.space
     found = [statmap for statmap in find_statmaps(place) if statmap.space in (None, space)]
-    rows = _rows(found, contrasts, request)
+    asked = request.settings.modelling.contrast
+    rows = _rows(found, contrasts, request.bundle.contrasts, asked)
     wanted = {plain_contrast(row.label) for row in rows}
     found = [statmap for statmap in found if plain_contrast(statmap.contrast) in wanted]
     statistics = sorted({statmap.statistic for statmap in found})
@@ -107,13 +108,16 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
 
 
 def _rows(
-    found: Sequence[StatMap], contrasts: Sequence[Contrast] | None, request: Request
+    found: Sequence[StatMap],
+    contrasts: Sequence[Contrast] | None,
+    own: Sequence[Contrast],
+    labels: Sequence[str],
 ) -> tuple[Contrast, ...]:
-    """Return the contrasts to work on, numbered anew."""
+    """Return the contrasts to work on, numbered anew; `own` are the model's, `labels` asked for."""
     present = {plain_contrast(statmap.contrast): statmap.contrast for statmap in found}
     known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
-    known |= {plain_contrast(contrast.label): contrast for contrast in request.bundle.contrasts}
-    asked = [plain_contrast(label) for label in request.settings.modelling.contrast]
+    known |= {plain_contrast(contrast.label): contrast for contrast in own}
+    asked = [plain_contrast(label) for label in labels]
     if unknown := [key for key in asked if key not in present]:
         raise DatasetError(
             f"--contrast names {', '.join(unknown)}, which no map is of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def run_evaluation(settings: Settings) -> int:
     fitted_on, judged_on = _whom(analysis, plan.labels)
     cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
     training, people = cohort.of(fitted_on), cohort.of(judged_on)
-    _require_enough(settings, training, people)
+    _require_enough(settings.modelling.split_file, training, people)
     known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
@@ -157,20 +158,20 @@ def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], t
         split = draw_split(analysis, labels)
         training, people = split.training, split.test
     people = untrained(analysis.bundle, people)
-    _require_enough(settings, training, people)
+    _require_enough(settings.modelling.split_file, training, people)
     return training, people
 
 
 def _require_enough(
-    settings: Settings, training: Sequence[object], people: Sequence[object]
+    split_file: Path | None, training: Sequence[object], people: Sequence[object]
 ) -> None:
-    if settings.modelling.split_file is not None and (not training or len(people) < 2):
+    if split_file is not None and (not training or len(people) < 2):
         raise DatasetError(
-            f"{settings.modelling.split_file}: {len(training)} training and {len(people)} test "
+            f"{split_file}: {len(training)} training and {len(people)} test "
             "participants can be used",
             expected="1 and 2 or more",
         )
-    if settings.modelling.split_file is None and len(people) < 3:
+    if split_file is None and len(people) < 3:
         raise DatasetError(
             f"{len(people)} participants with rest and maps are too few to compare",
             expected="3 or more, or --split-file with people to train simple models on",

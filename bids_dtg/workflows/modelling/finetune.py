@@ -14,6 +14,7 @@ from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -72,11 +73,11 @@ def run_finetuning(settings: Settings) -> int:
     row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
     require_people(settings.modelling, planned.training, planned.validation)
-    network_kind.check_plan(fit_plan(settings, bundle, plan, planned))
+    network_kind.check_plan(fit_plan(settings.modelling, bundle, plan, planned))
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
-    keep_split(analysis, split)
-    keep_earlier(analysis)
+    keep_split(analysis.folder, split)
+    keep_earlier(analysis.folder, bundle)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
     test = cohort.of(untrained(bundle, split.test))
     require_people(settings.modelling, training, validation)
@@ -123,17 +124,17 @@ def _tune(
     else:
         start = with_rows(state, [row])
     task = fit_task(
-        settings,
+        settings.modelling,
         bundle,
         (training, validation),
         [contrast.label for contrast in contrasts],
         folder=analysis.folder,
-        device=fit_device(settings, KINDS[bundle.card.kind]),
+        device=fit_device(settings.resources.device, KINDS[bundle.card.kind]),
         report=say,
     )
     fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))
     correction = None
-    if settings.modelling.recipe == "default":
+    if find_recipe(settings.modelling.recipe).recentred:
         correction = recentred(fitted.model, validation, task.mean)
     record = {
         "schedule": settings.modelling.schedule,

@@ -14,9 +14,10 @@ from bids_dtg.bundles.card import MAPS_FILE, MASK_FILE
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.people import Array, MapModel, Person, filled, predicted_maps
+from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError
-from bids_dtg.settings import ModellingOptions, Settings
+from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import Split
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.model import resolve_device
@@ -49,11 +50,13 @@ def model_space(bundle: ModelBundle) -> ModelSpace:
     )
 
 
-def fit_plan(settings: Settings, bundle: ModelBundle, plan: CohortPlan, split: Split) -> FitPlan:
+def fit_plan(
+    options: ModellingOptions, bundle: ModelBundle, plan: CohortPlan, split: Split
+) -> FitPlan:
     """Return what a kind needs to know before anybody's data are read."""
     people = (*split.training, *split.validation)
     return FitPlan(
-        options=settings.modelling,
+        options=options,
         space=model_space(bundle),
         contrasts=tuple(contrast.label for contrast in plan.contrasts),
         training=len(split.training),
@@ -62,7 +65,7 @@ def fit_plan(settings: Settings, bundle: ModelBundle, plan: CohortPlan, split: S
 
 
 def fit_task(
-    settings: Settings,
+    options: ModellingOptions,
     bundle: ModelBundle,
     sets: tuple[Sequence[Person], Sequence[Person]],
     contrasts: Sequence[str],
@@ -74,7 +77,7 @@ def fit_task(
     """Compose what a kind is fitted to; `sets` are training and validation people."""
     training, validation = sets
     return FitTask(
-        options=settings.modelling,
+        options=options,
         space=model_space(bundle),
         contrasts=tuple(contrasts),
         training=training,
@@ -91,14 +94,14 @@ def fit_model(kind: Kind, task: FitTask) -> FittedModel:
     fitted = kind.module().fit(task)
     record = {"recipe": task.options.recipe, "seed": task.options.seed, **fitted.record.to_json()}
     correction = None
-    if task.options.recipe == "default":
+    if find_recipe(task.options.recipe).recentred:
         correction = recentred(fitted.model, task.validation, task.mean)
     return FittedModel(kind.name, fitted.tensors, fitted.model, correction, record)
 
 
-def fit_device(settings: Settings, kind: Kind) -> str:
-    """Return where a kind is fitted: torch is asked only where the kind needs it."""
-    return resolve_device(settings.resources.device) if kind.needs_torch else "cpu"
+def fit_device(wanted: str, kind: Kind) -> str:
+    """Return where a kind is fitted, for --device: torch is asked only where it is needed."""
+    return resolve_device(wanted) if kind.needs_torch else "cpu"
 
 
 def require_people(
@@ -117,7 +120,7 @@ def require_people(
             expected="2 or more",
             remedy="give --held-out larger shares, or a --split-file",
         )
-    if options.recipe == "published" and min(len(training), options.batch_size) < 2:
+    if find_recipe(options.recipe).loss == "crr" and min(len(training), options.batch_size) < 2:
         raise DatasetError(
             f"{len(training)} training participants in batches of {options.batch_size} "
             "are too few for the CR-R loss, which compares people",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.errors import SettingsError
@@ -71,9 +72,9 @@ def plan_split(analysis: Analysis, plan: CohortPlan) -> Split:
     return split
 
 
-def keep_split(analysis: Analysis, split: Split) -> None:
+def keep_split(folder: Path, split: Split) -> None:
     """Write a split, for later calls to take and for the bundle beside it to be judged by."""
-    write_sets(analysis.folder / SPLIT_FILE, dataclasses.asdict(split))
+    write_sets(folder / SPLIT_FILE, dataclasses.asdict(split))
 
 
 def trained_on(bundle: ModelBundle) -> frozenset[str]:
@@ -83,10 +84,10 @@ def trained_on(bundle: ModelBundle) -> frozenset[str]:
     return frozenset(label for chosen in sets for label in chosen["training"])
 
 
-def keep_earlier(analysis: Analysis) -> None:
-    """Write whom the model was trained on that another one is made from."""
-    labels = sorted(trained_on(analysis.bundle))
-    write_sets(analysis.folder / EARLIER_FILE, {"training": labels})
+def keep_earlier(folder: Path, bundle: ModelBundle) -> None:
+    """Write whom the bundle was trained on, from which the model of a folder is made."""
+    labels = sorted(trained_on(bundle))
+    write_sets(folder / EARLIER_FILE, {"training": labels})
 
 
 def untrained(bundle: ModelBundle, labels: Sequence[str]) -> tuple[str, ...]:

@@ -69,19 +69,19 @@ def run_training(settings: Settings) -> int:
     plan = analysis.plan(None)
     planned = plan_split(analysis, plan)
     require_people(settings.modelling, planned.training, planned.validation)
-    kind.module().check_plan(fit_plan(settings, base, plan, planned))
+    kind.module().check_plan(fit_plan(settings.modelling, base, plan, planned))
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
-    keep_split(analysis, split)
+    keep_split(analysis.folder, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     task = fit_task(
-        settings,
+        settings.modelling,
         base,
         (training, validation),
         [contrast.label for contrast in plan.contrasts],
         folder=analysis.folder,
-        device=fit_device(settings, kind),
+        device=fit_device(settings.resources.device, kind),
         report=say,
     )
     fitted = fit_model(kind, task)

@@ -152,7 +152,7 @@ def remake_reports(settings: Settings) -> int:
     DatasetError
         The output folder has no such participants, or reports cannot be made here.
     """
-    output = existing_output(settings)
+    output = existing_output(settings.inputs.output_dir)
     known = find_participant_labels(output)
     wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label] or list(
         known
@@ -170,7 +170,7 @@ def remake_reports(settings: Settings) -> int:
     return reports.failed
 
 
-def existing_output(settings: Settings) -> DerivativeDataset:
+def existing_output(output_dir: Path) -> DerivativeDataset:
     """Return the output folder of earlier calls.
 
     Raises
@@ -178,7 +178,7 @@ def existing_output(settings: Settings) -> DerivativeDataset:
     DatasetError
         There is none, or the packages that pages are made with are missing.
     """
-    root = Path(settings.inputs.output_dir).absolute()
+    root = output_dir.absolute()
     if not (root / "dataset_description.json").is_file():
         raise DatasetError(
             f"OUTPUT_DIR {root} holds no results",
