@@ -1,4 +1,4 @@
-"""The command line of ``dtg-demo``: the whole job on simulated people, beside the truth."""
+"""The command line of ``dtg-demo``: the participant level on simulated people, beside the truth."""
 
 from __future__ import annotations
 

@@ -223,11 +223,11 @@ class RunMoments:
         )
         joined.seen = self.seen | other.seen
         rois = len(self.maps)
-        for one in (self, other):
-            joined._features[:, : rois + 1] += one._features[:, : rois + 1]
-            joined._squares += one._squares
-            joined._means += one._means
-            for target, sums in zip(joined._cross, one._cross, strict=True):
+        for part in (self, other):
+            joined._features[:, : rois + 1] += part._features[:, : rois + 1]
+            joined._squares += part._squares
+            joined._means += part._means
+            for target, sums in zip(joined._cross, part._cross, strict=True):
                 target += sums
         return joined
 

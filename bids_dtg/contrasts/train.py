@@ -91,10 +91,10 @@ def train(
         raise ValueError(f"{plan.sampling.people} people cannot be shared by {processes} processes")
     if processes > 1 and workplace.device == "cpu" and not plan.fixed_statistics:
         raise ValueError("on CPUs several processes have no batch norm in common: fix statistics")
-    given = None
+    weights = None
     if start is not None:
-        given = {name: tensor.cpu().numpy() for name, tensor in start.items()}
-    job = _Training(training, validation, plan, given)
+        weights = {name: tensor.cpu().numpy() for name, tensor in start.items()}
+    inputs = _Training(training, validation, plan, weights)
     schedule = Schedule(
         epochs=plan.epochs,
         monitor=f"validation_{plan.choose_by}",
@@ -103,19 +103,19 @@ def train(
         minutes=plan.minutes,
         precision=plan.precision,
     )
-    return _trained(job, run_epochs(partial(_task, job), schedule, workplace, report))
+    return _trained(inputs, run_epochs(partial(_task, inputs), schedule, workplace, report))
 
 
-def _task(job: _Training, share: Share, report: Report) -> TrainingTask:
+def _task(inputs: _Training, share: Share, report: Report) -> TrainingTask:
     weights = None
-    if job.start is not None:
-        weights = {name: torch.from_numpy(values) for name, values in job.start.items()}
+    if inputs.start is not None:
+        weights = {name: torch.from_numpy(values) for name, values in inputs.start.items()}
     return TrainingTask(
-        job.training, job.validation, job.plan, start=weights, report=report, share=share
+        inputs.training, inputs.validation, inputs.plan, start=weights, report=report, share=share
     )
 
 
-def _trained(job: _Training, best: Best) -> TrainedNetwork:
+def _trained(inputs: _Training, best: Best) -> TrainedNetwork:
     """Take the network's weights out of the best epoch, and record how they came about."""
     prefix = "network."
     state = {
@@ -124,11 +124,11 @@ def _trained(job: _Training, best: Best) -> TrainedNetwork:
         if name.startswith(prefix)
     }
     card = {
-        **dataclasses.asdict(job.plan),
+        **dataclasses.asdict(inputs.plan),
         "optimiser": "Adam",
-        "people": job.training.people,
-        "segments": job.training.segments,
-        "validation_people": job.validation.people,
+        "people": inputs.training.people,
+        "segments": inputs.training.segments,
+        "validation_people": inputs.validation.people,
         "best_epoch": best.epoch,
         "updates": best.updates,
         "history": list(best.history),

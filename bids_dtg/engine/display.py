@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 # Between two lines that say how far all is.
-_TELL_SECONDS = 60.0
+_NOTE_SECONDS = 60.0
 
 
 class Reporter(Protocol):
@@ -96,7 +96,7 @@ class PlainBoard:
     def __init__(self, total: int, *, stages: bool = False) -> None:
         self._count, self._stages = _Count(total), stages
         self._lanes: dict[int, _PlainLane] = {}
-        self._told = time.monotonic()
+        self._noted = time.monotonic()
 
     def __enter__(self) -> PlainBoard:
         return self
@@ -109,8 +109,8 @@ class PlainBoard:
 
     def advance(self, *, failed: bool = False) -> None:
         self._count.add(failed=failed)
-        if time.monotonic() - self._told > _TELL_SECONDS:
-            self._told = time.monotonic()
+        if time.monotonic() - self._noted > _NOTE_SECONDS:
+            self._noted = time.monotonic()
             self.note(self._count.line())
 
     def note(self, message: str) -> None:

@@ -85,7 +85,7 @@ def obtain_file(
     hosts
         Bases of URLs, asked in this order; an empty list means offline.
     reporter
-        Told of the progress.
+        Shows the progress.
     patience
         With each host.
 

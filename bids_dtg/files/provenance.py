@@ -20,6 +20,7 @@ from bids_dtg.files.text import read_json, read_rows, write_json, write_text, wr
 
 # Why a piece of work that has no record must be done.
 NOT_DONE = "not done yet"
+_RECORDS = "logs/complete"  # folder of completion records
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
 
@@ -112,6 +113,11 @@ def write_completion(
     return path
 
 
+def completion_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
+    """Return the record of a piece of work; empty where there is none that can be read."""
+    return read_json(dataset.root / _RECORDS / f"{title}.json")
+
+
 def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:
     """List the files of a completion record, relative to the dataset; none where there is none."""
     try:
@@ -126,7 +132,7 @@ def sets_made_otherwise(
 ) -> tuple[str, ...]:
     """List a participant's completed pieces of work that had another value of an option."""
     made = []
-    for path in sorted(dataset.path("logs/complete").glob(f"sub-{participant}_*.json")):
+    for path in sorted(dataset.path(_RECORDS).glob(f"sub-{participant}_*.json")):
         try:
             record = json.loads(path.read_text("utf-8"))
             if record["Options"].get(option) != value:
@@ -257,7 +263,7 @@ def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
 
 
 def _record_path(dataset: DerivativeDataset, title: str) -> Path:
-    return dataset.path(f"logs/complete/{title}.json")
+    return dataset.path(f"{_RECORDS}/{title}.json")
 
 
 def _describe_output(path: Path) -> dict[str, Any]:
@@ -328,7 +334,7 @@ def _made_good(dataset: DerivativeDataset, participant: str, stage: str, begun: 
 
     What failed outside a set, as the search for runs, is made good by any set.
     """
-    folder = dataset.root / "logs" / "complete"
+    folder = dataset.root / _RECORDS
     exact = folder / f"{stage}.json"
     records = [exact] if stage.startswith("sub-") else sorted(folder.glob("sub-*.json"))
     mine = (r for r in records if r.name.startswith((f"sub-{participant}_", f"sub-{participant}.")))

@@ -45,10 +45,10 @@ def read_atlas(path: Path, places: VoxelPlaces) -> Atlas:
     SettingsError
         Another space by its name, not whole numbers, or no label inside the mask.
     """
-    told = _SPACE.search(path.name)
-    if told and told[1] != places.grid.space:
+    stated = _SPACE.search(path.name)
+    if stated and stated[1] != places.grid.space:
         raise SettingsError(
-            f"--atlas {path} is in {told[1]} by its name",
+            f"--atlas {path} is in {stated[1]} by its name",
             expected=f"an atlas in {places.grid.space}",
         )
     try:

@@ -70,7 +70,7 @@ def find_runs(
     input_type
         Who made the derivatives: fmriprep or xcpd.
     bids_filter
-        Further pybids filters, from `filters.read_filter_file`.
+        Further pybids filters, from `index.read_filter_file`.
     database_dir
         Folder for pybids' database, which filters need; none is kept where None.
 

@@ -144,7 +144,7 @@ def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> P
         found.setdefault(plain_contrast(statmap.contrast), []).append(statmap)
     target, retest = {}, {}
     for contrast, several in found.items():
-        first, *others = sorted(several, key=lambda one: _rank(one.session, preferred))
+        first, *others = sorted(several, key=lambda found: _rank(found.session, preferred))
         target[contrast] = first
         later = [statmap for statmap in others if statmap.session != first.session]
         if later and first.session is not None:

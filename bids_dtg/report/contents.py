@@ -9,6 +9,7 @@ from typing import Any
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import BidsName, FileKind, parse_name
+from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import read_json
 from bids_dtg.report import quality
 from bids_dtg.stats.conformal import LEVELS
@@ -182,7 +183,9 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
         maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
     # By task, and within it by the length of the label: simple contrasts before differences.
-    maps.sort(key=lambda one: (one.task, " VS " in one.name or "-" in one.name, one.label))
+    maps.sort(
+        key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
+    )
     common = maps[0].sidecar
     runs = common.get("Runs")
     titles = [str(run.get("Run")) for run in runs or () if isinstance(run, dict)]
@@ -192,7 +195,7 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
         maps=tuple(maps),
         runs=tuple(titles),
         excluded=excluded if isinstance(excluded, dict) else {},
-        record=read_json(dataset.root / "logs" / "complete" / f"{title}.json"),
+        record=completion_record(dataset, title),
     )
 
 

@@ -96,7 +96,7 @@ class ErrorSums:
         if not self.lattice.matches(other.lattice):
             raise ValueError("only sums over the same places and cells can be added")
         total = ErrorSums(self.lattice)
-        full = [one.squares for one in (self, other) if one.people]
+        full = [sums.squares for sums in (self, other) if sums.people]
         total.squares = np.sum(full, axis=0) if full else total.squares
         total.people = self.people + other.people
         return total

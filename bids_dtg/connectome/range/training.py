@@ -152,7 +152,7 @@ class TrainingRange:
         covariance = _KEPT_CORRELATION * covariance + (1 - _KEPT_CORRELATION) * diagonal
         low, high = np.percentile(samples, [2.5, 97.5], axis=0)
         centre = samples.mean(axis=0)
-        distances = [_distance(one - centre, covariance) for one in samples]
+        distances = [_distance(sample - centre, covariance) for sample in samples]
         unusual = float(np.quantile(distances, _UNUSUAL_SHARE))
         return cls(
             basis,

@@ -132,7 +132,7 @@ def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage)
     plan
         Of the resting run.
     stage
-        Told what is done now.
+        Is given what is done now.
     """
     stage("resting run", 0.0)
     write_run(out / "fmriprep", person, plan)

@@ -47,13 +47,13 @@ class ModelPageFacts:
     title: str  # of the page
     lead: str  # who and what, in a sentence
     conventions: str  # how the scores are defined
-    rows: Sequence[Mapping[str, Any]]  # a model each, as `workflows.scoring.summary_row`
+    rows: Sequence[Mapping[str, Any]]  # a model each, as `score.summary_row`
     contrasts: Sequence[str]  # labels
     r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
     matrices: Mapping[str, NDArray[np.float64]]  # by model, people by people, mean r
     people: int  # how many were scored
     judged: str  # name of the model that the page is about
-    paired: Sequence[Mapping[str, Any]]  # a simple model each, as `workflows.scoring.paired_rows`
+    paired: Sequence[Mapping[str, Any]]  # a simple model each, as `score.paired_rows`
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
 
 

@@ -43,7 +43,7 @@ def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None
     sets
         Those of another model, grid or list of contrasts than most are left out.
     progress
-        Told the title of the set that is read, and the share that is done.
+        Is given the title of the set that is read, and the share that is done.
 
     Raises
     ------
@@ -55,26 +55,26 @@ def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None
     chosen = [files for files in sets if _kind(files) == usual]
     if not chosen:
         raise RunError("there are no maps to average")
-    pooled = _Pool(chosen[0])
+    sums = _MapSums(chosen[0])
     for position, files in enumerate(chosen):
         progress(files.title, position / len(chosen))
         try:
-            pooled.add(files)
+            sums.add(files)
         except RunError as err:
             left_out.append((files.title, str(err)))
-    return pooled.result(tuple(left_out))
+    return sums.result(tuple(left_out))
 
 
-def _kind(one: SetFiles) -> tuple[object, ...]:
-    labels = tuple(sorted(found.label for found in one.maps))
-    return (one.common.get("ModelSHA256"), one.common.get("Resolution"), labels)
+def _kind(files: SetFiles) -> tuple[object, ...]:
+    labels = tuple(sorted(found.label for found in files.maps))
+    return (files.common.get("ModelSHA256"), files.common.get("Resolution"), labels)
 
 
 def _most_common(kinds: Sequence[tuple[object, ...]]) -> tuple[object, ...]:
     return max(dict.fromkeys(kinds), key=kinds.count) if kinds else ()
 
 
-class _Pool:
+class _MapSums:
     """Running sums (Welford) of maps; memory does not depend on how many are added."""
 
     def __init__(self, first: SetFiles) -> None:

@@ -94,18 +94,18 @@ class PersonArrays:
             "rows": self.plan.rows,
             "files": {
                 str(path): dataclasses.asdict(file_fingerprint(path))
-                for one in maps.values()
-                for path in one.files
+                for statmap in maps.values()
+                for path in statmap.files
             },
         }
 
     def _read_maps(self, maps: Mapping[str, StatMap]) -> NDArray[np.float32]:
         bundle, rows = self.request.bundle, self.plan.rows
         array = np.full((len(rows), bundle.places.number), np.nan, np.float32)
-        for contrast, one in maps.items():
+        for contrast, statmap in maps.items():
             # Runs of one session are averaged where all of them have a value.
             array[rows[contrast]] = np.mean(
-                [bundle.places.read(path) for path in one.files], axis=0
+                [bundle.places.read(path) for path in statmap.files], axis=0
             )
         return array
 
@@ -116,9 +116,9 @@ class PersonArrays:
             "options": self._cleaning(),
             "version": __version__,
             "inputs": {
-                path: dataclasses.asdict(one)
+                path: dataclasses.asdict(fingerprint)
                 for plan in planned
-                for path, one in self.request.fingerprints(plan).items()
+                for path, fingerprint in self.request.fingerprints(plan).items()
             },
         }
 

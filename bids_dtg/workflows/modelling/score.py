@@ -73,7 +73,7 @@ def score_models(
     store
         Where predictions are kept while they are scored: memory does not grow with people.
     report
-        Told a line for each model.
+        Is given a line for each model.
     r_only
         Names of models whose predictions for others know a person's own map.
     """
