@@ -18,6 +18,7 @@ TABLES = {
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.tables.WORKFLOWS",
     "bids_dtg.connectome.range.limits.LIMITS",
+    "bids_dtg.contrasts.plan.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.report.contrasts.COLUMNS",
     "bids_dtg.report.panels.PANELS",

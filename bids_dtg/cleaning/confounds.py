@@ -196,7 +196,9 @@ def _strategy_columns(
             remedy=remedy,
         )
     values, names, unscrubbed = _by_nilearn(table, arguments, metadata, run)
-    facts: dict[str, Any] = {"confound_model": options.confound_model, "gsr": options.gsr}
+    facts: dict[str, Any] = {"gsr": options.gsr}
+    if arguments["motion"] == "full":  # what 24P and 36P have in common
+        facts = {"confound_model": options.confound_model, **facts}
     if used := [name for name in computed if name in names]:
         facts["columns_computed"] = used
     columns = _Columns(
@@ -242,7 +244,8 @@ def _needed_columns(arguments: Mapping[str, Any]) -> list[str]:
 
 def _notes(row: Strategy, options: CleaningOptions, names: tuple[str, ...]) -> tuple[str, ...]:
     notes = []
-    if options.high_pass is None and not any(name.startswith("cosine") for name in names):
+    wanted = "high_pass" in row.parts and options.high_pass is None
+    if wanted and not any(name.startswith("cosine") for name in names):
         notes.append(
             "The table of confounds has no cosine columns: nothing was high-pass filtered."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -31,6 +32,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.workflows.participant.model import Model
 
+GROUP_PAGE = (Path(__file__).parents[2] / "docs" / "group.md").read_text(encoding="utf-8")
 ROIS, CONTRASTS = 4, 3
 BRAIN, PLACES = (VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), m) for m in tiny_masks())
 WEIGHTS = np.array([[0.9, 1.0, 0.0], [0.4, 0.0, 0.5]], np.float32)
@@ -92,6 +94,8 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     assert "default" in row.recipes
     assert set(row.recipes) <= set(RECIPES) == set(legal_values()["recipe"])
     assert row.name in legal_values()["architecture"]
+    assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, "say in docs/group.md what it is"
+    assert row.name in TENSORS, "TENSORS needs those of a tiny model of it"
     for function in ("channels", "check", "prepare", "check_machine", "check_plan", "fit"):
         assert callable(getattr(row.module(), function))
     bundle = written(tmp_path / "tiny", row.name, TENSORS[row.name]())

@@ -79,6 +79,7 @@ def test_every_choice_makes_sentences_whose_works_have_references():
         )
         text = cleaning_text(options)
         assert text.endswith(".")
-        assert all(sentence[0].isupper() for sentence in text.split(". ") if "fMRI" not in sentence)
+        begun = [sentence for sentence in text.split(". ") if sentence[0].islower()]
+        assert all(sentence.startswith("fMRIPrep's") for sentence in begun)
         for name in re.findall(r"\((\w+) et al\.", text) + re.findall(r"\((\w+), \d{4}\)", text):
             assert name in CLEANING_REFERENCES
