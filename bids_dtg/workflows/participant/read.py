@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
@@ -187,11 +187,15 @@ def _read_run(
     if wanted.half_maps and result.odd is not None and result.even is not None:
         halves = (result.odd, result.even)
     connectomes = measured.connectomes if wanted.write_connectome else None
-    with clock.time("details"):
-        kept = _keep(measured, request, reader)
+    # Panels need no connectome; without them a segment is gone once it has been sent.
+    shown = replace(
+        measured, connectomes=replace(result, segments=(), whole=None, odd=None, even=None)
+    )
     del measured, result
-    while segments:  # none stays here once it has been sent
+    while segments:
         send(SegmentRead(segments.pop(0)))
+    with clock.time("details"):  # while the last segment's maps are predicted
+        kept = _keep(shown, request, reader)
     return RunRead(summary, connectomes, halves, kept, time.perf_counter() - start)
 
 
