@@ -115,6 +115,8 @@ def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     rows = read_table(out / "group/desc-runs_qc.tsv")
     assert [row["participant_id"] for row in rows] == ["sub-02"]
     # The failure of sub-07 is not theirs.
-    assert "sub-07" not in (out / "group.html").read_text()
+    page = (out / "group.html").read_text()
+    assert "sub-07" not in page
+    assert '<p class="soft">None.</p>' in page.partition("<h2>Failures</h2>")[2]
     assert main([*words, "02", "99"]) == 2
     assert "has no participant 99. Expected: of 01, 02, 03, 04, 05, ..." in capsys.readouterr().err
