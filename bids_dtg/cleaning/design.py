@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,8 @@ def design_run(
             f"{run.bold} cannot be cleaned: {err}",
             remedy=f"choose a --denoise-strategy with fewer columns{wider}",
         ) from err
-    return design, _notes(band, tr_seconds, options)
+    lost = math.nan if run.dof_lost is None else run.dof_lost
+    return replace(design, lost_before=lost), _notes(band, tr_seconds, options)
 
 
 def frequency_facts(options: CleaningOptions) -> dict[str, float]:

@@ -29,6 +29,8 @@ class Connectome:
     r: NDArray[np.float32]  # (rois, grey-matter voxels), 0 where undefined
     frames: int  # kept frames it rests on
     seconds: float  # their time
+    # Kept frames less what cleaning took of them, filters included; NaN where that is not known.
+    residual_dof: float = float("nan")
 
     def __post_init__(self) -> None:
         if self.r.ndim != 2:
@@ -168,8 +170,9 @@ def run_connectomes(
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
 
     def connectome(pieces: tuple[int, ...]) -> Connectome:
-        frames = len(algebra.rows(pieces))
-        return Connectome(made[pieces], frames, frames * moments.design.tr_seconds)
+        rows, design = algebra.rows(pieces), moments.design
+        dof = design.residual_dof(rows)
+        return Connectome(made[pieces], len(rows), len(rows) * design.tr_seconds, dof)
 
     segments = tuple(connectome(pieces) for pieces in parts.sets)
     varying = moments.varying

@@ -63,6 +63,7 @@ class TemporalDesign:
     tr_seconds: float  # time between frames
     columns: DesignColumns  # what became of the confounds
     components: NoiseComponents | None = None  # taken away before C is projected out
+    lost_before: float = 0.0  # degrees of freedom that earlier cleaning took; NaN: not known
 
     def __post_init__(self) -> None:
         if self.basis.shape[0] != np.count_nonzero(self.keep):
@@ -110,8 +111,8 @@ class TemporalDesign:
         >>> import numpy as np
         >>> drift, keep = np.linspace(-1.0, 1.0, 100)[:, None], np.ones(100, dtype=bool)
         >>> design = TemporalDesign.build(drift, ("drift",), keep, tr_seconds=2.0)
-        >>> design.rank, design.frames_kept
-        (2, 100)
+        >>> design.rank, design.frames_kept, design.residual_dof()
+        (2, 100, 98.0)
         """
         keep = np.asarray(keep, dtype=bool)
         if not tr_seconds > 0:
@@ -156,6 +157,37 @@ class TemporalDesign:
         """Dimensions that cleaning takes away: columns projected out, noise, the intercept."""
         noise = 0 if self.components is None else self.components.courses.shape[1]
         return int(self.basis.shape[1]) + noise
+
+    def residual_dof(self, rows: NDArray[np.intp] | None = None) -> float:
+        """Return the residual degrees of freedom: frames kept, less what cleaning takes.
+
+        Parameters
+        ----------
+        rows
+            Positions among the kept frames; all of them by default.
+
+        Returns
+        -------
+        Of all frames, their number less the rank of the design. A column that acts in a part of
+        a run is spent there: of some frames it is the trace of the residual projection over them,
+        so that the parts of a run add up to the whole. NaN where earlier cleaning is not known.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> drift, keep = np.linspace(-1.0, 1.0, 100)[:, None], np.ones(100, dtype=bool)
+        >>> design = TemporalDesign.build(drift, ("drift",), keep, tr_seconds=2.0)
+        >>> round(design.residual_dof(np.arange(50)), 6)
+        49.0
+        """
+        if rows is None:
+            return float(self.frames_kept - self.rank - self.lost_before)
+        taken = np.einsum("tc,tc->", self.basis[rows], self.basis[rows])
+        if self.components is not None:
+            courses, weights = self.components.courses[rows], self.components.weights[:, rows]
+            taken += np.einsum("tn,nt->", courses, weights)
+        share = len(rows) / self.frames_kept
+        return float(max(len(rows) - taken, 0.0) - share * self.lost_before)
 
     @property
     def decisions(self) -> dict[str, object]:

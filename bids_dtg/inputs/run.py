@@ -41,6 +41,7 @@ class RestRun:
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
     space_reason: str = ""  # why this version of the run was taken
+    dof_lost: float | None = 0.0  # to cleaning elsewhere; None where that is not stated
 
     @property
     def inputs(self) -> tuple[Path, ...]:

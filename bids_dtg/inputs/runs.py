@@ -102,7 +102,9 @@ def find_runs(
     if input_type == "xcpd":
         series = _without_joined(series)
     rule = rule or SpaceRule()
-    runs = (_rest_run(choice, func, root, participant) for choice in _choices(series, rule, root))
+    runs = [_rest_run(choice, func, root, participant) for choice in _choices(series, rule, root)]
+    if input_type == "xcpd":
+        runs = [replace(run, dof_lost=None) for run in runs]
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
 

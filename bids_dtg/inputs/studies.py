@@ -160,6 +160,7 @@ def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
         root=root,
         transforms=series.transforms,
         space_reason=series.reason,
+        dof_lost=None,
     )
 
 

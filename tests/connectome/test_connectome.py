@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_route import clean, correlate, plain_connectome, plain_series
 
+from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
@@ -214,3 +216,42 @@ def test_one_pass_equals_the_plain_route_at_real_size():
         worst = max(worst, float(np.abs(plain - result.whole.r[:, low:high]).max()))
     assert worst < 1e-4, worst
     print(f"largest difference {worst:.1e}")
+
+
+@pytest.mark.parametrize("way", ["few columns", "a band"])
+def test_residual_dof_of_parts_add_up_to_frames_less_rank(way):
+    rng = np.random.default_rng(8)
+    bold, maps, confounds = drifting_run(rng, 240, 60, 4, drift=1)
+    keep = rng.random(240) < 0.9
+    band = StopBand.outside(240, 2.0, high_pass_hz=0.01, low_pass_hz=0.1).columns
+    stop_band = band if way == "a band" else None
+    design = TemporalDesign.build(confounds, list("abcdef"), keep, 2.0, stop_band=stop_band)
+    result = one_pass(bold, maps, design, 60, seconds=150.0)
+    assert len(result.segments) == 3
+    assert result.whole.residual_dof == pytest.approx(keep.sum() - design.rank)
+    for parts in (result.segments, (result.odd, result.even)):
+        total = sum(part.residual_dof for part in parts)
+        assert total == pytest.approx(result.whole.residual_dof)
+
+
+def test_residual_dof_of_a_segment_is_the_sum_of_squares_that_cleaning_leaves_of_noise():
+    rng = np.random.default_rng(9)
+    confounds = np.cumsum(rng.standard_normal((200, 12)), axis=0)
+    confounds[:100] *= 20  # it acts on the first half more than on the second
+    design = TemporalDesign.build(confounds, list("abcdefghijkl"), np.ones(200, bool), 2.0)
+    left = clean(rng.standard_normal((200, 4000)), confounds)
+    for rows in (np.arange(100), np.arange(100, 200)):
+        expected = (left[rows] ** 2).sum(axis=0).mean()
+        assert design.residual_dof(rows) == pytest.approx(expected, rel=0.01)
+    assert design.residual_dof(np.arange(100)) < design.residual_dof(np.arange(100, 200)) - 4
+
+
+def test_residual_dof_of_runs_cleaned_elsewhere_is_less_by_what_that_took():
+    bold, maps, _ = drifting_run(np.random.default_rng(1), 120, 50, 3, drift=0)
+    keep = np.ones(120, bool)
+    design = TemporalDesign.build(None, [], keep, 2.0)
+    result = one_pass(bold, maps, replace(design, lost_before=40.0), 50, seconds=120.0)
+    assert result.whole.residual_dof == 79
+    assert sum(segment.residual_dof for segment in result.segments) == pytest.approx(79)
+    unknown = replace(design, lost_before=np.nan)
+    assert np.isnan(one_pass(bold, maps, unknown, 50).whole.residual_dof)
