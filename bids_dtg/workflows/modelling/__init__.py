@@ -18,5 +18,6 @@ What they share:
 
 - `analysis`: an analysis: its call, its folder, a model that is there already, its tables
 - `fit`: fits a model of any kind, and re-centres it
+- `baselines`: simple models that a model is printed beside
 - `score`: models side by side on the same people: scores, intervals, tests
 """

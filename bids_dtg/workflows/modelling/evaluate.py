@@ -8,28 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts.people import Person, filled, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
-from bids_dtg.stats.kernel_ridge import inner_products, leave_one_out_weights
-from bids_dtg.stats.linear import LinearBaseline
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.score import (
-    GROUP_AVERAGE,
-    KERNEL_RIDGE,
-    LINEAR,
-    Predict,
-    score_models,
-)
+from bids_dtg.workflows.modelling.baselines import Predict, baselines, leave_one_out
+from bids_dtg.workflows.modelling.score import score_models
 from bids_dtg.workflows.modelling.splits import draw_split, untrained
-from bids_dtg.workflows.modelling.train import KERNEL_PENALTY, baselines, write_tables
+from bids_dtg.workflows.modelling.train import write_tables
 
 Array = NDArray[np.float32]
-
-_MOST_FOR_KERNELS = 60  # people; each prediction of kernel ridge reads the maps of all of them
 
 
 def run_evaluation(settings: Settings) -> int:
@@ -59,10 +49,7 @@ def run_evaluation(settings: Settings) -> int:
 
     if settings.modelling.split_file is not None:
         mean = mean_maps(training)
-        simple: Mapping[str, Predict] = {
-            GROUP_AVERAGE: lambda person: mean,
-            **baselines(training, mean, analysis.store),
-        }
+        simple: Mapping[str, Predict] = baselines(training, mean, analysis.store)
     else:
         mean = mean_maps(people)
         simple = leave_one_out(people, mean, analysis.store)
@@ -91,57 +78,6 @@ def run_evaluation(settings: Settings) -> int:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")
     say(f"tables and matrices: {analysis.folder}")
     return cohort.failed
-
-
-def leave_one_out(people: Sequence[Person], mean: Array, store: ArrayStore) -> dict[str, Predict]:
-    """Return simple models of each person that are fitted on all the others.
-
-    Mean connectomes are kept in the store: memory does not grow with people.
-    """
-    n = len(people)
-    # Σ over people of how many values are known.
-    known = np.zeros(mean.shape, np.int32)
-    connectomes = store.create(
-        "work/mean_connectomes", (n, *people[0].connectomes.shape[1:]), np.float32
-    )
-    fits, place = {}, {}
-    for number, person in enumerate(people):
-        known += np.isfinite(person.maps)
-        connectomes[number] = person.mean_connectome()
-        fitted = LinearBaseline().fit([connectomes[number]], [filled(person, mean)])
-        fits[person.label] = fitted.coef, fitted.intercept
-        place[person.label] = number
-    coef = np.mean([slopes for slopes, _ in fits.values()], axis=0)
-    intercept = np.mean([constant for _, constant in fits.values()], axis=0)
-
-    def average(person: Person) -> Array:
-        own = np.isfinite(person.maps)
-        others = known - own
-        total = mean * known - np.where(own, person.maps, 0.0)
-        maps: Array = (total / np.maximum(others, 1)).astype(np.float32)
-        return maps
-
-    def linear(person: Person) -> Array:
-        model = LinearBaseline()
-        own_coef, own_intercept = fits[person.label]
-        model.coef = (n * coef - own_coef) / (n - 1)
-        model.intercept = (n * intercept - own_intercept) / (n - 1)
-        maps: Array = model.predict([connectomes[place[person.label]]])[0]
-        return maps
-
-    models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear}
-    if n <= _MOST_FOR_KERNELS:
-        weights = leave_one_out_weights(inner_products(connectomes, connectomes), KERNEL_PENALTY)
-
-        def kernel(person: Person) -> Array:
-            maps = np.zeros_like(mean)
-            for weight, other in zip(weights[place[person.label]], people, strict=True):
-                if other is not person:
-                    maps += np.float32(weight) * filled(other, mean)
-            return maps
-
-        models[KERNEL_RIDGE] = kernel
-    return models
 
 
 def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -21,6 +21,7 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
+from bids_dtg.workflows.modelling.baselines import Predict, baselines
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
@@ -30,7 +31,7 @@ from bids_dtg.workflows.modelling.fit import (
     recentred,
     require_people,
 )
-from bids_dtg.workflows.modelling.score import BEFORE, GROUP_AVERAGE, Predict, score_models
+from bids_dtg.workflows.modelling.score import BEFORE, score_models
 from bids_dtg.workflows.modelling.splits import (
     draw_split,
     keep_earlier,
@@ -38,7 +39,7 @@ from bids_dtg.workflows.modelling.splits import (
     plan_split,
     untrained,
 )
-from bids_dtg.workflows.modelling.train import baselines, write_fitted, write_tables
+from bids_dtg.workflows.modelling.train import write_fitted, write_tables
 
 Array = NDArray[np.float32]
 
@@ -157,10 +158,7 @@ def _score(
         say("no test participants: the model is not scored")
         return None
     mean, before = mean_maps(training), analysis.model
-    models: dict[str, Predict | None] = {
-        GROUP_AVERAGE: lambda person: mean,
-        **baselines(training, mean, analysis.store),
-    }
+    models: dict[str, Predict | None] = {**baselines(training, mean, analysis.store)}
     if row is not None:
         models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
     models["tuned"] = fitted.predict

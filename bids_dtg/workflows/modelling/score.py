@@ -21,13 +21,17 @@ from bids_dtg.stats.paired import (
     sign_flip_test,
 )
 from bids_dtg.stats.people_scores import PeopleScores
+from bids_dtg.workflows.modelling.baselines import (
+    GROUP_AVERAGE,
+    KERNEL_RIDGE,
+    LINEAR,
+    Predict,
+)
 
-GROUP_AVERAGE = "group average"
-LINEAR, KERNEL_RIDGE, BEFORE = "linear (Tavor)", "kernel ridge", "before tuning"
+BEFORE = "before tuning"
 _SIMPLE = (GROUP_AVERAGE, LINEAR, KERNEL_RIDGE, BEFORE)  # what a model has to beat
 _OF_CORRELATION = ("r", "index", "product", "residual_r")
 _APART = {"residual_r": "residual_r", "identification": "identified"}
-Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
 
 CONVENTIONS = (
     "Rows of a matrix are measured maps, columns predictions; r, index (r minus the mean of the "

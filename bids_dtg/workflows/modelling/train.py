@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
@@ -15,15 +14,13 @@ from bids_dtg.bundles.kinds import find_kind
 from bids_dtg.bundles.maps_part import MapsPart, Recentring
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.people import Person, filled, mean_maps
-from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
-from bids_dtg.stats.kernel_ridge import KernelRidge
-from bids_dtg.stats.linear import LinearBaseline
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
+from bids_dtg.workflows.modelling.baselines import GROUP_AVERAGE, Predict, baselines
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
@@ -35,11 +32,7 @@ from bids_dtg.workflows.modelling.fit import (
 )
 from bids_dtg.workflows.modelling.score import (
     CONVENTIONS,
-    GROUP_AVERAGE,
-    KERNEL_RIDGE,
-    LINEAR,
     ModelScores,
-    Predict,
     contrast_rows,
     mean_over,
     paired_rows,
@@ -47,10 +40,6 @@ from bids_dtg.workflows.modelling.score import (
     summary_row,
 )
 from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
-
-KERNEL_PENALTY = 3.0
-# Training people; each prediction of kernel ridge reads the maps of all of them.
-_MOST_FOR_KERNELS = 400
 
 
 def run_training(settings: Settings) -> int:
@@ -112,8 +101,7 @@ def score_fitted(
         say("no test participants: the model is not scored")
         return None
     mean = mean_maps(training)
-    models: dict[str, Predict | None] = {GROUP_AVERAGE: lambda person: mean}
-    models |= baselines(training, mean, analysis.store)
+    models: dict[str, Predict | None] = {**baselines(training, mean, analysis.store)}
     models["model"] = fitted.predict
     if len(test) > 1:
         models["model, of another participant"] = None
@@ -133,49 +121,6 @@ def score_fitted(
         judged="model",
         record=fitted.record,
     )
-
-
-def baselines(
-    training: Sequence[Person], mean: NDArray[np.float32], store: ArrayStore
-) -> dict[str, Predict]:
-    """Fit the linear model and, where people are not too many, kernel ridge.
-
-    Mean connectomes are kept in the store: memory does not grow with people.
-    """
-    shape = (len(training), *training[0].connectomes.shape[1:])
-    connectomes = store.create("work/mean_connectomes", shape, np.float32)
-    for number, person in enumerate(training):
-        connectomes[number] = person.mean_connectome()
-    maps = _FilledMaps(training, mean)
-    linear = LinearBaseline().fit(connectomes, maps)
-    models: dict[str, Predict] = {
-        LINEAR: lambda person: linear.predict([person.mean_connectome()])[0]
-    }
-    if 1 < len(training) <= _MOST_FOR_KERNELS:
-        kernel = KernelRidge(list(connectomes), maps, KERNEL_PENALTY)
-        models[KERNEL_RIDGE] = lambda person: kernel.predict(person.mean_connectome())
-    return models
-
-
-class _FilledMaps(Sequence[NDArray[np.float32]]):
-    """The maps of people without gaps, made as they are asked for."""
-
-    def __init__(self, people: Sequence[Person], mean: NDArray[np.float32]) -> None:
-        self._people, self._mean = people, mean
-
-    def __len__(self) -> int:
-        return len(self._people)
-
-    @overload
-    def __getitem__(self, number: int) -> NDArray[np.float32]: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[NDArray[np.float32]]: ...
-    def __getitem__(
-        self, number: int | slice
-    ) -> NDArray[np.float32] | Sequence[NDArray[np.float32]]:
-        if isinstance(number, slice):
-            return _FilledMaps(self._people[number], self._mean)
-        return filled(self._people[number], self._mean)
 
 
 def write_tables(

@@ -5,10 +5,9 @@ import pytest
 
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.workflows.modelling.baselines import GROUP_AVERAGE, KERNEL_RIDGE
 from bids_dtg.workflows.modelling.person_arrays import Person
 from bids_dtg.workflows.modelling.score import (
-    GROUP_AVERAGE,
-    KERNEL_RIDGE,
     contrast_rows,
     paired_rows,
     score_models,
