@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 class KindWords:
     """How a kind is written of, in the methods text and elsewhere."""
 
+    title: str  # without an article, for pages
     model: str  # with its article; it turns connectomes into maps
     owner: str  # whose error in the mean map re-centring takes off
+    method: str  # what the program implements when it runs one, with the works to cite
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,14 @@ def _maps_part() -> type[CardPart]:
     return MapsPart
 
 
-_NETWORK_WORDS = KindWords(model="a three-dimensional attention U-Net", owner="The network's")
-
 ATTENTION_UNET = Kind(
     name="attention-unet",
-    words=_NETWORK_WORDS,
+    words=KindWords(
+        title="attention U-Net",
+        model="a three-dimensional attention U-Net (Oktay et al., 2018)",
+        owner="The network's",
+        method="an implementation of DeepTaskGen (Serin et al., 2025)",
+    ),
     module=_attention_unet,
     part=_maps_part,
     needs_torch=True,
@@ -120,7 +125,14 @@ ATTENTION_UNET = Kind(
 )
 LOCAL_RIDGE = Kind(
     name="local-ridge",
-    words=_NETWORK_WORDS,
+    words=KindWords(
+        title="local ridge",
+        model="a local ridge regression, which is no network but at each voxel a linear model of "
+        "that voxel's correlations, fitted over people and over the voxels around,",
+        owner="The regression's",
+        method="which makes connectomes as DeepTaskGen does (Serin et al., 2025) and predicts by "
+        "local ridge regression in place of its network",
+    ),
     module=_local_ridge,
     part=_maps_part,
     needs_torch=False,
@@ -128,7 +140,15 @@ LOCAL_RIDGE = Kind(
 BLEND = Kind(
     name="blend",
     help="local ridge and the network together",
-    words=_NETWORK_WORDS,
+    words=KindWords(
+        title="blend of local ridge and attention U-Net",
+        model="a blend, the sum, weighed for each contrast, of the maps of a local ridge "
+        "regression (at each voxel a linear model of that voxel's correlations) and of a "
+        "three-dimensional attention U-Net (Oktay et al., 2018),",
+        owner="The blend's",
+        method="which makes connectomes as DeepTaskGen does (Serin et al., 2025) and blends the "
+        "maps of a network of its kind with those of local ridge regression",
+    ),
     module=_blend,
     part=_maps_part,
     needs_torch=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,9 @@ _FD, _STD_DVARS = "framewise_displacement", "std_dvars"
 _KNOWN = (*MOTION, *TISSUE, GLOBAL, _FD, _STD_DVARS, "cosine", "a_comp_cor", "aroma_motion")
 # Columns of nilearn's parts that a table may lack.
 _COLUMNS_OF = {"motion": MOTION, "ica_aroma": ("aroma_motion",)}
+# Those whose absence leaves a run less clean; noise components are then read from files.
+_MAY_LACK: Mapping[str, tuple[str, ...]] = {"high_pass": ("cosine",), "motion": MOTION}
+NOT_IN_TABLE = "not_in_table"  # in decisions: parts of the strategy that a run's table lacks
 # What nilearn takes beside a column itself, by its arguments.
 _ENDS: Mapping[str | None, tuple[str, ...]] = {
     "basic": ("",),
@@ -185,7 +188,8 @@ def _strategy_columns(
         )
     metadata = compcor_metadata(table, run) if "compcor" in row.parts else {}
     table, computed = add_expansions(table)
-    arguments = _for_table(row.nilearn_arguments(options), row, list(table.columns))
+    wanted = row.nilearn_arguments(options)
+    arguments = _for_table(wanted, row, list(table.columns))
     needed = _needed_columns(arguments)
     missing = [column for column in needed if column not in table.columns]
     if missing:
@@ -197,8 +201,11 @@ def _strategy_columns(
         )
     values, names, unscrubbed = _by_nilearn(table, arguments, metadata, run)
     facts: dict[str, Any] = {"gsr": options.gsr}
-    if arguments["motion"] == "full":  # what 24P and 36P have in common
+    # What 24P and 36P have in common is 24 motion parameters.
+    if "motion" in arguments["strategy"] and arguments["motion"] == "full":
         facts = {"confound_model": options.confound_model, **facts}
+    if lacking := _lacking(wanted["strategy"], names):
+        facts[NOT_IN_TABLE] = lacking
     if used := [name for name in computed if name in names]:
         facts["columns_computed"] = used
     columns = _Columns(
@@ -207,7 +214,7 @@ def _strategy_columns(
         unscrubbed,
         with_na=_with_missing_values(table, names),
         facts=facts,
-        notes=_notes(row, options, names),
+        notes=_notes(row, options, lacking),
     )
     if row.noise is None:
         return columns
@@ -242,16 +249,24 @@ def _needed_columns(arguments: Mapping[str, Any]) -> list[str]:
     return needed + ([_FD, _STD_DVARS] if "scrub" in parts else [])
 
 
-def _notes(row: Strategy, options: CleaningOptions, names: tuple[str, ...]) -> tuple[str, ...]:
-    notes = []
-    wanted = "high_pass" in row.parts and options.high_pass is None
-    if wanted and not any(name.startswith("cosine") for name in names):
-        notes.append(
-            "The table of confounds has no cosine columns: nothing was high-pass filtered."
-        )
-    if "motion" in row.optional and not any(name.startswith(MOTION) for name in names):
-        notes.append(f"The table of confounds has no motion columns: {row.name} removed none.")
-    return tuple(notes)
+def _lacking(parts: Sequence[str], names: tuple[str, ...]) -> list[str]:
+    """Return the parts of a strategy that are removed where a table has them, and it has not."""
+    return [
+        part
+        for part, beginnings in _MAY_LACK.items()
+        if part in parts and not any(name.startswith(beginnings) for name in names)
+    ]
+
+
+def _notes(row: Strategy, options: CleaningOptions, lacking: Sequence[str]) -> tuple[str, ...]:
+    notes = {
+        "high_pass": "The table of confounds has no cosine columns: nothing was high-pass "
+        "filtered.",
+        "motion": f"The table of confounds has no motion columns: {row.name} removed none.",
+    }
+    # Cosines of our own stand in for the table's.
+    told = [part for part in lacking if part != "high_pass" or options.high_pass is None]
+    return tuple(notes[part] for part in told)
 
 
 def _by_nilearn(

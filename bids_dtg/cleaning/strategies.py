@@ -156,8 +156,8 @@ _ROWS = (
     ),
     Strategy(
         "compcor",
-        "24 motion parameters, the components of anatomical CompCor (combined mask) that fMRIPrep "
-        "kept, cosines",
+        "24 motion parameters where the table has them, the components of anatomical CompCor "
+        "(combined mask) that fMRIPrep kept, cosines",
         parts=("high_pass", "motion", "compcor"),
         arguments={"compcor": "anat_combined"},
         optional=("motion",),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from bids_dtg.cleaning.strategies import Strategy, find_strategy
 from bids_dtg.settings import CleaningOptions
@@ -34,45 +35,86 @@ PART_WORDS: Mapping[str, Mapping[str | None, str]] = {
     "ica_aroma": {"basic": "the noise components of {noise}"},
     "high_pass": {None: "fMRIPrep's discrete cosines (high-pass)"},
 }
+_WHERE = " (in runs whose table of confounds has them)"
 
 CLEANING_REFERENCES = {
     "Abraham": """\
 - Abraham, A., et al. (2014). Machine learning for neuroimaging with scikit-learn. *Frontiers in
   Neuroinformatics*, 8, 14. (nilearn, which read the confounds)
+  https://doi.org/10.3389/fninf.2014.00014
 """,
     "Behzadi": """\
 - Behzadi, Y., et al. (2007). A component based noise correction method (CompCor) for BOLD and
   perfusion based fMRI. *NeuroImage*, 37, 90-101.
+  https://doi.org/10.1016/j.neuroimage.2007.04.042
 """,
     "Pruim": """\
 - Pruim, R. H. R., et al. (2015). ICA-AROMA: A robust ICA-based strategy for removing motion
   artifacts from fMRI data. *NeuroImage*, 112, 267-277.
+  https://doi.org/10.1016/j.neuroimage.2015.02.064
 """,
     "Lindquist": """\
 - Lindquist, M. A., et al. (2019). Modular preprocessing pipelines can reintroduce artifacts into
   fMRI data. *Human Brain Mapping*, 40, 2358-2376.
+  https://doi.org/10.1002/hbm.24528
 """,
     "Power": """\
 - Power, J. D., et al. (2014). Methods to detect, characterize, and remove motion artifact in
   resting state fMRI. *NeuroImage*, 84, 320-341.
+  https://doi.org/10.1016/j.neuroimage.2013.08.048
 """,
 }
 
 
-def cleaning_text(options: CleaningOptions) -> str:
+@dataclass(frozen=True)
+class Lacking:
+    """Parts of a strategy that tables of confounds lack, so that they were not removed."""
+
+    everywhere: frozenset[str] = frozenset()  # in no run's table
+    somewhere: frozenset[str] = frozenset()  # in the tables of some runs, or nobody knows yet
+
+    @classmethod
+    def of_runs(cls, runs: Iterable[Iterable[str]]) -> Lacking:
+        """Sum up what the table of each run lacks.
+
+        Examples
+        --------
+        >>> Lacking.of_runs([["motion"], []]).somewhere
+        frozenset({'motion'})
+        """
+        sets = [frozenset(parts) for parts in runs]
+        everywhere = frozenset.intersection(*sets) if sets else frozenset()
+        return cls(everywhere, frozenset().union(*sets) - everywhere)
+
+    @classmethod
+    def possible(cls, options: CleaningOptions) -> Lacking:
+        """Return what tables may lack by the strategy, before any has been read."""
+        row = find_strategy(options.denoise_strategy)
+        return cls(somewhere=frozenset(row.optional) & frozenset(row.parts))
+
+    def __bool__(self) -> bool:
+        return bool(self.everywhere or self.somewhere)
+
+
+_NOTHING_LACKING = Lacking()
+
+
+def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING) -> str:
     """Write sentences on what was removed, and how.
 
     Parameters
     ----------
     options
         How runs were cleaned; the strategy is one of `STRATEGIES`.
+    lacking
+        What of it the tables of confounds did not have.
 
     Returns
     -------
     Sentences with full stops; works cited as in `CLEANING_REFERENCES`.
     """
     row = find_strategy(options.denoise_strategy)
-    parts = [*_from_table(row, options), *_further(options)]
+    parts = [*_from_table(row, options, lacking), *_further(options)]
     sentences = []
     if options.smoothing_fwhm is not None:
         sentences.append(
@@ -101,15 +143,15 @@ def cleaning_text(options: CleaningOptions) -> str:
     return ". ".join(sentences) + "."
 
 
-def _from_table(row: Strategy, options: CleaningOptions) -> list[str]:
+def _from_table(row: Strategy, options: CleaningOptions, lacking: Lacking) -> list[str]:
     if not row.reads_table:
         return []
     arguments = row.nilearn_arguments(options)
     noise = row.noise.title if row.noise is not None else ""
     return [
-        words[arguments.get(part)].format(noise=noise)
+        words[arguments.get(part)].format(noise=noise) + _WHERE * (part in lacking.somewhere)
         for part, words in PART_WORDS.items()
-        if part in arguments["strategy"]
+        if part in arguments["strategy"] and part not in lacking.everywhere
     ]
 
 

@@ -81,6 +81,7 @@ def write_completion(
     options: Mapping[str, Any],
     inputs: Mapping[str, Fingerprint],
     outputs: Iterable[Path],
+    methods: PurePosixPath | None = None,
 ) -> Path:
     """Record that a piece of work is complete: the last file written for it.
 
@@ -96,10 +97,13 @@ def write_completion(
         From `input_fingerprints`.
     outputs
         Every file written for it.
+    methods
+        File of the dataset with the methods text of the work; None where there is none.
     """
     path = _record_path(dataset, title)
     record = {
         "Title": title,
+        **({"Methods": methods.as_posix()} if methods else {}),
         "Completed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "Options": dict(options),
         "OptionsSHA256": options_hash(options),
@@ -116,6 +120,11 @@ def write_completion(
 def completion_record(dataset: DerivativeDataset, title: str) -> dict[str, Any]:
     """Return the record of a piece of work; empty where there is none that can be read."""
     return read_json(dataset.root / _RECORDS / f"{title}.json")
+
+
+def completed_titles(dataset: DerivativeDataset) -> tuple[str, ...]:
+    """List the pieces of work that have a record, by the names of the records."""
+    return tuple(sorted(path.stem for path in (dataset.root / _RECORDS).glob("*.json")))
 
 
 def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.notices import counted
 from bids_dtg.report.contents import ParticipantFiles, SetFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
@@ -119,25 +121,64 @@ references:
       - family-names: Serin
         given-names: Emin
     journal: Communications Biology
+    volume: 8
+    start: "1572"
     year: 2025
+    doi: 10.1038/s42003-025-09158-6
 """
 _COMBINED = {
     "run": "within each run",
     "session": "within each session, runs weighted by their remaining time",
     "participant": "over all runs of a participant, weighted by their remaining time",
 }
-_RECENTRED = (
-    "{owner} error in the mean map, found in people it was not trained on, was taken off "
-    "each map, and each contrast was scaled by one gain; both come with the model. "
+_SPREAD = (
+    "Where there was more than one segment, the standard deviation over segments is given beside "
+    "each map. "
 )
-_REFERENCES = """\
-## References
-
+_RECENTRED = (
+    "{owner} error in the mean map, found in {people} whom it was not fitted to, was taken off "
+    "each map, and each contrast's deviations were scaled by one gain found in the same people; "
+    "both come with the model. "
+)
+_CALIBRATED = (
+    "Beside each map lies a map of the half-widths of {level} % prediction intervals: "
+    "split-conformal, with an error that differs from place to place (Lei et al., 2018) and with "
+    "people, not voxels, as exchangeable units (Lee et al., 2023), from {people} with measured "
+    "maps, each predicted from {segments}. They are meant to hold {level} % of the voxels of a "
+    "newly measured map of a person like these, on average over people, and are the same for all "
+    "participants. "
+)
+_NOT_CALIBRATED = "The model carries no calibration, so the maps have no prediction intervals. "
+_HALVES = (
+    "Maps were also predicted from the odd and from the even pieces of each run, and the two "
+    "were compared. "
+)
+_PARCELS = "Maps were averaged in the parcels of the label image {atlas}. "
+_CITED = {
+    "Serin": """\
 - Serin, E., et al. (2025). Generating synthetic task-based brain fingerprints for population
-  neuroscience using deep learning. *Communications Biology*. (the method)
+  neuroscience using deep learning. *Communications Biology*, 8, 1572. (DeepTaskGen)
+  https://doi.org/10.1038/s42003-025-09158-6
+""",
+    "Nickerson": """\
 - Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
   amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
-"""
+  https://doi.org/10.3389/fnins.2017.00115
+""",
+    "Oktay": """\
+- Oktay, O., et al. (2018). Attention U-Net: learning where to look for the pancreas.
+  https://doi.org/10.48550/arXiv.1804.03999
+""",
+    "Lei": """\
+- Lei, J., et al. (2018). Distribution-free predictive inference for regression. *Journal of the
+  American Statistical Association*, 113, 1094-1111.
+  https://doi.org/10.1080/01621459.2017.1307116
+""",
+    "Lee": """\
+- Lee, Y., Barber, R. F., & Willett, R. (2023). Distribution-free inference with hierarchical data.
+  https://doi.org/10.48550/arXiv.2306.06342
+""",
+}
 
 
 def readme_text(card: ModelCard[Any]) -> str:
@@ -149,7 +190,8 @@ Synthetic task-activation maps
 ==============================
 
 The maps in this dataset are predictions, not measurements: each was computed by the model
-{card.name} {card.version} from a person's resting-state fMRI. Nobody performed the tasks.
+{card.name} {card.version} ({KINDS[card.kind].words.title}) from a person's resting-state fMRI.
+Nobody performed the tasks.
 {warning}{notice}
 - sub-*/[ses-*/]func/*_desc-synthetic_statmap.nii.gz: one map for each contrast; its JSON file says
   what it was made from and how.
@@ -160,64 +202,108 @@ The maps in this dataset are predictions, not measurements: each was computed by
 """
 
 
+@dataclass(frozen=True)
+class ModelOfMaps:
+    """What the methods text says of a model of maps; nothing in it is assumed."""
+
+    kind: str  # a row of `bids_dtg.bundles.kinds`
+    n_rois: int  # spatial maps that it reads
+    n_voxels: int  # of its grey-matter mask
+    n_contrasts: int  # maps a set
+    segment_seconds: float  # rest behind one sample
+    training: TrainingData  # what it was fitted to
+    citation: str = ""  # what its users are asked to cite
+    recentred_on: int | None = None  # people whose mean error is taken off; None: nothing is
+    calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
+
+    @classmethod
+    def of(cls, bundle: ModelBundle) -> ModelOfMaps:
+        """Return the facts of a bundle."""
+        card, calibration = bundle.card, bundle.calibration
+        recentring = card.part.recentring if bundle.correction is not None else None
+        return cls(
+            kind=card.kind,
+            n_rois=len(bundle.roi_maps),
+            n_voxels=bundle.places.number,
+            n_contrasts=len(bundle.contrasts),
+            segment_seconds=card.part.segment_seconds,
+            training=card.training,
+            citation=card.citation,
+            recentred_on=recentring.participants if recentring else None,
+            calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
+        )
+
+
 def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
     """Return the methods words of a call with a model."""
-    return methods_words(
-        kind=bundle.card.kind,
-        n_rois=len(bundle.roi_maps),
-        n_voxels=bundle.places.number,
-        n_contrasts=len(bundle.contrasts),
-        segment_seconds=bundle.card.part.segment_seconds,
-        combine=outputs.combine,
-        recentred=bundle.correction is not None,
-    )
+    return methods_words(ModelOfMaps.of(bundle), outputs)
 
 
-def methods_words(
-    *,
-    kind: str,
-    n_rois: int,
-    n_voxels: int,
-    n_contrasts: int,
-    segment_seconds: float,
-    combine: str,
-    recentred: bool,
-) -> MethodsWords:
+def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     """Say how maps were made of cleaned runs.
 
     Parameters
     ----------
-    kind
-        Of the model: a row of `bids_dtg.bundles.kinds`.
-    n_rois
-        Spatial maps of the model.
-    n_voxels
-        Voxels of its grey-matter mask.
-    n_contrasts
-        Maps a set.
-    segment_seconds
-        Rest behind one sample of the model.
-    combine
-        Option of the same name.
-    recentred
-        Whether the bundle corrects its maps after the network.
+    model
+        That predicted them.
+    outputs
+        What was written beside the maps, and over which runs they were averaged.
     """
-    words = KINDS[kind].words
-    correction = _RECENTRED.format(owner=words.owner) if recentred else ""
+    words = KINDS[model.kind].words
+    computed = (
+        "In each run, the time series of the "
+        f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
+        "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
+        f"them and each of {model.n_voxels:,} grey-matter voxels. This was done for segments of "
+        f"about {model.segment_seconds:g} s; the model turned each "
+        f"segment's connectome into {model.n_contrasts} contrast maps, and the maps were averaged "
+        f"over segments {_COMBINED[outputs.combine]}. "
+        f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
+        f"{_HALVES * outputs.half_maps}"
+        f"{_PARCELS.format(atlas=outputs.atlas.name) if outputs.atlas else ''}"
+    )
+    about = f"The model is {words.model} {_trained(model.training)}"
+    said = f"{words.method} {about} {computed}"
+    references = "".join(text for name, text in _CITED.items() if f"{name} et al." in said)
+    if model.citation and not any(part in references for part in model.citation.split()[-1:]):
+        references += f"- {model.citation} (the model)\n"
     return MethodsWords(
         made="Synthetic task-activation maps were predicted from resting-state fMRI",
-        method="an implementation of DeepTaskGen (Serin et al., 2025)",
-        computed="In each run, the time series of the "
-        f"model's {n_rois} spatial maps were estimated over the brain by the first stage of "
-        "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
-        f"them and each of {n_voxels:,} grey-matter voxels. This was done for segments of "
-        f"about {segment_seconds:g} s; {words.model} turned each "
-        f"segment's connectome into {n_contrasts} contrast maps, and the maps were averaged "
-        f"over segments {_COMBINED[combine]}. {correction}"
-        "Where there was more than one segment, the standard deviation over segments is given "
-        "beside each map.",
+        method=words.method,
+        computed=computed.strip(),
         caution="The maps are predictions, not measurements: the person did not perform the tasks.",
-        references=_REFERENCES,
+        references=f"## References\n\n{references}",
+        model=about,
+    )
+
+
+def _trained(training: TrainingData) -> str:
+    """Say what a model was fitted to, as far as its bundle says it."""
+    if training.data == "unknown":
+        return "whose bundle does not name the data that it was trained on."
+    facts = [
+        *([counted(training.participants, "participant")] if training.participants else []),
+        *([f"{training.repetition_time_s:g} s a frame"] if training.repetition_time_s else []),
+        *([f"cleaning: {training.cleaning}"] if training.cleaning != "unknown" else []),
+    ]
+    return f"trained on {training.data}" + (f" ({'; '.join(facts)})." if facts else ".")
+
+
+def _recentred(model: ModelOfMaps) -> str:
+    if model.recentred_on is None:
+        return ""
+    people = counted(model.recentred_on, "participant")
+    return _RECENTRED.format(owner=KINDS[model.kind].words.owner, people=people)
+
+
+def _intervals(model: ModelOfMaps, level: int) -> str:
+    if model.calibrated_on is None:
+        return _NOT_CALIBRATED
+    people, segments = model.calibrated_on
+    return _CALIBRATED.format(
+        level=level,
+        people=counted(people, "participant"),
+        segments=counted(segments, "segment"),
     )
 
 
@@ -231,8 +317,21 @@ def subtitle(files: ParticipantFiles) -> str:
     runs = f"{len(files.runs)} run{'s' * (len(files.runs) != 1)} of rest"
     return (
         f"{count} synthetic contrast maps{sets} by the model {common.get('ModelName', '')} "
-        f"{common.get('ModelVersion', '')} from {runs}"
+        f"{common.get('ModelVersion', '')}{kind_in_brackets(common)} from {runs}"
     )
+
+
+def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
+    """Return the kind of model that a sidecar names, for people; nothing where it names none.
+
+    Examples
+    --------
+    >>> kind_in_brackets({"ModelKind": "local-ridge"})
+    ' (local ridge)'
+    """
+    kind = str(sidecar.get("ModelKind") or "")
+    title = KINDS[kind].words.title if kind in KINDS else kind
+    return f" ({title})" if title else ""
 
 
 def notes_on_set(made: SetFiles) -> Iterator[Flag]:

@@ -1,19 +1,30 @@
-"""The methods text: what names exactly what was run, where it is kept, and its paragraphs."""
+"""The methods text: what names exactly what was run, where it is kept, and its paragraphs.
+
+A text is kept for each way in which sets of maps were made, and the record of a set names its
+own. `LAST_METHODS` has the texts of all sets that lie in the output.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from bids_dtg.cleaning.words import CLEANING_REFERENCES, cleaning_text
+from bids_dtg.cleaning.words import CLEANING_REFERENCES, Lacking, cleaning_text
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.provenance import completed_titles, completion_record
+from bids_dtg.files.text import write_text
 from bids_dtg.settings import CleaningOptions, InputType
 
 LAST_METHODS = "logs/CITATION.md"
+_FOLDER = "logs/methods"
 _DIGITS = 16
+_TITLE = "# Methods"
+# Beyond so many records they are read by the group level only: each costs a millisecond.
+_MOST_READ = 1000
+_TITLES_NAMED = 6  # of sets, above the text of those made otherwise than others
 _SOURCES = {
     "fmriprep": "Preprocessed resting-state runs were read from fMRIPrep derivatives (Esteban et "
     "al., 2019)",
@@ -32,22 +43,27 @@ _SOURCE_REFERENCES = {
     "Esteban": """\
 - Esteban, O., et al. (2019). fMRIPrep: a robust preprocessing pipeline for functional MRI.
   *Nature Methods*, 16, 111-116.
+  https://doi.org/10.1038/s41592-018-0235-4
 """,
     "Mehta": """\
 - Mehta, K., et al. (2024). XCP-D: a robust pipeline for the post-processing of fMRI data. *Imaging
   Neuroscience*, 2, 1-26.
+  https://doi.org/10.1162/imag_a_00257
 """,
     "Glasser": """\
 - Glasser, M. F., et al. (2013). The minimal preprocessing pipelines for the Human Connectome
   Project. *NeuroImage*, 80, 105-124.
+  https://doi.org/10.1016/j.neuroimage.2013.04.127
 """,
     "Salimi": """\
 - Salimi-Khorshidi, G., et al. (2014). Automatic denoising of functional MRI data: combining
   independent component analysis and hierarchical fusion of classifiers. *NeuroImage*, 90, 449-468.
+  https://doi.org/10.1016/j.neuroimage.2013.11.046
 """,
     "Alfaro": """\
 - Alfaro-Almagro, F., et al. (2018). Image processing and quality control for the first 10,000 brain
   imaging datasets from UK Biobank. *NeuroImage*, 166, 400-424.
+  https://doi.org/10.1016/j.neuroimage.2017.10.034
 """,
 }
 
@@ -63,6 +79,7 @@ class MethodsFacts:
     space: str  # template of the model's grid
     input_type: InputType  # what the runs were read from
     cleaning: CleaningOptions  # how runs were cleaned, by a strategy of the table
+    lacking: Lacking  # what of it the tables of confounds did not have
     packages: Mapping[str, str]  # versions of what computed the results
 
 
@@ -75,6 +92,7 @@ class MethodsWords:
     computed: str  # sentences on what was computed from the cleaned runs
     caution: str  # how the results must not be taken
     references: str  # the list of references, with its heading; those of the cleaning follow
+    model: str = ""  # sentences on the model: what it is and what it was made from
 
 
 def _dummy_scans(facts: MethodsFacts) -> str:
@@ -99,37 +117,118 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
         f"{words.made} with bids_dtg {facts.version}, {words.method}, and the model "
-        f"{facts.model_name} (SHA-256 {facts.model_sha256}).",
+        f"{facts.model_name} (SHA-256 {facts.model_sha256}). {words.model}",
         f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
         f"grid were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
-        f"{cleaning_text(cleaning)} {_dummy_scans(facts)} Runs with less than "
+        f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} Runs with less than "
         f"{cleaning.min_minutes:g} minutes left were not used. {words.computed}",
         words.caution,
         facts.model_notice,
         f"Software: {packages}.",
     ]
-    filled = [textwrap.fill(paragraph, 99) for paragraph in paragraphs if paragraph]
+    filled = [textwrap.fill(paragraph.strip(), 99) for paragraph in paragraphs if paragraph]
     text = " ".join(paragraphs)
     known = _SOURCE_REFERENCES | CLEANING_REFERENCES
     cited = [reference for name, reference in known.items() if name in text]
-    return "\n\n".join(["# Methods", *filled, words.references + "".join(cited)])
+    return "\n\n".join([_TITLE, *filled, words.references + "".join(cited)])
 
 
-def methods_path(options_sha256: str) -> PurePosixPath:
-    """Return where the text of calls with these options is kept."""
-    return PurePosixPath("logs/methods", f"{options_sha256[:_DIGITS]}.md")
+def methods_path(options_sha256: str, lacking: Lacking) -> PurePosixPath:
+    """Return where the text of sets with these options, and tables that lack this, is kept."""
+    without = "".join(f"_without-{part.replace('_', '')}" for part in sorted(lacking.everywhere))
+    partly = "".join(f"_partly-{part.replace('_', '')}" for part in sorted(lacking.somewhere))
+    return PurePosixPath(_FOLDER, f"{options_sha256[:_DIGITS]}{without}{partly}.md")
 
 
-def find_methods(dataset: DerivativeDataset, records: Sequence[Mapping[str, Any]]) -> str:
+def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> None:
+    """Keep the text of a set, unless it is there: many processes make sets alike.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    if _read(dataset, path) != text:
+        write_text(dataset.path(path), text)
+
+
+def find_methods(dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]) -> str:
     """Return the text that belongs to completed sets, that of the last call if there is none."""
-    digests = {str(record.get("OptionsSHA256") or "") for record in records} - {""}
-    named = [methods_path(digest) for digest in sorted(digests) if digest.isalnum()]
-    for path in (*named, PurePosixPath(LAST_METHODS)):
-        try:
-            return dataset.path(path).read_text("utf-8")
-        except (OSError, ValueError):
-            continue
-    return ""
+    found = _texts_of(dataset, records)
+    return _join(found) if found else _read(dataset, PurePosixPath(LAST_METHODS))
+
+
+def write_all_methods(dataset: DerivativeDataset, own: str, *, thorough: bool = False) -> None:
+    """Write the texts of all sets that lie in the output, so that nothing there is unexplained.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    own
+        Text of the call, for an output without any set; empty where it has none.
+    thorough
+        Whether the records of any number of sets are read. Else, where they are many and there
+        are several texts, all texts are taken that were ever kept.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    titles = completed_titles(dataset)
+    if len(titles) <= _MOST_READ or thorough:
+        found = _texts_of(dataset, (completion_record(dataset, title) for title in titles))
+    else:
+        kept = sorted(path.name for path in (dataset.root / _FOLDER).glob("*.md"))
+        found = {_read(dataset, PurePosixPath(_FOLDER, name)): [] for name in kept}
+    if text := _join(found) if found else own:
+        keep_methods(dataset, PurePosixPath(LAST_METHODS), text)
+
+
+def _texts_of(
+    dataset: DerivativeDataset, records: Iterable[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """Return the texts of sets, each with the titles of its sets."""
+    by_path: dict[PurePosixPath, list[str]] = {}
+    for record in records:
+        by_path.setdefault(_path_of(record), []).append(str(record.get("Title") or ""))
+    found: dict[str, list[str]] = {}
+    for path, titles in by_path.items():
+        if text := _read(dataset, path):
+            found.setdefault(text, []).extend(titles)
+    return found
+
+
+def _path_of(record: Mapping[str, Any]) -> PurePosixPath:
+    """Return where the text of a set is kept; also if an earlier version made it."""
+    named = PurePosixPath(str(record.get("Methods") or ""))
+    if named.parent == PurePosixPath(_FOLDER):
+        return named
+    digest = str(record.get("OptionsSHA256") or "")
+    return methods_path(digest if digest.isalnum() else "-", Lacking())
+
+
+def _join(found: Mapping[str, Sequence[str]]) -> str:
+    """Make one text of several, each below a heading that names its sets."""
+    if len(found) == 1:
+        return next(iter(found))
+    parts = [
+        _TITLE,
+        textwrap.fill(f"The maps were made in {len(found)} ways. Each is described below.", 99),
+    ]
+    for number, (text, titles) in enumerate(found.items(), 1):
+        more = f" and {len(titles) - _TITLES_NAMED} more" if titles[_TITLES_NAMED:] else ""
+        heading = f"## {number}. {', '.join(titles[:_TITLES_NAMED])}{more}"
+        parts += [heading, text.removeprefix(_TITLE).strip().replace("\n## ", "\n### ")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _read(dataset: DerivativeDataset, path: PurePosixPath) -> str:
+    try:
+        return dataset.path(path).read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def parse_markdown(text: str) -> list[tuple[str, Any]]:

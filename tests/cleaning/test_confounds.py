@@ -314,3 +314,5 @@ def test_table_without_motion(run, shared):
     }
     (note,) = confounds.notes
     assert "no motion columns" in note
+    assert confounds.decisions["not_in_table"] == ["motion"]
+    assert "confound_model" not in confounds.decisions  # no 24 parameters

@@ -332,6 +332,8 @@ def test_a_row_is_all_that_a_strategy_needs(run, row):
     confounds = load_confounds(run, options, n_frames=80)
     assert bool(confounds.names) == row.reads_table
     assert confounds.decisions["strategy"] == row.name
+    motion = [name for name in confounds.names if name.startswith(MOTION)]
+    assert ("confound_model" in confounds.decisions) == (len(motion) == 24)
     assert ("fd_threshold" in confounds.decisions) == (confounds.dropped.fd > 0) == row.censors
     assert set(row.parts) <= {*PART_WORDS, "scrub"}
     text = cleaning_text(options)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.cleaning.words import Lacking
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.report.contrasts import methods_words
+from bids_dtg.files.provenance import write_completion
+from bids_dtg.report.contrasts import ModelOfMaps, methods_words
 from bids_dtg.report.methods import (
+    LAST_METHODS,
     MethodsFacts,
     find_methods,
+    keep_methods,
     methods_path,
     methods_text,
     parse_markdown,
+    write_all_methods,
 )
-from bids_dtg.settings import CleaningOptions
+from bids_dtg.settings import CleaningOptions, OutputOptions
 
 FACTS = MethodsFacts(
     version="1.2.3",
@@ -26,23 +33,29 @@ FACTS = MethodsFacts(
     space="MNI152NLin6Asym",
     input_type="fmriprep",
     cleaning=CleaningOptions(denoise_strategy="simple"),
+    lacking=Lacking(),
     packages={"numpy": "2.0"},
 )
-OWN = {
-    "kind": "attention-unet",
-    "n_rois": 50,
-    "n_voxels": 158_680,
-    "n_contrasts": 47,
-    "segment_seconds": 432.0,
-    "combine": "session",
-    "recentred": False,
-}
+MODEL = ModelOfMaps(
+    kind="attention-unet",
+    n_rois=50,
+    n_voxels=158_680,
+    n_contrasts=47,
+    segment_seconds=432.0,
+    training=TrainingData("a cohort", 0.72, "by FIX", 958),
+)
+
+
+def markdown_of(model: ModelOfMaps = MODEL, **change: object) -> str:
+    """Return the text of the contrasts; `change` as in the facts, and `outputs`."""
+    outputs = change.pop("outputs", OutputOptions())
+    return methods_text(replace(FACTS, **change), methods_words(model, outputs))
 
 
 def text_of(**change: object) -> str:
-    """Return the text of the contrasts in one line, with other facts or words of their own."""
-    own = {key: change.pop(key, value) for key, value in OWN.items()}
-    return " ".join(methods_text(replace(FACTS, **change), methods_words(**own)).split())
+    """Return the text in one line; `change` as in the facts and the model."""
+    own = {key: change.pop(key) for key in vars(MODEL) if key in change}
+    return " ".join(markdown_of(replace(MODEL, **own), **change).split())
 
 
 def test_facts_are_named():
@@ -65,9 +78,15 @@ NONE = cleaned("none")
     ("change", "present", "absent"),
     [
         ({}, "24 motion parameters", "censored"),
+        ({}, "no calibration", "error in the mean map"),
+        (
+            {"cleaning": CleaningOptions(denoise_strategy="ica_aroma")},
+            "ICA-AROMA",
+            "motion parameters",
+        ),
         (NONE, "no confounds were removed", "motion parameters"),
         (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
-        ({"recentred": True}, "error in the mean map", "nothing"),
+        ({"recentred_on": 40}, "error in the mean map, found in 40 participants", "nothing"),
         ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
         ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "flagged"),
         (
@@ -77,7 +96,7 @@ NONE = cleaned("none")
         ),
         ({"input_type": "ukb", **NONE}, "Alfaro-Almagro, F.", "Esteban"),
         (cleaned(interpolation="nearest"), "once, by the nearest voxel", "linear"),
-        ({"combine": "run"}, "within each run", "within each session"),
+        ({"outputs": OutputOptions(combine="run")}, "within each run", "within each session"),
     ],
 )
 def test_text_follows_the_options(change, present, absent):
@@ -97,15 +116,113 @@ def test_blocks_of_markdown():
 
 def test_a_set_has_the_text_of_its_own_options(tmp_path):
     dataset = DerivativeDataset(tmp_path)
-    for path, text in ((methods_path("a" * 64), "own"), ("logs/CITATION.md", "last")):
+    for path, text in ((methods_path("a" * 64, Lacking()), "own"), (LAST_METHODS, "last")):
         dataset.write(path, text.encode())
     assert find_methods(dataset, [{"OptionsSHA256": "a" * 64}]) == "own"
     assert find_methods(dataset, [{"OptionsSHA256": "b" * 64}]) == "last"
     assert find_methods(dataset, [{"OptionsSHA256": "../../etc"}]) == "last"
+    assert find_methods(dataset, [{"Methods": "../../etc/passwd"}]) == "last"
+
+
+OWN_WORDS = {
+    "attention-unet": ("a three-dimensional attention U-Net", "Oktay, O.", "ridge"),
+    "local-ridge": ("a local ridge regression, which is no network", "Serin, E.", "U-Net"),
+    "blend": ("a blend, the sum, weighed for each contrast", "Oktay, O.", "which is no network"),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_kind_of_model_is_named_in_its_own_words(kind):
-    text = text_of(kind=kind, recentred=True)
-    assert f"{KINDS[kind].words.model} turned each segment's connectome" in text
-    assert f"{KINDS[kind].words.owner} error in the mean map" in text
+def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
+    text = text_of(kind=kind, recentred_on=12)
+    named, cited, foreign = OWN_WORDS[kind]
+    assert f"The model is {named}" in text
+    assert cited in text
+    assert foreign not in text.replace("Attention U-Net: learning", "")
+    assert f"{KINDS[kind].words.owner} error in the mean map, found in 12 participants" in text
+    others = {row.words for row in KINDS.values() if row.name != kind}
+    assert KINDS[kind].words not in others
+
+
+def test_training_data_are_named_as_the_bundle_knows_them():
+    assert "trained on a cohort (958 participants; 0.72 s a frame; cleaning: by FIX)." in text_of()
+    assert "trained on a cohort." in text_of(training=TrainingData("a cohort"))
+    assert "does not name the data" in text_of(training=TrainingData())
+
+
+def test_intervals_are_described_where_a_model_has_them_and_only_there():
+    with_them = text_of(calibrated_on=(24, 4), outputs=OutputOptions(interval_level=80))
+    assert "half-widths of 80 % prediction intervals" in with_them
+    assert "24 participants with measured maps, each predicted from 4 segments" in with_them
+    assert "https://doi.org/10.1080/01621459.2017.1307116" in with_them  # Lei et al. 2018
+    assert "https://doi.org/10.48550/arXiv.2306.06342" in with_them  # Lee, Barber & Willett 2023
+    without = text_of()
+    assert "carries no calibration" in without
+    assert "Lei, J." not in without
+    assert "half-width" not in without
+
+
+def test_motion_is_named_where_tables_had_it():
+    compcor = CleaningOptions(denoise_strategy="compcor")
+    assert "24 motion parameters, the comp" in text_of(cleaning=compcor)
+    nowhere, partly = Lacking(frozenset({"motion"})), Lacking(somewhere=frozenset({"motion"}))
+    assert "motion parameters" not in text_of(cleaning=compcor, lacking=nowhere)
+    told = "24 motion parameters (in runs whose table of confounds has them)"
+    assert told in text_of(cleaning=compcor, lacking=partly)
+    assert Lacking.possible(compcor) == partly
+    assert not Lacking.possible(CleaningOptions(denoise_strategy="simple"))
+
+
+def test_every_reference_has_an_address_that_is_whole():
+    everything = (
+        markdown_of(replace(MODEL, kind=kind, calibrated_on=(24, 4)), **change)
+        for kind in KINDS
+        for change in (
+            {},
+            {"input_type": "xcpd"},
+            {"input_type": "hcp"},
+            {"input_type": "ukb"},
+            cleaned("scrubbing", low_pass=0.1),
+            cleaned("compcor"),
+            cleaned("ica_aroma"),
+        )
+    )
+    for text in everything:
+        (items,) = (content for kind, content in parse_markdown(text) if kind == "list")
+        assert len(items) > 1
+        for item in items:
+            assert re.search(r"https://doi\.org/10\.\d{4,5}/\S+$", item), item
+    assert "Communications Biology, 8, 1572" in " ".join(items)
+    assert "https://doi.org/10.1038/s42003-025-09158-6" in " ".join(items)
+
+
+def test_who_asks_to_be_cited_otherwise_is():
+    assert "- Me (2030). Mine. (the model)" in text_of(citation="Me (2030). Mine.")
+    paper = "Serin et al. (2025). Generating. https://doi.org/10.1038/s42003-025-09158-6"
+    assert "(the model)" not in text_of(citation=paper)
+
+
+def made(dataset: DerivativeDataset, title: str, text: str, lacking: Lacking) -> None:
+    """Record a set as the participant level does."""
+    path = methods_path(title[-1] * 64, lacking)
+    keep_methods(dataset, path, text)
+    write_completion(dataset, title, options={}, inputs={}, outputs=[], methods=path)
+
+
+def test_the_output_explains_all_sets_in_it_and_no_other(tmp_path):
+    dataset = DerivativeDataset(tmp_path)
+    first, second = "# Methods\n\nSimply.\n", "# Methods\n\nOtherwise.\n\n## References\n\n- A.\n"
+    kept = tmp_path / LAST_METHODS
+    write_all_methods(dataset, "# Methods\n\nPlanned.\n")
+    assert "Planned." in kept.read_text()
+    made(dataset, "sub-1", first, Lacking())
+    write_all_methods(dataset, "")
+    assert kept.read_text() == first
+    made(dataset, "sub-2", second, Lacking(frozenset({"motion"})))
+    write_all_methods(dataset, "")
+    told = kept.read_text()
+    assert told.startswith("# Methods\n\nThe maps were made in 2 ways.")
+    assert told.index("## 1. sub-1") < told.index("Simply.") < told.index("## 2. sub-2")
+    assert "### References" in told
+    made(dataset, "sub-2", first, Lacking())  # made anew like the other
+    write_all_methods(dataset, "")
+    assert kept.read_text() == first

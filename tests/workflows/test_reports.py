@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import time
@@ -10,6 +11,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from nuisance_tables import nuisance_columns, write_nuisance
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -203,6 +205,42 @@ def test_the_methods_text_alone(job, capsys):
     assert told.startswith("# Methods")
     assert (job.out / "logs/CITATION.md").read_text().strip() == told.strip()
     assert not list(job.out.glob("sub-*"))
+
+
+def add_compcor(job: TinyJob, label: str, *, motion: bool) -> None:
+    """Add a participant whose table of confounds has components, and motion or not."""
+    bold = add_rest(job.bids, label, seed=int(label))
+    table = nuisance_columns(60, 10.0)
+    kept = {k: v for k, v in table.items() if motion or not k.startswith(("trans", "rot"))}
+    write_nuisance(bold.with_name(f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"), kept)
+
+
+def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
+    for label in ("01", "02"):
+        add_compcor(job, label, motion=label == "01")
+    words = ("--denoise-strategy", "compcor", "--dummy-scans", "0")
+    assert job.run(*words) == 0
+    pages = [text_of(job, f"sub-{label}.html") for label in ("01", "02")]
+    assert ["24 motion parameters" in page for page in pages] == [True, False]
+    told = [
+        json.loads(path.read_text())["Runs"][0]["Confounds"]
+        for label in ("01", "02")
+        for path in job.out.glob(f"sub-{label}/func/*languageMath_*synthetic_statmap.json")
+    ]
+    assert [facts.get("ConfoundModel") for facts in told] == ["24P", None]
+    assert [facts.get("NotInTable") for facts in told] == [None, ["motion"]]
+    everything = text_of(job, "logs/CITATION.md")
+    assert "in 2 ways" in everything
+    assert "## 1. sub-01_task-rest" in everything
+    # What was made anew otherwise is described as it is now, what was not as it was.
+    assert job.run("--denoise-strategy", "none", "--participant-label", "02") == 0
+    everything = text_of(job, "logs/CITATION.md")
+    assert "24 motion parameters, the components" in " ".join(everything.split())
+    assert "no confounds were removed" in " ".join(everything.split())
+    assert job.run("--denoise-strategy", "none", "--participant-label", "01") == 0
+    everything = text_of(job, "logs/CITATION.md")
+    assert "motion parameters" not in everything
+    assert "ways" not in everything
 
 
 def test_the_table_of_frames_says_which_were_kept(job):

@@ -203,6 +203,7 @@ def _provenance(made: SetFiles) -> dict[str, Any]:
         "Completed": record.get("Completed"),
         "Program": program,
         "Model": f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}".strip(),
+        "Model, kind": common.get("ModelKind"),
         "Model, SHA-256": common.get("ModelSHA256"),
         "Space": common.get("Resolution"),
         "Runs": ", ".join(made.runs),

@@ -25,6 +25,7 @@ from bids_dtg.report.contents import (
     find_participant_labels,
     sidecar_of,
 )
+from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.quality import QualityColumn, dictionary
@@ -39,7 +40,7 @@ _MEAN = "groupMean"
 # What the sidecar of a mean map takes from the maps behind it.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
-    *("ModelName", "ModelVersion", "ModelSHA256", "ModelNotice", "NotForScience"),
+    *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
 )
 
 
@@ -84,6 +85,7 @@ def run_group(settings: Settings) -> int:
             table=table,
         ),
     )
+    write_all_methods(output, "", thorough=True)
     write_index(output)
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
     say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")

@@ -91,6 +91,7 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
         raise
     finally:
         _write_log(folder, clock, tally)
+    write_methods(request)  # some sets may be others now
     say(_summary(tally, len(request.participants), folder))
     return tally.failed
 

@@ -71,6 +71,7 @@ def half_width_sidecars(
                 "CalibrationSegments": calibration.segments,
                 "ModelName": bundle.card.name,
                 "ModelVersion": bundle.card.version,
+                "ModelKind": bundle.card.kind,
                 "ModelSHA256": bundle.identity,
                 **({} if bundle.card.for_science else {"NotForScience": True}),
                 "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},

@@ -137,9 +137,11 @@ def map_sidecars(
         "Synthetic": True,
         "ModelName": bundle.card.name,
         "ModelVersion": bundle.card.version,
+        "ModelKind": bundle.card.kind,
         "ModelSHA256": bundle.identity,
         "ModelTraining": {
             "Data": bundle.card.training.data,
+            "Participants": bundle.card.training.participants,
             "RepetitionTime": bundle.card.training.repetition_time_s,
             "Cleaning": bundle.card.training.cleaning,
         },
@@ -158,8 +160,12 @@ def map_sidecars(
         common["NotForScience"] = True
     # Published models have seen no measured maps of people held out, so they cannot say.
     common["Calibrated"] = bundle.calibration is not None
+    if bundle.calibration is not None:
+        common["CalibrationParticipants"] = bundle.calibration.participants
     if bundle.correction is not None:
         common["Recentred"] = True
+        if bundle.card.part.recentring is not None:
+            common["RecentringParticipants"] = bundle.card.part.recentring.participants
     if note := cleaning_note(bundle.card.training, origin.input_type, origin.strategy):
         common["CleaningNote"] = note
     for contrast in estimate.contrasts:

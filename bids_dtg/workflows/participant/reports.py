@@ -7,22 +7,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.messages import Finished, Raised, WorkerDied
 from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
 from bids_dtg.files.names import plain_label
-from bids_dtg.files.provenance import Failure, last_failures, options_hash, package_versions
-from bids_dtg.files.text import write_text
+from bids_dtg.files.provenance import Failure, last_failures
 from bids_dtg.notices import say
 from bids_dtg.report.contents import find_participant_labels
-from bids_dtg.report.methods import LAST_METHODS, MethodsFacts, methods_path, methods_text
+from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
 from bids_dtg.report.pages.participant import report_path
 from bids_dtg.settings import Settings
-from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.request import Request
 
 Note = Callable[[str], None]
@@ -112,28 +110,10 @@ class Reports:
 
 
 def write_methods(request: Request) -> str:
-    """Write the methods text of a call, and keep it for the reports of what the call makes."""
-    words = request.workflow.methods(request.bundle, request.settings.outputs)
-    text = methods_text(_methods_facts(request.bundle, request.settings), words)
-    output = request.output
-    write_text(output.path(LAST_METHODS), text)
-    write_text(output.path(methods_path(options_hash(request.recorded_options))), text)
+    """Write the methods texts of all sets in the output; return that of the call as planned."""
+    text = request.methods(Lacking.possible(request.settings.cleaning))
+    write_all_methods(request.output, text)
     return text
-
-
-def _methods_facts(bundle: ModelBundle, settings: Settings) -> MethodsFacts:
-    """Return what the methods text says of a call, whose type of input has been found."""
-    assert settings.inputs.input_type != "auto"
-    return MethodsFacts(
-        version=__version__,
-        model_name=f"{bundle.card.name} {bundle.card.version}",
-        model_sha256=bundle.identity,
-        model_notice=bundle.card.notice,
-        space=bundle.grid.space,
-        input_type=settings.inputs.input_type,
-        cleaning=settings.cleaning,
-        packages=package_versions(),
-    )
 
 
 def print_methods(settings: Settings) -> int:

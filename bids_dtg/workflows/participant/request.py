@@ -14,6 +14,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place
 from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity, divide
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, check_output_location
@@ -21,6 +22,7 @@ from bids_dtg.files.provenance import (
     Fingerprint,
     file_fingerprint,
     input_fingerprints,
+    package_versions,
     why_incomplete,
 )
 from bids_dtg.imaging.atlas import Atlas, read_atlas
@@ -34,6 +36,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.workflows import CONTRASTS, Workflow
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
@@ -183,7 +186,25 @@ class Request:
             atlas=self.atlas,
             threads=self.capacity.threads,
             workflow=self.workflow,
+            methods=self.methods,
         )
+
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        settings, card = self.settings, self.bundle.card
+        assert settings.inputs.input_type != "auto"
+        facts = MethodsFacts(
+            version=__version__,
+            model_name=f"{card.name} {card.version}",
+            model_sha256=self.bundle.identity,
+            model_notice=card.notice,
+            space=self.bundle.grid.space,
+            input_type=settings.inputs.input_type,
+            cleaning=settings.cleaning,
+            lacking=lacking,
+            packages=package_versions(),
+        )
+        return methods_text(facts, self.workflow.methods(self.bundle, settings.outputs))
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:

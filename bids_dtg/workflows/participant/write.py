@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.cleaning.confounds import NOT_IN_TABLE
+from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.provenance import (
     Fingerprint,
+    options_hash,
     recorded_outputs,
     sets_made_otherwise,
     write_completion,
@@ -21,6 +24,7 @@ from bids_dtg.files.provenance import (
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.atlas import Atlas, parcel_means
 from bids_dtg.report.contents import SYNTHETIC
+from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.report.panels.panel import Kept, write_kept
 from bids_dtg.report.quality import write_quality
 from bids_dtg.report.workflows import Workflow
@@ -53,6 +57,7 @@ class Writer:
     atlas: Atlas | None  # parcels for the table of means
     threads: int  # maps encoded at the same time
     workflow: Workflow  # whose quality columns are written
+    methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
 
     def write_run(
         self,
@@ -117,6 +122,8 @@ class Writer:
         planned: MapSet,
         inputs: Mapping[str, Fingerprint],
         files: Sequence[PurePosixPath],
+        *,
+        runs: Sequence[RunSummary],
     ) -> None:
         """Record that a set is complete, once all else of it has been written.
 
@@ -128,11 +135,16 @@ class Writer:
             What it depends on.
         files
             All that was written of it.
+        runs
+            Those that were averaged.
         """
         # What other options had written, as a spread over segments, must not lie beside.
         for left in set(recorded_outputs(self.output, planned.title)) - set(files):
             self.output.remove(left)
         self.output.update_participants()
+        lacking = Lacking.of_runs(summary.confounds.get(NOT_IN_TABLE, ()) for summary in runs)
+        methods = methods_path(options_hash(self.options), lacking)
+        keep_methods(self.output, methods, self.methods(lacking))
         # Last: whoever is killed before this line does all of the above again.
         write_completion(
             self.output,
@@ -140,6 +152,7 @@ class Writer:
             options=self.options,
             inputs=inputs,
             outputs=[self.output.path(path) for path in files],
+            methods=methods,
         )
 
     def made_otherwise(self, participant: str) -> tuple[str, ...]:

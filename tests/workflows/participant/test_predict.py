@@ -236,6 +236,7 @@ def test_sidecar(job):
     assert sidecar["ModelNotice"] == "random weights, for tests"
     assert (sidecar["ModelName"], sidecar["ModelVersion"]) == ("tiny", "0")
     assert sidecar["ModelSHA256"] == job.bundle.identity
+    assert sidecar["ModelKind"] == "attention-unet"
     assert sidecar["Units"] == job.bundle.card.part.units
     assert "2 x 2 x 2 mm" in sidecar["Resolution"]
     assert sidecar["DenoiseStrategy"] == "scrubbing"
