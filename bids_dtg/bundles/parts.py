@@ -33,6 +33,7 @@ TRAINING_RANGE_FILE = "training_range.safetensors"
 # contrast stands for.
 _OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
 _QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
+_MEASURED = "measured"  # people in each cell; only where somebody lacks data, as the card says
 _OF_FIGURES = ("centre", "low", "high")
 
 _LARGEST_STEP = 127  # of int8
@@ -66,17 +67,22 @@ def encode_calibration(calibration: Calibration) -> bytes:
     steps, scale = to_steps(calibration.usual.values)
     # A step of 0 would be an interval without width.
     tensors = {_QUANTILES: calibration.quantiles, _USUAL: np.maximum(steps, 1), _USUAL_SCALE: scale}
+    if calibration.measured is not None:
+        tensors[_MEASURED] = calibration.measured
     return safetensors.numpy.save(tensors)
 
 
 def calibration_facts(calibration: Calibration) -> dict[str, Any]:
     """Return the field `calibration` of a card."""
-    return {
+    facts = {
         "participants": calibration.participants,
         "segments": calibration.segments,
         "levels": list(calibration.levels),
         "block": calibration.usual.lattice.block,
     }
+    if calibration.measured is not None:
+        facts["counted"] = True
+    return facts
 
 
 def read_calibration(
@@ -93,21 +99,29 @@ def read_calibration(
     fields = JsonFields(facts, str(folder / "model.json"), "calibration.")
     participants, segments = fields.whole("participants"), fields.whole("segments")
     block, levels = fields.whole("block"), fields.value("levels")
+    counted = not fields.absent("counted") and fields.flag("counted")
     fields.refuse_unknown()
     if not isinstance(levels, list) or not all(type(level) is int for level in levels):
         raise fields.wrong("levels", levels, "whole numbers of percent")
     lattice = places.lattice(block)
-    tensors = read_tensors(
-        path,
-        {
-            _QUANTILES: ("float32", (contrasts, len(levels))),
-            _USUAL: ("int8", (contrasts, *lattice.shape)),
-            _USUAL_SCALE: ("float32", (contrasts,)),
-        },
-    )
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        _QUANTILES: ("float32", (contrasts, len(levels))),
+        _USUAL: ("int8", (contrasts, *lattice.shape)),
+        _USUAL_SCALE: ("float32", (contrasts,)),
+    }
+    if counted:
+        expected[_MEASURED] = ("int32", (contrasts, *lattice.shape))
+    tensors = read_tensors(path, expected)
     try:
         usual = UsualError(from_steps(tensors[_USUAL], tensors[_USUAL_SCALE]), lattice)
-        return Calibration(participants, segments, tuple(levels), tensors[_QUANTILES], usual)
+        return Calibration(
+            participants,
+            segments,
+            tuple(levels),
+            tensors[_QUANTILES],
+            usual,
+            tensors.get(_MEASURED),
+        )
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err
 

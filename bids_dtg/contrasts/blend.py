@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts import local_ridge_kind
 from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network import kind as network_kind
-from bids_dtg.contrasts.people import MapModel, filled, predicted_maps
+from bids_dtg.contrasts.people import MapModel, predicted_maps
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import ModellingOptions
@@ -78,10 +78,14 @@ def blended(maps: Sequence[Maps], weights: NDArray[np.float32]) -> NDArray[np.fl
 
 
 class BlendSums:
-    """What the weights need of the held-out people, added up person by person."""
+    """What the weights need of the held-out people, added up person by person.
+
+    A measured value that is NaN counts nowhere, and no model's prediction of it does.
+    """
 
     def __init__(self) -> None:
         self.people = 0
+        self._count: NDArray[np.int32] = np.zeros(0, np.int32)  # (contrasts, voxels)
         self._sums: NDArray[np.float64] = np.zeros(0)  # (models + 1, contrasts, voxels)
         self._products: NDArray[np.float64] = np.zeros(0)  # (contrasts, models + 1, models + 1)
 
@@ -93,7 +97,7 @@ class BlendSums:
         predicted
             Maps of each model, (contrasts, voxels).
         measured
-            (contrasts, voxels).
+            (contrasts, voxels), NaN where nothing was measured.
 
         Raises
         ------
@@ -109,15 +113,22 @@ class BlendSums:
         )
         if stacked.ndim != 3 or (self.people and stacked.shape != self._sums.shape):
             raise ValueError(f"maps are (contrasts, voxels), the same for all; found {shapes}")
+        known = np.isfinite(stacked[-1])
+        stacked = np.where(known, stacked, 0.0)
         if not self.people:
+            self._count = np.zeros(known.shape, np.int32)
             self._sums = np.zeros_like(stacked)
             self._products = np.zeros((stacked.shape[1], len(stacked), len(stacked)))
         self.people += 1
+        self._count += known
         self._sums += stacked
         self._products += np.einsum("aqv,bqv->qab", stacked, stacked, optimize=True)
 
     def weights(self) -> NDArray[np.float32]:
         """Return the weights, (models, contrasts): least squares, none below 0.
+
+        Deviations are from the means of the people who have a voxel. A contrast that nobody has
+        gets 0 for all models.
 
         Raises
         ------
@@ -126,8 +137,14 @@ class BlendSums:
         """
         if self.people < 2:
             raise ValueError(f"a blend needs at least 2 people, found {self.people}")
-        means = np.einsum("aqv,bqv->qab", self._sums, self._sums, optimize=True) / self.people
-        covariance = self._products - means
+        means = self._sums / np.maximum(self._count, 1)
+        covariance = self._products - np.einsum(
+            "aqv,bqv->qab", means, self._sums, optimize=True
+        )
+        # What rounding leaves of equal predictions is no deviation.
+        squares = np.diagonal(self._products, axis1=1, axis2=2)
+        varies = np.diagonal(covariance, axis1=1, axis2=2) > 1e-12 * squares
+        covariance *= varies[:, :, None] & varies[:, None, :]
         weights = [_not_negative(of_contrast) for of_contrast in covariance]
         return np.stack(weights, axis=1).astype(np.float32)
 
@@ -206,7 +223,7 @@ def fit(task: FitTask) -> Fitted:
     sums = BlendSums()
     for person in task.validation:
         both = [predicted_maps(fitted.model, person) for fitted in (ridge, network)]
-        sums.add(both, filled(person, task.mean))
+        sums.add(both, person.maps)
     weights = sums.weights()
     return Fitted(
         model=Blend((ridge.model, network.model), weights),

@@ -5,6 +5,11 @@ model, `baselines.LinearBaseline`, is across voxels). At a place, with deviation
 connectome and y of the maps from the training means, G = Σ x xᵀ and H = Σ x yᵀ over people
 and over the places around, weighed by a Gaussian; A = (G + λ (tr G / rois) I)⁻¹ H; the
 prediction is the training mean + Aᵀ x. The sums are additive over people.
+
+What was not measured counts nowhere: at each place, means and sums of a contrast are over the people
+who have it. Contrasts that the same people lack at the same places share G; where these differ, as
+for people who lack a task, each group of contrasts has a G and means of its own. Their number is
+what missing data cost: memory and time grow with it, not with people.
 """
 
 from __future__ import annotations
@@ -22,10 +27,17 @@ from bids_dtg.imaging.places import Places
 Array = NDArray[np.float32]
 _CELLS = 512  # worked on at once
 _REACH = 4.0  # standard deviations after which a Gaussian counts as 0
+# Contrasts of a person whose gaps differ in less than this share of the places, as where one map
+# has a stray 0, count together: only where all of them were measured.
+_SAME_GAPS = 0.02
+_ROUNDING = 1e-5  # of a sum of squares; less than this around the mean is rounding
 
 
 class LocalRidgeSums:
     """Sums over people: of values at places, and of products in the cells of a lattice.
+
+    Contrasts that have been measured in the same people at the same places form a group; it is
+    divided when somebody lacks a part of it.
 
     Parameters
     ----------
@@ -37,10 +49,13 @@ class LocalRidgeSums:
         self.lattice, self.people = lattice, 0
         places = len(lattice.cell)
         self.cells, self._members = _groups(lattice.cell, places)
-        self.connectome_sum: NDArray[np.float64] = np.zeros(0)  # (rois, places)
+        self.connectome_sum: NDArray[np.float64] = np.zeros(0)  # (rois, places), of everybody
         self.map_sum: NDArray[np.float64] = np.zeros(0)  # (contrasts, places)
-        # (cells, rois, rois + contrasts): Σ x [x, y]ᵀ, not yet centred
-        self.products: NDArray[np.float64] = np.zeros(0)
+        self.cross: NDArray[np.float64] = np.zeros(0)  # (cells, rois, contrasts): Σ x yᵀ
+        self.group: NDArray[np.int64] = np.zeros(0, np.int64)  # (contrasts,), rows of what follows
+        self.measured: NDArray[np.int64] = np.zeros(0, np.int64)  # (groups, places), how many
+        self.measured_sum: NDArray[np.float64] = np.zeros(0)  # (groups, rois, places), Σ x of them
+        self.gram: NDArray[np.float64] = np.zeros(0)  # (groups, cells, rois, rois): Σ x xᵀ of them
 
     def fit_person(
         self, connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]]
@@ -52,7 +67,7 @@ class LocalRidgeSums:
         connectome
             (rois, places).
         maps
-            Measured, (contrasts, places).
+            Measured, (contrasts, places); NaN where they were not.
 
         Raises
         ------
@@ -73,15 +88,39 @@ class LocalRidgeSums:
         if not self.people:
             self.connectome_sum = np.zeros((rois, places))
             self.map_sum = np.zeros((contrasts, places))
-            self.products = np.zeros((len(self.cells), rois, rois + contrasts))
+            self.cross = np.zeros((len(self.cells), rois, contrasts))
+            self.group = np.zeros(contrasts, np.int64)
+            self.measured = np.zeros((1, places), np.int64)
+            self.measured_sum = np.zeros((1, rois, places))
+            self.gram = np.zeros((1, len(self.cells), rois, rois))
         elif (rois, contrasts) != (len(self.connectome_sum), len(self.map_sum)):
             raise ValueError("the numbers of ROIs and contrasts differ between people")
         self.people += 1
         self.connectome_sum += connectome
-        self.map_sum += maps
-        both = np.concatenate([connectome, maps]).astype(np.float32, copy=False)
-        for cells, part in self._products(both, rois):
-            self.products[cells] += part
+        patterns, of_contrast = _patterns(np.isfinite(maps))
+        group, parents, pattern = _refined(self.group, of_contrast)
+        self._divide(group, parents)
+        x = connectome.astype(np.float32, copy=False)
+        y = np.where(patterns[of_contrast], maps, 0.0).astype(np.float32, copy=False)
+        self.map_sum += y
+        for cells, part in self._products(x, y):
+            self.cross[cells] += part
+        for number, known in enumerate(patterns):
+            groups = np.flatnonzero(pattern == number)
+            if not known.any():
+                continue
+            own = x if known.all() else x * known
+            self.measured[groups] += known
+            self.measured_sum[groups] += own
+            for cells, part in self._products(own, own):
+                self.gram[groups, cells] += part
+
+    def _divide(self, group: NDArray[np.int64], parents: NDArray[np.int64]) -> None:
+        """Give each contrast a group anew; `parents` are the old groups of the new ones."""
+        self.group = group
+        if not np.array_equal(parents, np.arange(len(self.gram))):
+            self.measured, self.measured_sum = self.measured[parents], self.measured_sum[parents]
+            self.gram = self.gram[parents]
 
     def __add__(self, other: LocalRidgeSums) -> LocalRidgeSums:
         """Return the sums over both groups of people."""
@@ -90,10 +129,17 @@ class LocalRidgeSums:
         total = LocalRidgeSums(self.lattice)
         total.people = self.people + other.people
         full = [sums for sums in (self, other) if sums.people]
-        if full:
-            total.connectome_sum = np.sum([sums.connectome_sum for sums in full], axis=0)
-            total.map_sum = np.sum([sums.map_sum for sums in full], axis=0)
-            total.products = np.sum([sums.products for sums in full], axis=0)
+        for name in ("connectome_sum", "map_sum", "cross"):
+            if full:
+                setattr(total, name, np.sum([getattr(sums, name) for sums in full], axis=0))
+        if len(full) == 1:
+            for name in ("group", "measured", "measured_sum", "gram"):
+                setattr(total, name, getattr(full[0], name).copy())
+        elif full:
+            total.group, mine, theirs = _refined(self.group, other.group)
+            total.measured = self.measured[mine] + other.measured[theirs]
+            total.measured_sum = self.measured_sum[mine] + other.measured_sum[theirs]
+            total.gram = self.gram[mine] + other.gram[theirs]
         return total
 
     def solve(self, penalty: float, pooling_mm: float = 10.0) -> LocalRidge:
@@ -119,34 +165,72 @@ class LocalRidgeSums:
         """
         if self.people < 2:
             raise ValueError(f"local ridge needs at least 2 people, found {self.people}")
+        rois, contrasts = len(self.connectome_sum), len(self.map_sum)
         mean_x = (self.connectome_sum / self.people).astype(np.float32)
-        mean_y = (self.map_sum / self.people).astype(np.float32)
-        centred = self.products.copy()
-        for cells, part in self._products(np.concatenate([mean_x, mean_y]), len(mean_x)):
-            centred[cells] -= self.people * part
         interpolation = _Interpolation.of(self.lattice)
+        solved = {
+            penalty: LocalRidge(
+                mean_x,
+                np.zeros(self.map_sum.shape, np.float32),
+                np.zeros((len(interpolation.corners_used), rois, contrasts), np.float32),
+                interpolation,
+                self.lattice.block,
+            )
+            for penalty in penalties
+        }
+        for number in range(len(self.gram)):
+            self._solve_group(number, solved, pooling_mm)
+        return solved
+
+    def _solve_group(
+        self, number: int, solved: Mapping[float, LocalRidge], pooling_mm: float
+    ) -> None:
+        """Fill in what the models know of the contrasts of a group."""
+        rows = np.flatnonzero(self.group == number)
+        count = self.measured[number]
+        everybody = next(iter(solved.values())).mean_connectome
+        mean_x = np.where(
+            count > 0, self.measured_sum[number] / np.maximum(count, 1), everybody
+        ).astype(np.float32)
+        mean_y = (self.map_sum[rows] / np.maximum(count, 1)).astype(np.float32)
+        centred = np.concatenate([self.gram[number], self.cross[:, :, rows]], axis=2)
+        rois, largest = len(mean_x), np.trace(self.gram[number], axis1=1, axis2=2)
+        total = count.astype(np.float32) * mean_x
+        for cells, part in self._products(total, np.concatenate([mean_x, mean_y])):
+            centred[cells] -= part
+        # Of one person alone, or of equal ones, rounding is all that is left.
+        rounding = np.trace(centred[:, :, :rois], axis1=1, axis2=2) < _ROUNDING * largest
+        centred[rounding] = 0.0
+        interpolation = next(iter(solved.values())).interpolation
         pooled = self._pooled(centred, pooling_mm, interpolation.corners_used)
-        rois = len(mean_x)
         gram, cross = pooled[:, :, :rois], pooled[:, :, rois:]
         variance = np.trace(gram, axis1=1, axis2=2) / rois
         # Where nobody differs from the mean, any coefficients will do.
         variance = np.maximum(variance, 1e-9 * variance.max() or 1.0)
-        models = {}
-        for penalty in penalties:
+        for penalty, model in solved.items():
             ridge = penalty * variance[:, None, None] * np.eye(rois)
-            coefficients = np.linalg.solve(gram + ridge, cross).astype(np.float32)
-            models[penalty] = LocalRidge(
-                mean_x, mean_y, coefficients, interpolation, self.lattice.block
-            )
-        return models
+            model.coefficients[:, :, rows] = np.linalg.solve(gram + ridge, cross)
+            model.mean_maps[rows] = mean_y
+            if not np.array_equal(mean_x, everybody):
+                # The mean map of everybody, had the others been measured as well.
+                own = LocalRidge(
+                    mean_x,
+                    mean_y,
+                    np.ascontiguousarray(model.coefficients[:, :, rows]),
+                    model.interpolation,
+                    model.block,
+                )
+                model.mean_maps[rows] = own.predict(everybody)
 
-    def _products(self, both: Array, rois: int) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-        """Yield cells and their Σ x [x, y]ᵀ, (cells, rois, rois + contrasts)."""
-        padded = np.concatenate([both, np.zeros((len(both), 1), np.float32)], axis=1).T.copy()
+    def _products(self, one: Array, other: Array) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Yield cells and Σ a bᵀ over their places, (cells, rows of one, rows of the other)."""
+        spare = np.zeros((1, len(one) + len(other)), np.float32)
+        padded = np.concatenate([np.concatenate([one, other]).T, spare])
         for start in range(0, len(self._members), _CELLS):
             cells = slice(start, start + _CELLS)
-            rows = padded[self._members[cells]]  # (cells, places, rois + contrasts)
-            yield cells, (rows[:, :, :rois].transpose(0, 2, 1) @ rows).astype(np.float64)
+            rows = padded[self._members[cells]]  # (cells, places, rows of both)
+            a, b = rows[:, :, : len(one)], rows[:, :, len(one) :]
+            yield cells, (a.transpose(0, 2, 1) @ b).astype(np.float64)
 
     def _pooled(
         self, products: NDArray[np.float64], sd_mm: float, wanted: NDArray[np.intp]
@@ -166,7 +250,9 @@ class LocalRidge:
     """A solved model; made by `LocalRidgeSums.solve`."""
 
     mean_connectome: Array  # (rois, places), of the training people
-    mean_maps: Array  # (contrasts, places), of the training people
+    # (contrasts, places), of the training people; where some lack a map, those of the others, and
+    # what follows for the mean connectome of all
+    mean_maps: Array
     coefficients: Array  # (corners, rois, contrasts), at the centres of cells
     interpolation: _Interpolation  # from the cells' centres to the places
     block: int  # edge of a cell, counted in places
@@ -249,6 +335,50 @@ class _Interpolation:
         spare = np.zeros((1, lattice.weights.shape[1]))
         padded = np.concatenate([lattice.weights, spare]).astype(np.float32)
         return cls(members, corners.reshape(lattice.corners.shape), padded[members], used)
+
+
+def _patterns(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Return where contrasts count, each way once, and which of them is whose.
+
+    Parameters
+    ----------
+    known
+        (contrasts, places), where a person was measured.
+
+    Returns
+    -------
+    (patterns, places), and numbers of patterns (contrasts,). Nearly equal ones are made equal.
+    """
+    distinct, of_contrast = np.unique(known, axis=0, return_inverse=True)
+    patterns: list[NDArray[np.bool_]] = []
+    of_distinct = np.zeros(len(distinct), np.intp)
+    # The fullest first: the others are compared with it, and lose least to it.
+    for number in np.argsort(-distinct.sum(axis=1), kind="stable"):
+        own = distinct[number]
+        for position, pattern in enumerate(patterns):
+            if own.any() and np.count_nonzero(own != pattern) < _SAME_GAPS * len(own):
+                patterns[position] = pattern & own
+                of_distinct[number] = position
+                break
+        else:
+            of_distinct[number] = len(patterns)
+            patterns.append(own)
+    return np.stack(patterns), of_distinct[of_contrast.reshape(-1)]
+
+
+def _refined(
+    one: NDArray[np.integer[Any]], other: NDArray[np.integer[Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the coarsest groups that divide both groupings of contrasts, and their parents.
+
+    Examples
+    --------
+    >>> group, of_one, of_other = _refined(np.array([0, 0, 1]), np.array([0, 1, 1]))
+    >>> group.tolist(), of_one.tolist(), of_other.tolist()
+    ([0, 1, 2], [0, 0, 1], [0, 1, 1])
+    """
+    pairs, group = np.unique(np.stack([one, other], axis=1), axis=0, return_inverse=True)
+    return group.reshape(-1).astype(np.int64), pairs[:, 0], pairs[:, 1]
 
 
 def _groups(keys: NDArray[np.intp], none: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

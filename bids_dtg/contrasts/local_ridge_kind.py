@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
-from bids_dtg.contrasts.people import MapModel, filled
+from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.errors import BundleError, DatasetError
 from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
 from bids_dtg.imaging.places import Places
@@ -25,7 +25,11 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0)  # chosen from, on the validation people
 CELL_MM, POOLING_MM = 6.0, 10.0
 SUMS_FILE = "local-ridge_sums.safetensors"
 _PREFIX = "ridge."  # of the tensors' names
-_ARRAYS = ("connectome_sum", "map_sum", "products")
+_ARRAYS = (
+    *("connectome_sum", "map_sum", "cross"),
+    *("group", "measured", "measured_sum", "gram"),
+)
+_OF_FILLED_MAPS = "products"  # an array of files by versions that took a gap for the mean map
 _SAVE_EVERY = 50  # people whose sums are lost at most when a call is killed
 
 
@@ -112,17 +116,11 @@ def fit(task: FitTask) -> Fitted:
             "them",
         )
     solved = sums.solve_each(PENALTIES, POOLING_MM)
+    measured = [person for person in task.validation if np.isfinite(person.maps).any()]
     errors = {
-        penalty: float(
-            np.mean(
-                [
-                    np.square(model.predict(p.mean_connectome()) - filled(p, task.mean)).mean()
-                    for p in task.validation
-                ]
-            )
-        )
+        penalty: _mean_squared_error(model, measured)
         for penalty, model in solved.items()
-        if task.validation
+        if measured
     }
     best = min(errors, key=lambda penalty: errors[penalty]) if errors else 1.0
     record = RidgeRecord(
@@ -136,12 +134,24 @@ def fit(task: FitTask) -> Fitted:
     return Fitted(solved[best], tensors_of(solved[best]), record)
 
 
+def _mean_squared_error(model: LocalRidge, people: Sequence[Person]) -> float:
+    """Return the mean over people, and over what was measured of each."""
+    return float(
+        np.mean(
+            [
+                np.nanmean(np.square(model.predict(person.mean_connectome()) - person.maps))
+                for person in people
+            ]
+        )
+    )
+
+
 def _own_sums(task: FitTask) -> LocalRidgeSums:
     """Add up the training people, going on with what an earlier call has kept."""
     facts = SumsFacts.of(task.space, task.contrasts)
     path = task.folder / SUMS_FILE
     # Their data too: sums of other maps or other cleaning are not gone on with.
-    names = tuple(f"{person.label} {person.fingerprint(task.mean)}" for person in task.training)
+    names = tuple(f"{person.label} {person.fingerprint()}" for person in task.training)
     sums = LocalRidgeSums(task.space.places.lattice(facts.block))
     with suppress(BundleError):  # damaged, or of other contrasts: begun anew, as it is our own
         if path.exists():
@@ -151,7 +161,7 @@ def _own_sums(task: FitTask) -> LocalRidgeSums:
                 sums = earlier
     for number in range(sums.people, len(names)):
         person = task.training[number]
-        sums.fit_person(person.mean_connectome(), filled(person, task.mean))
+        sums.fit_person(person.mean_connectome(), person.maps)
         if (number + 1) % _SAVE_EVERY == 0 or number + 1 == len(names):
             write_sums(path, sums, facts, names[: number + 1])
             task.report(f"local ridge: {number + 1}/{len(names)} people added up")
@@ -216,6 +226,13 @@ def read_sums(
         found, labels = notes["facts"], tuple(json.loads(notes["people"]))
     except (OSError, ValueError, KeyError) as err:
         raise BundleError(f"{path} holds no sums of local ridge: {err}") from err
+    if _OF_FILLED_MAPS in arrays:
+        raise BundleError(
+            f"{path} has sums of an earlier version, which took maps that a person lacks for the "
+            "mean map",
+            expected="sums that count what was measured",
+            remedy="add them up again with this version",
+        )
     if found != facts.text():
         ours, theirs = json.loads(facts.text()), json.loads(found)
         other = [name for name in ours if ours[name] != theirs.get(name)]
@@ -225,6 +242,8 @@ def read_sums(
         )
     sums = LocalRidgeSums(space.places.lattice(facts.block))
     sums.people = len(labels)
+    if missing := [name for name in _ARRAYS if name not in arrays]:
+        raise BundleError(f"{path} holds no sums of local ridge: {', '.join(missing)} are missing")
     for name in _ARRAYS:
         setattr(sums, name, arrays[name])
     return sums, labels

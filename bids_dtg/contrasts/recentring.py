@@ -39,10 +39,17 @@ class Correction:
 
 
 class RecentringSums:
-    """What re-centring needs of the held-out people, added up person by person."""
+    """What re-centring needs of the held-out people, added up person by person.
+
+    A measured value that is NaN counts nowhere: gains are found from the others, at each voxel
+    against the means of the people who have it.
+    """
 
     def __init__(self) -> None:
         self.people = 0
+        self._everybody: NDArray[np.float64] = np.zeros(0)  # (contrasts, voxels), Σ predicted
+        # The following are over what was measured: (contrasts, voxels), then (contrasts,).
+        self._count: NDArray[np.int32] = np.zeros(0, np.int32)
         self._predicted: NDArray[np.float64] = np.zeros(0)
         self._measured: NDArray[np.float64] = np.zeros(0)
         self._products: NDArray[np.float64] = np.zeros(0)
@@ -56,7 +63,8 @@ class RecentringSums:
         Parameters
         ----------
         predicted, measured
-            (contrasts, voxels); the prediction as made in use, e.g. averaged over segments.
+            (contrasts, voxels); the prediction as made in use, e.g. averaged over segments;
+            NaN where nothing was measured.
 
         Raises
         ------
@@ -64,15 +72,20 @@ class RecentringSums:
             If the shapes differ, from each other or from those of earlier people.
         """
         p, m = np.asarray(predicted, np.float64), np.asarray(measured, np.float64)
-        wanted = self._predicted.shape if self.people else p.shape
+        wanted = self._everybody.shape if self.people else p.shape
         if p.ndim != 2 or p.shape != wanted or m.shape != wanted:
             raise ValueError(
                 f"maps are (contrasts, voxels), {wanted}; found {p.shape} and {m.shape}"
             )
         if not self.people:
+            self._everybody, self._count = np.zeros_like(p), np.zeros(p.shape, np.int32)
             self._predicted, self._measured = np.zeros_like(p), np.zeros_like(p)
             self._products, self._squares = np.zeros(len(p)), np.zeros(len(p))
         self.people += 1
+        self._everybody += p
+        known = np.isfinite(m)
+        p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
+        self._count += known
         self._predicted += p
         self._measured += m
         self._products += np.einsum("qv,qv->q", p, m)
@@ -81,8 +94,9 @@ class RecentringSums:
     def correction(self, mean_map: NDArray[np.floating[Any]]) -> Correction:
         """Return the correction: mean map + gain · (prediction - mean prediction).
 
-        The gain of a contrast is the slope of measured on predicted deviations, over
-        people and voxels, clipped to 0 to `MOST_GAIN`.
+        The gain of a contrast is the slope of measured on predicted deviations, over people and
+        the voxels that they have, clipped to 0 to `MOST_GAIN`; 0 where nobody has the contrast.
+        The mean prediction is everybody's.
 
         Parameters
         ----------
@@ -96,16 +110,16 @@ class RecentringSums:
         """
         if self.people < 2:
             raise ValueError(f"re-centring needs at least 2 people, found {self.people}")
-        if mean_map.shape != self._predicted.shape:
-            raise ValueError(f"the mean map is {self._predicted.shape}, found {mean_map.shape}")
-        mean = self._predicted / self.people
-        # Deviations from the mean prediction: Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
+        if mean_map.shape != self._everybody.shape:
+            raise ValueError(f"the mean map is {self._everybody.shape}, found {mean_map.shape}")
+        # Deviations from the means of those who have a voxel:
+        # Σ (p - p̄)(m - m̄) = Σ p·m - p̄·Σ m.
+        mean = self._predicted / np.maximum(self._count, 1)
         covariance = self._products - np.einsum("qv,qv->q", mean, self._measured)
         variance = self._squares - np.einsum("qv,qv->q", mean, self._predicted)
         # Below what rounding leaves of equal predictions there is nothing to scale.
         varies = variance > 1e-12 * self._squares
         slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
         gains = np.clip(slopes, 0.0, MOST_GAIN)
-        return Correction(
-            gains.astype(np.float32), (mean_map - gains[:, None] * mean).astype(np.float32)
-        )
+        offset = mean_map - gains[:, None] * (self._everybody / self.people)
+        return Correction(gains.astype(np.float32), offset.astype(np.float32))

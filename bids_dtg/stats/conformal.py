@@ -7,6 +7,9 @@ usual error, is the half-width (Papadopoulos et al. 2002, ECML, for the split; L
 JASA 113: 1094, eq. 10, for the local scale; Lee, Barber & Willett 2023, arXiv:2306.06342, for
 places that belong to people). People must be exchangeable; places need not be.
 
+What was not measured, NaN, counts nowhere: neither as an error nor in the number of people. Where
+a contrast was measured in fewer than `LEAST_PEOPLE` in a cell, there is no interval.
+
 All sums are additive over people, so that a group of any size takes one pass for the usual error
 and one for the scores.
 """
@@ -25,7 +28,7 @@ LEVELS = (50, 68, 80, 90, 95)  # percent
 DEFAULT_LEVEL = 90
 CELL_MM = 8.0  # the usual error changes over longer distances
 POOLING_MM = 14.0  # standard deviation of the Gaussian that smooths its square
-LEAST_PEOPLE = 10  # below it the quantile of 95 % is anybody's guess
+LEAST_PEOPLE = 10  # in a cell; below it the quantile of 95 % is anybody's guess
 _LARGEST_SCORE, _BINS = 20.0, 4000  # a hundred bins from one standard deviation to the next
 # Standard deviations after which that Gaussian is 0, to the next cell.
 _REACH = 6.0
@@ -64,11 +67,13 @@ class ErrorSums:
 
     def __init__(self, lattice: Lattice) -> None:
         self.lattice, self.people = lattice, 0
-        self._places = np.bincount(lattice.cell, minlength=lattice.cells)
-        self.squares: NDArray[np.float64] = np.zeros((0, lattice.cells))  # (contrasts, cells)
+        # All three (contrasts, cells): over people and places; only what was measured counts.
+        self.squares: NDArray[np.float64] = np.zeros((0, lattice.cells))
+        self.values: NDArray[np.int64] = np.zeros((0, lattice.cells), np.int64)  # how many
+        self.measured: NDArray[np.int32] = np.zeros((0, lattice.cells), np.int32)  # in how many
 
     def add(self, errors: Array) -> None:
-        """Add a person's errors, measured less predicted, (contrasts, places).
+        """Add a person's errors, measured less predicted, (contrasts, places); NaN: not measured.
 
         Raises
         ------
@@ -79,16 +84,24 @@ class ErrorSums:
         if errors.shape != (contrasts, len(cell)):
             raise ValueError(f"errors are ({contrasts}, {len(cell)}), found {errors.shape}")
         if not self.people:
-            self.squares = np.zeros((contrasts, self.lattice.cells))
+            shape = (contrasts, self.lattice.cells)
+            self.squares, self.values = np.zeros(shape), np.zeros(shape, np.int64)
+            self.measured = np.zeros(shape, np.int32)
         self.people += 1
-        for row, error in zip(self.squares, errors, strict=True):
-            row += np.bincount(cell, np.square(error), minlength=len(row))
+        for row, error in enumerate(errors):
+            known = np.isfinite(error)
+            squares = np.square(np.where(known, error, 0.0))
+            self.squares[row] += np.bincount(cell, squares, minlength=self.lattice.cells)
+            values = np.bincount(cell[known], minlength=self.lattice.cells)
+            self.values[row] += values
+            self.measured[row] += values > 0
 
     def without(self, errors: Array) -> ErrorSums:
         """Return the sums without one of the people who were added."""
         own = ErrorSums(self.lattice)
         own.add(errors)
-        own.squares, own.people = self.squares - own.squares, self.people - 1
+        own.squares, own.values = self.squares - own.squares, self.values - own.values
+        own.measured, own.people = self.measured - own.measured, self.people - 1
         return own
 
     def __add__(self, other: ErrorSums) -> ErrorSums:
@@ -96,13 +109,18 @@ class ErrorSums:
         if not self.lattice.matches(other.lattice):
             raise ValueError("only sums over the same places and cells can be added")
         total = ErrorSums(self.lattice)
-        full = [sums.squares for sums in (self, other) if sums.people]
-        total.squares = np.sum(full, axis=0) if full else total.squares
+        if full := [sums for sums in (self, other) if sums.people]:
+            total.squares = np.sum([sums.squares for sums in full], axis=0)
+            total.values = np.sum([sums.values for sums in full], axis=0)
+            total.measured = np.sum([sums.measured for sums in full], axis=0, dtype=np.int32)
         total.people = self.people + other.people
         return total
 
     def usual(self, pooling_mm: float | None) -> UsualError:
         """Return the root mean square error; None pools over all places, a number a contrast.
+
+        A cell where nobody was measured has the error around it or, where that is far away or
+        there is none, that of its contrast; a contrast that nobody has, has 1.
 
         Raises
         ------
@@ -111,17 +129,18 @@ class ErrorSums:
         """
         if not self.people:
             raise ValueError("nobody was added")
-        whole = np.maximum(self.squares.sum(axis=1) / self._places.sum() / self.people, 0)
+        counts = self.values.sum(axis=1)
+        mean = self.squares.sum(axis=1) / np.maximum(counts, 1)
         values = np.empty(self.squares.shape, np.float32)
-        values[:] = np.sqrt(whole)[:, None]
+        values[:] = np.sqrt(np.where(counts > 0, np.maximum(mean, 0), 1.0))[:, None]
         if pooling_mm is not None:
             reach_mm = _REACH * pooling_mm + self.lattice.spacing_mm / 2
             smooth = self.lattice.smoothing(pooling_mm, reach_mm)
-            pooled = smooth(np.vstack([self._places, self.squares]).T).T
-            ground = pooled[0]
-            held = ground > _LEAST_GROUND * ground.max()
-            for value, squares in zip(values, pooled[1:], strict=True):
-                error = np.sqrt(np.maximum(squares[held] / ground[held] / self.people, 0))
+            pooled = smooth(np.vstack([self.values, self.squares]).T).T
+            grounds, pooled_squares = np.split(pooled, 2)
+            for value, ground, squares in zip(values, grounds, pooled_squares, strict=True):
+                held = ground > _LEAST_GROUND * ground.max()
+                error = np.sqrt(np.maximum(squares[held] / ground[held], 0))
                 value[held] = np.maximum(error, 1e-3 * value[held])
         return UsualError(values.reshape(-1, *self.lattice.shape), self.lattice)
 
@@ -134,7 +153,8 @@ class ScoreCounts:
         self.counts: NDArray[np.int64] = np.zeros((contrasts, _BINS), np.int64)
 
     def add(self, errors: Array, usual: Array) -> None:
-        """Add a person: errors and usual errors, both (contrasts, places)."""
+        """Add a person: errors, NaN where there is none, and usual ones, both (contrasts, places).
+        """
         if errors.shape != usual.shape or len(errors) != len(self.counts):
             raise ValueError(
                 f"errors are ({len(self.counts)}, places) as the usual ones, "
@@ -142,7 +162,8 @@ class ScoreCounts:
             )
         self.people += 1
         for row, error, scale in zip(self.counts, errors, usual, strict=True):
-            bins = np.abs(error) / scale * np.float32(_BINS / _LARGEST_SCORE)
+            known = np.isfinite(error)
+            bins = np.abs(error[known]) / scale[known] * np.float32(_BINS / _LARGEST_SCORE)
             # What is beyond the last bin is in it: far above any level that is asked for.
             row += np.bincount(np.minimum(bins, _BINS - 1).astype(np.intp), minlength=_BINS)
 
@@ -161,10 +182,11 @@ class ScoreCounts:
     def quantiles(self, levels: tuple[int, ...] = LEVELS) -> Array:
         """Return the scores below which `levels` percent lie, (contrasts, levels).
 
-        Everybody has the same places, so this is the mean over people of their distributions. It
-        covers that share of a new person's places on average over people, up to a term of order
-        1 / people; the guarantee for any number of people n takes the level (n + 1) / n higher,
-        which is wider than it need be wherever people are alike.
+        Where everybody has the same places, this is the mean over people of their distributions;
+        otherwise people count by the places that they have. It covers that share of a new
+        person's places on average over people, up to a term of order 1 / people; the guarantee
+        for any number of people n takes the level (n + 1) / n higher, which is wider than it
+        need be wherever people are alike. A contrast without scores has 0.
 
         Raises
         ------
@@ -173,11 +195,12 @@ class ScoreCounts:
         """
         if not self.people:
             raise ValueError("nobody was added")
-        share = np.cumsum(self.counts, axis=1) / self.counts.sum(axis=1, keepdims=True)
+        known = self.counts.sum(axis=1, keepdims=True)
+        share = np.cumsum(self.counts, axis=1) / np.maximum(known, 1)
         edges = np.linspace(0.0, _LARGEST_SCORE, _BINS + 1)
         share = np.concatenate([np.zeros((len(share), 1)), share], axis=1)
         found = [np.interp(np.array(levels) / 100, row, edges) for row in share]
-        return np.array(found, np.float32)
+        return np.where(known > 0, found, 0.0).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +212,15 @@ class Calibration:
     levels: tuple[int, ...]  # percent, rising
     quantiles: Array  # (contrasts, levels) of the scores
     usual: UsualError  # (contrasts, *lattice)
+    # (contrasts, *lattice), in how many of them each cell was measured; None: in all of them
+    measured: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
+        if self.measured is not None and self.measured.shape != self.usual.values.shape:
+            raise ValueError(
+                f"people are counted in cells of {self.usual.values.shape}, "
+                f"found {self.measured.shape}"
+            )
         expected = (len(self.usual.values), len(self.levels))
         if self.quantiles.shape != expected:
             raise ValueError(f"quantiles are {expected}, found {self.quantiles.shape}")
@@ -203,8 +233,8 @@ class Calibration:
     def fit(cls, people: Sequence[Array] | Array, lattice: Lattice, segments: int) -> Calibration:
         """Calibrate on people's errors, measured less predicted maps, (contrasts, places).
 
-        They are gone through twice. The lattice is over the model's places, of cells of
-        `cell_block`; `segments` as of the class.
+        They are gone through twice. NaN stands where a person was not measured. The lattice is
+        over the model's places, of cells of `cell_block`; `segments` as of the class.
 
         Raises
         ------
@@ -215,14 +245,31 @@ class Calibration:
         for errors in people:
             sums.add(errors)
         counts = ScoreCounts(len(sums.squares))
+        held = sums.measured >= min(LEAST_PEOPLE, len(people))
         for errors in people:
-            # The scale of a person's scores is that of the others, as for somebody new.
-            counts.add(errors, sums.without(errors).usual(POOLING_MM).at_places())
+            # The scale of a person's scores is that of the others, as for somebody new; places
+            # without an interval have no say in how wide the others are.
+            scale = sums.without(errors).usual(POOLING_MM).at_places()
+            counts.add(np.where(held[:, lattice.cell], errors, np.float32(np.nan)), scale)
         usual = sums.usual(POOLING_MM)
-        return cls(len(people), segments, LEVELS, counts.quantiles(), usual)
+        complete = (sums.measured[:, np.unique(lattice.cell)] == len(people)).all()
+        measured = None if complete else sums.measured.reshape(usual.values.shape)
+        return cls(len(people), segments, LEVELS, counts.quantiles(), usual, measured)
+
+    @property
+    def without_interval(self) -> NDArray[np.bool_]:
+        """(contrasts, places), where too few people were measured for an interval."""
+        lattice = self.usual.lattice
+        shape = len(self.quantiles), len(lattice.cell)
+        if self.measured is None:
+            return np.zeros(shape, bool)
+        few: NDArray[np.bool_] = self.measured.reshape(shape[0], -1) < LEAST_PEOPLE
+        return few[:, lattice.cell]
 
     def half_widths(self, level: int = DEFAULT_LEVEL) -> Array:
         """Return the intervals' half-widths, (contrasts, places), in the units of the maps.
+
+        NaN stands where fewer than `LEAST_PEOPLE` people were measured: there is no interval.
 
         Raises
         ------
@@ -233,36 +280,42 @@ class Calibration:
             raise ValueError(f"levels are {self.levels}, not {level}")
         widths = self.usual.at_places()
         widths *= self.quantiles[:, self.levels.index(level), None]
+        widths[self.without_interval] = np.nan
         return widths
 
 
 def coverage(errors: Array, half_widths: Array) -> NDArray[np.float64]:
     """Return the share of a person's places whose error is within the half-width, (contrasts,).
 
+    Places that were not measured, or have no interval, do not count; NaN where none is left.
+
     Examples
     --------
     >>> import numpy as np
     >>> errors = np.array([[0.5, -2.0, 1.0, np.nan]])
     >>> coverage(errors, np.ones_like(errors)).round(2)
-    array([0.5])
+    array([0.67])
     """
     if errors.shape != half_widths.shape:
         raise ValueError(f"errors are {errors.shape}, half-widths {half_widths.shape}")
-    share: NDArray[np.float64] = (np.abs(errors) <= half_widths).mean(axis=1)
-    return share
+    known = np.isfinite(errors) & np.isfinite(half_widths)
+    held = np.count_nonzero(known & (np.abs(errors) <= half_widths), axis=1)
+    count = np.count_nonzero(known, axis=1)
+    return np.where(count > 0, held / np.maximum(count, 1), np.nan)
 
 
 def interval_score(errors: Array, half_widths: Array, level: int) -> NDArray[np.float64]:
     """Return the mean interval score, (contrasts,): small for narrow intervals that hold.
 
     Width plus, where the value lies outside, 2 / (1 - level) times how far (Gneiting & Raftery
-    2007, JASA 102: 359, eq. 43).
+    2007, JASA 102: 359, eq. 43), over the places that `coverage` counts.
     """
+    known = np.isfinite(errors) & np.isfinite(half_widths)
     beyond = np.maximum(np.abs(errors) - half_widths, 0)
-    score: NDArray[np.float64] = np.mean(
-        2 * half_widths + 2 / (1 - level / 100) * beyond, axis=1, dtype=np.float64
-    )
-    return score
+    score = 2 * half_widths + 2 / (1 - level / 100) * beyond
+    total = np.sum(score, axis=1, where=known, dtype=np.float64)
+    count = np.count_nonzero(known, axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def cell_block(spacing_mm: float) -> int:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.imaging.grid import Grid
@@ -64,6 +66,85 @@ def test_with_cells_of_a_voxel_it_is_the_dense_model(penalty):
     model = fitted(connectomes[1:], maps[1:], mask, block=1).solve(penalty, pooling_mm=3.0)
     expected = dense(connectomes[1:], maps[1:], mask, penalty, 3.0, connectomes[0])
     np.testing.assert_allclose(model.predict(connectomes[0]), expected, atol=1e-4)
+
+
+def gaps(kind, shape, seed):
+    """Return where (people, contrasts, voxels) were measured: the last person is complete."""
+    rng = np.random.default_rng(seed)
+    people, contrasts, voxels = shape
+    known = np.ones(shape, bool)
+    for person in range(people - 1):
+        part = slice(0, voxels // 2) if rng.random() < 0.5 else slice(voxels // 3, voxels)
+        lacks = rng.random(contrasts) < 0.4
+        if kind == "contrasts":
+            known[person, lacks] = False
+        elif kind == "region":
+            known[person, :, part] = rng.random() < 0.5
+        else:
+            known[person, lacks, part] = False
+    return known
+
+
+def dense_on_those_who_have_it(connectomes, maps, mask, penalty, pooling_mm, new):
+    """Do the same for each contrast with the sums of those who have it, voxel by voxel."""
+    place, rois = VOXEL_MM * np.argwhere(mask), connectomes.shape[1]
+    out = np.zeros(maps.shape[1:])
+    for q in range(maps.shape[1]):
+        known = np.isfinite(maps[:, q])  # people, voxels
+        count = np.maximum(known.sum(axis=0), 1)
+        values = np.where(known, maps[:, q], 0.0)
+        mean_x = np.einsum("nkv,nv->kv", connectomes, known) / count
+        mean_x = np.where(known.any(axis=0), mean_x, connectomes.mean(axis=0))
+        mean_y = values.sum(axis=0) / count
+        x, y = (connectomes - mean_x) * known[:, None], (values - mean_y) * known
+        gram = np.einsum("nkv,nlv->vkl", x, x)
+        cross = np.einsum("nkv,nv->vk", x, y)
+        for v, here in enumerate(place):
+            apart = np.abs(place - here)
+            weight = np.exp(-0.5 * (apart**2).sum(axis=1) / pooling_mm**2)
+            weight[(apart > 4 * pooling_mm).any(axis=1)] = 0
+            g, h = np.tensordot(weight, gram, 1), np.tensordot(weight, cross, 1)
+            slopes = np.linalg.solve(g + penalty * np.trace(g) / rois * np.eye(rois), h)
+            out[q, v] = mean_y[v] + slopes @ (new[:, v] - mean_x[:, v])
+    return out
+
+
+@pytest.mark.parametrize("kind", ["contrasts", "region", "regions of contrasts"])
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=5, deadline=None)
+def test_who_lacks_data_counts_where_they_have_some(kind, seed):
+    mask = ball((5, 4, 5))
+    connectomes, maps = cohort(mask, seed=seed)
+    known = gaps(kind, maps[1:].shape, seed)
+    measured = np.where(known, maps[1:], np.nan).astype(np.float32)
+    sums = fitted(connectomes[1:], measured, mask, block=1)
+    expected = dense_on_those_who_have_it(connectomes[1:], measured, mask, 0.5, 3.0, connectomes[0])
+    found = sums.solve(0.5, pooling_mm=3.0).predict(connectomes[0])
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    halves = fitted(connectomes[1:5], measured[:4], mask, 1)
+    halves += fitted(connectomes[5:], measured[4:], mask, 1)
+    assert len(halves.gram) == len(sums.gram)
+    again = halves.solve(0.5, pooling_mm=3.0).predict(connectomes[0])
+    np.testing.assert_allclose(again, found, atol=1e-4)
+
+
+def test_contrasts_whose_gaps_hardly_differ_share_their_sums():
+    mask = ball()
+    connectomes, maps = cohort(mask)
+    maps[3, 1, 7] = np.nan  # a stray 0 in a file
+    maps[4, 2, 9] = np.nan
+    sums = fitted(connectomes, maps, mask)
+    assert len(sums.gram) == 1
+    assert sums.measured[0].tolist() == [11 if v in (7, 9) else 12 for v in range(mask.sum())]
+    assert np.isfinite(sums.solve(1.0).predict(connectomes[0])).all()
+
+
+def test_a_contrast_that_one_person_has_is_that_person_s_map():
+    mask = ball()
+    connectomes, maps = cohort(mask)
+    maps[1:, 2] = np.nan
+    model = fitted(connectomes, maps, mask).solve(1.0)
+    np.testing.assert_allclose(model.predict(connectomes[5])[2], maps[0, 2], atol=1e-5)
 
 
 @pytest.mark.parametrize("block", [2, 3])

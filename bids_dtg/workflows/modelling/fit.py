@@ -13,7 +13,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import MAPS_FILE, MASK_FILE
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.people import Array, MapModel, Person, filled, predicted_maps
+from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError
@@ -132,5 +132,5 @@ def recentred(model: MapModel, validation: Sequence[Person], mean: Array) -> Cor
     """Find offset and gains on people whom the model was not fitted on, two or more."""
     sums = RecentringSums()
     for person in validation:
-        sums.add(predicted_maps(model, person), filled(person, mean))
+        sums.add(predicted_maps(model, person), person.maps)
     return sums.correction(mean)
