@@ -19,10 +19,13 @@ CONTRASTS = ("emotionFaces", "emotionShapes")
 class TinyCohort(TinyJob):
     """A tiny job whose participants have maps in two sessions: a mean, a part of their own, noise.
 
-    `lacking` has participants without the second contrast.
+    `lacking` has participants without the second contrast, `cropped` those whose maps lack the
+    first half of the grid.
     """
 
-    def __init__(self, folder: Path, labels=LABELS, lacking=(), contrasts=CONTRASTS) -> None:
+    def __init__(
+        self, folder: Path, labels=LABELS, lacking=(), contrasts=CONTRASTS, cropped=()
+    ) -> None:
         super().__init__(folder, labels)
         self.statmaps = folder / "statmaps"
         places = VoxelPlaces.within(Grid(TINY_SHAPE, TINY_AFFINE), np.ones(TINY_SHAPE, bool))
@@ -32,6 +35,8 @@ class TinyCohort(TinyJob):
             own = rng.normal(size=means.shape)
             for session in ("a", "b"):
                 noisy = means + own + 0.5 * rng.normal(size=means.shape)
+                if label in cropped:
+                    noisy[:, : places.number // 2] = np.nan
                 for contrast, values in zip(contrasts, noisy, strict=True):
                     if label in lacking and contrast == contrasts[1]:
                         continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ TRAINING_RANGE_FILE = "training_range.safetensors"
 # contrast stands for.
 _OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
 _QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
-_MEASURED = "measured"  # people in each cell; only where somebody lacks data, as the card says
+_MEASURED = "measured"  # people in each cell; only where somebody lacks data
 _OF_FIGURES = ("centre", "low", "high")
 
 _LARGEST_STEP = 127  # of int8
@@ -74,15 +75,12 @@ def encode_calibration(calibration: Calibration) -> bytes:
 
 def calibration_facts(calibration: Calibration) -> dict[str, Any]:
     """Return the field `calibration` of a card."""
-    facts = {
+    return {
         "participants": calibration.participants,
         "segments": calibration.segments,
         "levels": list(calibration.levels),
         "block": calibration.usual.lattice.block,
     }
-    if calibration.measured is not None:
-        facts["counted"] = True
-    return facts
 
 
 def read_calibration(
@@ -99,19 +97,19 @@ def read_calibration(
     fields = JsonFields(facts, str(folder / "model.json"), "calibration.")
     participants, segments = fields.whole("participants"), fields.whole("segments")
     block, levels = fields.whole("block"), fields.value("levels")
-    counted = not fields.absent("counted") and fields.flag("counted")
     fields.refuse_unknown()
     if not isinstance(levels, list) or not all(type(level) is int for level in levels):
         raise fields.wrong("levels", levels, "whole numbers of percent")
     lattice = places.lattice(block)
-    expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        _QUANTILES: ("float32", (contrasts, len(levels))),
-        _USUAL: ("int8", (contrasts, *lattice.shape)),
-        _USUAL_SCALE: ("float32", (contrasts,)),
-    }
-    if counted:
-        expected[_MEASURED] = ("int32", (contrasts, *lattice.shape))
-    tensors = read_tensors(path, expected)
+    tensors = read_tensors(
+        path,
+        {
+            _QUANTILES: ("float32", (contrasts, len(levels))),
+            _USUAL: ("int8", (contrasts, *lattice.shape)),
+            _USUAL_SCALE: ("float32", (contrasts,)),
+        },
+        optional={_MEASURED: ("int32", (contrasts, *lattice.shape))},
+    )
     try:
         usual = UsualError(from_steps(tensors[_USUAL], tensors[_USUAL_SCALE]), lattice)
         return Calibration(
@@ -228,8 +226,10 @@ def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[n
     return rows
 
 
-def read_tensors(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
-    """Read a file of tensors, all of them and no other.
+def read_tensors(
+    path: Path, expected: Expected, *, optional: Expected = MappingProxyType({})
+) -> dict[str, NDArray[Any]]:
+    """Read a file of tensors: all that are expected, the optional ones, and no other.
 
     Raises
     ------
@@ -241,8 +241,9 @@ def read_tensors(path: Path, expected: Expected) -> dict[str, NDArray[Any]]:
     except (SafetensorError, OSError) as err:
         raise BundleError(f"{path} cannot be read: {err}") from err
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
-    if found != dict(expected):
-        raise BundleError(f"{path} holds {found}", expected=f"{dict(expected)}")
+    expected = {**expected, **{name: optional[name] for name in optional if name in found}}
+    if found != expected:
+        raise BundleError(f"{path} holds {found}", expected=f"{expected}")
     for name, array in tensors.items():
         if not np.isfinite(array).all():
             raise BundleError(f"{path} has values that are not finite in {name}")

@@ -138,9 +138,7 @@ class BlendSums:
         if self.people < 2:
             raise ValueError(f"a blend needs at least 2 people, found {self.people}")
         means = self._sums / np.maximum(self._count, 1)
-        covariance = self._products - np.einsum(
-            "aqv,bqv->qab", means, self._sums, optimize=True
-        )
+        covariance = self._products - np.einsum("aqv,bqv->qab", means, self._sums, optimize=True)
         # What rounding leaves of equal predictions is no deviation.
         squares = np.diagonal(self._products, axis1=1, axis2=2)
         varies = np.diagonal(covariance, axis1=1, axis2=2) > 1e-12 * squares

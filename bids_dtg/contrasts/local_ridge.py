@@ -6,10 +6,10 @@ connectome and y of the maps from the training means, G = Σ x xᵀ and H = Σ x
 and over the places around, weighed by a Gaussian; A = (G + λ (tr G / rois) I)⁻¹ H; the
 prediction is the training mean + Aᵀ x. The sums are additive over people.
 
-What was not measured counts nowhere: at each place, means and sums of a contrast are over the people
-who have it. Contrasts that the same people lack at the same places share G; where these differ, as
-for people who lack a task, each group of contrasts has a G and means of its own. Their number is
-what missing data cost: memory and time grow with it, not with people.
+What was not measured counts nowhere: at each place, means and sums of a contrast are over the
+people who have it. Contrasts that the same people lack at the same places share G; where these
+differ, as for people who lack a task, each group of contrasts has a G and means of its own. Their
+number is what missing data cost: memory and time grow with it, not with people.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -109,6 +110,18 @@ def tiny_range(bundle, block: int = 4) -> TrainingRange:
 @pytest.fixture
 def bundle(tmp_path):
     return write_tiny_bundle(tmp_path / "tiny")
+
+
+def test_people_in_each_cell_come_back(bundle, tmp_path):
+    calibration = tiny_calibration(bundle)
+    measured = np.full(calibration.usual.values.shape, 20, np.int32)
+    measured[0, 0] = 9
+    few = dataclasses.replace(calibration, measured=measured)
+    back = extend_bundle(bundle, tmp_path / "new", calibration=few).calibration
+    np.testing.assert_array_equal(back.measured, measured)
+    np.testing.assert_array_equal(back.without_interval, few.without_interval)
+    assert 0 < back.without_interval[0].mean() < 1
+    assert not back.without_interval[1:].any()
 
 
 def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tmp_path):

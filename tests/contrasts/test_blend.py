@@ -30,6 +30,21 @@ def test_weights_are_those_that_made_the_maps():
     np.testing.assert_allclose(fitted(*people()), [[0.8, 0.0, 0.5], [0.3, 1.0, 0.0]], atol=0.02)
 
 
+def test_people_who_lack_data_count_where_they_have_some():
+    first, second, measured = people()
+    rng = np.random.default_rng(1)
+    measured[rng.random(len(measured)) < 0.5, :, :20] = np.nan
+    measured[rng.random(len(measured)) < 0.5, 1] = np.nan
+    found = fitted(first, second, measured)
+    np.testing.assert_allclose(found, [[0.8, 0.0, 0.5], [0.3, 1.0, 0.0]], atol=0.03)
+
+
+def test_a_contrast_that_nobody_has_gets_no_weight():
+    first, second, measured = people()
+    measured[:, 2] = np.nan
+    assert (fitted(first, second, measured)[:, 2] == 0).all()
+
+
 def test_a_model_that_is_wrong_about_people_gets_no_weight():
     found = fitted(*people(weights=((-0.5, 1.0, 1.0), (1.0, 1.0, -0.2))))
     assert found[0, 0] == 0

@@ -93,6 +93,25 @@ def test_sums_of_another_site_are_added_if_they_are_of_the_same_space(task, tmp_
     assert not any(name == "00" for name in whose)  # hashes, no labels
 
 
+def test_a_penalty_is_chosen_by_what_was_measured(task):
+    lacking = people(3, seed=1)
+    for person in lacking:
+        person.maps[1, :100] = np.nan
+    lacking[0].maps[:] = np.nan  # nothing at all
+    record = local_ridge_kind.fit(dataclasses.replace(task, validation=lacking)).record
+    two = local_ridge_kind.fit(dataclasses.replace(task, validation=lacking[1:])).record
+    assert record.penalty == 0.3  # nothing but the connectome is in the maps
+    assert record.validation_errors == two.validation_errors
+
+
+def test_sums_that_took_gaps_for_the_mean_are_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    facts = SumsFacts.of(SPACE, ("a", "b"))
+    write_arrays(path, {"products": np.zeros(1)}, {"facts": facts.text(), "people": "[]"})
+    with pytest.raises(BundleError, match=r"x\.safetensors has sums of an earlier version.*again"):
+        read_sums(path, facts, SPACE)
+
+
 def test_one_person_is_too_few(task):
     with pytest.raises(DatasetError, match=r"1 training participant is too few.*--add-sums"):
         local_ridge_kind.fit(dataclasses.replace(task, training=people(1)))

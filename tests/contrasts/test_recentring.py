@@ -44,6 +44,45 @@ def test_it_is_the_mean_map_plus_gain_times_the_deviation():
     np.testing.assert_allclose(correction.apply(predicted[4]), expected, atol=1e-4)
 
 
+def lacking(measured, seed=0):
+    """Take half of the voxels from half of the people, and a contrast from half of them."""
+    rng = np.random.default_rng(seed)
+    left = measured.copy()
+    left[rng.random(len(left)) < 0.5, :, :20] = np.nan
+    left[rng.random(len(left)) < 0.5, 1] = np.nan
+    return left
+
+
+def test_gains_do_not_shrink_where_people_lack_data():
+    _, measured, predicted = people()
+    mean_map = measured.mean(axis=0)
+    correction = summed(predicted, lacking(measured)).correction(mean_map)
+    np.testing.assert_allclose(correction.gains, 1 / 0.8, rtol=1e-5)
+    # The mean prediction, which is taken off, is everybody's.
+    corrected = np.mean([correction.apply(p.astype(np.float32)) for p in predicted], axis=0)
+    np.testing.assert_allclose(corrected, mean_map, atol=1e-5)
+
+
+def test_a_gain_is_the_slope_over_what_was_measured():
+    _, measured, predicted = people(seed=1)
+    predicted = predicted + 3 * np.random.default_rng(5).normal(size=predicted.shape)
+    left = lacking(measured, seed=2)
+    known = np.isfinite(left)
+    p, m = (np.where(known, values, np.nan) for values in (predicted, left))
+    p, m = p - np.nanmean(p, axis=0), m - np.nanmean(m, axis=0)
+    gains = np.nansum(p * m, axis=(0, 2)) / np.nansum(p * p, axis=(0, 2))
+    found = summed(predicted, left).correction(measured.mean(axis=0)).gains
+    np.testing.assert_allclose(found, np.clip(gains, 0, MOST_GAIN), rtol=1e-5)
+
+
+def test_a_contrast_that_nobody_has_is_the_mean_map():
+    mean, measured, predicted = people()
+    measured[:, 2] = np.nan
+    correction = summed(predicted, measured).correction(mean)
+    assert correction.gains[2] == 0
+    np.testing.assert_allclose(correction.offset[2], mean[2], rtol=1e-6)
+
+
 def test_gains_are_clipped():
     mean, measured, _ = people()
     weak, opposite = (mean + factor * (measured - mean) for factor in (0.01, -1.0))

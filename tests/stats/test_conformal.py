@@ -50,6 +50,62 @@ def test_new_people_are_covered_as_promised(pooling_mm):
         assert share == pytest.approx(level / 100, abs=0.02)
 
 
+def lacking(errors: list[np.ndarray], seed: int) -> list[np.ndarray]:
+    """Take from half of the people a region, and from half of them a contrast."""
+    rng = np.random.default_rng(seed)
+    region = np.argwhere(MASK)[:, 1] < 4
+    left = [one.copy() for one in errors]
+    for one in left:
+        if rng.random() < 0.5:
+            one[:, region] = np.nan
+        if rng.random() < 0.5:
+            one[1] = np.nan
+    return left
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_new_people_are_covered_where_half_of_the_others_lack_data(seed):
+    calibration = Calibration.fit(lacking(people(80, seed), seed), LATTICE, 4)
+    assert not calibration.without_interval.any()
+    new = people(200, seed + 100)
+    for level in (50, 90, 95):
+        held = np.mean([coverage(errors, calibration.half_widths(level)) for errors in new], axis=0)
+        assert held == pytest.approx([level / 100] * 2, abs=0.025)
+
+
+def test_fewer_than_ten_people_in_a_cell_make_no_interval():
+    errors = people(20, 0)
+    # Cells are of two voxels an edge: those whose first half lies here were measured in nine.
+    region = np.argwhere(MASK)[:, 1] < 4
+    for one in errors[:11]:
+        one[0, region] = np.nan
+        one[1] = np.nan
+    calibration = Calibration.fit(errors, LATTICE, 4)
+    widths = calibration.half_widths(90)
+    assert np.isnan(widths[0, region]).all()
+    assert np.isfinite(widths[0, ~region]).all()
+    assert np.isnan(widths[1]).all()
+    np.testing.assert_array_equal(calibration.without_interval, np.isnan(widths))
+    share = coverage(people(1, 9)[0], widths)
+    assert 0.8 < share[0] < 1
+    assert np.isnan(share[1])
+    assert np.isnan(interval_score(people(1, 9)[0], widths, 90)[1])
+
+
+def test_what_was_not_measured_counts_nowhere_in_the_sums():
+    whole, left = people(12, 0), lacking(people(12, 0), 3)
+    sums = ErrorSums(LATTICE)
+    for one in left:
+        sums.add(one)
+    known = np.isfinite(left)
+    assert sums.values.sum(axis=1).tolist() == known.sum(axis=(0, 2)).tolist()
+    squares = np.square(np.where(known, whole, 0)).sum(axis=(0, 2))
+    assert sums.squares.sum(axis=1) == pytest.approx(squares)
+    others = sums.without(left[0])
+    assert (others.measured <= sums.measured).all()
+    assert others.values.sum() == known[1:].sum()
+
+
 def test_widths_follow_places_where_errors_are_large():
     scale = np.where(np.argwhere(MASK)[:, 1] < 4, 1.0, 3.0)
     widths = calibrated(people(60, 0, scale), 2.0).half_widths(90)

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.contrasts.people import Person, filled, mean_maps, predicted_maps
+from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.splits_file import read_sets
-from bids_dtg.notices import say
+from bids_dtg.inputs.statmaps import plain_contrast
+from bids_dtg.notices import named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
 from bids_dtg.stats.splits import SETS
@@ -39,41 +40,43 @@ def run_calibration(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, name, repeatable=False)
     bundle = analysis.bundle
     plan = analysis.plan(bundle.contrasts)
-    if len(plan.contrasts) != len(bundle.contrasts):
-        raise DatasetError(
-            f"measured maps are of {len(plan.contrasts)} contrasts of the model",
-            expected=f"all {len(bundle.contrasts)}",
-        )
     labels = _labels(settings.modelling.split_file, bundle, plan)
     cohort = analysis.cohort(plan.of(labels))
-    people = tuple(p for p in cohort.of(labels) if np.isfinite(p.maps).any(axis=1).all())
+    people = cohort.of(labels)
     _require_enough(people)
-    errors = _errors(analysis, people)
+    errors = _errors(analysis, people, [contrast.label for contrast in cohort.contrasts])
     calibration = Calibration.fit(
         errors,
         bundle.places.lattice(cell_block(bundle.places.spacing_mm)),
         round(float(np.mean([len(person.connectomes) for person in people]))),
     )
     widths = calibration.half_widths(DEFAULT_LEVEL)
-    held = [coverage(own, widths).mean() for own in errors]
+    if np.isnan(widths).all():
+        raise DatasetError(
+            f"no contrast was measured in {LEAST_PEOPLE} of the {len(people)} participants",
+            expected=f"{LEAST_PEOPLE} or more who were measured at the same places",
+        )
+    held = np.nanmean([coverage(own, widths) for own in errors])
     analysis.store.discard("work")
     keep_earlier(analysis.folder, bundle)
     made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
     say(
-        f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * np.mean(held):.1f} % of "
-        f"their own voxels; median half-width {np.median(widths):.2f} {bundle.card.part.units}"
+        f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
+        f"their own voxels; median half-width {np.nanmedian(widths):.2f} {bundle.card.part.units}"
     )
+    if words := _without_interval(calibration, [contrast.label for contrast in bundle.contrasts]):
+        say(words)
     say(f"{made.card.name} {made.card.version} with intervals: {made.path}")
     return cohort.failed
 
 
 def _labels(split_file: Path | None, bundle: ModelBundle, plan: CohortPlan) -> tuple[str, ...]:
-    """Choose whom to calibrate on: with all contrasts, and not trained on."""
+    """Choose whom to calibrate on: whom the model was not trained on."""
     labels = plan.labels
     if split_file is not None:
         chosen = set(read_sets(split_file, SETS)["validation"])
         labels = tuple(label for label in labels if label in chosen)
-    labels = plan.complete(untrained(bundle, labels))
+    labels = untrained(bundle, labels)
     _require_enough(labels)
     return labels
 
@@ -81,17 +84,38 @@ def _labels(split_file: Path | None, bundle: ModelBundle, plan: CohortPlan) -> t
 def _require_enough(people: Sequence[object]) -> None:
     if len(people) < LEAST_PEOPLE:
         raise DatasetError(
-            f"{len(people)} participants with all contrasts, whom the model was not trained on, "
-            "are too few for intervals",
+            f"{len(people)} participants, whom the model was not trained on, are too few for "
+            "intervals",
             expected=f"{LEAST_PEOPLE} or more",
         )
 
 
-def _errors(analysis: Analysis, people: tuple[Person, ...]) -> Array:
-    """Return measured less predicted maps, (people, contrasts, voxels), on disk."""
-    mean = mean_maps(people)
-    errors: Array = analysis.store.create("work/errors", (len(people), *mean.shape), np.float32)
+def _errors(analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str]) -> Array:
+    """Return measured less predicted maps, (people, contrasts, voxels), on disk.
+
+    Contrasts are the model's; NaN stands where nothing was measured. `labels` are of the
+    people's contrasts.
+    """
+    contrasts = analysis.bundle.contrasts
+    rows = {plain_contrast(contrast.label): contrast.index for contrast in contrasts}
+    chosen = [rows[plain_contrast(label)] for label in labels]
+    shape = (len(people), len(contrasts), analysis.bundle.places.number)
+    errors: Array = analysis.store.create("work/errors", shape, np.float32)
     for number, person in enumerate(people):
-        errors[number] = filled(person, mean) - predicted_maps(analysis.model, person)
+        errors[number] = np.nan
+        errors[number, chosen] = person.maps - predicted_maps(analysis.model, person)[chosen]
         say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
     return errors
+
+
+def _without_interval(calibration: Calibration, labels: Sequence[str]) -> str | None:
+    """Say where there are no intervals; None where there are some everywhere."""
+    shares = calibration.without_interval.mean(axis=1)
+    if not shares.any():
+        return None
+    none = [label for label, share in zip(labels, shares, strict=True) if share == 1]
+    whole = f"; none at all: {named(none)}" if none else ""
+    return (
+        f"no interval for {100 * shares.mean():.1f} % of voxels and contrasts, where fewer than "
+        f"{LEAST_PEOPLE} people were measured{whole}"
+    )

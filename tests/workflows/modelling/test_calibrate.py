@@ -6,9 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
-from tiny_cohort import TinyCohort
+from tiny_cohort import CONTRASTS, TinyCohort
 
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.stats.conformal import coverage
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,72 @@ def test_a_calibrated_model_has_intervals_that_hold(cohort, tmp_path, ridge, cap
     assert share == pytest.approx(90, abs=3)
     # Signal and noise of the maps have a standard deviation of 1.12.
     assert np.median(made.calibration.half_widths(90)) == pytest.approx(1.64 * 1.12, rel=0.15)
+
+
+LEARNT, NEW, ASKED = (range(1, 11), range(11, 31), range(31, 111))
+
+
+@pytest.fixture(scope="module")
+def half_known(tmp_path_factory):
+    """Of 80 people to calibrate on, half lack a half of their maps, and half lack a contrast."""
+    asked = [f"{n:03d}" for n in ASKED]
+    return TinyCohort(
+        tmp_path_factory.mktemp("half_known"),
+        tuple(f"{n:03d}" for n in (*LEARNT, *NEW, *ASKED)),
+        lacking=asked[20:60],
+        cropped=asked[:40],
+    )
+
+
+@pytest.fixture(scope="module")
+def learnt(half_known):
+    """A model that the first ten were used for; the next twenty are new to it."""
+    split = half_known.folder / "split.tsv"
+    sets = [("training", n) for n in LEARNT[:6]] + [("validation", n) for n in LEARNT[6:]]
+    sets += [("test", n) for n in NEW]
+    lines = "".join(f"sub-{n:03d}\t{name}\n" for name, n in sets)
+    split.write_text("participant_id\tset\n" + lines)
+    words = ("--architecture", "local-ridge", "--split-file", split)
+    assert half_known.analyse("train", *words) == 0
+    return half_known.out / "group/model-own/bundle"
+
+
+def errors_of_new_people(cohort, bundle):
+    store, model = ArrayStore(cohort.out / "group/cache"), bundle.prepare(Processor())
+    for n in NEW:
+        connectomes = store.read(f"sub-{n:03d}/connectomes").astype(np.float32)
+        predicted = np.mean([model.predict(connectome) for connectome in connectomes], axis=0)
+        yield store.read(f"sub-{n:03d}/target_maps") - bundle.correction.apply(predicted)
+
+
+def test_intervals_hold_where_half_of_the_people_lack_data(half_known, learnt):
+    """Null experiment: filled with the mean, these intervals of 90 % held 79 %."""
+    asked = [f"{n:03d}" for n in ASKED]
+    words = ("--model", learnt, "--model-name", "sure", "--participant-label", *asked)
+    assert half_known.analyse("calibrate", *words) == 0
+    made = load_bundle(half_known.out / "group/model-sure/bundle")
+    assert made.calibration.participants == 80
+    widths = made.calibration.half_widths(90)
+    assert np.isfinite(widths).all()
+    held = [coverage(errors, widths) for errors in errors_of_new_people(half_known, made)]
+    assert np.mean(held) == pytest.approx(0.9, abs=0.02)
+    # For each contrast, and where everybody was measured and where half of them were.
+    assert np.mean(held, axis=0) == pytest.approx([0.9, 0.9], abs=0.03)
+
+
+def test_there_is_no_interval_where_fewer_than_ten_were_measured(half_known, learnt, capsys):
+    asked = [f"{n:03d}" for n in ASKED[30:50]]  # ten of them are cropped, all lack a contrast
+    words = ("--model", learnt, "--model-name", "few", "--participant-label", *asked[1:])
+    assert half_known.analyse("calibrate", *words) == 0
+    told = capsys.readouterr().err
+    assert f"none at all: {CONTRASTS[1]}" in told
+    made = load_bundle(half_known.out / "group/model-few/bundle")
+    widths = made.calibration.half_widths(90)
+    assert np.isnan(widths[1]).all()
+    assert np.isfinite(widths[0]).all()  # ten were measured in the half that nine lack
+    words = ("--model", learnt, "--model-name", "fewer", "--participant-label", *asked[:-1])
+    assert half_known.analyse("calibrate", *words) == 0
+    widths = load_bundle(half_known.out / "group/model-fewer/bundle").calibration.half_widths(90)
+    assert 0.3 < np.isnan(widths[0]).mean() < 0.7
+    share = float(capsys.readouterr().err.split("no interval for ")[1].split(" %")[0])
+    assert share == pytest.approx(100 * np.isnan(widths).mean(), abs=0.06)
