@@ -15,6 +15,7 @@ from bids_dtg.report import quality
 from bids_dtg.stats.conformal import LEVELS
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
+HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = ("space", "res", "den", "cohort", "hemi", "seg", "contrast", "stat", "desc")
@@ -24,7 +25,7 @@ NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 
 def half_width_desc(level: int) -> str:
     """Return the value of desc- of the half-width maps of a level, in percent."""
-    return f"halfwidth{level}"
+    return f"{HALF_WIDTH}{level}"
 
 
 @dataclass(frozen=True)

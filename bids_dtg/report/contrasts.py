@@ -9,8 +9,9 @@ from typing import Any
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
-from bids_dtg.report.contents import ParticipantFiles, SetFiles
+from bids_dtg.report.contents import HALF_WIDTH, ParticipantFiles, SetFiles, sidecar_of
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn
@@ -347,3 +348,23 @@ def notes_on_set(made: SetFiles) -> Iterator[Flag]:
         yield Flag(
             "note", "The model carries no calibration: its maps have no intervals", made.title
         )
+    yield from _notes_on_intervals(made)
+
+
+def _notes_on_intervals(made: SetFiles) -> Iterator[Flag]:
+    """Yield where there are no intervals, and that they are of maps from more or less rest."""
+    sidecars = [
+        read_json(sidecar_of(image))
+        for shown in made.maps
+        for desc, image in shown.overlays.items()
+        if desc.startswith(HALF_WIDTH)
+    ]
+    shares = [sidecar.get("ShareWithoutInterval", 0.0) for sidecar in sidecars]
+    if any(shares):
+        text = (
+            f"{sum(shares) / len(shares):.1%} of the voxels of all contrasts have no interval: too "
+            "few people of the calibration were measured there"
+        )
+        yield Flag("note", text, made.title)
+    if sidecars and (note := sidecars[0].get("SegmentsNote")):
+        yield Flag("note", str(note), made.title)

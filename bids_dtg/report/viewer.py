@@ -31,7 +31,7 @@ _LIBRARY = f"figures/niivue-{LIBRARY_VERSION}.js"
 _LICENCE = "figures/niivue-LICENSE.txt"
 # End of the names of scripts with maps.
 SCRIPT = "_volumes.js"
-_STEPS = 127
+_STEPS, _NONE = 127, -128  # of 8 bits; the viewer's script knows both
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,12 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
 
 
 def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
-    """Make an 8-bit copy of a map as a .nii.gz file, for display."""
-    largest = float(np.abs(volume).max())
+    """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN becomes -128 steps."""
+    known = np.isfinite(volume)
+    largest = float(np.abs(volume[known]).max(initial=0.0))
     slope = largest / _STEPS if largest else 1.0
-    return encode_integers(np.rint(volume / slope).astype(np.int8), grid, slope=slope)
+    steps = np.where(known, np.rint(np.where(known, volume, 0.0) / slope), _NONE)
+    return encode_integers(steps.astype(np.int8), grid, slope=slope)
 
 
 def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:

@@ -153,7 +153,7 @@ class ScoreCounts:
         self.counts: NDArray[np.int64] = np.zeros((contrasts, _BINS), np.int64)
 
     def add(self, errors: Array, usual: Array) -> None:
-        """Add a person: errors, NaN where there is none, and usual ones, both (contrasts, places)."""
+        """Add a person: errors, NaN where there is none, and usual ones; (contrasts, places)."""
         if errors.shape != usual.shape or len(errors) != len(self.counts):
             raise ValueError(
                 f"errors are ({len(self.counts)}, places) as the usual ones, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -49,6 +50,40 @@ def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
         assert sidecar["IntervalLevel"] == 0.9
         assert "newly measured map" in sidecar["IntervalCovers"]
         assert sidecar["CalibrationParticipants"] == 20
+
+
+def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
+    """Gaps are NaN, never a width of 0, and sidecars and page name their share."""
+    bundle = load_bundle(job.model)
+    measured = np.full(bundle.calibration.usual.values.shape, 20, np.int32)
+    measured[0, 0], measured[1] = 9, 0
+    few = dataclasses.replace(bundle.calibration, measured=measured)
+    other = TinyJob(tmp_path)
+    other.reports = True
+    other.model = tmp_path / "few"
+    made = extend_bundle(bundle, other.model, calibration=few)
+    assert other.run() == 0
+    wanted = made.calibration.half_widths(90)
+    for contrast, widths in zip(made.contrasts, wanted, strict=True):
+        (path,) = other.out.glob(f"**/*_contrast-{contrast.label}_*desc-halfwidth90_statmap.nii.gz")
+        volume = read_volume(path)[0][made.places.mask]
+        np.testing.assert_array_equal(np.isnan(volume), np.isnan(widths))
+        np.testing.assert_allclose(volume, widths, atol=np.nanmax(wanted) / 500)
+        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        share = np.isnan(widths).mean()
+        assert sidecar.get("ShareWithoutInterval", 0) == pytest.approx(share, abs=1e-4)
+        assert ("MissingValues" in sidecar) == (share > 0)
+    page = (other.out / "sub-01.html").read_text()
+    share = re.search(r"([0-9.]+)% of the voxels of all contrasts have no interval", page)[1]
+    assert float(share) == pytest.approx(100 * np.isnan(wanted).mean(), abs=0.06)
+
+
+def test_intervals_of_another_number_of_segments_are_told(job):
+    # Maps of one segment here; those of the calibration are means of four.
+    sidecar = json.loads(maps(job, "halfwidth90", ".json")[0].read_text())
+    assert (
+        "mean of 1 segment of rest; the intervals come from means of 4" in (sidecar["SegmentsNote"])
+    )
 
 
 def test_sidecars_say_whether_there_are_intervals(job, tmp_path):

@@ -199,7 +199,11 @@ class GalleryDrawer:
         scripts = {SYNTHETIC: self._write_script(SYNTHETIC, self._packed)}
         for overlay in uncertainty:
             there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
-            packed = {label: pack(_read(path, grid), grid) for label, path in there.items() if path}
+            packed = {
+                label: pack(_read(path, grid, gaps=True), grid)
+                for label, path in there.items()
+                if path
+            }
             if packed:
                 scripts[overlay.desc] = self._write_script(overlay.desc, packed)
         return Gallery(
@@ -299,11 +303,12 @@ def _about(shown: MapFile) -> str:
     return shown.description.removeprefix(NOT_MEASURED)
 
 
-def _read(path: Path, grid: Grid) -> NDArray[np.float32]:
-    values = read_volume(path)[0]
+def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:
+    """Read a map; what is not a number is 0, or stays where there may be gaps."""
+    values = np.asarray(read_volume(path)[0], np.float32)
     if values.shape != grid.shape:
         raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")
-    return np.nan_to_num(np.asarray(values, np.float32))
+    return values if gaps else np.nan_to_num(values)
 
 
 def _limit(volumes: Sequence[NDArray[np.float32]]) -> float:

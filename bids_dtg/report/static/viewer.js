@@ -149,7 +149,8 @@
       const [scale, unsure] = [map.hdr.scl_slope, overlay.hdr.scl_slope];
       const values = map.img;
       for (let i = 0; i < values.length; i++) {
-        if (Math.abs(values[i] * scale) <= factor * overlay.img[i] * unsure) values[i] = 0;
+        // -128: there is no interval
+        if (overlay.img[i] === -128 || Math.abs(values[i] * scale) <= factor * overlay.img[i] * unsure) values[i] = 0;
       }
     }
 
@@ -209,7 +210,8 @@
       part("place").textContent = `${sign(x)}, ${sign(y)}, ${sign(z)} mm`;
       const value = place.values[1] && place.values[1].value;
       const units = page.maps[state.index].units;
-      part("value").textContent = Number.isFinite(value)
+      const gap = part("layer").value && value < 0;
+      part("value").textContent = gap ? "no interval" : Number.isFinite(value)
         ? `${value.toFixed(2).replace("-", "\u2212")} ${units}` : "";
     }
   }

@@ -113,7 +113,7 @@ class Writer:
         entities = dict(planned.entities)
         return [
             *self._write_maps(entities, estimate, runs, left_out),
-            *self._write_half_widths(entities),
+            *self._write_half_widths(entities, estimate.n_segments),
             *self._write_tables(entities, estimate),
         ]
 
@@ -175,8 +175,13 @@ class Writer:
             self.output.write(image.path, image.data)
             yield image.path
 
-    def _write_half_widths(self, entities: Mapping[str, str]) -> Iterator[PurePosixPath]:
-        for path, content in half_width_sidecars(entities, self.bundle, self.interval_level):
+    def _write_half_widths(
+        self, entities: Mapping[str, str], segments: int
+    ) -> Iterator[PurePosixPath]:
+        sidecars = half_width_sidecars(
+            entities, self.bundle, self.interval_level, segments=segments
+        )
+        for path, content in sidecars:
             write_json(self.output.path(path), content)
             yield path
         for image in half_width_images(entities, self.bundle, self.interval_level):
