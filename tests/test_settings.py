@@ -64,7 +64,7 @@ def test_hash_follows_results_and_nothing_else():
 def test_hash_is_stable_across_versions():
     # A changed hash makes everybody's finished participants run again: change it knowingly.
     settings = make_settings({**REQUIRED, "denoise_strategy": "simple"})
-    assert settings.result_hash.startswith("2ce9f56c888e")
+    assert settings.result_hash.startswith("c0782354daaa")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,7 @@ def test_hash_is_stable_across_versions():
         ({"min_minutes": -1}, "--min-minutes is -1"),
         ({"min_minutes": "many"}, "--min-minutes is 'many'. Expected: a number"),
         ({"min_minutes": "inf"}, "--min-minutes is inf"),
+        ({"min_dof": -1}, "--min-dof is -1"),
         ({"fd_threshold": "inf", "denoise_strategy": "scrubbing"}, "--fd-threshold is inf"),
         ({"omp_nthreads": 0}, "--omp-nthreads is 0"),
         ({"device": "tpu"}, "--device is 'tpu'"),

@@ -71,6 +71,7 @@ class TrainingData:
     repetition_time_s: float | None = None  # seconds a frame; None if unknown
     cleaning: str = "unknown"  # how the runs were cleaned, in words
     participants: int | None = None  # how many people; None if unknown
+    voxel_size_mm: float | None = None  # edge of a voxel of the runs; None: as the model's grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +93,20 @@ class ModelCard(Generic[Part]):
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
 
+    @property
+    def training_voxel_mm(self) -> float:
+        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated."""
+        stated = self.training.voxel_size_mm
+        return self.grid.voxel_edge_mm if stated is None else stated
+
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
         content: dict[str, Any] = {"format_version": FORMAT_VERSION} | dict(vars(self))
         for_readers = {name: content.pop(name) for name in _FOR_READERS}
         content |= content.pop("part").to_json()
         content["training"] = asdict(self.training)
+        if self.training.voxel_size_mm is None:
+            del content["training"]["voxel_size_mm"]  # as cards had it before
         content["grid"] = {
             "shape": list(self.grid.shape),
             "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
@@ -206,6 +215,7 @@ def _training(fields: JsonFields) -> TrainingData:
         ),
         cleaning=fields.text("cleaning"),
         participants=None if fields.absent("participants") else fields.whole("participants"),
+        voxel_size_mm=None if fields.absent("voxel_size_mm") else fields.positive("voxel_size_mm"),
     )
     fields.refuse_unknown()
     return training

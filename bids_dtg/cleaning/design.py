@@ -16,7 +16,7 @@ from bids_dtg.settings import CleaningOptions
 
 
 class TooShortError(RunError):
-    """A run has too little time left after censoring; other runs may do without it."""
+    """A run has too little left after cleaning; other runs may do without it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def design_run(
     Raises
     ------
     TooShortError
-        Less than ``min_minutes`` are left, or fewer frames than there are columns.
+        Less than ``min_minutes`` or ``min_dof`` are left, or fewer frames than there are columns.
     """
     kept, frames = int(np.count_nonzero(confounds.keep)), len(confounds.keep)
     minutes, total = kept * tr_seconds / 60, frames * tr_seconds / 60
@@ -119,8 +119,33 @@ def design_run(
             f"{run.bold} cannot be cleaned: {err}",
             remedy=f"choose a --denoise-strategy with fewer columns{wider}",
         ) from err
-    lost = math.nan if run.dof_lost is None else run.dof_lost
-    return replace(design, lost_before=lost), _notes(band, tr_seconds, options)
+    design = replace(design, lost_before=_lost_before(run, frames))
+    _require_dof(run, design, options)
+    return design, _notes(band, tr_seconds, options)
+
+
+def _lost_before(run: RestRun, frames: int) -> float:
+    """Return the degrees of freedom that earlier cleaning took of a run; NaN: not known."""
+    if not run.cleaned_before:
+        return 0.0
+    # The intercept is counted here.
+    return math.nan if run.dof_stated is None else max(frames - 1 - run.dof_stated, 0.0)
+
+
+def _require_dof(run: RestRun, design: TemporalDesign, options: CleaningOptions) -> None:
+    left, columns = design.residual_dof(), design.rank
+    if not left < options.min_dof:  # what is not known is not refused
+        return
+    filtering = design.columns.filtering
+    of_band = f", {filtering} of them for frequencies" if filtering else ""
+    before = f" and {design.lost_before:g} that earlier cleaning took" if run.cleaned_before else ""
+    raise TooShortError(
+        f"{run.bold} has {left:.0f} degrees of freedom left ({design.frames_kept} frames kept, "
+        f"less {columns} columns{of_band}{before})",
+        expected=f"at least {options.min_dof:g}",
+        remedy="remove fewer columns, widen the band or censor less; or lower --min-dof, knowing "
+        "that correlations of so few are mostly chance",
+    )
 
 
 def frequency_facts(options: CleaningOptions) -> dict[str, float]:

@@ -5,6 +5,7 @@
 - `algebra`: cleaned series and cleaned correlations, from these sums
 - `connectome`: connectomes of a run, its segments and its halves
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
+- `freedom`: effective degrees of freedom of cleaned series
 - `device`: where sums are kept: NumPy on the CPU, or torch on a device
 - `range`: whether the model is for this run
 """

@@ -17,6 +17,7 @@ from bids_dtg.connectome.algebra import (
     series_weights,
 )
 from bids_dtg.connectome.device import one_blas_thread
+from bids_dtg.connectome.freedom import effective_dof
 from bids_dtg.connectome.moments import RunMoments
 
 Float = NDArray[np.float64]
@@ -52,6 +53,8 @@ class RunConnectomes:
     series: Float  # (frames kept, rois), cleaned ROI series
     roi_r: Float  # (rois, rois), Pearson r of the cleaned ROI series, 0 where undefined
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
+    residual_dof: float = float("nan")  # kept frames less what cleaning took; NaN: not known
+    effective_dof: float = float("nan")  # the same less what autocorrelation takes
 
     @property
     def coverage(self) -> float:
@@ -188,6 +191,8 @@ def run_connectomes(
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
+        residual_dof=moments.design.residual_dof(),
+        effective_dof=effective_dof(algebra.series, moments.design),
     )
 
 

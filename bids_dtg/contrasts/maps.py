@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.contrast import Contrast
 
+# What a segment counts at least: one that cleaning has used up must not make an average fail.
+_LEAST_DOF = 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
@@ -28,6 +31,8 @@ class Estimate:
     spread: NDArray[np.float32] | None  # (contrasts, voxels), sd over segments; None with one
     n_segments: int  # segments of rest that were averaged
     seconds: float  # rest behind the maps, after censoring
+    # Their residual degrees of freedom, by which segments were weighted; NaN: by seconds
+    residual_dof: float = float("nan")
     # (contrasts, voxels) each, of the odd and of the even pieces of the runs; None if not asked for
     halves: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     # (contrasts, voxels), of the intervals; None if not asked for, or the model has none
@@ -44,8 +49,39 @@ class Estimate:
                 raise ValueError(f"{name} {maps.shape} does not fit maps {self.values.shape}")
 
 
+def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> float:
+    """Return what a segment counts in an average.
+
+    Parameters
+    ----------
+    seconds, residual_dof
+        Of the segment.
+    by_dof
+        Whether the residual degrees of freedom of all segments of the average are known.
+
+    Raises
+    ------
+    ValueError
+        They are not known of this one.
+
+    Examples
+    --------
+    >>> segment_weight(432.0, 61.5, by_dof=True), segment_weight(432.0, 61.5, by_dof=False)
+    (61.5, 432.0)
+    """
+    if not by_dof:
+        return seconds
+    if not residual_dof >= 0:
+        raise ValueError(f"a segment's degrees of freedom are {residual_dof}")
+    return max(residual_dof, _LEAST_DOF)
+
+
 class MapAverage:
-    """Running mean and spread of maps over segments, weighted by their duration.
+    """Running mean and spread of maps over segments, weighted.
+
+    A segment counts by its residual degrees of freedom: by these a correlation is less chance, and
+    two minutes of rest with few columns removed hold more of them than two with many. Where they
+    are not known of all segments, it counts by its duration.
 
     Memory does not depend on the number of segments. The spread is the
     standard deviation with reliability weights, which with equal weights is
@@ -54,36 +90,44 @@ class MapAverage:
     Examples
     --------
     >>> import numpy as np
-    >>> average = MapAverage()
-    >>> average.add(np.ones((1, 3), np.float32), seconds=432.0)
-    >>> average.add(np.zeros((1, 3), np.float32), seconds=432.0)
+    >>> average = MapAverage(by_dof=True)
+    >>> average.add(np.ones((1, 3), np.float32), seconds=432.0, residual_dof=75.0)
+    >>> average.add(np.zeros((1, 3), np.float32), seconds=432.0, residual_dof=25.0)
     >>> average.mean
-    array([[0.5, 0.5, 0.5]], dtype=float32)
+    array([[0.75, 0.75, 0.75]], dtype=float32)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_dof: bool = False) -> None:
+        self._by_dof = by_dof
+        self._seconds = 0.0
+        self._dof = 0.0
         self._mean: NDArray[np.float32] | None = None
         self._squares: NDArray[np.float32] | None = None
         self._weight = 0.0
         self._squared_weight = 0.0
         self._count = 0
 
-    def add(self, maps: NDArray[np.float32], seconds: float) -> None:
-        """Add the maps (contrasts, voxels) of one segment of ``seconds`` of rest."""
+    def add(
+        self, maps: NDArray[np.float32], *, seconds: float, residual_dof: float = float("nan")
+    ) -> None:
+        """Add the maps (contrasts, voxels) of one segment of rest."""
         if not seconds > 0:
             raise ValueError(f"a segment lasts longer than {seconds} s")
+        weight = segment_weight(seconds, residual_dof, by_dof=self._by_dof)
         self._count += 1
-        self._weight += seconds
-        self._squared_weight += seconds**2
+        self._seconds += seconds
+        self._dof += residual_dof
+        self._weight += weight
+        self._squared_weight += weight**2
         if self._mean is None:
             self._mean = maps.astype(np.float32, copy=True)
             return
         deviation = maps - self._mean
-        self._mean += deviation * np.float32(seconds / self._weight)
+        self._mean += deviation * np.float32(weight / self._weight)
         if self._squares is None:
             self._squares = np.zeros_like(self._mean)
         deviation *= maps - self._mean
-        deviation *= np.float32(seconds)
+        deviation *= np.float32(weight)
         self._squares += deviation
 
     @property
@@ -129,7 +173,8 @@ class MapAverage:
             values=mean,
             spread=spread,
             n_segments=self._count,
-            seconds=self._weight,
+            seconds=self._seconds,
+            residual_dof=self._dof if self._by_dof else float("nan"),
             halves=halves,
             half_widths=half_widths,
         )

@@ -30,7 +30,7 @@ class Person:
 
     label: str  # without sub-
     connectomes: NDArray[np.float16]  # (segments, rois, voxels)
-    seconds: tuple[float, ...]  # of rest in each segment
+    weights: tuple[float, ...]  # what each segment counts: see `segment_weight`
     # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
     sessions: tuple[NDArray[np.float32], ...]
 
@@ -40,10 +40,10 @@ class Person:
         return self.sessions[0]
 
     def mean_connectome(self) -> NDArray[np.float32]:
-        """Return the mean over segments, weighted by their time, (rois, voxels)."""
+        """Return the weighted mean over segments, (rois, voxels)."""
         total = np.zeros(self.connectomes.shape[1:], np.float32)
-        for segment, seconds in zip(self.connectomes, self.seconds, strict=True):
-            total += np.float32(seconds / sum(self.seconds)) * segment
+        for segment, weight in zip(self.connectomes, self.weights, strict=True):
+            total += np.float32(weight / sum(self.weights)) * segment
         return total
 
     def fingerprint(self) -> str:
@@ -57,8 +57,9 @@ class Person:
 def predicted_maps(model: MapModel, person: Person) -> Array:
     """Predict a person's maps as the participant level does: the mean over segments."""
     average = MapAverage()
-    for segment, seconds in zip(person.connectomes, person.seconds, strict=True):
-        average.add(model.predict(segment.astype(np.float32)), seconds)
+    for segment, weight in zip(person.connectomes, person.weights, strict=True):
+        # The weight stands for a time here: only the mean is taken.
+        average.add(model.predict(segment.astype(np.float32)), seconds=weight)
     return average.mean
 
 

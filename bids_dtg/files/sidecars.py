@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from bids_dtg.files.names import BidsName, parse_name, same_label
 
 # What is longer was written in other units than seconds.
 LONGEST_TR_SECONDS = 1e3
+# Degrees of freedom that cleaning left of a run, by the program that cleaned it.
+RESIDUAL_DOF = "ResidualDegreesOfFreedom"
 
 
 def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, ...]]:
@@ -64,6 +68,25 @@ def stated_repetition_time(sidecar: Path) -> float | None:
             f"{sidecar}: RepetitionTime is {value!r}", expected="seconds, a positive number"
         )
     return float(value)
+
+
+def stated_residual_dof(sidecars: Sequence[Path]) -> float | None:
+    """Read the residual degrees of freedom of a cleaned run; None where no sidecar states them.
+
+    Raises
+    ------
+    RunError
+        If a sidecar is no JSON object, or the value is no number of 0 or more.
+    """
+    for sidecar in sidecars:
+        value = read_sidecar(sidecar).get(RESIDUAL_DOF)
+        if value is None or value == "n/a":
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value < math.inf:
+            raise RunError(f"{sidecar}: {RESIDUAL_DOF} is {value!r}", expected="a number, or n/a")
+        return float(value)
+    return None
 
 
 def read_sidecar(path: Path) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class Grid:
         return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
 
     @property
+    def voxel_edge_mm(self) -> float:
+        """Edge of a cube of a voxel's volume."""
+        return voxel_edge_mm(self.affine)
+
+    @property
     def entities(self) -> dict[str, str | None]:
         """Entities in the names of images that lie on it."""
         return {"space": self.space, "res": self.resolution}
@@ -44,3 +49,14 @@ class Grid:
             "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's "
             "lattice",
         }
+
+
+def voxel_edge_mm(affine: NDArray[np.floating]) -> float:
+    """Return the edge of a cube that has the volume of a voxel of an affine (4, 4).
+
+    Examples
+    --------
+    >>> round(voxel_edge_mm(np.diag([2.0, 2.0, 4.0, 1.0])), 3)
+    2.52
+    """
+    return float(abs(np.linalg.det(np.asarray(affine, np.float64)[:3, :3])) ** (1 / 3))

@@ -41,7 +41,13 @@ class RestRun:
     # Their composition maps points of the model's space to points of the BOLD series' space.
     transforms: tuple[TransformFile, ...] = ()
     space_reason: str = ""  # why this version of the run was taken
-    dof_lost: float | None = 0.0  # to cleaning elsewhere; None where that is not stated
+    cleaned_before: bool = False  # by another program than this one
+    dof_stated: float | None = None  # left by that cleaning; None where no sidecar has them
+
+    @property
+    def dof_known(self) -> bool:
+        """Whether its residual degrees of freedom can be computed."""
+        return not self.cleaned_before or self.dof_stated is not None
 
     @property
     def inputs(self) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import require_content
 from bids_dtg.files.names import BidsName
-from bids_dtg.files.sidecars import applies_to, repetition_time
+from bids_dtg.files.sidecars import applies_to, repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import (
@@ -104,7 +104,10 @@ def find_runs(
     rule = rule or SpaceRule()
     runs = [_rest_run(choice, func, root, participant) for choice in _choices(series, rule, root)]
     if input_type == "xcpd":
-        runs = [replace(run, dof_lost=None) for run in runs]
+        runs = [
+            replace(run, cleaned_before=True, dof_stated=stated_residual_dof(run.sidecars))
+            for run in runs
+        ]
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
 
 

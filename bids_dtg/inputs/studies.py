@@ -12,7 +12,7 @@ from pathlib import Path
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.annex import require_content
 from bids_dtg.files.names import BidsName
-from bids_dtg.files.sidecars import stated_repetition_time
+from bids_dtg.files.sidecars import stated_repetition_time, stated_residual_dof
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.inputs.runs import natural_order
 from bids_dtg.inputs.selection import NATIVE, NamedFile, Selection, absent_session
@@ -160,7 +160,8 @@ def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
         root=root,
         transforms=series.transforms,
         space_reason=series.reason,
-        dof_lost=None,
+        cleaned_before=True,
+        dof_stated=stated_residual_dof(sidecars),
     )
 
 

@@ -127,10 +127,14 @@ references:
     year: 2025
     doi: 10.1038/s42003-025-09158-6
 """
+_WEIGHTED = (
+    "weighted by the residual degrees of freedom of each segment (by its time where those of a "
+    "run are not known)"
+)
 _COMBINED = {
-    "run": "within each run",
-    "session": "within each session, runs weighted by their remaining time",
-    "participant": "over all runs of a participant, weighted by their remaining time",
+    "run": f"within each run, {_WEIGHTED}",
+    "session": f"within each session, {_WEIGHTED}",
+    "participant": f"over all runs of a participant, {_WEIGHTED}",
 }
 _SPREAD = (
     "Where there was more than one segment, the standard deviation over segments is given beside "

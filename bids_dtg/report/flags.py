@@ -95,8 +95,9 @@ def _of_set(made: SetFiles) -> Iterator[Flag]:
         yield Flag("warning", str(sidecar.get("ModelNotice") or "The model is not for science"))
     elif notice := sidecar.get("ModelNotice"):
         yield Flag("note", str(notice))
-    if note := sidecar.get("CleaningNote"):
-        yield Flag("note", str(note), made.title)
+    for key in ("CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote"):
+        if note := sidecar.get(key):
+            yield Flag("note", str(note), made.title)
     for run, reason in made.excluded.items():
         yield Flag("warning", f"{run} was left out. {reason}", made.title)
 

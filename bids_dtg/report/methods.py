@@ -103,6 +103,14 @@ def _dummy_scans(facts: MethodsFacts) -> str:
     return f"The first {number} frames were dropped." if number else "No frames were dropped."
 
 
+def _least(facts: MethodsFacts) -> str:
+    """Say which runs were not used; degrees of freedom are known of what was cleaned here."""
+    least = f"{facts.cleaning.min_minutes:g} minutes"
+    if facts.input_type == "fmriprep":
+        least += f" or {facts.cleaning.min_dof:g} residual degrees of freedom"
+    return f"Runs with less than {least} left were not used."
+
+
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     """Write the methods boilerplate as Markdown.
 
@@ -120,8 +128,8 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
         f"{facts.model_name} (SHA-256 {facts.model_sha256}). {words.model}",
         f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
         f"grid were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
-        f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} Runs with less than "
-        f"{cleaning.min_minutes:g} minutes left were not used. {words.computed}",
+        f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} {_least(facts)} "
+        f"{words.computed}",
         words.caution,
         facts.model_notice,
         f"Software: {packages}.",

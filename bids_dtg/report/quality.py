@@ -36,6 +36,15 @@ FIRST = (
     QualityColumn("task_id", "Task label of the run"),
     QualityColumn("run_id", "Run label, n/a where the run has none"),
     QualityColumn("repetition_time", "Seconds between frames"),
+    QualityColumn(
+        "model_repetition_time",
+        "Seconds between frames of the runs that the model was trained on; n/a where not known",
+    ),
+    QualityColumn(
+        "voxel_size",
+        "Edge of a cube of the volume of a voxel of the file that was read, in mm",
+    ),
+    QualityColumn("model_voxel_size", "The same of the runs that the model was trained on, in mm"),
     QualityColumn("frames", "Frames in the file"),
     QualityColumn("frames_kept", "Frames left after dummy scans and censoring"),
     QualityColumn(
@@ -48,6 +57,21 @@ FIRST = (
     ),
     QualityColumn(
         "confound_columns", "Independent columns removed by regression, the intercept included"
+    ),
+    QualityColumn(
+        "residual_dof",
+        "Residual degrees of freedom: frames kept less independent columns removed, those of "
+        "filters included; n/a for runs cleaned elsewhere whose sidecar does not state them",
+        title="Degrees of freedom left",
+        decimals=0,
+        summary="{:.0f}",
+        flag="{value:.0f} degrees of freedom are left after cleaning (ten minutes in a narrow band "
+        "leave about 50); the fewer, the noisier are the maps",
+    ),
+    QualityColumn(
+        "effective_dof",
+        "The same less what the autocorrelation of the ROI series takes (Bartlett 1946); n/a "
+        "where they are",
     ),
     QualityColumn(
         "fd_mean",

@@ -65,6 +65,8 @@ def _check_cleaning(cleaning: CleaningOptions) -> None:
         raise SettingsError(
             f"--min-minutes is {cleaning.min_minutes}", expected="0 or more, and finite"
         )
+    if not 0 <= cleaning.min_dof < math.inf:
+        raise SettingsError(f"--min-dof is {cleaning.min_dof}", expected="0 or more, and finite")
 
 
 def _check_modelling(settings: Settings) -> None:

@@ -189,6 +189,14 @@ class CleaningOptions:
         metavar="MINUTES",
         shapes_results=True,
     )
+    min_dof: float = option(
+        "cleaning",
+        "refuse a run with fewer residual degrees of freedom than this: frames kept less columns "
+        "removed, those of filters included",
+        default=20.0,
+        metavar="N",
+        shapes_results=True,
+    )
     interpolation: Interpolation = option(
         "cleaning",
         "how values are read between voxels of a series that is not on the model's grid",

@@ -14,7 +14,7 @@ from bids_dtg.contrasts.maps import Estimate, MapAverage
 def _average(maps: np.ndarray, seconds: list[float]) -> Estimate:
     average = MapAverage()
     for one, weight in zip(maps, seconds, strict=True):
-        average.add(one, weight)
+        average.add(one, seconds=weight)
     return average.result(hcp_contrasts()[: maps.shape[1]])
 
 
@@ -46,8 +46,8 @@ def test_one_segment_has_no_spread():
 def test_maps_added_are_not_changed_later():
     maps = np.ones((2, 3), np.float32)
     average = MapAverage()
-    average.add(maps, 1.0)
-    average.add(3 * maps, 1.0)
+    average.add(maps, seconds=1.0)
+    average.add(3 * maps, seconds=1.0)
     assert (maps == 1).all()
 
 
@@ -55,7 +55,7 @@ def test_nothing_added_and_no_duration_are_errors():
     with pytest.raises(ValueError, match="no segment"):
         MapAverage().result(())
     with pytest.raises(ValueError, match=r"longer than 0\.0 s"):
-        MapAverage().add(np.ones((1, 1), np.float32), 0.0)
+        MapAverage().add(np.ones((1, 1), np.float32), seconds=0.0)
 
 
 def test_shapes_are_checked():

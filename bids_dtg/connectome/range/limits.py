@@ -1,7 +1,8 @@
 """From which value on a figure of a run is unusual, and from which on it is too bad: one table.
 
 They are rules of thumb: docs/uncertainty.md says how often those of the range fire on simulated
-runs, docs/reports.md lists those that the reports flag. None of them leaves a run out.
+runs, docs/reports.md lists those that the reports flag. None of them leaves a run out:
+`--min-minutes` and `--min-dof` do.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Limit:
 LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
         "minutes_kept": Limit(6.0, 4.0, low_is_bad=True),
+        "residual_dof": Limit(50.0, 20.0, low_is_bad=True),
         "kept_share": Limit(0.75, 0.5, low_is_bad=True),  # of the frames
         "fd_mean": Limit(0.25, 0.55),  # mm
         "coverage": Limit(0.95, 0.85, low_is_bad=True),

@@ -20,6 +20,8 @@ from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
 from bids_dtg.report.workflows import workflow_of
 
+# Figures of runs that stand beside those of the model's training, by their column.
+_BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _DIGITS_SHOWN = 12  # of hashes
 _MISSING = (
     "Some figures are missing: this run was processed by a version of the program, or with "
@@ -179,6 +181,12 @@ def _key_figures(runs: Sequence[RunFiles], columns: Sequence[QualityColumn]) -> 
     for column in columns:
         if column.summary and (found := values(column.name)):
             figures.append(_worst(column, found))
+    for name, (title, unit) in _BESIDE_MODEL.items():
+        if found := values(name):
+            text = " to ".join(f"{value:.3g}" for value in sorted({min(found), max(found)}))
+            model = values(f"model_{name}")
+            beside = f" (the model's training: {model[0]:.3g} {unit})" if model else ""
+            figures.append(KeyFigure(title, text, unit + beside))
     return figures
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.display import Reporter
 from bids_dtg.errors import RunError
@@ -67,10 +68,10 @@ class PersonArrays:
         planned = self.request.map_sets(label)
         facts = self._facts_of_rest(planned)
         if not self.store.has(_rest(label), facts):
-            segments, seconds = _measure_rest(planned, reader, reporter)
+            segments, weights = _measure_rest(planned, reader, reporter)
             if not segments:
-                raise RunError(f"sub-{label} has no run of rest that is long enough")
-            self.store.write(_rest(label), np.stack(segments), facts, {"seconds": seconds})
+                raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
+            self.store.write(_rest(label), np.stack(segments), facts, {"weights": weights})
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
@@ -78,7 +79,7 @@ class PersonArrays:
         return Person(
             label,
             self.store.read(_rest(label)),
-            tuple(self.store.notes(_rest(label))["seconds"]),
+            tuple(self.store.notes(_rest(label))["weights"]),
             tuple(self.store.read(name) for name in self._maps(label)),
         )
 
@@ -115,6 +116,7 @@ class PersonArrays:
             "segment_seconds": self.request.bundle.card.part.segment_seconds,
             "options": self._cleaning(),
             "version": __version__,
+            "weighted_by": "dof" if _by_dof(planned) else "seconds",
             "inputs": {
                 path: dataclasses.asdict(fingerprint)
                 for plan in planned
@@ -140,9 +142,10 @@ class PersonArrays:
 def _measure_rest(
     planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter
 ) -> tuple[list[NDArray[np.float16]], list[float]]:
-    """Return a person's segments of rest and their seconds, of all runs long enough."""
+    """Return a person's segments of rest and what each counts, of all runs long enough."""
     segments: list[NDArray[np.float16]] = []
-    seconds: list[float] = []
+    weights: list[float] = []
+    by_dof = _by_dof(planned)
     for run in (run for plan in planned for run in plan.runs):
         try:
             measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
@@ -150,8 +153,13 @@ def _measure_rest(
             continue
         for segment in measured.connectomes.segments:
             segments.append(segment.r.astype(np.float16))
-            seconds.append(segment.seconds)
-    return segments, seconds
+            weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
+    return segments, weights
+
+
+def _by_dof(planned: tuple[MapSet, ...]) -> bool:
+    """Return whether a person's segments are weighted by their residual degrees of freedom."""
+    return all(plan.by_dof for plan in planned)
 
 
 def _rest(label: str) -> str:

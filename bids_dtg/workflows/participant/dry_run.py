@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import DtgError
 from bids_dtg.files.names import participant_folder
+from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformMissingError
+from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.participant.sets import MapSet
 
 
 def print_plan(request: Request) -> int:
-    """Print the plan of a call; return how many participants could not be planned."""
+    """Print the plan of a call; return how many participants would fail.
+
+    Of the runs, headers and tables are read, and no image: what only shows in the images, as a
+    damaged file or a wrong field of view, is not found.
+    """
     failed, how = 0, find_strategy(request.settings.cleaning.denoise_strategy).in_words
     print(f"{request.dataset.root} is read as {request.dataset.title}, {how}")
     for participant in request.participants:
         try:
-            for line in _lines(participant, request):
-                print(line)
+            plans = [_plan(planned, request) for planned in request.map_sets(participant)]
+            print("\n".join(line for _, lines in plans for line in lines))
+            failed += any(fails for fails, _ in plans)
         except TransformMissingError as err:
             fetched = request.settings.inputs.templateflow_download
             failed += not fetched
@@ -30,18 +40,35 @@ def print_plan(request: Request) -> int:
     return failed
 
 
-def _lines(participant: str, request: Request) -> Iterator[str]:
-    for planned in request.map_sets(participant):
-        reason = request.why_incomplete(planned, request.fingerprints(planned))
-        if reason is None:
-            yield f"{planned.title}: complete, would be skipped"
+def _plan(planned: MapSet, request: Request) -> tuple[bool, list[str]]:
+    """Return whether a set would fail, and the lines about it."""
+    reason = request.why_incomplete(planned, request.fingerprints(planned))
+    if reason is None:
+        return False, [f"{planned.title}: complete, would be skipped"]
+    lines, short = [], 0
+    for run in planned.runs:
+        try:
+            left = plan_run(run, request.bundle, request.settings.cleaning).design
+        except TooShortError as err:
+            short += 1
+            if short == len(planned.runs):
+                return True, [f"{planned.title}: would fail: {err}"]
+            lines.append(f"    leaves out {run.title}: {err}")
             continue
-        session = dict(planned.entities).get("ses")
-        folder = request.output.root / participant_folder(participant, session) / "func"
-        count = len(request.bundle.contrasts)
-        yield f"{planned.title}: would write {count} maps to {folder} ({reason})"
-        for run in planned.runs:
-            yield f"    reads {run.bold}"
-            yield f"    in {run.space_reason}"
-            for transform in run.transforms:
-                yield f"    through {transform.path}" + " (inverse)" * transform.inverse
+        except DtgError as err:
+            return True, [f"{planned.title}: would fail: {err}"]
+        lines += _of_run(run, left)
+    session = dict(planned.entities).get("ses")
+    folder = request.output.root / participant_folder(planned.participant, session) / "func"
+    count = len(request.bundle.contrasts)
+    head = f"{planned.title}: would write {count} maps to {folder} ({reason})"
+    return False, [head, *lines]
+
+
+def _of_run(run: RestRun, design: TemporalDesign) -> Iterator[str]:
+    yield f"    reads {run.bold}"
+    yield f"    in {run.space_reason}"
+    for transform in run.transforms:
+        yield f"    through {transform.path}" + " (inverse)" * transform.inverse
+    dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
+    yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"

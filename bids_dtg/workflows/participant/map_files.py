@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.names import bids_uri, build_path
+from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.report.contents import NOT_MEASURED, SPREAD, SYNTHETIC
 from bids_dtg.settings import InputChoice
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.quality import RunSummary, cleaning_note
+from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 
 HALVES = ("oddHalf", "evenHalf")
 
@@ -130,6 +132,7 @@ def map_sidecars(
     origin
         What the maps come from.
     """
+    by_dof = math.isfinite(estimate.residual_dof)
     common = {
         "Sources": [uri for summary in runs for uri in _sources(summary.run, origin.source)],
         **bundle.grid.metadata,
@@ -144,9 +147,12 @@ def map_sidecars(
             "Participants": bundle.card.training.participants,
             "RepetitionTime": bundle.card.training.repetition_time_s,
             "Cleaning": bundle.card.training.cleaning,
+            "VoxelSize": round(bundle.card.training_voxel_mm, 4),
         },
         "NSegments": estimate.n_segments,
         "SecondsOfRest": round(estimate.seconds, 3),
+        RESIDUAL_DOF: round(estimate.residual_dof, 2) if by_dof else None,
+        "SegmentsWeightedBy": RESIDUAL_DOF if by_dof else "SecondsOfRest",
         "OptionsSHA256": origin.options_sha256,
         "InputType": origin.input_type,
         "DenoiseStrategy": origin.strategy,
@@ -166,8 +172,9 @@ def map_sidecars(
         common["Recentred"] = True
         if bundle.card.part.recentring is not None:
             common["RecentringParticipants"] = bundle.card.part.recentring.participants
-    if note := cleaning_note(bundle.card.training, origin.input_type, origin.strategy):
-        common["CleaningNote"] = note
+    common |= notes_on_set(
+        bundle.card, runs, input_type=origin.input_type, strategy=origin.strategy
+    )
     for contrast in estimate.contrasts:
         if bundle.card.part.gains is not None:
             common["Gain"] = bundle.card.part.gains[contrast.index]
@@ -202,6 +209,9 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
     return {
         "Run": summary.run.title,
         "RepetitionTime": summary.figures["repetition_time"],
+        "VoxelSize": summary.figures["voxel_size"],
+        RESIDUAL_DOF: summary.figures["residual_dof"],
+        "EffectiveDegreesOfFreedom": summary.figures["effective_dof"],
         "NSegments": summary.n_segments,
         "Space": summary.run.space,
         "SpaceReason": summary.run.space_reason,

@@ -31,6 +31,7 @@ from bids_dtg.connectome.range.training import Cells
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
+from bids_dtg.imaging.grid import voxel_edge_mm
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
@@ -55,6 +56,7 @@ class MeasuredRun:
     cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
     confounds: Confounds  # what the columns came from
     interpolation: Method  # how the model's voxels were taken out of the file
+    voxel_mm: float  # edge of a cube of the volume of the file's voxels
     mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
     notes: tuple[str, ...]  # sentences on what was unusual
 
@@ -80,6 +82,43 @@ class ModelVoxels:
         maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
         return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, grey.number)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRun:
+    """What is known of a run before its images are read."""
+
+    header: BoldHeader  # of its file
+    confounds: Confounds  # what is taken from its table
+    design: TemporalDesign  # frames to keep and columns to remove
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+
+def plan_run(run: RestRun, bundle: ModelBundle, cleaning: CleaningOptions) -> PlannedRun:
+    """Decide how a run is cleaned, by its file's header and its tables alone.
+
+    Parameters
+    ----------
+    run
+        Its files.
+    bundle
+        The model, whose space it must be in, or have transforms to.
+    cleaning
+        How runs are cleaned, by a strategy of the table.
+
+    Raises
+    ------
+    TooShortError
+        Less than ``min_minutes`` or ``min_dof`` are left.
+    RunError
+        Its space, its header or its table of confounds cannot be used.
+    """
+    _require_way_to(bundle, run)
+    header = read_bold_header(run.bold)
+    tr_seconds, notes = _repetition_time(run, header)
+    confounds = load_confounds(run, cleaning, n_frames=header.frames)
+    design, more = design_run(run, confounds, tr_seconds, cleaning)
+    return PlannedRun(header, confounds, design, (*notes, *design.notes, *confounds.notes, *more))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,16 +197,14 @@ class Reader:
         Raises
         ------
         TooShortError
-            Less than ``min_minutes`` are left after censoring.
+            Less than ``min_minutes`` or ``min_dof`` are left after censoring.
         RunError
             The run's files cannot be used.
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            header = read_bold_header(run.bold)
-            tr_seconds, notes = _repetition_time(run, header)
-            confounds = load_confounds(run, self.cleaning, n_frames=header.frames)
-            design, more = design_run(run, confounds, tr_seconds, self.cleaning)
+            planned = plan_run(run, self.bundle, self.cleaning)
+        header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
             source = self._open(run, header)
         moments = self._add_up(source, design, clock, progress)
@@ -186,14 +223,14 @@ class Reader:
             cleaning={**design.decisions, **frequency_facts(self.cleaning)},
             confounds=confounds,
             interpolation=source.interpolation,
+            voxel_mm=voxel_edge_mm(header.affine),
             mask_overlap=source.mask_overlap,
-            notes=(*notes, *source.notes, *design.notes, *confounds.notes, *more),
+            notes=(*planned.notes, *source.notes),
         )
 
     def _open(self, run: RestRun, header: BoldHeader) -> _Source:
         """Find out where the model's voxels lie in a run's file, and which have data."""
         bundle, voxels = self.bundle, self.voxels
-        _require_way_to(bundle, run)
         placement = Placement.through(voxels.places, run.transforms)
         sampling, method = placement.in_file(header, self.cleaning.interpolation)
         notes = _notes_on_forms(header)
@@ -302,11 +339,11 @@ def measure(
     >>> from bids_dtg.phantom.contrasts.model import Phantom
     >>> folder = Path(mkdtemp())
     >>> person = Phantom().person(cohort=0, index=0)
-    >>> write_run(folder, person, RunPlan(frames=50, repetition_time_s=5.0))
+    >>> write_run(folder, person, RunPlan(frames=60, repetition_time_s=5.0))
     >>> (run,) = find_runs(folder, "sim001")
     >>> connectome = measure(run, load_bundle("demo"))
     >>> connectome.r.shape, connectome.seconds
-    ((50, 163310), 240.0)
+    ((50, 163310), 290.0)
     """
     cleaning = resolve(CleaningOptions() if cleaning is None else cleaning, input_type)
     reader = Reader.of(bundle, cleaning, device=device, threads=threads)

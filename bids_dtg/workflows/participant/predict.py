@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from bids_dtg.errors import RunError
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
 from bids_dtg.workflows.participant.half_widths import check_level
 from bids_dtg.workflows.participant.model import Model, resolve_device
-from bids_dtg.workflows.participant.quality import RunSummary, cleaning_note
+from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 from bids_dtg.workflows.participant.read import RunRead, SetBegun
 from bids_dtg.workflows.participant.write import Writer
 
@@ -92,10 +93,16 @@ def predict_maps(
 
 
 def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
-    average = MapAverage()
+    known = all(math.isfinite(connectome.residual_dof) for connectome in connectomes)
+    average = MapAverage(by_dof=known)
     for connectome in connectomes:
-        average.add(model.predict(connectome.r), connectome.seconds)
+        _add(average, model, connectome)
     return average
+
+
+def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
+    maps = model.predict(connectome.r)
+    average.add(maps, seconds=connectome.seconds, residual_dof=connectome.residual_dof)
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ class MapSetMaker:
 
     def __init__(self, begun: SetBegun, *, model: Model, writer: Writer, clock: Clock) -> None:
         self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
-        self._average = MapAverage()
+        self._average = self._new_average()
         # Of the odd and the even pieces; none where they were not asked for.
         self._halves: tuple[MapAverage, MapAverage] | None = None
         # All of a run, so that the process that reads can end before the network takes memory.
@@ -153,7 +160,7 @@ class MapSetMaker:
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
         if read.halves is not None:
-            self._halves = self._halves or (MapAverage(), MapAverage())
+            self._halves = self._halves or (self._new_average(), self._new_average())
             for average, half in zip(self._halves, read.halves, strict=True):
                 self._predict(half, average)
         seconds = read.seconds + time.perf_counter() - start
@@ -163,9 +170,12 @@ class MapSetMaker:
             )
         self._summaries.append(read.summary)
 
+    def _new_average(self) -> MapAverage:
+        return MapAverage(by_dof=self.begun.planned.by_dof)
+
     def _predict(self, connectome: Connectome, average: MapAverage) -> None:
         with self._clock.time("network"):
-            average.add(self._model.predict(connectome.r), connectome.seconds)
+            _add(average, self._model, connectome)
 
     def leave_out(self, run: str, reason: str) -> None:
         """Remember a run that is not part of the average."""
@@ -184,7 +194,7 @@ class MapSetMaker:
         planned, writer = self.begun.planned, self._writer
         if not self._summaries:
             reasons = " ".join(self._left_out.values())
-            raise RunError(f"{planned.title} has no run that is long enough: {reasons}")
+            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
         reporter.stage("writing", 1.0)
         halves = None
         if self._halves is not None:
@@ -212,9 +222,13 @@ class MapSetMaker:
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
         origin = self._writer.origin
-        training = self._writer.bundle.card.training
-        if note := cleaning_note(training, origin.input_type, origin.strategy):
-            notes.append(note)
+        more = notes_on_set(
+            self._writer.bundle.card,
+            self._summaries,
+            input_type=origin.input_type,
+            strategy=origin.strategy,
+        )
+        notes += more.values()
         return notes
 
     def _notes_on_other_maps(self) -> list[str]:
@@ -235,7 +249,7 @@ def _line(estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> s
     of_runs = f"{len(runs)} run{'s' * (len(runs) > 1)}"
     segments = f"{estimate.n_segments} segment{'s' * (estimate.n_segments > 1)}"
     coverage = min(summary.coverage for summary in runs)
-    short = f"; {left_out} left out as too short" if left_out else ""
+    short = f"; {left_out} left out, with too little left" if left_out else ""
     return (
         f"{len(estimate.values)} maps from {estimate.seconds / 60:.1f} minutes of rest "
         f"({of_runs}, {segments}), coverage {coverage:.1%}{short}"

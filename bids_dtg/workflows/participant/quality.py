@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bids_dtg.bundles.card import TrainingData
+from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.range.judge import RunRange
+from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import InputChoice
 from bids_dtg.workflows.participant.measure import MeasuredRun
@@ -26,6 +27,9 @@ _RANGE_COLUMNS = (
     "connectome_strength",
     "connectome_smoothness",
 )
+
+# Voxels of another volume, or a repetition time, by more than this factor are far apart.
+FAR_APART = 2.0
 
 # How the runs of each type of input were made, before any cleaning here.
 _MADE: dict[InputChoice, str] = {
@@ -61,8 +65,16 @@ class RunSummary:
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
-def summarise(measured: MeasuredRun, judged: RunRange) -> RunSummary:
-    """Reduce a measured run, and how it was judged, to what tables and sidecars say."""
+def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> RunSummary:
+    """Reduce a measured run, and how it was judged, to what tables and sidecars say.
+
+    Parameters
+    ----------
+    measured, judged
+        The run.
+    card
+        Of the model: what it was trained with stands beside what the run has.
+    """
     run, design, result = measured.run, measured.design, measured.connectomes
     reliability, fd = result.reliability, measured.confounds.mean_fd_mm
     figures = {
@@ -71,10 +83,15 @@ def summarise(measured: MeasuredRun, judged: RunRange) -> RunSummary:
         "task_id": run.task,
         "run_id": run_entities(run).get("run"),
         "repetition_time": design.tr_seconds,
+        "model_repetition_time": card.training.repetition_time_s,
+        "voxel_size": _rounded(measured.voxel_mm),
+        "model_voxel_size": _rounded(card.training_voxel_mm),
         "frames": len(design.keep),
         "frames_kept": design.frames_kept,
         "minutes_kept": round(design.seconds_kept / 60, 3),
         "confound_columns": design.rank,
+        "residual_dof": _rounded(result.residual_dof),
+        "effective_dof": _rounded(result.effective_dof),
         "fd_mean": None if fd is None else round(fd, 4),
         "n_segments": len(result.segments),
         "coverage": round(result.coverage, 4),
@@ -112,6 +129,85 @@ def _range_figures(judged: RunRange) -> dict[str, object]:
 
 def _rounded(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
+
+
+def notes_on_set(
+    card: ModelCard[Any],
+    runs: Sequence[RunSummary],
+    *,
+    input_type: InputChoice,
+    strategy: str,
+) -> dict[str, str]:
+    """Say how a set's runs differ from those of the training, and how they are weighted.
+
+    Parameters
+    ----------
+    card
+        Of the model.
+    runs
+        Those of the set.
+    input_type, strategy
+        As for `cleaning_note`.
+
+    Returns
+    -------
+    Sentences by their key in a sidecar; only those that there are.
+    """
+    notes = {
+        "CleaningNote": cleaning_note(card.training, input_type, strategy),
+        "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
+        "DegreesOfFreedomNote": dof_note([summary.run for summary in runs]),
+    }
+    return {key: note for key, note in notes.items() if note}
+
+
+def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say where runs have voxels or a repetition time far from those of the training.
+
+    Parameters
+    ----------
+    figures
+        Of the runs, by column of the quality table.
+
+    Examples
+    --------
+    >>> own = {"voxel_size": 2.0, "repetition_time": 2.0}
+    >>> acquisition_note([{**own, "model_voxel_size": 2.0, "model_repetition_time": 0.72}])
+    'The model was trained on runs with a repetition time of 0.72 s; these have 2 s.'
+    """
+    words = {
+        "voxel_size": ("voxels of", "mm", 3),
+        "repetition_time": ("a repetition time of", "s", 1),
+    }
+    there, here = [], []
+    for name, (what, unit, power) in words.items():
+        of_model = next((run[f"model_{name}"] for run in figures), None)
+        far = {run[name] for run in figures if of_model and _apart(run[name], of_model, power)}
+        if far:
+            there.append(f"{what} {of_model:.3g} {unit}")
+            ends = sorted({min(far), max(far)})
+            here.append(" to ".join(f"{value:.3g}" for value in ends) + f" {unit}")
+    if not there:
+        return None
+    return f"The model was trained on runs with {' and '.join(there)}; these have " + (
+        " and ".join(here) + "."
+    )
+
+
+def _apart(value: float, other: float, power: int) -> bool:
+    """Return whether voxels by their volume (power 3), or times, differ by more than FAR_APART."""
+    ratio = (value / other) ** power
+    return not 1 / FAR_APART <= ratio <= FAR_APART
+
+
+def dof_note(runs: Sequence[RestRun]) -> str | None:
+    """Say that the degrees of freedom of runs are not known, and what follows."""
+    if all(run.dof_known for run in runs):
+        return None
+    return (
+        "The runs were cleaned elsewhere, and their sidecars do not state "
+        f"{RESIDUAL_DOF}: it is n/a, --min-dof was not applied, and runs are weighted by time."
+    )
 
 
 def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str) -> str | None:

@@ -32,6 +32,11 @@ class MapSet:
         """Name for people and for the completion record, e.g. ``sub-01_ses-1_task-rest``."""
         return "_".join(f"{key}-{value}" for key, value in self.entities)
 
+    @property
+    def by_dof(self) -> bool:
+        """Whether its runs are weighted by residual degrees of freedom: all are known."""
+        return all(run.dof_known for run in self.runs)
+
 
 def plan_map_sets(runs: Sequence[RestRun], combine: Combine) -> tuple[MapSet, ...]:
     """Group the runs of one participant into sets of maps.

@@ -80,19 +80,24 @@ def test_acquisitions_of_a_session_are_averaged(job):
     assert len(read_sidecar(job.out, "sub-01_task-rest_dir-AP")["Runs"]) == 2
 
 
-def test_average_is_weighted_by_the_remaining_time(job):
-    frames = {1: 48, 2: 60, 3: 57}
+def test_average_is_weighted_by_residual_degrees_of_freedom(job):
+    """C2: as much rest with fewer columns removed counts more."""
+    frames = {1: 55, 2: 66, 3: 61}
     for run, number in frames.items():
         add_rest(job.bids, entities=f"run-{run}", seed=run, frames=number, n_non_steady=3)
     parts, whole = job.folder / "parts", job.out
     assert job.run("--combine", "run", out=parts) == 0
     assert job.run(out=whole) == 0
     runs = [read_map(parts, f"sub-01_task-rest_run-{run}") for run in frames]
-    weights = [number - 3 for number in frames.values()]
+    facts = [read_sidecar(parts, f"sub-01_task-rest_run-{run}")["Runs"][0] for run in frames]
+    weights = [run["ResidualDegreesOfFreedom"] for run in facts]
+    columns = [run["Cleaning"]["Rank"] for run in facts]
+    assert weights == [n - 3 - lost for n, lost in zip(frames.values(), columns, strict=True)]
     expected = np.average(runs, axis=0, weights=weights)
     found = read_map(whole, "sub-01_task-rest")
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    assert np.abs(found - np.mean(runs, axis=0)).max() > 1e-4, "the weights show"
+    by_time = np.average(runs, axis=0, weights=[number - 3 for number in frames.values()])
+    assert np.abs(found - by_time).max() > 1e-4, "the weights show"
 
     spread = read_map(whole, "sub-01_task-rest", desc="segmentSpread")
     total, squares = np.sum(weights), np.sum(np.square(weights))
@@ -101,7 +106,9 @@ def test_average_is_weighted_by_the_remaining_time(job):
     np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-5)
     sidecar = read_sidecar(whole, "sub-01_task-rest")
     assert sidecar["NSegments"] == 3
-    assert sidecar["SecondsOfRest"] == total * 10
+    assert sidecar["SecondsOfRest"] == 10 * (sum(frames.values()) - 9)
+    assert sidecar["ResidualDegreesOfFreedom"] == total
+    assert sidecar["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
 
 
 def test_two_segments_of_one_run(job):
@@ -175,7 +182,7 @@ def test_run_that_is_too_short_is_left_out(job, capsys):
     err = capsys.readouterr().err
     assert "sub-01_task-rest_run-2 was left out." in err
     assert "6.7 of 6.7 minutes left (40 of 40 frames of 10 s)" in err
-    assert "1 left out as too short" in err
+    assert "1 left out, with too little left" in err
     sidecar = read_sidecar(job.out, "sub-01_task-rest")
     assert [run["Run"] for run in sidecar["Runs"]] == ["sub-01_task-rest_run-1"]
     (name,), (reason,) = sidecar["ExcludedRuns"].keys(), sidecar["ExcludedRuns"].values()
@@ -195,9 +202,27 @@ def test_all_runs_too_short(job, capsys):
         add_rest(job.bids, entities=f"run-{run}", seed=run)
     assert job.run("--min-minutes", "11") == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed: " in line]
-    assert "sub-01_task-rest has no run that is long enough" in line
+    assert "sub-01_task-rest has no run that can be used" in line
     assert "run-1" in line
     assert "run-2" in line
+
+
+def test_run_with_too_few_degrees_of_freedom_is_left_out(job, capsys):
+    """C2: minutes alone let runs pass whose columns had used up nearly all frames."""
+    add_rest(job.bids, entities="run-1", seed=1)
+    add_rest(job.bids, entities="run-2", seed=2, frames=44)
+    assert job.run() == 0
+    err = capsys.readouterr().err
+    assert "sub-01_task-rest_run-2 was left out." in err
+    assert "has 15 degrees of freedom left (44 frames kept, less 29 columns)" in err
+    assert "Expected: at least 20" in err
+    assert "1 left out, with too little left" in err
+    sidecar = read_sidecar(job.out, "sub-01_task-rest")
+    assert list(sidecar["ExcludedRuns"]) == ["sub-01_task-rest_run-2"]
+    assert job.run("--run", "2", out=job.folder / "alone") == 1
+    assert "at least 20" in capsys.readouterr().err
+    assert job.run("--min-dof", "15", out=job.folder / "both") == 0
+    assert len(read_sidecar(job.folder / "both", "sub-01_task-rest")["Runs"]) == 2
 
 
 def test_sums_in_torch_need_no_fork(job):
@@ -227,7 +252,7 @@ def test_sums_in_torch_need_no_fork(job):
 
 
 def test_sidecar(job):
-    path = add_rest(job.bids, n_non_steady=2)
+    path = add_rest(job.bids, frames=70, n_non_steady=2)
     words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.096")
     assert job.run(*words) == 0
     sidecar = read_sidecar(job.out, "sub-01_task-rest")
@@ -245,8 +270,11 @@ def test_sidecar(job):
     assert (run["Confounds"]["FdThreshold"], run["Confounds"]["DummyScans"]) == (0.096, "auto")
     assert run["Confounds"]["DroppedNonSteady"] == 2
     cleaning = run["Cleaning"]
-    assert cleaning["Frames"] == 60
-    assert cleaning["FramesKept"] + cleaning["FramesCensored"] == 60
+    assert cleaning["Frames"] == 70
+    assert cleaning["FramesKept"] + cleaning["FramesCensored"] == 70
+    assert run["ResidualDegreesOfFreedom"] == cleaning["FramesKept"] - cleaning["Rank"]
+    assert 0 < run["EffectiveDegreesOfFreedom"] <= run["ResidualDegreesOfFreedom"]
+    assert (run["VoxelSize"], sidecar["ModelTraining"]["VoxelSize"]) == (2.0, 2.0)
     assert 2 < cleaning["FramesCensored"] < 20
     assert sidecar["SecondsOfRest"] == 10 * cleaning["FramesKept"]
     assert {"trans_x", "csf_power2", "cosine00"} <= set(cleaning["Columns"])
