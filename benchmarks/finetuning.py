@@ -37,8 +37,8 @@ from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
-from bids_dtg.stats.paired import bootstrap_mean
-from bids_dtg.stats.people_scores import PeopleScores
+from bids_dtg.stats.model_scores import score_maps
+from bids_dtg.stats.model_table import summary_row
 from bids_dtg.training.loop import Workplace
 
 Array = NDArray[np.float32]
@@ -97,16 +97,10 @@ def recentred(predicted: Array, validation: Array, measured: Array, mean: Array)
 
 def row(name: str, predicted: Array, measured: Array, mean: Array) -> str:
     """Return a row of scores of (people, contrasts, voxels), mean over contrasts."""
-    scores = [
-        PeopleScores.of(predicted[:, q], measured[:, q], mean[q]).people()
-        for q in range(predicted.shape[1])
-    ]
+    found = summary_row(score_maps(name, predicted, measured, mean))
     cells = []
-    for key in ("r", "residual_r", "identified"):
-        # A contrast whose gain is 0 has the same map for everybody: count its residual r as 0.
-        values = np.mean([np.nan_to_num(people[key]) for people in scores], axis=0)
-        found = bootstrap_mean(values)
-        cells.append(f"{found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")
+    for key in ("r", "residual_r", "identification"):
+        cells.append("n/a" if found[key] is None else "{:.3f} [{:.3f}, {:.3f}]".format(*found[key]))
     return f"| {name} | " + " | ".join(cells) + " |"
 
 

@@ -41,13 +41,14 @@ from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
-from bids_dtg.stats.metrics import correlation_matrix, residual_correlation
+from bids_dtg.stats.model_scores import score_maps
+from bids_dtg.stats.paired import t_interval, wilson_interval
 
 Array = NDArray[np.float32]
 Predict = Callable[[Array], Array]  # a person's mean connectome (rois, voxels) to maps
 
 PEOPLE = {Cohort.TRAINING: 300, Cohort.VALIDATION: 40, Cohort.TEST: 40}
-SEGMENTS, BLOCK, RESAMPLES = 8, 4, 2000
+SEGMENTS, BLOCK = 8, 4
 PENALTIES = (0.3, 1.0, 3.0)
 # Numbers of directions of the whole connectome that `global ridge` adds to the local rows.
 DIRECTIONS = (8, 20)
@@ -323,45 +324,41 @@ def blend(
 
 
 def scores(maps: Array, measured: Array, mean_map: Array) -> dict[str, NDArray[np.float64]]:
-    """Score: a value for each person, mean over contrasts. Rows of a matrix are measured maps."""
-    found: dict[str, list[Any]] = {}
-    for q in range(maps.shape[1]):
-        matrix = correlation_matrix(maps[:, q], measured[:, q]).T
-        own = np.diagonal(matrix)
-        index = own - (matrix.sum(axis=1) - own) / (len(own) - 1)
-        others = np.where(np.eye(len(own), dtype=bool), -np.inf, matrix).max(axis=1)
-        residual = residual_correlation(maps[:, q], measured[:, q], mean_map[q])
-        values = {
-            "r": own,
-            "index": index,
-            "product": index * own,
-            "id": own > others,
-            "res r": residual,
-        }
-        for name, value in values.items():
-            found.setdefault(name, []).append(np.nan_to_num(np.asarray(value, np.float64)))
-    return {name: np.mean(values, axis=0) for name, values in found.items()}
+    """Score (people, contrasts, voxels): for each person, mean over contrasts."""
+    found = score_maps("", maps, measured, mean_map)
+    keys = {
+        "r": "r",
+        "r - own": "own_mean_r",
+        "index": "index",
+        "product": "product",
+        "id": "identification",
+        "res r": "residual_r",
+        "fp": "fingerprint",
+    }
+    values = {name: found.by_person(key) for name, key in keys.items()}
+    return values | {"r - own": values["r"] - values["r - own"]}
 
 
 def interval(values: NDArray[np.float64], digits: int = 3) -> str:
-    """Return mean and 95 % bootstrap interval over people."""
-    rng = np.random.default_rng(0)
-    draws = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    """Return mean and 95 % interval over people."""
+    if not np.isfinite(values).any():
+        return "n/a"
+    found = t_interval(values)
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 def row(name: str, runs: list[dict[str, NDArray[np.float64]]], group: Mapping[str, Any]) -> str:
     """Make a line of the table: mean over seeds, interval over people."""
     mean = {key: np.mean([run[key] for run in runs], axis=0) for key in runs[0]}
-    if name == "group average":
-        return f"| {name} | 1 | {interval(mean['r'])} | - | - | - | - | - | - |"
     spread = f" ± {np.std([run['r'].mean() for run in runs]):.4f}" if len(runs) > 1 else ""
+    share = wilson_interval(float(mean["id"].mean()), len(mean["id"]))
     return (
         f"| {name} | {len(runs)} | {mean['r'].mean():.3f}{spread} "
-        f"| {interval(mean['r'] - group['r'], 4)} | {mean['index'].mean():.4f} "
-        f"| {interval(mean['product'], 4)} | {mean['index'].mean() / mean['r'].mean():.3f} "
-        f"| {interval(mean['id'], 2)} | {interval(mean['res r'])} |"
+        f"| {interval(mean['r'] - group['r'], 4)} | {interval(mean['r - own'], 4)} "
+        f"| {interval(mean['index'], 4)} | {interval(mean['product'], 4)} "
+        f"| {mean['index'].mean() / mean['r'].mean():.3f} "
+        f"| {share.mean:.2f} [{share.low:.2f}, {share.high:.2f}] | {mean['fp'].mean():.3f} "
+        f"| {interval(mean['res r'])} |"
     )
 
 
@@ -404,8 +401,11 @@ def main() -> None:
             runs.setdefault(model, []).append(scores(maps, measured, mean_map))
             means = {key: round(float(value.mean()), 4) for key, value in runs[model][-1].items()}
             print(f"<!-- {model}, seed {seed}: {json.dumps(means)} -->", flush=True)
-        print("\n| model | seeds | r | r - group average | index | product | ratio | id | res r |")
-        print("|---|---|---|---|---|---|---|---|---|")
+        print(
+            "\n| model | seeds | r | r - group average | r - own mean | index | product | ratio "
+            "| id | fingerprint | res r |"
+        )
+        print("|---" * 11 + "|")
         for model, found in runs.items():
             print(row(model, found, runs["group average"][0]))
         print()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from demo_people import (
-    MAP_STEP,
     StoredPeople,
     predict_people,
     simulate_answers,
@@ -26,17 +25,18 @@ from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
-from bids_dtg.stats.metrics import (
-    correlation_matrix,
-    identification_accuracy,
-    residual_correlation,
+from bids_dtg.stats.model_scores import (
+    ModelScores,
+    score_judged,
+    score_maps,
 )
+from bids_dtg.stats.model_table import CONVENTIONS, ceiling_row, comparison_rows, summary_row
 
 Array = NDArray[np.float32]
 
 SEGMENTS = 4  # of rest of each held-out person: half an hour
 PENALTIES = (0.1, 0.3, 1.0, 3.0)  # of local ridge, chosen on validation people
-RESAMPLES, BOOTSTRAP_SEED = 2000, 0
+JUDGED = "network, re-centred"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,33 +80,35 @@ def make_table(
         "linear (Tavor)": lambda n: linear.predict(test.mean_connectome(n)[None])[0],
         "local ridge": lambda n: ridge.predict(test.mean_connectome(n)),
         "network": lambda n: predicted[n],
-        "network, re-centred": recentred,
-        "network, re-centred, of another participant": lambda n: recentred((n + 1) % people),
+        JUDGED: recentred,
         "retest": lambda n: answers.retest[n],
         "ceiling: what rest could tell": lambda n: answers.knowable[n],
         "ceiling: the true maps": lambda n: answers.true[n],
     }
-    rows, group = [], np.zeros(0)
-    for name, predict in models.items():
-        scores = _scores(name, predict, test, mean_map)
-        group = scores["r"] if name == "group average" else group
-        rows.append(_row(name, scores, group))
+    measured = np.stack([test.measured(n).astype(np.float16) for n in range(people)])
+    found: dict[str, ModelScores] = {}
+    for name, predict in track(models.items(), "Scoring"):
+        maps = np.stack([predict(n).astype(np.float16) for n in range(people)])
+        if name == JUDGED:
+            found |= {one.name: one for one in score_judged(name, maps, measured, mean_map)}
+        else:
+            found[name] = score_maps(name, maps, measured, mean_map)
+    rows = []
+    for scores in found.values():
+        rows.append(summary_row(scores, found["group average"], found["retest"]))
         print(json.dumps(rows[-1]), flush=True)
     evaluation = {
         "participants": people,
         "segments": SEGMENTS,
-        "conventions": "rows of a matrix are measured maps; r, index, product (as published: "
-        "index times r, a person), residual r (training mean taken off both) are means over "
-        "participants and contrasts, ratio is index / r; intervals are 95 %, bootstrap over "
-        "participants; chance of identification is 1 / participants",
-        "bootstrap": {"resamples": RESAMPLES, "seed": BOOTSTRAP_SEED},
+        "conventions": CONVENTIONS,
         "phantom": {
             "parameters": phantom.parameters.hash,
             "seed": phantom.seed,
             "voxel_mm": 2 * phantom.block,
         },
         "local_ridge": {"penalty": penalty, "pooling_mm": 10.0, "participants": sums.people},
-        "rows": rows,
+        "rows": [*rows, ceiling_row(found["retest"])],
+        "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:4]]),
     }
     return Table(correction, sums.people, people, evaluation)
 
@@ -141,47 +143,3 @@ def _chosen_ridge(sums: LocalRidgeSums, validation: StoredPeople) -> tuple[Local
     best = min(errors, key=lambda penalty: errors[penalty])
     print("local ridge, penalty and validation error:", errors, flush=True)
     return models[best], best
-
-
-def _scores(
-    name: str, predict: Callable[[int], Array], test: StoredPeople, mean_map: Array
-) -> dict[str, NDArray[np.float64]]:
-    """Score a model: (contrasts, people) for each score; (contrasts,) for identification."""
-    maps = np.stack([predict(n).astype(np.float16) for n in range(len(test.maps))])
-    found: dict[str, list[Any]] = {}
-    for q in track(range(maps.shape[1]), f"Scoring {name}"):
-        predicted, measured = maps[:, q].astype(np.float32), test.maps[:, q] * np.float32(MAP_STEP)
-        matrix = correlation_matrix(predicted, measured).T
-        own = np.diagonal(matrix)
-        index = own - (matrix.sum(axis=1) - own) / (len(own) - 1)
-        found.setdefault("r", []).append(own)
-        found.setdefault("index", []).append(index)
-        found.setdefault("product", []).append(index * own)
-        found.setdefault("identification", []).append(identification_accuracy(matrix))
-        found.setdefault("residual_r", []).append(
-            residual_correlation(predicted, measured, mean_map[q])
-        )
-    return {score: np.array(values) for score, values in found.items()}
-
-
-def _row(
-    name: str, scores: Mapping[str, NDArray[np.float64]], group: NDArray[np.float64]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"model": name, "r": _interval(scores["r"])}
-    row["r_sd_over_contrasts"] = round(float(scores["r"].mean(axis=1).std()), 4)
-    if name == "group average":
-        return row
-    row["r_minus_group_average"] = _interval(scores["r"] - group)
-    for score in ("index", "product", "residual_r"):
-        row[score] = _interval(scores[score])
-    row["ratio"] = round(float(scores["index"].mean() / scores["r"].mean()), 4)
-    row["identification"] = round(float(scores["identification"].mean()), 4)
-    return row
-
-
-def _interval(values: NDArray[np.float64]) -> list[float]:
-    """Return the mean of (contrasts, people) and its bootstrap interval over people."""
-    person = values.mean(axis=0)
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    draws = person[rng.integers(len(person), size=(RESAMPLES, len(person)))].mean(axis=1)
-    return [round(float(x), 4) for x in (person.mean(), *np.percentile(draws, [2.5, 97.5]))]

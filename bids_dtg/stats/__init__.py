@@ -3,7 +3,9 @@
 - `splits`: who trains, who chooses and who tests: never one person twice
 - `metrics`: scores of predicted maps against measured ones
 - `people_scores`: these scores for many people, a slab of voxels at a time
-- `paired`: two models on the same people: intervals, permutation tests, effect sizes
+- `model_scores`: these scores of a model's maps of all contrasts
+- `model_table`: models side by side: rows of scores, comparisons with verdicts, tests
+- `paired`: two models on the same people: intervals, permutation tests, verdicts, effect sizes
 - `conformal`: prediction intervals: a half-width a contrast and place
 - `linear`: simple linear models that every network is compared with
 - `kernel_ridge`: whole maps from whole connectomes

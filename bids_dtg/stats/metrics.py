@@ -12,6 +12,7 @@ Maps = NDArray[np.floating[Any]]
 
 # Dice is taken at the strongest 5 %, 10 %, …, 50 % of the voxels.
 DICE_PERCENTAGES = range(5, 51, 5)
+_TIE = 1e-9  # two r that differ by less are equal: what rounding makes of one value
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
     Parameters
     ----------
     matrix
-        Square, people in the same order on both axes; rows as in
-        `correlation_matrix`. The index and the ratio do not depend on which axis is
-        predicted, the product does slightly.
+        Square, people in the same order on both axes; rows are measured maps, so
+        ``correlation_matrix(predicted, measured).T``. The index and the ratio do not depend
+        on which axis is predicted, the product does slightly.
 
     Returns
     -------
@@ -110,18 +111,20 @@ def diagonality(matrix: NDArray[np.floating[Any]]) -> Diagonality:
 
 
 def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
-    """Return the share of people whose own measured map is the most similar to their prediction.
+    """Return how often a measured map is most like the prediction for the same person.
 
     Parameters
     ----------
     matrix
-        Square; predictions in rows, as `correlation_matrix` returns it.
+        Square, of one contrast: **rows are measured maps**, columns predictions, so
+        ``correlation_matrix(predicted, measured).T``.
 
     Returns
     -------
     float
-        0 to 1; chance is 1 / people. A tie with another person, or an undefined
-        own r, is a miss.
+        0 to 1. Where the own prediction and others are equally similar (to nine decimals), a
+        person counts as one over their number: a constant prediction identifies 1 / people,
+        as chance does. An undefined r is below all others.
 
     Raises
     ------
@@ -133,29 +136,97 @@ def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
     >>> import numpy as np
     >>> identification_accuracy(np.array([[0.8, 0.2], [0.9, 0.7]]))
     0.5
+    >>> identification_accuracy(np.full((4, 4), np.nan))
+    0.25
+    """
+    better, tied = rivals(matrix)
+    return float(np.where(better.any(axis=1), 0.0, 1.0 / (1 + tied.sum(axis=1))).mean())
+
+
+def fingerprinting_score(matrix: NDArray[np.floating[Any]]) -> float:
+    """Return the fingerprinting score as published: share identified times mean own r.
+
+    Parameters
+    ----------
+    matrix
+        As `identification_accuracy` takes it, of one contrast.
+
+    Returns
+    -------
+    float
+        -1 to 1. Here a tie is a miss, and so is an undefined r, which counts as 0 in the mean:
+        a constant prediction scores 0.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square.
+
+    Notes
+    -----
+    Serin et al. 2025, Commun. Biol. 8: 1572, as its public code computes it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(fingerprinting_score(np.array([[0.8, 0.2], [0.9, 0.6]])), 3)
+    0.35
+    """
+    better, tied = rivals(matrix)
+    own = np.diagonal(np.asarray(matrix, dtype=np.float64))
+    hit = ~(better | tied).any(axis=1) & np.isfinite(own)
+    return float(hit.mean() * np.nan_to_num(own).mean())
+
+
+def rivals(
+    matrix: NDArray[np.floating[Any]],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whose prediction is more similar to a measured map than the own, and whose equally.
+
+    Parameters
+    ----------
+    matrix
+        As `identification_accuracy` takes it.
+
+    Returns
+    -------
+    tuple
+        Two boolean arrays (measured people, predicted people), False on the diagonal. r that
+        agrees to nine decimals is equal; undefined r is below all that is defined.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square.
     """
     r = np.asarray(matrix, dtype=np.float64)
     if r.ndim != 2 or r.shape[0] != r.shape[1]:
         raise ValueError(f"a people-by-people matrix is square, found {r.shape}")
-    others = np.where(np.eye(len(r), dtype=bool) | np.isnan(r), -np.inf, r)
-    return float((np.diagonal(r) > others.max(axis=1)).mean())
+    above_own = np.where(np.isfinite(r), r, -2.0)
+    above_own = above_own - np.diagonal(above_own)[:, None]
+    others = ~np.eye(len(r), dtype=bool)
+    return others & (above_own > _TIE), others & (np.abs(above_own) <= _TIE)
 
 
-def residual_correlation(pred: Maps, true: Maps, mean: Maps) -> NDArray[np.float64]:
-    """Correlate predicted with measured deviations from a group mean, a value a person.
+def residual_correlation(pred: Maps, true: Maps, mean: Maps | None = None) -> NDArray[np.float64]:
+    """Correlate predicted with measured deviations, a value a person.
 
     Parameters
     ----------
     pred, true
         Maps of one contrast, (people, voxels).
     mean
-        Mean map of the training people, (voxels,).
+        Without it, predictions deviate from the mean prediction for these people, and measured
+        maps from their mean measured map: this is residual r, and no map that is the same for
+        everybody changes it. With a mean map, as of the training people, (voxels,), both
+        deviate from it: residual r, training mean. A better mean map buys that one, most where
+        people are few.
 
     Returns
     -------
     numpy.ndarray
         Pearson r, (people,); NaN where a deviation is constant, as for a model that
-        predicts the group mean itself. It cannot be bought with the group map.
+        predicts the same for everybody, and for one person alone.
 
     Raises
     ------
@@ -166,18 +237,22 @@ def residual_correlation(pred: Maps, true: Maps, mean: Maps) -> NDArray[np.float
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> mean, own = rng.standard_normal(500), rng.standard_normal((3, 500))
-    >>> residual_correlation(mean + own, mean + own, mean).round(2)
+    >>> group, own = rng.standard_normal(500), rng.standard_normal((3, 500))
+    >>> residual_correlation(own, 3 * group + 2 * own).round(2)
     array([1., 1., 1.])
     """
     predicted, measured = _as_pair(pred, true)
-    centre = np.asarray(mean, dtype=np.float64)
-    if centre.shape != (predicted.shape[1],):
-        raise ValueError(f"the mean map is ({predicted.shape[1]},), found {centre.shape}")
+    if mean is None:
+        centres = predicted.mean(axis=0), measured.mean(axis=0)
+    else:
+        centre = np.asarray(mean, dtype=np.float64)
+        if centre.shape != (predicted.shape[1],):
+            raise ValueError(f"the mean map is ({predicted.shape[1]},), found {centre.shape}")
+        centres = centre, centre
     # Against the maps' own size, not the deviation's: what is left of a map
     # that equals the mean is rounding.
-    own = _standardised(predicted - centre, size=np.abs(predicted).max(axis=1))
-    other = _standardised(measured - centre, size=np.abs(measured).max(axis=1))
+    own = _standardised(predicted - centres[0], size=np.abs(predicted).max(axis=1))
+    other = _standardised(measured - centres[1], size=np.abs(measured).max(axis=1))
     r: NDArray[np.float64] = np.clip((own * other).sum(axis=1), -1.0, 1.0)
     return r
 

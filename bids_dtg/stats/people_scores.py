@@ -1,36 +1,58 @@
 """Scores of one contrast over many people, read a slab of voxels at a time.
 
-All that a score needs is in sums over voxels: the people-by-people products are one matrix
-product a slab. Memory does not grow with the number of people but for those products.
+All that a score needs is in sums over voxels: the people-by-people products are three matrix
+products a slab. Memory does not grow with the number of people but for those products.
+
+Maps are added up as their mean over people and deviations from it. So a map that is the same for
+everybody leaves exact zeros, and the scores of all the others, without one of them, follow from
+the same sums: by how much each person moves a score, as measured and as predicted, is its spread.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.stats.metrics import fingerprinting_score, rivals
+from bids_dtg.stats.paired import jackknife_shares
+
 Maps = NDArray[np.floating[Any]]
+Values = NDArray[np.float64]
 SLAB_BYTES = 1 << 26  # of the maps that are worked on at once
+_SLAB_VOXELS = 1 << 16  # sums of more in float32 would lose digits
 
 
 @dataclass(frozen=True, eq=False)
 class PeopleScores:
     """Scores of the predicted maps of one contrast, a value a person; NaN where not defined."""
 
-    matrix: NDArray[np.float64]  # (measured people, predicted people), correlation over voxels
-    r: NDArray[np.float64]  # (people,), own prediction with own measured map
-    index: NDArray[np.float64]  # (people,), r minus the mean of the other predictions' r
-    product: NDArray[np.float64]  # (people,), index times r: "as published"
-    identified: NDArray[np.float64]  # (people,), 1 where the own prediction is the most similar
-    residual_r: NDArray[np.float64]  # (people,), r after the training mean was taken off both
-    explained: NDArray[np.float64]  # (people,), 1 - squared error / variance over voxels
+    matrix: Values  # (measured people, predicted people), correlation over voxels
+    r: Values  # (people,), own prediction with own measured map
+    others_r: Values  # (people,), the others' predictions with the own measured map, mean
+    own_mean_r: Values  # (people,), the mean of all these predictions with the own measured map
+    index: Values  # (people,), r minus others_r: the model minus another person's prediction
+    product: Values  # (people,), index times r: "as published"
+    identified: Values  # (people,), 1 where the own prediction is the most similar, ties share it
+    residual_r: Values  # (people,), r after these people's means were taken off both sides
+    residual_r_training_mean: Values  # (people,), r after the training mean was taken off both
+    explained: Values  # (people,), 1 - squared error / variance over voxels
+    fingerprint: float  # share identified times mean r, as published: ties are misses
+    # By name, (people,): their mean is the mean of the values above, and their spread how much
+    # the mean depends on each person, whose map and prediction others are compared with too.
+    shares: Mapping[str, Values]
 
     @classmethod
     def of(
-        cls, predicted: Maps, measured: Maps, mean: Maps, *, slab_bytes: int = SLAB_BYTES
+        cls,
+        predicted: Maps,
+        measured: Maps,
+        training_mean: Maps | None = None,
+        *,
+        slab_bytes: int = SLAB_BYTES,
     ) -> PeopleScores:
         """Score predictions.
 
@@ -38,9 +60,10 @@ class PeopleScores:
         ----------
         predicted, measured
             (people, voxels), the same people; in memory or memory-mapped. Voxels that are NaN
-            in anybody's measured map are left out.
-        mean
-            (voxels,), mean map of the training people.
+            in anybody's map are left out.
+        training_mean
+            (voxels,), mean map of the training people; `residual_r_training_mean` is NaN
+            without it.
         slab_bytes
             Of both maps in float32 that are in memory at once.
 
@@ -53,105 +76,266 @@ class PeopleScores:
         --------
         >>> import numpy as np
         >>> maps = np.random.default_rng(0).standard_normal((3, 500)).astype(np.float32)
-        >>> scores = PeopleScores.of(maps, maps, maps.mean(axis=0))
-        >>> scores.matrix.shape
-        (3, 3)
+        >>> scores = PeopleScores.of(maps, maps)
+        >>> scores.matrix.shape, scores.residual_r.round(3).tolist()
+        ((3, 3), [1.0, 1.0, 1.0])
         """
         if predicted.ndim != 2 or predicted.shape != measured.shape:
             raise ValueError(
                 f"maps are (people, voxels) of one shape, found {predicted.shape} and "
                 f"{measured.shape}"
             )
-        if mean.shape != predicted.shape[1:]:
-            raise ValueError(f"the mean map is {predicted.shape[1:]}, found {mean.shape}")
-        sums, deviations, voxels = _sums(predicted, measured, mean, slab_bytes)
-        matrix = sums.correlations(voxels).T
-        own = np.diagonal(matrix).copy()
-        others = np.where(np.eye(len(own), dtype=bool), np.nan, matrix)
-        index = np.full(len(own), np.nan)
-        identified = np.full(len(own), np.nan)
-        if len(own) > 1:
-            index = own - (np.nansum(others, axis=1) / np.isfinite(others).sum(axis=1).clip(1))
-            identified = (
-                own > np.nanmax(np.where(np.isnan(others), -np.inf, others), axis=1)
-            ) * 1.0
-        return cls(
-            matrix=matrix,
-            r=own,
-            index=index,
-            product=index * own,
-            identified=identified,
-            residual_r=deviations.own_correlations(voxels),
-            explained=sums.explained(voxels),
-        )
+        if training_mean is not None and training_mean.shape != predicted.shape[1:]:
+            raise ValueError(f"the mean map is {predicted.shape[1:]}, found {training_mean.shape}")
+        sums = _Sums(len(predicted))
+        sums.add_slabs(predicted, measured, training_mean, slab_bytes)
+        return _scores(sums.covariances(), sums.training_r(training_mean is not None))
 
-    def people(self) -> dict[str, NDArray[np.float64]]:
-        """Return the scores that have a value a person, by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "matrix"}
+    def values(self) -> dict[str, Values]:
+        """Return every score by name, (people,): its mean over people is the score.
+
+        The spread is right for intervals and tests: `shares` where the score of a person
+        depends on the others. A constant map counts as r 0.
+        """
+        return {
+            "r": np.nan_to_num(self.r),
+            "explained": self.explained,
+            "residual_r_training_mean": _nothing_as_zero(self.residual_r_training_mean),
+            **self.shares,
+        }
 
 
 class _Sums:
     """Sums over voxels of two sets of maps and of their products."""
 
-    def __init__(self, people: int, *, pairs: bool) -> None:
-        self._pairs = pairs
-        self.p, self.m = np.zeros(people), np.zeros(people)
-        self.pp, self.mm = np.zeros(people), np.zeros(people)
-        self.pm = np.zeros((people, people) if pairs else people)
+    def __init__(self, people: int) -> None:
+        self.voxels = 0
+        self.pp, self.mm, self.pm = (np.zeros((people, people)) for _ in range(3))
+        # Of the deviations (people, n): themselves, and times both mean maps.
+        self.p, self.m = np.zeros((people, 3)), np.zeros((people, 3))
+        self.means = np.zeros((3, 3))  # of one, the mean prediction and the mean measured map
+        self.training = np.zeros((people, 5))  # p, m, pp, mm, pm of deviations from it
 
-    def add(self, p: NDArray[np.float32], m: NDArray[np.float32]) -> None:
-        self.p += p.sum(axis=1, dtype=np.float64)
-        self.m += m.sum(axis=1, dtype=np.float64)
-        self.pp += np.einsum("nv,nv->n", p, p)
-        self.mm += np.einsum("nv,nv->n", m, m)
-        self.pm += p @ m.T if self._pairs else np.einsum("nv,nv->n", p, m)
+    def add_slabs(
+        self, predicted: Maps, measured: Maps, training_mean: Maps | None, slab_bytes: int
+    ) -> None:
+        people, all_voxels = predicted.shape
+        step = min(max(1, slab_bytes // (8 * people)), _SLAB_VOXELS)
+        for start in range(0, all_voxels, step):
+            slab = slice(start, start + step)
+            p, m = (np.asarray(maps[:, slab], np.float32) for maps in (predicted, measured))
+            known = np.isfinite(m).all(axis=0) & np.isfinite(p).all(axis=0)
+            if not known.all():
+                p, m = p[:, known], m[:, known]
+            self._add(p, m)
+            if training_mean is not None:
+                self._add_training(p, m, np.asarray(training_mean[slab], np.float32)[known])
+        if not self.voxels:
+            raise ValueError("there is no voxel that everybody's map covers")
 
-    def correlations(self, voxels: int) -> NDArray[np.float64]:
-        """Return r, (predicted, measured); NaN for a map that is constant."""
-        covariance = self.pm - np.outer(self.p, self.m) / voxels
-        sizes = np.outer(self._size(self.pp, self.p, voxels), self._size(self.mm, self.m, voxels))
-        r: NDArray[np.float64] = np.clip(covariance / sizes, -1.0, 1.0)
-        return r
+    def _add(self, p: NDArray[np.float32], m: NDArray[np.float32]) -> None:
+        self.voxels += p.shape[1]
+        p_mean, m_mean = (maps.mean(axis=0, dtype=np.float64) for maps in (p, m))
+        p, m = _deviations(p, p_mean), _deviations(m, m_mean)
+        self.pp += p @ p.T
+        self.mm += m @ m.T
+        self.pm += p @ m.T
+        common = np.stack([np.ones(len(p_mean)), p_mean, m_mean])
+        self.p += p @ common.T
+        self.m += m @ common.T
+        self.means += common @ common.T
 
-    def own_correlations(self, voxels: int) -> NDArray[np.float64]:
-        """Return r of each person's own maps, where only those were added up."""
-        covariance = self.pm - self.p * self.m / voxels
-        size = self._size(self.pp, self.p, voxels) * self._size(self.mm, self.m, voxels)
-        r: NDArray[np.float64] = np.clip(covariance / size, -1.0, 1.0)
-        return r
+    def _add_training(
+        self, p: NDArray[np.float32], m: NDArray[np.float32], mean: NDArray[np.float32]
+    ) -> None:
+        p, m = _deviations(p, mean), m - mean
+        for column, values in enumerate((p, m, p * p, m * m, p * m)):
+            self.training[:, column] += values.sum(axis=1, dtype=np.float64)
 
-    def explained(self, voxels: int) -> NDArray[np.float64]:
+    def training_r(self, known: bool) -> Values:
+        """Return r of each person's deviations from the training mean."""
+        p, m, pp, mm, pm = self.training.T
+        n = self.voxels
+        size = np.sqrt(_known(pp - p**2 / n, pp) * _known(mm - m**2 / n, mm))
+        r: Values = np.clip((pm - p * m / n) / size, -1.0, 1.0)
+        return r if known else np.full(len(r), np.nan)
+
+    def covariances(self) -> _Covariances:
+        """Return sums of products of maps whose mean over voxels was taken off."""
+        n = self.voxels
+        p, m, ones = self.p[:, 0], self.m[:, 0], self.means[0]
+        return _Covariances(
+            pp=self.pp - np.outer(p, p) / n,
+            mm=self.mm - np.outer(m, m) / n,
+            pm=self.pm - np.outer(p, m) / n,
+            p=self.p[:, 1:] - np.outer(p, ones[1:]) / n,
+            m=self.m[:, 1:] - np.outer(m, ones[1:]) / n,
+            means=self.means[1:, 1:] - np.outer(ones[1:], ones[1:]) / n,
+            offset=(p + ones[1] - m - ones[2]) ** 2 / n,
+            squares=np.stack(
+                [
+                    np.diagonal(self.pp) + 2 * self.p[:, 1] + self.means[1, 1],
+                    np.diagonal(self.mm) + 2 * self.m[:, 2] + self.means[2, 2],
+                    np.diagonal(self.pp),
+                    np.diagonal(self.mm),
+                ]
+            ),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Covariances:
+    """Products over voxels of maps less their mean over voxels.
+
+    p and m are deviations of predictions and measured maps from their means over people.
+    """
+
+    pp: Values  # (people, people)
+    mm: Values
+    pm: Values  # (predicted, measured)
+    p: Values  # (people, 2), with the mean prediction and the mean measured map
+    m: Values
+    means: Values  # (2, 2), of both mean maps
+    offset: Values  # (people,), squared difference of both maps' means, times the voxels
+    squares: Values  # (4, people), before the mean was taken off: maps, then deviations, of p, m
+
+    def variances(self) -> tuple[Values, Values]:
+        """Return those of predictions and of measured maps, (people,)."""
+        predicted = np.diagonal(self.pp) + 2 * self.p[:, 0] + self.means[0, 0]
+        measured = np.diagonal(self.mm) + 2 * self.m[:, 1] + self.means[1, 1]
+        return predicted, measured
+
+    def products(self) -> Values:
+        """Return those of predictions with measured maps, (predicted, measured)."""
+        found: Values = self.pm + self.p[:, 1][:, None] + self.m[:, 0][None] + self.means[0, 1]
+        return found
+
+    def explained(self) -> Values:
         """Return 1 - squared error / variance of the measured map."""
-        errors = self.pp + self.mm - 2 * np.diagonal(self.pm)
-        shares: NDArray[np.float64] = 1 - errors / self._size(self.mm, self.m, voxels) ** 2
+        predicted, measured = self.variances()
+        errors = predicted + measured - 2 * np.diagonal(self.products()) + self.offset
+        shares: Values = 1 - errors / _known(measured, self.squares[1])
         return shares
 
-    def _size(
-        self, squares: NDArray[np.float64], sums: NDArray[np.float64], voxels: int
-    ) -> NDArray[np.float64]:
-        variance = squares - sums**2 / voxels
-        # What rounding in float32 leaves of a constant map is no variance.
-        return np.sqrt(np.where(variance > 1e-6 * squares, variance, np.nan))
+    def matrix(self) -> Values:
+        """Return r, (measured, predicted); NaN for a map that is constant."""
+        predicted, measured = (
+            _known(variance, squares)
+            for variance, squares in zip(self.variances(), self.squares[:2], strict=True)
+        )
+        r: Values = np.clip(self.products() / np.sqrt(np.outer(predicted, measured)), -1.0, 1.0)
+        return r.T
+
+    def own_mean_r(self) -> tuple[Values, Values]:
+        """Return r of the mean prediction, (people,); without each, (left out, people)."""
+        n = len(self.pp)
+        measured = _known(self.variances()[1], self.squares[1])
+        with_all = self.m[:, 0] + self.means[0, 1]
+        # Without person k, the mean prediction is the mean less p_k / (n - 1).
+        rest = max(n - 1, 1)
+        without = with_all[None] - (self.p[:, 1][:, None] + self.pm) / rest
+        size = self.means[0, 0] - 2 * self.p[:, 0] / rest + np.diagonal(self.pp) / rest**2
+        # A mean that varies no more than rounding does.
+        least = self.squares[0].mean()
+        all_size, size = _known(self.means[0, 0], least), _known(size, least)
+        return (
+            np.clip(with_all / np.sqrt(all_size * measured), -1.0, 1.0),
+            np.clip(without / np.sqrt(size[:, None] * measured), -1.0, 1.0),
+        )
+
+    def residual_r(self) -> tuple[Values, Values]:
+        """Return r of the deviations, (people,); without each, (left out, people)."""
+        rest = max(len(self.pp) - 1, 1)
+        own = [np.diagonal(products) for products in (self.pm, self.pp, self.mm)]
+        # Without person k, that of person i is p_i + p_k / (n - 1).
+        fewer = [
+            np.diagonal(products)[None]
+            + (products + products.T) / rest
+            + np.diagonal(products)[:, None] / rest**2
+            for products in (self.pm, self.pp, self.mm)
+        ]
+        found = [
+            np.clip(pm / np.sqrt(_known(pp, self.squares[2]) * _known(mm, self.squares[3])), -1, 1)
+            for pm, pp, mm in (own, fewer)
+        ]
+        return found[0], found[1]
 
 
-def _sums(predicted: Maps, measured: Maps, mean: Maps, slab_bytes: int) -> tuple[_Sums, _Sums, int]:
-    """Add up maps and their deviations from the mean; and how many voxels there were."""
-    people, all_voxels = predicted.shape
-    sums, deviations = _Sums(people, pairs=True), _Sums(people, pairs=False)
-    step, voxels = max(1, slab_bytes // (8 * people)), 0
-    for start in range(0, all_voxels, step):
-        slab = slice(start, start + step)
-        m = np.asarray(measured[:, slab], np.float32)
-        known = np.isfinite(m).all(axis=0)
-        p, centre = np.asarray(predicted[:, slab], np.float32), np.asarray(mean[slab], np.float32)
-        if not known.all():
-            m, p, centre = m[:, known], p[:, known], centre[known]
-        voxels += int(known.sum())
-        sums.add(p, m)
-        away = p - centre
-        # What is left of a prediction that equals the mean is rounding.
-        away[np.abs(away) < 1e-6 * np.abs(centre)] = 0.0
-        deviations.add(away, m - centre)
-    if not voxels:
-        raise ValueError("there is no voxel that everybody's measured map covers")
-    return sums, deviations, voxels
+def _scores(sums: _Covariances, training_r: Values) -> PeopleScores:
+    matrix = sums.matrix()
+    # Who predicts one value everywhere knows nothing: r 0 with everybody.
+    counted = np.nan_to_num(matrix)
+    own, n = np.diagonal(counted), len(matrix)
+    total = counted.sum(axis=1) - own  # over the others
+    others = total / (n - 1) if n > 1 else np.full(n, np.nan)
+    better, tied = rivals(matrix)
+    identified = _identified(better.sum(axis=1), tied.sum(axis=1))
+    own_mean, own_mean_fewer = (np.nan_to_num(found) for found in sums.own_mean_r())
+    residual, residual_fewer = sums.residual_r()
+    fingerprint = fingerprinting_score(matrix)
+    # What is left of the others, and the scores with it, where each in turn is left out.
+    fewer = (total[None] - counted.T) / max(n - 2, 1)
+    ahead = better.sum(axis=1)[None] - better.T
+    beside = tied.sum(axis=1)[None] - tied.T
+    hits = ((ahead + beside) == 0) & np.isfinite(np.diagonal(matrix))
+    own_fewer = np.broadcast_to(own, (n, n))
+    return PeopleScores(
+        matrix=matrix,
+        r=np.diagonal(matrix).copy(),
+        others_r=others,
+        own_mean_r=own_mean,
+        index=own - others,
+        product=(own - others) * own,
+        identified=identified,
+        residual_r=residual,
+        residual_r_training_mean=training_r,
+        explained=sums.explained(),
+        fingerprint=fingerprint,
+        shares={
+            "others_r": _shares(others, fewer),
+            "own_mean_r": _shares(own_mean, own_mean_fewer),
+            "index": _shares(own - others, own - fewer),
+            "product": _shares((own - others) * own, (own - fewer) * own),
+            "identification": _shares(identified, _identified(ahead, beside)),
+            "residual_r": _shares(residual, residual_fewer),
+            "fingerprint": jackknife_shares(fingerprint, _rest(hits * 1.0) * _rest(own_fewer)),
+        },
+    )
+
+
+def _nothing_as_zero(values: Values) -> Values:
+    """Return 0 for what is not defined, where something is."""
+    return np.nan_to_num(values) if np.isfinite(values).any() else values
+
+
+def _identified(better: NDArray[np.integer[Any]], tied: NDArray[np.integer[Any]]) -> Values:
+    found: Values = np.where(better > 0, 0.0, 1.0 / (1 + tied))
+    return found
+
+
+def _shares(values: Values, without: Values) -> Values:
+    """Return each person's share in a mean of values (people,), from (left out, people)."""
+    if not np.isfinite(values).any():
+        return np.full(len(values), np.nan)
+    values = np.nan_to_num(values)
+    if len(values) < 3:
+        return values
+    return jackknife_shares(float(values.mean()), _rest(np.nan_to_num(without)))
+
+
+def _rest(values: Values) -> Values:
+    """Return the means of (left out, people) over people but the one who is left out."""
+    rest: Values = (values.sum(axis=1) - np.diagonal(values)) / max(len(values) - 1, 1)
+    return rest
+
+
+def _known(variance: Values | float, squares: Values | float) -> Values:
+    """Return variances, NaN where only rounding in float32 is left of a constant map."""
+    return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
+
+
+def _deviations(maps: NDArray[np.float32], mean: Maps) -> NDArray[np.float32]:
+    """Return maps less a mean; what is left of a map that equals it is rounding."""
+    away: NDArray[np.float32] = (maps - mean).astype(np.float32)
+    away[np.abs(away) < 1e-6 * np.abs(mean)] = 0.0
+    return away

@@ -12,6 +12,7 @@ from bids_dtg.stats.metrics import (
     correlation_matrix,
     diagonality,
     dice_auc,
+    fingerprinting_score,
     identification_accuracy,
     residual_correlation,
 )
@@ -93,23 +94,45 @@ def test_group_average_has_no_individuality():
     assert identification_accuracy(r) == pytest.approx(1 / 5)
 
 
-def test_identification_counts_rows_and_ties_are_misses():
+def test_identification_goes_by_rows_and_ties_share_the_person():
     matrix = np.array([[0.9, 0.1, 0.1], [0.8, 0.7, 0.1], [0.3, 0.2, 0.3]])
-    assert identification_accuracy(matrix) == pytest.approx(1 / 3)
+    assert identification_accuracy(matrix) == pytest.approx((1 + 0 + 1 / 2) / 3)
     assert identification_accuracy(matrix.T) == 1
-    matrix[0, 0] = np.nan
-    assert identification_accuracy(matrix) == 0
+    matrix[0, 0] = np.nan  # below all that is defined
+    assert identification_accuracy(matrix) == pytest.approx((0 + 0 + 1 / 2) / 3)
+    assert identification_accuracy(np.full((4, 4), np.nan)) == 1 / 4
 
 
-def test_residual_correlation_ignores_the_group_map():
+def test_the_fingerprinting_score_is_the_published_one():
+    matrix = np.array([[0.9, 0.1, 0.1], [0.8, 0.7, 0.1], [0.3, 0.2, 0.3]])
+    # The first person alone is found: the third is tied.
+    assert fingerprinting_score(matrix) == pytest.approx(1 / 3 * (0.9 + 0.7 + 0.3) / 3)
+    assert fingerprinting_score(np.full((4, 4), 0.6)) == 0
+    assert fingerprinting_score(np.full((4, 4), np.nan)) == 0
+
+
+def test_residual_correlation_ignores_any_map_that_is_the_same_for_everybody():
     rng = np.random.default_rng(5)
-    mean = 10 * rng.normal(size=80)
+    group, other_group = 10 * rng.normal(size=(2, 80))
     own = rng.normal(size=(4, 80))
     other = own + rng.normal(size=own.shape)
-    r = residual_correlation(mean + 3 * own, mean + other, mean)
-    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(own, other, strict=True)]
+    r = residual_correlation(group + 3 * own, other_group + other)
+    deviations = own - own.mean(axis=0), other - other.mean(axis=0)
+    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(*deviations, strict=True)]
     np.testing.assert_allclose(r, expected, atol=1e-12)
-    assert np.isnan(residual_correlation(np.tile(mean, (4, 1)), mean + other, mean)).all()
+    assert np.isnan(residual_correlation(np.tile(group, (4, 1)), other)).all()
+
+
+def test_a_better_mean_map_buys_residual_r_of_the_training_mean_only():
+    rng = np.random.default_rng(6)
+    truth = rng.normal(size=2000)
+    training = truth + rng.normal(size=(5, 2000))
+    measured = truth + rng.normal(size=(40, 2000))
+    constant = np.tile(truth, (40, 1))
+    bought = residual_correlation(constant, measured, training.mean(axis=0)).mean()
+    assert bought == pytest.approx(1 / np.sqrt(5 + 1), abs=0.03)
+    assert np.isnan(residual_correlation(constant, measured)).all()
+    assert np.isnan(residual_correlation(constant, measured, truth)).all()
 
 
 def test_dice_auc_of_a_map_with_itself_and_its_negative():

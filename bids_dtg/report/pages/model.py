@@ -14,30 +14,81 @@ from numpy.typing import NDArray
 from bids_dtg.files.text import write_text
 from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import SIGNED
-from bids_dtg.report.flags import Flag
+from bids_dtg.report.flags import Flag, Level
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix
+from bids_dtg.stats.model_table import INDIVIDUAL, NO_VERDICT, WORTH_USING
+from bids_dtg.stats.paired import FEWEST_PEOPLE
 
 # Of the dots of a model in every chart; legible on light and on dark.
-_COLOURS = ("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8", "#8a4fb5", "#5aa0b8", "#a06a3c")
+_COLOURS = (
+    *("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8"),
+    *("#8a4fb5", "#5aa0b8", "#a06a3c", "#c05a9e", "#6f7d2a", "#30363d"),
+)
 _WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
 _BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
 _COLUMNS = {
     "r": "r",
+    "r_over_ceiling": "r over ceiling",
     "r_minus_group_average": "r minus group average",
+    "r_minus_own_mean": "r minus own mean prediction",
+    "index": "r minus another person's (index)",
     "residual_r": "residual r",
-    "index": "index",
+    "identification": "identified",
+    "fingerprint": "fingerprint (as published)",
     "product": "product (as published)",
     "ratio": "ratio",
-    "identification": "identified",
+    "residual_r_training_mean": "residual r, training mean",
     "explained": "explained variance",
     "dice": "Dice AUC",
 }
-# Of fewer people percentile intervals are too narrow.
-_ENOUGH = 10
-_SCORES = {"r": "r", "residual_r": "residual r", "identified": "identification"}
-# Of models that do not contain the training people's mean map.
-_WITHOUT_MEAN = ("linear (Tavor)", "before tuning")
+# What the verdict on each question means, and how much it matters.
+_ANSWERS: Mapping[str, Mapping[str, tuple[Level, str]]] = {
+    INDIVIDUAL: {
+        "better": (
+            "good",
+            "Individual: the prediction of {model} for a person fits better than its prediction "
+            "for another person",
+        ),
+        "not told apart": (
+            "warning",
+            "Not shown to be individual: the prediction of {model} for a person is not to be "
+            "told from its prediction for another person",
+        ),
+        "worse": (
+            "warning",
+            "Not individual: the prediction of {model} for another person fits better than that "
+            "for the person",
+        ),
+    },
+    WORTH_USING: {
+        "better": (
+            "good",
+            "Worth using: {model} fits better than its own mean prediction, one map for everybody",
+        ),
+        "not told apart": (
+            "warning",
+            "Not shown to be worth using: {model} is not to be told from its own mean "
+            "prediction, one map for everybody",
+        ),
+        "worse": (
+            "warning",
+            "Not worth using: its own mean prediction, one map for everybody, fits better than "
+            "{model}",
+        ),
+    },
+}
+_AGAINST = {
+    "worse": "worse than",
+    "not told apart": "not to be told from",
+    "better": "better than",
+    NO_VERDICT: "above, without a verdict,",
+}
+_WEAK = (
+    "Simple models of a person are fitted on the other {people} people here: an average of few is "
+    "weak, and a map that knows nobody is above it by their number alone"
+)
+_SCORES = {"r": "r", "residual_r": "residual r", "identification": "identification"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +98,13 @@ class ModelPageFacts:
     title: str  # of the page
     lead: str  # who and what, in a sentence
     conventions: str  # how the scores are defined
-    rows: Sequence[Mapping[str, Any]]  # a model each, as `score.summary_row`
+    rows: Sequence[Mapping[str, Any]]  # a model each, as `model_table.summary_row`
     contrasts: Sequence[str]  # labels
     r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
     matrices: Mapping[str, NDArray[np.float64]]  # by model, people by people, mean r
-    people: int  # how many were scored
     judged: str  # name of the model that the page is about
-    paired: Sequence[Mapping[str, Any]]  # a simple model each, as `score.paired_rows`
+    comparisons: Sequence[Mapping[str, Any]]  # as `model_table.comparison_rows`
+    fitted_on: int  # people of each simple model
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
 
 
@@ -95,7 +146,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
             *([("training", "Training")] if facts.history else []),
         ],
         lead=facts.lead,
-        flags=verdicts(facts.judged, facts.paired, facts.people),
+        flags=verdicts(facts.judged, facts.comparisons, facts.fitted_on),
         conventions=facts.conventions,
         headings=[_COLUMNS[key] for key in columns],
         models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
@@ -117,38 +168,52 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
     return None
 
 
-def verdicts(judged: str, paired: Sequence[Mapping[str, Any]], people: int) -> list[Flag]:
-    """Say in a sentence a score what the judged model is better and worse than.
+def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: int) -> list[Flag]:
+    """Say what was decided: is the model individual, worth using, better than simple ones.
 
     Parameters
     ----------
     judged
         Name of the model that the page is about.
-    paired
-        A row a simple model: `model`, and a score's mean difference (judged less simple) with
-        its interval, where both have the score.
-    people
-        How many were scored.
+    comparisons
+        As `model_table.comparison_rows`.
+    fitted_on
+        On how many people each simple model was fitted.
     """
+    decided = [row for row in comparisons if row["verdict"] != "too few people"]
+    if not decided:
+        people = max((int(row["people"]) for row in comparisons), default=0)
+        return [
+            Flag(
+                "note",
+                f"No verdict: {people} people are too few, {FEWEST_PEOPLE} are needed. What "
+                "differs here may not differ in other people",
+            )
+        ]
     flags = []
+    for row in decided:
+        if row["question"] is not None:
+            level, words = _ANSWERS[row["question"]][row["verdict"]]
+            flags.append(Flag(level, f"{words.format(model=judged)} ({_figures(row)})"))
     for key, word in _SCORES.items():
-        scored = [(str(row["model"]), row[key]) for row in paired if _known(row.get(key))]
-        worse = [(name, interval) for name, interval in scored if interval[2] < 0]
-        better = [(name, interval) for name, interval in scored if interval[1] > 0]
-        level = [score for score in scored if score not in worse and score not in better]
+        scored = [row for row in decided if row["question"] is None and row["score"] == key]
         parts = [
-            *_part("worse than", worse),
-            *_part("not to be told from", level),
-            *_part("better than", better),
+            f"{words} {', '.join(named)}"
+            for kind, words in _AGAINST.items()
+            if (
+                named := [
+                    f"{row['against']} ({_figures(row)})"
+                    for row in scored
+                    if row["verdict"] == kind
+                ]
+            )
         ]
         if parts:
+            worse = any(row["verdict"] == "worse" for row in scored)
             text = f"In {word}, {judged} is {'; '.join(parts)}"
-            flags.append(Flag("warning" if worse else "note" if level else "good", text))
-        wins = [name for name, _ in worse if name in _WITHOUT_MEAN]
-        if key == "residual_r" and wins:
-            flags.append(Flag("note", _too_high(wins)))
-    if people < _ENOUGH:
-        flags.append(Flag("note", f"Intervals over {people} people are too narrow"))
+            flags.append(Flag("warning" if worse else "note", text))
+    if any(row["verdict"] == NO_VERDICT for row in decided):
+        flags.append(Flag("note", _WEAK.format(people=fitted_on)))
     return flags
 
 
@@ -158,26 +223,14 @@ def figure(value: float, digits: int = 3) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _too_high(names: Sequence[str]) -> str:
-    return (
-        f"Residual r of {' and '.join(names)} is too high where few people were trained on: such "
-        "models do not contain the training people's mean map, whose error is then in both "
-        "deviations"
-    )
-
-
-def _part(words: str, scored: Sequence[tuple[str, Sequence[float]]]) -> list[str]:
-    named = []
-    for name, interval in scored:
-        # A small difference may be a sure one.
-        digits = 4 if max(map(abs, interval)) < 0.01 else 3
-        mean, low, high = (figure(value, digits) for value in interval)
-        named.append(f"{name} ({mean}, 95 % from {low} to {high})")
-    return [f"{words} {', '.join(named)}"] if named else []
-
-
-def _known(value: object) -> bool:
-    return isinstance(value, Sequence) and len(value) == 3 and None not in value
+def _figures(row: Mapping[str, Any]) -> str:
+    """Write a difference with its interval, and p."""
+    interval = row["difference"]
+    # A small difference may be a sure one.
+    digits = 4 if max(map(abs, interval)) < 0.01 else 3
+    mean, low, high = (figure(value, digits) for value in interval)
+    p = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
+    return f"{mean}, 95 % from {low} to {high}, {p}"
 
 
 def _cell(value: object) -> tuple[str, str, str]:
@@ -185,6 +238,8 @@ def _cell(value: object) -> tuple[str, str, str]:
     match value:
         case [float() | int() as mean, float() | int() as low, float() | int() as high]:
             return figure(mean), f"{figure(low)} to {figure(high)}", str(mean)
+        case [float() | int() as mean, None, None]:
+            return figure(mean), "", str(mean)
         case float() | int():
             return figure(value), "", str(value)
         case _:

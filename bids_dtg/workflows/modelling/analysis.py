@@ -113,14 +113,11 @@ class Analysis:
         return cohort
 
     def write_scores(
-        self,
-        summary: Sequence[Mapping[str, Any]],
-        by_contrast: Sequence[Mapping[str, Any]],
-        facts: Mapping[str, Any],
+        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, Any]
     ) -> None:
-        """Write both tables and what their columns mean."""
-        flat = [_flat(row) for row in summary]
-        for name, rows in (("models", flat), ("contrasts", list(by_contrast))):
+        """Write tables that have rows, by name, and what their columns mean."""
+        for name, nested in tables.items():
+            rows = [_flat(row) for row in nested]
             if not rows:
                 continue
             columns = list(dict.fromkeys(key for row in rows for key in row))

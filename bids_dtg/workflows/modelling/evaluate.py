@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.baselines import Predict, baselines, leave_one_out
-from bids_dtg.workflows.modelling.score import score_models
+from bids_dtg.workflows.modelling.baselines import baselines, leave_one_out
+from bids_dtg.workflows.modelling.score import retest_maps, score_models
 from bids_dtg.workflows.modelling.splits import draw_split, untrained
 from bids_dtg.workflows.modelling.train import write_tables
 
@@ -47,28 +47,23 @@ def run_evaluation(settings: Settings) -> int:
     def predict(person: Person) -> Array:
         return predicted_maps(model, person)[rows]
 
-    if settings.modelling.split_file is not None:
-        mean = mean_maps(training)
-        simple: Mapping[str, Predict] = baselines(training, mean, analysis.store)
-    else:
-        mean = mean_maps(people)
+    alone = settings.modelling.split_file is None
+    mean = mean_maps(people if alone else training)
+    if alone:
         simple = leave_one_out(people, mean, analysis.store)
-    models: dict[str, Predict | None] = dict(simple)
+    else:
+        simple = baselines(training, mean, analysis.store)
     judged = f"model {bundle.card.name}"
-    models[judged] = predict
-    models["model, of another participant"] = None
-    if all(len(person.sessions) > 1 for person in people):
-        models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
-    # What is fitted on all others knows each of them: it looks more like them than like oneself.
-    r_only = tuple(simple) if settings.modelling.split_file is None else ()
     found = score_models(
-        models,
+        {**simple, judged: predict, **retest_maps(people)},
         people,
-        cohort.contrasts,
-        mean_maps=mean,
+        judged,
+        training_mean=None if alone else mean,
         store=analysis.store,
         report=say,
-        r_only=r_only,
+        # What is fitted on all others knows each of them: it looks more like them than like
+        # oneself.
+        leave_one_out=tuple(simple) if alone else (),
     )
     fitted = len(training) or len(people) - 1
     evaluation = write_tables(

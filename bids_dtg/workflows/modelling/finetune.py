@@ -21,7 +21,7 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.baselines import Predict, baselines
+from bids_dtg.workflows.modelling.baselines import baselines
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
@@ -31,7 +31,7 @@ from bids_dtg.workflows.modelling.fit import (
     recentred,
     require_people,
 )
-from bids_dtg.workflows.modelling.score import BEFORE, score_models
+from bids_dtg.workflows.modelling.score import BEFORE, retest_maps, score_models
 from bids_dtg.workflows.modelling.splits import (
     draw_split,
     keep_earlier,
@@ -158,14 +158,15 @@ def _score(
         say("no test participants: the model is not scored")
         return None
     mean, before = mean_maps(training), analysis.model
-    models: dict[str, Predict | None] = {**baselines(training, mean, analysis.store)}
+    models = baselines(training, mean, analysis.store)
     if row is not None:
         models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
     models["tuned"] = fitted.predict
     if fitted.correction is not None:
         models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    models |= retest_maps(test)
     found = score_models(
-        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, report=say
+        models, test, "tuned", training_mean=mean, store=analysis.store, report=say
     )
     return write_tables(
         analysis,

@@ -18,9 +18,18 @@ from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
+from bids_dtg.stats.model_scores import ModelScores, mean_over
+from bids_dtg.stats.model_table import (
+    CONVENTIONS,
+    ceiling_row,
+    comparison_rows,
+    contrast_rows,
+    published_tests,
+    summary_row,
+)
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.baselines import GROUP_AVERAGE, Predict, baselines
+from bids_dtg.workflows.modelling.baselines import GROUP_AVERAGE, baselines
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
@@ -31,13 +40,11 @@ from bids_dtg.workflows.modelling.fit import (
     require_people,
 )
 from bids_dtg.workflows.modelling.score import (
-    CONVENTIONS,
-    ModelScores,
-    contrast_rows,
-    mean_over,
-    paired_rows,
+    PUBLISHED_OPPONENTS,
+    RETEST,
+    SIMPLE,
+    retest_maps,
     score_models,
-    summary_row,
 )
 from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
 
@@ -101,16 +108,13 @@ def score_fitted(
         say("no test participants: the model is not scored")
         return None
     mean = mean_maps(training)
-    models: dict[str, Predict | None] = {**baselines(training, mean, analysis.store)}
+    models = baselines(training, mean, analysis.store)
     models["model"] = fitted.predict
-    if len(test) > 1:
-        models["model, of another participant"] = None
     if fitted.correction is not None:
         models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
-    if all(len(person.sessions) > 1 for person in test):
-        models["retest"] = lambda person: np.nan_to_num(person.sessions[1])
+    models |= retest_maps(test)
     found = score_models(
-        models, test, cohort.contrasts, mean_maps=mean, store=analysis.store, report=say
+        models, test, "model", training_mean=mean, store=analysis.store, report=say
     )
     return write_tables(
         analysis,
@@ -138,47 +142,55 @@ def write_tables(
     `fitted_on` is on how many participants simple models were fitted, `judged` the name of the
     model that it is all about, and `record` how that was fitted, for its learning curves.
     """
-    contrasts = cohort.contrasts
-    group = next(scores for scores in found if scores.name == GROUP_AVERAGE)
-    rows = [summary_row(scores, group) for scores in found]
+    labels = [contrast.label for contrast in cohort.contrasts]
+    by_name = {scores.name: scores for scores in found}
+    model, group, retest = by_name[judged], by_name[GROUP_AVERAGE], by_name.get(RETEST)
+    rows = [summary_row(scores, group, retest) for scores in found]
+    if retest is not None:
+        rows.append(ceiling_row(retest))
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
-    paired = paired_rows(found, judged)
-    reported = {**facts, "fitted_on": fitted_on, "model": judged, "better_by": paired}
-    analysis.write_scores(rows, contrast_rows(found, group, contrasts), reported)
+    compared = comparison_rows(model, [by_name[name] for name in SIMPLE if name in by_name])
+    opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
+    analysis.write_scores(
+        {
+            "models": rows,
+            "contrasts": contrast_rows(found, group, labels),
+            "tests": published_tests(model, opponents, labels),
+        },
+        {**facts, "fitted_on": fitted_on, "model": judged, "comparisons": compared},
+    )
     means = {}
     for scores in found:
         shapes = {matrix.shape for matrix in scores.matrices.values()}
         # Of people who all have all contrasts.
-        if len(scores.matrices) == len(contrasts) and shapes == {(people, people)}:
-            stacked = np.stack([scores.matrices[q] for q in range(len(contrasts))])
+        if len(scores.matrices) == len(labels) and shapes == {(people, people)}:
+            stacked = np.stack([scores.matrices[q] for q in range(len(labels))])
             name = "".join(letter for letter in scores.name.title() if letter.isalnum())
             analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
             means[scores.name] = mean_over(stacked, axis=0)
-    labels = [contrast.label for contrast in contrasts]
     page = analysis.folder / "report.html"
     trouble = write_model_page(
         page,
         ModelPageFacts(
             title=analysis.folder.name,
             lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
-            f"{counted(len(contrasts), 'contrast')}. {cohort.sessions} Simple models were "
-            f"fitted on {counted(fitted_on, 'participant')}. A model that does not beat "
-            "the group average in r knows less about the mean map; residual r and identification "
-            "say what it knows about people.",
+            f"{counted(len(labels), 'contrast')}. {cohort.sessions} Simple models were "
+            f"fitted on {counted(fitted_on, 'participant')}. Another person's prediction decides "
+            "whether the model is individual, its own mean prediction whether it is worth using.",
             conventions=CONVENTIONS,
             rows=rows,
             contrasts=labels,
             r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},
             matrices=means,
-            people=people,
             judged=judged,
-            paired=paired,
+            comparisons=compared,
+            fitted_on=fitted_on,
             history=(record or {}).get("network", {}).get("history", ()),
         ),
     )
     say(trouble or f"page: {page}")
     analysis.store.discard("work")
-    return {**facts, "rows": rows}
+    return {**facts, "rows": rows, "comparisons": compared}
 
 
 def write_fitted(

@@ -28,12 +28,25 @@ FACTS = ModelPageFacts(
     contrasts=["wm2bk", "motorT"],
     r={name: np.array([0.5, np.nan if name == "retest" else 0.0]) for name in NAMES},
     matrices={"model": OWN, "retest": np.full((3, 3), np.nan)},
-    people=3,
     judged="model",
-    paired=[{"model": "group average", "r": [-0.5, -0.6, -0.4]}],
+    comparisons=[],
+    fitted_on=20,
 )
 
-WORSE, LEVEL, BETTER = [-0.2, -0.3, -0.1], [0.0, -0.1, 0.1], [0.02, 0.01, 0.03]
+FIGURES = {"worse": [-0.2, -0.3, -0.1], "not told apart": [0.0, -0.1, 0.1]}
+
+
+def compared(against, verdict, score="r", question=None, **more):
+    return {
+        "question": question,
+        "score": score,
+        "against": against,
+        "people": 40,
+        "difference": FIGURES.get(verdict, [0.02, 0.01, 0.03]),
+        "p": 0.00012,
+        "verdict": verdict,
+        **more,
+    }
 
 
 def page_of(tmp_path, facts: ModelPageFacts) -> str:
@@ -51,7 +64,8 @@ def pictures(page: str) -> list[np.ndarray]:
 
 
 def test_the_page_says_that_the_group_average_wins(tmp_path):
-    assert "In r, model is worse than group average (\u22120.500" in page_of(tmp_path, FACTS)
+    facts = replace(FACTS, comparisons=[compared("group average", "worse")])
+    assert "In r, model is worse than group average (\u22120.200" in page_of(tmp_path, facts)
 
 
 def test_no_dot_hides_another_and_the_judged_model_is_drawn_last(tmp_path):
@@ -84,7 +98,7 @@ def test_sorting_goes_by_figures_that_have_a_plain_minus_sign(tmp_path):
 
 
 def test_a_page_without_people_or_scores_is_made(tmp_path):
-    page = page_of(tmp_path, replace(FACTS, matrices={}, paired=(), people=20))
+    page = page_of(tmp_path, replace(FACTS, matrices={}))
     assert 'id="people"' not in page
 
 
@@ -115,40 +129,64 @@ def test_the_page_fits_and_its_table_is_sorted_by_figures(tmp_path, theme, width
         watched.check()
 
 
-def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
-    paired = [
-        {"model": "group average", "r": WORSE},
-        {"model": "kernel ridge", "r": BETTER},
-        {"model": "linear (Tavor)", "r": LEVEL},
+@pytest.mark.parametrize(
+    ("verdict", "level", "words"),
+    [
+        ("better", "good", ("Individual: ", "Worth using: ")),
+        (
+            "not told apart",
+            "warning",
+            ("Not shown to be individual: ", "Not shown to be worth using: "),
+        ),
+        ("worse", "warning", ("Not individual: ", "Not worth using: ")),
+    ],
+)
+def test_the_two_questions_come_first_and_alone_are_good(verdict, level, words):
+    rows = [
+        compared("another person's prediction", verdict, question="individual"),
+        compared("own mean prediction", verdict, question="worth using"),
+        compared("group average", "better"),
     ]
-    (flag,) = verdicts("model", paired, 40)
+    flags = verdicts("model", rows, 40)
+    assert [flag.level for flag in flags] == [level, level, "note"]
+    assert all(flag.text.startswith(text) for flag, text in zip(flags, words, strict=False))
+    assert "p < 0.001" in flags[0].text
+
+
+def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
+    rows = [
+        compared("group average", "worse", p=0.0123),
+        compared("kernel ridge", "better"),
+        compared("linear (Tavor)", "not told apart", p=0.5),
+    ]
+    (flag,) = verdicts("model", rows, 40)
     assert flag.level == "warning"
     assert flag.text == (
         "In r, model is worse than "
-        "group average (\u22120.200, 95 % from \u22120.300 to \u22120.100); "
-        "not to be told from linear (Tavor) (0.000, 95 % from \u22120.100 to 0.100); "
-        "better than kernel ridge (0.020, 95 % from 0.010 to 0.030)"
+        "group average (\u22120.200, 95 % from \u22120.300 to \u22120.100, p 0.012); "
+        "not to be told from linear (Tavor) (0.000, 95 % from \u22120.100 to 0.100, p 0.500); "
+        "better than kernel ridge (0.020, 95 % from 0.010 to 0.030, p < 0.001)"
     )
 
 
-def test_only_a_model_that_beats_all_is_good_and_a_tie_is_none():
-    both = [{"model": "a", "r": BETTER}, {"model": "b", "r": BETTER}]
-    assert [flag.level for flag in verdicts("model", both, 40)] == ["good"]
-    both[1]["r"] = LEVEL
-    assert [flag.level for flag in verdicts("model", both, 40)] == ["note"]
+def test_to_be_above_the_average_of_few_others_is_not_praised():
+    first, second = verdicts("model", [compared("group average", "above, no verdict")], 9)
+    assert (first.level, second.level) == ("note", "note")
+    assert "above, without a verdict, group average (0.020" in first.text
+    assert "better" not in first.text + second.text
+    assert "the other 9 people here: an average of few is weak" in second.text
 
 
-def test_a_residual_r_that_is_too_high_is_explained_where_it_wins():
-    paired = [{"model": "linear (Tavor)", "residual_r": WORSE}]
-    assert "is too high" in verdicts("model", paired, 40)[1].text
-    paired = [{"model": "linear (Tavor)", "residual_r": BETTER}]
-    assert len(verdicts("model", paired, 40)) == 1
+def test_few_people_give_no_verdict_at_all():
+    rows = [compared("group average", "too few people", people=3, question="individual")]
+    (flag,) = verdicts("model", rows, 3)
+    assert flag.level == "note"
+    assert flag.text.startswith("No verdict: 3 people are too few, 8 are needed.")
 
 
-def test_few_people_are_told_and_unknown_scores_left_out():
-    paired = [{"model": "group average", "r": [None, None, None]}]
-    (flag,) = verdicts("model", paired, 4)
-    assert flag.text == "Intervals over 4 people are too narrow"
+def test_a_mean_without_an_interval_is_shown(tmp_path):
+    rows = [{"model": "model", "r": [0.25, None, None]}]
+    assert ">0.250<" in page_of(tmp_path, replace(FACTS, rows=rows))
 
 
 def test_no_figure_has_a_sign_before_zero():
@@ -156,6 +194,6 @@ def test_no_figure_has_a_sign_before_zero():
 
 
 def test_a_small_difference_that_is_sure_shows_its_sign():
-    paired = [{"model": "group average", "r": [-0.0004, -0.0009, -0.0001]}]
-    (flag,) = verdicts("m", paired, 40)
-    assert "(\u22120.0004, 95 % from \u22120.0009 to \u22120.0001)" in flag.text
+    figures = [-0.0004, -0.0009, -0.0001]
+    (flag,) = verdicts("m", [compared("group average", "worse", difference=figures)], 40)
+    assert "(\u22120.0004, 95 % from \u22120.0009 to \u22120.0001, p < 0.001)" in flag.text

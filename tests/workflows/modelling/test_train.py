@@ -49,7 +49,7 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
     assert {"group average", "linear (Tavor)", "kernel ridge", "model", "retest"} <= set(rows)
     # What is measured again tells people apart; a model of random BOLD does not.
-    assert rows["retest"]["identification"] == 1.0
+    assert rows["retest"]["identification"][0] == 1.0
     assert rows["retest"]["residual_r"][0] > 0.7
     assert abs(rows["model"]["index"][0]) < 0.05
     page = (cohort.out / "group/model-own/report.html").read_text()
@@ -277,6 +277,27 @@ def test_evaluation_leaves_out_whom_the_model_was_trained_on(cohort, ridge, caps
     assert max(int(row["people"]) for row in rows) == len(LABELS) - 4
 
 
+def test_few_people_are_praised_on_no_page(cohort, ridge):
+    words = ("--model", ridge.path, "--model-name", "few", "--split-file")
+    split = cohort.out / "group/model-own/desc-split_participants.tsv"
+    assert cohort.analyse("evaluate", *words[:-1]) == 0
+    pages = [cohort.out / f"group/{name}/report.html" for name in ("model-own", "evaluation-few")]
+    for page in pages:
+        text = page.read_text()
+        assert "people are too few, 8 are needed" in text
+        assert " better than " not in text.split("<table")[0]
+    assert cohort.analyse("evaluate", *words, split, "--model-name", "same") == 0
+    training, evaluation = (
+        read_json(cohort.out / f"group/{name}/desc-models_scores.json")["comparisons"]
+        for name in ("model-own", "evaluation-same")
+    )
+    # The same people: the same figures and verdicts, on whichever page. (A bundle rounds.)
+    for one, other in zip(training, evaluation, strict=True):
+        assert one["difference"][0] == pytest.approx(other["difference"][0], abs=2e-4)
+        assert {**one, "difference": None} == {**other, "difference": None}
+    assert {row["question"] for row in training} == {"individual", "worth using", None}
+
+
 def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     # As from another place, where nobody knows whom it was trained on.
     model = shutil.copytree(ridge.path, tmp_path / "bundle")
@@ -285,11 +306,20 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
     assert {"group average", "linear (Tavor)", "model own", "retest"} <= set(rows)
     assert float(rows["retest"]["identification"]) == 1.0
+    assert float(rows["retest"]["identification_low"]) < 0.8
+    assert {"own mean prediction", "another person's prediction", "noise ceiling"} <= set(rows)
     # Fitted on all others, they look like everybody but oneself.
     for name in ("group average", "linear (Tavor)", "kernel ridge"):
         assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
     told = read_json(folder / "desc-models_scores.json")
-    assert {row["model"]: len(row) for row in told["better_by"]}["kernel ridge"] == 2
+    kernel = [row["score"] for row in told["comparisons"] if row["against"] == "kernel ridge"]
+    assert kernel == ["r"]
+    tests = read_table(folder / "desc-tests_scores.tsv")
+    found = {(row["against"], row["score"]) for row in tests if row["p"] != "n/a"}
+    assert found == {
+        *((name, score) for name in ("group average", "linear (Tavor)") for score in ("r", "dice")),
+        *(("retest", score) for score in ("r", "dice", "product")),
+    }
     assert told["fitted_on"] == len(LABELS) - 1
     by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
     retest = [row for row in by_contrast if row["model"] == "retest"]
