@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg import load_bundle
-from bids_dtg.inputs.statmaps import find_statmaps
+from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.stats.metrics import correlation_matrix
 
 PATTERNS = """
@@ -62,9 +62,10 @@ def fingerprints(contrasts: Path) -> Fingerprints:
         (folder / "kellan").symlink_to((contrasts / "kellan").resolve())
         (folder / "maps.toml").write_text(PATTERNS)
         found = sorted(
-            find_statmaps(folder / "maps.toml"), key=lambda item: (item.contrast, item.participant)
+            find_statmap_files(folder / "maps.toml").files,
+            key=lambda item: (item.contrast, item.participant),
         )
-        maps = np.stack([bundle.places.read(item.files[0]) for item in found])
+        maps = np.stack([bundle.places.read(item.path) for item in found])
     known = np.isfinite(maps).all(axis=0)
     r = correlation_matrix(maps[:, known], maps[:, known]).astype(np.float64)
     np.fill_diagonal(r, np.nan)

@@ -67,6 +67,10 @@ class RunError(DtgError):
     """One participant's data cannot be used; the others go on (exit code 1)."""
 
 
+class EmptyMapError(RunError):
+    """A file of a map has no value where values are wanted."""
+
+
 class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
 

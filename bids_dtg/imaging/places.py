@@ -6,6 +6,7 @@ Values over places are arrays whose last axis has the places in their order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.imaging.gifti import Hemisphere, encode_metrics, read_metric
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.lattice import Lattice, point_lattice, voxel_lattice
@@ -70,7 +71,7 @@ class Places(Protocol):
         Raises
         ------
         RunError
-            Missing, damaged, several maps, or no value at any place.
+            Missing, damaged, or several maps; `EmptyMapError`: no value at any place.
         """
         ...
 
@@ -80,6 +81,10 @@ class Places(Protocol):
 
     def mirror(self) -> Indices:
         """Return the place on the other side of the brain for each place, (places,); -1: none."""
+        ...
+
+    def shifted(self, offset_mm: Sequence[float]) -> Indices:
+        """Return the place nearest to each place moved by (x, y, z), (places,); -1: none."""
         ...
 
     def lattice(self, block: int) -> Lattice:
@@ -195,10 +200,11 @@ class VoxelPlaces:
 
     def mirror(self) -> Indices:
         """Return the voxel nearest to where x has the other sign, (voxels,); -1: none."""
-        affine = self.grid.affine
-        points = self.points * [-1, 1, 1]
-        mirrored = np.rint((points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T)
-        return _look_up(self._numbers(), mirrored.astype(np.intp))
+        return self._nearest(self.points * [-1, 1, 1])
+
+    def shifted(self, offset_mm: Sequence[float]) -> Indices:
+        """Return the voxel nearest to each voxel moved by (x, y, z), (voxels,); -1: none."""
+        return self._nearest(self.points + np.asarray(offset_mm))
 
     def lattice(self, block: int) -> Lattice:
         """Divide the grid into cubes of `block` voxels along an edge.
@@ -211,6 +217,12 @@ class VoxelPlaces:
         if block < 1:
             raise ValueError(f"a cell has 1 voxel along an edge or more, not {block}")
         return voxel_lattice(self.index, self.grid.shape, block, self.spacing_mm)
+
+    def _nearest(self, points: NDArray[np.float64]) -> Indices:
+        """Return the voxel of the places that points (n, 3), RAS+ mm, lie in; -1 for none."""
+        affine = self.grid.affine
+        index = np.rint((points - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T)
+        return _look_up(self._numbers(), index.astype(np.intp))
 
     def _numbers(self) -> Indices:
         """Return the place at each voxel of the grid, (i, j, k); -1 for none."""
@@ -293,7 +305,7 @@ class SurfacePlaces:
         values = whole[self.mask]
         known = np.isfinite(values) & (values != 0)
         if not known.any():
-            raise RunError(f"{path} has no value at the model's vertices")
+            raise EmptyMapError(f"{path} has no value at the model's vertices")
         return np.where(known, values, np.float32(np.nan))
 
     def neighbours(self) -> Indices:
@@ -306,6 +318,10 @@ class SurfacePlaces:
 
     def mirror(self) -> Indices:
         """Return -1 for each place: the other side is another surface."""
+        return np.full(self.number, _NONE, np.intp)
+
+    def shifted(self, offset_mm: Sequence[float]) -> Indices:
+        """Return -1 for each place: a surface is not moved."""
         return np.full(self.number, _NONE, np.intp)
 
     def lattice(self, block: int) -> Lattice:

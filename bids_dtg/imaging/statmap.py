@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.imaging.header import READ_ERRORS, require_file
 from bids_dtg.imaging.sampling import LinearSampling
 
@@ -39,7 +39,7 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     Raises
     ------
     RunError
-        Missing, damaged, several volumes, or no value at any point.
+        Missing, damaged, or several volumes; `EmptyMapError`: no value at any point.
     """
     values, affine = _read(path)
     inside = np.isfinite(values) & (values != 0)
@@ -48,7 +48,9 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     total, weight = sampling.apply(both.astype(np.float32), 1.0, 0.0)
     known = sampling.covered & (weight >= _LEAST_WEIGHT)
     if not known.any():
-        raise RunError(f"{path} has no value inside the model's mask", expected=f"a map in {space}")
+        raise EmptyMapError(
+            f"{path} has no value inside the model's mask", expected=f"a map in {space}"
+        )
     found = np.full(len(total), np.nan, np.float32)
     found[known] = total[known] / weight[known]
     return found

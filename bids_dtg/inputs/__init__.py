@@ -21,5 +21,6 @@ Spaces:
 
 Measured maps:
 
-- `statmaps`: measured contrast maps: files, statistics, sessions
+- `statmap_files`: the files of measured contrast maps, as names, folders and sidecars tell
+- `statmaps`: which of them make a map: tasks, sessions, levels, runs, statistics
 """

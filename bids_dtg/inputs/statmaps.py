@@ -1,32 +1,26 @@
-"""Measured contrast maps of participants: their files, statistics and sessions."""
+"""Measured contrast maps of participants: of a task, a session, a level, and of how many runs."""
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.names import BidsName, parse_name
-from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
-from bids_dtg.notices import counted
+from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
+from bids_dtg.notices import counted, named
 
 Statistic = Literal["z", "t", "effect"]
+# How the files of a map make one: a file as it is, or the files of its runs.
+Combination = Literal["file", "inverse variance", "sum of z", "mean"]
 
-# Of a contrast with several the first is taken.
+# The first that everybody has is taken.
 STATISTICS: tuple[Statistic, ...] = ("z", "t", "effect")
-_IMAGES = (".nii.gz", ".nii", ".hdr", ".img")
-# What this program writes is not measured.
-_OURS = re.compile(r"synthetic|segmentSpread|halfwidth.*|connectome")
-_BRACES = re.compile(r"\{([a-z]+)\}")
-# A value in braces ends where a part of the path does.
-_VALUE = r"[^/]+?"
-_FIELDS = {"path", "statistic", "contrast", "contrasts"}
 
 # Sessions that are named after an earlier one.
 _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
@@ -34,14 +28,35 @@ _LATER = re.compile("retest|rescan|repeat|follow|post|second", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class StatMap:
-    """The measured map of one contrast of one participant."""
+    """The measured map of one contrast of one participant in one session."""
 
     participant: str  # label, without sub-
     session: str | None  # label, without ses-; None where the data have no sessions
     contrast: str  # label, as the data name it
-    statistic: Statistic  # what the values are
-    space: str | None  # template by the name; None where the name has none
-    files: tuple[Path, ...]  # images whose mean it is: one, or one a run
+    # What there is of it, each with a file a run, all in the same order of runs.
+    files: Mapping[Quantity, tuple[Path, ...]]
+    task: str | None = None  # label; None where the names have none
+    level: Level = "subject"  # of the analysis that made it
+    runs: int | None = None  # how many it is of; None: not known
+    space: str | None = None  # template; None where neither name nor sidecar has one
+    pattern: str = ""  # how its files are named
+
+    def combination(self, statistic: Statistic) -> Combination | None:
+        """Return how the map of a statistic is made; None where its files do not give it."""
+        several = any(len(paths) > 1 for paths in self.files.values())
+        if not several:
+            return "file" if statistic in self.files else None
+        if statistic in ("z", "effect") and {"effect", "variance"} <= self.files.keys():
+            return "inverse variance"
+        if statistic not in self.files:
+            return None
+        return "mean" if statistic == "effect" else "sum of z"
+
+    def sources(self, statistic: Statistic) -> tuple[Path, ...]:
+        """Return the files that the map of a statistic is made from; variances come last."""
+        if self.combination(statistic) == "inverse variance":
+            return (*self.files["effect"], *self.files["variance"])
+        return self.files[statistic]
 
 
 @dataclass(frozen=True)
@@ -55,53 +70,6 @@ class PersonMaps:
     def retested(self) -> bool:
         """Whether each contrast has a retest."""
         return self.target.keys() == self.retest.keys()
-
-
-def find_statmaps(place: Path) -> tuple[StatMap, ...]:
-    """Find the measured maps of everybody.
-
-    Parameters
-    ----------
-    place
-        A folder with BIDS names (`*_contrast-X_stat-z_statmap.nii.gz`, as of FitLins or
-        nilearn's `save_glm_to_bids`), or a TOML file of patterns (docs/group.md), whose paths
-        begin in its own folder.
-
-    Returns
-    -------
-    Sorted by participant, session and contrast; of each contrast the first statistic of
-    `STATISTICS` that there is, of each space.
-
-    Raises
-    ------
-    DatasetError
-        If nothing is there, or a pattern cannot be read.
-    """
-    if place.suffix == ".toml" and place.is_file():
-        found = []
-        for pattern in _read_patterns(place):
-            matched = list(pattern.find(place.parent))
-            if not matched:
-                raise DatasetError(
-                    f"{place}: no file below {place.parent} fits the pattern {pattern.path!r}",
-                    expected="paths and values of {contrast} as they are there",
-                )
-            found += matched
-    elif place.is_dir():
-        found = list(_named(place))
-    else:
-        raise DatasetError(
-            f"--derivatives statmaps={place} does not exist",
-            expected="a folder of statistic maps, or a TOML file of patterns",
-            remedy=MOUNT_REMINDER,
-        )
-    if not found:
-        raise DatasetError(
-            f"{place} has no statistic maps that are known by their names"
-            + (f", but {seen(place)}" if place.is_dir() else ""),
-            expected="*_contrast-X_stat-z_statmap.nii.gz, or a TOML file of patterns",
-        )
-    return _best(found)
 
 
 def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
@@ -123,6 +91,242 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
 def plain_contrast(label: str) -> str:
     """Write labels that differ by case or signs the same: `LANGUAGE_MATH` and `languageMath`."""
     return re.sub("[^0-9a-z]", "", label.lower())
+
+
+def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...], str]:
+    """Keep the files of a space, and a sentence on what was assumed or left.
+
+    What names no space is taken as of the space, and the sentence reports it. Where a
+    participant has a contrast in the named space too, only that is kept.
+
+    Raises
+    ------
+    DatasetError
+        All files are of other spaces.
+    """
+    kept = [file for file in files if file.space in (None, space)]
+    others = Counter(file.space for file in files if file.space not in (None, space))
+    if not kept:
+        raise DatasetError(
+            f"the measured maps are in {', '.join(str(name) for name in sorted(others, key=str))}",
+            expected=f"{space}, the model's space",
+        )
+
+    def key(file: StatFile) -> tuple[str, str]:
+        return file.participant, plain_contrast(file.contrast)
+
+    stated = {key(file) for file in kept if file.space is not None}
+    kept = [file for file in kept if file.space is not None or key(file) not in stated]
+    unknown = sum(file.space is None for file in kept)
+    parts = []
+    if unknown:
+        parts.append(
+            f"{counted(unknown, 'file')} of measured maps name no space and are taken as "
+            f"{space}, the model's: state the space in the names, in their sidecars "
+            "(SpatialReference) or in a TOML file (space)"
+        )
+    if others:
+        words = ", ".join(f"{name} ({count})" for name, count in sorted(others.items(), key=str))
+        parts.append(f"files in other spaces are not used: {words}")
+    return tuple(kept), "; ".join(parts)
+
+
+def name_targets(
+    files: Sequence[StatFile], known: Mapping[str, str]
+) -> tuple[tuple[StatFile, ...], str]:
+    """Give the contrasts of different tasks labels of their own, and a sentence where that is so.
+
+    A label that occurs in several tasks becomes task and label (`motor` and `cue` make
+    `motorCue`), but for the task that a known contrast of that label belongs to. A label that is
+    known only together with its task becomes both, too (`wm` and `2bk` make `wm2bk`).
+
+    Parameters
+    ----------
+    files
+        Of everybody.
+    known
+        The task of each known contrast, by its `plain_contrast`; empty where it has none.
+
+    Raises
+    ------
+    DatasetError
+        A label occurs in several tasks, and without a task.
+    """
+    tasks: dict[str, set[str | None]] = {}
+    for file in files:
+        tasks.setdefault(plain_contrast(file.contrast), set()).add(file.task)
+    renamed: dict[str, set[str]] = {}
+    made = []
+    for file in files:
+        own, of = plain_contrast(file.contrast), tasks[plain_contrast(file.contrast)]
+        if len(of) > 2 and None in of:
+            raise DatasetError(
+                f"maps of the contrast {file.contrast} name the tasks "
+                f"{', '.join(sorted(task for task in of if task))}, and others name none",
+                expected="a task in each name, or a TOML file with labels of their own",
+            )
+        joined = f"{file.task or ''}{file.contrast[:1].upper()}{file.contrast[1:]}"
+        alone = own not in known and plain_contrast(joined) in known
+        several = len(of - {None}) > 1 and plain_contrast(file.task or "") != known.get(own)
+        if alone or several:
+            renamed.setdefault(file.contrast, set()).add(joined)
+            file = dataclasses.replace(file, contrast=joined)
+        made.append(file)
+    words = "; ".join(
+        f"{label} is of {counted(len(tasks[plain_contrast(label)] - {None}), 'task')}: "
+        f"{', '.join(sorted(labels))}"
+        for label, labels in sorted(renamed.items())
+        if len(tasks[plain_contrast(label)]) > 1
+    )
+    return tuple(
+        made
+    ), f"contrasts of different tasks are different targets: {words}" if words else ""
+
+
+def group_maps(files: Sequence[StatFile]) -> tuple[StatMap, ...]:
+    """Put the files of each map together: of a participant, a contrast, a session, one level.
+
+    Of several levels of an analysis (FitLins writes runs, sessions and subjects) only the highest
+    is used; its runs are counted at the lowest. A map of no session and no run stands for all
+    sessions.
+
+    Raises
+    ------
+    DatasetError
+        Two files are of the same map, run and quantity.
+    """
+
+    def key(file: StatFile) -> tuple[str, str]:
+        return file.participant, plain_contrast(file.contrast)
+
+    made = []
+    for _, group in groupby(sorted(files, key=key), key=key):
+        members = list(group)
+        whole = [file for file in members if file.session is None and file.level == "subject"]
+        sessions = [None] if whole else sorted({file.session for file in members}, key=str)
+        for session in sessions:
+            of_session = whole or [file for file in members if file.session == session]
+            below = members if whole else of_session
+            highest = max((file.level for file in of_session), key=LEVELS.index)
+            chosen = [file for file in of_session if file.level == highest]
+            made.append(_map_of(chosen, below))
+    return tuple(made)
+
+
+def _map_of(files: Sequence[StatFile], below: Sequence[StatFile]) -> StatMap:
+    """Make one map of the files of its level; `below` are those of all levels."""
+    by_quantity: dict[Quantity, dict[str | None, StatFile]] = {}
+    for file in sorted(files, key=lambda file: file.path.as_posix()):
+        of_run = by_quantity.setdefault(file.quantity, {})
+        first = of_run.setdefault(file.run, file)
+        if first is not file and first.path.resolve() != file.path.resolve():
+            raise _ambiguous(first, file)
+    runs = sorted({file.run for file in files}, key=lambda run: session_order(run or ""))
+    first = files[0]
+    counted_runs = {(file.session, file.run) for file in below if file.level == "run"}
+    return StatMap(
+        participant=first.participant,
+        session=first.session,
+        contrast=first.contrast,
+        # A quantity that a run lacks is of no use.
+        files={
+            quantity: tuple(by_quantity[quantity][run].path for run in runs)
+            for quantity in QUANTITIES
+            if len(by_quantity.get(quantity, {})) == len(runs)
+        },
+        task=first.task,
+        level=first.level,
+        runs=len(counted_runs) or None,
+        space=first.space,
+        pattern=first.pattern,
+    )
+
+
+def _ambiguous(first: StatFile, second: StatFile) -> DatasetError:
+    one, other = dict(first.others), dict(second.others)
+    differ = sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+    by = f" that differ by {', '.join(differ)}" if differ else ""
+    return DatasetError(
+        f"sub-{first.participant} has two {first.quantity} maps of {first.contrast}{by}: "
+        f"{first.path} and {second.path}",
+        expected="one file for each run",
+        remedy="name the files wanted in a TOML file of patterns",
+    )
+
+
+def choose_statistic(people: Mapping[str, PersonMaps]) -> tuple[Statistic, str]:
+    """Choose the statistic of everybody's targets, and a sentence where runs are combined.
+
+    The first of `STATISTICS` that everybody's files give. z and t of several runs grow with
+    their number, so they are taken only where everybody has as many runs of a contrast; effects
+    have one scale whatever the number.
+
+    Raises
+    ------
+    DatasetError
+        No statistic is everybody's, or the numbers of runs differ and there are no effects.
+    """
+    maps = [statmap for person in people.values() for statmap in person.target.values()]
+    unequal = _unequal_runs(maps)
+    possible = [
+        statistic
+        for statistic in STATISTICS
+        if all(statmap.combination(statistic) for statmap in maps)
+    ]
+    if not possible:
+        present = sorted({q for statmap in maps for q in statmap.files if q != "variance"})
+        raise DatasetError(
+            f"the measured maps are of {' and '.join(present) or 'variances alone'}, and no "
+            "statistic is everybody's",
+            expected="one statistic for everybody",
+        )
+    if not unequal:
+        statistic = possible[0]
+    elif "effect" in possible:
+        statistic = "effect"
+    else:
+        raise DatasetError(
+            f"participants have different numbers of runs: {unequal}. The scale of {possible[0]} "
+            "maps grows with the number of runs, and would look like a trait of the person",
+            expected="as many runs for everybody, or maps of effect and variance beside",
+            remedy="choose people with --participant-label, or runs with a TOML file of patterns",
+        )
+    return statistic, _combination_words(maps, statistic, unequal)
+
+
+def _unequal_runs(maps: Sequence[StatMap]) -> str:
+    """Describe the first contrast whose people have different numbers of runs; empty: none."""
+    by_contrast: dict[str, dict[int | None, list[str]]] = {}
+    for statmap in maps:
+        of_contrast = by_contrast.setdefault(plain_contrast(statmap.contrast), {})
+        of_contrast.setdefault(statmap.runs, []).append(statmap.participant)
+    for statmap in maps:
+        runs = by_contrast[plain_contrast(statmap.contrast)]
+        if len(runs) > 1:
+            words = (
+                f"{'an unknown number of runs' if n is None else counted(n, 'run')} of "
+                f"{counted(len(who), 'participant')} ({named(sorted(who))})"
+                for n, who in sorted(runs.items(), key=lambda item: item[0] or 0)
+            )
+            return f"{statmap.contrast} has {', '.join(words)}"
+    return ""
+
+
+def _combination_words(maps: Sequence[StatMap], statistic: Statistic, unequal: str) -> str:
+    ways = Counter(statmap.combination(statistic) for statmap in maps)
+    words: dict[Combination, str] = {
+        "inverse variance": "the effects of runs are weighted by their inverse variance"
+        + (", and divided by the standard error: a z of fixed effects" * (statistic == "z")),
+        "sum of z": f"the {statistic} of n runs are added up and divided by \N{SQUARE ROOT}n",
+        "mean": "the effects of runs are averaged, as there are no variances",
+    }
+    parts = [f"{words[way]} ({counted(ways[way], 'map')})" for way in words if ways[way]]
+    if unequal and statistic == "effect":
+        parts.append(
+            f"effects are the targets, because their scale does not depend on the number of runs "
+            f"({unequal})"
+        )
+    return "; ".join(parts)
 
 
 def choose_sessions(maps: Iterable[StatMap], preferred: Sequence[str] = ()) -> PersonMaps:
@@ -171,149 +375,28 @@ def describe_sessions(people: Iterable[PersonMaps]) -> str:
     )
 
 
-def _best(found: Sequence[StatMap]) -> tuple[StatMap, ...]:
-    """Keep one statistic of each contrast, and put the runs of a session together."""
-    groups: dict[tuple[str, str, str, str], list[StatMap]] = {}
-    for statmap in found:
-        key = (
-            statmap.participant,
-            statmap.session or "",
-            plain_contrast(statmap.contrast),
-            statmap.space or "",
-        )
-        groups.setdefault(key, []).append(statmap)
-    kept = []
-    for _, group in sorted(groups.items()):
-        statistic = min((statmap.statistic for statmap in group), key=STATISTICS.index)
-        same = [statmap for statmap in group if statmap.statistic == statistic]
-        files = tuple(sorted({path for statmap in same for path in statmap.files}))
-        first = same[0]
-        kept.append(
-            StatMap(first.participant, first.session, first.contrast, statistic, first.space, files)
-        )
-    return tuple(kept)
-
-
-def _named(root: Path) -> Iterator[StatMap]:
-    """Yield the maps with BIDS names below the participants' folders."""
-    for path in _images(root):
-        try:
-            name = parse_name(path.name)
-        except ValueError:
-            continue
-        statmap = _map_of(name, path)
-        if statmap is not None:
-            yield statmap
-
-
-def _map_of(name: BidsName, path: Path) -> StatMap | None:
-    participant, contrast = name.get("sub"), name.get("contrast")
-    statistic, desc = name.get("stat"), name.get("desc")
-    if name.suffix != "statmap" or not participant or not contrast:
-        return None
-    if statistic not in STATISTICS or (desc and _OURS.fullmatch(desc)):
-        return None
-    return StatMap(
-        participant,
-        name.get("ses"),
-        contrast,
-        statistic,
-        name.get("space"),
-        (path,),
+def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> tuple[str, ...]:
+    """Say which files the targets are made from: names with their number, levels, runs, tasks."""
+    maps = [statmap for person in people for statmap in person.target.values()]
+    patterns: Counter[str] = Counter()
+    for statmap in maps:
+        patterns[statmap.pattern] += len(statmap.sources(statistic))
+    shown = [f"{pattern} ({counted(n, 'file')})" for pattern, n in patterns.most_common(5)]
+    more = f", and {len(patterns) - 5} other kinds of names" if len(patterns) > 5 else ""
+    levels: Counter[str] = Counter(statmap.level for statmap in maps)
+    tasks = Counter(statmap.task or "not named" for statmap in maps)
+    runs = Counter("not known" if m.runs is None else str(m.runs) for m in maps)
+    return (
+        f"{counted(len(maps), f'{statistic} map')} of {counted(len(people), 'participant')}, "
+        f"from {', '.join(shown)}{more}",
+        f"level: {_shares(levels)}; runs in a map: {_shares(runs)}; task: {_shares(tasks)}",
     )
 
 
-def _images(root: Path) -> Iterator[Path]:
-    """Yield images in a steady order; of an Analyze pair the header."""
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if not name.endswith(_IMAGES) or name.startswith("."):
-                continue
-            path = Path(folder, name)
-            if path.suffix != ".img" or not path.with_suffix(".hdr").exists():
-                yield path
-
-
-@dataclass(frozen=True)
-class _Pattern:
-    """Paths with braces, and what they hold."""
-
-    source: Path  # the TOML file
-    path: str  # below its folder, e.g. {sub}/cope{contrast}.feat/stats/zstat1.nii.gz
-    statistic: Statistic  # of all these maps
-    contrast: str | None  # label where the path has no {contrast}
-    contrasts: Mapping[str, str]  # value of {contrast} in the path -> label
-
-    def find(self, root: Path) -> Iterator[StatMap]:
-        expression = re.compile(self._expression())
-        for path in sorted(root.glob(_BRACES.sub("*", self.path))):
-            match = expression.fullmatch(path.relative_to(root).as_posix())
-            if match is None:
-                continue
-            values = match.groupdict()
-            label = values.get("contrast")
-            contrast = self.contrast if label is None else self.contrasts.get(label, label)
-            if self.contrasts and label is not None and label not in self.contrasts:
-                continue
-            assert contrast is not None  # one of both is there, as was checked
-            participant = values["sub"].removeprefix("sub-")
-            yield StatMap(
-                re.sub("[^0-9A-Za-z]", "", participant),
-                values.get("ses"),
-                contrast,
-                self.statistic,
-                None,
-                (path,),
-            )
-
-    def _expression(self) -> str:
-        text, known = "", set()
-        for number, part in enumerate(_BRACES.split(self.path)):
-            if number % 2 == 0:
-                text += re.escape(part)
-            elif part in known:
-                text += f"(?P={part})"
-            else:
-                known.add(part)
-                text += f"(?P<{part}>{_VALUE})"
-        return text
-
-
-def _read_patterns(path: Path) -> tuple[_Pattern, ...]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise DatasetError(f"{path} cannot be read: {err}", expected="TOML") from err
-    tables = content.get("maps")
-    if not isinstance(tables, list) or not tables or len(content) > 1:
-        raise DatasetError(f"{path} has no list of patterns", expected="tables [[maps]], no other")
-    return tuple(_pattern(path, table) for table in tables)
-
-
-def _pattern(source: Path, table: Mapping[str, Any]) -> _Pattern:
-    def wrong(found: str, expected: str) -> DatasetError:
-        return DatasetError(f"{source}: a pattern {found}", expected=expected)
-
-    if unknown := sorted(set(table) - _FIELDS):
-        raise wrong(f"has {', '.join(unknown)}", f"only {', '.join(sorted(_FIELDS))}")
-    path = table.get("path")
-    braces = _BRACES.findall(path) if isinstance(path, str) else []
-    if not isinstance(path, str) or "sub" not in braces or Path(path).is_absolute():
-        raise wrong(f"has the path {path!r}", "a path below the file's folder, with {sub} in it")
-    statistic = table.get("statistic")
-    if statistic not in STATISTICS:
-        raise wrong(f"has the statistic {statistic!r}", f"one of {', '.join(STATISTICS)}")
-    contrast, contrasts = table.get("contrast"), table.get("contrasts", {})
-    if (contrast is None) == ("contrast" not in braces):
-        raise wrong("names its contrast twice or not at all", "{contrast} in path, or contrast")
-    if not isinstance(contrasts, dict) or not all(isinstance(v, str) for v in contrasts.values()):
-        raise wrong(f"has the contrasts {contrasts!r}", 'e.g. {"1" = "languageMath"}')
-    return _Pattern(source, path, cast("Statistic", statistic), contrast, contrasts)
+def _shares(counts: Mapping[str, int]) -> str:
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{name} ({counted(n, 'map')})" for name, n in counts.items())
 
 
 def _rank(

@@ -5,11 +5,17 @@ from pathlib import Path
 import pytest
 
 from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.statmap_files import StatFile, find_statmap_files
 from bids_dtg.inputs.statmaps import (
+    PersonMaps,
     StatMap,
     choose_sessions,
+    choose_statistic,
+    describe_files,
     describe_sessions,
-    find_statmaps,
+    group_maps,
+    in_space,
+    name_targets,
     plain_contrast,
     session_order,
     statmaps_place,
@@ -24,34 +30,252 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def test_fitlins_and_nilearn_names_are_read_and_one_statistic_is_kept(tmp_path):
+def find(place: Path) -> tuple[StatFile, ...]:
+    return find_statmap_files(place).files
+
+
+def chosen(files) -> tuple[str, str]:
+    """Return the statistic of everybody's targets, and what is reported of runs."""
+    by_person: dict[str, list[StatMap]] = {}
+    for one in group_maps(files):
+        by_person.setdefault(one.participant, []).append(one)
+    return choose_statistic({who: choose_sessions(maps) for who, maps in by_person.items()})
+
+
+def names(paths) -> list[str]:
+    return [path.name for path in paths]
+
+
+NILEARN = ("effect", "variance", "t", "z", "p")
+
+
+def test_names_of_nilearn_are_read_and_the_first_statistic_of_everybody_is_kept(tmp_path):
     stem = "sub-01/sub-01_task-wm_contrast-wm2bk"
     touch(
         tmp_path,
-        f"{stem}_stat-effect_statmap.nii.gz",
-        f"{stem}_stat-t_statmap.nii.gz",
-        f"{stem}_stat-variance_statmap.nii.gz",
-        f"{stem}_stat-p_statmap.nii.gz",
+        *(f"{stem}_stat-{stat}_statmap.nii.gz" for stat in NILEARN if stat != "z"),
         "sub-02/ses-a/sub-02_ses-a_contrast-wm2bk_stat-z_statmap.nii",
+        "sub-02/ses-a/sub-02_ses-a_contrast-wm2bk_stat-t_statmap.nii",
         "group/contrast-wm2bk_stat-z_statmap.nii.gz",
     )
-    first, second = find_statmaps(tmp_path)
-    assert (first.participant, first.session, first.statistic) == ("01", None, "t")
-    assert (second.participant, second.session, second.statistic) == ("02", "a", "z")
+    first, second = group_maps(find(tmp_path))
+    assert (first.participant, first.session, first.task) == ("01", None, "wm")
+    assert set(first.files) == {"t", "effect", "variance"}
+    assert (second.participant, second.session, second.task) == ("02", "a", None)
+    assert chosen(find(tmp_path)) == ("t", "")
 
 
-def test_runs_of_a_session_are_one_map(tmp_path):
-    names = [f"sub-01/sub-01_run-{n}_contrast-a_stat-z_statmap.nii.gz" for n in (1, 2)]
-    touch(tmp_path, *names)
-    (one,) = find_statmaps(tmp_path)
-    assert [path.name for path in one.files] == [Path(name).name for name in names]
+def test_without_a_statistic_of_everybody_the_call_is_refused(tmp_path):
+    touch(
+        tmp_path,
+        "sub-01_contrast-a_stat-t_statmap.nii.gz",
+        "sub-02_contrast-a_stat-z_statmap.nii.gz",
+    )
+    with pytest.raises(DatasetError, match="are of t and z, and no statistic is everybody's"):
+        chosen(find(tmp_path))
+
+
+# --- levels, tasks, runs, spaces
+
+
+def fitlins(root: Path, who: str = "01", runs=(1, 2), stats=("effect", "variance", "z")) -> Path:
+    """Make a tree as FitLins writes it: a folder a node, and a file a run in that of runs."""
+    for stat in stats:
+        end = f"contrast-a_stat-{stat}_statmap.nii.gz"
+        touch(
+            root,
+            *(f"node-runLevel/sub-{who}/sub-{who}_task-wm_run-{n}_{end}" for n in runs),
+            f"node-subjectLevel/sub-{who}/sub-{who}_task-wm_{end}",
+            f"node-datasetLevel/{end}",
+        )
+    return root
+
+
+def test_of_the_levels_of_fitlins_only_the_highest_is_used_and_its_runs_are_counted(tmp_path):
+    (one,) = group_maps(find(fitlins(tmp_path)))
+    assert (one.level, one.runs) == ("subject", 2)
+    (path,) = one.sources("z")
+    assert path.parts[-3:-1] == ("node-subjectLevel", "sub-01")
+
+
+def test_levels_without_folders_are_told_by_the_run(tmp_path):
+    """As of FitLins before it had a folder for each node."""
+    end = "task-wm_{}contrast-a_stat-z_statmap.nii.gz"
+    touch(tmp_path, *(f"sub-01_{end.format(run)}" for run in ("run-1_", "run-2_", "")))
+    (one,) = group_maps(find(tmp_path))
+    assert names(one.sources("z")) == [f"sub-01_{end.format('')}"]
+    assert one.runs == 2
+
+
+def test_a_map_over_sessions_stands_for_all_of_them(tmp_path):
+    touch(
+        tmp_path,
+        *(f"node-runLevel/sub-01_ses-{n}_run-1_contrast-a_stat-z_statmap.nii" for n in "ab"),
+        *(f"node-sessionLevel/sub-01_ses-{n}_contrast-a_stat-z_statmap.nii" for n in "ab"),
+        "node-subjectLevel/sub-01_contrast-a_stat-z_statmap.nii",
+    )
+    (one,) = group_maps(find(tmp_path))
+    assert (one.level, one.session, one.runs) == ("subject", None, 2)
+    (tmp_path / "node-subjectLevel/sub-01_contrast-a_stat-z_statmap.nii").unlink()
+    assert [(m.level, m.session, m.runs) for m in group_maps(find(tmp_path))] == [
+        ("session", "a", 1),
+        ("session", "b", 1),
+    ]
+
+
+def test_two_files_of_one_map_are_refused_and_never_averaged(tmp_path):
+    touch(
+        tmp_path,
+        "sub-01_contrast-a_res-1_stat-z_statmap.nii.gz",
+        "sub-01_contrast-a_res-2_stat-z_statmap.nii.gz",
+    )
+    with pytest.raises(DatasetError, match=r"two z maps of a that differ by res: .*res-1.*res-2"):
+        group_maps(find(tmp_path))
+
+
+def test_maps_of_different_tasks_are_different_targets(tmp_path):
+    touch(
+        tmp_path,
+        *(
+            f"sub-01_task-{task}_contrast-cue_stat-z_statmap.nii.gz"
+            for task in ("wm", "motor", "gambling")
+        ),
+        "sub-01_task-WM_contrast-2BK_stat-z_statmap.nii.gz",
+    )
+    files, told = name_targets(find(tmp_path), {"wm2bk": "wm", "cue": "motor"})
+    assert {plain_contrast(file.contrast) for file in files} == {
+        "gamblingcue",
+        "cue",  # of the task that the known contrast belongs to
+        "wmcue",
+        "wm2bk",
+    }
+    assert len(group_maps(files)) == 4
+    assert "cue is of 3 tasks: gamblingCue, wmCue" in told
+
+
+def test_a_label_of_several_tasks_and_of_none_is_refused(tmp_path):
+    touch(
+        tmp_path,
+        *(
+            f"sub-0{n}_{task}contrast-a_stat-z_statmap.nii"
+            for n, task in enumerate(("task-b_", ""))
+        ),
+        "sub-03_task-c_contrast-a_stat-z_statmap.nii",
+    )
+    with pytest.raises(DatasetError, match="contrast a name the tasks b, c, and others name none"):
+        name_targets(find(tmp_path), {})
+
+
+def runs_of(root: Path, numbers: dict[str, int], stats=("z",)) -> tuple[StatFile, ...]:
+    for who, runs in numbers.items():
+        touch(
+            root,
+            *(
+                f"sub-{who}_run-{n}_contrast-a_stat-{stat}_statmap.nii.gz"
+                for n in range(runs, 0, -1)
+                for stat in stats
+            ),
+        )
+    return find(root)
+
+
+def test_z_of_as_many_runs_for_everybody_are_added_up(tmp_path):
+    files = runs_of(tmp_path, {"01": 2, "02": 2})
+    (one, _) = group_maps(files)
+    assert [name[7:12] for name in names(one.sources("z"))] == ["run-1", "run-2"]
+    assert one.combination("z") == "sum of z"
+    statistic, told = chosen(files)
+    assert statistic == "z"
+    assert "z of n runs are added up and divided by \N{SQUARE ROOT}n (2 maps)" in told
+
+
+def test_z_of_different_numbers_of_runs_are_refused(tmp_path):
+    files = runs_of(tmp_path, {"01": 2, "02": 1, "03": 2})
+    with pytest.raises(DatasetError, match=r"a has 1 run of 1 participant \(02\), 2 runs of 2"):
+        chosen(files)
+
+
+def test_a_run_and_an_unknown_number_of_runs_are_refused(tmp_path):
+    """nilearn names the run of a model of one run, and no run of a model of several."""
+    touch(tmp_path, "sub-02_contrast-a_stat-z_statmap.nii.gz")
+    files = runs_of(tmp_path, {"01": 1})
+    with pytest.raises(DatasetError, match="an unknown number of runs of 1 participant"):
+        chosen(files)
+
+
+def test_runs_with_variances_are_weighted_by_them(tmp_path):
+    equal = runs_of(tmp_path / "equal", {"01": 2, "02": 2}, NILEARN)
+    statistic, told = chosen(equal)
+    assert statistic == "z"
+    assert "inverse variance, and divided by the standard error" in told
+    unequal = runs_of(tmp_path / "unequal", {"01": 3, "02": 2}, NILEARN)
+    statistic, told = chosen(unequal)
+    assert statistic == "effect"
+    assert "their scale does not depend on the number of runs (a has 2 runs of" in told
+    one = group_maps(unequal)[0]
+    assert one.combination("effect") == "inverse variance"
+    assert [name[-21:-15] for name in names(one.sources("effect"))[::3]] == ["effect", "riance"]
+
+
+def test_a_space_that_is_not_named_is_reported(tmp_path):
+    touch(tmp_path, "sub-01_contrast-a_stat-z_statmap.nii.gz")
+    files, told = in_space(find(tmp_path), "MNI152NLin6Asym")
+    assert len(files) == 1
+    assert "1 file of measured maps name no space and are taken as MNI152NLin6Asym" in told
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "content"),
+    [
+        ("sub-01_contrast-a_stat-z_statmap", '{"SpatialReference": "https://x/tpl-Other/T1w.nii"}'),
+        ("sub-01_contrast-a_statmap", '{"Space": "Other"}'),
+        ("statmap", '{"SpatialReference": "Other"}'),
+    ],
+)
+def test_a_sidecar_names_the_space(tmp_path, sidecar, content):
+    touch(tmp_path, "sub-01_contrast-a_stat-z_statmap.nii.gz")
+    (tmp_path / f"{sidecar}.json").write_text(content)
+    assert in_space(find(tmp_path), "Other")[1] == ""
+    with pytest.raises(DatasetError, match=r"maps are in Other\. Expected: MNI152NLin6Asym"):
+        in_space(find(tmp_path), "MNI152NLin6Asym")
+
+
+def test_what_names_the_space_comes_before_what_names_none(tmp_path):
+    touch(
+        tmp_path,
+        "sub-01_contrast-a_stat-z_statmap.nii.gz",
+        "sub-01_space-Own_contrast-a_stat-z_statmap.nii.gz",
+        "sub-01_space-Other_contrast-a_stat-z_statmap.nii.gz",
+    )
+    (file,), told = in_space(find(tmp_path), "Own")
+    assert file.space == "Own"
+    assert told == "files in other spaces are not used: Other (1)"
+
+
+def test_a_pattern_states_space_task_and_runs(tmp_path):
+    touch(tmp_path, *(f"{who}/run{n}/z.nii" for who in "ab" for n in (1, 2)))
+    place = tmp_path / "maps.toml"
+    place.write_text(
+        '[[maps]]\npath = "{sub}/run{run}/z.nii"\nstatistic = "z"\ncontrast = "c"\n'
+        'space = "MNI152NLin6Asym"\ntask = "wm"\n'
+    )
+    one, _ = group_maps(find(place))
+    assert (one.space, one.task, one.runs, len(one.files["z"])) == ("MNI152NLin6Asym", "wm", 2, 2)
+    people = {m.participant: PersonMaps({"c": m}, {}) for m in group_maps(find(place))}
+    assert describe_files(tuple(people.values()), "z") == (
+        "2 z maps of 2 participants, from {sub}/run{run}/z.nii (4 files)",
+        "level: run; runs in a map: 2; task: wm",
+    )
 
 
 @pytest.mark.parametrize("desc", ["synthetic", "segmentSpread", "halfwidth90"])
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path, desc):
     touch(tmp_path, f"sub-01/sub-01_contrast-a_stat-z_desc-{desc}_statmap.nii.gz")
-    with pytest.raises(DatasetError, match="no statistic maps"):
-        find_statmaps(tmp_path)
+    with pytest.raises(DatasetError, match=r"1 maps that bids_dtg predicted.* are predictions"):
+        find(tmp_path)
+    touch(tmp_path, "sub-01/sub-01_contrast-a_stat-z_statmap.nii.gz")
+    found = find_statmap_files(tmp_path)
+    assert (len(found.files), found.predicted) == (1, 1)
 
 
 def test_a_pattern_file_finds_feat_folders(tmp_path):
@@ -64,7 +288,7 @@ def test_a_pattern_file_finds_feat_folders(tmp_path):
         'statistic = "z"\n'
         'contrasts = {1 = "languageMath", 4 = "languageStory"}\n'
     )
-    found = [(one.participant, one.contrast) for one in find_statmaps(pattern)]
+    found = [(one.participant, one.contrast) for one in find(pattern)]
     assert found == [
         (who, label) for who in ("100307", "2") for label in ("languageMath", "languageStory")
     ]
@@ -85,7 +309,7 @@ def test_a_wrong_pattern_is_told_in_one_line(tmp_path, text, message):
     path = tmp_path / "maps.toml"
     path.write_text(text)
     with pytest.raises(DatasetError, match=message):
-        find_statmaps(path)
+        find(path)
 
 
 def test_an_analyze_pair_is_one_map(tmp_path):
@@ -94,8 +318,8 @@ def test_an_analyze_pair_is_one_map(tmp_path):
     pattern.write_text(
         '[[maps]]\npath = "{sub}/con_0001.hdr"\nstatistic = "effect"\ncontrast = "x"'
     )
-    (one,) = find_statmaps(pattern)
-    assert one.files == (tmp_path / "a/con_0001.hdr",)
+    (one,) = find(pattern)
+    assert one.path == tmp_path / "a/con_0001.hdr"
 
 
 def test_statmaps_are_taken_out_of_the_derivatives(tmp_path):
@@ -115,17 +339,17 @@ def test_a_pattern_that_fits_nothing_is_named_even_beside_one_that_fits(tmp_path
     table = '[[maps]]\npath = "{}/{{sub}}.nii.gz"\nstatistic = "z"\ncontrast = "c"\n'
     place = tmp_path / "maps.toml"
     place.write_text(table.format("a"))
-    assert len(find_statmaps(place)) == 1
+    assert len(find(place)) == 1
     place.write_text(table.format("a") + table.format("b"))
     with pytest.raises(DatasetError, match=r"no file below .* fits the pattern 'b/\{sub\}"):
-        find_statmaps(place)
+        find(place)
 
 
 # --- sessions
 
 
 def a_map(session: str | None, contrast: str = "faces") -> StatMap:
-    return StatMap("01", session, contrast, "z", None, (Path(f"{session}_{contrast}"),))
+    return StatMap("01", session, contrast, {"z": (Path(f"{session}_{contrast}"),)})
 
 
 @pytest.mark.parametrize(

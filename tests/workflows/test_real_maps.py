@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bids_dtg.inputs.statmaps import find_statmaps
+from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.metrics import correlation_matrix
 from bids_dtg.stats.people_scores import PeopleScores
@@ -42,8 +42,8 @@ def maps(shared, command, tmp_path_factory):
     (folder / "maps.toml").write_text(command.PATTERNS + MORE_PATTERNS)
     places = load_anatomy(4).places
     found: dict[str, list[np.ndarray]] = {}
-    for one in find_statmaps(folder / "maps.toml"):
-        (path,) = one.files
+    for one in find_statmap_files(folder / "maps.toml").files:
+        path = one.path
         found.setdefault(one.contrast, []).append(places.read(path))
     return {name: np.stack(values) for name, values in found.items()}
 

@@ -106,6 +106,8 @@ class ModelPageFacts:
     comparisons: Sequence[Mapping[str, Any]]  # as `model_table.comparison_rows`
     fitted_on: int  # people of each simple model
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
+    measured: Sequence[str] = ()  # sentences on the measured maps: their files, what was found
+    tables: Sequence[str] = ()  # names of tables on them, beside the page
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
             ("contrasts", "Contrasts"),
             *([("people", "People")] if facts.matrices else []),
             *([("training", "Training")] if facts.history else []),
+            *([("measured", "Measured maps")] if facts.measured else []),
         ],
         lead=facts.lead,
         flags=verdicts(facts.judged, facts.comparisons, facts.fitted_on),
@@ -152,6 +155,8 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
         models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
         chart=_by_contrast(facts, colours),
         colours=list(colours.items()),
+        measured=facts.measured,
+        tables=facts.tables,
         matrices=[_pair(name, matrix, most) for name, matrix in facts.matrices.items()],
         curves=[
             _curve(title, [epoch[key] for epoch in facts.history])

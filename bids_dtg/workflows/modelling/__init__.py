@@ -5,6 +5,7 @@ The people and their arrays:
 - `cohort_plan`: who has rest and measured maps, by the names of the files alone
 - `cohort`: makes the arrays of these people side by side, where they are missing
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
+- `measured`: which files the measured maps are of, and what is wrong with them
 - `splits`: who is trained on, validated on and tested on
 
 The analyses, each called from `bids_dtg.cli.tables`:

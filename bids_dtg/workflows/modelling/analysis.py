@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from bids_dtg.settings.toml import read_options, to_toml
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
+from bids_dtg.workflows.modelling.measured import check_measured, write_measured
 from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.request import Request
 
@@ -85,8 +87,15 @@ class Analysis:
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
-        if plan.sessions:
-            say(plan.sessions)
+        for line in (plan.sessions, *plan.files, *plan.notes):
+            if line:
+                say(line)
+        predicted = self.bundle.card.part.statistic
+        if contrasts is not None and plan.statistic != predicted:
+            say(
+                f"the model predicts {predicted} and the measured maps are {plan.statistic}: their "
+                "scales and intervals cannot be compared"
+            )
         return plan
 
     def cohort(self, plan: CohortPlan) -> Cohort:
@@ -105,6 +114,17 @@ class Analysis:
         write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))
         cache = ArrayStore(output.path("group") / "cache")
         cohort = gather_cohort(self.request, plan, cache)
+        measured = check_measured(plan, cohort, self.bundle.places)
+        write_measured(self.folder, self.place, plan, measured)
+        lines = measured.lines(plan.contrast_labels)
+        for line in lines:
+            say(f"measured maps: {line}")
+        sentences = (
+            *plan.of(cohort.labels).files,
+            *plan.notes,
+            *(lines or ("no finding in any measured map",)),
+        )
+        cohort = dataclasses.replace(cohort, measured=sentences)
         say(
             f"{counted(len(cohort.people), 'participant')} with rest and maps, "
             f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "

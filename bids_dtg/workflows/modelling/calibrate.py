@@ -40,6 +40,12 @@ def run_calibration(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, name, repeatable=False)
     bundle = analysis.bundle
     plan = analysis.plan(bundle.contrasts)
+    if plan.statistic != bundle.card.part.statistic:
+        raise DatasetError(
+            f"measured maps are {plan.statistic}, and the model predicts "
+            f"{bundle.card.part.statistic}",
+            expected="the same statistic: intervals are in its unit",
+        )
     labels = _labels(settings.modelling.split_file, bundle, plan)
     cohort = analysis.cohort(plan.of(labels))
     people = cohort.of(labels)

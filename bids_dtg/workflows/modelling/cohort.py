@@ -39,6 +39,9 @@ class Cohort:
     sessions: str  # a sentence on targets and retests; empty without sessions
     left_out: Mapping[str, str]  # label -> why, of those who have one scan
     failed: int  # how many of those because their data cannot be used
+    # Why maps were left out: label -> target or retest -> contrast -> words.
+    unusable: Mapping[str, Mapping[str, Mapping[str, str]]]
+    measured: tuple[str, ...] = ()  # sentences on the files of targets, and what is wrong there
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -93,6 +96,7 @@ def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Coho
         plan.sessions,
         {**plan.left_out, **failures},
         len(failures),
+        {person.label: arrays.unusable(person.label) for person in people},
     )
 
 

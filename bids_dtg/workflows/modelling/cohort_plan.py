@@ -10,15 +10,21 @@ from pathlib import Path
 from bids_dtg.contrasts.contrast import Contrast, hcp_contrasts
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.statmap_files import StatFile, find_statmap_files
 from bids_dtg.inputs.statmaps import (
     PersonMaps,
     Statistic,
     StatMap,
     choose_sessions,
+    choose_statistic,
+    describe_files,
     describe_sessions,
-    find_statmaps,
+    group_maps,
+    in_space,
+    name_targets,
     plain_contrast,
 )
+from bids_dtg.notices import counted
 from bids_dtg.workflows.participant.request import Request
 
 
@@ -31,6 +37,12 @@ class CohortPlan:
     statistic: Statistic  # of the maps
     left_out: Mapping[str, str]  # label -> what somebody lacks who has the other scan
     sessions: str  # a sentence on targets and retests; empty without sessions
+    notes: tuple[str, ...] = ()  # what was decided on tasks, spaces and runs
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Sentences on the files that targets are made from."""
+        return describe_files(tuple(self.people.values()), self.statistic)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -41,6 +53,11 @@ class CohortPlan:
     def rows(self) -> dict[str, int]:
         """Row of each contrast, by its `plain_contrast`."""
         return {plain_contrast(contrast.label): contrast.index for contrast in self.contrasts}
+
+    @property
+    def contrast_labels(self) -> dict[str, str]:
+        """Label of each contrast, by its `plain_contrast`, in the order of the rows."""
+        return {plain_contrast(contrast.label): contrast.label for contrast in self.contrasts}
 
     def of(self, labels: Collection[str]) -> CohortPlan:
         """Return the plan of some people only."""
@@ -62,53 +79,65 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
     request
         Input dataset, participants, and the bundle in whose space the maps are to be.
     place
-        Of the measured maps, for `find_statmaps`.
+        Of the measured maps, for `find_statmap_files`.
     contrasts
         Rows of the maps; None: all that the maps have, or the option `--contrast`.
 
     Raises
     ------
     DatasetError
-        Nobody has both scans, or maps hold different statistics.
+        Nobody has both scans, or maps differ in what must be the same: files of one map, tasks,
+        statistics, numbers of runs.
     """
-    space = request.bundle.grid.space
-    found = [statmap for statmap in find_statmaps(place) if statmap.space in (None, space)]
+    everything = find_statmap_files(place)
+    files, of_space = in_space(everything.files, request.bundle.grid.space)
+    known = (*hcp_contrasts(), *request.bundle.contrasts)
+    tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in known}
+    files, of_tasks = name_targets(files, tasks)
     asked = request.settings.modelling.contrast
-    rows = _rows(found, contrasts, request.bundle.contrasts, asked)
+    rows = _rows(files, contrasts, request.bundle.contrasts, asked)
     wanted = {plain_contrast(row.label) for row in rows}
-    found = [statmap for statmap in found if plain_contrast(statmap.contrast) in wanted]
-    statistics = sorted({statmap.statistic for statmap in found})
-    if len(statistics) != 1:
-        raise DatasetError(
-            f"{place} has maps of {' and '.join(statistics) or 'no known contrast'} in {space}",
-            expected="one statistic for everybody",
-        )
-    preferred = [plain_label(label, "ses") for label in request.settings.inputs.session_label]
-    by_person: dict[str, list[StatMap]] = {}
-    for statmap in found:
-        by_person.setdefault(statmap.participant, []).append(statmap)
-    people = {
-        label: choose_sessions(maps, preferred)
-        for label, maps in sorted(by_person.items())
-        if label in request.participants
-    }
+    files = tuple(file for file in files if plain_contrast(file.contrast) in wanted)
+    with_maps = sorted({file.participant for file in files})
+    people = _people(request, [file for file in files if file.participant in request.participants])
     if not people:
         raise DatasetError(
             f"nobody who is worked on in {request.dataset.root} has maps in {place}",
-            expected=f"the same labels; maps are of {', '.join(sorted(by_person)[:5])}",
+            expected=f"the same labels; maps are of {', '.join(with_maps[:5])}",
         )
-    if request.settings.inputs.participant_label:
-        # Others were not asked for.
-        left_out = {
-            label: "no measured maps" for label in request.participants if label not in people
-        }
-    else:
-        left_out = {label: "no rest" for label in sorted(by_person) if label not in people}
-    return CohortPlan(people, rows, statistics[0], left_out, describe_sessions(people.values()))
+    statistic, of_runs = choose_statistic(people)
+    people = {
+        label: dataclasses.replace(
+            maps,
+            retest={
+                key: found for key, found in maps.retest.items() if found.combination(statistic)
+            },
+        )
+        for label, maps in people.items()
+    }
+    left_out = {label: "no measured maps" for label in request.participants if label not in people}
+    if not request.settings.inputs.participant_label:  # others were not asked for
+        left_out |= {label: "no rest" for label in with_maps if label not in request.participants}
+    ours = everything.predicted and (
+        f"{counted(everything.predicted, 'file')} beside the measured maps are predictions of "
+        "bids_dtg and are not used"
+    )
+    notes = tuple(note for note in (of_tasks, of_space, of_runs, ours) if note)
+    sessions = describe_sessions(people.values())
+    return CohortPlan(people, rows, statistic, left_out, sessions, notes)
+
+
+def _people(request: Request, files: Sequence[StatFile]) -> dict[str, PersonMaps]:
+    """Return the targets and retests of people, by their labels."""
+    preferred = [plain_label(label, "ses") for label in request.settings.inputs.session_label]
+    by_person: dict[str, list[StatMap]] = {}
+    for statmap in group_maps(files):
+        by_person.setdefault(statmap.participant, []).append(statmap)
+    return {label: choose_sessions(maps, preferred) for label, maps in sorted(by_person.items())}
 
 
 def _rows(
-    found: Sequence[StatMap],
+    found: Sequence[StatFile],
     contrasts: Sequence[Contrast] | None,
     own: Sequence[Contrast],
     labels: Sequence[str],

@@ -15,16 +15,21 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.display import Reporter
-from bids_dtg.errors import RunError
+from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.settings import OPTIONS
+from bids_dtg.stats.fixed_effects import inverse_variance, sum_of_z
+from bids_dtg.stats.map_checks import own_figures
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.sets import MapSet
+
+# Raised when other maps are left out than before: arrays are made again then.
+_CHECKS = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,8 @@ class PersonArrays:
         for name, maps in self._maps(label).items():
             facts = self._facts_of_maps(maps)
             if not self.store.has(name, facts):
-                self.store.write(name, self._read_maps(maps), facts)
+                values, unusable = self._read_maps(maps)
+                self.store.write(name, values, facts, {"unusable": unusable})
         planned = self.request.map_sets(label)
         facts = self._facts_of_rest(planned)
         if not self.store.has(_rest(label), facts):
@@ -83,6 +89,15 @@ class PersonArrays:
             tuple(self.store.read(name) for name in self._maps(label)),
         )
 
+    def unusable(self, label: str) -> dict[str, dict[str, str]]:
+        """Return why maps of a person are left out: of targets and retests, by contrast."""
+        return {
+            name.rpartition("/")[2].removesuffix("_maps"): dict(
+                self.store.notes(name).get("unusable", {})
+            )
+            for name in self._maps(label)
+        }
+
     def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
         """Return whose maps are in which array, by its name: the target first."""
         found = self.plan.people[label]
@@ -93,22 +108,59 @@ class PersonArrays:
         return {
             "geometry": self._geometry(),
             "rows": self.plan.rows,
+            "combined": {
+                contrast: [statmap.combination(self.plan.statistic), self.plan.statistic]
+                for contrast, statmap in maps.items()
+            },
+            "checks": _CHECKS,
             "files": {
                 str(path): dataclasses.asdict(file_fingerprint(path))
                 for statmap in maps.values()
-                for path in statmap.files
+                for path in statmap.sources(self.plan.statistic)
             },
         }
 
-    def _read_maps(self, maps: Mapping[str, StatMap]) -> NDArray[np.float32]:
-        bundle, rows = self.request.bundle, self.plan.rows
-        array = np.full((len(rows), bundle.places.number), np.nan, np.float32)
+    def _read_maps(self, maps: Mapping[str, StatMap]) -> tuple[NDArray[np.float32], dict[str, str]]:
+        """Return a person's maps, and why some cannot be used: those count as not measured."""
+        rows = self.plan.rows
+        array = np.full((len(rows), self.request.bundle.places.number), np.nan, np.float32)
+        unusable = {}
         for contrast, statmap in maps.items():
-            # Runs of one session are averaged where all of them have a value.
-            array[rows[contrast]] = np.mean(
-                [bundle.places.read(path) for path in statmap.files], axis=0
+            try:
+                values = self._read_map(statmap)
+                why = own_figures(values).unusable
+            except EmptyMapError:
+                why = "it is empty"
+            if why:
+                unusable[contrast] = why
+            else:
+                array[rows[contrast]] = values
+        if len(unusable) == len(maps):
+            (first, why), *_ = unusable.items()
+            path = maps[first].sources(self.plan.statistic)[0]
+            raise RunError(
+                f"none of {len(maps)} measured maps can be used, as {path}: {why}",
+                expected="a statistic map of the whole brain",
             )
-        return array
+        return array, unusable
+
+    def _read_map(self, statmap: StatMap) -> NDArray[np.float32]:
+        """Read a map, and those of its runs put together, where all of them have a value."""
+        statistic = self.plan.statistic
+        read = [self.request.bundle.places.read(path) for path in statmap.sources(statistic)]
+        match statmap.combination(statistic):
+            case "inverse variance":
+                half = len(read) // 2
+                effect, variance = inverse_variance(read[:half], read[half:])
+                if statistic == "effect":
+                    return effect
+                z: NDArray[np.float32] = (effect / np.sqrt(variance)).astype(np.float32)
+                return z
+            case "sum of z":
+                return sum_of_z(read)
+            case _:
+                mean: NDArray[np.float32] = np.mean(read, axis=0)
+                return mean
 
     def _facts_of_rest(self, planned: tuple[MapSet, ...]) -> dict[str, Any]:
         return {

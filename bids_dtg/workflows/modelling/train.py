@@ -39,6 +39,7 @@ from bids_dtg.workflows.modelling.fit import (
     fit_task,
     require_people,
 )
+from bids_dtg.workflows.modelling.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.workflows.modelling.score import (
     PUBLISHED_OPPONENTS,
     RETEST,
@@ -186,6 +187,8 @@ def write_tables(
             comparisons=compared,
             fitted_on=fitted_on,
             history=(record or {}).get("network", {}).get("history", ()),
+            measured=cohort.measured,
+            tables=(TARGETS_TABLE, QUALITY_TABLE),
         ),
     )
     say(trouble or f"page: {page}")

@@ -1,0 +1,295 @@
+"""Whether a measured map is one: on its own, and beside the maps of other people.
+
+A map on its own may hold too few of the places or too few values, and cannot be used then. Beside
+the mean of the other people's maps it may look mirrored, shifted, of another scale, or like none
+of them: that is reported, and whoever has the maps decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+Indices = NDArray[np.intp]
+
+# Below this share of the places with a value a map cannot be used; below the other it is reported.
+LEAST_COVERAGE, USUAL_COVERAGE = 0.5, 0.75
+# One value at more than this share of a map's places makes it a mask, labels, or a threshold.
+MOST_EQUAL = 0.5
+# With fewer people maps are not compared with each other.
+LEAST_PEOPLE = 5
+# A standard deviation so many times the group's median, or that part of it, is reported.
+SCALE_FACTOR = 4.0
+# Differences between left and right must agree among people by this r to tell sides.
+LEAST_SIDE_R, _SIDE_HINT = 0.15, 0.1
+# A map is shifted that matches the others with this r, better by that, this far away (or a place).
+LEAST_SHIFT_R, LEAST_SHIFT_GAIN, LEAST_SHIFT_MM, MOST_SHIFT_MM = 0.3, 0.1, 4.0, 12.0
+# So many contrasts of a person together tell a shift or a side that one alone does not.
+LEAST_TOGETHER = 3
+# An r with the others' mean that is lower than the median by this, and by 3.5 robust deviations.
+LEAST_DROP, _OUTLIER_Z, _MAD_TO_SD = 0.2, 3.5, 1.4826
+# Places, evenly spread, by which equal values and shifts are found: maps are smooth.
+_SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class OwnFigures:
+    """What a map tells on its own."""
+
+    coverage: float  # share of the places with a value
+    equal: float  # share of those with the most frequent value; NaN where there is none
+    sd: float  # standard deviation of the values; NaN where there is none
+
+    @property
+    def unusable(self) -> str:
+        """Why the map cannot be used, in words; empty where it can."""
+        if not self.coverage:
+            return "it is empty"
+        if self.equal > MOST_EQUAL:
+            return (
+                f"{self.equal:.0%} of its values are the same: it looks like a mask, labels, or "
+                "a thresholded map"
+            )
+        if self.coverage < LEAST_COVERAGE:
+            return (
+                f"it covers {self.coverage:.1%} of the model's mask, less than {LEAST_COVERAGE:.0%}"
+            )
+        return ""
+
+
+@dataclass(frozen=True)
+class GroupFigures:
+    """What a map tells beside the mean of the other people's; NaN where it cannot be told."""
+
+    r: float  # correlation with the mean of the others
+    side_r: float  # the same of what differs between left and right
+    shift_mm: tuple[float, float, float]  # where the map matches best, x, y, z
+    shifted_r: float  # correlation there
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A map with its figures and what is wrong with it."""
+
+    own: OwnFigures
+    group: GroupFigures | None  # None: too few people to compare with
+    scale: float  # standard deviation over the group's median; NaN where it is not known
+    findings: Mapping[str, str] = field(default_factory=dict)  # kind -> words
+    usual_side_r: float = np.nan  # the group's median of `GroupFigures.side_r`
+
+
+def own_figures(values: Array) -> OwnFigures:
+    """Look at a map (places,), NaN where it has no value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> own_figures(np.array([1.0, 1.0, 1.0, np.nan])).unusable[:31]
+    '100% of its values are the same'
+    """
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return OwnFigures(0.0, np.nan, np.nan)
+    _, counts = np.unique(known[_sample(known.size)], return_counts=True)
+    return OwnFigures(
+        coverage=known.size / values.size,
+        equal=float(counts.max() / counts.sum()),
+        sd=float(known.std(dtype=np.float64)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """What lies where, for comparisons of maps with the mean of others."""
+
+    mirror: Indices  # (places,), the place on the other side; -1: none
+    shifted: Callable[[Sequence[float]], Indices]  # places moved by x, y, z in mm; -1: none
+    spacing_mm: float  # between neighbouring places
+    _moved: dict[tuple[float, ...], Indices] = field(default_factory=dict)
+
+    def moved(self, offset_mm: tuple[float, float, float]) -> Indices:
+        """Return the places that a sample of the places comes to lie on."""
+        if offset_mm not in self._moved:
+            self._moved[offset_mm] = self.shifted(offset_mm)[_sample(len(self.mirror))]
+        return self._moved[offset_mm]
+
+
+def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) -> list[Checked]:
+    """Compare the maps of one contrast, one a person, with the mean of the others.
+
+    The mean is of maps scaled to a standard deviation of 1, so that none outweighs the others.
+
+    Parameters
+    ----------
+    maps
+        (places,) each; gone through twice, so that files may be mapped; NaN where there is no
+        value.
+    sds
+        Standard deviation of each map.
+    geometry
+        Of the places.
+
+    Returns
+    -------
+    In the order of the maps; without comparisons with fewer than `LEAST_PEOPLE` maps.
+    """
+    maps = list(maps)
+    own = [own_figures(values) for values in maps]
+    if len(maps) < LEAST_PEOPLE:
+        return [Checked(figures, None, np.nan, _own_findings(figures)) for figures in own]
+    total, count = np.zeros(len(maps[0])), np.zeros(len(maps[0]))
+    for values, sd in zip(maps, sds, strict=True):
+        known = np.isfinite(values)
+        total += np.where(known, values, 0.0) / (sd or 1.0)
+        count += known
+    beside = []
+    for values, sd in zip(maps, sds, strict=True):
+        known = np.isfinite(values)
+        others = count - known
+        rest = total - np.where(known, values, 0.0) / (sd or 1.0)
+        mean = np.where(others > 0, rest / np.maximum(others, 1), np.nan)
+        beside.append(_compare(np.asarray(values, np.float64), mean, geometry))
+    return _judge(own, beside, np.asarray(sds, float), geometry.spacing_mm)
+
+
+def judge_person(maps: Sequence[Checked], spacing_mm: float) -> dict[str, str]:
+    """Judge the contrasts of a person together, where each alone tells too little.
+
+    Parameters
+    ----------
+    maps
+        Of one person, a contrast each.
+    spacing_mm
+        Between neighbouring places.
+
+    Returns
+    -------
+    Kind of finding -> words; empty with fewer than `LEAST_TOGETHER` contrasts that can tell.
+    """
+    groups = [checked.group for checked in maps if checked.group is not None]
+    findings = {}
+    sides = [g.side_r for g, usual in zip(groups, _usual(maps), strict=True) if usual >= _SIDE_HINT]
+    if len(sides) >= LEAST_TOGETHER and np.median(sides) < -_SIDE_HINT:
+        findings["mirrored"] = (
+            f"left and right look swapped: over {len(sides)} contrasts, what differs between them "
+            f"correlates {np.median(sides):.2f} with the others'"
+        )
+    shifts = [g.shift_mm for g in groups if g.shifted_r >= LEAST_SHIFT_R / 2]
+    if not findings and len(shifts) >= LEAST_TOGETHER:
+        x, y, z = np.median(shifts, axis=0)
+        far = float(np.linalg.norm((x, y, z)))
+        if far >= max(LEAST_SHIFT_MM, spacing_mm):
+            findings["shifted"] = (
+                f"it looks shifted by {far:.0f} mm (x {x:+.0f}, y {y:+.0f}, z {z:+.0f}): the "
+                f"median over {len(shifts)} contrasts of where maps match the others' mean best"
+            )
+    return findings
+
+
+def _usual(maps: Sequence[Checked]) -> list[float]:
+    return [checked.usual_side_r for checked in maps if checked.group is not None]
+
+
+def _compare(values: Array, mean: Array, geometry: Geometry) -> GroupFigures:
+    mirror = geometry.mirror
+    # Each pair once: the side of a smaller number, whichever that is.
+    ones = np.flatnonzero(mirror > np.arange(len(mirror)))
+    side_r = np.nan
+    if len(ones) > 2:
+        other = mirror[ones]
+        side_r = _r(values[ones] - values[other], mean[ones] - mean[other])
+    shift, shifted_r = _best_shift(values, mean, geometry)
+    return GroupFigures(_r(values, mean), side_r, shift, shifted_r)
+
+
+def _best_shift(
+    values: Array, mean: Array, geometry: Geometry
+) -> tuple[tuple[float, float, float], float]:
+    """Climb from where the map lies to where it matches best, a place at a time."""
+    step = max(geometry.spacing_mm, 2.0)
+    here = mean[_sample(len(mean))]
+
+    def match(offset: tuple[float, float, float]) -> float:
+        index = geometry.moved(offset)
+        return _r(np.where(index >= 0, values[index], np.nan), here)
+
+    best, r = (0.0, 0.0, 0.0), match((0.0, 0.0, 0.0))
+    while True:
+        near = [
+            (best[0] + step * x, best[1] + step * y, best[2] + step * z)
+            for x, y, z in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
+        ]
+        near = [offset for offset in near if np.linalg.norm(offset) <= max(MOST_SHIFT_MM, step)]
+        found = [(match(offset), offset) for offset in near]
+        found = [item for item in found if item[0] > r + 1e-6]
+        if not found:
+            return best, r
+        r, best = max(found)
+
+
+def _judge(
+    own: Sequence[OwnFigures],
+    beside: Sequence[GroupFigures],
+    sds: NDArray[np.float64],
+    spacing_mm: float,
+) -> list[Checked]:
+    usual_sd = float(np.median(sds[sds > 0])) if (sds > 0).any() else np.nan
+    r = np.array([figures.r for figures in beside])
+    usual_r = float(np.nanmedian(r)) if np.isfinite(r).any() else np.nan
+    spread = _MAD_TO_SD * float(np.nanmedian(np.abs(r - usual_r))) if r.size else np.nan
+    sides = np.array([figures.side_r for figures in beside])
+    usual_side = float(np.nanmedian(sides)) if np.isfinite(sides).any() else np.nan
+    checked = []
+    for figures, group, sd in zip(own, beside, sds, strict=True):
+        findings = _own_findings(figures)
+        scale = sd / usual_sd
+        if scale > SCALE_FACTOR or scale < 1 / SCALE_FACTOR:
+            findings["scale"] = f"its scale is {scale:.3g} times the group's median"
+        if usual_side >= LEAST_SIDE_R and group.side_r < -max(LEAST_SIDE_R, usual_side / 2):
+            findings["mirrored"] = (
+                f"left and right look swapped: what differs between them correlates "
+                f"{group.side_r:.2f} with the others' (median {usual_side:.2f})"
+            )
+        far = float(np.linalg.norm(group.shift_mm))
+        gain = group.shifted_r - group.r
+        if (
+            "mirrored" not in findings
+            and far >= max(LEAST_SHIFT_MM, spacing_mm)
+            and gain >= LEAST_SHIFT_GAIN
+            and group.shifted_r >= LEAST_SHIFT_R
+        ):
+            x, y, z = group.shift_mm
+            findings["shifted"] = (
+                f"it looks shifted by {far:.0f} mm (x {x:+.0f}, y {y:+.0f}, z {z:+.0f}): there it "
+                f"correlates {group.shifted_r:.2f} with the others' mean, as stored {group.r:.2f}"
+            )
+        if not findings and usual_r - group.r > max(LEAST_DROP, _OUTLIER_Z * spread):
+            findings["outlier"] = (
+                f"it correlates {group.r:.2f} with the others' mean (median {usual_r:.2f})"
+            )
+        checked.append(Checked(figures, group, float(scale), findings, usual_side))
+    return checked
+
+
+def _own_findings(figures: OwnFigures) -> dict[str, str]:
+    if figures.coverage < USUAL_COVERAGE:
+        return {"coverage": f"it covers {figures.coverage:.0%} of the model's mask"}
+    return {}
+
+
+def _sample(size: int) -> Indices:
+    return np.linspace(0, size - 1, min(size, _SAMPLE), dtype=np.intp)
+
+
+def _r(one: Array, other: Array) -> float:
+    """Return the correlation over what both have; NaN where one is constant or has nothing."""
+    known = np.isfinite(one) & np.isfinite(other)
+    if known.sum() < 3:
+        return float("nan")
+    a, b = one[known] - one[known].mean(), other[known] - other[known].mean()
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / size if size > 0 else float("nan")

@@ -1,0 +1,285 @@
+"""Measured maps as an analysis takes them: which files, of what, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from tiny_cohort import CONTRASTS, TinyCohort
+from tiny_job import add_rest, read_table
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+PEOPLE = tuple(f"{n:02d}" for n in range(1, 13))
+# A grid of its own around the tiny model's, with x = 0 in the middle.
+SHAPE, AFFINE = (21, 24, 21), np.array([[2.0, 0, 0, -20], [0, 2, 0, -40], [0, 0, 2, -18], [0] * 4])
+AFFINE[3, 3] = 1
+
+
+def smooth(rng) -> np.ndarray:
+    values = gaussian_filter(rng.normal(size=SHAPE), 1.5)
+    return (values / values.std()).astype(np.float32)
+
+
+def octant(values: np.ndarray) -> np.ndarray:
+    x, y, z = np.indices(SHAPE)
+    return np.where((x > 10) & (y > 11) & (z > 10), values, 0)
+
+
+DAMAGES = {
+    "01": lambda values: values[::-1],  # mirrored
+    "02": lambda values: np.roll(values, 3, axis=1),  # 6 mm to the front
+    "03": octant,
+    "04": lambda values: 1000 * values,
+    "05": lambda values: (values > 0.5).astype(np.float32),
+}
+
+
+def write(root: Path, name: str, values: np.ndarray) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.Nifti1Image(values.astype(np.float32), AFFINE).to_filename(path)
+
+
+def name_of(who: str, contrast: str, more: str = "", stat: str = "z") -> str:
+    space = "space-MNI152NLin6Asym_"
+    return f"sub-{who}/sub-{who}_{more}{space}contrast-{contrast}_stat-{stat}_statmap.nii.gz"
+
+
+class SmoothCohort(TinyCohort):
+    """A tiny cohort whose maps are smooth, of one session, as people have them."""
+
+    def __init__(self, folder: Path, people=PEOPLE, damages=()) -> None:
+        super().__init__(folder, people)
+        self.statmaps = folder / "smooth"
+        rng = np.random.default_rng(11)
+        self.maps = {}
+        for contrast in CONTRASTS:
+            mean = 1.5 * smooth(rng)
+            for who in people:
+                values = mean + smooth(rng)
+                if who in damages:
+                    values = DAMAGES[who](values)
+                self.maps[who, contrast] = values
+                write(self.statmaps, name_of(who, contrast), values)
+
+
+def train(cohort: TinyCohort, *more: object, out: Path | None = None) -> int:
+    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    return cohort.analyse("train", *words, *more, out=out)
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory):
+    cohort = SmoothCohort(tmp_path_factory.mktemp("damaged"), damages=DAMAGES)
+    add_rest(cohort.bids, "20", seed=20)
+    write(cohort.statmaps, name_of("30", CONTRASTS[0]), cohort.maps["06", CONTRASTS[0]])
+    ones = np.ones(SHAPE)
+    write(cohort.statmaps, name_of("06", "x").replace("_statmap", "_desc-synthetic_statmap"), ones)
+    return cohort
+
+
+@pytest.fixture(scope="module")
+def lines(damaged):
+    """Train on damaged maps; return the lines of the log."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stderr(io.StringIO()) as error:
+        assert train(damaged) == 1
+    return error.getvalue()
+
+
+def test_each_damage_has_a_line(lines):
+    """Findings of the first user's review: all five were trained on, `0 left out`."""
+    assert "measured maps: sub-01, mirrored in 2 of 2 targets (" in lines
+    assert "measured maps: sub-02, shifted in 2 of 2 targets (" in lines
+    assert "it looks shifted by 6 mm (x +0, y +6, z +0)" in lines
+    assert "sub-03 is left out: none of 2 measured maps can be used" in lines
+    assert "of the model's mask, less than 50%" in lines
+    assert "measured maps: sub-04, scale in 2 of 2 targets (" in lines
+    assert "sub-05 is left out: none of 2 measured maps can be used" in lines
+    assert "it looks like a mask, labels, or a thresholded map" in lines
+    found = [line for line in lines.splitlines() if line.startswith("measured maps: ")]
+    assert {line[15:21] for line in found} == {"sub-01", "sub-02", "sub-04"}
+
+
+def test_who_lacks_maps_or_rest_is_named_always(lines):
+    assert "left out: 1 participant with no measured maps (20)" in lines
+    assert "left out: 1 participant with no rest (30)" in lines
+    assert "10 participants with rest and maps, 2 contrasts (z); 4 left out" in lines
+
+
+def test_predictions_among_the_maps_are_named_and_not_used(lines, damaged):
+    assert "1 file beside the measured maps are predictions of bids_dtg and are not used" in lines
+
+
+def test_a_table_has_the_figures_of_each_map_and_what_they_mean(lines, damaged):
+    folder = damaged.out / "group/model-own"
+    rows = read_table(folder / "desc-measuredMaps_qc.tsv")
+    assert len(rows) == 20
+    by_person = {row["participant_id"]: row for row in rows if row["contrast"] == CONTRASTS[0]}
+    assert by_person["sub-01"]["findings"] == "mirrored"
+    assert float(by_person["sub-01"]["side_r"]) < 0 < float(by_person["sub-07"]["side_r"])
+    assert [by_person["sub-02"][f"shift_{axis}"] for axis in "xyz"] == ["0.0", "6.0", "0.0"]
+    assert 300 < float(by_person["sub-04"]["scale"]) < 3000
+    assert {row["findings"] for label, row in by_person.items() if label > "sub-05"} == {"n/a"}
+    meanings = json.loads((folder / "desc-measuredMaps_qc.json").read_text())
+    assert set(meanings) == set(rows[0])
+
+
+def test_table_and_page_name_the_files_of_each_target(lines, damaged):
+    folder = damaged.out / "group/model-own"
+    rows = read_table(folder / "desc-targets_files.tsv")
+    (row,) = (
+        row for row in rows if row["participant_id"] == "sub-07" and row["contrast"] == CONTRASTS[1]
+    )
+    assert row["files"] == name_of("07", CONTRASTS[1])
+    columns = ("use", "level", "statistic", "combination", "n_runs", "space")
+    assert [row[key] for key in columns] == [
+        "target",
+        "subject",
+        "z",
+        "file",
+        "n/a",
+        "MNI152NLin6Asym",
+    ]
+    page = (folder / "report.html").read_text()
+    pattern = "sub-*/sub-*_space-MNI152NLin6Asym_contrast-*_stat-z_statmap.nii.gz (20 files)"
+    assert pattern in page
+    assert "sub-01, mirrored in 2 of 2 targets" in page
+    for text in (page, (folder / "desc-targets_files.tsv").read_text()):
+        assert str(damaged.folder) not in text
+
+
+def test_a_map_that_cannot_be_used_counts_as_not_measured(tmp_path, capsys):
+    cohort = SmoothCohort(tmp_path, PEOPLE[:8])
+    write(cohort.statmaps, name_of("03", CONTRASTS[1]), np.zeros(SHAPE))
+    assert train(cohort) == 0
+    lines = capsys.readouterr().err
+    assert f"sub-03, unusable in 1 of 2 targets ({CONTRASTS[1]}): left out, because it is" in (
+        lines
+    )
+    assert "8 participants with rest and maps" in lines
+    words = ("--architecture", "attention-unet", "--recipe", "published", "--model-name", "crr")
+    assert cohort.analyse("train", *words, "--held-out", 0.25, 0.25) == 2
+    assert "1 participant without all contrasts" in capsys.readouterr().err
+
+
+def test_few_people_are_not_compared(tmp_path, capsys):
+    cohort = SmoothCohort(tmp_path, PEOPLE[:4], damages=("01",))
+    assert cohort.analyse("train", "--architecture", "local-ridge", "--held-out", 0.5, 0) == 0
+    assert "measured maps" not in capsys.readouterr().err
+    rows = read_table(cohort.out / "group/model-own/desc-measuredMaps_qc.tsv")
+    assert {row["r"] for row in rows} == {"n/a"}
+    assert {row["coverage"] for row in rows} == {"1"}
+
+
+# --- levels, tasks and runs, as programs write them
+
+
+def write_runs(cohort: SmoothCohort, runs: dict[str, int], place: Path) -> None:
+    """Write a tree as FitLins does: effects, variances and z of runs, and of the subject."""
+    rng = np.random.default_rng(2)
+    for (who, contrast), values in cohort.maps.items():
+        for run in range(1, runs[who] + 1):
+            variance = rng.uniform(0.5, 2, SHAPE)
+            effect = values + 0.2 * rng.normal(size=SHAPE)
+            of_run = {"effect": effect, "variance": variance, "z": effect / np.sqrt(variance)}
+            for stat, data in of_run.items():
+                name = name_of(who, contrast, f"task-faces_run-{run}_", stat)
+                write(place / "node-runLevel", name, data)
+        write(place / "node-subjectLevel", name_of(who, contrast, "task-faces_"), 2 * values)
+
+
+def stored(cohort: SmoothCohort, who: str = "07") -> np.ndarray:
+    return np.load(cohort.out / f"group/cache/sub-{who}/target_maps.npy")
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    return SmoothCohort(tmp_path, PEOPLE[:8])
+
+
+def test_the_levels_of_fitlins_are_never_mixed(cohort, tmp_path, capsys):
+    assert train(cohort) == 0
+    alone = stored(cohort)
+    cohort.statmaps = tmp_path / "fitlins"
+    write_runs(cohort, dict.fromkeys(PEOPLE, 2), cohort.statmaps)
+    assert train(cohort, "--model-name", "next") == 0
+    # The subject's maps are twice those of the first training, and nothing of the runs.
+    np.testing.assert_allclose(stored(cohort), 2 * alone, rtol=1e-5)
+    assert "level: subject; runs in a map: 2; task: faces" in capsys.readouterr().err
+    rows = read_table(cohort.out / "group/model-next/desc-targets_files.tsv")
+    assert {(row["task_id"], row["n_runs"], row["level"]) for row in rows} == {
+        ("faces", "2", "subject")
+    }
+    assert all(row["files"].startswith("node-subjectLevel/") for row in rows)
+
+
+def test_runs_are_weighted_by_their_variance_as_z_or_as_effects(cohort, tmp_path, capsys):
+    cohort.statmaps = tmp_path / "fitlins/node-runLevel"
+    write_runs(cohort, dict.fromkeys(PEOPLE, 2), tmp_path / "fitlins")
+    assert train(cohort) == 0
+    read = {
+        stat: [
+            cohort.bundle.places.read(
+                cohort.statmaps / name_of("07", CONTRASTS[0], f"task-faces_run-{run}_", stat)
+            )
+            for run in (1, 2)
+        ]
+        for stat in ("effect", "variance")
+    }
+    weights = [1 / variance for variance in read["variance"]]
+    effect = sum(w * e for w, e in zip(weights, read["effect"], strict=True)) / sum(weights)
+    row = CONTRASTS.index(CONTRASTS[0])
+    np.testing.assert_allclose(stored(cohort)[row], effect * np.sqrt(sum(weights)), rtol=1e-4)
+    assert "2 contrasts (z)" in capsys.readouterr().err
+    # Somebody has a run more: a z would grow with it, an effect does not.
+    write_runs(cohort, {**dict.fromkeys(PEOPLE, 2), "01": 3}, tmp_path / "fitlins")
+    assert train(cohort, "--model-name", "next") == 0
+    lines = capsys.readouterr().err
+    assert "2 contrasts (effect)" in lines
+    assert "because their scale does not depend on the number of runs" in lines
+
+
+def test_z_of_different_numbers_of_runs_are_refused(cohort, tmp_path, capsys):
+    cohort.statmaps = tmp_path / "z"
+    for (who, contrast), values in cohort.maps.items():
+        for run in (1, 2) if who != "03" else (1,):
+            write(cohort.statmaps, name_of(who, contrast, f"run-{run}_"), values)
+    assert train(cohort) == 2
+    assert "1 run of 1 participant (03), 2 runs of 7 participants" in capsys.readouterr().err
+    people = [label for label in PEOPLE[:8] if label != "03"]
+    assert train(cohort, "--participant-label", *people) == 0
+    assert "z of n runs are added up and divided by \N{SQUARE ROOT}n (14 maps)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_maps_of_two_tasks_are_two_targets(cohort, tmp_path, capsys):
+    cohort.statmaps = tmp_path / "tasks"
+    for (who, contrast), values in cohort.maps.items():
+        task = "wm" if contrast == CONTRASTS[0] else "motor"
+        write(cohort.statmaps, name_of(who, "cue", f"task-{task}_"), values)
+    assert train(cohort) == 0
+    assert "cue is of 2 tasks: motorCue, wmCue" in capsys.readouterr().err
+    rows = read_table(cohort.out / "group/model-own/desc-targets_files.tsv")
+    assert {(row["contrast"], row["task_id"]) for row in rows} == {
+        ("motorCue", "motor"),
+        ("wmCue", "wm"),
+    }
+
+
+def test_a_space_that_no_name_states_is_reported(cohort, tmp_path, capsys):
+    for path in list(cohort.statmaps.rglob("*.nii.gz")):
+        path.rename(path.with_name(path.name.replace("space-MNI152NLin6Asym_", "")))
+    assert train(cohort) == 0
+    line = "16 files of measured maps name no space and are taken as MNI152NLin6Asym"
+    assert line in capsys.readouterr().err
+    assert line in (cohort.out / "group/model-own/report.html").read_text()
