@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # to choose from
 
 
 class KernelRidge:
@@ -65,7 +66,62 @@ class _Dual:
         return weights
 
 
-def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
+def choose_penalty(
+    gram: NDArray[np.float64],
+    map_products: NDArray[np.float64],
+    families: NDArray[np.integer[Any]] | None = None,
+    penalties: Sequence[float] = PENALTIES,
+) -> float:
+    """Choose the penalty by the error for people, or families, who are left out of the fit.
+
+    Closed form: nothing is fitted again.
+
+    Parameters
+    ----------
+    gram
+        (people, people), `inner_products` of the connectomes of two people or more.
+    map_products
+        (people, people), `inner_products` of their maps, or of what these deviate from any map.
+    families
+        A number for each person; people of one number are left out together. None, or one family
+        alone: each person is.
+    penalties
+        To choose from, as of `KernelRidge`.
+
+    Returns
+    -------
+    The penalty with the smallest squared error; of equal ones the largest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((30, 5))
+    >>> choose_penalty(x @ x.T, x[:, :1] @ x[:, :1].T)  # the maps are known from rest
+    0.01
+    """
+    people = len(gram)
+    if families is None or len(np.unique(families)) < 2:
+        families = np.arange(people)
+    means = gram.mean(axis=0)
+    values, vectors = np.linalg.eigh(gram - means - means[:, None] + gram.mean())
+    groups = [np.flatnonzero(families == family) for family in np.unique(families)]
+    errors = []
+    for penalty in penalties:
+        ridge = penalty * values.sum() / people
+        # What the fit on everybody leaves of the maps, (people, people).
+        left = (vectors * (ridge / (np.maximum(values, 0.0) + ridge))) @ vectors.T - 1 / people
+        error = 0.0
+        for group in groups:
+            own = np.linalg.solve(left[np.ix_(group, group)], left[group])
+            error += float(np.einsum("ij,jk,ik->", own, map_products, own))
+        errors.append(error)
+    least = min(errors) + 1e-9 * abs(min(errors))
+    return max(p for p, error in zip(penalties, errors, strict=True) if error <= least)
+
+
+def leave_one_out_weights(
+    gram: NDArray[np.float64], penalty: float | Sequence[float]
+) -> NDArray[np.float64]:
     """Return the weights of people's maps in the prediction for each, fitted on all the others.
 
     Parameters
@@ -73,7 +129,7 @@ def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[
     gram
         (people, people), `inner_products` of three people or more with each other.
     penalty
-        As of `KernelRidge`.
+        As of `KernelRidge`; or one for each predicted person.
 
     Returns
     -------
@@ -87,26 +143,28 @@ def leave_one_out_weights(gram: NDArray[np.float64], penalty: float) -> NDArray[
     True
     """
     people = len(gram)
+    penalties = np.broadcast_to(penalty, people)
     found = np.zeros((people, people))
     for n in range(people):
         others = np.delete(np.arange(people), n)
-        own = _Dual(gram[np.ix_(others, others)], penalty).weights(gram[others, n])
+        own = _Dual(gram[np.ix_(others, others)], penalties[n]).weights(gram[others, n])
         found[n, others] = own + (1 - own.sum()) / len(others)
     return found
 
 
 def inner_products(
-    some: Sequence[NDArray[Any]] | NDArray[Any],
-    others: Sequence[NDArray[Any]] | NDArray[Any],
+    some: Sequence[Any] | NDArray[Any],
+    others: Sequence[Any] | NDArray[Any],
     *,
     slab_bytes: int = 1 << 26,
 ) -> NDArray[np.float64]:
-    """Return the inner products of people's connectomes, a slab of voxels at a time.
+    """Return the inner products of people's connectomes or maps, a slab of voxels at a time.
 
     Parameters
     ----------
     some, others
-        People's connectomes, each (rois, voxels); memory-mapped, if large.
+        People's connectomes, each (rois, voxels), or maps; memory-mapped, if large, or anything
+        with a shape that gives an array for `[:, start:stop]`.
     slab_bytes
         Memory for what is worked on at once.
 

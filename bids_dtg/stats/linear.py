@@ -1,33 +1,162 @@
-"""Simple models that every network is printed beside."""
+"""Simple linear models that every network is compared with: across voxels, a fit a person."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
+VOXELS_A_COEFFICIENT = 2.0  # at least, in a parcel
+_Region = slice | NDArray[np.intp]  # of voxels
+_Model = TypeVar("_Model", bound="_RegionBaseline")
 
 
-class LinearBaseline:
+class _RegionBaseline:
+    """Least-squares fits a person, contrast and region of voxels, averaged over people.
+
+    Sums over people are kept: memory does not grow with their number.
+    """
+
+    _total: NDArray[np.float64]  # (contrasts, regions, 1 + rois)
+    _count: NDArray[np.int64]  # of people, (contrasts, regions)
+    _people = 0
+
+    def _regions(self, voxels: int) -> Sequence[_Region]:
+        """Return the voxels of each region."""
+        raise NotImplementedError
+
+    def fit(self: _Model, X: People, Y: People) -> _Model:
+        """Fit on training people, read one at a time.
+
+        Parameters
+        ----------
+        X
+            Connectomes, (people, rois, voxels): an array (memory-mapped, if large) or
+            a sequence of one array a person.
+        Y
+            Measured maps, (people, contrasts, voxels), likewise; NaN where nothing was measured.
+
+        Returns
+        -------
+        Self
+            This model.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, there is nobody, a connectome has a value that is not finite
+            or a map an infinite one.
+        """
+        if len(X) != len(Y) or len(X) == 0:
+            raise ValueError(f"X and Y need the same people, found {len(X)} and {len(Y)}")
+        self._people = 0
+        for n in range(len(X)):
+            self._add(_checked(X[n], Y[n], n), 1)
+        return self
+
+    def without(
+        self: _Model, connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]]
+    ) -> _Model:
+        """Return the model without one of the people that it was fitted on.
+
+        Parameters
+        ----------
+        connectome, maps
+            That person's, as `fit` was given them: (rois, voxels) and (contrasts, voxels).
+
+        Returns
+        -------
+        Self
+            Another model, fitted on all the others.
+
+        Raises
+        ------
+        ValueError
+            If nobody would be left.
+        """
+        if self._people < 2:
+            raise ValueError(f"{self._people} people were fitted on: nobody would be left")
+        others = copy.copy(self)
+        others._total, others._count = self._total.copy(), self._count.copy()
+        others._add(_checked(connectome, maps, 0), -1)
+        return others
+
+    def _add(self, person: tuple[NDArray[Any], NDArray[Any]], sign: int) -> None:
+        connectome, maps = person
+        regions = self._regions(connectome.shape[1])
+        shape = len(maps), len(regions), 1 + len(connectome)
+        if not self._people:
+            self._total, self._count = np.zeros(shape), np.zeros(shape[:2], np.int64)
+        elif self._total.shape != shape:
+            raise ValueError("the numbers of ROIs and contrasts differ between people")
+        self._people += sign
+        for number, region in enumerate(regions):
+            fits, fitted = _fits(_features(connectome[:, region]), maps[:, region])
+            self._total[:, number] += sign * fits
+            self._count[:, number] += sign * fitted
+
+    def _coefficients(self) -> NDArray[np.float64]:
+        """Return intercept and slopes, (contrasts, regions, 1 + rois); 0 where nobody has data."""
+        if not self._people:
+            raise ValueError(f"this {type(self).__name__} is not fitted: call fit(X, Y) first")
+        mean: NDArray[np.float64] = self._total / np.maximum(self._count, 1)[..., None]
+        mean[self._count == 0] = 0.0
+        return mean
+
+    def predict(self, X: People) -> NDArray[np.float32]:
+        """Predict maps of new people.
+
+        Parameters
+        ----------
+        X
+            Connectomes, (people, rois, voxels).
+
+        Returns
+        -------
+        numpy.ndarray
+            Maps, (people, contrasts, voxels), float32; 0 where nobody had a map to fit on.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, the ROIs differ from the fitted ones or a
+            value is not finite.
+        """
+        coefficients = self._coefficients()
+        contrasts, rois = len(coefficients), coefficients.shape[2] - 1
+        if not len(X):
+            raise ValueError("X has no people in it")
+        maps = []
+        for n in range(len(X)):
+            connectome = _checked_connectome(X[n], n)
+            if len(connectome) != rois:
+                raise ValueError(
+                    f"X[{n}] has {len(connectome)} ROIs, the model was fitted on {rois}"
+                )
+            own = np.empty((contrasts, connectome.shape[1]), np.float32)
+            for number, region in enumerate(self._regions(connectome.shape[1])):
+                fit = coefficients[:, number]
+                own[:, region] = fit[:, 1:] @ _features(connectome[:, region]) + fit[:, :1]
+            maps.append(own)
+        return np.stack(maps)
+
+
+class LinearBaseline(_RegionBaseline):
     """One linear model of the connectome a contrast, the same at every voxel.
 
     Each training person gives a least-squares fit, over voxels, of a contrast map on
     the person's ROI × voxel features (each ROI's row z-scored over voxels, ddof 0)
     and an intercept; the coefficients are averaged over people.
 
-    Attributes
-    ----------
-    coef
-        (contrasts, rois), set by `fit`.
-    intercept
-        (contrasts,), set by `fit`.
-
     Notes
     -----
-    Tavor et al. 2016, Science 352, in the form that Serin et al. 2025 compare with.
+    An older form of the baseline of Serin et al. 2025, which is `ParcelLinearBaseline`. Voxels
+    where nothing was measured are left out of a person's fit; of several solutions (as with an
+    ROI that is given twice) it is the one with the smallest coefficients.
 
     Examples
     --------
@@ -42,102 +171,174 @@ class LinearBaseline:
     1.0
     """
 
-    coef: NDArray[np.float64]
-    intercept: NDArray[np.float64]
+    @property
+    def coef(self) -> NDArray[np.float64]:
+        """Slopes, (contrasts, rois)."""
+        return self._coefficients()[:, 0, 1:]
 
-    def fit(self, X: People, Y: People) -> LinearBaseline:
-        """Fit on training people, read one at a time.
+    @property
+    def intercept(self) -> NDArray[np.float64]:
+        """Intercepts, (contrasts,)."""
+        return self._coefficients()[:, 0, 0]
 
-        Parameters
-        ----------
-        X
-            Connectomes, (people, rois, voxels): an array (memory-mapped, if large) or
-            a sequence of one array a person.
-        Y
-            Measured maps, (people, contrasts, voxels), likewise.
-
-        Returns
-        -------
-        LinearBaseline
-            This model.
-
-        Raises
-        ------
-        ValueError
-            If shapes do not match, there is nobody, or a value is not finite.
-        """
-        if len(X) != len(Y) or len(X) == 0:
-            raise ValueError(f"X and Y need the same people, found {len(X)} and {len(Y)}")
-        fits = [_fit_person(X[n], Y[n], n) for n in range(len(X))]
-        if len({(c.shape, i.shape) for c, i in fits}) != 1:
-            raise ValueError("the numbers of ROIs and contrasts differ between people")
-        self.coef = np.mean([coef for coef, _ in fits], axis=0)
-        self.intercept = np.mean([intercept for _, intercept in fits], axis=0)
-        return self
-
-    def predict(self, X: People) -> NDArray[np.float32]:
-        """Predict maps of new people.
-
-        Parameters
-        ----------
-        X
-            Connectomes, (people, rois, voxels).
-
-        Returns
-        -------
-        numpy.ndarray
-            Maps, (people, contrasts, voxels), float32.
-
-        Raises
-        ------
-        ValueError
-            If the model is not fitted, the ROIs differ from the fitted ones or a
-            value is not finite.
-        """
-        if not hasattr(self, "coef"):
-            raise ValueError("this LinearBaseline is not fitted: call fit(X, Y) first")
-        rois = self.coef.shape[1]
-        maps = []
-        for n in range(len(X)):
-            features = _features(X[n], n)
-            if features.shape[0] != rois:
-                raise ValueError(
-                    f"X[{n}] has {features.shape[0]} ROIs, the model was fitted on {rois}"
-                )
-            maps.append((self.coef @ features + self.intercept[:, None]).astype(np.float32))
-        if not maps:
-            raise ValueError("X has no people in it")
-        return np.stack(maps)
+    def _regions(self, voxels: int) -> Sequence[_Region]:
+        return (slice(None),)
 
 
-def _fit_person(
+class ParcelLinearBaseline(_RegionBaseline):
+    """A linear model of the connectome a contrast and parcel: the published baseline.
+
+    Each training person gives a least-squares fit, over the voxels of a parcel, of a contrast map
+    on the person's ROI × voxel features (each ROI's row z-scored over the parcel's voxels, ddof 0)
+    and an intercept; the coefficients are averaged over people.
+
+    Parameters
+    ----------
+    parcels
+        Label of each voxel's parcel, (voxels,), integers; `roi_parcels` makes them as published.
+
+    Raises
+    ------
+    ValueError
+        If `parcels` is no vector of integers.
+
+    Notes
+    -----
+    Tavor et al. 2016, Science 352, as Serin et al. 2025 compare with it: 50 parcels and 51
+    coefficients in each, one random segment of rest a training person, and the mean over the
+    predictions for a person's segments. Where a parcel has fewer voxels than coefficients, the
+    fit is the solution with the smallest coefficients, as with the pseudo-inverse of the published
+    code; `roi_parcels` makes no such parcels. A person who lacks data in a parcel counts there if
+    two voxels a coefficient are left.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> connectomes = rng.standard_normal((10, 4, 200))  # people, ROIs, voxels
+    >>> parcels = np.arange(200) // 100  # two
+    >>> maps = np.where(parcels == 0, connectomes[:, :1], -connectomes[:, :1])
+    >>> model = ParcelLinearBaseline(parcels)
+    >>> _ = model.fit(connectomes, maps)
+    >>> predicted = model.predict(connectomes)
+    >>> round(float(np.corrcoef(predicted[0, 0], maps[0, 0])[0, 1]), 1)
+    1.0
+    """
+
+    def __init__(self, parcels: NDArray[np.integer[Any]]) -> None:
+        if parcels.ndim != 1 or not np.issubdtype(parcels.dtype, np.integer):
+            raise ValueError(
+                f"parcels are integers, (voxels,), found {parcels.dtype} of shape {parcels.shape}"
+            )
+        self._members = [np.flatnonzero(parcels == label) for label in np.unique(parcels)]
+        self._voxels = len(parcels)
+
+    @property
+    def coef(self) -> NDArray[np.float64]:
+        """Slopes, (contrasts, parcels, rois); parcels in the order of their labels."""
+        return self._coefficients()[:, :, 1:]
+
+    @property
+    def intercept(self) -> NDArray[np.float64]:
+        """Intercepts, (contrasts, parcels)."""
+        return self._coefficients()[:, :, 0]
+
+    def _regions(self, voxels: int) -> Sequence[_Region]:
+        if voxels != self._voxels:
+            raise ValueError(f"the parcels are of {self._voxels} voxels, found {voxels}")
+        return self._members
+
+
+def roi_parcels(
+    maps: NDArray[np.floating[Any]], voxels_a_coefficient: float = VOXELS_A_COEFFICIENT
+) -> NDArray[np.intp]:
+    """Return the ROI whose map is largest at each voxel: the parcels of `ParcelLinearBaseline`.
+
+    On a coarse grid parcels have hardly more voxels than a fit has coefficients, and a fit
+    follows the noise. So the smallest parcel is dissolved into those of the maps that come next at
+    its voxels, until all have voxels enough. At 2 mm, as published, that is none of 50.
+
+    Parameters
+    ----------
+    maps
+        ROI maps, (rois, voxels).
+    voxels_a_coefficient
+        How many voxels a parcel has for each of its `rois + 1` coefficients, at least.
+
+    Returns
+    -------
+    numpy.ndarray
+        (voxels,), rows of `maps`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> maps = np.zeros((2, 10))
+    >>> maps[0, :6] = maps[1, 6:] = 1.0
+    >>> roi_parcels(maps, 1.0).tolist()
+    [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
+    >>> roi_parcels(maps).tolist()
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+    """
+    heights = np.array(maps, np.float32)
+    while True:
+        parcels: NDArray[np.intp] = heights.argmax(axis=0)
+        labels, sizes = np.unique(parcels, return_counts=True)
+        if len(labels) == 1 or sizes.min() >= voxels_a_coefficient * (1 + len(maps)):
+            return parcels
+        heights[labels[sizes.argmin()]] = -np.inf
+
+
+def _fits(
+    features: NDArray[np.float64], maps: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return intercepts and slopes (contrasts, 1 + rois), 0 where there are none, and where."""
+    rois, voxels = features.shape
+    found = np.zeros((len(maps), 1 + rois))
+    known = np.isfinite(maps)
+    voxels_known = known.sum(axis=1)
+    enough = VOXELS_A_COEFFICIENT * (1 + rois)
+    fitted: NDArray[np.bool_] = (voxels_known >= enough) | (voxels_known == voxels)
+    design = np.concatenate([np.ones((1, voxels)), features])
+    # Contrasts that lack the same voxels share a decomposition.
+    rows, kind = np.unique(np.packbits(known, axis=1), axis=0, return_inverse=True)
+    for number in range(len(rows)):
+        contrasts = np.flatnonzero((kind.ravel() == number) & fitted)
+        if len(contrasts):
+            inside = known[contrasts[0]]
+            targets = maps[np.ix_(contrasts, inside)].astype(np.float64)
+            own = design if inside.all() else design[:, inside]
+            found[contrasts] = np.linalg.lstsq(own.T, targets.T, rcond=None)[0].T
+    return found, fitted
+
+
+def _checked(
     connectome: NDArray[np.floating[Any]], maps: NDArray[np.floating[Any]], person: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return one person's coefficients (contrasts, rois) and intercepts (contrasts,)."""
-    features = _features(connectome, person)
-    targets = np.asarray(maps, dtype=np.float64)
-    if targets.ndim != 2 or targets.shape[1] != features.shape[1]:
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    own, targets = _checked_connectome(connectome, person), np.asarray(maps)
+    if targets.ndim != 2 or targets.shape[1] != own.shape[1]:
         raise ValueError(
-            f"Y[{person}] is (contrasts, {features.shape[1]} voxels), found {targets.shape}"
+            f"Y[{person}] is (contrasts, {own.shape[1]} voxels), found {targets.shape}"
         )
-    if not np.isfinite(targets).all():
-        raise ValueError(f"Y[{person}] has values that are not finite")
-    # The features have mean 0, so the intercept is the map's mean, and the normal
-    # equations are the ROIs' correlation matrix: a product of 50 × 50 in place of a
-    # decomposition over 158,680 voxels. lstsq gives absent (constant) ROIs weight 0.
-    gram = features @ features.T
-    solution = np.linalg.lstsq(gram, features @ targets.T, rcond=None)[0]
-    intercept: NDArray[np.float64] = targets.mean(axis=1)
-    return solution.T.astype(np.float64), intercept
+    if np.isinf(targets).any():
+        raise ValueError(f"Y[{person}] has infinite values")
+    return own, targets
 
 
-def _features(connectome: NDArray[np.floating[Any]], person: int) -> NDArray[np.float64]:
-    """Return a person's connectome with each ROI's row z-scored over voxels."""
-    rows = np.asarray(connectome, dtype=np.float64)
+def _checked_connectome(
+    connectome: NDArray[np.floating[Any]], person: int
+) -> NDArray[np.floating[Any]]:
+    rows = np.asarray(connectome)
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"X[{person}] is (rois, voxels), found {rows.shape}")
     if not np.isfinite(rows).all():
         raise ValueError(f"X[{person}] has values that are not finite")
+    return rows
+
+
+def _features(connectome: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return a connectome with each ROI's row z-scored over voxels."""
+    rows = np.asarray(connectome, dtype=np.float64)
     centred = rows - rows.mean(axis=1, keepdims=True)
     spread = np.sqrt((centred * centred).mean(axis=1))
     # A constant row carries nothing, whatever rounding left of it.

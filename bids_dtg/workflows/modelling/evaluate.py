@@ -14,7 +14,7 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.baselines import baselines, leave_one_out
+from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines, leave_one_out
 from bids_dtg.workflows.modelling.score import retest_maps, score_models
 from bids_dtg.workflows.modelling.splits import draw_split, untrained
 from bids_dtg.workflows.modelling.train import write_tables
@@ -50,12 +50,12 @@ def run_evaluation(settings: Settings) -> int:
     alone = settings.modelling.split_file is None
     mean = mean_maps(people if alone else training)
     if alone:
-        simple = leave_one_out(people, mean, analysis.store)
+        simple = leave_one_out(people, mean, SimplePlan.of(analysis))
     else:
-        simple = baselines(training, mean, analysis.store)
+        simple = baselines(training, mean, SimplePlan.of(analysis))
     judged = f"model {bundle.card.name}"
     found = score_models(
-        {**simple, judged: predict, **retest_maps(people)},
+        {**simple.models, judged: predict, **retest_maps(people)},
         people,
         judged,
         training_mean=None if alone else mean,
@@ -63,11 +63,10 @@ def run_evaluation(settings: Settings) -> int:
         report=say,
         # What is fitted on all others knows each of them: it looks more like them than like
         # oneself.
-        leave_one_out=tuple(simple) if alone else (),
+        leave_one_out=tuple(simple.models) if alone else (),
     )
-    fitted = len(training) or len(people) - 1
     evaluation = write_tables(
-        analysis, found, cohort, people=len(people), fitted_on=fitted, judged=judged
+        analysis, found, cohort, people=len(people), simple=simple, judged=judged
     )
     for row in evaluation["rows"]:
         say(f"{row['model']}: r {row['r'][0]}, residual r {(row.get('residual_r') or ['-'])[0]}")

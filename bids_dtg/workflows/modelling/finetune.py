@@ -21,7 +21,7 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.baselines import baselines
+from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
@@ -158,7 +158,8 @@ def _score(
         say("no test participants: the model is not scored")
         return None
     mean, before = mean_maps(training), analysis.model
-    models = baselines(training, mean, analysis.store)
+    simple = baselines(training, mean, SimplePlan.of(analysis))
+    models = dict(simple.models)
     if row is not None:
         models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
     models["tuned"] = fitted.predict
@@ -173,7 +174,7 @@ def _score(
         found,
         cohort,
         people=len(test),
-        fitted_on=len(training),
+        simple=simple,
         judged="tuned",
         record=fitted.record,
     )

@@ -19,11 +19,12 @@ from bids_dtg.workflows.modelling.baselines import (
     GROUP_AVERAGE,
     KERNEL_RIDGE,
     LINEAR,
+    WHOLE_BRAIN,
     Predict,
 )
 
 RETEST, BEFORE = "retest", "before tuning"
-SIMPLE = (GROUP_AVERAGE, LINEAR, KERNEL_RIDGE, BEFORE)  # what a model has to beat
+SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # what a model has to beat
 PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # whom Serin et al. 2025 test against
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.splits_file import read_families, read_sets, write_sets
+from bids_dtg.inputs.splits_file import read_sets, write_sets
 from bids_dtg.notices import counted, named, say
 from bids_dtg.stats.splits import SETS, Split, split_people
 from bids_dtg.workflows.modelling.analysis import Analysis
@@ -34,9 +34,7 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
         Somebody, or a family, is on two sides, or nobody is left to train on.
     """
     settings, kept = analysis.settings, analysis.folder / SPLIT_FILE
-    families = read_families(
-        (settings.inputs.bids_dir, analysis.request.dataset.root, analysis.place)
-    )
+    families = analysis.families
     source = settings.modelling.split_file or (kept if kept.is_file() else None)
     try:
         if source is not None:

@@ -29,7 +29,12 @@ from bids_dtg.stats.model_table import (
 )
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
-from bids_dtg.workflows.modelling.baselines import GROUP_AVERAGE, baselines
+from bids_dtg.workflows.modelling.baselines import (
+    GROUP_AVERAGE,
+    SimpleModels,
+    SimplePlan,
+    baselines,
+)
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
@@ -109,7 +114,8 @@ def score_fitted(
         say("no test participants: the model is not scored")
         return None
     mean = mean_maps(training)
-    models = baselines(training, mean, analysis.store)
+    simple = baselines(training, mean, SimplePlan.of(analysis))
+    models = dict(simple.models)
     models["model"] = fitted.predict
     if fitted.correction is not None:
         models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
@@ -122,7 +128,7 @@ def score_fitted(
         found,
         cohort,
         people=len(test),
-        fitted_on=len(training),
+        simple=simple,
         judged="model",
         record=fitted.record,
     )
@@ -134,14 +140,14 @@ def write_tables(
     cohort: Cohort,
     *,
     people: int,
-    fitted_on: int,
+    simple: SimpleModels,
     judged: str,
     record: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
 
-    `fitted_on` is on how many participants simple models were fitted, `judged` the name of the
-    model that it is all about, and `record` how that was fitted, for its learning curves.
+    `simple` are the simple models beside it, `judged` is the name of the model that it is all
+    about, and `record` how that was fitted, for its learning curves.
     """
     labels = [contrast.label for contrast in cohort.contrasts]
     by_name = {scores.name: scores for scores in found}
@@ -150,6 +156,7 @@ def write_tables(
     if retest is not None:
         rows.append(ceiling_row(retest))
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
+    facts["simple_models"] = simple.record
     compared = comparison_rows(model, [by_name[name] for name in SIMPLE if name in by_name])
     opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
     analysis.write_scores(
@@ -158,7 +165,7 @@ def write_tables(
             "contrasts": contrast_rows(found, group, labels),
             "tests": published_tests(model, opponents, labels),
         },
-        {**facts, "fitted_on": fitted_on, "model": judged, "comparisons": compared},
+        {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared},
     )
     means = {}
     for scores in found:
@@ -176,8 +183,8 @@ def write_tables(
             title=analysis.folder.name,
             lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} Simple models were "
-            f"fitted on {counted(fitted_on, 'participant')}. Another person's prediction decides "
-            "whether the model is individual, its own mean prediction whether it is worth using.",
+            f"fitted on {counted(simple.people, 'participant')}. Another person's prediction "
+            "decides whether the model is individual, its own mean prediction whether it is worth using.",
             conventions=CONVENTIONS,
             rows=rows,
             contrasts=labels,
@@ -185,7 +192,7 @@ def write_tables(
             matrices=means,
             judged=judged,
             comparisons=compared,
-            fitted_on=fitted_on,
+            fitted_on=simple.people,
             history=(record or {}).get("network", {}).get("history", ()),
             measured=cohort.measured,
             tables=(TARGETS_TABLE, QUALITY_TABLE),

@@ -47,7 +47,11 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
     assert ridge.card.part.recentring is not None
     rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
-    assert {"group average", "linear (Tavor)", "kernel ridge", "model", "retest"} <= set(rows)
+    simple = {"group average", "linear (Tavor)", "linear, whole brain", "kernel ridge"}
+    assert simple | {"model", "retest"} <= set(rows)
+    told = ridge.card.evaluation["simple_models"]
+    assert told["kernel ridge"]["penalty"] in told["kernel ridge"]["tried"]
+    assert told["linear (Tavor)"]["coefficients"] == 1 + len(ridge.roi_maps)
     # What is measured again tells people apart; a model of random BOLD does not.
     assert rows["retest"]["identification"][0] == 1.0
     assert rows["retest"]["residual_r"][0] > 0.7
@@ -304,12 +308,13 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
     assert cohort.analyse("evaluate", "--model", model) == 0
     folder = cohort.out / "group/evaluation-own"
     rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
-    assert {"group average", "linear (Tavor)", "model own", "retest"} <= set(rows)
+    simple = ("group average", "linear (Tavor)", "linear, whole brain", "kernel ridge")
+    assert {*simple, "model own", "retest"} <= set(rows)
     assert float(rows["retest"]["identification"]) == 1.0
     assert float(rows["retest"]["identification_low"]) < 0.8
     assert {"own mean prediction", "another person's prediction", "noise ceiling"} <= set(rows)
     # Fitted on all others, they look like everybody but oneself.
-    for name in ("group average", "linear (Tavor)", "kernel ridge"):
+    for name in simple:
         assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
     told = read_json(folder / "desc-models_scores.json")
     kernel = [row["score"] for row in told["comparisons"] if row["against"] == "kernel ridge"]
@@ -321,6 +326,7 @@ def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
         *(("retest", score) for score in ("r", "dice", "product")),
     }
     assert told["fitted_on"] == len(LABELS) - 1
+    assert sum(told["simple_models"]["kernel ridge"]["penalty"].values()) == len(LABELS)
     by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
     retest = [row for row in by_contrast if row["model"] == "retest"]
     # One participant lacks the second contrast, and does not count for it.
