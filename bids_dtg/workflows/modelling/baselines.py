@@ -133,10 +133,10 @@ def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> Si
         weights = leave_one_out_weights(gram, penalties)
 
         def kernel(person: Person) -> Array:
-            found = np.zeros_like(mean)
+            found, gap = np.zeros_like(mean), average(person)
             for weight, other in zip(weights[place[person.label]], people, strict=True):
                 if other is not person:
-                    found += np.float32(weight) * filled(other, mean)
+                    found += np.float32(weight) * filled(other, gap)
             return found
 
         models[KERNEL_RIDGE] = kernel
