@@ -184,7 +184,8 @@ def write_tables(
             lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} Simple models were "
             f"fitted on {counted(simple.people, 'participant')}. Another person's prediction "
-            "decides whether the model is individual, its own mean prediction whether it is worth using.",
+            "decides whether the model is individual, its own mean prediction whether it is worth "
+            "using.",
             conventions=CONVENTIONS,
             rows=rows,
             contrasts=labels,

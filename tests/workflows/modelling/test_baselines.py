@@ -78,7 +78,7 @@ def test_leaving_one_out_is_the_published_model_of_the_others(plan):
 
 
 def with_maps(person, maps):
-    return Person(person.label, person.connectomes, person.seconds, (maps,))
+    return Person(person.label, person.connectomes, person.weights, (maps,))
 
 
 def test_the_penalty_of_kernel_ridge_is_small_where_rest_knows_the_maps(plan):
