@@ -18,11 +18,11 @@ Float = NDArray[np.float64]
 def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float:
     """Return the effective degrees of freedom of the correlation of two cleaned series.
 
-    Bartlett's variance of a correlation of independent series (1946), in Quenouille's form for
-    two different ones, divides the number of frames by the sum over lags of the product of their
-    autocorrelations. Cleaning makes autocorrelation too, which the residual degrees of freedom
-    have paid for already; so that sum is compared with the one that white noise has after the
-    same cleaning: ``residual * B(white noise) / B(series)``, residual at most.
+    Bartlett's correction (1946; Afyouni et al. 2019, NeuroImage 199: 609) divides the number of
+    frames by the sum over lags of the product of two series' autocorrelations. Cleaning makes
+    autocorrelation too, which the residual degrees of freedom have paid for already; so that sum
+    is compared with the one that white noise has after the same cleaning:
+    ``residual * B(white noise) / B(series)``, residual at most.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def effective_dof(series: NDArray[np.floating], design: TemporalDesign) -> float
     Examples
     --------
     Of 400 frames of white noise less their mean, 399 are free; of an AR(1) process with
-    coefficient a, about (1 - a^2) / (1 + a^2) of these.
+    coefficient a, about (1 - a^2) / (1 + a^2) of these (Quenouille 1948, Biometrika 35: 261).
 
     >>> import numpy as np
     >>> design = TemporalDesign.build(None, [], np.ones(400, dtype=bool), tr_seconds=2.0)

@@ -1,0 +1,242 @@
+"""Degrees of freedom through the whole program: counted, shown, required, weighed by (C2, D15)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from fmriprep_dataset import add_run, confound_columns, write_confounds
+from study_folders import add_hcp_run, add_xcpd_run
+from tiny_bundle import TINY_AFFINE
+from tiny_cohort import TinyCohort
+from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
+
+COLUMNS = 29  # 24 of motion, two tissues, two cosines, the intercept
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path)
+
+
+def quality(out: Path) -> dict[str, str]:
+    (path,) = (out / "sub-01").rglob("*rest_qc.tsv")
+    (row,) = read_table(path)
+    return row
+
+
+def sidecar(out: Path) -> dict:
+    return json.loads(min(out.rglob("*desc-synthetic_statmap.json")).read_text())
+
+
+# --- counted and shown
+
+
+def test_table_says_how_much_is_left_and_what_each_column_means(job):
+    """C2, D15: 28 columns on 60 frames stood nowhere."""
+    assert job.run() == 0
+    row = quality(job.out)
+    assert float(row["residual_dof"]) == 60 - COLUMNS
+    assert 0 < float(row["effective_dof"]) <= 60 - COLUMNS
+    (path,) = job.out.rglob("*rest_qc.json")
+    meanings = json.loads(path.read_text())
+    assert set(meanings) == set(row)
+    assert "degrees of freedom" in meanings["residual_dof"]["Description"]
+    (run,) = sidecar(job.out)["Runs"]
+    assert run["ResidualDegreesOfFreedom"] == 60 - COLUMNS
+
+
+@pytest.mark.parametrize("band", [False, True])
+def test_columns_of_a_filter_count(job, band):
+    add_rest(job.bids, frames=200)
+    words = ("--high-pass", "0.005", "--low-pass", "0.04") if band else ("--high-pass", "0.005")
+    assert job.run(*words) == 0
+    row, cleaning = quality(job.out), sidecar(job.out)["Runs"][0]["Cleaning"]
+    assert float(row["residual_dof"]) == 200 - cleaning["Rank"]
+    assert cleaning["ColumnsFiltering"] > (50 if band else 10)
+
+
+def test_page_shows_degrees_of_freedom_voxels_and_repetition_time(tmp_path):
+    job = TinyJob(tmp_path)
+    job.reports = True
+    assert job.run() == 0
+    page = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", (job.out / "sub-01.html").read_text()))
+    assert "31 degrees of freedom are left after cleaning" in page
+    assert "Degrees of freedom left" in page
+    assert "Repetition time" in page
+    assert "2 mm (the model&#39;s training: 2 mm)" in page
+
+
+# --- required
+
+
+@pytest.mark.parametrize(("frames", "code"), [(48, 1), (49, 0)])
+def test_a_run_needs_twenty(job, frames, code, capsys):
+    """C2: 8 minutes with 19 degrees of freedom passed."""
+    add_rest(job.bids, frames=frames)
+    assert job.run() == code
+    if code:
+        line = capsys.readouterr().err
+        assert "has 19 degrees of freedom left (48 frames kept, less 29 columns)" in line
+        assert "Expected: at least 20. To do: remove fewer columns" in line
+        assert job.run("--min-dof", "19") == 0
+
+
+def test_an_ordinary_run_in_a_narrow_band_is_used_and_flagged_calmly(job):
+    """10 minutes of 2 s, 36 parameters, 0.01 to 0.08 Hz: 48 are left."""
+    table = confound_columns(300) | {f"cosine{n:02d}": ["0"] * 300 for n in range(2)}
+    add_rest(job.bids, frames=300, tr=2.0)
+    write_confounds(job.bids / "sub-01/func/sub-01_task-rest_desc-confounds_timeseries.tsv", table)
+    job.reports = True
+    words = ("--confound-model", "36P", "--high-pass", "0.01", "--low-pass", "0.08")
+    assert job.run(*words) == 0
+    assert float(quality(job.out)["residual_dof"]) == 48
+    page = (job.out / "sub-01.html").read_text()
+    assert "48 degrees of freedom are left after cleaning (ten minutes in a narrow band" in page
+
+
+def test_methods_text_names_the_limit(job):
+    assert job.run("--min-dof", "15") == 0
+    text = " ".join((job.out / "logs/CITATION.md").read_text().split())
+    assert "Runs with less than 4 minutes or 15 residual degrees of freedom left were not" in text
+
+
+# --- cleaned elsewhere
+
+
+def hcp(tmp_path: Path) -> TinyJob:
+    job = TinyJob(tmp_path)
+    job.bids = tmp_path / "hcp"
+    add_hcp_run(job.bids, bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
+    return job
+
+
+def test_what_was_cleaned_elsewhere_is_not_guessed(tmp_path, capsys):
+    job = hcp(tmp_path)
+    assert job.run("--min-dof", "1000") == 0
+    err = capsys.readouterr().err
+    assert "sidecars do not state ResidualDegreesOfFreedom" in err
+    (row,) = read_table(next(job.out.rglob("*_qc.tsv")))
+    assert (row["residual_dof"], row["effective_dof"]) == ("n/a", "n/a")
+    written = sidecar(job.out)
+    assert written["ResidualDegreesOfFreedom"] is None
+    assert written["SegmentsWeightedBy"] == "SecondsOfRest"
+    assert written["Runs"][0]["ResidualDegreesOfFreedom"] is None
+    text = (job.out / "logs/CITATION.md").read_text()
+    assert "degrees of freedom left" not in text
+
+
+def test_what_its_sidecar_states_is_used(tmp_path, capsys):
+    job = TinyJob(tmp_path)
+    job.bids = tmp_path / "xcpd"
+    bold = add_xcpd_run(job.bids, bold=tiny_bold(), affine=TINY_AFFINE, tr=TR)
+    path = bold.with_name(bold.name.replace(".nii.gz", ".json"))
+    path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": 33}))
+    assert job.run() == 0
+    assert "do not state" not in capsys.readouterr().err
+    assert float(quality(job.out)["residual_dof"]) == 33
+    assert sidecar(job.out)["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
+    assert job.run("--min-dof", "34") == 1
+    assert "has 33 degrees of freedom left" in capsys.readouterr().err
+    path.write_text(json.dumps({"RepetitionTime": TR, "ResidualDegreesOfFreedom": "many"}))
+    assert job.run() == 1
+    assert "ResidualDegreesOfFreedom is 'many'" in capsys.readouterr().err
+
+
+# --- voxels and repetition time beside the training's
+
+
+def test_voxels_far_from_the_trainings_are_named(job, capsys):
+    """D15: voxels of 7.5 mm were mapped without a word."""
+    assert job.run() == 0
+    assert "trained on runs with voxels" not in capsys.readouterr().err
+    assert quality(job.out)["voxel_size"] == quality(job.out)["model_voxel_size"] == "2.0"
+    coarse = TINY_AFFINE.copy()
+    coarse[:3, :3] *= 1.5
+    add_run(job.bids, bold=tiny_bold(), affine=coarse, tr=TR)
+    out = job.folder / "coarse"
+    assert job.run(out=out) == 0
+    words = "The model was trained on runs with voxels of 2 mm; these have 3 mm."
+    assert words in capsys.readouterr().err
+    assert sidecar(out)["AcquisitionNote"] == words
+    assert sidecar(out)["Runs"][0]["VoxelSize"] == 3.0
+    assert quality(out)["voxel_size"] == "3.0"
+
+
+# --- a plan finds what the run will find
+
+
+def damage_few_minutes(job):
+    add_rest(job.bids, "02", frames=20)
+
+
+def damage_few_dof(job):
+    add_rest(job.bids, "02", frames=40)
+
+
+def damage_columns(job):
+    path = job.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv"
+    table = confound_columns(60)
+    write_confounds(path, {name: rows for name, rows in table.items() if "trans" not in name})
+
+
+def damage_no_confounds(job):
+    (job.bids / "sub-02/func/sub-02_task-rest_desc-confounds_timeseries.tsv").unlink()
+
+
+DAMAGES = {
+    "few minutes": damage_few_minutes,
+    "few degrees of freedom": damage_few_dof,
+    "columns missing": damage_columns,
+    "no confounds": damage_no_confounds,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_plan_names_who_would_fail_and_why(tmp_path, capsys, damage):
+    """D7: it said that nobody would, where everybody did."""
+    job = TinyJob(tmp_path, ("01", "02"))
+    damage(job)
+    before = tree(job.folder, but=())
+    assert job.run("--dry-run") == 1
+    assert tree(job.folder, but=()) == before
+    planned = capsys.readouterr().out
+    assert "2 participants, 1 would fail; no output was written" in planned
+    assert "    with 10.0 minutes, 31 degrees of freedom left after cleaning" in planned
+    reason = re.search(r"sub-02_task-rest: would fail: (.*)", planned)[1]
+    assert job.run() == 1
+    assert f"sub-02: failed: {reason}" in capsys.readouterr().err
+
+
+def test_a_plan_names_runs_that_would_be_left_out(job, capsys):
+    add_rest(job.bids, entities="run-1", seed=1)
+    add_rest(job.bids, entities="run-2", seed=2, frames=44)
+    assert job.run("--dry-run") == 0
+    planned = capsys.readouterr().out
+    assert re.search(r"leaves out sub-01_task-rest_run-2: .* has 15 degrees of freedom", planned)
+
+
+# --- models of one's own
+
+
+def test_arrays_of_people_are_weighted_alike_and_made_again(tmp_path):
+    """A cache of the time when segments counted by their seconds is not used any more."""
+    cohort = TinyCohort(tmp_path)
+    for number, label in enumerate(cohort.labels):
+        (cohort.bids / f"sub-{label}/func").rename(tmp_path / f"old-{label}")
+        for run, frames in ((1, 66), (2, 52)):
+            add_rest(cohort.bids, label, entities=f"run-{run}", seed=number, frames=frames)
+    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    assert cohort.analyse("train", *words) == 0
+    path = cohort.out / "group/cache/sub-01/connectomes.json"
+    (path,) = [path] if path.exists() else (cohort.out / "group/cache").rglob("sub-01/conn*.json")
+    record = json.loads(path.read_text())
+    *first, second = record["notes"]["weights"]
+    assert (sum(first), second) == pytest.approx((66 - COLUMNS, 52 - COLUMNS))
+    record["facts"].pop("weighted_by")
+    record["notes"] = {"seconds": [660.0, 520.0]}
+    path.write_text(json.dumps(record))
+    assert cohort.analyse("train", *words) == 0
+    assert json.loads(path.read_text())["notes"]["weights"] == [*first, second]
