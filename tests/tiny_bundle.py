@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 
 from bids_dtg.bundles import store
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.card import CARD_FILE, ModelCard
 from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.recentring import Correction
@@ -93,3 +96,13 @@ def write_tiny_bundle(
     brain, places = (VoxelPlaces.within(card.grid, inside) for inside in (brain_mask, mask))
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)
+
+
+def without_people(bundle: ModelBundle, folder: Path) -> Path:
+    """Copy a bundle as one of which nobody knows whom it has seen, as early versions made them."""
+    shutil.copytree(bundle.path, folder)
+    (folder / PEOPLE_FILE).unlink()
+    card = json.loads((folder / CARD_FILE).read_text())
+    del card["files"][PEOPLE_FILE]
+    (folder / CARD_FILE).write_text(json.dumps(card))
+    return folder

@@ -8,10 +8,12 @@ What a bundle is:
 - `maps_part`: the part of the card that models of contrast maps have
 - `kinds`: the table of the kinds of model; a new one is a module and a row
 - `parts`: the small files beside the weights
+- `people`: whom a model has seen, as hashes
 
 Where bundles come from and go to:
 
 - `registry`: the published models: their files and cards
+- `published_people`: whom these were trained on, as far as it is published
 - `fetch`: fetches, verifies and converts a published model
 - `checkpoint`: published checkpoints, read as tensors only
 - `convert`: a bundle from a checkpoint, ROI maps and masks

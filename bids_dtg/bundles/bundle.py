@@ -29,6 +29,7 @@ from bids_dtg.bundles.parts import (
     read_offset,
     read_training_range,
 )
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import Contrast
@@ -68,6 +69,7 @@ class ModelBundle:
     correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
+    people: SeenPeople | None = None  # whom the model has seen; None: not known
 
     def __post_init__(self) -> None:
         if {self.brain.grid.shape, self.places.grid.shape} != {self.grid.shape}:
@@ -195,6 +197,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         correction=_correction(folder, card.part, places.number),
         calibration=_calibration(folder, card, places),
         training_range=_training_range(folder, card, rois),
+        people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
     )
 
 

@@ -21,7 +21,8 @@ from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
 
 CARD_FILE = "model.json"
-FORMAT_VERSION = 1
+# Version 2 has `sources`; a card without them is of version 1, which older programs can read.
+FORMAT_VERSION = 2
 WEIGHTS_FILE = "weights.safetensors"
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
@@ -36,6 +37,8 @@ _LARGEST_CARD, _LARGEST_GRID = 1 << 24, 1 << 26
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_FACT = re.compile(r"[a-z_]+(\.[a-z_]+)?")
+SOURCES = ("stated", "inferred")  # by its makers; from what they published
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -90,6 +93,8 @@ class ModelCard(Generic[Part]):
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use, as data-use terms; may be empty
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
+    # A fact's field, as training.data -> one of `SOURCES`; empty: who made it knew the facts.
+    sources: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
 
@@ -102,6 +107,9 @@ class ModelCard(Generic[Part]):
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
         content: dict[str, Any] = {"format_version": FORMAT_VERSION} | dict(vars(self))
+        if not content["sources"]:
+            content |= {"format_version": 1}
+            del content["sources"]
         for_readers = {name: content.pop(name) for name in _FOR_READERS}
         content |= content.pop("part").to_json()
         content["training"] = asdict(self.training)
@@ -153,6 +161,7 @@ class ModelCard(Generic[Part]):
             for_science=fields.flag("for_science"),
             notice=fields.text("notice"),
             files=files,
+            sources=_sources(fields),
             record=fields.mapping_or_none("record"),
             evaluation=fields.mapping_or_none("evaluation"),
         )
@@ -219,6 +228,17 @@ def _training(fields: JsonFields) -> TrainingData:
     )
     fields.refuse_unknown()
     return training
+
+
+def _sources(fields: JsonFields) -> dict[str, str]:
+    """Return what the facts rest on; nothing in a card of the first version."""
+    if fields.whole("format_version") < 2 or fields.absent("sources"):
+        return {}
+    inner = fields.nested("sources")
+    for name, source in inner.items().items():
+        if not _FACT.fullmatch(name) or source not in SOURCES:
+            raise inner.wrong(name, source, f"a fact's field, and {' or '.join(SOURCES)}")
+    return dict(inner.items())
 
 
 def _grid(fields: JsonFields) -> Grid:

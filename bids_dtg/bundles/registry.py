@@ -30,6 +30,22 @@ _FINE_TUNED = (
     "Attention U-Net trained on HCP-YA, its backbone fine-tuned on faces against shapes of {}; "
     "predicts the 47 HCP-YA contrasts."
 )
+_STATED, _INFERRED = "stated", "inferred"
+# Nothing gives the weights a licence: the repositories' is taken. The scripts train on 827 people,
+# then on everybody; nothing tells from which of both the released files are.
+_SOURCES = {
+    "licence": _INFERRED,
+    "citation": _STATED,
+    "description": _STATED,
+    "training.data": _STATED,
+    "training.participants": _INFERRED,
+    "training.repetition_time_s": _STATED,
+    "training.cleaning": _STATED,
+    "segment_seconds": _STATED,
+}
+_UNLISTED = "5 of the 39 test people of HCP-YA"
+# UK Biobank gives each research project ids of its own.
+_UNLISTED_UKB = "the people of UK Biobank, whose ids differ from project to project"
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,9 @@ class PublishedModel:
     notice: str  # data-use terms, shown at each use
     training: TrainingData  # what it was trained on
     segment_seconds: float  # length of rest in one training sample
+    sources: Mapping[str, str]  # facts of the card -> stated or inferred, as in `ModelCard`
+    data_sets: tuple[str, ...]  # whose published lists of people hold those it was made with
+    unlisted: tuple[str, ...] = ()  # of people whom it was made with as well, in words
     licence: str = _LICENCE  # of the weights
     citation: str = _CITATION  # what users are asked to cite
 
@@ -93,6 +112,9 @@ _HCP_YA = PublishedModel(
         participants=958,
     ),
     segment_seconds=432.0,
+    sources=_SOURCES,
+    data_sets=("HCP-YA",),
+    unlisted=(_UNLISTED,),
 )
 _HCP_D = PublishedModel(
     name="hcp-d",
@@ -114,6 +136,13 @@ _HCP_D = PublishedModel(
     ),
     # A person's runs are one sample: 4 of 488 frames in the protocol of HCP Development.
     segment_seconds=1561.6,
+    # The scripts make two models, tuned to two contrasts; frame and length are the protocol's.
+    sources=_SOURCES
+    | dict.fromkeys(
+        ("description", "training.data", "training.repetition_time_s", "segment_seconds"), _INFERRED
+    ),
+    data_sets=("HCP-YA", "HCP-D"),
+    unlisted=(_UNLISTED,),
 )
 _UKB = PublishedModel(
     name="ukb",
@@ -135,6 +164,9 @@ _UKB = PublishedModel(
     ),
     # One run of 490 frames is one sample.
     segment_seconds=360.15,
+    sources=_SOURCES | {"training.data": _INFERRED},
+    data_sets=("HCP-YA",),
+    unlisted=(_UNLISTED, _UNLISTED_UKB),
 )
 
 PUBLISHED: Mapping[str, PublishedModel] = {model.name: model for model in (_HCP_YA, _HCP_D, _UKB)}

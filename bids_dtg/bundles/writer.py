@@ -32,6 +32,7 @@ from bids_dtg.bundles.parts import (
     encode_training_range,
     training_range_facts,
 )
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
@@ -55,7 +56,10 @@ class BundleArrays:
 
 
 def write_bundle(
-    folder: str | Path, card: ModelCard[MapsPart], arrays: BundleArrays
+    folder: str | Path,
+    card: ModelCard[MapsPart],
+    arrays: BundleArrays,
+    people: SeenPeople | None = None,
 ) -> ModelBundle:
     """Write a bundle and load it back from where it was written.
 
@@ -70,6 +74,8 @@ def write_bundle(
         What the model says about itself; `files` and `gains` are filled in here.
     arrays
         The numbers.
+    people
+        Whom the model has seen; None: the bundle does not know.
 
     Returns
     -------
@@ -95,6 +101,8 @@ def write_bundle(
         # Four digits: a hundredth of what the people who were measured determine.
         gains = tuple(round(float(gain), 4) for gain in arrays.correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
+    if people is not None:
+        files[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     text = replace(card, files=hashes).to_json()
     if _is_taken(folder):
@@ -113,8 +121,9 @@ def extend_bundle(
     *,
     calibration: Calibration | None = None,
     training_range: TrainingRange | None = None,
+    people: SeenPeople | None = None,
 ) -> ModelBundle:
-    """Write a copy of a bundle with a calibration, or a training range, or both.
+    """Write a copy of a bundle with a calibration, a training range, or whom it has seen.
 
     What is given takes the place of what the bundle has; all else is the same, to the byte.
 
@@ -134,6 +143,8 @@ def extend_bundle(
     if training_range is not None:
         added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
         part = replace(part, training_range=training_range_facts(training_range))
+    if people is not None:
+        added[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in added.items()}
     card = replace(bundle.card, part=part, files={**bundle.card.files, **hashes})
 

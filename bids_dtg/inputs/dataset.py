@@ -13,6 +13,7 @@ from typing import Any
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
 from bids_dtg.files.names import plain_label
+from bids_dtg.files.text import read_json
 from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
 from bids_dtg.settings import InputChoice, InputType
 
@@ -91,6 +92,27 @@ def find_dataset(
     if _is_derivative(read_description(bids_dir)):
         return _dataset(bids_dir, bids_dir, input_type)
     return _derivatives_of_raw(bids_dir, input_type)
+
+
+def own_name(dataset: InputDataset) -> str | None:
+    """Return the name by which a dataset differs from others; None: it has none of its own.
+
+    It is that of the raw dataset, where that can be found: BIDS_DIR, the folder above
+    `derivatives`, a path in `DatasetLinks`. Derivatives are mostly named like the program that
+    made them, which says nothing.
+    """
+    links = dataset.description.get("DatasetLinks")
+    raw = links.get("raw") if isinstance(links, Mapping) else None
+    places = [dataset.bids_dir]
+    if isinstance(raw, str) and "://" not in raw:
+        places.append(dataset.root / raw)
+    places += [above.parent for above in dataset.root.parents if above.name == "derivatives"]
+    described = [read_json(place / "dataset_description.json") for place in places]
+    found = [str(d.get("Name") or "") for d in described if d and not _is_derivative(d)]
+    own = str(dataset.description.get("Name") or "")
+    if not _letters(own).startswith(tuple(_PACKAGES)):
+        found.append(own)
+    return next((name.strip() for name in found if name.strip()), None)
 
 
 def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tuple[str, ...]:

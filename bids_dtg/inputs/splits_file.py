@@ -5,36 +5,77 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.text import write_tsv
+from bids_dtg.notices import counted
 
-_FAMILY_COLUMNS = ("family_id", "family")
+# Names of columns without case and signs, so that HCP's Family_ID is one of them.
+_FAMILY_COLUMNS = ("familyid", "family", "famid")
+_PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
+_NONE = ("", "n/a", "na", "nan")
+_TABLES = ("participants.tsv", "participants.csv")
 
 
-def read_families(roots: Sequence[Path]) -> dict[str, str]:
-    """Read who belongs to which family, label -> family, from the first table that has families.
+@dataclass(frozen=True)
+class Families:
+    """Who belongs to which family."""
 
-    Looked at are the columns family_id and family of `participants.tsv`; n/a is no family.
+    by_label: Mapping[str, str]  # label -> family; who is not in it is a family alone
+    source: str  # the table and its column; empty: there is none
+    trouble: tuple[str, ...] = ()  # a line a table that could not be used
+
+    def line(self, labels: Sequence[str]) -> str:
+        """Say how many families some people have."""
+        known = [self.by_label[label] for label in labels if label in self.by_label]
+        words = f"families: {len(set(known))} of {counted(len(known), 'participant')}"
+        rest = len(labels) - len(known)
+        alone = f"; {rest} without one count as unrelated" if known and rest else ""
+        none = (
+            "families: none are known (no column family_id in participants.tsv or .csv): "
+            "relatives may be on both sides of a split"
+        )
+        found = f"{words} ({self.source}){alone}" if known else none
+        return "; ".join((found, *self.trouble))
+
+
+def read_families(roots: Sequence[Path]) -> Families:
+    """Read who belongs to which family from the first table that has families.
+
+    Looked at are `participants.tsv` and `participants.csv` of each folder, with tabs or commas;
+    a column of families may be called family_id, Family_ID, familyID or family.
     """
-    for root in roots:
-        path = root / "participants.tsv"
+    trouble = []
+    for path in dict.fromkeys(root / name for root in roots for name in _TABLES):
         if not path.is_file():
             continue
         try:
-            rows = _rows(path)
-        except (OSError, ValueError) as err:
-            raise DatasetError(f"{path} cannot be read: {err}") from err
-        for column in _FAMILY_COLUMNS:
-            families = {
-                row["participant_id"].removeprefix("sub-"): row[column]
-                for row in rows
-                if row.get("participant_id") and row.get(column) not in (None, "", "n/a")
-            }
-            if families:
-                return families
-    return {}
+            header, rows = _table(path)
+        except (OSError, ValueError, csv.Error) as err:
+            trouble.append(f"warning: {path} cannot be read: {err}")
+            continue
+        columns = {_plain(name): name for name in reversed(header)}
+        person = next((columns[key] for key in _PERSON_COLUMNS if key in columns), None)
+        family = next((columns[key] for key in _FAMILY_COLUMNS if key in columns), None)
+        if person is None:
+            trouble.append(
+                f"warning: {path} is no table of participants: its first line has no column "
+                f"participant_id, but {', '.join(header[:5]) or 'nothing'}"
+            )
+        if person is None or family is None:
+            continue
+        found = {
+            (row[person] or "").strip().removeprefix("sub-"): (row[family] or "").strip()
+            for row in rows
+        }
+        by_label = {
+            label: name for label, name in found.items() if label and name.casefold() not in _NONE
+        }
+        if by_label:
+            return Families(by_label, f"{path}, column {family}", tuple(trouble))
+    return Families({}, "", tuple(trouble))
 
 
 def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -75,3 +116,18 @@ def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8-sig") as lines:
         return list(csv.DictReader(lines, delimiter="\t"))
+
+
+def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Read a table with tabs or commas: its header, and its rows."""
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        first = lines.readline()
+        lines.seek(0)
+        delimiter = "\t" if "\t" in first else ","
+        reader = csv.DictReader(lines, delimiter=delimiter, restval="")
+        header = [name for name in reader.fieldnames or [] if name]
+        return header, list(reader)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

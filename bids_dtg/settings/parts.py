@@ -250,10 +250,17 @@ class ModellingOptions:
     )
     split_file: Path | None = option(
         "modelling",
-        "table with the columns participant_id and set (training, validation, test)",
+        "table with the columns participant_id and set (training, validation, calibration, test)",
         default=None,
         metavar="TSV",
         shown_default="drawn at random, families together",
+    )
+    data_set: str | None = option(
+        "modelling",
+        "name of the input data set, by which a model knows its people again",
+        default=None,
+        metavar="NAME",
+        shown_default="that in dataset_description.json",
     )
     held_out: tuple[str, ...] = option(
         "modelling",

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SETS = ("training", "validation", "test")
+# What people are for. Validation people choose the epoch, the penalty, the weights of a blend,
+# offsets and gains: they tune. Who calibrates is neither trained on nor tuned on.
+SETS = ("training", "validation", "calibration", "test")
+DRAWN = ("training", "validation", "test")  # by `split_people`
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Split:
     training: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    calibration: tuple[str, ...] = ()  # kept for intervals; a split that is drawn has none
 
     def __post_init__(self) -> None:
         count = Counter(self.everybody)
@@ -28,7 +32,7 @@ class Split:
     @property
     def everybody(self) -> tuple[str, ...]:
         """All who are in a set."""
-        return (*self.training, *self.validation, *self.test)
+        return tuple(label for name in SETS for label in getattr(self, name))
 
     def require_whole_families(self, families: Mapping[str, str]) -> None:
         """Refuse a family that is on two sides.
@@ -94,7 +98,7 @@ def split_people(
         )
     order = np.random.default_rng(seed).permutation(sorted(groups))
     wanted = {"test": test * len(labels), "validation": validation * len(labels)}
-    sets: dict[str, list[str]] = {name: [] for name in SETS}
+    sets: dict[str, list[str]] = {name: [] for name in DRAWN}
     waiting = [str(key) for key in order]
     least = 1 if len(labels) < 6 else 2
     for name, people in wanted.items():
@@ -103,4 +107,4 @@ def split_people(
     sets["training"] = [label for key in waiting for label in groups[key]]
     if not sets["training"]:
         raise ValueError(f"{len(groups)} families are too few to be divided")
-    return Split(*(tuple(sorted(sets[name])) for name in SETS))
+    return Split(**{name: tuple(sorted(labels)) for name, labels in sets.items()})

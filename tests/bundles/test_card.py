@@ -127,7 +127,7 @@ def test_recentring_needs_its_file():
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 2, "model.json has format version 2. Expected: at most 1. .*newer"),
+        ("format_version", 3, "model.json has format version 3. Expected: at most 2. .*newer"),
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of attention-unet, local.*newer"),

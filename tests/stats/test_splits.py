@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.stats.splits import SETS, Split, split_people
+from bids_dtg.stats.splits import DRAWN, Split, split_people
 
 PEOPLE = [f"{n:02d}" for n in range(40)]
 
@@ -16,7 +16,7 @@ PEOPLE = [f"{n:02d}" for n in range(40)]
 )
 def test_nobody_and_no_family_is_on_two_sides(families, seed):
     split = split_people(PEOPLE, validation=0.1, test=0.2, seed=seed, families=families)
-    sets = [set(getattr(split, name)) for name in SETS]
+    sets = [set(getattr(split, name)) for name in DRAWN]
     assert set().union(*sets) == set(PEOPLE)
     assert sum(map(len, sets)) == len(PEOPLE)
     split.require_whole_families(families)
@@ -28,13 +28,13 @@ def test_the_order_of_the_labels_does_not_matter():
     shares = {"validation": 0.25, "test": 0.25, "seed": 3}
     assert split_people(shuffled, **shares) == split_people(PEOPLE, **shares)
     assert split_people(PEOPLE, **(shares | {"seed": 4})) != split_people(PEOPLE, **shares)
-    assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in SETS] == [20, 10, 10]
+    assert [len(getattr(split_people(PEOPLE, **shares), name)) for name in DRAWN] == [20, 10, 10]
 
 
 @pytest.mark.parametrize(("people", "sizes"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2])])
 def test_few_people_still_have_company(people, sizes):
     split = split_people(PEOPLE[:people], validation=0.1, test=0.1, seed=0)
-    assert [len(getattr(split, name)) for name in SETS] == sizes
+    assert [len(getattr(split, name)) for name in DRAWN] == sizes
 
 
 def test_a_person_on_two_sides_is_refused():

@@ -6,14 +6,15 @@ The people and their arrays:
 - `cohort`: makes the arrays of these people side by side, where they are missing
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped
 - `measured`: which files the measured maps are of, and what is wrong with them
-- `splits`: who is trained on, validated on and tested on
+- `splits`: who is trained on, validated on, calibrated on and tested on
+- `seen`: whom a model has seen, recognised by hashes
 
 The analyses, each called from `bids_dtg.cli.tables`:
 
 - `train`: fits a model, scores it on other people and writes it as a bundle
 - `finetune`: adapts a trained network to other people or other contrasts
 - `evaluate`: compares a model's maps with measured ones, beside simple models
-- `calibrate`: intervals of a model, from people whom it was not trained on
+- `calibrate`: intervals of a model, from people whom it has not seen
 
 What they share:
 

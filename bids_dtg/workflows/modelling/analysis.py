@@ -15,7 +15,7 @@ from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import write_json, write_text, write_tsv
-from bids_dtg.inputs.splits_file import read_families
+from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import OPTIONS, Settings
@@ -83,8 +83,8 @@ class Analysis:
         return ArrayStore(self.folder / "arrays")
 
     @property
-    def families(self) -> dict[str, str]:
-        """Who belongs to which family, label -> family, where a table has families."""
+    def families(self) -> Families:
+        """Who belongs to which family, as the first table says that has families."""
         return read_families((self.settings.inputs.bids_dir, self.request.dataset.root, self.place))
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:

@@ -53,7 +53,7 @@ class SimplePlan:
             analysis.store,
             roi_parcels(maps),
             analysis.settings.modelling.seed,
-            analysis.families,
+            analysis.families.by_label,
         )
 
 

@@ -1,14 +1,12 @@
-"""Calibrate a model's intervals on people with both scans whom it was not trained on."""
+"""Calibrate a model's intervals on people on whom it was neither trained nor tuned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
@@ -20,7 +18,8 @@ from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, c
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.modelling.splits import keep_earlier, untrained
+from bids_dtg.workflows.modelling.seen import record_people, unseen
+from bids_dtg.workflows.modelling.splits import say_families
 
 Array = NDArray[np.float32]
 
@@ -28,8 +27,8 @@ Array = NDArray[np.float32]
 def run_calibration(settings: Settings) -> int:
     """Write a copy of `--model` with intervals; return how many participants could not be used.
 
-    Of `--split-file` the validation set is taken; otherwise everybody whom the model was not
-    trained on.
+    Of `--split-file` the calibration set is taken, or the test set where it has none; otherwise
+    everybody. Nobody counts on whom the model, or one that it was made from, was trained or tuned.
 
     Raises
     ------
@@ -46,7 +45,7 @@ def run_calibration(settings: Settings) -> int:
             f"{bundle.card.part.statistic}",
             expected="the same statistic: intervals are in its unit",
         )
-    labels = _labels(settings.modelling.split_file, bundle, plan)
+    labels = _labels(analysis, plan)
     cohort = analysis.cohort(plan.of(labels))
     people = cohort.of(labels)
     _require_enough(people)
@@ -64,8 +63,9 @@ def run_calibration(settings: Settings) -> int:
         )
     held = np.nanmean([coverage(own, widths) for own in errors])
     analysis.store.discard("work")
-    keep_earlier(analysis.folder, bundle)
-    made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration)
+    whom = {"calibration": [person.label for person in people]}
+    seen = record_people(analysis.request, whom, earlier=bundle)
+    made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration, people=seen)
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
         f"their own voxels; median half-width {np.nanmedian(widths):.2f} {bundle.card.part.units}"
@@ -76,13 +76,16 @@ def run_calibration(settings: Settings) -> int:
     return cohort.failed
 
 
-def _labels(split_file: Path | None, bundle: ModelBundle, plan: CohortPlan) -> tuple[str, ...]:
-    """Choose whom to calibrate on: whom the model was not trained on."""
-    labels = plan.labels
+def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
+    """Choose whom to calibrate on: people who are new to the model."""
+    split_file, labels = analysis.settings.modelling.split_file, plan.labels
     if split_file is not None:
-        chosen = set(read_sets(split_file, SETS)["validation"])
-        labels = tuple(label for label in labels if label in chosen)
-    labels = untrained(bundle, labels)
+        sets = read_sets(split_file, SETS)
+        name = "calibration" if sets["calibration"] else "test"
+        say(f"calibrated on the {name} set of {split_file}")
+        labels = tuple(label for label in labels if label in sets[name])
+    say_families(analysis, labels)
+    labels = unseen(analysis.request, analysis.bundle, labels)
     _require_enough(labels)
     return labels
 
@@ -90,8 +93,8 @@ def _labels(split_file: Path | None, bundle: ModelBundle, plan: CohortPlan) -> t
 def _require_enough(people: Sequence[object]) -> None:
     if len(people) < LEAST_PEOPLE:
         raise DatasetError(
-            f"{len(people)} participants, whom the model was not trained on, are too few for "
-            "intervals",
+            f"{len(people)} participants, on whom the model was neither trained nor tuned, are too "
+            "few for intervals",
             expected=f"{LEAST_PEOPLE} or more",
         )
 

@@ -15,8 +15,10 @@ from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines, leave_one_out
+from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.score import retest_maps, score_models
-from bids_dtg.workflows.modelling.splits import draw_split, untrained
+from bids_dtg.workflows.modelling.seen import unseen
+from bids_dtg.workflows.modelling.splits import plan_split, say_families
 from bids_dtg.workflows.modelling.train import write_tables
 
 Array = NDArray[np.float32]
@@ -25,9 +27,11 @@ Array = NDArray[np.float32]
 def run_evaluation(settings: Settings) -> int:
     """Score `--model` on everybody with both scans, or on the test set of `--split-file`.
 
-    Nobody counts whom the model was trained on by this program. Simple models need people to
-    be fitted on: the training set of `--split-file`. Without one, the group average and the
-    linear model of each person are those of all the others, and say nothing of individuality.
+    Nobody counts on whom the model, or one that it was made from, was trained or tuned (its
+    bundle knows them); whom it was calibrated on counts, as no interval is judged. Simple models
+    need people to be fitted on: the training set of `--split-file`. Without one, the group average
+    and the linear model of each person are those of all the others, and say nothing of
+    individuality.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def run_evaluation(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, f"evaluation-{settings.modelling.model_name}")
     bundle, model = analysis.bundle, analysis.model
     plan = analysis.plan(bundle.contrasts)
-    fitted_on, judged_on = _whom(analysis, plan.labels)
+    fitted_on, judged_on = _whom(analysis, plan)
     cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
     training, people = cohort.of(fitted_on), cohort.of(judged_on)
     _require_enough(settings.modelling.split_file, training, people)
@@ -74,7 +78,7 @@ def run_evaluation(settings: Settings) -> int:
     return cohort.failed
 
 
-def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _whom(analysis: Analysis, plan: CohortPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Choose whom simple models are fitted on, and on whom all are judged.
 
     Raises
@@ -82,12 +86,14 @@ def _whom(analysis: Analysis, labels: Sequence[str]) -> tuple[tuple[str, ...], t
     DatasetError, SettingsError
         There are too few, or somebody or a family is on two sides.
     """
-    settings, people = analysis.settings, tuple(labels)
+    settings, people = analysis.settings, plan.labels
     training: tuple[str, ...] = ()
     if settings.modelling.split_file is not None:
-        split = draw_split(analysis, labels)
+        split = plan_split(analysis, plan)
         training, people = split.training, split.test
-    people = untrained(analysis.bundle, people)
+    else:
+        say_families(analysis, people)
+    people = unseen(analysis.request, analysis.bundle, people)
     _require_enough(settings.modelling.split_file, training, people)
     return training, people
 
@@ -103,6 +109,7 @@ def _require_enough(
         )
     if split_file is None and len(people) < 3:
         raise DatasetError(
-            f"{len(people)} participants with rest and maps are too few to compare",
+            f"{len(people)} participants with rest and maps, on whom the model was neither trained "
+            "nor tuned, are too few to compare",
             expected="3 or more, or --split-file with people to train simple models on",
         )

@@ -32,13 +32,8 @@ from bids_dtg.workflows.modelling.fit import (
     require_people,
 )
 from bids_dtg.workflows.modelling.score import BEFORE, retest_maps, score_models
-from bids_dtg.workflows.modelling.splits import (
-    draw_split,
-    keep_earlier,
-    keep_split,
-    plan_split,
-    untrained,
-)
+from bids_dtg.workflows.modelling.seen import unseen
+from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
 from bids_dtg.workflows.modelling.train import write_fitted, write_tables
 
 Array = NDArray[np.float32]
@@ -78,17 +73,21 @@ def run_finetuning(settings: Settings) -> int:
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)
-    keep_earlier(analysis.folder, bundle)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
-    test = cohort.of(untrained(bundle, split.test))
+    test = cohort.of(unseen(analysis.request, bundle, split.test))
     require_people(settings.modelling, training, validation)
     fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
     whole = fitted if row is None else _put_back(fitted, bundle, row)
     contrasts = bundle.contrasts if known else cohort.contrasts
-    people = len(training), len(validation)
     made = write_fitted(
-        analysis, whole, cohort, contrasts=contrasts, people=people, evaluation=evaluation
+        analysis,
+        whole,
+        cohort,
+        contrasts=contrasts,
+        split=split,
+        evaluation=evaluation,
+        earlier=bundle,
     )
     say(f"{made.card.name} {made.card.version}: {made.path}")
     return cohort.failed

@@ -27,7 +27,7 @@ from bids_dtg.stats.model_table import (
     published_tests,
     summary_row,
 )
-from bids_dtg.stats.splits import SETS
+from bids_dtg.stats.splits import DRAWN, Split
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.baselines import (
     GROUP_AVERAGE,
@@ -52,6 +52,7 @@ from bids_dtg.workflows.modelling.score import (
     retest_maps,
     score_models,
 )
+from bids_dtg.workflows.modelling.seen import record_people
 from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
 
 
@@ -75,7 +76,7 @@ def run_training(settings: Settings) -> int:
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)
-    training, validation, test = (cohort.of(getattr(split, name)) for name in SETS)
+    training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     task = fit_task(
         settings.modelling,
@@ -88,13 +89,12 @@ def run_training(settings: Settings) -> int:
     )
     fitted = fit_model(kind, task)
     evaluation = score_fitted(analysis, fitted, cohort, training=training, test=test)
-    people = len(training), len(validation)
     bundle = write_fitted(
         analysis,
         fitted,
         cohort,
         contrasts=cohort.contrasts,
-        people=people,
+        split=split,
         evaluation=evaluation,
     )
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
@@ -210,15 +210,16 @@ def write_fitted(
     cohort: Cohort,
     *,
     contrasts: Sequence[Contrast],
-    people: tuple[int, int],
+    split: Split,
     evaluation: dict[str, Any] | None,
+    earlier: ModelBundle | None = None,
 ) -> ModelBundle:
     """Write the bundle of a fitted model below the analysis' folder.
 
-    `people` are how many it was trained and validated on.
+    `split` is who it was made with, and `earlier` the model whose weights it began with.
     """
     base, settings = analysis.bundle, analysis.request.settings
-    training, validation = people
+    training, validation = len(split.training), len(split.validation)
     segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
     card = ModelCard(
         name=settings.modelling.model_name,
@@ -245,4 +246,5 @@ def write_fitted(
         evaluation=evaluation,
     )
     arrays = BundleArrays(fitted.tensors, base.roi_maps, base.brain, base.places, fitted.correction)
-    return write_bundle(analysis.folder / "bundle", card, arrays)
+    people = record_people(analysis.request, dataclasses.asdict(split), earlier)
+    return write_bundle(analysis.folder / "bundle", card, arrays, people)

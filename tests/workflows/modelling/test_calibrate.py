@@ -1,12 +1,11 @@
-"""The group level's calibration: intervals that hold, on people who were not trained on."""
+"""The group level's calibration: intervals that hold, on people whom the model has not seen."""
 
 from __future__ import annotations
-
-import shutil
 
 import numpy as np
 import pytest
 from tiny_cohort import CONTRASTS, TinyCohort
+from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.contrasts.kind import Processor
@@ -16,41 +15,56 @@ from bids_dtg.stats.conformal import coverage
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    labels = tuple(f"{n:02d}" for n in range(1, 13))
+    labels = tuple(f"{n:02d}" for n in range(1, 19))
     return TinyCohort(tmp_path_factory.mktemp("cohort"), labels)
 
 
 @pytest.fixture(scope="module")
 def ridge(cohort):
-    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    """Train on 4 people, and tune on 2."""
+    words = ("--architecture", "local-ridge", "--held-out", "0.11", "0.67")
     assert cohort.analyse("train", *words) == 0
     return load_bundle(cohort.out / "group/model-own/bundle")
 
 
-def test_intervals_need_people_whom_the_model_was_not_trained_on(cohort, ridge, capsys):
-    assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "sure") == 2
-    assert "too few for intervals" in capsys.readouterr().err
+def set_of(cohort, name):
+    rows = read_table(cohort.out / "group/model-own/desc-split_participants.tsv")
+    return [row["participant_id"].removeprefix("sub-") for row in rows if row["set"] == name]
 
 
-def test_a_calibrated_model_is_not_judged_on_whom_it_was_trained_on(cohort, tmp_path, capsys):
-    more = [f"{n:02d}" for n in range(1, 3)]
+def test_intervals_need_people_whom_the_model_has_not_seen(cohort, ridge, capsys):
+    some = set_of(cohort, "test")[:4] + set_of(cohort, "training") + set_of(cohort, "validation")
+    words = ("--model", ridge.path, "--model-name", "few", "--participant-label", *some)
+    assert cohort.analyse("calibrate", *words) == 2
+    told = capsys.readouterr().err
+    assert "left out: 6 participants; the model was trained on 4 and tuned on 2 of them" in told
+    assert "4 participants, on whom the model was neither trained nor tuned, are too few" in told
+
+
+@pytest.mark.parametrize("name", ["test", "calibration"])
+def test_a_table_names_whom_to_calibrate_on(cohort, ridge, tmp_path, capsys, name):
     split = tmp_path / "split.tsv"
-    sets = dict.fromkeys(more, "training") | {"03": "validation", "04": "validation"}
+    sets = dict.fromkeys(set_of(cohort, "test"), "test")
+    sets |= dict.fromkeys(set_of(cohort, "validation"), name)
+    if name == "calibration":
+        sets |= dict.fromkeys(set_of(cohort, "test")[:-1], name)
     split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in sets.items()))
-    words = ("--architecture", "local-ridge", "--split-file", split, "--model-name", "two")
-    assert cohort.analyse("train", *words) == 0
-    for analysis, name, more in (("calibrate", "both", "two"), ("evaluate", "fair", "both")):
-        model = cohort.out / f"group/model-{more}/bundle"
-        assert cohort.analyse(analysis, "--model", model, "--model-name", name) == 0
-        assert "left out: 2 participants, on whom the model was trained" in capsys.readouterr().err
-
-
-def test_a_calibrated_model_has_intervals_that_hold(cohort, tmp_path, ridge, capsys):
-    model = shutil.copytree(ridge.path, tmp_path / "bundle")
-    words = ("--model", model, "--model-name", "sure")
+    words = ("--model", ridge.path, "--model-name", f"by{name}", "--split-file", split)
     assert cohort.analyse("calibrate", *words) == 0
+    told = capsys.readouterr().err
+    assert f"calibrated on the {name} set of {split}" in told
+    # Whom the model was tuned on is never new, whatever a table says.
+    assert "left out: 2 participants; the model was tuned on 2 of them" in told
+    made = load_bundle(cohort.out / f"group/model-by{name}/bundle")
+    assert made.calibration.participants == 12 - (name == "calibration")
+
+
+def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
+    assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "sure") == 0
     made = load_bundle(cohort.out / "group/model-sure/bundle")
     assert made.calibration.participants == 12
+    sizes = {"training": 4, "validation": 2, "calibration": 12, "test": 12}
+    assert {name: made.people.count(name) for name in sizes} == sizes
     told = capsys.readouterr().err
     share = float(told.split("intervals of 90 % hold ")[1].split(" %")[0])
     assert share == pytest.approx(90, abs=3)

@@ -1,0 +1,206 @@
+"""Whom a model has seen: hashes of people, in a file of the bundle.
+
+A hash lets a program recognise somebody. It does not hide a short id: whoever has the file can
+try all numbers of six digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.errors import BundleError
+from bids_dtg.stats.splits import SETS
+
+PEOPLE_FILE = "people.json"
+# Who may have been trained on: what is published of the model does not decide it.
+UNCERTAIN = "uncertain"
+_SETS = (*SETS, UNCERTAIN)
+_FORMAT = 1
+_PREFIX = "bids_dtg person 1"  # another one would make other hashes
+_HASH = re.compile(r"[0-9a-f]{32}")
+_REMEDY = "fetch or make the bundle again"
+
+
+@dataclass(frozen=True, order=True)
+class PersonHashes:
+    """One person as hashes, 32 hexadecimal digits each."""
+
+    person: str = ""  # of the data set's name and the id; empty: the data set has no name
+    rest: tuple[str, ...] = ()  # of the id and the content of each file of rest
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """In which sets of a model somebody is."""
+
+    sets: frozenset[str] = frozenset()  # by data set and id, or by id and rest without a name
+    # By id and rest, where the data set's names differ: perhaps the same person.
+    perhaps: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class SeenPeople:
+    """Everybody whom a model, or a model that it was made from, was made with.
+
+    Examples
+    --------
+    >>> ann = PersonHashes(hash_person("My study", "01"))
+    >>> seen = SeenPeople({"training": (ann,)})
+    >>> sorted(seen.find([hash_person("my-study", "01")]).sets)
+    ['training']
+    """
+
+    sets: Mapping[str, tuple[PersonHashes, ...]]  # by `SETS`, and `UNCERTAIN`
+    unlisted: tuple[str, ...] = ()  # others, in words: nobody has a list of them
+
+    def count(self, name: str) -> int:
+        """Return how many people are in a set."""
+        return len(self.sets.get(name, ()))
+
+    def joined(self, other: SeenPeople) -> SeenPeople:
+        """Return the people of both; somebody may be in several sets."""
+        sets = {
+            name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ()))) for name in _SETS
+        }
+        return SeenPeople(sets, tuple(dict.fromkeys((*self.unlisted, *other.unlisted))))
+
+    def find(self, persons: Collection[str], rest: Collection[str] = ()) -> Sighting:
+        """Look somebody up.
+
+        Parameters
+        ----------
+        persons
+            Hashes of the names that the data set may have, and the id; empty: it has no name.
+        rest
+            Hashes of the id and each file of rest.
+        """
+        sure = {name for person in persons for name in self._by_person.get(person, ())}
+        perhaps: set[str] = set()
+        for name, has_name in {held for file in rest for held in self._by_rest.get(file, ())}:
+            (perhaps if persons and has_name else sure).add(name)
+        return Sighting(frozenset(sure), frozenset(perhaps - sure))
+
+    @cached_property
+    def _by_person(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for name, people in self.sets.items():
+            for person in people:
+                if person.person:
+                    found.setdefault(person.person, set()).add(name)
+        return found
+
+    @cached_property
+    def _by_rest(self) -> dict[str, set[tuple[str, bool]]]:
+        """Return set, and whether the data set had a name, by the hash of a file of rest."""
+        found: dict[str, set[tuple[str, bool]]] = {}
+        for name, people in self.sets.items():
+            for person in people:
+                for file in person.rest:
+                    found.setdefault(file, set()).add((name, bool(person.person)))
+        return found
+
+    def encode(self) -> bytes:
+        """Make the file's bytes; equal people give equal bytes."""
+        content = {
+            "format_version": _FORMAT,
+            "sets": {
+                name: [[person.person, *person.rest] for person in _sorted(self.sets[name])]
+                for name in _SETS
+                if self.sets.get(name)
+            },
+            "unlisted": list(self.unlisted),
+        }
+        return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+    @classmethod
+    def read(cls, path: Path) -> SeenPeople:
+        """Read the file.
+
+        Raises
+        ------
+        BundleError
+            If it cannot be read, or is of a newer format.
+        """
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, ValueError) as err:
+            raise BundleError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
+        return cls.of(JsonFields.parse(text, str(path)))
+
+    @classmethod
+    def of(cls, fields: JsonFields) -> SeenPeople:
+        """Read the fields of the file.
+
+        Raises
+        ------
+        BundleError
+            If they are not what they should be.
+        """
+        version = fields.whole("format_version")
+        if version > _FORMAT:
+            raise BundleError(
+                f"{fields.source} has format version {version}",
+                expected=f"at most {_FORMAT}",
+                remedy="install a newer bids_dtg",
+            )
+        inner = fields.nested("sets")
+        listed = dict(inner.items())
+        if other := sorted(listed.keys() - set(_SETS)):
+            raise inner.wrong(other[0], listed[other[0]], f"one of {', '.join(_SETS)}")
+        for name, people in listed.items():
+            if not isinstance(people, list) or not all(map(_is_person, people)):
+                raise inner.wrong(name, people, "a list of lists of hashes")
+        unlisted = fields.value("unlisted")
+        if not isinstance(unlisted, list) or not all(isinstance(text, str) for text in unlisted):
+            raise fields.wrong("unlisted", unlisted, "a list of texts")
+        fields.refuse_unknown()
+        sets = {
+            name: tuple(PersonHashes(hashes[0], tuple(hashes[1:])) for hashes in people)
+            for name, people in listed.items()
+        }
+        return cls(sets, tuple(unlisted))
+
+
+def hash_person(data_set: str, label: str) -> str:
+    """Return the hash of a data set's name and an id; case and signs of the name do not count.
+
+    Examples
+    --------
+    >>> hash_person("HCP-YA", "100000") == hash_person("hcp ya", "100000")
+    True
+    """
+    return _hash(
+        "data set", "".join(letter for letter in data_set.casefold() if letter.isalnum()), label
+    )
+
+
+def hash_rest(label: str, content: str) -> str:
+    """Return the hash of an id and what identifies the content of a file of rest."""
+    return _hash("rest", content, label)
+
+
+def _hash(*parts: str) -> str:
+    text = "\0".join((_PREFIX, *parts))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _sorted(people: Iterable[PersonHashes]) -> tuple[PersonHashes, ...]:
+    """Return people in the order of their hashes, which tells nothing, and each once."""
+    return tuple(sorted(set(people)))
+
+
+def _is_person(found: object) -> bool:
+    return (
+        isinstance(found, list)
+        and all(isinstance(digest, str) for digest in found)
+        and len(found) > 0
+        and all(_HASH.fullmatch(digest) for digest in found[found[0] == "" :])
+        and (found[0] != "" or len(found) > 1)
+    )

@@ -1,0 +1,55 @@
+"""Write the hashes of the people whom the published models were trained on.
+
+    python scripts/published_people.py --paper deeptaskgen-paper
+
+reads the lists of ids in a clone of https://github.com/eminSerin/deeptaskgen-paper and writes
+`bids_dtg/bundles/published_people.json`. No id is in it, but a hash does not hide a short one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bids_dtg.bundles.people import UNCERTAIN, PersonHashes, SeenPeople, hash_person
+
+OUT = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "published_people.json"
+# Where the lists are, and the names that they begin with.
+LISTS = {
+    "HCP-YA": "experiments/training/data/hcp",
+    "HCP-D": "experiments/transfer_learning/hcp_development/data/hcpd",
+}
+SETS = {"training": "train", "validation": "val", "test": "test"}
+# Whether the released weights were trained on everybody at the end is not published for certain.
+PERHAPS = {"HCP-YA": "test"}
+
+
+def main() -> None:
+    """Read the lists and write their hashes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--paper", type=Path, required=True, help="clone of the repository")
+    args = parser.parse_args()
+    found = {name: read_lists(args.paper / begin, name) for name, begin in LISTS.items()}
+    content = {name: json.loads(people.encode()) for name, people in found.items()}
+    OUT.write_text(json.dumps(content, separators=(",", ":")) + "\n")
+    for name, people in found.items():
+        print(name, {key: len(listed) for key, listed in people.sets.items()})
+
+
+def read_lists(begin: Path, data_set: str) -> SeenPeople:
+    """Read a data set's lists, whose names begin with `begin`."""
+    sets = {
+        name: tuple(
+            PersonHashes(hash_person(data_set, label))
+            for label in Path(f"{begin}_{end}_ids.txt").read_text().split()
+        )
+        for name, end in SETS.items()
+    }
+    if data_set in PERHAPS:
+        sets[UNCERTAIN] = sets[PERHAPS[data_set]]
+    return SeenPeople(sets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_bundle import write_tiny_bundle
+
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.people import (
+    PEOPLE_FILE,
+    UNCERTAIN,
+    PersonHashes,
+    SeenPeople,
+    hash_person,
+    hash_rest,
+)
+from bids_dtg.bundles.published_people import people_of, published_people
+from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.errors import BundleError
+from bids_dtg.stats.splits import SETS
+
+labels = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=8)
+one = st.builds(
+    lambda name, label, files: PersonHashes(
+        hash_person(name, label) if name else "",
+        tuple(hash_rest(label, file) for file in sorted(files)),
+    ),
+    st.none() | labels,
+    labels,
+    st.sets(labels, min_size=1, max_size=3),
+)
+everybody = st.builds(
+    SeenPeople,
+    st.dictionaries(st.sampled_from([*SETS, UNCERTAIN]), st.lists(one, max_size=4).map(tuple)),
+    st.lists(labels, max_size=2).map(tuple),
+)
+
+
+@given(everybody)
+def test_what_is_written_is_read(people):
+    from bids_dtg.bundles.fields import JsonFields
+
+    whole = SeenPeople({}).joined(people)
+    again = SeenPeople.of(JsonFields.parse(people.encode().decode(), PEOPLE_FILE))
+    assert SeenPeople({}).joined(again) == whole
+    assert again.encode() == people.encode()
+
+
+@given(everybody, everybody)
+def test_people_of_both_are_found_in_what_joins_them(first, second):
+    both = first.joined(second)
+    for part in (first, second):
+        for name, people in part.sets.items():
+            for person in people:
+                assert name in both.find([person.person] if person.person else [], person.rest).sets
+    assert both == second.joined(first).joined(SeenPeople({}, both.unlisted)) or both.unlisted
+
+
+def test_no_name_and_no_id_is_in_the_file():
+    text = SeenPeople({"test": (PersonHashes(hash_person("Our study", "jane")),)}).encode().decode()
+    assert "jane" not in text
+    assert "study" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        ({"format_version": 2}, "format version 2. Expected: at most 1"),
+        ({"sets": {"trained": []}}, "sets.trained is .*one of training, validation"),
+        ({"sets": {"test": [["abc"]]}}, "sets.test is .*a list of lists of hashes"),
+        ({"sets": {"test": [[""]]}}, "sets.test is .*a list of lists of hashes"),
+        ({"unlisted": "all"}, 'unlisted is "all". Expected: a list of texts'),
+        ({"more": 1}, "unknown field more"),
+    ],
+)
+def test_another_content_is_refused(tmp_path, change, fact):
+    path = tmp_path / PEOPLE_FILE
+    content = {"format_version": 1, "sets": {}, "unlisted": []}
+    path.write_text(json.dumps(content | change))
+    with pytest.raises(BundleError, match=fact):
+        SeenPeople.read(path)
+
+
+def test_a_bundle_keeps_its_people(tmp_path):
+    people = SeenPeople({"training": (PersonHashes(hash_person("study", "01")),)})
+    tiny = write_tiny_bundle(tmp_path / "tiny")
+    assert tiny.people is None
+    made = extend_bundle(tiny, tmp_path / "made", people=people)
+    assert PEOPLE_FILE in made.card.files
+    assert load_bundle(tmp_path / "made").people == people
+    assert extend_bundle(made, tmp_path / "again").people == people
+    (tmp_path / "made" / PEOPLE_FILE).write_bytes(SeenPeople({}).encode())
+    with pytest.raises(BundleError, match=r"people\.json has changed"):
+        load_bundle(tmp_path / "made")
+
+
+def with_checksum(digits: tuple[int, ...]) -> str:
+    """Return an id as HCP makes them: its last two digits are a weighted sum of the others."""
+    total = sum((len(digits) - place) * digit for place, digit in enumerate(digits))
+    return "".join(map(str, digits)) + f"{total:02d}"
+
+
+def test_the_published_lists_are_there_and_hashes_hide_nothing():
+    """As the documentation says: anyone can try all ids."""
+    young = published_people(PUBLISHED["hcp-ya"])
+    found = dict.fromkeys((*SETS, UNCERTAIN), 0)
+    for digits in product(range(10), repeat=4):
+        for name in young.find([hash_person("HCP-YA", with_checksum(digits))]).sets:
+            found[name] += 1
+    sizes = {"training": 827, "validation": 92, "calibration": 0, "test": 34, UNCERTAIN: 34}
+    assert found == sizes
+    assert young.unlisted == ("5 of the 39 test people of HCP-YA",)
+    both = published_people(PUBLISHED["hcp-d"])
+    of_both = {"training": 827 + 515, "validation": 92 + 58, "test": 34 + 64, UNCERTAIN: 34}
+    assert {name: both.count(name) for name in of_both} == of_both
+    unlisted = published_people(PUBLISHED["ukb"]).unlisted
+    assert any("UK Biobank" in text for text in unlisted)
+
+
+def test_a_model_that_an_early_version_has_fetched_is_known_by_its_name(tmp_path):
+    files = {"published_files": [{"path": "main_model.ckpt"}]}
+    fetched = write_tiny_bundle(tmp_path / "a", name="hcp-ya", record=files)
+    assert people_of(fetched) == published_people(PUBLISHED["hcp-ya"])
+    other = write_tiny_bundle(tmp_path / "b", name="hcp-ya")
+    assert people_of(other) is None
