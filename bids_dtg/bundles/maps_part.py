@@ -13,6 +13,7 @@ from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 
 DUAL_REGRESSION = "dual-regression"
+GAIN_DIGITS = 4  # a hundredth of what the people who were measured determine
 _LABEL = re.compile(r"[A-Za-z0-9]+")
 
 
@@ -65,15 +66,37 @@ class MapsPart:
     # Of the training connectomes, as `parts.read_training_range` reads it; "reference" in files.
     training_range: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
+    # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
+    same_for_all: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
         """How many maps the model predicts."""
         return len(self.contrasts)
 
+    @property
+    def not_individual(self) -> tuple[str, ...]:
+        """Labels of the contrasts whose map is the same for everybody, in order.
+
+        Examples
+        --------
+        >>> two = (Contrast(0, "faces", "", "", ""), Contrast(1, "shapes", "", "", ""))
+        >>> MapsPart(two, recentring=Recentring(12, 4), gains=(0.0, 0.8)).not_individual
+        ('faces',)
+        """
+        gains = self.gains or (1.0,) * len(self.contrasts)
+        return tuple(
+            contrast.label
+            for contrast, gain in zip(self.contrasts, gains, strict=True)
+            if gain == 0 or contrast.label in self.same_for_all
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the part's fields of `model.json`."""
         content = dict(vars(self))
+        # Cards without it are as they were before there was such a field.
+        same = content.pop("same_for_all")
+        content |= {"same_for_all": list(same)} if same else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and asdict(self.recentring)
         content["reference"] = content.pop("training_range")
@@ -106,6 +129,7 @@ class MapsPart:
             gains=_gains(fields),
             training_range=fields.mapping_or_none("reference"),
             calibration=fields.mapping_or_none("calibration"),
+            same_for_all=_same_for_all(fields),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
@@ -126,6 +150,16 @@ def _gains(fields: JsonFields) -> tuple[float, ...] | None:
         return None
     count = len(fields.list_of_nested("contrasts"))
     return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
+
+
+def _same_for_all(fields: JsonFields) -> tuple[str, ...]:
+    if fields.absent("same_for_all"):
+        return ()
+    found = fields.value("same_for_all")
+    known = {item.value("label") for item in fields.list_of_nested("contrasts")}
+    if not isinstance(found, list) or not known.issuperset(map(str, found)):
+        raise fields.wrong("same_for_all", found, "labels of contrasts")
+    return tuple(found)
 
 
 def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:

@@ -26,6 +26,7 @@ _COLUMNS = {
 def bundle_lines(bundle: ModelBundle) -> list[str]:
     """Describe a bundle, a line a fact."""
     card, part, training = bundle.card, bundle.card.part, bundle.card.training
+    same = ", ".join(part.not_individual)
     sizes = " x ".join(str(size) for size in bundle.grid.shape)
     people = f", {training.participants} participants" if training.participants else ""
     facts = [
@@ -45,6 +46,10 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("mask", f"{bundle.places.number} voxels"),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
         ("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)"),
+        (
+            "same map",
+            f"for everybody in {same}" if (same := ", ".join(part.not_individual)) else "",
+        ),
     ]
     return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 

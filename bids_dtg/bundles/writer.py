@@ -21,7 +21,7 @@ from bids_dtg.bundles.card import (
     WEIGHTS_FILE,
     ModelCard,
 )
-from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.maps_part import GAIN_DIGITS, MapsPart
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -98,8 +98,7 @@ def write_bundle(
     }
     if arrays.correction is not None:
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
-        # Four digits: a hundredth of what the people who were measured determine.
-        gains = tuple(round(float(gain), 4) for gain in arrays.correction.gains)
+        gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
     if people is not None:
         files[PEOPLE_FILE] = people.encode()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_ROUNDING = 1e-12  # of a sum of squares
 MOST_GAIN = 1.5  # a contrast's deviations are never turned up by more
 
 
@@ -47,7 +48,9 @@ class RecentringSums:
 
     def __init__(self) -> None:
         self.people = 0
-        self._everybody: NDArray[np.float64] = np.zeros(0)  # (contrasts, voxels), Σ predicted
+        # Predicted, of everybody: the sum, (contrasts, voxels), and that of squares, (contrasts,).
+        self._everybody: NDArray[np.float64] = np.zeros(0)
+        self._everybody_squares: NDArray[np.float64] = np.zeros(0)
         # The following are over what was measured: (contrasts, voxels), then (contrasts,).
         self._count: NDArray[np.int32] = np.zeros(0, np.int32)
         self._predicted: NDArray[np.float64] = np.zeros(0)
@@ -79,10 +82,12 @@ class RecentringSums:
             )
         if not self.people:
             self._everybody, self._count = np.zeros_like(p), np.zeros(p.shape, np.int32)
+            self._everybody_squares = np.zeros(len(p))
             self._predicted, self._measured = np.zeros_like(p), np.zeros_like(p)
             self._products, self._squares = np.zeros(len(p)), np.zeros(len(p))
         self.people += 1
         self._everybody += p
+        self._everybody_squares += np.einsum("qv,qv->q", p, p)
         known = np.isfinite(m)
         p, m = np.where(known, p, 0.0), np.where(known, m, 0.0)
         self._count += known
@@ -90,6 +95,19 @@ class RecentringSums:
         self._measured += m
         self._products += np.einsum("qv,qv->q", p, m)
         self._squares += np.einsum("qv,qv->q", p, p)
+
+    def varying(self) -> NDArray[np.bool_]:
+        """Return whether predictions differ between people, more than by rounding, (contrasts,).
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two people.
+        """
+        if self.people < 2:
+            raise ValueError(f"two people or more can differ, found {self.people}")
+        of_mean = np.einsum("qv,qv->q", self._everybody, self._everybody) / self.people
+        return _varies(self._everybody_squares - of_mean, self._everybody_squares)
 
     def correction(self, mean_map: NDArray[np.floating[Any]]) -> Correction:
         """Return the correction: mean map + gain · (prediction - mean prediction).
@@ -117,9 +135,13 @@ class RecentringSums:
         mean = self._predicted / np.maximum(self._count, 1)
         covariance = self._products - np.einsum("qv,qv->q", mean, self._measured)
         variance = self._squares - np.einsum("qv,qv->q", mean, self._predicted)
-        # Below what rounding leaves of equal predictions there is nothing to scale.
-        varies = variance > 1e-12 * self._squares
+        varies = _varies(variance, self._squares)
         slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
         gains = np.clip(slopes, 0.0, MOST_GAIN)
         offset = mean_map - gains[:, None] * (self._everybody / self.people)
         return Correction(gains.astype(np.float32), offset.astype(np.float32))
+
+
+def _varies(variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where a sum of squared deviations is more than rounding leaves of equal values."""
+    return np.asarray(variance > _ROUNDING * squares)

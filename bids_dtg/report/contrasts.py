@@ -11,7 +11,12 @@ from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
-from bids_dtg.report.contents import HALF_WIDTH, ParticipantFiles, SetFiles, sidecar_of
+from bids_dtg.report.contents import (
+    HALF_WIDTH,
+    ParticipantFiles,
+    SetFiles,
+    sidecar_of,
+)
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn
@@ -88,6 +93,11 @@ COLUMNS = (
     ),
     QualityColumn("range", "Whether the model is for such a run: in range, unusual or outside"),
     QualityColumn("range_reasons", "What is unusual, in words; n/a where nothing is"),
+    QualityColumn(
+        "not_individual",
+        "Contrasts whose map is the same for everybody, as the model found nothing of them in "
+        "rest; n/a where there is none",
+    ),
 )
 # What the group level adds to the table of all runs.
 GROUP_COLUMNS = (

@@ -8,7 +8,8 @@ from typing import Literal
 
 from bids_dtg.connectome.range.judge import CHECKS
 from bids_dtg.connectome.range.limits import LIMITS
-from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFiles
 from bids_dtg.report.quality import QualityColumn, number
 
 Level = Literal["problem", "warning", "note", "good"]
@@ -68,6 +69,16 @@ def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     return tuple(sorted(dict.fromkeys(flags), key=lambda flag: _ORDER.index(flag.level)))
 
 
+def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
+    """Yield a sentence that names the maps that are the same for everybody, if there are some."""
+    same = [shown.label for shown in maps if shown.sidecar.get("Individual") is False]
+    if same:
+        yield (
+            f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as the model "
+            f"found nothing individual of these contrasts in rest: {', '.join(same)}"
+        )
+
+
 def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
     for column in columns:
         value = number(run.quality.get(column.name)) if column.flag else None
@@ -95,6 +106,8 @@ def _of_set(made: SetFiles) -> Iterator[Flag]:
         yield Flag("warning", str(sidecar.get("ModelNotice") or "The model is not for science"))
     elif notice := sidecar.get("ModelNotice"):
         yield Flag("note", str(notice))
+    for text in same_for_all(made.maps):
+        yield Flag("warning", text, made.title)
     for key in ("CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote"):
         if note := sidecar.get(key):
             yield Flag("note", str(note), made.title)

@@ -104,6 +104,17 @@ def test_reserved_fields_may_be_null_or_absent():
     assert ModelCard.from_json(json.dumps(content)).name == "hcp-ya"
 
 
+def test_contrasts_that_are_the_same_for_all_come_back():
+    label = hcp_contrasts()[3].label
+    card = make_card(same_for_all=(label,))
+    back = ModelCard.from_json(card.to_json())
+    assert back.part.not_individual == (label,)
+    assert "same_for_all" not in json.loads(make_card().to_json())
+    wrong = json.loads(card.to_json()) | {"same_for_all": ["unknown"]}
+    with pytest.raises(BundleError, match=r"same_for_all.*labels of contrasts"):
+        ModelCard.from_json(json.dumps(wrong))
+
+
 def test_a_correction_and_what_is_for_readers_come_back():
     card = make_card(
         recentring=Recentring(40, 4),

@@ -98,6 +98,20 @@ def test_a_prediction_that_is_the_same_for_all_becomes_the_mean_map():
     np.testing.assert_allclose(correction.apply(predicted[0]), mean, atol=1e-6)
 
 
+def test_predictions_that_are_the_same_for_all_are_found():
+    _, measured, predicted = people()
+    predicted = predicted.astype(np.float32)
+    predicted[:, 1] = predicted[0, 1]
+    measured[:, 2] = np.nan  # predictions vary all the same
+    assert summed(predicted, measured).varying().tolist() == [True, False, True]
+    # A large mean does not hide a small difference, and rounding is none.
+    predicted[:, 1] += 1e-7 * np.random.default_rng(0).normal(size=predicted[:, 1].shape)
+    predicted[:, 0] = 100 + 1e-2 * predicted[:, 0]
+    assert summed(predicted, measured).varying().tolist() == [True, False, True]
+    with pytest.raises(ValueError, match="two people or more can differ, found 0"):
+        RecentringSums().varying()
+
+
 def test_wrong_shapes_are_refused():
     sums = RecentringSums()
     with pytest.raises(ValueError, match="at least 2 people, found 0"):

@@ -16,7 +16,7 @@ from bids_dtg.files.text import write_text
 from bids_dtg.report.charts import Point, Strip, strip
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
-from bids_dtg.report.flags import Flag, sorted_flags
+from bids_dtg.report.flags import Flag, same_for_all, sorted_flags
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
@@ -276,4 +276,5 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
     if facts.means and facts.means[0].sidecar.get("NotForScience"):
         flags.append(Flag("warning", str(facts.means[0].sidecar.get("ModelNotice") or "")))
+    flags += [Flag("warning", text) for text in same_for_all(facts.means)]
     return sorted_flags(flags)

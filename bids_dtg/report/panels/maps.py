@@ -300,7 +300,8 @@ def _name(shown: MapFile) -> str:
 
 
 def _about(shown: MapFile) -> str:
-    return shown.description.removeprefix(NOT_MEASURED)
+    same = " (the same for everybody)" if shown.sidecar.get("Individual") is False else ""
+    return shown.description.removeprefix(NOT_MEASURED) + same
 
 
 def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:

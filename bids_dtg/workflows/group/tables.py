@@ -41,6 +41,7 @@ _MEAN = "groupMean"
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
+    *("Individual", "IndividualNote"),
 )
 
 

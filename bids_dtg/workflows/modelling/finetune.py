@@ -14,7 +14,6 @@ from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
-from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -28,7 +27,7 @@ from bids_dtg.workflows.modelling.fit import (
     fit_device,
     fit_plan,
     fit_task,
-    recentred,
+    judged_by_validation,
     require_people,
 )
 from bids_dtg.workflows.modelling.score import BEFORE, retest_maps, score_models
@@ -133,15 +132,13 @@ def _tune(
         report=say,
     )
     fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))
-    correction = None
-    if find_recipe(settings.modelling.recipe).recentred:
-        correction = recentred(fitted.model, validation, task.mean)
+    correction, same = judged_by_validation(fitted.model, task)
     record = {
         "schedule": settings.modelling.schedule,
         "from": bundle.identity,
         **fitted.record.to_json(),
     }
-    return FittedModel(bundle.card.kind, fitted.tensors, fitted.model, correction, record)
+    return FittedModel(bundle.card.kind, fitted.tensors, fitted.model, correction, record, same)
 
 
 def _score(
@@ -204,4 +201,7 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel
             gains[row], offset[row] = 1.0, 0.0
         correction = Correction(gains, offset)
     tensors = {name: tensor.numpy() for name, tensor in state.items()}
-    return dataclasses.replace(fitted, tensors=tensors, correction=correction)
+    tuned = bundle.contrasts[row].label
+    others = (label for label in bundle.card.part.not_individual if label != tuned)
+    same = (*others, tuned) if fitted.same_for_all else tuple(others)
+    return dataclasses.replace(fitted, tensors=tensors, correction=correction, same_for_all=same)

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import MAPS_FILE, MASK_FILE
 from bids_dtg.bundles.kinds import Kind
+from bids_dtg.bundles.maps_part import GAIN_DIGITS
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError
+from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.splits import Split
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
@@ -32,6 +34,8 @@ class FittedModel:
     model: MapModel  # before the correction
     correction: Correction | None  # found on the validation people; None: none
     record: Mapping[str, Any]  # how it came about, for the card
+    # Labels of the contrasts whose map, corrected, is the same for everybody.
+    same_for_all: tuple[str, ...] = ()
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
@@ -93,10 +97,8 @@ def fit_model(kind: Kind, task: FitTask) -> FittedModel:
     require_people(task.options, task.training, task.validation)
     fitted = kind.module().fit(task)
     record = {"recipe": task.options.recipe, "seed": task.options.seed, **fitted.record.to_json()}
-    correction = None
-    if find_recipe(task.options.recipe).recentred:
-        correction = recentred(fitted.model, task.validation, task.mean)
-    return FittedModel(kind.name, fitted.tensors, fitted.model, correction, record)
+    correction, same = judged_by_validation(fitted.model, task)
+    return FittedModel(kind.name, fitted.tensors, fitted.model, correction, record, same)
 
 
 def fit_device(wanted: str, kind: Kind) -> str:
@@ -128,9 +130,29 @@ def require_people(
         )
 
 
-def recentred(model: MapModel, validation: Sequence[Person], mean: Array) -> Correction:
-    """Find offset and gains on people whom the model was not fitted on, two or more."""
+def judged_by_validation(
+    model: MapModel, task: FitTask
+) -> tuple[Correction | None, tuple[str, ...]]:
+    """Find out on the validation people what a model lacks.
+
+    Returns
+    -------
+    The correction, None where the recipe leaves maps as they come out, and the labels of the
+    contrasts whose maps are then the same for everybody; the task's `report` is given these.
+    """
     sums = RecentringSums()
-    for person in validation:
+    for person in task.validation:
         sums.add(predicted_maps(model, person), person.maps)
-    return sums.correction(mean)
+    individual, correction = sums.varying(), None
+    if find_recipe(task.options.recipe).recentred:
+        correction = sums.correction(task.mean)
+        # As the card has it: a gain that is rounded to 0 is 0 in use.
+        individual &= correction.gains.round(GAIN_DIGITS) > 0
+    pairs = zip(task.contrasts, individual, strict=True)
+    same = tuple(label for label, differs in pairs if not differs)
+    if same:
+        task.report(
+            f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')}, "
+            f"nothing individual was found: {', '.join(same)}"
+        )
+    return correction, same

@@ -232,6 +232,7 @@ def write_fitted(
             statistic=cohort.statistic,
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
             recentring=None if fitted.correction is None else Recentring(validation, segments),
+            same_for_all=fitted.same_for_all,
         ),
         description=f"Trained with bids_dtg on {training} participants; masks and ROI maps are "
         f"those of {base.card.name} {base.card.version}.",

@@ -25,6 +25,11 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 
 HALVES = ("oddHalf", "evenHalf")
+_NOT_INDIVIDUAL = {
+    "Individual": False,
+    "IndividualNote": "The model found nothing of this contrast in rest: "
+    "its map is the same for everybody.",
+}
 
 
 @dataclass(frozen=True)
@@ -175,9 +180,11 @@ def map_sidecars(
     common |= notes_on_set(
         bundle.card, runs, input_type=origin.input_type, strategy=origin.strategy
     )
+    not_individual = bundle.card.part.not_individual
     for contrast in estimate.contrasts:
         if bundle.card.part.gains is not None:
             common["Gain"] = bundle.card.part.gains[contrast.index]
+        individual = {} if contrast.label not in not_individual else _NOT_INDIVIDUAL
         text = {
             SYNTHETIC: f"{NOT_MEASURED}{contrast.description}",
             SPREAD: "Standard deviation over segments of rest of the predicted map: "
@@ -200,6 +207,7 @@ def map_sidecars(
                     "Description": text[desc],
                     "Task": contrast.task,
                     "Contrast": contrast.name,
+                    **individual,
                     **common,
                 },
             )

@@ -81,7 +81,11 @@ class Writer:
             None: they are not written.
         """
         entities = run_entities(summary.run)
-        figures = {**summary.figures, "seconds_processing": round(seconds, 2)}
+        figures = {
+            **summary.figures,
+            "not_individual": ", ".join(self.bundle.card.part.not_individual) or None,
+            "seconds_processing": round(seconds, 2),
+        }
         columns = self.workflow.quality_columns
         files = [*write_quality(figures, columns, entities, self.output)]
         files += write_kept(kept, entities, self.output)

@@ -1,0 +1,88 @@
+"""Contrasts of which a model knows nothing individual: named wherever their maps are shown."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tiny_bundle import tiny_masks, write_tiny_bundle
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort
+from tiny_job import TinyJob, add_rest, read_table
+
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.maps_part import Recentring
+from bids_dtg.bundles.overview import bundle_lines
+from bids_dtg.contrasts.recentring import Correction
+
+WORDS = "maps are the same for everybody, as the model found nothing individual"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    """Maps by a model whose first gain is 0, and whose third contrast does not vary either."""
+    job = TinyJob(tmp_path_factory.mktemp("individual"), ("01", "02"))
+    job.reports = True
+    voxels = int(tiny_masks()[1].sum())
+    correction = Correction(np.array([0, 0.7, 0.4], np.float32), np.ones((3, voxels), np.float32))
+    job.model = job.folder / "model"
+    labels = [contrast.label for contrast in job.bundle.contrasts]
+    facts = {"recentring": Recentring(12, 1), "same_for_all": (labels[2],)}
+    job.bundle = write_tiny_bundle(job.model, correction=correction, **facts)
+    assert job.run() == 0
+    return job
+
+
+def test_the_sidecar_of_such_a_map_says_so(job):
+    assert load_bundle(job.model).card.part.not_individual == (
+        job.bundle.contrasts[0].label,
+        job.bundle.contrasts[2].label,
+    )
+    for contrast in job.bundle.contrasts:
+        (path,) = job.out.glob(f"sub-01/func/*_contrast-{contrast.label}_*desc-synthetic*.json")
+        sidecar = json.loads(path.read_text())
+        if contrast.index == 1:
+            assert "Individual" not in sidecar
+        else:
+            assert sidecar["Individual"] is False
+            assert "the same for everybody" in sidecar["IndividualNote"]
+
+
+def test_the_page_and_the_table_name_the_contrasts(job):
+    first, _, third = (contrast.label for contrast in job.bundle.contrasts)
+    page = (job.out / "sub-01.html").read_text()
+    assert f"2 of 3 {WORDS} of these contrasts in rest: {first}, {third}" in page
+    assert page.count("(the same for everybody)") >= 2
+    (row,) = read_table(job.out / "sub-01/func/sub-01_task-rest_qc.tsv")
+    assert row["not_individual"] == f"{first}, {third}"
+    assert any(
+        line.endswith(f"for everybody in {first}, {third}") for line in bundle_lines(job.bundle)
+    )
+
+
+def test_the_group_page_names_them_too(job):
+    words = job.arguments()
+    words[2] = "group"
+    from bids_dtg.cli.run import main
+
+    assert main([*words[:3], "--omp-nthreads", "1"]) == 0
+    page = (job.out / "group.html").read_text()
+    assert f"2 of 3 {WORDS}" in page
+    (sidecar,) = job.out.glob(f"group/*_contrast-{job.bundle.contrasts[0].label}_*groupMean*.json")
+    assert json.loads(sidecar.read_text())["Individual"] is False
+
+
+def test_a_model_of_people_with_one_rest_says_that_it_knows_nothing_of_them(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path)
+    for label in LABELS:
+        add_rest(cohort.bids, label, seed=0)
+    split = tmp_path / "split.tsv"
+    sides = zip(LABELS, ["training"] * 5 + ["validation"] * 3, strict=True)
+    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in sides))
+    words = ("--architecture", "local-ridge", "--split-file", split)
+    assert cohort.analyse("train", *words) == 0
+    told = capsys.readouterr().err
+    assert "the same map for everybody in 2 of 2 contrasts, nothing individual was found: " in told
+    assert ", ".join(CONTRASTS) in told
+    part = load_bundle(cohort.out / "group/model-own/bundle").card.part
+    assert part.not_individual == CONTRASTS
