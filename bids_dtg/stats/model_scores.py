@@ -37,6 +37,17 @@ class ModelScores:
     tells_apart: bool = True  # whether its scores of individuality mean anything
     leave_one_out: bool = False  # whether it was fitted for each person on all the others
 
+    @property
+    def same_for_all(self) -> NDArray[np.bool_]:
+        """(contrasts,), whether two people or more were all given the same map.
+
+        False for models that have no scores of individuality.
+        """
+        if "residual_r" not in self.scores:
+            return np.zeros(len(self.measured), bool)
+        no_deviation = ~np.isfinite(self.scores["residual_r"]).any(axis=1)
+        return np.asarray(no_deviation & (self.measured.sum(axis=1) > 1))
+
     def by_person(self, score: str) -> Values:
         """Return a score's means over contrasts, (people,).
 

@@ -174,7 +174,8 @@ def contrast_rows(
 ) -> list[dict[str, Any]]:
     """Return scores of each contrast and model, and r compared with one model's.
 
-    p is of sign flips over people; q is adjusted for all contrasts of a model.
+    p is of sign flips over people; q is adjusted for all contrasts of a model; same_for_all says
+    that the predicted map is the same for everybody.
     """
     rows = []
     for one in models:
@@ -197,6 +198,7 @@ def contrast_rows(
             }
             for key in ("own_mean_r", "index", "residual_r", "identification", "fingerprint"):
                 row[key] = number(_mean(one.scores[key][n])) if one.tells_apart else None
+            row["same_for_all"] = "yes" if one.same_for_all[n] else "no"
             rows.append(row)
     return rows
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from tiny_bundle import tiny_masks, write_tiny_bundle
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TinyJob, add_rest, read_table
 
 from bids_dtg.bundles.bundle import load_bundle
@@ -70,6 +70,22 @@ def test_the_group_page_names_them_too(job):
     assert f"2 of 3 {WORDS}" in page
     (sidecar,) = job.out.glob(f"group/*_contrast-{job.bundle.contrasts[0].label}_*groupMean*.json")
     assert json.loads(sidecar.read_text())["Individual"] is False
+
+
+def test_the_page_and_the_tables_of_an_evaluation_name_them(job, tmp_path):
+    labels = [contrast.label for contrast in job.bundle.contrasts]
+    cohort = TinyCohort(tmp_path, contrasts=labels)
+    assert cohort.analyse("evaluate", "--model", job.model) == 0
+    folder = cohort.out / "group/evaluation-own"
+    page = (folder / "report.html").read_text()
+    # The third varies after all: what a model's maps do counts here, not what its card says.
+    assert f"the same for everybody in 1 of 3 contrasts: {labels[0]}" in page
+    assert read_json(folder / "desc-models_scores.json")["same_for_all"] == labels[:1]
+    rows = read_table(folder / "desc-contrasts_scores.tsv")
+    same = {
+        row["contrast"]: row["same_for_all"] for row in rows if row["model"].startswith("model")
+    }
+    assert [same[label] for label in labels] == ["yes", "no", "no"]
 
 
 def test_a_model_of_people_with_one_rest_says_that_it_knows_nothing_of_them(tmp_path, capsys):

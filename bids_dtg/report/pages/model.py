@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.files.text import write_text
+from bids_dtg.notices import counted
 from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.flags import Flag, Level
@@ -108,6 +109,7 @@ class ModelPageFacts:
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
     measured: Sequence[str] = ()  # sentences on the measured maps: their files, what was found
     tables: Sequence[str] = ()  # names of tables on them, beside the page
+    same_for_all: Sequence[str] = ()  # labels of contrasts whose predicted map is the same for all
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,10 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
             *([("measured", "Measured maps")] if facts.measured else []),
         ],
         lead=facts.lead,
-        flags=verdicts(facts.judged, facts.comparisons, facts.fitted_on),
+        flags=[
+            *verdicts(facts.judged, facts.comparisons, facts.fitted_on),
+            *_same_for_all(facts),
+        ],
         conventions=facts.conventions,
         headings=[_COLUMNS[key] for key in columns],
         models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
@@ -171,6 +176,17 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
     )
     write_text(path, page)
     return None
+
+
+def _same_for_all(facts: ModelPageFacts) -> list[Flag]:
+    """Name the contrasts of which the judged model knows nothing individual."""
+    if not facts.same_for_all:
+        return []
+    text = (
+        f"The predicted map is the same for everybody in {len(facts.same_for_all)} of "
+        f"{counted(len(facts.contrasts), 'contrast')}: {', '.join(facts.same_for_all)}"
+    )
+    return [Flag("warning", text)]
 
 
 def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: int) -> list[Flag]:

@@ -157,6 +157,8 @@ def write_tables(
         rows.append(ceiling_row(retest))
     facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
     facts["simple_models"] = simple.record
+    same = [label for label, alike in zip(labels, model.same_for_all, strict=True) if alike]
+    facts["same_for_all"] = same
     compared = comparison_rows(model, [by_name[name] for name in SIMPLE if name in by_name])
     opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
     analysis.write_scores(
@@ -197,6 +199,7 @@ def write_tables(
             history=(record or {}).get("network", {}).get("history", ()),
             measured=cohort.measured,
             tables=(TARGETS_TABLE, QUALITY_TABLE),
+            same_for_all=same,
         ),
     )
     say(trouble or f"page: {page}")
