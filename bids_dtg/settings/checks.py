@@ -76,10 +76,6 @@ def _check_modelling(settings: Settings) -> None:
             f"--analysis {modelling.analysis} was given with {level}",
             expected="group",
         )
-    if modelling.analysis is not None and settings.behaviour.dry_run:
-        raise SettingsError(
-            "--dry-run was given with --analysis", expected="it with the participant level only"
-        )
     least: dict[str, float | None] = {
         "--epochs": modelling.epochs,
         "--batch-size": modelling.batch_size,
@@ -94,9 +90,10 @@ def _check_modelling(settings: Settings) -> None:
     _check_gpus(settings)
     if not 0 < modelling.learning_rate < math.inf:
         raise SettingsError(f"--learning-rate is {modelling.learning_rate}", expected="above 0")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", modelling.model_name):
+    name = modelling.model_name
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SettingsError(
-            f"--model-name is '{modelling.model_name}'",
+            f"--model-name is '{name}'",
             expected="letters, digits, '.', '-', '_'",
         )
     shares = [text for text in modelling.held_out if re.fullmatch(r"0?\.\d+|0", text)]

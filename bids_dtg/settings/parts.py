@@ -245,8 +245,12 @@ class ModellingOptions:
         metavar="LABEL",
         shown_default="all that the measured maps have",
     )
-    model_name: str = option(
-        "modelling", "name of the model that is made", default="own", metavar="NAME"
+    model_name: str | None = option(
+        "modelling",
+        "name of the model that is made, or of an evaluation: of its folder in OUTPUT_DIR/group",
+        default=None,
+        metavar="NAME",
+        shown_default="own; of an evaluation the name of --model",
     )
     split_file: Path | None = option(
         "modelling",

@@ -10,27 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError
-from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import build_name, parse_name, plain_label
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.dataset import find_dataset, select_participants
+from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.contents import (
     NOT_MEASURED,
     MapFile,
     ParticipantFiles,
+    SetFiles,
     find_participant,
     find_participant_labels,
     sidecar_of,
 )
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
-from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.index import GROUP, INDEX, write_index
 from bids_dtg.report.quality import QualityColumn, dictionary
 from bids_dtg.report.workflows import workflow_of
-from bids_dtg.settings import Settings
+from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets
 from bids_dtg.workflows.participant.reports import existing_output
@@ -51,9 +54,10 @@ def run_group(settings: Settings) -> int:
     Raises
     ------
     DatasetError
-        The output folder holds no results.
+        The output folder holds no results, or BIDS_DIR is another dataset than theirs.
     """
     output = existing_output(settings.inputs.output_dir)
+    _require_own_dataset(settings.inputs, output)
     labels = _labels(settings.inputs.participant_label, output)
     workflow = workflow_of(output)
     participants = [find_participant(output, label) for label in labels]
@@ -66,6 +70,8 @@ def run_group(settings: Settings) -> int:
             remedy="run the participant level first",
         )
     sets = [made for files in participants for made in files.sets]
+    if settings.behaviour.dry_run:
+        return _print_plan(output, rows, sets)
     maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_similarity(rows, participants, maps)
@@ -90,6 +96,50 @@ def run_group(settings: Settings) -> int:
     write_index(output)
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
     say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
+    return 0
+
+
+def _require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
+    """Refuse a BIDS_DIR that is not the dataset of the results; nothing is read from it.
+
+    Raises
+    ------
+    DatasetError
+        It is no folder, no dataset, or has none of the participants.
+    """
+    bids_dir = inputs.bids_dir.absolute()
+    if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
+        return
+    remedy = f"give the dataset whose maps these are, or {output.root} itself where that is gone"
+    try:
+        dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
+        present: Sequence[str] = select_participants(dataset)
+    except DatasetError as err:
+        present = participants_in(bids_dir) if bids_dir.is_dir() else ()
+        if not present:
+            raise DatasetError(err.found, remedy=remedy) from err
+    if not set(present) & set(known := find_participant_labels(output)):
+        raise DatasetError(
+            f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
+            expected=f"of {named(known)}",
+            remedy=remedy,
+        )
+
+
+def _print_plan(
+    output: DerivativeDataset, rows: Sequence[Mapping[str, str]], sets: Sequence[SetFiles]
+) -> int:
+    """Print what would be written; return 0, as no failure."""
+    people = len({row.get("participant_id") for row in rows})
+    print(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
+    if sets:
+        contrasts = max(len(made.maps) for made in sets)
+        print(
+            f"would write means of {counted(contrasts, 'contrast')} over "
+            f"{counted(len(sets), 'set')} of maps to {output.root / 'group'}"
+        )
+    print(f"would write {output.root / GROUP} and {output.root / INDEX}")
+    print("no map was read, and no output was written")
     return 0
 
 

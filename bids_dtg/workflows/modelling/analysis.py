@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import running_container
-from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.files.text import read_json, write_json, write_text, write_tsv
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
@@ -24,13 +26,19 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.modelling.measured import check_measured, write_measured
+from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.request import Request
 
 CONFIGURATION_FILE = "configuration.toml"  # of an analysis, in its folder
 # Groups of options that a model depends on, and options in them that it does not.
 _SHAPING = ("input", "selection", "model", "cleaning", "modelling")
-_FREE = {"output_dir", "device", "gpus", "bids_database_dir", "templateflow_download"}
+_FREE = {
+    *("output_dir", "model_name", "device", "gpus", "bids_database_dir", "templateflow_download"),
+}
+# Of an evaluation, in its folder: whose it is.
+EVALUATED_FILE = "desc-evaluated_model.json"
+_DEFAULT_NAME = "own"  # of a model that is made
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,21 +46,25 @@ class Analysis:
     """One call of an analysis."""
 
     settings: Settings  # its options
+    name: str  # of the model that is made, or of the evaluation
+    makes_model: bool  # else it evaluates one
     request: Request  # input dataset, participants and bundle
     model: Model  # of the bundle, prepared when it is first needed
     place: Path  # of the measured maps
     folder: Path  # where its results go, below the output folder
 
     @classmethod
-    def prepare(cls, settings: Settings, name: str, *, repeatable: bool = True) -> Analysis:
+    def prepare(
+        cls, settings: Settings, *, makes_model: bool = True, repeatable: bool = True
+    ) -> Analysis:
         """Check everything that can be checked before anything is written.
 
         Parameters
         ----------
         settings
             Options of the call.
-        name
-            Of its folder.
+        makes_model
+            Whether it makes a model; else it evaluates one, which names the folder.
         repeatable
             Whether the call may be given again once its model is made.
 
@@ -68,9 +80,16 @@ class Analysis:
                 expected="--derivatives statmaps=PATH",
             )
         request = Request.prepare(settings.replace(derivatives=others))
-        folder = request.output.path("group") / name
-        refuse_other_model(settings, folder, repeatable=repeatable)
-        return cls(settings, request, request.model(), place, folder)
+        card = request.bundle.card
+        name = settings.modelling.model_name or (_DEFAULT_NAME if makes_model else card.name)
+        folder = request.output.path("group")
+        if makes_model:
+            folder /= f"model-{name}"
+            refuse_other_model(settings, folder, repeatable=repeatable)
+        else:
+            folder /= f"evaluation-{name}"
+            _refuse_other_evaluation(folder, request.bundle)
+        return cls(settings, name, makes_model, request, request.model(), place, folder)
 
     @property
     def bundle(self) -> ModelBundle:
@@ -102,7 +121,74 @@ class Analysis:
                 f"the model predicts {predicted} and the measured maps are {plan.statistic}: their "
                 "scales and intervals cannot be compared"
             )
-        return plan
+        return self._with_rest(plan) if self.is_dry else plan
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether nothing is to be written."""
+        return self.settings.behaviour.dry_run
+
+    def print_plan(self, plan: CohortPlan, sets: Mapping[str, Sequence[str]]) -> int:
+        """Print what the call would do, once all is checked that can be; return 0, as no failure.
+
+        Parameters
+        ----------
+        plan
+            Who has what.
+        sets
+            Who would be used for what.
+        """
+        dataset, labels = self.request.dataset, [row.label for row in plan.contrasts]
+        how = find_strategy(self.request.settings.cleaning.denoise_strategy).in_words
+        print(f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}")
+        print(f"{counted(len(labels), 'contrast')} ({plan.statistic}): {', '.join(labels)}")
+        for use, people in sets.items():
+            if people:
+                print(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
+        what = (
+            f"the model {self.name}" if self.makes_model else f"scores of {self.bundle.card.name}"
+        )
+        print(f"would write {what} to {self.folder}, and arrays of people to {self._cache}")
+        print("no image was read, and no output was written")
+        return 0
+
+    @property
+    def _cache(self) -> Path:
+        """Where people's arrays are kept, for all analyses of an output."""
+        return self.request.output.path("group") / "cache"
+
+    def _with_rest(self, plan: CohortPlan) -> CohortPlan:
+        """Leave out whose rest cannot be used, as far as headers and tables show that."""
+        failures = {label: why for label in plan.labels if (why := self._why_no_rest(label))}
+        for label, why in failures.items():
+            say(f"sub-{label} would be left out: {why}")
+        return plan.of([label for label in plan.labels if label not in failures])
+
+    def _why_no_rest(self, label: str) -> str | None:
+        """Return why a person's runs cannot be used; None where nothing shows that."""
+        short: TooShortError | None = None
+        try:
+            for run in self.request.runs(label):
+                try:
+                    plan_run(run, self.bundle, self.request.settings.cleaning)
+                except TooShortError as err:
+                    short = err
+                else:
+                    return None
+        except DtgError as err:
+            return str(err)
+        return str(short)
+
+    def _claim(self) -> None:
+        """Write whose evaluation the folder holds, so that no other model's replaces it."""
+        card = self.bundle.card
+        facts = {
+            "ModelName": card.name,
+            "ModelVersion": card.version,
+            "ModelKind": card.kind,
+            "ModelSHA256": self.bundle.identity,
+        }
+        write_json(self.folder / EVALUATED_FILE, facts)
 
     def cohort(self, plan: CohortPlan) -> Cohort:
         """Read everybody, or take what an earlier analysis of the same output has read.
@@ -117,9 +203,10 @@ class Analysis:
             version=__version__,
             container=running_container(),
         )
+        if not self.makes_model:
+            self._claim()
         write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))
-        cache = ArrayStore(output.path("group") / "cache")
-        cohort = gather_cohort(self.request, plan, cache)
+        cohort = gather_cohort(self.request, plan, ArrayStore(self._cache))
         measured = check_measured(plan, cohort, self.bundle.places)
         write_measured(self.folder, self.place, plan, measured)
         lines = measured.lines(plan.contrast_labels)
@@ -172,6 +259,26 @@ def refuse_other_model(settings: Settings, folder: Path, *, repeatable: bool) ->
             f"{bundle} holds a model already{how}",
             remedy=f"choose another --model-name, or remove {bundle} to make it anew",
         )
+
+
+def _refuse_other_evaluation(folder: Path, bundle: ModelBundle) -> None:
+    """Refuse to write over the evaluation of another model, or of one that nobody knows.
+
+    Raises
+    ------
+    SettingsError
+        Naming that model.
+    """
+    if not folder.exists():
+        return
+    facts = read_json(folder / EVALUATED_FILE)
+    if facts.get("ModelSHA256") == bundle.identity:
+        return
+    other = f"{facts.get('ModelName', 'an unknown model')} {facts.get('ModelVersion', '')}".strip()
+    raise SettingsError(
+        f"{folder} holds the evaluation of another model ({other})",
+        remedy=f"choose another --model-name, or remove {folder}",
+    )
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

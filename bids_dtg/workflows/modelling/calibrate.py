@@ -35,8 +35,7 @@ def run_calibration(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    name = f"model-{settings.modelling.model_name}"
-    analysis = Analysis.prepare(settings, name, repeatable=False)
+    analysis = Analysis.prepare(settings, repeatable=False)
     bundle = analysis.bundle
     plan = analysis.plan(bundle.contrasts)
     if plan.statistic != bundle.card.part.statistic:
@@ -46,6 +45,8 @@ def run_calibration(settings: Settings) -> int:
             expected="the same statistic: intervals are in its unit",
         )
     labels = _labels(analysis, plan)
+    if analysis.is_dry:
+        return analysis.print_plan(plan, {"calibrate": labels})
     cohort = analysis.cohort(plan.of(labels))
     people = cohort.of(labels)
     _require_enough(people)

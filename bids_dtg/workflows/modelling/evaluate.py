@@ -38,10 +38,12 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, f"evaluation-{settings.modelling.model_name}")
+    analysis = Analysis.prepare(settings, makes_model=False)
     bundle, model = analysis.bundle, analysis.model
     plan = analysis.plan(bundle.contrasts)
     fitted_on, judged_on = _whom(analysis, plan)
+    if analysis.is_dry:
+        return analysis.print_plan(plan, {"fit simple models": fitted_on, "test": judged_on})
     cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
     training, people = cohort.of(fitted_on), cohort.of(judged_on)
     _require_enough(settings.modelling.split_file, training, people)

@@ -32,7 +32,7 @@ from bids_dtg.workflows.modelling.fit import (
 )
 from bids_dtg.workflows.modelling.score import BEFORE, retest_maps, score_models
 from bids_dtg.workflows.modelling.seen import unseen
-from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
+from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split, sets_of
 from bids_dtg.workflows.modelling.train import write_fitted, write_tables
 
 Array = NDArray[np.float32]
@@ -55,7 +55,7 @@ def run_finetuning(settings: Settings) -> int:
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
     network_kind.check_machine(settings.modelling)
-    analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
+    analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
     if not KINDS[bundle.card.kind].tunable:
         able = [kind.name for kind in KINDS.values() if kind.tunable]
@@ -69,6 +69,8 @@ def run_finetuning(settings: Settings) -> int:
     planned = plan_split(analysis, plan)
     require_people(settings.modelling, planned.training, planned.validation)
     network_kind.check_plan(fit_plan(settings.modelling, bundle, plan, planned))
+    if analysis.is_dry:
+        return analysis.print_plan(plan, sets_of(planned))
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)

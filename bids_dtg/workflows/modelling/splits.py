@@ -70,6 +70,11 @@ def plan_split(analysis: Analysis, plan: CohortPlan) -> Split:
     return split
 
 
+def sets_of(split: Split) -> dict[str, tuple[str, ...]]:
+    """Return the sets of a split by what they are used for."""
+    return {"train": split.training, "validate": split.validation, "test": split.test}
+
+
 def keep_split(folder: Path, split: Split) -> None:
     """Write a split, for later calls to take."""
     write_sets(folder / SPLIT_FILE, dataclasses.asdict(split))

@@ -53,7 +53,7 @@ from bids_dtg.workflows.modelling.score import (
     score_models,
 )
 from bids_dtg.workflows.modelling.seen import record_people
-from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split
+from bids_dtg.workflows.modelling.splits import draw_split, keep_split, plan_split, sets_of
 
 
 def run_training(settings: Settings) -> int:
@@ -67,12 +67,14 @@ def run_training(settings: Settings) -> int:
     kind = find_kind(settings.modelling.architecture)
     kind.require_recipe(settings.modelling.recipe)
     kind.module().check_machine(settings.modelling)
-    analysis = Analysis.prepare(settings, f"model-{settings.modelling.model_name}")
+    analysis = Analysis.prepare(settings)
     base = analysis.bundle
     plan = analysis.plan(None)
     planned = plan_split(analysis, plan)
     require_people(settings.modelling, planned.training, planned.validation)
     kind.module().check_plan(fit_plan(settings.modelling, base, plan, planned))
+    if analysis.is_dry:
+        return analysis.print_plan(plan, sets_of(planned))
     cohort = analysis.cohort(plan.of(planned.everybody))
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)
@@ -225,7 +227,7 @@ def write_fitted(
     training, validation = len(split.training), len(split.validation)
     segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
     card = ModelCard(
-        name=settings.modelling.model_name,
+        name=analysis.name,
         version="1",
         kind=fitted.kind,
         grid=base.grid,

@@ -8,7 +8,8 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny_job import TinyJob, add_rest, read_table
+from fmriprep_dataset import describe_dataset
+from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import main
 from bids_dtg.files.derivatives import DerivativeDataset
@@ -105,6 +106,37 @@ def test_a_damaged_map_leaves_its_set_out(made, tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path, capsys):
     assert main([str(tmp_path), str(tmp_path / "out"), "group"]) == 2
     assert "holds no results" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    for path in (out / "group.html", out / "group/desc-runs_qc.tsv"):
+        path.unlink()
+    before = tree(out, but=())
+    assert main([str(made.bids), str(out), "group", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 people" in printed
+    assert f"would write {out / 'group.html'}" in printed
+    assert tree(out, but=()) == before
+
+
+def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    other = describe_dataset(tmp_path / "other")
+    add_rest(other, "99")
+    file = tmp_path / "file"
+    file.touch()
+    for wrong, words in (
+        (tmp_path / "nowhere", "does not exist"),
+        (file, "is not a folder"),
+        (tmp_path, "is not a BIDS dataset"),
+        (other, "has none of the participants"),
+    ):
+        assert main([str(wrong), str(out), "group", "--dry-run"]) == 2, wrong
+        assert words in (told := capsys.readouterr().err), told
+        assert "give the dataset whose maps these are" in told
+    for right in (made.bids, out):
+        assert main([str(right), str(out), "group", "--dry-run"]) == 0
 
 
 def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):

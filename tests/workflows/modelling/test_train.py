@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_bundle import TINY_SHAPE, without_people
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import read_table
+from tiny_job import read_table, tree
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.contrasts.kind import Processor
@@ -179,8 +179,6 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert "Expected: --architecture attention-unet" in capsys.readouterr().err
     assert cohort.run("--analysis", "train") == 2
     assert "Expected: group" in capsys.readouterr().err
-    assert cohort.analyse("train", "--dry-run") == 2
-    assert "--dry-run was given with --analysis" in capsys.readouterr().err
     assert cohort.analyse("train", "--epochs", 0) == 2
     assert "--epochs is 0" in capsys.readouterr().err
     assert cohort.analyse("train", "--contrast", "dreams", "--model-name", "d") == 2
@@ -297,6 +295,74 @@ def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
         assert one["difference"][0] == pytest.approx(other["difference"][0], abs=2e-4)
         assert {**one, "difference": None} == {**other, "difference": None}
     assert {row["question"] for row in training} == {"individual", "worth using", None}
+
+
+@pytest.fixture(scope="module")
+def second(cohort):
+    """Train another model on the same people."""
+    assert cohort.analyse("train", *RIDGE, "--model-name", "second", "--gsr") == 0
+    return load_bundle(cohort.out / "group/model-second/bundle")
+
+
+def test_an_evaluation_never_replaces_that_of_another_model(
+    cohort, ridge, second, tmp_path, capsys
+):
+    words = ["evaluate", "--model", ridge.path]
+    assert cohort.analyse(*words, out=tmp_path) == 0
+    folder = tmp_path / "group/evaluation-own"  # the name of that model
+    scores = (folder / "desc-models_scores.tsv").read_bytes()
+    facts = read_json(folder / "desc-evaluated_model.json")
+    assert (facts["ModelName"], facts["ModelKind"]) == ("own", "local-ridge")
+    capsys.readouterr()
+    other = ["evaluate", "--model", second.path]
+    assert cohort.analyse(*other, "--model-name", "own", out=tmp_path) == 2
+    assert "holds the evaluation of another model (own 1)" in capsys.readouterr().err
+    assert cohort.analyse(*other, out=tmp_path) == 0
+    assert (tmp_path / "group/evaluation-second/desc-models_scores.tsv").is_file()
+    assert (folder / "desc-models_scores.tsv").read_bytes() == scores
+    assert cohort.analyse(*words, out=tmp_path) == 0  # its own may be made again
+    (folder / "desc-evaluated_model.json").unlink()
+    assert cohort.analyse(*words, out=tmp_path) == 2
+    assert "an unknown model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("analysis", "words", "code", "said"),
+    [
+        ("train", RIDGE, 0, "to train: 4 participants"),
+        ("train", (*RIDGE, "--contrast", "nosuch"), 2, "which no map is of"),
+        ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
+        ("evaluate", ("--model", "RIDGE"), 0, "to test: 4 participants"),
+        ("evaluate", ("--model", "RIDGE", "--model-name", "other"), 2, "of another model"),
+        ("calibrate", ("--model", "RIDGE", "--model-name", "sure"), 2, "too few for intervals"),
+    ],
+)
+def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
+    cohort, ridge, tmp_path, capsys, analysis, words, code, said
+):
+    other = cohort.out / "group/evaluation-other"
+    other.mkdir(exist_ok=True)
+    before = tree(cohort.out, but=())
+    given = [ridge.path if word == "RIDGE" else word for word in words]
+    name = () if "--model-name" in words or "RIDGE" in words else ("--model-name", "dry")
+    assert cohort.analyse(analysis, *given, *name, "--dry-run") == code
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
+    assert ("no output was written" in printed.out) == (code == 0)
+    assert tree(cohort.out, but=()) == before
+    assert cohort.analyse(analysis, *given, "--dry-run", out=tmp_path / "new") in (0, 2)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path, labels=LABELS[:4])
+    for label in ("03", "04"):
+        shutil.rmtree(cohort.bids / f"sub-{label}/func")
+    assert cohort.analyse("train", *RIDGE, "--dry-run") == 2
+    lines = capsys.readouterr().err
+    assert "sub-03 would be left out" in lines
+    assert "too few to be divided" in lines
+    assert not cohort.out.exists()
 
 
 def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
