@@ -166,18 +166,17 @@ class Analysis:
 
     def _why_no_rest(self, label: str) -> str | None:
         """Return why a person's runs cannot be used; None where nothing shows that."""
-        short: TooShortError | None = None
+        usable, short = False, ""
         try:
             for run in self.request.runs(label):
                 try:
                     plan_run(run, self.bundle, self.request.settings.cleaning)
+                    usable = True
                 except TooShortError as err:
-                    short = err
-                else:
-                    return None
+                    short = str(err)
         except DtgError as err:
             return str(err)
-        return str(short)
+        return None if usable else short
 
     def _claim(self) -> None:
         """Write whose evaluation the folder holds, so that no other model's replaces it."""
