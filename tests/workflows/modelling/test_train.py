@@ -307,14 +307,15 @@ def second(cohort):
 def test_an_evaluation_never_replaces_that_of_another_model(
     cohort, ridge, second, tmp_path, capsys
 ):
-    words = ["evaluate", "--model", ridge.path]
+    split = ["--split-file", cohort.out / "group/model-own/desc-split_participants.tsv"]
+    words = ["evaluate", "--model", ridge.path, *split]
     assert cohort.analyse(*words, out=tmp_path) == 0
     folder = tmp_path / "group/evaluation-own"  # the name of that model
     scores = (folder / "desc-models_scores.tsv").read_bytes()
     facts = read_json(folder / "desc-evaluated_model.json")
     assert (facts["ModelName"], facts["ModelKind"]) == ("own", "local-ridge")
     capsys.readouterr()
-    other = ["evaluate", "--model", second.path]
+    other = ["evaluate", "--model", second.path, *split]
     assert cohort.analyse(*other, "--model-name", "own", out=tmp_path) == 2
     assert "holds the evaluation of another model (own 1)" in capsys.readouterr().err
     assert cohort.analyse(*other, out=tmp_path) == 0
@@ -332,7 +333,8 @@ def test_an_evaluation_never_replaces_that_of_another_model(
         ("train", RIDGE, 0, "to train: 4 participants"),
         ("train", (*RIDGE, "--contrast", "nosuch"), 2, "which no map is of"),
         ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
-        ("evaluate", ("--model", "RIDGE"), 0, "to test: 4 participants"),
+        ("evaluate", ("--model", "RIDGE", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
+        ("evaluate", ("--model", "RIDGE"), 2, "too few to compare"),
         ("evaluate", ("--model", "RIDGE", "--model-name", "other"), 2, "of another model"),
         ("calibrate", ("--model", "RIDGE", "--model-name", "sure"), 2, "too few for intervals"),
     ],
@@ -343,7 +345,9 @@ def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
     other = cohort.out / "group/evaluation-other"
     other.mkdir(exist_ok=True)
     before = tree(cohort.out, but=())
-    given = [ridge.path if word == "RIDGE" else word for word in words]
+    split = cohort.out / "group/model-own/desc-split_participants.tsv"
+    files = {"RIDGE": ridge.path, "SPLIT": split}
+    given = [files.get(word, word) for word in words]
     name = () if "--model-name" in words or "RIDGE" in words else ("--model-name", "dry")
     assert cohort.analyse(analysis, *given, *name, "--dry-run") == code
     printed = capsys.readouterr()
