@@ -102,9 +102,14 @@ COLUMNS = (
 # What the group level adds to the table of all runs.
 GROUP_COLUMNS = (
     QualityColumn(
+        "denoise_strategy",
+        "How the run was cleaned, by the maps that it went into; figures are compared among runs "
+        "that were cleaned alike",
+    ),
+    QualityColumn(
         "similarity",
         "Correlation of the maps that the run went into with the mean maps of the other "
-        "participants, averaged over contrasts; n/a with fewer than three sets of maps",
+        "participants, averaged over contrasts; n/a with fewer than three participants",
         title="Similarity to the group",
         unit="r",
     ),

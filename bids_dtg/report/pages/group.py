@@ -76,7 +76,11 @@ def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def columns_of(
     rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
 ) -> tuple[Column, ...]:
-    """Return those of the columns that have a title and that any run has a figure of."""
+    """Return those of the columns that have a title and that any run has a figure of.
+
+    Runs are compared with those that were cleaned alike.
+    """
+    cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
     found = []
     for measure in measures:
         if not measure.title:
@@ -84,7 +88,10 @@ def columns_of(
         cells = [number(row.get(measure.name)) for row in rows]
         values = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
         if np.isfinite(values).any():
-            found.append(Column(measure, values, robust_z(values)))
+            z = np.full(len(values), np.nan)
+            for strategy in np.unique(cleaned):
+                z[cleaned == strategy] = robust_z(values[cleaned == strategy])
+            found.append(Column(measure, values, z))
     return tuple(found)
 
 

@@ -73,7 +73,9 @@ def run_group(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return _print_plan(output, rows, sets)
     maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
+    _report_left_out(maps.left_out if maps else ())
     means = tuple(_write_means(output, maps)) if maps else ()
+    _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
     table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
     page = write_group_page(
@@ -175,6 +177,29 @@ def _write_table(
     return path
 
 
+def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
+    by_reason: dict[str, list[str]] = {}
+    for title, reason in left_out:
+        by_reason.setdefault(reason, []).append(title)
+    for reason, titles in by_reason.items():
+        say(f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}")
+
+
+def _add_strategy(rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles]) -> None:
+    """Add how each run was cleaned, as the maps that it went into say: runs are compared by it."""
+    of_run = {
+        run: str(made.common.get("DenoiseStrategy") or "n/a")
+        for files in participants
+        for made in files.sets
+        for run in made.runs
+    }
+    titles = [run.title for files in participants for run in files.runs if run.quality]
+    for row, title in zip(rows, titles, strict=True):
+        row["denoise_strategy"] = of_run.get(title, "n/a")
+    if len(strategies := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
+        say(f"runs were cleaned in different ways ({', '.join(strategies)}): compared each by its")
+
+
 def _add_similarity(
     rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles], maps: GroupMaps | None
 ) -> None:
@@ -213,9 +238,10 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
             )
             _write_map(output, path, values[position], VoxelPlaces.within(grid, maps.mask))
             content = {
-                "Description": f"{word} over {len(maps.sets)} sets of predicted maps: "
-                f"{description}",
+                "Description": f"{word} over {counted(maps.people, 'participant')} "
+                f"({counted(len(maps.sets), 'set')} of predicted maps): {description}",
                 **_of_first(first),
+                "NParticipants": maps.people,
                 "NSets": len(maps.sets),
                 "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
             }

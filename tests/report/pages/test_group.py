@@ -47,3 +47,15 @@ def test_columns_are_those_that_any_run_has():
     (column,) = columns_of(rows, CONTRASTS.quality_columns)
     assert column.measure.name == "fd_mean"
     assert column.out.tolist() == [False] * 6 + [True, False]
+
+
+def test_runs_are_compared_with_those_that_were_cleaned_alike():
+    def rows(strategy, values):
+        return [{"tsnr_median": str(v), "denoise_strategy": strategy} for v in values]
+
+    usual = [50.0, 51, 49, 50.5, 49.5, 50.2, 49.8]
+    (column,) = columns_of(
+        [*rows("simple", 2 * usual), *rows("none", [value / 2 for value in usual[:5]])],
+        CONTRASTS.quality_columns,
+    )
+    assert not column.out.any()

@@ -152,3 +152,67 @@ def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
     assert '<p class="soft">None.</p>' in page.partition("<h2>Failures</h2>")[2]
     assert main([*words, "02", "99"]) == 2
     assert "has no participant 99. Expected: of 01, 02, 03, 04, 05, ..." in capsys.readouterr().err
+
+
+# --- each person once, and cleanings apart
+
+
+def add_sessions(bids, label: str) -> None:
+    for number, session in enumerate(("a", "b")):
+        add_rest(bids, label, seed=30 + number, session=session)
+
+
+@pytest.fixture(scope="module")
+def combined(tmp_path_factory) -> TinyJob:
+    """Three people of one session and one of two, who has sets of both kinds of --combine."""
+    job = TinyJob(tmp_path_factory.mktemp("combined"), ("01", "02", "03"))
+    add_sessions(job.bids, "04")
+    assert job.run() == 0
+    assert job.run("--combine", "participant", "--participant-label", "04") == 0
+    return job
+
+
+def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
+    out = shutil.copytree(combined.out, tmp_path / "out")
+    assert main([str(combined.bids), str(out), "group"]) == 0
+    assert (
+        "not in the mean maps: 1 set (sub-04_task-rest), made with --combine participant, beside "
+        "sets of the same participant made with session: a person counts once"
+    ) in capsys.readouterr().err
+    (path,) = out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
+    # The two sessions of sub-04 are one person.
+    maps = {
+        one.name.partition("_space")[0]: nib.load(one).get_fdata()
+        for one in out.glob("sub-*/**/*_contrast-languageMath_*synthetic_statmap.nii.gz")
+    }
+    assert len(maps) == 6
+    people = [maps[f"sub-{label}_task-rest"] for label in ("01", "02", "03")]
+    people.append((maps["sub-04_ses-a_task-rest"] + maps["sub-04_ses-b_task-rest"]) / 2)
+    np.testing.assert_allclose(nib.load(path).get_fdata(), np.mean(people, axis=0), atol=1e-5)
+    (spread,) = out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
+    expected = np.std(people, axis=0, ddof=1)
+    np.testing.assert_allclose(nib.load(spread).get_fdata(), expected, atol=1e-5)
+    sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert (sidecar["NParticipants"], sidecar["NSets"]) == (4, 5)
+    assert "a person counts once" in (out / "group.html").read_text()
+
+
+def test_cleanings_are_not_mixed(tmp_path, capsys):
+    job = TinyJob(tmp_path, PEOPLE)
+    assert job.run("--participant-label", *PEOPLE[:4]) == 0
+    assert job.run("--participant-label", *PEOPLE[4:], "--denoise-strategy", "none") == 0
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    lines = capsys.readouterr().err
+    assert (
+        "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), cleaned with "
+        "--denoise-strategy none, most with simple"
+    ) in lines
+    assert "runs were cleaned in different ways (none, simple)" in lines
+    (path,) = job.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
+    expected = maps_of(job)[:4].mean(axis=0)
+    np.testing.assert_allclose(nib.load(path).get_fdata(), expected, atol=1e-5)
+    rows = read_table(job.out / "group/desc-runs_qc.tsv")
+    assert [row["denoise_strategy"] for row in rows] == ["simple"] * 4 + ["none"] * 2
+    text = (job.out / "logs/CITATION.md").read_text()
+    assert "24 motion parameters" in text
+    assert text.count("# Methods") + text.count("## ") > 1
