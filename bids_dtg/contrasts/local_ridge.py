@@ -349,21 +349,23 @@ def _patterns(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.i
     -------
     (patterns, places), and numbers of patterns (contrasts,). Nearly equal ones are made equal.
     """
-    distinct, of_contrast = np.unique(known, axis=0, return_inverse=True)
+    rows = [row.tobytes() for row in np.packbits(known, axis=1)]
+    number = {row: position for position, row in enumerate(dict.fromkeys(rows))}
+    distinct = known[[rows.index(row) for row in number]]
     patterns: list[NDArray[np.bool_]] = []
     of_distinct = np.zeros(len(distinct), np.intp)
     # The fullest first: the others are compared with it, and lose least to it.
-    for number in np.argsort(-distinct.sum(axis=1), kind="stable"):
-        own = distinct[number]
+    for one in np.argsort(-distinct.sum(axis=1), kind="stable"):
+        own = distinct[one]
         for position, pattern in enumerate(patterns):
             if own.any() and np.count_nonzero(own != pattern) < _SAME_GAPS * len(own):
                 patterns[position] = pattern & own
-                of_distinct[number] = position
+                of_distinct[one] = position
                 break
         else:
-            of_distinct[number] = len(patterns)
+            of_distinct[one] = len(patterns)
             patterns.append(own)
-    return np.stack(patterns), of_distinct[of_contrast.reshape(-1)]
+    return np.stack(patterns), of_distinct[[number[row] for row in rows]]
 
 
 def _refined(
