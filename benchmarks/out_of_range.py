@@ -1,140 +1,180 @@
-"""Are runs outside a model's range detected? Simulated runs, damaged in known ways.
+"""Are clean runs of any length in a model's range, and damaged ones not? Simulated runs.
 
-    python benchmarks/out_of_range.py --work /tmp/out_of_range --training /tmp/demo_train
+    python benchmarks/out_of_range.py --work /tmp/out_of_range
 
-The training statistics come from the people that `scripts/train_demo.py` has simulated at 4 mm
-(--training, its work folder), the threshold for 5 % false alarms from intact runs of one group of
-people, and detection rates from damaged runs of another. Voxels are 4 mm, which takes an eighth of
-the time. The same command resumes a stopped call.
+The range is learned from training people's runs as `scripts/demo_statistics.py` does; or a bundle
+is given whose range is taken (--bundle, of 2 mm voxels). Other people's runs are judged: clean ones
+of each of `--minutes`, and damaged ones of each of `--damaged-minutes`. Figures are kept in the
+work folder: the same command resumes a stopped call.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+import json
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from damaged_runs import (
-    DAMAGES,
-    FRAMES,
-    REPETITION_TIME_S,
-    STEP,
-    Damage,
-    mask_overlap,
-    run_facts,
-    simulate_damaged,
-)
+from damaged_runs import DAMAGES, Damage, Length, damaged_runs, mask_overlap
+from demo_range import PEOPLE, learn_range, pattern_places
+from rich.console import Console
+from rich.progress import track
+from scipy.stats import binomtest
 
-from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.maps_part import MapsPart
-from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange, verdict_of
-from bids_dtg.connectome.range.pattern import PatternPlaces
-from bids_dtg.connectome.range.training import Cells
+from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.workflows.participant.measure import ModelVoxels
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from demo_statistics import learn_range
-
-WHOLE_COHORT, DAMAGED_COHORT = 11, 12  # numbers that no other cohort has
-FALSE_ALARMS = 0.05
+COHORT = 11  # a number that no other cohort has
+CLEAN = DAMAGES[:1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder for simulated runs")
-    parser.add_argument("--training", type=Path, required=True, help="folder of train_demo.py")
-    parser.add_argument("--people", type=int, default=40, help="of each group")
-    parser.add_argument("--block", type=int, default=2, help="2 mm voxels along an edge of a voxel")
-    args = parser.parse_args()
+    """Print a table of clean runs by length, and of damaged ones."""
+    args = _arguments()
     phantom = Phantom(block=args.block)
-    bundle = _model(phantom)
-    voxels = ModelVoxels.of(bundle)
-    training = learn_range(args.training / f"{2 * args.block}mm" / "training", bundle)
-    grey = voxels.maps[:, : voxels.grey_voxels]
-    places = bundle.places
-    judge = RangeJudge(
-        PatternPlaces(grey, places.mirror(), places.neighbours()),
-        training,
-        Cells.of(places.lattice(training.block).cell),
+    if args.bundle is None:
+        bundle = phantom_bundle(phantom)
+        folder = args.work / f"{2 * args.block}mm" / "training"
+        training = learn_range(folder, phantom, bundle, args.training_people)
+    else:
+        bundle = load_bundle(args.bundle)
+        training = bundle.training_range
+    judged = Judged(args.work / f"{2 * args.block}mm", phantom, bundle, training)
+    print(
+        f"voxels of {2 * args.block} mm; unusual above {training.unusual:.2f}, outside above "
+        f"{training.outside:.2f} (range of {training.participants} people)\n"
     )
+    if args.people:
+        print_clean(judged, args.minutes, args.repetition_times, args.people)
+    if args.damaged_people:
+        print_damaged(judged, args.damaged_minutes, args.damaged_people)
 
-    def judged(folder: str, cohort: int, damages: tuple[Damage, ...]) -> dict[str, list[RunRange]]:
-        work = args.work / folder
-        arrays = simulate_damaged(work, phantom, bundle, cohort, args.people, damages)
-        facts = run_facts(work)
-        return {
-            damage.name: [
-                judge.judge(
-                    _run(arrays[damage.name][n], facts[n][damage.name]),
-                    mask_overlap(damage, phantom.person(cohort, n), bundle, voxels),
-                )
-                for n in range(args.people)
-            ]
-            for damage in damages
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for what was computed")
+    parser.add_argument("--bundle", help="whose range is taken; by default one is learned")
+    parser.add_argument("--block", type=int, default=4, help="2 mm voxels along an edge of a voxel")
+    parser.add_argument("--training-people", type=int, default=PEOPLE, help="to learn from")
+    parser.add_argument("--people", type=int, default=200, help="with clean runs of each length")
+    parser.add_argument("--minutes", type=float, nargs="+", default=(4.2, 5, 7, 10, 15))
+    parser.add_argument("--repetition-times", type=float, nargs="+", default=(1.5,), help="in s")
+    parser.add_argument("--damaged-people", type=int, default=0, help="with runs of each damage")
+    parser.add_argument("--damaged-minutes", type=float, nargs="+", default=(5, 7.5, 10))
+    return parser.parse_args()
+
+
+def print_clean(
+    judged: Judged, minutes: Sequence[float], repetition_times: Sequence[float], people: int
+) -> None:
+    """Print how often clean runs are not in range."""
+    print(f"Clean runs of {people} people:\n")
+    print("| minutes | TR | distance, median | unusual or outside (95 % interval) | outside |")
+    print("|---|---|---|---|---|")
+    for seconds in repetition_times:
+        for length in (Length(each, seconds) for each in minutes):
+            runs = judged.runs(length, CLEAN, people)[CLEAN[0].name]
+            flagged = sum(run["verdict"] != "in range" for run in runs)
+            outside = np.mean([run["verdict"] == "outside" for run in runs])
+            interval = binomtest(flagged, people).proportion_ci(method="wilson")
+            distance = np.median([run["distance"] for run in runs])
+            print(
+                f"| {length.minutes:g} | {seconds:g} s | {distance:.2f} | "
+                f"{100 * flagged / people:.1f} % ({100 * interval.low:.1f} to "
+                f"{100 * interval.high:.1f}) | {100 * outside:.1f} % |"
+            )
+    print()
+
+
+def print_damaged(judged: Judged, minutes: Sequence[float], people: int) -> None:
+    """Print how often damaged runs are found."""
+    print(f"Runs of {people} people, damaged; unusual or outside (by the checks alone):\n")
+    print("| damage | " + " | ".join(f"{each:g} minutes" for each in minutes) + " |")
+    print("|---" * (1 + len(minutes)) + "|")
+    found = [judged.runs(Length(each), DAMAGES, people) for each in minutes]
+    for damage in DAMAGES:
+        cells = []
+        for runs in (of_length[damage.name] for of_length in found):
+            flagged = np.mean([run["verdict"] != "in range" for run in runs])
+            checks = np.mean([bool(run["checks"]) for run in runs])
+            distance = np.median([run["distance"] for run in runs])
+            cells.append(f"{100 * flagged:.0f} % ({100 * checks:.0f} %), distance {distance:.1f}")
+        print(f"| {damage.name} | " + " | ".join(cells) + " |")
+
+
+class Judged:
+    """Verdicts on people's runs, kept in a folder; another range begins anew."""
+
+    def __init__(
+        self, folder: Path, phantom: Phantom, bundle: ModelBundle, training: TrainingRange
+    ) -> None:
+        self.phantom, self.bundle, self.voxels = phantom, bundle, ModelVoxels.of(bundle)
+        cells = Cells.of(bundle.places.lattice(training.block).cell)
+        self.judge = RangeJudge(pattern_places(bundle, self.voxels), training, cells)
+        usual = training.usual
+        identity = zlib.crc32(usual.centre.tobytes() + usual.between.tobytes())
+        self.folder = folder / f"judged-{identity:08x}"
+
+    def runs(
+        self, length: Length, damages: tuple[Damage, ...], people: int
+    ) -> dict[str, list[dict[str, object]]]:
+        """Return facts about each person's verdict, by damage."""
+        name = f"{length.minutes:g}min-{length.repetition_time_s:g}s-{len(damages)}damages"
+        rows = [
+            self._person(self.folder / name / f"{n:03d}.json", n, length, damages)
+            for n in track(range(people), name, console=Console(stderr=True))
+        ]
+        return {damage.name: [row[damage.name] for row in rows] for damage in damages}
+
+    def _person(
+        self, path: Path, n: int, length: Length, damages: tuple[Damage, ...]
+    ) -> dict[str, dict[str, object]]:
+        if path.exists():
+            known: dict[str, dict[str, object]] = json.loads(path.read_text())
+            return known
+        person = self.phantom.person(COHORT, n)
+        facts = {
+            damage.name: _facts(
+                self.judge.judge(run, mask_overlap(damage, person, self.bundle, self.voxels))
+            )
+            for damage, run in damaged_runs(person, length, self.bundle, self.voxels, damages)
         }
-
-    whole = judged("whole", WHOLE_COHORT, DAMAGES[:1])[DAMAGES[0].name]
-    threshold = float(np.quantile([run.distance for run in whole], 1 - FALSE_ALARMS))
-    print(
-        f"{args.people} people each; threshold {threshold:.2f}; shipped rule: unusual above "
-        f"{training.unusual:.2f}, outside above {training.outside:.2f}\n"
-    )
-    print(
-        "| damage | distance, median | distance at 5 % false alarms | distance or checks | "
-        "checks alone | shipped: unusual or outside | outside |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for name, runs in judged("damaged", DAMAGED_COHORT, DAMAGES).items():
-        far = np.array([run.distance > threshold for run in runs])
-        checks = np.array([bool(_checks(run)) for run in runs])
-        flagged = np.array([run.verdict != "in range" for run in runs])
-        outside = np.array([run.verdict == "outside" for run in runs])
-        shares = [far, far | checks, checks, flagged, outside]
-        cells = " | ".join(f"{100 * share.mean():.0f} %" for share in shares)
-        print(f"| {name} | {np.median([run.distance for run in runs]):.1f} | {cells} |")
-        fired = sorted({check for run in runs for check in _checks(run)})
-        example = max(runs, key=lambda run: run.distance).reasons[:1]
-        print(f"  checks: {', '.join(fired) or 'none'}; e.g. {example}", file=sys.stderr)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(facts))
+        return facts
 
 
-def _model(phantom: Phantom) -> ModelBundle:
+def phantom_bundle(phantom: Phantom) -> ModelBundle:
     """Make a bundle without a network at the phantom's voxel size: grid, masks and ROI maps."""
     anatomy = phantom.anatomy
     maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
     maps[:, anatomy.grey_in_brain] = phantom.roi_maps
     part = MapsPart(hcp_contrasts())
     card = ModelCard("phantom", "1", ATTENTION_UNET.name, anatomy.grid, part)
-    return ModelBundle(Path(), card, "", anatomy.brain, anatomy.grey, maps)
+    brain = VoxelPlaces.within(anatomy.grid, anatomy.brain)
+    return ModelBundle(Path(), card, "", brain, anatomy.places, maps)
 
 
-def _run(steps: np.ndarray, facts: dict[str, object]) -> RunConnectomes:
-    """Rebuild from the stored data the parts of a run that the judge reads."""
-    r = steps.astype(np.float32) * np.float32(STEP)
-    sd, voxels = np.array(facts["series_sd"]), np.zeros(r.shape[1], np.float32)
-    return RunConnectomes(
-        segments=(Connectome(r, FRAMES, FRAMES * REPETITION_TIME_S),),
-        whole=None,
-        odd=None,
-        even=None,
-        agreement=voxels,
-        icc=voxels,
-        covered=(steps != 0).any(axis=0),
-        roi_coverage=np.array(facts["roi_coverage"]),
-        series=np.stack([sd, -sd]),
-        roi_r=np.eye(len(r)),
-        tsnr=voxels,
-    )
-
-
-def _checks(judged: RunRange) -> list[str]:
-    """Return the checks without training statistics that fire."""
-    return [figure for figure in CHECKS if verdict_of(figure, judged.figures[figure]) != "in range"]
+def _facts(judged: RunRange) -> dict[str, object]:
+    """Return what tables need, and the checks without training statistics that fire."""
+    figures = judged.figures
+    return {
+        "verdict": judged.verdict,
+        "distance": judged.distance,
+        "reasons": judged.reasons,
+        "checks": [check for check in CHECKS if verdict_of(check, figures[check]) != "in range"],
+    }
 
 
 if __name__ == "__main__":

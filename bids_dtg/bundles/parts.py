@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
+from bids_dtg.connectome.range.usual import Usual
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.places import Places
 from bids_dtg.stats.conformal import Calibration, UsualError
@@ -35,7 +36,11 @@ TRAINING_RANGE_FILE = "training_range.safetensors"
 _OFFSET, _OFFSET_SCALE = "offset", "offset_scale"
 _QUANTILES, _USUAL, _USUAL_SCALE = "quantiles", "usual_error", "usual_error_scale"
 _MEASURED = "measured"  # people in each cell; only where somebody lacks data
-_OF_FIGURES = ("centre", "low", "high")
+# What is usual of figures, by how much rest they lie on: tensors (see `Usual`), and numbers in the
+# card.
+_OF_FIGURES = ("centre", "sd", "growth", "between", "within")
+_AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
+_COUNTED = ("degrees of freedom", "seconds")
 
 _LARGEST_STEP = 127  # of int8
 Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
@@ -135,8 +140,7 @@ def encode_training_range(training: TrainingRange) -> bytes:
         "components": components,
         "components_scale": components_scale,
         "variances": basis.variances,
-        "covariance": training.covariance,
-        **{name: getattr(training, name) for name in _OF_FIGURES},
+        **{name: getattr(training.usual, name) for name in _OF_FIGURES},
     }
     return safetensors.numpy.save({name: np.ascontiguousarray(t) for name, t in tensors.items()})
 
@@ -151,6 +155,8 @@ def training_range_facts(training: TrainingRange) -> dict[str, Any]:
         "cells": training.basis.mean.shape[1],
         "components": len(training.basis.components),
         "block": training.block,
+        "counted": _COUNTED[training.usual.by_time],
+        **{name: float(f"{getattr(training.usual, name):.6g}") for name in _AMOUNTS},
         "unusual": round(training.unusual, 4),
         "outside": round(training.outside, 4),
     }
@@ -162,13 +168,23 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
     Raises
     ------
     BundleError
-        If the field or the file is not what it should be.
+        If the field or the file is not what it should be. One of an earlier version, whose figures
+        were of segments of one length, is refused.
     """
     path = folder / TRAINING_RANGE_FILE
     fields = JsonFields(facts, str(folder / "model.json"), "reference.")
     rois, cells, n = (fields.whole(name) for name in ("rois", "cells", "components"))
     participants, held_out = fields.whole("participants"), fields.whole("held_out")
     block, figures = fields.whole("block"), fields.value("figures")
+    if fields.absent("counted"):
+        raise BundleError(
+            f"{path} is of an earlier version: it knows runs of one length only",
+            remedy="fetch or make the bundle again",
+        )
+    counted = fields.value("counted")
+    if counted not in _COUNTED:
+        raise fields.wrong("counted", counted, " or ".join(_COUNTED))
+    amounts: dict[str, Any] = {name: fields.positive(name) for name in _AMOUNTS}
     unusual, outside = fields.positive("unusual"), fields.positive("outside")
     fields.refuse_unknown()
     if figures != list(FIGURES):
@@ -182,13 +198,15 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
             "components": ("int8", (n, rois, cells)),
             "components_scale": ("float32", (n,)),
             "variances": ("float32", (n,)),
-            "covariance": ("float64", (size, size)),
-            **dict.fromkeys(_OF_FIGURES, ("float64", (size,))),
+            "centre": ("float64", (3, size)),
+            **dict.fromkeys(("sd", "growth"), ("float64", (size,))),
+            **dict.fromkeys(("between", "within"), ("float64", (size, size))),
         },
     )
-    covariance = tensors["covariance"]
-    definite = np.linalg.eigvalsh((covariance + covariance.T) / 2).min() > 0
-    if not definite or (tensors["variances"] <= 0).any():
+    definite = (
+        _least_variance(tensors["between"]) > 0 and _least_variance(tensors["within"]) > -1e-9
+    )
+    if not definite or (tensors["variances"] <= 0).any() or (tensors["sd"] <= 0).any():
         raise BundleError(f"{path} has variances that are not above 0")
     basis = Basis(
         from_steps(tensors["mean"], tensors["mean_scale"]),
@@ -196,16 +214,13 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
         tensors["variances"],
         participants,
     )
-    of_figures = {name: tensors[name] for name in _OF_FIGURES}
-    return TrainingRange(
-        basis,
-        block,
-        held_out,
-        covariance=covariance,
-        unusual=unusual,
-        outside=outside,
-        **of_figures,
-    )
+    of_figures: dict[str, Any] = {name: tensors[name] for name in _OF_FIGURES}
+    usual = Usual(by_time=counted == _COUNTED[1], **amounts, **of_figures)
+    return TrainingRange(basis, block, held_out, usual, unusual, outside)
+
+
+def _least_variance(covariance: NDArray[np.float64]) -> float:
+    return float(np.linalg.eigvalsh((covariance + covariance.T) / 2).min())
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -53,6 +53,7 @@ class BundleArrays:
     places: VoxelPlaces  # where the model reads and predicts, on the same grid
     # Applied to the model's maps, over the places; the card's `recentring` says how it was found.
     correction: Correction | None = None
+    training_range: TrainingRange | None = None  # of the connectomes; None: not known
 
 
 def write_bundle(
@@ -100,6 +101,10 @@ def write_bundle(
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
         card = replace(card, part=replace(card.part, gains=gains))
+    if arrays.training_range is not None:
+        files[TRAINING_RANGE_FILE] = encode_training_range(arrays.training_range)
+        facts = training_range_facts(arrays.training_range)
+        card = replace(card, part=replace(card.part, training_range=facts))
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}

@@ -16,11 +16,14 @@ from bids_dtg.connectome.algebra import (
     ratio,
     series_weights,
 )
+from bids_dtg.connectome.design import Segments
 from bids_dtg.connectome.device import one_blas_thread
 from bids_dtg.connectome.freedom import effective_dof
 from bids_dtg.connectome.moments import RunMoments
 
 Float = NDArray[np.float64]
+# Half segments that parts of other lengths consist of.
+_OTHER_PIECES = (1, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,8 @@ class RunConnectomes:
     tsnr: NDArray[np.float32]  # (grey-matter voxels,), mean / sd of residuals; 0 if not covered
     residual_dof: float = float("nan")  # kept frames less what cleaning took; NaN: not known
     effective_dof: float = float("nan")  # the same less what autocorrelation takes
+    # Where asked for, disjoint parts of other lengths: half segments, and three halves joined.
+    other_lengths: tuple[tuple[Connectome, ...], ...] = ()
 
     @property
     def coverage(self) -> float:
@@ -143,7 +148,11 @@ def intraclass_correlation(
 
 
 def run_connectomes(
-    moments: RunMoments, *, every_part: bool = True, threads: int = 1
+    moments: RunMoments,
+    *,
+    every_part: bool = True,
+    other_lengths: bool = False,
+    threads: int = 1,
 ) -> RunConnectomes:
     """Solve the ROI series, clean, and correlate, for the whole run and its parts.
 
@@ -153,6 +162,8 @@ def run_connectomes(
         The sums of a whole run.
     every_part
         Keep the connectomes of the whole run and of its halves beside those of the segments.
+    other_lengths
+        Add connectomes of half segments, and of one and a half, of a run whose segments are halved.
     threads
         Threads to compute with.
 
@@ -166,9 +177,11 @@ def run_connectomes(
     algebra, parts = algebra_of(moments), moments.segments
     shape = (len(moments.maps), moments.grey_voxels)
     only = len(parts.sets) == 1
+    others = tuple(_joined(parts, pieces) for pieces in _OTHER_PIECES) if other_lengths else ()
+    halves = (parts.whole, parts.odd, parts.even) if every_part else ()
     made = {
         pieces: np.zeros(shape, np.float32)
-        for pieces in (*parts.sets, *((parts.whole, parts.odd, parts.even) if every_part else ()))
+        for pieces in (*parts.sets, *halves, *(pieces for joined in others for pieces in joined))
     }
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
 
@@ -191,9 +204,16 @@ def run_connectomes(
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
+        other_lengths=tuple(tuple(map(connectome, joined)) for joined in others if joined),
         residual_dof=moments.design.residual_dof(),
         effective_dof=effective_dof(algebra.series, moments.design),
     )
+
+
+def _joined(parts: Segments, pieces: int) -> tuple[tuple[int, ...], ...]:
+    """Return disjoint sets of so many pieces in a row."""
+    firsts = range(0, parts.pieces - pieces + 1, pieces)
+    return tuple(tuple(range(first, first + pieces)) for first in firsts)
 
 
 def raw_series(moments: RunMoments) -> Float:

@@ -217,16 +217,27 @@ class TemporalDesign:
             f"Columns {what}: {', '.join(names)}." for what, names in columns.items() if names
         )
 
-    def segments(self, seconds_per_segment: float = SECONDS_PER_SEGMENT) -> Segments:
-        """Cut the kept frames into equal segments of about `seconds_per_segment`."""
+    def segments(
+        self, seconds_per_segment: float = SECONDS_PER_SEGMENT, *, halved: bool = False
+    ) -> Segments:
+        """Cut the kept frames into equal segments of about `seconds_per_segment`.
+
+        Parameters
+        ----------
+        seconds_per_segment
+            Length that segments should have.
+        halved
+            Cut each segment into two pieces, from which other lengths can be joined.
+        """
         count = max(1, round(self.seconds_kept / seconds_per_segment))
         count = min(count, max(1, self.frames_kept // 4))  # halves of two frames at least
         edges = np.rint(np.linspace(0, self.frames_kept, 2 * count + 1)).astype(np.intp)
         # Every second edge parts two segments; of an odd number, the middle one is cut too.
-        kept = [edge for edge in range(2 * count + 1) if edge % 2 == 0 or edge == count]
+        every = range(2 * count + 1)
+        kept = [edge for edge in every if halved or edge % 2 == 0 or edge == count]
         sets, first = [], 0
         for segment in range(count):
-            last = first + 1 + (2 * segment + 1 == count)
+            last = first + 1 + (halved or 2 * segment + 1 == count)
             sets.append(tuple(range(first, last)))
             first = last
         return Segments(edges[kept], tuple(sets))
@@ -237,7 +248,8 @@ class Segments:
     """Equal parts of a run's kept frames, in pieces that also share it out to two equal halves.
 
     A piece is a segment; where the number of segments is odd, the middle one is two pieces. So
-    hardly more sums are kept than there are segments, and pieces in turn make two halves.
+    hardly more sums are kept than there are segments, and pieces in turn make two halves. On
+    request each segment is two pieces.
     """
 
     edges: NDArray[np.intp]  # (pieces + 1,), positions among the kept frames

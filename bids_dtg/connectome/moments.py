@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.connectome.design import (
-    SECONDS_PER_SEGMENT,
     Cleaning,
     Retention,
     Segments,
@@ -289,7 +288,7 @@ def measure_run(
     design: TemporalDesign,
     voxels: RunVoxels,
     *,
-    seconds_per_segment: float = SECONDS_PER_SEGMENT,
+    segments: Segments | None = None,
     arrays: Arrays | None = None,
     smoothing: MakeSmoothing | None = None,
     cleaning: Cleaning | None = None,
@@ -308,8 +307,8 @@ def measure_run(
         Frames kept and columns to project out.
     voxels
         Whose values are summed.
-    seconds_per_segment
-        Length that segments should have.
+    segments
+        How the kept frames are cut; as the design does by default.
     arrays
         Where to compute; float32 NumPy by default.
     smoothing
@@ -319,13 +318,13 @@ def measure_run(
         Which time courses are summed with; the fewest by default.
     """
     arrays = NumpyArrays() if arrays is None else arrays
-    segments = design.segments(seconds_per_segment)
+    cut = design.segments() if segments is None else segments
 
     def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> RunMoments:
         return RunMoments(
             design,
             replace(voxels, valid=usable),
-            segments,
+            cut,
             subtracted=subtracted,
             arrays=arrays,
             cleaning=cleaning,

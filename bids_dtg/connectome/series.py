@@ -103,6 +103,6 @@ def _measure(
         blocks,
         design,
         RunVoxels(maps.astype(dtype), voxels, np.ones(voxels, dtype=bool), zeros_missing=False),
-        seconds_per_segment=float(2 * frames),
+        segments=design.segments(float(2 * frames)),
         arrays=NumpyArrays(dtype),
     )

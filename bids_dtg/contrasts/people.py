@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.range.sketch import Rest
 from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
@@ -33,6 +34,7 @@ class Person:
     weights: tuple[float, ...]  # what each segment counts: see `segment_weight`
     # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
     sessions: tuple[NDArray[np.float32], ...]
+    rest: Rest | None = None  # sketches of it, cut and joined to several lengths; None: not read
 
     @property
     def maps(self) -> NDArray[np.float32]:

@@ -15,7 +15,9 @@ from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.bundles.parts import encode_offset, from_steps, read_offset, to_steps
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
+from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
+from bids_dtg.connectome.range.usual import Parts
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.conformal import Calibration, UsualError
@@ -104,7 +106,18 @@ def tiny_range(bundle, block: int = 4) -> TrainingRange:
     cells = len(Cells.of(bundle.places.lattice(block).cell).starts)
     rois = len(bundle.roi_maps)
     basis = Basis.fit(rng.normal(size=(30, rois, cells)).astype(np.float32), 30)
-    return TrainingRange.fit(basis, block, list(rng.normal(size=(40, len(FIGURES)))), 40)
+    samples = [
+        Parts(
+            n,
+            rng.normal(size=(2, len(FIGURES))),
+            residual_dof=rng.uniform(50, 150, 2),
+            memory_s=np.full(2, 2.0),
+            seconds=np.full(2, 300.0),
+            frames=np.full(2, 150.0),
+        )
+        for n in range(40)
+    ]
+    return TrainingRange.fit(basis, block, samples)
 
 
 @pytest.fixture
@@ -132,8 +145,11 @@ def test_calibration_and_range_come_back_as_they_were_to_the_rounding(bundle, tm
         back.calibration.half_widths(90), calibration.half_widths(90), rtol=0.02
     )
     assert (back.calibration.participants, back.calibration.levels) == (20, (50, 90))
-    figures = np.zeros(len(FIGURES))
-    assert back.training_range.distance(figures) == pytest.approx(training.distance(figures))
+    for dof in (60.0, 120.0, np.nan):
+        amounts = np.array([dof, 2.0, 300.0, 150.0])
+        parts = Parts(0, np.zeros((3, len(FIGURES))), *np.tile(amounts[:, None], 3))
+        expected = training.distance(parts)
+        assert back.training_range.distance(parts) == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(
         back.training_range.basis.mean, training.basis.mean, atol=np.ptp(training.basis.mean) / 200
     )
@@ -173,6 +189,8 @@ def test_an_existing_folder_is_left_alone(bundle):
         ("reference", "figures", ["other"], "reference.figures"),
         ("reference", "cells", 7, "holds"),
         ("reference", "unusual", -1, "reference.unusual"),
+        ("reference", "counted", "frames", "degrees of freedom or seconds"),
+        ("reference", "counted", None, "is of an earlier version: it knows runs of one length"),
     ],
 )
 def test_a_card_that_does_not_fit_its_files_is_refused(bundle, tmp_path, field, key, value, fact):

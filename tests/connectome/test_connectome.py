@@ -22,7 +22,9 @@ def sums(bold, maps, design, grey, *, size=32, seconds=432.0):
             yield first, bold[first : first + size].copy()
 
     valid = np.ones(bold.shape[1], bool)
-    return measure_run(blocks, design, RunVoxels(maps, grey, valid), seconds_per_segment=seconds)
+    return measure_run(
+        blocks, design, RunVoxels(maps, grey, valid), segments=design.segments(seconds)
+    )
 
 
 def one_pass(bold, maps, design, grey, **options):

@@ -185,7 +185,7 @@ def one_pass(bold, maps, design, *, way=None, smoothing=None, size=32, seconds=1
         blocks,
         design,
         RunVoxels(maps, GREY, np.ones(VOXELS, bool)),
-        seconds_per_segment=seconds,
+        segments=design.segments(seconds),
         smoothing=smoothing,
         cleaning=None if way is None else way.of(design),
     )

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.range.limits import LIMITS, Limit
 from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pattern_figures
-from bids_dtg.connectome.range.training import FIGURES, Cells, TrainingRange
+from bids_dtg.connectome.range.sides import compare_sides
+from bids_dtg.connectome.range.sketch import Cells, Sketch
+from bids_dtg.connectome.range.training import FIGURES, TrainingRange
+from bids_dtg.connectome.range.usual import Parts
 
 Verdict = Literal["in range", "unusual", "outside"]
 _ORDER: tuple[Verdict, ...] = ("in range", "unusual", "outside")
@@ -26,8 +29,8 @@ CHECKS: Mapping[str, str] = {
     "space",
     "roi_map_identity": "{value:.0%} of the ROIs correlate most where their maps lie: check space "
     "and alignment",
-    "side_share": "what differs between left and right follows the ROI maps little ({value:.2f} of "
-    "the whole match): check whether sides are swapped",
+    "mirrored_gain": "mirrored, the run fits the ROI maps better, by {value:.0%}: check whether "
+    "sides are swapped",
     "hemispheric_similarity": "left and right have unlike correlations (r {value:.2f})",
     "roi_sd_ratio": "one ROI series varies {value:.0f} times as much as another",
 }
@@ -52,7 +55,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "ROIs correlate more than usual where their maps lie",
     ),
     "side_match": (
-        "left and right differ otherwise than the ROI maps: check whether sides are swapped",
+        "left and right differ less as the ROI maps do than usual",
         "left and right differ as the ROI maps more than usual",
     ),
     "symmetry": (
@@ -61,14 +64,18 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "strength": (
         "correlations are weaker than usual",
-        "correlations are stronger than usual: check the cleaning and the number of frames",
+        "correlations are stronger than usual: check the cleaning",
     ),
     "smoothness": (
-        "neighbouring voxels differ more than usual: check the grid and the number of frames",
+        "neighbouring voxels differ more than usual: check the grid",
         "neighbouring voxels are more alike than usual: check smoothing and cleaning",
     ),
+    "memory": (
+        "ROI series remember themselves for less time than usual",
+        "ROI series remember themselves for more seconds than usual: check the cleaning",
+    ),
 }
-_LOGARITHMS = ("component_distance", "remainder", "strength")
+_LOGARITHMS = ("component_distance", "remainder", "strength", "memory")
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,14 @@ class RangeJudge:
         patterns = [
             pattern_figures(segment.r, run.covered, self.places) for segment in run.segments
         ]
+        connectomes = [segment.r for segment in run.segments]
+        sides = compare_sides(connectomes, run.roi_r, run.covered, self.places)
         figures = _mean_figures(patterns) | {
             "coverage": run.coverage,
             "roi_coverage_min": float(run.roi_coverage.min()),
             "mask_overlap": float("nan") if mask_overlap is None else mask_overlap,
             "roi_sd_ratio": _sd_ratio(run.series),
+            "mirrored_gain": sides.gain,
         }
         found = [
             (verdict_of(figure, figures[figure]), text.format(value=figures[figure]))
@@ -114,10 +124,10 @@ class RangeJudge:
         ]
         distance = None
         if self.training is not None:
-            of_training = self._of_training(run, patterns, self.training)
-            distance = self.training.distance(of_training)
+            parts = self._parts(run, patterns, self.training)
+            distance = self.training.distance(parts)
             verdict = _of_distance(distance, self.training)
-            words = list(_named(of_training, self.training)) if verdict != "in range" else []
+            words = list(_named(parts, self.training)) if verdict != "in range" else []
             if verdict != "in range" and not words:
                 words = ["no figure alone is unusual, but they are together"]
             found += [(verdict, word) for word in words]
@@ -125,17 +135,19 @@ class RangeJudge:
         reasons = tuple(text for verdict, text in found if verdict != "in range")
         return RunRange(found[0][0], distance, figures, reasons)
 
-    def _of_training(
+    def _parts(
         self, run: RunConnectomes, patterns: list[PatternFigures], training: TrainingRange
-    ) -> NDArray[np.float64]:
-        """Return the mean over segments of the figures that the training is known by."""
+    ) -> Parts:
+        """Return the segments' figures that the training is known by."""
         assert self.cells is not None
-        rows = [
-            training.basis.figures(self.cells.means(segment.r, run.covered), pattern)
-            for segment, pattern in zip(run.segments, patterns, strict=True)
-        ]
-        mean: NDArray[np.float64] = np.mean(rows, axis=0)
-        return mean
+        cells = self.cells
+        return training.basis.parts(
+            0,
+            [
+                Sketch.of(segment, run, pattern, cells)
+                for segment, pattern in zip(run.segments, patterns, strict=True)
+            ],
+        )
 
 
 def verdict_of(figure: str, value: float) -> Verdict:
@@ -147,13 +159,10 @@ def _mean_figures(patterns: list[PatternFigures]) -> dict[str, float]:
     def mean(name: str) -> float:
         return float(np.mean([getattr(figures, name) for figures in patterns]))
 
-    match, side = mean("map_match"), mean("side_match")
     return {
-        "roi_map_match": match,
+        "roi_map_match": mean("map_match"),
         "roi_map_identity": mean("map_identity"),
-        "roi_side_match": side,
-        # Where maps are matched alike on both sides this is near 1, whatever the noise.
-        "side_share": side / match if match > 0 else float("nan"),
+        "roi_side_match": mean("side_match"),
         "hemispheric_similarity": mean("symmetry"),
         "connectome_strength": mean("strength"),
         "connectome_smoothness": mean("smoothness"),
@@ -171,13 +180,15 @@ def _of_distance(distance: float, training: TrainingRange) -> Verdict:
     return _ORDER[Limit(training.unusual, training.outside).steps(distance)]
 
 
-def _named(figures: NDArray[np.float64], training: TrainingRange) -> Iterator[str]:
-    """Say in words which figures are far from usual."""
-    z = (figures - training.centre) / np.sqrt(np.diag(training.covariance))
+def _named(parts: Parts, training: TrainingRange) -> Iterator[str]:
+    """Say in words which figures are far from usual on as much rest."""
+    usual, figures = training.usual, parts.figures.mean(axis=0)
+    z = usual.deviation(parts) / np.sqrt(np.diag(usual.covariance(len(parts.figures))))
+    low, high = usual.interval(parts)
     far = [n for n in np.argsort(-np.abs(z)) if abs(z[n]) > _NAMED_SD]
     for n in far[:_MOST_NAMED]:
-        numbers = [figures[n], training.low[n], training.high[n]]
+        numbers = [figures[n], low[n], high[n]]
         if FIGURES[n] in _LOGARITHMS:
             numbers = [float(np.exp(number)) for number in numbers]
-        here, low, high = (f"{number:.3g}" for number in numbers)
-        yield f"{_WORDS[FIGURES[n]][int(z[n] > 0)]} ({here}; usually {low} to {high})"
+        here, least, most = (f"{number:.3g}" for number in numbers)
+        yield f"{_WORDS[FIGURES[n]][int(z[n] > 0)]} ({here}; usually {least} to {most})"

@@ -55,7 +55,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
         "connectome_reliability": Limit(0.3, 0.15, low_is_bad=True),
         "mask_overlap": Limit(0.9, 0.8, low_is_bad=True),
         "roi_map_identity": Limit(0.6, 0.3, low_is_bad=True),
-        "side_share": Limit(0.6, 0.3, low_is_bad=True),
+        "mirrored_gain": Limit(0.03, 0.06),  # where it is more than chance
         "hemispheric_similarity": Limit(0.1, 0.02, low_is_bad=True),
         "roi_sd_ratio": Limit(30.0, 100.0),
     }

@@ -4,18 +4,20 @@ The mean of the training connectomes on a coarse lattice and their first princip
 what is usual; of each connectome there is kept how much it resembles the mean, how far it lies
 along the components (Hotelling's T²), and how much they leave (Q; Jackson & Mudholkar 1979,
 Technometrics 21: 341, for both), beside the figures of `pattern`. The Mahalanobis distance in
-these few figures, from training people who had no part in the components, is the distance.
+these few figures, from people who had no part in the components, is the distance. What is usual of
+them depends on how much rest a connectome lies on; `usual` knows how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.range.pattern import PatternFigures
+from bids_dtg.connectome.range.sketch import Rest, Sketch
+from bids_dtg.connectome.range.usual import Parts, Usual
 
 COMPONENTS = 8
 FIGURES = (
@@ -27,36 +29,19 @@ FIGURES = (
     "symmetry",
     "strength",
     "smoothness",
+    "memory",
 )
-# Of the figures' correlations this share is kept: few people determine them badly.
-_KEPT_CORRELATION = 0.8
-# Unusual: farther than this share of the segments of people held out; outside: so many times that.
+# With fewer of either, nothing is learned.
+LEAST_PEOPLE, LEAST_SEGMENTS = 10, 20
+# Unusual: farther than this share of the parts of rest of people left out; outside: so many times
+# that.
 _UNUSUAL_SHARE, _OUTSIDE_FACTOR = 0.99, 1.5
+_FOLDS = 10  # of people, each left out in turn
+_MOST_OF_BASIS = 240  # connectomes that a basis is taken from, and so many for each component
+_SAMPLES_A_COMPONENT = 4
 _LEAST = 1e-12
 
 Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Cells of a coarse lattice over places; only those with a place in them."""
-
-    order: NDArray[np.intp]  # (places,), sorted by cell
-    starts: NDArray[np.intp]  # (cells,), where a cell's places begin in that order
-
-    @classmethod
-    def of(cls, cell: NDArray[np.intp]) -> Cells:
-        """Take the number of each place's cell, (places,)."""
-        order = np.argsort(cell, kind="stable")
-        _, starts = np.unique(cell[order], return_index=True)
-        return cls(order, starts)
-
-    def means(self, r: Array, covered: NDArray[np.bool_]) -> Array:
-        """Average a connectome (rois, places), 0 where not covered: (rois, cells), NaN: none."""
-        counts = np.add.reduceat(covered[self.order].astype(np.float32), self.starts)
-        sums = np.stack([np.add.reduceat(row[self.order], self.starts) for row in r])
-        means = sums / np.where(counts > 0, counts, np.nan)
-        return means.astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +55,7 @@ class Basis:
 
     @classmethod
     def fit(cls, connectomes: Array, participants: int, components: int = COMPONENTS) -> Basis:
-        """Take the basis from connectomes (samples, rois, cells) of so many people.
+        """Take the basis from connectomes (samples, rois, cells; NaN: no signal) of so many people.
 
         Raises
         ------
@@ -83,17 +68,19 @@ class Basis:
                 f"{components} components need more samples (samples, rois, cells), "
                 f"found {connectomes.shape}"
             )
-        mean = connectomes.mean(axis=0)
-        rows = (connectomes - mean).reshape(samples, -1)
+        known = np.isfinite(connectomes)
+        mean = np.where(known, connectomes, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        rows = np.where(known, connectomes - mean, 0).reshape(samples, -1).astype(np.float32)
         values, vectors = np.linalg.eigh(rows @ rows.T / samples)
         directions = vectors[:, ::-1][:, :components].T @ rows
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), _LEAST)
         shaped = directions.reshape(components, *mean.shape)
         variances = np.maximum(values[::-1][:components], _LEAST)
-        return cls(mean, shaped, variances.astype(np.float32), participants)
+        return cls(mean.astype(np.float32), shaped, variances.astype(np.float32), participants)
 
-    def figures(self, cells: Array, pattern: PatternFigures) -> NDArray[np.float64]:
-        """Return `FIGURES` of a connectome (rois, cells; NaN where there is no signal)."""
+    def figures(self, sketch: Sketch) -> NDArray[np.float64]:
+        """Return `FIGURES` of a connectome."""
+        cells, pattern = np.asarray(sketch.cells, np.float32), sketch.pattern
         if cells.shape != self.mean.shape:
             raise ValueError(f"a connectome has {self.mean.shape} cells, found {cells.shape}")
         known = np.isfinite(cells)
@@ -112,7 +99,19 @@ class Basis:
                 pattern.symmetry,
                 np.log(max(pattern.strength, _LEAST)),
                 pattern.smoothness,
+                np.log(sketch.memory_s),
             ]
+        )
+
+    def parts(self, person: int, sketches: Sequence[Sketch]) -> Parts:
+        """Return the figures of disjoint parts of a person's rest."""
+        return Parts(
+            person,
+            np.array([self.figures(sketch) for sketch in sketches]),
+            *(
+                np.array([getattr(sketch, name) for sketch in sketches], np.float64)
+                for name in ("residual_dof", "memory_s", "seconds", "frames")
+            ),
         )
 
 
@@ -122,18 +121,13 @@ class TrainingRange:
 
     basis: Basis
     block: int  # edge of a cell, counted in places
-    participants: int  # people whom the basis has not seen
-    centre: NDArray[np.float64]  # (figures,), their mean
-    covariance: NDArray[np.float64]  # (figures, figures), of theirs
-    low: NDArray[np.float64]  # (figures,), below which 2.5 % of theirs lie
-    high: NDArray[np.float64]  # (figures,), above which 2.5 % of theirs lie
+    participants: int  # people whom the basis has not seen when their figures were taken
+    usual: Usual  # of their figures
     unusual: float  # distance from which on a run is unusual
     outside: float  # and from which on it is outside
 
     @classmethod
-    def fit(
-        cls, basis: Basis, block: int, held_out: Sequence[NDArray[np.float64]], participants: int
-    ) -> TrainingRange:
+    def fit(cls, basis: Basis, block: int, samples: Sequence[Parts]) -> TrainingRange:
         """Learn what is usual from the figures of people whom the basis has not seen.
 
         Raises
@@ -141,39 +135,64 @@ class TrainingRange:
         ValueError
             If there are too few samples to know how figures go together.
         """
-        samples = np.array(held_out)
-        if samples.ndim != 2 or len(samples) <= 2 * len(FIGURES):
-            raise ValueError(
-                f"more than {2 * len(FIGURES)} samples of {len(FIGURES)} figures are needed, "
-                f"found {samples.shape}"
-            )
-        covariance = np.cov(samples.T)
-        diagonal = np.diag(np.maximum(np.diag(covariance), _LEAST))
-        covariance = _KEPT_CORRELATION * covariance + (1 - _KEPT_CORRELATION) * diagonal
-        low, high = np.percentile(samples, [2.5, 97.5], axis=0)
-        centre = samples.mean(axis=0)
-        distances = [_distance(sample - centre, covariance) for sample in samples]
-        unusual = float(np.quantile(distances, _UNUSUAL_SHARE))
-        return cls(
-            basis,
-            block,
-            participants,
-            centre,
-            covariance,
-            low,
-            high,
-            unusual,
-            _OUTSIDE_FACTOR * unusual,
-        )
+        usual = Usual.fit(samples)
+        unusual = float(np.quantile(_distances_left_out(samples), _UNUSUAL_SHARE, method="higher"))
+        people = len({sample.person for sample in samples})
+        return cls(basis, block, people, usual, unusual, _OUTSIDE_FACTOR * unusual)
 
-    def distance(self, figures: NDArray[np.float64]) -> float:
-        """Return the distance of a run's figures; about 1 for people like those of the training.
+    @classmethod
+    def learn(cls, people: Sequence[Rest], block: int) -> TrainingRange:
+        """Learn basis and figures from the same people, each time without those who are looked at.
 
-        Figures that are not defined count as usual ones.
+        Parameters
+        ----------
+        people
+            Their rest.
+        block
+            Edge of a cell, counted in places.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than `LEAST_PEOPLE`, or `LEAST_SEGMENTS`.
         """
-        return _distance(np.nan_to_num(figures - self.centre, nan=0.0), self.covariance)
+        segments = sum(len(run) for rest in people for run in rest.segments)
+        if len(people) < LEAST_PEOPLE or segments < LEAST_SEGMENTS:
+            raise ValueError(
+                f"{LEAST_PEOPLE} people and {LEAST_SEGMENTS} segments are needed, "
+                f"found {len(people)} and {segments}"
+            )
+        samples = []
+        for fold in range(_FOLDS):
+            basis = _basis_of(rest for n, rest in enumerate(people) if n % _FOLDS != fold)
+            for n in range(fold, len(people), _FOLDS):
+                samples += [basis.parts(n, sketches) for sketches in people[n].lengths]
+        return cls.fit(_basis_of(people), block, samples)
+
+    def distance(self, parts: Parts) -> float:
+        """Return the distance of a run's segments; about 1 for people like the training's."""
+        return self.usual.distance(parts)
 
 
-def _distance(deviation: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
-    square = deviation @ np.linalg.solve(covariance, deviation)
-    return float(np.sqrt(square / len(deviation)))
+def _basis_of(people: Iterable[Rest]) -> Basis:
+    """Take a basis from the segments of people's rest; of many people, from some of them."""
+    chosen = list(people)
+    parts = [sketch for rest in chosen for run in rest.segments for sketch in run]
+    parts = parts[:: -(-len(parts) // _MOST_OF_BASIS)]
+    components = min(COMPONENTS, max(1, len(parts) // _SAMPLES_A_COMPONENT))
+    cells = np.stack([np.asarray(sketch.cells, np.float32) for sketch in parts])
+    return Basis.fit(cells, len(chosen), components)
+
+
+def _distances_left_out(samples: Sequence[Parts]) -> list[float]:
+    """Return distances of single parts and of means over parts, by what others' are usually."""
+    people = sorted({sample.person for sample in samples})
+    fold_of = {person: n % _FOLDS for n, person in enumerate(people)}
+    found = []
+    for fold in range(min(_FOLDS, len(people))):
+        usual = Usual.fit([sample for sample in samples if fold_of[sample.person] != fold])
+        for sample in (sample for sample in samples if fold_of[sample.person] == fold):
+            found += [usual.distance(part) for part in sample.single()]
+            if len(sample.figures) > 1:
+                found.append(usual.distance(sample))
+    return found

@@ -21,5 +21,6 @@ What they share:
 - `analysis`: an analysis: its call, its folder, a model that is there already, its tables
 - `fit`: fits a model of any kind, and re-centres it
 - `baselines`: simple models that a model is printed beside
+- `learned_range`: what is usual of people's rest, for runs to be judged by
 - `score`: models side by side on the same people: scores, intervals, tests
 """

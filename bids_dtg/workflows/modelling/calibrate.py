@@ -18,6 +18,7 @@ from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, c
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
+from bids_dtg.workflows.modelling.learned_range import learn_range
 from bids_dtg.workflows.modelling.seen import record_people, unseen
 from bids_dtg.workflows.modelling.splits import say_families
 
@@ -65,8 +66,14 @@ def run_calibration(settings: Settings) -> int:
     held = np.nanmean([coverage(own, widths) for own in errors])
     analysis.store.discard("work")
     whom = {"calibration": [person.label for person in people]}
-    seen = record_people(analysis.request, whom, earlier=bundle)
-    made = extend_bundle(bundle, analysis.folder / "bundle", calibration=calibration, people=seen)
+    made = extend_bundle(
+        bundle,
+        analysis.folder / "bundle",
+        calibration=calibration,
+        # Of a model that knows its training's rest, that stays: it is what it was made from.
+        training_range=learn_range(people, bundle) if bundle.training_range is None else None,
+        people=record_people(analysis.request, whom, earlier=bundle),
+    )
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
         f"their own voxels; median half-width {np.nanmedian(widths):.2f} {bundle.card.part.units}"

@@ -120,7 +120,9 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     settings = request.settings
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
-    reader = request.reader(threads=settings.resources.omp_nthreads or 1, every_part=False)
+    reader = request.reader(
+        threads=settings.resources.omp_nthreads or 1, every_part=False, other_lengths=True
+    )
     on_cpu = isinstance(reader.arrays, NumpyArrays)
     capacity = divide(
         settings.resources,
@@ -164,7 +166,7 @@ def _failure(end: End[None]) -> str | None:
 def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work[None]:
     """Prepare the work anew, in a process that was started afresh."""
     request = Request.prepare(settings)
-    reader = request.reader(threads=threads, every_part=False)
+    reader = request.reader(threads=threads, every_part=False, other_lengths=True)
     return _work(PersonArrays(request, plan, store), reader)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.display import Reporter
@@ -51,7 +52,7 @@ class PersonArrays:
         return all(
             self.store.has(name, self._facts_of_maps(maps))
             for name, maps in self._maps(label).items()
-        ) and self.store.has(_rest(label), self._facts_of_rest(self.request.map_sets(label)))
+        ) and self._rest_is_made(label, self._facts_of_rest(self.request.map_sets(label)))
 
     def make(self, label: str, reporter: Reporter, *, reader: Reader) -> None:
         """Make those arrays of a person that are not there.
@@ -73,11 +74,13 @@ class PersonArrays:
                 self.store.write(name, values, facts, {"unusable": unusable})
         planned = self.request.map_sets(label)
         facts = self._facts_of_rest(planned)
-        if not self.store.has(_rest(label), facts):
-            segments, weights = _measure_rest(planned, reader, reporter)
+        if not self._rest_is_made(label, facts):
+            segments, weights, rest = _measure_rest(planned, reader, reporter)
             if not segments:
                 raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
             self.store.write(_rest(label), np.stack(segments), facts, {"weights": weights})
+            cells, notes = pack_rest(rest)
+            self.store.write(_sketches(label), cells, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
@@ -87,6 +90,7 @@ class PersonArrays:
             self.store.read(_rest(label)),
             tuple(self.store.notes(_rest(label))["weights"]),
             tuple(self.store.read(name) for name in self._maps(label)),
+            unpack_rest(self.store.read(_sketches(label)), self.store.notes(_sketches(label))),
         )
 
     def unusable(self, label: str) -> dict[str, dict[str, str]]:
@@ -97,6 +101,9 @@ class PersonArrays:
             )
             for name in self._maps(label)
         }
+
+    def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
+        return all(self.store.has(name, facts) for name in (_rest(label), _sketches(label)))
 
     def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
         """Return whose maps are in which array, by its name: the target first."""
@@ -193,20 +200,22 @@ class PersonArrays:
 
 def _measure_rest(
     planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter
-) -> tuple[list[NDArray[np.float16]], list[float]]:
-    """Return a person's segments of rest and what each counts, of all runs long enough."""
+) -> tuple[list[NDArray[np.float16]], list[float], Rest]:
+    """Return a person's segments of rest, what each counts, and sketches, of runs long enough."""
     segments: list[NDArray[np.float16]] = []
     weights: list[float] = []
+    rest = Rest((), ())
     by_dof = _by_dof(planned)
     for run in (run for plan in planned for run in plan.runs):
         try:
             measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
         except TooShortError:
             continue
+        rest += reader.sketch(measured.connectomes)
         for segment in measured.connectomes.segments:
             segments.append(segment.r.astype(np.float16))
             weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
-    return segments, weights
+    return segments, weights, rest
 
 
 def _by_dof(planned: tuple[MapSet, ...]) -> bool:
@@ -216,3 +225,7 @@ def _by_dof(planned: tuple[MapSet, ...]) -> bool:
 
 def _rest(label: str) -> str:
     return f"sub-{label}/connectomes"
+
+
+def _sketches(label: str) -> str:
+    return f"sub-{label}/sketches"

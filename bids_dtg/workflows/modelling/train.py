@@ -44,6 +44,7 @@ from bids_dtg.workflows.modelling.fit import (
     fit_task,
     require_people,
 )
+from bids_dtg.workflows.modelling.learned_range import learn_range
 from bids_dtg.workflows.modelling.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.workflows.modelling.score import (
     PUBLISHED_OPPONENTS,
@@ -251,6 +252,13 @@ def write_fitted(
         record=fitted.record,
         evaluation=evaluation,
     )
-    arrays = BundleArrays(fitted.tensors, base.roi_maps, base.brain, base.places, fitted.correction)
+    arrays = BundleArrays(
+        fitted.tensors,
+        base.roi_maps,
+        base.brain,
+        base.places,
+        fitted.correction,
+        learn_range(cohort.of((*split.training, *split.validation)), base),
+    )
     people = record_people(analysis.request, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.folder / "bundle", card, arrays, people)

@@ -27,7 +27,7 @@ from bids_dtg.connectome.moments import (
 )
 from bids_dtg.connectome.range.judge import RangeJudge
 from bids_dtg.connectome.range.pattern import PatternPlaces
-from bids_dtg.connectome.range.training import Cells
+from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
@@ -39,6 +39,7 @@ from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions, InputChoice
+from bids_dtg.stats.conformal import cell_block
 
 # Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
@@ -131,6 +132,7 @@ class Reader:
     arrays: Arrays  # where sums are computed
     threads: int  # to compute with
     every_part: bool  # whether connectomes of the whole run and of its halves are kept
+    other_lengths: bool = False  # whether those of shorter and longer parts than segments are
 
     @classmethod
     def of(
@@ -141,6 +143,7 @@ class Reader:
         device: str = "cpu",
         threads: int = 1,
         every_part: bool = True,
+        other_lengths: bool = False,
     ) -> Reader:
         """Order a model's voxels, and prepare a device.
 
@@ -154,6 +157,8 @@ class Reader:
             Threads to compute with.
         every_part
             Keep the connectomes of the whole run and of its halves beside those of segments.
+        other_lengths
+            Keep those of shorter and longer parts than segments, for a range to be learned from.
         """
         return cls(
             bundle=bundle,
@@ -163,18 +168,38 @@ class Reader:
             arrays=arrays_on("cpu" if device == "mps" else device),
             threads=threads,
             every_part=every_part,
+            other_lengths=other_lengths,
         )
 
     @cached_property
     def judge(self) -> RangeJudge:
         """What runs are compared with, to judge whether the model is for them."""
-        voxels, training = self.voxels, self.bundle.training_range
-        grey, places = voxels.maps[:, : voxels.grey_voxels], self.bundle.places
-        return RangeJudge(
-            PatternPlaces(grey, places.mirror(), places.neighbours()),
-            training,
-            None if training is None else Cells.of(places.lattice(training.block).cell),
-        )
+        training = self.bundle.training_range
+        cells = None
+        if training is not None:
+            cells = Cells.of(self.bundle.places.lattice(training.block).cell)
+        return RangeJudge(self._pattern_places, training, cells)
+
+    @cached_property
+    def _pattern_places(self) -> PatternPlaces:
+        voxels, places = self.voxels, self.bundle.places
+        grey = voxels.maps[:, : voxels.grey_voxels]
+        return PatternPlaces(grey, places.mirror(), places.neighbours())
+
+    @cached_property
+    def _cells(self) -> Cells:
+        places = self.bundle.places
+        return Cells.of(places.lattice(cell_block(places.spacing_mm)).cell)
+
+    def sketch(self, run: RunConnectomes) -> Rest:
+        """Keep of a run what the range of a model is learned from."""
+
+        def sketched(parts: tuple[Connectome, ...]) -> tuple[Sketch, ...]:
+            return tuple(
+                Sketch.drawn(part, run, self._pattern_places, self._cells) for part in parts
+            )
+
+        return Rest((sketched(run.segments),), tuple(map(sketched, run.other_lengths)))
 
     def measure(
         self,
@@ -209,7 +234,12 @@ class Reader:
             source = self._open(run, header)
         moments = self._add_up(source, design, clock, progress)
         with clock.time("algebra"):
-            connectomes = run_connectomes(moments, every_part=self.every_part, threads=self.threads)
+            connectomes = run_connectomes(
+                moments,
+                every_part=self.every_part,
+                other_lengths=self.other_lengths,
+                threads=self.threads,
+            )
         if connectomes.coverage < LEAST_COVERAGE:
             raise RunError(
                 f"{run.bold} has signal in {connectomes.coverage:.0%} of the model's grey matter",
@@ -273,7 +303,9 @@ class Reader:
                 blocks,
                 design,
                 RunVoxels(self.voxels.maps, self.voxels.grey_voxels, source.valid),
-                seconds_per_segment=self.bundle.card.part.segment_seconds,
+                segments=design.segments(
+                    self.bundle.card.part.segment_seconds, halved=self.other_lengths
+                ),
                 arrays=self.arrays,
                 smoothing=self._smoothing(),
             )

@@ -144,14 +144,20 @@ class Request:
         """
         return plan_map_sets(self.runs(participant), self.settings.outputs.combine)
 
-    def reader(self, *, threads: int | None = None, every_part: bool | None = None) -> Reader:
+    def reader(
+        self,
+        *,
+        threads: int | None = None,
+        every_part: bool | None = None,
+        other_lengths: bool = False,
+    ) -> Reader:
         """Make what reduces runs to connectomes.
 
         Parameters
         ----------
         threads
             To compute with; None: as the capacity has it.
-        every_part
+        every_part, other_lengths
             As for `Reader`; None: where something is written of the parts.
         """
         outputs = self.settings.outputs
@@ -163,6 +169,7 @@ class Request:
             every_part=outputs.write_connectome or outputs.half_maps
             if every_part is None
             else every_part,
+            other_lengths=other_lengths,
         )
 
     def model(self) -> Model:

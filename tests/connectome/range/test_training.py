@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, verdict_of
 from bids_dtg.connectome.range.limits import LIMITS
-from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pattern_figures
-from bids_dtg.connectome.range.training import FIGURES, Basis, Cells, TrainingRange
+from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces
+from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch, pack_rest, unpack_rest
+from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
+from bids_dtg.connectome.range.usual import Parts, Usual
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
@@ -39,23 +44,46 @@ def connectome(seed: int, noise: float = 0.1) -> np.ndarray:
     return (strength * maps() + noise * rng.normal(size=(ROIS, VOXELS))).astype(np.float32)
 
 
+# Noise of this size has a part of a run with so many degrees of freedom; a run has 1.2 a second.
+NOISE, FREEDOM = 0.1, 120.0
+
+
+def of_length(seed: int, share: float = 1.0) -> np.ndarray:
+    """A connectome of a part of a run with this share of the usual degrees of freedom."""
+    return connectome(seed, NOISE / np.sqrt(share))
+
+
+def part_of(r: np.ndarray, share: float = 1.0, dof: float = FREEDOM) -> Connectome:
+    return Connectome(r, round(100 * share), 100.0 * share, dof * share)
+
+
+def rest_of(person: int, shares=(0.5, 0.5, 1.0), dof: float = FREEDOM) -> Rest:
+    """Sketches of a person's run: its segment, and parts of other lengths."""
+    places, cells = pattern_places(), Cells.of(CELL)
+    parts = [
+        part_of(of_length(1000 * person + n, share), share, dof) for n, share in enumerate(shares)
+    ]
+    run = run_of(parts[-1].r, dof=dof)
+    *others, segment = (Sketch.drawn(part, run, places, cells) for part in parts)
+    return Rest(((segment,),), (tuple(others),) if others else ())
+
+
 @pytest.fixture(scope="module")
 def judge() -> RangeJudge:
-    cells, places = Cells.of(CELL), pattern_places()
-    basis = Basis.fit(np.stack([cells.means(connectome(n), COVERED) for n in range(60)]), 60)
-    held_out = []
-    for n in range(100, 160):
-        r = connectome(n)
-        pattern = pattern_figures(r, COVERED, places)
-        held_out.append(basis.figures(cells.means(r, COVERED), pattern))
-    training = TrainingRange.fit(basis, BLOCK, held_out, 60)
-    return RangeJudge(places, training, cells)
+    training = TrainingRange.learn([rest_of(n) for n in range(60)], BLOCK)
+    return RangeJudge(pattern_places(), training, Cells.of(CELL))
 
 
-def run_of(*segments: np.ndarray, covered: np.ndarray = COVERED, **changes) -> RunConnectomes:
+def run_of(
+    *segments: np.ndarray,
+    covered: np.ndarray = COVERED,
+    share: float = 1.0,
+    dof: float = FREEDOM,
+    **changes,
+) -> RunConnectomes:
     zeros = np.zeros(VOXELS, np.float32)
     fields = {
-        "segments": tuple(Connectome(r, 100, 400.0) for r in segments),
+        "segments": tuple(part_of(r, share, dof) for r in segments),
         "whole": None,
         "odd": None,
         "even": None,
@@ -66,6 +94,8 @@ def run_of(*segments: np.ndarray, covered: np.ndarray = COVERED, **changes) -> R
         "series": np.random.default_rng(0).normal(size=(100, ROIS)),
         "roi_r": np.eye(ROIS),
         "tsnr": zeros,
+        "residual_dof": dof * share * len(segments),
+        "effective_dof": dof * share * len(segments) / 2,
     }
     return RunConnectomes(**(fields | changes))
 
@@ -75,6 +105,45 @@ def test_a_person_like_the_training_is_in_range(judge):
     assert verdicts.count("in range") >= 18
 
 
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.8, 1.0, 1.4])
+@pytest.mark.parametrize("segments", [1, 3])
+def test_people_like_the_training_are_in_range_on_however_much_rest(judge, share, segments):
+    """Finding A3: runs of 5 and of 10 minutes were outside, whoever they were of."""
+    flagged = 0
+    for n in range(60):
+        parts = [of_length(50_000 + 100 * n + k, share) for k in range(segments)]
+        flagged += judge.judge(run_of(*parts, share=share), 0.95).verdict != "in range"
+    assert flagged <= 4
+
+
+def test_a_length_that_does_not_fit_its_noise_is_not_in_range(judge):
+    few = [judge.judge(run_of(of_length(60_000 + n, 0.5)), 0.95) for n in range(20)]
+    assert [judged.verdict for judged in few].count("in range") <= 2
+    assert any("usually" in reason for judged in few for reason in judged.reasons)
+
+
+def test_where_degrees_of_freedom_are_not_known_time_is_taken(judge):
+    for share in (0.5, 1.0):
+        runs = [run_of(of_length(70_000 + n, share), share=share) for n in range(20)]
+        unknown = [
+            replace(run, residual_dof=np.nan, segments=(part_of(run.segments[0].r, share, np.nan),))
+            for run in runs
+        ]
+        for known, other in zip(runs, unknown, strict=True):
+            distances = [judge.judge(run, 0.95).distance for run in (known, other)]
+            assert distances[0] == pytest.approx(distances[1])
+
+
+def test_a_range_of_runs_without_degrees_of_freedom_goes_by_time():
+    training = TrainingRange.learn([rest_of(n, dof=np.nan) for n in range(30)], BLOCK)
+    assert training.usual.by_time
+    judge = RangeJudge(pattern_places(), training, Cells.of(CELL))
+    for share in (0.5, 1.0):
+        runs = [run_of(of_length(80_000 + n, share), share=share) for n in range(20)]
+        verdicts = [judge.judge(run, 0.95).verdict for run in runs]
+        assert verdicts.count("in range") >= 18
+
+
 def test_noise_is_far_and_named(judge):
     judged = judge.judge(run_of(connectome(300, noise=0.5)), 0.95)
     assert judged.verdict == "outside"
@@ -82,15 +151,34 @@ def test_noise_is_far_and_named(judge):
     assert any("usually" in reason for reason in judged.reasons)
 
 
-def test_swapped_sides_are_told_without_statistics(judge):
-    plain = RangeJudge(pattern_places())
-    r = connectome(301)
-    swapped = np.ascontiguousarray(r.reshape(ROIS, *SHAPE)[:, ::-1].reshape(ROIS, -1))
-    judged = plain.judge(run_of(swapped), None)
+def flipped(r: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(r.reshape(ROIS, *SHAPE)[:, ::-1].reshape(ROIS, -1))
+
+
+def test_swapped_sides_are_told_without_statistics():
+    plain, r = RangeJudge(pattern_places()), connectome(301)
+    judged = plain.judge(run_of(flipped(r)), None)
     assert judged.distance is None
     assert judged.verdict == "outside"
-    assert any("swapped" in reason or "maps lie" in reason for reason in judged.reasons)
+    assert any("swapped" in reason for reason in judged.reasons)
     assert plain.judge(run_of(r), None).verdict == "in range"
+
+
+@pytest.mark.parametrize("model", ["asymmetric maps", "maps that are nearly symmetric"])
+@pytest.mark.parametrize("reading", ["as stored", "mirrored"])
+def test_nothing_is_said_of_sides_where_they_cannot_be_told(model, reading):
+    """Finding D16: real people were told to check their sides, the right way round and mirrored."""
+    own = maps()
+    if model != "asymmetric maps":
+        noise = 0.001 * np.random.default_rng(3).normal(size=own.shape)
+        own = ((own + flipped(own)) / 2 + noise).astype(np.float32)
+    plain = RangeJudge(PatternPlaces(own, PLACES.mirror(), PLACES.neighbours()))
+    # People whose connectomes follow the maps, but whose sides differ in other ways.
+    for seed in range(20):
+        r = (own + flipped(own) + 0.5 * np.random.default_rng(seed).normal(size=own.shape)) / 2
+        read = r if reading == "as stored" else flipped(r)
+        judged = plain.judge(run_of(read.astype(np.float32)), None)
+        assert not any("side" in reason for reason in judged.reasons)
 
 
 def test_the_mean_over_segments_is_judged(judge):
@@ -134,7 +222,41 @@ def test_cells_are_means_of_what_is_covered():
 def test_what_cannot_be_learned_from_is_refused(judge):
     with pytest.raises(ValueError, match="need more samples"):
         Basis.fit(np.zeros((4, ROIS, 20), np.float32), 4)
-    with pytest.raises(ValueError, match="more than 16 samples"):
-        TrainingRange.fit(judge.training.basis, 2, [np.zeros(len(FIGURES))] * 5, 5)
+    nothing = Parts(0, np.zeros((5, len(FIGURES))), *np.ones((4, 5)))
+    with pytest.raises(ValueError, match="more than 18 samples"):
+        TrainingRange.fit(judge.training.basis, 2, [nothing])
     with pytest.raises(ValueError, match="cells"):
-        judge.training.basis.figures(np.zeros((ROIS, 3), np.float32), PatternFigures(*[0.5] * 6))
+        judge.training.basis.figures(
+            Sketch(
+                np.zeros((ROIS, 3), np.float32), PatternFigures(*[0.5] * 6), 100.0, 2.0, 100.0, 50
+            )
+        )
+    with pytest.raises(ValueError, match="10 people and 20 segments are needed, found 9 and 9"):
+        TrainingRange.learn([rest_of(n) for n in range(9)], BLOCK)
+
+
+def test_sketches_come_back_as_they_were_kept_to_the_rounding():
+    rest = rest_of(1, dof=np.nan) + rest_of(2)
+    cells, notes = pack_rest(rest)
+    back = unpack_rest(cells, json.loads(json.dumps(notes)))
+    assert [len(length) for length in back.lengths] == [1, 1, 2, 2]
+    for ours, theirs in zip(rest.lengths, back.lengths, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(other.cells, one.cells, atol=1e-3)
+            assert other.pattern == one.pattern
+            np.testing.assert_equal(
+                [getattr(other, name) for name in ("residual_dof", "memory_s", "seconds")],
+                [getattr(one, name) for name in ("residual_dof", "memory_s", "seconds")],
+            )
+
+
+def test_figures_that_are_never_defined_change_no_distance():
+    """Of maps without an other side nothing can be told of sides."""
+    rng = np.random.default_rng(0)
+    samples = [
+        Parts(n, np.append(rng.normal(size=7), np.nan)[None], *np.ones((4, 1))) for n in range(40)
+    ]
+    usual = Usual.fit(samples)
+    assert 0 < usual.distance(samples[0]) < 3
+    known = replace(samples[0], figures=np.append(samples[0].figures[0, :7], 0.5)[None])
+    assert usual.distance(known) == pytest.approx(usual.distance(samples[0]), rel=1e-3)

@@ -1,0 +1,106 @@
+"""Whether a run would fit a model's ROI maps better if its left and right were exchanged.
+
+An ROI's series comes from where its map lies, and so does much of what correlates with it. That is
+so in a mirrored run, too: a connectome resembles its maps whatever the side. What tells sides apart
+is another reading, with mirrored maps. Its connectome follows from the one at hand, as far as the
+ROI series tell what a place does. Where the maps are nearly symmetric, or are not those of this
+brain, both readings fit alike, and nothing can be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.range.pattern import PatternPlaces
+
+Array = NDArray[np.float32]
+
+# Series and maps resemble each other: this share of their size is added where they are solved for.
+_RIDGE = 0.01
+_MOST_PAIRS = 20_000  # of places; more tell hardly more
+_TOLD = 2.3  # standard errors that less than one run in a hundred reaches by chance
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How well a run fits the maps as it is read, and mirrored."""
+
+    match: float  # mean over ROIs of the spatial correlation of an ROI's row with its map
+    mirrored: float  # the same of the mirrored reading
+    evidence: float  # by how many standard errors over ROIs the mirrored reading fits better
+
+    @property
+    def gain(self) -> float:
+        """What mirroring gains, as a share of the match; NaN where that may be chance."""
+        if self.match > 0 and self.evidence > _TOLD:
+            return self.mirrored / self.match - 1
+        return float("nan")
+
+
+def compare_sides(
+    connectomes: Sequence[Array],
+    roi_r: NDArray[np.float64],
+    covered: NDArray[np.bool_],
+    places: PatternPlaces,
+) -> Sides:
+    """Compare the reading of a run with its mirrored reading.
+
+    Parameters
+    ----------
+    connectomes
+        Of the run's segments, each (rois, places); their mean is taken.
+    roi_r
+        (rois, rois), Pearson r of the ROI series.
+    covered
+        (places,), where there is signal.
+    places
+        The model's.
+
+    Returns
+    -------
+    NaN where the maps have no other side, or are the same there.
+    """
+    there = np.flatnonzero((places.mirror >= 0) & covered)
+    there = there[covered[places.mirror[there]]]
+    there = there[:: -(-len(there) // _MOST_PAIRS)] if len(there) else there
+    here = places.mirror[there]
+    nothing = Sides(float("nan"), float("nan"), float("nan"))
+    varying = np.diag(roi_r) > 0
+    if len(there) <= len(roi_r) or varying.sum() < 3:
+        return nothing
+    both = np.concatenate([there, here])
+    swapped = np.concatenate([here, there])
+    rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
+    maps = places.maps[varying].astype(np.float64)
+    readings = [
+        _matches(rows, roi_r[np.ix_(varying, varying)], maps[:, order]) for order in (both, swapped)
+    ]
+    gains = readings[1] - readings[0]
+    gains_known = gains[np.isfinite(gains)]
+    if len(gains_known) < 3:
+        return nothing
+    error = float(gains_known.std(ddof=1) / np.sqrt(len(gains_known)))
+    evidence = float(gains_known.mean()) / error if error > 0 else 0.0
+    return Sides(float(np.nanmean(readings[0])), float(np.nanmean(readings[1])), evidence)
+
+
+def _matches(
+    rows: NDArray[np.float64], roi_r: NDArray[np.float64], maps: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Read with other maps: how well each row of the connectome fits its map, (rois,)."""
+    maps = maps - maps.mean(axis=1, keepdims=True)
+    ridge = _RIDGE * np.linalg.eigvalsh(roi_r)[-1] * np.eye(len(roi_r))
+    # What each place does, by the ROI series at hand; and by these, the series of other maps.
+    courses = np.linalg.solve(roi_r + ridge, rows)
+    gram = maps @ maps.T
+    weights = np.linalg.solve(gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), maps)
+    read = (weights @ courses.T) @ rows
+    read -= read.mean(axis=1, keepdims=True)
+    products = np.einsum("rp,rp->r", read, maps)
+    norms = np.linalg.norm(read, axis=1) * np.linalg.norm(maps, axis=1)
+    matches: NDArray[np.float64] = products / np.where(norms > 0, norms, np.nan)
+    return matches

@@ -1,0 +1,155 @@
+"""What is kept of a connectome to compare it with other people's: a coarse picture, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.connectome.range.pattern import PatternFigures, PatternPlaces, pattern_figures
+
+Array = NDArray[np.float32]
+Float = NDArray[np.float64]
+_AMOUNTS = ("residual_dof", "memory_s", "seconds", "frames")
+# Where less or more than these shares of frames are independent, no memory can be told.
+_LEAST_SHARE, _MOST_SHARE = 0.01, 0.99
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells of a coarse lattice over places; only those with a place in them."""
+
+    order: NDArray[np.intp]  # (places,), sorted by cell
+    starts: NDArray[np.intp]  # (cells,), where a cell's places begin in that order
+
+    @classmethod
+    def of(cls, cell: NDArray[np.intp]) -> Cells:
+        """Take the number of each place's cell, (places,)."""
+        order = np.argsort(cell, kind="stable")
+        _, starts = np.unique(cell[order], return_index=True)
+        return cls(order, starts)
+
+    def means(self, r: Array, covered: NDArray[np.bool_]) -> Array:
+        """Average a connectome (rois, places), 0 where not covered: (rois, cells), NaN: none."""
+        counts = np.add.reduceat(covered[self.order].astype(np.float32), self.starts)
+        sums = np.stack([np.add.reduceat(row[self.order], self.starts) for row in r])
+        means = sums / np.where(counts > 0, counts, np.nan)
+        return means.astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A connectome as the range needs it."""
+
+    cells: NDArray[np.floating]  # (rois, cells), means; NaN where there is no signal
+    pattern: PatternFigures
+    residual_dof: float  # that it rests on; NaN: not known
+    # How long the run's series remember: the time constant of an AR(1) process with as much
+    # autocorrelation; NaN: not known.
+    memory_s: float
+    seconds: float  # its time
+    frames: float  # that are kept
+
+    @classmethod
+    def of(
+        cls, part: Connectome, run: RunConnectomes, pattern: PatternFigures, cells: Cells
+    ) -> Sketch:
+        """Sketch a part of a run, whose pattern is known."""
+        means = cells.means(part.r, run.covered)
+        share = run.effective_dof / run.residual_dof if run.residual_dof > 0 else float("nan")
+        memory = memory_of(share, part.seconds / part.frames)
+        return cls(means, pattern, part.residual_dof, memory, part.seconds, part.frames)
+
+    @classmethod
+    def drawn(
+        cls, part: Connectome, run: RunConnectomes, places: PatternPlaces, cells: Cells
+    ) -> Sketch:
+        """Sketch a part of a run."""
+        return cls.of(part, run, pattern_figures(part.r, run.covered, places), cells)
+
+
+def independent_share(memory_s: float, tr_seconds: Float) -> Float:
+    """Return which share of frames is independent, for correlations of AR(1) processes.
+
+    Bartlett 1946 (J. R. Stat. Soc. Suppl. 8: 27): (1 - a²) / (1 + a²), a = exp(-TR / memory).
+
+    Examples
+    --------
+    >>> independent_share(1.7, np.array([0.7, 2.0])).round(2)
+    array([0.39, 0.83])
+    """
+    square = np.exp(-2 * tr_seconds / memory_s)
+    share: Float = (1 - square) / (1 + square)
+    return share
+
+
+def memory_of(share: float, tr_seconds: float) -> float:
+    """Return the memory, in seconds, that leaves such a share of frames independent.
+
+    Examples
+    --------
+    >>> round(memory_of(0.83, tr_seconds=2.0), 1)
+    1.7
+    """
+    if not share > 0:
+        return float("nan")
+    known = min(max(share, _LEAST_SHARE), _MOST_SHARE)
+    return -2 * tr_seconds / float(np.log((1 - known) / (1 + known)))
+
+
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """A person's rest, cut and joined to several lengths; each item is disjoint parts of a run."""
+
+    segments: tuple[tuple[Sketch, ...], ...]  # of each run, as a model reads it
+    other_lengths: tuple[tuple[Sketch, ...], ...]  # shorter and longer parts
+
+    def __add__(self, other: Rest) -> Rest:
+        """Join the rest of two runs of a person."""
+        return Rest(self.segments + other.segments, self.other_lengths + other.other_lengths)
+
+    @property
+    def lengths(self) -> tuple[tuple[Sketch, ...], ...]:
+        """Parts of all lengths."""
+        return self.segments + self.other_lengths
+
+
+def pack_rest(rest: Rest) -> tuple[NDArray[np.float16], dict[str, Any]]:
+    """Turn sketches to an array (parts, rois, cells) and values for JSON."""
+    parts = [sketch for length in rest.lengths for sketch in length]
+    notes = {
+        "segments": [len(length) for length in rest.segments],
+        "other_lengths": [len(length) for length in rest.other_lengths],
+        "patterns": [_plain(vars(sketch.pattern)) for sketch in parts],
+        "amounts": [_plain({name: getattr(sketch, name) for name in _AMOUNTS}) for sketch in parts],
+    }
+    return np.stack([sketch.cells.astype(np.float16) for sketch in parts]), notes
+
+
+def unpack_rest(cells: NDArray[np.floating], notes: Mapping[str, Any]) -> Rest:
+    """Return the sketches that `pack_rest` was given, to the rounding of float16."""
+    rows = zip(cells, notes["patterns"], notes["amounts"], strict=True)
+    parts = iter(
+        Sketch(own, PatternFigures(**_numbers(pattern)), **_numbers(amounts))
+        for own, pattern, amounts in rows
+    )
+    return Rest(
+        *(
+            tuple(tuple(islice(parts, count)) for count in notes[name])
+            for name in ("segments", "other_lengths")
+        )
+    )
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN."""
+    return {name: float(x) if np.isfinite(x) else None for name, x in values.items()}
+
+
+def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: float("nan") if x is None else x for name, x in values.items()}
