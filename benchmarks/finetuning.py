@@ -23,7 +23,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from demo_people import CONNECTOME_STEP, StoredPeople, simulate_people
+from demo_people import CONNECTOME_STEP, SegmentModel, StoredPeople, simulate_people
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.prepared import prepare
@@ -182,8 +182,11 @@ def schedule_2(work: Path, base: Mapping[str, Tensor], epochs: int) -> None:
         y = [people.measured(k)[rows] for k in range(n)]
         mean = np.mean(y, axis=0)
         print(row(f"{n}, group average", np.broadcast_to(mean, own.shape), own, mean))
+        parcels = SegmentModel.fit(people, y, phantom.roi_maps)
+        predicted = np.stack([parcels.predict(test, k) for k in range(len(test.maps))])
+        print(row(f"{n}, linear (Tavor)", predicted, own, mean))
         linear = LinearBaseline().fit(x, y)
-        print(row(f"{n}, linear (Tavor)", linear.predict(test_x), own, mean))
+        print(row(f"{n}, linear, whole brain", linear.predict(test_x), own, mean))
         sums = LocalRidgeSums(phantom.anatomy.places.lattice(1))
         for a, b in zip(x, y, strict=True):
             sums.fit_person(a, b)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -15,6 +15,7 @@ from rich.progress import track
 
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 
 # Step between stored numbers: far below the noise of a segment (0.08) and of a map (1).
 CONNECTOME_STEP = 1.0 / 127.0
@@ -38,9 +39,57 @@ class StoredPeople:
         mean: Array = total.astype(np.float32) * scale
         return mean
 
+    def segment(self, person: int, number: int) -> NDArray[np.float32]:
+        """Return a person's connectome in one segment, (rois, voxels)."""
+        segment: Array = self.connectomes[person, number].astype(np.float32)
+        return segment * np.float32(CONNECTOME_STEP)
+
     def measured(self, person: int) -> NDArray[np.float32]:
         """Return a person's measured maps, (contrasts, voxels)."""
         maps: Array = self.maps[person].astype(np.float32) * np.float32(MAP_STEP)
+        return maps
+
+
+class OneByOne(Sequence[Array]):
+    """Arrays of people, read when they are asked for."""
+
+    def __init__(self, read: Callable[[int], Array], people: int) -> None:
+        self._read, self._people = read, people
+
+    def __len__(self) -> int:
+        return self._people
+
+    @overload
+    def __getitem__(self, person: int) -> Array: ...
+    @overload
+    def __getitem__(self, person: slice) -> Sequence[Array]: ...
+    def __getitem__(self, person: int | slice) -> Array | Sequence[Array]:
+        if isinstance(person, slice):
+            return [self._read(n) for n in range(self._people)[person]]
+        return self._read(range(self._people)[person])
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentModel:
+    """The published linear model, fitted on one drawn segment of rest a person."""
+
+    fitted: ParcelLinearBaseline
+
+    @classmethod
+    def fit(
+        cls, people: StoredPeople, maps: Sequence[Array], roi_maps: Array, seed: int = 0
+    ) -> SegmentModel:
+        """Fit on the first people, as many as there are maps."""
+        segments = people.connectomes.shape[1]
+        drawn = np.random.default_rng(seed).integers(segments, size=len(maps))
+        connectomes = OneByOne(lambda n: people.segment(n, int(drawn[n])), len(maps))
+        return cls(ParcelLinearBaseline(roi_parcels(roi_maps)).fit(connectomes, maps))
+
+    def predict(self, people: StoredPeople, person: int) -> Array:
+        """Return the mean over the predictions for a person's segments, (contrasts, voxels)."""
+        segments = range(people.connectomes.shape[1])
+        parts = [self.fitted.predict([people.segment(person, k)])[0] for k in segments]
+        maps: Array = np.mean(parts, axis=0)
         return maps
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from demo_people import (
+    OneByOne,
+    SegmentModel,
     StoredPeople,
     predict_people,
     simulate_answers,
@@ -64,7 +66,11 @@ def make_table(
     prepared = prepare(network, phantom.anatomy.grey)
     folder = work / "predicted"
     predicted = predict_people(folder / "test", test, prepared.predict)
-    linear, sums = _baselines(training, phantom)
+    sums = _ridge_sums(training, phantom)
+    everybody = len(training.maps)
+    trained = OneByOne(training.measured, everybody)
+    linear = SegmentModel.fit(training, trained, phantom.roi_maps)
+    whole = LinearBaseline().fit(OneByOne(training.mean_connectome, everybody), trained)
     mean_map = (sums.map_sum / sums.people).astype(np.float32)
     ridge, penalty = _chosen_ridge(sums, validation)
     recentring = RecentringSums()
@@ -77,7 +83,8 @@ def make_table(
 
     models: dict[str, Callable[[int], Array]] = {
         "group average": lambda n: mean_map,
-        "linear (Tavor)": lambda n: linear.predict(test.mean_connectome(n)[None])[0],
+        "linear (Tavor)": lambda n: linear.predict(test, n),
+        "linear, whole brain": lambda n: whole.predict(test.mean_connectome(n)[None])[0],
         "local ridge": lambda n: ridge.predict(test.mean_connectome(n)),
         "network": lambda n: predicted[n],
         JUDGED: recentred,
@@ -108,24 +115,16 @@ def make_table(
         },
         "local_ridge": {"penalty": penalty, "pooling_mm": 10.0, "participants": sums.people},
         "rows": [*rows, ceiling_row(found["retest"])],
-        "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:4]]),
+        "comparisons": comparison_rows(found[JUDGED], [found[name] for name in list(models)[:5]]),
     }
     return Table(correction, sums.people, people, evaluation)
 
 
-def _baselines(training: StoredPeople, phantom: Phantom) -> tuple[LinearBaseline, LocalRidgeSums]:
+def _ridge_sums(training: StoredPeople, phantom: Phantom) -> LocalRidgeSums:
     sums = LocalRidgeSums(phantom.anatomy.places.lattice(max(1, 3 // phantom.block)))
-    coefficients, intercepts = [], []
-    for n in track(range(len(training.maps)), "Fitting baselines"):
-        connectome, maps = training.mean_connectome(n), training.measured(n)
-        sums.fit_person(connectome, maps)
-        fit = LinearBaseline().fit(connectome[None], maps[None])
-        coefficients.append(fit.coef)
-        intercepts.append(fit.intercept)
-    # The model is the mean of the people's fits.
-    linear = LinearBaseline()
-    linear.coef, linear.intercept = np.mean(coefficients, axis=0), np.mean(intercepts, axis=0)
-    return linear, sums
+    for n in track(range(len(training.maps)), "Fitting local ridge"):
+        sums.fit_person(training.mean_connectome(n), training.measured(n))
+    return sums
 
 
 def _chosen_ridge(sums: LocalRidgeSums, validation: StoredPeople) -> tuple[LocalRidge, float]:

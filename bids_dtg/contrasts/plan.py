@@ -50,6 +50,29 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def hinge_weight(recipe: str, alpha: float | None) -> float:
+    """Return the weight of the hinge of crr, for ``--recipe`` and ``--alpha``.
+
+    Raises
+    ------
+    SettingsError
+        There is no such recipe, or a weight was given and the recipe's loss has no hinge.
+
+    Examples
+    --------
+    >>> hinge_weight("published", 0.1), hinge_weight("published", None)
+    (0.1, 0.25)
+    """
+    if alpha is not None and find_recipe(recipe).loss != "crr":
+        able = [name for name, row in RECIPES.items() if row.loss == "crr"]
+        raise SettingsError(
+            f"--alpha {alpha:g} was given with --recipe {recipe}, whose loss has no such weight",
+            expected=f"--recipe {' or '.join(able)}",
+            remedy="leave --alpha out",
+        )
+    return TrainingPlan.alpha if alpha is None else alpha
+
+
 @dataclass(frozen=True)
 class TrainingPlan:
     """How a network is trained."""

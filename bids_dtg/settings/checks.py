@@ -90,6 +90,8 @@ def _check_modelling(settings: Settings) -> None:
     _check_gpus(settings)
     if not 0 < modelling.learning_rate < math.inf:
         raise SettingsError(f"--learning-rate is {modelling.learning_rate}", expected="above 0")
+    if modelling.alpha is not None and not 0 <= modelling.alpha < math.inf:
+        raise SettingsError(f"--alpha is {modelling.alpha}", expected="0 or more, and finite")
     name = modelling.model_name
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise SettingsError(

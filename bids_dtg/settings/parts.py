@@ -299,6 +299,14 @@ class ModellingOptions:
     learning_rate: float = option(
         "modelling", "rate of Adam at the start", default=1e-3, metavar="RATE"
     )
+    alpha: float | None = option(
+        "modelling",
+        "weight of the CR-R loss' hinge, which turns people's deviations up by 1 + alpha; for "
+        "--recipe published",
+        default=None,
+        metavar="WEIGHT",
+        shown_default="0.25, as the publication prints; its public code trains with 0.1",
+    )
     choose_by: EpochChoice | None = option(
         "modelling",
         "what the network's best epoch is chosen by, on the validation participants",

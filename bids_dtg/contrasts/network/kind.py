@@ -18,7 +18,7 @@ import numpy as np
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
 from bids_dtg.contrasts.people import MapModel, Person
-from bids_dtg.contrasts.plan import TrainingPlan, find_recipe
+from bids_dtg.contrasts.plan import TrainingPlan, find_recipe, hinge_weight
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.tensors import TensorFile
@@ -188,6 +188,7 @@ def _training_plan(
     return TrainingPlan(
         features=options.features if start is None else len(start[FIRST_WEIGHT]),
         loss=recipe.loss,
+        alpha=hinge_weight(options.recipe, options.alpha),
         choose_by=options.choose_by or recipe.choose_by,
         learning_rate=options.learning_rate,
         epochs=options.epochs,

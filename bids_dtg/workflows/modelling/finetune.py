@@ -14,6 +14,7 @@ from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
@@ -54,6 +55,7 @@ def run_finetuning(settings: Settings) -> int:
     -----
     Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
     """
+    hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     network_kind.check_machine(settings.modelling)
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle

@@ -15,6 +15,7 @@ from bids_dtg.bundles.maps_part import MapsPart, Recentring
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person, mean_maps
+from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
@@ -67,6 +68,7 @@ def run_training(settings: Settings) -> int:
     """
     kind = find_kind(settings.modelling.architecture)
     kind.require_recipe(settings.modelling.recipe)
+    hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     kind.module().check_machine(settings.modelling)
     analysis = Analysis.prepare(settings)
     base = analysis.bundle
