@@ -15,6 +15,7 @@ from bids_dtg.errors import BundleError
 _COLUMNS = {
     "r": "R",
     "r_minus_group_average": "R - GROUP'S",
+    "r_minus_own_mean": "R - OWN MEAN",
     "index": "INDEX",
     "product": "PRODUCT",
     "ratio": "RATIO",
@@ -121,5 +122,7 @@ def _cell(figure: object) -> str:
             return f"{figure:.3f}"
         case [float() | int() as mean, float() | int() as low, float() | int() as high]:
             return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+        case [float() | int() as mean, None, None]:
+            return f"{mean:.3f}"
         case _:
             return ""

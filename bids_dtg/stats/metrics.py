@@ -12,7 +12,7 @@ Maps = NDArray[np.floating[Any]]
 
 # Dice is taken at the strongest 5 %, 10 %, …, 50 % of the voxels.
 DICE_PERCENTAGES = range(5, 51, 5)
-_TIE = 1e-9  # two r that differ by less are equal: what rounding makes of one value
+_TIE = 1e-6  # two r that differ by less are equal: what sums in float32 make of one value
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def identification_accuracy(matrix: NDArray[np.floating[Any]]) -> float:
     Returns
     -------
     float
-        0 to 1. Where the own prediction and others are equally similar (to nine decimals), a
+        0 to 1. Where the own prediction and others are equally similar (to six decimals), a
         person counts as one over their number: a constant prediction identifies 1 / people,
         as chance does. An undefined r is below all others.
 
@@ -192,7 +192,7 @@ def rivals(
     -------
     tuple
         Two boolean arrays (measured people, predicted people), False on the diagonal. r that
-        agrees to nine decimals is equal; undefined r is below all that is defined.
+        agrees to six decimals is equal; undefined r is below all that is defined.
 
     Raises
     ------

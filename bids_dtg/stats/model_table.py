@@ -32,25 +32,37 @@ _COMPARED = ("r", "residual_r", "identification")
 _TESTED = ("r", "dice", "product", "fingerprint")
 _INDIVIDUALITY = ("index", "product", "residual_r", "residual_r_training_mean", "fingerprint")
 
-CONVENTIONS = (
-    "Rows of a matrix are measured maps, columns predictions. Scores are means over participants "
-    "and contrasts. index: r minus another person's prediction, the mean r of the predictions for "
-    "all others; product, as published: index times r, a person; ratio: index / r. Residual r: "
-    "predictions less their mean over the test participants, measured maps less theirs; n/a where "
-    "all predictions are the same, and 0 for such a contrast where others have one; its older "
-    "form, training mean, takes the training participants' mean off both, and a better mean map "
-    "buys it. Own mean prediction: the mean of the model's predictions for all test participants, "
-    "the same map for everybody; each participant is in it, which favours it. Identified: how "
-    "often a measured map is most like the own prediction, one contrast at a time; a tie of k "
-    "counts 1 / k, chance is 1 / participants. Fingerprint, as published: share identified, ties "
-    "missed, times mean r, a contrast. Explained: 1 - squared error / variance over voxels. "
-    "Intervals are 95 %: Student's t with the jackknife's standard error, each participant left "
-    "out as measured and as predicted; Wilson's for identification. A verdict needs "
-    f"{FEWEST_PEOPLE} participants, an interval without 0 and p of sign flips up to 0.05. "
-    "Ceiling: the root of the retest's r, a contrast, mean over contrasts. Voxels that somebody's "
-    "map lacks are left out of r. Simple models that are fitted on all the others have no scores "
-    "of individuality, and to be above them is no verdict."
-)
+# What each score and row is; means are over participants and contrasts.
+DEFINITIONS = {
+    "r": "correlation over voxels of a predicted with a measured map, mean over participants and "
+    "contrasts, as all scores; voxels that somebody's map lacks are left out",
+    "own mean prediction": "the mean of the model's predictions for all test participants, one "
+    "map for everybody; each participant is in it, which favours it",
+    "another person's prediction": "r of the model's predictions for all other participants with "
+    "a participant's map, mean over them; r minus it is the index",
+    "residual r": "predictions less their mean over the test participants with measured maps less "
+    "theirs; n/a where the prediction is the same for everybody, and 0 for such a contrast where "
+    "others have one",
+    "residual r, training mean": "the older form: the training participants' mean off both; a "
+    "better mean map buys it",
+    "identified": "how often a measured map is most like the own prediction, one contrast at a "
+    "time; a tie of k counts 1 / k, chance is 1 / participants",
+    "fingerprint": "as published: share identified, where a tie is a miss, times mean r, of each "
+    "contrast",
+    "product": "as published: index times r, a participant",
+    "ratio": "index / r",
+    "explained variance": "1 - squared error / variance over voxels",
+    "noise ceiling": "the root of the retest's r, a contrast, mean over contrasts: the r of a "
+    "prediction of the true map",
+    "intervals": "95 %, Student's t with the jackknife's standard error, each participant left "
+    "out as measured and as predicted; Wilson's for identification",
+    "verdicts": f"need {FEWEST_PEOPLE} participants, an interval without 0, and p of sign flips up "
+    "to 0.05",
+    "simple models fitted on all the others": "have no scores of individuality, and to be above "
+    "them is no verdict",
+    "matrices": "measured maps in rows, predictions in columns",
+}
+CONVENTIONS = "; ".join(f"{name}: {text}" for name, text in DEFINITIONS.items())
 
 
 def summary_row(

@@ -135,15 +135,16 @@ class _Sums:
 
     def _add(self, p: NDArray[np.float32], m: NDArray[np.float32]) -> None:
         self.voxels += p.shape[1]
-        p_mean, m_mean = (maps.mean(axis=0, dtype=np.float64) for maps in (p, m))
-        p, m = _deviations(p, p_mean), _deviations(m, m_mean)
+        # In float32 as the maps are: a mean that is rounded is as good a centre for all.
+        p_mean, m_mean = (maps.mean(axis=0, dtype=np.float64).astype(np.float32) for maps in (p, m))
+        p, m = _deviations(p, p_mean), m - m_mean
         self.pp += p @ p.T
         self.mm += m @ m.T
         self.pm += p @ m.T
-        common = np.stack([np.ones(len(p_mean)), p_mean, m_mean])
+        common = np.stack([np.ones_like(p_mean), p_mean, m_mean])
         self.p += p @ common.T
         self.m += m @ common.T
-        self.means += common @ common.T
+        self.means += common.astype(np.float64) @ common.T
 
     def _add_training(
         self, p: NDArray[np.float32], m: NDArray[np.float32], mean: NDArray[np.float32]
@@ -334,8 +335,8 @@ def _known(variance: Values | float, squares: Values | float) -> Values:
     return np.where(variance > 1e-6 * np.asarray(squares), variance, np.nan)
 
 
-def _deviations(maps: NDArray[np.float32], mean: Maps) -> NDArray[np.float32]:
+def _deviations(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return maps less a mean; what is left of a map that equals it is rounding."""
-    away: NDArray[np.float32] = (maps - mean).astype(np.float32)
+    away = maps - mean
     away[np.abs(away) < 1e-6 * np.abs(mean)] = 0.0
     return away

@@ -30,52 +30,53 @@ _WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
 _BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
 _COLUMNS = {
     "r": "r",
-    "r_over_ceiling": "r over ceiling",
+    "r_over_ceiling": "r over noise ceiling",
     "r_minus_group_average": "r minus group average",
     "r_minus_own_mean": "r minus own mean prediction",
     "index": "r minus another person's (index)",
     "residual_r": "residual r",
     "identification": "identified",
+}
+_MORE_COLUMNS = {
     "fingerprint": "fingerprint (as published)",
     "product": "product (as published)",
     "ratio": "ratio",
     "residual_r_training_mean": "residual r, training mean",
     "explained": "explained variance",
     "dice": "Dice AUC",
+    "r_sd_over_contrasts": "sd of r over contrasts",
 }
 # What the verdict on each question means, and how much it matters.
 _ANSWERS: Mapping[str, Mapping[str, tuple[Level, str]]] = {
     INDIVIDUAL: {
         "better": (
             "good",
-            "Individual: the prediction of {model} for a person fits better than its prediction "
-            "for another person",
+            "Individual: the prediction for a person fits better than that for another person",
         ),
         "not told apart": (
             "warning",
-            "Not shown to be individual: the prediction of {model} for a person is not to be "
-            "told from its prediction for another person",
+            "Not shown to be individual: the prediction for a person is not to be told from that "
+            "for another person",
         ),
         "worse": (
             "warning",
-            "Not individual: the prediction of {model} for another person fits better than that "
-            "for the person",
+            "Not individual: the prediction for another person fits better than that for the "
+            "person",
         ),
     },
     WORTH_USING: {
         "better": (
             "good",
-            "Worth using: {model} fits better than its own mean prediction, one map for everybody",
+            "Worth using: predictions fit better than their own mean, one map for everybody",
         ),
         "not told apart": (
             "warning",
-            "Not shown to be worth using: {model} is not to be told from its own mean "
-            "prediction, one map for everybody",
+            "Not shown to be worth using: predictions are not to be told from their own mean, one "
+            "map for everybody",
         ),
         "worse": (
             "warning",
-            "Not worth using: its own mean prediction, one map for everybody, fits better than "
-            "{model}",
+            "Not worth using: their own mean, one map for everybody, fits better than predictions",
         ),
     },
 }
@@ -85,9 +86,10 @@ _AGAINST = {
     "better": "better than",
     NO_VERDICT: "above, without a verdict,",
 }
+_FEW = 40  # people: the true mean map is above their average by 0.016 in r (docs/group.md)
 _WEAK = (
-    "Simple models of a person are fitted on the other {people} people here: an average of few is "
-    "weak, and a map that knows nobody is above it by their number alone"
+    "Simple models were fitted on {people} people: an average of few is weak, and a map that knows "
+    "nobody is above it by their number alone"
 )
 _SCORES = {"r": "r", "residual_r": "residual r", "identification": "identification"}
 
@@ -98,7 +100,7 @@ class ModelPageFacts:
 
     title: str  # of the page
     lead: str  # who and what, in a sentence
-    conventions: str  # how the scores are defined
+    definitions: Mapping[str, str]  # of scores and rows, by name
     rows: Sequence[Mapping[str, Any]]  # a model each, as `model_table.summary_row`
     contrasts: Sequence[str]  # labels
     r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
@@ -139,7 +141,6 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
         str(row["model"]): _COLOURS[number % len(_COLOURS)] for number, row in enumerate(facts.rows)
     }
     most = _most(*facts.matrices.values())
-    columns = [key for key in _COLUMNS if any(row.get(key) is not None for row in facts.rows)]
     page = render(
         "model.html",
         title=facts.title,
@@ -155,9 +156,9 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
             *verdicts(facts.judged, facts.comparisons, facts.fitted_on),
             *_same_for_all(facts),
         ],
-        conventions=facts.conventions,
-        headings=[_COLUMNS[key] for key in columns],
-        models=[(row["model"], [_cell(row.get(key)) for key in columns]) for row in facts.rows],
+        definitions=list(facts.definitions.items()),
+        table=_table(facts.rows, _COLUMNS),
+        more=_table(facts.rows, _MORE_COLUMNS),
         chart=_by_contrast(facts, colours),
         colours=list(colours.items()),
         measured=facts.measured,
@@ -215,7 +216,7 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
     for row in decided:
         if row["question"] is not None:
             level, words = _ANSWERS[row["question"]][row["verdict"]]
-            flags.append(Flag(level, f"{words.format(model=judged)} ({_figures(row)})"))
+            flags.append(Flag(level, f"{words} ({_figures(row)})"))
     for key, word in _SCORES.items():
         scored = [row for row in decided if row["question"] is None and row["score"] == key]
         parts = [
@@ -233,7 +234,8 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
             worse = any(row["verdict"] == "worse" for row in scored)
             text = f"In {word}, {judged} is {'; '.join(parts)}"
             flags.append(Flag("warning" if worse else "note", text))
-    if any(row["verdict"] == NO_VERDICT for row in decided):
+    above = {row["verdict"] for row in decided if row["question"] is None and row["score"] == "r"}
+    if NO_VERDICT in above or ("better" in above and fitted_on < _FEW):
         flags.append(Flag("note", _WEAK.format(people=fitted_on)))
     return flags
 
@@ -248,10 +250,26 @@ def _figures(row: Mapping[str, Any]) -> str:
     """Write a difference with its interval, and p."""
     interval = row["difference"]
     # A small difference may be a sure one.
-    digits = 4 if max(map(abs, interval)) < 0.01 else 3
+    digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
     mean, low, high = (figure(value, digits) for value in interval)
-    p = "p < 0.001" if row["p"] < 0.001 else f"p {row['p']:.3f}"
+    # Without a break in the line.
+    p = "p\N{NO-BREAK SPACE}" + (
+        "<\N{NO-BREAK SPACE}0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+    )
     return f"{mean}, 95 % from {low} to {high}, {p}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Lay out the columns that some model has, and the models that have one of them."""
+    known = [key for key in columns if any(row.get(key) is not None for row in rows)]
+    return {
+        "headings": [columns[key] for key in known],
+        "models": [
+            (row["model"], [_cell(row.get(key)) for key in known])
+            for row in rows
+            if any(row.get(key) is not None for key in known)
+        ],
+    }
 
 
 def _cell(value: object) -> tuple[str, str, str]:

@@ -22,6 +22,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.model_scores import ModelScores, mean_over
 from bids_dtg.stats.model_table import (
     CONVENTIONS,
+    DEFINITIONS,
     ceiling_row,
     comparison_rows,
     contrast_rows,
@@ -193,7 +194,7 @@ def write_tables(
             f"fitted on {counted(simple.people, 'participant')}. Another person's prediction "
             "decides whether the model is individual, its own mean prediction whether it is worth "
             "using.",
-            conventions=CONVENTIONS,
+            definitions=DEFINITIONS,
             rows=rows,
             contrasts=labels,
             r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},

@@ -19,7 +19,7 @@ OWN = np.array([[0.5, 0.4, 0.4], [0.1, 0.2, 0.1], [0.3, 0.3, 0.4]])
 FACTS = ModelPageFacts(
     title="model-own",
     lead="three people",
-    conventions="as they are",
+    definitions={"r": "as it is"},
     rows=[
         {"model": "group average", "r": [0.5, 0.4, 0.6]},
         {"model": "model", "r": [-0.0001, -0.1, 0.1], "ratio": None},
@@ -150,7 +150,7 @@ def test_the_two_questions_come_first_and_alone_are_good(verdict, level, words):
     flags = verdicts("model", rows, 40)
     assert [flag.level for flag in flags] == [level, level, "note"]
     assert all(flag.text.startswith(text) for flag, text in zip(flags, words, strict=False))
-    assert "p < 0.001" in flags[0].text
+    assert "p\u00a0<\u00a00.001" in flags[0].text
 
 
 def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
@@ -163,9 +163,9 @@ def test_a_simple_model_that_wins_is_a_warning_with_its_figures():
     assert flag.level == "warning"
     assert flag.text == (
         "In r, model is worse than "
-        "group average (\u22120.200, 95 % from \u22120.300 to \u22120.100, p 0.012); "
-        "not to be told from linear (Tavor) (0.000, 95 % from \u22120.100 to 0.100, p 0.500); "
-        "better than kernel ridge (0.020, 95 % from 0.010 to 0.030, p < 0.001)"
+        "group average (\u22120.200, 95 % from \u22120.300 to \u22120.100, p\u00a00.012); "
+        "not to be told from linear (Tavor) (0.000, 95 % from \u22120.100 to 0.100, p\u00a00.500); "
+        "better than kernel ridge (0.020, 95 % from 0.010 to 0.030, p\u00a0<\u00a00.001)"
     )
 
 
@@ -174,7 +174,10 @@ def test_to_be_above_the_average_of_few_others_is_not_praised():
     assert (first.level, second.level) == ("note", "note")
     assert "above, without a verdict, group average (0.020" in first.text
     assert "better" not in first.text + second.text
-    assert "the other 9 people here: an average of few is weak" in second.text
+    assert "fitted on 9 people: an average of few is weak" in second.text
+    better = compared("group average", "better")
+    assert "an average of few is weak" in verdicts("model", [better], 9)[-1].text
+    assert len(verdicts("model", [better], 300)) == 1
 
 
 def test_few_people_give_no_verdict_at_all():
@@ -196,4 +199,6 @@ def test_no_figure_has_a_sign_before_zero():
 def test_a_small_difference_that_is_sure_shows_its_sign():
     figures = [-0.0004, -0.0009, -0.0001]
     (flag,) = verdicts("m", [compared("group average", "worse", difference=figures)], 40)
-    assert "(\u22120.0004, 95 % from \u22120.0009 to \u22120.0001, p < 0.001)" in flag.text
+    assert (
+        "(\u22120.0004, 95 % from \u22120.0009 to \u22120.0001, p\u00a0<\u00a00.001)" in flag.text
+    )
