@@ -13,7 +13,7 @@ from bids_dtg.report.contents import MapFile, ParticipantFiles, RunFiles, SetFil
 from bids_dtg.report.quality import QualityColumn, number
 
 Level = Literal["problem", "warning", "note", "good"]
-_ORDER: tuple[Level, ...] = ("problem", "warning", "note", "good")
+LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 
 
@@ -27,7 +27,7 @@ class Flag:
 
 
 # What the verdicts of the program's own judgement of a run mean here.
-_VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
+VERDICTS: Mapping[str, Level] = {"unusual": "warning", "outside": "problem"}
 
 
 def level_of(figure: str, value: float) -> Level | None:
@@ -64,9 +64,63 @@ def flags_of(
     return sorted_flags(flags)
 
 
+def own_flags(
+    files: ParticipantFiles, failures: Mapping[str, str], columns: Sequence[QualityColumn]
+) -> tuple[Flag, ...]:
+    """Collect what is wrong with a participant's own runs, and not with the model or all sets.
+
+    Parameters
+    ----------
+    files
+        What the output holds.
+    failures
+        What failed (set, or what was being done) and the message.
+    columns
+        Of the quality tables.
+    """
+    flags = [Flag("problem", message, stage) for stage, message in failures.items()]
+    for made in files.sets:
+        flags += _excluded(made)
+    flags += [flag for run in files.runs for flag in _of_run(run, columns)]
+    return tuple(flag for flag in sorted_flags(flags) if flag.level in ("problem", "warning"))
+
+
+@dataclass(frozen=True)
+class FlagCount:
+    """How many flags a participant's own runs have, for pages over all participants."""
+
+    problems: int
+    warnings: int
+    worst: str = ""  # text of the worst; empty where there is none
+
+    @classmethod
+    def of(cls, flags: Sequence[Flag]) -> FlagCount:
+        """Count flags, the worst first.
+
+        Examples
+        --------
+        >>> FlagCount.of([Flag("problem", "Much motion"), Flag("warning", "Short")]).in_words
+        '1 problem, 1 warning'
+        """
+        levels = [flag.level for flag in flags]
+        worst = flags[0].text if flags else ""
+        return cls(levels.count("problem"), levels.count("warning"), worst)
+
+    @property
+    def level(self) -> Level:
+        """Of the worst flag."""
+        return "problem" if self.problems else "warning" if self.warnings else "good"
+
+    @property
+    def in_words(self) -> str:
+        """Counts for people; empty where nothing is wrong."""
+        parts = ((self.problems, "problem"), (self.warnings, "warning"))
+        return ", ".join(counted(number, word) for number, word in parts if number)
+
+
 def sorted_flags(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     """Return flags once each, the worst first."""
-    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: _ORDER.index(flag.level)))
+    return tuple(sorted(dict.fromkeys(flags), key=lambda flag: LEVELS.index(flag.level)))
 
 
 def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
@@ -87,10 +141,10 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
         if value is not None and not judged and (level := level_of(column.name, value)):
             yield Flag(level, column.flag.format(value=value), run.title)
     verdict = run.quality.get("range") or ""
-    if verdict in _VERDICTS:
+    if verdict in VERDICTS:
         reasons = run.quality.get("range_reasons") or ""
         text = f"The model is not made for such a run ({verdict}): {reasons}"
-        yield Flag(_VERDICTS[verdict], text, run.title)
+        yield Flag(VERDICTS[verdict], text, run.title)
     frames, kept = (number(run.quality.get(name)) for name in ("frames", "frames_kept"))
     if (
         frames
@@ -111,6 +165,10 @@ def _of_set(made: SetFiles) -> Iterator[Flag]:
     for key in ("CleaningNote", "AcquisitionNote", "DegreesOfFreedomNote"):
         if note := sidecar.get(key):
             yield Flag("note", str(note), made.title)
+    yield from _excluded(made)
+
+
+def _excluded(made: SetFiles) -> Iterator[Flag]:
     for run, reason in made.excluded.items():
         yield Flag("warning", f"{run} was left out. {reason}", made.title)
 

@@ -125,6 +125,25 @@ def test_what_failed_is_in_the_report_until_it_is_made_good(job):
     assert "1.0 of 1.0 minutes" not in text_of(job, "sub-01.html")
 
 
+def test_no_old_report_lies_beside_new_maps(job):
+    for label in ("01", "02"):
+        add_rest(job.bids, label)
+    assert job.run() == 0
+    old = text_of(job, "sub-01.html")
+    job.reports = False
+    assert job.run("--gsr", "--participant-label", "01") == 0
+    assert not (job.out / "sub-01.html").exists()
+    assert not (job.out / "sub-01/figures").exists()
+    assert (job.out / "sub-02.html").is_file()  # of maps that are still there
+    index = text_of(job, "index.html")
+    assert 'href="sub-01.html"' not in index
+    assert 'href="sub-02.html"' in index
+    job.reports = True
+    assert job.run("--gsr", "--participant-label", "01") == 0  # maps are complete, the page is not
+    assert "the global signal" in text_of(job, "sub-01.html")
+    assert "the global signal" not in old
+
+
 def test_somebody_without_any_maps_gets_a_report_of_the_failure(job):
     add_rest(job.bids, frames=6)
     assert job.run() == 1

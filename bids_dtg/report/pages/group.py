@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
+from bids_dtg.notices import counted
 from bids_dtg.report.charts import Point, Strip, strip
 from bids_dtg.report.colours import AMOUNT
 from bids_dtg.report.contents import MapFile, Overlay
-from bids_dtg.report.flags import Flag, same_for_all, sorted_flags
+from bids_dtg.report.flags import (
+    LEVELS,
+    VERDICTS,
+    Flag,
+    FlagCount,
+    Level,
+    same_for_all,
+    sorted_flags,
+)
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
@@ -106,6 +115,8 @@ class GroupFacts:
     similarity: NDArray[np.float64] | None  # (sets, sets)
     means: Sequence[MapFile]  # mean maps, with the spread as an overlay
     table: Path  # the quality table
+    # Participants' own flags (`flags.own_flags`), by label without sub-.
+    flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,10 @@ class Row:
     participant: str
     address: str | None  # of the report
     run: str  # session, task and run
+    range: str  # whether the model is for the run; empty where nobody knows
+    level: str  # of that verdict; empty where nothing is wrong
+    reasons: str  # for it, for the pointer
+    flags: FlagCount  # of the participant
     cells: tuple[Cell, ...]
     marks: int  # how many figures are marked
 
@@ -142,8 +157,9 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     workflow = workflow_of(dataset)
     columns = columns_of(facts.rows, (*workflow.quality_columns, *workflow.group_columns))
     addresses = [_address(dataset, row) for row in facts.rows]
+    counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
     rows = [
-        _row(position, row, columns, address)
+        _row(position, row, columns, address, counts=counts)
         for position, (row, address) in enumerate(zip(facts.rows, addresses, strict=True))
     ]
     folder = dataset.root / "group" / "figures"
@@ -152,9 +168,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         drawer = GalleryDrawer(dataset, folder, "group", first=0, number_of_set=0)
         gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, facts)
-    shown = (
-        sorted(rows, key=lambda row: -row.marks)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
-    )
+    shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
     page = render(
         "group.html",
         title="Group: bids_dtg",
@@ -194,7 +208,12 @@ def _address(dataset: DerivativeDataset, row: Mapping[str, str]) -> str | None:
 
 
 def _row(
-    position: int, row: Mapping[str, str], columns: Sequence[Column], address: str | None
+    position: int,
+    row: Mapping[str, str],
+    columns: Sequence[Column],
+    address: str | None,
+    *,
+    counts: Mapping[str, FlagCount],
 ) -> Row:
     cells = []
     for column in columns:
@@ -212,13 +231,22 @@ def _row(
     named = [part for part in parts if part and part != "n/a"]
     if row.get("run_id") not in (None, "", "n/a"):
         named[-1] = f"run-{named[-1]}"
+    participant, verdict = row.get("participant_id") or "", _known(row.get("range"))
     return Row(
-        participant=row.get("participant_id") or "",
+        participant=participant,
         address=address,
         run=" ".join(named),
+        range=verdict,
+        level=VERDICTS.get(verdict, ""),
+        reasons=_known(row.get("range_reasons")),
+        flags=counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
         cells=tuple(cells),
         marks=sum(cell.out for cell in cells),
     )
+
+
+def _known(text: str | None) -> str:
+    return "" if text in (None, "n/a") else str(text)
 
 
 def _strip(column: Column, rows: Sequence[Row]) -> Strip:
@@ -271,14 +299,42 @@ def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, st
     return [*links, ("failures", "Failures")]
 
 
+def _least_usual(row: Row) -> tuple[bool, bool, int]:
+    """Return what runs are sorted by, so that those to look at come first."""
+    return row.level != "problem", row.level != "warning", -row.marks
+
+
+def _range_flags(rows: Sequence[Row]) -> list[Flag]:
+    """Say for how many runs the model is made; nothing where no run was judged."""
+    judged = [row.range for row in rows if row.range]
+    if not judged:
+        return []
+    numbers = {verdict: judged.count(verdict) for verdict in ("in range", *VERDICTS)}
+    listed = ", ".join(f"{number} {verdict}" for verdict, number in numbers.items())
+    unknown = f"; {len(rows) - len(judged)} not judged" if len(judged) < len(rows) else ""
+    levels = {level: numbers[verdict] for verdict, level in VERDICTS.items()}
+    found: tuple[Level, ...] = tuple(level for level in LEVELS if levels.get(level))
+    text = f"Of {counted(len(rows), 'run')} against the model's training data: {listed}{unknown}"
+    return [Flag(found[0] if found else "good", text)]
+
+
 def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Flag, ...]:
     flags = []
     failed = len({participant for participant, _, _ in facts.failures})
     if failed:
         flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
+    flags += _range_flags(rows)
+    people = {row.participant: row.flags for row in rows}
+    for level in LEVELS[:2]:
+        if number := sum(count.level == level for count in people.values()):
+            what = "a problem" if level == "problem" else "a warning, and no problem,"
+            have = "has" if number == 1 else "have"
+            text = f"{number} of {counted(len(people), 'participant')} {have} {what} in the report"
+            flags.append(Flag(level, text))
     marked = sum(row.marks > 0 for row in rows)
     if marked:
-        flags.append(Flag("warning", f"{marked} of {len(rows)} runs have an unusual figure"))
+        text = f"{marked} of {counted(len(rows), 'run')} have a figure that is far from the others'"
+        flags.append(Flag("note", text))
     if len(rows) < LEAST_RUNS:
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
     if facts.means and facts.means[0].sidecar.get("NotForScience"):

@@ -1,18 +1,26 @@
-"""The index at the output's root: who has a report, and where the rest is."""
+"""The index at the output's root: who has a report, what it flags, and where the rest is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
+from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
-from bids_dtg.report.pages.page import link, render
+from bids_dtg.report.flags import LEVELS, Flag, FlagCount
+from bids_dtg.report.pages.page import link, missing_packages, render
+from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.workflows import workflow_of
 
 INDEX, GROUP = "index.html", "group.html"
+MODEL_PAGE = "report.html"  # in the folder of an analysis
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5
+# The beginning of so many reports is read for their flags; of more, the group page has them.
+_MOST_READ = 2000
 
 
 @dataclass(frozen=True)
@@ -21,10 +29,17 @@ class Listed:
 
     label: str
     address: str | None  # of the report; None where there is none
+    flags: FlagCount | None = None  # of the report; None where nobody knows
 
 
 def write_index(dataset: DerivativeDataset) -> None:
-    """Write the index anew where it does not list what is there."""
+    """Write the index anew where it does not list what is there.
+
+    Where the packages for pages are missing, an index that is there is removed: it would be old.
+    """
+    if missing_packages():
+        dataset.remove(INDEX)
+        return
     workflow = workflow_of(dataset)
     for _ in range(_TRIES):
         listed = _list(dataset)
@@ -34,7 +49,12 @@ def write_index(dataset: DerivativeDataset) -> None:
             about=workflow.about,
             sections=[],
             listed=listed,
+            flags=_flags(listed),
             group=GROUP if (dataset.root / GROUP).is_file() else None,
+            analyses=[
+                (page.parent.name, link(page, dataset))
+                for page in sorted(dataset.root.glob(f"group/*/{MODEL_PAGE}"))
+            ],
             others=[
                 (text, name)
                 for text, name in (
@@ -56,7 +76,25 @@ def _list(dataset: DerivativeDataset) -> list[Listed]:
         for p in dataset.root.glob("sub-*.html")
     }
     labels = sorted({*find_participant_labels(dataset), *reports})
-    return [
-        Listed(label, link(reports[label], dataset) if label in reports else None)
-        for label in labels
-    ]
+    few = len(reports) <= _MOST_READ
+    return [_listed(label, reports.get(label), dataset, flags=few) for label in labels]
+
+
+def _listed(label: str, report: Path | None, dataset: DerivativeDataset, *, flags: bool) -> Listed:
+    if report is None:
+        return Listed(label, None)
+    return Listed(label, link(report, dataset), read_flag_count(report) if flags else None)
+
+
+def _flags(listed: Sequence[Listed]) -> tuple[Flag, ...]:
+    """Say how many participants have flags; nothing where none are known."""
+    known = [person.flags for person in listed if person.flags is not None]
+    flags = []
+    for level, words in zip(LEVELS, ("a problem", "a warning, and no problem"), strict=False):
+        number = sum(count.level == level for count in known)
+        if number:
+            text = f"{number} of {counted(len(known), 'report')} flag{'s' * (number == 1)} {words}"
+            flags.append(Flag(level, text))
+    if known and not flags:
+        flags.append(Flag("good", f"None of {counted(len(known), 'report')} flags a problem"))
+    return tuple(flags)

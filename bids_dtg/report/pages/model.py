@@ -111,6 +111,7 @@ class ModelPageFacts:
     history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
     measured: Sequence[str] = ()  # sentences on the measured maps: their files, what was found
     tables: Sequence[str] = ()  # names of tables on them, beside the page
+    index: str = ""  # address of the output's index; empty: there is none
     same_for_all: Sequence[str] = ()  # labels of contrasts whose predicted map is the same for all
 
 
@@ -144,6 +145,7 @@ def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
     page = render(
         "model.html",
         title=facts.title,
+        index=facts.index,
         sections=[
             ("scores", "Scores"),
             ("contrasts", "Contrasts"),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +16,7 @@ from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import RunFiles, SetFiles, find_participant
-from bids_dtg.report.flags import Level, flags_of, level_of
+from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
 from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
@@ -23,6 +27,9 @@ from bids_dtg.report.workflows import workflow_of
 # Figures of runs that stand beside those of the model's training, by their column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
 _DIGITS_SHOWN = 12  # of hashes
+# Where a page says how many flags it has, within so many characters of its beginning.
+_FLAGS, _HEAD = re.compile("<meta name=\"bids-dtg-flags\" content='([^']*)'>"), 4096
+_LONGEST_WORST = 300
 _MISSING = (
     "Some figures are missing: this run was processed by a version of the program, or with "
     "options, that did not keep what they are drawn from."
@@ -72,6 +79,22 @@ def report_path(dataset: DerivativeDataset, label: str) -> Path:
     return dataset.path(f"sub-{label}.html")
 
 
+def discard_report(dataset: DerivativeDataset, label: str) -> None:
+    """Remove a participant's report and its files: maps beside it are about to be others."""
+    report_path(dataset, label).unlink(missing_ok=True)
+    shutil.rmtree(dataset.path(f"sub-{label}/figures"), ignore_errors=True)
+
+
+def read_flag_count(page: Path) -> FlagCount | None:
+    """Read from a report how many flags it has; None where it does not say so."""
+    try:
+        with page.open(encoding="utf-8") as lines:
+            found = _FLAGS.search(lines.read(_HEAD))
+        return FlagCount(**json.loads(found.group(1))) if found else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def write_participant_report(
     dataset: DerivativeDataset, label: str, failures: Mapping[str, str]
 ) -> Path:
@@ -111,6 +134,7 @@ def write_participant_report(
         label=label,
         subtitle=workflow.subtitle(files),
         flags=flags_of(files, failures, workflow.quality_columns, workflow.notes),
+        own_flags=_shortened(own_flags(files, failures, workflow.quality_columns)),
         figures=_key_figures(files.runs, workflow.quality_columns),
         results=sections,
         runs=runs,
@@ -124,6 +148,11 @@ def write_participant_report(
     written = [file for section in sections for file in section.files]
     remove_others(folder, [*written, *(file for _, pictures in drawn for file in pictures)])
     return path
+
+
+def _shortened(flags: Sequence[Flag]) -> Mapping[str, Any]:
+    count = FlagCount.of(flags)
+    return {**vars(count), "worst": textwrap.shorten(count.worst, _LONGEST_WORST)}
 
 
 def _draw_run(

@@ -28,6 +28,7 @@ from bids_dtg.report.contents import (
     find_participant_labels,
     sidecar_of,
 )
+from bids_dtg.report.flags import own_flags
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
@@ -35,7 +36,7 @@ from bids_dtg.report.quality import QualityColumn, dictionary
 from bids_dtg.report.workflows import workflow_of
 from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.version import __version__
-from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets
+from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets, choose_sets
 from bids_dtg.workflows.participant.reports import existing_output
 
 _TABLE = "group/desc-runs_qc.tsv"
@@ -78,15 +79,25 @@ def run_group(settings: Settings) -> int:
     _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
     table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
+    failures = [
+        failure
+        for failure in all_failures(output)
+        if not settings.inputs.participant_label or failure.participant in labels
+    ]
+    messages: dict[str, dict[str, str]] = {}
+    for failure in failures:
+        messages.setdefault(failure.participant, {})[failure.stage] = failure.message
     page = write_group_page(
         output,
         GroupFacts(
             rows=rows,
-            failures=[
-                (f.participant, f.stage, f.message)
-                for f in all_failures(output)
-                if not settings.inputs.participant_label or f.participant in labels
-            ],
+            failures=[(f.participant, f.stage, f.message) for f in failures],
+            flags={
+                files.label: own_flags(
+                    files, messages.get(files.label, {}), workflow.quality_columns
+                )
+                for files in participants
+            },
             sets=maps.sets if maps else (),
             left_out=maps.left_out if maps else (),
             similarity=maps.similarity if maps else None,
@@ -135,10 +146,11 @@ def _print_plan(
     people = len({row.get("participant_id") for row in rows})
     print(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
     if sets:
-        contrasts = max(len(made.maps) for made in sets)
+        chosen, left_out = choose_sets(sets)
+        _report_left_out(left_out)
         print(
-            f"would write means of {counted(contrasts, 'contrast')} over "
-            f"{counted(len(sets), 'set')} of maps to {output.root / 'group'}"
+            f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "
+            f"{counted(len(chosen), 'set')} of maps to {output.root / 'group'}"
         )
     print(f"would write {output.root / GROUP} and {output.root / INDEX}")
     print("no map was read, and no output was written")

@@ -17,6 +17,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.index import INDEX, MODEL_PAGE, write_index
 from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
 from bids_dtg.settings import Settings
 from bids_dtg.stats.model_scores import ModelScores, mean_over
@@ -184,11 +185,12 @@ def write_tables(
             name = "".join(letter for letter in scores.name.title() if letter.isalnum())
             analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
             means[scores.name] = mean_over(stacked, axis=0)
-    page = analysis.folder / "report.html"
+    page = analysis.folder / MODEL_PAGE
     trouble = write_model_page(
         page,
         ModelPageFacts(
             title=analysis.folder.name,
+            index=f"../../{INDEX}",
             lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} Simple models were "
             f"fitted on {counted(simple.people, 'participant')}. Another person's prediction "
@@ -209,6 +211,7 @@ def write_tables(
         ),
     )
     say(trouble or f"page: {page}")
+    write_index(analysis.request.output)
     analysis.store.discard("work")
     return {**facts, "rows": rows, "comparisons": compared}
 

@@ -17,7 +17,7 @@ from bids_dtg.files.provenance import Failure, last_failures
 from bids_dtg.notices import say
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
-from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
 from bids_dtg.report.pages.participant import report_path
 from bids_dtg.settings import Settings
@@ -102,7 +102,10 @@ class Reports:
         if self._service.waiting and not at_once:
             self._note(f"{self._service.waiting + 1} reports are still to be made")
         self._service.close(at_once=at_once)
-        if self._wanted and not at_once:
+        if at_once:
+            return
+        # Without reports it may list some that were of other maps, and are gone.
+        if self._wanted or (self._output.root / INDEX).is_file():
             try:
                 write_index(self._output)
             except DtgError as err:

@@ -25,6 +25,7 @@ from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.atlas import Atlas, parcel_means
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.methods import keep_methods, methods_path
+from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept
 from bids_dtg.report.quality import write_quality
 from bids_dtg.report.workflows import Workflow
@@ -115,6 +116,8 @@ class Writer:
             Why other runs of the set were not, by their titles.
         """
         entities = dict(planned.entities)
+        # It shows other maps, and might not be made anew.
+        discard_report(self.output, planned.participant)
         return [
             *self._write_maps(entities, estimate, runs, left_out),
             *self._write_half_widths(entities, estimate.n_segments),

@@ -77,6 +77,32 @@ def test_the_page_names_who_failed_and_links_reports(made):
     assert 'href="group.html"' in (made.out / "index.html").read_text()
 
 
+def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(made, tmp_path):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    verdicts = ("in range", "unusual", "outside", "outside", "in range", "in range")
+    for label, verdict in zip(PEOPLE, verdicts, strict=True):
+        table = out / f"sub-{label}/func/sub-{label}_task-rest_qc.tsv"
+        # Nothing else is wrong with them.
+        fine = {"tsnr_median": "100", "fd_mean": "0.1", "residual_dof": "200"}
+        row = read_table(table)[0] | fine | {"range": verdict, "range_reasons": f"why {label}"}
+        table.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n")
+    assert main([str(out), str(out), "participant", "--reports-only"]) == 0
+    assert main([str(out), str(out), "group"]) == 0
+    page = (out / "group.html").read_text()
+    assert "3 in range, 1 unusual, 2 outside" in page
+    assert "participants have a problem" in page
+    for label, verdict in zip(PEOPLE, verdicts, strict=True):
+        row = page.partition(f">sub-{label}</a></td>")[2].partition("</tr>")[0]
+        assert f">{verdict}</td>" in row
+        assert f'title="why {label}"' in row
+        assert ("problem" in row) == (verdict == "outside")
+    index = (out / "index.html").read_text()
+    assert "reports flag a problem" in index
+    for label, verdict in zip(PEOPLE, verdicts, strict=True):
+        row = index.partition(f">sub-{label}</a>")[2].partition("</li>")[0]
+        assert ("problem" in row) == (verdict == "outside")
+
+
 def test_maps_of_another_model_are_left_out(made, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(made.out, out)

@@ -297,6 +297,12 @@ def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
     assert {row["question"] for row in training} == {"individual", "worth using", None}
 
 
+def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, ridge):
+    index = (cohort.out / "index.html").read_text()
+    assert 'href="group/model-own/report.html"' in index
+    assert 'href="../../index.html"' in (cohort.out / "group/model-own/report.html").read_text()
+
+
 @pytest.fixture(scope="module")
 def second(cohort):
     """Train another model on the same people."""
