@@ -81,7 +81,7 @@ def simulate(phantom: Phantom, cohort: Cohort, n: int, *, test: bool) -> People:
         whole = segments.mean(axis=0), segments.astype(np.float16)
         if not test:
             drawn = np.random.default_rng([phantom.seed, index]).integers(len(segments))
-            return whole[0], whole[1][drawn : drawn + 1], person.measured_maps(0)
+            return whole[0], whole[1][drawn : drawn + 1].copy(), person.measured_maps(0)
         parts = np.stack([segments[0], segments[1], segments[::2].mean(0), segments[1::2].mean(0)])
         maps = person.measured_maps(0), person.measured_maps(1), person.true_maps()
         return *whole, *maps, person.knowable_maps(), parts
