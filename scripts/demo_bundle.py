@@ -14,10 +14,13 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.maps_part import MapsPart, Recentring
+from bids_dtg.bundles.people import PersonHashes, SeenPeople, hash_person
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.phantom.contrasts.dataset import CONTENTS, dataset_name, participant_label
 from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.streams import Cohort
 
 VERSION = "1"
 # ROI maps are multiples of this: far finer than the noise, and they shrink well.
@@ -67,4 +70,20 @@ def write_demo_bundle(
         anatomy.places,
         table.correction,
     )
-    return write_bundle(folder, card, arrays)
+    counts = {
+        Cohort.TRAINING: table.training_people,
+        Cohort.VALIDATION: table.validation_people,
+        Cohort.TEST: int(table.evaluation["participants"]),
+    }
+    return write_bundle(folder, card, arrays, phantom_people(phantom, counts))
+
+
+def phantom_people(phantom: Phantom, counts: Mapping[Cohort, int]) -> SeenPeople:
+    """Return the first people of cohorts, as `dtg-phantom` would name them and their dataset."""
+    sets = {}
+    for cohort, count in counts.items():
+        name = dataset_name(phantom, cohort, CONTENTS["fmriprep"])
+        sets[cohort.name.lower()] = tuple(
+            PersonHashes(hash_person(name, participant_label(index))) for index in range(count)
+        )
+    return SeenPeople(sets)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.pattern import PatternPlaces, pattern_figures
 from bids_dtg.connectome.range.training import Basis, Cells, TrainingRange
@@ -70,7 +71,10 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     size = f"{bundle.grid.voxel_sizes_mm[0]:g}mm"
     training = learn_range(work / size / "training", bundle)
     new = folder.with_name(folder.name + "_new")
-    extend_bundle(evaluated, new, calibration=calibration, training_range=training)
+    seen = bundle.people or SeenPeople({})
+    # The people who tuned the model calibrate it too; others judge the intervals.
+    seen = seen.joined(SeenPeople({"calibration": seen.sets.get("validation", ())}))
+    extend_bundle(evaluated, new, calibration=calibration, training_range=training, people=seen)
     shutil.rmtree(folder)
     new.rename(folder)
     return load_bundle(folder)

@@ -146,13 +146,12 @@ def nifti(values: np.ndarray, affine: np.ndarray = TINY_AFFINE) -> bytes:
     return nib.Nifti1Image(stored, affine).to_bytes()
 
 
-def tiny_checkpoint(contrasts: int = 47, **more: object) -> bytes:
+def tiny_checkpoint(contrasts: int = 47, seed: int = 0, **more: object) -> bytes:
     """Make a small checkpoint in the published form."""
     import torch
 
-    state = {
-        f"model.{key}": value for key, value in tiny_network(4, contrasts).state_dict().items()
-    }
+    network = tiny_network(4, contrasts, seed=seed)
+    state = {f"model.{key}": value for key, value in network.state_dict().items()}
     stream = io.BytesIO()
     torch.save({"state_dict": state, "epoch": 3, **more}, stream)
     return stream.getvalue()

@@ -14,6 +14,7 @@ Where bundles come from and go to:
 
 - `registry`: the published models: their files and cards
 - `published_people`: whom these were trained on, as far as it is published
+- `output_layer`: whether two models have the same one
 - `fetch`: fetches, verifies and converts a published model
 - `checkpoint`: published checkpoints, read as tensors only
 - `convert`: a bundle from a checkpoint, ROI maps and masks

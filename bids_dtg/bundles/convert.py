@@ -14,6 +14,7 @@ from bids_dtg.bundles.bundle import ModelBundle, read_roi_maps
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import ATTENTION_UNET
 from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, RunError
@@ -51,6 +52,8 @@ class ModelFacts:
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use
     record: Mapping[str, Any] | None = None  # how it was trained, for readers
+    sources: Mapping[str, str] = field(default_factory=dict)  # of facts, as in `ModelCard`
+    people: SeenPeople | None = None  # whom it has seen; None: not known
 
 
 def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFacts) -> ModelBundle:
@@ -102,10 +105,12 @@ def convert_checkpoint(files: CheckpointFiles, out: str | Path, facts: ModelFact
         for_science=facts.for_science,
         notice=facts.notice,
         record=facts.record,
+        sources=facts.sources,
     )
     tensors = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
     places = VoxelPlaces.within(grid, inside)
-    return write_bundle(out, card, BundleArrays(tensors, roi_maps, brain, places))
+    arrays = BundleArrays(tensors, roi_maps, brain, places)
+    return write_bundle(out, card, arrays, facts.people)
 
 
 def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:

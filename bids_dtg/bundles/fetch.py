@@ -10,7 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
-from bids_dtg.bundles.registry import PublishedModel
+from bids_dtg.bundles.output_layer import compare_with_published
+from bids_dtg.bundles.published_people import published_people
+from bids_dtg.bundles.registry import PUBLISHED, PublishedModel
 from bids_dtg.bundles.writer import move_bundle
 from bids_dtg.errors import BundleError, OutputError, SettingsError
 from bids_dtg.files.download import TransferReporter, obtain_file
@@ -75,6 +77,10 @@ def fetch_models(
                 bundles.append(
                     _make_bundle(model, target, work=work, hosts=hosts, reporter=reporter)
                 )
+                for line in compare_with_published(
+                    bundles[-1], (folder / name for name in PUBLISHED)
+                ):
+                    reporter.note(line)
         for file in {file for model in models for file in model.files}:
             (work / file.local_name).unlink(missing_ok=True)
         return bundles
@@ -160,6 +166,8 @@ def _make_bundle(
         segment_seconds=model.segment_seconds,
         notice=model.notice,
         record={"published_files": [asdict(file) for file in model.files]},
+        sources=model.sources,
+        people=published_people(model),
     )
     return move_bundle(convert_checkpoint(files, work / model.name, facts), target)
 

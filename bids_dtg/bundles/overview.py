@@ -7,9 +7,12 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import read_card
+from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
+from bids_dtg.bundles.published_people import people_of
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import installed_models
 from bids_dtg.errors import BundleError
+from bids_dtg.stats.splits import SETS
 
 # Key of a row and heading of its column; a figure is one number, or a mean and its interval.
 _COLUMNS = {
@@ -29,30 +32,47 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
     card, part, training = bundle.card, bundle.card.part, bundle.card.training
     same = ", ".join(part.not_individual)
     sizes = " x ".join(str(size) for size in bundle.grid.shape)
-    people = f", {training.participants} participants" if training.participants else ""
+    grid = f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"
+
+    def fact(field: str, text: str) -> str:
+        return f"{text} ({card.sources[field]})" if text and field in card.sources else text
+
+    participants = f"{training.participants} participants" if training.participants else ""
+    trained = (fact("training.data", training.data), fact("training.participants", participants))
+    frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
     facts = [
         ("model", f"{card.name}, version {card.version} ({card.kind})"),
         ("folder", str(bundle.path)),
         ("SHA-256", bundle.identity),
-        ("description", card.description),
-        ("licence", card.licence),
-        ("citation", card.citation),
+        ("description", fact("description", card.description)),
+        ("licence", fact("licence", card.licence)),
+        ("citation", fact("citation", card.citation)),
         ("notice", card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}"),
-        ("trained on", f"{training.data}{people}"),
-        ("cleaning", training.cleaning),
-        ("frame", f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""),
-        ("segment", f"{part.segment_seconds:g} s"),
-        ("grid", f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"),
+        ("trained on", ", ".join(filter(None, trained))),
+        ("people", _people_words(people_of(bundle))),
+        ("cleaning", fact("training.cleaning", training.cleaning)),
+        ("frame", fact("training.repetition_time_s", frame)),
+        ("segment", fact("segment_seconds", f"{part.segment_seconds:g} s")),
+        ("grid", fact("grid", grid)),
         ("brain mask", f"{bundle.brain.number} voxels"),
         ("mask", f"{bundle.places.number} voxels"),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
-        ("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)"),
+        ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         (
             "same map",
             f"for everybody in {same}" if (same := ", ".join(part.not_individual)) else "",
         ),
     ]
     return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
+
+
+def _people_words(people: SeenPeople | None) -> str:
+    """Say whom a model has seen, and of whom nobody knows it."""
+    if people is None:
+        return "the bundle lists nobody whom the model has seen"
+    counts = [f"{people.count(name)} {name}" for name in (*SETS, UNCERTAIN) if people.count(name)]
+    listed = f"{', '.join(counts) or 'nobody'}, listed as hashes"
+    return "; ".join((listed, *(f"not listed: {text}" for text in people.unlisted)))
 
 
 def contrast_lines(bundle: ModelBundle) -> list[str]:

@@ -66,9 +66,10 @@ class SeenPeople:
 
     def joined(self, other: SeenPeople) -> SeenPeople:
         """Return the people of both; somebody may be in several sets."""
-        sets = {
+        both = {
             name: _sorted((*self.sets.get(name, ()), *other.sets.get(name, ()))) for name in _SETS
         }
+        sets = {name: people for name, people in both.items() if people}
         return SeenPeople(sets, tuple(dict.fromkeys((*self.unlisted, *other.unlisted))))
 
     def find(self, persons: Collection[str], rest: Collection[str] = ()) -> Sighting:

@@ -139,8 +139,8 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     card = parser.add_argument_group("what the model card says")
     card.add_argument("--name", required=True, help="the model's name")
     card.add_argument("--model-version", default="1", metavar="TEXT", help="(default: 1)")
-    card.add_argument("--space", default="MNI152NLin6Asym", help="(default: MNI152NLin6Asym)")
-    card.add_argument("--resolution", default="2", metavar="LABEL", help="of res- (default: 2)")
+    card.add_argument("--space", help="(default: MNI152NLin6Asym)")
+    card.add_argument("--resolution", metavar="LABEL", help="of res- (default: 2)")
     card.add_argument("--licence", default="unknown", metavar="TEXT", help="terms of use")
     card.add_argument("--citation", default="", metavar="TEXT", help="what users should cite")
     card.add_argument("--description", default="", metavar="TEXT", help="one line in plain words")
@@ -151,7 +151,6 @@ def _add_convert_options(parser: argparse.ArgumentParser) -> None:
     card.add_argument(
         "--segment-seconds",
         type=_seconds,
-        default=432.0,
         metavar="SECONDS",
         help="rest in one training sample (default: 432)",
     )
@@ -215,11 +214,16 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 def _info(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.output_layer import compare_with_published
     from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
+    from bids_dtg.bundles.registry import PUBLISHED
+    from bids_dtg.bundles.store import installed_models
 
     bundle = load_bundle(arguments.model)
     bundle.check_weights()
     _print(bundle_lines(bundle))
+    if bundle.card.name in PUBLISHED:
+        _print(compare_with_published(bundle, (model.path for model in installed_models())))
     _print(contrast_lines(bundle))
     _print(score_lines(bundle))
 
@@ -257,7 +261,9 @@ def _convert(arguments: argparse.Namespace) -> None:
         convert_checkpoint,
         read_contrasts,
     )
+    from bids_dtg.bundles.output_layer import compare_with_published
     from bids_dtg.bundles.overview import bundle_lines
+    from bids_dtg.bundles.store import installed_models
 
     files = CheckpointFiles(
         arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask
@@ -265,8 +271,8 @@ def _convert(arguments: argparse.Namespace) -> None:
     facts = ModelFacts(
         name=arguments.name,
         contrasts=read_contrasts(arguments.contrasts) if arguments.contrasts else None,
-        space=arguments.space,
-        resolution=arguments.resolution or None,
+        space=arguments.space or "MNI152NLin6Asym",
+        resolution="2" if arguments.resolution is None else arguments.resolution or None,
         version=arguments.model_version,
         licence=arguments.licence,
         citation=arguments.citation,
@@ -277,13 +283,36 @@ def _convert(arguments: argparse.Namespace) -> None:
             cleaning=arguments.training_cleaning,
             participants=arguments.training_participants,
         ),
-        segment_seconds=arguments.segment_seconds,
+        segment_seconds=arguments.segment_seconds or 432.0,
         for_science=not arguments.not_for_science,
         notice=arguments.notice,
+        sources=_sources(arguments),
     )
     bundle = convert_checkpoint(files, arguments.out, facts)
     _print(bundle_lines(bundle))
+    _print(compare_with_published(bundle, (model.path for model in installed_models())))
     print(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
+
+
+def _sources(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return which facts were given, and which the program takes from the published models."""
+    given = {
+        "licence": arguments.licence != "unknown",
+        "citation": bool(arguments.citation),
+        "description": bool(arguments.description),
+        "training.data": arguments.training_data != "unknown",
+        "training.repetition_time_s": arguments.training_tr is not None,
+        "training.cleaning": arguments.training_cleaning != "unknown",
+        "training.participants": arguments.training_participants is not None,
+    }
+    assumed = {
+        "grid": arguments.space is not None and arguments.resolution is not None,
+        "segment_seconds": arguments.segment_seconds is not None,
+        "contrasts": arguments.contrasts is not None,
+    }
+    # Of what was not given there is nothing, but for what has a default.
+    stated = {name: "stated" for name, is_given in given.items() if is_given}
+    return stated | {name: "stated" if known else "inferred" for name, known in assumed.items()}
 
 
 def _print(lines: Sequence[str]) -> None:

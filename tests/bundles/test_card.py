@@ -239,3 +239,24 @@ def test_read_card_names_the_folder(tmp_path):
     (tmp_path / "model.json").write_text(make_card().to_json(), encoding="utf-8")
     card, raw = read_card(tmp_path)
     assert (card.name, raw.decode()) == ("hcp-ya", make_card().to_json())
+
+
+class TestSources:
+    def test_they_come_with_the_second_version(self):
+        assert json.loads(make_card().to_json())["format_version"] == 1
+        sources = {"licence": "inferred", "training.data": "stated"}
+        text = make_card(sources=sources).to_json()
+        assert json.loads(text)["format_version"] == 2
+        assert ModelCard.from_json(text).sources == sources
+        assert ModelCard.from_json(text).to_json() == text
+
+    def test_the_first_version_has_none(self):
+        content = json.loads(make_card(sources={"licence": "stated"}).to_json())
+        with pytest.raises(BundleError, match="unknown field sources"):
+            ModelCard.from_json(json.dumps(content | {"format_version": 1}))
+
+    @pytest.mark.parametrize("sources", [{"licence": "guessed"}, {"a b": "stated"}])
+    def test_wrong_ones_are_refused(self, sources):
+        content = json.loads(make_card(sources={"licence": "stated"}).to_json())
+        with pytest.raises(BundleError, match="Expected: a fact's field, and stated or inferred"):
+            ModelCard.from_json(json.dumps(content | {"sources": sources}))

@@ -20,6 +20,7 @@ from bids_dtg.phantom.contrasts.bold import BoldRun, draw_run
 from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.contrasts.phenotype import Phenotype, phenotype
 from bids_dtg.phantom.contrasts.tasks import CONTRASTS
+from bids_dtg.phantom.streams import Cohort
 
 Array = NDArray[np.float32]
 Stage = Callable[[str, float], None]  # what is done now, and the share that is done
@@ -31,6 +32,12 @@ _WARNING = (
     "symmetric template stands in for MNI152NLin6Asym. Not for science about brains."
 )
 _DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
+# Of the datasets, by their folders.
+CONTENTS = {
+    "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
+    "statmaps": "measured task contrast maps, two sessions",
+    "truth": "task contrast maps without measurement noise",
+}
 _FRACTION_DIGITS = 6
 _IGNORE = "*_statmap.*\nstatmap.json\n*_timeseries.*\n"  # not in the validator's schema
 _RESOLUTION = {"Resolution": {"2": "voxels of 2 mm, FSL's field of view"}}
@@ -62,6 +69,13 @@ def participant_label(index: int) -> str:
     return f"sim{index + 1:03d}"
 
 
+def dataset_name(phantom: Phantom, cohort: int, content: str) -> str:
+    """Return the name of a dataset: other people have the same labels in another cohort."""
+    known = {member.value: member.name.lower() for member in Cohort}
+    whose = f"seed {phantom.seed}, cohort {known.get(cohort, cohort)}"
+    return f"SIMULATED phantom {phantom.parameters.version}, {whose}: {content}"
+
+
 def describe_datasets(
     out: Path,
     phantom: Phantom,
@@ -86,11 +100,6 @@ def describe_datasets(
     generator
         Entry of `GeneratedBy`.
     """
-    contents = {
-        "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
-        "statmaps": "measured task contrast maps, two sessions",
-        "truth": "task contrast maps without measurement noise",
-    }
     recipe = {
         "PhantomSeed": phantom.seed,
         "PhantomVersion": phantom.parameters.version,
@@ -98,12 +107,12 @@ def describe_datasets(
         "Frames": plan.frames,
         "RepetitionTime": plan.repetition_time_s,
     }
-    for name, content in contents.items():
+    for name, content in CONTENTS.items():
         root = out / name
         write_json(
             root / "dataset_description.json",
             {
-                "Name": f"SIMULATED: {content}",
+                "Name": dataset_name(phantom, people[0].cohort, content),
                 "BIDSVersion": "1.10.0",
                 "DatasetType": "derivative",
                 "License": "CC0",
@@ -117,7 +126,7 @@ def describe_datasets(
         _write_participants(root, people)
     for name in ("statmaps", "truth"):
         units = {"Units": "z", "SpatialReference": SPACE["space"], **_marks()}
-        write_json(out / name / "statmap.json", {"Description": contents[name], **units})
+        write_json(out / name / "statmap.json", {"Description": CONTENTS[name], **units})
 
 
 def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage) -> None:
