@@ -58,10 +58,7 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("mask", f"{bundle.places.number} voxels"),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
-        (
-            "same map",
-            f"for everybody in {same}" if (same := ", ".join(part.not_individual)) else "",
-        ),
+        ("same map", f"for everybody in {same}" if same else ""),
     ]
     return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 
