@@ -9,6 +9,7 @@ A report is made from what the output folder holds, by a process of its own
 - `contrasts`: the row of the workflow `contrasts`, in words
 - `contents`: what the output folder holds of a participant
 - `quality`: the quality table of a run
+- `map_reliability`: maps of odd against maps of even pieces of rest
 - `flags`: what a reader must know before looking at the maps
 - `methods`: the methods text, with its citations
 - `charts`: charts as coordinates, drawn as SVG by the page

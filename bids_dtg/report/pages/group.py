@@ -26,6 +26,7 @@ from bids_dtg.report.flags import (
     same_for_all,
     sorted_flags,
 )
+from bids_dtg.report.map_reliability import HalfAgreement
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
@@ -115,6 +116,7 @@ class GroupFacts:
     similarity: NDArray[np.float64] | None  # (sets, sets)
     means: Sequence[MapFile]  # mean maps, with the spread as an overlay
     table: Path  # the quality table
+    halves: Sequence[HalfAgreement] = ()  # how well half-maps agree, a contrast each
     # Participants' own flags (`flags.own_flags`), by label without sub-.
     flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
 
@@ -185,6 +187,8 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         failures=facts.failures,
         left_out=facts.left_out,
         matrix=matrix,
+        halves=facts.halves,
+        halves_lead=_halves_lead(facts.halves),
         averaged=len(facts.sets),
         groups=gallery.groups if gallery else (),
         slices=slice_text(),
@@ -292,9 +296,23 @@ def _draw_similarity(
     }
 
 
+def _halves_lead(halves: Sequence[HalfAgreement]) -> str:
+    if not halves:
+        return ""
+    whole, own = (float(np.median([getattr(h, name) for h in halves])) for name in ("r", "own_r"))
+    return (
+        "Each participant's maps were also predicted from the odd and from the even pieces of "
+        f"rest. The two agree with r {whole:.2f} (median over contrasts), which contains the mean "
+        "map that the model predicts for everybody. With the mean over participants taken off, "
+        f"they agree with r {own:.2f}: so well does what is a participant's own repeat within the "
+        "rest that there is. Near 0, differences between participants' maps are noise."
+    )
+
+
 def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, str]]:
     links = [("summary", "Summary"), ("distributions", "Distributions"), ("runs", "Runs")]
     links += [("similarity", "Similarity")] if matrix else []
+    links += [("reliability", "Reliability")] if facts.halves else []
     links += [("maps", "Mean maps")] if maps else []
     return [*links, ("failures", "Failures")]
 

@@ -24,6 +24,7 @@ from bids_dtg.report.contents import (
     ParticipantFiles,
     SetFiles,
 )
+from bids_dtg.report.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
@@ -144,7 +145,19 @@ def _lead(made: SetFiles) -> str:
     segments = made.common.get("NSegments")
     parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
     rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
-    return f"{rest}Maps of a task share a colour scale. {slice_text()}"
+    return f"{rest}{_halves(made)}Maps of a task share a colour scale. {slice_text()}"
+
+
+def _halves(made: SetFiles) -> str:
+    """Say how well maps of the two halves of rest agree, where there are such."""
+    figures = read_map_reliability(made).values()
+    if not figures:
+        return ""
+    low, middle, high = (f"{q:.2f}" for q in np.quantile([*figures], (0, 0.5, 1)))
+    return (
+        f"Maps from the odd and the even pieces of rest agree with r {low} to {high} over the "
+        f"contrasts (median {middle}): {MOSTLY_THE_MEAN}. "
+    ).replace("-", _MINUS)
 
 
 class GalleryDrawer:

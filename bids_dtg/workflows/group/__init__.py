@@ -2,4 +2,5 @@
 
 - `tables`: the quality table of all runs, and the pages over all participants
 - `mean_maps`: mean and spread of all maps, in one pass over the files
+- `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

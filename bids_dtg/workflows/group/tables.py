@@ -29,6 +29,7 @@ from bids_dtg.report.contents import (
     sidecar_of,
 )
 from bids_dtg.report.flags import own_flags
+from bids_dtg.report.map_reliability import write_group_reliability
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
@@ -36,6 +37,7 @@ from bids_dtg.report.quality import QualityColumn, dictionary
 from bids_dtg.report.workflows import workflow_of
 from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.version import __version__
+from bids_dtg.workflows.group.half_maps import agreements
 from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets, choose_sets
 from bids_dtg.workflows.participant.reports import existing_output
 
@@ -78,6 +80,10 @@ def run_group(settings: Settings) -> int:
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
+    chosen = set(maps.sets) if maps else set()
+    averaged = [made for made in sets if made.title in chosen]
+    halves = tuple(agreements(averaged, maps.mask)) if maps else ()
+    write_group_reliability(halves, output)
     table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
     failures = [
         failure
@@ -102,6 +108,7 @@ def run_group(settings: Settings) -> int:
             left_out=maps.left_out if maps else (),
             similarity=maps.similarity if maps else None,
             means=means,
+            halves=halves,
             table=table,
         ),
     )

@@ -21,6 +21,5 @@ The second half, predicting and writing:
 - `write`: what is written of a set and of its runs
 - `map_files`: names, sidecars and bytes of a set's maps
 - `half_widths`: maps of the half-widths of intervals
-- `map_reliability`: maps of odd against maps of even pieces of rest
 - `reports`: when reports are made: beside the work, by a process that gives way to it
 """

@@ -20,11 +20,11 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.report.contents import NOT_MEASURED, SPREAD, SYNTHETIC
+from bids_dtg.report.map_reliability import HALVES
 from bids_dtg.settings import InputChoice
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 
-HALVES = ("oddHalf", "evenHalf")
 _NOT_INDIVIDUAL = {
     "Individual": False,
     "IndividualNote": "The model found nothing of this contrast in rest: "

@@ -24,6 +24,7 @@ from bids_dtg.files.provenance import (
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.atlas import Atlas, parcel_means
 from bids_dtg.report.contents import SYNTHETIC
+from bids_dtg.report.map_reliability import write_map_reliability
 from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept
@@ -35,7 +36,6 @@ from bids_dtg.workflows.participant.map_files import (
     map_images,
     map_sidecars,
 )
-from bids_dtg.workflows.participant.map_reliability import write_map_reliability
 from bids_dtg.workflows.participant.quality import RunSummary
 from bids_dtg.workflows.participant.sets import MapSet, run_entities
 
