@@ -360,7 +360,13 @@ def interval(values: NDArray[np.float64], digits: int = 3) -> str:
     if not np.isfinite(values).any():
         return "n/a"
     found = t_interval(values)
-    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+    mean, low, high = (figure(value, digits) for value in (found.mean, found.low, found.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def figure(value: float, digits: int) -> str:
+    """Write a figure, without a sign where it is 0."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def row(name: str, runs: list[dict[str, NDArray[np.float64]]], group: Mapping[str, Any]) -> str:
@@ -368,11 +374,13 @@ def row(name: str, runs: list[dict[str, NDArray[np.float64]]], group: Mapping[st
     mean = {key: np.mean([run[key] for run in runs], axis=0) for key in runs[0]}
     spread = f" ± {np.std([run['r'].mean() for run in runs]):.4f}" if len(runs) > 1 else ""
     share = wilson_interval(float(mean["id"].mean()), len(mean["id"]))
+    if name == "group average":
+        return f"| {name} | 1 | {interval(mean['r'])} |" + 8 * " - |"
     return (
         f"| {name} | {len(runs)} | {mean['r'].mean():.3f}{spread} "
         f"| {interval(mean['r'] - group['r'], 4)} | {interval(mean['r - own'], 4)} "
         f"| {interval(mean['index'], 4)} | {interval(mean['product'], 4)} "
-        f"| {mean['index'].mean() / mean['r'].mean():.3f} "
+        f"| {figure(mean['index'].mean() / mean['r'].mean(), 3)} "
         f"| {share.mean:.2f} [{share.low:.2f}, {share.high:.2f}] | {mean['fp'].mean():.3f} "
         f"| {interval(mean['res r'])} |"
     )
