@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,13 +157,36 @@ def simulate_answers(folder: Path, phantom: Phantom, cohort: Cohort, people: int
 def predict_people(
     folder: Path, people: StoredPeople, predict: Callable[[Array], Array]
 ) -> NDArray[np.float16]:
-    """Predict people's maps, each the mean over segments, (people, contrasts, voxels)."""
+    """Predict people's maps, each the mean over segments, (people, contrasts, voxels).
+
+    Those of a stopped call are kept where the first person's have not changed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    predicted = open_memmap(folder / "predicted.npy", "w+", np.float16, people.maps.shape)
-    for index in track(range(len(predicted)), "Predicting"):
-        segments = people.connectomes[index].astype(np.float32) * np.float32(CONNECTOME_STEP)
-        predicted[index] = np.mean([predict(segment) for segment in segments], axis=0)
+    path, record = folder / "predicted.npy", folder / "done.json"
+    first = _sha256(_predict_person(people, 0, predict))
+    facts = {"shape": list(people.maps.shape), "first": first}
+    found = json.loads(record.read_text()) if record.exists() and path.exists() else {}
+    done = found.pop("done", 0)
+    if found != facts:
+        done, predicted = 0, open_memmap(path, "w+", np.float16, people.maps.shape)
+    else:
+        predicted = open_memmap(path, "r+")
+    for index in track(range(done, len(predicted)), "Predicting"):
+        predicted[index] = _predict_person(people, index, predict)
+        predicted.flush()
+        record.write_text(json.dumps(facts | {"done": index + 1}))
     return predicted
+
+
+def _predict_person(
+    people: StoredPeople, index: int, predict: Callable[[Array], Array]
+) -> NDArray[np.float16]:
+    segments = people.connectomes[index].astype(np.float32) * np.float32(CONNECTOME_STEP)
+    return np.mean([predict(segment) for segment in segments], axis=0).astype(np.float16)
+
+
+def _sha256(values: NDArray[np.float16]) -> str:
+    return hashlib.sha256(values.tobytes()).hexdigest()
 
 
 @dataclass(eq=False)

@@ -1,10 +1,11 @@
-"""Add intervals and training statistics to the demo bundle.
+"""Make all of the demo bundle again but the network: scores, re-centring, intervals, range.
 
     python scripts/demo_statistics.py --work /tmp/demo_train
 
-Reads the people that `train_demo.py` has simulated and predicted in the work folder, and writes
-the bundle again with a calibration, training statistics and, in its card, the coverage on test
-people; weights, maps and masks stay unchanged. `train_demo.py` calls it at its end.
+Simulates the people that are not in the work folder yet, predicts their maps with the bundle's
+network, and writes the bundle again: its table of scores, its re-centring, a calibration, the
+coverage on test people, and what is usual of the training people's runs. The same command resumes
+a stopped call. `train_demo.py` ends with the same steps.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from demo_people import CONNECTOME_STEP, MAP_STEP
+from demo_bundle import write_demo_bundle
+from demo_people import MAP_STEP, simulate_people
+from demo_range import learn_range
+from demo_table import make_table
 from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.connectome.range.pattern import PatternPlaces, pattern_figures
-from bids_dtg.connectome.range.training import Basis, Cells, TrainingRange
+from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.imaging.lattice import Lattice
+from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import (
     LEVELS,
     Calibration,
@@ -42,21 +47,44 @@ Array = NDArray[np.float32]
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
 POOLINGS_MM = (None, 6.0, 10.0, 14.0, 20.0, 30.0)  # None: one half-width for each contrast
 COMPARED = slice(0, None, 6)  # contrasts to compare the poolings on
-BASIS_SHARE = 2 / 3  # of the training people; the others define what is usual
+TRAINING_SEGMENTS = 2  # of rest of each training person, at the last voxel size
+HELD_OUT = 40  # people to validate, and to test
 SEGMENTS = 4  # behind each prediction
 
 
 def main() -> None:
-    """Add the statistics to the bundle of an earlier training."""
+    """Make the bundle of an earlier training again, with its network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="folder of train_demo.py")
+    parser.add_argument("--work", type=Path, required=True, help="folder of people and maps")
     parser.add_argument("--bundle", type=Path, default=DEMO, help="the bundle's folder")
     parser.add_argument("--compare", action="store_true", help="compare half-widths, and stop")
     args = parser.parse_args()
     if args.compare:
         compare_poolings(args.work, load_bundle(args.bundle))
     else:
-        add_statistics(args.work, args.bundle)
+        remake(args.work, args.bundle)
+
+
+def remake(work: Path, folder: Path) -> ModelBundle:
+    """Write the bundle in `folder` again with the network that it has."""
+    old = load_bundle(folder)
+    phantom = Phantom(block=round(old.grid.voxel_sizes_mm[0] / 2))
+    training = simulate_people(
+        work / f"{2 * phantom.block}mm" / "training",
+        phantom,
+        Cohort.TRAINING,
+        old.card.training.participants or 0,
+        TRAINING_SEGMENTS,
+    )
+    network = old.network()
+    table = make_table(work, phantom, training, network, people=HELD_OUT)
+    made = folder.with_name(folder.name + "_remade")
+    shutil.rmtree(made, ignore_errors=True)
+    write_demo_bundle(made, phantom, network.state_dict(), old.card.record or {}, table)
+    add_statistics(work, made)
+    shutil.rmtree(folder)
+    made.rename(folder)
+    return load_bundle(folder)
 
 
 def add_statistics(work: Path, folder: Path) -> ModelBundle:
@@ -68,8 +96,8 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
     evaluated = replace(bundle, card=replace(bundle.card, evaluation=evaluation))
-    size = f"{bundle.grid.voxel_sizes_mm[0]:g}mm"
-    training = learn_range(work / size / "training", bundle)
+    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
+    training = learn_range(work / "range", phantom, bundle)
     new = folder.with_name(folder.name + "_new")
     seen = bundle.people or SeenPeople({})
     # The people who tuned the model calibrate it too; others judge the intervals.
@@ -161,28 +189,6 @@ def compare_poolings(work: Path, bundle: ModelBundle) -> None:
             f"{pooling or 'none':>10}  {np.mean(covered):.4f}  {np.mean(scores):.4f}  {spread:.4f}",
             flush=True,
         )
-
-
-def learn_range(folder: Path, bundle: ModelBundle) -> TrainingRange:
-    """Learn the usual range from the training people's segments."""
-    connectomes = np.load(folder / "connectomes.npy", mmap_mode="r")
-    grey, lattice = bundle.places, _lattice(bundle)
-    cells, everywhere = Cells.of(lattice.cell), np.ones(grey.number, bool)
-    maps = bundle.roi_maps[:, grey.mask[bundle.brain.mask]]
-    places = PatternPlaces(maps, grey.mirror(), grey.neighbours())
-    count = round(BASIS_SHARE * len(connectomes))
-
-    def segments(people: range) -> Iterator[Array]:
-        for n in track(people, "Training connectomes"):
-            for steps in connectomes[n]:
-                yield steps.astype(np.float32) * np.float32(CONNECTOME_STEP)
-
-    basis = Basis.fit(np.stack([cells.means(r, everywhere) for r in segments(range(count))]), count)
-    held_out = [
-        basis.figures(cells.means(r, everywhere), pattern_figures(r, everywhere, places))
-        for r in segments(range(count, len(connectomes)))
-    ]
-    return TrainingRange.fit(basis, lattice.block, held_out, len(connectomes) - count)
 
 
 def _lattice(bundle: ModelBundle) -> Lattice:

@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 # Series and maps resemble each other: this share of their size is added where they are solved for.
 _RIDGE = 0.01
-_MOST_PAIRS = 20_000  # of places; more tell hardly more
+_MOST_PAIRS = 10_000  # of places; more tell hardly more
 _TOLD = 2.3  # standard errors that less than one run in a hundred reaches by chance
 
 
@@ -75,9 +75,10 @@ def compare_sides(
     both = np.concatenate([there, here])
     swapped = np.concatenate([here, there])
     rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
-    maps = places.maps[varying].astype(np.float64)
+    own = roi_r[np.ix_(varying, varying)]
     readings = [
-        _matches(rows, roi_r[np.ix_(varying, varying)], maps[:, order]) for order in (both, swapped)
+        _matches(rows, own, places.maps[:, order][varying].astype(np.float64))
+        for order in (both, swapped)
     ]
     gains = readings[1] - readings[0]
     gains_known = gains[np.isfinite(gains)]

@@ -11,7 +11,7 @@ them depends on how much rest a connectome lies on; `usual` knows how.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ FIGURES = (
 LEAST_PEOPLE, LEAST_SEGMENTS = 10, 20
 # Unusual: farther than this share of the parts of rest of people left out; outside: so many times
 # that.
-_UNUSUAL_SHARE, _OUTSIDE_FACTOR = 0.99, 1.5
+_UNUSUAL_SHARE, _OUTSIDE_FACTOR = 0.95, 1.5
 _FOLDS = 10  # of people, each left out in turn
 _MOST_OF_BASIS = 240  # connectomes that a basis is taken from, and so many for each component
 _SAMPLES_A_COMPONENT = 4
@@ -166,7 +166,12 @@ class TrainingRange:
         for fold in range(_FOLDS):
             basis = _basis_of(rest for n, rest in enumerate(people) if n % _FOLDS != fold)
             for n in range(fold, len(people), _FOLDS):
-                samples += [basis.parts(n, sketches) for sketches in people[n].lengths]
+                samples += [basis.parts(n, run) for run in people[n].segments]
+                # A run's memory is that of its segments; what its length changes of it is theirs.
+                samples += [
+                    basis.parts(n, [replace(sketch, memory_s=np.nan) for sketch in parts])
+                    for parts in people[n].other_lengths
+                ]
         return cls.fit(_basis_of(people), block, samples)
 
     def distance(self, parts: Parts) -> float:

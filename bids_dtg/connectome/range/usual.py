@@ -99,15 +99,9 @@ class Usual:
         by_time, memory, amounts = _amounts(samples)
         seconds = np.concatenate([sample.seconds for sample in samples])
         reference = float(np.exp(np.log(amounts).mean()))
-        never = ~np.isfinite(figures).any(axis=0)
-        means = np.nansum(figures, axis=0) / np.maximum(np.isfinite(figures).sum(axis=0), 1)
-        figures = np.where(np.isfinite(figures), figures, means)
-        centre = _parabolas(amounts / reference, figures)
-        deviations = figures - _shape(amounts / reference) @ centre
-        growth = _growth(amounts / reference, deviations)
-        deviations /= (amounts / reference)[:, None] ** growth
-        sd = np.maximum(np.sqrt((deviations**2).mean(axis=0)), _LEAST)
-        between, within = _covariances(samples, deviations / sd)
+        trends = [_Trend.fit(amounts / reference, values) for values in figures.T]
+        z = np.stack([trend.z for trend in trends], axis=1)
+        between, within = _covariances(samples, z)
         return cls(
             by_time=by_time,
             memory_s=memory,
@@ -115,9 +109,9 @@ class Usual:
             reference=reference,
             lowest=float(amounts.min()),
             highest=float(amounts.max()),
-            centre=centre,
-            sd=np.where(never, _NEVER, sd),
-            growth=growth,
+            centre=np.stack([trend.centre for trend in trends], axis=1),
+            sd=np.array([trend.sd for trend in trends]),
+            growth=np.array([trend.growth for trend in trends]),
             between=between,
             within=within,
         )
@@ -178,39 +172,66 @@ def _shape(amounts: Float) -> Float:
     return shape
 
 
-def _parabolas(amounts: Float, figures: Float) -> Float:
-    """Fit the figures' means by least squares, with a pull to none of slope and bend."""
-    shape = _shape(amounts)
-    pull = np.diag([0.0, _USUAL_SLOPE**-2, _USUAL_BEND**-2])
-    return np.asarray(np.linalg.solve(shape.T @ shape + pull, shape.T @ figures), np.float64)
+@dataclass(frozen=True, eq=False)
+class _Trend:
+    """Mean and standard deviation of one figure as functions of the amount."""
 
+    centre: Float  # (3,)
+    sd: float
+    growth: float
+    z: Float  # (parts,), deviations of what was fitted; NaN where not defined
 
-def _growth(amounts: Float, deviations: Float) -> Float:
-    """Return the exponents by which the deviations' size goes with amounts, (figures,)."""
-    x = np.log(amounts) - np.log(amounts).mean()
-    y = np.log(np.maximum(np.abs(deviations), _LEAST))
-    pull = (_SD_OF_LOGARITHM / _USUAL_GROWTH) ** 2
-    growth: Float = x @ (y - y.mean(axis=0)) / (x @ x + pull)
-    return growth
+    @classmethod
+    def fit(cls, amounts: Float, values: Float) -> _Trend:
+        """Fit to the values (parts,) that are defined, in units of the reference."""
+        z = np.full(len(values), np.nan)
+        known = np.isfinite(values)
+        if not known.any():
+            return cls(np.zeros(3), _NEVER, 0.0, z)
+        shape, logarithms = _shape(amounts[known]), np.log(amounts[known])
+        # Least squares, with a pull to none of slope and bend.
+        pull = np.diag([0.0, _USUAL_SLOPE**-2, _USUAL_BEND**-2])
+        centre = np.linalg.solve(shape.T @ shape + pull, shape.T @ values[known])
+        deviations = values[known] - shape @ centre
+        # The size of deviations goes with a power of the amount.
+        x = logarithms - logarithms.mean()
+        y = np.log(np.maximum(np.abs(deviations), _LEAST))
+        pull_to_none = (_SD_OF_LOGARITHM / _USUAL_GROWTH) ** 2
+        growth = float(x @ (y - y.mean()) / (x @ x + pull_to_none))
+        deviations = deviations / amounts[known] ** growth
+        sd = max(float(np.sqrt((deviations**2).mean())), _LEAST)
+        z[known] = deviations / sd
+        return cls(np.asarray(centre, np.float64), sd, growth, z)
 
 
 def _covariances(samples: Sequence[Parts], z: Float) -> tuple[Float, Float]:
-    """Split the covariance of the deviations (parts, figures) into that of people and the rest."""
-    total: Float = z.T @ z / len(z)
-    within, differences, start = np.zeros_like(total), 0, 0
+    """Split the covariance of the deviations (parts, figures) into that of people and the rest.
+
+    Each pair of figures counts where both are defined.
+    """
+    known = np.isfinite(z).astype(np.float64)
+    values = np.where(np.isfinite(z), z, 0.0)
+    total = values.T @ values / np.maximum(known.T @ known, 1)
+    within, differences, start = np.zeros_like(total), np.zeros_like(total), 0
     for sample in samples:
-        own = z[start : start + len(sample.figures)]
-        start += len(own)
-        own = own - own.mean(axis=0)
+        rows = slice(start, start := start + len(sample.figures))
+        everywhere = known[rows].all(axis=0)
+        own = np.where(everywhere, values[rows] - values[rows].mean(axis=0), 0.0)
         within += own.T @ own
-        differences += len(own) - 1
-    within = _shrunk(within / differences) if differences >= _LEAST_WITHIN else np.zeros_like(total)
-    values, vectors = np.linalg.eigh(_shrunk(total) - within)
-    between = (vectors * np.maximum(values, _LEAST_BETWEEN)) @ vectors.T
-    return between, within
+        differences += (len(own) - 1) * np.outer(everywhere, everywhere)
+    enough = differences >= _LEAST_WITHIN
+    within = _shrunk(np.where(enough, within / np.maximum(differences, 1), 0.0))
+    between = _shrunk(total) - within
+    return _definite(between, _LEAST_BETWEEN), within
 
 
 def _shrunk(covariance: Float) -> Float:
     diagonal = np.diag(np.diag(covariance))
-    shrunk: Float = _KEPT_CORRELATION * covariance + (1 - _KEPT_CORRELATION) * diagonal
-    return shrunk
+    return _definite(_KEPT_CORRELATION * covariance + (1 - _KEPT_CORRELATION) * diagonal, 0.0)
+
+
+def _definite(covariance: Float, least: float) -> Float:
+    """Raise eigenvalues that are too small."""
+    values, vectors = np.linalg.eigh(covariance)
+    definite: Float = (vectors * np.maximum(values, least)) @ vectors.T
+    return definite
