@@ -44,6 +44,7 @@ class KeyFigure:
     value: str
     unit: str = ""
     level: Level | None = None
+    beside: str = ""  # what it is to be compared with
 
 
 @dataclass(frozen=True)
@@ -214,8 +215,8 @@ def _key_figures(runs: Sequence[RunFiles], columns: Sequence[QualityColumn]) -> 
         if found := values(name):
             text = " to ".join(f"{value:.3g}" for value in sorted({min(found), max(found)}))
             model = values(f"model_{name}")
-            beside = f" (the model's training: {model[0]:.3g} {unit})" if model else ""
-            figures.append(KeyFigure(title, text, unit + beside))
+            beside = f"the model's training: {model[0]:.3g} {unit}" if model else ""
+            figures.append(KeyFigure(title, text, unit, beside=beside))
     return figures
 
 
