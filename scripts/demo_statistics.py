@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from demo_bundle import write_demo_bundle
-from demo_people import MAP_STEP, simulate_people
+from demo_bundle import phantom_people, write_demo_bundle
+from demo_people import MAP_STEP, predict_people, simulate_people
 from demo_range import learn_range
 from demo_table import make_table
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
@@ -48,7 +49,7 @@ DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
 POOLINGS_MM = (None, 6.0, 10.0, 14.0, 20.0, 30.0)  # None: one half-width for each contrast
 COMPARED = slice(0, None, 6)  # contrasts to compare the poolings on
 TRAINING_SEGMENTS = 2  # of rest of each training person, at the last voxel size
-HELD_OUT = 40  # people to validate, and to test
+HELD_OUT = 40  # people to validate, to calibrate, and to test
 SEGMENTS = 4  # behind each prediction
 
 
@@ -90,22 +91,30 @@ def remake(work: Path, folder: Path) -> ModelBundle:
 def add_statistics(work: Path, folder: Path) -> ModelBundle:
     """Write the bundle in `folder` again, with statistics of the people in `work`."""
     bundle = load_bundle(folder)
-    people = errors_of(work, "validation", bundle)
-    calibration = Calibration.fit(people, _lattice(bundle), SEGMENTS)
+    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
+    calibration = _calibrate(work, phantom, bundle)
     intervals = score_intervals(work, bundle, calibration)
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
     evaluated = replace(bundle, card=replace(bundle.card, evaluation=evaluation))
-    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
     training = learn_range(work / "range", phantom, bundle)
     new = folder.with_name(folder.name + "_new")
-    seen = bundle.people or SeenPeople({})
-    # The people who tuned the model calibrate it too; others judge the intervals.
-    seen = seen.joined(SeenPeople({"calibration": seen.sets.get("validation", ())}))
+    calibrated = phantom_people(phantom, {Cohort.CALIBRATION: HELD_OUT})
+    seen = (bundle.people or SeenPeople({})).joined(calibrated)
     extend_bundle(evaluated, new, calibration=calibration, training_range=training, people=seen)
     shutil.rmtree(folder)
     new.rename(folder)
     return load_bundle(folder)
+
+
+def _calibrate(work: Path, phantom: Phantom, bundle: ModelBundle) -> Calibration:
+    """Learn intervals from people who neither trained nor tuned the model."""
+    cohort = Cohort.CALIBRATION
+    name = cohort.name.lower()
+    people = simulate_people(work / f"held_out_{name}", phantom, cohort, HELD_OUT, SEGMENTS)
+    predict = prepare(bundle.network(), phantom.anatomy.grey).predict
+    predict_people(work / "predicted" / name, people, predict)
+    return Calibration.fit(errors_of(work, name, bundle), _lattice(bundle), SEGMENTS)
 
 
 def errors_of(

@@ -14,6 +14,7 @@ class Cohort(IntEnum):
     VALIDATION = 1
     TEST = 2
     DEMO = 3
+    CALIBRATION = 4
 
 
 class Purpose(IntEnum):

@@ -41,6 +41,8 @@ class Cohort:
     failed: int  # how many of those because their data cannot be used
     # Why maps were left out: label -> target or retest -> contrast -> words.
     unusable: Mapping[str, Mapping[str, Mapping[str, str]]]
+    # Seconds a frame of everybody's rest; None where runs differ or it is not known.
+    repetition_time_s: float | None
     measured: tuple[str, ...] = ()  # sentences on the files of targets, and what is wrong there
 
     @property
@@ -97,7 +99,14 @@ def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Coho
         {**plan.left_out, **failures},
         len(failures),
         {person.label: arrays.unusable(person.label) for person in people},
+        _common([time for person in people for time in arrays.repetition_times(person.label)]),
     )
+
+
+def _common(times: Sequence[float]) -> float | None:
+    """Return the one repetition time of all runs, to the millisecond."""
+    known = {round(time, 3) for time in times}
+    return known.pop() if len(known) == 1 else None
 
 
 def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:

@@ -75,11 +75,12 @@ class PersonArrays:
         planned = self.request.map_sets(label)
         facts = self._facts_of_rest(planned)
         if not self._rest_is_made(label, facts):
-            segments, weights, rest = _measure_rest(planned, reader, reporter)
-            if not segments:
+            measured = _measure_rest(planned, reader, reporter)
+            if not measured.segments:
                 raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
-            self.store.write(_rest(label), np.stack(segments), facts, {"weights": weights})
-            cells, notes = pack_rest(rest)
+            notes = {"weights": measured.weights, "repetition_times": measured.repetition_times}
+            self.store.write(_rest(label), np.stack(measured.segments), facts, notes)
+            cells, notes = pack_rest(measured.sketches)
             self.store.write(_sketches(label), cells, facts, notes)
         reporter.finish("read")
 
@@ -92,6 +93,10 @@ class PersonArrays:
             tuple(self.store.read(name) for name in self._maps(label)),
             unpack_rest(self.store.read(_sketches(label)), self.store.notes(_sketches(label))),
         )
+
+    def repetition_times(self, label: str) -> tuple[float, ...]:
+        """Return the seconds a frame of a person's runs, which are there."""
+        return tuple(self.store.notes(_rest(label)).get("repetition_times", ()))
 
     def unusable(self, label: str) -> dict[str, dict[str, str]]:
         """Return why maps of a person are left out: of targets and retests, by contrast."""
@@ -198,24 +203,31 @@ class PersonArrays:
         }
 
 
-def _measure_rest(
-    planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter
-) -> tuple[list[NDArray[np.float16]], list[float], Rest]:
-    """Return a person's segments of rest, what each counts, and sketches, of runs long enough."""
-    segments: list[NDArray[np.float16]] = []
-    weights: list[float] = []
-    rest = Rest((), ())
+@dataclass(eq=False)
+class _MeasuredRest:
+    """A person's rest, of all runs that are long enough."""
+
+    segments: list[NDArray[np.float16]]  # each (rois, voxels)
+    weights: list[float]  # what each segment counts
+    repetition_times: list[float]  # seconds a frame, of each run
+    sketches: Rest  # what the range of usual rest is learned from
+
+
+def _measure_rest(planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter) -> _MeasuredRest:
+    found = _MeasuredRest([], [], [], Rest((), ()))
     by_dof = _by_dof(planned)
     for run in (run for plan in planned for run in plan.runs):
         try:
             measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
         except TooShortError:
             continue
-        rest += reader.sketch(measured.connectomes)
+        found.sketches += reader.sketch(measured.connectomes)
+        found.repetition_times.append(measured.design.tr_seconds)
         for segment in measured.connectomes.segments:
-            segments.append(segment.r.astype(np.float16))
-            weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
-    return segments, weights, rest
+            found.segments.append(segment.r.astype(np.float16))
+            weight = segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof)
+            found.weights.append(weight)
+    return found
 
 
 def _by_dof(planned: tuple[MapSet, ...]) -> bool:

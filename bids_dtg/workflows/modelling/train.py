@@ -250,6 +250,7 @@ def write_fitted(
         f"those of {base.card.name} {base.card.version}.",
         training=TrainingData(
             data=analysis.request.dataset.name,
+            repetition_time_s=cohort.repetition_time_s,
             cleaning=f"{analysis.request.dataset.title}, {settings.cleaning.denoise_strategy}",
             participants=training,
         ),
