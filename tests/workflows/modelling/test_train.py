@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_bundle import TINY_SHAPE, without_people
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import read_table, tree
+from tiny_job import TR, read_table, tree
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.contrasts.kind import Processor
@@ -46,6 +46,7 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
     assert ridge.card.kind == "local-ridge"
     assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
     assert ridge.card.part.recentring is not None
+    assert ridge.card.training.repetition_time_s == TR
     rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
     simple = {"group average", "linear (Tavor)", "linear, whole brain", "kernel ridge"}
     assert simple | {"model", "retest"} <= set(rows)
