@@ -69,7 +69,12 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
 def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
-    assert read_json(sidecar)["ModelName"] == "own"
+    found = read_json(sidecar)
+    assert (found["ModelName"], found["ModelKind"]) == ("own", "local-ridge")
+    told = (tmp_path / "logs/CITATION.md").read_text()
+    assert "a local ridge regression, which is no network" in " ".join(told.split())
+    assert "U-Net" not in told
+    assert "(local ridge)" in (tmp_path / "README").read_text()
     assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
 
 
