@@ -36,7 +36,7 @@ CHECKS: Mapping[str, str] = {
 }
 # Named are figures that differ by more than so many standard deviations, at most so many.
 _NAMED_SD, _MOST_NAMED = 3.0, 3
-# Figure: what a low and a high value mean; numbers are shown as r unless they are logarithms.
+# Figure: what a low and a high value mean; numbers are shown as r, logarithms and roots undone.
 _WORDS: Mapping[str, tuple[str, str]] = {
     "similarity": (
         "the connectome resembles the mean of the training little",
@@ -75,7 +75,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "ROI series remember themselves for more seconds than usual: check the cleaning",
     ),
 }
-_LOGARITHMS = ("component_distance", "remainder", "strength", "memory")
+_LOGARITHMS, _CUBE_ROOTS = ("remainder", "strength", "memory"), ("component_distance",)
 
 
 @dataclass(frozen=True)
@@ -190,5 +190,7 @@ def _named(parts: Parts, training: TrainingRange) -> Iterator[str]:
         numbers = [figures[n], low[n], high[n]]
         if FIGURES[n] in _LOGARITHMS:
             numbers = [float(np.exp(number)) for number in numbers]
+        if FIGURES[n] in _CUBE_ROOTS:
+            numbers = [max(float(number), 0.0) ** 3 for number in numbers]
         here, least, most = (f"{number:.3g}" for number in numbers)
         yield f"{_WORDS[FIGURES[n]][int(z[n] > 0)]} ({here}; usually {least} to {most})"

@@ -92,7 +92,8 @@ class Basis:
         return np.array(
             [
                 similarity,
-                np.log(max(float(np.mean(scores**2 / self.variances)), _LEAST)),
+                # A cube root is nearly normal (Wilson & Hilferty 1931), a logarithm is not.
+                np.cbrt(float(np.mean(scores**2 / self.variances))),
                 np.log(max(float(np.mean(left[known] ** 2)), _LEAST)),
                 pattern.map_match,
                 pattern.side_match,
