@@ -32,7 +32,7 @@ def test_no_two_people_sessions_or_segments_share_a_stream():
         for session in range(2)
         for segment in range(8)
     }
-    assert len(seen) == 2 * 4 * 40 * 2 * 8
+    assert len(seen) == 2 * len(Cohort) * 40 * 2 * 8
 
 
 def test_purposes_have_numbers_of_their_own():

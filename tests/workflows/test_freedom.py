@@ -66,7 +66,7 @@ def test_page_shows_degrees_of_freedom_voxels_and_repetition_time(tmp_path):
     assert "31 degrees of freedom are left after cleaning" in page
     assert "Degrees of freedom left" in page
     assert "Repetition time" in page
-    assert "2 mm (the model&#39;s training: 2 mm)" in page
+    assert "2 mm the model&#39;s training: 2 mm" in page
 
 
 # --- required
