@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +112,20 @@ class Geometry:
     spacing_mm: float  # between neighbouring places
     _moved: dict[tuple[float, ...], Indices] = field(default_factory=dict)
 
+    @cached_property
+    def compared(self) -> Indices:
+        """Return the places by which maps are compared: a sample, then pairs of both sides."""
+        sample = _sample(len(self.mirror))
+        # Each pair once: the side of a smaller number, whichever that is.
+        ones = sample[self.mirror[sample] > sample]
+        return np.concatenate([sample, ones, self.mirror[ones]])
+
+    def parts(self, values: Array) -> tuple[Array, Array]:
+        """Split values at the `compared` places: of the sample, and what differs between sides."""
+        size = min(len(self.mirror), _SAMPLE)
+        ones, others = np.split(values[size:], 2)
+        return values[:size], ones - others
+
     def moved(self, offset_mm: tuple[float, float, float]) -> Indices:
         """Return the places that a sample of the places comes to lie on."""
         if offset_mm not in self._moved:
@@ -122,6 +137,7 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
     """Compare the maps of one contrast, one a person, with the mean of the others.
 
     The mean is of maps scaled to a standard deviation of 1, so that none outweighs the others.
+    Large maps are compared at a sample of their places.
 
     Parameters
     ----------
@@ -141,18 +157,21 @@ def check_maps(maps: Iterable[Array], sds: Sequence[float], geometry: Geometry) 
     own = [own_figures(values) for values in maps]
     if len(maps) < LEAST_PEOPLE:
         return [Checked(figures, None, np.nan, _own_findings(figures)) for figures in own]
-    total, count = np.zeros(len(maps[0])), np.zeros(len(maps[0]))
-    for values, sd in zip(maps, sds, strict=True):
+    places = geometry.compared
+    total, count = np.zeros(len(places)), np.zeros(len(places))
+    for whole, sd in zip(maps, sds, strict=True):
+        values = np.asarray(whole[places], np.float64)
         known = np.isfinite(values)
         total += np.where(known, values, 0.0) / (sd or 1.0)
         count += known
     beside = []
-    for values, sd in zip(maps, sds, strict=True):
+    for whole, sd in zip(maps, sds, strict=True):
+        values = np.asarray(whole[places], np.float64)
         known = np.isfinite(values)
         others = count - known
         rest = total - np.where(known, values, 0.0) / (sd or 1.0)
         mean = np.where(others > 0, rest / np.maximum(others, 1), np.nan)
-        beside.append(_compare(np.asarray(values, np.float64), mean, geometry))
+        beside.append(_compare(whole, values, mean, geometry))
     return _judge(own, beside, np.asarray(sds, float), geometry.spacing_mm)
 
 
@@ -194,24 +213,19 @@ def _usual(maps: Sequence[Checked]) -> list[float]:
     return [checked.usual_side_r for checked in maps if checked.group is not None]
 
 
-def _compare(values: Array, mean: Array, geometry: Geometry) -> GroupFigures:
-    mirror = geometry.mirror
-    # Each pair once: the side of a smaller number, whichever that is.
-    ones = np.flatnonzero(mirror > np.arange(len(mirror)))
-    side_r = np.nan
-    if len(ones) > 2:
-        other = mirror[ones]
-        side_r = _r(values[ones] - values[other], mean[ones] - mean[other])
-    shift, shifted_r = _best_shift(values, mean, geometry)
-    return GroupFigures(_r(values, mean), side_r, shift, shifted_r)
+def _compare(whole: Array, values: Array, mean: Array, geometry: Geometry) -> GroupFigures:
+    """Compare a map, whole and at the `compared` places, with the mean of the others there."""
+    here, sides = geometry.parts(values)
+    mean_here, mean_sides = geometry.parts(mean)
+    shift, shifted_r = _best_shift(whole, mean_here, geometry)
+    return GroupFigures(_r(here, mean_here), _r(sides, mean_sides), shift, shifted_r)
 
 
 def _best_shift(
-    values: Array, mean: Array, geometry: Geometry
+    values: Array, here: Array, geometry: Geometry
 ) -> tuple[tuple[float, float, float], float]:
-    """Climb from where the map lies to where it matches best, a place at a time."""
+    """Climb from where the map lies to where it matches the mean best, a place at a time."""
     step = max(geometry.spacing_mm, 2.0)
-    here = mean[_sample(len(mean))]
 
     def match(offset: tuple[float, float, float]) -> float:
         index = geometry.moved(offset)
