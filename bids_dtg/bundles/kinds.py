@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bids_dtg.errors import SettingsError
+from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.card import CardPart
@@ -74,9 +75,7 @@ def find_kind(name: str) -> Kind:
     >>> find_kind("local-ridge").needs_torch
     False
     """
-    if name not in KINDS:
-        raise SettingsError(f"--architecture is '{name}'", expected=f"one of {', '.join(KINDS)}")
-    return KINDS[name]
+    return find_row(KINDS, "--architecture", name)
 
 
 def recipe_names() -> tuple[str, ...]:

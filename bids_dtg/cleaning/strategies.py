@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import OPTIONS, CleaningOptions, InputChoice
+from bids_dtg.settings.option import find_row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,11 +196,7 @@ def find_strategy(name: str) -> Strategy:
     SettingsError
         There is none of that name; `AUTO` must be resolved before.
     """
-    if name not in STRATEGIES:
-        raise SettingsError(
-            f"--denoise-strategy is '{name}'", expected=f"one of {', '.join(STRATEGIES)}"
-        )
-    return STRATEGIES[name]
+    return find_row(STRATEGIES, "--denoise-strategy", name)
 
 
 def resolve(options: CleaningOptions, input_type: InputChoice) -> CleaningOptions:

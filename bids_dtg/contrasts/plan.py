@@ -10,6 +10,7 @@ from typing import Literal
 from bids_dtg.contrasts.samples import Sampling
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import EpochChoice
+from bids_dtg.settings.option import find_row
 
 Loss = Literal["mse", "crr"]  # crr is mse with deviations turned up by 1 + alpha
 
@@ -45,9 +46,7 @@ def find_recipe(name: str) -> Recipe:
     >>> find_recipe("published").recentred
     False
     """
-    if name not in RECIPES:
-        raise SettingsError(f"--recipe is '{name}'", expected=f"one of {', '.join(RECIPES)}")
-    return RECIPES[name]
+    return find_row(RECIPES, "--recipe", name)
 
 
 def hinge_weight(recipe: str, alpha: float | None) -> float:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from bids_dtg.errors import SettingsError
+
+Row = TypeVar("Row")
 
 
 def option(
@@ -46,6 +51,24 @@ def option(
         "shown_default": shown_default,
     }
     return field(default=default, metadata=metadata)
+
+
+def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:
+    """Return the row of a table that an option names.
+
+    Raises
+    ------
+    SettingsError
+        There is none: with the names that there are.
+
+    Examples
+    --------
+    >>> find_row({"one": 1, "two": 2}, "--number", "two")
+    2
+    """
+    if name not in rows:
+        raise SettingsError(f"{flag} is '{name}'", expected=f"one of {', '.join(rows)}")
+    return rows[name]
 
 
 def plain(value: Any) -> Any:

@@ -72,7 +72,7 @@ def test_who_judged_it_has_not_made_it(demo):
 
 
 def test_its_record_can_be_read(demo):
-    json.dumps(demo.card.record)
+    assert json.loads(json.dumps(demo.card.record)) == demo.card.record
 
 
 @pytest.mark.slow
