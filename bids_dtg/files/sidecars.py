@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from bids_dtg.errors import RunError
 from bids_dtg.files.names import BidsName, parse_name, same_label
 
 # What is longer was written in other units than seconds.
-LONGEST_TR_SECONDS = 1e3
+LONGEST_TR_SECONDS = 20.0
+EXPECTED_TR = f"seconds between frames, above 0 and at most {LONGEST_TR_SECONDS:g}"
 # Degrees of freedom that cleaning left of a run, by the program that cleaned it.
 RESIDUAL_DOF = "ResidualDegreesOfFreedom"
 
@@ -41,7 +43,7 @@ def repetition_time(bold: Path, root: Path) -> tuple[float | None, tuple[Path, .
     Raises
     ------
     RunError
-        If a sidecar is no JSON object, or its RepetitionTime is no positive number.
+        If a sidecar is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
     """
     read: list[Path] = []
     for sidecar in _sidecars(bold, root):
@@ -57,17 +59,33 @@ def stated_repetition_time(sidecar: Path) -> float | None:
     Raises
     ------
     RunError
-        If it is no JSON object, or its RepetitionTime is no positive number.
+        If it is no JSON object, or its RepetitionTime is no number above 0 and up to 20.
     """
     value = read_sidecar(sidecar).get("RepetitionTime")
     if value is None:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < LONGEST_TR_SECONDS:
+    if not number or not 0 < value <= LONGEST_TR_SECONDS:
         raise RunError(
-            f"{sidecar}: RepetitionTime is {value!r}", expected="seconds, a positive number"
+            # A list may be long, and so may a number.
+            f"{sidecar}: RepetitionTime is {reprlib.repr(value)}",
+            expected=EXPECTED_TR,
+            remedy=in_milliseconds(value) if number else None,
         )
     return float(value)
+
+
+def in_milliseconds(seconds: float) -> str | None:
+    """Return the question whether a time that is too long for seconds is in milliseconds.
+
+    Examples
+    --------
+    >>> in_milliseconds(800)
+    'is it in milliseconds? Then write 0.8'
+    """
+    if not LONGEST_TR_SECONDS < seconds <= 1e3 * LONGEST_TR_SECONDS:
+        return None
+    return f"is it in milliseconds? Then write {seconds / 1e3:g}"
 
 
 def stated_residual_dof(sidecars: Sequence[Path]) -> float | None:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import is_pointer
-from bids_dtg.files.sidecars import LONGEST_TR_SECONDS
 
 # What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
 READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
@@ -26,11 +25,43 @@ _Nifti2Header: Any = nib.Nifti2Header
 # Length of a NIfTI-2 header, and of the part of a file that surely holds it compressed.
 _HEADER_BYTES, _START_BYTES = 540, 8192
 _GZIP_MAGIC = b"\x1f\x8b"
-# Seconds a unit, by the code of the header's time unit; others are unknown, or are no times.
-_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
+# Units by their code in the header; others are not in the standard.
+_TIME_UNITS = {0: None, 8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s"}
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _TIME_UNIT_BITS = 0b111000
 # Forms that put no voxel further apart than this share of one are the same.
 _SHARE_OF_VOXEL = 0.5
+
+
+@dataclass(frozen=True)
+class HeaderTime:
+    """What a header says of the time between frames.
+
+    Examples
+    --------
+    >>> HeaderTime(800.0, "ms").seconds, HeaderTime(1.0, None).seconds
+    (0.8, None)
+    """
+
+    value: float  # the fourth zoom, as stored
+    unit: str | None  # s, ms, us, or one that is no time; None: the header names none
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds a frame; None where the header does not state them.
+
+        Programs that do not know the time leave 0, or 1 without a unit. Any other number without
+        a unit counts as seconds.
+        """
+        if self.unit is None and self.value == 1:
+            return None
+        # A unit that is no time makes it NaN. Zooms are float32: 0.72 reads as 0.7200000286.
+        scale = _SECONDS["s"] if self.unit is None else _SECONDS.get(self.unit, np.nan)
+        seconds = round(self.value * scale, 6)
+        return seconds if 0 < seconds < np.inf else None
+
+    def __str__(self) -> str:
+        return f"{self.value:g} {self.unit or 'without a unit'}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +76,7 @@ class NiftiHeader:
     inter: float  # 0 where the header has no finite value
     offset: int  # byte of the (inflated) file at which the values start
     compressed: bool  # by content, not by name
-    tr_seconds: float | None  # fourth zoom in seconds; None if absent, impossible or without unit
+    time: HeaderTime  # between frames; states nothing where there is no fourth axis
     forms_differ_mm: (
         float  # how far the qform puts a voxel from where the sform, which is used, does
     )
@@ -125,7 +156,7 @@ def read_header(path: Path) -> NiftiHeader:
         inter=0.0 if inter is None or not np.isfinite(inter) else float(inter),
         offset=offset,
         compressed=compressed,
-        tr_seconds=_tr_seconds(header),
+        time=_time(header),
         forms_differ_mm=forms_differ_mm,
     )
 
@@ -218,11 +249,8 @@ def _forms_differ(path: Path, header: Any) -> float:
     return far
 
 
-def _tr_seconds(header: Any) -> float | None:
+def _time(header: Any) -> HeaderTime:
     if len(header.get_data_shape()) < 4:
-        return None
-    # A wrong guess would filter at other frequencies; the sidecar says it in seconds.
-    unit = _SECONDS.get(int(header["xyzt_units"]) & _TIME_UNIT_BITS, float("nan"))
-    # Header zooms are float32: 0.72 reads as 0.7200000286.
-    seconds = round(float(header.get_zooms()[3]) * unit, 6)
-    return seconds if 0 < seconds < LONGEST_TR_SECONDS else None
+        return HeaderTime(0.0, None)
+    code = int(header["xyzt_units"]) & _TIME_UNIT_BITS
+    return HeaderTime(float(header["pixdim"][4]), _TIME_UNITS.get(code, f"of unit {code}"))

@@ -50,6 +50,11 @@ class RestRun:
         return not self.cleaned_before or self.dof_stated is not None
 
     @property
+    def time_sidecar(self) -> Path | None:
+        """The sidecar that states the repetition time: the last that was read for it."""
+        return self.sidecars[-1] if self.sidecars and self.tr_seconds is not None else None
+
+    @property
     def inputs(self) -> tuple[Path, ...]:
         """All files that the run's results depend on."""
         transforms = (transform.path for transform in self.transforms)

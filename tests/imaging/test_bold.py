@@ -83,24 +83,27 @@ def test_memory_bounds_the_block(tmp_path):
         (720, "msec", 0.72),
         (720000, "usec", 0.72),
         (0, "sec", None),
-        (2.0, "unknown", None),  # 2 s, or 2 of something else
+        (1.0, "unknown", None),  # what programs leave that do not know the time
+        (2.0, "unknown", 2.0),
+        (1.0, "sec", 1.0),
         (2.0, "hz", None),
-        (2000, "sec", None),  # milliseconds under a wrong unit
+        (np.nan, "sec", None),
+        (np.inf, "msec", None),
         (1e-9, "sec", None),
     ],
 )
 def test_the_tr_is_in_seconds(tmp_path, tr, unit, seconds):
     path = write(tmp_path / "bold.nii", stored_values(), tr=tr, unit=unit)
-    assert read_bold_header(path).tr_seconds == seconds
+    assert read_bold_header(path).time.seconds == seconds
 
 
-@pytest.mark.parametrize(("code", "seconds"), [(10, 2.0), (15, 2.0), (2, None), (63, None)])
+@pytest.mark.parametrize(("code", "seconds"), [(10, 2.0), (15, 2.0), (2, 2.0), (63, None)])
 def test_unit_codes_that_are_not_in_the_standard_do_no_harm(tmp_path, code, seconds):
     path = write(tmp_path / "bold.nii", stored_values())
     content = bytearray(path.read_bytes())
     content[123] = code
     path.write_bytes(content)
-    assert read_bold_header(path).tr_seconds == seconds
+    assert read_bold_header(path).time.seconds == seconds
 
 
 @pytest.mark.parametrize(("slope", "inter"), [(0.0, 0.0), (np.nan, 3.0), (0.5, 10.0)])

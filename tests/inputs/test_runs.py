@@ -286,12 +286,14 @@ def test_repetition_time_is_inherited(root):
     assert (run.tr_seconds, run.sidecars) == (1.5, (near,))
 
 
-@pytest.mark.parametrize("value", ["0", "-2", '"2.0"', "true", "NaN", "[2]"])
+@pytest.mark.parametrize(
+    "value", ["0", "-2", '"2.0"', "true", "NaN", "Infinity", "[2]", "{}", "800", "20.5", "9" * 400]
+)
 def test_impossible_repetition_time(root, value):
     bold = add_run(root)
     sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
     sidecar.write_text(f'{{"RepetitionTime": {value}}}')
-    with pytest.raises(RunError, match=r"desc-preproc_bold\.json: RepetitionTime is"):
+    with pytest.raises(RunError, match=r"desc-preproc_bold\.json: RepetitionTime is.*at most 20"):
         find_runs(root, "01")
 
 

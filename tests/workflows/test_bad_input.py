@@ -409,19 +409,19 @@ def test_not_a_nifti_file(job, capsys):
 
 
 def test_all_zero_image(job, capsys):
-    make_image(job.bids / BOLD, np.zeros_like(tiny_bold()), TINY_AFFINE)
+    make_image(job.bids / BOLD, np.zeros_like(tiny_bold()), TINY_AFFINE, TR)
     assert_participant_fails(
         job, capsys, r"bold.nii.gz has signal in 0% of the model's grey matter"
     )
 
 
 def test_all_nan_image(job, capsys):
-    make_image(job.bids / BOLD, np.full((*TINY_SHAPE, 60), np.nan, np.float32), TINY_AFFINE)
+    make_image(job.bids / BOLD, np.full((*TINY_SHAPE, 60), np.nan, np.float32), TINY_AFFINE, TR)
     assert_participant_fails(job, capsys, r"bold.nii.gz .*(signal in 0%|beyond the range)")
 
 
 def test_constant_image(job, capsys):
-    make_image(job.bids / BOLD, np.full((*TINY_SHAPE, 60), 7, np.int16), TINY_AFFINE)
+    make_image(job.bids / BOLD, np.full((*TINY_SHAPE, 60), 7, np.int16), TINY_AFFINE, TR)
     assert_participant_fails(job, capsys, r"bold.nii.gz has signal in 0%")
 
 
@@ -461,6 +461,53 @@ def test_no_repetition_time(job, capsys):
     nib.save(image, job.bids / BOLD)
     (job.bids / BOLD.with_name(BOLD.name.replace(".nii.gz", ".json"))).write_text("{}")
     assert_participant_fails(job, capsys, r"bold.nii.gz has no repetition time")
+
+
+def with_times(job: TinyJob, sidecar: object, header: float, unit: str | None = "sec") -> None:
+    """Write the time between frames into the run's sidecar (None: no key) and its header."""
+    image = nib.Nifti1Image(tiny_bold(), TINY_AFFINE)
+    image.header["pixdim"][4] = header
+    image.header.set_xyzt_units("mm", unit)
+    nib.save(image, job.bids / BOLD)
+    content = {} if sidecar is None else {"RepetitionTime": sidecar}
+    path = job.bids / BOLD.with_name(BOLD.name.replace(".nii.gz", ".json"))
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("header", [800, 0.8])
+def test_repetition_time_in_milliseconds(job, capsys, header):
+    with_times(job, 800, header)
+    fact = r"bold.json: RepetitionTime is 800\. Expected: seconds .*at most 20.*in milliseconds\?"
+    assert_participant_fails(job, capsys, fact)
+
+
+@pytest.mark.parametrize(
+    ("header", "unit", "stored"),
+    [(2.0, "sec", "2 s"), (2000, "msec", "2000 ms"), (1, "sec", "1 s")],
+)
+def test_header_contradicts_the_sidecar(job, capsys, header, unit, stored):
+    with_times(job, TR, header, unit)
+    fact = rf"bold.json states a Repe\S+ of 10 s, and the header of \S+bold.nii.gz states {stored}"
+    assert_participant_fails(job, capsys, fact)
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "header", "unit", "note"),
+    [
+        (TR, 10000, "msec", None),
+        (TR, 0, "sec", "states no repetition time (0 s)"),
+        (TR, 1, None, "states no repetition time (1 without a unit)"),
+        (None, 10_000_000, "usec", "the header's (10 s) was used"),
+    ],
+)
+def test_times_that_go_together(job, sidecar, header, unit, note):
+    with_times(job, sidecar, header, unit)
+    assert job.run() == 0
+    (run,) = read_table(next(job.out.rglob("*_qc.tsv")))
+    assert float(run["repetition_time"]) == TR
+    maps = json.loads(next(job.out.rglob("*_statmap.json")).read_text())
+    assert bool(note) == ("repetition time" in json.dumps(maps) or "header's" in json.dumps(maps))
+    assert not note or note in json.dumps(maps)
 
 
 def test_too_short(job, capsys):

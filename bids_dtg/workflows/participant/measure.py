@@ -37,14 +37,13 @@ from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
+from bids_dtg.inputs.repetition_time import decide_repetition_time
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions, InputChoice
 from bids_dtg.stats.conformal import cell_block
 
 # Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
 LEAST_COVERAGE = 0.5
-# RepetitionTime of the sidecar and of the header may differ by rounding, not by more.
-_TR_TOLERANCE_SECONDS = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,9 @@ def plan_run(run: RestRun, bundle: ModelBundle, cleaning: CleaningOptions) -> Pl
     """
     _require_way_to(bundle, run)
     header = read_bold_header(run.bold)
-    tr_seconds, notes = _repetition_time(run, header)
+    tr_seconds, notes = decide_repetition_time(
+        run.bold, header.time, run.time_sidecar, run.tr_seconds
+    )
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
     design, more = design_run(run, confounds, tr_seconds, cleaning)
     return PlannedRun(header, confounds, design, (*notes, *design.notes, *confounds.notes, *more))
@@ -394,21 +395,6 @@ class _Source:
     interpolation: Method  # how voxels are taken out
     mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
     notes: tuple[str, ...]  # sentences on what was unusual
-
-
-def _repetition_time(run: RestRun, header: BoldHeader) -> tuple[float, list[str]]:
-    stated, stored = run.tr_seconds, header.tr_seconds
-    if stated is None and stored is None:
-        raise RunError(
-            f"{run.bold} has no repetition time in its sidecars or header",
-            expected="RepetitionTime (seconds) in the JSON file beside it",
-        )
-    if stated is None and stored is not None:
-        return stored, [f"No sidecar has a RepetitionTime: the header's ({stored:g} s) was used."]
-    if stated is None or stored is None or abs(stated - stored) <= _TR_TOLERANCE_SECONDS:
-        return stated or 0.0, []
-    note = f"The sidecar's RepetitionTime ({stated:g} s) was used; the header has {stored:g} s."
-    return stated, [note]
 
 
 def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:

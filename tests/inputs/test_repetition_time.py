@@ -1,0 +1,99 @@
+"""The time between frames: what a sidecar and a header state, alone and against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.header import HeaderTime
+from bids_dtg.inputs.repetition_time import decide_repetition_time
+
+BOLD, SIDECAR = Path("sub-01_bold.nii.gz"), Path("sub-01_bold.json")
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
+NOT_STATED = [
+    HeaderTime(0.0, "s"),
+    HeaderTime(0.0, None),
+    HeaderTime(1.0, None),
+    HeaderTime(2.0, "Hz"),
+    HeaderTime(-2.0, "s"),
+    HeaderTime(float("nan"), "ms"),
+    HeaderTime(float("inf"), "s"),
+]
+
+times = st.floats(0.05, 20.0)
+units = st.sampled_from(list(PER_SECOND))
+
+
+def decide(header: HeaderTime, stated: float | None) -> tuple[float, tuple[str, ...]]:
+    return decide_repetition_time(BOLD, header, None if stated is None else SIDECAR, stated)
+
+
+@given(seconds=times, unit=units)
+def test_header_alone_is_converted_by_its_unit(seconds, unit):
+    found, (note,) = decide(HeaderTime(seconds * PER_SECOND[unit], unit), None)
+    assert found == pytest.approx(seconds, abs=1e-6)
+    assert "header's" in note
+
+
+@given(seconds=times, unit=units, share=st.floats(-0.049, 0.049))
+def test_sidecar_wins_within_5_percent(seconds, unit, share):
+    header = HeaderTime(seconds * (1 + share) * PER_SECOND[unit], unit)
+    found, notes = decide(header, seconds)
+    assert found == seconds
+    assert bool(notes) == (abs(header.seconds - seconds) > 1e-3)
+
+
+@given(
+    seconds=times,
+    unit=units,
+    factor=st.one_of(st.floats(1e-3, 0.949), st.floats(1.051, 1e4)),
+)
+def test_other_times_are_refused_with_both_values_and_files(seconds, unit, factor):
+    header = HeaderTime(max(seconds * factor, 1e-4) * PER_SECOND[unit], unit)
+    with pytest.raises(RunError) as caught:
+        decide(header, seconds)
+    line = str(caught.value)
+    for part in (f"{SIDECAR} states a RepetitionTime of {seconds:g} s", str(BOLD), str(header)):
+        assert part in line
+
+
+@given(seconds=times, header=st.sampled_from(NOT_STATED))
+def test_header_that_states_nothing_is_noted(seconds, header):
+    found, (note,) = decide(header, seconds)
+    assert found == seconds
+    assert f"states no repetition time ({header})" in note
+
+
+@pytest.mark.parametrize("header", NOT_STATED, ids=str)
+def test_nothing_states_it(header):
+    with pytest.raises(RunError, match=r"bold\.nii\.gz has no repetition time in its sidecars"):
+        decide(header, None)
+
+
+@given(seconds=times.filter(lambda seconds: seconds != 1), unit=units)
+def test_number_without_a_unit_may_be_in_any(seconds, unit):
+    value = seconds * PER_SECOND[unit]
+    if value != 1:
+        assert decide(HeaderTime(value, None), seconds) == (seconds, ())
+
+
+def test_number_without_a_unit_alone_counts_as_seconds():
+    found, (note,) = decide(HeaderTime(2.0, None), None)
+    assert found == 2.0
+    assert "names no unit" in note
+
+
+@given(value=st.floats(20.001, 2e4), unit=st.sampled_from(["s", None]))
+def test_header_alone_above_20_s_is_refused(value, unit):
+    with pytest.raises(RunError, match=r"at most 20.*is it in milliseconds\?"):
+        decide(HeaderTime(value, unit), None)
+
+
+@given(stated=st.one_of(st.floats(20.001, 1e9), st.floats(max_value=0.0), st.just(float("nan"))))
+def test_sidecar_outside_the_bounds_is_refused(stated):
+    with pytest.raises(RunError, match=r"bold\.json: RepetitionTime is .*at most 20"):
+        decide(HeaderTime(2.0, "s"), stated)
