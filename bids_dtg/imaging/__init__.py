@@ -14,6 +14,7 @@ Grids and points:
 Files:
 
 - `header`: bytes and header of a NIfTI file, or one line that says why there are none
+- `repetition_time`: the time between a run's frames, by its sidecar and its header
 - `bold`: a BOLD file, read once in blocks of frames by a thread
 - `nifti`: masks and maps in; statistic maps out
 - `gifti`: surfaces and values at their vertices in; values out

@@ -10,7 +10,6 @@ Datasets and participants:
 Runs:
 
 - `run`: a resting-state run as files
-- `repetition_time`: the time between a run's frames, by its sidecar and its header
 - `find`: runs of any type of input, by one call
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs

@@ -35,9 +35,9 @@ from bids_dtg.imaging.grid import voxel_edge_mm
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.repetition_time import decide_repetition_time
 from bids_dtg.imaging.sampling import Sampling
 from bids_dtg.imaging.smoothing import MaskedSmoothing
-from bids_dtg.inputs.repetition_time import decide_repetition_time
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions, InputChoice
 from bids_dtg.stats.conformal import cell_block

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.header import HeaderTime
-from bids_dtg.inputs.repetition_time import decide_repetition_time
+from bids_dtg.imaging.repetition_time import decide_repetition_time
 
 BOLD, SIDECAR = Path("sub-01_bold.nii.gz"), Path("sub-01_bold.json")
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
