@@ -88,6 +88,10 @@ def test_hash_is_stable_across_versions():
         ({"gpus": 2, "device": "cpu"}, "--gpus 2 was given with --device cpu"),
         ({"gpus": 4}, "--batch-size 10 cannot be shared evenly by --gpus 4. Expected: e.g. --batc"),
         ({"reports_only": True, "no_reports": True}, "--reports-only and --no-reports were given"),
+        ({"verify": True, "reports_only": True}, "--verify and --reports-only were given"),
+        ({"verify": True, "boilerplate_only": True}, "--verify and --boilerplate-only were given"),
+        ({"verify": True, "dry_run": True}, "--verify and --dry-run were given"),
+        ({"verify": True, "analysis_level": "group"}, "--verify was given with group"),
     ],
 )
 def test_wrong_values_are_named(given, message):

@@ -33,6 +33,7 @@ class Workflow:
 
     participants: Run  # maps or other results of each participant
     reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
+    verify: Run  # compare participants' files with what was written
     methods: Run  # the methods text alone
     group: Run  # the table and the pages of all participants
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
@@ -45,6 +46,8 @@ class Workflow:
             return self.group
         if settings.behaviour.reports_only:
             return self.reports
+        if settings.behaviour.verify:
+            return self.verify
         return self.methods if settings.behaviour.boilerplate_only else self.participants
 
 
@@ -58,6 +61,12 @@ def _reports(settings: Settings) -> int:
     from bids_dtg.workflows.participant.reports import remake_reports
 
     return remake_reports(settings)
+
+
+def _verify(settings: Settings) -> int:
+    from bids_dtg.workflows.participant.verify import verify_participants
+
+    return verify_participants(settings)
 
 
 def _methods(settings: Settings) -> int:
@@ -101,6 +110,7 @@ WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
         "contrasts": Workflow(
             participants=_participants,
             reports=_reports,
+            verify=_verify,
             methods=_methods,
             group=_group,
             analyses=MappingProxyType(

@@ -15,12 +15,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 
 # Why a piece of work that has no record must be done.
 NOT_DONE = "not done yet"
 _RECORDS = "logs/complete"  # folder of completion records
+_DAMAGED = "Damaged"  # key of the outputs that are not as they were written
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
 
@@ -67,7 +69,7 @@ def file_fingerprint(path: Path) -> Fingerprint:
 def input_fingerprints(paths: Iterable[Path], root: Path) -> dict[str, Fingerprint]:
     """Take the fingerprints of inputs, by their paths below the input dataset."""
     return {
-        (path.relative_to(root) if path.is_relative_to(root) else path).as_posix(): (
+        (path.relative_to(root) if path.is_relative_to(root) else path.absolute()).as_posix(): (
             file_fingerprint(path)
         )
         for path in paths
@@ -85,6 +87,9 @@ def write_completion(
 ) -> Path:
     """Record that a piece of work is complete: the last file written for it.
 
+    What it describes is forced to the disk first, so that no record outlives a power cut that
+    its files do not.
+
     Parameters
     ----------
     dataset
@@ -100,7 +105,8 @@ def write_completion(
     methods
         File of the dataset with the methods text of the work; None where there is none.
     """
-    path = _record_path(dataset, title)
+    path, outputs = _record_path(dataset, title), sorted(outputs)
+    flush_to_disk(outputs)
     record = {
         "Title": title,
         **({"Methods": methods.as_posix()} if methods else {}),
@@ -110,10 +116,11 @@ def write_completion(
         "Inputs": {name: asdict(inputs[name]) for name in sorted(inputs)},
         "Outputs": {
             output.relative_to(dataset.root).as_posix(): _describe_output(output)
-            for output in sorted(outputs)
+            for output in outputs
         },
     }
     write_json(path, record)
+    flush_to_disk([path])
     return path
 
 
@@ -162,23 +169,53 @@ def why_incomplete(
 
     It is complete if a record says so whose options and inputs are these, and
     all outputs are as they were written. An output of the same size and time is
-    taken as unchanged; one with another time is read and compared.
+    taken as unchanged unless `verify_outputs` has found otherwise; one with another
+    time is read and compared.
     """
     path = _record_path(dataset, title)
     try:
         record = json.loads(path.read_text("utf-8"))
-        changed = _changed_option(record["Options"], json.loads(json.dumps(dict(options))))
+        changed = _changed_options(record["Options"], json.loads(json.dumps(dict(options))))
         recorded = {name: Fingerprint(**value) for name, value in record["Inputs"].items()}
         outputs = dict(record["Outputs"])
+        found = [f"output damaged: {name}" for name in record.get(_DAMAGED, ())]
         return (
             changed
             or _changed_input(recorded, inputs)
+            or next(iter(found), None)
             or next(filter(None, (_damage(dataset, *item) for item in outputs.items())), None)
         )
     except FileNotFoundError:
         return NOT_DONE
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return f"completion record unreadable: {path.name}"
+
+
+def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
+    """Read all files of a piece of work, and compare them with its completion record.
+
+    What is found is kept in the record, so that the next call makes damaged work again, and does
+    not where the files have been put back.
+
+    Returns
+    -------
+    tuple of str
+        What is wrong, as ``missing sub-01/x.json``; nothing where all is whole.
+
+    Raises
+    ------
+    OutputError
+        The record cannot be written.
+    """
+    path, record = _record_path(dataset, title), completion_record(dataset, title)
+    outputs = record.get("Outputs")
+    if not isinstance(outputs, dict):
+        return (f"unreadable {_RECORDS}/{path.name}",)
+    found = {name: _compared(dataset, name, recorded) for name, recorded in outputs.items()}
+    damaged = sorted(name for name, why in found.items() if why)
+    if damaged != record.pop(_DAMAGED, []):
+        write_json(path, {**record, **({_DAMAGED: damaged} if damaged else {})})
+    return tuple(f"{found[name]} {name}" for name in damaged)
 
 
 def options_hash(options: Mapping[str, Any]) -> str:
@@ -281,20 +318,26 @@ def _describe_output(path: Path) -> dict[str, Any]:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_END):
+            digest.update(block)
+    return digest.hexdigest()
 
 
-def _changed_option(recorded: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
-    for name in sorted({*recorded, *options}):
-        before, now = recorded.get(name), options.get(name)
-        if before != now:
-            return f"option {name} changed ({before} to {now})"
-    return None
+def _changed_options(recorded: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    changed = [
+        f"{name} changed ({recorded.get(name)} to {options.get(name)})"
+        for name in sorted({*recorded, *options})
+        if recorded.get(name) != options.get(name)
+    ]
+    return f"option{'s' * (len(changed) > 1)} {', '.join(changed)}" if changed else None
 
 
 def _changed_input(
     recorded: Mapping[str, Fingerprint], inputs: Mapping[str, Fingerprint]
 ) -> str | None:
+    recorded = _at_new_places(recorded, inputs)
     for name in sorted({*recorded, *inputs}):
         if name not in inputs:
             return f"input gone: {name}"
@@ -303,6 +346,40 @@ def _changed_input(
         if not recorded[name].same_content(inputs[name], compressed=name.endswith(".gz")):
             return f"input changed: {name}"
     return None
+
+
+def _at_new_places(
+    recorded: Mapping[str, Fingerprint], inputs: Mapping[str, Fingerprint]
+) -> dict[str, Fingerprint]:
+    """Give what lay outside the dataset the paths that it has now.
+
+    A folder of confounds may have moved: files of one name keep their order then.
+    """
+    gone = [name for name in sorted(recorded) if name not in inputs and _is_outside(name)]
+    new = [name for name in sorted(inputs) if name not in recorded and _is_outside(name)]
+    moved = dict(recorded)
+    for file in {PurePosixPath(name).name for name in gone}:
+        before = [name for name in gone if PurePosixPath(name).name == file]
+        now = [name for name in new if PurePosixPath(name).name == file]
+        if len(before) == len(now):
+            moved |= {one: moved.pop(other) for one, other in zip(now, before, strict=True)}
+    return moved
+
+
+def _is_outside(name: str) -> bool:
+    """Return whether an input lies outside the input dataset, by its name in a record."""
+    return PurePosixPath(name).is_absolute()
+
+
+def _compared(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with an output, all of which is read."""
+    path = dataset.root / name
+    if not path.is_file():
+        return "missing"
+    try:
+        return None if _sha256(path) == recorded.get("sha256") else "changed"
+    except (OSError, AttributeError):
+        return "unreadable"
 
 
 def _damage(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) -> str | None:

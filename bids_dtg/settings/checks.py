@@ -36,6 +36,22 @@ def check(settings: Settings) -> None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
     if settings.behaviour.reports_only and settings.behaviour.no_reports:
         raise SettingsError("--reports-only and --no-reports were given", expected="one of them")
+    _check_alone(settings)
+
+
+def _check_alone(settings: Settings) -> None:
+    """Refuse a second thing to do beside --verify."""
+    behaviour = settings.behaviour
+    if not behaviour.verify:
+        return
+    for name in ("reports_only", "boilerplate_only", "dry_run"):
+        if getattr(behaviour, name):
+            flag = "--" + name.replace("_", "-")
+            raise SettingsError(f"--verify and {flag} were given", expected="one of them")
+    if settings.inputs.analysis_level != "participant":
+        raise SettingsError(
+            f"--verify was given with {settings.inputs.analysis_level}", expected="participant"
+        )
 
 
 def _check_cleaning(cleaning: CleaningOptions) -> None:

@@ -425,6 +425,12 @@ class BehaviourOptions:
         "make the reports anew from what OUTPUT_DIR holds, and nothing else",
         default=False,
     )
+    verify: bool = option(
+        "behaviour",
+        "read all files that participants' completion records in OUTPUT_DIR list, report who is "
+        "whole and who is damaged, and nothing else; the next call makes damaged ones again",
+        default=False,
+    )
     boilerplate_only: bool = option(
         "behaviour", "write and print the methods text, and nothing else", default=False
     )

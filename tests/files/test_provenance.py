@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from bids_dtg.files.provenance import (
     input_fingerprints,
     options_hash,
     running_container,
+    verify_outputs,
     why_incomplete,
     write_completion,
 )
@@ -70,6 +73,10 @@ def test_work_never_done(dataset, bold):
         ({"fd_threshold": 0.3}, "option fd_threshold changed (0.5 to 0.3)"),
         ({"new": 1}, "option new changed (None to 1)"),
         ({"model": None}, "option model changed (abc to None)"),
+        (
+            {"fd_threshold": 0.3, "model": "x"},
+            "options fd_threshold changed (0.5 to 0.3), model changed (abc to x)",
+        ),
     ],
 )
 def test_changed_options(done, change, reason):
@@ -101,6 +108,79 @@ def test_damaged_outputs(done, dataset):
     target.unlink()
     assert done() == "output missing: sub-01/a.nii.gz"
     assert stat.st_size == len(content)
+
+
+def test_files_are_on_the_disk_before_the_record_says_so(dataset, bold, monkeypatch):
+    outputs = [dataset.write(f"sub-01/func/{name}", b"x") for name in ("a.nii.gz", "b.json")]
+    record, real, flushed = dataset.root / "logs/complete/sub-01.json", os.fsync, {}
+
+    def fsync(handle):
+        flushed[Path(f"/proc/self/fd/{handle}").readlink()] = record.exists()
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_completion(dataset, "sub-01", options=OPTIONS, inputs=inputs_of(bold), outputs=outputs)
+    before = dict.fromkeys([*outputs, dataset.root / "sub-01/func"], False)
+    assert flushed == before | dict.fromkeys([record, record.parent], True)
+
+
+def test_a_disk_that_cannot_keep_a_file_leaves_no_record(dataset, bold, monkeypatch):
+    def fsync(handle):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    output = dataset.write("sub-01/a.nii.gz", b"x")
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match=r"a\.nii\.gz cannot be written: Input/output error"):
+        write_completion(dataset, "sub-01", options={}, inputs=inputs_of(bold), outputs=[output])
+    assert not (dataset.root / "logs").exists()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_file_systems_that_cannot_flush_are_taken(dataset, bold, monkeypatch, number):
+    def fsync(handle):
+        raise OSError(number, os.strerror(number))
+
+    output = dataset.write("sub-01/a.nii.gz", b"x")
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_completion(dataset, "sub-01", options={}, inputs=inputs_of(bold), outputs=[output])
+    assert why_incomplete(dataset, "sub-01", options={}, inputs=inputs_of(bold)) is None
+
+
+def test_damage_that_size_and_time_hide_is_found_and_made_good(done, dataset):
+    target = dataset.root / "sub-01/a.nii.gz"
+    content, status = target.read_bytes(), target.stat()
+
+    def put(data):
+        target.write_bytes(data)
+        os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+    assert verify_outputs(dataset, "sub-01") == ()
+    put(bytes(len(content)))
+    assert done() is None  # its size and time are those of the record
+    assert verify_outputs(dataset, "sub-01") == ("changed sub-01/a.nii.gz",)
+    assert done() == "output damaged: sub-01/a.nii.gz"
+    put(content)
+    assert verify_outputs(dataset, "sub-01") == ()
+    assert done() is None
+
+
+def test_inputs_from_elsewhere_may_move_and_may_not_change(dataset, bold, tmp_path):
+    def confounds(folder, *texts):
+        paths = [tmp_path / folder / name / "x.tsv" for name in ("ses-1", "ses-2")]
+        for path, text in zip(paths, texts, strict=True):
+            path.parent.mkdir(parents=True)
+            path.write_text(text)
+        return input_fingerprints([bold, *paths], bold.parent.parent)
+
+    write_completion(dataset, "a", options={}, inputs=confounds("c", "one", "two"), outputs=[])
+
+    def why(inputs):
+        return why_incomplete(dataset, "a", options={}, inputs=inputs)
+
+    assert why(confounds("moved", "one", "two")) is None
+    assert why(confounds("other", "one", "three")).startswith("input changed: ")
+    assert why(confounds("swapped", "two", "one")).startswith("input changed: ")
+    assert why(inputs_of(bold)).startswith("input gone: ")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"Options": 1}', b"\xff"])

@@ -39,7 +39,7 @@ from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.half_maps import agreements
 from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets, choose_sets
-from bids_dtg.workflows.participant.reports import existing_output
+from bids_dtg.workflows.participant.reports import output_for_pages
 
 _TABLE = "group/desc-runs_qc.tsv"
 _MEAN = "groupMean"
@@ -59,7 +59,7 @@ def run_group(settings: Settings) -> int:
     DatasetError
         The output folder holds no results, or BIDS_DIR is another dataset than theirs.
     """
-    output = existing_output(settings.inputs.output_dir)
+    output = output_for_pages(settings.inputs.output_dir)
     _require_own_dataset(settings.inputs, output)
     labels = _labels(settings.inputs.participant_label, output)
     workflow = workflow_of(output)

@@ -5,6 +5,7 @@ A call:
 - `request`: what a call asks for, found and checked: dataset, participants, model, output
 - `call`: all participants of a call; one that fails stops no other
 - `dry_run`: the plan of a call, without doing it
+- `verify`: whether participants' files still are what was written
 - `worker`: the unit of work that `engine` runs: one participant, read ahead, predicted, written
 
 The first half, reading (a process of its own):

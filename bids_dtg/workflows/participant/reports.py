@@ -135,7 +135,7 @@ def remake_reports(settings: Settings) -> int:
     DatasetError
         The output folder has no such participants, or reports cannot be made here.
     """
-    output = existing_output(settings.inputs.output_dir)
+    output = output_for_pages(settings.inputs.output_dir)
     known = find_participant_labels(output)
     wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label] or list(
         known
@@ -159,7 +159,7 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
     Raises
     ------
     DatasetError
-        There is none, or the packages that pages are made with are missing.
+        There is none.
     """
     root = output_dir.absolute()
     if not (root / "dataset_description.json").is_file():
@@ -167,6 +167,18 @@ def existing_output(output_dir: Path) -> DerivativeDataset:
             f"OUTPUT_DIR {root} holds no results",
             expected="an output folder of the participant level",
         )
+    return DerivativeDataset(root)
+
+
+def output_for_pages(output_dir: Path) -> DerivativeDataset:
+    """Return the output folder of earlier calls, for which pages can be made here.
+
+    Raises
+    ------
+    DatasetError
+        There is none, or the packages that pages are made with are missing.
+    """
+    output = existing_output(output_dir)
     if missing := missing_packages():
         raise DatasetError(f"{', '.join(missing)} is not installed", remedy=HOW_TO_GET)
-    return DerivativeDataset(root)
+    return output

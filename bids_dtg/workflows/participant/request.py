@@ -221,8 +221,12 @@ class Request:
             "model": self.bundle.identity,
             "version": __version__,
         }
-        if self.settings.outputs.atlas is not None:
-            options["atlas_ends_sha256"] = file_fingerprint(self.settings.outputs.atlas).ends_sha256
+        # By content: a file that lies elsewhere now is the same. Confounds are among the inputs.
+        if (atlas := self.settings.outputs.atlas) is not None:
+            options["atlas"] = atlas.name
+            options["atlas_ends_sha256"] = file_fingerprint(atlas).ends_sha256
+        if self.settings.cleaning.custom_confounds is not None:
+            options["custom_confounds"] = "given"
         return options
 
     def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:

@@ -1,0 +1,113 @@
+"""What `--verify` reports and what the next call does then; files that lie elsewhere now."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE
+from tiny_job import FRAMES, TinyJob, tree
+
+from bids_dtg.cli.run import main
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path, ("01", "02"))
+
+
+def zero(path: Path) -> None:
+    """Leave zeros of the same size and time, as a power cut may."""
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_damaged_participant_is_named_and_made_again(job, capsys):
+    assert job.run() == 0
+    whole = tree(job.out)
+    assert job.run("--verify") == 0
+    told = capsys.readouterr()
+    assert told.out == "sub-01: whole (1 set of maps)\nsub-02: whole (1 set of maps)\n"
+    assert "2 participants read, 0 not whole" in told.err
+    target = min((job.out / "sub-02").rglob("*desc-synthetic_statmap.nii.gz"))
+    gone = min((job.out / "sub-02").rglob("*desc-synthetic_statmap.json"))
+    zero(target)
+    gone.unlink()
+    name, lost = (path.relative_to(job.out).as_posix() for path in (target, gone))
+    assert job.run("--verify") == 1
+    told = capsys.readouterr()
+    damage = ", ".join(sorted([f"missing {lost}", f"changed {name}"], key=lambda x: x.split()[1]))
+    assert told.out.splitlines()[1] == f"sub-02: damaged: {damage}"
+    assert "1 not whole; the same participant call" in told.err
+    assert job.run("--verify", "--participant-label", "01") == 0
+    assert job.run() == 0
+    assert "1 set of maps made, 1 complete before" in capsys.readouterr().err
+    assert tree(job.out) == whole
+    assert job.run("--verify") == 0
+
+
+def test_zeros_of_the_same_size_and_time_are_found_by_verify_alone(job, capsys):
+    assert job.run() == 0
+    zero(min(job.out.rglob("*desc-synthetic_statmap.nii.gz")))
+    assert job.run() == 0
+    assert "0 sets of maps made, 2 complete before" in capsys.readouterr().err
+    assert job.run("--verify") == 1
+    assert job.run() == 0
+    assert "1 set of maps made, 1 complete before" in capsys.readouterr().err
+
+
+def test_who_is_not_complete_and_who_is_not_there(job, capsys):
+    assert job.run() == 0
+    (job.out / "logs/complete/sub-01_task-rest.json").unlink()
+    (job.out / "logs/complete/sub-02_task-rest.json").write_text("{")
+    shutil.rmtree(job.out / "sub-02")
+    assert job.run("--verify") == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "sub-01: no set of maps is complete",
+        "sub-02: damaged: unreadable logs/complete/sub-02_task-rest.json",
+    ]
+    assert job.run("--verify", "--participant-label", "07") == 2
+    assert "has no results of 07" in capsys.readouterr().err
+
+
+def test_nothing_but_the_output_is_needed(job, capsys):
+    assert main([str(job.bids), str(job.out), "participant", "--verify"]) == 2
+    assert "holds no results" in capsys.readouterr().err
+    assert job.run() == 0
+    shutil.rmtree(job.bids)
+    shutil.rmtree(job.model)
+    before = tree(job.out, but=())
+    assert main([str(job.bids), str(job.out), "participant", "--verify"]) == 0
+    assert tree(job.out, but=()) == before
+
+
+def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
+    def options(folder: str) -> tuple[str, ...]:
+        place = job.folder / folder
+        place.mkdir()
+        image = nib.Nifti1Image(np.ones(TINY_SHAPE, np.int16), TINY_AFFINE)
+        nib.save(image, place / "atlas-A_dseg.nii.gz")
+        rows = "\n".join(str(number % 7) for number in range(FRAMES))
+        for label in job.labels:
+            (place / f"sub-{label}.tsv").write_text(f"mine\n{rows}\n")
+        table = str(place / "sub-{sub}.tsv")
+        return ("--atlas", str(place / "atlas-A_dseg.nii.gz"), "--custom-confounds", table)
+
+    assert job.run(*options("here")) == 0
+    shutil.copy2(job.folder / "here/atlas-A_dseg.nii.gz", job.folder)
+    assert job.run(*options("there")) == 0
+    assert "0 sets of maps made, 2 complete before" in capsys.readouterr().err
+
+
+def test_every_changed_option_is_named(job, capsys):
+    assert job.run() == 0
+    assert job.run("--min-minutes", "3", "--high-pass", "0.01", "--gsr", "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "gsr changed" in told
+    assert "high_pass changed" in told
+    assert "min_minutes changed" in told
