@@ -41,6 +41,34 @@ class DtgError(Exception):
         # Messages may quote other programs' text; a log line stays one line.
         super().__init__(" ".join(". ".join(p.rstrip(". ") for p in parts).split()) + ".")
 
+    def as_kind(
+        self,
+        kind: type[DtgError],
+        before: str = "",
+        *,
+        expected: str | None = None,
+        remedy: str | None = None,
+    ) -> DtgError:
+        """Return it as another kind of error, with words before it, such as the option's name.
+
+        Parameters
+        ----------
+        kind
+            Of the error returned.
+        before
+            Put before what was found.
+        expected, remedy
+            Instead of its own, where they are given.
+
+        Examples
+        --------
+        >>> str(DtgError("t.tsv is a folder").as_kind(SettingsError, "--atlas: ", remedy="go"))
+        '--atlas: t.tsv is a folder. To do: go.'
+        """
+        return kind(
+            before + self.found, expected=expected or self.expected, remedy=remedy or self.remedy
+        )
+
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.found, self.expected, self.remedy))
 
@@ -69,6 +97,14 @@ class RunError(DtgError):
 
 class EmptyMapError(RunError):
     """A file of a map has no value where values are wanted."""
+
+
+class ForeignFileError(DtgError):
+    """A file that others wrote is there and cannot be read, or is not what it should be."""
+
+
+class MissingFileError(ForeignFileError):
+    """A file that others should have written does not exist."""
 
 
 class OutputError(DtgError):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.table import quoted
-from bids_dtg.errors import RunError
-from bids_dtg.files.annex import read_content
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import as_text, parse_table, read_content
 from bids_dtg.inputs.run import RestRun
 
 # fMRIPrep 1.2 to 23 and 1.0 to 1.1; fMRIPost-AROMA since.
@@ -75,10 +75,11 @@ def read_aroma(run: RestRun, n_frames: int) -> AromaComponents:
     # An empty list: nothing is noise.
     is_empty = noise_path.is_file() and noise_path.stat().st_size == 0
     try:
-        mixing = _parse_mixing(mixing_path.name, read_content(mixing_path, run.participant))
+        content = read_content(mixing_path, run.participant)
+        mixing = _parse_mixing(mixing_path, as_text(content, mixing_path))
         content = b"" if is_empty else read_content(noise_path, run.participant)
-        noise = _parse_noise(noise_path.name, content, mixing.shape[1])
-    except (OSError, ValueError, KeyError) as err:
+        noise = _parse_noise(noise_path, as_text(content, noise_path), mixing.shape[1])
+    except (ForeignFileError, ValueError) as err:
         raise RunError(
             f"sub-{run.participant}: {mixing_path} and {noise_path.name} cannot be used: "
             f"{quoted(err)}",
@@ -107,30 +108,29 @@ def _first(folder: Path, title: str, names: tuple[str, ...]) -> Path | None:
     return next((folder / name for name in matching), None)
 
 
-def _parse_mixing(name: str, content: bytes) -> NDArray[np.float64]:
-    rows = [line.split() for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+def _parse_mixing(path: Path, text: str) -> NDArray[np.float64]:
+    rows = [line.split() for line in text.splitlines() if line.strip()]
     if rows and not _is_number(rows[0][0]):
         rows = rows[1:]  # fMRIPrep writes no header, others may
     values = np.array(rows, np.float64)
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
-        raise ValueError(f"{name} is no table of finite numbers")
+        raise ValueError(f"{path.name} is no table of finite numbers")
     return values
 
 
-def _parse_noise(name: str, content: bytes, components: int) -> NDArray[np.bool_]:
+def _parse_noise(path: Path, text: str, components: int) -> NDArray[np.bool_]:
     noise = np.zeros(components, bool)
-    text = content.decode("utf-8-sig")
-    if name.endswith(".csv"):
+    if path.suffix == ".csv":
         numbers = [int(word) for word in re.split(r"[\s,]+", text.strip()) if word]
         if any(not 1 <= number <= components for number in numbers):
-            raise ValueError(f"{name} names {numbers} of {components} components")
+            raise ValueError(f"{path.name} names {numbers} of {components} components")
         noise[np.array(numbers, int) - 1] = True
         return noise
-    header, *rows = (line.split("\t") for line in text.splitlines() if line.strip())
-    column = header.index("classification")
-    if len(rows) != components:
-        raise ValueError(f"{name} has {len(rows)} rows for {components} components")
-    return np.array([row[column] == "rejected" for row in rows])
+    table = parse_table(text, path)
+    column = table.header.index("classification")
+    if len(table.rows) != components:
+        raise ValueError(f"{path.name} has {len(table.rows)} rows for {components} components")
+    return np.array([row[column] == "rejected" for row in table.rows])
 
 
 def _is_number(word: str) -> bool:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cleaning.table import quoted
-from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.annex import read_content
+from bids_dtg.errors import ForeignFileError, RunError, SettingsError
+from bids_dtg.files.foreign import read_content, text_columns
 from bids_dtg.files.names import parse_name, same_label
-from bids_dtg.files.text import text_columns
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import STORAGE
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
 _OPTION = "--custom-confounds"
 _LONG_NAMES = {"participant": "sub", "subject": "sub", "session": "ses"}
+_TABLE = "tab-separated text with a header"
 _SUFFIXES = ("timeseries", "regressors")
 
 
@@ -91,12 +90,9 @@ def read_custom_table(
 
     who = f"sub-{run.participant}: {path}"
     try:
-        table = text_columns(read_content(path, run.participant))
-    except (OSError, ValueError) as err:
-        raise RunError(
-            f"{who} cannot be read as a table: {quoted(err)}",
-            expected="tab-separated text with a header",
-        ) from err
+        table = text_columns(read_content(path, run.participant), path)
+    except ForeignFileError as err:
+        raise err.as_kind(RunError, f"sub-{run.participant}: ", expected=_TABLE) from err
     table = table[[name for name in table.columns if not name.startswith("Unnamed: ")]]
     columns = {name: pd.to_numeric(_known(table[name]), errors="coerce") for name in table.columns}
     if not columns or all(_is_number(name) for name in columns):

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
-from bids_dtg.files.annex import read_content
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import read_content, text_columns
 from bids_dtg.files.sidecars import read_sidecar
-from bids_dtg.files.text import text_columns
 from bids_dtg.inputs.run import RestRun
 
 if TYPE_CHECKING:
@@ -65,15 +64,18 @@ def read_table(
     """
     unused = _UNUSED if components else (*_UNUSED, *_COMPONENTS)
     try:
-        lines = read_content(path, run.participant).splitlines()
-        while lines and not lines[-1].strip():
-            lines.pop()  # an editor's line ends
+        content = read_content(path, run.participant)
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        # An editor's empty lines go; tabs at the end of the last line of cells stay.
+        end = content.find(b"\n", len(content.rstrip()))
+        content = content if end < 0 else content[:end]
         table = text_columns(
-            b"\n".join(lines), wanted=lambda name: not modern_name(name).startswith(unused)
+            content, path, wanted=lambda name: not modern_name(name).startswith(unused)
         )
-    except (OSError, ValueError) as err:  # pandas' parser errors are ValueErrors
-        raise RunError(
-            f"sub-{run.participant}: {path} cannot be read as a table: {quoted(err)}",
+    except ForeignFileError as err:
+        raise err.as_kind(
+            RunError,
+            f"sub-{run.participant}: ",
             expected="tab-separated text with a header, as fMRIPrep writes it",
             remedy="copy it again, or rerun fMRIPrep",
         ) from err
@@ -83,7 +85,8 @@ def read_table(
             expected=f"{n_frames}, the frames of {run.bold.name}",
             remedy="both must come from one run of fMRIPrep: copy or make them again",
         )
-    if lines[-1].count(b"\t") != lines[0].count(b"\t"):
+    first, last = content.partition(b"\n")[0], content.rpartition(b"\n")[2]
+    if last.count(b"\t") != first.count(b"\t"):
         raise RunError(
             f"sub-{run.participant}: {path} is cut off in its last line", remedy="copy it again"
         )

@@ -2,7 +2,8 @@
 
 - `names`: entities to names, names to entities
 - `atomic`: a file is whole under its final name, or it is not there
-- `text`: JSON objects, tables and plain text
+- `text`: JSON objects, tables and plain text of our own
+- `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `sidecars`: JSON sidecars, with inheritance
 - `tensors`: files of tensors (safetensors)
 - `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum

@@ -54,17 +54,3 @@ def require_content(path: Path, participant: str) -> None:
                 )
     except OSError as err:
         raise RunError(f"{found} cannot be read: {err.strerror or err}") from err
-
-
-def read_content(path: Path, participant: str) -> bytes:
-    """Read a participant's file whole, once it is known to have content.
-
-    Raises
-    ------
-    RunError
-        As `require_content` does.
-    OSError
-        It cannot be read although it is there.
-    """
-    require_content(path, participant)
-    return path.read_bytes()

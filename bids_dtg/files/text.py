@@ -1,18 +1,18 @@
-"""JSON objects, tables and plain text: written whole, read with care."""
+"""JSON objects, tables and plain text of our own: written whole, read with care."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.foreign import read_json_object, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,49 +51,19 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """Read a table with a header; no rows where it cannot be read."""
+    """Read a table of ours; no rows where it cannot be read."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
-            return list(csv.DictReader(lines, delimiter="\t"))
-    except (OSError, ValueError, csv.Error):
+        return read_table(path).dicts()
+    except ForeignFileError:
         return []
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an empty one where it cannot be read."""
+    """Read a JSON object of ours; an empty one where it cannot be read."""
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
+        return read_json_object(path)
+    except ForeignFileError:
         return {}
-    return content if isinstance(content, dict) else {}
-
-
-def text_columns(content: bytes, wanted: Callable[[str], bool] | None = None) -> pd.DataFrame:
-    """Parse a tab-separated table with a header; cells stay text, so that nothing is rounded.
-
-    Parameters
-    ----------
-    content
-        UTF-8; a spreadsheet may have put a mark before the header.
-    wanted
-        Whether the column of a name is kept; None keeps all.
-
-    Raises
-    ------
-    ValueError
-        It is no such table; pandas' own errors are of this kind.
-    """
-    import pandas as pd
-
-    return pd.read_csv(
-        io.BytesIO(content),
-        sep="\t",
-        dtype=str,
-        keep_default_na=False,
-        index_col=False,
-        encoding="utf-8-sig",
-        usecols=wanted,
-    )
 
 
 @contextmanager

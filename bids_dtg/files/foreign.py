@@ -1,0 +1,437 @@
+"""The one door for text that others wrote: JSON, TOML, tables and plain text, within limits.
+
+Whatever lies in a dataset, beside a model or on a command line passes here. A reader takes a
+regular file of a bounded size in UTF-8, and raises one kind of error for all else, at once: a named
+pipe is refused and never waited for, deep nesting never reaches the end of the stack.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bids_dtg.errors import ForeignFileError, MissingFileError
+from bids_dtg.files.annex import is_pointer, require_content
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The largest file of each kind, in bytes. The largest seen in public datasets are a tenth of it;
+# the values of one that is read whole may take some twenty times as much memory.
+MOST_TEXT = MOST_JSON = 16 * 2**20
+MOST_TOML = 2**20
+MOST_TABLE = 64 * 2**20
+MOST_CONFOUNDS = 128 * 2**20
+MOST_COLUMNS = 20_000
+# Objects in objects. BIDS needs five.
+MOST_LEVELS = 100
+# Parts of a dotted key in TOML: the standard library's time for one grows with their square.
+_MOST_DOTS = 1_000
+_POINTER_BYTES = 1024
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as its file has it: all cells are text."""
+
+    path: Path
+    header: tuple[str, ...]  # names as they are; () for an empty file
+    rows: tuple[tuple[str, ...], ...]  # of as many cells as the header has; absent ones are empty
+    short: int = 0  # how many lines had fewer cells than the header
+
+    def dicts(self) -> list[dict[str, str]]:
+        """Return each row by the names of the columns.
+
+        Examples
+        --------
+        >>> Table(Path("t.tsv"), ("a", "b"), (("1", "2"),)).dicts()
+        [{'a': '1', 'b': '2'}]
+        """
+        return [dict(zip(self.header, row, strict=True)) for row in self.rows]
+
+    def twice(self) -> tuple[str, ...]:
+        """Return the names that stand for more than one column."""
+        return tuple(name for name, count in Counter(self.header).items() if count > 1)
+
+
+@contextmanager
+def open_foreign(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read its bytes, once it is known to be a regular file.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    ForeignFileError
+        It is a folder, pipe, socket or device, a broken link, or cannot be opened or read.
+    """
+    try:
+        # What is no regular file is not even opened: that alone may wait, or wind a tape.
+        _require_regular(path, path.stat().st_mode)
+        # It may have been replaced since: so neither does this wait.
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError) as err:
+        if path.is_symlink():
+            raise ForeignFileError(
+                f"{path} is a broken link",
+                expected="the file's content",
+                remedy=f"datalad get {path}",
+            ) from err
+        raise MissingFileError(f"{path} does not exist") from err
+    except OSError as err:
+        raise _unreadable(path, err) from err
+    except ValueError as err:  # a path with a NUL character
+        raise ForeignFileError(f"{str(path)!r} is no path: {err}") from err
+    try:
+        with os.fdopen(number, "rb") as file:
+            _require_regular(path, os.fstat(number).st_mode)
+            os.set_blocking(number, True)
+            yield file
+    except OSError as err:
+        raise _unreadable(path, err) from err
+
+
+def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
+    """Read a file whole.
+
+    Parameters
+    ----------
+    path
+        A regular file.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such file.
+    ForeignFileError
+        It is no regular file, too large, a pointer of git-annex or LFS, or cannot be read.
+    """
+    try:
+        with open_foreign(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(most + 1) if size <= most else b""
+    except MemoryError as err:
+        raise ForeignFileError(f"{path}: not enough memory to read it") from err
+    size = max(size, len(content))
+    if size > most:
+        raise ForeignFileError(
+            f"{path} has {size} bytes{' or more' if size == most + 1 else ''}",
+            expected=f"at most {most} for a file of its kind",
+        )
+    if is_pointer(content[:_POINTER_BYTES]):
+        raise ForeignFileError(
+            f"{path} holds only a git-annex or git-LFS pointer",
+            expected="the file's content",
+            remedy=f"datalad get {path}",
+        )
+    return content
+
+
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    """Read a text file in UTF-8, with or without a mark at its start.
+
+    Raises
+    ------
+    MissingFileError, ForeignFileError
+        As `read_bytes`; also for another encoding.
+    """
+    return as_text(read_bytes(path, most), path)
+
+
+def as_text(content: bytes, path: Path) -> str:
+    r"""Return the text of a file's bytes in UTF-8, with or without a mark at its start.
+
+    Raises
+    ------
+    ForeignFileError
+        It is in another encoding, or no text.
+
+    Examples
+    --------
+    >>> as_text(b"\xef\xbb\xbfcsf", Path("t.tsv"))
+    'csf'
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        found = "UTF-16" if content.startswith(_UTF16) else f"no UTF-8 at byte {err.start}"
+        raise ForeignFileError(
+            f"{path} is {found}", expected="text in UTF-8", remedy="save it as UTF-8"
+        ) from err
+    except MemoryError as err:
+        raise ForeignFileError(f"{path}: not enough memory to read it") from err
+    if "\0" in text:
+        raise ForeignFileError(
+            f"{path} holds NUL characters: it is binary, or UTF-16", expected="text in UTF-8"
+        )
+    return text
+
+
+def read_json(path: Path, most: int = MOST_JSON) -> Any:
+    """Read what a JSON file holds.
+
+    NaN and Infinity pass, as Python's own reader has them: who takes a number checks it.
+
+    Raises
+    ------
+    MissingFileError, ForeignFileError
+        As `read_text`; also where it is no JSON, or nested too deep.
+    """
+    return parse_json(read_text(path, most), str(path))
+
+
+def read_json_object(path: Path, most: int = MOST_JSON) -> dict[str, Any]:
+    """Read a JSON file that holds one object, as BIDS' do.
+
+    Raises
+    ------
+    MissingFileError, ForeignFileError
+        As `read_json`; also where it holds something else.
+    """
+    content = read_json(path, most)
+    if not isinstance(content, dict):
+        raise ForeignFileError(f"{path} holds no JSON object", expected='e.g. {"Name": "value"}')
+    return content
+
+
+def parse_json(
+    text: str, source: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """Parse JSON.
+
+    Parameters
+    ----------
+    text
+        Of the file.
+    source
+        What errors name, usually the path of the file.
+    pairs
+        Makes an object of its keys and values; None makes a dictionary. May raise ValueError.
+
+    Raises
+    ------
+    ForeignFileError
+        It is no JSON, has a number of thousands of digits, half a character, or is nested deeper
+        than `MOST_LEVELS`.
+
+    Examples
+    --------
+    >>> parse_json('{"RepetitionTime": 0.72}', "a sidecar")
+    {'RepetitionTime': 0.72}
+    """
+    with _parsing(source, "JSON"):
+        content = json.loads(text, object_pairs_hook=pairs)
+        _require_sound(content)
+    return content
+
+
+def read_toml(path: Path, most: int = MOST_TOML) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    MissingFileError, ForeignFileError
+        As `read_text`; also where it is no TOML, or nested too deep.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    text = read_text(path, most)
+    with _parsing(str(path), "TOML"):
+        if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {_MOST_DOTS} dots")
+        content = tomllib.loads(text)
+        _require_sound(content)
+    return content
+
+
+def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE) -> Table:
+    """Read a table with a header.
+
+    Cells may be in double quotes, as spreadsheets write them; where quotes are part of the text,
+    as BIDS has it, they stay.
+
+    Parameters
+    ----------
+    path
+        The file.
+    delimiter
+        Between cells; None is a tab where the first line has one, else a comma.
+    most
+        Bytes that it may have.
+
+    Raises
+    ------
+    MissingFileError, ForeignFileError
+        As `read_text`; also where a line has more cells than the header, or a quote does not end.
+    """
+    return parse_table(read_text(path, most), path, delimiter)
+
+
+def parse_table(text: str, path: Path, delimiter: str | None = "\t") -> Table:
+    """Take the text of a table apart, as `read_table` does.
+
+    Raises
+    ------
+    ForeignFileError
+        As `read_table`.
+    """
+    with _parsing(str(path), "a table"):
+        lines = io.StringIO(text, newline=None)  # line ends of all systems become one
+        if delimiter is None:
+            delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+        try:
+            return _table(path, lines, delimiter, csv.QUOTE_MINIMAL)
+        except (csv.Error, ValueError):
+            if '"' not in text:
+                raise
+            lines.seek(0)
+            return _table(path, lines, delimiter, csv.QUOTE_NONE)
+
+
+def read_content(path: Path, participant: str, most: int = MOST_CONFOUNDS) -> bytes:
+    """Read a participant's file whole, once it is known to have content.
+
+    Raises
+    ------
+    RunError
+        It is missing, a broken link, a pointer or empty.
+    ForeignFileError
+        As `read_bytes`.
+    """
+    require_content(path, participant)
+    return read_bytes(path, most)
+
+
+def text_columns(
+    content: bytes, path: Path, wanted: Callable[[str], bool] | None = None
+) -> pd.DataFrame:
+    """Parse a tab-separated table with a header; cells stay text, so that nothing is rounded.
+
+    Parameters
+    ----------
+    content
+        UTF-8; a spreadsheet may have put a mark before the header.
+    path
+        Of the file, for errors.
+    wanted
+        Whether the column of a name is kept; None keeps all. Only those take memory.
+
+    Raises
+    ------
+    ForeignFileError
+        It is no such table, or has more than `MOST_COLUMNS` columns.
+    """
+    import pandas as pd
+
+    columns = re.split(rb"[\r\n]", content, maxsplit=1)[0].count(b"\t") + 1
+    if columns > MOST_COLUMNS:
+        raise ForeignFileError(
+            f"{path} has {columns} columns", expected=f"at most {MOST_COLUMNS} columns"
+        )
+    with _parsing(str(path), "a table"):
+        return pd.read_csv(
+            io.BytesIO(content),
+            sep="\t",
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            encoding="utf-8-sig",
+            usecols=wanted,
+        )
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise ForeignFileError(
+            f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}", expected="a file"
+        )
+
+
+def _unreadable(path: Path, err: OSError) -> ForeignFileError:
+    return ForeignFileError(f"{path} cannot be read: {err.strerror or err}")
+
+
+@contextmanager
+def _parsing(source: str, what: str) -> Iterator[None]:
+    """Turn all that a parser raises on a damaged or hostile text into one kind of error."""
+    try:
+        yield
+    except RecursionError as err:
+        raise ForeignFileError(
+            f"{source} cannot be read as {what}: it is nested too deep",
+            expected=f"at most {MOST_LEVELS} levels",
+        ) from err
+    except MemoryError as err:
+        raise ForeignFileError(f"{source}: not enough memory to read it as {what}") from err
+    # pandas' errors, those of JSON and TOML, and numbers of 5,000 digits are ValueErrors.
+    except (ValueError, OverflowError, csv.Error) as err:
+        raise ForeignFileError(f"{source} cannot be read as {what}: {_shortened(err)}") from err
+
+
+def _shortened(err: Exception, longest: int = 200) -> str:
+    """Shorten another program's message: some quote all columns of the table."""
+    text = " ".join(str(err).split())
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _require_sound(content: object) -> None:
+    """Refuse nesting that is too deep for those who go through it, and halves of characters."""
+    level: list[object] = [content]
+    for _ in range(MOST_LEVELS + 1):
+        deeper: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                deeper += value.keys()
+                deeper += value.values()
+            elif isinstance(value, list):
+                deeper += value
+            elif isinstance(value, str) and _SURROGATE.search(value):
+                raise ValueError("it holds half a character (a lone surrogate)")
+        if not deeper:
+            return
+        level = deeper
+    raise RecursionError
+
+
+def _table(path: Path, lines: io.StringIO, delimiter: str, quoting: Any) -> Table:
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    header = next(reader, [])
+    while header and not header[-1].strip():
+        header.pop()  # a tab at the end of the line
+    if len(header) > MOST_COLUMNS:
+        raise ValueError(f"it has {len(header)} columns, more than {MOST_COLUMNS}")
+    rows, short = [], 0
+    for cells in reader:
+        if not any(cells):
+            continue
+        if any(cells[len(header) :]):
+            raise ValueError(
+                f"line {reader.line_num} has {len(cells)} cells, the header {len(header)}"
+            )
+        short += len(cells) < len(header)
+        rows.append(tuple(cells[: len(header)]) + ("",) * (len(header) - len(cells)))
+    return Table(path, tuple(header), tuple(rows), short)

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
+from bids_dtg.files import foreign
+
+READERS = {
+    "bytes": foreign.read_bytes,
+    "text": foreign.read_text,
+    "json": foreign.read_json,
+    "object": foreign.read_json_object,
+    "toml": foreign.read_toml,
+    "table": foreign.read_table,
+    "table of any delimiter": lambda path: foreign.read_table(path, None),
+    "columns": lambda path: foreign.text_columns(foreign.read_bytes(path), path),
+}
+each_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def socket_at(path: Path) -> None:
+    here = os.open(".", os.O_RDONLY)
+    os.chdir(path.parent)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+    os.fchdir(here)
+    os.close(here)
+
+
+SPECIAL = {
+    "a named pipe": pipe,
+    "a socket": socket_at,
+    "a folder": Path.mkdir,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a broken link": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@each_reader
+@pytest.mark.parametrize("what", SPECIAL)
+@pytest.mark.timeout(5)
+def test_what_is_no_file_is_refused_at_once(tmp_path, read, what):
+    SPECIAL[what](tmp_path / "x")
+    with pytest.raises(ForeignFileError, match=f"x is {what}"):
+        read(tmp_path / "x")
+
+
+@each_reader
+def test_missing_files_are_an_error_of_their_own(tmp_path, read):
+    with pytest.raises(MissingFileError, match="does not exist"):
+        read(tmp_path / "x")
+    (tmp_path / "x").touch()
+    with pytest.raises(MissingFileError, match="does not exist"):
+        read(tmp_path / "x" / "y")
+
+
+def test_a_path_with_nul_is_no_path(tmp_path):
+    with pytest.raises(ForeignFileError, match="is no path"):
+        foreign.read_text(tmp_path / "a\0b")
+
+
+def test_sizes_are_bounded(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"a" * 101)
+    assert len(foreign.read_bytes(path, 101)) == 101
+    with pytest.raises(ForeignFileError, match=r"101 bytes.*at most 100"):
+        foreign.read_bytes(path, 100)
+    with path.open("r+b") as file:
+        file.truncate(2**40)
+    with pytest.raises(ForeignFileError, match=str(2**40)):
+        foreign.read_json(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="no /proc")
+def test_a_file_that_holds_more_than_it_says_is_stopped():
+    with pytest.raises(ForeignFileError, match="11 bytes or more"):
+        foreign.read_bytes(Path("/proc/self/maps"), 10)  # its size is 0
+
+
+def test_pointers_are_named(tmp_path):
+    (tmp_path / "x").write_text("/annex/objects/MD5E-s12--abc.tsv\n")
+    with pytest.raises(ForeignFileError, match=r"pointer.*datalad get"):
+        foreign.read_table(tmp_path / "x")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+@pytest.mark.parametrize("read", [foreign.read_text, foreign.read_json, foreign.read_table])
+def test_other_encodings_are_refused(tmp_path, encoding, read):
+    (tmp_path / "x").write_bytes('{"Name": "Zürich"}'.encode(encoding))
+    with pytest.raises(ForeignFileError, match="UTF-8"):
+        read(tmp_path / "x")
+
+
+def test_a_mark_at_the_start_is_no_text(tmp_path):
+    (tmp_path / "x").write_text('{"a": 1}', encoding="utf-8-sig")
+    assert foreign.read_json_object(tmp_path / "x") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        "[" * 200 + "]" * 200,
+        '{"a":' * 101 + "1" + "}" * 101,
+        '{"a":' * 50_000,
+        "1" * 5_000,
+        '"\\ud800"',
+        '{"\\udfff": 1}',
+        "",
+        "{",
+        '{"a": 1} x',
+    ],
+)
+def test_hostile_json_becomes_a_line(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(ForeignFileError, match="x cannot be read as JSON"):
+        foreign.read_json(tmp_path / "x")
+
+
+def test_what_json_may_hold_passes(tmp_path):
+    deep = 0
+    for _ in range(99):
+        deep = [deep]
+    (tmp_path / "x").write_text(json.dumps({"a": deep, "b": float("nan"), "c": "\U0001f9e0"}))
+    assert foreign.read_json_object(tmp_path / "x")["a"] == deep
+    (tmp_path / "x").write_text("[]")
+    with pytest.raises(ForeignFileError, match="no JSON object"):
+        foreign.read_json_object(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "[" * 200 + "]" * 200,
+        ".".join("a" * 400_000) + " = 1",
+        "a = " + "1" * 5_000,
+        "a = 1\na = 2",
+        "[[a]]\n[a]",
+    ],
+)
+@pytest.mark.timeout(20)
+def test_hostile_toml_becomes_a_line(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(ForeignFileError, match="x cannot be read as TOML"):
+        foreign.read_toml(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a\tb\n" + "x" * 200_000 + "\t1\n", "field larger"),
+        ("a\tb\n1\t2\t3\n", "line 2 has 3 cells, the header 2"),
+        ('a\tb\n"1\t2\t3\n', "has 3 cells"),
+        ("\t".join("a" * 30_000), "30000 columns"),
+    ],
+)
+def test_damaged_tables_become_a_line(tmp_path, text, found):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(ForeignFileError, match=f"cannot be read as a table.*{found}"):
+        foreign.read_table(tmp_path / "x")
+
+
+def test_tables_of_all_systems_are_alike(tmp_path):
+    path = tmp_path / "x"
+    wanted = [{"a": "1", "b": "two words"}, {"a": "", "b": "3"}]
+    for text in (
+        "a\tb\n1\ttwo words\n\t3\n",
+        "a\tb\r\n1\ttwo words\r\n\t3\r\n\r\n",
+        "a\tb\r1\ttwo words\r\t3",
+        '"a"\t"b"\n"1"\t"two words"\n""\t"3"\n',
+        "a\tb\t\n1\ttwo words\t\n\t3\n",
+        'a,b\n1,"two words"\n,3',
+    ):
+        path.write_bytes(text.encode())
+        assert foreign.read_table(path, None).dicts() == wanted
+
+
+def test_quotes_within_text_stay(tmp_path):
+    (tmp_path / "x").write_text('a\tb\n"so" called\t1\n')
+    assert foreign.read_table(tmp_path / "x").dicts() == [{"a": '"so" called', "b": "1"}]
+
+
+def test_short_lines_and_double_names_are_counted(tmp_path):
+    (tmp_path / "x").write_text("a\tb\ta\n1\n1\t2\t3\n")
+    table = foreign.read_table(tmp_path / "x")
+    assert (table.short, table.twice()) == (1, ("a",))
+
+
+def test_so_many_columns_are_no_table_of_confounds(tmp_path):
+    content = "\t".join(f"c{n}" for n in range(200_000)).encode()
+    begun = time.process_time()
+    with pytest.raises(ForeignFileError, match="200000 columns"):
+        foreign.text_columns(content, tmp_path / "x")
+    assert time.process_time() - begun < 5
+
+
+def test_too_little_memory_is_a_line(tmp_path, monkeypatch):
+    (tmp_path / "x").write_text("{}")
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(json, "loads", full)
+    with pytest.raises(ForeignFileError, match="not enough memory"):
+        foreign.read_json(tmp_path / "x")
+
+
+def test_a_participants_file_is_looked_at_first(tmp_path):
+    with pytest.raises(RunError, match=r"sub-01: .*broken link|cannot be read"):
+        foreign.read_content(tmp_path / "x", "01")
+
+
+def test_errors_keep_their_words_as_another_kind(tmp_path):
+    with pytest.raises(ForeignFileError) as caught:
+        foreign.read_text(tmp_path)
+    error = caught.value.as_kind(SettingsError, "--atlas: ")
+    assert isinstance(error, SettingsError)
+    assert str(error) == f"--atlas: {tmp_path} is a folder. Expected: a file."
+
+
+quick = settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@each_reader
+@quick
+@given(content=st.binary(max_size=300))
+def test_any_bytes_give_values_or_the_one_error(tmp_path, read, content):
+    (tmp_path / "x").write_bytes(content)
+    with suppress(ForeignFileError):
+        read(tmp_path / "x")
+
+
+@each_reader
+@quick
+@given(content=st.text(alphabet='{}[]":,\t\n\r"\\ud8019.=eE+-ntf #', max_size=200))
+def test_any_text_gives_values_or_the_one_error(tmp_path, read, content):
+    (tmp_path / "x").write_bytes(content.encode())
+    with suppress(ForeignFileError):
+        read(tmp_path / "x")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@quick
+@given(content=st.dictionaries(st.text(), json_values, max_size=4))
+def test_objects_come_back_as_they_were_written(tmp_path, content):
+    (tmp_path / "x").write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+    assert foreign.read_json_object(tmp_path / "x") == content
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=8)
+
+
+@quick
+@given(
+    rows=st.integers(1, 4).flatmap(
+        lambda n: st.lists(st.lists(cells, min_size=n, max_size=n).filter(any), max_size=5)
+    ),
+    delimiter=st.sampled_from("\t,"),
+)
+def test_rows_come_back_as_a_spreadsheet_wrote_them(tmp_path, rows, delimiter):
+    header = [f"c{n}" for n in range(len(rows[0]) if rows else 1)]
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([header, *rows])
+    (tmp_path / "x").write_bytes(text.getvalue().encode())
+    table = foreign.read_table(tmp_path / "x", delimiter)
+    assert [list(row) for row in table.rows] == rows
+    assert table.header == tuple(header)
