@@ -12,6 +12,7 @@ from bids_dtg.bundles.published_people import people_of
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import installed_models
 from bids_dtg.errors import BundleError
+from bids_dtg.notices import counted
 from bids_dtg.stats.splits import SETS
 
 # Key of a row and heading of its column; a figure is one number, or a mean and its interval.
@@ -37,7 +38,7 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
     def fact(field: str, text: str) -> str:
         return f"{text} ({card.sources[field]})" if text and field in card.sources else text
 
-    participants = f"{training.participants} participants" if training.participants else ""
+    participants = counted(training.participants, "participant") if training.participants else ""
     trained = (fact("training.data", training.data), fact("training.participants", participants))
     frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
     facts = [

@@ -261,6 +261,11 @@ def _no_bundle_at(path: Path) -> BundleError:
         found = f"{path} has no {CARD_FILE}"
     else:
         found = f"{path} is a file"
+    inside = [card.parent for card in path.glob(f"*/{CARD_FILE}")] if path.is_dir() else []
+    if len(inside) == 1:
+        return BundleError(
+            f"no model bundle: {found}", remedy=f"the bundle is inside it: {inside[0]}"
+        )
     return BundleError(
         f"no model bundle: {found}",
         expected=f"a bundle's folder, with its {CARD_FILE}, or a {ARCHIVE_SUFFIX} of one",

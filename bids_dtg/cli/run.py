@@ -52,9 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for name in ("bids_dir", "output_dir"):
-        parser.add_argument(
-            name, metavar=name.upper(), type=Path, help=OPTIONS[name].field.metadata["help"]
-        )
+        parser.add_argument(name, metavar=name.upper(), help=OPTIONS[name].field.metadata["help"])
     parser.add_argument(
         "analysis_level",
         choices=get_args(OPTIONS["analysis_level"].hint),
@@ -82,7 +80,11 @@ def _add_option(section: argparse._ArgumentGroup, option: Option, choices: Choic
     flags = meta["flags"] or ("--" + field.name.replace("_", "-"),)
     default = (choices and choices.shown_default) or meta["shown_default"] or field.default
     words = "; ".join([meta["help"], *(choices.words if choices else ())])
-    shown = f" (default: {default})" if default not in (None, False, 0, ()) else ""
+    if isinstance(default, tuple):
+        default = " ".join(default)
+    # Of a flag, and of how often one is given, the default goes without saying.
+    tacit = default in (None, "") or hint is bool or field.name == "verbose"
+    shown = "" if tacit else f" (default: {default})"
     arguments: dict[str, Any] = {
         "dest": field.name,
         "help": (words + shown).replace("%", "%%"),

@@ -11,6 +11,7 @@ from bids_dtg.settings import ResourceOptions
 # cores 8 people at 2 mm took 3.6 s each in 1 process of 2 threads, 3.5 s in 2 of 1 and 3.6 s in 2
 # of 2, in 1.1, 1.7 and 2.0 GB (benchmarks/throughput.py); a single person is soonest done on 2.
 _CORES_EACH = 2
+_MOST_MEMORY = 1e18  # bytes; what somebody allows beyond is not there
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def divide(
     machine = machine or Machine.here()
     cores, memory = machine.cores, machine.memory
     if resources.mem_gb is not None:
-        memory = int(resources.mem_gb * 1e9)
+        memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
     processes = resources.nprocs or (max(1, cores // _CORES_EACH) if on_cpu else 1)
     processes = min(processes, max(1, units))
     # What somebody asks for in so many words is done, whatever this estimate says.

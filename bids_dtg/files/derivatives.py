@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 from bids_dtg.errors import DatasetError, OutputError, SettingsError
 from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.text import read_json, write_text, write_tsv
+from bids_dtg.settings.option import expand_home
 
 BIDS_VERSION = "1.10.0"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -218,9 +219,10 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     SettingsError
         If it is BIDS_DIR, in the derivatives or folders that are read, in a `sub-*` folder of a
         dataset, in a raw dataset elsewhere than `derivatives/NAME`, the folder
-        of another dataset, or one of maps that were made from another input.
+        of another dataset, one that holds the input, or one of maps that were made from another
+        input.
     """
-    output = output_dir.expanduser().resolve()
+    output = expand_home(output_dir, "OUTPUT_DIR").resolve()
     source, bids_dir = dataset.root.resolve(), dataset.bids_dir.resolve()
     remedy = "choose another OUTPUT_DIR"
     if bids_dir != source:
@@ -244,6 +246,13 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
             remedy=remedy,
         )
     _refuse_other_dataset(output, dataset)
+    for folder in (source, bids_dir):
+        if output in folder.parents:
+            raise SettingsError(
+                f"OUTPUT_DIR {output} holds the input {folder}",
+                expected="a folder of its own: beside the input, or below it in derivatives",
+                remedy=remedy,
+            )
     return output
 
 

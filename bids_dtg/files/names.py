@@ -192,7 +192,7 @@ def same_label(entity: str, one: str, other: str) -> bool:
     (True, False)
     """
     if entity in _INDEX_ENTITIES and one.isdecimal() and other.isdecimal():
-        return int(one) == int(other)
+        return one.lstrip("0") == other.lstrip("0")
     return one == other
 
 

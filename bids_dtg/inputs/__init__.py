@@ -5,6 +5,7 @@ Datasets and participants:
 - `dataset`: the type of a dataset, and its participants
 - `index`: a participant's functional files, and what a BIDS filter leaves of them
 - `selection`: sessions, tasks and runs that were asked for, and the file of each run
+- `asked`: labels that no run has, refused before any work
 - `splits_file`: tables on participants: sets of a split, families
 
 Runs:

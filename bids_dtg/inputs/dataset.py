@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
+from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice, InputType
+from bids_dtg.settings.option import expand_home
 
 MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
@@ -126,6 +128,12 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
         If something is no label at all.
     """
     root, study = dataset.root, STUDIES.get(dataset.input_type)
+    if joined := [label for label in labels if "," in label]:
+        raise SettingsError(
+            f"--participant-label is '{joined[0]}'",
+            expected="labels with spaces between them",
+            remedy=f"--participant-label {' '.join(joined[0].replace(',', ' ').split())}",
+        )
     if study is None:
         present = participants_in(root)
         asked = {plain_label(label, "sub") for label in labels}
@@ -151,7 +159,7 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
         raise DatasetError(
             f"{root} has no participant {', '.join(unknown)}",
             expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
-            f"({len(present)} participants there)",
+            f"({counted(len(present), 'participant')} there)",
         )
     return tuple(label for label in present if not asked or label in asked)
 
@@ -283,12 +291,25 @@ def _letters(name: str) -> str:
     return re.sub("[^a-z]", "", name.lower())
 
 
-def _named_path(text: str) -> tuple[Path, InputChoice | None]:
-    """Take `[PACKAGE=]PATH` apart: auto where no package is named, None for one not read here."""
+def split_named_path(text: str) -> tuple[str | None, str]:
+    """Take `[PACKAGE=]PATH` apart: the package, None where none is named, and the path.
+
+    Examples
+    --------
+    >>> split_named_path("fmriprep=/data/day=1"), split_named_path("/data/day=1")
+    (('fmriprep', '/data/day=1'), (None, '/data/day=1'))
+    """
     named = _NAMED.fullmatch(text)
     if named is None or Path(text).exists():
-        return _absolute(Path(text).expanduser()), "auto"
-    return _absolute(Path(named["path"]).expanduser()), _PACKAGES.get(_letters(named["package"]))
+        return None, text
+    return named["package"], named["path"]
+
+
+def _named_path(text: str) -> tuple[Path, InputChoice | None]:
+    """Take `[PACKAGE=]PATH` apart: auto where no package is named, None for one not read here."""
+    package, path = split_named_path(text)
+    place = _absolute(expand_home(path, "--derivatives"))
+    return place, "auto" if package is None else _PACKAGES.get(_letters(package))
 
 
 def _absolute(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,17 @@ PYBIDS_NAMES = {
     "extension": "extension",
 }
 _OTHER_NAMES = {"resolution": "res", "density": "den", "description": "desc"}
+# Kinds of images that filter files of fMRIPrep, XCP-D and other programs name.
+_SUITES = frozenset(
+    {
+        *("bold", "sbref", "fmap", "t1w", "t2w", "flair", "roi", "dwi", "asl", "m0scan", "pet"),
+        *("anat_dseg", "anat_brainmask", "anat_to_template_xfm", "template_to_anat_xfm"),
+        *(f"{h}h_{part}" for h in "lr" for part in ("pial_surf", "wm_surf", "subject_sphere")),
+        *("cortical_thickness", "cortical_thickness_corr", "myelin", "myelin_smoothed"),
+        *("sulcal_curv", "sulcal_depth"),
+    }
+)
+_WHOLE_NUMBERS_END = 1 << 63  # of the database of pybids
 _KNOWN = {name: name for name in PYBIDS_NAMES.values()} | PYBIDS_NAMES | _OTHER_NAMES
 
 
@@ -226,12 +238,13 @@ def read_filter_file(path: Path) -> dict[str, Any]:
     """Read the `bold` part of a BIDS filter file, with the entities' pybids names.
 
     Values stay as they are: null (no such entity), "*" (any value), a value or
-    a list of these. What is not known is left out with a warning.
+    a list of these. What such files say of other images, as `t1w`, is not needed here.
 
     Raises
     ------
     SettingsError
-        If the file cannot be read or is not `{"bold": {entity: value}}`.
+        If the file cannot be read, is not `{"bold": {entity: value}}`, or has a key that is
+        no kind of image or no entity: a filter that is not applied would let other runs in.
     """
     example = 'e.g. {"bold": {"acquisition": "mb"}}'
     try:
@@ -244,9 +257,9 @@ def read_filter_file(path: Path) -> dict[str, Any]:
     bold = content.get("bold", {}) if isinstance(content, dict) else None
     if not isinstance(bold, dict):
         raise SettingsError(f"--bids-filter-file {path} has no filters", expected=example)
-    _warn_ignored(path, [key for key in content if key != "bold"])
-    _warn_ignored(path, [f"bold.{key}" for key in bold if key not in _KNOWN])
-    filters = {_KNOWN[key]: value for key, value in bold.items() if key in _KNOWN}
+    _refuse_unknown(path, content, _SUITES, "")
+    _refuse_unknown(path, bold, _KNOWN, "bold.")
+    filters = {_KNOWN[key]: value for key, value in bold.items()}
     wrong = [key for key, value in filters.items() if not _is_filter_value(value)]
     if wrong:
         raise SettingsError(
@@ -259,9 +272,17 @@ def read_filter_file(path: Path) -> dict[str, Any]:
 def _is_filter_value(value: object) -> bool:
     if isinstance(value, list):
         return bool(value) and all(_is_filter_value(v) and not isinstance(v, list) for v in value)
-    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < _WHOLE_NUMBERS_END
+    return value is None or isinstance(value, str)
 
 
-def _warn_ignored(path: Path, keys: list[str]) -> None:
-    if keys:
-        warnings.warn(f"--bids-filter-file {path}: ignored {', '.join(keys)}", stacklevel=3)
+def _refuse_unknown(path: Path, keys: Iterable[str], known: Collection[str], above: str) -> None:
+    unknown = next((key for key in keys if key not in known), None)
+    if unknown is None:
+        return
+    near = difflib.get_close_matches(unknown.lower(), known, n=1)
+    raise SettingsError(
+        f"--bids-filter-file {path}: '{above}{unknown}' is not known",
+        expected=f"'{above}{near[0]}'" if near else f"one of {', '.join(sorted(known))}",
+    )

@@ -81,7 +81,8 @@ def _grouped(
     return groups
 
 
-_OPTIONS = {"ses": "--session-label", "task": "--task-id", "run": "--run"}
+# The options that choose by an entity.
+OPTIONS = {"ses": "--session-label", "task": "--task-id", "run": "--run"}
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def absent_session(who: str, asked: Sequence[str], present: Sequence[str]) -> Ru
     return RunError(
         f"{who} has no session {', '.join(asked)}",
         expected=f"one of {', '.join(present)}" if present else None,
-        remedy=None if present else f"leave {_OPTIONS['ses']} out: it has no sessions",
+        remedy=None if present else f"leave {OPTIONS['ses']} out: it has no sessions",
     )
 
 
@@ -134,7 +135,7 @@ def _resting(files: list[NamedFile], who: str) -> list[NamedFile]:
         raise RunError(
             f"{who} has no resting-state run; it has {_labels(files, 'task') or 'no task-'}",
             expected="a task whose name begins with rest",
-            remedy=f"name another with {_OPTIONS['task']}",
+            remedy=f"name another with {OPTIONS['task']}",
         )
     return kept
 
@@ -150,7 +151,7 @@ def _narrow(files: list[NamedFile], entity: str, asked: Sequence[str], who: str)
         and any(same_label(entity, label, wanted) for wanted in asked)
     ]
     if not kept:
-        option, there = _OPTIONS[entity], _labels(files, entity)
+        option, there = OPTIONS[entity], _labels(files, entity)
         what = {"ses": "session", "task": "run of task", "run": "run"}[entity]
         raise RunError(
             f"{who} has no {what} {' or '.join(asked)}; "

@@ -66,7 +66,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
         None can be brought to the model's space: what each of them lacks.
     """
     left = _asked(versions, rule)
-    there = ", ".join(sorted({_label(file) for file in versions}))
+    there = ", ".join(sorted({space_label(file) for file in versions}))
     clause = (
         "asked for with --space" if rule.asked else f"chosen from {there}" * (len(versions) > 1)
     )
@@ -80,7 +80,7 @@ def choose_version(versions: Sequence[NamedFile], rule: SpaceRule, root: Path) -
         except RunError as err:
             lacks.append(err)
             continue
-        why = f"{_label(file)} with the transforms to {rule.model}"
+        why = f"{space_label(file)} with the transforms to {rule.model}"
         missed = f"not {rule.model}, which is not there" if not rule.asked else ""
         return Choice(file, transforms, "; ".join(filter(None, (why, clause, missed))))
     raise _nothing(left, lacks, rule)
@@ -113,6 +113,22 @@ def native_transforms(bold: NamedFile, model: str, root: Path) -> tuple[Transfor
     return (normalisation, _coregistration(bold))
 
 
+def is_in_space(file: NamedFile, asked: str) -> bool:
+    """Return whether a file is in a space as `--space` names it."""
+    space, *modifiers = asked.split(":")
+    wanted = dict(modifier.split("-", 1) for modifier in modifiers)
+    return space_of(file.name) == _ALIASES.get(space, space) and all(
+        (label := file.name.get(key)) is not None and same_label("run", value, label)
+        for key, value in wanted.items()
+    )
+
+
+def space_label(file: NamedFile) -> str:
+    """Name the space of a file as `--space` does."""
+    space, cohort, res = space_of(file.name), file.name.get("cohort"), file.name.get("res")
+    return space + (f":cohort-{cohort}" if cohort else "") + (f":res-{res}" if res else "")
+
+
 def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Choice:
     if len(files) == 1 or rule.on_lattice is None:
         best = min(files, key=_by_resolution)
@@ -120,7 +136,7 @@ def _in_model_space(files: list[NamedFile], rule: SpaceRule, clause: str) -> Cho
     lattice = {file.path: rule.on_lattice(file.path) for file in files}
     best = min(files, key=lambda file: (not lattice[file.path], _by_resolution(file)))
     on = "on the model's lattice" if lattice[best.path] else "none is on the model's lattice"
-    why = f"{rule.model}, the model's; {_label(best)} {on}"
+    why = f"{rule.model}, the model's; {space_label(best)} {on}"
     return Choice(best, (), "; ".join(filter(None, (why, clause))))
 
 
@@ -153,19 +169,9 @@ def _by_resolution(file: NamedFile) -> tuple[int, str]:
 def _asked(versions: Sequence[NamedFile], rule: SpaceRule) -> list[NamedFile]:
     if rule.asked is None:
         return list(versions)
-    space, *modifiers = rule.asked.split(":")
-    wanted = dict(modifier.split("-", 1) for modifier in modifiers)
-    kept = [
-        file
-        for file in versions
-        if space_of(file.name) == _ALIASES.get(space, space)
-        and all(
-            (label := file.name.get(key)) is not None and same_label("run", value, label)
-            for key, value in wanted.items()
-        )
-    ]
+    kept = [file for file in versions if is_in_space(file, rule.asked)]
     if not kept:
-        there = ", ".join(sorted({_label(file) for file in versions}))
+        there = ", ".join(sorted({space_label(file) for file in versions}))
         raise RunError(
             f"{versions[0].path.parent} has no version in {rule.asked} of {_run(versions[0])}",
             expected=f"one of {there}",
@@ -175,7 +181,7 @@ def _asked(versions: Sequence[NamedFile], rule: SpaceRule) -> list[NamedFile]:
 
 
 def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> RunError:
-    spaces = ", ".join(sorted({_label(file) for file in files}))
+    spaces = ", ".join(sorted({space_label(file) for file in files}))
     found = dict.fromkeys(err.found for err in lacks)
     # What can be fetched is less work than what must be computed.
     fetched = [err for err in lacks if isinstance(err, TransformMissingError)]
@@ -186,11 +192,6 @@ def _nothing(files: list[NamedFile], lacks: list[RunError], rule: SpaceRule) -> 
         expected=f"space-{rule.model}, or transforms to it",
         remedy=remedies[0] if remedies else None,
     )
-
-
-def _label(file: NamedFile) -> str:
-    space, cohort, res = space_of(file.name), file.name.get("cohort"), file.name.get("res")
-    return space + (f":cohort-{cohort}" if cohort else "") + (f":res-{res}" if res else "")
 
 
 def _run(file: NamedFile) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
+from bids_dtg.settings.option import expand_home
 
 Statistic = Literal["z", "t", "effect"]
 # How the files of a map make one: a file as it is, or the files of its runs.
@@ -76,7 +77,7 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
     """Take `statmaps=PATH` out of the derivatives; the place and the others."""
     prefix = "statmaps="
     places = [
-        Path(text.removeprefix(prefix)).expanduser()
+        expand_home(text.removeprefix(prefix), "--derivatives statmaps")
         for text in derivatives
         if text.startswith(prefix)
     ]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # A space as fMRIPrep's --output-spaces has it.
 _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
+_SEEDS = 1 << 63  # what torch and numpy take
+_MOST_DIGITS = 9  # of a count: nothing that is counted here has more
 
 
 def check(settings: Settings) -> None:
@@ -22,7 +24,7 @@ def check(settings: Settings) -> None:
     _check_resources(settings.resources)
     kind, _, number = settings.resources.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
-        ":" in settings.resources.device and (kind != "cuda" or not number.isdecimal())
+        ":" in settings.resources.device and (kind != "cuda" or not _is_count(number))
     ):
         raise SettingsError(
             f"--device is '{settings.resources.device}'", expected="auto, cpu, cuda, cuda:N or mps"
@@ -31,6 +33,10 @@ def check(settings: Settings) -> None:
         raise SettingsError(
             f"--space is '{settings.inputs.space}'",
             expected="the name of a space, e.g. MNI152NLin6Asym:res-2, T1w, boldref",
+        )
+    if not 1 <= settings.outputs.interval_level <= 99:
+        raise SettingsError(
+            f"--interval-level is {settings.outputs.interval_level}", expected="1 to 99 percent"
         )
     if settings.resources.clean_workdir and settings.resources.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
@@ -73,7 +79,7 @@ def _check_cleaning(cleaning: CleaningOptions) -> None:
         value, flag = getattr(cleaning, name), "--" + name.replace("_", "-")
         if value is not None and not 0 < value < math.inf:
             raise SettingsError(f"{flag} is {value}", expected="a finite number above 0")
-    if cleaning.dummy_scans != "auto" and not cleaning.dummy_scans.isdecimal():
+    if cleaning.dummy_scans != "auto" and not _is_count(cleaning.dummy_scans):
         raise SettingsError(
             f"--dummy-scans is '{cleaning.dummy_scans}'", expected="auto or a whole number"
         )
@@ -104,6 +110,8 @@ def _check_modelling(settings: Settings) -> None:
         if number is not None and number < 1:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")
     _check_gpus(settings)
+    if not 0 <= modelling.seed < _SEEDS:
+        raise SettingsError(f"--seed is {modelling.seed}", expected="0 or more, below 2^63")
     if not 0 < modelling.learning_rate < math.inf:
         raise SettingsError(f"--learning-rate is {modelling.learning_rate}", expected="above 0")
     if modelling.alpha is not None and not 0 <= modelling.alpha < math.inf:
@@ -145,3 +153,7 @@ def _check_resources(resources: ResourceOptions) -> None:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")
     if resources.mem_gb is not None and not 0 < resources.mem_gb < math.inf:
         raise SettingsError(f"--mem-gb is {resources.mem_gb}", expected="a finite number above 0")
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings import OPTIONS, Settings, plain
+from bids_dtg.settings.option import expand_home
 
 
 def to_toml(settings: Settings) -> str:
@@ -98,8 +99,20 @@ def make_settings(
     """
     values = read_options(config_file, choices) if config_file else {}
     for name, value in given.items():
-        values[name] = convert(name, value, "--" + name.replace("_", "-"), choices.get(name))
+        values[name] = convert(name, value, typed(name), choices.get(name))
     return Settings.of(**values)
+
+
+def typed(name: str) -> str:
+    """Return an option as it is typed: a flag, or the name of an argument without one.
+
+    Examples
+    --------
+    >>> typed("mem_gb"), typed("output_dir")
+    ('--mem-gb', 'OUTPUT_DIR')
+    """
+    places = ("bids_dir", "output_dir", "analysis_level")
+    return name.upper() if name in places else "--" + name.replace("_", "-")
 
 
 def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = None) -> Any:
@@ -141,6 +154,10 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         return value
     if hint is int and isinstance(value, float):
         raise wrong
+    if hint is Path and isinstance(value, str | Path):
+        if not str(value):
+            raise wrong  # as by a variable of the shell that is not set; it would be `.`
+        return expand_home(value, source)
     try:
         return hint(value)
     except (TypeError, ValueError):

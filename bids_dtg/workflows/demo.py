@@ -22,7 +22,7 @@ from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.phantom.contrasts.dataset import (
     RunPlan,
     cut_run,
@@ -131,7 +131,7 @@ def write_people(
             for _, end in ends:
                 _check(end)
                 board.advance()
-        board.note(f"{len(people)} simulated participants in {folder}")
+        board.note(f"{counted(len(people), 'simulated participant')} in {folder}")
 
 
 def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle) -> Path:
@@ -200,7 +200,8 @@ def _print_scores(scores: DemoScores, out: Path) -> None:
         )
         print(f"  {label:26}{''.join(cells)}")
 
-    print(f"\nr with the simulated truth, mean over {len(scores.participants)} participants")
+    people = counted(len(scores.participants), "participant")
+    print(f"\nr with the simulated truth, mean over {people}")
     line("contrast", "predicted", "group", "own")
     columns = [rows.mean(axis=0) for rows in (scores.predicted, scores.group, scores.own)]
     for label, *values in zip(scores.contrasts, *columns, strict=True):

@@ -189,8 +189,8 @@ def test_a_space_on_the_command_line(job, capsys):
     add_rest(job.bids, res="1", seed=1)
     assert job.run("--dry-run", "--space", "MNI152NLin6Asym:res-1") == 0
     assert "_res-1_desc-preproc_bold.nii.gz" in capsys.readouterr().out
-    assert job.run("--space", "T1w") == 1
-    assert "no version in T1w of sub-01_task-rest" in capsys.readouterr().err
+    assert job.run("--space", "T1w") == 2
+    assert "--space is 'T1w', which no run in" in capsys.readouterr().err
     assert job.run("--space", "a b") == 2
 
 

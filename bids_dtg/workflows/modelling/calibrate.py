@@ -12,7 +12,7 @@ from bids_dtg.contrasts.people import Person, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.splits_file import read_sets
 from bids_dtg.inputs.statmaps import plain_contrast
-from bids_dtg.notices import named, say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
 from bids_dtg.stats.splits import SETS
@@ -60,7 +60,7 @@ def run_calibration(settings: Settings) -> int:
     widths = calibration.half_widths(DEFAULT_LEVEL)
     if np.isnan(widths).all():
         raise DatasetError(
-            f"no contrast was measured in {LEAST_PEOPLE} of the {len(people)} participants",
+            f"no contrast was measured in {LEAST_PEOPLE} of {counted(len(people), 'participant')}",
             expected=f"{LEAST_PEOPLE} or more who were measured at the same places",
         )
     held = np.nanmean([coverage(own, widths) for own in errors])
@@ -101,8 +101,8 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
 def _require_enough(people: Sequence[object]) -> None:
     if len(people) < LEAST_PEOPLE:
         raise DatasetError(
-            f"{len(people)} participants, on whom the model was neither trained nor tuned, are too "
-            "few for intervals",
+            f"only {counted(len(people), 'participant')} on whom the model was neither trained nor "
+            "tuned: too few for intervals",
             expected=f"{LEAST_PEOPLE} or more",
         )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
 from bids_dtg.errors import DatasetError
 from bids_dtg.inputs.statmaps import plain_contrast
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines, leave_one_out
@@ -111,7 +111,7 @@ def _require_enough(
         )
     if split_file is None and len(people) < 3:
         raise DatasetError(
-            f"{len(people)} participants with rest and maps, on whom the model was neither trained "
-            "nor tuned, are too few to compare",
+            f"only {counted(len(people), 'participant')} with rest and maps, on whom the model was "
+            "neither trained nor tuned: too few to compare",
             expected="3 or more, or --split-file with people to train simple models on",
         )

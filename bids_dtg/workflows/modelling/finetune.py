@@ -18,7 +18,7 @@ from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.inputs.statmaps import plain_contrast
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines
@@ -100,7 +100,7 @@ def _row_of(contrasts: Sequence[Contrast], bundle: ModelBundle) -> int:
     if len(contrasts) != 1:
         labels = ", ".join(contrast.label for contrast in contrasts[:5])
         raise SettingsError(
-            f"--schedule known was given with {len(contrasts)} contrasts ({labels})",
+            f"--schedule known was given with {counted(len(contrasts), 'contrast')} ({labels})",
             expected="one contrast, with --contrast",
         )
     key = plain_contrast(contrasts[0].label)

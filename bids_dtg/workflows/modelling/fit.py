@@ -118,14 +118,15 @@ def require_people(
     """
     if len(validation) < 2:
         raise DatasetError(
-            f"{len(validation)} validation participants are too few to choose and re-centre by",
+            f"only {counted(len(validation), 'validation participant')}: too few to choose and "
+            "re-centre by",
             expected="2 or more",
             remedy="give --held-out larger shares, or a --split-file",
         )
     if find_recipe(options.recipe).loss == "crr" and min(len(training), options.batch_size) < 2:
         raise DatasetError(
-            f"{len(training)} training participants in batches of {options.batch_size} "
-            "are too few for the CR-R loss, which compares people",
+            f"only {counted(len(training), 'training participant')} in batches of "
+            f"{options.batch_size}: too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
 

@@ -246,8 +246,8 @@ def write_fitted(
             recentring=None if fitted.correction is None else Recentring(validation, segments),
             same_for_all=fitted.same_for_all,
         ),
-        description=f"Trained with bids_dtg on {training} participants; masks and ROI maps are "
-        f"those of {base.card.name} {base.card.version}.",
+        description=f"Trained with bids_dtg on {counted(training, 'participant')}; masks and ROI "
+        f"maps are those of {base.card.name} {base.card.version}.",
         training=TrainingData(
             data=analysis.request.dataset.name,
             repetition_time_s=cohort.repetition_time_s,

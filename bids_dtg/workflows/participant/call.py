@@ -19,6 +19,7 @@ from bids_dtg.engine.work import Backlog, Executor
 from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
+from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
@@ -105,11 +106,12 @@ def with_whole_paths(settings: Settings) -> Settings:
     }
     if Path(settings.inputs.model).exists():
         changes["model"] = str(Path(settings.inputs.model).absolute())
-    parts = [item.rpartition("=") for item in settings.inputs.derivatives]
+    parts = [split_named_path(item) for item in settings.inputs.derivatives]
     changes["derivatives"] = tuple(
-        f"{package}{equals}{Path(path).absolute()}" for package, equals, path in parts
+        f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
+        for package, path in parts
     )
-    return settings.replace(scheduler=None, **changes)
+    return settings.replace(**changes)
 
 
 def _summary(tally: _Tally, participants: int, folder: RunFolder) -> str:
@@ -141,7 +143,8 @@ def _open_output(request: Request) -> RunFolder:
     )
     write_methods(request)
     folder = RunFolder.create(request.output)
-    folder.write_configuration(to_toml(request.settings))
+    # Whole paths: the file can be run again from any folder.
+    folder.write_configuration(to_toml(with_whole_paths(request.settings)))
     folder.write_versions(__version__, container)
     return folder
 
@@ -234,4 +237,5 @@ def _cluster(settings: Settings) -> Cluster[Settings, Outcome] | None:
     address = settings.resources.scheduler
     if not address:
         return None
-    return Cluster(address, ParticipantWork.prepare, with_whole_paths(settings))
+    elsewhere = with_whole_paths(settings).replace(scheduler=None)
+    return Cluster(address, ParticipantWork.prepare, elsewhere)

@@ -11,6 +11,7 @@ from bids_dtg.errors import DtgError
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformMissingError
+from bids_dtg.notices import counted
 from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.sets import MapSet
@@ -36,7 +37,8 @@ def print_plan(request: Request) -> int:
         except DtgError as err:
             failed += 1
             print(f"sub-{participant}: would fail: {err}")
-    print(f"{len(request.participants)} participants, {failed} would fail; no output was written")
+    people = counted(len(request.participants), "participant")
+    print(f"{people}, {failed} would fail; no output was written")
     return failed
 
 
@@ -61,7 +63,7 @@ def _plan(planned: MapSet, request: Request) -> tuple[bool, list[str]]:
     session = dict(planned.entities).get("ses")
     folder = request.output.root / participant_folder(planned.participant, session) / "func"
     count = len(request.bundle.contrasts)
-    head = f"{planned.title}: would write {count} maps to {folder} ({reason})"
+    head = f"{planned.title}: would write {counted(count, 'map')} to {folder} ({reason})"
     return False, [head, *lines]
 
 

@@ -15,6 +15,7 @@ from bids_dtg.contrasts.maps import Estimate, MapAverage
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
+from bids_dtg.notices import counted
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
 from bids_dtg.workflows.participant.half_widths import check_level
 from bids_dtg.workflows.participant.model import Model, resolve_device
@@ -251,6 +252,6 @@ def _line(estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> s
     coverage = min(summary.coverage for summary in runs)
     short = f"; {left_out} left out, with too little left" if left_out else ""
     return (
-        f"{len(estimate.values)} maps from {estimate.seconds / 60:.1f} minutes of rest "
+        f"{counted(len(estimate.values), 'map')} from {estimate.seconds / 60:.1f} minutes of rest "
         f"({of_runs}, {segments}), coverage {coverage:.1%}{short}"
     )

@@ -29,6 +29,7 @@ from bids_dtg.imaging.atlas import Atlas, read_atlas
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.inputs.asked import refuse_absent
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.index import forget_database, read_filter_file
@@ -82,6 +83,7 @@ class Request:
         )
         output = check_output_location(settings.inputs.output_dir, dataset)
         participants = select_participants(dataset, settings.inputs.participant_label)
+        refuse_absent(dataset, participants, _selection(settings), settings.inputs.space)
         if settings.cleaning.custom_confounds is not None:
             check_custom_place(settings.cleaning.custom_confounds)
         filters = settings.inputs.bids_filter_file
@@ -123,7 +125,7 @@ class Request:
         return find_input_runs(
             self.dataset,
             participant,
-            Selection(inputs.session_label, inputs.task_id, inputs.run),
+            _selection(self.settings),
             rule=SpaceRule(
                 model=self.bundle.grid.space,
                 asked=inputs.space,
@@ -287,6 +289,11 @@ def find_runs(settings: Settings) -> list[RestRun]:
     """
     request = Request.prepare(settings)
     return [run for participant in request.participants for run in request.runs(participant)]
+
+
+def _selection(settings: Settings) -> Selection:
+    inputs = settings.inputs
+    return Selection(inputs.session_label, inputs.task_id, inputs.run)
 
 
 def _lies_on_lattice(path: Path, *, grid: Grid) -> bool:

@@ -38,7 +38,7 @@ def test_intervals_need_people_whom_the_model_has_not_seen(cohort, ridge, capsys
     assert cohort.analyse("calibrate", *words) == 2
     told = capsys.readouterr().err
     assert "left out: 6 participants; the model was trained on 4 and tuned on 2 of them" in told
-    assert "4 participants, on whom the model was neither trained nor tuned, are too few" in told
+    assert "only 4 participants on whom the model was neither trained nor tuned: too few" in told
 
 
 @pytest.mark.parametrize("name", ["test", "calibration"])

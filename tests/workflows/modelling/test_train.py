@@ -197,10 +197,10 @@ def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys
     few = ("--held-out", "0", "0.1", "--model-name", "few")
     for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
         assert cohort.analyse("train", "--architecture", *words, *few) == 2
-        assert "0 validation participants are too few" in capsys.readouterr().err
+        assert "only 0 validation participants: too few" in capsys.readouterr().err
     words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
     assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
-    assert "in batches of 1 are too few" in capsys.readouterr().err
+    assert "in batches of 1: too few" in capsys.readouterr().err
     for name in ("few", "few2"):
         assert not (cohort.out / f"group/model-{name}").exists()
 
@@ -247,7 +247,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_read(
         "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
         in refused("train", *unet, "--recipe", "published")
     )
-    assert "0 validation participants are too few" in refused("train", "--held-out", "0", "0.1")
+    assert "only 0 validation participants: too few" in refused("train", "--held-out", "0", "0.1")
     assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
     assert "too few for intervals" in refused("calibrate", "--model", ridge.path)
     split = tmp_path / "split.tsv"

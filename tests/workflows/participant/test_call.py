@@ -233,7 +233,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         output_dir=Path("../out"),
         analysis_level="participant",
         model="mine",
-        derivatives=("fmriprep=d/f", "e"),
+        derivatives=("fmriprep=d/f", "e", "fmriprep=day=1/f", "/day=1/f"),
         work_dir=Path("w"),
         scheduler="tcp://here:1",
     )
@@ -241,8 +241,10 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     assert whole.inputs.bids_dir == tmp_path / "in"
     assert whole.inputs.output_dir == tmp_path / "../out"
     assert whole.resources.work_dir == tmp_path / "w"
-    assert whole.resources.scheduler is None
     assert whole.inputs.model == str(tmp_path / "mine")
-    assert whole.inputs.derivatives == (f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e")
+    assert whole.inputs.derivatives == (
+        *(f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e"),
+        *(f"fmriprep={tmp_path}/day=1/f", "/day=1/f"),
+    )
     default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
     assert with_whole_paths(default).inputs.model == "hcp-ya"

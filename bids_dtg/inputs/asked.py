@@ -1,0 +1,131 @@
+"""Whether any run has what was asked for by label: a misspelt one is refused before any work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.derivatives import participants_in
+from bids_dtg.files.names import plain_label, same_label
+from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.index import functional_files
+from bids_dtg.inputs.selection import OPTIONS, NamedFile, Selection, named_files
+from bids_dtg.inputs.space_choice import SPACE, is_in_space, space_label
+from bids_dtg.inputs.studies import STUDIES, person_folders
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A label of an option, and what runs have in its place."""
+
+    entity: str  # ses, task, run or space
+    label: str  # as it was asked for
+    seen: set[str] = field(default_factory=set)  # labels of the runs that do not have it
+
+    @property
+    def option(self) -> str:
+        return OPTIONS.get(self.entity, "--space")
+
+    def is_met(self, files: Sequence[NamedFile]) -> bool:
+        """Return whether one of a participant's runs has it; keep what the others have."""
+        for file in files:
+            if self.entity == "space":
+                if is_in_space(file, self.label):
+                    return True
+                self.seen.add(space_label(file))
+            elif (label := file.name.get(self.entity)) is not None:
+                if same_label(self.entity, label, self.label):
+                    return True
+                self.seen.add(label)
+        return False
+
+
+def refuse_absent(
+    dataset: InputDataset,
+    participants: Sequence[str],
+    selection: Selection,
+    space: str | None = None,
+) -> None:
+    """Refuse labels of sessions, tasks, runs and spaces that no run of a dataset has.
+
+    Names are read only, those of the participants asked for first, until every label was met;
+    a participant who lacks one that others have fails alone, later.
+
+    Parameters
+    ----------
+    dataset
+        The input, of any type.
+    participants
+        Labels of those who were asked for.
+    selection
+        Sessions, tasks and runs asked for.
+    space
+        Asked for with `--space`.
+
+    Raises
+    ------
+    SettingsError
+        Something is no label, or no run has it: what the runs have.
+    """
+    labels = {"ses": selection.sessions, "task": selection.tasks, "run": selection.runs}
+    left = [
+        _Asked(entity, plain_label(label, entity))
+        for entity, asked in labels.items()
+        for label in asked
+    ]
+    study = STUDIES.get(dataset.input_type)
+    if space is not None and study is None:
+        left.append(_Asked("space", space))
+    elif space is not None and space.partition(":")[0] != SPACE:
+        raise SettingsError(
+            f"--space is {space}, and {study.title if study else 'the input'} is read in {SPACE}",
+            remedy="leave --space out",
+        )
+    looked_at: set[str] = set()
+    are_runs = False
+    for participant in chain(participants, _others(dataset)):
+        if not left:
+            return
+        if participant not in looked_at:
+            looked_at.add(participant)
+            files = _runs(dataset, participant)
+            are_runs |= bool(files)
+            left = [asked for asked in left if not asked.is_met(files)]
+    if left and are_runs:  # without any run, there is more to say than this
+        raise _absent(left[0], dataset)
+
+
+def _absent(asked: _Asked, dataset: InputDataset) -> SettingsError:
+    found = f"{asked.option} is '{asked.label}', which no run in {dataset.root} has"
+    if not asked.seen:
+        return SettingsError(found, remedy=f"leave {asked.option} out")
+    near = difflib.get_close_matches(asked.label, sorted(asked.seen), n=1, cutoff=0.7)
+    there = [*near, *sorted(asked.seen - set(near))]
+    more = ", ..." if len(there) > 8 else ""
+    return SettingsError(found, expected=f"one of {', '.join(there[:8])}{more}")
+
+
+def _others(dataset: InputDataset) -> Iterator[str]:
+    study = STUDIES.get(dataset.input_type)
+    if study is None:
+        yield from participants_in(dataset.root)
+    else:
+        yield from (folder.participant for folder in person_folders(study, dataset.root))
+
+
+def _runs(dataset: InputDataset, participant: str) -> list[NamedFile]:
+    """List a participant's BOLD series by their names, in all versions."""
+    study = STUDIES.get(dataset.input_type)
+    if study is None:
+        files = named_files(functional_files(dataset.root / f"sub-{participant}"))
+        return [file for file in files if file.name.suffix == "bold"]
+    found: list[NamedFile] = []
+    for folder in person_folders(study, dataset.root, participant):
+        try:
+            found += [series.file for series in study.series(folder)]
+        except RunError:
+            continue  # it is reported with the participant, if it is worked on
+    return found

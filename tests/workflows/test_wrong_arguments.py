@@ -1,0 +1,145 @@
+"""Wrong arguments: one line, exit 2, nothing written; and what the line names."""
+
+from __future__ import annotations
+
+import pytest
+from study_folders import add_hcp_run
+from tiny_job import TinyJob, add_rest, tiny_bold
+
+from bids_dtg.cli.run import build_parser, main
+
+NOWHERE = "--{} is '{}', which no run in {{bids}} has. Expected: one of {}."
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path, ("01", "02"))
+
+
+def refused(job: TinyJob, capsys, *words: object) -> str:
+    """Run with wrong words; return the one line that tells."""
+    capsys.readouterr()
+    try:
+        code = job.run(*words)
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    assert (code, captured.out) == (2, ""), captured
+    assert not job.out.exists()
+    (line,) = captured.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--run", ""], "'' is not a label of the BIDS entity 'run'"),
+        (["--task-id", "../x"], "'../x' is not a label of the BIDS entity 'task'"),
+        (["--session-label", "a b"], "'a b' is not a label of the BIDS entity 'ses'"),
+        (["--interval-level", "1000"], "--interval-level is 1000. Expected: 1 to 99 percent"),
+        (["--interval-level", "0"], "--interval-level is 0. Expected: 1 to 99 percent"),
+        (["--dummy-scans", "1" * 5000], "Expected: auto or a whole number"),
+        (["--device", f"cuda:{'1' * 5000}"], "Expected: auto, cpu, cuda, cuda:N or mps"),
+        (["--seed", "-1"], "--seed is -1. Expected: 0 or more, below 2^63"),
+        (["--work-dir", ""], "--work-dir is ''. Expected: a path"),
+        (["--work-dir", "~nosuchuser/x"], "'~nosuchuser/x', and there is no such home folder"),
+        (["-d", "fmriprep=~nosuchuser/x"], "'~nosuchuser/x', and there is no such home folder"),
+        (["--participant-label", "sub-01,sub-02"], "To do: --participant-label sub-01 sub-02."),
+    ],
+)
+def test_wrong_values_start_nothing(job, capsys, words, told):
+    assert told in refused(job, capsys, *words)
+
+
+def test_huge_numbers_are_no_fault(job, capsys):
+    add_rest(job.bids, "02", entities="run-1")
+    assert job.run("--mem-gb", "1e308", "--dry-run") == 0
+    assert ", which no run in " in refused(job, capsys, "--run", "1" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--task-id", "rset"], NOWHERE.format("task-id", "rset", "rest, movie")),
+        (["--session-label", "B"], NOWHERE.format("session-label", "B", "A")),
+        (["--run", "7"], NOWHERE.format("run", "7", "1")),
+        (
+            ["--space", "MNI152NLin6asym"],
+            NOWHERE.format("space", "MNI152NLin6asym", "MNI152NLin6Asym:res-2"),
+        ),
+        (["--space", "MNI152NLin6Asym:res-1"], "which no run in {bids} has"),
+    ],
+)
+def test_a_label_that_no_run_has_is_refused_at_once(job, capsys, words, told):
+    add_rest(job.bids, "02", session="A", entities="run-1")
+    add_rest(job.bids, "02", task="movie", parts=("bold",))
+    assert told.format(bids=job.bids) in refused(job, capsys, *words)
+
+
+def test_a_label_of_nobody_where_names_have_none(job, capsys):
+    told = refused(job, capsys, "--run", "1")
+    assert told.endswith("has. To do: leave --run out.")
+
+
+def test_a_participant_without_a_label_that_others_have_fails_alone(job, capsys):
+    add_rest(job.bids, "02", session="B")
+    assert job.run("--session-label", "B", "--dry-run", "--participant-label", "01") == 1
+    out = capsys.readouterr().out
+    assert "sub-01: would fail: sub-01 has no session B" in out
+    assert out.endswith("1 participant, 1 would fail; no output was written\n")
+
+
+def test_a_label_that_no_run_of_a_study_has(job, capsys):
+    job.bids = job.folder / "hcp"
+    add_hcp_run(job.bids, bold=tiny_bold())
+    assert "Expected: one of rest." in refused(job, capsys, "--task-id", "rset")
+    assert "Expected: one of 1." in refused(job, capsys, "--run", "3")
+    assert "an HCP folder is read in MNI152NLin6Asym" in refused(job, capsys, "--space", "T1w")
+
+
+def test_a_misspelt_filter_key_is_refused(job, capsys):
+    filters = job.folder / "filter.json"
+    filters.write_text('{"bold": {"spac": "T1w"}}')
+    told = refused(job, capsys, "--bids-filter-file", filters)
+    assert "filter.json: 'bold.spac' is not known. Expected: 'bold.space'" in told
+
+
+def test_an_output_folder_of_no_name_is_refused(job, capsys, monkeypatch):
+    monkeypatch.chdir(job.folder)
+    before = sorted(job.folder.iterdir())
+    assert main([str(job.bids), "", "participant", "--model", str(job.model)]) == 2
+    assert "OUTPUT_DIR is ''. Expected: a path" in capsys.readouterr().err
+    assert sorted(job.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("above", ["..", "../.."])
+def test_an_output_folder_that_holds_the_input_is_refused(tmp_path, capsys, above):
+    job = TinyJob(tmp_path / "deep", ("01",))
+    place = (job.bids / above).resolve()
+    assert job.run(out=place) == 2
+    told = capsys.readouterr().err
+    assert f"OUTPUT_DIR {place} holds the input {job.bids}" in told
+    assert not (place / "dataset_description.json").exists()
+
+
+def test_the_folder_above_a_bundle_names_the_bundle(job, capsys):
+    above = job.folder / "model-own"
+    above.mkdir()
+    job.model.rename(above / "bundle")
+    job.model = above
+    told = refused(job, capsys)
+    assert told.endswith(f"has no model.json. To do: the bundle is inside it: {above}/bundle.")
+
+
+def test_help_shows_defaults_as_they_are_typed():
+    text = " ".join(build_parser().format_help().split())
+    for fact in ("(default: 0.1 0.1)", "weights and the batches (default: 0)", "(default: 20.0)"):
+        assert fact in text
+    assert "default: (" not in text
+    assert "more detail (default" not in text
+
+
+def test_one_of_a_thing_is_one(job, capsys):
+    assert job.run("--dry-run", "--participant-label", "01") == 0
+    assert "1 participant, 0 would fail" in capsys.readouterr().out
+    assert "(2 participants there)" in refused(job, capsys, "--participant-label", "09")
