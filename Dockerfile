@@ -1,16 +1,16 @@
 # The image of bids_dtg. Singularity.def makes the same image from the same steps (container/steps).
 #
-#   docker build -t bids_dtg .                                   CPU, with the published model
-#   docker build -t bids_dtg --build-arg MODELS=demo .           no model fetched; nothing for science
-#   docker build -t bids_dtg:gpu --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .
+#   docker build -t dtg .                              for the GPU, with the published model
+#   docker build -t dtg:cpu --build-arg TORCH=cpu .    smaller, for machines without a GPU
+#   docker build -t dtg --build-arg MODELS=demo .      no model fetched; nothing for science
 #
-# torch's CUDA wheels include the CUDA libraries; a base with its own libraries also works
-# (BASE=nvidia/cuda:13.0.2-base-ubuntu24.04). CUDA images: not built and not run here.
+# The image for the GPU also runs on machines without one. PyTorch's wheels include the CUDA
+# libraries, so the base needs none.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
-# Source of torch; empty: pip's own setting.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# Build of PyTorch: cuda or cpu.
+ARG TORCH=cuda
 # Names of published models to fetch and verify, separated by spaces; "demo" is always included.
 ARG MODELS="hcp-ya"
 COPY . /src

@@ -273,7 +273,8 @@ def prepare_output_folder(output_dir: Path) -> None:
     except OSError as err:
         raise SettingsError(
             f"OUTPUT_DIR {output_dir} cannot be written to: {err.strerror or err}",
-            remedy="choose another folder, or change its permissions or mount",
+            remedy="choose another folder, or change its permissions or mount (Docker: add "
+            '--user "$(id -u)")',
         ) from err
 
 

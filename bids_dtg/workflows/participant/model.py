@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 import threading
@@ -123,6 +124,32 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
             else how_to_get(wanted.name),
         ) from err
     return bundle
+
+
+def device_note(wanted: str, device: str) -> str | None:
+    """Return a line on a GPU that a call might expect and does not use; None if there is none.
+
+    Parameters
+    ----------
+    wanted
+        Value of ``--device``.
+    device
+        What `resolve_device` makes of it.
+    """
+    if wanted != "auto" or device != "cpu" or sys.platform != "linux":
+        return None
+    if not any(map(Path.exists, _GPU_DEVICES)):
+        return "no GPU was found: the model runs on the CPU"
+    # PyTorch's builds differ in the suffix of their version; to ask torch itself takes a second.
+    if importlib.metadata.version("torch").endswith("+cpu"):
+        return (
+            "a GPU was found, but this PyTorch is the build for CPUs, and the model runs on the "
+            "CPU. To do: install PyTorch for CUDA, or build the image without TORCH=cpu"
+        )
+    return (
+        "a GPU was found, but PyTorch cannot use it, and the model runs on the CPU. To do: check "
+        "the driver, and how the GPU is passed on (docker --gpus all, apptainer --nv)"
+    )
 
 
 def resolve_device(wanted: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.errors import BundleError, RunError, SettingsError
-from bids_dtg.workflows.participant.model import Model, bytes_needed, resolve_device
+from bids_dtg.workflows.participant.model import Model, bytes_needed, device_note, resolve_device
 
 
 def test_auto_is_the_cpu_where_no_driver_is(monkeypatch):
@@ -27,6 +27,29 @@ def test_auto_asks_torch_where_a_driver_is(monkeypatch, found, device):
     monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
     assert resolve_device("auto") == device
+
+
+@pytest.mark.parametrize(
+    ("driver", "torch_version", "words"),
+    [
+        (False, "2.13.0", "no GPU was found: the model runs on the CPU"),
+        (True, "2.13.0+cpu", "this PyTorch is the build for CPUs"),
+        (True, "2.13.0", "PyTorch cannot use it"),
+    ],
+)
+def test_a_missing_gpu_has_its_line(monkeypatch, driver, torch_version, words):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Path, "exists", lambda path: driver and str(path) == "/dev/nvidiactl")
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: torch_version)
+    note = device_note("auto", "cpu")
+    assert note is not None
+    assert words in note
+
+
+@pytest.mark.parametrize(("wanted", "device"), [("cpu", "cpu"), ("auto", "cuda")])
+def test_nobody_misses_a_gpu_that_is_used_or_not_wanted(monkeypatch, wanted, device):
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    assert device_note(wanted, device) is None
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
