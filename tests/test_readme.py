@@ -21,8 +21,9 @@ README = Path(__file__).parent.parent / "README.md"
 MODELS = README.parent / "docs" / "models.md"
 SCRIPTS = Path(sys.executable).parent
 # Installing is what every test has behind it already; fetching from GitHub needs a network, and is
-# tested with a host of our own (workflows/test_published_model.py).
-SKIPPED = ("python3 -m venv ", ". ", "pip ", "make ", "dtg-models fetch ")
+# tested with a host of our own (workflows/test_published_model.py). The image is built and run by
+# container/build_and_try.
+SKIPPED = ("python3 -m venv ", ". ", "pip ", "make ", "dtg-models fetch ", "docker ")
 
 
 def _blocks(language: str, page: Path = README) -> list[str]:
