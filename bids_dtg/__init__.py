@@ -29,6 +29,7 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `settings`: every option, written once
 - `errors`: errors for people: what was found, what was expected, what to do
 - `notices`: lines for people, on standard error
+- `addresses`: addresses without user names, passwords and tokens
 - `version`: the version of the program
 """
 

@@ -107,6 +107,10 @@ class MissingFileError(ForeignFileError):
     """A file that others should have written does not exist."""
 
 
+class DownloadError(DtgError):
+    """No host has a file with the right content; who wanted the file makes its own error of it."""
+
+
 class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
 

@@ -19,6 +19,7 @@ KINDS = {
     "DatasetError": "The dataset (exit code 2: nothing was started)",
     "BundleError": "Models (exit code 2: nothing was started)",
     "RunError": "A run or participant (exit code 1: the others go on)",
+    "DownloadError": "Downloads (exit code 2 for a model, 1 for a transform)",
     "OutputError": "Results (exit code 1)",
 }
 _HOLE = "…"

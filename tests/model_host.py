@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -19,7 +20,8 @@ import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.bundles.registry import PUBLISHED, PublishedModel
-from bids_dtg.files.download import PublishedFile
+from bids_dtg.files.digest import Digest
+from bids_dtg.files.download import PinnedFile
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Fault:
     location: str = ""  # where a redirect leads
     cut: int | None = None  # close the connection after so many bytes of the body
     stall: float = 0.0  # seconds of silence in the middle of the body
+    drip: float = 0.0  # seconds between the bytes of the body
+    slow_header: float = 0.0  # seconds between the lines of an endless header
     content: bytes | None = None  # what is served instead
     whole: bool = False  # ignore that only a part was asked for
     length: bool = True  # say how long the body is
@@ -45,11 +49,11 @@ class ModelHost:
         self.asked: list[tuple[str, str]] = []  # (path, Range)
         self.others: list[str] = []  # hosts beyond it that were asked for by way of it
 
-    def add(self, content: bytes, file: PublishedFile, *faults: Fault) -> PublishedFile:
+    def add(self, content: bytes, file: PinnedFile, *faults: Fault) -> PinnedFile:
         """Serve content under a published path; the file as it would be pinned."""
         self.files[f"/{file.location}"] = content
         self.faults[f"/{file.location}"] += faults
-        return replace(file, blob_id=blob_id(content), size=None)
+        return replace(file, digest=Digest("git", blob_id(content)), size=None)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         path = re.sub(r"^http://[^/]+", "", request.path)  # a proxy is asked for whole addresses
@@ -80,7 +84,14 @@ class ModelHost:
             request.send_header("Content-Length", str(len(body)))
         for name, value in fault.headers.items():
             request.send_header(name, value)
+        while fault.slow_header:
+            request.wfile.write(b"".join(request._headers_buffer) + b"X-More: 1\r\n")
+            request._headers_buffer.clear()
+            time.sleep(fault.slow_header)
         request.end_headers()
+        for number in range(len(body) if fault.drip else 0):
+            request.wfile.write(body[number : number + 1])
+            time.sleep(fault.drip)
         middle = len(body) // 2 if fault.cut is None else fault.cut
         request.wfile.write(body[:middle])
         if fault.cut is None:
@@ -89,8 +100,8 @@ class ModelHost:
 
 
 @contextmanager
-def serve(host: ModelHost) -> Iterator[str]:
-    """Serve on a free port of this machine; the address."""
+def serve(host: ModelHost, secure: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve on a free port of this machine, by TLS if that is given; the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -110,10 +121,13 @@ def serve(host: ModelHost) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if secure is not None:
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        scheme = "http" if secure is None else "https"
+        yield f"{scheme}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

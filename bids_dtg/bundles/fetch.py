@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.output_layer import compare_with_published
 from bids_dtg.bundles.published_people import published_people
 from bids_dtg.bundles.registry import PUBLISHED, PublishedModel
 from bids_dtg.bundles.writer import move_bundle
-from bids_dtg.errors import BundleError, OutputError, SettingsError
-from bids_dtg.files.download import TransferReporter, obtain_file
+from bids_dtg.errors import BundleError, DownloadError
+from bids_dtg.files.download import (
+    OFFLINE_VARIABLE,
+    FetchedFile,
+    PinnedFile,
+    download_folder,
+    download_hosts,
+    obtain_file,
+)
+from bids_dtg.files.progress import TransferReporter
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
-MIRROR_VARIABLE, OFFLINE_VARIABLE = "DTG_MODEL_MIRROR", "DTG_OFFLINE"
-# Below the folder of bundles: downloads, the lock, bundles in the making.
-WORK_FOLDER = ".downloads"
+_ANOTHER_FOLDER = (
+    "choose a folder with dtg-models fetch --into FOLDER, and name it in DTG_MODEL_DIR"
+)
 
 
 def fetch_models(
@@ -64,10 +70,10 @@ def fetch_models(
     env = os.environ if env is None else env
     if all(_is_there(folder / model.name) for model in models):
         return [_verified(folder / model.name, model) for model in models]
-    hosts = download_hosts(env)
+    hosts = download_hosts(env, PUBLIC_HOST)
     if not hosts:
         raise BundleError(f"nothing is fetched: {OFFLINE_VARIABLE} is set")
-    with _work_folder(folder, reporter) as work:
+    with download_folder(folder, reporter, remedy=_ANOTHER_FOLDER) as work:
         bundles = []
         for model in models:
             target = folder / model.name
@@ -86,56 +92,6 @@ def fetch_models(
         return bundles
 
 
-def download_hosts(env: Mapping[str, str]) -> list[str]:
-    """List the bases of URLs to ask, in order: mirrors, then GitHub; none where offline.
-
-    Raises
-    ------
-    SettingsError
-        If a mirror is no URL.
-    """
-    if env.get(OFFLINE_VARIABLE, "0") not in ("", "0"):
-        return []
-    mirrors = env.get(MIRROR_VARIABLE, "").split()
-    for mirror in mirrors:
-        if not mirror.startswith(("https://", "http://")):
-            raise SettingsError(
-                f"{MIRROR_VARIABLE} has {mirror!r}",
-                expected="addresses that begin with https:// or http://, with spaces between",
-            )
-    return [*(mirror.rstrip("/") for mirror in mirrors), PUBLIC_HOST]
-
-
-@contextmanager
-def _work_folder(folder: Path, reporter: TransferReporter) -> Iterator[Path]:
-    """Hold the folder of downloads for this process alone, without what killed ones left."""
-    from filelock import FileLock, Timeout
-
-    work = folder / WORK_FOLDER
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            reporter.note(f"waiting for another process that fetches into {folder}")
-            lock.acquire()
-    except (OSError, NotImplementedError) as err:
-        reason = getattr(err, "strerror", None) or err
-        raise OutputError(
-            f"{folder} cannot be written: {reason}",
-            remedy="choose a folder with dtg-models fetch --into FOLDER, and name it in "
-            "DTG_MODEL_DIR",
-        ) from err
-    try:
-        for left in work.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-        yield work
-    finally:
-        lock.release()
-
-
 def _make_bundle(
     model: PublishedModel,
     target: Path,
@@ -148,13 +104,13 @@ def _make_bundle(
 
     reporter.note(f"fetching {model.name} {model.version} into {target}")
     reporter.note(model.notice)
-    paths = {file: obtain_file(file, work, hosts, reporter) for file in model.files}
+    fetched = {file: _obtain(file, work, hosts, reporter) for file in model.files}
     reporter.note(f"converting {model.checkpoint.name}")
     files = CheckpointFiles(
-        checkpoint=paths[model.checkpoint],
-        maps=paths[model.maps],
-        brain_mask=paths[model.brain_mask],
-        mask=paths[model.mask],
+        checkpoint=fetched[model.checkpoint].path,
+        maps=fetched[model.maps].path,
+        brain_mask=fetched[model.brain_mask].path,
+        mask=fetched[model.mask].path,
     )
     facts = ModelFacts(
         name=model.name,
@@ -165,11 +121,31 @@ def _make_bundle(
         training=model.training,
         segment_seconds=model.segment_seconds,
         notice=model.notice,
-        record={"published_files": [asdict(file) for file in model.files]},
+        record={"published_files": [_entry(file, fetched[file]) for file in model.files]},
         sources=model.sources,
         people=published_people(model),
     )
     return move_bundle(convert_checkpoint(files, work / model.name, facts), target)
+
+
+def _obtain(
+    file: PinnedFile, work: Path, hosts: Sequence[str], reporter: TransferReporter
+) -> FetchedFile:
+    try:
+        return obtain_file(file, work, hosts, reporter)
+    except DownloadError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=err.remedy) from err
+
+
+def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
+    """Return what the card records of a file that its bundle was made from."""
+    return {
+        "location": file.location,
+        "algorithm": file.digest.algorithm,
+        "digest": file.digest.hexadecimal,
+        "sha256": fetched.sha256,
+        "size": fetched.path.stat().st_size,
+    }
 
 
 def _is_there(target: Path) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.files.download import PublishedFile
+from bids_dtg.files.download import PinnedFile
 
 _MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
 _PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")
@@ -54,10 +54,10 @@ class PublishedModel:
 
     name: str  # of the bundle and of its folder
     version: str  # the publication's
-    checkpoint: PublishedFile  # Lightning checkpoint
-    maps: PublishedFile  # group-ICA maps, 4-D
-    brain_mask: PublishedFile  # where the ROI series are computed
-    mask: PublishedFile  # grey matter; defines the grid
+    checkpoint: PinnedFile  # Lightning checkpoint
+    maps: PinnedFile  # group-ICA maps, 4-D
+    brain_mask: PinnedFile  # where the ROI series are computed
+    mask: PinnedFile  # grey matter; defines the grid
     description: str  # a line or two in plain words
     notice: str  # data-use terms, shown at each use
     training: TrainingData  # what it was trained on
@@ -69,36 +69,36 @@ class PublishedModel:
     citation: str = _CITATION  # what users are asked to cite
 
     @property
-    def files(self) -> tuple[PublishedFile, ...]:
+    def files(self) -> tuple[PinnedFile, ...]:
         """All files that the bundle is made from, small ones first."""
         return (self.brain_mask, self.mask, self.checkpoint, self.maps)
 
 
-_MAPS = PublishedFile(
+_MAPS = PinnedFile.in_repository(
     *_PAPER,
     _TEMPLATES + "melodic_IC_MNI_2mm.nii.gz",
-    "68d1d8b0ff376ed69b995446b7637328e33d5a3f",
+    blob_id="68d1d8b0ff376ed69b995446b7637328e33d5a3f",
 )
-_BRAIN_MASK = PublishedFile(
+_BRAIN_MASK = PinnedFile.in_repository(
     *_PAPER,
     _TEMPLATES + "MNI_2mm_brain_mask.nii",
-    "0e8a903882c4e3b2ab2ea38327e254a940fd3146",
+    blob_id="0e8a903882c4e3b2ab2ea38327e254a940fd3146",
     size=902_981,
 )
-_GREY_MATTER = PublishedFile(
+_GREY_MATTER = PinnedFile.in_repository(
     *_MODELS,
     "misc/MNI_2mm_GM_mask_crop.nii",
-    "895e951e645535de4481aa42ca31ef3c3b9505e0",
+    blob_id="895e951e645535de4481aa42ca31ef3c3b9505e0",
     size=4_410_784,
 )
 
 _HCP_YA = PublishedModel(
     name="hcp-ya",
     version="010525",
-    checkpoint=PublishedFile(
+    checkpoint=PinnedFile.in_repository(
         *_MODELS,
         "hcp-ya/main_model_hcp-ya_010525.ckpt",
-        "f959b675221476bc05cdbeb5055605cd63401ddb",
+        blob_id="f959b675221476bc05cdbeb5055605cd63401ddb",
     ),
     maps=_MAPS,
     brain_mask=_BRAIN_MASK,
@@ -119,10 +119,10 @@ _HCP_YA = PublishedModel(
 _HCP_D = PublishedModel(
     name="hcp-d",
     version="010525",
-    checkpoint=PublishedFile(
+    checkpoint=PinnedFile.in_repository(
         *_MODELS,
         "hcp-d/finetuned_model_hcp-d_010525.ckpt",
-        "868ad5af11b2cb3b024a358ea46ae5b2008fd7b0",
+        blob_id="868ad5af11b2cb3b024a358ea46ae5b2008fd7b0",
     ),
     maps=_MAPS,
     brain_mask=_BRAIN_MASK,
@@ -147,10 +147,10 @@ _HCP_D = PublishedModel(
 _UKB = PublishedModel(
     name="ukb",
     version="010525",
-    checkpoint=PublishedFile(
+    checkpoint=PinnedFile.in_repository(
         *_MODELS,
         "ukb/finetuned_model_ukb_010525.ckpt",
-        "49624dbb352404ec3a55c51760046ce7e3ceed13",
+        blob_id="49624dbb352404ec3a55c51760046ce7e3ceed13",
     ),
     maps=_MAPS,
     brain_mask=_BRAIN_MASK,

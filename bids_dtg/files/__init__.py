@@ -11,4 +11,6 @@
 - `provenance`: what was run, on what, with which result; failures
 - `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
 - `download`: pinned files over HTTP, resumed and verified
+- `digest`: digests of files, by which they are pinned
+- `progress`: how far a transfer is, on a terminal or in lines
 """

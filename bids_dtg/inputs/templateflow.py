@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
+import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import DownloadError, OutputError, RunError
 from bids_dtg.files.annex import is_pointer
-from bids_dtg.files.atomic import temporary_name
-from bids_dtg.notices import say
+from bids_dtg.files.digest import Digest
+from bids_dtg.files.download import (
+    OFFLINE_VARIABLE,
+    PinnedFile,
+    download_folder,
+    download_hosts,
+    obtain_file,
+)
+from bids_dtg.files.progress import TransferLines
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
+# What may be downloaded, by its place in the folder: one row a file.
+PINNED: Mapping[str, PinnedFile] = {
+    file.location: file
+    for file in (
+        PinnedFile(
+            "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-MNI152NLin2009cAsym_mode-image_xfm.h5",
+            Digest("md5", "b7130989291ddb85642e19940aaec4c1"),
+            size=204_735_104,
+        ),
+    )
+}
 # Templates that TemplateFlow has transforms from to MNI152NLin6Asym (skeleton of January 2026).
 _PUBLISHED = re.compile(r"MNI152NLin2009cAsym|MNIInfant\+\d+")
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_TIMEOUT_SECONDS = 60
 
 
 class TransformMissingError(RunError):
     """A transform between templates is not in TemplateFlow's folder, but can be fetched."""
+
+
+class TransformUnpinnedError(TransformMissingError):
+    """The program does not fetch it: it has no digest to know it by."""
 
 
 @dataclass(frozen=True)
@@ -56,32 +75,82 @@ class TemplateFlow:
         Raises
         ------
         TransformMissingError
-            It is not there, and nothing may be downloaded.
+            It is not there, and nothing may be downloaded, or not this one.
         RunError
             TemplateFlow has none, or it cannot be downloaded.
+
+        Warns
+        -----
+        UserWarning
+            A file of this name has another size than TemplateFlow's: it is somebody's own, or
+            a part of one.
         """
         relative = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
         path, url = self.home / relative, f"{self.address}/{relative.replace('+', '%2B')}"
+        pinned = PINNED.get(relative)
         if _has_content(path):
+            _compare_size(path, pinned)
             return path
         if not _PUBLISHED.fullmatch(origin) or to != "MNI152NLin6Asym":
             raise RunError(
                 f"{path} is not there, and TemplateFlow is not known to have it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",
             )
+        missing = f"{path} is not there: TemplateFlow's transform from {origin} to {to}"
+        by_hand = f"curl -fL --create-dirs -o '{path}' {url}"
+        if pinned is None:
+            raise TransformUnpinnedError(
+                f"{missing}, which the program does not download: it has no digest of it",
+                remedy=f"{by_hand}, or fetch it with the package templateflow",
+            )
         if not self.download:
             raise TransformMissingError(
-                f"{path} is not there: TemplateFlow's transform from {origin} to {to}",
-                remedy=f"curl -fL --create-dirs -o '{path}' {url} (or add --templateflow-download)",
+                missing, remedy=f"{by_hand} (or add --templateflow-download)"
             )
-        _download(url, path)
+        self._fetch(pinned, path)
         return path
+
+    def _fetch(self, file: PinnedFile, path: Path) -> None:
+        """Fetch a file of the table; other processes see nothing or all of it."""
+        hosts = download_hosts(os.environ, self.address)
+        if not hosts:
+            raise RunError(
+                f"{file.name} is not downloaded: {OFFLINE_VARIABLE} is set",
+                remedy=f"unset it, or copy the file to {path}",
+            )
+        remedy = "set TEMPLATEFLOW_HOME to a folder that you may write to"
+        reporter = TransferLines()
+        try:
+            with download_folder(self.home, reporter, remedy=remedy) as work:
+                if _has_content(path):  # another process was faster
+                    return
+                reporter.note(f"downloading {file.name} to {path.parent}")
+                fetched = obtain_file(file, work, hosts, reporter)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                fetched.path.replace(path)
+        except (DownloadError, OutputError) as err:
+            raise RunError(err.found, expected=err.expected, remedy=err.remedy) from err
+        except OSError as err:
+            raise RunError(
+                f"{path} cannot be written: {err.strerror or err}", remedy=remedy
+            ) from err
 
 
 def _cache(environment: Mapping[str, str]) -> Path:
     base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     given = environment.get("XDG_CACHE_HOME") if sys.platform != "darwin" else None
     return Path(given or base).absolute() / "templateflow"
+
+
+def _compare_size(path: Path, pinned: PinnedFile | None) -> None:
+    """Warn of a file that is not TemplateFlow's; one that is cut off is refused by its reader."""
+    size = path.stat().st_size
+    if pinned is not None and size != pinned.size:
+        warnings.warn(
+            f"{path} has {size:,} bytes, and TemplateFlow's has {pinned.size:,}: it is used as a "
+            "transform of your own; if it should be TemplateFlow's, remove it and fetch it again",
+            stacklevel=2,
+        )
 
 
 def _has_content(path: Path) -> bool:
@@ -92,33 +161,3 @@ def _has_content(path: Path) -> bool:
     except OSError:
         return False
     return bool(start) and not is_pointer(start)
-
-
-def _download(url: str, path: Path) -> None:
-    """Fetch under a temporary name, check, rename: other processes see nothing or all of it."""
-    import http.client
-    import urllib.request
-
-    temporary = path.with_name(temporary_name())
-    say(f"downloading {url}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
-            expected = answer.headers.get("Content-Length")
-            with temporary.open("xb") as file:
-                shutil.copyfileobj(answer, file, 2**20)
-        held = temporary.stat().st_size
-        if expected is not None and held != int(expected):
-            raise OSError(f"{held} of {expected} bytes came")
-        with temporary.open("rb") as file:
-            if file.read(len(_HDF5_SIGNATURE)) != _HDF5_SIGNATURE:
-                raise OSError("what came is no HDF5 file")
-        temporary.replace(path)
-    except (OSError, ValueError, http.client.HTTPException) as err:
-        raise RunError(
-            f"{url} cannot be downloaded to {path}: {err}",
-            remedy="check the network, or fetch it on another machine and copy it there",
-        ) from err
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)

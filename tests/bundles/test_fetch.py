@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import pickle
 import subprocess
@@ -26,16 +27,17 @@ from model_host import (
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.fetch import PUBLIC_HOST, WORK_FOLDER, download_hosts, fetch_models
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.bundles.published_people import published_people
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError, OutputError, SettingsError
-from bids_dtg.files import download
+from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, download_hosts
 
 TESTS = Path(__file__).parent.parent
+BLOCK = 1 << 14
 
 
 @pytest.fixture
@@ -74,12 +76,18 @@ def test_a_model_becomes_a_bundle_that_says_what_it_is(host, address, models):
     assert "GPL-3.0" in card.licence
     assert "Serin" in card.citation
     sources = card.record["published_files"]
-    assert [entry["blob_id"] for entry in sources] == [file.blob_id for file in model.files]
+    assert [(entry["algorithm"], entry["digest"]) for entry in sources] == [
+        ("git", file.digest.hexadecimal) for file in model.files
+    ]
+    contents = [host.files[f"/{file.location}"] for file in model.files]
+    assert [entry["sha256"] for entry in sources] == [
+        hashlib.sha256(content).hexdigest() for content in contents
+    ]
     brain_mask, mask = tiny_masks()
     np.testing.assert_array_equal(again.places.mask, mask)
     np.testing.assert_array_equal(again.brain.mask, brain_mask)
-    # Nothing but the bundle and the lock is kept.
-    assert left(models / WORK_FOLDER) == ["lock"]
+    # Nothing but the bundle, the lock and what was verified is kept.
+    assert left(models / WORK_FOLDER) == [SUMS_FILE, "lock"]
     assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]
     assert any(model.notice in note for note in notes.notes)
 
@@ -163,7 +171,7 @@ def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
     host.faults[f"/{model.checkpoint.location}"].append(wrong)
     monkeypatch.setattr(zipfile, "ZipFile", None)
     notes = Notes()
-    with pytest.raises(BundleError, match=f"wrong content.*{model.checkpoint.blob_id}"):
+    with pytest.raises(BundleError, match=f"wrong content.*{model.checkpoint.digest.hexadecimal}"):
         fetch_models([model], models, notes)
     assert not any("converting" in note for note in notes.notes)
     assert not (models / "hcp-ya").exists()
@@ -171,14 +179,14 @@ def test_no_byte_of_wrong_content_is_read(host, address, models, monkeypatch):
 
 def test_a_failed_fetch_goes_on_where_it_stopped(host, address, models):
     model = add_model(host)
-    host.faults[f"/{model.maps.location}"] += [Fault(cut=download._BLOCK), Fault(404)]
+    host.faults[f"/{model.maps.location}"] += [Fault(cut=BLOCK), Fault(404)]
     with pytest.raises(BundleError, match=f"{model.maps.name} cannot be fetched"):
         fetch_models([model], models, Notes())
     assert not (models / "hcp-ya").exists()
     host.faults.clear()
     host.asked.clear()
     fetch_models([model], models, Notes())
-    assert host.asked == [(f"/{model.maps.location}", f"bytes={download._BLOCK}-")]
+    assert host.asked == [(f"/{model.maps.location}", f"bytes={BLOCK}-")]
 
 
 class _Attack:
@@ -233,13 +241,13 @@ def test_github_is_asked_last(host, address, models):
 
 
 def test_hosts_are_mirrors_then_github_or_none():
-    assert download_hosts({}) == [PUBLIC_HOST] == ["https://raw.githubusercontent.com"]
+    assert download_hosts({}, PUBLIC_HOST) == [PUBLIC_HOST] == ["https://raw.githubusercontent.com"]
     both = {"DTG_MODEL_MIRROR": "http://a/x/ https://b"}
-    assert download_hosts(both) == ["http://a/x", "https://b", PUBLIC_HOST]
-    assert download_hosts({"DTG_OFFLINE": "0"}) == [PUBLIC_HOST]
-    assert download_hosts(both | {"DTG_OFFLINE": "1"}) == []
+    assert download_hosts(both, PUBLIC_HOST) == ["http://a/x", "https://b", PUBLIC_HOST]
+    assert download_hosts({"DTG_OFFLINE": "0"}, PUBLIC_HOST) == [PUBLIC_HOST]
+    assert download_hosts(both | {"DTG_OFFLINE": "1"}, PUBLIC_HOST) == []
     with pytest.raises(SettingsError, match="DTG_MODEL_MIRROR has '/data/mirror'"):
-        download_hosts({"DTG_MODEL_MIRROR": "/data/mirror"})
+        download_hosts({"DTG_MODEL_MIRROR": "/data/mirror"}, PUBLIC_HOST)
 
 
 def test_offline_nothing_is_asked(host, address, models):
@@ -297,14 +305,14 @@ def test_what_a_killed_process_left_is_cleared(host, address, models):
     half.mkdir(parents=True)
     (half / "maps.nii.gz").write_bytes(b"half")
     fetch_models([add_model(host)], models, Notes())
-    assert left(models / WORK_FOLDER) == ["lock"]
+    assert left(models / WORK_FOLDER) == [SUMS_FILE, "lock"]
 
 
 _FETCHER = """
 import pickle, sys
 from pathlib import Path
 from bids_dtg.bundles.fetch import fetch_models
-from bids_dtg.files.download import make_transfer_reporter
+from bids_dtg.files.progress import make_transfer_reporter
 folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
 sys.stdin.readline()
 (bundle,) = fetch_models([model], folder, make_transfer_reporter())
@@ -328,5 +336,5 @@ def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
     assert [process.returncode for process in processes] == [0] * 8
     assert set(told) == {load_bundle(models / "hcp-ya").identity}
     assert len(host.asked) == 4
-    assert left(models / WORK_FOLDER) == ["lock"]
+    assert left(models / WORK_FOLDER) == [SUMS_FILE, "lock"]
     assert sorted(path.name for path in models.iterdir()) == [WORK_FOLDER, "hcp-ya"]

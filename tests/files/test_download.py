@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import shutil
+import ssl
+import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +16,15 @@ import numpy as np
 import pytest
 from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
-from bids_dtg.errors import BundleError, OutputError
-from bids_dtg.files import download
-from bids_dtg.files.download import Patience, PublishedFile, git_blob_id, obtain_file
+from bids_dtg.errors import DownloadError, OutputError
+from bids_dtg.files.digest import Digest, read_digests
+from bids_dtg.files.download import SUMS_FILE, Patience, PinnedFile, obtain_file
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
-PINNED = PublishedFile("owner/models", "c" * 40, "sub/model.ckpt", blob_id(CONTENT))
-BLOCK = download._BLOCK
+PINNED = PinnedFile.in_repository(
+    "owner/models", "c" * 40, "sub/model.ckpt", blob_id=blob_id(CONTENT)
+)
+BLOCK = 1 << 14
 OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
 
 
@@ -45,7 +52,8 @@ def obtain(host, address, tmp_path):
     def obtain(*faults, file=PINNED, hosts=None, **patience):
         host.add(CONTENT, file, *faults)
         patience = Patience(**{"pause_seconds": 0.0, **patience})
-        return obtain_file(file, tmp_path, hosts or [address], Notes(), patience=patience)
+        fetched = obtain_file(file, tmp_path, hosts or [address], Notes(), patience=patience)
+        return fetched.path
 
     return obtain
 
@@ -62,7 +70,7 @@ def ranges(host) -> list[str]:
 def test_the_file_is_fetched_and_kept_under_its_id(obtain, host, tmp_path, size):
     path = obtain(file=replace(PINNED, size=size))
     assert path.read_bytes() == CONTENT
-    assert left(tmp_path) == [f"{PINNED.blob_id[:12]}-model.ckpt"]
+    assert left(tmp_path) == [f"{blob_id(CONTENT)[:12]}-model.ckpt", SUMS_FILE]
     assert host.asked == [(f"/owner/models/{'c' * 40}/sub/model.ckpt", "")]
 
 
@@ -79,8 +87,11 @@ def test_blob_id_is_gits(tmp_path):
     # `git hash-object` of a file with "hello\n"; and of an empty one.
     (tmp_path / "a").write_bytes(b"hello\n")
     (tmp_path / "b").write_bytes(b"")
-    assert git_blob_id(tmp_path / "a") == "ce013625030ba8dba906f756967f9e9ca394464a"
-    assert git_blob_id(tmp_path / "b") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    for name, blob in [
+        ("a", "ce013625030ba8dba906f756967f9e9ca394464a"),
+        ("b", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"),
+    ]:
+        assert read_digests(tmp_path / name, ["git"]) == {"git": Digest("git", blob)}
 
 
 @pytest.mark.parametrize(
@@ -94,38 +105,40 @@ def test_blob_id_is_gits(tmp_path):
     ],
 )
 def test_wrong_content_is_refused_with_both_ids(obtain, tmp_path, content, fact):
-    with pytest.raises(BundleError, match=fact) as caught:
+    with pytest.raises(DownloadError, match=fact) as caught:
         obtain(Fault(content=content))
-    assert PINNED.blob_id in str(caught.value)
+    assert blob_id(CONTENT) in str(caught.value)
     assert "model.ckpt" in str(caught.value)
     assert left(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-9], CONTENT + b"\0"])
 def test_a_wrong_size_is_refused_before_it_is_fetched(obtain, tmp_path, content):
-    with pytest.raises(BundleError, match=f"wrong size, {len(content)} bytes instead of 700000"):
+    with pytest.raises(DownloadError, match=f"wrong size, {len(content)} bytes instead of 700000"):
         obtain(Fault(content=content), file=replace(PINNED, size=len(CONTENT)))
     assert left(tmp_path) == []
 
 
 def test_a_body_without_length_ends_at_the_pinned_size(obtain, tmp_path):
     endless = Fault(content=CONTENT * 3, length=False)
-    with pytest.raises(BundleError, match="wrong size, more than 700000 bytes"):
+    with pytest.raises(DownloadError, match="wrong size, more than 700000 bytes"):
         obtain(endless, file=replace(PINNED, size=len(CONTENT)))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
 
 
 def test_no_file_is_larger_than_a_model(obtain):
-    with pytest.raises(BundleError, match="wrong size, 700000 bytes, more than a model has"):
+    with pytest.raises(
+        DownloadError, match="wrong size, 700000 bytes, more than any file that is fetched"
+    ):
         obtain(largest_bytes=1000)
-    with pytest.raises(BundleError, match="wrong size, more than 1000 bytes"):
+    with pytest.raises(DownloadError, match="wrong size, more than 1000 bytes"):
         obtain(Fault(length=False), largest_bytes=1000)
 
 
 def test_a_cut_connection_is_resumed_where_it_broke(obtain, host):
     path = obtain(Fault(cut=6 * BLOCK), Fault(cut=10 * BLOCK + 7))
     assert path.read_bytes() == CONTENT
-    assert ranges(host) == ["", f"bytes={6 * BLOCK}-", f"bytes={16 * BLOCK}-"]
+    assert ranges(host) == ["", f"bytes={6 * BLOCK}-", f"bytes={16 * BLOCK + 7}-"]
 
 
 def test_a_connection_that_breaks_often_gets_there_in_the_end(obtain, host):
@@ -140,14 +153,14 @@ def test_a_cut_body_without_length_is_resumed_where_the_size_is_pinned(obtain, h
 
 
 def test_a_call_resumes_what_an_earlier_one_has_left(obtain, host, tmp_path, address):
-    with pytest.raises(BundleError, match="cannot be fetched"):
+    with pytest.raises(DownloadError, match="cannot be fetched"):
         obtain(*[Fault(cut=BLOCK)] + [Fault(cut=0)] * 9)
-    assert left(tmp_path) == [f"{PINNED.blob_id[:12]}-model.ckpt.part"]
+    assert left(tmp_path) == [f"{blob_id(CONTENT)[:12]}-model.ckpt.part"]
     host.faults.clear()
     host.asked.clear()
     assert obtain().read_bytes() == CONTENT
     assert ranges(host) == [f"bytes={BLOCK}-"]
-    assert left(tmp_path) == [f"{PINNED.blob_id[:12]}-model.ckpt"]
+    assert left(tmp_path) == [f"{blob_id(CONTENT)[:12]}-model.ckpt", SUMS_FILE]
 
 
 def test_a_host_that_knows_no_ranges_sends_everything_again(obtain, host):
@@ -156,7 +169,7 @@ def test_a_host_that_knows_no_ranges_sends_everything_again(obtain, host):
 
 def test_another_part_than_was_asked_for_is_refused(obtain):
     shifted = Fault(status=206)
-    with pytest.raises(BundleError, match="another part of the file than was asked for"):
+    with pytest.raises(DownloadError, match="another part of the file than was asked for"):
         obtain(Fault(cut=BLOCK), shifted)
 
 
@@ -183,13 +196,13 @@ def test_a_busy_host_is_asked_again(obtain, host, status):
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 451])
 def test_a_refusal_is_final(obtain, host, status):
-    with pytest.raises(BundleError, match=f"model.ckpt: HTTP {status}"):
+    with pytest.raises(DownloadError, match=f"model.ckpt: HTTP {status}"):
         obtain(Fault(status), Fault())
     assert len(host.asked) == 1
 
 
 def test_it_is_given_up_after_some_attempts_that_bring_nothing(obtain, host):
-    with pytest.raises(BundleError, match="HTTP 500"):
+    with pytest.raises(DownloadError, match="HTTP 500"):
         obtain(*[Fault(500)] * 99)
     assert len(host.asked) == 4
 
@@ -206,15 +219,17 @@ def test_a_redirect_is_followed_with_its_range(obtain, host, address):
     assert host.asked[-1] == ("/elsewhere", f"bytes={BLOCK}-")
 
 
-@pytest.mark.parametrize(("location", "fact"), [("file:///etc/passwd", "file:"), ("", "30")])
+@pytest.mark.parametrize(
+    ("location", "fact"), [("file:///etc/passwd", "file:"), ("", "Exceeded 5 redirects")]
+)
 def test_a_redirect_to_nowhere_is_refused(obtain, address, location, fact):
     loop = location or f"{address}/{PINNED.location}"
-    with pytest.raises(BundleError, match=fact):
+    with pytest.raises(DownloadError, match=fact):
         obtain(*[Fault(302, loop)] * 40)
 
 
 def test_an_encoded_answer_is_refused(obtain):
-    with pytest.raises(BundleError, match="an encoded answer"):
+    with pytest.raises(DownloadError, match="an encoded answer"):
         obtain(Fault(headers={"Content-Encoding": "gzip"}))
 
 
@@ -222,7 +237,7 @@ def test_hosts_are_asked_in_order_and_named_when_all_fail(obtain, host, address,
     with serve(ModelHost()) as empty:
         assert obtain(hosts=[empty, address]).read_bytes() == CONTENT
         (tmp_path / PINNED.local_name).unlink()
-        with pytest.raises(BundleError) as caught:
+        with pytest.raises(DownloadError) as caught:
             obtain(Fault(content=OTHER), hosts=[empty, address])
     message = str(caught.value)
     assert f"{empty}/{PINNED.location}: HTTP 404" in message
@@ -239,7 +254,7 @@ def test_wrong_bytes_of_one_host_do_not_spoil_the_next(obtain, host, address):
 def test_a_host_that_is_not_there_is_named_with_the_cause(obtain):
     with serve(ModelHost()) as gone:
         pass
-    with pytest.raises(BundleError, match=r"127\.0\.0\.1:\d+/owner/.*[Cc]onnection refused"):
+    with pytest.raises(DownloadError, match=r"127\.0\.0\.1:\d+/owner/.*[Cc]onnection refused"):
         obtain(hosts=[gone])
 
 
@@ -279,7 +294,9 @@ def test_a_full_disk_is_told_and_what_is_there_is_kept(obtain, host, tmp_path, m
         obtain()
     monkeypatch.setattr(Path, "open", real)
     assert obtain().read_bytes() == CONTENT
-    assert ranges(host) == (["", f"bytes={BLOCK}-"] if kept else ["", ""])
+    first, again = ranges(host)
+    assert first == ""
+    assert (again != "") == bool(kept)
 
 
 def test_progress_counts_from_the_resumed_byte(host, address, tmp_path):
@@ -290,3 +307,132 @@ def test_progress_counts_from_the_resumed_byte(host, address, tmp_path):
     done = [size for size, _ in notes.sizes]
     assert done == sorted(done)
     assert notes.sizes[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_the_first_verified_copy_binds_all_later_ones_by_sha256(obtain, host, tmp_path):
+    sums, sha256 = tmp_path / SUMS_FILE, hashlib.sha256(CONTENT).hexdigest()
+    kept = obtain()
+    assert sums.read_text() == f"{sha256}  {kept.name}\n"
+    # As if the first copy had been another file with the same SHA-1.
+    sums.write_text(f"{'0' * 64}  {kept.name}\n")
+    with pytest.raises(DownloadError, match=f"wrong content, 700000 bytes with SHA-256 {sha256}"):
+        obtain()
+    assert not kept.exists()
+    assert sums.read_text().startswith("0" * 64)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\0", b"0123  model.ckpt\n", b"x" * 5000])
+def test_a_damaged_record_counts_as_none(obtain, tmp_path, content):
+    (tmp_path / SUMS_FILE).write_bytes(content)
+    assert obtain().read_bytes() == CONTENT
+    assert hashlib.sha256(CONTENT).hexdigest() in (tmp_path / SUMS_FILE).read_text()
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_other_digests_pin_as_well(obtain, algorithm):
+    right = Digest(algorithm, hashlib.new(algorithm, CONTENT).hexdigest())
+    file = PinnedFile("folder/field.h5", right, size=len(CONTENT))
+    assert obtain(file=file).read_bytes() == CONTENT
+    wrong = replace(file, digest=Digest(algorithm, "0" * len(right.hexadecimal)))
+    with pytest.raises(DownloadError, match=f"wrong content, 700000 bytes with {right}"):
+        obtain(file=wrong)
+
+
+SLOW = {"least_bytes_per_second": 2000.0, "pace_seconds": 0.3}
+
+
+def test_a_host_that_drips_is_left_for_the_next_one(obtain, host, address):
+    slow = ModelHost()
+    slow.add(CONTENT, PINNED, Fault(drip=0.01))
+    began = time.monotonic()
+    with serve(slow) as drips:
+        with pytest.raises(DownloadError, match=r"too slow, \d+ bytes in 0 s, less than 2000"):
+            obtain(hosts=[drips], **SLOW)
+        assert time.monotonic() - began < 10
+        assert obtain(hosts=[drips, address], **SLOW).read_bytes() == CONTENT
+
+
+def test_a_host_that_breaks_after_each_byte_is_left(obtain, host):
+    with pytest.raises(DownloadError, match="too slow"):
+        obtain(*[Fault(cut=1)] * 2000, **SLOW)
+
+
+def test_a_host_whose_header_never_ends_is_left(obtain):
+    with pytest.raises(DownloadError, match=r"no answer within 0\.3 s"):
+        obtain(Fault(slow_header=0.02), answer_seconds=0.3)
+
+
+def test_a_fast_host_is_not_called_slow(obtain):
+    patience = {"least_bytes_per_second": 1000.0, "pace_seconds": 0.0001}
+    assert obtain(**patience).read_bytes() == CONTENT
+
+
+@pytest.fixture
+def secure(tmp_path_factory, monkeypatch):
+    """Return what makes a server of this machine speak TLS, with a certificate that is trusted."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate, and is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    words = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+    ]
+    named = ["subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(["openssl", *words, *named], check=True, capture_output=True)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def test_no_redirect_leads_from_https_to_http(obtain, address, secure):
+    careless = ModelHost()
+    with serve(careless, secure) as https:
+        careless.add(CONTENT, PINNED)
+        assert obtain(hosts=[https]).read_bytes() == CONTENT
+        other = replace(PINNED, location="owner/other")
+        careless.add(CONTENT, other, Fault(302, f"{address}/{PINNED.location}?token=s3cret"))
+        with pytest.raises(DownloadError, match="a redirect from https to http:") as caught:
+            obtain(hosts=[https], file=other)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "http://bobby:s3cret@{}",
+        "http://{}/x?token=s3cret&y=",
+        "http://bobby:s3cret@127.0.0.1:1",
+        "http://bobby:s3cret@",
+        "https://bobby:s3cret@{}",
+        "http://bobby:s3cret@[::1",
+        "ftp://bobby:s3cret@{}",
+    ],
+)
+def test_no_secret_of_an_address_is_named(host, address, mirror, tmp_path):
+    host.files.clear()
+    bare = mirror.format(address.removeprefix("http://"))
+    missing = replace(PINNED, location="owner/missing")
+    with pytest.raises(DownloadError, match="cannot be fetched") as caught:
+        obtain_file(missing, tmp_path, [bare], Notes(), patience=Patience(pause_seconds=0.0))
+    assert "s3cret" not in str(caught.value)
+    assert "bobby" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://bobby:s3cret@127.0.0.1:1", "bobby:s3cret@[", "x://s3cret@h"]
+)
+def test_no_secret_of_a_proxy_is_named(obtain, monkeypatch, proxy):
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(DownloadError) as caught:
+        obtain(hosts=["http://models.example"])
+    assert "s3cret" not in str(caught.value)

@@ -1,13 +1,24 @@
+"""Transforms between templates: found, named where missing, fetched by their pins only."""
+
 from __future__ import annotations
 
-import http.server
-import threading
+import hashlib
+import multiprocessing
 from pathlib import Path
 
 import pytest
+from model_host import Fault, ModelHost, go_without_proxy, serve
 
 from bids_dtg.errors import RunError
-from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
+from bids_dtg.files.digest import Digest
+from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, PinnedFile
+from bids_dtg.inputs.templateflow import (
+    ADDRESS,
+    PINNED,
+    TemplateFlow,
+    TransformMissingError,
+    TransformUnpinnedError,
+)
 
 TO, ORIGIN = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 NAME = f"tpl-{TO}/tpl-{TO}_from-{ORIGIN}_mode-image_xfm.h5"
@@ -15,29 +26,31 @@ CONTENT = b"\x89HDF\r\n\x1a\n" + bytes(1000)
 
 
 @pytest.fixture
-def server(tmp_path):
-    """Serve a folder; a file named CUT is served with a length that it has not."""
-    folder = tmp_path / "served"
+def host(monkeypatch):
+    """Return a host with a small transform, pinned as the true one is."""
+    go_without_proxy(monkeypatch)
+    monkeypatch.delenv("DTG_MODEL_MIRROR", raising=False)
+    monkeypatch.delenv("DTG_OFFLINE", raising=False)
+    digest = Digest("md5", hashlib.md5(CONTENT).hexdigest())
+    monkeypatch.setitem(PINNED, NAME, PinnedFile(NAME, digest, size=len(CONTENT)))
+    host = ModelHost()
+    host.files[f"/{NAME}"] = CONTENT
+    return host
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(folder))
 
-        def send_header(self, keyword, value):
-            if keyword == "Content-Length" and (folder / "CUT").exists():
-                value = str(int(value) + 5)
-            super().send_header(keyword, value)
+@pytest.fixture
+def address(host):
+    with serve(host) as address:
+        yield address
 
-        def log_message(self, *_):
-            pass
 
-    path = folder / NAME
-    path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
-        yield folder, f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
+def test_the_pin_is_that_of_the_published_file():
+    """As the bucket lists it."""
+    assert list(PINNED) == [NAME]
+    assert PINNED[NAME] == PinnedFile(
+        NAME, Digest("md5", "b7130989291ddb85642e19940aaec4c1"), size=204_735_104
+    )
+    assert ADDRESS == "https://templateflow.s3.amazonaws.com"
 
 
 def test_home_is_found_as_templateflow_finds_it(tmp_path, monkeypatch):
@@ -62,43 +75,115 @@ def test_what_is_missing_is_named_with_the_command(tmp_path, content):
         TemplateFlow(tmp_path).transform(TO, ORIGIN)
 
 
-def test_nothing_is_downloaded_unless_asked_for(tmp_path, server):
-    _, address = server
+def test_nothing_is_downloaded_unless_asked_for(tmp_path, host, address):
     with pytest.raises(TransformMissingError):
         TemplateFlow(tmp_path / "home", address=address).transform(TO, ORIGIN)
     assert not (tmp_path / "home").exists()
+    assert host.asked == []
 
 
-def test_download_replaces_a_stub(tmp_path, server, capsys):
-    _, address = server
+def test_download_replaces_a_stub(tmp_path, host, address, capsys):
     stub = tmp_path / "home" / NAME
     stub.parent.mkdir(parents=True)
     stub.touch()
     path = TemplateFlow(tmp_path / "home", download=True, address=address).transform(TO, ORIGIN)
     assert path == stub
     assert path.read_bytes() == CONTENT
-    assert f"downloading {address}/{NAME}" in capsys.readouterr().err
+    assert f"downloading {path.name} to {path.parent}" in capsys.readouterr().err
     assert list(path.parent.iterdir()) == [path]
+    left = sorted(path.name for path in (tmp_path / "home" / WORK_FOLDER).iterdir())
+    assert left == [SUMS_FILE, "lock"]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("fault", "fact"),
     [
-        (lambda folder: (folder / NAME).unlink(), "404"),
-        (lambda folder: (folder / NAME).write_bytes(b"<html>"), "no HDF5 file"),
-        (lambda folder: (folder / "CUT").touch(), "1008 of 1013 bytes"),
+        (Fault(404), "HTTP 404"),
+        (Fault(content=b"<html>"), "wrong size, 6 bytes instead of 1008"),
+        (Fault(content=bytes(1008)), "wrong content, 1008 bytes with MD5 "),
+        (Fault(content=CONTENT * 2, length=False), "wrong size, more than 1008 bytes"),
+        (Fault(302, "file:///etc/passwd?token=s3cret"), "file:///etc/passwd"),
     ],
 )
-def test_a_download_that_fails_leaves_nothing(tmp_path, server, spoil, told):
-    folder, address = server
-    spoil(folder)
+def test_what_is_not_the_pinned_file_never_gets_its_name(tmp_path, host, address, fault, fact):
+    host.faults[f"/{NAME}"].append(fault)
     home = tmp_path / "home"
-    with pytest.raises(RunError, match=rf"{NAME} cannot be downloaded to .*{told}.*check the net"):
+    with pytest.raises(
+        RunError, match=rf"xfm\.h5 cannot be fetched: .*{fact}.*check the net"
+    ) as caught:
         TemplateFlow(home, download=True, address=address).transform(TO, ORIGIN)
-    assert not [path for path in home.rglob("*") if path.is_file()]
+    assert f"MD5 {hashlib.md5(CONTENT).hexdigest()}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert not list(home.rglob("*.h5"))
 
 
-def test_no_network(tmp_path):
-    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
-    with pytest.raises(RunError, match="cannot be downloaded"):
+def test_a_broken_download_is_resumed_by_the_next_call(tmp_path, host, address):
+    flow = TemplateFlow(tmp_path, download=True, address=address)
+    host.faults[f"/{NAME}"] += [Fault(cut=500), Fault(404)]
+    with pytest.raises(RunError, match="HTTP 404"):
         flow.transform(TO, ORIGIN)
+    assert flow.transform(TO, ORIGIN).read_bytes() == CONTENT
+    assert host.asked[-1] == (f"/{NAME}", "bytes=500-")
+
+
+def test_mirrors_are_asked_first_and_offline_nobody(tmp_path, host, address, monkeypatch):
+    monkeypatch.setenv("DTG_OFFLINE", "1")
+    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
+    with pytest.raises(RunError, match=r"xfm\.h5 is not downloaded: DTG_OFFLINE is set"):
+        flow.transform(TO, ORIGIN)
+    assert host.asked == []
+    monkeypatch.delenv("DTG_OFFLINE")
+    monkeypatch.setenv("DTG_MODEL_MIRROR", address)
+    assert flow.transform(TO, ORIGIN).read_bytes() == CONTENT
+
+
+def test_no_network(tmp_path, host):
+    flow = TemplateFlow(tmp_path, download=True, address="http://127.0.0.1:9")
+    with pytest.raises(RunError, match="cannot be fetched"):
+        flow.transform(TO, ORIGIN)
+
+
+def _get(home: Path, address: str) -> None:
+    TemplateFlow(home, download=True, address=address).transform(TO, ORIGIN)
+
+
+def test_processes_at_once_fetch_it_once(tmp_path, host, address):
+    host.faults[f"/{NAME}"].append(Fault(stall=0.5))
+    context = multiprocessing.get_context("fork")  # with the pins of the test
+    processes = [context.Process(target=_get, args=(tmp_path, address)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert len(host.asked) == 1
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("download", [False, True])
+def test_what_has_no_pin_is_not_downloaded(tmp_path, host, address, download):
+    infant = f"tpl-{TO}/tpl-{TO}_from-MNIInfant+2_mode-image_xfm.h5"
+    host.files[f"/{infant}"] = CONTENT
+    with pytest.raises(
+        TransformUnpinnedError,
+        match=r"MNIInfant\+2_mode-image_xfm\.h5 is not there.*which the program does not download.*"
+        r"To do: curl -fL .*MNIInfant%2B2_mode-image_xfm\.h5, or fetch it with the package",
+    ):
+        TemplateFlow(tmp_path, download=download, address=address).transform(TO, "MNIInfant+2")
+    assert host.asked == []
+
+
+def test_a_file_of_another_size_is_used_and_reported(tmp_path, host):
+    path = tmp_path / NAME
+    path.parent.mkdir()
+    path.write_bytes(CONTENT[:-8])
+    with pytest.warns(UserWarning, match=r"has 1,000 bytes, and TemplateFlow's has 1,008"):
+        assert TemplateFlow(tmp_path).transform(TO, ORIGIN) == path
+
+
+def test_the_pinned_size_is_used_without_a_word(tmp_path, host, recwarn):
+    path = tmp_path / NAME
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    assert TemplateFlow(tmp_path).transform(TO, ORIGIN) == path
+    assert not recwarn.list

@@ -10,7 +10,7 @@ from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.errors import DtgError
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.templateflow import TransformMissingError
+from bids_dtg.inputs.templateflow import TransformMissingError, TransformUnpinnedError
 from bids_dtg.notices import counted
 from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.request import Request
@@ -31,7 +31,9 @@ def print_plan(request: Request) -> int:
             print("\n".join(line for _, lines in plans for line in lines))
             failed += any(fails for fails, _ in plans)
         except TransformMissingError as err:
-            fetched = request.settings.inputs.templateflow_download
+            fetched = request.settings.inputs.templateflow_download and not isinstance(
+                err, TransformUnpinnedError
+            )
             failed += not fetched
             print(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
         except DtgError as err:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle, load_bundle
-from bids_dtg.bundles.fetch import download_hosts, fetch_models
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
-from bids_dtg.files.download import make_transfer_reporter
+from bids_dtg.files.download import download_hosts
+from bids_dtg.files.progress import make_transfer_reporter
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.people import MapModel
@@ -108,7 +109,7 @@ def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
         The model is not here and was not fetched, or is damaged.
     """
     wanted = PUBLISHED.get(name_or_path)
-    watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ))
+    watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ, PUBLIC_HOST))
     if wanted is None or is_installed(name_or_path) or not watched:
         return load_bundle(name_or_path)
     try:

@@ -1,0 +1,63 @@
+"""Digests of files: what pins a file, whoever serves it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+Algorithm = Literal["git", "md5", "sha256"]
+
+_IN_WORDS: Mapping[Algorithm, str] = {
+    "git": "git's blob id",
+    "md5": "MD5",
+    "sha256": "SHA-256",
+}
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A digest of a file's content."""
+
+    algorithm: Algorithm  # git: SHA-1 of b"blob <size>\0" and the content
+    hexadecimal: str  # in small letters
+
+    def __str__(self) -> str:
+        return f"{_IN_WORDS[self.algorithm]} {self.hexadecimal}"
+
+
+def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm, Digest]:
+    """Read a file once and return its digest by each of some algorithms.
+
+    Parameters
+    ----------
+    path
+        The file.
+    algorithms
+        Which digests are wanted.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        size = path.stat().st_size
+        running = {algorithm: _begun(algorithm, size) for algorithm in algorithms}
+        while block := stream.read(1 << 20):
+            for digest in running.values():
+                digest.update(block)
+    return {name: Digest(name, digest.hexdigest()) for name, digest in running.items()}
+
+
+def _begun(algorithm: Algorithm, size: int) -> _Hash:
+    if algorithm == "sha256":
+        return hashlib.sha256()
+    if algorithm == "md5":
+        return hashlib.md5(usedforsecurity=False)
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
