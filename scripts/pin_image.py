@@ -1,0 +1,66 @@
+"""Pin all packages of the image by their hashes: container/requirements*.txt.
+
+    python scripts/pin_image.py
+
+writes them again, after a change of `constraints.txt` or of dependencies in `pyproject.toml`. It
+needs uv (`pip install uv`, in an environment of its own), which asks the package index. Hashes are
+those that the index lists for all files of a version, for any machine and Python from 3.10 on.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+# Besides what the program needs: what builds it, since pip would fetch that without a hash.
+BUILD = ("hatchling",)
+# What only PyTorch for the GPU needs.
+_CUDA = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
+_NAME = re.compile(r"[a-z0-9-]+")
+
+ALL, CUDA = ROOT / "container" / "requirements.txt", ROOT / "container" / "requirements-cuda.txt"
+_HEADERS = {
+    ALL: "# What the image installs, but for PyTorch and what only its build for the GPU needs.\n",
+    CUDA: "# PyTorch for the GPU and what only it needs; `===` takes no other build of it.\n",
+}
+_MADE = "# Made by scripts/pin_image.py from pyproject.toml and constraints.txt.\n"
+
+
+def compiled(uv: str = "uv") -> str:
+    """Resolve the image's packages with uv; requirements with hashes, in pip's format."""
+    with tempfile.TemporaryDirectory() as folder:
+        build = Path(folder) / "build.in"
+        build.write_text("\n".join(BUILD), encoding="utf-8")
+        words = [uv, "pip", "compile", "pyproject.toml", str(build), "--extra", "report"]
+        words += ["--constraint", "constraints.txt", "--universal", "--python-version", "3.10"]
+        words += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"uv failed: {done.stderr}")
+    return done.stdout
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the name of each requirement, and its lines."""
+    for block in re.split(r"\n(?=\S)", text.strip()):
+        if name := _NAME.match(block):
+            yield name[0], block + "\n"
+
+
+def files(text: str) -> dict[Path, str]:
+    """Return the content of both files, from uv's requirements."""
+    made = {path: header + _MADE for path, header in _HEADERS.items()}
+    for name, block in blocks(text):
+        exact = block.replace("torch==", "torch===", 1) if name == "torch" else block
+        made[CUDA if _CUDA.fullmatch(name) else ALL] += exact
+    return made
+
+
+if __name__ == "__main__":
+    for path, content in files(compiled(*sys.argv[1:])).items():
+        path.write_text(content, encoding="utf-8")
