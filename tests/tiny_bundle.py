@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -96,6 +97,15 @@ def write_tiny_bundle(
     brain, places = (VoxelPlaces.within(card.grid, inside) for inside in (brain_mask, mask))
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)
+
+
+def forge(bundle: ModelBundle, name: str, content: bytes) -> Path:
+    """Put other content in place of a file of a bundle, and its hash into the card."""
+    (bundle.path / name).write_bytes(content)
+    card = json.loads((bundle.path / CARD_FILE).read_text())
+    card["files"][name] = hashlib.sha256(content).hexdigest()
+    (bundle.path / CARD_FILE).write_text(json.dumps(card))
+    return bundle.path
 
 
 def without_people(bundle: ModelBundle, folder: Path) -> Path:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
+    CARD_FILE,
     MAPS_FILE,
     MASK_FILE,
     WEIGHTS_FILE,
@@ -282,7 +283,15 @@ def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
     if part.gains is None:
         return None
     offset = read_offset(folder / OFFSET_FILE, len(part.contrasts), voxels)
-    return Correction(np.array(part.gains, np.float32), offset)
+    with np.errstate(over="ignore"):
+        gains = np.array(part.gains, np.float32)
+    if not np.isfinite(gains).all():
+        raise BundleError(
+            f"{folder / CARD_FILE}: gains go up to {max(map(abs, part.gains)):.3g}",
+            expected="gains that floats of 32 bits can hold",
+            remedy=_REMEDY,
+        )
+    return Correction(gains, offset)
 
 
 def _calibration(

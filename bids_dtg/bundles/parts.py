@@ -64,8 +64,7 @@ def read_offset(path: Path, contrasts: int, voxels: int) -> NDArray[np.float32]:
         If the file is damaged or holds something else.
     """
     expected = {_OFFSET: ("int8", (contrasts, voxels)), _OFFSET_SCALE: ("float32", (contrasts,))}
-    tensors = read_tensors(path, expected)
-    return from_steps(tensors[_OFFSET], tensors[_OFFSET_SCALE])
+    return _rows(path, read_tensors(path, expected), _OFFSET)
 
 
 def encode_calibration(calibration: Calibration) -> bytes:
@@ -116,7 +115,7 @@ def read_calibration(
         optional={_MEASURED: ("int32", (contrasts, *lattice.shape))},
     )
     try:
-        usual = UsualError(from_steps(tensors[_USUAL], tensors[_USUAL_SCALE]), lattice)
+        usual = UsualError(_rows(path, tensors, _USUAL), lattice)
         return Calibration(
             participants,
             segments,
@@ -209,8 +208,8 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
     if not definite or (tensors["variances"] <= 0).any() or (tensors["sd"] <= 0).any():
         raise BundleError(f"{path} has variances that are not above 0")
     basis = Basis(
-        from_steps(tensors["mean"], tensors["mean_scale"]),
-        from_steps(tensors["components"], tensors["components_scale"]),
+        _rows(path, tensors, "mean"),
+        _rows(path, tensors, "components"),
         tensors["variances"],
         participants,
     )
@@ -220,7 +219,13 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
 
 
 def _least_variance(covariance: NDArray[np.float64]) -> float:
-    return float(np.linalg.eigvalsh((covariance + covariance.T) / 2).min())
+    """Return the least eigenvalue; NaN where there is none, as of values that overflow."""
+    try:
+        with np.errstate(over="ignore"):
+            symmetric = (covariance + covariance.T) / 2
+        return float(np.linalg.eigvalsh(symmetric).min())
+    except np.linalg.LinAlgError:
+        return float("nan")
 
 
 def to_steps(rows: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -238,6 +243,24 @@ def from_steps(steps: NDArray[np.int8], scale: NDArray[np.float32]) -> NDArray[n
     """Return the rows that `to_steps` rounded."""
     rows = steps.astype(np.float32)
     rows *= scale.reshape(-1, *[1] * (steps.ndim - 1))
+    return rows
+
+
+def _rows(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
+    """Return the rows of a tensor of steps, whose scale has its name and a word more.
+
+    Raises
+    ------
+    BundleError
+        They are too large for floats of 32 bits.
+    """
+    with np.errstate(over="ignore"):
+        rows = from_steps(tensors[name], tensors[f"{name}_scale"])
+    if not np.isfinite(rows).all():
+        raise BundleError(
+            f"{path} has values that are not finite in {name}, by its {name}_scale",
+            remedy="fetch or make the bundle again",
+        )
     return rows
 
 

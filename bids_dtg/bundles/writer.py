@@ -86,11 +86,13 @@ def write_bundle(
     Raises
     ------
     BundleError
-        If something else is at `folder`, or the parts do not belong together.
+        If something else is at `folder`, the parts do not belong together, or a value is not
+        finite.
     OutputError
         If the folder cannot be written.
     """
     folder = Path(folder)
+    _require_finite(arrays)
     files = {
         WEIGHTS_FILE: encode_arrays(arrays.tensors),
         MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
@@ -235,6 +237,19 @@ def _same_bundle(folder: Path, identity: str) -> ModelBundle:
             remedy="choose another folder, or remove it",
         )
     return found
+
+
+def _require_finite(arrays: BundleArrays) -> None:
+    parts = dict(arrays.tensors)
+    if arrays.correction is not None:
+        parts |= {"gains": arrays.correction.gains, "offset": arrays.correction.offset}
+    for name, values in parts.items():
+        if not np.isfinite(values).all():
+            raise BundleError(
+                f"the model was not written: {name} has values that are not finite",
+                remedy="look for measured maps that are far larger than the others, or train "
+                "with a lower --learning-rate",
+            )
 
 
 def _encode_mask(places: VoxelPlaces, description: str) -> bytes:

@@ -34,6 +34,7 @@ class ModelSpace:
     """Where a model reads and predicts, and what names that."""
 
     places: VoxelPlaces
+    rois: int  # whose connectomes it reads
     model: str  # identity of the bundle whose space it is
     mask_sha256: str  # of its mask's file
     roi_maps_sha256: str  # of its ROI maps' file

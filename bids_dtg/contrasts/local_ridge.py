@@ -30,6 +30,7 @@ _REACH = 4.0  # standard deviations after which a Gaussian counts as 0
 # Contrasts of a person whose gaps differ in less than this share of the places, as where one map
 # has a stray 0, count together: only where all of them were measured.
 _SAME_GAPS = 0.02
+_LARGEST_BLOCK = 1000  # no cell has so many places along its edge
 _ROUNDING = 1e-5  # of a sum of squares; less than this around the mean is rounding
 
 
@@ -258,13 +259,16 @@ class LocalRidge:
     block: int  # edge of a cell, counted in places
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Return all that `from_tensors` needs besides the places; floats of 16 bits."""
+        """Return all that `from_tensors` needs besides the places.
+
+        Floats have 16 bits, or 32 where a value is too large for these.
+        """
         half = {
             "mean_connectome": self.mean_connectome,
             "mean_maps": self.mean_maps,
             "coefficients": self.coefficients,
         }
-        tensors: dict[str, NDArray[Any]] = {k: v.astype(np.float16) for k, v in half.items()}
+        tensors: dict[str, NDArray[Any]] = {k: _as_half(v) for k, v in half.items()}
         return tensors | {"block": np.array(self.block, np.int64)}
 
     @classmethod
@@ -276,14 +280,16 @@ class LocalRidge:
         ValueError
             If the tensors do not belong together or to the places.
         """
-        block = int(tensors["block"])
+        block = _block(tensors["block"])
         way = _Interpolation.of(places.lattice(block))
         mean_x, mean_y, coefficients = (
             tensors[name].astype(np.float32)
             for name in ("mean_connectome", "mean_maps", "coefficients")
         )
-        wanted = (len(way.corners_used), len(mean_x), len(mean_y))
-        if coefficients.shape != wanted or {mean_x.shape[1], mean_y.shape[1]} != {places.number}:
+        rois, contrasts = mean_x.shape[:1], mean_y.shape[:1]
+        wanted = (len(way.corners_used), *rois, *contrasts)
+        means = ((*rois, places.number), (*contrasts, places.number))
+        if coefficients.shape != wanted or (mean_x.shape, mean_y.shape) != means:
             raise ValueError(
                 f"coefficients are {wanted} and means (…, {places.number}), "
                 f"found {coefficients.shape}, {mean_x.shape} and {mean_y.shape}"
@@ -335,6 +341,28 @@ class _Interpolation:
         spare = np.zeros((1, lattice.weights.shape[1]))
         padded = np.concatenate([lattice.weights, spare]).astype(np.float32)
         return cls(members, corners.reshape(lattice.corners.shape), padded[members], used)
+
+
+def _as_half(values: Array) -> NDArray[Any]:
+    """Return values as floats of 16 bits, or as they are where one is too large for these."""
+    largest = np.abs(values).max(initial=0.0)
+    return values.astype(np.float16) if largest <= np.finfo(np.float16).max else values
+
+
+def _block(tensor: NDArray[Any]) -> int:
+    """Return the edge of a cell.
+
+    Raises
+    ------
+    ValueError
+        It is not one whole number of 1 or more.
+    """
+    if tensor.shape != () or tensor.dtype.kind not in "iu" or not 0 < tensor < _LARGEST_BLOCK:
+        raise ValueError(
+            f"block is one whole number from 1 to {_LARGEST_BLOCK - 1}, found {tensor.dtype} of "
+            f"shape {tensor.shape}: {tensor.ravel()[:3].tolist()}"
+        )
+    return int(tensor)
 
 
 def _patterns(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ _ARRAYS = (
     *("group", "measured", "measured_sum", "gram"),
 )
 _OF_FILLED_MAPS = "products"  # an array of files by versions that took a gap for the mean map
+_HASH = re.compile(r"[0-9a-f]{16}")  # of a person
 _SAVE_EVERY = 50  # people whose sums are lost at most when a call is killed
 
 
@@ -219,13 +221,15 @@ def read_sums(
     Raises
     ------
     BundleError
-        The file is damaged, or its sums belong to another mask, other ROI maps or contrasts.
+        The file is damaged, its sums belong to another mask, other ROI maps or contrasts, or they
+        cannot be those of its people.
     """
     try:
         arrays, notes = read_arrays(path)
-        found, labels = notes["facts"], tuple(json.loads(notes["people"]))
-    except (OSError, ValueError, KeyError) as err:
-        raise BundleError(f"{path} holds no sums of local ridge: {err}") from err
+        found, people = notes["facts"], json.loads(notes["people"])
+        theirs = json.loads(found)
+    except (OSError, ValueError, KeyError, RecursionError) as err:
+        raise _no_sums(path, str(err)) from err
     if _OF_FILLED_MAPS in arrays:
         raise BundleError(
             f"{path} has sums of an earlier version, which took maps that a person lacks for the "
@@ -234,19 +238,62 @@ def read_sums(
             remedy="add them up again with this version",
         )
     if found != facts.text():
-        ours, theirs = json.loads(facts.text()), json.loads(found)
+        ours = json.loads(facts.text())
+        if not isinstance(theirs, dict):
+            raise _no_sums(path, f"its facts are {found[:40]!r}")
         other = [name for name in ours if ours[name] != theirs.get(name)]
         raise BundleError(
             f"{path} has sums of another {' and another '.join(other)}",
             expected="sums over the same mask, ROI maps, contrasts and cells",
         )
-    sums = LocalRidgeSums(space.places.lattice(facts.block))
-    sums.people = len(labels)
+    if not isinstance(people, list) or not people or not all(map(_is_hidden, people)):
+        raise _no_sums(path, "its people are no list of hashes")
     if missing := [name for name in _ARRAYS if name not in arrays]:
-        raise BundleError(f"{path} holds no sums of local ridge: {', '.join(missing)} are missing")
+        raise _no_sums(path, f"{', '.join(missing)} are missing")
+    sums = LocalRidgeSums(space.places.lattice(facts.block))
+    sums.people = len(people)
     for name in _ARRAYS:
         setattr(sums, name, arrays[name])
-    return sums, labels
+    if fault := _fault(sums, space.rois, len(facts.contrasts)):
+        raise _no_sums(path, fault)
+    return sums, tuple(people)
+
+
+def _no_sums(path: Path, fault: str) -> BundleError:
+    return BundleError(
+        f"{path} holds no sums of local ridge: {fault}",
+        expected=f"a file {SUMS_FILE}, as another site's training writes it",
+    )
+
+
+def _fault(sums: LocalRidgeSums, rois: int, contrasts: int) -> str:
+    """Return what is wrong with sums of so many ROIs and contrasts; nothing where all is well."""
+    places, cells, groups = len(sums.lattice.cell), len(sums.cells), len(np.atleast_1d(sums.gram))
+    expected = {
+        "connectome_sum": ("f", (rois, places)),
+        "map_sum": ("f", (contrasts, places)),
+        "cross": ("f", (cells, rois, contrasts)),
+        "group": ("i", (contrasts,)),
+        "measured": ("i", (groups, places)),
+        "measured_sum": ("f", (groups, rois, places)),
+        "gram": ("f", (groups, cells, rois, rois)),
+    }
+    for name, (kind, shape) in expected.items():
+        found = getattr(sums, name)
+        if found.dtype.kind != kind or found.shape != shape:
+            words = {"f": "real", "i": "whole"}[kind]
+            return f"{name} is {found.dtype} {found.shape}, not {words} numbers {shape}"
+        if not np.isfinite(found).all():
+            return f"{name} has values that are not finite"
+    for name, most in (("group", groups - 1), ("measured", sums.people)):
+        found = getattr(sums, name)
+        if found.min(initial=0) < 0 or found.max(initial=0) > most:
+            return f"{name} has numbers beyond 0 to {most}"
+    return ""
+
+
+def _is_hidden(found: object) -> bool:
+    return isinstance(found, str) and _HASH.fullmatch(found) is not None
 
 
 def _is_beginning(hidden: Sequence[str], labels: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.errors import RunError
 
 # What a segment counts at least: one that cleaning has used up must not make an average fail.
 _LEAST_DOF = 1.0
@@ -47,6 +48,43 @@ class Estimate:
         for name, maps in others.items():
             if maps is not None and maps.shape != self.values.shape:
                 raise ValueError(f"{name} {maps.shape} does not fit maps {self.values.shape}")
+
+
+def require_finite(
+    maps: NDArray[np.float32], contrasts: Sequence[Contrast], *, what: str = "map"
+) -> None:
+    """Refuse maps with values that are not finite: nobody may see or average these.
+
+    Parameters
+    ----------
+    maps
+        (contrasts, voxels).
+    contrasts
+        Rows of the maps.
+    what
+        What the maps are, for the message.
+
+    Raises
+    ------
+    RunError
+        Naming the first contrast whose map has such values.
+
+    Examples
+    --------
+    >>> contrast = Contrast(0, "languageMath", "LANGUAGE", "MATH", "Arithmetic against rest")
+    >>> require_finite(np.zeros((1, 5), np.float32), [contrast])
+    """
+    finite = np.isfinite(maps)
+    if finite.all():
+        return
+    wrong = np.flatnonzero(~finite.all(axis=1))
+    number = int(np.count_nonzero(~finite[wrong[0]]))
+    raise RunError(
+        f"the predicted {what} of {contrasts[wrong[0]].label} has {number} values that are not "
+        f"finite, and so have {len(wrong) - 1} more of {len(maps)} contrasts",
+        expected="finite values at all places of the model's mask",
+        remedy="look at the run's images, and at the model with dtg-models verify",
+    )
 
 
 def segment_weight(seconds: float, residual_dof: float, *, by_dof: bool) -> float:

@@ -63,7 +63,7 @@ class TensorFile:
         Raises
         ------
         BundleError
-            If the file cannot be read.
+            If the file cannot be read, or a value is not finite.
         """
         return self._read("numpy")
 
@@ -76,15 +76,19 @@ class TensorFile:
         return BundleError(f"{self.path}{found}", expected=expected, remedy=_REMEDY)
 
     def _read(self, framework: str) -> dict[str, Any]:
+        found = {}
         try:
             with safetensors.safe_open(self.path, framework=framework) as tensors:
-                return {
-                    name.removeprefix(self.prefix): tensors.get_tensor(name)
-                    for name in tensors.keys()  # noqa: SIM118 (no mapping)
-                    if name.startswith(self.prefix)
-                }
-        except (SafetensorError, OSError) as err:
+                for name in tensors.keys():  # noqa: SIM118 (no mapping)
+                    if name.startswith(self.prefix):
+                        found[name] = tensors.get_tensor(name)
+        # NumPy lacks some of the format's types: a TypeError.
+        except (SafetensorError, OSError, TypeError) as err:
             raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
+        for name, tensor in found.items():
+            if not _is_finite(tensor):
+                raise self.error(f" has values that are not finite in {name}")
+        return {name.removeprefix(self.prefix): tensor for name, tensor in found.items()}
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
@@ -113,6 +117,14 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             return arrays, dict(file.metadata() or {})
     except SafetensorError as err:
         raise ValueError(str(err)) from err
+
+
+def _is_finite(tensor: Any) -> bool:
+    """Return whether an array, or a tensor of torch, is finite in 32 bits: models compute so."""
+    if not isinstance(tensor, np.ndarray):
+        return bool(tensor.float().isfinite().all())
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(tensor.astype(np.float32, copy=False)).all())
 
 
 def _check_header_size(path: Path) -> None:

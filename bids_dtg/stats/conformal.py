@@ -227,6 +227,11 @@ class Calibration:
             0 < level < 100 for level in self.levels
         ):
             raise ValueError(f"levels rise from above 0 to below 100, found {self.levels}")
+        widest = self.usual.values.reshape(len(self.quantiles), -1).max(axis=1, initial=0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            widths = self.quantiles * widest[:, None]
+        if not (np.isfinite(widths).all() and (self.quantiles >= 0).all()):
+            raise ValueError("quantiles are 0 or more, and finite when multiplied by usual errors")
 
     @classmethod
     def fit(cls, people: Sequence[Array] | Array, lattice: Lattice, segments: int) -> Calibration:

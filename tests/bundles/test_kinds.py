@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import safetensors.numpy
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, maps_card, tiny_masks, tiny_network
+from tiny_bundle import (
+    TINY_AFFINE,
+    TINY_SHAPE,
+    forge,
+    maps_card,
+    move_program_folders,
+    tiny_masks,
+    tiny_network,
+)
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.card import REQUIRED_FILES, ModelCard
@@ -151,15 +160,134 @@ def test_a_blend_of_models_that_do_not_fit_is_refused(tmp_path):
         blend.channels(weights)
 
 
-@pytest.mark.parametrize("wrong", [None, np.ones((2, 4)), np.full((2, CONTRASTS), np.nan)])
+@pytest.mark.parametrize("wrong", [None, np.ones((2, 4))])
 def test_a_blend_needs_a_weight_a_model_and_contrast(tmp_path, wrong):
     tensors = {name: tensor for name, tensor in blend_tensors().items() if "blend" not in name}
     if wrong is not None:
         tensors["blend.weights"] = wrong
     bundle = written(tmp_path / "blend", BLEND.name, tensors)
     for use in (bundle.check_weights, lambda: bundle.prepare(Processor())):
-        with pytest.raises(BundleError, match=r"safetensors: blend\.weights is .*Expected: finite"):
+        with pytest.raises(
+            BundleError, match=r"safetensors: blend\.weights is .*Expected: \(2, 3\)"
+        ):
             use()
+
+
+def with_value(tensor, value):
+    changed = np.array(tensor, np.result_type(tensor, value))
+    changed.reshape(-1)[0] = value
+    return changed
+
+
+def forged(folder, kind, **changes):
+    """Write a bundle whose weights were changed by somebody who knows the hashes."""
+    tensors = TENSORS[kind]()
+    bundle = written(folder, kind, tensors)
+    changed = {name: change(tensors[name]) for name, change in changes.items()}
+    whole = {name: np.asarray(tensor, order="C") for name, tensor in (tensors | changed).items()}
+    return forge(bundle, "weights.safetensors", safetensors.numpy.save(whole))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, np.float64(-1e300)])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (ATTENTION_UNET.name, "out_block.1.weight"),
+        (ATTENTION_UNET.name, "in_block.conv.1.running_var"),
+        (LOCAL_RIDGE.name, "ridge.mean_connectome"),
+        (LOCAL_RIDGE.name, "ridge.mean_maps"),
+        (LOCAL_RIDGE.name, "ridge.coefficients"),
+        (BLEND.name, "ridge.coefficients"),
+        (BLEND.name, "network.out_block.1.bias"),
+        (BLEND.name, "blend.weights"),
+    ],
+)
+def test_weights_that_are_not_finite_are_refused(tmp_path, capsys, kind, name, value):
+    folder = forged(tmp_path / "odd", kind, **{name: lambda tensor: with_value(tensor, value)})
+    bundle = load_bundle(folder)
+    fact = f"weights.safetensors has values that are not finite in {name}"
+    for use in (bundle.check_weights, lambda: bundle.prepare(Processor())):
+        with pytest.raises(BundleError, match=re.escape(fact)):
+            use()
+    assert main(["verify", str(folder)]) == 2
+    assert fact in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("block", [[3, 3], [3], 3.0, 0, -3, 2**62])
+def test_block_that_is_no_edge_is_refused(tmp_path, block):
+    folder = forged(
+        tmp_path / "odd", LOCAL_RIDGE.name, **{"ridge.block": lambda _: np.array(block)}
+    )
+    with pytest.raises(BundleError, match=r"weights\.safetensors .*block is one whole number"):
+        load_bundle(folder).check_weights()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("mean_connectome", lambda a: a[0]),
+        ("mean_connectome", lambda a: a[:, :7]),
+        ("mean_maps", lambda a: a[0, 0]),
+        ("mean_maps", lambda a: a[:2]),
+        ("coefficients", lambda a: a[:-1]),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(tmp_path, name, change):
+    folder = forged(tmp_path / "odd", LOCAL_RIDGE.name, **{f"ridge.{name}": change})
+    with pytest.raises(BundleError, match="does not fit the mask: coefficients are"):
+        load_bundle(folder).check_weights()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_verify_and_info_know_every_kind(tmp_path, capsys, kind):
+    bundle = written(tmp_path / "models" / "whole", kind, TENSORS[kind]())
+    assert main(["info", str(bundle.path)]) == 0
+    assert f"({kind})" in capsys.readouterr().out
+    assert main(["verify", str(bundle.path)]) == 0
+    assert f"{bundle.path}: whole, tiny 0, {bundle.identity}" in capsys.readouterr().out
+
+
+def test_verify_without_arguments_reports_each_model(tmp_path, capsys, monkeypatch):
+    for kind in KINDS:
+        written(tmp_path / "models" / kind, kind, TENSORS[kind]())
+    move_program_folders(monkeypatch, tmp_path)
+    monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert main(["verify"]) == 0
+    out = capsys.readouterr().out
+    assert [line.partition(": ")[2][:5] for line in out.splitlines()] == ["whole"] * len(KINDS)
+    forged(
+        tmp_path / "models" / "a-forged",
+        LOCAL_RIDGE.name,
+        **{"ridge.mean_maps": lambda tensor: with_value(tensor, np.nan)},
+    )
+    assert main(["verify"]) == 2
+    out, err = capsys.readouterr()
+    assert out.count(": whole, ") == len(KINDS)
+    assert "a-forged: " in out.splitlines()[0]
+    assert "1 cannot be used: " in err
+
+
+def test_large_values_are_kept_in_32_bits(tmp_path, connectome):
+    model = solved()
+    for values in (model.mean_maps, model.coefficients):
+        values *= np.float32(1e6)
+    tensors = local_ridge_kind.tensors_of(model)
+    assert tensors["ridge.mean_maps"].dtype == np.float32
+    bundle = written(tmp_path / "large", LOCAL_RIDGE.name, tensors)
+    found = Model(bundle, "cpu", 1).predict(connectome)
+    expected = model.predict(connectome)
+    np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_model_that_is_not_finite_is_not_written(tmp_path, kind):
+    tensors = TENSORS[kind]()
+    name = next(iter(tensors))
+    tensors[name] = with_value(tensors[name], np.nan)
+    with pytest.raises(BundleError, match=rf"the model was not written: {name} has values that"):
+        written(tmp_path / "odd", kind, tensors)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_or_wrong_tensor_is_named(tmp_path):

@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from tiny_bundle import tiny_masks, write_tiny_bundle
+from tiny_bundle import forge, tiny_masks, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.maps_part import Recentring
-from bids_dtg.bundles.parts import encode_offset, from_steps, read_offset, to_steps
+from bids_dtg.bundles.parts import (
+    CALIBRATION_FILE,
+    OFFSET_FILE,
+    TRAINING_RANGE_FILE,
+    encode_offset,
+    from_steps,
+    read_offset,
+    to_steps,
+)
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
@@ -216,6 +225,69 @@ def test_a_field_without_its_file_is_refused(bundle, tmp_path):
     path.write_text(json.dumps(card))
     with pytest.raises(BundleError, match=r"has calibration, but lists no calibration.safetensors"):
         load_bundle(made.path)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """Return a bundle with all the files of tensors that a bundle may have."""
+    made = recentred(tmp_path / "corrected")
+    calibration = tiny_calibration(made)
+    measured = np.full(calibration.usual.values.shape, 20, np.int32)
+    return extend_bundle(
+        made,
+        tmp_path / "whole",
+        calibration=dataclasses.replace(calibration, measured=measured),
+        training_range=tiny_range(made),
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_by_file_and_name(whole, value):
+    tried = 0
+    for name in (OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE):
+        content = (whole.path / name).read_bytes()
+        tensors = safetensors.numpy.load(content)
+        for tensor, array in tensors.items():
+            if array.dtype.kind == "f":
+                changed = array.copy()
+                changed.reshape(-1)[-1] = value
+                forge(whole, name, safetensors.numpy.save(tensors | {tensor: changed}))
+                with pytest.raises(BundleError, match=rf"{name} .*not finite in {tensor}"):
+                    load_bundle(whole.path)
+                tried += 1
+        forge(whole, name, content)
+    assert tried == 11
+    assert load_bundle(whole.path).calibration is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "value", "fact"),
+    [
+        (OFFSET_FILE, "offset_scale", 1e38, "not finite in offset, by its offset_scale"),
+        (CALIBRATION_FILE, "usual_error_scale", 1e38, "not finite in usual_error, by its"),
+        (CALIBRATION_FILE, "quantiles", 3e38, "quantiles are 0 or more, and finite when"),
+        (CALIBRATION_FILE, "quantiles", -1.0, "quantiles are 0 or more"),
+        (TRAINING_RANGE_FILE, "components_scale", 1e38, "not finite in components, by its"),
+        (TRAINING_RANGE_FILE, "between", 1e308, "has variances that are not above 0"),
+        (TRAINING_RANGE_FILE, "within", 1e308, "has variances that are not above 0"),
+    ],
+)
+def test_values_that_overflow_are_refused(whole, name, tensor, value, fact):
+    tensors = safetensors.numpy.load((whole.path / name).read_bytes())
+    changed = tensors | {tensor: np.full_like(tensors[tensor], value)}
+    forge(whole, name, safetensors.numpy.save(changed))
+    with pytest.raises(BundleError, match=rf"{name}.*{fact}"):
+        load_bundle(whole.path)
+
+
+@pytest.mark.parametrize("gain", ["NaN", "Infinity", "1e300", '"0.5"', "null"])
+def test_gains_are_finite(whole, gain):
+    path = whole.path / "model.json"
+    card = path.read_text()
+    assert '"gains": [' in card
+    path.write_text(re.sub(r'("gains": \[\s*)[^,]+', rf"\g<1>{gain}", card))
+    with pytest.raises(BundleError, match=r"model\.json.*gains"):
+        load_bundle(whole.path)
 
 
 def test_rows_lose_half_a_step_at_most():

@@ -12,13 +12,13 @@ from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import BundleError, DatasetError
-from bids_dtg.files.tensors import TensorFile, write_arrays
+from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import ModellingOptions
 
 PLACES = VoxelPlaces(Grid((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), np.arange(216))
-SPACE = ModelSpace(PLACES, model="m", mask_sha256="a", roi_maps_sha256="b")
+SPACE = ModelSpace(PLACES, 3, model="m", mask_sha256="a", roi_maps_sha256="b")
 
 
 def people(count, seed=0):
@@ -110,6 +110,60 @@ def test_sums_that_took_gaps_for_the_mean_are_refused(tmp_path):
     write_arrays(path, {"products": np.zeros(1)}, {"facts": facts.text(), "people": "[]"})
     with pytest.raises(BundleError, match=r"x\.safetensors has sums of an earlier version.*again"):
         read_sums(path, facts, SPACE)
+
+
+NAN_INSIDE = {
+    name: (lambda array: np.where(np.arange(array.size).reshape(array.shape) == 1, np.nan, array))
+    for name in ("connectome_sum", "map_sum", "cross", "measured_sum", "gram")
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        *((name, change, f"{name} has values that are not") for name, change in NAN_INSIDE.items()),
+        ("connectome_sum", lambda a: a[:2], r"connectome_sum is float64 \(2, 216\), not real"),
+        ("map_sum", lambda a: a[:, :5], r"map_sum is float64 \(2, 5\)"),
+        ("gram", lambda a: a[0], "measured is"),
+        ("gram", lambda a: a[:, :, :2, :2], "gram is"),
+        ("gram", lambda a: np.float64(1), "gram is"),
+        ("cross", lambda a: np.inf * a, "cross has values that are not finite"),
+        ("measured", lambda a: a.astype(float), "measured is float64"),
+        ("measured", lambda a: a + 1, "measured has numbers beyond 0 to 6"),
+        ("group", lambda a: a + 1, "group has numbers beyond 0 to 0"),
+        ("group", lambda a: a - 1, "group has numbers beyond 0 to 0"),
+    ],
+)
+def test_sums_that_cannot_be_are_refused_before_any_work(task, name, change, fault):
+    local_ridge_kind.fit(task)
+    path = task.folder / SUMS_FILE
+    arrays, notes = read_arrays(path)
+    with np.errstate(invalid="ignore"):
+        write_arrays(path, arrays | {name: change(arrays[name])}, notes)
+    plan = FitPlan(
+        ModellingOptions(add_sums=(str(path),)), SPACE, ("a", "b"), training=1, incomplete=()
+    )
+    with pytest.raises(BundleError, match=rf"{SUMS_FILE} holds no sums of local ridge: {fault}"):
+        local_ridge_kind.check_plan(plan)
+
+
+@pytest.mark.parametrize(
+    ("note", "text"),
+    [
+        *(
+            ("people", text)
+            for text in ('"abcdef"', "7", "[]", "[1, 2]", '["01"]', "{", "[" * 9000)
+        ),
+        *(("facts", text) for text in ("[]", "x", "")),
+    ],
+)
+def test_sums_whose_notes_are_wrong_are_refused(task, note, text):
+    local_ridge_kind.fit(task)
+    path = task.folder / SUMS_FILE
+    arrays, notes = read_arrays(path)
+    write_arrays(path, arrays, notes | {note: text})
+    with pytest.raises(BundleError, match=rf"{SUMS_FILE} holds no sums of local ridge"):
+        read_sums(path, SumsFacts.of(SPACE, ("a", "b")), SPACE)
 
 
 def test_one_person_is_too_few(task):

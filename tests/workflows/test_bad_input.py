@@ -18,9 +18,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import safetensors.numpy
 from fmriprep_dataset import confound_columns, describe_dataset, make_image, write_confounds
 from isal import igzip
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, forge, tiny_masks, tiny_network
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.cli import models as models_cli
@@ -508,6 +509,29 @@ def test_times_that_go_together(job, sidecar, header, unit, note):
     maps = json.loads(next(job.out.rglob("*_statmap.json")).read_text())
     assert bool(note) == ("repetition time" in json.dumps(maps) or "header's" in json.dumps(maps))
     assert not note or note in json.dumps(maps)
+
+
+def forge_output_layer(job: TinyJob, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    tensors = safetensors.numpy.load((job.model / "weights.safetensors").read_bytes())
+    for name in ("out_block.1.weight", "out_block.1.bias"):
+        tensors[name] = change(tensors[name])
+    forge(job.bundle, "weights.safetensors", safetensors.numpy.save(tensors))
+
+
+def test_map_that_is_not_finite_is_not_written(job, capsys):
+    """Finite weights, by somebody who knows the hashes, that make infinite maps."""
+    forge_output_layer(job, lambda values: np.full_like(values, 3e38))
+    fact = r"sub-01: failed: the predicted map of \S+ has \d+ values that are not finite"
+    assert_participant_fails(job, capsys, fact)
+    assert not (job.out / "sub-01").exists()
+
+
+def test_spread_that_is_not_finite_is_not_written(job, capsys):
+    """Finite maps whose squares are too large for floats of 32 bits."""
+    add_rest(job.bids, frames=180)
+    forge_output_layer(job, lambda values: 1e25 * values)
+    fact = r"the predicted spread of \S+ has \d+ values that are not finite"
+    assert_participant_fails(job, capsys, fact)
 
 
 def test_too_short(job, capsys):

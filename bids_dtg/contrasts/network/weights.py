@@ -98,7 +98,7 @@ def _check_tensor(name: str, tensor: Tensor, like: Tensor, source: str) -> None:
         raise not_the_network(source, f"{name} has shape {shapes}")
     if tensor.is_floating_point() != like.is_floating_point():
         raise not_the_network(source, f"{name} has type {tensor.dtype}, not {like.dtype}")
-    if not bool(tensor.isfinite().all()):
+    if not bool(tensor.to(like.dtype).isfinite().all()):
         raise not_the_network(source, f"{name} has values that are not finite")
 
 

@@ -48,6 +48,7 @@ def model_space(bundle: ModelBundle) -> ModelSpace:
     files = bundle.card.files
     return ModelSpace(
         places=bundle.places,
+        rois=len(bundle.roi_maps),
         model=bundle.identity,
         mask_sha256=files[MASK_FILE],
         roi_maps_sha256=files[MAPS_FILE],

@@ -17,6 +17,7 @@ from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
+from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
 from bids_dtg.files.download import download_hosts
@@ -43,6 +44,11 @@ class Model:
         self._pool = ThreadPoolExecutor(1, "model")
         self._prepared: Future[MapModel] | None = None
         self._notes: list[str] = []
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """What it predicts, in the order of its maps."""
+        return self._bundle.contrasts
 
     def begin(self) -> None:
         """Start to import torch and prepare the network, beside what the caller does next."""

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes
-from bids_dtg.contrasts.maps import Estimate, MapAverage
+from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
+from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError
@@ -60,7 +63,7 @@ def predict_maps(
     BundleError
         The weights cannot be read.
     RunError
-        There is too little memory.
+        There is too little memory, or the maps are not finite.
 
     Examples
     --------
@@ -86,11 +89,8 @@ def predict_maps(
     for note in model.take_notes():
         warnings.warn(note, stacklevel=2)
     calibration = bundle.calibration
-    return average.result(
-        bundle.contrasts,
-        halves=halves,
-        half_widths=None if calibration is None else calibration.half_widths(interval_level),
-    )
+    half_widths = None if calibration is None else calibration.half_widths(interval_level)
+    return _result(average, model, halves, half_widths)
 
 
 def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
@@ -102,8 +102,26 @@ def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
 
 
 def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
-    maps = model.predict(connectome.r)
-    average.add(maps, seconds=connectome.seconds, residual_dof=connectome.residual_dof)
+    # What overflows is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        maps = model.predict(connectome.r)
+        require_finite(maps, model.contrasts)
+        average.add(maps, seconds=connectome.seconds, residual_dof=connectome.residual_dof)
+
+
+def _result(
+    average: MapAverage,
+    model: Model,
+    halves: tuple[Array, Array] | None,
+    half_widths: Array | None = None,
+) -> Estimate:
+    """Return the average of maps; what has become too large in it is refused."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        estimate = average.result(model.contrasts, halves=halves, half_widths=half_widths)
+    require_finite(estimate.values, estimate.contrasts)
+    if estimate.spread is not None:
+        require_finite(estimate.spread, estimate.contrasts, what="spread")
+    return estimate
 
 
 @dataclass(frozen=True)
@@ -150,7 +168,7 @@ class MapSetMaker:
         Raises
         ------
         RunError
-            The device has too little memory.
+            The device has too little memory, or a map is not finite.
         OutputError
             A file cannot be written.
         """
@@ -188,7 +206,7 @@ class MapSetMaker:
         Raises
         ------
         RunError
-            No run was long enough.
+            No run was long enough, or what was averaged is not finite.
         OutputError
             A file cannot be written.
         """
@@ -201,7 +219,7 @@ class MapSetMaker:
         if self._halves is not None:
             odd, even = self._halves
             halves = odd.mean, even.mean
-        estimate = self._average.result(writer.bundle.contrasts, halves=halves)
+        estimate = _result(self._average, self._model, halves)
         with self._clock.time("write"):
             self._files += writer.write_set(
                 planned, estimate, runs=self._summaries, left_out=self._left_out
