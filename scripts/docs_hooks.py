@@ -1,7 +1,7 @@
 """Hooks of MkDocs: fill in what is made from the program when the site is built.
 
 A page requests it by a separate line: `<!-- options -->`, `<!-- strategies -->`,
-`<!-- error lines -->` or `<!-- contributing -->`.
+`<!-- spellings -->`, `<!-- error lines -->` or `<!-- contributing -->`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from error_lines import markdown as error_lines_markdown
 
 from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.run import build_parser
+from bids_dtg.cli.spellings import ALIASES, FOREIGN
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -23,6 +24,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     for mark, make in (
         ("<!-- options -->", options_markdown),
         ("<!-- strategies -->", strategies_markdown),
+        ("<!-- spellings -->", spellings_markdown),
         ("<!-- error lines -->", error_lines_markdown),
         ("<!-- contributing -->", contributing_markdown),
     ):
@@ -48,6 +50,15 @@ def strategies_markdown() -> str:
     """Return the table of denoising strategies."""
     lines = ["| `--denoise-strategy` | columns removed | frames removed |", "|---|---|---|"]
     lines += [f"| `{row.name}` | {row.removes} | {row.drops} |" for row in STRATEGIES.values()]
+    return "\n".join(lines)
+
+
+def spellings_markdown() -> str:
+    """Return the table of other programs' options."""
+    lines = ["| option | what becomes of it |", "|---|---|"]
+    for row in (*ALIASES, *FOREIGN):
+        flags = ", ".join(f"`{flag}`" for flag in row.flags)
+        lines.append(f"| {flags} | {_cell(row.words)} |")
     return "\n".join(lines)
 
 

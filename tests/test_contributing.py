@@ -16,6 +16,8 @@ TABLES = {
     "bids_dtg.bundles.kinds.KINDS",
     "bids_dtg.bundles.registry.PUBLISHED",
     "bids_dtg.cleaning.strategies.STRATEGIES",
+    "bids_dtg.cli.spellings.ALIASES",
+    "bids_dtg.cli.spellings.FOREIGN",
     "bids_dtg.cli.tables.WORKFLOWS",
     "bids_dtg.connectome.range.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",

@@ -1,6 +1,7 @@
 """The commands: arguments to settings, settings to work, errors to one line.
 
 - `run`: ``bids_dtg``: arguments and TOML file to settings, settings to a workflow
+- `spellings`: how fMRIPrep and XCP-D spell options, and what becomes of them here
 - `tables`: the workflows and their analyses, and the values of options that choose a row
 - `models`: ``dtg-models``: fetch, list, verify, pack and convert bundles
 - `phantom`: ``dtg-phantom``: simulated people, written as datasets

@@ -14,6 +14,7 @@ from types import FrameType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from bids_dtg.cli.exits import EXIT_USAGE, Parser, call
+from bids_dtg.cli.spellings import HEARD, add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
@@ -77,7 +78,6 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_option(section: argparse._ArgumentGroup, option: Option, choices: Choices | None) -> None:
     field, hint = option.field, option.hint
     meta = field.metadata
-    flags = meta["flags"] or ("--" + field.name.replace("_", "-"),)
     default = (choices and choices.shown_default) or meta["shown_default"] or field.default
     words = "; ".join([meta["help"], *(choices.words if choices else ())])
     if isinstance(default, tuple):
@@ -103,16 +103,34 @@ def _add_option(section: argparse._ArgumentGroup, option: Option, choices: Choic
         elif get_origin(hint) is tuple:
             # `-d a b` and `-d a -d b` are the same.
             arguments |= {"nargs": "+", "action": "extend"}
-    section.add_argument(*flags, **arguments)
+    section.add_argument(*flags_of(field.name), **arguments)
+
+
+def _parse(words: Sequence[str]) -> dict[str, Any]:
+    """Return what was given, by the names of options; ends the program where words are wrong."""
+    parser = build_parser()
+    add_spellings(parser)
+    words = with_hyphens(words, parser)
+    if not any(word.partition("=")[0] == "--config-file" for word in words):
+        return vars(parser.parse_args(words))
+    # The file may have what else must be given; argparse takes such places among options only so.
+    for action in parser._actions:
+        if not action.option_strings:
+            action.nargs, action.required, action.default = "?", False, None
+    given = vars(parser.parse_intermixed_args(words))
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
     signal.signal(signal.SIGTERM, _end_by_signal)
-    arguments = vars(build_parser().parse_args(argv))
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
     debug = bool(arguments.pop("debug", False))
     config_file = arguments.pop("config_file", None)
+    heard = arguments.pop(HEARD, [])
     _show_own_warnings(everything=debug)
+    for line in dict.fromkeys(heard):
+        say(f"bids_dtg: note: {line}")
 
     def action() -> int:
         settings = make_settings({**arguments, "debug": debug}, config_file, legal_values())

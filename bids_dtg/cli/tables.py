@@ -13,7 +13,9 @@ from types import MappingProxyType
 from bids_dtg.bundles.kinds import KINDS, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
-from bids_dtg.engine.machine import available_cores, limit_threads
+from bids_dtg.engine.capacity import excess, own_cores, own_threads
+from bids_dtg.engine.machine import limit_threads
+from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
@@ -165,7 +167,11 @@ def run_workflow(settings: Settings, workflow: str = DEFAULT) -> int:
     nowhere does not exist
     """
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
-    limit_threads(settings.resources.omp_nthreads or available_cores())
+    resources = settings.resources
+    if resources.scheduler is None:  # its workers' machines may be larger
+        for line in excess(resources):
+            say(f"bids_dtg: note: {line}")
+    limit_threads(own_threads(resources) or own_cores(resources))
     run = WORKFLOWS[workflow].chosen(settings)
     return EXIT_FAILED if run(settings) else 0
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bids_dtg.engine.machine import Machine
+from bids_dtg.notices import counted
 from bids_dtg.settings import ResourceOptions
 
 # A process reads the next run while its network works on this one: it keeps two cores busy. On two
 # cores 8 people at 2 mm took 3.6 s each in 1 process of 2 threads, 3.5 s in 2 of 1 and 3.6 s in 2
 # of 2, in 1.1, 1.7 and 2.0 GB (benchmarks/throughput.py); a single person is soonest done on 2.
 _CORES_EACH = 2
+# More threads or processes than this do not make anything faster; very many exhaust the machine.
+_MOST_A_CORE = 4
 _MOST_MEMORY = 1e18  # bytes; what somebody allows beyond is not there
 
 
@@ -35,7 +38,8 @@ def divide(
     Parameters
     ----------
     resources
-        Those of nprocs, omp_nthreads and mem_gb that were given are kept to.
+        Those of nprocs, omp_nthreads, n_cpus and mem_gb that were given are kept to, but for
+        numbers that no machine of this size can serve (`excess`).
     units
         How many there are.
     bytes_each
@@ -46,12 +50,59 @@ def divide(
         What is divided; None: this one, as it is now.
     """
     machine = machine or Machine.here()
-    cores, memory = machine.cores, machine.memory
+    memory = machine.memory
+    cores = own_cores(resources, machine)
+    threads = own_threads(resources, machine)
     if resources.mem_gb is not None:
         memory = int(min(resources.mem_gb * 1e9, _MOST_MEMORY))
-    processes = resources.nprocs or (max(1, cores // _CORES_EACH) if on_cpu else 1)
+    if resources.nprocs is not None:
+        processes = _bounded(resources.nprocs, machine)
+    else:
+        # Who states cores and threads states how many processes fit.
+        each = threads if threads and resources.n_cpus is not None else _CORES_EACH
+        processes = max(1, cores // each) if on_cpu else 1
     processes = min(processes, max(1, units))
     # What somebody asks for in so many words is done, whatever this estimate says.
     if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):
         processes = max(1, min(processes, int(memory // bytes_each)))
-    return Capacity(processes, resources.omp_nthreads or max(1, cores // processes))
+    return Capacity(processes, threads or max(1, cores // processes))
+
+
+def own_cores(resources: ResourceOptions, machine: Machine | None = None) -> int:
+    """Return the cores that all processes may keep busy: those asked for, bounded, or all."""
+    machine = machine or Machine.here()
+    return machine.cores if resources.n_cpus is None else _bounded(resources.n_cpus, machine)
+
+
+def own_threads(resources: ResourceOptions, machine: Machine | None = None) -> int | None:
+    """Return the threads of a process that somebody asked for, bounded; None where nobody did."""
+    if resources.omp_nthreads is None:
+        return None
+    threads = _bounded(resources.omp_nthreads, machine or Machine.here())
+    return threads if resources.n_cpus is None else min(threads, resources.n_cpus)
+
+
+def excess(resources: ResourceOptions, machine: Machine | None = None) -> list[str]:
+    """List what was asked for and is more than a machine can serve, a sentence each.
+
+    Examples
+    --------
+    >>> excess(ResourceOptions(omp_nthreads=100_000), Machine(cores=2, memory=None))
+    ['--omp-nthreads 100000 is more than 4 times the 2 cores here: 8 are used']
+    """
+    machine = machine or Machine.here()
+    asked = {
+        "--nprocs": resources.nprocs,
+        "--omp-nthreads": resources.omp_nthreads,
+        "--n-cpus": resources.n_cpus,
+    }
+    return [
+        f"{flag} {number} is more than {_MOST_A_CORE} times the {counted(machine.cores, 'core')} "
+        f"here: {_bounded(number, machine)} are used"
+        for flag, number in asked.items()
+        if number is not None and number > _bounded(number, machine)
+    ]
+
+
+def _bounded(number: int, machine: Machine) -> int:
+    return min(number, _MOST_A_CORE * machine.cores)

@@ -148,6 +148,7 @@ def _check_resources(resources: ResourceOptions) -> None:
     for flag, number in (
         ("--omp-nthreads", resources.omp_nthreads),
         ("--nprocs", resources.nprocs),
+        ("--n-cpus", resources.n_cpus),
     ):
         if number is not None and number < 1:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")

@@ -40,7 +40,6 @@ class InputOptions:
         "selection",
         "participants to process, with or without 'sub-'",
         default=(),
-        flags=("--participant-label", "--participant_label"),
         metavar="LABEL",
         shown_default="all",
     )
@@ -56,7 +55,7 @@ class InputOptions:
         "selection",
         "tasks to process",
         default=(),
-        flags=("-t", "--task-id", "--task_id"),
+        flags=("-t", "--task-id"),
         metavar="TASK",
         shown_default="every task whose name begins with 'rest'",
     )
@@ -377,14 +376,21 @@ class ResourceOptions:
         "participants to work on at the same time, each in a process of its own",
         default=None,
         metavar="N",
-        shown_default="one for each two available cores, as memory allows; one on a GPU",
+        shown_default="one for each two cores, as memory allows; one on a GPU",
     )
     omp_nthreads: int | None = option(
         "resources",
         "threads of each process",
         default=None,
         metavar="N",
-        shown_default="the available cores divided by the processes",
+        shown_default="the cores divided by the processes",
+    )
+    n_cpus: int | None = option(
+        "resources",
+        "cores that all processes together may keep busy",
+        default=None,
+        metavar="N",
+        shown_default="those available",
     )
     mem_gb: float | None = option(
         "resources",
@@ -446,5 +452,5 @@ class BehaviourOptions:
     notrack: bool = option(
         "behaviour", "accepted for compatibility: nothing is ever tracked", default=False
     )
-    verbose: int = option("behaviour", "more detail", default=0, flags=("-v",))
+    verbose: int = option("behaviour", "more detail", default=0, flags=("-v", "--verbose"))
     debug: bool = option("behaviour", "show tracebacks of failures", default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -100,6 +101,12 @@ def make_settings(
     values = read_options(config_file, choices) if config_file else {}
     for name, value in given.items():
         values[name] = convert(name, value, typed(name), choices.get(name))
+    required = [name for name, option in OPTIONS.items() if option.field.default is MISSING]
+    if lacking := [typed(name) for name in required if name not in values]:
+        raise SettingsError(
+            f"{', '.join(lacking)}: not on the command line, nor in {config_file}",
+            expected=" ".join(typed(name) for name in required),
+        )
     return Settings.of(**values)
 
 

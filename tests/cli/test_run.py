@@ -55,7 +55,7 @@ def test_help_names_every_option_with_its_default():
     text = " ".join(build_parser().format_help().split())
     for fact in (
         "{participant,group}",
-        "--participant-label LABEL [LABEL ...], --participant_label",
+        "--participant-label LABEL [LABEL ...]",
         "--session-label LABEL [LABEL ...], --session-id",
         "(default: hcp-ya)",
         "(default: 4.0)",
@@ -72,8 +72,11 @@ def test_help_names_every_option_with_its_default():
     [
         ([], "the following arguments are required: BIDS_DIR, OUTPUT_DIR, analysis_level"),
         (["/b", "/o", "subject"], "invalid choice: 'subject'"),
-        (["/b", "/o", "participant", "--colour"], "unrecognized arguments: --colour"),
-        (["/b", "/o", "participant", "--partic", "01"], "unrecognized arguments: --partic 01"),
+        (["/b", "/o", "participant", "--colour"], "there is no option --colour"),
+        (
+            ["/b", "/o", "participant", "--partic", "01"],
+            "there is no option --partic; near ones are --participant-label",
+        ),
         (["/b", "/o", "participant", "--combine", "all"], "invalid choice: 'all'"),
     ],
 )

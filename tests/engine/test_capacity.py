@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bids_dtg.engine.capacity import Capacity, divide
+from bids_dtg.engine.capacity import Capacity, divide, excess, own_threads
 from bids_dtg.engine.machine import Machine
 from bids_dtg.settings import ResourceOptions
 
@@ -44,10 +44,27 @@ def divided(*, cores, memory=1000 * GB, units=100, on_cpu=True, **options):
         ({"cores": 16, "omp_nthreads": 1}, 8, 1),
         ({"cores": 16, "nprocs": 16, "omp_nthreads": 4}, 16, 4),
         ({"cores": 16, "nprocs": 2, "on_cpu": False}, 2, 8),
+        ({"cores": 16, "n_cpus": 8}, 4, 2),
+        ({"cores": 16, "n_cpus": 8, "omp_nthreads": 4}, 2, 4),
+        ({"cores": 16, "n_cpus": 4, "omp_nthreads": 8}, 1, 4),
+        ({"cores": 16, "n_cpus": 8, "memory": 2.5 * GB}, 2, 4),
+        ({"cores": 2, "n_cpus": 100_000}, 4, 2),
+        ({"cores": 2, "omp_nthreads": 100_000}, 1, 8),
+        ({"cores": 2, "nprocs": 100_000, "units": 100_000}, 8, 1),
     ],
 )
 def test_divided(machine, processes, threads):
     assert divided(**machine) == Capacity(processes, threads)
+
+
+def test_what_no_machine_can_serve_is_bounded_and_told():
+    asked = ResourceOptions(omp_nthreads=100_000, nprocs=9, n_cpus=8)
+    assert excess(asked, Machine(2, None)) == [
+        "--nprocs 9 is more than 4 times the 2 cores here: 8 are used",
+        "--omp-nthreads 100000 is more than 4 times the 2 cores here: 8 are used",
+    ]
+    assert excess(asked, Machine(30_000, None)) == []
+    assert own_threads(ResourceOptions(), Machine(2, None)) is None
 
 
 def test_this_machine_is_divided_where_none_is_given():

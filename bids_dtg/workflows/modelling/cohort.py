@@ -10,7 +10,7 @@ from functools import partial
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person
-from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.capacity import divide, own_threads
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.display import make_board
 from bids_dtg.engine.machine import share_cores
@@ -130,7 +130,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
     reader = request.reader(
-        threads=settings.resources.omp_nthreads or 1, every_part=False, other_lengths=True
+        threads=own_threads(settings.resources) or 1, every_part=False, other_lengths=True
     )
     on_cpu = isinstance(reader.arrays, NumpyArrays)
     capacity = divide(

@@ -1,0 +1,230 @@
+"""Other programs' spellings: what is understood, what changes nothing, what is refused."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_job import TinyJob
+
+from bids_dtg.cli.run import build_parser, main
+from bids_dtg.cli.spellings import ALIASES, FOREIGN, HEARD, add_spellings, flags_of, with_hyphens
+from bids_dtg.settings import OPTIONS
+from bids_dtg.settings.toml import read_options
+
+PLACES = ["BIDS", "OUT", "participant"]
+LONG = sorted(
+    flag
+    for name, option in OPTIONS.items()
+    if option.group != "input"
+    for flag in flags_of(name)
+    if flag.startswith("--")
+)
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path)
+
+
+def understood(*words: str) -> argparse.Namespace:
+    """Parse words as the program does."""
+    parser = build_parser()
+    add_spellings(parser)
+    return parser.parse_args(with_hyphens([*PLACES, *words], parser))
+
+
+def refused(capsys, *words: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main([*PLACES, *words])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def written_options(job: TinyJob) -> dict[str, object]:
+    (config,) = job.out.glob("logs/*/config.toml")
+    return read_options(config)
+
+
+# --- the line that must be understood
+
+
+def test_a_line_of_somebody_who_knows_fmriprep(job):
+    filters, licence = job.folder / "f.json", job.folder / "license.txt"
+    filters.write_text('{"bold": {"suffix": "bold"}, "t1w": {"suffix": "T1w"}}')
+    licence.write_text("mine\n")
+    words = (
+        f"{job.bids} {job.out} participant --participant_label 01 --skip_bids_validation "
+        f"--nthreads 8 --n_cpus 8 --omp-nthreads 4 --mem_mb 32000 --low-mem --bids_filter_file "
+        f"{filters} --dummy-scans 2 --random-seed 1 --verbose -w {job.folder / 'work'} "
+        f"--fs-license-file {licence} --use-aroma --output-spaces MNI152NLin6Asym "
+        f"--model {job.model}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "bids_dtg.cli", *words.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "unrecognized" not in done.stderr
+    assert len(list(job.out.rglob("*desc-synthetic_statmap.nii.gz"))) == 3
+    notes = [line for line in done.stderr.splitlines() if ": note: " in line]
+    for fact in (
+        "--low-mem changes nothing: ",
+        "--random-seed is taken as --seed: ",
+        "--fs-license-file changes nothing: no surfaces are made",
+        "--use-aroma changes nothing: .* add --denoise-strategy ica_aroma",
+        "--output-spaces changes nothing: maps are written in the model's space",
+    ):
+        assert sum(bool(re.search(fact, note)) for note in notes) == 1, fact
+    options = written_options(job)
+    assert (options["n_cpus"], options["omp_nthreads"], options["mem_gb"]) == (8, 4, 32.0)
+    assert (options["dummy_scans"], options["seed"], options["verbose"]) == ("2", 1, 1)
+    assert options["participant_label"] == ("01",)
+    assert options["bids_filter_file"] == filters
+
+
+# --- this program's own options
+
+
+@pytest.mark.parametrize("flag", LONG)
+def test_every_flag_may_be_typed_with_underscores(flag):
+    parser = build_parser()
+    typed = "--" + flag.removeprefix("--").replace("-", "_")
+    assert with_hyphens([typed, f"{typed}=a_b"], parser) == [flag, f"{flag}=a_b"]
+    assert typed == flag or typed not in parser.format_help()
+
+
+def test_what_is_no_flag_keeps_its_underscores():
+    words = ["--task_id", "my_task", "-t", "a_b", "--", "--task_id"]
+    assert with_hyphens(words, build_parser()) == ["--task-id", *words[1:]]
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [
+        ("--participant-labels", "--participant-label"),
+        ("--partic", "--participant-label"),
+        ("--fd_treshold=0.5", "--fd-threshold"),
+        ("--denoise-stategy", "--denoise-strategy"),
+    ],
+)
+def test_an_unknown_option_names_near_ones(capsys, word, near):
+    flag = word.partition("=")[0]
+    assert f"there is no option {flag}; near ones are {near}" in refused(capsys, word, "x")
+
+
+def test_an_unknown_option_is_named_wherever_it_stands(capsys):
+    with pytest.raises(SystemExit):
+        main(["--xyzzy", "3", *PLACES])
+    assert "error: there is no option --xyzzy (see" in capsys.readouterr().err
+
+
+# --- other programs'
+
+
+def test_aliases_reach_the_settings(job):
+    words = ("--mem", "16G", "--fd-thresh", "0.45", "--denoise-strategy", "scrubbing", "-vv")
+    words += ("--min_time", "180", "--smoothing", "4", "--lower_bpf", "0.005", "--n-cpus", "3")
+    assert job.run(*words, "--nthreads", "2") == 0
+    options = written_options(job)
+    expected = {
+        "mem_gb": 16.0,
+        "fd_threshold": 0.45,
+        "min_minutes": 3.0,
+        "smoothing_fwhm": 4.0,
+        "high_pass": 0.005,
+        "verbose": 2,
+        "n_cpus": 2,
+    }
+    assert {name: options[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "gigabytes"),
+    [("--mem", "32000", 32), ("--mem-mb", "500", 0.5), ("--mem", "2T", 2000), ("--mem", "8GB", 8)],
+)
+def test_memory_is_in_megabytes_or_has_a_unit(flag, text, gigabytes):
+    assert float(understood(flag, text).mem_gb) == gigabytes
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "3X", "1" * 5000])
+def test_what_is_no_memory(capsys, text):
+    assert "is no memory. Expected: megabytes, or e.g. 16G" in refused(capsys, f"--mem={text}")
+
+
+def test_several_words_of_an_alias_join_those_of_the_option():
+    assert understood("--run", "1", "--run-id", "2", "3", "--run", "4").run == list("1234")
+
+
+@pytest.mark.parametrize("row", ALIASES, ids=lambda row: row.flags[0])
+def test_aliases_stand_for_options(row):
+    assert row.option in OPTIONS
+    assert row.words.startswith(f"is taken as --{row.option.replace('_', '-')}")
+
+
+@pytest.mark.parametrize(
+    ("flag", "row"), [(flag, row) for row in FOREIGN for flag in row.flags]
+)  # fmt: skip
+def test_each_option_of_other_programs_has_its_line(capsys, flag, row):
+    values = [] if row.values in (0, "*") else ["7"]
+    if row.refused:
+        assert f"{flag}" in (told := refused(capsys, flag, *values))
+        assert f" is refused: {row.why} (see bids_dtg --help)" in told
+    for value in row.harmless or [None] * (not row.refused):
+        (line,) = getattr(understood(flag, *([value] if value else values)), HEARD)
+        assert line == f"{flag} changes nothing: {row.why}"
+    # What it names is there.
+    for own in re.findall(r"--[a-z-]+", row.why):
+        assert own in LONG, own
+
+
+def test_spaces_that_maps_are_not_written_in(capsys):
+    words = ("--output-spaces", "MNI152NLin2009cAsym:res-2", "fsaverage")
+    told = refused(capsys, *words)
+    assert f"{' '.join(words)} is refused: maps are written in the model's space" in told
+    (note,) = getattr(understood("--output-spaces", "T1w", "MNI152NLin6Asym:res-2"), HEARD)
+    assert "changes nothing: maps are written in the model's space" in note
+
+
+def test_spellings_are_shown_nowhere_but_in_the_documentation():
+    text = build_parser().format_help()
+    for row in (*ALIASES, *FOREIGN):
+        for flag in row.flags:
+            assert not re.search(rf"(^|\s){flag}[\s,]", text), flag
+
+
+# --- a saved configuration
+
+
+def test_a_saved_configuration_runs_alone(job, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(job.folder)
+    places = [Path(path).relative_to(job.folder) for path in (job.bids, job.out, job.model)]
+    words = [str(places[0]), str(places[1]), "participant", "--model", f"./{places[2]}"]
+    assert main([*words, "--no-reports", "--omp-nthreads", "1", "-d", str(places[0])]) == 0
+    (config,) = job.out.glob("logs/*/config.toml")
+    monkeypatch.chdir("/")
+    capsys.readouterr()
+    assert main(["--config-file", str(config)]) == 0
+    assert "0 sets of maps made, 1 complete before" in capsys.readouterr().err
+    assert main([f"--config_file={config}", "--dry-run"]) == 0
+    assert "complete, would be skipped" in capsys.readouterr().out
+    # What is given wins, wherever it stands.
+    other = str(tmp_path / "other")
+    words = ["--no-reports", str(job.bids), "--config-file", str(config), other, "participant"]
+    assert main([*words, "--dry-run"]) == 0
+    assert f"to {other}/sub-01/func" in capsys.readouterr().out
+
+
+def test_a_configuration_that_lacks_places_names_them(capsys, tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("[cleaning]\nmin_minutes = 3\n")
+    assert main(["in", "--config-file", str(config)]) == 2
+    told = capsys.readouterr().err
+    assert f"OUTPUT_DIR, ANALYSIS_LEVEL: not on the command line, nor in {config}" in told
