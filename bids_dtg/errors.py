@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from bids_dtg.notices import visible
+
 # What a network file system or a busy machine says, and does not say a minute later.
 _PASSING = {
     errno.EAGAIN,
@@ -39,7 +41,7 @@ class DtgError(Exception):
         if remedy:
             parts.append(f"To do: {remedy}")
         # Messages may quote other programs' text; a log line stays one line.
-        super().__init__(" ".join(". ".join(p.rstrip(". ") for p in parts).split()) + ".")
+        super().__init__(visible(" ".join(". ".join(p.rstrip(". ") for p in parts).split())) + ".")
 
     def as_kind(
         self,
@@ -127,7 +129,8 @@ def may_pass(err: BaseException) -> bool:
 
 def internal_error(err: Exception) -> str:
     """Return the line for an error that is a fault of the program."""
+    said = visible(" ".join(str(err).split()))
     return (
-        f"internal error: {type(err).__name__}: {' '.join(str(err).split())}. This is a fault of "
+        f"internal error: {type(err).__name__}: {said}. This is a fault of "
         "the program: please report it with the output of the same command and --debug."
     )

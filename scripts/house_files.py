@@ -19,8 +19,8 @@ OPEN_FILES = {
     "settings.toml": "the configuration file",
     "training": "the cache of training",
     "engine.machine": "/proc and /sys only: limits of memory and cores",
-    "cli.exits": "os.devnull only, in place of a closed stream",
-    "notices": "os.devnull only, in place of a closed stream",
+    "notices": "os.devnull only, in place of a stream that fails",
+    "streams": "os.devnull only, in place of a closed stream",
 }
 # What a folder may use although it opens no files itself.
 OPEN_EXCEPTIONS = {"cleaning": "nilearn.interfaces.fmriprep.load_confounds"}

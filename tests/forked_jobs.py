@@ -14,7 +14,7 @@ import signal as signals
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -48,13 +48,22 @@ class ForkingProcess:
         self._process.stdout.close()
         self._process.wait(timeout=60)
 
-    def run(self, *arguments: Sequence[str], signal: Signal | None = None, stderr=os.devnull):
+    def run(
+        self,
+        *arguments: Sequence[str],
+        signal: Signal | None = None,
+        stderr=os.devnull,
+        stdout=os.devnull,
+        streams: Mapping[int, str] | None = None,
+    ):
         """Call the program once for each list of arguments, at the same time.
 
         Returns the exit codes, -n for a child that signal n has ended, once all processes that
-        they have started are gone. Standard error is appended to the file `stderr`.
+        they have started are gone. Standard error is appended to the file `stderr`, as output to
+        `stdout`. `streams` spoils some, as `spoil` does.
         """
-        step = {"arguments": arguments, "stderr": str(stderr)}
+        step = {"arguments": arguments, "stderr": str(stderr), "stdout": str(stdout)}
+        step["streams"] = [*(streams or {}).items()]
         step["signal"] = asdict(signal) if signal else None
         print(json.dumps(step), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
@@ -96,20 +105,30 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     if child:
         return child
     from bids_dtg.cli.run import main
+    from bids_dtg.streams import run_program
 
     sys.stdin.close()
     # A shell that starts a command in the background has it ignore Ctrl-C.
     signals.signal(signals.SIGINT, signals.default_int_handler)
-    for stream, target in ((sys.stdout, os.devnull), (sys.stderr, step["stderr"])):
+    for stream, target in ((sys.stdout, step["stdout"]), (sys.stderr, step["stderr"])):
         os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
     if step["signal"]:
         _watch(Signal(**step["signal"]))
-    try:
-        code = main(arguments)
-    except SystemExit as end:
-        code = end.code
-    sys.stderr.flush()
-    os._exit(code)  # to take down an interpreter with torch in it takes longer than the call
+    for number, state in step["streams"]:
+        spoil(number, state)
+    return run_program("bids_dtg", lambda: main(arguments))
+
+
+def spoil(number: int, state: str) -> None:
+    """Make a standard stream `closed`, its disk `full`, or the other end of its pipe `gone`."""
+    if state == "closed":
+        os.close(number)
+    elif state == "full":
+        os.dup2(os.open("/dev/full", os.O_RDWR), number)
+    else:
+        reader, writer = os.pipe()
+        os.close(writer if number == 0 else reader)
+        os.dup2(reader if number == 0 else writer, number)
 
 
 def _main() -> None:

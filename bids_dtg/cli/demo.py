@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
 from bids_dtg.engine.machine import available_cores, limit_threads
 from bids_dtg.errors import SettingsError
+from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
 _EPILOG = """\
@@ -65,9 +67,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return call("dtg-demo", action, debug=arguments.debug, interrupted=kept)
 
 
+def run() -> NoReturn:
+    """Run ``dtg-demo`` as a program: end the process with its exit code."""
+    run_program("dtg-demo", main)
+
+
 def _check(arguments: argparse.Namespace) -> None:
     if not 1 <= arguments.participants <= 99:
         raise SettingsError(f"--participants is {arguments.participants}", expected="1 to 99")
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")
+
+
+if __name__ == "__main__":
+    run()

@@ -10,22 +10,39 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
 
 from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError, internal_error
-from bids_dtg.notices import say
+from bids_dtg.notices import say, visible
+from bids_dtg.settings.option import expand_home
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells of a wrong argument in one line, without the whole usage before it."""
+    """Reports a wrong argument in one line, without the whole usage before it.
+
+    A path may begin with `~`, as where quotes have kept a shell from replacing it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", Path, _path)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        line = visible(f"{self.prog}: error: {message} (see {self.prog} --help)")
+        self.exit(EXIT_USAGE, f"{line}\n")
+
+
+def _path(text: str) -> Path:
+    try:
+        return expand_home(text, "the path")
+    except SettingsError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
 
 
 def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: str) -> int:
@@ -40,16 +57,12 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     debug
         Print tracebacks too.
     interrupted
-        What Ctrl-C leaves behind, in words.
+        What Ctrl-C, or a signal that ends the program, leaves behind, in words.
     """
+    _end_by_signals(program, interrupted)
     try:
-        code = action()
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # The reader (head, less) has what it wanted; nor must the flush at exit complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _check_working_folder()
+        return action()
     except KeyboardInterrupt:
         say(f"{program}: interrupted; {interrupted}")
         return 128 + signal.SIGINT
@@ -62,3 +75,28 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             return EXIT_USAGE if usage else EXIT_FAILED
         say(f"{program}: {internal_error(err)}")
         return EXIT_INTERNAL
+
+
+def _end_by_signals(program: str, interrupted: str) -> None:
+    """Have SIGTERM and SIGHUP, the end of a terminal, end the program with a line."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        say(f"{program}: ended by signal {number}; {interrupted}")
+        raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: not on Windows
+        number = getattr(signal, name, None)
+        # What is ignored, as by nohup, stays so.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
+
+
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109 (it is asked whether there is one)
+    except OSError as err:
+        raise SettingsError(
+            f"the current folder cannot be used: {err.strerror}",
+            expected="a folder that exists",
+            remedy="change to another folder, and run the same command",
+        ) from err

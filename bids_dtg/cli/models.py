@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.notices import show
+from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
 _TERMS = "The published models were trained on HCP data: their use is under HCP's data-use terms.\n"
@@ -109,6 +111,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return call("dtg-models", action, debug=arguments.debug, interrupted=left)
 
 
+def run() -> NoReturn:
+    """Run ``dtg-models`` as a program: end the process with its exit code."""
+    run_program("dtg-models", main)
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
@@ -167,10 +174,10 @@ def _list(_arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.store import model_folders
 
     _print(model_lines())
-    print("looked in:")
+    show("looked in:")
     for folder in model_folders():
         absent = "" if folder.path.is_dir() else ", absent"
-        print(f"  {folder.path} ({folder.origin}{absent})")
+        show(f"  {folder.path} ({folder.origin}{absent})")
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
@@ -189,8 +196,8 @@ def _fetch(arguments: argparse.Namespace) -> None:
     with make_transfer_reporter() as reporter:
         bundles = fetch_models(models, arguments.into or require_user_cache(), reporter)
     for bundle in bundles:
-        print(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
-        print(f"notice: {bundle.card.notice}")
+        show(f"{bundle.card.name} {bundle.card.version}: {bundle.path}")
+        show(f"notice: {bundle.card.notice}")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -203,10 +210,10 @@ def _verify(arguments: argparse.Namespace) -> None:
             bundle = load_bundle(model)
             bundle.check_weights()
         except BundleError as err:
-            print(f"{model}: {err}")
+            show(f"{model}: {err}")
             damaged.append(model)
         else:
-            print(f"{model}: whole, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
+            show(f"{model}: whole, {bundle.card.name} {bundle.card.version}, {bundle.identity}")
     if damaged:
         names = ", ".join(str(model) for model in damaged)
         raise BundleError(f"{len(damaged)} cannot be used: {names}")
@@ -231,7 +238,7 @@ def _info(arguments: argparse.Namespace) -> None:
 def _remove(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.store import remove_bundle
 
-    print(f"removed {remove_bundle(arguments.model)}")
+    show(f"removed {remove_bundle(arguments.model)}")
 
 
 def _pack(arguments: argparse.Namespace) -> None:
@@ -241,7 +248,7 @@ def _pack(arguments: argparse.Namespace) -> None:
     bundle = load_bundle(arguments.model)
     out = arguments.out or Path(f"{bundle.card.name}.tar")
     pack_bundle(bundle, out)
-    print(f"{out}: use it with --model {out}, or install it with dtg-models unpack {out}")
+    show(f"{out}: use it with --model {out}, or install it with dtg-models unpack {out}")
 
 
 def _unpack(arguments: argparse.Namespace) -> None:
@@ -291,7 +298,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     bundle = convert_checkpoint(files, arguments.out, facts)
     _print(bundle_lines(bundle))
     _print(compare_with_published(bundle, (model.path for model in installed_models())))
-    print(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
+    show(f"use it with: bids_dtg BIDS_DIR OUTPUT_DIR participant --model {bundle.path}")
 
 
 def _sources(arguments: argparse.Namespace) -> dict[str, str]:
@@ -317,8 +324,8 @@ def _sources(arguments: argparse.Namespace) -> dict[str, str]:
 
 def _print(lines: Sequence[str]) -> None:
     for line in lines:
-        print(line)
+        show(line)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -7,12 +7,13 @@ internal error; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.errors import SettingsError
+from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
 _MOST_PARTICIPANTS = 999  # labels have three digits
@@ -75,6 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return call("dtg-phantom", action, debug=arguments.debug, interrupted=kept)
 
 
+def run() -> NoReturn:
+    """Run ``dtg-phantom`` as a program: end the process with its exit code."""
+    run_program("dtg-phantom", main)
+
+
 def _write(arguments: argparse.Namespace) -> None:
     _check(arguments)
     # Here, so that --help and wrong arguments are answered at once.
@@ -110,4 +116,4 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from types import FrameType, UnionType
+from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
-from bids_dtg.cli.exits import EXIT_USAGE, Parser, call
+from bids_dtg.cli.exits import Parser, call
 from bids_dtg.cli.spellings import HEARD, add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
 from bids_dtg.settings.toml import make_settings
+from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
 _GROUPS = {
@@ -123,7 +121,6 @@ def _parse(words: Sequence[str]) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``bids_dtg`` and return its exit code."""
-    signal.signal(signal.SIGTERM, _end_by_signal)
     arguments = _parse(sys.argv[1:] if argv is None else argv)
     debug = bool(arguments.pop("debug", False))
     config_file = arguments.pop("config_file", None)
@@ -141,15 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run ``bids_dtg`` as a program: end the process with its exit code."""
-    try:
-        code = main()
-    except SystemExit as end:  # argparse, or a signal
-        code = end.code if isinstance(end.code, int) else EXIT_USAGE
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # a pipe that nobody reads any more
-            stream.flush()
-    # To take down an interpreter with torch in it takes half a second; nothing is left to do.
-    os._exit(code)
+    run_program("bids_dtg", main)
 
 
 def _show_own_warnings(*, everything: bool) -> None:
@@ -157,14 +146,9 @@ def _show_own_warnings(*, everything: bool) -> None:
 
     def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
         if everything or Path(filename).is_relative_to(Path(__file__).parents[1]):
-            say(f"bids_dtg: warning: {message}")
+            say(f"bids_dtg: warning: {' '.join(str(message).split())}")
 
     warnings.showwarning = show  # type: ignore[assignment]
-
-
-def _end_by_signal(number: int, _frame: FrameType | None) -> NoReturn:
-    say(f"bids_dtg: ended by signal {number}; finished participants are kept")
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

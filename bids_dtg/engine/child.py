@@ -83,8 +83,7 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
         end_with_parent()
         for end in inherited:
             end.close()
-        # Ctrl-C reaches all processes of a terminal; the first one decides.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        leave_to_first()
         signal.signal(signal.SIGTERM, _end)
         work()
         code = 0
@@ -97,6 +96,13 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
             sys.stderr.flush()
         # The interpreter would wait for threads; one that a signal interrupted may never end.
         os._exit(code if isinstance(code, int) else 1)
+
+
+def leave_to_first() -> None:
+    """Ignore what reaches all processes of a terminal, Ctrl-C and its end: the first decides."""
+    for name in ("SIGINT", "SIGHUP"):  # SIGHUP: not on Windows
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from bids_dtg.notices import say
+from bids_dtg.notices import say, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -180,7 +180,7 @@ class BarBoard:
         self._progress.update(self._all, completed=self._count.done, stage=self._count.line())
 
     def note(self, message: str) -> None:
-        self._progress.console.print(message, markup=False)
+        self._progress.console.print(visible(message), markup=False)
 
     def before_fork(self) -> None:
         self._progress.stop()
@@ -198,16 +198,16 @@ class _BarLane:
         self._title = f"[{self._count.begun}/{self._count.total}] {title}"
         self._progress.start()
         self._progress.reset(self._task)
-        self._progress.update(self._task, description=title, stage="")
+        self._progress.update(self._task, description=visible(title), stage="")
 
     def stage(self, name: str, share: float) -> None:
-        self._progress.update(self._task, stage=name, completed=share)
+        self._progress.update(self._task, stage=visible(name), completed=share)
 
     def finish(self, message: str) -> None:
         self.note(f"{self._title}: {message}")
 
     def note(self, message: str) -> None:
-        self._progress.console.print(message, markup=False)
+        self._progress.console.print(visible(message), markup=False)
 
 
 def make_board(total: int, *, verbose: int = 0) -> Board:

@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Protocol
 
-from bids_dtg.notices import say
+from bids_dtg.notices import say, visible
 
 
 class TransferReporter(Protocol):
@@ -81,13 +81,13 @@ class TransferBar:
         self._progress.stop()
 
     def begin(self, name: str) -> None:
-        self._progress.reset(self._task, total=None, description=name, visible=True)
+        self._progress.reset(self._task, total=None, description=visible(name), visible=True)
 
     def advance(self, done: int, total: int | None) -> None:
         self._progress.update(self._task, completed=done, total=total)
 
     def note(self, message: str) -> None:
-        self._progress.console.print(message, markup=False)
+        self._progress.console.print(visible(message), markup=False)
 
 
 def make_transfer_reporter() -> TransferReporter:

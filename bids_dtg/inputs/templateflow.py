@@ -50,7 +50,7 @@ class TransformUnpinnedError(TransformMissingError):
 class TemplateFlow:
     """A folder as TemplateFlow keeps it, and whether what is missing may be downloaded."""
 
-    home: Path  # absolute; it need not exist
+    home: Path | None  # absolute; it need not exist. None: no variable names it, nor a home
     download: bool = False  # fetch what is missing
     address: str = ADDRESS  # where it is fetched from
 
@@ -86,6 +86,12 @@ class TemplateFlow:
             a part of one.
         """
         relative = f"tpl-{to}/tpl-{to}_from-{origin}_mode-image_xfm.h5"
+        if self.home is None:
+            raise RunError(
+                f"TemplateFlow's transform from {origin} to {to} is needed, and there is no folder "
+                "for it: no home folder is known",
+                remedy=f"set TEMPLATEFLOW_HOME to a folder that has, or may receive, {relative}",
+            )
         path, url = self.home / relative, f"{self.address}/{relative.replace('+', '%2B')}"
         pinned = PINNED.get(relative)
         if _has_content(path):
@@ -120,6 +126,7 @@ class TemplateFlow:
             )
         remedy = "set TEMPLATEFLOW_HOME to a folder that you may write to"
         reporter = TransferLines()
+        assert self.home is not None
         try:
             with download_folder(self.home, reporter, remedy=remedy) as work:
                 if _has_content(path):  # another process was faster
@@ -136,10 +143,20 @@ class TemplateFlow:
             ) from err
 
 
-def _cache(environment: Mapping[str, str]) -> Path:
-    base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder below the user's cache; None where there is neither a variable nor a home.
+
+    A container's user may have no entry in the table of users, and no HOME.
+    """
     given = environment.get("XDG_CACHE_HOME") if sys.platform != "darwin" else None
-    return Path(given or base).absolute() / "templateflow"
+    if given:
+        return Path(given).absolute() / "templateflow"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    cache = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return home.absolute() / cache / "templateflow"
 
 
 def _compare_size(path: Path, pinned: PinnedFile | None) -> None:

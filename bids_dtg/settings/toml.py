@@ -167,7 +167,7 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         return expand_home(value, source)
     try:
         return hint(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise wrong from None
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
+from bids_dtg.engine.child import leave_to_first
 from bids_dtg.engine.machine import end_of, end_with_parent
 from bids_dtg.errors import RunError
 from bids_dtg.training.share import Share
@@ -132,8 +133,7 @@ def _failure(text: str) -> RunError:
 def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connection) -> None:
     """Be one of the processes."""
     end_with_parent()
-    # Ctrl-C reaches all processes of a terminal; the first one decides.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_first()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def report(text: str) -> None:

@@ -22,7 +22,7 @@ from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
 from bids_dtg.imaging.nifti import read_volume
-from bids_dtg.notices import counted, say
+from bids_dtg.notices import counted, say, show
 from bids_dtg.phantom.contrasts.dataset import (
     RunPlan,
     cut_run,
@@ -94,8 +94,8 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
         _compare(out, made, phantom, bundle)
         if not missing_packages():
             run_group(settings.replace(analysis_level="group"))
-            print(f"reports: {settings.inputs.output_dir / INDEX}")
-    print(f"maps: {settings.inputs.output_dir}")
+            show(f"reports: {settings.inputs.output_dir / INDEX}")
+    show(f"maps: {settings.inputs.output_dir}")
     return failed
 
 
@@ -198,21 +198,25 @@ def _print_scores(scores: DemoScores, out: Path) -> None:
         cells = (
             f"{value:10.3f}" if isinstance(value, float) else f"{value:>10}" for value in values
         )
-        print(f"  {label:26}{''.join(cells)}")
+        show(f"  {label:26}{''.join(cells)}")
 
     people = counted(len(scores.participants), "participant")
-    print(f"\nr with the simulated truth, mean over {people}")
+    show("")
+    show(f"r with the simulated truth, mean over {people}")
     line("contrast", "predicted", "group", "own")
     columns = [rows.mean(axis=0) for rows in (scores.predicted, scores.group, scores.own)]
     for label, *values in zip(scores.contrasts, *columns, strict=True):
         line(label, *map(float, values))
     line("mean", *(float(column.mean()) for column in columns))
-    print(
+    for words in (
         f"group: the average map of {_GROUP_SIZE} other simulated people, without noise; "
-        "own: r of what is\nthe participant's own, that average taken off prediction and truth.\n"
-        "Everything here is SIMULATED; the demo model is not for science.\n"
-    )
-    print(f"table: {out / 'demo.tsv'}")
+        "own: r of what is",
+        "the participant's own, that average taken off prediction and truth.",
+        "Everything here is SIMULATED; the demo model is not for science.",
+        "",
+    ):
+        show(words)
+    show(f"table: {out / 'demo.tsv'}")
 
 
 def _draw(
@@ -233,10 +237,10 @@ def _draw(
     title = f"{PICTURED}, SIMULATED data, demo model: not for science"
     picture = draw_maps(rows, bundle.places, title=title, units=bundle.card.part.units)
     if picture is None:
-        print("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
+        show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
         return
     write_atomic(out / "demo.png", picture)
-    print(f"picture: {out / 'demo.png'}")
+    show(f"picture: {out / 'demo.png'}")
 
 
 def _writing(folder: Path, people: Mapping[str, Person], plan: RunPlan) -> Work[None]:

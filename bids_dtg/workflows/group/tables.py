@@ -18,7 +18,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.dataset import find_dataset, select_participants
 from bids_dtg.inputs.statmaps import statmaps_place
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.contents import (
     NOT_MEASURED,
     MapFile,
@@ -151,16 +151,16 @@ def _print_plan(
 ) -> int:
     """Print what would be written; return 0, as no failure."""
     people = len({row.get("participant_id") for row in rows})
-    print(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
+    show(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
     if sets:
         chosen, left_out = choose_sets(sets)
         _report_left_out(left_out)
-        print(
+        show(
             f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "
             f"{counted(len(chosen), 'set')} of maps to {output.root / 'group'}"
         )
-    print(f"would write {output.root / GROUP} and {output.root / INDEX}")
-    print("no map was read, and no output was written")
+    show(f"would write {output.root / GROUP} and {output.root / INDEX}")
+    show("no map was read, and no output was written")
     return 0
 
 

@@ -19,7 +19,7 @@ from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import read_json, write_json, write_text, write_tsv
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import read_options, to_toml
 from bids_dtg.version import __version__
@@ -140,16 +140,16 @@ class Analysis:
         """
         dataset, labels = self.request.dataset, [row.label for row in plan.contrasts]
         how = find_strategy(self.request.settings.cleaning.denoise_strategy).in_words
-        print(f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}")
-        print(f"{counted(len(labels), 'contrast')} ({plan.statistic}): {', '.join(labels)}")
+        show(f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}")
+        show(f"{counted(len(labels), 'contrast')} ({plan.statistic}): {', '.join(labels)}")
         for use, people in sets.items():
             if people:
-                print(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
+                show(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
         what = (
             f"the model {self.name}" if self.makes_model else f"scores of {self.bundle.card.name}"
         )
-        print(f"would write {what} to {self.folder}, and arrays of people to {self._cache}")
-        print("no image was read, and no output was written")
+        show(f"would write {what} to {self.folder}, and arrays of people to {self._cache}")
+        show("no image was read, and no output was written")
         return 0
 
     @property

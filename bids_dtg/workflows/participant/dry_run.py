@@ -11,7 +11,7 @@ from bids_dtg.errors import DtgError
 from bids_dtg.files.names import participant_folder
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.templateflow import TransformMissingError, TransformUnpinnedError
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, show
 from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.sets import MapSet
@@ -24,23 +24,25 @@ def print_plan(request: Request) -> int:
     damaged file or a wrong field of view, is not found.
     """
     failed, how = 0, find_strategy(request.settings.cleaning.denoise_strategy).in_words
-    print(f"{request.dataset.root} is read as {request.dataset.title}, {how}")
+    show(f"{request.dataset.root} is read as {request.dataset.title}, {how}")
     for participant in request.participants:
         try:
             plans = [_plan(planned, request) for planned in request.map_sets(participant)]
-            print("\n".join(line for _, lines in plans for line in lines))
+            for _, lines in plans:
+                for line in lines:
+                    show(line)
             failed += any(fails for fails, _ in plans)
         except TransformMissingError as err:
             fetched = request.settings.inputs.templateflow_download and not isinstance(
                 err, TransformUnpinnedError
             )
             failed += not fetched
-            print(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
+            show(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
         except DtgError as err:
             failed += 1
-            print(f"sub-{participant}: would fail: {err}")
+            show(f"sub-{participant}: would fail: {err}")
     people = counted(len(request.participants), "participant")
-    print(f"{people}, {failed} would fail; no output was written")
+    show(f"{people}, {failed} would fail; no output was written")
     return failed
 
 

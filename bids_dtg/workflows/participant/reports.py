@@ -14,7 +14,7 @@ from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import Failure, last_failures
-from bids_dtg.notices import say
+from bids_dtg.notices import say, show
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import INDEX, write_index
@@ -123,7 +123,8 @@ def print_methods(settings: Settings) -> int:
     """Write the methods text and print it, and do nothing else; the number of failures is 0."""
     request = Request.prepare(settings)
     prepare_output_folder(request.output.root)
-    print(write_methods(request))
+    for line in write_methods(request).split("\n"):
+        show(line)
     return 0
 
 

@@ -6,7 +6,7 @@ from bids_dtg.errors import DatasetError, OutputError
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.provenance import completed_titles, verify_outputs
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.participant.reports import existing_output
 
@@ -61,9 +61,9 @@ def _is_whole(output: DerivativeDataset, label: str, titles: list[str]) -> bool:
         except OutputError as err:
             found.append(f"{title}, which cannot be marked for the next call ({err})")
     if not titles:
-        print(f"sub-{label}: no set of maps is complete")
+        show(f"sub-{label}: no set of maps is complete")
     elif found:
-        print(f"sub-{label}: damaged: {', '.join(found)}")
+        show(f"sub-{label}: damaged: {', '.join(found)}")
     else:
-        print(f"sub-{label}: whole ({counted(len(titles), 'set')} of maps)")
+        show(f"sub-{label}: whole ({counted(len(titles), 'set')} of maps)")
     return bool(titles) and not found
