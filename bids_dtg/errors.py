@@ -113,6 +113,10 @@ class DownloadError(DtgError):
     """No host has a file with the right content; who wanted the file makes its own error of it."""
 
 
+class UnusableMapError(RunError):
+    """A file of a map holds values that no map has."""
+
+
 class OutputError(DtgError):
     """Results cannot be written (exit code 1)."""
 

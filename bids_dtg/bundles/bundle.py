@@ -163,6 +163,8 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         If there is no such bundle, a file is missing, damaged or not the one that
         the card lists (SHA-256), or masks, maps, weights and contrasts do not belong
         together.
+    TypeError
+        If it is neither a text nor a path, as a bundle that is loaded.
 
     Examples
     --------

@@ -62,19 +62,26 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     ------
     BundleError
         If there is no such bundle: with the places looked in and the names found.
+    TypeError
+        If it is neither a text nor a path.
     """
-    text = str(name_or_path)
-    if isinstance(name_or_path, Path) or _is_path(text):
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise TypeError(
+            f"a model is found by its name or its folder, not by a {type(name_or_path).__name__}; "
+            "a bundle that is loaded can be used as it is"
+        )
+    text = os.fspath(name_or_path)
+    if not isinstance(name_or_path, str) or _is_path(text):
         path = _expanded(text)
-        if path.suffix == ARCHIVE_SUFFIX and path.is_file():
+        if path.suffix == ARCHIVE_SUFFIX and _is_file(path):
             return _unpacked(path, os.environ if env is None else env)
-        if not (path / CARD_FILE).is_file():
+        if not _is_file(path / CARD_FILE):
             raise _no_bundle_at(path)
         return path
     for model in installed_models(env):
         if model.name == text:
             return model.path
-    if text and (Path(text) / CARD_FILE).is_file():
+    if text and _is_file(Path(text) / CARD_FILE):
         return Path(text)
     raise _unknown_name(text, env)
 
@@ -128,9 +135,8 @@ def how_to_get(name: str) -> str:
 
 def is_installed(name: str, env: Mapping[str, str] | None = None) -> bool:
     """Return whether `find_bundle` finds a bundle by this name."""
-    return (
-        any(model.name == name for model in installed_models(env))
-        or (Path(name) / CARD_FILE).is_file()
+    return any(model.name == name for model in installed_models(env)) or _is_file(
+        Path(name) / CARD_FILE
     )
 
 
@@ -195,14 +201,15 @@ def _bundles_in(folder: Path) -> Iterator[Path]:
         return  # absent or not ours to read: the message lists where was looked
     for child in children:
         # Hidden folders are bundles half written.
-        if not child.name.startswith(".") and _holds_card(child):
+        if not child.name.startswith(".") and _is_file(child / CARD_FILE):
             yield child
 
 
-def _holds_card(folder: Path) -> bool:
+def _is_file(path: Path) -> bool:
+    """Return whether there is such a file; a name that is none, as one too long, has none."""
     try:
-        return (folder / CARD_FILE).is_file()
-    except OSError:
+        return path.is_file()
+    except (OSError, ValueError):
         return False
 
 
@@ -255,13 +262,15 @@ def _expanded(text: str) -> Path:
 
 
 def _no_bundle_at(path: Path) -> BundleError:
-    if not path.exists():
+    # Of these, pathlib's raise where a name is too long for the system.
+    is_folder = os.path.isdir(path)  # noqa: PTH112
+    if not os.path.exists(path):  # noqa: PTH110
         found = f"there is no {path}"
-    elif path.is_dir():
+    elif is_folder:
         found = f"{path} has no {CARD_FILE}"
     else:
         found = f"{path} is a file"
-    inside = [card.parent for card in path.glob(f"*/{CARD_FILE}")] if path.is_dir() else []
+    inside = [card.parent for card in path.glob(f"*/{CARD_FILE}")] if is_folder else []
     if len(inside) == 1:
         return BundleError(
             f"no model bundle: {found}", remedy=f"the bundle is inside it: {inside[0]}"

@@ -196,6 +196,19 @@ def same_label(entity: str, one: str, other: str) -> bool:
     return one == other
 
 
+def plain_index(entity: str, label: str) -> str:
+    """Return what a label has in common with those that people take for the same.
+
+    Examples
+    --------
+    >>> plain_index("run", "01"), plain_index("task", "REST"), plain_index("sub", "01")
+    ('1', 'rest', '01')
+    """
+    if entity in _INDEX_ENTITIES and label.isdecimal():
+        return label.lstrip("0")
+    return label.casefold()
+
+
 def bids_uri(dataset: str, relative_path: PurePosixPath | str) -> str:
     """Build a BIDS URI; the dataset's name is a key of `DatasetLinks` (empty: this dataset).
 

@@ -303,7 +303,7 @@ class SurfacePlaces:
                 expected=f"{len(self.mask)}, as {self.space} at {self.density}",
             )
         values = whole[self.mask]
-        known = np.isfinite(values) & (values != 0)
+        known = ~np.isnan(values) & (values != 0)
         if not known.any():
             raise EmptyMapError(f"{path} has no value at the model's vertices")
         return np.where(known, values, np.float32(np.nan))

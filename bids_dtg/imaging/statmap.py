@@ -16,6 +16,7 @@ from bids_dtg.imaging.sampling import LinearSampling
 
 # Less than this of an interpolated value comes from voxels with a value: there is none.
 _LEAST_WEIGHT = 0.5
+_LARGEST = 1e38  # in 32 bits; a sum of weighed neighbours is not larger
 _load: Any = nib.load  # nibabel has no types
 
 
@@ -33,8 +34,9 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
 
     Returns
     -------
-    (places,); NaN where the file has no value: outside its field of view, or where most of what
-    would be averaged is NaN, or 0 in a file that marks the outside of the brain with 0.
+    (places,), up to 1e38, which stands for infinity too. NaN where the file has no value: outside
+    its field of view, or where most of what would be averaged is NaN, or 0 in a file that marks
+    the outside of the brain with 0.
 
     Raises
     ------
@@ -42,6 +44,8 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
         Missing, damaged, or several volumes; `EmptyMapError`: no value at any point.
     """
     values, affine = _read(path)
+    # What is too large stays so, and can be added up.
+    values = np.clip(values, -_LARGEST, _LARGEST)
     inside = np.isfinite(values) & (values != 0)
     sampling = _sampling(values.shape, affine.tobytes(), _Points(points))
     both = np.stack([np.where(inside, values, 0), inside]).reshape(2, -1, order="F")

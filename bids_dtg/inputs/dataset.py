@@ -123,7 +123,8 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
     Raises
     ------
     DatasetError
-        If the dataset has no participants, or not those asked for (the near ones are named).
+        If the dataset has no participants, not those asked for (the near ones are named), or two
+        of them whose labels differ in upper and lower case alone.
     SettingsError
         If something is no label at all.
     """
@@ -161,7 +162,24 @@ def select_participants(dataset: InputDataset, labels: Sequence[str] = ()) -> tu
             expected=f"{'near ones are' if near else 'e.g.'} {', '.join(some)} "
             f"({counted(len(present), 'participant')} there)",
         )
-    return tuple(label for label in present if not asked or label in asked)
+    selected = tuple(label for label in present if not asked or label in asked)
+    _require_distinct(root, selected)
+    return selected
+
+
+def _require_distinct(root: Path, labels: Sequence[str]) -> None:
+    """Refuse participants whose labels differ in upper and lower case alone."""
+    known: dict[str, str] = {}
+    for label in labels:
+        other = known.setdefault(label.casefold(), label)
+        if other != label:
+            raise DatasetError(
+                f"{root} has sub-{other} and sub-{label}",
+                expected="labels that differ in more than upper and lower case: some file systems "
+                "would mix their results",
+                remedy="rename one of them, or choose one with --participant-label and give the "
+                "other an output folder of its own",
+            )
 
 
 def read_description(root: Path) -> dict[str, Any]:

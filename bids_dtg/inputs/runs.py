@@ -25,6 +25,7 @@ from bids_dtg.inputs.selection import (
     combined_echoes,
     measured,
     named_files,
+    require_one_file_each,
     space_of,
     versions_by_run,
 )
@@ -96,9 +97,9 @@ def find_runs(
         bold = [f for f in bold if f.path.name in allowed]
         if not bold:
             raise RunError(f"{who}: the BIDS filter file leaves no run", remedy="widen the filter")
-    series = combined_echoes(
-        _usable(bold, func, who, input_type), who, filtered="echo" in bids_filter
-    )
+    usable = _usable(bold, func, who, input_type)
+    require_one_file_each(usable, who)
+    series = combined_echoes(usable, who, filtered="echo" in bids_filter)
     if input_type == "xcpd":
         series = _without_joined(series)
     rule = rule or SpaceRule()
@@ -213,6 +214,8 @@ def _companion(
     ]
     if not found:
         return None
+    if is_mask:
+        require_one_file_each(found, f"sub-{bold.name.get('sub')}")
     # Newer names win over older ones that somebody kept beside them.
     return max(found, key=lambda f: (len(f.name.entities), f.name.suffix == "timeseries")).path
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.names import BidsName, parse_name, plain_label, same_label
+from bids_dtg.files.names import (
+    BidsName,
+    parse_name,
+    plain_index,
+    plain_label,
+    same_label,
+)
 
 # Storage, not measurement: what differs between files of one run.
 STORAGE = frozenset({"space", "cohort", "res", "den", "desc", "label"})
@@ -57,6 +63,36 @@ def combined_echoes(files: list[NamedFile], who: str, *, filtered: bool) -> list
 def versions_by_run(files: list[NamedFile]) -> list[list[NamedFile]]:
     """Group files by what was measured: the versions of each run."""
     return list(_grouped(files, measured).values())
+
+
+def require_one_file_each(files: list[NamedFile], who: str) -> None:
+    """Refuse two files that are one to people and to some file systems.
+
+    Names that differ in `.nii` and `.nii.gz`, in `run-1` and `run-01`, or in upper and lower case
+    alone: nobody knows which is meant, and results of both would have one name.
+
+    Raises
+    ------
+    RunError
+        Naming both.
+    """
+    versions: dict[tuple[tuple[str, str], ...], NamedFile] = {}
+    runs: dict[tuple[tuple[str, str], ...], NamedFile] = {}
+    for file in files:
+        alike = tuple((key, plain_index(key, value)) for key, value in file.name.entities)
+        other = versions.setdefault(alike, file)
+        run = tuple((key, value) for key, value in alike if key not in STORAGE)
+        of_run = runs.setdefault(run, file)
+        if other is file and measured(of_run) == measured(file):
+            continue
+        first, second = sorted(((other if other is not file else of_run).path, file.path))
+        raise RunError(
+            f"{who} has two files of one run, {first} and "
+            + (second.name if second.name != first.name else str(second)),
+            expected="one: names that differ in .nii and .nii.gz, in zeros before a number, or in "
+            "upper and lower case alone mean the same",
+            remedy="remove one of them, or rename it if it is another run",
+        )
 
 
 def space_of(name: BidsName) -> str:

@@ -21,6 +21,8 @@ Indices = NDArray[np.intp]
 LEAST_COVERAGE, USUAL_COVERAGE = 0.5, 0.75
 # One value at more than this share of a map's places makes it a mask, labels, or a threshold.
 MOST_EQUAL = 0.5
+# No statistic or effect is so large; a thousand of its squares still fit 32 bits.
+LARGEST_VALUE = 1e9
 # With fewer people maps are not compared with each other.
 LEAST_PEOPLE = 5
 # A standard deviation so many times the group's median, or that part of it, is reported.
@@ -44,12 +46,15 @@ class OwnFigures:
     coverage: float  # share of the places with a value
     equal: float  # share of those with the most frequent value; NaN where there is none
     sd: float  # standard deviation of the values; NaN where there is none
+    largest: float = 0.0  # absolute value; it may be infinite
 
     @property
     def unusable(self) -> str:
         """Why the map cannot be used, in words; empty where it can."""
         if not self.coverage:
             return "it is empty"
+        if why := too_large(self.largest):
+            return why
         if self.equal > MOST_EQUAL:
             return (
                 f"{self.equal:.0%} of its values are the same: it looks like a mask, labels, or "
@@ -92,15 +97,42 @@ def own_figures(values: Array) -> OwnFigures:
     >>> own_figures(np.array([1.0, 1.0, 1.0, np.nan])).unusable[:31]
     '100% of its values are the same'
     """
+    largest = largest_value(values)
     known = values[np.isfinite(values)]
     if not known.size:
-        return OwnFigures(0.0, np.nan, np.nan)
+        return OwnFigures(0.0 if not largest else 1.0, np.nan, np.nan, largest)
     _, counts = np.unique(known[_sample(known.size)], return_counts=True)
     return OwnFigures(
         coverage=known.size / values.size,
         equal=float(counts.max() / counts.sum()),
         sd=float(known.std(dtype=np.float64)),
+        largest=largest,
     )
+
+
+def largest_value(values: Array) -> float:
+    """Return the largest absolute value, which may be infinite; NaN, no value, does not count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> largest_value(np.array([1.0, np.nan, -np.inf]))
+    inf
+    """
+    return float(np.abs(values).max(initial=0.0, where=~np.isnan(values)))
+
+
+def too_large(largest: float, most: float = LARGEST_VALUE) -> str:
+    """Return why a map with this largest absolute value cannot be used; empty where it can.
+
+    Examples
+    --------
+    >>> too_large(8.2), too_large(1e38)
+    ('', 'its values go up to 1e+38, and no statistic or effect is so large')
+    """
+    if largest <= most:
+        return ""
+    return f"its values go up to {largest:.3g}, and no statistic or effect is so large"
 
 
 @dataclass(frozen=True, eq=False)

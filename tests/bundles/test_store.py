@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tiny_bundle import move_program_folders, write_tiny_bundle
 
+from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.store import (
     find_bundle,
     installed_models,
@@ -74,6 +75,24 @@ def test_a_path_is_a_path(world):
     assert find_bundle("./m", env).resolve() == local
     assert find_bundle(str(local), env) == local
     assert find_bundle(Path("m"), env).resolve() == local
+
+
+@pytest.mark.parametrize("odd", [7, None, b"m", ["m"], object()])
+def test_what_is_neither_name_nor_path_is_refused(odd):
+    with pytest.raises(TypeError, match=f"name or its folder, not by a {type(odd).__name__};"):
+        find_bundle(odd)
+
+
+def test_bundle_that_is_loaded_is_refused_in_words(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    with pytest.raises(TypeError, match="not by a ModelBundle; a bundle that is loaded can be"):
+        load_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", ["m" * 5000, "./" + "m" * 5000, "m\0", "./m\0"])
+def test_names_that_no_file_can_have(name):
+    with pytest.raises(BundleError, match="no model"):
+        find_bundle(name)
 
 
 def test_home_is_expanded(world, monkeypatch):

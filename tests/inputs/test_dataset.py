@@ -140,6 +140,17 @@ def test_participants(tmp_path):
         select_participants(dataset_at(tmp_path), ["../01"])
 
 
+def test_participants_that_differ_in_case_alone(tmp_path):
+    root = tmp_path / "x"
+    for label in ("A1", "a1", "b"):
+        (root / f"sub-{label}").mkdir(parents=True)
+    if not {"sub-A1", "sub-a1"} <= {path.name for path in root.iterdir()}:
+        pytest.skip("this file system takes upper and lower case for the same")
+    with pytest.raises(DatasetError, match=r"x has sub-A1 and sub-a1\. Expected: labels that"):
+        select_participants(dataset_at(root))
+    assert select_participants(dataset_at(root), ["a1", "b"]) == ("a1", "b")
+
+
 def test_dataset_without_participants(tmp_path):
     describe_dataset(tmp_path)
     with pytest.raises(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
@@ -278,6 +279,62 @@ def test_annex_pointers_and_broken_links(root):
     bold.touch()
     with pytest.raises(RunError, match=r"bold\.nii\.gz is empty"):
         find_runs(root, "01")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"extension": ".nii"}),
+        ({"entities": "run-1"}, {"entities": "run-01"}),
+        ({"entities": "run-1"}, {"entities": "run-01", "space": "T1w", "res": None}),
+        ({"entities": "acq-a"}, {"entities": "acq-A"}),
+        ({"task": "rest"}, {"task": "REST"}),
+        ({"task": "rest"}, {"task": "Rest", "extension": ".nii"}),
+    ],
+)
+def test_two_files_of_one_run_are_refused_with_both_names(root, one, other):
+    paths = sorted(add_run(root, **options) for options in (one, other))
+    with pytest.raises(RunError, match=r"sub-01 has two files of one run, ") as caught:
+        find_runs(root, "01")
+    assert f"{paths[0]} and {paths[1].name}. Expected: one" in str(caught.value)
+
+
+def test_two_masks_of_one_run_are_refused_with_both_names(root):
+    mask = add_run(root).with_name(
+        "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii"
+    )
+    mask.write_bytes(gzip.decompress(mask.with_suffix(".nii.gz").read_bytes()))
+    with pytest.raises(RunError, match=rf"two files of one run, {mask} and {mask.name}\.gz"):
+        find_runs(root, "01")
+
+
+def test_one_file_in_two_folders_is_refused_with_both(root):
+    bold = add_run(root)
+    copy = bold.parent / "old" / bold.name
+    copy.parent.mkdir()
+    copy.write_bytes(bold.read_bytes())
+    with pytest.raises(RunError, match=r"two files of one run") as caught:
+        find_runs(root, "01")
+    assert str(copy) in str(caught.value)
+    assert str(bold) in str(caught.value)
+
+
+def test_files_that_were_not_asked_for_are_no_twins(root):
+    add_run(root, entities="run-1")
+    add_run(root, task="nback", entities="run-1")
+    add_run(root, task="nback", entities="run-01")
+    assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-1"]
+
+
+def test_versions_of_one_run_are_no_twins(root):
+    for space, res in (
+        ("MNI152NLin6Asym", "2"),
+        ("MNI152NLin6Asym", "1"),
+        ("T1w", None),
+        (None, None),
+    ):
+        add_run(root, entities="run-01", space=space, res=res)
+    assert titles(find_runs(root, "01")) == ["sub-01_task-rest_run-01"]
 
 
 def test_repetition_time_is_inherited(root):

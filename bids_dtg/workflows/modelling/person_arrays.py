@@ -16,13 +16,13 @@ from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.display import Reporter
-from bids_dtg.errors import EmptyMapError, RunError
+from bids_dtg.errors import EmptyMapError, RunError, UnusableMapError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.provenance import file_fingerprint
 from bids_dtg.inputs.statmaps import StatMap
 from bids_dtg.settings import OPTIONS
 from bids_dtg.stats.fixed_effects import inverse_variance, sum_of_z
-from bids_dtg.stats.map_checks import own_figures
+from bids_dtg.stats.map_checks import LARGEST_VALUE, largest_value, own_figures, too_large
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.measure import Reader
@@ -30,7 +30,7 @@ from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.sets import MapSet
 
 # Raised when other maps are left out than before: arrays are made again then.
-_CHECKS = 1
+_CHECKS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +143,8 @@ class PersonArrays:
                 why = own_figures(values).unusable
             except EmptyMapError:
                 why = "it is empty"
+            except UnusableMapError as err:
+                why = err.found
             if why:
                 unusable[contrast] = why
             else:
@@ -159,8 +161,14 @@ class PersonArrays:
     def _read_map(self, statmap: StatMap) -> NDArray[np.float32]:
         """Read a map, and those of its runs put together, where all of them have a value."""
         statistic = self.plan.statistic
-        read = [self.request.bundle.places.read(path) for path in statmap.sources(statistic)]
-        match statmap.combination(statistic):
+        paths, combination = statmap.sources(statistic), statmap.combination(statistic)
+        read = [self.request.bundle.places.read(path) for path in paths]
+        for number, (path, values) in enumerate(zip(paths, read, strict=True)):
+            # The second half are variances, which are squares.
+            squared = combination == "inverse variance" and number >= len(paths) // 2
+            if why := too_large(largest_value(values), LARGEST_VALUE ** (1 + squared)):
+                raise UnusableMapError(f"of {path.name}: {why}")
+        match combination:
             case "inverse variance":
                 half = len(read) // 2
                 effect, variance = inverse_variance(read[:half], read[half:])

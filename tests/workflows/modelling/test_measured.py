@@ -38,6 +38,19 @@ DAMAGES = {
     "04": lambda values: 1000 * values,
     "05": lambda values: (values > 0.5).astype(np.float32),
 }
+# 07 and 08 have such values at one place of one map, 09 and 10 everywhere.
+ABSURD = {
+    "07": lambda values: at_one_place(values, 1e38),
+    "08": lambda values: at_one_place(values, -np.inf),
+    "09": lambda values: values * np.float32(1e20),
+    "10": lambda values: np.where(values > 0, np.inf, np.nan),
+}
+
+
+def at_one_place(values: np.ndarray, value: float) -> np.ndarray:
+    changed = values.copy()
+    changed[10, 12, 10] = value
+    return changed
 
 
 def write(root: Path, name: str, values: np.ndarray) -> None:
@@ -107,6 +120,24 @@ def test_each_damage_has_a_line(lines):
     assert "it looks like a mask, labels, or a thresholded map" in lines
     found = [line for line in lines.splitlines() if line.startswith("measured maps: ")]
     assert {line[15:21] for line in found} == {"sub-01", "sub-02", "sub-04"}
+
+
+def test_values_that_no_map_has_are_refused_by_person_and_file(tmp_path, capsys):
+    """A map of 1e38 ended a training at scoring, and nobody was named."""
+    cohort = SmoothCohort(tmp_path)
+    for who, damage in ABSURD.items():
+        for contrast in CONTRASTS[: 1 if who in ("07", "08") else None]:
+            write(cohort.statmaps, name_of(who, contrast), damage(cohort.maps[who, contrast]))
+    assert train(cohort) == 1
+    err = capsys.readouterr().err
+    for who in ("07", "08"):
+        name = Path(name_of(who, CONTRASTS[0])).name
+        line = f"measured maps: sub-{who}, unusable in 1 of 2 targets ({CONTRASTS[0]}): left out, "
+        assert f"{line}because of {name}: its values go up to 1e+38, and no" in err
+    for who in ("09", "10"):
+        assert f"sub-{who} is left out: none of 2 measured maps can be used, as " in err
+        assert Path(name_of(who, CONTRASTS[0])).name in err
+    assert "own 1 (local-ridge)" in err
 
 
 def test_who_lacks_maps_or_rest_is_named_always(lines):
