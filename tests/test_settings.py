@@ -106,7 +106,7 @@ def test_wrong_values_are_named(given, message):
         ("[output]\nmin_minutes = 3", "unknown option 'min_minutes' in .output"),
         ("[cleanin]\nmin_minutes = 3", "has the entry 'cleanin'"),
         ("min_minutes = 3", "has the entry 'min_minutes'"),
-        ("[cleaning", "not valid TOML"),
+        ("[cleaning", "cannot be read as TOML"),
         ("[cleaning]\nmin_minutes = true", r"config\.toml: min_minutes is True"),
         ("[resources]\nomp_nthreads = 1.9", "omp_nthreads is 1.9. Expected: a whole number"),
         ('[output]\nwrite_connectome = "yes"', "write_connectome is 'yes'. Expected: true or"),

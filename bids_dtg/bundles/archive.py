@@ -9,7 +9,8 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
 from bids_dtg.bundles.card import CARD_FILE, read_card
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, ForeignFileError
+from bids_dtg.files.foreign import open_foreign
 
 ARCHIVE_SUFFIX = ".tar"
 # The largest model at half a millimetre stays below; an archive is not compressed, so what
@@ -61,9 +62,9 @@ def extract_archive(path: Path, folder: Path) -> None:
         If a file cannot be written.
     """
     try:
-        file = path.open("rb")
-    except OSError as err:
-        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
+        file = open_foreign(path)
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
     size = path.stat().st_size
     if size > _LARGEST:
         raise BundleError(f"{path} has {size} bytes", expected=f"at most {_LARGEST}")

@@ -35,7 +35,8 @@ from bids_dtg.bundles.store import find_bundle
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
@@ -214,14 +215,15 @@ def verify_file(path: Path, digest: str) -> None:
     """
     sha256 = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_foreign(path) as file:
             while block := file.read(1 << 20):
                 sha256.update(block)
-    except FileNotFoundError as err:
-        found = "is a link to content that is not here" if path.is_symlink() else "is missing"
+    except MissingFileError as err:
         raise BundleError(
-            f"{path} {found}", expected="it is in model.json", remedy=_REMEDY
+            f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
         ) from err
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
     except OSError as err:
         raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
     found = sha256.hexdigest()

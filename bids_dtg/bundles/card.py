@@ -17,7 +17,8 @@ import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.kinds import KINDS
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
+from bids_dtg.files.foreign import as_text, read_bytes
 from bids_dtg.imaging.grid import Grid
 
 CARD_FILE = "model.json"
@@ -181,18 +182,13 @@ def read_card(folder: Path) -> tuple[ModelCard[Any], bytes]:
     """
     path = folder / CARD_FILE
     try:
-        size = path.stat().st_size
-        if size > _LARGEST_CARD:
-            raise BundleError(f"{path} has {size} bytes", expected=f"at most {_LARGEST_CARD}")
-        raw = path.read_bytes()
-        text = raw.decode("utf-8")
-    except FileNotFoundError as err:
+        raw = read_bytes(path, _LARGEST_CARD)
+        text = as_text(raw, path)
+    except MissingFileError as err:
         found = "has no model.json" if folder.is_dir() else "is not a folder"
         raise BundleError(f"{folder} {found}", expected="a model bundle") from err
-    except OSError as err:
-        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
-    except UnicodeDecodeError as err:
-        raise BundleError(f"{path} is not text in UTF-8", expected="JSON") from err
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
     return ModelCard.from_json(text, str(path)), raw
 
 

@@ -17,7 +17,8 @@ from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
-from bids_dtg.errors import BundleError, RunError
+from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
@@ -122,10 +123,10 @@ def read_contrasts(path: str | Path) -> tuple[Contrast, ...]:
         If the file cannot be read or is no such table.
     """
     try:
-        return parse_contrasts(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as err:
-        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
-    except ValueError as err:  # UnicodeDecodeError too
+        return parse_contrasts(read_text(Path(path)))
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
+    except ValueError as err:
         raise BundleError(
             f"{path}: {err}", expected="a table with tabs, one line a contrast"
         ) from err

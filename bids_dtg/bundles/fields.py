@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, ForeignFileError
+from bids_dtg.files.foreign import parse_json
 
 
 class JsonFields:
@@ -40,11 +41,9 @@ class JsonFields:
             If the text is not JSON, not an object, or has a key twice.
         """
         try:
-            values = json.loads(text, object_pairs_hook=_without_doubles)
-        except (ValueError, RecursionError) as err:
-            raise BundleError(
-                f"{source} is not valid JSON: {err}", remedy="fetch or make the bundle again"
-            ) from err
+            values = parse_json(text, source, _without_doubles)
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy="fetch or make the bundle again") from err
         if not isinstance(values, dict):
             raise BundleError(f"{source} holds a {type(values).__name__}", expected="an object")
         return cls(values, source)

@@ -15,7 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, ForeignFileError
+from bids_dtg.files.foreign import read_text
 from bids_dtg.stats.splits import SETS
 
 PEOPLE_FILE = "people.json"
@@ -130,9 +131,9 @@ class SeenPeople:
             If it cannot be read, or is of a newer format.
         """
         try:
-            text = path.read_text("utf-8")
-        except (OSError, ValueError) as err:
-            raise BundleError(f"{path} cannot be read: {err}", remedy=_REMEDY) from err
+            text = read_text(path)
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
         return cls.of(JsonFields.parse(text, str(path)))
 
     @classmethod

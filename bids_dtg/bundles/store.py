@@ -16,8 +16,9 @@ from bids_dtg.bundles.card import CARD_FILE, REQUIRED_FILES, read_card
 from bids_dtg.bundles.parts import OFFSET_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.registry import PUBLISHED
-from bids_dtg.errors import BundleError, OutputError
+from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
+from bids_dtg.files.foreign import open_foreign
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.
@@ -220,7 +221,7 @@ def _unpacked(archive: Path, env: Mapping[str, str]) -> Path:
     if cache is None:
         raise BundleError(f"{archive} cannot be used: there is no cache", remedy=unpack)
     try:
-        with archive.open("rb") as file:
+        with open_foreign(archive) as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -237,6 +238,8 @@ def _unpacked(archive: Path, env: Mapping[str, str]) -> Path:
                 raise
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
     except OSError as err:
         raise BundleError(
             f"{archive} cannot be unpacked into {cache.parent}: {err.strerror or err}",

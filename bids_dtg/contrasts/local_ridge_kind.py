@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.people import MapModel, Person
-from bids_dtg.errors import BundleError, DatasetError
+from bids_dtg.errors import BundleError, DatasetError, ForeignFileError
+from bids_dtg.files.foreign import parse_json
 from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
 from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
@@ -226,9 +227,11 @@ def read_sums(
     """
     try:
         arrays, notes = read_arrays(path)
-        found, people = notes["facts"], json.loads(notes["people"])
-        theirs = json.loads(found)
-    except (OSError, ValueError, KeyError, RecursionError) as err:
+        found = notes["facts"]
+        people, theirs = (parse_json(text, str(path)) for text in (notes["people"], found))
+    except ForeignFileError as err:
+        raise _no_sums(path, err.found) from err
+    except (OSError, ValueError, KeyError) as err:
         raise _no_sums(path, str(err)) from err
     if _OF_FILLED_MAPS in arrays:
         raise BundleError(

@@ -4,6 +4,8 @@
 - `atomic`: a file is whole under its final name, or it is not there
 - `text`: JSON objects, tables and plain text of our own
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
+- `home`: paths that begin with somebody's home folder
+- `walk`: files below a folder that others made
 - `sidecars`: JSON sidecars, with inheritance
 - `tensors`: files of tensors (safetensors)
 - `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import OutputError
+from bids_dtg.errors import ForeignFileError, OutputError
 from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.text import write_json
 
 _REMEDY = "remove it: the same command makes it again"
@@ -126,10 +127,9 @@ class ArrayStore:
 
     def _record(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads(self._facts(name).read_text("utf-8"))
-        except (OSError, ValueError):
+            return read_json_object(self._facts(name))
+        except ForeignFileError:
             return {}
-        return content if isinstance(content, dict) else {}
 
     def _array(self, name: str) -> Path:
         return self.root / f"{name}.npy"

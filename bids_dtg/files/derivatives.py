@@ -10,10 +10,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from bids_dtg.errors import DatasetError, OutputError, SettingsError
+from bids_dtg.errors import (
+    DatasetError,
+    ForeignFileError,
+    MissingFileError,
+    OutputError,
+    SettingsError,
+)
 from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
+from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
+from bids_dtg.files.home import expand_home
 from bids_dtg.files.text import read_json, write_text, write_tsv
-from bids_dtg.settings.option import expand_home
 
 BIDS_VERSION = "1.10.0"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -178,18 +185,21 @@ class DerivativeDataset:
 
     def _read(self, name: str) -> str:
         try:
-            return (self.root / name).read_text("utf-8-sig")
-        except FileNotFoundError:
+            return read_text(self.root / name)
+        except MissingFileError:
             return ""
-        except (OSError, ValueError) as err:
-            reason = (err.strerror if isinstance(err, OSError) else None) or err
-            raise OutputError(f"{self.root / name} cannot be read: {reason}") from err
+        except ForeignFileError as err:
+            raise err.as_kind(OutputError) from err
 
     def _write_if_changed(self, name: str, content: str) -> None:
         # Ten thousand participants need not write the same file ten thousand times.
         path = self.path(name)
-        if not path.exists() or path.read_bytes() != content.encode():
-            write_text(path, content)
+        try:
+            if read_bytes(path) == content.encode():
+                return
+        except ForeignFileError:
+            pass  # none yet, or broken
+        write_text(path, content)
 
 
 def participants_in(root: Path) -> tuple[str, ...]:
@@ -319,10 +329,9 @@ def _link(target: Path, root: Path) -> str:
 def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
     path = output / "dataset_description.json"
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
+        content = read_json_object(path)
+    except ForeignFileError:
         return  # none yet, or broken: ours is written over it
-    content = content if isinstance(content, dict) else {}
     name = _generator(content).get("Name")
     if name != "bids_dtg":
         raise SettingsError(

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.errors import ForeignFileError, MissingFileError
 from bids_dtg.files.annex import is_pointer, require_content
@@ -74,16 +74,17 @@ class Table:
         return tuple(name for name, count in Counter(self.header).items() if count > 1)
 
 
-@contextmanager
-def open_foreign(path: Path) -> Iterator[BinaryIO]:
+def open_foreign(path: Path) -> io.BufferedReader:
     """Open a file to read its bytes, once it is known to be a regular file.
+
+    What is read of it may still raise an OSError.
 
     Raises
     ------
     MissingFileError
         There is no such file.
     ForeignFileError
-        It is a folder, pipe, socket or device, a broken link, or cannot be opened or read.
+        It is a folder, pipe, socket or device, a broken link, or cannot be opened.
     """
     try:
         # What is no regular file is not even opened: that alone may wait, or wind a tape.
@@ -93,22 +94,22 @@ def open_foreign(path: Path) -> Iterator[BinaryIO]:
     except (FileNotFoundError, NotADirectoryError) as err:
         if path.is_symlink():
             raise ForeignFileError(
-                f"{path} is a broken link",
+                f"{path} cannot be read: it is a broken link",
                 expected="the file's content",
                 remedy=f"datalad get {path}",
             ) from err
-        raise MissingFileError(f"{path} does not exist") from err
+        raise MissingFileError(f"{path} cannot be read: {err.strerror}") from err
     except OSError as err:
         raise _unreadable(path, err) from err
     except ValueError as err:  # a path with a NUL character
         raise ForeignFileError(f"{str(path)!r} is no path: {err}") from err
     try:
-        with os.fdopen(number, "rb") as file:
-            _require_regular(path, os.fstat(number).st_mode)
-            os.set_blocking(number, True)
-            yield file
-    except OSError as err:
-        raise _unreadable(path, err) from err
+        _require_regular(path, os.fstat(number).st_mode)
+        os.set_blocking(number, True)
+    except ForeignFileError:
+        os.close(number)
+        raise
+    return os.fdopen(number, "rb")
 
 
 def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
@@ -132,6 +133,8 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
         with open_foreign(path) as file:
             size = os.fstat(file.fileno()).st_size
             content = file.read(most + 1) if size <= most else b""
+    except OSError as err:
+        raise _unreadable(path, err) from err
     except MemoryError as err:
         raise ForeignFileError(f"{path}: not enough memory to read it") from err
     size = max(size, len(content))
@@ -178,7 +181,9 @@ def as_text(content: bytes, path: Path) -> str:
     except UnicodeDecodeError as err:
         found = "UTF-16" if content.startswith(_UTF16) else f"no UTF-8 at byte {err.start}"
         raise ForeignFileError(
-            f"{path} is {found}", expected="text in UTF-8", remedy="save it as UTF-8"
+            f"{path} cannot be read as text: it is {found}",
+            expected="text in UTF-8",
+            remedy="save it as UTF-8",
         ) from err
     except MemoryError as err:
         raise ForeignFileError(f"{path}: not enough memory to read it") from err
@@ -366,9 +371,8 @@ def text_columns(
 
 def _require_regular(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise ForeignFileError(
-            f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}", expected="a file"
-        )
+        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise ForeignFileError(f"{path} cannot be read: it is {kind}", expected="a file")
 
 
 def _unreadable(path: Path, err: OSError) -> ForeignFileError:

@@ -14,9 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.foreign import open_foreign, read_json_object
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 
 # Why a piece of work that has no record must be done.
@@ -56,11 +57,13 @@ def file_fingerprint(path: Path) -> Fingerprint:
         If it cannot be read.
     """
     try:
-        with path.open("rb") as stream:
+        with open_foreign(path) as stream:
             status = os.fstat(stream.fileno())
             digest = hashlib.sha256(stream.read(_END))
             stream.seek(max(_END, status.st_size - _END))
             digest.update(stream.read(_END))
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
     except OSError as err:
         raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
     return Fingerprint(status.st_size, status.st_mtime_ns, digest.hexdigest())
@@ -137,9 +140,9 @@ def completed_titles(dataset: DerivativeDataset) -> tuple[str, ...]:
 def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixPath, ...]:
     """List the files of a completion record, relative to the dataset; none where there is none."""
     try:
-        record = json.loads(_record_path(dataset, title).read_text("utf-8"))
+        record = read_json_object(_record_path(dataset, title))
         return tuple(PurePosixPath(name) for name in record["Outputs"])
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ForeignFileError, TypeError, KeyError):
         return ()
 
 
@@ -150,10 +153,10 @@ def sets_made_otherwise(
     made = []
     for path in sorted(dataset.path(_RECORDS).glob(f"sub-{participant}_*.json")):
         try:
-            record = json.loads(path.read_text("utf-8"))
+            record = read_json_object(path)
             if record["Options"].get(option) != value:
                 made.append(str(record["Title"]))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        except (ForeignFileError, TypeError, KeyError, AttributeError):
             continue  # damaged: its work will be done again when it is asked for
     return tuple(made)
 
@@ -174,7 +177,7 @@ def why_incomplete(
     """
     path = _record_path(dataset, title)
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = read_json_object(path)
         changed = _changed_options(record["Options"], json.loads(json.dumps(dict(options))))
         recorded = {name: Fingerprint(**value) for name, value in record["Inputs"].items()}
         outputs = dict(record["Outputs"])
@@ -185,9 +188,9 @@ def why_incomplete(
             or next(iter(found), None)
             or next(filter(None, (_damage(dataset, *item) for item in outputs.items())), None)
         )
-    except FileNotFoundError:
+    except MissingFileError:
         return NOT_DONE
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (ForeignFileError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return f"completion record unreadable: {path.name}"
 
 

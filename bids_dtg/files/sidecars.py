@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.names import BidsName, parse_name, same_label
 
 # What is longer was written in other units than seconds.
@@ -116,16 +116,13 @@ def read_sidecar(path: Path) -> dict[str, Any]:
         If it cannot be read or is no JSON object.
     """
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as err:
-        reason = (err.strerror if isinstance(err, OSError) else None) or err
-        raise RunError(
-            f"{path} cannot be read as JSON: {reason}",
+        return read_json_object(path)
+    except ForeignFileError as err:
+        raise err.as_kind(
+            RunError,
+            expected='a JSON object, e.g. {"RepetitionTime": 2.0}',
             remedy="repair it, or remove it: the image's header has the time too",
         ) from err
-    if not isinstance(content, dict):
-        raise RunError(f"{path} holds no JSON object", expected='e.g. {"RepetitionTime": 2.0}')
-    return content
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:

@@ -13,8 +13,9 @@ import safetensors.numpy
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.foreign import open_foreign
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,8 @@ class TensorFile:
                 if name not in tensors.keys():  # noqa: SIM118 (no mapping)
                     raise self.error(f" has no tensor {name}")
                 shape = tuple(tensors.get_slice(name).get_shape())
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
         except (SafetensorError, OSError) as err:
             raise BundleError(f"{path} is no safetensors file: {err}", remedy=_REMEDY) from err
         if len(shape) != axes:
@@ -78,10 +81,13 @@ class TensorFile:
     def _read(self, framework: str) -> dict[str, Any]:
         found = {}
         try:
+            _check_header_size(self.path)
             with safetensors.safe_open(self.path, framework=framework) as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
                     if name.startswith(self.prefix):
                         found[name] = tensors.get_tensor(name)
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
         # NumPy lacks some of the format's types: a TypeError.
         except (SafetensorError, OSError, TypeError) as err:
             raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
@@ -108,10 +114,12 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
 
     Raises
     ------
-    OSError, ValueError
+    OSError, ValueError, ForeignFileError
         If the file cannot be read, or is no safetensors file.
     """
     try:
+        with open_foreign(path):
+            pass  # safetensors would wait for a pipe
         with safetensors.safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return arrays, dict(file.metadata() or {})
@@ -129,7 +137,7 @@ def _is_finite(tensor: Any) -> bool:
 
 def _check_header_size(path: Path) -> None:
     """Refuse a header that no network needs, before a parser takes it into memory."""
-    with path.open("rb") as file:
+    with open_foreign(path) as file:
         # The format begins with the header's size: 64 bits, little-endian.
         size = int.from_bytes(file.read(8), "little")
     if size > _LARGEST_HEADER:

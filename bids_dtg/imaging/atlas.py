@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
+from bids_dtg.files.foreign import read_table
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 
@@ -131,13 +130,17 @@ def _nearest(
 
 def _read_names(path: Path) -> dict[int, str]:
     table = path.with_name(path.name.partition(".nii")[0] + ".tsv")
-    if not table.is_file():
-        return {}
+    expected = "tab-separated columns index and name"
     try:
-        rows = list(csv.DictReader(io.StringIO(table.read_text("utf-8-sig")), delimiter="\t"))
-        return {int(row["index"]): row["name"].strip() or row["index"] for row in rows}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
+        read = read_table(table)
+        if read.short:
+            raise ValueError(f"{read.short} of its lines are cut off")
+        return {int(row["index"]): row["name"].strip() or row["index"] for row in read.dicts()}
+    except MissingFileError:
+        return {}
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError, "--atlas: the table ", expected=expected) from err
+    except (ValueError, KeyError) as err:
         raise SettingsError(
-            f"--atlas: the table {table} cannot be read: {err}",
-            expected="tab-separated columns index and name",
+            f"--atlas: the table {table} cannot be read: {err}", expected=expected
         ) from err

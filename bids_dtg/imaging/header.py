@@ -13,8 +13,9 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.annex import is_pointer
+from bids_dtg.files.foreign import open_foreign
 
 # What the readers below (plain, igzip, nibabel) raise on a damaged or unreadable file.
 READ_ERRORS = (OSError, EOFError, zlib.error, cast("type[Exception]", isal_zlib.error))
@@ -90,15 +91,11 @@ def require_file(path: Path) -> bytes:
     RunError
         Missing, a folder, empty, unreadable, a broken link, or a git-annex or LFS pointer.
     """
-    if path.is_symlink() and not path.exists():
-        raise RunError(
-            f"{path} is a link to content that is not here",
-            expected="the file's content",
-            remedy=f"fetch it first: datalad get {path}",
-        )
     try:
-        with path.open("rb") as file:
+        with open_foreign(path) as file:
             first = file.read(_START_BYTES)
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
     except OSError as err:
         raise RunError(f"{path} cannot be read: {err.strerror or err}") from err
     if not first:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, SettingsError
 from bids_dtg.files.derivatives import SourceDataset, participants_in
+from bids_dtg.files.foreign import read_json_object
+from bids_dtg.files.home import expand_home
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_json
 from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
 from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice, InputType
-from bids_dtg.settings.option import expand_home
 
 MOUNT_REMINDER = (
     "if this runs in a container, check that the folder is mounted (docker -v, apptainer -B)"
@@ -192,20 +192,18 @@ def read_description(root: Path) -> dict[str, Any]:
     """
     path = root / "dataset_description.json"
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError as err:
+        return read_json_object(path)
+    except MissingFileError as err:
         raise DatasetError(
             f"{root} is not a BIDS dataset: it has no dataset_description.json, but {seen(root)}",
             remedy=_nearby_dataset(root),
         ) from err
-    except (OSError, ValueError) as err:
-        reason = (err.strerror if isinstance(err, OSError) else None) or err
-        raise DatasetError(
-            f"{path} cannot be read: {reason}", expected="a JSON object", remedy="repair the file"
+    except ForeignFileError as err:
+        raise err.as_kind(
+            DatasetError,
+            expected='a JSON object, e.g. {"Name": "…"}',
+            remedy=err.remedy or "repair the file",
         ) from err
-    if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds no JSON object", expected='e.g. {"Name": "…"}')
-    return content
 
 
 def seen(root: Path) -> str:

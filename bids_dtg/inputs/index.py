@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
-import os
 import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
+from bids_dtg.files.foreign import read_json, read_json_object
+from bids_dtg.files.walk import files_below
 
 if TYPE_CHECKING:
     from bids import BIDSLayout
@@ -73,7 +73,10 @@ def functional_files(folder: Path, sessions: Sequence[str] = ()) -> tuple[Path, 
     for place in folder.glob("ses-*"):
         if not sessions or place.name.removeprefix("ses-") in sessions:
             places.append(place / "func")
-    return tuple(path for place in places if place.is_dir() for path in _files_below(place))
+    try:
+        return tuple(path for place in places for path in files_below(place, follow_links=False))
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
 
 
 def filtered_names(
@@ -128,13 +131,17 @@ def open_index(
 
     folder = root / f"sub-{participant}"
     allowed = "|".join(map(re.escape, sessions)) if sessions and database_dir is None else "[^/]+"
+    linked = _checked_links(folder)
     indexer = BIDSLayoutIndexer(
         validate=False,
         index_metadata=False,
+        # pybids would take a file of this name in the dataset for patterns.
+        config_filename="\n",
         ignore=[
             re.compile(rf"^/(?!func(/|$)|ses-({allowed})(/|$))"),
             re.compile(r"^/ses-[^/]+/(?!func(/|$))"),
             re.compile(r"/\."),
+            *linked,
         ],
     )
 
@@ -169,15 +176,19 @@ def forget_database(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files_below(Path(entry.path))
-            else:
-                yield Path(entry.path)
+def _checked_links(folder: Path) -> list[re.Pattern[str]]:
+    """Return what pybids must not walk: it enters links to folders, and goes round with them.
+
+    It also reads a description in a participant's folder, whatever that is: so it is read first.
+    """
+    try:
+        read_json_object(folder / "dataset_description.json")
+    except MissingFileError:
+        pass
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
+    links = [path for path in functional_files(folder) if path.is_symlink() and path.is_dir()]
+    return [re.compile(f"^/{re.escape(str(path.relative_to(folder)))}(/|$)") for path in links]
 
 
 def _is_of(index: BIDSLayout, folder: Path) -> bool:
@@ -248,11 +259,10 @@ def read_filter_file(path: Path) -> dict[str, Any]:
     """
     example = 'e.g. {"bold": {"acquisition": "mb"}}'
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as err:
-        reason = (err.strerror if isinstance(err, OSError) else None) or err
-        raise SettingsError(
-            f"--bids-filter-file {path} cannot be read: {reason}", expected=f"JSON, {example}"
+        content = read_json(path)
+    except ForeignFileError as err:
+        raise err.as_kind(
+            SettingsError, "--bids-filter-file ", expected=f"JSON, {example}"
         ) from err
     bold = content.get("bold", {}) if isinstance(content, dict) else None
     if not isinstance(bold, dict):

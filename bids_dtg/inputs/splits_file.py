@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError
+from bids_dtg.files.foreign import Table, read_table
 from bids_dtg.files.text import write_tsv
 from bids_dtg.notices import counted
 
@@ -26,6 +26,22 @@ class Families:
     by_label: Mapping[str, str]  # label -> family; who is not in it is a family alone
     source: str  # the table and its column; empty: there is none
     trouble: tuple[str, ...] = ()  # a line a table that could not be used
+
+    def require_known(self) -> None:
+        """Refuse to go on where a table is there that may have families, and cannot be used.
+
+        Raises
+        ------
+        SettingsError
+            Naming the table, and what is wrong with it.
+        """
+        if self.trouble and not self.by_label:
+            raise SettingsError(
+                f"the families are not known: {self.trouble[0].removeprefix('warning: ')}",
+                expected="a table with the columns participant_id and family_id, or none",
+                remedy="repair or remove it, or give a split with --split-file: a split that is "
+                "drawn may have relatives on both sides",
+            )
 
     def line(self, labels: Sequence[str]) -> str:
         """Say how many families some people have."""
@@ -49,33 +65,40 @@ def read_families(roots: Sequence[Path]) -> Families:
     """
     trouble = []
     for path in dict.fromkeys(root / name for root in roots for name in _TABLES):
-        if not path.is_file():
-            continue
         try:
-            header, rows = _table(path)
-        except (OSError, ValueError, csv.Error) as err:
-            trouble.append(f"warning: {path} cannot be read: {err}")
+            column, by_label = _families_in(read_table(path, None))
+        except MissingFileError:
             continue
-        columns = {_plain(name): name for name in reversed(header)}
-        person = next((columns[key] for key in _PERSON_COLUMNS if key in columns), None)
-        family = next((columns[key] for key in _FAMILY_COLUMNS if key in columns), None)
-        if person is None:
-            trouble.append(
-                f"warning: {path} is no table of participants: its first line has no column "
-                f"participant_id, but {', '.join(header[:5]) or 'nothing'}"
-            )
-        if person is None or family is None:
+        except ForeignFileError as err:
+            trouble.append(f"warning: {err.found}")
             continue
-        found = {
-            (row[person] or "").strip().removeprefix("sub-"): (row[family] or "").strip()
-            for row in rows
-        }
-        by_label = {
-            label: name for label, name in found.items() if label and name.casefold() not in _NONE
-        }
         if by_label:
-            return Families(by_label, f"{path}, column {family}", tuple(trouble))
+            return Families(by_label, f"{path}, column {column}", tuple(trouble))
     return Families({}, "", tuple(trouble))
+
+
+def _families_in(table: Table) -> tuple[str, dict[str, str]]:
+    """Return the name of the column of families, and them by label; "" where it has none."""
+    columns = {_plain(name): number for number, name in reversed([*enumerate(table.header)])}
+    person = next((columns[key] for key in _PERSON_COLUMNS if key in columns), None)
+    family = next((columns[key] for key in _FAMILY_COLUMNS if key in columns), None)
+    if person is None:
+        raise ForeignFileError(
+            f"{table.path} is no table of participants: its first line has no column "
+            f"participant_id, but {', '.join(table.header[:5]) or 'nothing'}"
+        )
+    if family is None:
+        return "", {}
+    found: dict[str, str] = {}
+    for row in table.rows:
+        label, name = row[person].strip().removeprefix("sub-"), row[family].strip()
+        if found.setdefault(label, name) != name:
+            raise ForeignFileError(
+                f"{table.path} has participant {label} in two families, {found[label]} and {name}"
+            )
+    return table.header[family], {
+        label: name for label, name in found.items() if label and name.casefold() not in _NONE
+    }
 
 
 def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -86,14 +109,14 @@ def read_sets(path: Path, sets: Sequence[str]) -> dict[str, tuple[str, ...]]:
     SettingsError
         It cannot be read, has another set, or somebody in two.
     """
+    expected = "tab-separated columns participant_id and set"
     try:
-        rows = _rows(path)
+        rows = read_table(path).dicts()
         pairs = [(row["participant_id"].removeprefix("sub-"), row["set"]) for row in rows]
-    except (OSError, ValueError, KeyError, AttributeError) as err:
-        raise SettingsError(
-            f"{path} cannot be read as a split: {err}",
-            expected="tab-separated columns participant_id and set",
-        ) from err
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError, expected=expected) from err
+    except KeyError as err:
+        raise SettingsError(f"{path} has no column {err}", expected=expected) from err
     if other := sorted({name for _, name in pairs} - set(sets)):
         raise SettingsError(f"{path} has the set {other[0]!r}", expected=f"{', '.join(sets)}")
     listed = Counter(label for label, _ in dict.fromkeys(pairs))
@@ -111,22 +134,6 @@ def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:
     """Write a table of participant_id and set, as `read_sets` reads it."""
     rows = sorted((f"sub-{label}", name) for name, labels in sets.items() for label in labels)
     write_tsv(path, ["participant_id", "set"], rows)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        return list(csv.DictReader(lines, delimiter="\t"))
-
-
-def _table(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a table with tabs or commas: its header, and its rows."""
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        first = lines.readline()
-        lines.seek(0)
-        delimiter = "\t" if "\t" in first else ","
-        reader = csv.DictReader(lines, delimiter=delimiter, restval="")
-        header = [name for name in reader.fieldnames or [] if name]
-        return header, list(reader)
 
 
 def _plain(name: str) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.text import read_json
+from bids_dtg.files.walk import files_below
 from bids_dtg.inputs.dataset import MOUNT_REMINDER, seen
 
 Quantity = Literal["z", "t", "effect", "variance"]
@@ -209,14 +209,13 @@ def _space_of_sidecars(name: BidsName, path: Path, root: Path) -> str | None:
 
 def _images(root: Path) -> Iterator[Path]:
     """Yield images in a steady order; of an Analyze pair the header."""
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if not name.endswith(_IMAGES) or name.startswith("."):
-                continue
-            path = Path(folder, name)
-            if path.suffix != ".img" or not path.with_suffix(".hdr").exists():
+    try:
+        for path in files_below(root):
+            is_second = path.suffix == ".img" and path.with_suffix(".hdr").exists()
+            if path.name.endswith(_IMAGES) and not is_second:
                 yield path
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError) from err
 
 
 @dataclass(frozen=True)
@@ -271,14 +270,10 @@ class _Pattern:
 
 
 def _read_patterns(path: Path) -> tuple[_Pattern, ...]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise DatasetError(f"{path} cannot be read: {err}", expected="TOML") from err
+        content = read_toml(path)
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError) from err
     tables = content.get("maps")
     if not isinstance(tables, list) or not tables or len(content) > 1:
         raise DatasetError(f"{path} has no list of patterns", expected="tables [[maps]], no other")

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.home import expand_home
 from bids_dtg.inputs.statmap_files import LEVELS, QUANTITIES, Level, Quantity, StatFile
 from bids_dtg.notices import counted, named
-from bids_dtg.settings.option import expand_home
 
 Statistic = Literal["z", "t", "effect"]
 # How the files of a map make one: a file as it is, or the files of its runs.

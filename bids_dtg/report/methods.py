@@ -13,7 +13,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.cleaning.words import CLEANING_REFERENCES, Lacking, cleaning_text
+from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
 from bids_dtg.settings import CleaningOptions, InputType
@@ -234,8 +236,8 @@ def _join(found: Mapping[str, Sequence[str]]) -> str:
 
 def _read(dataset: DerivativeDataset, path: PurePosixPath) -> str:
     try:
-        return dataset.path(path).read_text("utf-8")
-    except (OSError, ValueError):
+        return read_text(dataset.path(path))
+    except ForeignFileError:
         return ""
 
 

@@ -71,35 +71,6 @@ def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:
     return rows[name]
 
 
-def expand_home(text: str | Path, source: str) -> Path:
-    """Return a path with `~` replaced by the home folder that it stands for.
-
-    Parameters
-    ----------
-    text
-        As somebody typed it.
-    source
-        The option, for the error.
-
-    Raises
-    ------
-    SettingsError
-        There is no such user, or no home.
-
-    Examples
-    --------
-    >>> expand_home("/data/~old", "BIDS_DIR").as_posix()
-    '/data/~old'
-    """
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as err:
-        raise SettingsError(
-            f"{source} is '{text}', and there is no such home folder",
-            remedy="write the path out; ./~NAME is a folder here",
-        ) from err
-
-
 def plain(value: Any) -> Any:
     """Return an option's value as JSON and TOML have it."""
     if isinstance(value, Path):

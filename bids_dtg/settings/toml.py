@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import ForeignFileError, SettingsError
+from bids_dtg.files.foreign import read_toml
+from bids_dtg.files.home import expand_home
 from bids_dtg.settings import OPTIONS, Settings, plain
-from bids_dtg.settings.option import expand_home
 
 
 def to_toml(settings: Settings) -> str:
@@ -48,16 +48,10 @@ def read_options(
     SettingsError
         If the file cannot be read, or names an unknown option or a wrong value.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise SettingsError(f"{path} cannot be read: {err.strerror}") from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
-        raise SettingsError(f"{path} is not valid TOML: {err}") from err
+        tables = read_toml(path)
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError) from err
     groups = {option.group for option in OPTIONS.values()}
     values: dict[str, Any] = {}
     for table, content in tables.items():

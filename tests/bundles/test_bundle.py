@@ -119,7 +119,7 @@ def test_missing_files_are_named(bundle_folder, name):
     with pytest.raises(BundleError, match=f"{name} is missing"):
         load_bundle(bundle_folder)
     (bundle_folder / name).symlink_to(".git/annex/objects/absent")
-    with pytest.raises(BundleError, match=f"{name} is a link to content that is not here"):
+    with pytest.raises(BundleError, match=f"{name} cannot be read: it is a broken link"):
         load_bundle(bundle_folder)
 
 

@@ -216,11 +216,11 @@ def test_no_field_may_be_missing(key):
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
-        ("", "is not valid JSON"),
-        ("{", "is not valid JSON"),
+        ("", "cannot be read as JSON"),
+        ("{", "cannot be read as JSON"),
         ("[1]", "holds a list. Expected: an object"),
         ('{"name": "a", "name": "b"}', "the key name stands twice"),
-        ("[" * 100_000, "is not valid JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
     ],
 )
 def test_text_that_is_no_object(text, fact):
@@ -234,7 +234,7 @@ def test_read_card_names_the_folder(tmp_path):
     with pytest.raises(BundleError, match=f"{tmp_path.name} has no model.json"):
         read_card(tmp_path)
     (tmp_path / "model.json").write_bytes(b"\xff\xfe{")
-    with pytest.raises(BundleError, match=r"model\.json is not text"):
+    with pytest.raises(BundleError, match=r"model\.json cannot be read as text"):
         read_card(tmp_path)
     (tmp_path / "model.json").write_text(make_card().to_json(), encoding="utf-8")
     card, raw = read_card(tmp_path)

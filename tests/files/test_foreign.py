@@ -56,16 +56,16 @@ SPECIAL = {
 @pytest.mark.timeout(5)
 def test_what_is_no_file_is_refused_at_once(tmp_path, read, what):
     SPECIAL[what](tmp_path / "x")
-    with pytest.raises(ForeignFileError, match=f"x is {what}"):
+    with pytest.raises(ForeignFileError, match=f"x cannot be read: it is {what}"):
         read(tmp_path / "x")
 
 
 @each_reader
 def test_missing_files_are_an_error_of_their_own(tmp_path, read):
-    with pytest.raises(MissingFileError, match="does not exist"):
+    with pytest.raises(MissingFileError, match="cannot be read: N"):
         read(tmp_path / "x")
     (tmp_path / "x").touch()
-    with pytest.raises(MissingFileError, match="does not exist"):
+    with pytest.raises(MissingFileError, match="cannot be read: N"):
         read(tmp_path / "x" / "y")
 
 
@@ -231,7 +231,7 @@ def test_errors_keep_their_words_as_another_kind(tmp_path):
         foreign.read_text(tmp_path)
     error = caught.value.as_kind(SettingsError, "--atlas: ")
     assert isinstance(error, SettingsError)
-    assert str(error) == f"--atlas: {tmp_path} is a folder. Expected: a file."
+    assert str(error) == f"--atlas: {tmp_path} cannot be read: it is a folder. Expected: a file."
 
 
 quick = settings(

@@ -279,5 +279,5 @@ def test_a_broken_link_says_how_to_fetch_it(tmp_path):
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
     with pytest.raises(RunError, match=r"none\.nii cannot be read: No such file"):
         read_bold_header(tmp_path / "none.nii")
-    with pytest.raises(RunError, match="cannot be read: Is a directory"):
+    with pytest.raises(RunError, match="cannot be read: it is a folder"):
         read_bold_header(tmp_path)

@@ -363,7 +363,7 @@ def test_impossible_repetition_time(root, value):
 def test_broken_sidecar(root):
     bold = add_run(root)
     bold.with_name(bold.name.replace(".nii.gz", ".json")).write_bytes(b"\xff\x00")
-    with pytest.raises(RunError, match=r"preproc_bold\.json cannot be read as JSON"):
+    with pytest.raises(RunError, match=r"preproc_bold\.json cannot be read as text"):
         find_runs(root, "01")
 
 

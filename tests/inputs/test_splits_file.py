@@ -42,7 +42,10 @@ def test_no_families_are_told(tmp_path, table):
         (b"name\tfamily_id\nsub-01\tA\n", "no column participant_id, but name, family_id"),
         (b"\xff\xfe\x00broken", "cannot be read"),
         (b"", "no column participant_id, but nothing"),
-        (b"participant_id\tfamily_id\nsub-01\t" + b"A" * 200_000, "cannot be read: field larger"),
+        (
+            b"participant_id\tfamily_id\nsub-01\t" + b"A" * 200_000,
+            "cannot be read as a table: field larger",
+        ),
     ],
 )
 def test_a_malformed_table_is_one_line(tmp_path, content, fact):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import RunError
+from bids_dtg.errors import ForeignFileError, RunError
+from bids_dtg.files.foreign import read_text
 from bids_dtg.imaging.header import require_file
 from bids_dtg.imaging.transforms.chain import Affine, DisplacementField, Transform
 from bids_dtg.imaging.transforms.fsl import read_fsl_warp
@@ -66,6 +67,8 @@ def read_transforms(files: Sequence[TransformFile]) -> tuple[Transform, ...]:
                 continue
             parts = _read(file.path)
             chain += _inverse(parts) if file.inverse else parts
+        except ForeignFileError as err:
+            raise err.as_kind(RunError) from err
         # h5py and nibabel raise many kinds on damaged files.
         except (ValueError, OSError, KeyError, TypeError, RuntimeError, IndexError) as err:
             raise RunError(
@@ -158,7 +161,7 @@ def _read(path: Path) -> list[Read]:
     if path.name.endswith((".nii", ".nii.gz")):
         return [_read_field_image(path)]
     if first.lstrip().startswith(_TEXT_MAGIC):
-        return parse_itk_text(path.read_text())
+        return parse_itk_text(read_text(path))
     raise ValueError(f"it does not begin with '{_TEXT_MAGIC.decode()}'")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import textwrap
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.foreign import open_foreign, parse_json
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import RunFiles, SetFiles, find_participant
 from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
@@ -89,10 +90,10 @@ def discard_report(dataset: DerivativeDataset, label: str) -> None:
 def read_flag_count(page: Path) -> FlagCount | None:
     """Read from a report how many flags it has; None where it does not say so."""
     try:
-        with page.open(encoding="utf-8") as lines:
-            found = _FLAGS.search(lines.read(_HEAD))
-        return FlagCount(**json.loads(found.group(1))) if found else None
-    except (OSError, ValueError, TypeError):
+        with open_foreign(page) as file:
+            found = _FLAGS.search(file.read(_HEAD).decode("utf-8", "replace"))
+        return FlagCount(**parse_json(found.group(1), str(page))) if found else None
+    except (ForeignFileError, OSError, TypeError):
         return None
 
 

@@ -43,6 +43,7 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
             split = Split(**{name: tuple(labels) for name, labels in sets.items()})
             split.require_whole_families(families)
         else:
+            analysis.families.require_known()
             validation, test = (float(text) for text in settings.modelling.held_out)
             split = split_people(
                 labels,
