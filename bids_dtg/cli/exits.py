@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from bids_dtg.errors import BundleError, DatasetError, DtgError, SettingsError, internal_error
+from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
-from bids_dtg.settings.option import expand_home
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
 
