@@ -6,6 +6,7 @@ The public names, in the order of a run's way from its file to its maps:
 - `find_runs`: the resting-state runs that a call with these options reads
 - `load_bundle`: a model, by its name or its folder
 - `measure`: cleans a run and reduces it to its connectome, in one pass over the file
+- `measure_array`: does the same for an image at hand, as an array
 - `predict_maps`: the contrast maps that a model predicts from a connectome
 - `run_workflow`: all of this for all participants, with files, tables and reports
 - ``__version__``: the version of the program
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from bids_dtg.cli.tables import run_workflow
     from bids_dtg.settings import Settings
     from bids_dtg.version import __version__
+    from bids_dtg.workflows.participant.arrays import measure_array
     from bids_dtg.workflows.participant.measure import measure
     from bids_dtg.workflows.participant.predict import predict_maps
     from bids_dtg.workflows.participant.request import find_runs
@@ -55,6 +57,7 @@ __all__ = [
     "find_runs",
     "load_bundle",
     "measure",
+    "measure_array",
     "predict_maps",
     "run_workflow",
 ]
@@ -66,6 +69,7 @@ _MODULES: Mapping[str, str] = {
     "__version__": "bids_dtg.version",
     "find_runs": "bids_dtg.workflows.participant.request",
     "load_bundle": "bids_dtg.bundles.bundle",
+    "measure_array": "bids_dtg.workflows.participant.arrays",
     "measure": "bids_dtg.workflows.participant.measure",
     "predict_maps": "bids_dtg.workflows.participant.predict",
     "run_workflow": "bids_dtg.cli.tables",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
+import rlcompleter
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import bids_dtg
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.phantom.contrasts.dataset import RunPlan, describe_datasets, write_run
 from bids_dtg.phantom.contrasts.model import Phantom
 
@@ -23,6 +25,7 @@ NAMES = {
     "find_runs",
     "load_bundle",
     "measure",
+    "measure_array",
     "predict_maps",
     "run_workflow",
 }
@@ -113,6 +116,97 @@ def test_maps_by_these_names_are_those_of_the_command_line(simulated, tmp_path):
         assert written.std() > 0
         np.testing.assert_allclose(values, written, rtol=0, atol=1e-5)
     assert not (tmp_path / "other").exists()
+
+
+def test_maps_of_an_image_at_hand_are_those_of_its_file(simulated):
+    settings = bids_dtg.Settings.of(
+        bids_dir=simulated / "fmriprep",
+        output_dir=simulated / "out",
+        analysis_level="participant",
+        model="demo",
+        denoise_strategy="none",
+    )
+    bundle = bids_dtg.load_bundle("demo")
+    (run,) = bids_dtg.find_runs(settings)
+    wanted = bids_dtg.measure(run, bundle, settings.cleaning)
+    image = nib.load(run.bold)
+    bold = image.get_fdata(dtype=np.float32)
+    flipped = np.flip(bold, axis=0)
+    affine = image.affine @ np.array(
+        [[-1, 0, 0, bold.shape[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    )
+    keep = np.arange(60) >= 2  # the phantom's first frames are not in the steady state
+    for array, place in [(bold, image.affine), (flipped, affine)]:
+        found = bids_dtg.measure_array(array, place, bundle, repetition_time_s=5.0, keep=keep)
+        assert (found.frames, found.seconds) == (wanted.frames, wanted.seconds)
+        assert found.residual_dof == wanted.residual_dof
+        inside = np.abs(wanted.r).max(axis=0) > 0
+        np.testing.assert_allclose(found.r[:, inside], wanted.r[:, inside], rtol=0, atol=1e-5)
+
+
+def test_confounds_and_frames_of_an_array_are_taken_away():
+    bundle, rng = bids_dtg.load_bundle("demo"), np.random.default_rng(0)
+    bold = rng.standard_normal((*bundle.grid.shape, 24), dtype=np.float32)
+    drift, keep = rng.standard_normal(24), np.arange(24) != 7
+    spoilt = bold + (5 * drift).astype(np.float32)
+    spoilt[..., 7] = 1e4
+
+    def measured(array):
+        return bids_dtg.measure_array(
+            array,
+            bundle.grid.affine,
+            bundle,
+            repetition_time_s=2.0,
+            confounds=drift[:, None],
+            keep=keep,
+        )
+
+    clean, cleaned = measured(bold), measured(spoilt)
+    assert cleaned.frames == 23
+    np.testing.assert_allclose(cleaned.r, clean.r, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine", "fact"),
+    [((4, 4, 4), np.eye(4), r"bold is \(i, j, k, frames\)"), ((4, 4, 4, 9), np.eye(3), "not")],
+)
+def test_an_array_of_another_shape_is_refused(shape, affine, fact):
+    with pytest.raises(ValueError, match=fact):
+        bids_dtg.measure_array(
+            np.zeros(shape), affine, bids_dtg.load_bundle("demo"), repetition_time_s=2.0
+        )
+
+
+def test_an_array_on_another_lattice_is_refused():
+    with pytest.raises(RunError, match="the array has voxels of"):
+        bids_dtg.measure_array(
+            np.zeros((9, 9, 9, 9)),
+            np.diag([3.0, 3.0, 3.0, 1.0]),
+            bids_dtg.load_bundle("demo"),
+            repetition_time_s=2.0,
+        )
+
+
+def _completed(text: str, **names: object) -> set[str]:
+    completer, found = rlcompleter.Completer(names), set()
+    while (match := completer.complete(text, len(found))) is not None:
+        found.add(match.rpartition(".")[2].rstrip("()"))
+    return found
+
+
+def test_names_are_completed():
+    assert _completed("bids_dtg.", bids_dtg=bids_dtg) == NAMES - {"__version__"}
+    bundle = bids_dtg.load_bundle("demo")
+    assert {"contrasts", "grid", "places", "roi_maps"} <= _completed("bundle.", bundle=bundle)
+    assert {"of", "options", "replace"} <= _completed("Settings.", Settings=bids_dtg.Settings)
+
+
+def test_options_are_completed_and_misspelt_ones_named():
+    options = inspect.signature(bids_dtg.Settings.of).parameters
+    assert {"bids_dir", "model", "denoise_strategy", "fd_threshold"} <= options.keys()
+    assert all(option.kind is option.KEYWORD_ONLY for option in options.values())
+    with pytest.raises(SettingsError, match=r"'denoise_stategy'.*did you mean denoise_strategy"):
+        bids_dtg.Settings.of(denoise_stategy="none")
 
 
 def test_run_workflow_returns_an_exit_code_or_raises(tmp_path):

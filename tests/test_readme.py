@@ -17,6 +17,9 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
 from tiny_job import add_rest
 
+from bids_dtg.phantom.contrasts.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.phantom.contrasts.model import Phantom
+
 README = Path(__file__).parent.parent / "README.md"
 MODELS = README.parent / "docs" / "models.md"
 SCRIPTS = Path(sys.executable).parent
@@ -95,13 +98,18 @@ def test_commands_for_models(place, environment):
     assert (place / "my-model/model.json").is_file()
 
 
-def test_python(place, environment):
+def test_python(tmp_path):
+    """With what `make demo` leaves, and the model that is a part of the program."""
+    simulated, phantom = tmp_path / "demo-output" / "simulated", Phantom()
+    plan, person = RunPlan(frames=60, repetition_time_s=5.0), phantom.person(cohort=0, index=0)
+    describe_datasets(simulated, phantom, [person], plan=plan, generator={"Name": "tests"})
+    write_run(simulated / "fmriprep", person, plan)
     (code,) = _blocks("python")
-    code = code.replace("/data/", f"{place}/data/")
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
-    assert re.fullmatch(r"sub-01_task-rest \(47, \d+\)\n", done.stdout)
-    assert not (place / "data/maps").exists()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"sub-sim001_task-rest \(47, \d+\)\n", done.stdout)
+    assert not (tmp_path / "demo-output" / "python").exists()
 
 
 def test_make_targets_exist():

@@ -144,3 +144,20 @@ def test_spaces_in_the_words_of_fmriprep(space):
 def test_what_is_no_space(space):
     with pytest.raises(SettingsError, match="--space is "):
         make_settings({**REQUIRED, "space": space})
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://bobby:s3cret@node01:8786", "tls://node01:8786?token=s3cret", "bobby@node01"]
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(address):
+    with pytest.raises(SettingsError, match="--scheduler is ") as caught:
+        Settings.of(
+            bids_dir="in", output_dir="out", analysis_level="participant", scheduler=address
+        )
+    assert "s3cret" not in str(caught.value)
+    assert "bobby" not in str(caught.value)
+
+
+def test_paths_may_be_text():
+    settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="participant")
+    assert settings.inputs.bids_dir == Path("in")

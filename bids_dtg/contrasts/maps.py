@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
 
 # What a segment counts at least: one that cleaning has used up must not make an average fail.
 _LEAST_DOF = 1.0
@@ -25,6 +26,8 @@ class Estimate:
     >>> estimate = Estimate((contrast,), np.zeros((1, 5), np.float32), None, 1, 432.0)
     >>> estimate.values.shape, estimate.spread is None
     ((1, 5), True)
+    >>> estimate.map_of("languageMath").shape
+    (5,)
     """
 
     contrasts: tuple[Contrast, ...]  # rows of all arrays
@@ -48,6 +51,25 @@ class Estimate:
         for name, maps in others.items():
             if maps is not None and maps.shape != self.values.shape:
                 raise ValueError(f"{name} {maps.shape} does not fit maps {self.values.shape}")
+
+    def map_of(self, label: str) -> NDArray[np.float32]:
+        """Return the map of a contrast, (voxels,), by its label, in any case.
+
+        Raises
+        ------
+        SettingsError
+            There is no such contrast; with the nearest label.
+        """
+        rows = {plain_contrast(row.label): number for number, row in enumerate(self.contrasts)}
+        if plain_contrast(label) not in rows:
+            near = nearest_contrast(label, [row.label for row in self.contrasts])
+            raise SettingsError(
+                f"there is no contrast {label!r}",
+                expected=f"one of {len(self.contrasts)}, as contrasts lists them",
+                remedy=f"did you mean {near}?" if near else None,
+            )
+        found: NDArray[np.float32] = self.values[rows[plain_contrast(label)]]
+        return found
 
 
 def require_finite(

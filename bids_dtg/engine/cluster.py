@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from bids_dtg.addresses import without_secrets
 from bids_dtg.engine.messages import Began, Message, MessageReporter, Noted, Raised, Stage
 from bids_dtg.engine.work import Backlog, Work, do_unit
 from bids_dtg.errors import RunError, SettingsError
@@ -108,8 +109,9 @@ def _connect(address: str, seconds: float) -> Client:
     try:
         return Client(address, timeout=seconds, set_as_default=False)
     except (OSError, ValueError) as err:
+        place, cause = without_secrets(address), without_secrets(str(err))
         raise SettingsError(
-            f"--scheduler {address}: no dask scheduler answers there ({err})",
+            f"--scheduler {place}: no dask scheduler answers there ({cause})",
             expected="an address such as tcp://node01:8786, as dask-scheduler prints it",
         ) from err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -92,6 +93,19 @@ def statmaps_place(derivatives: Sequence[str]) -> tuple[Path | None, tuple[str, 
 def plain_contrast(label: str) -> str:
     """Write labels that differ by case or signs the same: `LANGUAGE_MATH` and `languageMath`."""
     return re.sub("[^0-9a-z]", "", label.lower())
+
+
+def nearest_contrast(label: str, known: Iterable[str]) -> str | None:
+    """Return the label that is most like one that is not known; None where none is like it.
+
+    Examples
+    --------
+    >>> nearest_contrast("language-mth", ["languageMath", "languageStory"])
+    'languageMath'
+    """
+    by_plain = {plain_contrast(name): name for name in known}
+    near = difflib.get_close_matches(plain_contrast(label), by_plain, n=1)
+    return by_plain[near[0]] if near else None
 
 
 def in_space(files: Sequence[StatFile], space: str) -> tuple[tuple[StatFile, ...], str]:

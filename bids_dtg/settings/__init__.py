@@ -13,12 +13,16 @@ part that it needs, as `settings.cleaning`, not the whole.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, get_type_hints
 
+from bids_dtg.errors import SettingsError
 from bids_dtg.settings.checks import check
 from bids_dtg.settings.option import plain
 from bids_dtg.settings.parts import (
@@ -93,10 +97,18 @@ class Settings:
 
     @classmethod
     def of(cls, **options: Any) -> Settings:
-        """Compose settings from options by their names, as in a TOML file."""
+        """Compose settings from options by their names, as in a TOML file.
+
+        Raises
+        ------
+        SettingsError
+            There is no option of a name.
+        """
         parts: dict[str, dict[str, Any]] = {name: {} for name in _PARTS}
         for name, value in options.items():
-            parts[OPTIONS[name].part][name] = value
+            option = _option(name)
+            is_path = isinstance(value, str) and option.hint in (Path, Path | None)
+            parts[option.part][name] = Path(value) if is_path else value
         return cls(**{name: _PARTS[name](**values) for name, values in parts.items()})
 
     def replace(self, **options: Any) -> Settings:
@@ -138,6 +150,17 @@ class Option:
         return str(self.field.metadata["group"])
 
 
+def _option(name: str) -> Option:
+    if name in OPTIONS:
+        return OPTIONS[name]
+    near = difflib.get_close_matches(name, OPTIONS, n=1)
+    raise SettingsError(
+        f"no option is called {name!r}",
+        expected="options as on the command line, with _ for -",
+        remedy=f"did you mean {near[0]}?" if near else "see bids_dtg --help",
+    )
+
+
 _PARTS: Mapping[str, Any] = {
     name: hint for name, hint in get_type_hints(Settings).items() if dataclasses.is_dataclass(hint)
 }
@@ -148,3 +171,23 @@ OPTIONS: Mapping[str, Option] = {
     for hints in [get_type_hints(cls)]
     for option_field in dataclasses.fields(cls)
 }
+# What completes names, and shows what a function takes, reads the signature.
+setattr(  # noqa: B010
+    Settings.of.__func__,  # type: ignore[attr-defined]
+    "__signature__",
+    inspect.Signature(
+        [
+            inspect.Parameter("cls", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+            *(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty
+                    if option.field.default is dataclasses.MISSING
+                    else option.field.default,
+                )
+                for name, option in OPTIONS.items()
+            ),
+        ]
+    ),
+)

@@ -6,6 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -154,6 +155,12 @@ def _check_resources(resources: ResourceOptions) -> None:
             raise SettingsError(f"{flag} is {number}", expected="1 or more")
     if resources.mem_gb is not None and not 0 < resources.mem_gb < math.inf:
         raise SettingsError(f"--mem-gb is {resources.mem_gb}", expected="a finite number above 0")
+    address = resources.scheduler
+    if address is not None and (shown := without_secrets(address)) != address:
+        raise SettingsError(
+            f"--scheduler is {shown}",
+            expected="an address such as tcp://node01:8786, without user name, password or query",
+        )
 
 
 def _is_count(text: str) -> bool:

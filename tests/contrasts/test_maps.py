@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.maps import Estimate, MapAverage
+from bids_dtg.errors import SettingsError
 
 
 def _average(maps: np.ndarray, seconds: list[float]) -> Estimate:
@@ -69,3 +70,17 @@ def test_shapes_are_checked():
         Estimate(contrasts, two, None, 1, 1.0, halves=(two, one))
     with pytest.raises(ValueError, match=r"half-widths \(1, 3\) does not fit"):
         Estimate(contrasts, two, None, 1, 1.0, half_widths=one)
+
+
+def test_a_map_is_found_by_its_label_and_a_misspelt_one_named():
+    contrasts = hcp_contrasts()
+    maps = np.arange(47, dtype=np.float32)[:, None].repeat(3, axis=1)
+    estimate = Estimate(contrasts, maps, None, 1, 432.0)
+    row = contrasts[2]
+    for label in (row.label, row.label.upper()):
+        np.testing.assert_array_equal(estimate.map_of(label), maps[2])
+    with pytest.raises(SettingsError, match=f"no contrast '.*did you mean {row.label}"):
+        estimate.map_of(row.label[:-1])
+    with pytest.raises(SettingsError, match="no contrast 'zzz'") as caught:
+        estimate.map_of("zzz")
+    assert "did you mean" not in str(caught.value)

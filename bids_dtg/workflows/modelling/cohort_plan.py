@@ -22,6 +22,7 @@ from bids_dtg.inputs.statmaps import (
     group_maps,
     in_space,
     name_targets,
+    nearest_contrast,
     plain_contrast,
 )
 from bids_dtg.notices import counted
@@ -147,10 +148,13 @@ def _rows(
     known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
     known |= {plain_contrast(contrast.label): contrast for contrast in own}
     asked = [plain_contrast(label) for label in labels]
-    if unknown := [key for key in asked if key not in present]:
+    if unknown := [label for label in labels if plain_contrast(label) not in present]:
+        near = [nearest_contrast(label, present.values()) for label in unknown]
+        meant = " or ".join(label for label in near if label is not None)
         raise DatasetError(
             f"--contrast names {', '.join(unknown)}, which no map is of",
             expected=f"of {', '.join(sorted(present.values())[:60])}",
+            remedy=f"did you mean {meant}?" if meant else None,
         )
     if contrasts is not None:
         keys = [plain_contrast(contrast.label) for contrast in contrasts]

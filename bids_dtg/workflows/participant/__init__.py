@@ -13,6 +13,7 @@ The first half, reading (a process of its own):
 - `sets`: which runs make one set of maps, and the names of its files
 - `read`: finds a participant's runs, skips what is complete, reduces runs to connectomes
 - `measure`: one run: from its files to connectomes
+- `arrays`: the same for an image at hand, as an array
 - `quality`: figures and decisions of a run
 
 The second half, predicting and writing:

@@ -188,7 +188,9 @@ def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsy
     assert cohort.analyse("train", "--epochs", 0) == 2
     assert "--epochs is 0" in capsys.readouterr().err
     assert cohort.analyse("train", "--contrast", "dreams", "--model-name", "d") == 2
-    assert "--contrast names dreams, which no map is of" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--contrast names dreams, which no map is of" in said
+    assert "did you mean" not in said
     assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
     assert "--held-out is 0.9 0.9" in capsys.readouterr().err
 
@@ -344,6 +346,7 @@ def test_an_evaluation_never_replaces_that_of_another_model(
     [
         ("train", RIDGE, 0, "to train: 4 participants"),
         ("train", (*RIDGE, "--contrast", "nosuch"), 2, "which no map is of"),
+        ("train", (*RIDGE, "--contrast", "emotionFace"), 2, "did you mean emotionFaces?"),
         ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
         ("evaluate", ("--model", "RIDGE", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
         ("evaluate", ("--model", "RIDGE"), 2, "too few to compare"),
