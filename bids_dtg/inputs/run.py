@@ -42,6 +42,7 @@ class RestRun:
     transforms: tuple[TransformFile, ...] = ()
     space_reason: str = ""  # why this version of the run was taken
     cleaned_before: bool = False  # by another program than this one
+    cleaned_as: str = ""  # which of several cleanings its file has, by its name; empty: no choice
     dof_stated: float | None = None  # left by that cleaning; None where no sidecar has them
 
     @property

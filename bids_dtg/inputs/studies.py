@@ -39,6 +39,7 @@ class FolderSeries:
     reason: str  # one clause: why this file of the run
     space: str = SPACE  # that the image is in
     transforms: tuple[TransformFile, ...] = ()  # from MNI152NLin6Asym to that space
+    cleaned_as: str = ""  # which of several cleanings of the run it holds, by its name
 
 
 @dataclass(frozen=True)
@@ -161,18 +162,26 @@ def _rest_run(series: FolderSeries, participant: str, root: Path) -> RestRun:
         transforms=series.transforms,
         space_reason=series.reason,
         cleaned_before=True,
+        cleaned_as=series.cleaned_as,
         dof_stated=stated_residual_dof(sidecars),
     )
 
 
-# Human Connectome Project: <id>/MNINonLinear/Results/rfMRI_*/rfMRI_*_hp2000_clean.nii.gz
+# Human Connectome Project: <id>/MNINonLinear/Results/rfMRI_*/rfMRI_*_<one of CLEANINGS>.nii.gz
 
 # 100307; HCD0001305_V1_MR (Lifespan studies: a visit is a session); 100307_V1.
 _HCP_FOLDER = re.compile(r"(?P<person>[0-9A-Za-z]+)(?:_(?P<visit>[0-9A-Za-z]+?))?(?:_MR)?")
 _RUN = re.compile(r"rfMRI_(?P<task>[A-Za-z]+)(?P<run>\d*)(?P<rest>(?:_[0-9A-Za-z]+)*)")
 _DIRECTIONS = frozenset({"LR", "RL", "AP", "PA"})
-# Of one run: the high-pass filter of 2,000 s (HCP-YA), then none but a linear trend (Lifespan).
-_FILTERS = ("hp2000", "hp0")
+# How a run's files may have been cleaned, by their names, the first that is there winning. By the
+# filter: of 2,000 s (HCP-YA), then none but a linear trend (Lifespan), then one not named. By
+# what was removed: ICA-FIX alone, as the published models were trained on, before the cleanings of
+# HCP-YA 2025: FIX, its components classified anew (rclean), and temporal ICA (tclean).
+CLEANINGS = tuple(
+    f"{filtered}{cleaned}"
+    for filtered in ("hp2000_", "hp0_", "")
+    for cleaned in ("clean", "clean_rclean_tclean", "clean_tclean", "clean_rclean")
+)
 _MASKS = ("brainmask_fs.2.nii.gz", "brainmask_fs.2.0.nii.gz", "brainmask_fs.1.60.nii.gz")
 
 
@@ -199,11 +208,10 @@ def _hcp_series(folder: PersonFolder) -> Sequence[FolderSeries]:
 
 def _run(folder: PersonFolder, run: Path) -> FolderSeries | None:
     match = _RUN.fullmatch(run.name)
-    files = [run / f"{run.name}_{kind}_clean.nii.gz" for kind in _FILTERS]
-    # A broken link is a file whose content is elsewhere: it is refused by name later.
-    bold = next((path for path in files if path.exists() or path.is_symlink()), None)
-    if match is None or bold is None:
+    there = [kind for kind in CLEANINGS if _there(run / f"{run.name}_{kind}.nii.gz")]
+    if match is None or not there:
         return None
+    bold, others = run / f"{run.name}_{there[0]}.nii.gz", ", ".join(there[1:])
     further = [part for part in match["rest"].split("_") if part]
     direction = next((part for part in further if part in _DIRECTIONS), None)
     acquisition = "".join(part for part in further if part != direction)
@@ -216,26 +224,29 @@ def _run(folder: PersonFolder, run: Path) -> FolderSeries | None:
         "run": match["run"] or None,
     }
     pairs = tuple((key, value) for key, value in entities.items() if value)
-    masks = (run / name for name in _MASKS)
+    masks = (run / name for name in (*_MASKS, f"{run.name}_brain_mask.nii.gz"))
     return FolderSeries(
         file=NamedFile(bold, BidsName(pairs, "bold", ".nii.gz")),
         mask=next((path for path in masks if path.exists()), None),
         sidecar=None,
-        reason="MNI152NLin6Asym, the space of HCP's MNINonLinear",
+        reason="MNI152NLin6Asym, the space of HCP's MNINonLinear"
+        + (f"; {there[0]} taken before {others}" if others else ""),
+        cleaned_as=there[0],
     )
 
 
 def _nothing(folder: PersonFolder, results: Path) -> RunError:
-    expected = "rfMRI_*/rfMRI_*_hp2000_clean.nii.gz"
+    expected = "rfMRI_*/rfMRI_*_hp2000_clean.nii.gz, or _hp2000_clean_rclean_tclean.nii.gz"
     if not results.is_dir():
         return RunError(f"{folder.path} has no MNINonLinear/Results", expected=expected)
-    surfaces = next(results.glob("rfMRI_*/*_clean.dtseries.nii"), None)
+    surfaces = next(results.glob("rfMRI_*/*clean.dtseries.nii"), None)
     uncleaned = next((run for run in results.glob("rfMRI_*/rfMRI_*.nii.gz")), None)
     there = surfaces or uncleaned
     return RunError(
         f"{results} has no cleaned resting run" + (f", but {there.name}" if there else ""),
         expected=expected,
-        remedy="get the volumes of the package 'Resting State fMRI FIX-Denoised (Extended)'",
+        remedy="get the volumes of the package 'Resting State fMRI FIX-Denoised (Extended)', or "
+        "those of HCP-YA 2025",
     )
 
 

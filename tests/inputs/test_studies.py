@@ -15,6 +15,7 @@ from bids_dtg.inputs.find import find_input_runs
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.studies import CLEANINGS
 from bids_dtg.inputs.templateflow import TemplateFlow
 
 BOLD = np.random.default_rng(0).integers(1, 99, (3, 3, 3, 12)).astype(np.int16)
@@ -85,6 +86,38 @@ def test_hcp_filter_of_2000_seconds_wins(tmp_path):
     path = add_hcp_run(tmp_path, bold=BOLD)
     (run,) = runs_of(tmp_path, "100307")
     assert run.bold == path
+
+
+@pytest.mark.parametrize("missing", range(len(CLEANINGS)))
+def test_hcp_cleanings_are_taken_in_the_order_stated(tmp_path, missing):
+    order = [
+        f"{filtered}{cleaned}"
+        for filtered in ("hp2000_", "hp0_", "")
+        for cleaned in ("clean", "clean_rclean_tclean", "clean_tclean", "clean_rclean")
+    ]
+    for kind in order[missing:]:
+        add_hcp_run(tmp_path, bold=BOLD, cleaned=kind)
+    (run,) = runs_of(tmp_path, "100307")
+    assert run.bold.name == f"rfMRI_REST1_LR_{order[missing]}.nii.gz"
+    assert run.cleaned_as == order[missing]
+    others = ", ".join(order[missing + 1 :])
+    assert run.space_reason.endswith(f"{order[missing]} taken before {others}" if others else "r")
+
+
+def test_hcp_2025_has_masks_by_other_names(tmp_path):
+    path = add_hcp_run(tmp_path, bold=BOLD, cleaned="hp2000_clean_rclean_tclean")
+    mask = path.with_name("rfMRI_REST1_LR_brain_mask.nii.gz")
+    path.with_name("brainmask_fs.2.nii.gz").rename(mask)
+    (run,) = runs_of(tmp_path, "100307")
+    assert (run.mask, titles([run])) == (mask, ["sub-100307_task-rest_dir-LR_run-1"])
+
+
+def test_hcp_2025_of_surfaces_only(tmp_path):
+    path = add_hcp_run(tmp_path, bold=BOLD)
+    surfaces = "rfMRI_REST1_LR_Atlas_MSMAll_hp2000_clean_rclean_tclean.dtseries.nii"
+    path.rename(path.with_name(surfaces))
+    with pytest.raises(RunError, match=rf"no cleaned resting run, but {surfaces}\..* HCP-YA 2025"):
+        runs_of(tmp_path, "100307")
 
 
 def test_hcp_without_cleaned_runs(tmp_path):

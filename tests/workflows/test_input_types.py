@@ -219,6 +219,28 @@ def test_other_cleaning_than_the_trainings_is_told(job, capsys):
     assert "CleaningNote" not in sidecar(study.out)
 
 
+def test_the_cleaning_of_hcp_2025_is_recorded_and_told(job, capsys):
+    training = TrainingData(data="x", cleaning="HCP minimal preprocessing and ICA-FIX")
+    write_tiny_bundle(job.folder / "trained", training=training)
+    job.model = job.folder / "trained"
+    study = StudyJob(job, "hcp")
+    assert study.run() == 0
+    assert sidecar(study.out)["Runs"][0]["CleanedAs"] == "hp2000_clean"
+    for path in study.bids.rglob("*_hp2000_clean.nii.gz"):
+        path.rename(path.with_name(path.name.replace("_clean", "_clean_rclean_tclean")))
+    capsys.readouterr()
+    assert study.run() == 0
+    told = sidecar(study.out)
+    assert told["Runs"][0]["CleanedAs"] == "hp2000_clean_rclean_tclean"
+    note = (
+        "The model was trained on runs cleaned otherwise (HCP minimal preprocessing and ICA-FIX); "
+        "these were cleaned by HCP's minimal preprocessing and ICA-FIX, and further "
+        "(hp2000_clean_rclean_tclean)."
+    )
+    assert told["CleaningNote"] == note
+    assert note in " ".join(capsys.readouterr().err.split())
+
+
 def test_output_does_not_go_into_the_folders_that_are_read(job, capsys):
     study = StudyJob(job, "hcp")
     assert study.run(out=study.bids / "out") == 2

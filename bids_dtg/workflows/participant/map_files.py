@@ -223,6 +223,7 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "NSegments": summary.n_segments,
         "Space": summary.run.space,
         "SpaceReason": summary.run.space_reason,
+        **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
         "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
         "Range": summary.judged.verdict,

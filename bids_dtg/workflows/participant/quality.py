@@ -46,6 +46,9 @@ _SAME: dict[InputChoice, str] = {
     "ukb": r"(UK ?Biobank|UKB).*FIX",
 }
 
+# What HCP-YA 2025 adds to ICA-FIX, in names of files and in words.
+_FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
+
 # Cards that say nothing, or whose model has seen no run at all.
 _SILENT = ("", "unknown", "none")
 
@@ -153,8 +156,12 @@ def notes_on_set(
     -------
     Sentences by their key in a sidecar; only those that there are.
     """
+    cleanings = (
+        cleaning_note(card.training, input_type, strategy, cleaned_as)
+        for cleaned_as in sorted({summary.run.cleaned_as for summary in runs})
+    )
     notes = {
-        "CleaningNote": cleaning_note(card.training, input_type, strategy),
+        "CleaningNote": next(filter(None, cleanings), None),
         "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
         "DegreesOfFreedomNote": dof_note([summary.run for summary in runs]),
     }
@@ -210,7 +217,9 @@ def dof_note(runs: Sequence[RestRun]) -> str | None:
     )
 
 
-def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str) -> str | None:
+def cleaning_note(
+    training: TrainingData, input_type: InputChoice, strategy: str, cleaned_as: str = ""
+) -> str | None:
     """Say where runs were cleaned otherwise than those of the training; None where not.
 
     A card describes the training's cleaning in words, so words are compared: the note is
@@ -224,17 +233,21 @@ def cleaning_note(training: TrainingData, input_type: InputChoice, strategy: str
         Type of the runs.
     strategy
         What was removed from them here.
+    cleaned_as
+        Their cleaning before by the names of their files, where there are several.
     """
     words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
     if re.split(r"\W", words.lower())[0] in _SILENT:
         return None
     if not cleaned:
         same = _SAME.get(input_type)
-        if same and re.search(same, words, re.IGNORECASE):
+        alike = bool(same and re.search(same, words, re.IGNORECASE))
+        if alike and bool(_FURTHER.search(cleaned_as)) == bool(_FURTHER.search(words)):
             return None
     elif input_type in ("auto", "fmriprep") and re.search(
         rf"fMRIPrep.*\b{strategy}\b", words, re.IGNORECASE
     ):
         return None
-    here = _MADE[input_type] + (f" and here by {strategy}" if cleaned else "")
+    further = f", and further ({cleaned_as})" if _FURTHER.search(cleaned_as) else ""
+    here = _MADE[input_type] + further + (f" and here by {strategy}" if cleaned else "")
     return f"The model was trained on runs cleaned otherwise ({words}); these were {here}."
