@@ -1,7 +1,10 @@
-"""Hooks of MkDocs: fill in what is made from the program when the site is built.
+"""What the documentation takes from the program: tables in its pages, and more on the site.
 
-A page requests it by a separate line: `<!-- options -->`, `<!-- strategies -->`,
-`<!-- spellings -->`, `<!-- error lines -->` or `<!-- contributing -->`.
+    python scripts/docs_hooks.py
+
+writes the tables of options, strategies and spellings into their pages, between `<!-- options -->`
+and `<!-- end of options -->`, so that a plain clone shows them. MkDocs uses this module as a hook:
+on the site, `<!-- error lines -->` and `<!-- contributing -->` become those too.
 """
 
 from __future__ import annotations
@@ -18,18 +21,32 @@ from bids_dtg.cleaning.strategies import STRATEGIES
 from bids_dtg.cli.run import build_parser
 from bids_dtg.cli.spellings import ALIASES, FOREIGN
 
+DOCS = Path(__file__).parent.parent / "docs"
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in what a page requests."""
+    """Fill in what a page has from the program, and what only the site shows."""
     for mark, make in (
-        ("<!-- options -->", options_markdown),
-        ("<!-- strategies -->", strategies_markdown),
-        ("<!-- spellings -->", spellings_markdown),
         ("<!-- error lines -->", error_lines_markdown),
         ("<!-- contributing -->", contributing_markdown),
     ):
         if mark in markdown:
             markdown = markdown.replace(mark, make())
+    return filled(markdown)
+
+
+def filled(markdown: str) -> str:
+    """Return a page with its tables as the program has them now."""
+    for name, make in (
+        ("options", options_markdown),
+        ("strategies", strategies_markdown),
+        ("spellings", spellings_markdown),
+    ):
+        begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+        before, found, rest = markdown.partition(begin)
+        if found:
+            after = rest.partition(end)[2]
+            markdown = f"{before}{begin}\n\n{make().strip()}\n\n{end}{after}"
     return markdown
 
 
@@ -77,3 +94,9 @@ def _typed(action: argparse.Action) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("%%", "%").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(filled(text), encoding="utf-8")

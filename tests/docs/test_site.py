@@ -17,6 +17,7 @@ from bids_dtg.cli.run import build_parser
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from architecture_picture import PICTURE, layers, svg  # noqa: E402
+from docs_hooks import filled  # noqa: E402
 from error_lines import KINDS, error_lines  # noqa: E402
 
 
@@ -82,6 +83,25 @@ def test_every_option_is_there(site):
     flags = {flag for action in build_parser()._actions for flag in action.option_strings}
     missing = flags - {"-h", "--help"} - set(re.findall(r"--?[a-z][a-z_-]*", page.text))
     assert not missing
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_tables_in_a_clone_are_those_of_the_program(path):
+    text = path.read_text(encoding="utf-8")
+    same = text == filled(text)
+    assert same, "run python scripts/docs_hooks.py and commit what it writes"
+
+
+def test_a_clone_shows_every_option_and_how_to_list_the_error_lines():
+    page = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    flags = {flag for action in build_parser()._actions for flag in action.option_strings}
+    shown = set(re.findall(r"--?[a-z][a-z_-]*", page))
+    assert not flags - {"-h", "--help"} - shown
+    command = "python scripts/error_lines.py"
+    assert command in (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    words = [sys.executable, "-I", *command.split()[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert all(title in done.stdout for title in KINDS.values())
 
 
 def test_every_error_line_is_there(site):
