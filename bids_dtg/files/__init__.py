@@ -2,6 +2,7 @@
 
 - `names`: entities to names, names to entities
 - `atomic`: a file is whole under its final name, or it is not there
+- `path_names`: names that stand for folders of this machine in what others may read
 - `text`: JSON objects, tables and plain text of our own
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `home`: paths that begin with somebody's home folder

@@ -31,6 +31,10 @@ IGNORED = (
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20
+# Where the input lies on this machine, for the next call: part of the logs, which are private.
+_INPUT = "logs/input.json"
+TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
+_TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
 # Key of the workflow's name beside that of the program.
 _WORKFLOW = "Workflow"
 
@@ -125,6 +129,9 @@ class DerivativeDataset:
         container
             Image that the program runs in, where known (`provenance.running_container`).
         """
+        if far := _far_places(source, self.root):
+            places = {name: place.as_uri() for name, place in far.items()}
+            self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         description = self._description(source, words, version, container)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         self._write_if_changed("dataset_description.json", content)
@@ -170,17 +177,16 @@ class DerivativeDataset:
             generator[_WORKFLOW] = words.workflow
         if container:
             kind, _, tag = container.partition(":")
+            tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
             generator["Container"] = {"Type": kind, "Tag": tag}
-        links = {source.name: _link(source.root, self.root)}
-        if source.bids_dir != source.root:
-            links["raw"] = _link(source.bids_dir, self.root)
+        links = _links(source, self.root)
         return {
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": [generator],
             "SourceDatasets": _sources(source, links),
-            "DatasetLinks": links,
+            "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
         }
 
     def _read(self, name: str) -> str:
@@ -313,17 +319,54 @@ def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, 
         if isinstance(value := source.description.get(key), str):
             itself[key.removeprefix("Dataset")] = value
     given = source.description.get("SourceDatasets")
-    earlier = (
-        [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
-    )
-    return [itself, *earlier]
+    earlier = [
+        {key: text for key, text in entry.items() if not _is_local(text)}
+        for entry in (given if isinstance(given, list) else [])
+        if isinstance(entry, dict)
+    ]
+    return [itself, *(entry for entry in earlier if entry)]
 
 
-def _link(target: Path, root: Path) -> str:
-    """Write a link that survives moving neighbours, or a dataset with its derivatives."""
-    if target.parent == root.parent or target in root.parents:
-        return quote(Path(os.path.relpath(target, root)).as_posix())
-    return target.as_uri()
+def _is_local(text: object) -> bool:
+    """Return whether what the input says of its own sources is a place on some machine."""
+    return not isinstance(text, str) or text.startswith(("/", "file:", "~", "\\\\"))
+
+
+def _places(source: SourceDataset) -> dict[str, Path]:
+    """Return the folders of the input by their names in BIDS URIs."""
+    raw = {} if source.bids_dir == source.root else {"raw": source.bids_dir}
+    return {source.name: source.root, **raw}
+
+
+def _links(source: SourceDataset, root: Path) -> dict[str, str]:
+    """Return links to the folders of the input that say nothing of this machine.
+
+    They are relative where the input lies beside the output or above it, or in a raw dataset
+    there, and survive moving all of them. Paths to other places hold names of people and
+    machines: a DOI stands for them, or a name that is no address.
+    """
+    links, far = {}, _far_places(source, root)
+    for name, place in _places(source).items():
+        if name in far:
+            doi = source.description.get("DatasetDOI") if place == source.root else None
+            links[name] = doi if isinstance(doi, str) and ":" in doi else f"urn:dataset:{name}"
+        else:
+            links[name] = quote(Path(os.path.relpath(place, root)).as_posix())
+    return links
+
+
+def _far_places(source: SourceDataset, root: Path) -> dict[str, Path]:
+    """Return those folders of the input that no relative link is written to."""
+    near = [
+        place
+        for place in (source.root, source.bids_dir)
+        if place.parent == root.parent or place in root.parents
+    ]
+    return {
+        name: place
+        for name, place in _places(source).items()
+        if not any(folder == place or folder in place.parents for folder in near)
+    }
 
 
 def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
@@ -339,7 +382,10 @@ def _refuse_other_dataset(output: Path, source: SourceDataset) -> None:
             remedy="choose an empty folder, or one that bids_dtg made",
         )
     links = content.get("DatasetLinks")
-    other = _linked_folder(links.get(source.name) if isinstance(links, dict) else None, output)
+    link = links.get(source.name) if isinstance(links, dict) else None
+    other = _linked_folder(link, output)
+    if other is None:
+        other = _linked_folder(read_json(output / _INPUT).get(source.name), output)
     # An input that moved leaves a link to nothing. One folder may be mounted at two places.
     if other is not None and not other.samefile(source.root):
         raise SettingsError(

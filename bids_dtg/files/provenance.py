@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,12 +19,14 @@ from bids_dtg.errors import ForeignFileError, MissingFileError, RunError
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, read_json_object
+from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.text import read_json, read_rows, write_json, write_text, write_tsv
 
 # Why a piece of work that has no record must be done.
 NOT_DONE = "not done yet"
 _RECORDS = "logs/complete"  # folder of completion records
 _DAMAGED = "Damaged"  # key of the outputs that are not as they were written
+_FAILURE_COLUMNS = ("participant_id", "set", "run", "stage", "message")
 _END = 2**20  # bytes hashed at the start and at the end of a file
 _PACKAGES = ("isal", "nibabel", "nilearn", "numpy", "pandas", "pybids", "scipy", "torch")
 
@@ -69,14 +72,24 @@ def file_fingerprint(path: Path) -> Fingerprint:
     return Fingerprint(status.st_size, status.st_mtime_ns, digest.hexdigest())
 
 
-def input_fingerprints(paths: Iterable[Path], root: Path) -> dict[str, Fingerprint]:
-    """Take the fingerprints of inputs, by their paths below the input dataset."""
-    return {
-        (path.relative_to(root) if path.is_relative_to(root) else path.absolute()).as_posix(): (
-            file_fingerprint(path)
-        )
-        for path in paths
-    }
+def input_fingerprints(
+    paths: Iterable[Path], root: Path, names: PathNames
+) -> dict[str, Fingerprint]:
+    """Take the fingerprints of inputs, by their paths below the input dataset.
+
+    What lies elsewhere is listed below the name of its folder, as `<custom-confounds>/x.tsv`;
+    files of one such name are numbered.
+    """
+    found: dict[str, Fingerprint] = {}
+    for path in dict.fromkeys(paths):
+        if path.is_relative_to(root):
+            name = path.relative_to(root).as_posix()
+        else:
+            given = names.name(path)
+            numbered = (f"{given} ({number})" for number in count(2))
+            name = next(free for free in chain([given], numbered) if free not in found)
+        found[name] = file_fingerprint(path)
+    return found
 
 
 def write_completion(
@@ -239,6 +252,13 @@ class Failure:
     participant: str  # label without sub-
     stage: str  # what was being done, e.g. "reading"
     message: str  # one line
+    title: str = ""  # of the set of maps; empty where none had begun
+    run: str = ""  # title of the run; empty where it was none of the runs
+
+    @property
+    def what(self) -> str:
+        """What failed, for people, as ``reading sub-01_task-rest``."""
+        return f"{self.stage} {self.run or self.title}".strip()
 
 
 @dataclass(frozen=True)
@@ -269,8 +289,11 @@ class RunFolder:
 
     def write_failures(self, failures: Sequence[Failure]) -> None:
         """Write the participants that failed; a table without rows says that none did."""
-        rows = [(f"sub-{f.participant}", f.stage, f.message) for f in failures]
-        write_tsv(self.path / "failures.tsv", ["participant_id", "stage", "message"], rows)
+        rows = [
+            (f"sub-{f.participant}", f.title or None, f.run or None, f.stage, f.message)
+            for f in failures
+        ]
+        write_tsv(self.path / "failures.tsv", _FAILURE_COLUMNS, rows)
 
 
 def package_versions() -> dict[str, str]:
@@ -287,27 +310,24 @@ def running_container(environment: Mapping[str, str] = os.environ) -> str | None
     return f"apptainer:{image}" if image else None
 
 
-def last_failures(dataset: DerivativeDataset, participant: str) -> tuple[Failure, ...]:
-    """Return the failures of a participant in the last call that logged any."""
-    return tuple(failure for failure in all_failures(dataset) if failure.participant == participant)
-
-
 def all_failures(dataset: DerivativeDataset) -> tuple[Failure, ...]:
     """Return everybody's failures that still stand.
 
     Of each participant those of the newest call that logged any; and of them only
-    those without a set of maps completed since.
+    those without a set of maps completed since. Each log is read once, whatever the
+    number of participants.
     """
     newest: dict[str, tuple[datetime, list[Failure]]] = {}
     for begun, failure in _logged(dataset):
         if newest.get(failure.participant, (begun, []))[0] != begun:
             newest[failure.participant] = (begun, [])
         newest.setdefault(failure.participant, (begun, []))[1].append(failure)
+    titles = _titles_by_participant(dataset) if newest else {}
     return tuple(
         failure
         for participant, (begun, failures) in sorted(newest.items())
         for failure in failures
-        if not _made_good(dataset, participant, failure.stage, begun)
+        if not _made_good(dataset, failure, titles.get(participant, ()), begun)
     )
 
 
@@ -371,7 +391,7 @@ def _at_new_places(
 
 def _is_outside(name: str) -> bool:
     """Return whether an input lies outside the input dataset, by its name in a record."""
-    return PurePosixPath(name).is_absolute()
+    return name.startswith("<")
 
 
 def _compared(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) -> str | None:
@@ -413,23 +433,38 @@ def _logged(dataset: DerivativeDataset) -> Iterator[tuple[datetime, Failure]]:
         except ValueError:
             continue
         for row in read_rows(table):
-            label = (row.get("participant_id") or "").removeprefix("sub-")
-            failure = Failure(label, row.get("stage") or "", row.get("message") or "")
+            cells = {name: cell for name, cell in row.items() if cell and cell != "n/a"}
+            failure = Failure(
+                cells.get("participant_id", "").removeprefix("sub-"),
+                cells.get("stage", ""),
+                cells.get("message", ""),
+                cells.get("set", ""),
+                cells.get("run", ""),
+            )
             yield begun.replace(tzinfo=timezone.utc), failure
 
 
-def _made_good(dataset: DerivativeDataset, participant: str, stage: str, begun: datetime) -> bool:
+def _titles_by_participant(dataset: DerivativeDataset) -> dict[str, list[str]]:
+    """List the completed pieces of work of each participant, from one look at the folder."""
+    titles: dict[str, list[str]] = {}
+    for title in completed_titles(dataset):
+        label = title.partition("_")[0].removeprefix("sub-")
+        titles.setdefault(label, []).append(title)
+    return titles
+
+
+def _made_good(
+    dataset: DerivativeDataset, failure: Failure, completed: Sequence[str], begun: datetime
+) -> bool:
     """Return whether what failed was completed after that call had begun.
 
     What failed outside a set, as the search for runs, is made good by any set.
     """
-    folder = dataset.root / _RECORDS
-    exact = folder / f"{stage}.json"
-    records = [exact] if stage.startswith("sub-") else sorted(folder.glob("sub-*.json"))
-    mine = (r for r in records if r.name.startswith((f"sub-{participant}_", f"sub-{participant}.")))
-    for record in mine:
+    titles = [title for title in completed if failure.title in ("", title)]
+    for title in titles:
         try:
-            if datetime.fromisoformat(str(read_json(record).get("Completed"))) > begun:
+            when = datetime.fromisoformat(str(completion_record(dataset, title).get("Completed")))
+            if when > begun:
                 return True
         except (ValueError, TypeError):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from types import MappingProxyType, UnionType
@@ -15,14 +15,22 @@ from bids_dtg.files.home import expand_home
 from bids_dtg.settings import OPTIONS, Settings, plain
 
 
-def to_toml(settings: Settings) -> str:
-    """Return settings as TOML text, a table for each group of options."""
+def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
+    """Return settings as TOML text, a table for each group of options.
+
+    Parameters
+    ----------
+    settings
+        The options.
+    shown
+        Turns each text, as a path, into what is written.
+    """
     import tomli_w
 
     tables: dict[str, dict[str, Any]] = {}
     for name, value in settings.options.items():
         if value is not None:
-            tables.setdefault(OPTIONS[name].group, {})[name] = plain(value)
+            tables.setdefault(OPTIONS[name].group, {})[name] = _shown(plain(value), shown)
     return str(tomli_w.dumps(tables))
 
 
@@ -163,6 +171,12 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         return hint(value)
     except (TypeError, ValueError, OverflowError):
         raise wrong from None
+
+
+def _shown(value: Any, shown: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return shown(value)
+    return [shown(item) for item in value] if isinstance(value, list) else value
 
 
 def _describe(hint: Any) -> str:

@@ -30,6 +30,7 @@ from bids_dtg.training.processes import Processes, run_together
 from bids_dtg.training.share import WHOLE, Share
 
 _BEST, _LAST = "best.ckpt", "last.ckpt"
+_HERE = "."  # a folder, in what its files say of it
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]  # as Lightning names it
 
 
@@ -185,11 +186,35 @@ def _is_finished(history: Sequence[Mapping[str, float]], schedule: Schedule) -> 
     return len(history) >= schedule.epochs or len(history) - 1 - best >= schedule.stop_after
 
 
+class _Checkpoint(ModelCheckpoint):
+    """Keeps an epoch; what it remembers names files below its folder, wherever that lies."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            name: _moved(value, str(self.dirpath), _HERE)
+            for name, value in super().state_dict().items()
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(
+            {name: _moved(value, _HERE, str(self.dirpath)) for name, value in state_dict.items()}
+        )
+
+
+def _moved(value: Any, old: str, new: str) -> Any:
+    """Return a path, or paths that are keys, below another folder; what else there is stays."""
+    if isinstance(value, dict):
+        return {_moved(path, old, new): score for path, score in value.items()}
+    if isinstance(value, str) and (value == old or value.startswith(f"{old}/")):
+        return new + value.removeprefix(old)
+    return value
+
+
 def _checkpoint(
     folder: Path, name: str, monitor: str | None, better: Literal["min", "max"]
 ) -> ModelCheckpoint:
     """Keep the epoch with the best monitored value, or the newest one."""
-    return ModelCheckpoint(
+    return _Checkpoint(
         folder,
         filename=name,
         monitor=monitor,

@@ -438,7 +438,7 @@ def test_logs_of_a_call(job):
     timing = json.loads((folder / "timing.json").read_text())
     assert {"start", "query", "confounds", "network", "write"} <= timing.keys()
     assert all(seconds >= 0 for seconds in timing.values())
-    assert (folder / "failures.tsv").read_text() == "participant_id\tstage\tmessage\n"
+    assert (folder / "failures.tsv").read_text() == "participant_id\tset\trun\tstage\tmessage\n"
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     for fact in (
         __version__,

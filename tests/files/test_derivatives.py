@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fmriprep_dataset import add_run, describe_dataset
 
-from bids_dtg.errors import OutputError
+from bids_dtg.errors import OutputError, SettingsError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.derivatives import (
     IGNORED,
@@ -66,10 +66,11 @@ def test_description_links_its_sources(dataset, source):
     assert "version: 1.2\n" in (dataset.root / "CITATION.cff").read_text()
     assert content["GeneratedBy"][0]["Container"] == {"Type": "docker", "Tag": "dtg:1"}
     assert content["DatasetLinks"] == {
-        "fmriprep": source.root.as_uri(),
+        "fmriprep": "../raw%20data/derivatives/fmriprep",
         "raw": "../raw%20data",
+        "templateflow": "https://github.com/templateflow/templateflow",
     }
-    assert content["SourceDatasets"][0] == {"URL": source.root.as_uri()}
+    assert content["SourceDatasets"][0] == {"URL": "../raw%20data/derivatives/fmriprep"}
     assert (dataset.root / "README").read_text() == "hello\n"
     # Our own folder is taken again.
     assert check_output_location(dataset.root, source) == dataset.root
@@ -79,7 +80,31 @@ def test_links_inside_the_raw_dataset_are_relative(source):
     dataset = DerivativeDataset(source.bids_dir / "derivatives" / "dtg")
     dataset.describe(source, words("x"), version="1.2")
     content = json.loads((dataset.root / "dataset_description.json").read_text())
-    assert content["DatasetLinks"] == {"fmriprep": "../fmriprep", "raw": "../.."}
+    links = content["DatasetLinks"]
+    assert (links["fmriprep"], links["raw"]) == ("../fmriprep", "../..")
+
+
+@pytest.mark.parametrize("doi", [None, "doi:10.18112/openneuro.ds000001"])
+def test_a_description_holds_no_path_to_other_places(dataset, tmp_path, doi):
+    far = tmp_path / "ann" / "data" / "fmriprep"
+    far.mkdir(parents=True)
+    sources = [{"URL": "file:///home/ann/raw"}, {"URL": "https://x.org/raw", "Path": "/home/ann"}]
+    about = {"SourceDatasets": sources, **({"DatasetDOI": doi} if doi else {})}
+    source = InputDataset(far, "fmriprep", about, far.parent)
+    dataset.describe(source, words("x"), version="1", container="apptainer:/home/ann/dtg.sif")
+    text = (dataset.root / "dataset_description.json").read_text()
+    assert "ann" not in text
+    content = json.loads(text)
+    assert content["DatasetLinks"]["fmriprep"] == (doi or "urn:dataset:fmriprep")
+    assert content["DatasetLinks"]["raw"] == "urn:dataset:raw"
+    assert content["SourceDatasets"][1:] == [{"URL": "https://x.org/raw"}]
+    assert content["GeneratedBy"][0]["Container"] == {"Type": "apptainer", "Tag": "dtg.sif"}
+    # Another input is refused all the same: where this one lies is in the logs.
+    assert check_output_location(dataset.root, source) == dataset.root
+    other = tmp_path / "other" / "fmriprep"
+    other.mkdir(parents=True)
+    with pytest.raises(SettingsError, match=f"holds results from {far}, not {other}"):
+        check_output_location(dataset.root, InputDataset(other, "fmriprep", {}, other))
 
 
 def test_users_lines_and_texts_are_kept(dataset, source):

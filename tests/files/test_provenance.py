@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from bids_dtg.errors import OutputError, RunError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.provenance import (
     Failure,
     Fingerprint,
     RunFolder,
+    all_failures,
     file_fingerprint,
     input_fingerprints,
     options_hash,
@@ -44,7 +46,7 @@ def bold(tmp_path):
 
 
 def inputs_of(bold):
-    return input_fingerprints([bold], bold.parent.parent)
+    return input_fingerprints([bold], bold.parent.parent, PathNames(()))
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def test_inputs_from_elsewhere_may_move_and_may_not_change(dataset, bold, tmp_pa
         for path, text in zip(paths, texts, strict=True):
             path.parent.mkdir(parents=True)
             path.write_text(text)
-        return input_fingerprints([bold, *paths], bold.parent.parent)
+        return input_fingerprints([bold, *paths], bold.parent.parent, PathNames(()))
 
     write_completion(dataset, "a", options={}, inputs=confounds("c", "one", "two"), outputs=[])
 
@@ -240,16 +242,20 @@ def test_run_folder(dataset):
     one.write_configuration("a = 1\n")
     one.write_versions("1.2", "docker:x")
     one.write_timing({"read": 1.23456})
-    one.write_failures([Failure("01", "reading", "broken\tfile\nhere")])
+    failed = Failure("01", "reading", "broken\tfile\nhere", "sub-01_ses-a", "sub-01_ses-a_run-1")
+    one.write_failures([failed, Failure("02", "finding runs", "no runs")])
     folder = dataset.root / "logs" / one.path.name
     assert (folder / "config.toml").read_text() == "a = 1\n"
     versions = json.loads((folder / "versions.json").read_text())
     assert (versions["bids_dtg"], versions["container"]) == ("1.2", "docker:x")
     assert {"python", "numpy", "torch", "platform"} <= set(versions)
     assert json.loads((folder / "timing.json").read_text()) == {"read": 1.235}
-    assert (folder / "failures.tsv").read_text().splitlines()[
-        1
-    ] == "sub-01\treading\tbroken file here"
+    assert (folder / "failures.tsv").read_text().splitlines() == [
+        "participant_id\tset\trun\tstage\tmessage",
+        "sub-01\tsub-01_ses-a\tsub-01_ses-a_run-1\treading\tbroken file here",
+        "sub-02\tn/a\tn/a\tfinding runs\tno runs",
+    ]
+    assert all_failures(dataset)[0].what == "reading sub-01_ses-a_run-1"
 
 
 def test_container_from_the_environment():

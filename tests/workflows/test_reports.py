@@ -15,7 +15,7 @@ from nuisance_tables import nuisance_columns, write_nuisance
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.provenance import Failure, all_failures, last_failures
+from bids_dtg.files.provenance import Failure, all_failures
 from bids_dtg.workflows.participant.reports import Reports
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -121,7 +121,7 @@ def test_what_failed_is_in_the_report_until_it_is_made_good(job):
     shutil.rmtree(short.parent.parent)
     add_rest(job.bids, session="A", seed=2)
     assert job.run() == 0
-    assert last_failures(dataset, "01") == ()
+    assert all_failures(dataset) == ()
     assert "1.0 of 1.0 minutes" not in text_of(job, "sub-01.html")
 
 

@@ -110,7 +110,7 @@ class GroupFacts:
     """What the page shows."""
 
     rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
-    failures: Sequence[tuple[str, str, str]]  # participant, stage, message
+    failures: Sequence[tuple[str, str, str]]  # participant, what failed, message
     sets: Sequence[str]  # titles of the sets that were averaged, in order
     left_out: Sequence[tuple[str, str]]  # sets that were not, and why
     similarity: NDArray[np.float64] | None  # (sets, sets)

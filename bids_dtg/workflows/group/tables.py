@@ -92,12 +92,12 @@ def run_group(settings: Settings) -> int:
     ]
     messages: dict[str, dict[str, str]] = {}
     for failure in failures:
-        messages.setdefault(failure.participant, {})[failure.stage] = failure.message
+        messages.setdefault(failure.participant, {})[failure.what] = failure.message
     page = write_group_page(
         output,
         GroupFacts(
             rows=rows,
-            failures=[(f.participant, f.stage, f.message) for f in failures],
+            failures=[(f.participant, f.what, f.message) for f in failures],
             flags={
                 files.label: own_flags(
                     files, messages.get(files.label, {}), workflow.quality_columns

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +22,19 @@ from bids_dtg.files.text import read_json, write_json, write_text, write_tsv
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say, show
-from bids_dtg.settings import OPTIONS, Settings
-from bids_dtg.settings.toml import read_options, to_toml
+from bids_dtg.settings import OPTIONS, Settings, plain
+from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.modelling.measured import check_measured, write_measured
+from bids_dtg.workflows.participant.call import with_whole_paths
 from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.request import Request
 
-CONFIGURATION_FILE = "configuration.toml"  # of an analysis, in its folder
+# Of an analysis, in its folder: its options for people, and for comparing them with others.
+CONFIGURATION_FILE, _OPTIONS_FILE = "configuration.toml", "desc-options_sha256.json"
 # Groups of options that a model depends on, and options in them that it does not.
 _SHAPING = ("input", "selection", "model", "cleaning", "modelling")
 _FREE = {
@@ -204,7 +208,8 @@ class Analysis:
         )
         if not self.makes_model:
             self._claim()
-        write_text(self.folder / CONFIGURATION_FILE, to_toml(self.settings))
+        write_text(self.folder / CONFIGURATION_FILE, self._configuration())
+        write_json(self.folder / _OPTIONS_FILE, _shaping_options(self.settings))
         cohort = gather_cohort(self.request, plan, ArrayStore(self._cache))
         measured = check_measured(plan, cohort, self.bundle.places)
         write_measured(self.folder, self.place, plan, measured)
@@ -223,6 +228,11 @@ class Analysis:
             f"{len(cohort.left_out)} left out"
         )
         return cohort
+
+    def _configuration(self) -> str:
+        """Return the options of the call; names stand for folders, as models are passed on."""
+        names = self.request.path_names.plus({"statmaps": self.place})
+        return to_toml(with_whole_paths(self.settings), names.hide)
 
     def write_scores(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, Any]
@@ -251,7 +261,7 @@ def refuse_other_model(settings: Settings, folder: Path, *, repeatable: bool) ->
     bundle = folder / "bundle"
     if not bundle.exists():
         return
-    differing = _differing(settings, folder / CONFIGURATION_FILE)
+    differing = _differing(settings, folder / _OPTIONS_FILE)
     if differing or not repeatable:
         how = f", made with other options ({', '.join(differing)})" if differing else ""
         raise SettingsError(
@@ -293,17 +303,18 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _differing(settings: Settings, path: Path) -> list[str]:
     """Return the options that are not those in a file; all where it cannot be read."""
-    try:
-        earlier = read_options(path)
-    except SettingsError:
+    earlier = read_json(path)
+    if not earlier:
         return ["unknown"]
-    fields = [
-        option.field
+    now = _shaping_options(settings)
+    return ["--" + name.replace("_", "-") for name in now if earlier.get(name) != now[name]]
+
+
+def _shaping_options(settings: Settings) -> dict[str, str]:
+    """Return a hash of each option that a model depends on: some are paths of this machine."""
+    values = with_whole_paths(settings).options
+    return {
+        name: hashlib.sha256(json.dumps(plain(values[name])).encode()).hexdigest()
         for name, option in OPTIONS.items()
-        if option.field.metadata["group"] in _SHAPING and name not in _FREE
-    ]
-    return [
-        "--" + f.name.replace("_", "-")
-        for f in fields
-        if earlier.get(f.name, f.default) != settings.options[f.name]
-    ]
+        if option.group in _SHAPING and name not in _FREE
+    }

@@ -125,11 +125,12 @@ class PersonArrays:
                 for contrast, statmap in maps.items()
             },
             "checks": _CHECKS,
-            "files": {
-                str(path): dataclasses.asdict(file_fingerprint(path))
+            # Names alone, for these facts are passed on with the output; content decides.
+            "files": [
+                {"name": path.name, **dataclasses.asdict(file_fingerprint(path))}
                 for statmap in maps.values()
                 for path in statmap.sources(self.plan.statistic)
-            },
+            ],
         }
 
     def _read_maps(self, maps: Mapping[str, StatMap]) -> tuple[NDArray[np.float32], dict[str, str]]:
@@ -203,7 +204,7 @@ class PersonArrays:
 
     def _cleaning(self) -> dict[str, Any]:
         """Return the options that connectomes depend on; others would make them be read again."""
-        known = self.request.settings.result_options
+        known = self.request.recorded_options
         return {
             name: known[name]
             for name, option in OPTIONS.items()

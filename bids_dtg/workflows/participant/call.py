@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ class _Call:
     ) -> None:
         self._request, self._board, self._reports = request, board, reports
         self._tally, self._clock = tally, clock
-        self._backlog = Backlog(request.participants)
+        self._backlog, self._names = Backlog(request.participants), request.path_names
         self._tries: dict[str, int] = {}
 
     def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
@@ -200,9 +200,14 @@ class _Call:
     def _take(self, participant: str, outcome: Outcome) -> None:
         self._tally.finished += 1
         self._tally.skipped += outcome.skipped
-        self._tally.failures += outcome.failures
-        self._board.advance(failed=bool(outcome.failures))
-        self._reports.request(participant, outcome.failures, changed=bool(outcome.done))
+        # The terminal has shown the paths; tables and pages are for others too.
+        failures = [
+            replace(failure, message=self._names.hide(failure.message))
+            for failure in outcome.failures
+        ]
+        self._tally.failures += failures
+        self._board.advance(failed=bool(failures))
+        self._reports.request(participant, failures, changed=bool(outcome.done))
         if outcome.failures and self._request.settings.resources.stop_on_first_crash:
             self._backlog.close()
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
+from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.imaging.nifti import Intent
@@ -250,7 +251,8 @@ def _sources(run: RestRun, source: str) -> list[str]:
     return [
         bids_uri(source, path.relative_to(run.root).as_posix())
         if path.is_relative_to(run.root)
-        else path.as_uri()  # a transform of TemplateFlow's folder
+        # A transform of TemplateFlow's folder, wherever this machine has it.
+        else bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
         for path in files
         if path
     ]

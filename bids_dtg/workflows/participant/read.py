@@ -87,11 +87,13 @@ class Failed:
     message: str  # one line
     trace: str  # where in the program, for those who debug it
     passing: bool = False  # whether it may pass by itself, as an error of a network file system
+    title: str = ""  # of the set; empty: none had begun
+    run: str = ""  # title of the run; empty: it is of none
 
     @classmethod
-    def by(cls, err: Exception, stage: str) -> Failed:
+    def by(cls, err: Exception, stage: str, title: str = "", run: str = "") -> Failed:
         """Report an error while its traceback is at hand."""
-        return cls(stage, _line(err), traceback.format_exc(), may_pass(err))
+        return cls(stage, _line(err), traceback.format_exc(), may_pass(err), title, run)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def read_participant(participant: str, request: Request, reader: Reader, send: S
         except BrokenPipeError:  # no process listens any more
             raise
         except Exception as err:
-            send(Failed.by(err, map_set.title))
+            send(Failed.by(err, "reading", map_set.title))
     send(ParticipantRead(dict(clock.seconds)))
 
 
@@ -169,6 +171,11 @@ def _read_set(
             if len(planned.runs) == 1:
                 raise
             send(RunLeftOut(run.title, str(err)))
+        except BrokenPipeError:  # no process listens any more
+            raise
+        except Exception as err:
+            send(Failed.by(err, "reading", planned.title, run.title))
+            return
     send(SetRead())
 
 

@@ -13,7 +13,7 @@ from bids_dtg.engine.service import Answer, Service
 from bids_dtg.errors import DatasetError, DtgError
 from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
 from bids_dtg.files.names import plain_label
-from bids_dtg.files.provenance import Failure, last_failures
+from bids_dtg.files.provenance import Failure, all_failures
 from bids_dtg.notices import say, show
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.methods import write_all_methods
@@ -81,7 +81,7 @@ class Reports:
             return
         if not (changed or failures) and report_path(self._output, participant).is_file():
             return
-        messages = {failure.stage: failure.message for failure in failures}
+        messages = {failure.what: failure.message for failure in failures}
         self._service.request(participant, {"participant": participant, "failures": messages})
 
     def _take(self, answer: Answer) -> None:
@@ -147,9 +147,12 @@ def remake_reports(settings: Settings) -> int:
             f"{output.root} has no results of {', '.join(unknown) or 'any participant'}",
             remedy="run the participant level first",
         )
+    failures: dict[str, list[Failure]] = {}
+    for failure in all_failures(output):
+        failures.setdefault(failure.participant, []).append(failure)
     with Reports(output, wanted=True, note=say) as reports:
         for label in wanted:
-            reports.request(label, last_failures(output, label))
+            reports.request(label, failures.get(label, ()))
     say(f"{len(wanted) - reports.failed} reports made: {output.root / 'index.html'}")
     return reports.failed
 

@@ -18,6 +18,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity, divide
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset, check_output_location
+from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import (
     Fingerprint,
     file_fingerprint,
@@ -231,6 +232,22 @@ class Request:
             options["custom_confounds"] = "given"
         return options
 
+    @cached_property
+    def path_names(self) -> PathNames:
+        """Names that stand for the call's folders in what it writes for others."""
+        folders = {
+            "input": self.dataset.root,
+            "output": self.output.root,
+            "bids": self.dataset.bids_dir,
+            "model": self.bundle.path,
+        }
+        options = {
+            name.replace("_", "-"): value
+            for name, value in self.settings.options.items()
+            if isinstance(value, Path)
+        }
+        return PathNames.of(folders).plus(options).plus(machine_folders())
+
     def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:
         """Take the fingerprints of a set's inputs."""
         paths = [
@@ -238,7 +255,7 @@ class Request:
             for run in planned.runs
             for path in (*run.inputs, *confound_files(run, self.settings.cleaning))
         ]
-        return input_fingerprints(paths, self.dataset.root)
+        return input_fingerprints(paths, self.dataset.root, self.path_names)
 
     def why_incomplete(self, planned: MapSet, inputs: Mapping[str, Fingerprint]) -> str | None:
         """Say why a set must be made (again); None where it is complete."""

@@ -113,6 +113,7 @@ class _Participant:
         self._done = self._skipped = 0
         self._failed: list[Failed] = []
         self._maker: MapSetMaker | None = None  # of the open set; None once it has failed
+        self._stage = "starting"  # what this process is doing
 
     def outcome(self) -> Outcome:
         """Return what became of the participant."""
@@ -121,7 +122,8 @@ class _Participant:
             done=self._done,
             skipped=self._skipped,
             failures=tuple(
-                Failure(self._label, failed.stage, failed.message) for failed in self._failed
+                Failure(self._label, failed.stage, failed.message, failed.title, failed.run)
+                for failed in self._failed
             ),
             passing=all(failed.passing for failed in self._failed),
         )
@@ -146,8 +148,8 @@ class _Participant:
         except BrokenPipeError:  # no process listens any more
             raise
         except Exception as err:
-            stage = self._maker.begun.planned.title if self._maker else "starting"
-            self.fail(Failed.by(err, stage))
+            title = self._maker.begun.planned.title if self._maker else ""
+            self.fail(Failed.by(err, self._stage, title))
 
     def fail(self, failed: Failed) -> None:
         """End the open set, and show why."""
@@ -163,6 +165,7 @@ class _Participant:
                 self._skipped += 1
                 self._reporter.finish(f"{planned.title}: complete, skipped")
             case SetBegun(planned, _, reason):
+                self._stage = "reading"
                 self._maker = MapSetMaker(
                     event, model=self._steps.model, writer=self._steps.writer, clock=self._clock
                 )
@@ -173,6 +176,7 @@ class _Participant:
             case SegmentRead(connectome) if self._maker:
                 self._maker.add_segment(connectome)
             case RunRead() if self._maker:
+                self._stage = "predicting"
                 self._maker.add_run(event, self._reporter)
             case RunLeftOut(run, reason) if self._maker:
                 self._maker.leave_out(run, reason)
@@ -184,6 +188,7 @@ class _Participant:
                 self._clock.add(seconds)
 
     def _finish(self, maker: MapSetMaker) -> None:
+        self._stage = "writing"
         made = maker.finish(self._reporter)
         for note in made.notes:
             self._reporter.note(note)

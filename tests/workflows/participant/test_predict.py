@@ -292,6 +292,8 @@ def resolve(out: Path, uri: str) -> Path:
     kind, dataset, relative = uri.split(":")
     assert kind == "bids"
     link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"][dataset]
+    if link == f"urn:dataset:{dataset}":  # in another place of this machine: only the logs know it
+        link = json.loads((out / "logs/input.json").read_text())[dataset]
     parts = urlsplit(link)
     assert parts.scheme in ("", "file")
     path = (out / unquote(parts.path) / relative).resolve()

@@ -1,0 +1,131 @@
+"""Names that stand for folders of this machine in what others may read: `<input>/sub-01/…`.
+
+Paths hold names of people, laboratories and machines. Whoever runs the program sees them whole in
+its messages; tables, pages and sidecars have names in their place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+ELSEWHERE = "<elsewhere>"
+# Where an absolute path begins: not in an address (https://), a relative path, a fraction or after
+# a name.
+_BEGIN = r"(?<![\w.~+%@<>/\-])(?:file://)?(?=/[^/\s])"
+# Where a folder's name ends: /a/b is not in /a/bc.
+_END = r"(?![\w~+%@=\-]|\.\w)"
+# Paths that no name is known for: with blanks between quotes, else of two parts or more.
+_QUOTED = r"""(?<=')/[^'\n]*/[^'\n]*(?=')|(?<=")/[^"\n]*/[^"\n]*(?=")"""
+_UNKNOWN = r"(?:/[^\s/'\"<>|:;,]+){2,}/?"
+
+
+@dataclass(frozen=True)
+class PathNames:
+    """Folders and the names that stand for them.
+
+    Examples
+    --------
+    >>> names = PathNames((("/home/ann/bids", "input"), ("/home/ann", "home")))
+    >>> names.hide("/home/ann/bids/sub-01 is empty, /home/ann/x and /mnt/lab/x are not")
+    '<input>/sub-01 is empty, <home>/x and <elsewhere> are not'
+    """
+
+    folders: tuple[tuple[str, str], ...]  # absolute folder, name; longest folder first
+
+    @classmethod
+    def of(cls, folders: Mapping[str, Path | None]) -> PathNames:
+        """Name folders; each also where its links lead, and as a file:// address has it.
+
+        Parameters
+        ----------
+        folders
+            By name; None, and a root of a file system, get no name. Of two names of one folder
+            the first counts.
+        """
+        return cls(()).plus(folders)
+
+    def plus(self, folders: Mapping[str, Path | None]) -> PathNames:
+        """Name further folders; those that have a name keep it.
+
+        Parameters
+        ----------
+        folders
+            As for `of`.
+        """
+        named = dict(self.folders)
+        for name, folder in folders.items():
+            for text in _spellings(folder):
+                named.setdefault(text, name)
+        return PathNames(tuple(sorted(named.items(), key=lambda item: (-len(item[0]), item[0]))))
+
+    def hide(self, text: str) -> str:
+        """Return text with names in place of folders, and of paths elsewhere.
+
+        Parameters
+        ----------
+        text
+            One that people read; its relative paths stay.
+        """
+        if "/" not in text:
+            return text
+        names = dict(self.folders)
+        known = [re.escape(folder) for folder, _ in self.folders]
+        kinds = [*([f"(?P<known>{'|'.join(known)}){_END}"] if known else []), _QUOTED, _UNKNOWN]
+        return re.sub(
+            f"{_BEGIN}(?:{'|'.join(kinds)})",
+            lambda found: f"<{names[found['known']]}>" if known and found["known"] else ELSEWHERE,
+            text,
+        )
+
+    def name(self, path: Path) -> str:
+        """Return a path below the name of its folder; its own name alone where that has none.
+
+        Examples
+        --------
+        >>> PathNames((("/home/ann/bids", "input"),)).name(Path("/home/ann/bids/sub-01/x.json"))
+        '<input>/sub-01/x.json'
+        """
+        path = path.absolute()
+        for folder, name in self.folders:
+            if path.is_relative_to(folder):
+                below = path.relative_to(folder).as_posix()
+                return f"<{name}>" if below == "." else f"<{name}>/{below}"
+        return f"{ELSEWHERE}/{path.name}"
+
+
+def machine_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Path | None]:
+    """Return folders that every call may meet, by the names that stand for them."""
+    templateflow = environment.get("TEMPLATEFLOW_HOME")
+    home = os.path.expanduser("~")  # noqa: PTH111 (stays `~` where nobody knows it)
+    return {
+        "templateflow": Path(templateflow) if templateflow else None,
+        "home": None if home == "~" else Path(home),
+        "tmp": Path(tempfile.gettempdir()),
+        "program": Path(sys.prefix),
+        "package": Path(__file__).parent.parent,
+    }
+
+
+def _spellings(folder: Path | None) -> Iterator[str]:
+    """Yield how a folder may be written in a message."""
+    if folder is None:
+        return
+    if "{" in str(folder):  # a path with entities in braces: the folder that all of them lie in
+        parts = folder.parts
+        folder = Path(*parts[: next(n for n, part in enumerate(parts) if "{" in part)])
+    absolute = folder.absolute()
+    places = [absolute]
+    with suppress(OSError, RuntimeError):  # a link that leads in circles
+        places.append(absolute.resolve())
+    for place in places:
+        if place == Path(place.anchor):
+            continue
+        yield from (place.as_posix(), quote(place.as_posix()))

@@ -1,0 +1,201 @@
+"""What is published of an output names no folder, user or host of the machine it was made on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import write_confounds
+from itk_files import affine_part, write_composite
+from leaks import find_leaks
+from tiny_bundle import TINY_AFFINE, tiny_masks
+from tiny_cohort import CONTRASTS, TinyCohort, read_json
+from tiny_job import FRAMES, add_rest, read_table
+
+USER, HOST, LABORATORY = "zqannlee", "zqcluster17", "zqneurolab"
+OTHER = "MNI152NLin2009cAsym"
+SETS = {
+    "training": ("01", "02", "03", "04", "05", "06"),
+    "validation": ("07", "08"),
+    "test": ("09", "10"),
+}
+LABELS = tuple(label for labels in SETS.values() for label in labels)
+# Every Python process of the program learns these names, whichever way it asks for them.
+_NAMES_OF_THIS_MACHINE = f"""
+import getpass, os, platform, pwd, socket
+known = os.uname()
+os.uname = lambda: os.uname_result((known.sysname, "{HOST}", *known[2:]))
+platform.node = socket.gethostname = socket.getfqdn = lambda *_: "{HOST}"
+getpass.getuser = os.getlogin = lambda: "{USER}"
+"""
+
+
+class PrivateCohort:
+    """A cohort in the folders of a user of a laboratory, whose every file lies in another folder.
+
+    The image of sub-03 is damaged. sub-02 is in another template.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / LABORATORY / f"{USER} home"
+        self.job = TinyCohort(self.home / "study", LABELS)
+        self.out = self.home / "results" / "maps"
+        (bold,) = self.job.bids.glob("sub-03/func/*bold.nii.gz")
+        bold.write_bytes(bold.read_bytes()[:3000])
+        self.templateflow = self.home / "flow"
+        self._put_into_other_template("02")
+        self.options = ["--model", self.job.model, "-d", f"fmriprep={self.job.bids}"]
+        self.options += ["--custom-confounds", self._confounds()]
+        self.options += ["--atlas", self._atlas(), "--work-dir", self.home / "work"]
+        self.options += ["--bids-filter-file", self._write("filters/mine.json", "{}")]
+        self.options += ["--config-file", self._write("config/mine.toml", "[cleaning]\n")]
+        self.split = self._write("splits/mine.tsv", self._split())
+        names = self._write("site/sitecustomize.py", _NAMES_OF_THIS_MACHINE)
+        self.environment = {
+            **os.environ,
+            **dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER),
+            "HOME": str(self.home),
+            "HOSTNAME": HOST,
+            "TEMPLATEFLOW_HOME": str(self.templateflow),
+            "PYTHONPATH": f"{names.parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        }
+
+    def run(self, level: str, *more: object) -> subprocess.CompletedProcess[str]:
+        words = [self.job.bids, self.out, level, *self.options, "--omp-nthreads", 1, *more]
+        return subprocess.run(
+            [sys.executable, "-m", "bids_dtg.cli", *map(str, words)],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def analyse(self, analysis: str, *more: object) -> subprocess.CompletedProcess[str]:
+        maps = ("-d", f"statmaps={self.job.statmaps}", "--split-file", self.split)
+        return self.run("group", "--analysis", analysis, *maps, *more)
+
+    def leaks(self, *, but: tuple[str, ...] = ("logs",)) -> dict[str, str]:
+        return find_leaks(self.out, (USER, HOST, LABORATORY), but=but)
+
+    def _write(self, name: str, text: str) -> Path:
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def _split(self) -> str:
+        rows = [f"sub-{label}\t{name}\n" for name, labels in SETS.items() for label in labels]
+        return "participant_id\tset\n" + "".join(rows)
+
+    def _confounds(self) -> Path:
+        rng = np.random.default_rng(3)
+        for label in LABELS:
+            table = {"mine": [f"{x:.4f}" for x in rng.normal(size=FRAMES)]}
+            name = f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"
+            write_confounds(self.home / "tables" / name, table)
+        return self.home / "tables"
+
+    def _atlas(self) -> Path:
+        path = self.home / "atlas" / "tpl-MNI152NLin6Asym_atlas-My_dseg.nii.gz"
+        path.parent.mkdir()
+        nib.save(nib.Nifti1Image(tiny_masks()[1].astype(np.int16), TINY_AFFINE), path)
+        return path
+
+    def _put_into_other_template(self, label: str) -> None:
+        shutil.rmtree(self.job.bids / f"sub-{label}")
+        add_rest(self.job.bids, label, space=OTHER, res="2", seed=1)
+        name = f"tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
+        path = self.templateflow / "tpl-MNI152NLin6Asym" / name
+        path.parent.mkdir(parents=True)
+        write_composite(path, [affine_part(np.eye(4))])
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> PrivateCohort:
+    cohort = PrivateCohort(tmp_path_factory.mktemp("private"))
+    words = ("--participant-label", "01", "02", "03", "--half-maps", "--write-connectome")
+    done = cohort.run("participant", *words)
+    assert (done.returncode, "2 sets of maps made" in done.stderr) == (1, True), done.stderr
+    return cohort
+
+
+def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
+    done = cohort.run("group", "--participant-label", "01", "02")
+    assert done.returncode == 0, done.stderr
+    assert cohort.leaks() == {}
+    # What is shared of the logs: methods texts and completion records, but for where inputs lie.
+    logs = {name.split("/")[1] for name in cohort.leaks(but=()) if name.startswith("logs/")}
+    assert all(name == "input.json" or name.startswith("20") for name in logs), logs
+
+
+def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
+    ridge = ("--architecture", "local-ridge", "--model-name", "mine")
+    trained = cohort.analyse("train", *ridge)
+    assert (trained.returncode, "validate, " in trained.stderr) == (1, True), trained.stderr
+    bundle = cohort.out / "group/model-mine/bundle"
+    judged = cohort.analyse("evaluate", "--model", bundle, "--model-name", "judged")
+    assert "evaluation-judged" in judged.stderr, judged.stderr
+    assert list((cohort.out / "group/cache").rglob("*.npy"))
+    assert cohort.leaks() == {}
+    # The same call is still known as such, and one with another folder as another.
+    assert "holds a model already" not in cohort.analyse("train", *ridge).stderr
+    other = cohort.analyse("train", *ridge, "--custom-confounds", cohort.home)
+    assert "made with other options (--custom-confounds)" in other.stderr
+    configuration = (bundle.parent / "configuration.toml").read_text()
+    assert 'bids_dir = "<input>"' in configuration
+    assert '"statmaps=<statmaps>"' in configuration
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_names_none(cohort):
+    words = ("--epochs", 2, "--features", 4, "--model-name", "net")
+    done = cohort.analyse("train", *words)
+    assert (cohort.out / "group/model-net/bundle").is_dir(), done.stderr
+    assert cohort.leaks() == {}
+
+
+def test_the_terminal_shows_the_path_and_the_page_its_name(cohort):
+    again = cohort.run("participant", "--participant-label", "03")
+    (bold,) = cohort.job.bids.glob("sub-03/func/*bold.nii.gz")
+    assert str(bold) in again.stderr
+    page = (cohort.out / "sub-03.html").read_text()
+    assert f"&lt;input&gt;/sub-03/func/{bold.name} ends at" in page
+
+
+def test_the_table_of_failures_has_set_run_and_stage_in_columns_of_their_own(cohort):
+    tables = sorted(cohort.out.glob("logs/*/failures.tsv"))
+    (row,) = read_table(tables[0])
+    assert row.pop("message").startswith("<input>/sub-03/func/sub-03_task-rest_")
+    title = "sub-03_task-rest"
+    assert row == {"participant_id": "sub-03", "set": title, "run": title, "stage": "reading"}
+
+
+def test_sources_elsewhere_are_named_as_templateflow_names_them(cohort):
+    (sidecar, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.json")
+    name = f"tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
+    assert f"bids:templateflow:{name}" in read_json(sidecar)["Sources"]
+    links = read_json(cohort.out / "dataset_description.json")["DatasetLinks"]
+    assert links["templateflow"] == "https://github.com/templateflow/templateflow"
+
+
+def test_the_search_finds_a_word_wherever_it_is_packed(tmp_path):
+    text = b"made by " + USER.encode()
+    (tmp_path / "a.gz").write_bytes(gzip.compress(gzip.compress(text)))
+    (tmp_path / "b.html").write_bytes(b"/home/%7aqannlee")
+    np.save(tmp_path / "c.npy", np.frombuffer(text, np.uint8))
+    (tmp_path / USER.upper()).mkdir()
+    (tmp_path / "d").symlink_to(f"/home/{USER}")
+    (tmp_path / "clean.json").write_text(json.dumps({"a": CONTRASTS}))
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "private").write_bytes(text)
+    found = find_leaks(tmp_path, (USER,), but=("logs",))
+    assert set(found) == {"a.gz", "b.html", "c.npy", USER.upper(), "d"}
