@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
+from bids_dtg.imaging.header import (
+    READ_ERRORS,
+    NiftiHeader,
+    file_number,
+    open_bytes,
+    read_header,
+    require_unchanged,
+)
 from bids_dtg.imaging.sampling import Sampling
 
 # The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
@@ -83,7 +90,7 @@ def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[S
     Raises
     ------
     RunError
-        The file ends early, is damaged or cannot be read.
+        The file ends early, is damaged, cannot be read, or was changed since its header was read.
     """
     per_block = max(1, min(frames_per_block, header.frames, _BLOCK_BYTES // header.frame_bytes))
     shape = (per_block, header.file_voxels)
@@ -114,6 +121,7 @@ def _fill(
     """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
     try:
         with open_bytes(header.path) as file:
+            inode = file_number(header.path)
             _read_exactly(file, memoryview(bytearray(header.offset)))
             done = 0
             while done < header.frames:
@@ -123,10 +131,12 @@ def _fill(
                 block = buffer[: header.frames - done]
                 held = _read_exactly(file, block.reshape(-1).view(np.uint8).data)
                 if held < block.nbytes:
+                    require_unchanged(header, inode)
                     raise _truncated(header, done * header.frame_bytes + held)
                 done += len(block)
                 if done == header.frames:
                     file.read(1)  # reaches the gzip trailer, whose checksum is then compared
+                    require_unchanged(header, inode)
                 ready.put(block)
         ready.put(None)
     except READ_ERRORS as err:

@@ -81,6 +81,7 @@ class NiftiHeader:
     forms_differ_mm: (
         float  # how far the qform puts a voxel from where the sform, which is used, does
     )
+    size_and_time: tuple[int, int]  # bytes and time of change (ns) of the file when it was read
 
 
 def require_file(path: Path) -> bytes:
@@ -124,6 +125,7 @@ def read_header(path: Path) -> NiftiHeader:
     RunError
         Not a NIfTI file, a damaged header, or values that are neither integers nor reals.
     """
+    size_and_time = _size_and_time(path)
     raw = require_file(path)
     compressed = raw.startswith(_GZIP_MAGIC)
     try:
@@ -155,7 +157,49 @@ def read_header(path: Path) -> NiftiHeader:
         compressed=compressed,
         time=_time(header),
         forms_differ_mm=forms_differ_mm,
+        size_and_time=size_and_time,
     )
+
+
+def require_unchanged(header: NiftiHeader, inode: int) -> None:
+    """Refuse a file that somebody wrote to since its header was read: it may hold two runs.
+
+    Parameters
+    ----------
+    header
+        What was read first.
+    inode
+        Number of the file that was opened for its values; another one has taken its name since
+        then where the numbers differ.
+
+    Raises
+    ------
+    RunError
+        Its size, its time of change or its number differs.
+    """
+    if (_size_and_time(header.path), file_number(header.path)) != (header.size_and_time, inode):
+        raise RunError(
+            f"{header.path} was changed while it was read",
+            expected="a file that nobody writes to",
+            remedy="wait until it is complete, and run the same command again",
+        )
+
+
+def file_number(path: Path) -> int:
+    """Return the number (inode) of a file; 0 where it is gone."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Return bytes and time of change (ns); zeros where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _inflate_start(raw: bytes) -> bytes:

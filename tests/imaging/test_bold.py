@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import threading
 import zlib
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -123,6 +125,46 @@ def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path, split):
     path = tmp_path / "members.nii.gz"
     path.write_bytes(gzip.compress(raw[:split]) + gzip.compress(raw[split:]) + bytes(50))
     np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
+
+
+def rewritten_in_place(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+
+
+def replaced(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    times = path.stat()
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("change", [rewritten_in_place, replaced, cut, Path.unlink])
+@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
+def test_file_that_changes_while_it_is_read_is_refused(tmp_path, change, name):
+    path = write(tmp_path / name, stored_values())
+    blocks = stream_blocks(read_bold_header(path), 1)
+    assert len(next(blocks)) == 1
+    change(path)
+    with pytest.raises(RunError, match=rf"{name} was changed while it was read.*run the same"):
+        list(blocks)
+    assert not readers()
+
+
+def test_file_that_changed_after_its_header_was_read_is_refused(tmp_path):
+    path = write(tmp_path / "bold.nii", stored_values())
+    header = read_bold_header(path)
+    rewritten_in_place(path)
+    with pytest.raises(RunError, match="was changed while it was read"):
+        list(stream_blocks(header))
 
 
 def test_compression_is_told_by_content(tmp_path):
