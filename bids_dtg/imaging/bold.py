@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.imaging.header import (
+    MOST_INFLATED,
     READ_ERRORS,
     NiftiHeader,
     file_number,
@@ -28,8 +30,12 @@ from bids_dtg.imaging.sampling import Sampling
 # goes on while 32 frames are summed up; memory is bounded whatever the frame's size and type.
 _BUFFERS = 8
 _BLOCK_BYTES = 8 * 2**20
+# Of all buffers together, where a single frame is larger than a block; there are two at least.
+_MOST_BYTES = 2**28
 # igzip copies what it read: pieces of this size are still in the cache then.
 _READ_BYTES = 2**18
+
+_SIZE_BYTES = 4
 
 Stored = NDArray[np.generic]
 
@@ -76,6 +82,23 @@ def read_bold_header(path: Path) -> BoldHeader:
     return header
 
 
+def frames_beyond(header: BoldHeader) -> int:
+    """Return how many more frames a file holds than its header says; they are not read.
+
+    A compressed file ends with the size of what was compressed, modulo 4 GiB: only whole frames
+    are believed, as the size is another one in a file of several parts.
+    """
+    wanted, size = header.frames * header.frame_bytes, header.path.stat().st_size
+    if not header.compressed:
+        return max(0, size - header.offset - wanted) // header.frame_bytes
+    with open_foreign(header.path) as file:
+        file.seek(-_SIZE_BYTES, 2)
+        whole = int.from_bytes(file.read(_SIZE_BYTES), "little")
+    beyond = (whole - header.offset - wanted) % 2 ** (8 * _SIZE_BYTES)
+    held = size * MOST_INFLATED > header.offset + wanted + beyond
+    return beyond // header.frame_bytes if held and beyond % header.frame_bytes == 0 else 0
+
+
 def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
@@ -96,7 +119,8 @@ def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[S
     shape = (per_block, header.file_voxels)
     free: queue.SimpleQueue[Stored | None] = queue.SimpleQueue()
     ready: queue.SimpleQueue[Stored | BaseException | None] = queue.SimpleQueue()
-    for _ in range(_BUFFERS):
+    size = header.frame_bytes * per_block
+    for _ in range(max(2, min(_BUFFERS, _MOST_BYTES // size))):
         free.put(np.empty(shape, header.dtype))
     reader = threading.Thread(
         target=_fill, args=(header, free, ready), name=f"read {header.path.name}", daemon=True

@@ -3,17 +3,19 @@ from __future__ import annotations
 import gzip
 import os
 import threading
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from huge_images import declare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
+from bids_dtg.imaging.bold import frames_beyond, read_bold_header, stream_blocks, stream_voxels
 from bids_dtg.imaging.sampling import LatticeSampling
 
 SHAPE = (5, 6, 4, 23)
@@ -323,3 +325,23 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
         read_bold_header(tmp_path / "none.nii")
     with pytest.raises(RunError, match="cannot be read: it is a folder"):
         read_bold_header(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
+@pytest.mark.parametrize(("held", "said", "beyond"), [(12, 6, 6), (12, 12, 0), (12, 11, 1)])
+def test_frames_beyond_the_header_are_counted(tmp_path, name, held, said, beyond):
+    image = nib.Nifti1Image(np.ones((3, 4, 5, held), np.int16), np.eye(4))
+    content = bytearray(image.to_bytes())
+    content[48:50] = said.to_bytes(2, "little")  # dim[4]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    assert frames_beyond(read_bold_header(path)) == beyond
+
+
+def test_large_frames_get_fewer_buffers(tmp_path):
+    header = read_bold_header(declare(tmp_path / "x.nii", (400, 400, 400, 3), sparse=True))
+    tracemalloc.start()
+    frames = sum(len(block) for block in stream_blocks(header))
+    assert frames == 3
+    assert tracemalloc.get_traced_memory()[1] < 5 * header.frame_bytes
+    tracemalloc.stop()
