@@ -56,7 +56,7 @@ WORDS = {
 _NAMES_AND_KEYS = re.compile(r"""(["'`])[^\s"'`{}]*\1|\bplain reference\b""")
 _WORD_FILES = {".py", ".html"}
 # Folders of tests that run the whole program, below `tests`.
-_OF_THE_WHOLE = (Path(), Path("workflows"))
+_OF_THE_WHOLE = (Path(), Path("workflows"), Path("attacks"), Path("attacks/cases"))
 
 
 @dataclass(frozen=True)
@@ -395,7 +395,8 @@ def unmirrored(house: House) -> Found:
     """Count the folders of tests that mirror no folder of the package or of the repository."""
     folders = {Path(test.path).parent.relative_to("tests") for test in house.tests}
     places = (house.root / house.package, house.root)
-    return Found.count([f.as_posix() for f in folders if not any((p / f).is_dir() for p in places)])
+    mirrored = {f for f in folders if any((p / f).is_dir() for p in places)}
+    return Found.count(f.as_posix() for f in folders - mirrored - set(_OF_THE_WHOLE))
 
 
 def unmirrored_modules(house: House) -> Found:

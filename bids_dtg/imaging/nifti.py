@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
+from bids_dtg.imaging.header import READ_ERRORS, open_bytes, read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
@@ -32,8 +31,6 @@ _SMALL_LEVEL = 6
 _GZIP_CONTAINER = 31
 # Read at once: a header may promise more bytes than there is memory for.
 _PIECE_BYTES = 2**24
-# What is read whole: the ROI maps of a model at 1 mm take 1.5 GB.
-_MOST_BYTES = 2**31
 
 
 def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -51,33 +48,11 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     RunError
         Missing, damaged or not a NIfTI file.
     """
-    return _values(read_header(path))
-
-
-def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    """Read a mask or map of one volume, (i, j, k); as `read_volume`.
-
-    Raises
-    ------
-    RunError
-        As `read_volume`; also of several volumes, which are not read.
-    """
     header = read_header(path)
-    if len(header.shape) < 3 or math.prod(header.shape[3:]) != 1:
-        raise RunError(f"{path} has sizes {header.shape}", expected="one volume")
-    values, affine = _values(header)
-    return values.reshape(header.shape[:3], order="F"), affine
-
-
-def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
-    path, wanted = header.path, math.prod(header.shape) * header.dtype.itemsize
-    if wanted > _MOST_BYTES:
-        raise RunError(
-            f"{path} has {wanted} bytes of values", expected=f"at most {_MOST_BYTES} at once"
-        )
+    wanted = int(np.prod(header.shape, dtype=np.int64)) * header.dtype.itemsize
     try:
         with open_bytes(path) as file:
-            raw = _read_at_most(file, header.offset, wanted)
+            raw = _read_at_most(file, header.offset + wanted)[header.offset :]
     except READ_ERRORS as err:
         raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     if len(raw) < wanted:
@@ -86,16 +61,11 @@ def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float6
             expected=f"{wanted}, as its header says",
             remedy="fetch or make it anew",
         )
-    stored = np.frombuffer(raw, header.dtype)
+    stored = np.frombuffer(raw, header.dtype).reshape(header.shape, order="F")
     if header.slope != 1.0 or header.inter != 0.0:
-        values = np.empty(stored.shape, np.float32)
-        for first in range(0, len(stored), _PIECE_BYTES):
-            piece = slice(first, first + _PIECE_BYTES)
-            values[piece] = stored[piece] * header.slope + header.inter
-    else:
-        native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
-        values = stored.astype(native, copy=False)
-    return values.reshape(header.shape, order="F"), header.affine
+        return (stored * header.slope + header.inter).astype(np.float32), header.affine
+    native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
+    return stored.astype(native), header.affine
 
 
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
@@ -111,7 +81,9 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     RunError
         Damaged file, more than one volume, or another lattice (GridMismatchError).
     """
-    values, affine = read_single(path)
+    values, affine = read_volume(path)
+    if values.size != int(np.prod(values.shape[:3])) or values.ndim < 3:
+        raise RunError(f"{path} has sizes {values.shape}", expected="one volume")
     voxels = np.arange(int(np.prod(grid.shape)))
     sampling = LatticeSampling.between(values.shape, affine, grid, voxels, name=str(path))
     sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
@@ -190,14 +162,13 @@ def encode_integers(
     return compressor.compress(content) + compressor.flush()
 
 
-def _read_at_most(file: BufferedIOBase, offset: int, size: int) -> bytearray:
-    """Read a file's values as far as they go: what follows may inflate to any size."""
-    file.read(offset)
+def _read_at_most(file: BufferedIOBase, size: int) -> bytes:
+    """Read a file's first bytes: what follows may inflate to any size."""
     read = bytearray()
     while len(read) < size and (piece := file.read(min(size - len(read), _PIECE_BYTES))):
         read += piece
     file.read(1)  # at the end of a compressed file its checksum is compared
-    return read
+    return bytes(read)
 
 
 def _header(
