@@ -132,7 +132,15 @@ def may_pass(err: BaseException) -> bool:
 
 
 def internal_error(err: Exception) -> str:
-    """Return the line for an error that is a fault of the program."""
+    """Return the line for an error that is a fault of the program, or of the machine's size."""
+    if isinstance(err, MemoryError):
+        said = visible(" ".join(str(err).split()))
+        return str(
+            DtgError(
+                f"not enough memory{': ' if said else ''}{said}",
+                remedy="give the call more, or fewer participants at a time (--n-procs)",
+            )
+        )
     said = visible(" ".join(str(err).split()))
     return (
         f"internal error: {type(err).__name__}: {said}. This is a fault of "

@@ -32,6 +32,7 @@ class Fault:
     location: str = ""  # where a redirect leads
     cut: int | None = None  # close the connection after so many bytes of the body
     stall: float = 0.0  # seconds of silence in the middle of the body
+    wait: float = 0.0  # seconds before the answer
     drip: float = 0.0  # seconds between the bytes of the body
     slow_header: float = 0.0  # seconds between the lines of an endless header
     content: bytes | None = None  # what is served instead
@@ -60,6 +61,7 @@ class ModelHost:
         part = request.headers.get("Range", "")
         self.asked.append((request.path, part))
         fault = self.faults[path].pop(0) if self.faults[path] else Fault()
+        time.sleep(fault.wait)
         content = self.files.get(path) if fault.content is None else fault.content
         if fault.status == 200 and content is None:
             fault = Fault(404)

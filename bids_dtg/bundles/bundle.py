@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 _REMEDY = "fetch or make the bundle again"
 # Affines that agree to this many mm (or mm a voxel) describe one grid.
 _AFFINE_TOLERANCE = 1e-4
+# Of all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
+_MOST_MAP_VALUES = 2**28
 # A few volumes at a time: they are gathered while the next ones are inflated.
 _VOLUMES_PER_BLOCK = 4
 
@@ -269,6 +271,11 @@ def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
             raise BundleError(
                 f"{path} does not cover {missing} voxels of the brain mask",
                 expected="maps that cover all of it",
+            )
+        if header.frames * brain.number > _MOST_MAP_VALUES:
+            raise BundleError(
+                f"{path} has {header.frames} ROI maps of {brain.number} voxels",
+                expected=f"at most {_MOST_MAP_VALUES} values",
             )
         roi_maps = np.empty((header.frames, brain.number), np.float32)
         done = 0

@@ -32,9 +32,9 @@ REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
 
 _FOR_READERS = ("record", "evaluation")  # written where they are given, at the end
 
-# A card is a few kilobytes, a template at half a millimetre 57 million voxels: what is beyond
-# these bounds would only fill the memory.
-_LARGEST_CARD, _LARGEST_GRID = 1 << 24, 1 << 26
+# A card is a few kilobytes, a template at one millimetre 7 million voxels: what is beyond these
+# bounds would only fill the memory.
+_LARGEST_CARD, _LARGEST_GRID = 1 << 24, 1 << 24
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

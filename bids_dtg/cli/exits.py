@@ -74,7 +74,7 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             usage = isinstance(err, (SettingsError, DatasetError, BundleError))
             return EXIT_USAGE if usage else EXIT_FAILED
         say(f"{program}: {internal_error(err)}")
-        return EXIT_INTERNAL
+        return EXIT_FAILED if isinstance(err, MemoryError) else EXIT_INTERNAL
 
 
 def _end_by_signals(program: str, interrupted: str) -> None:

@@ -84,10 +84,7 @@ _NO_PREPROCESSING = "runs are read as they were preprocessed"
 _NO_NIPYPE = "the work runs without nipype; see --nprocs, --n-cpus and --mem-gb"
 _CLEANING = "choose the cleaning with --denoise-strategy, --confound-model and --gsr"
 _MOTION = "framewise displacement and motion parameters are taken as fMRIPrep computed them"
-_NEEDLESS = (
-    "runs are read in blocks of frames: a participant takes under a gigabyte with the published "
-    "models"
-)
+_NEEDLESS = "runs are read in blocks of frames, so that memory does not grow with their length"
 
 ALIASES: tuple[Alias, ...] = (
     Alias(("--nthreads",), "n_cpus"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -273,13 +273,18 @@ class _Pace:
     """How much a host gives; the bytes of a while are counted, over all its attempts."""
 
     patience: Patience
-    since: float = field(default_factory=time.monotonic)
+    since: float | None = None  # None: it has not answered yet, as a proxy that looks first
     received: int = 0
+
+    def begin(self) -> None:
+        """Start the clock with the first answer."""
+        if self.since is None:
+            self.since = time.monotonic()
 
     def count(self, received: int) -> None:
         """Count bytes; refuse a host that has given too few in a whole while."""
         self.received += received
-        seconds = time.monotonic() - self.since
+        seconds = 0.0 if self.since is None else time.monotonic() - self.since
         if seconds < self.patience.pace_seconds:
             return
         least = self.patience.least_bytes_per_second
@@ -401,6 +406,7 @@ def _receive(transfer: _Transfer) -> None:
             if start and response.status_code == 416:  # nothing is missing, or a wrong start
                 return
             start = _agreed_start(response, start)
+            transfer.pace.begin()
             total = _total(response, start, transfer)
             _append(response, transfer, start, total)
     except (

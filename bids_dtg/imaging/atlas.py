@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, MissingFileError, RunError, SettingsError
 from bids_dtg.files.foreign import read_table
-from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 
 _SPACE = re.compile(r"(?:^|_)(?:tpl|space)-([0-9A-Za-z]+)")
@@ -51,18 +51,20 @@ def read_atlas(path: Path, places: VoxelPlaces) -> Atlas:
             expected=f"an atlas in {places.grid.space}",
         )
     try:
-        values, affine = read_volume(path)
+        volume, affine = read_single(path)
     except RunError as err:
         raise SettingsError(
             f"--atlas: {err.found}", expected=err.expected, remedy=err.remedy
         ) from err
-    volume = values.reshape(values.shape[:3]) if values.size == np.prod(values.shape[:3]) else None
-    if volume is None or not np.isfinite(volume).all() or (volume != np.rint(volume)).any():
+    if not all(_is_whole(sheet) for sheet in volume.T):  # all at once would take ten times as much
         raise SettingsError(
             f"--atlas {path} is no label image", expected="one whole number a voxel"
         )
-    labels = _nearest(volume.astype(np.int64), affine, places)
-    present = [int(label) for label in np.unique(volume) if label != 0]
+    labels = _nearest(volume, affine, places)
+    found: set[int] = set()
+    for sheet in volume.T:
+        found.update(int(label) for label in np.unique(sheet))
+    present = sorted(found - {0})
     if not labels.any():
         raise SettingsError(
             f"--atlas {path} has no label in the model's grey matter",
@@ -115,8 +117,14 @@ def parcel_means(
     return means
 
 
+def _is_whole(values: NDArray[np.generic]) -> bool:
+    if values.dtype.kind in "iu":
+        return True
+    return bool((np.isfinite(values) & (values == np.rint(values))).all())
+
+
 def _nearest(
-    volume: NDArray[np.int64], affine: NDArray[np.float64], places: VoxelPlaces
+    volume: NDArray[np.generic], affine: NDArray[np.float64], places: VoxelPlaces
 ) -> NDArray[np.int64]:
     to_file = np.linalg.inv(affine) @ places.grid.affine
     # (voxels, 3) grid indices -> positions in the file

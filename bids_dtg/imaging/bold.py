@@ -14,15 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
+from bids_dtg.files.foreign import open_foreign
+from bids_dtg.imaging.header import (
+    MOST_INFLATED,
+    READ_ERRORS,
+    NiftiHeader,
+    file_number,
+    open_bytes,
+    read_header,
+    require_unchanged,
+)
 from bids_dtg.imaging.sampling import Sampling
 
 # The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
 # goes on while 32 frames are summed up; memory is bounded whatever the frame's size and type.
 _BUFFERS = 8
 _BLOCK_BYTES = 8 * 2**20
+# Of all buffers together, where a single frame is larger than a block; there are two at least.
+_MOST_BYTES = 2**28
 # igzip copies what it read: pieces of this size are still in the cache then.
 _READ_BYTES = 2**18
+
+_SIZE_BYTES = 4
 
 Stored = NDArray[np.generic]
 
@@ -69,6 +82,23 @@ def read_bold_header(path: Path) -> BoldHeader:
     return header
 
 
+def frames_beyond(header: BoldHeader) -> int:
+    """Return how many more frames a file holds than its header says; they are not read.
+
+    A compressed file ends with the size of what was compressed, modulo 4 GiB: only whole frames
+    are believed, as the size is another one in a file of several parts.
+    """
+    wanted, size = header.frames * header.frame_bytes, header.path.stat().st_size
+    if not header.compressed:
+        return max(0, size - header.offset - wanted) // header.frame_bytes
+    with open_foreign(header.path) as file:
+        file.seek(-_SIZE_BYTES, 2)
+        whole = int.from_bytes(file.read(_SIZE_BYTES), "little")
+    beyond = (whole - header.offset - wanted) % 2 ** (8 * _SIZE_BYTES)
+    held = size * MOST_INFLATED > header.offset + wanted + beyond
+    return beyond // header.frame_bytes if held and beyond % header.frame_bytes == 0 else 0
+
+
 def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[Stored, None, None]:
     """Read a run's frames in order, at most `frames_per_block` at a time.
 
@@ -83,13 +113,14 @@ def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[S
     Raises
     ------
     RunError
-        The file ends early, is damaged or cannot be read.
+        The file ends early, is damaged, cannot be read, or was changed since its header was read.
     """
     per_block = max(1, min(frames_per_block, header.frames, _BLOCK_BYTES // header.frame_bytes))
     shape = (per_block, header.file_voxels)
     free: queue.SimpleQueue[Stored | None] = queue.SimpleQueue()
     ready: queue.SimpleQueue[Stored | BaseException | None] = queue.SimpleQueue()
-    for _ in range(_BUFFERS):
+    size = header.frame_bytes * per_block
+    for _ in range(max(2, min(_BUFFERS, _MOST_BYTES // size))):
         free.put(np.empty(shape, header.dtype))
     reader = threading.Thread(
         target=_fill, args=(header, free, ready), name=f"read {header.path.name}", daemon=True
@@ -114,6 +145,7 @@ def _fill(
     """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
     try:
         with open_bytes(header.path) as file:
+            inode = file_number(header.path)
             _read_exactly(file, memoryview(bytearray(header.offset)))
             done = 0
             while done < header.frames:
@@ -123,10 +155,12 @@ def _fill(
                 block = buffer[: header.frames - done]
                 held = _read_exactly(file, block.reshape(-1).view(np.uint8).data)
                 if held < block.nbytes:
+                    require_unchanged(header, inode)
                     raise _truncated(header, done * header.frame_bytes + held)
                 done += len(block)
                 if done == header.frames:
                     file.read(1)  # reaches the gzip trailer, whose checksum is then compared
+                    require_unchanged(header, inode)
                 ready.put(block)
         ready.put(None)
     except READ_ERRORS as err:

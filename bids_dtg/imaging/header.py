@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -32,6 +33,12 @@ _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 _TIME_UNIT_BITS = 0b111000
 # Forms that put no voxel further apart than this share of one are the same.
 _SHARE_OF_VOXEL = 0.5
+# Of one volume: 256 MiB as float32. A template at half a millimetre has 58 million.
+MOST_VOXELS = 2**26
+# Further from the origin lies no head.
+_FARTHEST_MM = 1e5
+# Deflate makes no more of a byte.
+MOST_INFLATED = 1032
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ class NiftiHeader:
     forms_differ_mm: (
         float  # how far the qform puts a voxel from where the sform, which is used, does
     )
+    size_and_time: tuple[int, int]  # bytes and time of change (ns) of the file when it was read
 
 
 def require_file(path: Path) -> bytes:
@@ -124,6 +132,7 @@ def read_header(path: Path) -> NiftiHeader:
     RunError
         Not a NIfTI file, a damaged header, or values that are neither integers nor reals.
     """
+    size_and_time = _size_and_time(path)
     raw = require_file(path)
     compressed = raw.startswith(_GZIP_MAGIC)
     try:
@@ -143,6 +152,8 @@ def read_header(path: Path) -> NiftiHeader:
             remedy="fetch or make it anew",
         ) from err
     _require_usable(path, dtype, shape, affine, offset)
+    if compressed:
+        _require_possible(path, shape, dtype)
     forms_differ_mm = _forms_differ(path, header)
     return NiftiHeader(
         path=path,
@@ -155,7 +166,49 @@ def read_header(path: Path) -> NiftiHeader:
         compressed=compressed,
         time=_time(header),
         forms_differ_mm=forms_differ_mm,
+        size_and_time=size_and_time,
     )
+
+
+def require_unchanged(header: NiftiHeader, inode: int) -> None:
+    """Refuse a file that somebody wrote to since its header was read: it may hold two runs.
+
+    Parameters
+    ----------
+    header
+        What was read first.
+    inode
+        Number of the file that was opened for its values; another one has taken its name since
+        then where the numbers differ.
+
+    Raises
+    ------
+    RunError
+        Its size, its time of change or its number differs.
+    """
+    if (_size_and_time(header.path), file_number(header.path)) != (header.size_and_time, inode):
+        raise RunError(
+            f"{header.path} was changed while it was read",
+            expected="a file that nobody writes to",
+            remedy="wait until it is complete, and run the same command again",
+        )
+
+
+def file_number(path: Path) -> int:
+    """Return the number (inode) of a file; 0 where it is gone."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Return bytes and time of change (ns); zeros where there is no such file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _inflate_start(raw: bytes) -> bytes:
@@ -197,11 +250,57 @@ def _require_usable(
     # A 4-D size beyond 2^40 values (8 TB) is a damaged header, not a run.
     if not shape or min(shape) < 1 or int(np.prod(shape, dtype=np.float64)) > 2**40:
         raise RunError(f"{path} has sizes {shape}", expected="positive, plausible sizes")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    require_size(path, shape)
+    if not np.isfinite(affine).all() or np.abs(affine).max() > _FARTHEST_MM:
+        raise RunError(
+            f"{path} has an affine of values up to {np.abs(affine).max():.3g}",
+            expected=f"millimetres up to {_FARTHEST_MM:.0f}, and voxels of a few",
+        )
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise RunError(f"{path} has an affine that cannot be inverted", expected="sform or qform")
     if not 348 <= offset <= 2**26:
         raise RunError(
             f"{path} says that its values start at byte {offset}", expected="352 or a little more"
+        )
+
+
+def require_size(path: Path, shape: tuple[int, ...], most: int = MOST_VOXELS) -> None:
+    """Refuse an image by the sizes in its header, before any memory is taken for it.
+
+    Parameters
+    ----------
+    path
+        Of the image, for the error.
+    shape
+        Its sizes; the first three are those of a volume.
+    most
+        Voxels that a volume may have.
+
+    Raises
+    ------
+    RunError
+        A volume has more.
+    """
+    voxels = math.prod(int(size) for size in shape[:3])
+    if voxels > most:
+        raise RunError(
+            f"{path} has volumes of {' x '.join(str(size) for size in shape[:3])} = {voxels} "
+            "voxels",
+            expected=f"at most {most}, more than any image of a whole brain at half a millimetre"
+            if most == MOST_VOXELS
+            else f"at most {most}",
+        )
+
+
+def _require_possible(path: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
+    """Refuse a compressed file that is far too short for what its header says."""
+    wanted, held = math.prod(shape) * dtype.itemsize, path.stat().st_size
+    if wanted > held * MOST_INFLATED:
+        raise RunError(
+            f"{path} has {held} bytes, from which the {wanted} bytes of values that its header "
+            "says cannot come",
+            expected="the whole file",
+            remedy="fetch or make it anew",
         )
 
 

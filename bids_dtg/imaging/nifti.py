@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import READ_ERRORS, open_bytes, read_header
+from bids_dtg.imaging.header import READ_ERRORS, NiftiHeader, open_bytes, read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 
 Intent = Literal["none", "z score", "correlation"]
@@ -31,6 +32,8 @@ _SMALL_LEVEL = 6
 _GZIP_CONTAINER = 31
 # Read at once: a header may promise more bytes than there is memory for.
 _PIECE_BYTES = 2**24
+# What is read whole: the ROI maps of a model at 1 mm take 1.5 GB.
+_MOST_BYTES = 2**31
 
 
 def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
@@ -48,11 +51,33 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     RunError
         Missing, damaged or not a NIfTI file.
     """
+    return _values(read_header(path))
+
+
+def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Read a mask or map of one volume, (i, j, k); as `read_volume`.
+
+    Raises
+    ------
+    RunError
+        As `read_volume`; also of several volumes, which are not read.
+    """
     header = read_header(path)
-    wanted = int(np.prod(header.shape, dtype=np.int64)) * header.dtype.itemsize
+    if len(header.shape) < 3 or math.prod(header.shape[3:]) != 1:
+        raise RunError(f"{path} has sizes {header.shape}", expected="one volume")
+    values, affine = _values(header)
+    return values.reshape(header.shape[:3], order="F"), affine
+
+
+def _values(header: NiftiHeader) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    path, wanted = header.path, math.prod(header.shape) * header.dtype.itemsize
+    if wanted > _MOST_BYTES:
+        raise RunError(
+            f"{path} has {wanted} bytes of values", expected=f"at most {_MOST_BYTES} at once"
+        )
     try:
         with open_bytes(path) as file:
-            raw = _read_at_most(file, header.offset + wanted)[header.offset :]
+            raw = _read_at_most(file, header.offset, wanted)
     except READ_ERRORS as err:
         raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     if len(raw) < wanted:
@@ -61,11 +86,16 @@ def read_volume(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
             expected=f"{wanted}, as its header says",
             remedy="fetch or make it anew",
         )
-    stored = np.frombuffer(raw, header.dtype).reshape(header.shape, order="F")
+    stored = np.frombuffer(raw, header.dtype)
     if header.slope != 1.0 or header.inter != 0.0:
-        return (stored * header.slope + header.inter).astype(np.float32), header.affine
-    native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
-    return stored.astype(native), header.affine
+        values = np.empty(stored.shape, np.float32)
+        for first in range(0, len(stored), _PIECE_BYTES):
+            piece = slice(first, first + _PIECE_BYTES)
+            values[piece] = stored[piece] * header.slope + header.inter
+    else:
+        native = np.float32 if header.dtype.kind == "f" else header.dtype.newbyteorder("=")
+        values = stored.astype(native, copy=False)
+    return values.reshape(header.shape, order="F"), header.affine
 
 
 def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
@@ -81,9 +111,7 @@ def read_mask(path: Path, grid: Grid) -> NDArray[np.bool_]:
     RunError
         Damaged file, more than one volume, or another lattice (GridMismatchError).
     """
-    values, affine = read_volume(path)
-    if values.size != int(np.prod(values.shape[:3])) or values.ndim < 3:
-        raise RunError(f"{path} has sizes {values.shape}", expected="one volume")
+    values, affine = read_single(path)
     voxels = np.arange(int(np.prod(grid.shape)))
     sampling = LatticeSampling.between(values.shape, affine, grid, voxels, name=str(path))
     sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
@@ -162,13 +190,14 @@ def encode_integers(
     return compressor.compress(content) + compressor.flush()
 
 
-def _read_at_most(file: BufferedIOBase, size: int) -> bytes:
-    """Read a file's first bytes: what follows may inflate to any size."""
+def _read_at_most(file: BufferedIOBase, offset: int, size: int) -> bytearray:
+    """Read a file's values as far as they go: what follows may inflate to any size."""
+    file.read(offset)
     read = bytearray()
     while len(read) < size and (piece := file.read(min(size - len(read), _PIECE_BYTES))):
         read += piece
     file.read(1)  # at the end of a compressed file its checksum is compared
-    return bytes(read)
+    return read
 
 
 def _header(

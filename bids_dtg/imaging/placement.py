@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.header import NiftiHeader, read_header
-from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import (
     GridMismatchError,
@@ -112,9 +112,7 @@ class Placement:
             Damaged file, or more than one volume.
         """
         sampling, _ = self.in_file(read_header(path), "linear")
-        values, _ = read_volume(path)
-        if values.size != int(np.prod(values.shape[:3])) or values.ndim < 3:
-            raise RunError(f"{path} has sizes {values.shape}", expected="one volume")
+        values, _ = read_single(path)
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5
         return inside

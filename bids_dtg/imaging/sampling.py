@@ -167,7 +167,8 @@ class LinearSampling:
         needed = np.zeros(int(np.prod(shape[:3])), bool)
         needed[positions] = True
         self._needed = np.flatnonzero(needed)
-        rank = (np.cumsum(needed) - 1).astype(np.int32)
+        rank = np.cumsum(needed, dtype=np.int32)
+        rank -= 1
         self._matrix: Any = csr_array(
             (weights, rank[positions], starts.astype(np.int32)),
             shape=(len(points), len(self._needed)),

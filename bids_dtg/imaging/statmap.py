@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import EmptyMapError, RunError
-from bids_dtg.imaging.header import READ_ERRORS, require_file
+from bids_dtg.imaging.header import READ_ERRORS, require_file, require_size
 from bids_dtg.imaging.sampling import LinearSampling
 
 # Less than this of an interpolated value comes from voxels with a value: there is none.
@@ -45,11 +46,13 @@ def read_statmap(path: Path, points: NDArray[np.float64], space: str) -> NDArray
     """
     values, affine = _read(path)
     # What is too large stays so, and can be added up.
-    values = np.clip(values, -_LARGEST, _LARGEST)
+    np.clip(values, -_LARGEST, _LARGEST, out=values)
     inside = np.isfinite(values) & (values != 0)
     sampling = _sampling(values.shape, affine.tobytes(), _Points(points))
-    both = np.stack([np.where(inside, values, 0), inside]).reshape(2, -1, order="F")
-    total, weight = sampling.apply(both.astype(np.float32), 1.0, 0.0)
+    both = np.zeros((2, values.size), np.float32)
+    np.copyto(both[0].reshape(values.shape, order="F"), values, where=inside, casting="same_kind")
+    both[1] = inside.ravel(order="F")
+    total, weight = sampling.apply(both, 1.0, 0.0)
     known = sampling.covered & (weight >= _LEAST_WEIGHT)
     if not known.any():
         raise EmptyMapError(
@@ -84,11 +87,12 @@ def _read(path: Path) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:
     require_file(path)
     try:
         image = _load(path)
+        if len(image.shape) < 3 or math.prod(image.shape[3:]) != 1:
+            raise RunError(f"{path} has sizes {image.shape}", expected="one volume")
+        require_size(path, image.shape)
         values = np.asarray(image.dataobj, dtype=np.float64)
     except (*READ_ERRORS, nib.filebasedimages.ImageFileError, ValueError) as err:
         raise RunError(
             f"{path} cannot be read: {err}", expected="NIfTI or an Analyze pair"
         ) from err
-    if values.ndim < 3 or values.size != np.prod(values.shape[:3]):
-        raise RunError(f"{path} has sizes {values.shape}", expected="one volume")
     return values.reshape(values.shape[:3]), np.asarray(image.affine, np.float64)

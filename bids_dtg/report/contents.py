@@ -19,6 +19,16 @@ HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = ("space", "res", "den", "cohort", "hemi", "seg", "contrast", "stat", "desc")
+# Kinds of what pages compare, count or go through; all else is shown as text.
+_KINDS: Mapping[str, type] = {
+    "Runs": list,
+    "ExcludedRuns": dict,
+    "GeneratedBy": dict,
+    "NSegments": int,
+    "ModelSHA256": str,
+    "Resolution": str,
+    "DenoiseStrategy": str,
+}
 # How the descriptions of predicted maps begin.
 NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 
@@ -98,6 +108,8 @@ class SetFiles:
     runs: tuple[str, ...]  # titles of the runs behind them
     excluded: Mapping[str, str]  # runs left out, and why
     record: Mapping[str, Any]  # completion record; empty where there is none
+    # Sentences on sidecars that hold other kinds of values than the program writes.
+    damage: tuple[str, ...] = ()
 
     @property
     def common(self) -> Mapping[str, Any]:
@@ -172,7 +184,7 @@ def _title(name: BidsName) -> str:
 
 
 def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]) -> SetFiles:
-    maps = []
+    maps, damage = [], []
     for name, path in named:
         beside = {
             overlay.desc: path.with_name(
@@ -180,7 +192,12 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
             )
             for overlay in OVERLAYS
         }
-        sidecar = read_json(sidecar_of(path))
+        sidecar, faults = _of_their_kinds(read_json(sidecar_of(path)))
+        if faults:
+            damage.append(
+                f"{sidecar_of(path).name} was changed by hand or damaged: {', '.join(faults)} "
+                "cannot be used"
+            )
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
         maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
     # By task, and within it by the length of the label: simple contrasts before differences.
@@ -188,16 +205,35 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
         key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
     )
     common = maps[0].sidecar
-    runs = common.get("Runs")
-    titles = [str(run.get("Run")) for run in runs or () if isinstance(run, dict)]
-    excluded = common.get("ExcludedRuns")
+    titles = [str(run.get("Run")) for run in common.get("Runs", ())]
     return SetFiles(
         title=title,
         maps=tuple(maps),
         runs=tuple(titles),
-        excluded=excluded if isinstance(excluded, dict) else {},
+        excluded=common.get("ExcludedRuns", {}),
         record=completion_record(dataset, title),
+        damage=tuple(damage),
     )
+
+
+def _of_their_kinds(sidecar: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a sidecar without values of another kind than the program writes, and their keys."""
+    kept = dict(sidecar)
+    faults = [
+        key for key, kind in _KINDS.items() if key in kept and not isinstance(kept[key], kind)
+    ]
+    for key in faults:
+        del kept[key]
+    if "Runs" in kept:
+        runs = [run for run in kept["Runs"] if isinstance(run, dict)]
+        noted = [isinstance(run.get("Notes", []), list) for run in runs]
+        if len(runs) < len(kept["Runs"]) or not all(noted):
+            faults.append("Runs")
+        kept["Runs"] = [
+            run if is_list else {**run, "Notes": []}
+            for run, is_list in zip(runs, noted, strict=True)
+        ]
+    return kept, faults
 
 
 def _run(
@@ -215,8 +251,5 @@ def _run(
 def _facts_of_runs(sets: Iterable[SetFiles]) -> dict[str, Mapping[str, Any]]:
     """Return what the sidecars of maps say of each run, by its title."""
     return {
-        str(facts.get("Run")): facts
-        for files in sets
-        for facts in files.common.get("Runs") or ()
-        if isinstance(facts, dict)
+        str(facts.get("Run")): facts for files in sets for facts in files.common.get("Runs", ())
     }

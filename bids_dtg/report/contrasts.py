@@ -19,7 +19,7 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.quality import QualityColumn
+from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.settings import OutputOptions
 
 COLUMNS = (
@@ -378,7 +378,7 @@ def _notes_on_intervals(made: SetFiles) -> Iterator[Flag]:
         for desc, image in shown.overlays.items()
         if desc.startswith(HALF_WIDTH)
     ]
-    shares = [sidecar.get("ShareWithoutInterval", 0.0) for sidecar in sidecars]
+    shares = [number(str(sidecar.get("ShareWithoutInterval"))) or 0.0 for sidecar in sidecars]
     if any(shares):
         text = (
             f"{sum(shares) / len(shares):.1%} of the voxels of all contrasts have no interval: too "

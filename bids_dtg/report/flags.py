@@ -156,6 +156,8 @@ def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:
 
 def _of_set(made: SetFiles) -> Iterator[Flag]:
     sidecar = made.common
+    for text in made.damage:
+        yield Flag("warning", text, made.title)
     if sidecar.get("NotForScience"):
         yield Flag("warning", str(sidecar.get("ModelNotice") or "The model is not for science"))
     elif notice := sidecar.get("ModelNotice"):
@@ -174,6 +176,6 @@ def _excluded(made: SetFiles) -> Iterator[Flag]:
 
 
 def _of_runs_of(made: SetFiles) -> Iterator[Flag]:
-    for run in made.common.get("Runs") or ():
-        for note in run.get("Notes") or () if isinstance(run, dict) else ():
+    for run in made.common.get("Runs", ()):
+        for note in run.get("Notes", ()):
             yield Flag("note", str(note), str(run.get("Run") or ""))

@@ -108,8 +108,8 @@ def _check_modelling(settings: Settings) -> None:
         "--stop-after": modelling.stop_after,
     }
     for flag, number in least.items():
-        if number is not None and number < 1:
-            raise SettingsError(f"{flag} is {number}", expected="1 or more")
+        if number is not None and not 1 <= number < 10**_MOST_DIGITS:
+            raise SettingsError(f"{flag} is {number}", expected="1 or more, and under a billion")
     _check_gpus(settings)
     if not 0 <= modelling.seed < _SEEDS:
         raise SettingsError(f"--seed is {modelling.seed}", expected="0 or more, below 2^63")

@@ -9,7 +9,6 @@ import sys
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from attacks import mutators
 from attacks.cases.bundles import CARD, PARTS, packed, signed, tensors

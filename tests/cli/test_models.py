@@ -146,6 +146,28 @@ def test_fetch_knows_the_published_models_only(published, name, capsys):
     assert published.asked == []
 
 
+@pytest.mark.parametrize(
+    "mirror",
+    [
+        "http://bobby:s3cret@{}",
+        "http://{}/?token=s3cret&path=",
+        "bobby:s3cret@{}",
+        "ftp://bobby:s3cret@{}",
+    ],
+)
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_no_secret_of_a_mirror_or_proxy_is_shown(published, capsys, monkeypatch, mirror, debug):
+    published.files.clear()
+    host = os.environ["DTG_MODEL_MIRROR"].removeprefix("http://")
+    monkeypatch.setenv("DTG_MODEL_MIRROR", mirror.format(host))
+    monkeypatch.setenv("https_proxy", f"http://bobby:s3cret@{host}")
+    assert main(["fetch", "hcp-ya", *debug]) == 2
+    shown = "".join(capsys.readouterr())
+    assert "***" in shown
+    assert "s3cret" not in shown
+    assert "bobby" not in shown
+
+
 def test_a_fetch_that_fails_is_one_line_and_exit_2(published, capsys):
     published.files.clear()
     assert main(["fetch", "hcp-ya"]) == 2

@@ -362,6 +362,12 @@ def test_a_host_whose_header_never_ends_is_left(obtain):
         obtain(Fault(slow_header=0.02), answer_seconds=0.3)
 
 
+def test_a_host_that_thinks_first_is_not_called_slow(obtain):
+    """As a proxy that looks through the file before it hands it on."""
+    patience = {"least_bytes_per_second": 200_000.0, "pace_seconds": 0.3}
+    assert obtain(Fault(wait=0.6), **patience).read_bytes() == CONTENT
+
+
 def test_a_fast_host_is_not_called_slow(obtain):
     patience = {"least_bytes_per_second": 1000.0, "pace_seconds": 0.0001}
     assert obtain(**patience).read_bytes() == CONTENT

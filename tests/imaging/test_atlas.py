@@ -5,6 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+from huge_images import declare
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,7 +61,7 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
         ("space-MNI152NLin2009cAsym_dseg", MASK, np.int16, "is in MNI152NLin2009cAsym by its name"),
         ("half", MASK * 0.5, np.float32, "is no label image"),
         ("nan", np.where(MASK, np.nan, 0), np.float32, "is no label image"),
-        ("series", np.ones((*GRID.shape, 2)), np.int16, "is no label image"),
+        ("series", np.ones((*GRID.shape, 2)), np.int16, "has sizes .* one volume"),
         ("empty", MASK * 0, np.int16, "has no label in the model's grey matter"),
     ],
 )
@@ -99,3 +100,8 @@ def test_means_are_those_of_a_loop(seed, parcels):
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"labels \(4,\) do not fit maps \(2, 5\)"):
         parcel_means(np.ones((2, 5)), np.ones(4, int), [1])
+
+
+def test_a_huge_atlas_is_refused_by_its_header(tmp_path):
+    with pytest.raises(SettingsError, match=r"--atlas: .* = 1073741824 voxels"):
+        read_atlas(declare(tmp_path / "x.nii", (1024, 1024, 1024), sparse=True), PLACES)

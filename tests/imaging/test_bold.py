@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import gzip
+import os
 import threading
+import tracemalloc
 import zlib
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from huge_images import declare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import read_bold_header, stream_blocks, stream_voxels
+from bids_dtg.imaging.bold import frames_beyond, read_bold_header, stream_blocks, stream_voxels
 from bids_dtg.imaging.sampling import LatticeSampling
 
 SHAPE = (5, 6, 4, 23)
@@ -123,6 +127,46 @@ def test_gzip_of_several_members_and_trailing_zeros_is_read(tmp_path, split):
     path = tmp_path / "members.nii.gz"
     path.write_bytes(gzip.compress(raw[:split]) + gzip.compress(raw[split:]) + bytes(50))
     np.testing.assert_array_equal(frames_of(path), values.reshape(-1, SHAPE[3], order="F").T)
+
+
+def rewritten_in_place(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+
+
+def replaced(path):
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    times = path.stat()
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("change", [rewritten_in_place, replaced, cut, Path.unlink])
+@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
+def test_file_that_changes_while_it_is_read_is_refused(tmp_path, change, name):
+    path = write(tmp_path / name, stored_values())
+    blocks = stream_blocks(read_bold_header(path), 1)
+    assert len(next(blocks)) == 1
+    change(path)
+    with pytest.raises(RunError, match=rf"{name} was changed while it was read.*run the same"):
+        list(blocks)
+    assert not readers()
+
+
+def test_file_that_changed_after_its_header_was_read_is_refused(tmp_path):
+    path = write(tmp_path / "bold.nii", stored_values())
+    header = read_bold_header(path)
+    rewritten_in_place(path)
+    with pytest.raises(RunError, match="was changed while it was read"):
+        list(stream_blocks(header))
 
 
 def test_compression_is_told_by_content(tmp_path):
@@ -281,3 +325,23 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
         read_bold_header(tmp_path / "none.nii")
     with pytest.raises(RunError, match="cannot be read: it is a folder"):
         read_bold_header(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bold.nii", "bold.nii.gz"])
+@pytest.mark.parametrize(("held", "said", "beyond"), [(12, 6, 6), (12, 12, 0), (12, 11, 1)])
+def test_frames_beyond_the_header_are_counted(tmp_path, name, held, said, beyond):
+    image = nib.Nifti1Image(np.ones((3, 4, 5, held), np.int16), np.eye(4))
+    content = bytearray(image.to_bytes())
+    content[48:50] = said.to_bytes(2, "little")  # dim[4]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    assert frames_beyond(read_bold_header(path)) == beyond
+
+
+def test_large_frames_get_fewer_buffers(tmp_path):
+    header = read_bold_header(declare(tmp_path / "x.nii", (400, 400, 400, 3), sparse=True))
+    tracemalloc.start()
+    frames = sum(len(block) for block in stream_blocks(header))
+    assert frames == 3
+    assert tracemalloc.get_traced_memory()[1] < 5 * header.frame_bytes
+    tracemalloc.stop()

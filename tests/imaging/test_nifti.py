@@ -6,12 +6,13 @@ import tracemalloc
 import nibabel as nib
 import numpy as np
 import pytest
+from huge_images import declare
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_integers, read_mask, read_volume
+from bids_dtg.imaging.nifti import encode_integers, read_mask, read_single, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.sampling import GridMismatchError
 
@@ -181,3 +182,36 @@ def test_whole_numbers_are_stored_as_they_are_and_scaled_by_the_header(dtype):
 def test_a_volume_of_another_grid_is_refused():
     with pytest.raises(ValueError, match=r"\(5, 6, 4\)"):
         encode_integers(np.zeros((4, 6, 5), np.uint8), GRID)
+
+
+@pytest.mark.parametrize("read", [read_volume, read_single, lambda path: read_mask(path, GRID)])
+def test_huge_volumes_are_refused_by_their_header(tmp_path, read):
+    path = declare(tmp_path / "x.nii", (1024, 1024, 1024), sparse=True)
+    tracemalloc.start()
+    with pytest.raises(RunError, match="1024 x 1024 x 1024 = 1073741824 voxels"):
+        read(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_what_cannot_come_out_of_a_small_file_is_refused(tmp_path):
+    path = declare(tmp_path / "x.nii.gz", (400, 400, 400))
+    with pytest.raises(RunError, match=r"from which the 64000000 bytes .* cannot come"):
+        read_volume(path)
+
+
+def test_several_volumes_are_refused_unread(tmp_path):
+    path = declare(tmp_path / "x.nii", (256, 256, 256, 100), sparse=True)
+    with pytest.raises(RunError, match="one volume"):
+        read_single(path)
+    path = declare(tmp_path / "x.nii", (256, 256, 256, 200), sparse=True)
+    with pytest.raises(RunError, match="3355443200 bytes of values"):
+        read_volume(path)
+
+
+def test_a_volume_takes_little_more_memory_than_its_values(tmp_path):
+    path = declare(tmp_path / "x.nii", (128, 128, 128), "f4", sparse=True)
+    tracemalloc.start()
+    values, _ = read_volume(path)
+    assert tracemalloc.get_traced_memory()[1] < 3 * values.nbytes
+    tracemalloc.stop()

@@ -155,7 +155,7 @@ def test_files_that_are_no_map_of_the_surface_are_refused(tmp_path):
         read_surface(path)
     voxel = voxels()
     (tmp_path / "x.nii.gz").write_bytes(voxel.encode(np.ones(voxel.number)))
-    with pytest.raises(RunError, match="is no GIFTI file"):
+    with pytest.raises(RunError, match=r"cannot be read: .* a GIFTI file"):
         read_metric(tmp_path / "x.nii.gz")
 
 
@@ -252,3 +252,29 @@ def test_local_ridge_finds_a_relation_that_was_planted_on_the_surface(left):
     np.testing.assert_allclose(again.predict(connectomes[8]), predicted[0], atol=0.02)
     calibration = Calibration.fit(errors, left.lattice(8), 1)
     assert np.mean([coverage(error, calibration.half_widths(90)) for error in errors]) > 0.8
+
+
+def gifti(values: np.ndarray) -> str:
+    array = nib.gifti.GiftiDataArray(
+        values.astype(np.float32), "NIFTI_INTENT_NONE", "NIFTI_TYPE_FLOAT32"
+    )
+    return nib.gifti.GiftiImage(darrays=[array]).to_bytes().decode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fact"),
+    [
+        ('Dim0="1000"', 'Dim0="3"', "an array of 3 values holds more"),
+        ('Dim0="1000"', 'Dim0="9999999999"', "has .9999999999. values, more than"),
+        ('ExternalFileName=""', 'ExternalFileName="/dev/zero"', "lie in another file"),
+        ("GZipBase64Binary", "ExternalFileBinary", "lie in another file"),
+    ],
+)
+def test_hostile_surfaces_are_refused(tmp_path, old, new, fact):
+    text = gifti(np.zeros(1000))
+    assert old in text
+    (tmp_path / "x.func.gii").write_text(text.replace(old, new))
+    with pytest.raises(RunError, match=fact):
+        read_metric(tmp_path / "x.func.gii")
+    (tmp_path / "x.func.gii").write_text(text)
+    assert read_metric(tmp_path / "x.func.gii").shape == (1000,)

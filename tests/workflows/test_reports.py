@@ -16,6 +16,9 @@ from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure, all_failures
+from bids_dtg.report.contents import find_participant
+from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.workflows.group.mean_maps import average_sets
 from bids_dtg.workflows.participant.reports import Reports
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -26,6 +29,14 @@ pytest.importorskip("PIL", reason="reports need the extra [report]")
 def job(tmp_path) -> TinyJob:
     made = TinyJob(tmp_path, ())
     made.reports = True
+    return made
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory) -> TinyJob:
+    """Return a job whose maps are there, without reports."""
+    made = TinyJob(tmp_path_factory.mktemp("mapped"))
+    assert made.run() == 0
     return made
 
 
@@ -169,6 +180,32 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pattern", "key", "value"),
+    [
+        *(("*_desc-synthetic_statmap.json", "Runs", value) for value in (5, "x", [5], None)),
+        ("*_desc-synthetic_statmap.json", "Runs", [{"Run": 1, "Notes": 5}]),
+        ("*_desc-synthetic_statmap.json", "ExcludedRuns", ["x"]),
+        ("*_desc-synthetic_statmap.json", "ModelSHA256", {"a": [5]}),
+        ("*_desc-coverage_dseg.json", "RoiCoverage", ["x", None]),
+    ],
+)
+def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key, value):
+    dataset = DerivativeDataset(mapped.out)
+    before = {path: path.read_text() for path in mapped.out.rglob(pattern)}
+    try:
+        for path, text in before.items():
+            path.write_text(json.dumps(json.loads(text) | {key: value}))
+        page = write_participant_report(dataset, "01", {}).read_text()
+        sets = find_participant(dataset, "01").sets
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+    assert len(average_sets(sets, lambda title, share: None).sets) == 1
+    told = f"_desc-synthetic_statmap.json was changed by hand or damaged: {key} cannot be used"
+    assert (told in page) == ("synthetic" in pattern)
+
+
 def test_a_process_that_dies_costs_one_report(job):
     for label in ("01", "02"):
         add_rest(job.bids, label)

@@ -7,6 +7,7 @@ from study_folders import add_hcp_run
 from tiny_job import TinyJob, add_rest, tiny_bold
 
 from bids_dtg.cli.run import build_parser, main
+from bids_dtg.engine.machine import available_cores
 
 NOWHERE = "--{} is '{}', which no run in {{bids}} has. Expected: one of {}."
 
@@ -55,6 +56,15 @@ def test_huge_numbers_are_no_fault(job, capsys):
     add_rest(job.bids, "02", entities="run-1")
     assert job.run("--mem-gb", "1e308", "--dry-run") == 0
     assert ", which no run in " in refused(job, capsys, "--run", "1" * 5000)
+
+
+@pytest.mark.parametrize("flag", ["--omp-nthreads", "--nprocs", "--n-cpus"])
+def test_more_than_a_machine_can_serve_is_lowered(job, capsys, flag):
+    most = 4 * available_cores()
+    assert job.run("--dry-run", flag, "100000") == 0
+    note = f"note: {flag} 100000 is more than 4 times the"
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if note in line]
+    assert line.endswith(f" here: {most} are used")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ composite does to a point starts with its last: ITK keeps them as a stack.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_text
-from bids_dtg.imaging.header import require_file
-from bids_dtg.imaging.transforms.chain import Affine, DisplacementField, Transform
+from bids_dtg.imaging.header import MOST_INFLATED, require_file, require_size
+from bids_dtg.imaging.transforms.chain import MOST_NODES, Affine, DisplacementField, Transform
 from bids_dtg.imaging.transforms.fsl import read_fsl_warp
 from bids_dtg.inputs.run import TransformFile
 
@@ -178,17 +179,38 @@ def _read_hdf5(path: Path) -> list[Read]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        groups = file["TransformGroup"]
-        return _in_order(
-            [
-                (_kind(groups[name]), _dataset(groups[name], _PARAMETERS), _fixed(groups[name]))
-                for name in sorted(groups, key=int)
-            ]
-        )
+        groups = _own(file, "TransformGroup")
+        found = []
+        for name in sorted(groups, key=int):
+            group = _own(groups, name)
+            found.append((_kind(group), _dataset(group, _PARAMETERS), _fixed(group)))
+        return _in_order(found)
+
+
+def _own(group: Any, name: str) -> Any:
+    """Return a group or dataset of a file, once it is known to lie in it and to be held by it.
+
+    HDF5 may lead to other files, and give a value to terabytes that were never written.
+    """
+    import h5py
+
+    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+        raise ValueError(f"its {name} is a link to another file")
+    found = group[name]
+    if not isinstance(found, h5py.Dataset):
+        return found
+    if found.external or found.is_virtual:
+        raise ValueError(f"the values of its {name} lie in another file")
+    largest = max(found.size or 0, math.prod(found.chunks or (0,)))
+    if largest > 3 * MOST_NODES:
+        raise ValueError(f"its {name} has {largest} numbers, more than {3 * MOST_NODES}")
+    if found.nbytes > found.id.get_storage_size() * MOST_INFLATED:
+        raise ValueError(f"the file does not hold the {found.nbytes} bytes of its {name}")
+    return found
 
 
 def _kind(group: Any) -> str:
-    kind = group["TransformType"][0]
+    kind = _own(group, "TransformType")[0]
     return kind.decode() if isinstance(kind, bytes) else str(kind)
 
 
@@ -199,7 +221,7 @@ def _fixed(group: Any) -> NDArray[np.float64]:
 def _dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
     for name in names:
         if name in group:
-            values: NDArray[np.floating] = group[name][()]
+            values: NDArray[np.floating] = _own(group, name)[()]
             return values
     return np.zeros(0)  # an identity or a composite has none
 
@@ -256,6 +278,7 @@ def _read_field_image(path: Path) -> DisplacementField:
             f"an ANTs field has sizes (i, j, k, 1, 3) and intent {_VECTOR_INTENT}, "
             f"not {shape} and {intent}"
         )
+    require_size(path, shape, MOST_NODES)
     values = np.asarray(image.dataobj, np.float32)[:, :, :, 0]
     # (i, j, k, 3) -> (nodes, 3), i fastest
     vectors = np.ascontiguousarray(values.transpose(2, 1, 0, 3)).reshape(-1, 3)

@@ -68,7 +68,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     share = float((labels.values == 1).sum()) / max(grey, 1)
     text = f"{share:.1%} of the model's {grey:,} grey-matter voxels have signal."
     rois = read_json(sidecar_of(path)).get("RoiCoverage")
-    if isinstance(rois, list) and rois:
+    if isinstance(rois, list) and rois and all(isinstance(roi, float | int) for roi in rois):
         worst = sorted(enumerate(map(float, rois), 1), key=lambda item: item[1])[:_FEW_ROIS]
         if worst[0][1] < 1:
             listed = ", ".join(f"{value:.0%} (ROI {roi})" for roi, value in worst)

@@ -30,9 +30,9 @@ from bids_dtg.connectome.range.pattern import PatternPlaces
 from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
+from bids_dtg.imaging.bold import BoldHeader, frames_beyond, read_bold_header, stream_voxels
 from bids_dtg.imaging.grid import voxel_edge_mm
-from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.placement import Method, Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.repetition_time import decide_repetition_time
@@ -120,7 +120,8 @@ def plan_run(run: RestRun, bundle: ModelBundle, cleaning: CleaningOptions) -> Pl
     )
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
     design, more = design_run(run, confounds, tr_seconds, cleaning)
-    return PlannedRun(header, confounds, design, (*notes, *design.notes, *confounds.notes, *more))
+    found = (*notes, *_notes_on_frames(header), *design.notes, *confounds.notes, *more)
+    return PlannedRun(header, confounds, design, found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -405,6 +406,16 @@ def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:
         )
 
 
+def _notes_on_frames(header: BoldHeader) -> list[str]:
+    beyond = frames_beyond(header)
+    if not beyond:
+        return []
+    return [
+        f"The header says {header.frames} frames, and the file holds {header.frames + beyond}: "
+        f"the first {header.frames} were used."
+    ]
+
+
 def _notes_on_forms(header: BoldHeader) -> list[str]:
     if not header.forms_differ_mm:
         return []
@@ -418,7 +429,7 @@ def _mask_overlap(run: RestRun, bundle: ModelBundle, shared_voxels: int) -> floa
     """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
     if run.mask is None or run.transforms:
         return None  # a brain of native space has another volume
-    values, affine = read_volume(run.mask)
+    values, affine = read_single(run.mask)
     of_run = float(np.count_nonzero(np.greater(values, 0.5)) * abs(np.linalg.det(affine[:3, :3])))
     voxel = float(abs(np.linalg.det(bundle.grid.affine[:3, :3])))
     of_model = voxel * float(bundle.brain.number)

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from huge_images import declare
 from itk_files import (
     LPS,
     affine_part,
@@ -286,3 +287,52 @@ def test_other_files_are_refused(tmp_path):
     for intent in ("displacement vector", "none"):
         path = write_field_image(tmp_path / "x.nii.gz", vectors, np.eye(4), intent)
         assert_refused(path, re.escape("an ANTs field has sizes (i, j, k, 1, 3) and intent 1007"))
+
+
+def test_a_huge_field_is_refused_by_its_header(tmp_path):
+    path = declare(tmp_path / "x.nii", (512, 512, 512, 1, 3), "f4", sparse=True, intent=1007)
+    with pytest.raises(RunError, match="= 134217728 voxels"):
+        read_transforms([TransformFile(path)])
+
+
+@pytest.mark.parametrize(
+    ("size", "chunks", "fact"),
+    [
+        (5_000_000_000, None, "has 5000000000 numbers"),
+        (5_000_000_000, (1000,), "has 5000000000 numbers"),
+        (30_000_000, (1000,), "does not hold the 240000000 bytes"),
+    ],
+)
+def test_numbers_that_were_never_written_are_refused(tmp_path, size, chunks, fact):
+    path = write_composite(tmp_path / "x.h5", [affine_part(np.eye(4))])
+    with h5py.File(path, "r+") as file:
+        del file["TransformGroup/1/TransformParameters"]
+        file["TransformGroup/1"].create_dataset(
+            "TransformParameters", (size,), "f8", chunks=chunks, fillvalue=1.0
+        )
+    assert path.stat().st_size < 20_000
+    with pytest.raises(RunError, match=fact):
+        read_transforms([TransformFile(path)])
+
+
+@pytest.mark.parametrize("name", ["1", "1/TransformParameters", "1/TransformType"])
+def test_links_to_other_files_are_refused(tmp_path, name):
+    other = write_composite(tmp_path / "other.h5", [affine_part(np.eye(4))])
+    path = write_composite(tmp_path / "x.h5", [affine_part(np.eye(4))])
+    with h5py.File(path, "r+") as file:
+        del file[f"TransformGroup/{name}"]
+        file[f"TransformGroup/{name}"] = h5py.ExternalLink(other, f"TransformGroup/{name}")
+    with pytest.raises(RunError, match="is a link to another file"):
+        read_transforms([TransformFile(path)])
+
+
+def test_values_in_other_files_are_refused(tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(96))
+    path = write_composite(tmp_path / "x.h5", [affine_part(np.eye(4))])
+    with h5py.File(path, "r+") as file:
+        del file["TransformGroup/1/TransformParameters"]
+        file["TransformGroup/1"].create_dataset(
+            "TransformParameters", (12,), "f8", external=[(tmp_path / "secret", 0, 96)]
+        )
+    with pytest.raises(RunError, match="lie in another file"):
+        read_transforms([TransformFile(path)])
