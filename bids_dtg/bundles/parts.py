@@ -275,7 +275,7 @@ def read_tensors(
         If the file is damaged or holds something else, or a value is not finite.
     """
     try:
-        tensors = safetensors.numpy.load_file(path)
+        tensors = safetensors.numpy.load(path.read_bytes())
     except (SafetensorError, OSError) as err:
         raise BundleError(f"{path} cannot be read: {err}") from err
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}

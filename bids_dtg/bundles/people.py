@@ -119,7 +119,9 @@ class SeenPeople:
             },
             "unlisted": list(self.unlisted),
         }
-        return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+        return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode(
+            "utf-8", "backslashreplace"
+        )
 
     @classmethod
     def read(cls, path: Path) -> SeenPeople:
@@ -190,7 +192,7 @@ def hash_rest(label: str, content: str) -> str:
 
 def _hash(*parts: str) -> str:
     text = "\0".join((_PREFIX, *parts))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _sorted(people: Iterable[PersonHashes]) -> tuple[PersonHashes, ...]:

@@ -38,6 +38,7 @@ from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.tensors import encode_arrays
+from bids_dtg.files.text import encoded
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.stats.conformal import Calibration
 
@@ -110,12 +111,12 @@ def write_bundle(
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    text = replace(card, files=hashes).to_json()
+    text = encoded(replace(card, files=hashes).to_json())
     if _is_taken(folder):
-        return _same_bundle(folder, hashlib.sha256(text.encode()).hexdigest())
+        return _same_bundle(folder, hashlib.sha256(text).hexdigest())
 
     def fill(hidden: Path) -> None:
-        for name, data in (files | {CARD_FILE: text.encode()}).items():
+        for name, data in (files | {CARD_FILE: text}).items():
             (hidden / name).write_bytes(data)
 
     return install_bundle(folder, fill)
@@ -159,7 +160,7 @@ def extend_bundle(
             shutil.copyfile(bundle.path / name, hidden / name)
         for name, data in added.items():
             (hidden / name).write_bytes(data)
-        (hidden / CARD_FILE).write_bytes(card.to_json().encode())
+        (hidden / CARD_FILE).write_bytes(encoded(card.to_json()))
 
     return install_bundle(folder, fill)
 

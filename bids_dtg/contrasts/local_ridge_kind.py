@@ -305,4 +305,4 @@ def _is_beginning(hidden: Sequence[str], labels: Sequence[str]) -> bool:
 
 
 def _hidden(label: str) -> str:
-    return hashlib.sha256(label.encode()).hexdigest()[:16]
+    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -20,7 +20,7 @@ from bids_dtg.errors import (
 from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
-from bids_dtg.files.text import read_json, write_text, write_tsv
+from bids_dtg.files.text import encoded, read_json, write_text, write_tsv
 
 BIDS_VERSION = "1.10.0"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
@@ -201,7 +201,7 @@ class DerivativeDataset:
         # Ten thousand participants need not write the same file ten thousand times.
         path = self.path(name)
         try:
-            if read_bytes(path) == content.encode():
+            if read_bytes(path) == encoded(content):
                 return
         except ForeignFileError:
             pass  # none yet, or broken
@@ -351,7 +351,7 @@ def _links(source: SourceDataset, root: Path) -> dict[str, str]:
             doi = source.description.get("DatasetDOI") if place == source.root else None
             links[name] = doi if isinstance(doi, str) and ":" in doi else f"urn:dataset:{name}"
         else:
-            links[name] = quote(Path(os.path.relpath(place, root)).as_posix())
+            links[name] = quote(os.fsencode(Path(os.path.relpath(place, root)).as_posix()))
     return links
 
 
@@ -398,7 +398,7 @@ def _linked_folder(link: object, output: Path) -> Path | None:
     """Return the folder that an entry of DatasetLinks leads to, None where there is none."""
     try:
         parts = urlsplit(link if isinstance(link, str) else "")
-        folder = (output / unquote(parts.path)).resolve()
+        folder = (output / unquote(parts.path, errors="surrogateescape")).resolve()
         local = parts.path and parts.scheme in {"", "file"}
         return folder if local and folder.is_dir() else None
     except (OSError, ValueError):

@@ -128,4 +128,4 @@ def _spellings(folder: Path | None) -> Iterator[str]:
     for place in places:
         if place == Path(place.anchor):
             continue
-        yield from (place.as_posix(), quote(place.as_posix()))
+        yield from (place.as_posix(), quote(os.fsencode(place.as_posix())))

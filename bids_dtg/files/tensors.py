@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +50,7 @@ class TensorFile:
         path, name = self.path, self.prefix + name
         try:
             _check_header_size(path)
-            with safetensors.safe_open(path, framework="numpy") as tensors:
+            with _open(path, "numpy") as tensors:
                 if name not in tensors.keys():  # noqa: SIM118 (no mapping)
                     raise self.error(f" has no tensor {name}")
                 shape = tuple(tensors.get_slice(name).get_shape())
@@ -82,7 +84,7 @@ class TensorFile:
         found = {}
         try:
             _check_header_size(self.path)
-            with safetensors.safe_open(self.path, framework=framework) as tensors:
+            with _open(self.path, framework) as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
                     if name.startswith(self.prefix):
                         found[name] = tensors.get_tensor(name)
@@ -120,11 +122,22 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     try:
         with open_foreign(path):
             pass  # safetensors would wait for a pipe
-        with safetensors.safe_open(path, framework="numpy") as file:
+        with _open(path, "numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return arrays, dict(file.metadata() or {})
     except SafetensorError as err:
         raise ValueError(str(err)) from err
+
+
+@contextmanager
+def _open(path: Path, framework: str) -> Iterator[Any]:
+    """Open a file by the library, which takes no name that is not UTF-8."""
+    with ExitStack() as stack:
+        try:
+            name = os.fsencode(path).decode()
+        except UnicodeDecodeError:
+            name = f"/dev/fd/{stack.enter_context(path.open('rb')).fileno()}"
+        yield stack.enter_context(safetensors.safe_open(name, framework=framework))
 
 
 def _is_finite(tensor: Any) -> bool:

@@ -13,14 +13,28 @@ from typing import TYPE_CHECKING, Any
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
+from bids_dtg.notices import visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, atomically."""
-    write_atomic(path, text.encode())
+    """Write text as UTF-8, atomically; as `encoded` has it."""
+    write_atomic(path, encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    r"""Return text as UTF-8, with names that are no UTF-8 as escapes.
+
+    In JSON such an escape is read back as the same name.
+
+    Examples
+    --------
+    >>> encoded("caf\u00e9"), encoded("sub-\udcff")
+    (b'caf\xc3\xa9', b'sub-\\udcff')
+    """
+    return text.encode("utf-8", "backslashreplace")
 
 
 def read_packaged(package: str, name: str) -> str:
@@ -46,7 +60,10 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     >>> tsv_text(["participant_id", "fd_mean"], [["sub-01", None]]).splitlines()[1].split()
     ['sub-01', 'n/a']
     """
-    lines = ["\t".join(columns), *("\t".join(_cell(value) for value in row) for row in rows)]
+    lines = [
+        "\t".join(map(_cell, columns)),
+        *("\t".join(_cell(value) for value in row) for row in rows),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -93,4 +110,4 @@ def _cell(value: object) -> str:
     if value is None or value != value:  # NaN is the only value that differs from itself
         return "n/a"
     # A tab or line break inside a cell would shift the table.
-    return " ".join(str(value).split()) or "n/a"
+    return visible(" ".join(str(value).split())) or "n/a"

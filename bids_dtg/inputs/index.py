@@ -96,10 +96,21 @@ def filtered_names(
         As in `open_index`.
     filters
         By pybids' names of entities; None is "no such entity" and "*" any value.
+
+    Raises
+    ------
+    RunError
+        A name is not UTF-8, as pybids' database keeps them.
     """
-    index = open_index(root, participant, sessions, database_dir)
     wanted = {name: _query_value(value) for name, value in filters.items()}
-    found = index.get(return_type="file", invalid_filters="allow", **wanted)
+    try:
+        index = open_index(root, participant, sessions, database_dir)
+        found = index.get(return_type="file", invalid_filters="allow", **wanted)
+    except UnicodeEncodeError as err:
+        raise RunError(
+            f"pybids cannot look for sub-{participant} in {root}: a name is not UTF-8",
+            remedy="rename it, or leave --bids-filter-file out",
+        ) from err
     return frozenset(Path(path).name for path in found)
 
 
@@ -158,7 +169,7 @@ def open_index(
     if database_dir is None:
         return layout(None)
     # Two datasets may share the work folder.
-    key = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
     database = database_dir / f"sub-{participant}_{key}"
     try:
         if not (database.exists() and _is_of(kept := layout(database), folder)):

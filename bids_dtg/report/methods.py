@@ -18,6 +18,7 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import read_text
 from bids_dtg.files.provenance import completed_titles, completion_record
 from bids_dtg.files.text import write_text
+from bids_dtg.notices import visible
 from bids_dtg.settings import CleaningOptions, InputType
 
 LAST_METHODS = "logs/CITATION.md"
@@ -158,6 +159,7 @@ def keep_methods(dataset: DerivativeDataset, path: PurePosixPath, text: str) -> 
     OutputError
         It cannot be written.
     """
+    text = "\n".join(map(visible, text.split("\n")))  # it names a model and a template
     if _read(dataset, path) != text:
         write_text(dataset.path(path), text)
 

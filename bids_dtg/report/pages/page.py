@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import resources
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.notices import visible
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
 from bids_dtg.version import __version__
 
@@ -80,7 +82,7 @@ def vendored(name: str) -> bytes:
 
 def link(path: Path, dataset: DerivativeDataset) -> str:
     """Return the address of a file from a page at the output's root."""
-    return quote(PurePosixPath(path.relative_to(dataset.root)).as_posix())
+    return quote(os.fsencode(PurePosixPath(path.relative_to(dataset.root)).as_posix()))
 
 
 @functools.cache
@@ -90,10 +92,18 @@ def _environment() -> Any:
     return Environment(
         loader=FileSystemLoader(_folder() / "templates"),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _visible(value: Any) -> Any:
+    """Return what a template puts into a page; text is seen as it is, and turns nothing around."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return "\n".join(map(visible, value.split("\n")))
 
 
 def _folder() -> Path:

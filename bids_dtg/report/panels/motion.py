@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.files.names import FileKind
-from bids_dtg.files.text import read_rows, tsv_text
+from bids_dtg.files.text import encoded, read_rows, tsv_text
 from bids_dtg.report.charts import WIDTH, dropped_spans, trace
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.panels.panel import Canvas, Figure, Frames, Kept, RunData
@@ -33,7 +33,7 @@ def keep(data: RunData[Any]) -> Kept:
     rows = zip(*columns, data.kept.astype(int), strict=True)
     return Kept(
         FILE,
-        tsv_text(list(_COLUMNS), rows).encode(),
+        encoded(tsv_text(list(_COLUMNS), rows)),
         sidecar={"SamplingFrequency": 1 / data.tr_seconds, "StartTime": 0, **_COLUMNS},
     )
 
