@@ -24,6 +24,7 @@ from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.connectome.range.usual import Usual
 from bids_dtg.errors import BundleError
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.imaging.places import Places
 from bids_dtg.stats.conformal import Calibration, UsualError
 
@@ -275,7 +276,8 @@ def read_tensors(
         If the file is damaged or holds something else, or a value is not finite.
     """
     try:
-        tensors = safetensors.numpy.load(path.read_bytes())
+        with open_foreign(path) as file:  # the library takes no name that is not UTF-8
+            tensors = safetensors.numpy.load(file.read())
     except (SafetensorError, OSError) as err:
         raise BundleError(f"{path} cannot be read: {err}") from err
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}

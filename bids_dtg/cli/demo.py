@@ -10,6 +10,7 @@ from typing import NoReturn
 from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
 from bids_dtg.engine.machine import available_cores, limit_threads
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         _check(arguments)
+        check_temporary_folder()
         # Here, so that --help and wrong arguments are answered at once.
         from bids_dtg.workflows.demo import run_demo
 

@@ -15,6 +15,7 @@ from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
+from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import Settings
 
@@ -172,6 +173,7 @@ def run_workflow(settings: Settings, workflow: str = DEFAULT) -> int:
         for line in excess(resources):
             say(f"bids_dtg: note: {line}")
     limit_threads(own_threads(resources) or own_cores(resources))
+    check_temporary_folder()
     run = WORKFLOWS[workflow].chosen(settings)
     return EXIT_FAILED if run(settings) else 0
 

@@ -15,5 +15,6 @@
 - `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
 - `download`: pinned files over HTTP, resumed and verified
 - `digest`: digests of files, by which they are pinned
+- `temporary`: the machine's folder for temporary files
 - `progress`: how far a transfer is, on a terminal or in lines
 """

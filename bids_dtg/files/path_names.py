@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from bids_dtg.notices import visible
+
 ELSEWHERE = "<elsewhere>"
 # Where an absolute path begins: not in an address (https://), a relative path, a fraction or after
 # a name.
@@ -108,10 +110,16 @@ def machine_folders(environment: Mapping[str, str] = os.environ) -> dict[str, Pa
     return {
         "templateflow": Path(templateflow) if templateflow else None,
         "home": None if home == "~" else Path(home),
-        "tmp": Path(tempfile.gettempdir()),
+        "tmp": _temporary_folder(),
         "program": Path(sys.prefix),
         "package": Path(__file__).parent.parent,
     }
+
+
+def _temporary_folder() -> Path | None:
+    with suppress(OSError):  # none can be written to
+        return Path(tempfile.gettempdir())
+    return None
 
 
 def _spellings(folder: Path | None) -> Iterator[str]:
@@ -128,4 +136,6 @@ def _spellings(folder: Path | None) -> Iterator[str]:
     for place in places:
         if place == Path(place.anchor):
             continue
-        yield from (place.as_posix(), quote(os.fsencode(place.as_posix())))
+        text = place.as_posix()
+        shown = (visible(text), visible(" ".join(text.split())))  # as lines and errors have it
+        yield from dict.fromkeys((text, quote(os.fsencode(text)), *shown))

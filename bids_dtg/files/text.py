@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
+from bids_dtg.files.temporary import temporary_error
 from bids_dtg.notices import visible
 
 if TYPE_CHECKING:
@@ -98,11 +99,20 @@ def temporary_table(name: str, table: pd.DataFrame, metadata: Mapping[str, Any])
     ------
     Path
         Of the table, in a folder of its own that is removed afterwards.
+
+    Raises
+    ------
+    SettingsError
+        There is no folder for temporary files, or no space in it.
     """
-    with tempfile.TemporaryDirectory(prefix="dtg-") as folder:
-        path = Path(folder, name)
-        table.to_csv(path, sep="\t", index=False)
-        path.with_suffix(".json").write_text(json.dumps(metadata), "utf-8")
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dtg-"))
+            path = Path(folder, name)
+            table.to_csv(path, sep="\t", index=False)
+            path.with_suffix(".json").write_text(json.dumps(metadata), "utf-8")
+        except OSError as err:
+            raise temporary_error(err) from err
         yield path
 
 

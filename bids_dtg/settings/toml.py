@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from bids_dtg.errors import ForeignFileError, SettingsError
 from bids_dtg.files.foreign import read_toml
 from bids_dtg.files.home import expand_home
+from bids_dtg.notices import visible
 from bids_dtg.settings import OPTIONS, Settings, plain
 
 
@@ -31,7 +32,14 @@ def to_toml(settings: Settings, shown: Callable[[str], str] = str) -> str:
     for name, value in settings.options.items():
         if value is not None:
             tables.setdefault(OPTIONS[name].group, {})[name] = _shown(plain(value), shown)
-    return str(tomli_w.dumps(tables))
+    return "".join(map(_seen, tomli_w.dumps(tables)))
+
+
+def _seen(char: str) -> str:
+    """Return a character of TOML, or its escape where it would act on who reads the file."""
+    if char == "\n" or visible(char) == char:
+        return char
+    return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 
 def read_options(
