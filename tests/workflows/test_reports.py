@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
+from collections import Counter
 
 import numpy as np
 import psutil
@@ -15,7 +19,8 @@ from nuisance_tables import nuisance_columns, write_nuisance
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.provenance import Failure, all_failures
+from bids_dtg.files.provenance import Failure, RunFolder, all_failures, write_completion
+from bids_dtg.files.text import write_json
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.workflows.group.mean_maps import average_sets
@@ -327,3 +332,42 @@ def test_the_image_of_coverage_tells_where_the_run_has_signal(job):
     (path,) = job.out.rglob("*_boldref.nii.gz")
     mean = nib.load(path).get_fdata()
     np.testing.assert_allclose(mean, bold[..., :8].mean(axis=-1), atol=0.1)
+
+
+_NOTE_WHAT_IS_OPENED = """
+import os, sys
+notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def note(event, args):
+    if event == "open" and isinstance(args[0], (str, os.PathLike)):
+        os.write(notes, (os.fspath(args[0]) + "\\n").encode())
+sys.addaudithook(note)
+"""
+
+
+@pytest.mark.parametrize(("people", "calls"), [(1, 2), (5, 6)])
+def test_each_log_is_read_once_however_many_people_and_calls(tmp_path, people, calls):
+    out, site, notes = tmp_path / "out", tmp_path / "site", tmp_path / "notes"
+    labels = [f"{number:02d}" for number in range(1, people + 1)]
+    for folder in (site, *(out / f"sub-{label}" / "func" for label in labels)):
+        folder.mkdir(parents=True)
+    (site / "sitecustomize.py").write_text(_NOTE_WHAT_IS_OPENED)
+    dataset = DerivativeDataset(out)
+    write_json(out / "dataset_description.json", {"GeneratedBy": [{"Name": "bids_dtg"}]})
+    for label in labels:
+        write_completion(dataset, f"sub-{label}_task-a", options={}, inputs={}, outputs=[])
+    for call in range(calls):
+        failures = [Failure(label, "reading", "?", f"sub-{label}_task-b") for label in labels]
+        RunFolder(out / f"logs/20990101T00000{call}Z-abc").write_failures(failures)
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "bids_dtg.cli", out, out, "participant", "--reports-only"],
+        env={**os.environ, "PYTHONPATH": path, "NOTES": str(notes)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all((out / f"sub-{label}.html").is_file() for label in labels)
+    opened = Counter(notes.read_text().splitlines())
+    assert {opened[str(log)] for log in out.glob("logs/*/failures.tsv")} == {1}
+    assert max(opened[str(record)] for record in out.glob("logs/complete/*")) <= 1

@@ -77,7 +77,9 @@ def hostile(out, tmp_path_factory) -> Path:
         path.rename(path.with_name(named))
     table = copy / "logs/20300101T000000Z-000000/failures.tsv"
     table.parent.mkdir()
-    table.write_text(f"participant_id\tstage\tmessage\nsub-{HOSTILE}\t{SCRIPT}\t{SCRIPT}\n")
+    table.write_text(
+        f"participant_id\tset\trun\tstage\tmessage\nsub-{HOSTILE}\t{SCRIPT}\tn/a\t{SCRIPT}\t{SCRIPT}\n"
+    )
     (copy / "sub-01.html").unlink()
     assert main([str(copy), str(copy), "participant", "--reports-only"]) == 0
     assert main([str(copy), str(copy), "group"]) == 0

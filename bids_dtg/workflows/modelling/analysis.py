@@ -34,7 +34,7 @@ from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.request import Request
 
 # Of an analysis, in its folder: its options for people, and for comparing them with others.
-CONFIGURATION_FILE, _OPTIONS_FILE = "configuration.toml", "desc-options_sha256.json"
+CONFIGURATION_FILE, _OPTIONS_FILE = "configuration.toml", "configuration_sha256.json"
 # Groups of options that a model depends on, and options in them that it does not.
 _SHAPING = ("input", "selection", "model", "cleaning", "modelling")
 _FREE = {
