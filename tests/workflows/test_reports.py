@@ -184,7 +184,6 @@ def test_a_failing_report_is_a_warning_and_the_next_is_made(job, capsys):
     assert (job.out / "sub-02.html").is_file()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "key", "value"),
     [
@@ -211,6 +210,7 @@ def test_sidecars_with_values_of_another_kind_do_not_end_it(mapped, pattern, key
     assert (told in page) == ("synthetic" in pattern)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_one_report(job):
     for label in ("01", "02"):
         add_rest(job.bids, label)
