@@ -56,6 +56,41 @@ def job(tmp_path) -> TinyJob:
     return TinyJob(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "header", "unit", "fact"),
+    [
+        ("xcpd", 2.0, "sec", r"denoised_bold.json states a RepetitionTime of 10 s, and the header"),
+        ("xcpd", 1.0, None, None),  # as nilearn leaves it
+        ("hcp", 1.0, None, r"has no repetition time in its sidecars, nor in its header \(1 with"),
+        (
+            "hcp",
+            10000.0,
+            "sec",
+            r"the header states 10000 s.*is it in milliseconds\?",
+        ),
+        ("hcp", 10000.0, "msec", None),
+        (
+            "ukb",
+            0.8,
+            "sec",
+            r"rfMRI.json states a RepetitionTime of 10 s, and .* 0.8 s",
+        ),
+        ("ukb", 0.0, "sec", None),
+    ],
+)
+def test_times_of_sidecar_and_header_are_compared(job, capsys, kind, header, unit, fact):
+    study = StudyJob(job, kind)
+    (path,) = (p for p in study.bids.rglob("*.nii.gz") if "mask" not in p.name)
+    image = nib.load(path)
+    changed = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+    changed.header["pixdim"][4] = header
+    changed.header.set_xyzt_units("mm", unit)
+    nib.save(changed, path)
+    assert study.run() == (1 if fact else 0)
+    err = capsys.readouterr().err
+    assert not fact or re.search(fact, err), err
+
+
 NAMES = {
     "xcpd": "sub-01/func/sub-01_task-rest_",
     "hcp": "sub-100307/func/sub-100307_task-rest_dir-LR_",

@@ -17,6 +17,7 @@ from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.tensors import read_arrays, write_arrays
 from bids_dtg.workflows.modelling.fit import model_space
 
 SHARES = ("--held-out", "0.25", "0.25")
@@ -251,6 +252,11 @@ def test_what_cannot_be_done_is_told_before_anything_is_read(
     )
     assert "only 0 validation participants: too few" in refused("train", "--held-out", "0", "0.1")
     assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
+    arrays, notes = read_arrays(ridge.path.parent / SUMS_FILE)
+    arrays["gram"][0, 0, 0, 0] = np.nan
+    write_arrays(tmp_path / "b.safetensors", arrays, notes)
+    line = refused("train", *RIDGE, "--add-sums", tmp_path / "b.safetensors")
+    assert "b.safetensors holds no sums of local ridge: gram has values that are not fini" in line
     assert "too few for intervals" in refused("calibrate", "--model", ridge.path)
     split = tmp_path / "split.tsv"
     split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
