@@ -96,3 +96,10 @@ def named(labels: Sequence[str]) -> str:
     '01, 02, 03, 04, 05, ...'
     """
     return ", ".join([*labels[:5], *(["..."] if len(labels) > 5 else [])])
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people, as 40 s, 12 min or 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import select
 import signal as signals
 import subprocess
@@ -55,15 +56,19 @@ class ForkingProcess:
         stderr=os.devnull,
         stdout=os.devnull,
         streams: Mapping[int, str] | None = None,
+        file_size: int | None = None,
     ):
         """Call the program once for each list of arguments, at the same time.
 
         Returns the exit codes, -n for a child that signal n has ended, once all processes that
+
+        Returns the exit codes, -n for a child that signal n has ended, once all processes that
         they have started are gone. Standard error is appended to the file `stderr`, as output to
-        `stdout`. `streams` spoils some, as `spoil` does.
+        `stdout`. `streams` spoils some, as `spoil` does. No file may have more than `file_size`
+        bytes.
         """
         step = {"arguments": arguments, "stderr": str(stderr), "stdout": str(stdout)}
-        step["streams"] = [*(streams or {}).items()]
+        step["streams"], step["file_size"] = [*(streams or {}).items()], file_size
         step["signal"] = asdict(signal) if signal else None
         print(json.dumps(step), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
@@ -112,6 +117,8 @@ def _fork(arguments: Sequence[str], step: dict) -> int:
     signals.signal(signals.SIGINT, signals.default_int_handler)
     for stream, target in ((sys.stdout, step["stdout"]), (sys.stderr, step["stderr"])):
         os.dup2(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
+    if step["file_size"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (step["file_size"], resource.RLIM_INFINITY))
     if step["signal"]:
         _watch(Signal(**step["signal"]))
     for number, state in step["streams"]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from bids_dtg.notices import say, visible
+from bids_dtg.notices import duration, say, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -81,13 +81,6 @@ class _Count:
         if self.failed:
             text += f", {self.failed} failed"
         return f"{text}, about {duration(left)} left" if self.done < self.total else text
-
-
-def duration(seconds: float) -> str:
-    """Return a time for people, as 40 s, 12 min or 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class PlainBoard:

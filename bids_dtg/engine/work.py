@@ -72,10 +72,17 @@ class Backlog:
         Participants.
     clock
         Seconds that never go back.
+    hold_up
+        Asked before a participant is handed out: seconds after which to ask again, 0 to go on.
     """
 
-    def __init__(self, labels: Iterable[str], clock: Callable[[], float] = time.monotonic) -> None:
-        self._waiting, self._clock = deque(labels), clock
+    def __init__(
+        self,
+        labels: Iterable[str],
+        clock: Callable[[], float] = time.monotonic,
+        hold_up: Callable[[str], float] = lambda label: 0.0,
+    ) -> None:
+        self._waiting, self._clock, self._hold_up = deque(labels), clock, hold_up
         self._later: list[tuple[float, str]] = []  # when, and who
         self._closed = False
 
@@ -98,12 +105,17 @@ class Backlog:
 
     def take(self) -> str | None:
         """Return the next participant; None where nobody is due."""
-        if self._waiting:
-            return self._waiting.popleft()
-        if self._later and min(self._later)[0] <= self._clock():
-            first = min(self._later)
-            self._later.remove(first)
-            return first[1]
+        while self.seconds_to_next == 0:
+            if self._waiting:
+                label = self._waiting.popleft()
+            else:
+                first = min(self._later)
+                self._later.remove(first)
+                label = first[1]
+            seconds = self._hold_up(label)
+            if not seconds:
+                return label
+            self._later.append((self._clock() + seconds, label))
         return None
 
     def put_back(self, label: str) -> None:

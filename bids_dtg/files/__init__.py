@@ -7,6 +7,7 @@
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `home`: paths that begin with somebody's home folder
 - `walk`: files below a folder that others made
+- `locks`: of several calls, one works on what cannot be shared
 - `sidecars`: JSON sidecars, with inheritance
 - `tensors`: files of tensors (safetensors)
 - `array_store`: a folder of arrays, memory-mapped, each with facts and a checksum

@@ -72,6 +72,10 @@ class ArrayStore:
         except OSError:
             return False
 
+    def holds(self, name: str) -> bool:
+        """Return whether an array was written under a name, whatever from."""
+        return self._facts(name).exists()
+
     def notes(self, name: str) -> Mapping[str, Any]:
         """Return what was noted with an array; nothing where it is not there."""
         found = self._record(name).get("notes", {})

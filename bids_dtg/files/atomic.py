@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterable
@@ -55,7 +56,7 @@ def write_atomic(path: Path, data: bytes | bytearray | memoryview) -> None:
             stream.write(data)
         temporary.replace(path)
     except OSError as err:
-        raise _output_error(path, err) from err
+        raise output_error(path, err) from err
     finally:
         # After a rename nothing is left to remove; on any failure, Ctrl-C included, it goes.
         with suppress(OSError):
@@ -80,7 +81,9 @@ def flush_to_disk(paths: Iterable[Path]) -> None:
 def temporary_name() -> str:
     """Make a hidden name that says which process on which host (or in which container) writes."""
     # The name of the target is left out: it may already have the 255 bytes that are allowed.
-    return f".dtg-{_host()}-{os.getpid()}-{_process_token(os.getpid())}-{secrets.token_hex(4)}.tmp"
+    return (
+        f".dtg-{this_host()}-{os.getpid()}-{_process_token(os.getpid())}-{secrets.token_hex(4)}.tmp"
+    )
 
 
 def remove_stale_temporaries(folder: Path) -> list[Path]:
@@ -103,43 +106,8 @@ def remove_stale_in(folder: Path) -> list[Path]:
     return [path for name in names if _is_stale(path := folder / name) and _removed(path)]
 
 
-def _flush(path: Path) -> None:
-    try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as err:
-        if err.errno not in _CANNOT_FLUSH:
-            raise _output_error(path, err) from err
-
-
-def _is_stale(path: Path) -> bool:
-    match = _TEMPORARY.fullmatch(path.name)
-    if match is None:
-        return False
-    with suppress(OSError):
-        if time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS:
-            return True
-    if match["host"] != _host():
-        return False
-    pid = int(match["pid"])
-    if pid == os.getpid():
-        # A container's process has the same number each time; the token tells its lives apart.
-        return match["token"] != _process_token(pid)
-    return not _process_exists(pid)
-
-
-def _removed(path: Path) -> bool:
-    try:
-        path.unlink()
-    except OSError:
-        return False  # another process cleaned up first, or may not be helped
-    return True
-
-
-def _process_exists(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
+    """Return whether a process of this host runs, and is no zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -153,13 +121,17 @@ def _process_exists(pid: int) -> bool:
     return state != "Z"  # ended, and nobody has asked how
 
 
-@functools.cache
-def _process_token(pid: int) -> str:
-    # Keyed by the process number, so that a forked worker gets its own.
-    return secrets.token_hex(4)
+def process_life(pid: int) -> str:
+    """Return what tells a process of this host from others that have had its number; or nothing."""
+    try:
+        begun = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {begun}"
+    except (OSError, IndexError):
+        return ""  # a system that does not say
 
 
-def _host() -> str:
+def this_host() -> str:
+    """Return a name of 8 letters for this host, or this container: processes are numbered in it."""
     # Containers may share a host name, and count their processes from 1 each.
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
@@ -168,6 +140,52 @@ def _host() -> str:
     return hashlib.sha256(f"{socket.gethostname()} {namespace}".encode()).hexdigest()[:8]
 
 
-def _output_error(path: Path, err: OSError) -> OutputError:
+def output_error(path: Path, err: OSError) -> OutputError:
+    """Return the error for a file that cannot be written, with what to do about it."""
     reason = err.strerror or str(err)
     return OutputError(f"{path} cannot be written: {reason}", remedy=_REMEDIES.get(err.errno or 0))
+
+
+def _flush(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as err:
+        if err.errno not in _CANNOT_FLUSH:
+            raise output_error(path, err) from err
+
+
+def _is_stale(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    with suppress(OSError):
+        if time.time() - path.stat().st_mtime > STALE_AFTER_SECONDS:
+            return True
+    if match["host"] != this_host():
+        return False
+    pid = int(match["pid"])
+    if pid == os.getpid():
+        # A container's process has the same number each time; the token tells its lives apart.
+        return match["token"] != _process_token(pid)
+    return not process_exists(pid)
+
+
+def _removed(path: Path) -> bool:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # a bundle half written
+        else:
+            path.unlink()
+    except OSError:
+        return False  # another process cleaned up first, or may not be helped
+    return True
+
+
+@functools.cache
+def _process_token(pid: int) -> str:
+    # Keyed by the process number, so that a forked worker gets its own.
+    return secrets.token_hex(4)

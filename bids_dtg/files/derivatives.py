@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from bids_dtg.errors import (
 from bids_dtg.files.atomic import remove_stale_in, temporary_name, write_atomic
 from bids_dtg.files.foreign import read_bytes, read_json_object, read_text
 from bids_dtg.files.home import expand_home
+from bids_dtg.files.locks import Locks
 from bids_dtg.files.text import encoded, read_json, write_text, write_tsv
 
 BIDS_VERSION = "1.10.0"
@@ -100,6 +101,10 @@ class DerivativeDataset:
         """Name of the workflow that made the dataset; None where none is written."""
         name = _generator(read_json(self.root / "dataset_description.json")).get(_WORKFLOW)
         return name if isinstance(name, str) else None
+
+    def locks(self, note: Callable[[str], None]) -> Locks:
+        """Return the locks of a call that writes to the dataset; `note` shows a line."""
+        return Locks(self.path("logs/locks"), note)
 
     def remove(self, relative: PurePosixPath | str) -> None:
         """Remove a file of the dataset, if it is there."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError
+from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import build_name, parse_name, plain_label
 from bids_dtg.files.provenance import all_failures
@@ -62,7 +63,6 @@ def run_group(settings: Settings) -> int:
     output = output_for_pages(settings.inputs.output_dir)
     _require_own_dataset(settings.inputs, output)
     labels = _labels(settings.inputs.participant_label, output)
-    workflow = workflow_of(output)
     participants = [find_participant(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
@@ -75,6 +75,24 @@ def run_group(settings: Settings) -> int:
     sets = [made for files in participants for made in files.sets]
     if settings.behaviour.dry_run:
         return _print_plan(output, rows, sets)
+    with output.locks(say) as locks:
+        locks.require(
+            "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
+        )
+        for folder in (output.root, output.root / "group"):
+            remove_stale_in(folder)
+        return _gather(settings, output, participants, rows)
+
+
+def _gather(
+    settings: Settings,
+    output: DerivativeDataset,
+    participants: Sequence[ParticipantFiles],
+    rows: Sequence[dict[str, str]],
+) -> int:
+    """Write the tables, the mean maps and the pages; the number of failures is 0."""
+    workflow, labels = workflow_of(output), [files.label for files in participants]
+    sets = [made for files in participants for made in files.sets]
     maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
     _report_left_out(maps.left_out if maps else ())
     means = tuple(_write_means(output, maps)) if maps else ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.atomic import remove_stale_in, remove_stale_temporaries
 from bids_dtg.files.derivatives import prepare_output_folder
+from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import read_json, write_json, write_text, write_tsv
 from bids_dtg.inputs.splits_file import Families, read_families
@@ -25,7 +28,7 @@ from bids_dtg.notices import counted, named, say, show
 from bids_dtg.settings import OPTIONS, Settings, plain
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
-from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort
+from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort, refuse_to_replace
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.modelling.measured import check_measured, write_measured
 from bids_dtg.workflows.participant.call import with_whole_paths
@@ -43,6 +46,8 @@ _FREE = {
 # Of an evaluation, in its folder: whose it is.
 EVALUATED_FILE = "desc-evaluated_model.json"
 _DEFAULT_NAME = "own"  # of a model that is made
+# Locks of the arrays of people: who makes some, and, each by its folder, who uses them.
+_CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,7 @@ class Analysis:
     settings: Settings  # its options
     name: str  # of the model that is made, or of the evaluation
     makes_model: bool  # else it evaluates one
+    repeatable: bool  # whether it may be given again once its model is made
     request: Request  # input dataset, participants and bundle
     model: Model  # of the bundle, prepared when it is first needed
     place: Path  # of the measured maps
@@ -86,14 +92,25 @@ class Analysis:
         request = Request.prepare(settings.replace(derivatives=others))
         card = request.bundle.card
         name = settings.modelling.model_name or (_DEFAULT_NAME if makes_model else card.name)
-        folder = request.output.path("group")
-        if makes_model:
-            folder /= f"model-{name}"
-            refuse_other_model(settings, folder, repeatable=repeatable)
+        folder = request.output.path("group") / f"{'model' if makes_model else 'evaluation'}-{name}"
+        analysis = cls(
+            settings=settings,
+            name=name,
+            makes_model=makes_model,
+            repeatable=repeatable,
+            request=request,
+            model=request.model(),
+            place=place,
+            folder=folder,
+        )
+        analysis._refuse_other_results()
+        return analysis
+
+    def _refuse_other_results(self) -> None:
+        if self.makes_model:
+            refuse_other_model(self.settings, self.folder, repeatable=self.repeatable)
         else:
-            folder /= f"evaluation-{name}"
-            _refuse_other_evaluation(folder, request.bundle)
-        return cls(settings, name, makes_model, request, request.model(), place, folder)
+            _refuse_other_evaluation(self.folder, self.bundle)
 
     @property
     def bundle(self) -> ModelBundle:
@@ -193,13 +210,44 @@ class Analysis:
         }
         write_json(self.folder / EVALUATED_FILE, facts)
 
-    def cohort(self, plan: CohortPlan) -> Cohort:
-        """Read everybody, or take what an earlier analysis of the same output has read.
+    @contextmanager
+    def begun(self) -> Iterator[Locks]:
+        """Begin: from here on the analysis writes, and no other one writes to its folder.
 
-        With this the analysis begins: from here on it writes.
+        Raises
+        ------
+        SettingsError
+            Another call works there, or it has just made a model.
         """
         output = self.request.output
         prepare_output_folder(output.root)
+        with output.locks(say) as locks:
+            locks.require(
+                self.folder.name, what=str(self.folder), remedy="choose another --model-name"
+            )
+            # While this call was checking, another one may have ended.
+            self._refuse_other_results()
+            for folder in (output.root, self.folder.parent):
+                remove_stale_in(folder)
+            remove_stale_temporaries(self.folder)
+            yield locks
+
+    def cohort(self, plan: CohortPlan, locks: Locks) -> Cohort:
+        """Read everybody, or take what an earlier analysis of the same output has read.
+
+        Raises
+        ------
+        SettingsError
+            Another analysis is reading people, or uses arrays that this one would replace.
+        DatasetError
+            Nobody's data can be used.
+        """
+        output = self.request.output
+        store, elsewhere = ArrayStore(self._cache), "choose another OUTPUT_DIR"
+        locks.require(_CACHE_LOCK, what=f"{self._cache}, to read people,", remedy=elsewhere)
+        refuse_to_replace(self.request, plan, store, locks.others(_CACHE_USERS))
+        locks.take(f"{_CACHE_USERS}{self.folder.name}")
+        remove_stale_temporaries(self._cache)
         output.describe(
             self.request.dataset,
             self.request.workflow.dataset_words(self.request.bundle.card),
@@ -210,7 +258,8 @@ class Analysis:
             self._claim()
         write_text(self.folder / CONFIGURATION_FILE, self._configuration())
         write_json(self.folder / _OPTIONS_FILE, _shaping_options(self.settings))
-        cohort = gather_cohort(self.request, plan, ArrayStore(self._cache))
+        cohort = gather_cohort(self.request, plan, store)
+        locks.release(_CACHE_LOCK)
         measured = check_measured(plan, cohort, self.bundle.places)
         write_measured(self.folder, self.place, plan, measured)
         lines = measured.lines(plan.contrast_labels)
@@ -278,7 +327,8 @@ def _refuse_other_evaluation(folder: Path, bundle: ModelBundle) -> None:
     SettingsError
         Naming that model.
     """
-    if not folder.exists():
+    # A call that was killed as it began has left nothing, or temporaries.
+    if not folder.exists() or all(path.name.startswith(".dtg-") for path in folder.iterdir()):
         return
     facts = read_json(folder / EVALUATED_FILE)
     if facts.get("ModelSHA256") == bundle.identity:

@@ -17,6 +17,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
+from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.learned_range import learn_range
 from bids_dtg.workflows.modelling.seen import record_people, unseen
@@ -48,8 +49,13 @@ def run_calibration(settings: Settings) -> int:
     labels = _labels(analysis, plan)
     if analysis.is_dry:
         return analysis.print_plan(plan, {"calibrate": labels})
-    cohort = analysis.cohort(plan.of(labels))
-    people = cohort.of(labels)
+    with analysis.begun() as locks:
+        return _calibrate(analysis, analysis.cohort(plan.of(labels), locks))
+
+
+def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
+    bundle = analysis.bundle
+    people = cohort.people
     _require_enough(people)
     errors = _errors(analysis, people, [contrast.label for contrast in cohort.contrasts])
     calibration = Calibration.fit(

@@ -17,10 +17,11 @@ from bids_dtg.engine.machine import share_cores
 from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
 from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Work
-from bids_dtg.errors import DatasetError, DtgError
+from bids_dtg.errors import DatasetError, DtgError, OutputError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.locks import Owner
 from bids_dtg.inputs.statmaps import Statistic
-from bids_dtg.notices import say
+from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.person_arrays import PersonArrays
@@ -103,6 +104,27 @@ def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Coho
     )
 
 
+def refuse_to_replace(
+    request: Request, plan: CohortPlan, store: ArrayStore, users: Sequence[Owner]
+) -> None:
+    """Refuse to replace arrays that other analyses are using.
+
+    Raises
+    ------
+    SettingsError
+        Naming one of them.
+    """
+    arrays = PersonArrays(request, plan, store)
+    replaced = [label for label in plan.labels if users and arrays.would_replace(label)]
+    if replaced:
+        raise SettingsError(
+            f"arrays of {counted(len(replaced), 'participant')} ({named(replaced)}) in "
+            f"{store.root} would be made anew from other options or files, and are in use by "
+            f"{users[0].words}",
+            remedy="wait until it has ended, or choose another OUTPUT_DIR",
+        )
+
+
 def _common(times: Sequence[float]) -> float | None:
     """Return the one repetition time of all runs, to the millisecond."""
     known = {round(time, 3) for time in times}
@@ -122,7 +144,13 @@ def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
 
 
 def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
-    """Make people's arrays in processes side by side; return why some of them failed."""
+    """Make people's arrays in processes side by side; return why some of them failed.
+
+    Raises
+    ------
+    OutputError
+        Arrays cannot be written: that is nobody's data's fault.
+    """
     if not labels:
         return {}
     request = arrays.request
@@ -160,10 +188,18 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
 
 
 def _failure(end: End[None]) -> str | None:
-    """Return why a person's arrays were not made."""
+    """Return why a person's arrays were not made.
+
+    Raises
+    ------
+    OutputError
+        They cannot be written.
+    """
     match end:
         case Finished():
             return None
+        case Raised(error=OutputError() as err):
+            raise err
         case Raised(error=DtgError() as err):
             return str(err)
         case Raised(error=err):

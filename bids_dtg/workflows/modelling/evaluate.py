@@ -15,6 +15,7 @@ from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines, leave_one_out
+from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.score import retest_maps, score_models
 from bids_dtg.workflows.modelling.seen import unseen
@@ -39,12 +40,19 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, data or places.
     """
     analysis = Analysis.prepare(settings, makes_model=False)
-    bundle, model = analysis.bundle, analysis.model
-    plan = analysis.plan(bundle.contrasts)
+    plan = analysis.plan(analysis.bundle.contrasts)
     fitted_on, judged_on = _whom(analysis, plan)
     if analysis.is_dry:
         return analysis.print_plan(plan, {"fit simple models": fitted_on, "test": judged_on})
-    cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)))
+    with analysis.begun() as locks:
+        cohort = analysis.cohort(plan.of((*fitted_on, *judged_on)), locks)
+        return _evaluate(analysis, cohort, fitted_on, judged_on)
+
+
+def _evaluate(
+    analysis: Analysis, cohort: Cohort, fitted_on: Sequence[str], judged_on: Sequence[str]
+) -> int:
+    settings, bundle, model = analysis.settings, analysis.bundle, analysis.model
     training, people = cohort.of(fitted_on), cohort.of(judged_on)
     _require_enough(settings.modelling.split_file, training, people)
     known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}

@@ -73,7 +73,13 @@ def run_finetuning(settings: Settings) -> int:
     network_kind.check_plan(fit_plan(settings.modelling, bundle, plan, planned))
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
-    cohort = analysis.cohort(plan.of(planned.everybody))
+    with analysis.begun() as locks:
+        return _finetune(analysis, analysis.cohort(plan.of(planned.everybody), locks), row)
+
+
+def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
+    """Tune the row of the output layer that stays; None: a new output layer."""
+    settings, bundle = analysis.settings, analysis.bundle
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
@@ -82,7 +88,7 @@ def run_finetuning(settings: Settings) -> int:
     fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
     whole = fitted if row is None else _put_back(fitted, bundle, row)
-    contrasts = bundle.contrasts if known else cohort.contrasts
+    contrasts = cohort.contrasts if row is None else bundle.contrasts
     made = write_fitted(
         analysis,
         whole,

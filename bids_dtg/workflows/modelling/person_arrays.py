@@ -54,6 +54,11 @@ class PersonArrays:
             for name, maps in self._maps(label).items()
         ) and self._rest_is_made(label, self._facts_of_rest(self.request.map_sets(label)))
 
+    def would_replace(self, label: str) -> bool:
+        """Return whether to make a person's arrays is to replace some made from other things."""
+        names = (*self._maps(label), _rest(label), _sketches(label))
+        return any(map(self.store.holds, names)) and not self.are_made(label)
+
     def make(self, label: str, reporter: Reporter, *, reader: Reader) -> None:
         """Make those arrays of a person that are not there.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import find_kind
+from bids_dtg.bundles.kinds import Kind, find_kind
 from bids_dtg.bundles.maps_part import MapsPart, Recentring
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
@@ -80,7 +80,12 @@ def run_training(settings: Settings) -> int:
     kind.module().check_plan(fit_plan(settings.modelling, base, plan, planned))
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
-    cohort = analysis.cohort(plan.of(planned.everybody))
+    with analysis.begun() as locks:
+        return _train(analysis, kind, analysis.cohort(plan.of(planned.everybody), locks))
+
+
+def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
+    settings, base = analysis.settings, analysis.bundle
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
@@ -89,7 +94,7 @@ def run_training(settings: Settings) -> int:
         settings.modelling,
         base,
         (training, validation),
-        [contrast.label for contrast in plan.contrasts],
+        [contrast.label for contrast in cohort.contrasts],
         folder=analysis.folder,
         device=fit_device(settings.resources.device, kind),
         report=say,

@@ -18,6 +18,7 @@ from bids_dtg.engine.pool import Pool
 from bids_dtg.engine.work import Backlog, Executor
 from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
+from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, say
@@ -32,6 +33,8 @@ from bids_dtg.workflows.participant.worker import Outcome, ParticipantWork, Step
 
 # Seconds before a participant is tried again whose failure may pass.
 _RETRY_SECONDS = (2.0, 10.0)
+# Before one is asked for again that another call is working on.
+_ELSEWHERE_SECONDS = 5.0
 
 
 @dataclass
@@ -80,6 +83,7 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
     try:
         with (
             make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
+            request.output.locks(board.note) as locks,
             Reports(
                 request.output, wanted=not settings.behaviour.no_reports, note=board.note
             ) as reports,
@@ -88,7 +92,7 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
                 board.note(f"{request.bundle.card.name}: {request.bundle.card.notice}")
             if note := device_note(settings.resources.device, request.device):
                 board.note(note)
-            call = _Call(request, board=board, reports=reports, tally=tally, clock=clock)
+            call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)
             call.process(cluster or _pool(request, board, clock), retry_seconds)
     except BaseException:
         say(_left(tally, len(request.participants)))
@@ -165,12 +169,21 @@ class _Call:
     """Takes what becomes of the participants."""
 
     def __init__(
-        self, request: Request, *, board: Board, reports: Reports, tally: _Tally, clock: Clock
+        self,
+        request: Request,
+        board: Board,
+        locks: Locks,
+        *,
+        reports: Reports,
+        tally: _Tally,
+        clock: Clock,
     ) -> None:
-        self._request, self._board, self._reports = request, board, reports
-        self._tally, self._clock = tally, clock
-        self._backlog, self._names = Backlog(request.participants), request.path_names
+        self._request, self._board, self._locks = request, board, locks
+        self._reports, self._tally, self._clock = reports, tally, clock
+        self._backlog = Backlog(request.participants, hold_up=self._seconds_to_wait)
+        self._names = request.path_names
         self._tries: dict[str, int] = {}
+        self._elsewhere: set[str] = set()  # whom another call has been seen to work on
 
     def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
         """Process all participants, or stop after the first that fails if that was asked for."""
@@ -182,6 +195,19 @@ class _Call:
                 self._tally.done += outcome.done
                 if not self._try_again(end.label, outcome, retry_seconds):
                     self._take(end.label, outcome)
+
+    def _seconds_to_wait(self, participant: str) -> float:
+        """Return when to ask for a participant again: another call may be working on it."""
+        try:
+            owner = self._locks.take(f"sub-{participant}")
+        except OutputError:
+            return 0.0  # the work will say what is wrong
+        if owner is None:
+            return 0.0
+        if participant not in self._elsewhere:
+            self._elsewhere.add(participant)
+            self._board.note(f"sub-{participant}: left for later, as {owner.words} works on it")
+        return _ELSEWHERE_SECONDS
 
     def _try_again(
         self, participant: str, outcome: Outcome, retry_seconds: Sequence[float]
@@ -198,6 +224,7 @@ class _Call:
         return True
 
     def _take(self, participant: str, outcome: Outcome) -> None:
+        self._locks.release(f"sub-{participant}")
         self._tally.finished += 1
         self._tally.skipped += outcome.skipped
         # The terminal has shown the paths; tables and pages are for others too.

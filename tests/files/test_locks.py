@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bids_dtg.errors import OutputError, SettingsError
+from bids_dtg.files.locks import Locks
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bids_dtg.files.locks import Locks
+with Locks(Path(sys.argv[1]), print) as locks:
+    print(locks.take(sys.argv[2]) is None, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "logs" / "locks"
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def locks(folder, notes):
+    with Locks(folder, notes.append) as locks:
+        yield locks
+
+
+def hold(folder, name="model-own"):
+    """Start a process that holds a lock until it is ended."""
+    command = [sys.executable, "-c", HOLD, str(folder), name]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "True\n"
+    return process
+
+
+def change(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def age(path: Path, hours: float) -> None:
+    then = time.time() - 3600 * hours
+    os.utime(path, (then, then))
+
+
+def test_the_second_is_refused_with_owner_host_and_age(folder, locks):
+    other = hold(folder)
+    with pytest.raises(SettingsError) as caught:
+        locks.require("model-own", what="/out/group/model-own", remedy="choose another name")
+    line = str(caught.value)
+    assert f"/out/group/model-own is in use by process {other.pid} on {os.uname()[1]}" in line
+    assert "(begun " in line
+    assert " s ago: -c " in line
+    assert "wait until it has ended, or choose another name" in line
+    assert str(folder / "model-own.lock") in line
+    assert locks.take("model-other") is None
+    other.communicate()
+    assert locks.take("model-own") is None
+
+
+def test_nothing_is_left(folder):
+    def interrupted():
+        with Locks(folder, print) as locks:
+            assert locks.take("a") is None
+            assert locks.take("a") is None
+            assert [path.name for path in folder.iterdir()] == ["a.lock"]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not folder.exists()
+
+
+def test_a_killed_process_s_lock_is_taken_over(folder, locks, notes):
+    other = hold(folder)
+    other.kill()
+    other.wait()
+    assert locks.take("model-own") is None
+    assert [line.partition(" (")[0] for line in notes] == [
+        f"taken over from a call that is gone: model-own, process {other.pid} on {os.uname()[1]}"
+    ]
+    assert [path.name for path in folder.iterdir()] == ["model-own.lock"]
+
+
+def test_another_process_of_the_same_number_is_not_the_owner(folder, locks):
+    with Locks(folder, print) as others:
+        others.take("a")
+        assert locks.take("a").process == os.getpid()
+        change(folder / "a.lock", life="another boot 12")
+        assert locks.take("a") is None
+    # What is another's now is not released.
+    assert (folder / "a.lock").exists()
+
+
+def test_another_host_s_lock_counts_while_it_is_touched(folder, locks, notes):
+    with Locks(folder, print) as others:
+        others.take("a")
+        change(folder / "a.lock", place="elsewhere", host="node7", process=99999999)
+        age(folder / "a.lock", 2.9)
+        assert locks.take("a").host == "node7"
+        assert locks.others("a")[0].host == "node7"
+        age(folder / "a.lock", 3.1)
+        assert locks.take("a") is None
+    assert "node7" in notes[0]
+
+
+def test_held_locks_are_touched(folder):
+    with Locks(folder, print, refresh_seconds=0.01) as locks:
+        locks.take("a")
+        age(folder / "a.lock", 5)
+        end = time.monotonic() + 20
+        while time.time() - (folder / "a.lock").stat().st_mtime > 3600:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+
+def test_half_written_locks(folder, locks):
+    folder.mkdir(parents=True)
+    (folder / "a.lock").touch()
+    assert locks.take("a").words == "a call that has just begun"
+    age(folder / "a.lock", 0.1)
+    assert locks.take("a") is None
+
+
+def test_a_forked_process_releases_nothing(folder):
+    with Locks(folder, print) as locks:
+        locks.take("a")
+        child = os.fork()
+        if not child:
+            locks.__exit__(None, None, None)
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert (folder / "a.lock").exists()
+
+
+RACE = """
+import sys, time
+from pathlib import Path
+from bids_dtg.files.locks import Locks
+while not Path(sys.argv[2]).exists():
+    time.sleep(0.001)
+with Locks(Path(sys.argv[1]), lambda line: None) as locks:
+    print(locks.take("a") is None, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_of_many_who_take_over_one_does(folder, tmp_path):
+    other = hold(folder, "a")
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    command = [sys.executable, "-c", RACE, str(folder), str(tmp_path / "go")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    racers = [subprocess.Popen(command, **pipes) for _ in range(6)]
+    (tmp_path / "go").touch()
+    assert sorted(racer.stdout.readline().strip() for racer in racers) == ["False"] * 5 + ["True"]
+    for racer in racers:
+        racer.communicate()
+    assert not folder.exists()
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(folder, locks):
+    folder.parent.mkdir(parents=True)
+    folder.write_text("")
+    with pytest.raises(OutputError, match=r"a\.lock cannot be written"):
+        locks.take("a")
