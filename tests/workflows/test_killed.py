@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -150,8 +151,31 @@ def test_asked_to_stop(crowd, forks, number, code, told):
     assert "Traceback" not in errors.read_text()
     assert {path.name.split("_")[0] for path in out.rglob(f"*{STATMAP}")} == {"sub-01"}
     assert not list(out.rglob(".dtg-*"))
+    assert not (out / "logs/locks").exists()
     (table,) = out.glob("logs/*/failures.tsv")
     assert read_table(table) == []
     assert forks.run(crowd.arguments(out=out), stderr=errors) == [0]
     assert "2 sets of maps made, 1 complete before" in errors.read_text()
+    assert tree(out) == tree(crowd.folder / "alone")
+
+
+def test_two_calls_on_the_same_participants_share_them(crowd, forks):
+    out, errors = crowd.folder / "shared", crowd.folder / "shared.txt"
+    assert forks.run(*[crowd.arguments(out=out)] * 2, stderr=errors) == [0, 0]
+    told = errors.read_text()
+    made = re.findall(r"3 participants: (\d+) sets? of maps made, (\d+) complete before", told)
+    assert len(made) == 2
+    assert sum(int(number) for number, _ in made) == 3
+    assert re.search(r"sub-0\d: left for later, as process \d+ on .* works on it", told)
+    assert tree(out) == tree(crowd.folder / "alone")
+    assert not (out / "logs/locks").exists()
+
+
+@pytest.mark.slow
+def test_calls_with_other_options_at_once_leave_sets_of_one_call_each(crowd, forks):
+    out = crowd.folder / "mixed"
+    calls = [crowd.arguments("--denoise-strategy", name, out=out) for name in ("none", "simple")]
+    assert forks.run(*calls) == [0, 0]
+    assert forks.run(crowd.arguments("--verify", out=out)) == [0]
+    assert forks.run(calls[1]) == [0]
     assert tree(out) == tree(crowd.folder / "alone")

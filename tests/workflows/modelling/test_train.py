@@ -365,6 +365,7 @@ def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
 ):
     other = cohort.out / "group/evaluation-other"
     other.mkdir(exist_ok=True)
+    (other / "notes.txt").touch()
     before = tree(cohort.out, but=())
     split = cohort.out / "group/model-own/desc-split_participants.tsv"
     files = {"RIDGE": ridge.path, "SPLIT": split}
