@@ -61,8 +61,6 @@ class ForkingProcess:
         """Call the program once for each list of arguments, at the same time.
 
         Returns the exit codes, -n for a child that signal n has ended, once all processes that
-
-        Returns the exit codes, -n for a child that signal n has ended, once all processes that
         they have started are gone. Standard error is appended to the file `stderr`, as output to
         `stdout`. `streams` spoils some, as `spoil` does. No file may have more than `file_size`
         bytes.
