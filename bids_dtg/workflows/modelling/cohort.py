@@ -148,8 +148,8 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
 
     Raises
     ------
-    OutputError
-        Arrays cannot be written: that is nobody's data's fault.
+    OutputError, SettingsError
+        Arrays, or files on the way to them, cannot be written: that is nobody's data's fault.
     """
     if not labels:
         return {}
@@ -192,13 +192,13 @@ def _failure(end: End[None]) -> str | None:
 
     Raises
     ------
-    OutputError
-        They cannot be written.
+    OutputError, SettingsError
+        They, or files on the way to them, cannot be written.
     """
     match end:
         case Finished():
             return None
-        case Raised(error=OutputError() as err):
+        case Raised(error=OutputError() | SettingsError() as err):
             raise err
         case Raised(error=DtgError() as err):
             return str(err)
