@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,8 +141,9 @@ def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys)
 
 def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
     given = {"bids_dir": renamed.bids, "output_dir": tmp_path / "out", "analysis_level": "group"}
-    more = {"model": str(renamed.model), "session_label": ("ses-retest",)}
-    plan = plan_cohort(Request.prepare(make_settings({**given, **more})), renamed.statmaps, None)
+    request = Request.prepare(make_settings({**given, "model": str(renamed.model)}))
+    asked = request.settings.replace(session_label=("ses-retest",))
+    plan = plan_cohort(replace(request, settings=asked), renamed.statmaps, None)
     assert {one.session for one in plan.people["01"].target.values()} == {"retest"}
     some = plan.of(("02", "03"))
     assert some.labels == ("02", "03")
