@@ -16,7 +16,6 @@ OPEN_FILES = {
     "bundles": "models",
     "report": "pages and panels",
     "phantom": "simulated datasets are written",
-    "settings.toml": "the configuration file",
     "training": "the cache of training",
     "engine.machine": "/proc and /sys only: limits of memory and cores",
     "notices": "os.devnull only, in place of a stream that fails",
@@ -24,6 +23,20 @@ OPEN_FILES = {
 }
 # What a folder may use although it opens no files itself.
 OPEN_EXCEPTIONS = {"cleaning": "nilearn.interfaces.fmriprep.load_confounds"}
+# Where text is read: what others wrote passes one door, and the others read what is ours.
+READ_TEXT = {
+    "files.foreign": "the door: regular files only, within limits",
+    "files.text": "what ships inside the package",
+    "files.atomic": "/proc only",
+    "files.download": "notes of its own on files half fetched",
+    "engine.machine": "/proc and /sys only",
+    "report.pages.page": "what ships inside the package",
+    "streams": "writes to os.devnull only",
+}
+_TEXT_READERS = re.compile(
+    r"\.read_(text|bytes)|csv\.(reader|DictReader)|(json|tomllib|tomli)\.load|(tomllib|tomli)\.loads"
+    r"|pandas\.read_\w+|numpy\.(loadtxt|genfromtxt)"
+)
 _OPENERS = re.compile(
     r"(io|gzip|bz2|lzma|codecs|tarfile)\.open|zipfile\.ZipFile|isal\..*open.*|sqlite3\.connect"
     r"|(json|pickle|tomllib|tomli)\.(load|dump)|safetensors\.(safe_open|\w+\.(load|save)_file)"
@@ -58,6 +71,27 @@ def opened(house: House, module: Module) -> set[str]:
     inner = house.inner(module.name)
     excepted = {name for place, name in OPEN_EXCEPTIONS.items() if is_in(inner, place)}
     return {name for name in used if name} - excepted
+
+
+def reads_text(house: House, module: Module) -> set[str]:
+    """Return what a module reads text with, where it should ask the door."""
+    if any(is_in(house.inner(module.name), place) for place in READ_TEXT):
+        return set()
+    names = imported_names(module.tree)
+    used = {_text_reader(node, names) for node in ast.walk(module.tree)}
+    return {name for name in used if name}
+
+
+def _text_reader(node: ast.AST, names: Mapping[str, str]) -> str | None:
+    full = full_name(node, names)
+    if full is not None and _TEXT_READERS.fullmatch(full):
+        return full
+    if isinstance(node, ast.Attribute) and _is_of_path(full):
+        return f".{node.attr}" if _TEXT_READERS.fullmatch(f".{node.attr}") else None
+    if isinstance(node, ast.Call) and _opening_call(node, names) in ("open", ".open"):
+        in_text = any(word.arg in ("encoding", "newline") for word in node.keywords)
+        return ".open in text mode" if in_text else None
+    return None
 
 
 def _opener(node: ast.AST, names: Mapping[str, str]) -> str | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from house_files import may_open, opened
+from house_files import may_open, opened, reads_text
 from house_source import (
     FUNCTIONS,
     Function,
@@ -323,6 +323,12 @@ def opening_modules(house: House, *, allowed: bool) -> Found:
     )
 
 
+def text_readers(house: House) -> Found:
+    """Count the modules that read text which others may have written, past the one door."""
+    rows = [(module, reads_text(house, module)) for module in house.modules]
+    return Found.count(f"{module.path}: {', '.join(sorted(used))}" for module, used in rows if used)
+
+
 # Words
 
 
@@ -435,6 +441,7 @@ LIMITS = (
     Measure("public functions with examples", examples, least=40),
     Measure("modules that open files", partial(opening_modules, allowed=True)),
     Measure("modules that should open none", partial(opening_modules, allowed=False), most=0),
+    Measure("modules that read text past the door", text_readers, most=0),
     *(Measure(f"words: lines with `{word}`", partial(words, word=word)) for word in WORDS),
     Measure("words: lines of docs with any", words_in_docs),
     Measure("patches of own modules in tests", patches, most=15),

@@ -138,7 +138,7 @@ def _sidecars(bold: Path, root: Path) -> list[Path]:
     folders = [bold.parent, *bold.parent.parents]
     above = folders[1 : folders.index(root) + 1] if root in folders else []
     beside = bold.with_name(bold.name.removesuffix(name.extension) + ".json")
-    found = [beside] if beside.is_file() else []
+    found = [beside] if beside.exists() else []
     for folder in [bold.parent, *above]:
         named = []
         for path in folder.glob("*_bold.json"):

@@ -10,13 +10,15 @@ from bids_dtg.errors import ForeignFileError
 
 # Folders in folders. FitLins and XNAT need about ten.
 MOST_LEVELS = 40
+_FILES = (".nii", ".nii.gz", ".tsv", ".json")
 
 
 def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
     """Yield the files below a folder in a steady order, without those that begin with a dot.
 
     A folder is entered once: known by its device and number, so that links to folders above it, or
-    to each other, do not lead round and round. Folders that cannot be listed are left out.
+    to each other, do not lead round and round. Folders that cannot be listed are left out. A folder
+    that is named as a file is yielded as one: whoever opens it reports what it is.
 
     Parameters
     ----------
@@ -64,6 +66,6 @@ def files_below(root: Path, *, follow_links: bool = True) -> Iterator[Path]:
 
 def _is_folder(entry: os.DirEntry[str], follow_links: bool) -> bool:
     try:
-        return entry.is_dir(follow_symlinks=follow_links)
+        return entry.is_dir(follow_symlinks=follow_links) and not entry.name.endswith(_FILES)
     except OSError:  # a link to itself
         return False
