@@ -106,3 +106,21 @@ def test_bars_on_a_terminal(tmp_path):
     assert plain.rstrip().splitlines()[-1].startswith("3 participants: 2 sets of maps made")
     # The bars are taken away, and the cursor is shown again.
     assert drawn.rfind("\x1b[?25h") > drawn.rfind("\x1b[?25l")
+
+
+def test_names_act_on_no_terminal():
+    script = r"""
+from bids_dtg.engine.display import make_board
+title = "sub-\x1b]0;owned\x07\u202e"
+with make_board(1) as board:
+    lane = board.lane(0)
+    lane.start(title)
+    lane.stage(title, 0.5)
+    lane.finish(title)
+    board.note(title)
+"""
+    code, drawn = run_on_a_terminal([sys.executable, "-c", script])
+    assert code == 0
+    assert "\x1b]0;" not in drawn
+    assert "\u202e" not in drawn
+    assert drawn.count(r"sub-\x1b]0;owned\x07\u202e") >= 2

@@ -146,6 +146,30 @@ def test_pybids_and_names_of_any_bytes(strange, tmp_path):
     assert b"a name is not UTF-8" in done.stderr
 
 
+TITLE = "\x1b]0;owned\x07\u202e\n00:00:00 [1/1] sub-01: all is well"
+
+
+def test_words_of_a_model_act_on_nobody(tmp_path, capsys):
+    from tiny_bundle import write_tiny_bundle
+
+    from bids_dtg.cli.models import main as models
+
+    job = TinyJob(tmp_path)
+    job.model, job.reports = tmp_path / "hostile", True
+    words = {"notice": TITLE, "citation": TITLE, "description": TITLE, "licence": TITLE}
+    write_tiny_bundle(job.model, **words)
+    assert job.run() == 0
+    assert job.run("--dry-run") == 0
+    assert models(["info", str(job.model)]) == 0
+    shown = capsys.readouterr()
+    lines = [*shown.err.splitlines(), *shown.out.splitlines()]
+    assert any(r"\x1b]0;owned\x07\u202e" in line for line in lines)
+    assert not any(ACTING.search(line) or line.startswith("00:00:00") for line in lines)
+    pages = [path for path in job.out.rglob("*") if path.suffix in {".html", ".md", ".tsv"}]
+    assert {path.suffix for path in pages} == {".html", ".md", ".tsv"}
+    assert not [path for path in pages if ACTING.search(path.read_text("utf-8"))]
+
+
 # --- temporary folders, the current folder, signals
 
 
