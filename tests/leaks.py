@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import re
 import urllib.parse
@@ -49,9 +48,12 @@ def _layers(data: bytes) -> Iterator[bytes]:
 
 
 def _unpacked(data: bytes) -> Iterator[bytes]:
-    if data.startswith(b"\x1f\x8b"):
-        yield gzip.decompress(data)
-    elif data.startswith(b"PK\x03\x04"):
+    member = data
+    while member.startswith(b"\x1f\x8b"):  # a damaged one as far as it goes
+        unpacker = zlib.decompressobj(31)
+        yield unpacker.decompress(member)
+        member = unpacker.unused_data
+    if data.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for item in archive.infolist():
                 yield archive.read(item)

@@ -41,7 +41,7 @@ getpass.getuser = os.getlogin = lambda: "{USER}"
 class PrivateCohort:
     """A cohort in the folders of a user of a laboratory, whose every file lies in another folder.
 
-    The image of sub-03 is damaged. sub-02 is in another template.
+    The image of sub-03 is damaged, sub-02 is in another template, a run of sub-01 is too short.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -52,6 +52,7 @@ class PrivateCohort:
         bold.write_bytes(bold.read_bytes()[:3000])
         self.templateflow = self.home / "flow"
         self._put_into_other_template("02")
+        add_rest(self.job.bids, "01", entities="run-2", frames=30)
         self.options = ["--model", self.job.model, "-d", f"fmriprep={self.job.bids}"]
         self.options += ["--custom-confounds", self._confounds()]
         self.options += ["--atlas", self._atlas(), "--work-dir", self.home / "work"]
@@ -102,6 +103,9 @@ class PrivateCohort:
             table = {"mine": [f"{x:.4f}" for x in rng.normal(size=FRAMES)]}
             name = f"sub-{label}_task-rest_desc-confounds_timeseries.tsv"
             write_confounds(self.home / "tables" / name, table)
+        short = {"mine": [f"{x:.4f}" for x in rng.normal(size=30)]}
+        name = "sub-01_task-rest_run-2_desc-confounds_timeseries.tsv"
+        write_confounds(self.home / "tables" / name, short)
         return self.home / "tables"
 
     def _atlas(self) -> Path:
@@ -123,14 +127,21 @@ class PrivateCohort:
 def cohort(tmp_path_factory) -> PrivateCohort:
     cohort = PrivateCohort(tmp_path_factory.mktemp("private"))
     words = ("--participant-label", "01", "02", "03", "--half-maps", "--write-connectome")
+    words += ("--min-minutes", "6", "--min-dof", "1")
     done = cohort.run("participant", *words)
     assert (done.returncode, "2 sets of maps made" in done.stderr) == (1, True), done.stderr
     return cohort
 
 
 def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
+    (sidecar, *_) = cohort.out.glob("sub-01/func/*desc-synthetic_statmap.json")
+    (why,) = read_json(sidecar)["ExcludedRuns"].values()
+    assert why.startswith("<input>/sub-01/func/sub-01_task-rest_run-2_"), why
+    (damaged, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.nii.gz")
+    damaged.write_bytes(damaged.read_bytes()[:400])
     done = cohort.run("group", "--participant-label", "01", "02")
     assert done.returncode == 0, done.stderr
+    assert f"&lt;output&gt;/sub-02/func/{damaged.name}" in (cohort.out / "group.html").read_text()
     assert cohort.leaks() == {}
     # What is shared of the logs: methods texts and completion records, but for where inputs lie.
     logs = {name.split("/")[1] for name in cohort.leaks(but=()) if name.startswith("logs/")}

@@ -13,6 +13,7 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.files.atomic import remove_stale_in
 from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import build_name, parse_name, plain_label
+from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import all_failures
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.grid import Grid
@@ -123,7 +124,7 @@ def _gather(
                 for files in participants
             },
             sets=maps.sets if maps else (),
-            left_out=maps.left_out if maps else (),
+            left_out=_without_paths(maps.left_out if maps else (), output),
             similarity=maps.similarity if maps else None,
             means=means,
             halves=halves,
@@ -212,6 +213,14 @@ def _write_table(
     write_tsv(path, names, [[row.get(name, "n/a") for name in names] for row in rows])
     write_json(path.with_suffix(".json"), dictionary(columns))
     return path
+
+
+def _without_paths(
+    left_out: Sequence[tuple[str, str]], output: DerivativeDataset
+) -> list[tuple[str, str]]:
+    """Return sets and why they were left out, as a page has it: others may read it too."""
+    names = PathNames.of({"output": output.root}).plus(machine_folders())
+    return [(title, names.hide(why)) for title, why in left_out]
 
 
 def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:

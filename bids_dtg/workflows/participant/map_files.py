@@ -17,6 +17,7 @@ from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, build_path
+from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.imaging.nifti import Intent
 from bids_dtg.inputs.run import RestRun, TransformFile
@@ -41,6 +42,7 @@ class Origin:
     input_type: InputChoice  # of the input dataset
     strategy: str  # by which runs were cleaned
     options_sha256: str  # of the options that shape results
+    names: PathNames  # that stand for folders, in sentences on runs
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ def map_sidecars(
         "OptionsSHA256": origin.options_sha256,
         "InputType": origin.input_type,
         "DenoiseStrategy": origin.strategy,
-        "Runs": [_run_facts(summary) for summary in runs],
-        "ExcludedRuns": dict(left_out),
+        "Runs": [_run_facts(summary, origin.names) for summary in runs],
+        "ExcludedRuns": {run: origin.names.hide(why) for run, why in left_out.items()},
         "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
     }
     if bundle.card.notice:
@@ -214,7 +216,7 @@ def map_sidecars(
             )
 
 
-def _run_facts(summary: RunSummary) -> dict[str, Any]:
+def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
     return {
         "Run": summary.run.title,
         "RepetitionTime": summary.figures["repetition_time"],
@@ -223,7 +225,7 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "EffectiveDegreesOfFreedom": summary.figures["effective_dof"],
         "NSegments": summary.n_segments,
         "Space": summary.run.space,
-        "SpaceReason": summary.run.space_reason,
+        "SpaceReason": names.hide(summary.run.space_reason),
         **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
         "Transforms": [_used(transform) for transform in summary.run.transforms],
         "Interpolation": summary.interpolation,
@@ -232,7 +234,7 @@ def _run_facts(summary: RunSummary) -> dict[str, Any]:
         "TrainingDistance": summary.figures["training_distance"],
         "Confounds": _camel_case(summary.confounds),
         "Cleaning": _camel_case(summary.cleaning),
-        "Notes": list(summary.notes),
+        "Notes": [names.hide(note) for note in summary.notes],
     }
 
 

@@ -190,6 +190,7 @@ class Request:
                 input_type=settings.inputs.input_type,
                 strategy=settings.cleaning.denoise_strategy,
                 options_sha256=settings.result_hash,
+                names=self.path_names,
             ),
             options=self.recorded_options,
             interval_level=settings.outputs.interval_level,

@@ -6,13 +6,14 @@ from tiny_bundle import tiny_masks, write_tiny_bundle
 from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.files.path_names import PathNames
 from bids_dtg.workflows.participant.map_files import Origin, map_sidecars
 
 
 def sidecars(bundle) -> list[dict]:
     values = np.zeros((3, bundle.places.number), np.float32)
     estimate = Estimate(bundle.contrasts, values, None, 1, 432.0)
-    origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64)
+    origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64, PathNames(()))
     named = map_sidecars({"sub": "01"}, estimate, bundle, runs=[], left_out={}, origin=origin)
     return [content for _, content in named]
 
