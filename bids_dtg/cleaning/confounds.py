@@ -23,6 +23,7 @@ from bids_dtg.cleaning.table import (
     TISSUE,
     add_expansions,
     compcor_metadata,
+    doubled_names,
     metadata_file,
     numbers,
     quoted,
@@ -141,7 +142,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             **(columns.facts or {}),
             "columns_with_na": list(columns.with_na),
         },
-        notes=columns.notes,
+        notes=(*columns.notes, *_notes_on_doubles(table)),
         components=columns.components,
     )
 
@@ -267,6 +268,17 @@ def _notes(row: Strategy, options: CleaningOptions, lacking: Sequence[str]) -> t
     # Cosines of our own stand in for the table's.
     told = [part for part in lacking if part != "high_pass" or options.high_pass is None]
     return tuple(notes[part] for part in told)
+
+
+def _notes_on_doubles(table: pd.DataFrame | None) -> tuple[str, ...]:
+    doubled = () if table is None else doubled_names(table)
+    if not doubled:
+        return ()
+    more = f" and {len(doubled) - 5} more" if doubled[5:] else ""
+    return (
+        f"The table of confounds names columns more than once: {', '.join(doubled[:5])}{more}. "
+        "The first of each was used.",
+    )
 
 
 def _by_nilearn(

@@ -93,6 +93,20 @@ def read_table(
     return rename_columns(table)
 
 
+def doubled_names(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the names that more than one column has; the first of them is used.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> doubled_names(pd.DataFrame({"csf": ["1"], "csf.1": ["2"], "rot_x": ["3"]}))
+    ('csf',)
+    """
+    # pandas tells equal names apart by ".1", ".2".
+    bases = (re.sub(r"\.\d+$", "", name) for name in table.columns if re.search(r"\.\d+$", name))
+    return tuple(dict.fromkeys(base for base in bases if base in table.columns))
+
+
 def numbers(table: pd.DataFrame | None, name: str) -> NDArray[np.float64] | None:
     """Return the numbers of a column, n/a as NaN; None where there is no such column."""
     import pandas as pd

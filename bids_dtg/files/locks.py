@@ -16,8 +16,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError
 from bids_dtg.files.atomic import output_error, process_exists, process_life, this_host
+from bids_dtg.files.foreign import read_json_object
 from bids_dtg.notices import duration
 
 # A lock is touched this often while it is held.
@@ -216,14 +217,10 @@ class Locks:
     def _owner(self, name: str) -> Owner | None:
         """Return whose a lock is; None where there is none."""
         try:
-            text = self._path(name).read_text("utf-8")
-        except FileNotFoundError:
+            return Owner(**read_json_object(self._path(name)))
+        except MissingFileError:
             return None
-        except (OSError, ValueError):
-            return _UNKNOWN
-        try:
-            return Owner(**json.loads(text))
-        except (ValueError, TypeError):
+        except (ForeignFileError, TypeError):
             return _UNKNOWN
 
     def _is_gone(self, name: str, owner: Owner) -> bool:

@@ -316,3 +316,15 @@ def test_table_without_motion(run, shared):
     assert "no motion columns" in note
     assert confounds.decisions["not_in_table"] == ["motion"]
     assert "confound_model" not in confounds.decisions  # no 24 parameters
+
+
+@pytest.mark.parametrize("again", ["csf", '"csf"'])
+def test_a_column_named_twice_is_noted_and_the_first_used(run, again):
+    with_table(run)
+    plain = load(run, n_frames=N_FRAMES, strategy="simple")
+    lines = run.confounds.read_text().splitlines()
+    lines = [f"{line}\t{again if number == 0 else '9.5'}" for number, line in enumerate(lines)]
+    run.confounds.write_text("\n".join(lines) + "\n")
+    found = load(run, n_frames=N_FRAMES, strategy="simple")
+    assert any("names columns more than once: csf" in note for note in found.notes)
+    np.testing.assert_array_equal(found.values, plain.values)
