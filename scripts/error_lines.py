@@ -18,6 +18,7 @@ KINDS = {
     "SettingsError": "Arguments (exit code 2: nothing was started)",
     "DatasetError": "The dataset (exit code 2: nothing was started)",
     "BundleError": "Models (exit code 2: nothing was started)",
+    "ForeignFileError": "Text files of others (exit code 1, or 2 where nothing was started)",
     "RunError": "A run or participant (exit code 1: the others go on)",
     "DownloadError": "Downloads (exit code 2 for a model, 1 for a transform)",
     "OutputError": "Results (exit code 1)",
