@@ -6,9 +6,11 @@ PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -rs
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 DEMO ?= demo-output
+N ?= 20000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint measure format bench docs container clean
+.PHONY: help demo test test-slow fuzz lint measure format bench docs container clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +34,9 @@ test: .venv/installed ## run the fast tests (minutes)
 
 test-slow: .venv/installed ## run the tests with full-size data, killed processes and the BIDS validator
 	$(PYTEST) -m slow --timeout 1500
+
+fuzz: .venv/installed ## give the program N inputs made by chance (N=20000, SEED=1); goes on where it was ended
+	$(BIN)/python tests/attacks/fuzz.py --count $(N) --seed $(SEED) --state .fuzz
 
 lint: .venv/installed ## check style, types and the import contract
 	$(BIN)/ruff check .
@@ -59,4 +64,4 @@ container: ## build the image without a Docker daemon and run it (root; Debian; 
 	container/build_and_try
 
 clean: ## remove the files that these tasks made
-	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .fuzz .hypothesis .import_linter_cache .coverage

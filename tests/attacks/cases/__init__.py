@@ -6,7 +6,16 @@ from importlib import import_module
 
 from attacks.cases.case import CASES, Case
 
-KINDS = ("sidecars", "images", "tables", "options")
+KINDS = (
+    "sidecars",
+    "images",
+    "tables",
+    "options",
+    "surroundings",
+    "bundles",
+    "cohorts",
+    "transforms",
+)
 
 for kind in KINDS:
     import_module(f"attacks.cases.{kind}")

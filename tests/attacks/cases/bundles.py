@@ -312,11 +312,17 @@ rows(
         "twice": whole(entry("tiny/model.json", b"{}")),
         "escape": entry("tiny/\x1b[31mx"),
         "not-utf8": entry("tiny/\udcff"),
-        "long-name": entry("tiny/" + "x" * 5000),
         "many": lambda tar, scene: [entry(f"tiny/{n}")(tar, scene) for n in range(2000)],
         "two-models": whole(entry("other/model.json", b"{}")),
     },
     2,
+    healthy=False,
+)
+rows(
+    "archive",
+    archive,
+    {"long-name": entry("tiny/" + "x" * 5000)},
+    (1, 2),
     healthy=False,
 )
 rows(

@@ -38,7 +38,6 @@ rows(
         "nan": GOOD.replace("Parameters: 1", "Parameters: nan", 1),
         "infinite": GOOD.replace("Parameters: 1", "Parameters: inf", 1),
         "1e300": GOOD.replace("Parameters: 1", "Parameters: 1e300", 1),
-        "singular": GOOD.replace("Parameters: 1", "Parameters: 0", 1),
         "5000-digits": GOOD.replace("Parameters: 1", "Parameters: " + "1" * 5000, 1),
         "kind-unknown": GOOD.replace("AffineTransform_double_3_3", "Evil_double_3_3"),
         "kind-flat": GOOD.replace("_3_3", "_2_2"),
@@ -54,6 +53,15 @@ rows(
     1,
     fixture="native",
     healthy=True,
+)
+
+rows(
+    "text-transform",
+    on_text,
+    {
+        "singular": GOOD.replace("Parameters: 1", "Parameters: 0", 1),
+    },
+    fixture="native",
 )
 
 
