@@ -115,6 +115,35 @@ def test_reports_are_made_without_standard_streams(forking, job, tmp_path, state
     assert not [path for path in tmp_path.rglob("*.html") if not path.read_text().startswith("<!")]
 
 
+def _all_spoilt(state: str) -> None:
+    for number in reversed(STREAMS):
+        spoil(number, state)
+
+
+@pytest.mark.parametrize(
+    "state", ["closed", *(pytest.param(state, marks=pytest.mark.slow) for state in STATES[1:])]
+)
+def test_simulated_people_are_written_without_standard_streams(tmp_path, state):
+    out = tmp_path / "out"
+    words = [str(out), "--participants", "1", "--frames", "50"]
+    program = [sys.executable, "-m", "bids_dtg.cli.phantom", *words]
+    done = subprocess.run(program, preexec_fn=partial(_all_spoilt, state), check=False)
+    assert done.returncode == 0
+    assert len(list(out.glob("fmriprep/sub-*/func/*_bold.nii.gz"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("state", "code"), [("closed", 0), ("full", 1), ("gone", 0)])
+def test_the_demo_is_made_without_standard_streams(tmp_path, state, code):
+    out = tmp_path / "out"
+    program = [sys.executable, "-m", "bids_dtg.cli.demo", str(out), "--participants", "1"]
+    done = subprocess.run(program, preexec_fn=partial(_all_spoilt, state), check=False)
+    assert done.returncode == code
+    assert (out / "demo.tsv").is_file()
+    assert (out / "demo.png").is_file()
+    assert (out / "maps" / "index.html").is_file()
+
+
 def test_a_failed_participant_is_still_the_exit_code(forking, tmp_path):
     job = TinyJob(tmp_path)
     (bad,) = job.bids.rglob("*bold.nii.gz")
