@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -117,11 +118,12 @@ class DerivativeDataset:
         *,
         version: str,
         container: str | None = None,
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write what describes the dataset: description, README, .bidsignore, CITATION.cff.
 
-        Files that are right already are left alone, and so is a README that
-        somebody edited; the lines of a `.bidsignore` are kept.
+        Files that are right already are left alone, and so are a README and a
+        CITATION.cff that somebody edited; the lines of a `.bidsignore` and what
+        others wrote into the description (Authors, License, …) are kept.
 
         Parameters
         ----------
@@ -133,38 +135,46 @@ class DerivativeDataset:
             Version of this program.
         container
             Image that the program runs in, where known (`provenance.running_container`).
+
+        Returns
+        -------
+        tuple of str
+            Lines about what was left alone.
         """
         if far := _far_places(source, self.root):
             places = {name: place.as_uri() for name, place in far.items()}
             self._write_if_changed(_INPUT, json.dumps(places, indent=2) + "\n")
         description = self._description(source, words, version, container)
+        description = self._with_others_entries(description)
         content = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
         self._write_if_changed("dataset_description.json", content)
         ignored = self._read(".bidsignore").splitlines()
         missing = [line for line in IGNORED if line not in ignored]
         self._write_if_changed(".bidsignore", "\n".join([*ignored, *missing]) + "\n")
-        self._write_if_changed("CITATION.cff", words.citation)
         if not (self.root / "README").exists() and not (self.root / "README.md").exists():
             self._write_if_changed("README", words.readme)
+        return self._write_unless_edited("CITATION.cff", words.citation)
 
     def remove_stale_temporaries(self) -> None:
         """Remove what killed processes left in the folders that all participants share."""
         for relative in ("", "logs", "logs/complete"):
             remove_stale_in(self.root / relative)
 
-    def update_participants(self) -> None:
+    def update_participants(self) -> tuple[str, ...]:
         """Bring participants.tsv up to the `sub-*` folders, many processes at a time.
 
         Each process makes its folder first. After each replacement the table is
         compared with the folders again: whoever replaces it last has seen every
         folder, so no participant is lost. Further columns are kept; rows without a
-        folder go.
+        folder go. Returns the names in those.
         """
+        gone: tuple[str, ...] = ()
         for _ in range(_TRIES):
             columns, rows = _parse_participants(self._read("participants.tsv"))
             wanted = [f"sub-{label}" for label in participants_in(self.root)]
             if columns and set(wanted) == set(rows):
-                return
+                return gone
+            gone = tuple(name for name in rows if name not in wanted) or gone
             columns = columns or ["participant_id"]
             absent = ["n/a"] * (len(columns) - 1)
             table = [[name, *rows.get(name, absent)] for name in wanted]
@@ -202,6 +212,43 @@ class DerivativeDataset:
         except ForeignFileError as err:
             raise err.as_kind(OutputError) from err
 
+    def _with_others_entries(self, description: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the description with what others wrote into the one that is there."""
+        found = read_json(self.root / "dataset_description.json")
+        merged = {**description, **{k: v for k, v in found.items() if k not in description}}
+        links = found.get("DatasetLinks")
+        if isinstance(links, dict):
+            more = {name: link for name, link in links.items() if not _is_local(link)}
+            merged["DatasetLinks"] = {**more, **description["DatasetLinks"]}
+        made = found.get("GeneratedBy")
+        others = made[1:] if isinstance(made, list) else []
+        merged["GeneratedBy"] = [*description["GeneratedBy"], *others]
+        name = found.get("Name")
+        if isinstance(name, str) and name and not self._has_written("Name", name):
+            merged["Name"] = name
+        self._note_written("Name", str(description["Name"]))
+        return merged
+
+    def _write_unless_edited(self, name: str, content: str) -> tuple[str, ...]:
+        """Write a file that nobody else has changed; return a line where somebody has."""
+        found = self._read(name)
+        if found and found != content and not self._has_written(name, found):
+            return (
+                f"{self.root / name} was edited, or is of another version of the program: it is "
+                "left alone (remove it to have it made anew)",
+            )
+        # First: whoever is killed in between finds the earlier text, which is known too.
+        self._note_written(name, content)
+        self._write_if_changed(name, content)
+        return ()
+
+    def _has_written(self, what: str, text: str) -> bool:
+        return (self.root / _written(what, text)).exists()
+
+    def _note_written(self, what: str, text: str) -> None:
+        """Remember a text, in a file of its own: many processes may do so at a time."""
+        self._write_if_changed(_written(what, text), f"bids_dtg has written this {what} here\n")
+
     def _write_if_changed(self, name: str, content: str) -> None:
         # Ten thousand participants need not write the same file ten thousand times.
         path = self.path(name)
@@ -211,6 +258,11 @@ class DerivativeDataset:
         except ForeignFileError:
             pass  # none yet, or broken
         write_text(path, content)
+
+
+def _written(what: str, text: str) -> str:
+    """Return the file that remembers a text, which is known by its hash."""
+    return f"logs/written/{what}-{hashlib.sha256(encoded(text)).hexdigest()[:16]}"
 
 
 def participants_in(root: Path) -> tuple[str, ...]:

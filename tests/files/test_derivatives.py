@@ -120,10 +120,53 @@ def test_users_lines_and_texts_are_kept(dataset, source):
 
 def test_right_files_are_not_written_again(dataset, source):
     dataset.describe(source, words("x"), version="1.2")
-    before = {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()}
-    assert len(before) == 4
+
+    def times():
+        files = [path for path in dataset.root.rglob("*") if path.is_file()]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = times()
+    assert {path.name for path in before} >= {"CITATION.cff", "README", ".bidsignore"}
     dataset.describe(source, words("y"), version="1.2")
-    assert {path.name: path.stat().st_mtime_ns for path in dataset.root.iterdir()} == before
+    assert times() == before
+
+
+def test_what_people_wrote_into_the_description_is_kept(dataset, source):
+    dataset.describe(source, words("x"), version="1.2")
+    path = dataset.root / "dataset_description.json"
+    content = json.loads(path.read_text())
+    more = {"Authors": ["A. Person"], "License": "CC0", "Acknowledgements": "thanks"}
+    mine = {"Name": "fMRIPrep", "Version": "24.1"}
+    content |= {**more, "Name": "My maps"}
+    content["GeneratedBy"].append(mine)
+    content["DatasetLinks"]["other"] = "doi:10.1/x"
+    path.write_text(json.dumps(content))
+    dataset.describe(source, words("x"), version="1.3")
+    found = json.loads(path.read_text())
+    assert {key: found[key] for key in (*more, "Name")} == {**more, "Name": "My maps"}
+    assert [made["Version"] for made in found["GeneratedBy"]] == ["1.3", "24.1"]
+    assert found["DatasetLinks"]["other"] == "doi:10.1/x"
+    assert found["DatasetLinks"].keys() == content["DatasetLinks"].keys()
+
+
+def test_an_edited_citation_is_left_alone_with_a_line_and_a_new_version_s_is_written(
+    dataset, source
+):
+    def with_citation(text):
+        return DatasetWords("maps", text, "x")
+
+    path = dataset.root / "CITATION.cff"
+    assert dataset.describe(source, with_citation("one\n"), version="1") == ()
+    assert dataset.describe(source, with_citation("two\n"), version="2") == ()
+    assert path.read_text() == "two\n"
+    path.write_text("two\nauthors: mine\n")
+    for text in ("two\n", "three\n"):
+        (line,) = dataset.describe(source, with_citation(text), version="3")
+        assert "CITATION.cff was edited" in line
+    assert path.read_text() == "two\nauthors: mine\n"
+    path.unlink()
+    assert dataset.describe(source, with_citation("three\n"), version="3") == ()
+    assert path.read_text() == "three\n"
 
 
 def test_participants_follow_the_folders_and_keep_columns(dataset):
@@ -133,8 +176,9 @@ def test_participants_follow_the_folders_and_keep_columns(dataset):
     table = dataset.root / "participants.tsv"
     assert table.read_text() == "participant_id\nsub-01\nsub-02\n"
     table.write_text("participant_id\tage\nsub-02\t30\nsub-09\t40\n")
-    dataset.update_participants()
+    assert dataset.update_participants() == ("sub-09",)
     assert table.read_text() == "participant_id\tage\nsub-01\tn/a\nsub-02\t30\n"
+    assert dataset.update_participants() == ()
     table.write_bytes(b"nonsense")
     dataset.update_participants()
     assert table.read_text() == "participant_id\nsub-01\nsub-02\n"

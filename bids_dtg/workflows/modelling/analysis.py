@@ -248,12 +248,14 @@ class Analysis:
         refuse_to_replace(self.request, plan, store, locks.others(_CACHE_USERS))
         locks.take(f"{_CACHE_USERS}{self.folder.name}")
         remove_stale_temporaries(self._cache)
-        output.describe(
+        notes = output.describe(
             self.request.dataset,
             self.request.workflow.dataset_words(self.request.bundle.card),
             version=__version__,
             container=running_container(),
         )
+        for note in notes:
+            say(note)
         if not self.makes_model:
             self._claim()
         write_text(self.folder / CONFIGURATION_FILE, self._configuration())

@@ -142,12 +142,14 @@ def _open_output(request: Request) -> RunFolder:
     container = running_container()
     prepare_output_folder(request.output.root)
     request.output.remove_stale_temporaries()
-    request.output.describe(
+    notes = request.output.describe(
         request.dataset,
         request.workflow.dataset_words(request.bundle.card),
         version=__version__,
         container=container,
     )
+    for note in notes:
+        say(note)
     write_methods(request)
     folder = RunFolder.create(request.output)
     # Whole paths: the file can be run again from any folder.

@@ -224,9 +224,9 @@ class MapSetMaker:
             self._files += writer.write_set(
                 planned, estimate, runs=self._summaries, left_out=self._left_out
             )
-            writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
+            notes = writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
         summary = _line(estimate, self._summaries, left_out=len(self._left_out))
-        return MadeSet(tuple(self._notes()), summary)
+        return MadeSet((*self._notes(), *notes), summary)
 
     def _notes(self) -> list[str]:
         notes = [

@@ -23,6 +23,7 @@ from bids_dtg.files.provenance import (
 )
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.atlas import Atlas, parcel_means
+from bids_dtg.notices import named
 from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.map_reliability import write_map_reliability
 from bids_dtg.report.methods import keep_methods, methods_path
@@ -131,8 +132,8 @@ class Writer:
         files: Sequence[PurePosixPath],
         *,
         runs: Sequence[RunSummary],
-    ) -> None:
-        """Record that a set is complete, once all else of it has been written.
+    ) -> tuple[str, ...]:
+        """Record that a set is complete, once all else of it has been written; return notes.
 
         Parameters
         ----------
@@ -148,7 +149,7 @@ class Writer:
         # What other options had written, as a spread over segments, must not lie beside.
         for left in set(recorded_outputs(self.output, planned.title)) - set(files):
             self.output.remove(left)
-        self.output.update_participants()
+        gone = self.output.update_participants()
         lacking = Lacking.of_runs(summary.confounds.get(NOT_IN_TABLE, ()) for summary in runs)
         methods = methods_path(options_hash(self.options), lacking)
         keep_methods(self.output, methods, self.methods(lacking))
@@ -161,6 +162,9 @@ class Writer:
             outputs=[self.output.path(path) for path in files],
             methods=methods,
         )
+        if not gone:
+            return ()
+        return (f"participants.tsv: removed the rows of {named(gone)}, who have no folder here",)
 
     def made_otherwise(self, participant: str) -> tuple[str, ...]:
         """Return the titles of sets that an earlier call averaged otherwise."""
