@@ -18,7 +18,7 @@ from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
-from bids_dtg.files.foreign import open_foreign
+from bids_dtg.files.foreign import open_foreign, read_bytes
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
 # Filled when a container image is built.
@@ -85,6 +85,37 @@ def find_bundle(name_or_path: str | Path, env: Mapping[str, str] | None = None) 
     if text and _is_file(Path(text) / CARD_FILE):
         return Path(text)
     raise _unknown_name(text, env)
+
+
+def note_on_namesakes(name: str, env: Mapping[str, str] | None = None) -> str | None:
+    """Return a line on other bundles of a name than the one that is used; None if none differs.
+
+    A folder of the same name may lie in the current folder, as an unpacked archive does.
+
+    Parameters
+    ----------
+    name
+        As for `find_bundle`; a path means one bundle only.
+    env
+        Environment; that of the process if None.
+    """
+    if _is_path(name):
+        return None
+    found = [model.path for model in installed_models(env) if model.name == name]
+    if name and (Path(name) / CARD_FILE).is_file():
+        found.append(Path(name).absolute())
+    if not found:
+        return None
+    used, *others = found
+    try:
+        card = read_bytes(used / CARD_FILE)
+        others = [path for path in others if read_bytes(path / CARD_FILE) != card]
+    except ForeignFileError:
+        return None  # the model will not load, which is said then
+    if not others:
+        return None
+    places = ", ".join(map(str, others))
+    return f"--model {name} is {used}; not used: {places} (give its path to use it)"
 
 
 def remove_bundle(name: str, env: Mapping[str, str] | None = None) -> Path:

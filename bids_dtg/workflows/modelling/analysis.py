@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.contrasts.contrast import Contrast
@@ -230,6 +231,8 @@ class Analysis:
             for folder in (output.root, self.folder.parent):
                 remove_stale_in(folder)
             remove_stale_temporaries(self.folder)
+            if note := note_on_namesakes(self.settings.inputs.model):
+                say(note)
             yield locks
 
     def cohort(self, plan: CohortPlan, locks: Locks) -> Cohort:

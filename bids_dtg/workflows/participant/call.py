@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.engine.child import can_fork
 from bids_dtg.engine.cluster import Cluster
@@ -90,6 +91,8 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
         ):
             if request.bundle.card.notice:
                 board.note(f"{request.bundle.card.name}: {request.bundle.card.notice}")
+            if note := note_on_namesakes(settings.inputs.model):
+                board.note(note)
             if note := device_note(settings.resources.device, request.device):
                 board.note(note)
             call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)

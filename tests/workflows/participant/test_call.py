@@ -13,6 +13,7 @@ import pytest
 import threadpoolctl
 from dask_cluster import DaskCluster
 from isal import igzip
+from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.settings import Settings
@@ -248,3 +249,15 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     )
     default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
     assert with_whole_paths(default).inputs.model == "hcp-ya"
+
+
+def test_which_of_two_models_of_a_name_is_used_is_said(tmp_path, monkeypatch, capsys):
+    job = TinyJob(tmp_path)
+    installed = tmp_path / "models" / "tiny"
+    write_tiny_bundle(installed, seed=1)
+    monkeypatch.setenv("DTG_MODEL_DIR", str(installed.parent))
+    monkeypatch.chdir(tmp_path)
+    assert job.run("--model", "tiny") == 0
+    assert f"--model tiny is {installed}; not used: {tmp_path / 'tiny'}" in capsys.readouterr().err
+    assert job.run("--model", "./tiny") == 0
+    assert "not used" not in capsys.readouterr().err
