@@ -115,7 +115,8 @@ def _of_lines(ended: Ended, wanted: Wanted) -> list[str]:
     if _CONTROL.search(said):
         found.append("control characters reach the screen")
     lines = [line for line in ended.stderr.splitlines() if _ERROR.search(line)]
-    silent = ended.code in (1, 2) and not lines and not ended.late
+    planned = "would fail: " in ended.stdout + ended.stderr  # a plan is what was asked for
+    silent = ended.code in (1, 2) and not lines and not planned and not ended.late
     if silent and wanted.says != "-":
         found.append("fails without a line")
     if ended.code == 2 and len(lines) > 1:
