@@ -243,7 +243,8 @@ class Request:
             "model": self.bundle.path,
         }
         options = {
-            name.replace("_", "-"): value
+            # Of a file its folder is named, so that its own name is kept.
+            name.replace("_", "-"): value.parent if value.is_file() else value
             for name, value in self.settings.options.items()
             if isinstance(value, Path)
         }
