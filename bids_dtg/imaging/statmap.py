@@ -87,7 +87,7 @@ def _read(path: Path) -> tuple[NDArray[np.floating[Any]], NDArray[np.float64]]:
     require_file(path)
     try:
         image = _load(path)
-        if len(image.shape) < 3 or math.prod(image.shape[3:]) != 1:
+        if len(image.shape) < 3 or 0 in image.shape or math.prod(image.shape[3:]) != 1:
             raise RunError(f"{path} has sizes {image.shape}", expected="one volume")
         require_size(path, image.shape)
         values = np.asarray(image.dataobj, dtype=np.float64)

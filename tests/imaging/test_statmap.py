@@ -60,7 +60,11 @@ def test_an_analyze_pair_with_a_fourth_axis_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("shape", "shift", "message"),
-    [((*GRID.shape, 2), 0.0, "one volume"), (GRID.shape, 500.0, "no value inside")],
+    [
+        ((*GRID.shape, 2), 0.0, "one volume"),
+        ((0, 0, 0), 0.0, "one volume"),
+        (GRID.shape, 500.0, "no value inside"),
+    ],
 )
 def test_what_is_no_map_is_refused(tmp_path, shape, shift, message):
     affine = GRID.affine.copy()

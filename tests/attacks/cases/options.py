@@ -259,7 +259,7 @@ def twins(scene: Scene) -> None:
             path.rename(folder / path.name.replace("sub-01", f"sub-{label}"))
 
 
-add("participants-that-differ-by-case", twins)
+add("participants-that-differ-by-case", twins, 2, says="upper and lower case")
 rows(
     "models",
     lambda scene, words: (

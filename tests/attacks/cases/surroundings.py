@@ -295,9 +295,9 @@ rows(
 )
 
 
-@case(0, fixture="earlier")
+@case(1, fixture="earlier", says="-")
 def maps_zeroed_by_a_power_cut_are_found_by_verify(scene: Scene) -> None:
-    """The map has its size and its time: the option reads it."""
+    """The map has its size and its time: the option reads it, and prints who is damaged."""
     of_earlier(MAP, zeroed)(scene)
     scene.options += ["--verify"]
 
