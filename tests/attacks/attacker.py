@@ -87,7 +87,8 @@ class Attacker:
     def scene(self, fixture: str = "pair"):
         """Lend a scene, which is removed afterwards."""
         self._number += 1
-        root = self.folder / f"scene-{self._number}"
+        # A child that was killed leaves its own, and has counted on from here.
+        root = self.folder / f"scene-{os.getpid()}-{self._number}"
         try:
             yield Scene.copied(self.fixture(fixture), root)
         finally:

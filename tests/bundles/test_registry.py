@@ -16,7 +16,7 @@ def test_every_file_is_pinned():
     for model in PUBLISHED.values():
         for file in model.files:
             assert re.fullmatch(r"[0-9a-f]{40}", file.digest.hexadecimal)
-            # Owner, repository, commit, path: a branch's name instead could mean another file later.
+            # Owner, repository, commit, path: a branch could hold another file later.
             assert re.fullmatch(r"[^/]+/[^/]+/[0-9a-f]{40}/.+", file.location)
     checkpoints = {model.checkpoint.digest.hexadecimal for model in PUBLISHED.values()}
     assert len(checkpoints) == 3

@@ -6,7 +6,6 @@ composite does to a point starts with its last: ITK keeps them as a stack.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_text
-from bids_dtg.imaging.header import MOST_INFLATED, require_file, require_size
+from bids_dtg.imaging.header import require_file, require_size
 from bids_dtg.imaging.transforms.chain import MOST_NODES, Affine, DisplacementField, Transform
 from bids_dtg.imaging.transforms.fsl import read_fsl_warp
+from bids_dtg.imaging.transforms.hdf5 import Part, read_parts, require_sound
 from bids_dtg.inputs.run import TransformFile
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -27,10 +27,6 @@ _COMPOSITE, _FIELD = "CompositeTransform", "DisplacementFieldTransform"
 # NIfTI's code for a field of vectors. ANTs' fields have it, with components along LPS+; versions
 # of ITK do not agree on those of other codes.
 _VECTOR_INTENT = 1007
-# Names of the datasets of a transform; ITK before 5 left a letter out.
-_PARAMETERS = ("TransformParameters", "TranformParameters")
-_FIXED = ("TransformFixedParameters", "TranformFixedParameters")
-
 # A 3 x 3 matrix, row by row, and a translation.
 _MATRIX = ("AffineTransform", "MatrixOffsetTransformBase")
 # Numbers of each kind, and how many describe it.
@@ -176,59 +172,11 @@ def _inverse(parts: list[Read]) -> list[Read]:
 
 
 def _read_hdf5(path: Path) -> list[Read]:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        groups = _own(file, "TransformGroup")
-        found = []
-        for name in sorted(groups, key=int):
-            group = _own(groups, name)
-            found.append((_kind(group), _dataset(group, _PARAMETERS), _fixed(group)))
-        return _in_order(found)
+    require_sound(path)
+    return _in_order(read_parts(path))
 
 
-def _own(group: Any, name: str) -> Any:
-    """Return a group or dataset of a file, once it is known to lie in it and to be held by it.
-
-    HDF5 may lead to other files, and give a value to terabytes that were never written.
-    """
-    import h5py
-
-    if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-        raise ValueError(f"its {name} is a link to another file")
-    found = group[name]
-    if not isinstance(found, h5py.Dataset):
-        return found
-    if found.external or found.is_virtual:
-        raise ValueError(f"the values of its {name} lie in another file")
-    largest = max(found.size or 0, math.prod(found.chunks or (0,)))
-    if largest > 3 * MOST_NODES:
-        raise ValueError(f"its {name} has {largest} numbers, more than {3 * MOST_NODES}")
-    if found.nbytes > found.id.get_storage_size() * MOST_INFLATED:
-        raise ValueError(f"the file does not hold the {found.nbytes} bytes of its {name}")
-    return found
-
-
-def _kind(group: Any) -> str:
-    kind = _own(group, "TransformType")[0]
-    return kind.decode() if isinstance(kind, bytes) else str(kind)
-
-
-def _fixed(group: Any) -> NDArray[np.float64]:
-    return np.asarray(_dataset(group, _FIXED), np.float64)
-
-
-def _dataset(group: Any, names: tuple[str, ...]) -> NDArray[np.floating]:
-    for name in names:
-        if name in group:
-            values: NDArray[np.floating] = _own(group, name)[()]
-            return values
-    return np.zeros(0)  # an identity or a composite has none
-
-
-def _in_order(
-    found: list[tuple[str, NDArray[np.floating], NDArray[np.float64]]],
-) -> list[Read]:
+def _in_order(found: list[Part]) -> list[Read]:
     if not found:
         raise ValueError("it holds no transform")
     if found[0][0].startswith(_COMPOSITE):
