@@ -1,7 +1,7 @@
 """Transforms in HDF5, as ITK writes them: what lies in the file, before it means anything.
 
-`python -m bids_dtg.imaging.transforms.hdf5 FILE` reads all but the long arrays: a damaged file makes
-the library of HDF5 wait without end or take gigabytes, and this does so in a process of its own.
+`python -m bids_dtg.imaging.transforms.hdf5 FILE` reads all but the long arrays: a damaged file can
+make the library of HDF5 wait without end or take gigabytes, and then a child of ours does so.
 """
 
 from __future__ import annotations
