@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
@@ -50,6 +50,19 @@ def write_archive(path: Path, folder: Path, names: Iterable[str], title: str) ->
                 archive.addfile(entry, file)
 
 
+def check_archive(path: Path) -> None:
+    """Read the names and sizes in an archive, so that nothing is made for one that is refused.
+
+    Raises
+    ------
+    BundleError
+        As `extract_archive`, of what the names and sizes show.
+    """
+    names = _walk(path, lambda archive, entry, name: None)
+    if CARD_FILE not in names:
+        raise BundleError(f"{path} holds no {CARD_FILE}", expected=_EXPECTED)
+
+
 def extract_archive(path: Path, folder: Path) -> None:
     """Write the files of an archived bundle into an empty folder; what they hold is not looked at.
 
@@ -61,6 +74,16 @@ def extract_archive(path: Path, folder: Path) -> None:
     OSError
         If a file cannot be written.
     """
+    try:
+        _walk(path, lambda archive, entry, name: _extract(archive, entry, folder / name))
+    except FileExistsError as err:
+        raise BundleError(f"{path} holds a name twice: {err.filename}") from err
+    _check_names(path, folder)
+
+
+def _walk(path: Path, use: Callable[[tarfile.TarFile, tarfile.TarInfo, str], None]) -> set[str]:
+    """Call `use` with each plain file of an archive and its own name; return the names."""
+    names = set()
     try:
         file = open_foreign(path)
     except ForeignFileError as err:
@@ -75,15 +98,14 @@ def extract_archive(path: Path, folder: Path) -> None:
                     raise BundleError(f"{path} has over {count - 1} entries", expected=_EXPECTED)
                 name = _parts(entry, path, size)[-1]
                 if entry.isreg():
-                    _extract(archive, entry, folder / name)
+                    use(archive, entry, name)
+                    names.add(name)
     except (tarfile.TarError, ValueError, EOFError) as err:
         raise BundleError(
             f"{path} is damaged or no tar file: {err}",
             expected="an archive without compression, as dtg-models pack writes it",
         ) from err
-    except FileExistsError as err:
-        raise BundleError(f"{path} holds a name twice: {err.filename}") from err
-    _check_names(path, folder)
+    return names
 
 
 def _parts(entry: tarfile.TarInfo, path: Path, size: int) -> tuple[str, ...]:

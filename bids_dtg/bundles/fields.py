@@ -12,6 +12,8 @@ from typing import Any
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import parse_json
 
+_LONGEST_TEXT = 10_000  # characters
+
 
 class JsonFields:
     """The fields of one JSON object, each read once by its kind.
@@ -61,10 +63,12 @@ class JsonFields:
         return self._values.get(key) is None
 
     def text(self, key: str) -> str:
-        """Return a text."""
+        """Return a text of a few pages at most: reports and logs show it."""
         found = self.value(key)
         if not isinstance(found, str):
             raise self.wrong(key, found, "text")
+        if len(found) > _LONGEST_TEXT:
+            raise self.wrong(key, found, f"at most {_LONGEST_TEXT} characters, not {len(found)}")
         return found
 
     def text_or_none(self, key: str) -> str | None:

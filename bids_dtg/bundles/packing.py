@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from bids_dtg.bundles.archive import extract_archive, write_archive
+from bids_dtg.bundles.archive import check_archive, extract_archive, write_archive
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import CARD_FILE
 from bids_dtg.bundles.writer import install_bundle
@@ -46,4 +46,5 @@ def unpack_bundle(archive: Path, folder: Path) -> ModelBundle:
     """
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise OutputError(f"{folder} is there already", remedy="choose another one, or remove it")
+    check_archive(archive)
     return install_bundle(folder, lambda hidden: extract_archive(archive, hidden))

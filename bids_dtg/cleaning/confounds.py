@@ -28,6 +28,7 @@ from bids_dtg.cleaning.table import (
     numbers,
     quoted,
     read_table,
+    require_numbers,
 )
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.text import temporary_table
@@ -117,7 +118,8 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     columns = _strategy_columns(table, options, run, n_frames)
     if options.custom_confounds is not None:
         columns = _with_custom(columns, find_custom_table(options.custom_confounds, run), run)
-    fd, dvars, thresholds = numbers(table, _FD), numbers(table, _STD_DVARS), row.thresholds(options)
+    fd, dvars = (_known(numbers(table, name)) for name in (_FD, _STD_DVARS))
+    thresholds = row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
     non_steady = _flagged(table, n_frames) if n_dummy is None else np.zeros(n_frames, bool)
@@ -201,6 +203,8 @@ def _strategy_columns(
             remedy=remedy,
         )
     values, names, unscrubbed = _by_nilearn(table, arguments, metadata, run)
+    thresholds = tuple(name for name in needed if name in (_FD, _STD_DVARS))
+    require_numbers(table, (*names, *thresholds), run)
     facts: dict[str, Any] = {"gsr": options.gsr}
     # What 24P and 36P have in common is 24 motion parameters.
     if "motion" in arguments["strategy"] and arguments["motion"] == "full":
@@ -305,6 +309,7 @@ def _by_nilearn(
             columns, kept = by_nilearn(str(image), **arguments)
             values = columns.to_numpy(np.float64)
         except (ValueError, TypeError, KeyError) as err:
+            require_numbers(table, known, run)
             raise RunError(
                 f"sub-{run.participant}: nilearn cannot use {run.confounds}: {quoted(err)}",
                 expected="columns of numbers and n/a",
@@ -366,6 +371,11 @@ def _number_of_dummies(dummy_scans: int | str) -> int | None:
             f"--dummy-scans {dummy_scans!r} is no number of frames", expected="auto, 0, 1, 2, …"
         )
     return number
+
+
+def _known(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """Return values for reports and thresholds, NaN where they are not finite."""
+    return None if values is None else np.where(np.isfinite(values), values, np.nan)
 
 
 def _above(

@@ -110,7 +110,20 @@ def read_custom_table(
         raise RunError(
             f"{who} has text in {', '.join(texts[:5])}", expected="columns of numbers and n/a"
         )
+    useless = [name for name, column in columns.items() if column.isna().all()]
+    if useless:
+        raise RunError(
+            f"{who} has no number in {', '.join(useless[:5])}",
+            expected="numbers, and n/a in single rows",
+        )
     values = np.stack([column.to_numpy(np.float64) for column in columns.values()], axis=1)
+    frames, places = np.nonzero(np.isinf(values))
+    if len(frames):
+        raise RunError(
+            f"{who} has an infinite number in row {frames[0] + 1} of column "
+            f"{list(columns)[places[0]]}",
+            expected="finite numbers and n/a",
+        )
     return values, tuple(columns)
 
 

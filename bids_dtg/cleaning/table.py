@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ _UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier", "Unnamed: ")
 # One-hot columns of the frames at the start that fMRIPrep flagged.
 NON_STEADY = "non_steady_state"
 _LONGEST_QUOTE = 200  # characters of another program's message that are shown
+_LONGEST_CELL = 30  # characters of a cell that are shown
+# Nothing that was measured is larger, and sums of squares of it are still finite.
+_LARGEST = 1e100
+_NOT_KNOWN = ("", "n/a", "na", "nan")
 
 MOTION = tuple(f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz")
 TISSUE = ("csf", "white_matter")
@@ -116,6 +121,47 @@ def numbers(table: pd.DataFrame | None, name: str) -> NDArray[np.float64] | None
     return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
 
 
+def require_numbers(table: pd.DataFrame, names: Sequence[str], run: RestRun) -> None:
+    """Refuse columns that cannot be regressed out or compared with a threshold.
+
+    Parameters
+    ----------
+    table
+        Text, as read.
+    names
+        The columns that are wanted; those that the table lacks are passed over.
+    run
+        Whose table it is, for the error.
+
+    Raises
+    ------
+    RunError
+        A column has no number at all, or has text, or numbers that are not finite or too large to
+        be squared. Single n/a are no fault: derivatives and displacements begin with one.
+    """
+    for name in names:
+        column = numbers(table, name)
+        if column is None:
+            continue
+        where, words = f"sub-{run.participant}: {run.confounds}", table[name].str.strip()
+        beyond = np.abs(column) > _LARGEST  # infinity too; n/a is beyond nothing
+        odd = np.isnan(column) & ~words.str.lower().isin(_NOT_KNOWN).to_numpy(bool)
+        if (wrong := np.flatnonzero(beyond | odd)).size:
+            found = words.iloc[wrong[0]]
+            found = found if len(found) <= _LONGEST_CELL else f"{found[:_LONGEST_CELL]}…"
+            raise RunError(
+                f"{where} has {found!r} in row {wrong[0] + 1} of column {name}",
+                expected=f"numbers up to {_LARGEST:g}, or n/a",
+                remedy="copy it again, or rerun fMRIPrep",
+            )
+        if np.isnan(column).all():
+            raise RunError(
+                f"{where} has no number in rows 1 to {len(column)} of column {name}",
+                expected="numbers, and n/a in single rows",
+                remedy="copy it again, rerun fMRIPrep, or choose a --denoise-strategy without it",
+            )
+
+
 def quoted(err: Exception) -> str:
     """Shorten another program's message: some quote all columns of the table."""
     text = " ".join(str(err).split())
@@ -176,8 +222,10 @@ def add_expansions(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         if base not in table.columns or not missing:
             continue
         values = pd.to_numeric(table[base], errors="coerce").to_numpy(np.float64)
-        derivative = np.concatenate([[np.nan], np.diff(values)])
-        made = dict(zip(EXPANSIONS, (values, derivative, values**2, derivative**2), strict=True))
+        with np.errstate(over="ignore", invalid="ignore"):  # `require_numbers` refuses the column
+            derivative = np.concatenate([[np.nan], np.diff(values)])
+            squares = values**2, derivative**2
+        made = dict(zip(EXPANSIONS, (values, derivative, *squares), strict=True))
         for name in missing:
             added[name] = [_text(value) for value in made[name.removeprefix(base)]]
     if not added:

@@ -292,6 +292,8 @@ def _fault(sums: LocalRidgeSums, rois: int, contrasts: int) -> str:
         found = getattr(sums, name)
         if found.min(initial=0) < 0 or found.max(initial=0) > most:
             return f"{name} has numbers beyond 0 to {most}"
+    if np.diagonal(sums.gram, axis1=2, axis2=3).min(initial=0) < 0:
+        return "gram has sums of squares below 0"
     return ""
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bids_dtg.errors import ForeignFileError, MissingFileError, RunError
+from bids_dtg.errors import ForeignFileError, MissingFileError, OutputError, RunError
 from bids_dtg.files.atomic import flush_to_disk
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, read_json_object
@@ -154,8 +155,8 @@ def recorded_outputs(dataset: DerivativeDataset, title: str) -> tuple[PurePosixP
     """List the files of a completion record, relative to the dataset; none where there is none."""
     try:
         record = read_json_object(_record_path(dataset, title))
-        return tuple(PurePosixPath(name) for name in record["Outputs"])
-    except (ForeignFileError, TypeError, KeyError):
+        return tuple(PurePosixPath(name) for name in _outputs_of(dataset, record))
+    except (ForeignFileError, ValueError, TypeError, KeyError):
         return ()
 
 
@@ -193,7 +194,7 @@ def why_incomplete(
         record = read_json_object(path)
         changed = _changed_options(record["Options"], json.loads(json.dumps(dict(options))))
         recorded = {name: Fingerprint(**value) for name, value in record["Inputs"].items()}
-        outputs = dict(record["Outputs"])
+        outputs = _outputs_of(dataset, record)
         found = [f"output damaged: {name}" for name in record.get(_DAMAGED, ())]
         return (
             changed
@@ -224,8 +225,9 @@ def verify_outputs(dataset: DerivativeDataset, title: str) -> tuple[str, ...]:
         The record cannot be written.
     """
     path, record = _record_path(dataset, title), completion_record(dataset, title)
-    outputs = record.get("Outputs")
-    if not isinstance(outputs, dict):
+    try:
+        outputs = _outputs_of(dataset, record)
+    except (ValueError, TypeError, KeyError):
         return (f"unreadable {_RECORDS}/{path.name}",)
     found = {name: _compared(dataset, name, recorded) for name, recorded in outputs.items()}
     damaged = sorted(name for name, why in found.items() if why)
@@ -335,6 +337,30 @@ def _record_path(dataset: DerivativeDataset, title: str) -> Path:
     return dataset.path(f"{_RECORDS}/{title}.json")
 
 
+def _outputs_of(dataset: DerivativeDataset, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record says of its outputs, by their paths in the dataset.
+
+    Raises
+    ------
+    ValueError
+        A path is none, or leads out of the dataset: none of its files is looked at.
+    TypeError, KeyError
+        The record lists no outputs.
+    """
+    outputs = record["Outputs"]
+    if not isinstance(outputs, dict):
+        raise TypeError("outputs are an object")
+    for name in outputs:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\0" in name:
+            raise ValueError(f"{name!r} is no path of the dataset")
+        try:
+            dataset.path(path)
+        except OutputError as err:
+            raise ValueError(err.found) from err
+    return outputs
+
+
 def _describe_output(path: Path) -> dict[str, Any]:
     status = path.stat()
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": _sha256(path)}
@@ -411,7 +437,7 @@ def _damage(dataset: DerivativeDataset, name: str, recorded: Mapping[str, Any]) 
         status = path.stat()
     except OSError:
         return f"output missing: {name}"
-    if status.st_size != recorded["size"]:
+    if not stat.S_ISREG(status.st_mode) or status.st_size != recorded["size"]:
         return f"output changed: {name}"
     if status.st_mtime_ns != recorded["mtime_ns"] and _sha256(path) != recorded["sha256"]:
         return f"output changed: {name}"

@@ -80,8 +80,8 @@ class NiftiHeader:
     shape: tuple[int, ...]  # sizes as stored, first axis fastest
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
     dtype: np.dtype[np.generic]  # stored type, with its byte order
-    slope: float  # value = stored * slope + inter; 1 where the header has 0 or NaN
-    inter: float  # 0 where the header has no finite value
+    slope: float  # value = stored * slope + inter; 1 where the header has 0
+    inter: float  # 0 where the slope is 0
     offset: int  # byte of the (inflated) file at which the values start
     compressed: bool  # by content, not by name
     time: HeaderTime  # between frames; states nothing where there is no fourth axis
@@ -141,6 +141,7 @@ def read_header(path: Path) -> NiftiHeader:
         raise RunError(f"{path} is damaged: {err}", remedy="fetch or make it anew") from err
     try:
         header = _parse(raw)
+        _require_plain(header)
         dtype, shape = header.get_data_dtype(), header.get_data_shape()
         slope, inter = header.get_slope_inter()
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)
@@ -160,8 +161,8 @@ def read_header(path: Path) -> NiftiHeader:
         shape=shape,
         affine=affine,
         dtype=dtype,
-        slope=1.0 if not slope or not np.isfinite(slope) else float(slope),
-        inter=0.0 if inter is None or not np.isfinite(inter) else float(inter),
+        slope=1.0 if slope is None else float(slope),
+        inter=0.0 if inter is None else float(inter),
         offset=offset,
         compressed=compressed,
         time=_time(header),
@@ -233,6 +234,16 @@ def _parse(raw: bytes) -> Any:
             raise ValueError("the magic string of a single-file NIfTI is missing")
         return header
     raise ValueError(f"sizeof_hdr is {size_little}, not 348 or 540")
+
+
+def _require_plain(header: Any) -> None:
+    """Refuse what nibabel reads past: a count of axes below 1, scaling that is not finite."""
+    axes = int(header["dim"][0])
+    if not 1 <= axes <= 7:
+        raise ValueError(f"dim[0], the number of its axes, is {axes}, not 1 to 7")
+    for name in ("scl_slope", "scl_inter"):
+        if not np.isfinite(header[name]):
+            raise ValueError(f"{name}, which scales its values, is {float(header[name])}")
 
 
 def _require_usable(

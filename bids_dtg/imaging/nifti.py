@@ -64,7 +64,9 @@ def read_single(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     """
     header = read_header(path)
     if len(header.shape) < 3 or math.prod(header.shape[3:]) != 1:
-        raise RunError(f"{path} has sizes {header.shape}", expected="one volume")
+        raise RunError(
+            f"{path} has sizes {header.shape}", expected="one volume of three dimensions"
+        )
     values, affine = _values(header)
     return values.reshape(header.shape[:3], order="F"), affine
 

@@ -111,8 +111,8 @@ class Placement:
         RunError
             Damaged file, or more than one volume.
         """
+        values, _ = read_single(path)  # first: it refuses what is no volume
         sampling, _ = self.in_file(read_header(path), "linear")
-        values, _ = read_single(path)
         sampled = sampling.apply(values.reshape(1, -1, order="F"), 1.0, 0.0)[0]
         inside: NDArray[np.bool_] = sampled > 0.5
         return inside

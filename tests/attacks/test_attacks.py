@@ -16,26 +16,13 @@ from attacks.cases import CASES
 CORES = len(os.sched_getaffinity(0))
 # What does not hold yet, by what is to be done; the cases say so when it does.
 OPEN: dict[str, str] = {
-    "mask-flat": "a mask of two dimensions",
-    **dict.fromkeys(
-        (
-            "confounds-of-no-value",
-            "confounds-infinite",
-            "confounds-an-infinite-cell",
-            "confounds-a-number-of-5000-digits",
-        ),
-        "confounds that are not finite are taken in silence",
-    ),
     **dict.fromkeys(
         ("output-nul", "input-long", "output-link-to-itself"),
         "paths that the system refuses",
     ),
-    "models-unpack-gone": "the folder of models is made before the archive is looked at",
     **dict.fromkeys(
         (f"descriptors-of-{number}" for number in (8, 10, 12, 14, 16)), "few file descriptors"
     ),
-    "earlier-record-with-outputs-nul": "a NUL in a record's name of an output",
-    "card-with-notice-long": "a notice of 5 MB in a card",
 }
 
 

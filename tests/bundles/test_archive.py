@@ -276,3 +276,11 @@ def test_a_full_disk_leaves_nothing(packed, tmp_path, full_disk):
     with pytest.raises(OutputError, match="out cannot be written: No space left"):
         unpack_bundle(packed, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "tiny.tar"]
+
+
+def test_nothing_is_made_for_an_archive_that_is_refused(tmp_path):
+    folder = tmp_path / "models" / "x"
+    for path in (tmp_path / "gone.tar", write_tar(tmp_path / "empty.tar", [])):
+        with pytest.raises(BundleError, match=path.name):
+            unpack_bundle(path, folder)
+    assert not folder.parent.exists()

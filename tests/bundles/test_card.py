@@ -55,7 +55,7 @@ RECENTRED = {"participants": 40, "segments": 4, "lattice": "grid"}
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=20)
-sizes = st.integers(1, 300)
+sizes = st.integers(1, 250)
 
 
 @given(
@@ -158,6 +158,8 @@ def test_recentring_needs_its_file():
         ("name", ".hidden", "name is .*Expected: letters, digits"),
         ("name", "", "name is .*Expected: letters, digits"),
         ("version", 3, "version is 3. Expected: text"),
+        ("notice", "x" * 10_001, r"notice is \"xx.*Expected: at most 10000 characters, not 10001"),
+        ("contrasts.5.description", "x" * 10_001, r"contrasts\[5\].description is .*at most 10000"),
         ("licence", None, "licence is null. Expected: text"),
         ("training", [], r"training is \[\]. Expected: an object"),
         ("training.data", ..., "no field training.data"),

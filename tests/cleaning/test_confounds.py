@@ -233,8 +233,32 @@ def test_quoted_messages_of_libraries_are_short(run, monkeypatch):
 
 def test_text_in_a_column(run):
     with_table(run, csf=["oops"] * N_FRAMES)
-    with pytest.raises(RunError, match=r"sub-01: nilearn cannot use .*timeseries\.tsv"):
+    with pytest.raises(RunError, match=r"sub-01: .*timeseries\.tsv has 'oops' in row 1 of .* csf"):
         load(run, strategy="simple", n_frames=N_FRAMES)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e300", "1" * 5000, "NaN5"])
+def test_a_cell_that_is_no_finite_number_is_named_by_file_column_and_row(run, value):
+    with_table(run, rot_y=series(at7=value))
+    with pytest.raises(RunError, match=r"timeseries\.tsv has '\S+' in row 8 of column rot_y\. "):
+        load(run, strategy="simple", n_frames=N_FRAMES)
+
+
+def test_a_column_without_a_number_is_refused_where_it_is_wanted(run):
+    with_table(run, framewise_displacement=["n/a"] * N_FRAMES)
+    assert load(run, strategy="simple", n_frames=N_FRAMES).mean_fd_mm is None
+    with pytest.raises(RunError, match=r"no number in rows 1 to 40 of column framewise_disp"):
+        load(run, strategy="scrubbing", n_frames=N_FRAMES)
+    with_table(run, white_matter=["n/a"] * N_FRAMES)
+    with pytest.raises(RunError, match=r"no number in rows 1 to 40 of column white_matter\. "):
+        load(run, strategy="simple", n_frames=N_FRAMES)
+
+
+def test_single_gaps_stay_legal_and_a_displacement_that_is_not_wanted_may_be_infinite(run):
+    with_table(run, csf=series(at5="n/a"), framewise_displacement=series(at3="inf"))
+    confounds = load(run, strategy="simple", n_frames=N_FRAMES)
+    assert confounds.decisions["columns_with_na"].count("csf") == 1
+    assert confounds.mean_fd_mm == pytest.approx(0.1)
 
 
 def real_table(run: RestRun, source) -> RestRun:

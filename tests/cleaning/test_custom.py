@@ -84,6 +84,8 @@ def test_a_gap_has_many_names(run, tmp_path, blank):
         ("-0.5\t-0.5\n3\t4\n5\t6\n", "has no header"),
         ("a\tb\n1\t2\n3\t4\n5\t6\n", "has 3 rows. Expected: 2, the frames of sub-01_ses-A"),
         ("a\tb\n1\toops\n3\t4\n", "has text in b"),
+        ("a\tb\n1\tn/a\n3\tn/a\n", "has no number in b"),
+        ("a\tb\n1\t2\n3\t-inf\n", "has an infinite number in row 2 of column b"),
         ("a\tb\n1\t2\t3\t4\n", "cannot be read as a table|has 1 rows"),
         ("", "is empty"),
     ],

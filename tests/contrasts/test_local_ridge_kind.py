@@ -132,6 +132,7 @@ NAN_INSIDE = {
         ("measured", lambda a: a + 1, "measured has numbers beyond 0 to 6"),
         ("group", lambda a: a + 1, "group has numbers beyond 0 to 0"),
         ("group", lambda a: a - 1, "group has numbers beyond 0 to 0"),
+        ("gram", lambda a: -a, "gram has sums of squares below 0"),
     ],
 )
 def test_sums_that_cannot_be_are_refused_before_any_work(task, name, change, fault):

@@ -22,6 +22,7 @@ from bids_dtg.files.provenance import (
     file_fingerprint,
     input_fingerprints,
     options_hash,
+    recorded_outputs,
     running_container,
     verify_outputs,
     why_incomplete,
@@ -189,6 +190,33 @@ def test_inputs_from_elsewhere_may_move_and_may_not_change(dataset, bold, tmp_pa
 def test_damaged_record(done, dataset, content):
     (dataset.root / "logs" / "complete" / "sub-01.json").write_bytes(content)
     assert done() == "completion record unreadable: sub-01.json"
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret", "/etc/passwd", "a\0b", "sub-01/../../x", "", "away/x"]
+)
+def test_a_record_that_leads_out_of_the_dataset_is_unreadable(done, dataset, tmp_path, name):
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        folder.mkdir(exist_ok=True)
+        (folder / "secret").write_text("x")
+    (dataset.root / "away").symlink_to(tmp_path / "elsewhere")
+    path = dataset.root / "logs" / "complete" / "sub-01.json"
+    facts = {"size": 1, "mtime_ns": 0, "sha256": "0"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"Outputs": {name: facts}}))
+    assert done() == "completion record unreadable: sub-01.json"
+    assert verify_outputs(dataset, "sub-01") == ("unreadable logs/complete/sub-01.json",)
+    assert recorded_outputs(dataset, "sub-01") == ()
+
+
+def test_a_pipe_in_the_place_of_an_output_is_damage(done, dataset):
+    path = dataset.root / "sub-01" / "a.nii.gz"
+    record = dataset.root / "logs" / "complete" / "sub-01.json"
+    path.unlink()
+    os.mkfifo(path)
+    content = json.loads(record.read_text())
+    content["Outputs"]["sub-01/a.nii.gz"]["size"] = 0
+    record.write_text(json.dumps(content))
+    assert done() == "output changed: sub-01/a.nii.gz"
 
 
 def test_dataset_may_move(done, dataset, bold, tmp_path):

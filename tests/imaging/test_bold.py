@@ -110,14 +110,34 @@ def test_unit_codes_that_are_not_in_the_standard_do_no_harm(tmp_path, code, seco
     assert read_bold_header(path).time.seconds == seconds
 
 
-@pytest.mark.parametrize(("slope", "inter"), [(0.0, 0.0), (np.nan, 3.0), (0.5, 10.0)])
-def test_scaling_is_read_and_a_slope_of_0_or_nan_means_none(tmp_path, slope, inter):
+@pytest.mark.parametrize(("slope", "inter"), [(0.0, 0.0), (0.0, 3.0), (0.5, 10.0)])
+def test_scaling_is_read_and_a_slope_of_0_means_none(tmp_path, slope, inter):
     path = write(tmp_path / "bold.nii", stored_values())
     content = bytearray(path.read_bytes())
     content[112:120] = np.array([slope, inter], "<f4").tobytes()
     path.write_bytes(content)
     header = read_bold_header(path)
     assert (header.slope, header.inter) == ((0.5, 10.0) if slope == 0.5 else (1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("offset", "stored", "says"),
+    [
+        (112, np.array([np.nan, 0], "<f4"), "scl_slope, which scales its values, is nan"),
+        (112, np.array([-np.inf, 0], "<f4"), "scl_slope, which scales its values, is -inf"),
+        (112, np.array([1, np.nan], "<f4"), "scl_inter, which scales its values, is nan"),
+        (40, np.array([-4], "<i2"), r"dim\[0\], the number of its axes, is -4"),
+    ],
+)
+def test_scaling_that_is_not_finite_and_a_negative_number_of_axes_are_refused(
+    tmp_path, offset, stored, says
+):
+    path = write(tmp_path / "bold.nii", stored_values())
+    content = bytearray(path.read_bytes())
+    content[offset : offset + stored.nbytes] = stored.tobytes()
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=rf"bold\.nii has no valid NIfTI header: {says}"):
+        read_bold_header(path)
 
 
 @pytest.mark.parametrize("split", [100, 1000])

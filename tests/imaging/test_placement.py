@@ -228,10 +228,11 @@ def test_a_mask_on_the_lattice_is_read_as_before(tmp_path):
     np.testing.assert_array_equal(placement.mask(path), read_mask(path, GRID).ravel()[::7])
 
 
-def test_a_mask_of_several_volumes_is_refused(tmp_path):
+@pytest.mark.parametrize("shape", [(*GRID.shape, 2), GRID.shape[:2]])
+def test_a_mask_that_is_not_one_volume_is_refused(tmp_path, shape):
     path = tmp_path / "mask.nii.gz"
-    nib.save(nib.Nifti1Image(np.ones((*GRID.shape, 2), np.uint8), AFFINE), path)
-    with pytest.raises(RunError, match=r"mask.nii.gz has sizes .*Expected: one volume"):
+    nib.save(nib.Nifti1Image(np.ones(shape, np.uint8), AFFINE), path)
+    with pytest.raises(RunError, match=r"has sizes .*Expected: one volume of three dimensions"):
         Placement.through(VoxelPlaces(GRID, VOXELS), ()).mask(path)
 
 

@@ -49,7 +49,7 @@ class Affine:
             It maps space onto a plane.
         """
         if abs(np.linalg.det(self.matrix[:3, :3])) < 1e-6:
-            raise ValueError("the affine has no inverse")
+            raise ValueError("its matrix maps space onto a plane and has no inverse")
         return Affine(np.linalg.inv(self.matrix).astype(np.float64))
 
 

@@ -193,7 +193,9 @@ def _transform(kind: str, parameters: NDArray[np.floating], fixed: NDArray[np.fl
         raise ValueError(f"it holds a {kind}, not one of three dimensions")
     if name == _FIELD:
         return _field(parameters, fixed)
-    return Affine(_LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS)
+    affine = Affine(_LPS @ itk_matrix(name, np.asarray(parameters, np.float64), fixed) @ _LPS)
+    affine.inverse()  # refuses what maps space onto a plane
+    return affine
 
 
 def _field(parameters: NDArray[np.floating], fixed: NDArray[np.float64]) -> DisplacementField:

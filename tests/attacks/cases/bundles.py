@@ -150,7 +150,6 @@ KEYS = {
     "format-text": {"format": "one"},
     "notice-escape": {"notice": "\x1b[31mforged\nbids_dtg: error: x\x07"},
     "notice-list": {"notice": [1]},
-    "notice-long": {"notice": "x" * 5_000_000},
     "version-object": {"version": {"a": 1}},
     "training-list": {"training": [1]},
     "evaluation-text": {"evaluation": "good"},
@@ -167,6 +166,11 @@ rows(
     (0, 2),
     healthy=False,
 )
+
+
+@case(2, healthy=False, says="notice")
+def card_with_a_notice_of_5_megabytes(scene: Scene) -> None:
+    put_json(scene.model / CARD, notice="x" * 5_000_000)
 
 
 def nested(scene: Scene, change_of: tuple[str, object]) -> None:

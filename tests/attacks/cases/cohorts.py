@@ -241,6 +241,7 @@ rows(
     {
         "nan": lambda path: with_values(path, float("nan")),
         "infinite": lambda path: with_values(path, float("inf")),
+        "negative": lambda path: with_values(path, -1.0),
         "people-text": note("people", "five"),
         "people-number": note("people", "5"),
         "people-object": note("people", '{"a": 1}'),

@@ -260,12 +260,24 @@ def twins(scene: Scene) -> None:
 
 
 add("participants-that-differ-by-case", twins, 2, says="upper and lower case")
+
+
+def models(scene: Scene, words: list[str]) -> None:
+    scene.program = "dtg-models"
+    scene.arguments = [word.replace("TINY", str(scene.model)) for word in words]
+
+
 rows(
     "models",
-    lambda scene, words: (
-        scene.__setattr__("program", "dtg-models"),
-        scene.__setattr__("arguments", [w.replace("TINY", str(scene.model)) for w in words]),
-    ),
+    models,
+    {"unpack-gone": ["unpack", "gone.tar"], "unpack-device": ["unpack", "/dev/zero", "x"]},
+    2,
+    healthy=False,
+    says=r"gone\.tar|/dev/zero",
+)
+rows(
+    "models",
+    models,
     {
         "none": [],
         "verify": ["verify", "TINY"],
@@ -284,8 +296,6 @@ rows(
         "remove-unknown": ["remove", "nothing"],
         "fetch-unknown": ["fetch", "../x"],
         "fetch-offline": ["fetch", "hcp-ya"],
-        "unpack-device": ["unpack", "/dev/zero", "x"],
-        "unpack-gone": ["unpack", "gone.tar"],
         "pack-unknown": ["pack", "nothing"],
         "list": ["list"],
     },

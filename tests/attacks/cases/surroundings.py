@@ -202,10 +202,6 @@ RECORDS = {
     "options": {"Options": []},
     "inputs": {"Inputs": [1]},
     "inputs-null": {"Inputs": {"x": None}},
-    "outputs": {"Outputs": {"../../../etc/passwd": {"size": 1}}},
-    "outputs-list": {"Outputs": [1, 2]},
-    "outputs-absolute": {"Outputs": {"/etc/passwd": {}}},
-    "outputs-nul": {"Outputs": {"a\0b": {}}},
     "outputs-types": {"Outputs": {"README": {"Size": "x", "MTimeNs": [], "SHA256": 5}}},
     "methods": {"Methods": "../../../../etc/passwd"},
     "methods-types": {"Methods": 5},
@@ -219,6 +215,31 @@ rows(
     RECORDS,
     (0, 1),
     fixture="earlier",
+)
+OUTSIDE = {
+    "outputs": {"Outputs": {"../../../etc/passwd": {"size": 1}}},
+    "outputs-list": {"Outputs": [1, 2]},
+    "outputs-absolute": {"Outputs": {"/etc/passwd": {}}},
+    "outputs-nul": {"Outputs": {"a\0b": {}}},
+}
+rows(
+    "earlier-record-with",
+    lambda scene, facts: put_json(scene.out / "logs" / "complete" / RECORD, **facts),
+    OUTSIDE,
+    0,
+    fixture="earlier",
+    says="sub-01: sub-01_task-rest: .* maps from",  # made again
+)
+rows(
+    "verify-record-with",
+    lambda scene, facts: (
+        put_json(scene.out / "logs" / "complete" / RECORD, **facts),
+        scene.options.append("--verify"),
+    ),
+    OUTSIDE,
+    1,
+    fixture="earlier",
+    says="-",
 )
 SIDECARS = {
     "runs-of-5": {"Runs": 5},

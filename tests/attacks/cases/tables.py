@@ -55,6 +55,8 @@ rows(
         "a-number-of-5000-digits": one_cell("1" * 5000),
         "a-quoted-cell": one_cell('"0.5'),
         "hexadecimal": one_cell("0x1F"),
+        "1e308": filled("1e308"),
+        "a-1e300": one_cell("1e300"),
     },
     1,
     says="confounds",
@@ -64,12 +66,10 @@ rows(
     lambda scene, edit: table(edit)(scene),
     {
         "zeros": filled("0"),
-        "1e308": filled("1e308"),
         "1e30": filled("1e30"),
         "constant": filled("1.5"),
         "a-nan": one_cell("nan"),
         "subnormal": filled("1e-320"),
-        "a-1e300": one_cell("1e300"),
         "quoted-name": lambda columns: columns.update({'"trans_x"': columns["trans_x"]}),
         "named-twice": lambda columns: columns.update({"csf ": columns["csf"]}),
         "odd-names": lambda columns: columns.update(
@@ -262,8 +262,6 @@ rows(
     {
         "empty": "",
         "no-rows": "a\tb\n",
-        "words": "a\tb\n" + "x\ty\n" * FRAMES,
-        "not-finite": "a\tb\n" + "inf\tnan\n" * FRAMES,
         "too-many-rows": "a\n" + "1\n" * 70,
         "not-utf8": b"\xff\n" + b"1\n" * FRAMES,
         "many-columns": "\t".join(f"c{n}" for n in range(500))
@@ -277,4 +275,16 @@ rows(
     },
     (0, 1, 2),
     healthy=False,
+)
+rows(
+    "custom-confounds",
+    given("--custom-confounds", "custom.tsv"),
+    {
+        "words": "a\tb\n" + "x\ty\n" * FRAMES,
+        "of-no-value": "a\n" + "nan\n" * FRAMES,
+        "infinite": "a\n" + "inf\n" * FRAMES,
+    },
+    1,
+    healthy=False,
+    says="custom.tsv",
 )

@@ -41,6 +41,7 @@ rows(
         "5000-digits": GOOD.replace("Parameters: 1", "Parameters: " + "1" * 5000, 1),
         "kind-unknown": GOOD.replace("AffineTransform_double_3_3", "Evil_double_3_3"),
         "kind-flat": GOOD.replace("_3_3", "_2_2"),
+        "singular": GOOD.replace("Parameters: 1", "Parameters: 0", 1),
         "many": GOOD * 3000,
         "numbers-many": GOOD.replace("Parameters: 1", "Parameters: " + "1 " * 500_000, 1),
         "long-line": GOOD + "#" * 20_000_000,
@@ -53,15 +54,6 @@ rows(
     1,
     fixture="native",
     healthy=True,
-)
-
-rows(
-    "text-transform",
-    on_text,
-    {
-        "singular": GOOD.replace("Parameters: 1", "Parameters: 0", 1),
-    },
-    fixture="native",
 )
 
 

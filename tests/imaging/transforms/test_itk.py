@@ -239,6 +239,7 @@ def assert_refused(path: Path, fact: str, *, inverse: bool = False) -> None:
         (itk_text([("AffineTransform_double_2_2", np.zeros(6), np.zeros(2))]), "three dimensions"),
         (itk_text([("AffineTransform_double_3_3", np.zeros(11), np.zeros(3))]), "12 param.* 11"),
         (itk_text([affine_part(np.diag([1, np.nan, 1, 1]))]), "not finite"),
+        (itk_text([affine_part(np.diag([1.0, 1, 0, 1]))]), "onto a plane and has no inverse"),
         (itk_text([affine_part(np.eye(4))]).replace("Parameters: 1", "Parameters: one"), "float"),
         (itk_text([("VersorRigid3DTransform_double_3_3", np.ones(6), np.zeros(3))]), "versor"),
     ],
