@@ -115,6 +115,16 @@ class ModelBundle:
         """
         KINDS[self.card.kind].module().check(self.weights(), self.places)
 
+    def require_finite(self) -> None:
+        """Look at all weights, without torch and one tensor at a time: a fraction of a second.
+
+        Raises
+        ------
+        BundleError
+            One is not finite.
+        """
+        TensorFile(self.path / WEIGHTS_FILE).require_finite()
+
     def network(self) -> AttentionUNet:
         """Read the network of a kind that has one. This imports torch.
 

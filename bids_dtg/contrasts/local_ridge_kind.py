@@ -59,7 +59,12 @@ def tensors_of(model: LocalRidge) -> dict[str, NDArray[Any]]:
 
 def channels(weights: TensorFile) -> tuple[int, int]:
     """Return how many ROIs the model reads and how many maps it predicts."""
-    _, rois, contrasts = weights.below(_PREFIX).shape("coefficients", axes=3)
+    tensors = weights.below(_PREFIX)
+    _, rois, contrasts = tensors.shape("coefficients", axes=3)
+    tensors.shape("block", axes=0)
+    means = (tensors.shape(name, axes=2)[0] for name in ("mean_connectome", "mean_maps"))
+    if (found := tuple(means)) != (rois, contrasts):
+        raise weights.error(f" has coefficients of {(rois, contrasts)} and means of {found} rows")
     return rois, contrasts
 
 

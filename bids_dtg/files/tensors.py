@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _REMEDY = "fetch or make the bundle again"
 # Bytes; the published network's names and shapes take 6,000.
 _LARGEST_HEADER = 1 << 20
-_IN_WORDS = {1: "one axis", 2: "two axes", 3: "three axes", 4: "four axes", 5: "five axes"}
+_IN_WORDS = ("no axis", "one axis", "two axes", "three axes", "four axes", "five axes")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,30 @@ class TensorFile:
     def read_torch(self) -> dict[str, Tensor]:
         """Read the tensors as those of torch, on the CPU; else as `read`. This imports torch."""
         return self._read("pt")
+
+    def require_finite(self) -> None:
+        """Read the tensors one after the other, without torch, and keep none.
+
+        Those of types that NumPy lacks are left to `read_torch`.
+
+        Raises
+        ------
+        BundleError
+            As `read`.
+        """
+        try:
+            _check_header_size(self.path)
+            with _open(self.path, "numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (no mapping)
+                    if not name.startswith(self.prefix):
+                        continue
+                    with suppress(TypeError):
+                        if not _is_finite(tensors.get_tensor(name)):
+                            raise self.error(f" has values that are not finite in {name}")
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
+        except (SafetensorError, OSError) as err:
+            raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
 
     def error(self, found: str, expected: str | None = None) -> BundleError:
         """Make the error for tensors that are not what they should be; the path comes first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 from bids_dtg.errors import BundleError
@@ -52,3 +53,18 @@ def test_arrays_come_back_with_their_notes(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"."):
         read_arrays(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+def test_values_that_are_not_finite_in_32_bits_are_refused_by_name(tmp_path, value):
+    path = tmp_path / "some.safetensors"
+    path.write_bytes(safetensors.numpy.save(TENSORS | {"a.q": np.array([0.0, value])}))
+    with pytest.raises(BundleError, match=r"some\.safetensors has values .* not finite in a\.q"):
+        TensorFile(path).require_finite()
+    TensorFile(path).below("z").require_finite()
+
+
+def test_types_that_numpy_lacks_are_left_to_torch(tmp_path):
+    path = tmp_path / "some.safetensors"
+    path.write_bytes(safetensors.torch.save({"x": torch.ones(3, dtype=torch.bfloat16)}))
+    TensorFile(path).require_finite()

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.files.foreign import open_foreign
 from bids_dtg.imaging.header import MOST_INFLATED
 from bids_dtg.imaging.transforms.chain import MOST_NODES
 
@@ -129,7 +130,8 @@ def _main(path: str) -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     pages = Path("/proc/self/statm")
     if pages.exists():  # other systems count no such thing
-        taken = int(pages.read_text().split()[0]) * resource.getpagesize()
+        with open_foreign(pages) as file:
+            taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + _MOST_BYTES,) * 2)
     try:
         read_parts(Path(path), _FEW)
