@@ -343,7 +343,9 @@ def test_words_in_the_confounds(job, capsys):
     text = (job.bids / CONFOUNDS).read_text().splitlines()
     text[5] = "\t".join(["oops"] * len(text[0].split("\t")))
     (job.bids / CONFOUNDS).write_text("\n".join(text) + "\n")
-    assert_participant_fails(job, capsys, r"confounds_timeseries\.tsv has 'oops' in row 5 of column")
+    assert_participant_fails(
+        job, capsys, r"confounds_timeseries\.tsv has 'oops' in row 5 of column"
+    )
 
 
 def test_confounds_with_the_wrong_number_of_rows(job, capsys):
