@@ -21,6 +21,7 @@ from bids_dtg.files.home import expand_home
 from bids_dtg.notices import say, visible
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERNAL = 1, 2, 70
+_LEAST_OPEN_FILES = 64
 
 
 class Parser(argparse.ArgumentParser):
@@ -62,6 +63,7 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     _end_by_signals(program, interrupted)
     try:
         _check_working_folder()
+        _check_descriptors()
         return action()
     except KeyboardInterrupt:
         say(f"{program}: interrupted; {interrupted}")
@@ -100,3 +102,18 @@ def _check_working_folder() -> None:
             expected="a folder that exists",
             remedy="change to another folder, and run the same command",
         ) from err
+
+
+def _check_descriptors() -> None:
+    """Refuse to start with so few open files that modules, pipes or images would not open."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_OPEN_FILES:
+        raise SettingsError(
+            f"too few open files are allowed: {limit}",
+            expected=f"at least {_LEAST_OPEN_FILES}",
+            remedy=f"run ulimit -n {_LEAST_OPEN_FILES} first, and the same command",
+        )
