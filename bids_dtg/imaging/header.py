@@ -237,10 +237,15 @@ def _parse(raw: bytes) -> Any:
 
 
 def _require_plain(header: Any) -> None:
-    """Refuse what nibabel reads past: a count of axes below 1, scaling that is not finite."""
+    """Refuse what nibabel reads past: a count of axes below 1, infinite scaling.
+
+    A slope of NaN means the same as 0, no scaling: nibabel has it so, and programs write it.
+    """
     axes = int(header["dim"][0])
     if not 1 <= axes <= 7:
         raise ValueError(f"dim[0], the number of its axes, is {axes}, not 1 to 7")
+    if np.isnan(header["scl_slope"]) or header["scl_slope"] == 0:
+        return
     for name in ("scl_slope", "scl_inter"):
         if not np.isfinite(header[name]):
             raise ValueError(f"{name}, which scales its values, is {float(header[name])}")

@@ -110,8 +110,10 @@ def test_unit_codes_that_are_not_in_the_standard_do_no_harm(tmp_path, code, seco
     assert read_bold_header(path).time.seconds == seconds
 
 
-@pytest.mark.parametrize(("slope", "inter"), [(0.0, 0.0), (0.0, 3.0), (0.5, 10.0)])
-def test_scaling_is_read_and_a_slope_of_0_means_none(tmp_path, slope, inter):
+@pytest.mark.parametrize(
+    ("slope", "inter"), [(0.0, 0.0), (0.0, 3.0), (np.nan, np.nan), (0.5, 10.0)]
+)
+def test_scaling_is_read_and_a_slope_of_0_or_nan_means_none(tmp_path, slope, inter):
     path = write(tmp_path / "bold.nii", stored_values())
     content = bytearray(path.read_bytes())
     content[112:120] = np.array([slope, inter], "<f4").tobytes()
@@ -123,7 +125,7 @@ def test_scaling_is_read_and_a_slope_of_0_means_none(tmp_path, slope, inter):
 @pytest.mark.parametrize(
     ("offset", "stored", "says"),
     [
-        (112, np.array([np.nan, 0], "<f4"), "scl_slope, which scales its values, is nan"),
+        (112, np.array([np.inf, 0], "<f4"), "scl_slope, which scales its values, is inf"),
         (112, np.array([-np.inf, 0], "<f4"), "scl_slope, which scales its values, is -inf"),
         (112, np.array([1, np.nan], "<f4"), "scl_inter, which scales its values, is nan"),
         (40, np.array([-4], "<i2"), r"dim\[0\], the number of its axes, is -4"),
