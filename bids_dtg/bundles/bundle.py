@@ -36,6 +36,7 @@ from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.files.digest import sha256_of
 from bids_dtg.files.foreign import open_foreign
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.bold import BoldHeader, stream_blocks
@@ -225,11 +226,9 @@ def verify_file(path: Path, digest: str) -> None:
     BundleError
         Naming the file and both hashes.
     """
-    sha256 = hashlib.sha256()
     try:
         with open_foreign(path) as file:
-            while block := file.read(1 << 20):
-                sha256.update(block)
+            found = sha256_of(file)
     except MissingFileError as err:
         raise BundleError(
             f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
@@ -238,7 +237,6 @@ def verify_file(path: Path, digest: str) -> None:
         raise err.as_kind(BundleError) from err
     except OSError as err:
         raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
-    found = sha256.hexdigest()
     if found != digest:
         raise BundleError(
             f"{path} has changed: its SHA-256 is {found}",

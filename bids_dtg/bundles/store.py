@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
+from bids_dtg.files.digest import sha256_of
 from bids_dtg.files.foreign import open_foreign, read_bytes
 
 MODEL_DIR_VARIABLE = "DTG_MODEL_DIR"
@@ -253,10 +253,7 @@ def _unpacked(archive: Path, env: Mapping[str, str]) -> Path:
         raise BundleError(f"{archive} cannot be used: there is no cache", remedy=unpack)
     try:
         with open_foreign(archive) as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-        folder = cache.parent / "unpacked" / digest.hexdigest()
+            folder = cache.parent / "unpacked" / sha256_of(file)
         if folder.is_dir():
             return folder
         hidden = folder.parent / temporary_name()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, OutputError
 from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.digest import sha256_of
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.text import write_json
 
@@ -165,8 +166,5 @@ class MappedFile:
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return sha256_of(file)

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 Algorithm = Literal["git", "md5", "sha256"]
+
+_BLOCK = 1 << 20  # bytes read at a time
 
 _IN_WORDS: Mapping[Algorithm, str] = {
     "git": "git's blob id",
@@ -29,6 +31,26 @@ class Digest:
 
     def __str__(self) -> str:
         return f"{_IN_WORDS[self.algorithm]} {self.hexadecimal}"
+
+
+def sha256_of(stream: BinaryIO) -> str:
+    """Return the SHA-256 (hexadecimal) of what a stream still holds, read in blocks.
+
+    Raises
+    ------
+    OSError
+        If the stream cannot be read.
+
+    Examples
+    --------
+    >>> import io
+    >>> sha256_of(io.BytesIO(b"map"))[:8]
+    '60be9861'
+    """
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm, Digest]:
@@ -49,7 +71,7 @@ def read_digests(path: Path, algorithms: Iterable[Algorithm]) -> dict[Algorithm,
     with path.open("rb") as stream:
         size = path.stat().st_size
         running = {algorithm: _begun(algorithm, size) for algorithm in algorithms}
-        while block := stream.read(1 << 20):
+        while block := stream.read(_BLOCK):
             for digest in running.values():
                 digest.update(block)
     return {name: Digest(name, digest.hexdigest()) for name, digest in running.items()}
