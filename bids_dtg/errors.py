@@ -133,15 +133,14 @@ def may_pass(err: BaseException) -> bool:
 
 def internal_error(err: Exception) -> str:
     """Return the line for an error that is a fault of the program, or of the machine's size."""
+    said = visible(" ".join(str(err).split()))
     if isinstance(err, MemoryError):
-        said = visible(" ".join(str(err).split()))
         return str(
             DtgError(
                 f"not enough memory{': ' if said else ''}{said}",
-                remedy="give the call more, or fewer participants at a time (--n-procs)",
+                remedy="give the call more, or fewer participants at a time (--nprocs)",
             )
         )
-    said = visible(" ".join(str(err).split()))
     return (
         f"internal error: {type(err).__name__}: {said}. This is a fault of "
         "the program: please report it with the output of the same command and --debug."
