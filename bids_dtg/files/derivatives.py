@@ -329,6 +329,29 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     return output
 
 
+def refuse_model_folder(output: Path, model: Path) -> None:
+    """Refuse an OUTPUT_DIR that is a model's folder, or lies in it: the model would be no more.
+
+    Parameters
+    ----------
+    output
+        From `check_output_location`.
+    model
+        Folder of the model.
+
+    Raises
+    ------
+    SettingsError
+        It is, or lies there.
+    """
+    model = model.resolve()
+    if model in (output, *output.parents):
+        raise SettingsError(
+            f"OUTPUT_DIR {output} is in the model's folder {model}",
+            remedy="choose another OUTPUT_DIR",
+        )
+
+
 def prepare_output_folder(output_dir: Path) -> None:
     """Make the folder and check that files can be made in it.
 

@@ -132,6 +132,18 @@ def test_an_output_folder_that_holds_the_input_is_refused(tmp_path, capsys, abov
     assert not (place / "dataset_description.json").exists()
 
 
+@pytest.mark.parametrize("below", ["", "maps"])
+def test_an_output_folder_in_the_model_s_is_refused(job, capsys, below):
+    link = job.folder / "link"
+    link.symlink_to(job.model)
+    held = sorted(job.model.rglob("*"))
+    assert job.run(out=link / below) == 2
+    place = (job.model / below).resolve()
+    told = f"OUTPUT_DIR {place} is in the model's folder {job.model.resolve()}"
+    assert told in capsys.readouterr().err
+    assert sorted(job.model.rglob("*")) == held
+
+
 def test_the_folder_above_a_bundle_names_the_bundle(job, capsys):
     above = job.folder / "model-own"
     above.mkdir()

@@ -17,7 +17,11 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.engine.capacity import Capacity, divide
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.derivatives import DerivativeDataset, check_output_location
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    check_output_location,
+    refuse_model_folder,
+)
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import (
     Fingerprint,
@@ -91,6 +95,7 @@ class Request:
         bids_filter = read_filter_file(filters) if filters else {}
         device = resolve_device(settings.resources.device)
         bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
+        refuse_model_folder(output, bundle.path)
         bundle.require_finite()  # else each participant would fail for it
         check_level(bundle, settings.outputs.interval_level)
         capacity = divide(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 
 from attacks.cases.case import add, case, rows
-from attacks.scene import Scene
+from attacks.scene import Scene, put
 
 DIGITS = "9" * 5000
 
@@ -119,6 +120,26 @@ rows(
 def output_that_holds_the_input(scene: Scene) -> None:
     scene.arguments = [str(scene.bids), str(scene.place), "participant", "--model"]
     scene.arguments += [str(scene.model), "--no-reports"]
+
+
+@case(2, healthy=False, says="in the model's folder")
+def output_that_is_a_link_to_the_model(scene: Scene) -> None:
+    scene.out.symlink_to(scene.model)
+
+
+@case(1, says=r"run-1.*run-01|run-01.*run-1")
+def runs_of_one_number(scene: Scene) -> None:
+    """Of the two files of one run, none is taken in silence."""
+    for run in ("1", "01"):
+        for name in ("bold", "sidecar", "mask", "confounds"):
+            path = scene[name]
+            put(path.with_name(path.name.replace("_task-", f"_run-{run}_task-")), path.read_bytes())
+
+
+@case(1, says=r"_bold\.nii and .*_bold\.nii\.gz|_bold\.nii\.gz and .*_bold\.nii")
+def a_run_that_is_compressed_and_is_not(scene: Scene) -> None:
+    path = scene["bold"]
+    put(path.with_suffix(""), gzip.decompress(path.read_bytes()))
 
 
 rows(

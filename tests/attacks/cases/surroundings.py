@@ -343,7 +343,7 @@ def a_map_that_decompresses_to_a_gibibyte(scene: Scene) -> None:
     put(path, gzip.compress(bytes(2**26), 1))
 
 
-@case((0, 1, 2), fixture="earlier", healthy=False)
+@case(2, fixture="earlier", healthy=False, says="XCP-D|another")
 def an_output_description_that_is_another_program_s(scene: Scene) -> None:
     path = scene.out / "dataset_description.json"
     put(path, json.dumps({"Name": 5, "GeneratedBy": [{"Name": "XCP-D"}], "Authors": {"a": None}}))
