@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bids_dtg.connectome.form import Form
 from bids_dtg.errors import SettingsError
 from bids_dtg.settings.option import find_row
 
@@ -37,10 +38,21 @@ class Kind:
     module: Callable[[], KindModule]  # what fits, reads and prepares it
     part: Callable[[], type[CardPart]]  # its own part of the card
     needs_torch: bool  # whether a device is chosen through torch to fit it
+    connectome: str = "marginal"  # form that it reads where --connectome is not given
     help: str = ""  # what it is, for ``--help``, where the name does not say it
     network_prefix: str | None = None  # of its network's tensors; None: it has no network
     recipes: tuple[str, ...] = ("default",)  # of training, rows of `contrasts.plan.RECIPES`
     tunable: bool = False  # whether it can learn on from other people
+
+    def form(self, asked: str | None) -> Form:
+        """Return the form of the connectome that a model of this kind is trained on.
+
+        Parameters
+        ----------
+        asked
+            Value of ``--connectome``; None: it was not given.
+        """
+        return Form(asked or self.connectome)
 
     def require_recipe(self, recipe: str) -> None:
         """Check that the kind can be trained by a recipe.

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.parts import OFFSET_FILE
+from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
 
@@ -68,6 +69,7 @@ class MapsPart:
     calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
     # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
     same_for_all: tuple[str, ...] = ()
+    connectome: Form = MARGINAL  # what the model reads
 
     @property
     def outputs(self) -> int:
@@ -97,6 +99,8 @@ class MapsPart:
         # Cards without it are as they were before there was such a field.
         same = content.pop("same_for_all")
         content |= {"same_for_all": list(same)} if same else {}
+        form = content.pop("connectome")
+        content |= {"connectome": asdict(form)} if form != MARGINAL else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and asdict(self.recentring)
         content["reference"] = content.pop("training_range")
@@ -130,6 +134,7 @@ class MapsPart:
             training_range=fields.mapping_or_none("reference"),
             calibration=fields.mapping_or_none("calibration"),
             same_for_all=_same_for_all(fields),
+            connectome=_form(fields),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
@@ -150,6 +155,20 @@ def _gains(fields: JsonFields) -> tuple[float, ...] | None:
         return None
     count = len(fields.list_of_nested("contrasts"))
     return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
+
+
+def _form(card: JsonFields) -> Form:
+    """Read the form of the connectomes; cards without it are of models of the marginal form."""
+    if card.absent("connectome"):
+        return MARGINAL
+    fields = card.nested("connectome")
+    name, ridge = fields.text("name"), fields.value("ridge")
+    if name not in FORMS:
+        raise fields.wrong("name", name, " or ".join(FORMS))
+    if type(ridge) not in (int, float) or not 0 <= ridge < float("inf"):
+        raise fields.wrong("ridge", ridge, "a finite number, 0 or more")
+    fields.refuse_unknown()
+    return Form(name, float(ridge))
 
 
 def _same_for_all(fields: JsonFields) -> tuple[str, ...]:

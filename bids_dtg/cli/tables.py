@@ -13,6 +13,7 @@ from types import MappingProxyType
 from bids_dtg.bundles.kinds import KINDS, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
+from bids_dtg.connectome.form import FORMS
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
 from bids_dtg.files.temporary import check_temporary_folder
@@ -202,6 +203,9 @@ def table_choices() -> Mapping[str, Choices]:
         "architecture": Choices(
             tuple(KINDS),
             tuple(f"{row.name}: {row.help}" for row in KINDS.values() if row.help),
+        ),
+        "connectome": Choices(
+            tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
         ),
         "recipe": Choices(recipe_names()),
     }

@@ -1,6 +1,7 @@
 """From a run's frames to its connectome in one pass. It opens no file.
 
 - `design`: the temporal design: frames kept, columns projected out
+- `form`: what a value of a connectome says: of an ROI alone, or of all together
 - `moments`: the sums that one pass over a run adds up
 - `algebra`: cleaned series and cleaned correlations, from these sums
 - `connectome`: connectomes of a run, its segments and its halves

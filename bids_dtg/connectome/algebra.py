@@ -31,8 +31,8 @@ class Algebra(ABC):
         self.moments = moments
 
     @abstractmethod
-    def part(self, pieces: Sequence[int]) -> Part:
-        """Prepare to correlate within some pieces."""
+    def part(self, pieces: Sequence[int], mixing: Float | None = None) -> Part:
+        """Prepare to correlate within some pieces; `mixing` as `Part` has it."""
 
     @abstractmethod
     def voxels(self, low: int, high: int) -> VoxelSums:
@@ -51,9 +51,16 @@ class Algebra(ABC):
 
 
 class Part:
-    """A set of frames: cleaned ROI series demeaned there, and their norms."""
+    """A set of frames: cleaned ROI series demeaned there, and their norms.
 
-    def __init__(self, algebra: Algebra, pieces: Sequence[int]) -> None:
+    With `mixing` (rois, columns) the series are standardised and mixed, and what is summed with
+    them are the correlations times `mixing`: a regression on all series costs no more than
+    correlations do.
+    """
+
+    def __init__(
+        self, algebra: Algebra, pieces: Sequence[int], mixing: Float | None = None
+    ) -> None:
         self.pieces = list(pieces)
         self.rows = algebra.rows(pieces)
         self.frames = len(self.rows)
@@ -61,14 +68,26 @@ class Part:
         self.series_mean = series.mean(axis=0)
         self.series = series - self.series_mean
         self.norms = np.sqrt((self.series**2).sum(axis=0))
+        self.scaled: Float | None = None
+        if mixing is not None:
+            self.scaled = ratio(mixing, np.broadcast_to(self.norms[:, None], mixing.shape))
+            self.series_mean = self.series_mean @ self.scaled
+            self.series = self.series @ self.scaled
+
+    def correlation(self) -> Float:
+        """Pearson r (rois, rois) of the series, where they are not mixed; 0 where undefined."""
+        found = ratio(self.series.T @ self.series, np.outer(self.norms, self.norms))
+        return np.clip(found, -1.0, 1.0)
 
 
 class VoxelSums(ABC):
     """The sums of some voxels."""
 
     def correlate(self, part: Part) -> Float:
-        """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part."""
+        """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part, mixed."""
         norms = np.sqrt(self.sum_of_squares(part))
+        if part.scaled is not None:
+            return ratio(self.covariance(part), norms[:, None])
         return np.clip(ratio(self.covariance(part), norms[:, None] * part.norms), -1.0, 1.0)
 
     @property
@@ -109,19 +128,23 @@ class _RemovedAlgebra(Algebra):
         self.weights = np.vstack([weights, -gamma])
         self.series = self._clean_series(raw, raw - self.columns @ gamma)
 
-    def part(self, pieces: Sequence[int]) -> _RemovedPart:
-        return _RemovedPart(self, pieces)
+    def part(self, pieces: Sequence[int], mixing: Float | None = None) -> _RemovedPart:
+        return _RemovedPart(self, pieces, mixing)
 
     def voxels(self, low: int, high: int) -> _RemovedSums:
         return _RemovedSums(self, low, high)
 
 
 class _RemovedPart(Part):
-    def __init__(self, algebra: _RemovedAlgebra, pieces: Sequence[int]) -> None:
-        super().__init__(algebra, pieces)
+    def __init__(
+        self, algebra: _RemovedAlgebra, pieces: Sequence[int], mixing: Float | None = None
+    ) -> None:
+        super().__init__(algebra, pieces, mixing)
         columns = algebra.columns[self.rows]
         self.intercept = float(columns[0, 0])
-        self.weights = algebra.weights.copy()
+        self.weights = (
+            algebra.weights.copy() if self.scaled is None else algebra.weights @ self.scaled
+        )
         # The first column is constant: it takes the mean away.
         self.weights[algebra.projections] -= self.series_mean / self.intercept
         self.columns_series = columns.T @ self.series
@@ -177,16 +200,18 @@ class _LeftAlgebra(Algebra):
         raw = moments.features[:, : len(weights)] @ weights
         self.series = self._clean_series(raw, self.courses @ (cleaning.columns[:, 1:].T @ raw))
 
-    def part(self, pieces: Sequence[int]) -> _LeftPart:
-        return _LeftPart(self, pieces)
+    def part(self, pieces: Sequence[int], mixing: Float | None = None) -> _LeftPart:
+        return _LeftPart(self, pieces, mixing)
 
     def voxels(self, low: int, high: int) -> _LeftSums:
         return _LeftSums(self, low, high)
 
 
 class _LeftPart(Part):
-    def __init__(self, algebra: _LeftAlgebra, pieces: Sequence[int]) -> None:
-        super().__init__(algebra, pieces)
+    def __init__(
+        self, algebra: _LeftAlgebra, pieces: Sequence[int], mixing: Float | None = None
+    ) -> None:
+        super().__init__(algebra, pieces, mixing)
         courses = algebra.courses[self.rows]
         centred = courses - courses.mean(axis=0)
         self.courses_series = centred.T @ self.series

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from bids_dtg.connectome.algebra import (
 )
 from bids_dtg.connectome.design import Segments
 from bids_dtg.connectome.device import one_blas_thread
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.freedom import effective_dof
 from bids_dtg.connectome.moments import RunMoments
 
@@ -28,17 +29,28 @@ _OTHER_PIECES = (1, 3)
 
 @dataclass(frozen=True, eq=False)
 class Connectome:
-    """Pearson r of each grey-matter voxel with each ROI over some of a run's frames."""
+    """Each grey-matter voxel with each ROI over some of a run's frames, in a form."""
 
-    r: NDArray[np.float32]  # (rois, grey-matter voxels), 0 where undefined
+    r: NDArray[np.float32]  # (rois, grey-matter voxels), values of the form, 0 where undefined
     frames: int  # kept frames it rests on
     seconds: float  # their time
     # Kept frames less what cleaning took of them, filters included; NaN where that is not known.
     residual_dof: float = float("nan")
+    form: Form = MARGINAL  # what the values are
+    roi_r: Float | None = None  # (rois, rois), Pearson r of the ROI series; None: not kept
+    effective_dof: float = float("nan")  # that the penalty of a joint form follows from
 
     def __post_init__(self) -> None:
         if self.r.ndim != 2:
             raise ValueError(f"a connectome is (rois, voxels), not {self.r.shape}")
+
+    @property
+    def marginal(self) -> NDArray[np.float32]:
+        """Pearson r (rois, grey-matter voxels), whatever the form of `r`."""
+        if self.roi_r is None:
+            return self.r
+        found = self.form.marginal(self.r, self.roi_r, self.effective_dof)
+        return found.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +162,7 @@ def intraclass_correlation(
 def run_connectomes(
     moments: RunMoments,
     *,
+    form: Form = MARGINAL,
     every_part: bool = True,
     other_lengths: bool = False,
     threads: int = 1,
@@ -160,6 +173,9 @@ def run_connectomes(
     ----------
     moments
         The sums of a whole run.
+    form
+        Of the connectomes. What is told of the run's quality, as the agreement of its halves,
+        is of the marginal form whatever the connectomes are: so runs of all models compare.
     every_part
         Keep the connectomes of the whole run and of its halves beside those of the segments.
     other_lengths
@@ -179,24 +195,20 @@ def run_connectomes(
     only = len(parts.sets) == 1
     others = tuple(_joined(parts, pieces) for pieces in _OTHER_PIECES) if other_lengths else ()
     halves = (parts.whole, parts.odd, parts.even) if every_part else ()
+    wanted = {*parts.sets, *halves, *(pieces for joined in others for pieces in joined)}
+    design, free = moments.design, effective_dof(algebra.series, moments.design)
     made = {
-        pieces: np.zeros(shape, np.float32)
-        for pieces in (*parts.sets, *halves, *(pieces for joined in others for pieces in joined))
+        pieces: _begin(algebra, pieces, form, _share(algebra, pieces, free), shape)
+        for pieces in wanted
     }
     agreement, icc, tsnr = _correlate(moments, algebra, made, threads)
-
-    def connectome(pieces: tuple[int, ...]) -> Connectome:
-        rows, design = algebra.rows(pieces), moments.design
-        dof = design.residual_dof(rows)
-        return Connectome(made[pieces], len(rows), len(rows) * design.tr_seconds, dof)
-
-    segments = tuple(connectome(pieces) for pieces in parts.sets)
+    segments = tuple(made[pieces] for pieces in parts.sets)
     varying = moments.varying
     return RunConnectomes(
         segments=segments,
-        whole=segments[0] if only else connectome(parts.whole) if every_part else None,
-        odd=connectome(parts.odd) if every_part else None,
-        even=connectome(parts.even) if every_part else None,
+        whole=segments[0] if only else made[parts.whole] if every_part else None,
+        odd=made[parts.odd] if every_part else None,
+        even=made[parts.even] if every_part else None,
         agreement=agreement,
         icc=icc,
         covered=varying[: moments.grey_voxels],
@@ -204,9 +216,36 @@ def run_connectomes(
         series=algebra.series,
         roi_r=_correlation(algebra.series),
         tsnr=tsnr,
-        other_lengths=tuple(tuple(map(connectome, joined)) for joined in others if joined),
-        residual_dof=moments.design.residual_dof(),
-        effective_dof=effective_dof(algebra.series, moments.design),
+        other_lengths=tuple(tuple(made[part] for part in joined) for joined in others if joined),
+        residual_dof=design.residual_dof(),
+        effective_dof=free,
+    )
+
+
+def _share(algebra: Algebra, pieces: Sequence[int], free: float) -> float:
+    """Return the effective degrees of freedom of some pieces, from those of the run.
+
+    Where they are not known, as of runs that were cleaned elsewhere, frames stand for them.
+    """
+    rows, design = algebra.rows(pieces), algebra.moments.design
+    if not free > 0:
+        return float(len(rows))
+    return free * design.residual_dof(rows) / design.residual_dof()
+
+
+def _begin(
+    algebra: Algebra, pieces: tuple[int, ...], form: Form, free: float, shape: tuple[int, int]
+) -> Connectome:
+    """Return the connectome of some pieces, whose values are still to be filled in."""
+    rows, design = algebra.rows(pieces), algebra.moments.design
+    return Connectome(
+        np.zeros(shape, np.float32),
+        len(rows),
+        len(rows) * design.tr_seconds,
+        design.residual_dof(rows),
+        form,
+        algebra.part(pieces).correlation() if form.row.joint else None,
+        free,
     )
 
 
@@ -232,15 +271,23 @@ def raw_series(moments: RunMoments) -> Float:
 def _correlate(
     moments: RunMoments,
     algebra: Algebra,
-    wanted: Mapping[tuple[int, ...], NDArray[np.float32]],
+    wanted: Mapping[tuple[int, ...], Connectome],
     threads: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Go through the grey-matter voxels once: fill in r (rois, voxels) of the sets of pieces.
+    """Go through the grey-matter voxels once: fill in the connectomes of the sets of pieces.
 
     Returns the agreement of the halves, their ICC, and tSNR, all (voxels,).
     """
     voxels, halves = moments.grey_voxels, (moments.segments.odd, moments.segments.even)
-    parts = {pieces: algebra.part(pieces) for pieces in {*wanted, *halves}}
+    mixings = {
+        pieces: made.form.mixing(made.roi_r, made.effective_dof)
+        for pieces, made in wanted.items()
+        if made.roi_r is not None
+    }
+    mixed = {pieces: algebra.part(pieces, mixing) for pieces, mixing in mixings.items()}
+    # The agreement of the halves is of the marginal form.
+    marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
+    parts = {pieces: algebra.part(pieces) for pieces in marginal}
     whole = algebra.part(moments.segments.whole)
     agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
     freedom = moments.design.frames_kept - moments.design.rank
@@ -249,8 +296,10 @@ def _correlate(
         high = min(low + VOXELS_AT_A_TIME, voxels)
         sums = algebra.voxels(low, high)
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
-        for pieces, filled in wanted.items():
-            filled[:, low:high] = r[pieces].T
+        for pieces, made in wanted.items():
+            made.r[:, low:high] = (
+                sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
+            ).T
         odd, even = (r[half] for half in halves)
         agreement[low:high] = profile_agreement(odd, even)
         icc[low:high] = intraclass_correlation(odd, even)

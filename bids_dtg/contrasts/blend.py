@@ -18,7 +18,7 @@ from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, Process
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import MapModel, predicted_maps
 from bids_dtg.files.tensors import TensorFile
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
 
 Maps = NDArray[np.floating[Any]]
@@ -188,13 +188,13 @@ def read_blend_weights(weights: TensorFile, contrasts: int) -> NDArray[np.float3
     return found.astype(np.float32)
 
 
-def check(weights: TensorFile, places: VoxelPlaces) -> None:
+def check(weights: TensorFile, places: Places) -> None:
     """Read both models and their weights."""
     network_kind.check(weights.below(NETWORK_PREFIX), places)
     read_blend_weights(weights, len(local_ridge_kind.read_ridge(weights, places).mean_maps))
 
 
-def prepare(weights: TensorFile, places: VoxelPlaces, processor: Processor) -> MapModel:
+def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
     """Read both models and prepare the network."""
     network = network_kind.prepare(weights.below(NETWORK_PREFIX), places, processor)
     ridge = local_ridge_kind.read_ridge(weights, places)

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.people import Array, MapModel, Person, mean_maps
+from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import TensorFile
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
 
 
@@ -33,7 +34,7 @@ class Processor:
 class ModelSpace:
     """Where a model reads and predicts, and what names that."""
 
-    places: VoxelPlaces
+    places: Places
     rois: int  # whose connectomes it reads
     model: str  # identity of the bundle whose space it is
     mask_sha256: str  # of its mask's file
@@ -85,6 +86,8 @@ class Fitted:
     model: MapModel  # ready to predict
     tensors: Mapping[str, NDArray[Any]]  # of the bundle's weights
     record: FitRecord  # how it came about
+    # Found while fitting, as by leaving people out; None: to be found on the validation people.
+    correction: Correction | None = None
 
 
 class KindModule(Protocol):
@@ -100,7 +103,7 @@ class KindModule(Protocol):
         """
         ...
 
-    def check(self, weights: TensorFile, places: VoxelPlaces) -> None:
+    def check(self, weights: TensorFile, places: Places) -> None:
         """Read all of a model's tensors.
 
         Raises
@@ -110,7 +113,7 @@ class KindModule(Protocol):
         """
         ...
 
-    def prepare(self, weights: TensorFile, places: VoxelPlaces, processor: Processor) -> MapModel:
+    def prepare(self, weights: TensorFile, places: Places, processor: Processor) -> MapModel:
         """Read a model and make it ready to predict at the places.
 
         Raises

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.sketch import Rest
 from bids_dtg.contrasts.maps import MapAverage
 
@@ -35,6 +36,11 @@ class Person:
     # Measured (contrasts, voxels), NaN: not measured; a second one is a retest of all contrasts.
     sessions: tuple[NDArray[np.float32], ...]
     rest: Rest | None = None  # sketches of it, cut and joined to several lengths; None: not read
+    form: Form = MARGINAL  # of the connectomes
+    # (segments, rois, rois), Pearson r of the ROI series, and effective degrees of freedom
+    # (segments,): from them a joint form follows with another ridge. None: not known.
+    roi_r: NDArray[np.floating] | None = None
+    effective_dof: tuple[float, ...] = ()
 
     @property
     def maps(self) -> NDArray[np.float32]:

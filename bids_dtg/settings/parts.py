@@ -225,6 +225,12 @@ class ModellingOptions:
         shown_default="none: the table and page of all participants",
     )
     architecture: str = option("modelling", "what to train", default="blend")
+    connectome: str | None = option(
+        "modelling",
+        "form of the connectome that the trained model reads",
+        default=None,
+        shown_default="that of --architecture",
+    )
     recipe: str = option(
         "modelling",
         "how the network is trained; default: mean squared error, re-centred, with a gain a "

@@ -107,9 +107,9 @@ class RangeJudge:
             Dice of the run's brain mask and the model's; None where it is not known.
         """
         patterns = [
-            pattern_figures(segment.r, run.covered, self.places) for segment in run.segments
+            pattern_figures(segment.marginal, run.covered, self.places) for segment in run.segments
         ]
-        connectomes = [segment.r for segment in run.segments]
+        connectomes = [segment.marginal for segment in run.segments]
         sides = compare_sides(connectomes, run.roi_r, run.covered, self.places)
         figures = _mean_figures(patterns) | {
             "coverage": run.coverage,

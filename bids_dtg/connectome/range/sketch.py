@@ -60,7 +60,7 @@ class Sketch:
         cls, part: Connectome, run: RunConnectomes, pattern: PatternFigures, cells: Cells
     ) -> Sketch:
         """Sketch a part of a run, whose pattern is known."""
-        means = cells.means(part.r, run.covered)
+        means = cells.means(part.marginal, run.covered)
         share = run.effective_dof / run.residual_dof if run.residual_dof > 0 else float("nan")
         memory = memory_of(share, part.seconds / part.frames)
         return cls(means, pattern, part.residual_dof, memory, part.seconds, part.frames)
@@ -70,7 +70,7 @@ class Sketch:
         cls, part: Connectome, run: RunConnectomes, places: PatternPlaces, cells: Cells
     ) -> Sketch:
         """Sketch a part of a run."""
-        return cls.of(part, run, pattern_figures(part.r, run.covered, places), cells)
+        return cls.of(part, run, pattern_figures(part.marginal, run.covered, places), cells)
 
 
 def independent_share(memory_s: float, tr_seconds: Float) -> Float:

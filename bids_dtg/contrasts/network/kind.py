@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
 from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
@@ -22,7 +23,7 @@ from bids_dtg.contrasts.plan import TrainingPlan, find_recipe, hinge_weight
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.tensors import TensorFile
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import ModellingOptions
 
@@ -57,12 +58,29 @@ def read_network(weights: TensorFile) -> AttentionUNet:
     return network_from_tensors(weights.read_torch(), source=str(weights.path))
 
 
-def check(weights: TensorFile, places: VoxelPlaces) -> None:
-    """Read the network; it fits any places."""
+def check(weights: TensorFile, places: Places) -> None:
+    """Read the network; it fits any voxels."""
+    _mask(places)
     read_network(weights)
 
 
-def prepare(weights: TensorFile, places: VoxelPlaces, processor: Processor) -> MapModel:
+def _mask(places: Places) -> NDArray[np.bool_]:
+    """Return the mask (i, j, k) of places, which are voxels: a network has no others.
+
+    Raises
+    ------
+    SettingsError
+        They are no voxels.
+    """
+    if not isinstance(places, VoxelPlaces):
+        raise SettingsError(
+            "the attention U-Net needs voxels of a grid, and the places have none",
+            expected="a model of another --architecture",
+        )
+    return places.mask
+
+
+def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
     """Read the network and prepare it for the places."""
     import torch
 
@@ -71,7 +89,7 @@ def prepare(weights: TensorFile, places: VoxelPlaces, processor: Processor) -> M
     if processor.threads is not None:
         torch.set_num_threads(processor.threads)
     return prepared.prepare(
-        read_network(weights), places.mask, processor.device, report=processor.report
+        read_network(weights), _mask(places), processor.device, report=processor.report
     )
 
 
@@ -171,7 +189,7 @@ def fit(
         ) from err
     network = network_from_tensors(dict(trained.state), source=str(folder))
     return Fitted(
-        model=prepare_network(network, task.space.places.mask, task.device),
+        model=prepare_network(network, _mask(task.space.places), task.device),
         tensors={name: tensor.numpy() for name, tensor in trained.state.items()},
         record=NetworkRecord(trained.card),
     )
@@ -204,7 +222,7 @@ def _samples(task: FitTask, people: Sequence[Person]) -> PersonSamples:
     return PersonSamples(
         [person.connectomes for person in people],
         [person.maps for person in people],
-        task.space.places.mask,
+        _mask(task.space.places),
         # 0 outside the measured brain, as the published training had it.
         zero_for_nan=find_recipe(task.options.recipe).loss == "crr",
     )

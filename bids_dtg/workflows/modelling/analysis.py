@@ -15,6 +15,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
@@ -32,6 +33,7 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort, refuse_to_replace
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.modelling.measured import check_measured, write_measured
+from bids_dtg.workflows.modelling.person_arrays import PersonArrays
 from bids_dtg.workflows.participant.call import with_whole_paths
 from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.model import Model
@@ -61,12 +63,18 @@ class Analysis:
     repeatable: bool  # whether it may be given again once its model is made
     request: Request  # input dataset, participants and bundle
     model: Model  # of the bundle, prepared when it is first needed
+    form: Form  # of the connectomes that people are read to
     place: Path  # of the measured maps
     folder: Path  # where its results go, below the output folder
 
     @classmethod
     def prepare(
-        cls, settings: Settings, *, makes_model: bool = True, repeatable: bool = True
+        cls,
+        settings: Settings,
+        *,
+        makes_model: bool = True,
+        repeatable: bool = True,
+        form: Form | None = None,
     ) -> Analysis:
         """Check everything that can be checked before anything is written.
 
@@ -78,6 +86,8 @@ class Analysis:
             Whether it makes a model; else it evaluates one, which names the folder.
         repeatable
             Whether the call may be given again once its model is made.
+        form
+            Of the connectomes that people are read to; None: that which ``--model`` reads.
 
         Raises
         ------
@@ -101,6 +111,7 @@ class Analysis:
             repeatable=repeatable,
             request=request,
             model=request.model(),
+            form=form or request.bundle.card.part.connectome,
             place=place,
             folder=folder,
         )
@@ -248,7 +259,8 @@ class Analysis:
         output = self.request.output
         store, elsewhere = ArrayStore(self._cache), "choose another OUTPUT_DIR"
         locks.require(_CACHE_LOCK, what=f"{self._cache}, to read people,", remedy=elsewhere)
-        refuse_to_replace(self.request, plan, store, locks.others(_CACHE_USERS))
+        arrays = PersonArrays(self.request, plan, store, self.form)
+        refuse_to_replace(arrays, locks.others(_CACHE_USERS))
         locks.take(f"{_CACHE_USERS}{self.folder.name}")
         remove_stale_temporaries(self._cache)
         notes = output.describe(
@@ -263,7 +275,7 @@ class Analysis:
             self._claim()
         write_text(self.folder / CONFIGURATION_FILE, self._configuration())
         write_json(self.folder / _OPTIONS_FILE, _shaping_options(self.settings))
-        cohort = gather_cohort(self.request, plan, store)
+        cohort = gather_cohort(self.request, plan, store, self.form)
         locks.release(_CACHE_LOCK)
         measured = check_measured(plan, cohort, self.bundle.places)
         write_measured(self.folder, self.place, plan, measured)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person
 from bids_dtg.engine.capacity import divide, own_threads
@@ -57,7 +58,7 @@ class Cohort:
         return tuple(known[label] for label in labels if label in known)
 
 
-def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Cohort:
+def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore, form: Form) -> Cohort:
     """Read everybody's rest and maps, or take from the store what an earlier call has read.
 
     Parameters
@@ -68,13 +69,15 @@ def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Coho
         Who has what.
     store
         Where arrays are kept.
+    form
+        Of the connectomes.
 
     Raises
     ------
     DatasetError
         Nobody's data can be used.
     """
-    arrays = PersonArrays(request, plan, store)
+    arrays = PersonArrays(request, plan, store, form)
     missing, failures = _missing(arrays)
     failures |= _make(arrays, missing)
     people = []
@@ -104,9 +107,7 @@ def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore) -> Coho
     )
 
 
-def refuse_to_replace(
-    request: Request, plan: CohortPlan, store: ArrayStore, users: Sequence[Owner]
-) -> None:
+def refuse_to_replace(arrays: PersonArrays, users: Sequence[Owner]) -> None:
     """Refuse to replace arrays that other analyses are using.
 
     Raises
@@ -114,13 +115,12 @@ def refuse_to_replace(
     SettingsError
         Naming one of them.
     """
-    arrays = PersonArrays(request, plan, store)
-    replaced = [label for label in plan.labels if users and arrays.would_replace(label)]
+    replaced = [label for label in arrays.plan.labels if users and arrays.would_replace(label)]
     if replaced:
         raise SettingsError(
             f"arrays of {counted(len(replaced), 'participant')} ({named(replaced)}) in "
-            f"{store.root} would be made anew from other options or files, and are in use by "
-            f"{users[0].words}",
+            f"{arrays.store.root} would be made anew from other options or files, and are in use "
+            f"by {users[0].words}",
             remedy="wait until it has ended, or choose another OUTPUT_DIR",
         )
 
@@ -158,7 +158,10 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
     # how many processes there are.
     reader = request.reader(
-        threads=own_threads(settings.resources) or 1, every_part=False, other_lengths=True
+        threads=own_threads(settings.resources) or 1,
+        every_part=False,
+        other_lengths=True,
+        form=arrays.form,
     )
     on_cpu = isinstance(reader.arrays, NumpyArrays)
     capacity = divide(
@@ -172,7 +175,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     prepare = (
         partial(_work, arrays, reader)
         if forked
-        else partial(_prepare, settings, arrays.plan, arrays.store, reader.threads)
+        else partial(_prepare, settings, (arrays.plan, arrays.store, arrays.form), reader.threads)
     )
     failures = {}
     with make_board(len(labels), verbose=settings.behaviour.verbose) as board:
@@ -208,11 +211,14 @@ def _failure(end: End[None]) -> str | None:
             return f"the process that worked on it died: {reason}"
 
 
-def _prepare(settings: Settings, plan: CohortPlan, store: ArrayStore, threads: int) -> Work[None]:
+def _prepare(
+    settings: Settings, of_arrays: tuple[CohortPlan, ArrayStore, Form], threads: int
+) -> Work[None]:
     """Prepare the work anew, in a process that was started afresh."""
     request = Request.prepare(settings)
-    reader = request.reader(threads=threads, every_part=False, other_lengths=True)
-    return _work(PersonArrays(request, plan, store), reader)
+    arrays = PersonArrays(request, *of_arrays)
+    reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
+    return _work(arrays, reader)
 
 
 def _work(arrays: PersonArrays, reader: Reader) -> Work[None]:

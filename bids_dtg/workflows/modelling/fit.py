@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
@@ -98,7 +99,11 @@ def fit_model(kind: Kind, task: FitTask) -> FittedModel:
     require_people(task.options, task.training, task.validation)
     fitted = kind.module().fit(task)
     record = {"recipe": task.options.recipe, "seed": task.options.seed, **fitted.record.to_json()}
-    correction, same = judged_by_validation(fitted.model, task)
+    if fitted.correction is None:
+        correction, same = judged_by_validation(fitted.model, task)
+    else:
+        correction = fitted.correction
+        same = _same_for_all(correction.gains.round(GAIN_DIGITS) > 0, task)
     return FittedModel(kind.name, fitted.tensors, fitted.model, correction, record, same)
 
 
@@ -150,6 +155,11 @@ def judged_by_validation(
         correction = sums.correction(task.mean)
         # As the card has it: a gain that is rounded to 0 is 0 in use.
         individual &= correction.gains.round(GAIN_DIGITS) > 0
+    return correction, _same_for_all(individual, task)
+
+
+def _same_for_all(individual: NDArray[np.bool_], task: FitTask) -> tuple[str, ...]:
+    """Return the labels of contrasts whose maps do not differ, and report them."""
     pairs = zip(task.contrasts, individual, strict=True)
     same = tuple(label for label, differs in pairs if not differs)
     if same:
@@ -157,4 +167,4 @@ def judged_by_validation(
             f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')}, "
             f"nothing individual was found: {', '.join(same)}"
         )
-    return correction, same
+    return same

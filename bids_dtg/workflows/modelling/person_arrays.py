@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.people import Person
@@ -31,6 +32,7 @@ from bids_dtg.workflows.participant.sets import MapSet
 
 # Raised when other maps are left out than before: arrays are made again then.
 _CHECKS = 2
+_DIGITS = 6  # of a correlation that is kept as text
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class PersonArrays:
     request: Request  # input dataset, bundle and options
     plan: CohortPlan  # whose maps, and which rows they have
     store: ArrayStore  # where arrays are kept
+    form: Form = MARGINAL  # of the connectomes
 
     def are_made(self, label: str) -> bool:
         """Tell whether all arrays of a person are there, made from what there is now."""
@@ -56,7 +59,7 @@ class PersonArrays:
 
     def would_replace(self, label: str) -> bool:
         """Return whether to make a person's arrays is to replace some made from other things."""
-        names = (*self._maps(label), _rest(label), _sketches(label))
+        names = (*self._maps(label), self._rest(label), _sketches(label))
         return any(map(self.store.holds, names)) and not self.are_made(label)
 
     def make(self, label: str, reporter: Reporter, *, reader: Reader) -> None:
@@ -83,25 +86,34 @@ class PersonArrays:
             measured = _measure_rest(planned, reader, reporter)
             if not measured.segments:
                 raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
-            notes = {"weights": measured.weights, "repetition_times": measured.repetition_times}
-            self.store.write(_rest(label), np.stack(measured.segments), facts, notes)
+            notes = {
+                "weights": measured.weights,
+                "repetition_times": measured.repetition_times,
+                "roi_r": measured.roi_r,
+                "effective_dof": measured.effective_dof,
+            }
+            self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
             cells, notes = pack_rest(measured.sketches)
             self.store.write(_sketches(label), cells, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
         """Map a person's arrays, which are there; all of them are read once, and compared."""
+        notes, joint = self.store.notes(self._rest(label)), self.form.row.joint
         return Person(
             label,
-            self.store.read(_rest(label)),
-            tuple(self.store.notes(_rest(label))["weights"]),
+            self.store.read(self._rest(label)),
+            tuple(notes["weights"]),
             tuple(self.store.read(name) for name in self._maps(label)),
             unpack_rest(self.store.read(_sketches(label)), self.store.notes(_sketches(label))),
+            self.form,
+            np.array(notes["roi_r"]) if joint else None,
+            tuple(notes["effective_dof"]) if joint else (),
         )
 
     def repetition_times(self, label: str) -> tuple[float, ...]:
         """Return the seconds a frame of a person's runs, which are there."""
-        return tuple(self.store.notes(_rest(label)).get("repetition_times", ()))
+        return tuple(self.store.notes(self._rest(label)).get("repetition_times", ()))
 
     def unusable(self, label: str) -> dict[str, dict[str, str]]:
         """Return why maps of a person are left out: of targets and retests, by contrast."""
@@ -112,8 +124,13 @@ class PersonArrays:
             for name in self._maps(label)
         }
 
+    def _rest(self, label: str) -> str:
+        """Return the name of a person's connectomes, which are kept in each form apart."""
+        prefix = "" if self.form == MARGINAL else f"{self.form.name}_"
+        return f"sub-{label}/{prefix}connectomes"
+
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
-        return all(self.store.has(name, facts) for name in (_rest(label), _sketches(label)))
+        return all(self.store.has(name, facts) for name in (self._rest(label), _sketches(label)))
 
     def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
         """Return whose maps are in which array, by its name: the target first."""
@@ -225,10 +242,12 @@ class _MeasuredRest:
     weights: list[float]  # what each segment counts
     repetition_times: list[float]  # seconds a frame, of each run
     sketches: Rest  # what the range of usual rest is learned from
+    roi_r: list[list[list[float]]]  # Pearson r of the ROI series of each segment, of a joint form
+    effective_dof: list[float]  # of each segment
 
 
 def _measure_rest(planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter) -> _MeasuredRest:
-    found = _MeasuredRest([], [], [], Rest((), ()))
+    found = _MeasuredRest([], [], [], Rest((), ()), [], [])
     by_dof = _by_dof(planned)
     for run in (run for plan in planned for run in plan.runs):
         try:
@@ -241,16 +260,15 @@ def _measure_rest(planned: tuple[MapSet, ...], reader: Reader, reporter: Reporte
             found.segments.append(segment.r.astype(np.float16))
             weight = segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof)
             found.weights.append(weight)
+            found.effective_dof.append(segment.effective_dof)
+            if segment.roi_r is not None:
+                found.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
     return found
 
 
 def _by_dof(planned: tuple[MapSet, ...]) -> bool:
     """Return whether a person's segments are weighted by their residual degrees of freedom."""
     return all(plan.by_dof for plan in planned)
-
-
-def _rest(label: str) -> str:
-    return f"sub-{label}/connectomes"
 
 
 def _sketches(label: str) -> str:

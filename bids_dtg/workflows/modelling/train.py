@@ -72,7 +72,7 @@ def run_training(settings: Settings) -> int:
     kind.require_recipe(settings.modelling.recipe)
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     kind.module().check_machine(settings.modelling)
-    analysis = Analysis.prepare(settings)
+    analysis = Analysis.prepare(settings, form=kind.form(settings.modelling.connectome))
     base = analysis.bundle
     plan = analysis.plan(None)
     planned = plan_split(analysis, plan)
@@ -250,6 +250,7 @@ def write_fitted(
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
             recentring=None if fitted.correction is None else Recentring(validation, segments),
             same_for_all=fitted.same_for_all,
+            connectome=analysis.form,
         ),
         description=f"Trained with bids_dtg on {counted(training, 'participant')}; masks and ROI "
         f"maps are those of {base.card.name} {base.card.version}.",

@@ -96,4 +96,4 @@ def measure_array(
         segments=design.segments(math.inf),
         arrays=NumpyArrays(np.float64),
     )
-    return run_connectomes(moments).segments[0]
+    return run_connectomes(moments, form=bundle.card.part.connectome).segments[0]

@@ -18,6 +18,7 @@ from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on
+from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import (
     Blocks,
     MakeSmoothing,
@@ -134,6 +135,7 @@ class Reader:
     arrays: Arrays  # where sums are computed
     threads: int  # to compute with
     every_part: bool  # whether connectomes of the whole run and of its halves are kept
+    form: Form  # of the connectomes
     other_lengths: bool = False  # whether those of shorter and longer parts than segments are
 
     @classmethod
@@ -146,6 +148,7 @@ class Reader:
         threads: int = 1,
         every_part: bool = True,
         other_lengths: bool = False,
+        form: Form | None = None,
     ) -> Reader:
         """Order a model's voxels, and prepare a device.
 
@@ -161,6 +164,8 @@ class Reader:
             Keep the connectomes of the whole run and of its halves beside those of segments.
         other_lengths
             Keep those of shorter and longer parts than segments, for a range to be learned from.
+        form
+            Of the connectomes; None: that which the model reads.
         """
         return cls(
             bundle=bundle,
@@ -170,6 +175,7 @@ class Reader:
             arrays=arrays_on("cpu" if device == "mps" else device),
             threads=threads,
             every_part=every_part,
+            form=form or bundle.card.part.connectome,
             other_lengths=other_lengths,
         )
 
@@ -238,6 +244,7 @@ class Reader:
         with clock.time("algebra"):
             connectomes = run_connectomes(
                 moments,
+                form=self.form,
                 every_part=self.every_part,
                 other_lengths=self.other_lengths,
                 threads=self.threads,

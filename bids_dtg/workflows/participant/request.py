@@ -15,6 +15,7 @@ from bids_dtg.cleaning.confounds import confound_files
 from bids_dtg.cleaning.custom import check_custom_place
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.connectome.form import Form
 from bids_dtg.engine.capacity import Capacity, divide
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import (
@@ -159,6 +160,7 @@ class Request:
         threads: int | None = None,
         every_part: bool | None = None,
         other_lengths: bool = False,
+        form: Form | None = None,
     ) -> Reader:
         """Make what reduces runs to connectomes.
 
@@ -168,6 +170,8 @@ class Request:
             To compute with; None: as the capacity has it.
         every_part, other_lengths
             As for `Reader`; None: where something is written of the parts.
+        form
+            Of the connectomes; None: that which the model reads.
         """
         outputs = self.settings.outputs
         return Reader.of(
@@ -179,6 +183,7 @@ class Request:
             if every_part is None
             else every_part,
             other_lengths=other_lengths,
+            form=form,
         )
 
     def model(self) -> Model:
