@@ -115,13 +115,7 @@ class Form:
         array([[ 1.5625, -0.9375],
                [-0.9375,  1.5625]])
         """
-        if not self.row.joint:
-            return None
-        silent = np.diagonal(roi_r) == 0
-        gram = roi_r + self.penalty(len(roi_r), dof) * np.eye(len(roi_r))
-        # An ROI without signal correlates with nothing: its coefficients are 0 by any divisor.
-        gram[silent, silent] = 1.0
-        return np.asarray(np.linalg.pinv(gram, hermitian=True), np.float64)
+        return self._inverse(roi_r, dof) if self.row.joint else None
 
     def marginal(
         self, values: NDArray[np.floating], roi_r: NDArray[np.floating], dof: float
@@ -129,9 +123,54 @@ class Form:
         """Return the correlations (rois, places) that values (rois, places) were made from."""
         if not self.row.joint:
             return values
-        gram: NDArray[np.floating] = roi_r + self.penalty(len(roi_r), dof) * np.eye(len(roi_r))
-        mixed: NDArray[np.floating] = gram.astype(values.dtype) @ values
+        mixed: NDArray[np.floating] = self._gram(roi_r, dof).astype(values.dtype) @ values
         return mixed
+
+    def change(self, to: Form, roi_r: NDArray[np.floating], dof: float) -> NDArray[np.floating]:
+        """Return what turns values of this form into those with another ridge.
+
+        Parameters
+        ----------
+        to
+            The form wanted.
+        roi_r, dof
+            As `mixing` has them.
+
+        Returns
+        -------
+        (rois, rois): new values = change @ values (rois, places).
+
+        Raises
+        ------
+        ValueError
+            The forms differ in more than the ridge, or have none.
+
+        Examples
+        --------
+        >>> roi_r = np.array([[1.0, 0.5], [0.5, 1.0]])
+        >>> Form("partial", ridge=0.0).change(Form("partial", ridge=1.0), roi_r, 4.0).round(3)
+        array([[0.625, 0.125],
+               [0.125, 0.625]])
+        """
+        if self.name != to.name or not self.row.joint:
+            raise ValueError(
+                f"connectomes of the {self.name} form cannot be changed to the {to.name} form: "
+                "only the ridge of a joint form can"
+            )
+        return to._inverse(roi_r, dof) @ self._gram(roi_r, dof)
+
+    def _gram(self, roi_r: NDArray[np.floating], dof: float) -> NDArray[np.floating]:
+        """Return G + λ I, (rois, rois)."""
+        gram: NDArray[np.floating] = roi_r + self.penalty(len(roi_r), dof) * np.eye(len(roi_r))
+        return gram
+
+    def _inverse(self, roi_r: NDArray[np.floating], dof: float) -> Float:
+        """Return (G + λ I)⁻¹, (rois, rois)."""
+        silent = np.diagonal(roi_r) == 0
+        gram = self._gram(roi_r, dof)
+        # An ROI without signal correlates with nothing: its coefficients are 0 by any divisor.
+        gram[silent, silent] = 1.0
+        return np.asarray(np.linalg.pinv(gram, hermitian=True), np.float64)
 
 
 MARGINAL = Form()

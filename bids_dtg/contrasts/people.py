@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from bids_dtg.connectome.range.sketch import Rest
 from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
+_PLACES_AT_A_TIME = 8192
 _FINGERPRINT_VOXELS = 64  # of the middle of the brain, by which data are compared
 
 
@@ -53,6 +54,42 @@ class Person:
         for segment, weight in zip(self.connectomes, self.weights, strict=True):
             total += np.float32(weight / sum(self.weights)) * segment
         return total
+
+    def with_form(self, form: Form) -> Person:
+        """Return the same person with connectomes of another ridge, which are in memory.
+
+        Parameters
+        ----------
+        form
+            Of the same name as the person's own.
+
+        Raises
+        ------
+        ValueError
+            It has another name, or the ROIs' correlations are not known.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> halves = np.full((1, 2, 3), 0.5, np.float16)
+        >>> maps = (np.zeros((1, 3), np.float32),)
+        >>> strong, roi_r = Form("partial", ridge=1.0), np.eye(2)[None]
+        >>> person = Person("01", halves, (1.0,), maps, None, strong, roi_r, (4.0,))
+        >>> person.with_form(Form("partial", ridge=0.0)).connectomes[0, 0]
+        array([0.75, 0.75, 0.75], dtype=float16)
+        """
+        if form == self.form:
+            return self
+        if self.roi_r is None:
+            raise ValueError(f"the correlations of the ROIs of {self.label} are not known")
+        made = np.empty(self.connectomes.shape, np.float16)
+        of_segments = zip(self.connectomes, self.roi_r, self.effective_dof, strict=True)
+        for segment, (values, roi_r, dof) in enumerate(of_segments):
+            change = self.form.change(form, roi_r, dof).astype(np.float32)
+            for start in range(0, values.shape[1], _PLACES_AT_A_TIME):
+                part = slice(start, start + _PLACES_AT_A_TIME)
+                made[segment, :, part] = change @ values[:, part].astype(np.float32)
+        return replace(self, connectomes=made, form=form)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of a block of central voxels: a cheap identity of these arrays."""

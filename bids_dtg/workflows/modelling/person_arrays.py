@@ -126,8 +126,7 @@ class PersonArrays:
 
     def _rest(self, label: str) -> str:
         """Return the name of a person's connectomes, which are kept in each form apart."""
-        prefix = "" if self.form == MARGINAL else f"{self.form.name}_"
-        return f"sub-{label}/{prefix}connectomes"
+        return _connectomes(label, self.form)
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
         return all(self.store.has(name, facts) for name in (self._rest(label), _sketches(label)))
@@ -269,6 +268,42 @@ def _measure_rest(planned: tuple[MapSet, ...], reader: Reader, reporter: Reporte
 def _by_dof(planned: tuple[MapSet, ...]) -> bool:
     """Return whether a person's segments are weighted by their residual degrees of freedom."""
     return all(plan.by_dof for plan in planned)
+
+
+def keep_in_form(person: Person, form: Form, store: ArrayStore) -> Person:
+    """Return a person whose connectomes have another ridge, kept in a store and mapped from it.
+
+    Parameters
+    ----------
+    person
+        Of a joint form.
+    form
+        The same with another ridge.
+    store
+        Of the analysis that wants it; arrays that are there already are not made again.
+
+    Raises
+    ------
+    ValueError
+        As `Person.with_form`.
+    OutputError
+        The store cannot be written or read.
+    """
+    if form == person.form:
+        return person
+    name = _connectomes(person.label, form)
+    facts = {"of": person.fingerprint(), "from": person.form.ridge}
+    if not store.has(name, facts):
+        store.write(name, person.with_form(form).connectomes, facts)
+    return dataclasses.replace(person, connectomes=store.read(name), form=form)
+
+
+def _connectomes(label: str, form: Form) -> str:
+    """Return the name of an array; values of each form and ridge are kept apart."""
+    if form == MARGINAL:
+        return f"sub-{label}/connectomes"
+    ridge = "" if form.ridge == 1 else f"-{form.ridge:g}"
+    return f"sub-{label}/{form.name}{ridge}_connectomes"
 
 
 def _sketches(label: str) -> str:

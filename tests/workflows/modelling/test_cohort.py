@@ -9,12 +9,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from isal import igzip
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.people import Person
+from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.workflows.modelling.cohort_plan import plan_cohort
+from bids_dtg.workflows.modelling.person_arrays import keep_in_form
 from bids_dtg.workflows.participant.request import Request
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
@@ -170,3 +175,25 @@ def test_who_was_asked_for_and_has_no_maps_is_told(tmp_path, capsys):
     lines = capsys.readouterr().err
     assert "left out: 1 participant with no measured maps (04)" in lines
     assert "1 left out" in lines
+
+
+def test_connectomes_of_another_ridge_are_made_once(tmp_path):
+    partial, weaker = Form("partial"), Form("partial", ridge=0.5)
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(1, 200)).astype(np.float32)
+    values = rng.normal(size=(1, 3, 200)).astype(np.float16)
+    person = Person("01", values, (1.0,), (maps,), None, partial, np.eye(3)[None], (6.0,))
+    store = ArrayStore(tmp_path)
+    kept = keep_in_form(person, weaker, store)
+    assert kept.form == weaker
+    np.testing.assert_array_equal(kept.connectomes, person.with_form(weaker).connectomes)
+    assert isinstance(kept.connectomes, np.memmap)
+    (path,) = tmp_path.rglob("*connectomes.npy")
+    made = path.stat().st_mtime_ns
+    keep_in_form(person, weaker, store)
+    assert path.stat().st_mtime_ns == made
+    other = replace(person, connectomes=values * 2)
+    np.testing.assert_array_equal(
+        keep_in_form(other, weaker, store).connectomes, other.with_form(weaker).connectomes
+    )
+    assert keep_in_form(person, partial, store) is person
