@@ -33,3 +33,23 @@ def plain_connectome(
 ) -> np.ndarray:
     bold = bold.astype(np.float64)
     return correlate(clean(bold, confounds), clean(plain_series(bold, maps), confounds))
+
+
+def regress(voxels: np.ndarray, series: np.ndarray, penalty: float) -> np.ndarray:
+    """(rois, voxels) ridge coefficients on all series together, everything of variance 1.
+
+    Least squares by lstsq on the series with the root of the penalty below them; coefficients of
+    series that do not vary, and of voxels that do not, are 0.
+    """
+    voxels, series = voxels - voxels.mean(axis=0), series - series.mean(axis=0)
+    voxels, series = (
+        np.divide(one, norm, out=np.zeros_like(one), where=norm > 0)
+        for one, norm in ((values, np.linalg.norm(values, axis=0)) for values in (voxels, series))
+    )
+    varying = series.any(axis=0)
+    rois = np.count_nonzero(varying)
+    design = np.vstack([series[:, varying], np.sqrt(penalty) * np.eye(rois)])
+    target = np.vstack([voxels, np.zeros((rois, voxels.shape[1]))])
+    found = np.zeros((series.shape[1], voxels.shape[1]))
+    found[varying] = np.linalg.lstsq(design, target, rcond=1e-6)[0]
+    return found

@@ -22,8 +22,9 @@ from bids_dtg.files.foreign import as_text, read_bytes
 from bids_dtg.imaging.grid import Grid
 
 CARD_FILE = "model.json"
-# Version 2 has `sources`; a card without them is of version 1, which older programs can read.
-FORMAT_VERSION = 2
+# Version 2 has `sources`, version 3 what a part needs of it; a card without either is of version 1,
+# which older programs can read.
+FORMAT_VERSION = 3
 WEIGHTS_FILE = "weights.safetensors"
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
@@ -55,7 +56,10 @@ class CardPart(Protocol):
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """Return the part's fields of `model.json`."""
+        """Return the part's fields of `model.json`.
+
+        `format_version` is among them where programs of the first version cannot run the model.
+        """
         ...
 
     @classmethod
@@ -107,9 +111,8 @@ class ModelCard(Generic[Part]):
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
-        content: dict[str, Any] = {"format_version": FORMAT_VERSION} | dict(vars(self))
+        content: dict[str, Any] = {"format_version": 2 if self.sources else 1} | dict(vars(self))
         if not content["sources"]:
-            content |= {"format_version": 1}
             del content["sources"]
         for_readers = {name: content.pop(name) for name in _FOR_READERS}
         content |= content.pop("part").to_json()

@@ -103,6 +103,13 @@ class JsonFields:
             raise self.wrong(key, found, "a number above 0")
         return float(found)
 
+    def not_negative(self, key: str) -> float:
+        """Return a number of 0 or more."""
+        found = self.value(key)
+        if not _is_number(found) or found < 0:
+            raise self.wrong(key, found, "a finite number, 0 or more")
+        return float(found)
+
     def numbers(self, key: str, shape: tuple[int, ...]) -> list[Any]:
         """Return finite numbers as nested lists of the given shape."""
         found = self.value(key)

@@ -100,7 +100,8 @@ class MapsPart:
         same = content.pop("same_for_all")
         content |= {"same_for_all": list(same)} if same else {}
         form = content.pop("connectome")
-        content |= {"connectome": asdict(form)} if form != MARGINAL else {}
+        # Programs of format version 2 know of one form only: they are to ask for a newer one.
+        content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and asdict(self.recentring)
         content["reference"] = content.pop("training_range")
@@ -162,13 +163,11 @@ def _form(card: JsonFields) -> Form:
     if card.absent("connectome"):
         return MARGINAL
     fields = card.nested("connectome")
-    name, ridge = fields.text("name"), fields.value("ridge")
+    name, ridge = fields.text("name"), fields.not_negative("ridge")
     if name not in FORMS:
         raise fields.wrong("name", name, " or ".join(FORMS))
-    if type(ridge) not in (int, float) or not 0 <= ridge < float("inf"):
-        raise fields.wrong("ridge", ridge, "a finite number, 0 or more")
     fields.refuse_unknown()
-    return Form(name, float(ridge))
+    return Form(name, ridge)
 
 
 def _same_for_all(fields: JsonFields) -> tuple[str, ...]:

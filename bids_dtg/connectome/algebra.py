@@ -253,6 +253,9 @@ def series_weights(moments: RunMoments) -> Float:
     values, vectors = np.linalg.eigh(gram)
     real = values > MAPS_TOLERANCE**2 * max(values[-1], 0.0)
     inverse = (vectors[:, real] / values[real]) @ vectors[:, real].T
+    # A map that is constant over these voxels has no series: rounding correlates with anything.
+    constant = np.diagonal(gram) <= MAPS_TOLERANCE**2 * np.diagonal(gram).max()
+    inverse[constant], inverse[:, constant] = 0.0, 0.0
     return np.vstack([inverse, -mean @ inverse])
 
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from bids_dtg.settings.option import find_row
 
 Float = NDArray[np.float64]
+# An eigenvalue of the ROIs' correlations below this share of the largest is rounding.
+_DEPENDENT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -166,11 +168,15 @@ class Form:
 
     def _inverse(self, roi_r: NDArray[np.floating], dof: float) -> Float:
         """Return (G + λ I)⁻¹, (rois, rois)."""
-        silent = np.diagonal(roi_r) == 0
         gram = self._gram(roi_r, dof)
-        # An ROI without signal correlates with nothing: its coefficients are 0 by any divisor.
-        gram[silent, silent] = 1.0
-        return np.asarray(np.linalg.pinv(gram, hermitian=True), np.float64)
+        # An ROI without signal has no part in the others, and coefficients of 0.
+        live = np.flatnonzero(np.diagonal(roi_r))
+        among = np.ix_(live, live)
+        found = np.zeros(gram.shape)
+        # Series that depend on each other, as those of a parcellation, have no unique coefficients
+        # without a penalty: the smallest are taken.
+        found[among] = np.linalg.pinv(gram[among], rcond=_DEPENDENT, hermitian=True)
+        return found
 
 
 MARGINAL = Form()

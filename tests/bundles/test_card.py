@@ -17,6 +17,7 @@ from bids_dtg.bundles.card import (
 )
 from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.bundles.maps_part import Recentring
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid
@@ -115,6 +116,32 @@ def test_contrasts_that_are_the_same_for_all_come_back():
         ModelCard.from_json(json.dumps(wrong))
 
 
+@pytest.mark.parametrize("ridge", [0.0, 1.0, 0.37])
+@pytest.mark.parametrize("sources", [{}, {"training.data": "stated"}])
+def test_a_form_of_the_connectome_comes_back_and_is_of_a_new_format_version(ridge, sources):
+    card = make_card(connectome=Form("partial", ridge), sources=sources)
+    content = json.loads(card.to_json())
+    assert content["format_version"] == 3
+    assert content["connectome"] == {"name": "partial", "ridge": ridge}
+    back = ModelCard.from_json(card.to_json())
+    assert back.part.connectome == Form("partial", ridge)
+    assert back.sources == sources
+    assert back.to_json() == card.to_json()
+
+
+@pytest.mark.parametrize(
+    ("sources", "version"), [({}, 1), ({"training.data": "stated"}, 2)], ids=["plain", "sources"]
+)
+def test_cards_of_the_marginal_form_are_as_before(sources, version):
+    content = json.loads(make_card(sources=sources, connectome=MARGINAL).to_json())
+    assert content["format_version"] == version
+    assert "connectome" not in content
+    assert ModelCard.from_json(json.dumps(content)).part.connectome == MARGINAL
+
+
+PARTIAL = {"name": "partial", "ridge": 1.0}
+
+
 def test_a_correction_and_what_is_for_readers_come_back():
     card = make_card(
         recentring=Recentring(40, 4),
@@ -138,7 +165,7 @@ def test_recentring_needs_its_file():
 @pytest.mark.parametrize(
     ("path", "value", "fact"),
     [
-        ("format_version", 3, "model.json has format version 3. Expected: at most 2. .*newer"),
+        ("format_version", 4, "model.json has format version 4. Expected: at most 3. .*newer"),
         ("format_version", "1", 'format_version is "1". Expected: a whole number'),
         ("format_version", ..., "no field format_version"),
         ("kind", "vnet", "a model of kind vnet. Expected: one of attention-unet, local.*newer"),
@@ -149,6 +176,17 @@ def test_recentring_needs_its_file():
         ("recentring", RECENTRED, "gains is null. Expected: gains and recentring, or neither"),
         ("recentring", RECENTRED | {"lattice": "8mm"}, 'recentring.lattice is "8mm". Expected: gr'),
         ("recentring", RECENTRED | {"n": 1}, "unknown field recentring.n"),
+        ("connectome", "partial", 'connectome is "partial". Expected: an object'),
+        ("connectome", {"ridge": 1}, "no field connectome.name"),
+        ("connectome", {"name": "partial"}, "no field connectome.ridge"),
+        ("connectome", PARTIAL | {"name": "full"}, 'name is "full". Expected: marginal or partial'),
+        ("connectome", PARTIAL | {"name": ["partial"]}, "connectome.name is .*Expected: text"),
+        ("connectome", PARTIAL | {"ridge": -1}, "connectome.ridge is -1. Expected: a finite"),
+        ("connectome", PARTIAL | {"ridge": True}, "connectome.ridge is true. Expected: a finite"),
+        ("connectome", PARTIAL | {"ridge": float("inf")}, "connectome.ridge is Infinity"),
+        ("connectome", PARTIAL | {"ridge": float("nan")}, "connectome.ridge is NaN"),
+        ("connectome", PARTIAL | {"ridge": 10**400}, "connectome.ridge is 1000.*a finite number"),
+        ("connectome", PARTIAL | {"rois": 50}, "unknown field connectome.rois"),
         ("record", [], r"record is \[\]. Expected: an object"),
         ("smoothing_fwhm", 4, "unknown field smoothing_fwhm"),
         ("grid.spce", "x", "unknown field grid.spce. Expected: grid.space"),
