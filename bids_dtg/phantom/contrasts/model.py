@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.contrasts.responses import (
@@ -145,8 +146,18 @@ class Person:
         """How the person's networks are coupled at rest, (networks, networks)."""
         return series_mixing(self.phantom.parameters, self.phantom.structure, self.traits)
 
-    def connectome(self, session: int, segment: int) -> Array:
+    def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
         """Simulate one segment of rest and return its connectome, (networks, voxels)."""
+        phantom = self.phantom
+        return segment_connectome(
+            self.frames(session, segment),
+            phantom.series_weights,
+            phantom.anatomy.grey_in_brain,
+            form,
+        )
+
+    def frames(self, session: int, segment: int) -> Array:
+        """Simulate one segment of rest, (frames, brain voxels); frames are independent samples."""
         phantom, p = self.phantom, self.phantom.parameters
         rng = self.stream(Purpose.SERIES, session, segment)
         series, shared = draw_series(p, self.series_mixing, rng, p.samples)
@@ -155,8 +166,7 @@ class Person:
         blocks = brain_frames(
             self.network_maps, series, shared, noise, phantom.anatomy, phantom.voxel_noise
         )
-        frames = np.concatenate(list(blocks))
-        return segment_connectome(frames, phantom.series_weights, phantom.anatomy.grey_in_brain)
+        return np.concatenate(list(blocks))
 
     def segments(self, n: int | None = None, session: int = 0) -> Array:
         """Return the connectomes of the first n segments, (n, networks, voxels)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.phantom.anatomy import Anatomy
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.contrasts.structure import Structure
@@ -91,21 +92,25 @@ def series_weights(group_maps: Array, anatomy: Anatomy) -> Array:
     return np.linalg.solve(maps @ maps.T, maps).astype(np.float32)
 
 
-def segment_connectome(frames: Array, weights: Array, grey: NDArray[np.intp]) -> Array:
-    """Correlate each network's series with each grey-matter voxel.
+def segment_connectome(
+    frames: Array, weights: Array, grey: NDArray[np.intp], form: Form = MARGINAL
+) -> Array:
+    """Relate each network's series to each grey-matter voxel.
 
     Parameters
     ----------
     frames
-        (frames, brain voxels).
+        (frames, brain voxels), independent samples: one is lost to the mean.
     weights
         From `series_weights`, (networks, brain voxels).
     grey
         Positions of the grey-matter voxels among the brain's.
+    form
+        What the values are.
 
     Returns
     -------
-    (networks, grey voxels), Pearson r
+    (networks, grey voxels), values of the form: Pearson r, if not said otherwise
     """
     centred = frames - frames.mean(axis=0)
     series = centred @ weights.T
@@ -113,4 +118,5 @@ def segment_connectome(frames: Array, weights: Array, grey: NDArray[np.intp]) ->
     series /= np.linalg.norm(series, axis=0)
     connectome: Array = series.T @ voxels
     connectome /= np.sqrt(np.einsum("tv,tv->v", voxels, voxels))
-    return connectome
+    mixing = form.mixing((series.T @ series).astype(np.float64), len(frames) - 1.0)
+    return connectome if mixing is None else mixing.T.astype(np.float32) @ connectome

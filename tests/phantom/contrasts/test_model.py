@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bids_dtg.connectome import voxel_to_roi
+from bids_dtg.connectome.form import Form
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.contrasts.rest import brain_frames, draw_series, segment_connectome
@@ -86,6 +87,20 @@ def test_connectomes_agree_with_the_one_pass_route(phantom):
     maps[:, anatomy.grey_in_brain] = phantom.roi_maps
     theirs = voxel_to_roi(frames, maps)[:, anatomy.grey_in_brain]
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_the_partial_form_is_a_ridge_regression_on_all_series(phantom):
+    person, grey = phantom.person(0, 0), phantom.anatomy.grey_in_brain
+    frames = person.frames(0, 1).astype(np.float64)
+    series = (frames - frames.mean(axis=0)) @ phantom.series_weights.T
+    voxels = frames[:, grey[::50]] - frames[:, grey[::50]].mean(axis=0)
+    series, voxels = (signals / signals.std(axis=0) for signals in (series, voxels))
+    # Least squares with rows for the penalty: that of 50 ROIs and 149 degrees of freedom.
+    rows = np.sqrt(len(frames) * 0.5 * 50 / 149) * np.eye(50)
+    stacked = np.vstack([series, rows]), np.vstack([voxels, np.zeros((50, voxels.shape[1]))])
+    expected = np.linalg.lstsq(*stacked, rcond=None)[0]
+    ours = person.connectome(0, 1, Form("partial", ridge=0.5))
+    np.testing.assert_allclose(ours[:, ::50], expected, atol=1e-4)
 
 
 def test_math_minus_story_is_math_minus_story_noise_included(phantom):
