@@ -6,9 +6,9 @@ A row imports its module when it is called, not before: names and words cost not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.errors import SettingsError
@@ -24,7 +24,8 @@ class KindWords:
     """How a kind is written of, in the methods text and elsewhere."""
 
     title: str  # without an article, for pages
-    model: str  # with its article; it turns connectomes into maps
+    # With its article; it turns connectomes into maps. {models} stands for those of a blend.
+    model: str
     owner: str  # whose error in the mean map re-centring takes off
     method: str  # what the program implements when it runs one, with the works to cite
 
@@ -90,6 +91,23 @@ def find_kind(name: str) -> Kind:
     return find_row(KINDS, "--architecture", name)
 
 
+def models_in_words(record: Mapping[str, Any] | None) -> str:
+    """Return what the models of a blend are, by the record of its card.
+
+    Examples
+    --------
+    >>> models_in_words({"blend": {"network": [1.0]}})
+    'a three-dimensional attention U-Net (Oktay et al., 2018)'
+    >>> models_in_words(None)
+    'several models'
+    """
+    found = (record or {}).get("blend")
+    # Whoever made the bundle wrote the record.
+    names = list(found) if isinstance(found, Mapping) else []
+    known = [_BLENDED[name] for name in names if name in _BLENDED]
+    return " and of ".join(known) or "several models"
+
+
 def recipe_names() -> tuple[str, ...]:
     """Return what ``--recipe`` may be: the recipes of all kinds."""
     return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
@@ -148,17 +166,21 @@ LOCAL_RIDGE = Kind(
     part=_maps_part,
     needs_torch=False,
 )
+# Models that a blend may consist of, as its record names them.
+_BLENDED = {
+    "local_ridge": "a local ridge regression (at each voxel a linear model of that voxel's "
+    "correlations)",
+    "network": "a three-dimensional attention U-Net (Oktay et al., 2018)",
+}
 BLEND = Kind(
     name="blend",
     help="local ridge and the network together",
     words=KindWords(
-        title="blend of local ridge and attention U-Net",
-        model="a blend, the sum, weighed for each contrast, of the maps of a local ridge "
-        "regression (at each voxel a linear model of that voxel's correlations) and of a "
-        "three-dimensional attention U-Net (Oktay et al., 2018),",
+        title="blend of models",
+        model="a blend, the sum, weighed for each contrast, of the maps of {models},",
         owner="The blend's",
         method="which makes connectomes as DeepTaskGen does (Serin et al., 2025) and blends the "
-        "maps of a network of its kind with those of local ridge regression",
+        "maps of models of several kinds",
     ),
     module=_blend,
     part=_maps_part,

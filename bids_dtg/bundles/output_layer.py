@@ -70,7 +70,7 @@ def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None
         for model, prefix in zip((bundle, other), prefixes, strict=True)
     ]
     shapes = [{name: tensor.shape for name, tensor in layer.items()} for layer in layers]
-    if shapes[0] != shapes[1]:
+    if shapes[0] != shapes[1] or not shapes[0]:  # a blend may have no network
         return None
     names = f"{bundle.card.name} and {other.card.name}"
     largest = max(float(np.abs(layers[0][name] - layers[1][name]).max()) for name in layers[0])

@@ -1,12 +1,13 @@
-"""A blend: the weighed sum of two models' maps, a weight a contrast and model.
+"""A blend: the weighed sum of several models' maps, a weight a contrast and model.
 
-Local ridge and a network know partly different things of a person; what each is worth is a
-regression of measured on predicted deviations over people whom neither was fitted on.
+Models of several kinds know partly different things of a person; what each is worth is a
+regression of measured on predicted deviations over people whom none was fitted on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,32 +15,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts import local_ridge_kind
-from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, Processor
+from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, KindModule, Processor
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import MapModel, predicted_maps
 from bids_dtg.files.tensors import TensorFile
-from bids_dtg.imaging.places import Places
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.settings import ModellingOptions
 
 Maps = NDArray[np.floating[Any]]
 
-NETWORK_PREFIX = "network."  # of the network's tensors; those of local ridge have their own
+NETWORK_PREFIX = "network."  # of the network's tensors; those of the others have their own
 _WEIGHTS = "blend.weights"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A kind of model that a blend may consist of."""
+
+    name: str  # in records
+    module: KindModule  # what fits, reads and prepares it
+    begins: str  # how the names of its tensors in a blend begin
+    prefix: str = ""  # of these names, before the names that its module gives them
+    fits: Callable[[Places], bool] = lambda places: True  # whether it can predict at places
+
+
+def _on_a_grid(places: Places) -> bool:
+    return isinstance(places, VoxelPlaces)
+
+
+# In the order of the weights' rows.
+PARTS = (
+    Part("local_ridge", local_ridge_kind, "ridge."),
+    Part("network", network_kind, NETWORK_PREFIX, prefix=NETWORK_PREFIX, fits=_on_a_grid),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class BlendRecord:
     """How the models of a blend were fitted, and what each is worth."""
 
-    ridge: FitRecord  # of local ridge
-    network: FitRecord  # of the network
-    weights: NDArray[np.float32]  # (2, contrasts), of local ridge and the network
+    models: Mapping[str, FitRecord]  # by name of the part
+    weights: NDArray[np.float32]  # (models, contrasts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return both models' keys of a card's record, and the key `blend`."""
-        ridge, network = self.weights.tolist()
-        worth = {"blend": {"local_ridge": ridge, "network": network}}
-        return self.ridge.to_json() | self.network.to_json() | worth
+        """Return all models' keys of a card's record, and the key `blend`."""
+        record: dict[str, Any] = {}
+        for model in self.models.values():
+            record |= model.to_json()
+        return record | {"blend": dict(zip(self.models, self.weights.tolist(), strict=True))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,67 +185,115 @@ def _not_negative(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def tensors_of(
-    ridge: Mapping[str, NDArray[Any]],
-    network: Mapping[str, NDArray[Any]],
-    weights: NDArray[np.float32],
+    models: Mapping[str, Mapping[str, NDArray[Any]]], weights: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
-    """Return the tensors of a bundle from those of both models; weights are (2, contrasts)."""
-    named = {NETWORK_PREFIX + name: tensor for name, tensor in network.items()}
-    return {**ridge, **named, _WEIGHTS: np.asarray(weights, np.float32)}
+    """Return the tensors of a bundle.
+
+    Parameters
+    ----------
+    models
+        Tensors of each model, by the name of its part, in the order of `PARTS`.
+    weights
+        (models, contrasts).
+    """
+    prefixes = {part.name: part.prefix for part in PARTS}
+    named = {
+        prefixes[model] + name: tensor
+        for model, tensors in models.items()
+        for name, tensor in tensors.items()
+    }
+    return {**named, _WEIGHTS: np.asarray(weights, np.float32)}
+
+
+def parts_of(weights: TensorFile) -> tuple[Part, ...]:
+    """Return which models a file of weights has, in the order of the weights' rows.
+
+    Raises
+    ------
+    BundleError
+        It has fewer than two.
+    """
+    names = weights.names()
+    found = [part for part in PARTS if any(name.startswith(part.begins) for name in names)]
+    if len(found) < 2:
+        known = ", ".join(part.name for part in found) or "none"
+        raise weights.error(f" blends too few models ({known})", expected="2 or more")
+    return tuple(found)
 
 
 def channels(weights: TensorFile) -> tuple[int, int]:
-    """Return how many ROIs both models read and how many maps they predict."""
-    network = network_kind.channels(weights.below(NETWORK_PREFIX))
-    ridge = local_ridge_kind.channels(weights)
-    if network != ridge:
-        raise weights.error(f" blends models of {network} and {ridge} ROIs and maps")
-    return network
+    """Return how many ROIs all models read and how many maps they predict."""
+    found = {
+        part.name: part.module.channels(weights.below(part.prefix)) for part in parts_of(weights)
+    }
+    if len(set(found.values())) > 1:
+        models = " and ".join(map(str, dict.fromkeys(found.values())))
+        raise weights.error(f" blends models of {models} ROIs and maps")
+    return next(iter(found.values()))
 
 
-def read_blend_weights(weights: TensorFile, contrasts: int) -> NDArray[np.float32]:
-    """Read what local ridge and the network are worth, (2, contrasts)."""
+def read_blend_weights(weights: TensorFile) -> NDArray[np.float32]:
+    """Read what each model is worth, (models, contrasts)."""
+    models, (_, contrasts) = len(parts_of(weights)), channels(weights)
     found = weights.below(_WEIGHTS).read().get("", np.zeros(0))
-    if found.shape != (2, contrasts):
-        raise weights.error(f": {_WEIGHTS} is {found.shape}", expected=f"{(2, contrasts)} numbers")
+    if found.shape != (models, contrasts):
+        raise weights.error(
+            f": {_WEIGHTS} is {found.shape}", expected=f"{(models, contrasts)} numbers"
+        )
     return found.astype(np.float32)
 
 
 def check(weights: TensorFile, places: Places) -> None:
-    """Read both models and their weights."""
-    network_kind.check(weights.below(NETWORK_PREFIX), places)
-    read_blend_weights(weights, len(local_ridge_kind.read_ridge(weights, places).mean_maps))
+    """Read all models and their weights."""
+    for part in parts_of(weights):
+        part.module.check(weights.below(part.prefix), places)
+    read_blend_weights(weights)
 
 
 def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
-    """Read both models and prepare the network."""
-    network = network_kind.prepare(weights.below(NETWORK_PREFIX), places, processor)
-    ridge = local_ridge_kind.read_ridge(weights, places)
-    return Blend((ridge, network), read_blend_weights(weights, len(ridge.mean_maps)))
+    """Read all models and prepare them."""
+    models = tuple(
+        part.module.prepare(weights.below(part.prefix), places, processor)
+        for part in parts_of(weights)
+    )
+    return Blend(models, read_blend_weights(weights))
 
 
 def check_machine(options: ModellingOptions) -> None:
-    """Check what both models need."""
-    local_ridge_kind.check_machine(options)
-    network_kind.check_machine(options)
+    """Do nothing: which models there are follows from the places, which `check_plan` knows."""
 
 
 def check_plan(plan: FitPlan) -> None:
-    """Check that both models can be fitted to these people."""
-    network_kind.check_plan(plan)
-    local_ridge_kind.check_plan(plan)
+    """Check that all models can be fitted to these people on this machine."""
+    for part in _parts_at(plan.space.places):
+        part.module.check_machine(plan.options)
+        part.module.check_plan(dataclasses.replace(plan, options=_options(part, plan.options)))
 
 
 def fit(task: FitTask) -> Fitted:
-    """Fit local ridge, train the network, and find on the validation people what each is worth."""
-    ridge, network = local_ridge_kind.fit(task), network_kind.fit(task)
+    """Fit each kind that the places allow, and find on the validation people what each is worth."""
+    fitted = {
+        part.name: part.module.fit(dataclasses.replace(task, options=_options(part, task.options)))
+        for part in _parts_at(task.space.places)
+    }
     sums = BlendSums()
     for person in task.validation:
-        both = [predicted_maps(fitted.model, person) for fitted in (ridge, network)]
-        sums.add(both, person.maps)
+        sums.add([predicted_maps(one.model, person) for one in fitted.values()], person.maps)
     weights = sums.weights()
     return Fitted(
-        model=Blend((ridge.model, network.model), weights),
-        tensors=tensors_of(ridge.tensors, network.tensors, weights),
-        record=BlendRecord(ridge.record, network.record, weights),
+        model=Blend(tuple(one.model for one in fitted.values()), weights),
+        tensors=tensors_of({name: one.tensors for name, one in fitted.items()}, weights),
+        record=BlendRecord({name: one.record for name, one in fitted.items()}, weights),
     )
+
+
+def _parts_at(places: Places) -> tuple[Part, ...]:
+    """Return the models that are blended at places."""
+    return tuple(part for part in PARTS if part.fits(places))
+
+
+def _options(part: Part, options: ModellingOptions) -> ModellingOptions:
+    """Return the options that a model is fitted by: sums of other sites are of local ridge."""
+    if part.module is local_ridge_kind or not options.add_sums:
+        return options
+    return dataclasses.replace(options, add_sums=())

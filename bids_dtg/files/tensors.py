@@ -39,6 +39,26 @@ class TensorFile:
         """Return those of these tensors whose names begin with a further prefix."""
         return replace(self, prefix=self.prefix + prefix)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the tensors, without the prefix, from the file's header alone.
+
+        Raises
+        ------
+        BundleError
+            If the file is no safetensors file.
+        """
+        try:
+            _check_header_size(self.path)
+            with _open(self.path, "numpy") as tensors:
+                found = sorted(tensors.keys())
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
+        except (SafetensorError, OSError) as err:
+            raise BundleError(f"{self.path} is no safetensors file: {err}", remedy=_REMEDY) from err
+        return tuple(
+            name.removeprefix(self.prefix) for name in found if name.startswith(self.prefix)
+        )
+
     def shape(self, name: str, *, axes: int) -> tuple[int, ...]:
         """Return the shape of a tensor from the file's header alone.
 

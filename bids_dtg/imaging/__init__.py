@@ -2,7 +2,7 @@
 
 Grids and points:
 
-- `places`: where values are wanted: voxels of a grid, or vertices of a surface
+- `places`: where values are wanted: voxels of a grid, vertices of a surface, names in a list
 - `lattice`: coarse cells over places; interpolation and smoothing
 - `grid`: a model's grid: shape, affine, space
 - `sampling`: where grid voxels lie in a file, on its lattice or between its voxels; the voxels

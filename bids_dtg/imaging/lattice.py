@@ -161,6 +161,27 @@ def point_lattice(points: Float64, block: int, spacing_mm: float) -> Lattice:
     )
 
 
+def single_lattice(places: int, block: int) -> Lattice:
+    """Give each place a cell of its own, between which nothing is smoothed or interpolated.
+
+    Examples
+    --------
+    >>> single_lattice(3, block=2).interpolate(np.array([[1.0, 2.0, 3.0]]))
+    array([[1., 2., 3.]], dtype=float32)
+    """
+    own = np.arange(places, dtype=np.intp)
+    return Lattice(
+        shape=(places,),
+        block=block,
+        spacing_mm=1.0,
+        cell=own,
+        element=own,
+        corners=own[:, None],
+        weights=np.ones((places, 1)),
+        axes=(),
+    )
+
+
 def _flat(index: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.intp]:
     """Return the numbers of cells, (...), at (..., axes) of an array."""
     return np.asarray(np.ravel_multi_index(tuple(np.moveaxis(index, -1, 0)), shape), np.intp)

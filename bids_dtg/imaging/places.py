@@ -1,6 +1,6 @@
-"""Places: where values are wanted. Voxels of a grid, or vertices of a surface.
+"""Places: where values are wanted. Voxels of a grid, vertices of a surface, or names in a list.
 
-What a model needs of its places, and what a file of maps needs, is the same for both: `Places`.
+What a model needs of its places, and what a file of maps needs, is the same for all: `Places`.
 Values over places are arrays whose last axis has the places in their order.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.imaging.gifti import Hemisphere, encode_metrics, read_metric
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.lattice import Lattice, point_lattice, voxel_lattice
+from bids_dtg.imaging.lattice import Lattice, point_lattice, single_lattice, voxel_lattice
 from bids_dtg.imaging.nifti import Intent, encode_maps
 from bids_dtg.imaging.statmap import read_statmap
 
@@ -338,6 +338,87 @@ class SurfacePlaces:
         if block < 1:
             raise ValueError(f"centres of cells are 1 edge apart or more, not {block}")
         return point_lattice(self.points, block, self.spacing_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class ListedPlaces:
+    """Places that have names and no position, as parcels of an array.
+
+    Examples
+    --------
+    >>> places = ListedPlaces(("V1_L", "V1_R"), np.array([[0, 1]]))
+    >>> places.number, places.neighbours().tolist(), places.lattice(3).cells
+    (2, [[0, 1]], 2)
+    """
+
+    names: tuple[str, ...]  # each once
+    adjacency: Indices | None = None  # (pairs, 2), which lie beside each other; None: not known
+
+    def __post_init__(self) -> None:
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise ValueError("places have names, and each name is of one place")
+        pairs = self.neighbours()
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise ValueError(f"pairs of neighbours are (pairs, 2), not {pairs.shape}")
+        if pairs.size and not 0 <= pairs.min() <= pairs.max() < self.number:
+            raise ValueError(f"neighbours are numbers from 0 to {self.number - 1}")
+
+    @property
+    def number(self) -> int:
+        """How many places there are."""
+        return len(self.names)
+
+    @property
+    def spacing_mm(self) -> float:
+        """1: nothing is known of distances."""
+        return 1.0
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """(places, 3), NaN: nothing is known of them."""
+        return np.full((self.number, 3), np.nan)
+
+    @property
+    def entities(self) -> dict[str, str | None]:
+        """None: no file of images has values at such places."""
+        return {}
+
+    @property
+    def extension(self) -> str:
+        """What the name of a file with such values ends with."""
+        return ".npz"
+
+    def encode(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> bytes:
+        """Raise `RunError`: no image has such places."""
+        raise self._no_image("written")
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """Raise `RunError`: no image has such places."""
+        raise self._no_image("read")
+
+    def neighbours(self) -> Indices:
+        """Return the pairs of places that lie beside each other, as they were given: (pairs, 2)."""
+        return np.zeros((0, 2), np.intp) if self.adjacency is None else self.adjacency
+
+    def mirror(self) -> Indices:
+        """Return -1 for each place: sides are not known."""
+        return np.full(self.number, _NONE, np.intp)
+
+    def shifted(self, offset_mm: Sequence[float]) -> Indices:
+        """Return -1 for each place: positions are not known."""
+        return np.full(self.number, _NONE, np.intp)
+
+    def lattice(self, block: int) -> Lattice:
+        """Return a cell for each place, whatever `block` is: nothing lies between two of them."""
+        return single_lattice(self.number, block)
+
+    def _no_image(self, done: str) -> RunError:
+        return RunError(
+            f"no image can be {done} at {self.number} places without a grid",
+            expected="arrays (--input-arrays)",
+        )
 
 
 def _look_up(numbers: Indices, index: Indices) -> Indices:

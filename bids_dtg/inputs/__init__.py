@@ -15,6 +15,11 @@ Runs:
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
+Arrays:
+
+- `arrays`: people as arrays, joined from several files
+- `array_files`: files of arrays (npz, HDF5, zarr), read a row at a time
+
 Spaces:
 
 - `space_choice`: which version of a run is read, and the transforms to it

@@ -8,7 +8,7 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.bundles.kinds import KINDS, models_in_words
 from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -235,6 +235,7 @@ class ModelOfMaps:
     citation: str = ""  # what its users are asked to cite
     recentred_on: int | None = None  # people whose mean error is taken off; None: nothing is
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
+    blended: str = "several models"  # what a blend consists of, in words
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
@@ -251,6 +252,7 @@ class ModelOfMaps:
             citation=card.citation,
             recentred_on=recentring.participants if recentring else None,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
+            blended=models_in_words(card.record),
         )
 
 
@@ -282,7 +284,8 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         f"{_HALVES * outputs.half_maps}"
         f"{_PARCELS.format(atlas=outputs.atlas.name) if outputs.atlas else ''}"
     )
-    about = f"The model is {words.model} {_trained(model.training)}"
+    kind = words.model.format(models=model.blended)
+    about = f"The model is {kind} {_trained(model.training)}"
     said = f"{words.method} {about} {computed}"
     references = "".join(text for name, text in _CITED.items() if f"{name} et al." in said)
     if model.citation and not any(part in references for part in model.citation.split()[-1:]):

@@ -65,7 +65,9 @@ def ridge_tensors():
 
 
 def blend_tensors(rois=ROIS):
-    return blend.tensors_of(ridge_tensors(), network_state(rois), WEIGHTS)
+    return blend.tensors_of(
+        {"local_ridge": ridge_tensors(), "network": network_state(rois)}, WEIGHTS
+    )
 
 
 # Of a tiny model of each kind; a new row needs one.
@@ -149,6 +151,17 @@ def test_a_blend_is_the_weighed_sum_of_both(tmp_path, connectome):
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
 
 
+def test_a_blend_as_earlier_versions_wrote_it_predicts_the_same_to_the_bit(tmp_path, connectome):
+    network = {f"network.{name}": tensor for name, tensor in network_state().items()}
+    written_then = ridge_tensors() | network | {"blend.weights": WEIGHTS}
+    bundle = written(tmp_path / "blend", BLEND.name, written_then)
+    weights = bundle.weights()
+    ridge = local_ridge_kind.read_ridge(weights, PLACES).predict(connectome)
+    unet = prepare(bundle.network(), PLACES.mask).predict(connectome)
+    found = bundle.prepare(Processor()).predict(connectome)
+    np.testing.assert_array_equal(found, blend.blended([ridge, unet], WEIGHTS))
+
+
 def saved(path, tensors):
     path.write_bytes(safetensors.numpy.save(tensors))
     return TensorFile(path)
@@ -156,8 +169,17 @@ def saved(path, tensors):
 
 def test_a_blend_of_models_that_do_not_fit_is_refused(tmp_path):
     weights = saved(tmp_path / "weights.safetensors", blend_tensors(ROIS + 1))
-    with pytest.raises(BundleError, match=r"blends models of \(5, 3\) and \(4, 3\)"):
+    with pytest.raises(BundleError, match=r"blends models of \(4, 3\) and \(5, 3\)"):
         blend.channels(weights)
+
+
+@pytest.mark.parametrize(("begins", "found"), [("ridge.", "network"), ("", "none")])
+def test_a_blend_of_one_model_is_refused(tmp_path, begins, found):
+    tensors = {name: one for name, one in blend_tensors().items() if not name.startswith(begins)}
+    weights = saved(tmp_path / "weights.safetensors", tensors or {"x": np.ones(1)})
+    for use in (blend.channels, blend.read_blend_weights, lambda w: blend.check(w, PLACES)):
+        with pytest.raises(BundleError, match=rf"blends too few models \({found}\)"):
+            use(weights)
 
 
 @pytest.mark.parametrize("wrong", [None, np.ones((2, 4))])

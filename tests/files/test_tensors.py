@@ -30,6 +30,15 @@ def test_a_prefix_is_left_out_of_names(file):
     torch.testing.assert_close(below.read_torch()["b.x"], torch.from_numpy(TENSORS["a.b.x"]))
 
 
+def test_names_are_in_the_header(file):
+    assert set(file.names()) == TENSORS.keys()
+    assert file.below("a.").names() == ("b.x", "y")
+    assert file.below("q").names() == ()
+    file.path.write_bytes((2).to_bytes(8, "little") + b"{]")
+    with pytest.raises(BundleError, match=r"some\.safetensors is no safetensors file"):
+        file.names()
+
+
 def test_errors_name_the_file_and_the_whole_name(file):
     with pytest.raises(BundleError, match=r"some\.safetensors has no tensor a\.q"):
         file.below("a.").shape("q", axes=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.bundles.kinds import KINDS, models_in_words
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
@@ -127,7 +127,7 @@ def test_a_set_has_the_text_of_its_own_options(tmp_path):
 OWN_WORDS = {
     "attention-unet": ("a three-dimensional attention U-Net", "Oktay, O.", "ridge"),
     "local-ridge": ("a local ridge regression, which is no network", "Serin, E.", "U-Net"),
-    "blend": ("a blend, the sum, weighed for each contrast", "Oktay, O.", "which is no network"),
+    "blend": ("a blend, the sum, weighed for each contrast", "Serin, E.", "which is no network"),
 }
 
 
@@ -141,6 +141,18 @@ def test_each_kind_of_model_is_named_in_words_that_are_its_own(kind):
     assert f"{KINDS[kind].words.owner} error in the mean map, found in 12 participants" in text
     others = {row.words for row in KINDS.values() if row.name != kind}
     assert KINDS[kind].words not in others
+
+
+def test_the_models_of_a_blend_are_those_of_its_record():
+    both = models_in_words({"blend": {"local_ridge": [1.0], "network": [0.2]}})
+    text = text_of(kind="blend", blended=both)
+    assert "of the maps of a local ridge regression (at each" in text
+    assert "and of a three-dimensional attention U-Net (Oktay et al., 2018), trained on" in text
+    assert "Oktay, O." in text
+    alone = text_of(kind="blend", blended=models_in_words({"blend": {"local_ridge": [1.0]}}))
+    assert "U-Net" not in alone.replace("Attention U-Net: learning", "")
+    for strange in (None, {}, {"blend": 3}, {"blend": {"forest": [1.0]}}, {"blend": [[]]}):
+        assert models_in_words(strange) == "several models"
 
 
 def test_training_data_are_named_as_the_bundle_knows_them():

@@ -1,0 +1,333 @@
+"""Files of arrays that others wrote: npz, HDF5 and zarr. Values are read a row at a time.
+
+Nothing in a file is ever unpickled, and no array leads to another file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.files.foreign import open_foreign, read_json_object
+
+# Bytes of what is in memory at once: an array that is read whole, a row, a chunk of one.
+MOST_WHOLE, MOST_ROW = 2**31, 2**32
+_MOST_ARRAYS = 1000  # in a file
+_MOST_CHUNKS = 2**20  # files of a zarr folder
+_NUMBERS, _TEXTS = "biuf", "SUOT"
+_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_FORMATS = "a file of NumPy (.npz), HDF5, or a zarr folder"
+# What may undo the compression of a zarr array: no codec that runs code of the file.
+_CODECS = {
+    *("bytes", "transpose", "sharding_indexed", "crc32c", "vlen-utf8", "vlen-bytes", "shuffle"),
+    *("blosc", "zlib", "gzip", "zstd", "lz4", "bz2", "lzma"),
+}
+Array = NDArray[Any]
+
+
+class StoredArray(ABC):
+    """An array in a file: shape and type are known, values are read when asked for."""
+
+    def __init__(self, path: Path, key: str, shape: tuple[int, ...], dtype: Any) -> None:
+        self.path, self.key, self.shape, self.dtype = path, key, shape, np.dtype(dtype)
+
+    @property
+    def title(self) -> str:
+        """The array, for messages."""
+        return f"{self.path}: {self.key}"
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether values are real numbers."""
+        return self.dtype.kind in _NUMBERS
+
+    def whole(self) -> Array:
+        """Read all of a small array; of text as strings.
+
+        Raises
+        ------
+        DatasetError
+            It is too large, damaged, or holds neither numbers nor text.
+        """
+        if self._bytes(self.shape) > MOST_WHOLE:
+            raise DatasetError(
+                f"{self.title} has {self._bytes(self.shape)} bytes",
+                expected=f"at most {MOST_WHOLE} for what is read at once",
+            )
+        if self.dtype.kind not in _NUMBERS + _TEXTS:
+            raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers or text")
+        with reading(self.path):
+            values = self._whole()
+        if values.dtype.kind in _NUMBERS:
+            return values
+        return np.array([_text(value) for value in values.ravel()], str).reshape(values.shape)
+
+    def row(self, number: int, most: int | None = None) -> Array:
+        """Read a row, or the first rows `most` of that.
+
+        Raises
+        ------
+        DatasetError
+            It is too large or damaged, or holds no numbers.
+        """
+        shape = self.shape[1:] if most is None else (min(most, self.shape[1]), *self.shape[2:])
+        if not self.holds_numbers:
+            raise DatasetError(f"{self.title} is of type {self.dtype}", expected="numbers")
+        if self._bytes(self.shape[1:]) > MOST_ROW:
+            raise DatasetError(
+                f"{self.title} has {self._bytes(self.shape[1:])} bytes a row",
+                expected=f"at most {MOST_ROW}",
+            )
+        with reading(self.path):
+            values = self._row(number, shape)
+            if values.shape != shape:
+                raise ValueError(f"{self.key} ends before row {number}")
+        return values
+
+    def _bytes(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape) * max(1, int(self.dtype.itemsize))
+
+    @abstractmethod
+    def _whole(self) -> Array:
+        """Read all of it."""
+
+    @abstractmethod
+    def _row(self, number: int, shape: tuple[int, ...]) -> Array:
+        """Read the beginning of a row, of such a shape."""
+
+
+def open_arrays(path: Path) -> Mapping[str, StoredArray]:
+    """Return the arrays of a file by their keys; no values are read.
+
+    Raises
+    ------
+    DatasetError
+        It is missing, damaged, of another format, or needs a package that is not there.
+    """
+    try:
+        if path.is_dir():
+            return _zarr_arrays(path)
+        with open_foreign(path) as file:
+            begins = file.read(8)
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError) from err
+    except OSError as err:
+        raise DatasetError(f"{path} cannot be read: {err.strerror or err}") from err
+    if begins.startswith(_ZIP):
+        return _npz_arrays(path)
+    if begins == _HDF5:
+        return _hdf5_arrays(path)
+    raise DatasetError(f"{path} is no file of arrays that is known", expected=_FORMATS)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn all that libraries raise on a damaged file into one kind of error."""
+    try:
+        yield
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError) from err
+    except MemoryError as err:
+        raise DatasetError(f"{path}: not enough memory to read it") from err
+    except (
+        *(OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, OverflowError),
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+    ) as err:
+        said = " ".join(str(err).split())[:200]
+        raise DatasetError(f"{path} cannot be read: {said or type(err).__name__}") from err
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+
+
+class _NpzArray(StoredArray):
+    """A member of an npz file, inflated in order: going back begins anew."""
+
+    def __init__(self, path: Path, member: zipfile.ZipInfo, key: str, header: Any) -> None:
+        shape, self._transposed, dtype, self._begins = header
+        super().__init__(path, key, shape, dtype)
+        self._member = member
+        self._stream: Any = None
+
+    def _whole(self) -> Array:
+        self._require_plain()
+        flat = self._read(self._begins, math.prod(self.shape))
+        return flat.reshape(self.shape, order="F" if self._transposed else "C")
+
+    def _row(self, number: int, shape: tuple[int, ...]) -> Array:
+        self._require_plain()
+        if self._transposed:
+            whole = self.whole()  # refuses what is large: its rows do not lie together
+            return np.ascontiguousarray(whole[number][: shape[0]] if shape else whole[number])
+        size = math.prod(self.shape[1:]) * self.dtype.itemsize
+        values = self._read(self._begins + number * size, math.prod(shape))
+        return values.reshape(shape)
+
+    def _require_plain(self) -> None:
+        if self.dtype.hasobject:
+            raise ValueError(f"{self.key} holds Python objects, which are never unpickled")
+
+    def _read(self, position: int, values: int) -> Array:
+        if self._stream is None:
+            # Both stay open as long as the stream: reading goes on where it was.
+            archive = zipfile.ZipFile(open_foreign(self.path))
+            self._stream = archive.open(self._member)
+        if self._stream.tell() != position:
+            self._stream.seek(position)
+        content = self._stream.read(values * self.dtype.itemsize)
+        if len(content) != values * self.dtype.itemsize:
+            raise ValueError(f"{self.key} ends too soon")
+        return np.frombuffer(content, self.dtype)
+
+
+def _npz_arrays(path: Path) -> dict[str, StoredArray]:
+    found: dict[str, StoredArray] = {}
+    with reading(path), open_foreign(path) as file, zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        _require_few(path, len(members))
+        for member in members:
+            key = member.filename.removesuffix(".npy")
+            if key == member.filename:
+                continue
+            if key in found:
+                raise ValueError(f"it has two arrays {key}")
+            with archive.open(member) as stream:
+                shape, transposed, dtype = _npy_header(stream)
+                begins = stream.tell()
+            size = begins + math.prod(shape) * dtype.itemsize
+            if not dtype.hasobject and size != member.file_size:
+                raise ValueError(f"{key} has {member.file_size} bytes, its header says {size}")
+            found[key] = _NpzArray(path, member, key, (shape, transposed, dtype, begins))
+    if not found:
+        raise DatasetError(f"{path} holds no array", expected=_FORMATS)
+    return found
+
+
+def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return np.lib.format.read_array_header_2_0(stream)
+    raise ValueError(f"an array is in version {version} of NumPy's format, which is not read")
+
+
+class _LibraryArray(StoredArray):
+    """An array that its library reads a slice of: HDF5's or zarr's."""
+
+    def __init__(self, path: Path, key: str, values: Any) -> None:
+        super().__init__(path, key, tuple(values.shape), values.dtype)
+        self._values = values
+
+    def _whole(self) -> Array:
+        return np.asarray(self._values[()])
+
+    def _row(self, number: int, shape: tuple[int, ...]) -> Array:
+        return np.asarray(self._values[number, : shape[0]] if shape else self._values[number])
+
+
+def _hdf5_arrays(path: Path) -> dict[str, StoredArray]:
+    import h5py
+
+    found: dict[str, StoredArray] = {}
+    with reading(path):
+        # The file stays open as long as one of its arrays is in use.
+        file = h5py.File(open_foreign(path), "r")
+        _require_few(path, len(file))
+        for key in file:
+            if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+                continue  # it may lead to another file
+            values = file[key]
+            if not isinstance(values, h5py.Dataset) or values.shape is None:
+                continue
+            if values.external or values.is_virtual:
+                raise ValueError(f"the values of its {key} lie in another file")
+            _require_chunks(key, values.chunks, values.dtype.itemsize)
+            found[key] = _LibraryArray(path, key, values)
+    return found
+
+
+def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
+    try:
+        import zarr
+    except ImportError as err:
+        raise DatasetError(
+            f"{path} is a folder, as zarr's, and the package zarr is not installed",
+            expected=_FORMATS,
+            remedy="pip install 'bids-dtg[arrays]'",
+        ) from err
+    found: dict[str, StoredArray] = {}
+    with reading(path):
+        _require_plain_folder(path)
+        group = zarr.open_group(str(path), mode="r", use_consolidated=False)
+        keys = sorted(folder.name for folder in path.iterdir() if _zarr_codecs(folder) is not None)
+        _require_few(path, len(keys))
+        for key in keys:
+            if other := sorted((_zarr_codecs(path / key) or set()) - _CODECS):
+                raise ValueError(f"its {key} is packed by {other[0]}, which is not undone here")
+            values = group[key]
+            if isinstance(values, zarr.Array):
+                _require_chunks(key, values.chunks, max(1, np.dtype(values.dtype).itemsize))
+                found[key] = _LibraryArray(path, key, values)
+    if not found:
+        raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
+    return found
+
+
+def _zarr_codecs(folder: Path) -> set[str] | None:
+    """Return by what an array of zarr was packed; None where the folder is none."""
+    if (folder / "zarr.json").is_file():
+        facts = read_json_object(folder / "zarr.json")
+        return _names(facts.get("codecs")) if facts.get("node_type") == "array" else None
+    if (folder / ".zarray").is_file():
+        facts = read_json_object(folder / ".zarray")
+        return _names([facts.get("compressor"), *(facts.get("filters") or ())])
+    return None
+
+
+def _names(codecs: object) -> set[str]:
+    """Return the names of codecs, and of those inside them."""
+    found: set[str] = set()
+    for codec in codecs if isinstance(codecs, list) else ():
+        if isinstance(codec, dict):
+            found.add(str(codec.get("name") or codec.get("id")))
+            inner = codec.get("configuration")
+            if isinstance(inner, dict):
+                found |= _names(inner.get("codecs")) | _names(inner.get("index_codecs"))
+    return found
+
+
+def _require_plain_folder(path: Path) -> None:
+    """Refuse what may wait, or lead elsewhere, when zarr opens it."""
+    count = 0
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            count += 1
+            mode = os.lstat(os.path.join(folder, name)).st_mode  # noqa: PTH118 (a million of them)
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise ValueError(f"{Path(folder) / name} is neither a file nor a folder")
+        if count > _MOST_CHUNKS:
+            raise ValueError(f"it has more than {_MOST_CHUNKS} files: make larger chunks")
+
+
+def _require_few(path: Path, count: int) -> None:
+    if count > _MOST_ARRAYS:
+        raise ValueError(f"it has {count} arrays, more than {_MOST_ARRAYS}")
+
+
+def _require_chunks(key: str, chunks: tuple[int, ...] | None, itemsize: int) -> None:
+    if chunks and math.prod(chunks) * itemsize > MOST_ROW:
+        raise ValueError(f"chunks of its {key} have more than {MOST_ROW} bytes")

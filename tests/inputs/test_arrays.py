@@ -1,0 +1,229 @@
+"""People as arrays: what files hold, how they are joined, and what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.inputs.arrays import ArrayPeople, read_arrays
+
+SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
+REST = np.random.default_rng(0).standard_normal((3, 5, 40)).astype(np.float16)
+TARGETS = np.random.default_rng(1).standard_normal((3, 2, 5)).astype(np.float32)
+
+
+def write(path: Path, **arrays: Any) -> Path:
+    """Write arrays in the format that the name asks for."""
+    if path.suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    elif path.suffix == ".h5":
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            for key, values in arrays.items():
+                text = np.asarray(values).dtype.kind == "U"
+                file[key] = np.asarray(values, h5py.string_dtype()) if text else np.asarray(values)
+    else:
+        zarr = pytest.importorskip("zarr", reason="needs the extra [arrays]")
+        group = zarr.open_group(str(path), mode="w")
+        for key, values in arrays.items():
+            group.create_array(key, data=np.asarray(values))
+    return path
+
+
+def rest_of(people: ArrayPeople, label: str) -> NDArray[np.float32]:
+    return people.read(people.rest[0], label)
+
+
+@pytest.mark.parametrize("name", ["all.npz", "all.h5", "all.zarr"])
+def test_formats_hold_the_same(tmp_path: Path, name: str) -> None:
+    path = write(
+        tmp_path / name,
+        rest=REST,
+        tr_seconds=0.72,
+        people=np.array(["a", "b", "c"]),
+        places=np.array([f"V{n}" for n in range(5)]),
+        targets=TARGETS,
+        contrasts=np.array(["left hand", "tongue"]),
+        families=np.array([7, 7, 8]),
+        adjacency=np.array([[1, 0], [3, 4]]),
+    )
+    people = read_arrays([path])
+    assert (people.labels, people.contrasts) == (("a", "b", "c"), ("left hand", "tongue"))
+    assert people.places[-1] == "V4"
+    # Backwards too: a compressed file has to begin anew.
+    for row, label in reversed([*enumerate("abc")]):
+        assert np.array_equal(rest_of(people, label), REST[row].astype(np.float32))
+        assert np.array_equal(people.read_targets(label), TARGETS[row])
+    assert people.fingerprint("a") == read_arrays([path]).fingerprint("a")
+    assert people.fingerprint("a") != people.fingerprint("b")
+    assert people.families.by_label == {"a": "7", "b": "7", "c": "8"}
+    assert people.adjacency is not None
+    assert people.adjacency.tolist() == [[0, 1], [3, 4]]
+
+
+def test_files_are_joined_by_people(tmp_path: Path) -> None:
+    rest = write(tmp_path / "r.npz", rest=REST, tr_seconds=2.0, people=["a", "b", "c"])
+    task = write(tmp_path / "t.npz", targets=TARGETS, people=["sub-c", "sub-a", "sub-d"])
+    people = read_arrays([rest, task])
+    assert people.labels == ("a", "b", "c", "d")
+    assert not people.has_rest("d")
+    assert not people.has_targets("b")
+    assert np.array_equal(people.read_targets("c"), TARGETS[0])
+    assert people.contrasts == ("contrast1", "contrast2")
+
+
+def test_people_without_names_are_taken_by_order(tmp_path: Path) -> None:
+    rest = write(tmp_path / "r.npz", rest=REST, tr_seconds=2.0)
+    task = write(tmp_path / "t.npz", targets=TARGETS)
+    people = read_arrays([rest, task])
+    assert people.labels == ("p01", "p02", "p03")
+    assert people.numbered
+    assert "rows are called p01 to p03" in people.notes[0]
+    with pytest.raises(DatasetError, match=r"different numbers of them: .*has 3.*has 2"):
+        read_arrays([rest, write(tmp_path / "two.npz", targets=TARGETS[:2])])
+
+
+def test_sessions_are_files_of_their_own(tmp_path: Path) -> None:
+    names = {"people": ["a", "b", "c"], "tr_seconds": 2.0}
+    first = write(tmp_path / "1.npz", rest=REST, session="one", **names)
+    second = write(tmp_path / "2.npz", rest=REST[:, :, :20], session="two", **names)
+    people = read_arrays([first, second])
+    assert [array.session for array in people.sessions_of("b")] == ["one", "two"]
+    with pytest.raises(DatasetError, match=r"rest is in .*1\.npz and in .*again\.npz"):
+        read_arrays([first, write(tmp_path / "again.npz", rest=REST, session="one", **names)])
+
+
+GOOD: dict[str, Any] = {"rest": REST, "tr_seconds": 0.72, "targets": TARGETS}
+ODD = np.array([{"a": 1}], object)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"rest": None}, "no file has rest or connectomes"),
+        ({"tr_seconds": None}, "has rest and no tr_seconds"),
+        ({"tr_seconds": -1.0}, r"tr_seconds is -1\. Expected: seconds"),
+        ({"tr_seconds": [1.0, 2.0]}, "Expected: one number"),
+        ({"rest": REST[0]}, r"rest has shape \(5, 40\)\. Expected: \(people, places, frames\)"),
+        ({"rest": REST[:2]}, "different numbers of people: rest 2, targets 3"),
+        ({"rest": REST[:, :4]}, "has 5 places, and .*rest has 4"),
+        ({"rest": REST[:, :, :0]}, "it is empty"),
+        ({"rest": ODD.reshape(1, 1, 1)}, "rest is of type object"),
+        ({"people": ODD.repeat(3)}, "Python objects, which are never unpickled"),
+        ({"people": ["a", "A", "b"]}, "names a more than once"),
+        ({"people": ["a", "../b", "c"]}, r"names '\.\./b'"),
+        ({"people": ["a", "b"]}, "different numbers of people"),
+        ({"places": ["x"] * 5}, "the name 'x' twice"),
+        ({"contrasts": ["x"]}, "has 1 contrasts, and .*targets has 2"),
+        ({"roi_maps": np.zeros((2, 5))}, "map 0 .* is constant or not finite"),
+        ({"connectomes": np.zeros((3, 2, 5))}, "rest and connectomes"),
+        ({"adjacency": np.array([[0, 9]])}, "names places up to 9"),
+        ({"adjacency": np.zeros((5, 3))}, r"Expected: \(5, 5\), or pairs"),
+        ({"families": ["x"]}, "different numbers of people"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    arrays = {key: values for key, values in {**GOOD, **changed}.items() if values is not None}
+    with pytest.raises(DatasetError, match=message):
+        read_arrays([write(tmp_path / "all.npz", **arrays)])
+
+
+def test_two_files_with_the_same_are_refused(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "1.npz", **GOOD), write(tmp_path / "2.npz", targets=TARGETS)
+    with pytest.raises(DatasetError, match=r"targets is in .*1\.npz and in .*2\.npz"):
+        read_arrays([first, second])
+
+
+@pytest.mark.parametrize(
+    ("keys", "error", "message"),
+    [
+        (["rest"], SettingsError, "'rest'. Expected: NAME=KEY"),
+        (["bold=rest"], SettingsError, "NAME one of people"),
+        (["rest=a", "rest=b"], SettingsError, "names rest twice"),
+        (["rest=other"], DatasetError, "no file has the key other"),
+    ],
+)
+def test_keys_are_checked(
+    tmp_path: Path, keys: list[str], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        read_arrays([write(tmp_path / "all.npz", **GOOD)], keys)
+
+
+def test_rest_that_is_not_finite_is_refused_when_read(tmp_path: Path) -> None:
+    wrong = REST.astype(np.float32)
+    wrong[1, 2, 3] = np.nan
+    people = read_arrays([write(tmp_path / "all.npz", **{**GOOD, "rest": wrong})])
+    assert np.isfinite(rest_of(people, "p01")).all()
+    with pytest.raises(RunError, match="1 value of sub-p02 that are NaN"):
+        rest_of(people, "p02")
+
+
+def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    whole = write(tmp_path / "all.npz", **GOOD).read_bytes()
+    (tmp_path / "short.npz").write_bytes(whole[:-100])
+    (tmp_path / "text.npz").write_text("rest")
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name, message in {
+        "short.npz": "cannot be read",
+        "text.npz": "no file of arrays that is known",
+        "pipe.npz": "named pipe",
+        "none.npz": "No such file",
+    }.items():
+        with pytest.raises(DatasetError, match=message):
+            read_arrays([tmp_path / name])
+
+
+def test_arrays_of_other_files_are_not_followed(tmp_path: Path) -> None:
+    import h5py
+
+    write(tmp_path / "real.h5", **GOOD)
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["rest"] = h5py.ExternalLink("real.h5", "rest")
+        file["tr_seconds"] = 0.72
+    with pytest.raises(DatasetError, match="no file has rest"):
+        read_arrays([tmp_path / "link.h5"])
+
+
+def test_zarr_runs_no_code_of_the_file(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr", reason="needs the extra [arrays]")
+    path = write(tmp_path / "all.zarr", **GOOD)
+    (path / "rest" / "zarr.json").unlink()
+    (path / "rest" / ".zarray").write_text(
+        '{"zarr_format": 2, "shape": [3, 5, 40], "chunks": [3, 5, 40], "dtype": "<f4",'
+        ' "order": "C", "fill_value": 0, "compressor": null, "filters": [{"id": "pickle"}]}'
+    )
+    with pytest.raises(DatasetError, match="packed by pickle"):
+        read_arrays([path])
+    (path / "rest" / "c").mkdir(exist_ok=True)
+    (path / "rest" / "link").symlink_to(tmp_path)
+    with pytest.raises(DatasetError, match="neither a file nor a folder"):
+        read_arrays([path])
+    assert zarr.__version__
+
+
+@pytest.mark.skipif(
+    not (SHARED / "sip/data/sc_50.npz").is_file(), reason="needs the data of DTG_SHARED"
+)
+def test_real_data_are_read_unchanged() -> None:
+    folder = SHARED / "sip/data"
+    names = ("bold_REST1_LR_50.npz", "bold_REST2_LR_50.npz", "sc_50.npz")
+    keys = ["people=subject", "places=region", "rest=bold", "tr_seconds=tr", "structural=weights"]
+    people = read_arrays([folder / name for name in names], keys)
+    assert len(people.labels) == 50
+    assert [array.session for array in people.rest] == ["REST1-LR", "REST2-LR"]
+    assert rest_of(people, people.labels[3]).shape == (68, 1200)
+    hcp = SHARED / "data/real/hcp30"
+    keys = ["targets=beta", "contrasts=conditions"]
+    people = read_arrays([hcp / "rest.npz", hcp / "task.npz"], keys)
+    assert (len(people.labels), len(people.places), len(people.contrasts)) == (20, 360, 24)
