@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
     CARD_FILE,
+    LISTED_MAPS_FILE,
     MAPS_FILE,
     MASK_FILE,
+    PLACES_FILE,
     WEIGHTS_FILE,
     ModelCard,
     read_card,
@@ -27,7 +29,9 @@ from bids_dtg.bundles.parts import (
     OFFSET_FILE,
     TRAINING_RANGE_FILE,
     read_calibration,
+    read_listed_maps,
     read_offset,
+    read_places,
     read_training_range,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
@@ -43,7 +47,7 @@ from bids_dtg.imaging.bold import BoldHeader, stream_blocks
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.nifti import read_mask
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.stats.conformal import Calibration
 
@@ -68,8 +72,8 @@ class ModelBundle:
     path: Path  # the folder
     card: ModelCard[MapsPart]  # what the model says about itself
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
-    brain: VoxelPlaces  # where the ROI series are computed
-    places: VoxelPlaces  # where the model reads and predicts
+    brain: Places  # where the ROI series are computed
+    places: Places  # where the model reads and predicts
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
     correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
@@ -77,8 +81,10 @@ class ModelBundle:
     people: SeenPeople | None = None  # whom the model has seen; None: not known
 
     def __post_init__(self) -> None:
-        if {self.brain.grid.shape, self.places.grid.shape} != {self.grid.shape}:
-            raise ValueError(f"brain and places are voxels of the card's grid, {self.grid.shape}")
+        grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
+        grid = None if self.card.grid is None else self.card.grid.shape
+        if set(grids) != {grid}:
+            raise ValueError(f"brain and places are voxels of the card's grid, {grid}")
         if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != self.brain.number:
             raise ValueError(
                 f"roi_maps is (rois, {self.brain.number}), found {self.roi_maps.shape}"
@@ -87,9 +93,34 @@ class ModelBundle:
             raise ValueError("a correction and the card's gains belong together")
 
     @property
+    def _all_places(self) -> tuple[Places, Places]:
+        return self.brain, self.places
+
+    @property
     def grid(self) -> Grid:
-        """Where maps and masks lie."""
-        return self.card.grid
+        """Where maps and masks lie.
+
+        Raises
+        ------
+        BundleError
+            The model has no grid.
+        """
+        return self.card.on_grid
+
+    @property
+    def voxels(self) -> VoxelPlaces:
+        """The places as voxels; BundleError as for `grid`."""
+        return self._as_voxels(self.places)
+
+    @property
+    def brain_voxels(self) -> VoxelPlaces:
+        """The brain as voxels; BundleError as for `grid`."""
+        return self._as_voxels(self.brain)
+
+    def _as_voxels(self, places: Places) -> VoxelPlaces:
+        if not isinstance(places, VoxelPlaces):
+            raise TypeError(f"places of a model on {self.grid} are voxels")
+        return places
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
@@ -201,21 +232,32 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             f"{weights.path} predicts {outputs} maps",
             expected=f"{len(card.part.contrasts)}, as model.json lists",
         )
-    _check_on_grid(folder / MAPS_FILE, card.grid, volumes=rois)
-    brain = _read_places(folder / BRAIN_MASK_FILE, card.grid)
-    places = _read_places(folder / MASK_FILE, card.grid)
+    brain, places, roi_maps = _read_geometry(folder, card, rois)
     return ModelBundle(
         path=folder,
         card=card,
         identity=hashlib.sha256(raw_card).hexdigest(),
         brain=brain,
         places=places,
-        roi_maps=read_roi_maps(folder / MAPS_FILE, brain),
+        roi_maps=roi_maps,
         correction=_correction(folder, card.part, places.number),
         calibration=_calibration(folder, card, places),
         training_range=_training_range(folder, card, rois),
         people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
     )
+
+
+def _read_geometry(
+    folder: Path, card: ModelCard[MapsPart], rois: int
+) -> tuple[Places, Places, NDArray[np.float32]]:
+    """Return where ROI series are computed, where the model predicts, and the ROI maps."""
+    if card.places is not None:
+        listed = read_places(folder / PLACES_FILE, card.places)
+        return listed, listed, read_listed_maps(folder / LISTED_MAPS_FILE, rois, card.places)
+    _check_on_grid(folder / MAPS_FILE, card.on_grid, volumes=rois)
+    brain = _read_places(folder / BRAIN_MASK_FILE, card.on_grid)
+    places = _read_places(folder / MASK_FILE, card.on_grid)
+    return brain, places, read_roi_maps(folder / MAPS_FILE, brain)
 
 
 def verify_file(path: Path, digest: str) -> None:
@@ -313,9 +355,7 @@ def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
     return Correction(gains, offset)
 
 
-def _calibration(
-    folder: Path, card: ModelCard[MapsPart], places: VoxelPlaces
-) -> Calibration | None:
+def _calibration(folder: Path, card: ModelCard[MapsPart], places: Places) -> Calibration | None:
     facts = card.part.calibration
     if facts is None:
         return None

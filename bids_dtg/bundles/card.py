@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -29,13 +29,16 @@ WEIGHTS_FILE = "weights.safetensors"
 MAPS_FILE = "maps.nii.gz"
 BRAIN_MASK_FILE = "brain_mask.nii.gz"
 MASK_FILE = "mask.nii.gz"
+# Of a model without a grid: names of its places, and its ROI maps.
+PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
 REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
+_REQUIRED_LISTED = (WEIGHTS_FILE, LISTED_MAPS_FILE, PLACES_FILE)
 
 _FOR_READERS = ("record", "evaluation")  # written where they are given, at the end
 
 # A card is a few kilobytes, a template at one millimetre 7 million voxels: what is beyond these
 # bounds would only fill the memory.
-_LARGEST_CARD, _LARGEST_GRID = 1 << 24, 1 << 24
+_LARGEST_CARD, _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 24, 1 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -89,7 +92,7 @@ class ModelCard(Generic[Part]):
     name: str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
     version: str  # the model's own version
     kind: str  # which code runs it: a row of `bids_dtg.bundles.kinds`
-    grid: Grid  # where its maps and masks lie
+    grid: Grid | None  # where its maps and masks lie; None: at places that have names alone
     part: Part  # what its kind says of it
     licence: str = "unknown"  # SPDX name, or words
     citation: str = ""  # what users are asked to cite
@@ -97,17 +100,47 @@ class ModelCard(Generic[Part]):
     training: TrainingData = TrainingData()
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use, as data-use terms; may be empty
+    places: int | None = None  # how many places it has, without a grid; None: it has a grid
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
     # A fact's field, as training.data -> one of `SOURCES`; empty: who made it knew the facts.
     sources: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
 
+    def __post_init__(self) -> None:
+        if (self.grid is None) == (self.places is None):
+            raise ValueError("a card has a grid, or a number of places")
+
+    @property
+    def on_grid(self) -> Grid:
+        """The grid.
+
+        Raises
+        ------
+        BundleError
+            It has none.
+        """
+        if self.grid is None:
+            raise BundleError(
+                f"{self.name} is a model of {self.places} places without a grid: it reads arrays",
+                expected="a model on a grid, for images",
+                remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis predict --model {self.name} "
+                "--input-arrays FILE",
+            )
+        return self.grid
+
+    @property
+    def of_geometry(self) -> tuple[str, ...]:
+        """Names of the files that decide where it reads and what its ROIs are; the maps last."""
+        if self.grid is None:
+            return (PLACES_FILE, LISTED_MAPS_FILE)
+        return (BRAIN_MASK_FILE, MASK_FILE, MAPS_FILE)
+
     @property
     def training_voxel_mm(self) -> float:
         """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated."""
         stated = self.training.voxel_size_mm
-        return self.grid.voxel_edge_mm if stated is None else stated
+        return self.on_grid.voxel_edge_mm if stated is None else stated
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
@@ -119,12 +152,18 @@ class ModelCard(Generic[Part]):
         content["training"] = asdict(self.training)
         if self.training.voxel_size_mm is None:
             del content["training"]["voxel_size_mm"]  # as cards had it before
-        content["grid"] = {
-            "shape": list(self.grid.shape),
-            "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
-            "space": self.grid.space,
-            "resolution": self.grid.resolution,
-        }
+        if self.grid is None:
+            # Programs of format version 2 know models on grids only.
+            del content["grid"]
+            content["format_version"] = FORMAT_VERSION
+        else:
+            del content["places"]
+            content["grid"] = {
+                "shape": list(self.grid.shape),
+                "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
+                "space": self.grid.space,
+                "resolution": self.grid.resolution,
+            }
         content["files"] = dict(sorted(self.files.items()))
         order = {key: position for position, key in enumerate(self.part.ORDER)}
         content = dict(sorted(content.items(), key=lambda item: order.get(item[0], len(order))))
@@ -151,7 +190,8 @@ class ModelCard(Generic[Part]):
         """
         fields = JsonFields.parse(text, source)
         kind = _supported_kind(fields)
-        files = _files(fields.nested("files"))
+        listed = not fields.absent("places")
+        files = _files(fields.nested("files"), _REQUIRED_LISTED if listed else REQUIRED_FILES)
         card = ModelCard(
             name=fields.matching("name", _NAME, "letters, digits, '.', '-', '_'"),
             version=fields.text("version"),
@@ -160,7 +200,8 @@ class ModelCard(Generic[Part]):
             citation=fields.text("citation"),
             description=fields.text("description"),
             training=_training(fields.nested("training")),
-            grid=_grid(fields.nested("grid")),
+            grid=None if listed else _grid(fields.nested("grid")),
+            places=_places(fields) if listed else None,
             part=KINDS[kind].part().read(fields, files),
             for_science=fields.flag("for_science"),
             notice=fields.text("notice"),
@@ -262,7 +303,14 @@ def _grid(fields: JsonFields) -> Grid:
     return grid
 
 
-def _files(fields: JsonFields) -> dict[str, str]:
+def _places(fields: JsonFields) -> int:
+    number = fields.whole("places")
+    if not 1 <= number <= LARGEST_PLACES:
+        raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
+    return number
+
+
+def _files(fields: JsonFields, required: Sequence[str]) -> dict[str, str]:
     """Return the hashes by name; names lie in the bundle's own folder."""
     hashes = dict(fields.items())
     for name, digest in hashes.items():
@@ -273,7 +321,7 @@ def _files(fields: JsonFields) -> dict[str, str]:
             )
         if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
             raise fields.wrong(name, digest, "a SHA-256 in hexadecimal")
-    missing = [name for name in REQUIRED_FILES if name not in hashes]
+    missing = [name for name in required if name not in hashes]
     if missing:
         raise BundleError(f"{fields.source} lists no {' and no '.join(missing)} under files")
     return hashes

@@ -32,8 +32,12 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
     """Describe a bundle, a line a fact."""
     card, part, training = bundle.card, bundle.card.part, bundle.card.training
     same = ", ".join(part.not_individual)
-    sizes = " x ".join(str(size) for size in bundle.grid.shape)
-    grid = f"{sizes} voxels, {bundle.grid.space}, res-{bundle.grid.resolution or 'none'}"
+    if card.grid is None:
+        grid, units = "none: places have names, and arrays are read (--input-arrays)", "places"
+    else:
+        sizes = " x ".join(str(size) for size in card.grid.shape)
+        grid = f"{sizes} voxels, {card.grid.space}, res-{card.grid.resolution or 'none'}"
+        units = "voxels"
 
     def fact(field: str, text: str) -> str:
         return f"{text} ({card.sources[field]})" if text and field in card.sources else text
@@ -55,8 +59,8 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("frame", fact("training.repetition_time_s", frame)),
         ("segment", fact("segment_seconds", f"{part.segment_seconds:g} s")),
         ("grid", fact("grid", grid)),
-        ("brain mask", f"{bundle.brain.number} voxels"),
-        ("mask", f"{bundle.places.number} voxels"),
+        ("brain mask", f"{bundle.brain.number} voxels" if card.grid else ""),
+        ("mask" if card.grid else "places", f"{bundle.places.number} {units}"),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         ("same map", f"for everybody in {same}" if same else ""),

@@ -3,6 +3,8 @@
 - offset: what re-centring adds to the maps
 - calibration: how wide intervals around the maps are
 - training range: what is usual in the connectomes that the model was trained on
+- places: names of places without a grid, and which lie beside each other
+- listed maps: the ROI maps over such places
 
 Each is a safetensors file that is read with the shapes which the card says it has. Rows of
 large arrays are kept in steps of 8 bits.
@@ -25,7 +27,8 @@ from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.connectome.range.usual import Usual
 from bids_dtg.errors import BundleError
 from bids_dtg.files.foreign import open_foreign
-from bids_dtg.imaging.places import Places
+from bids_dtg.files.tensors import TensorFile, encode_arrays
+from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration, UsualError
 
 OFFSET_FILE = "reference.safetensors"
@@ -43,6 +46,8 @@ _OF_FIGURES = ("centre", "sd", "growth", "between", "within")
 _AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
 _COUNTED = ("degrees of freedom", "seconds")
 
+_NAMES, _ADJACENCY, _LISTED_MAPS = "names", "adjacency", "roi_maps"
+_LONGEST_NAME = 1000  # bytes of a place's name, and the end of its line
 _LARGEST_STEP = 127  # of int8
 Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
 
@@ -217,6 +222,58 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
     of_figures: dict[str, Any] = {name: tensors[name] for name in _OF_FIGURES}
     usual = Usual(by_time=counted == _COUNTED[1], **amounts, **of_figures)
     return TrainingRange(basis, block, held_out, usual, unusual, outside)
+
+
+def encode_places(places: ListedPlaces) -> bytes:
+    """Make the file's bytes from places without a grid; always the same ones."""
+    names = np.frombuffer("\n".join(places.names).encode(), np.uint8)
+    tensors = {_NAMES: names}
+    if places.adjacency is not None:
+        tensors[_ADJACENCY] = places.adjacency.astype(np.int32)
+    return encode_arrays(tensors)
+
+
+def read_places(path: Path, number: int) -> ListedPlaces:
+    """Read so many places without a grid.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    file = TensorFile(path)
+    (letters,) = file.shape(_NAMES, axes=1)
+    if letters > number * _LONGEST_NAME:
+        raise BundleError(f"{path} has {letters} bytes of names", expected=f"{number} names")
+    tensors = file.read()
+    names, pairs = tensors.pop(_NAMES), tensors.pop(_ADJACENCY, None)
+    if tensors or names.dtype != np.uint8 or (pairs is not None and pairs.dtype != np.int32):
+        raise BundleError(f"{path} holds other tensors than names and pairs of numbers")
+    try:
+        texts = tuple(names.tobytes().decode().split("\n"))
+        if len(texts) != number:
+            raise ValueError(f"it has {len(texts)} names, not {number}")
+        return ListedPlaces(texts, None if pairs is None else pairs.astype(np.intp))
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err
+
+
+def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:
+    """Make the file's bytes from ROI maps (rois, places) over places without a grid."""
+    return encode_arrays({_LISTED_MAPS: roi_maps})
+
+
+def read_listed_maps(path: Path, rois: int, places: int) -> NDArray[np.float32]:
+    """Read ROI maps (rois, places); 0 throughout where a model reads connectomes made elsewhere.
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged or holds something else.
+    """
+    if (found := TensorFile(path).shape(_LISTED_MAPS, axes=2)) != (rois, places):
+        raise BundleError(f"{path} has ROI maps {found}", expected=f"{(rois, places)}")
+    return read_tensors(path, {_LISTED_MAPS: ("float32", (rois, places))})[_LISTED_MAPS]
 
 
 def _least_variance(covariance: NDArray[np.float64]) -> float:

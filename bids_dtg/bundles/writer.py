@@ -16,8 +16,10 @@ from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.card import (
     BRAIN_MASK_FILE,
     CARD_FILE,
+    LISTED_MAPS_FILE,
     MAPS_FILE,
     MASK_FILE,
+    PLACES_FILE,
     WEIGHTS_FILE,
     ModelCard,
 )
@@ -28,7 +30,9 @@ from bids_dtg.bundles.parts import (
     TRAINING_RANGE_FILE,
     calibration_facts,
     encode_calibration,
+    encode_listed_maps,
     encode_offset,
+    encode_places,
     encode_training_range,
     training_range_facts,
 )
@@ -39,7 +43,7 @@ from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.files.text import encoded
-from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration
 
 
@@ -50,8 +54,8 @@ class BundleArrays:
     # The model's, as its kind names them (arrays, or tensors on the CPU without gradients).
     tensors: Mapping[str, ArrayLike]
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
-    brain: VoxelPlaces  # where the ROI series are computed, on the card's grid
-    places: VoxelPlaces  # where the model reads and predicts, on the same grid
+    brain: Places  # where the ROI series are computed, on the card's grid
+    places: Places  # where the model reads and predicts, on the same grid; or the brain itself
     # Applied to the model's maps, over the places; the card's `recentring` says how it was found.
     correction: Correction | None = None
     training_range: TrainingRange | None = None  # of the connectomes; None: not known
@@ -94,12 +98,7 @@ def write_bundle(
     """
     folder = Path(folder)
     _require_finite(arrays)
-    files = {
-        WEIGHTS_FILE: encode_arrays(arrays.tensors),
-        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
-        BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
-        MASK_FILE: _encode_mask(arrays.places, "model mask"),
-    }
+    files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry_files(arrays)}
     if arrays.correction is not None:
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
         gains = tuple(round(float(gain), GAIN_DIGITS) for gain in arrays.correction.gains)
@@ -253,5 +252,19 @@ def _require_finite(arrays: BundleArrays) -> None:
             )
 
 
-def _encode_mask(places: VoxelPlaces, description: str) -> bytes:
+def geometry_files(arrays: BundleArrays) -> dict[str, bytes]:
+    """Return the files, by name, that say where a model reads and what its ROIs are."""
+    if isinstance(arrays.places, ListedPlaces):
+        return {
+            PLACES_FILE: encode_places(arrays.places),
+            LISTED_MAPS_FILE: encode_listed_maps(arrays.roi_maps),
+        }
+    return {
+        MAPS_FILE: arrays.brain.encode(arrays.roi_maps, description="ROI maps"),
+        BRAIN_MASK_FILE: _encode_mask(arrays.brain, "brain mask"),
+        MASK_FILE: _encode_mask(arrays.places, "model mask"),
+    }
+
+
+def _encode_mask(places: Places, description: str) -> bytes:
     return places.encode(np.ones(places.number, np.float32), description=description)

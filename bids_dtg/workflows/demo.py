@@ -142,7 +142,7 @@ def _map_path(out: Path, person: Person, contrast: Contrast, bundle: ModelBundle
 def _read_maps(out: Path, person: Person, bundle: ModelBundle) -> NDArray[np.float32]:
     """Return a person's written maps, (contrasts, voxels)."""
     rows = [
-        read_volume(_map_path(out, person, contrast, bundle))[0][bundle.places.mask]
+        read_volume(_map_path(out, person, contrast, bundle))[0][bundle.voxels.mask]
         for contrast in bundle.contrasts
     ]
     return np.asarray(rows, np.float32)
@@ -235,7 +235,7 @@ def _draw(
         f"average of {_GROUP_SIZE} other simulated people": group[number],
     }
     title = f"{PICTURED}, SIMULATED data, demo model: not for science"
-    picture = draw_maps(rows, bundle.places, title=title, units=bundle.card.part.units)
+    picture = draw_maps(rows, bundle.voxels, title=title, units=bundle.card.part.units)
     if picture is None:
         show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
         return

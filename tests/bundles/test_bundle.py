@@ -12,11 +12,27 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network, write_tiny_bundle
+from tiny_bundle import (
+    TINY_AFFINE,
+    TINY_SHAPE,
+    forge,
+    maps_card,
+    tiny_masks,
+    tiny_network,
+    write_tiny_bundle,
+)
 
 import bids_dtg
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
+from bids_dtg.cli.models import main as models_command
+from bids_dtg.cli.run import main as program
+from bids_dtg.contrasts import local_ridge_kind
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.errors import BundleError
+from bids_dtg.imaging.places import ListedPlaces
 
 FILES = ("weights.safetensors", "maps.nii.gz", "brain_mask.nii.gz", "mask.nii.gz")
 
@@ -246,3 +262,91 @@ def test_unreadable_file_is_named(bundle_folder):
 def test_a_name_is_looked_up(bundle_folder, monkeypatch):
     monkeypatch.setenv("DTG_MODEL_DIR", os.fspath(bundle_folder.parent))
     assert load_bundle("tiny").path == bundle_folder
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A model of five places without a grid, which a local ridge was solved for."""
+    places = ListedPlaces(("V1", "V2 left", "M1 \u00e9", "a", "b"), np.array([[0, 1], [2, 4]]))
+    rng = np.random.default_rng(0)
+    sums = LocalRidgeSums(places.lattice(1))
+    for _ in range(4):
+        sums.fit_person(rng.normal(size=(3, 5)), rng.normal(size=(2, 5)))
+    card = maps_card(
+        name="parcels",
+        version="1",
+        kind="local-ridge",
+        grid=None,
+        places=5,
+        contrasts=hcp_contrasts()[:2],
+    )
+    maps = rng.normal(size=(3, 5)).astype(np.float32)
+    tensors = local_ridge_kind.tensors_of(sums.solve(1.0))
+    return write_bundle(tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places))
+
+
+def test_a_model_without_a_grid_is_written_and_loaded(listed):
+    bundle = load_bundle(listed.path)
+    assert bundle.identity == listed.identity
+    assert bundle.places.names == ("V1", "V2 left", "M1 \u00e9", "a", "b")
+    assert bundle.places.neighbours().tolist() == [[0, 1], [2, 4]]
+    np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
+    assert bundle.prepare(Processor()).predict(np.ones((3, 5), np.float32)).shape == (2, 5)
+    assert json.loads((bundle.path / "model.json").read_text())["format_version"] == 3
+    with pytest.raises(BundleError, match="parcels is a model of 5 places without a grid"):
+        _ = bundle.voxels
+
+
+def test_commands_on_models_take_one_without_a_grid(listed, tmp_path, capsys):
+    assert models_command(["info", str(listed.path)]) == 0
+    assert "places      5 places" in capsys.readouterr().out
+    assert models_command(["verify", str(listed.path)]) == 0
+    assert models_command(["pack", str(listed.path), str(tmp_path / "m.tar")]) == 0
+    assert models_command(["unpack", str(tmp_path / "m.tar"), str(tmp_path / "again")]) == 0
+    assert load_bundle(tmp_path / "again").identity == listed.identity
+
+
+def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "dataset_description.json").write_text(
+        '{"Name": "fMRIPrep", "BIDSVersion": "1.8.0", "DatasetType": "derivative",'
+        ' "GeneratedBy": [{"Name": "fMRIPrep"}]}'
+    )
+    (tmp_path / "in" / "sub-01").mkdir()
+    call = [str(tmp_path / "in"), str(tmp_path / "out"), "participant", "--model"]
+    assert program([*call, str(listed.path)]) == 2
+    assert "5 places without a grid: it reads arrays" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "tensors", "message"),
+    [
+        ("places", {"names": np.zeros(9000, np.uint8)}, "9000 bytes of names"),
+        ("places", {"names": np.frombuffer(b"a\nb", np.uint8)}, "it has 2 names, not 5"),
+        ("places", {"names": np.frombuffer(b"a\na\na\na\na", np.uint8)}, "of one place"),
+        ("places", {"names": np.full(5, 255, np.uint8)}, "decode"),
+        ("places", {"names": np.zeros(5, np.float32)}, "other tensors than names"),
+        ("places", {"adjacency": np.zeros((2, 2), np.int32)}, "no tensor names"),
+        (
+            "places",
+            {
+                "names": np.frombuffer(b"a\nb\nc\nd\ne", np.uint8),
+                "adjacency": np.full((1, 2), 7, np.int32),
+            },
+            "numbers from 0 to 4",
+        ),
+        ("maps", {"roi_maps": np.zeros((3, 4), np.float32)}, r"ROI maps \(3, 4\)"),
+        ("maps", {"roi_maps": np.full((3, 5), np.nan, np.float32)}, "not finite"),
+    ],
+)
+def test_damaged_places_are_refused(listed, file, tensors, message):
+    forge(listed, f"{file}.safetensors", safetensors.numpy.save(tensors))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(listed.path)
+
+
+@pytest.mark.parametrize("places", [0, -1, 1 << 30, 5.0, True])
+def test_a_number_of_places_is_bounded(listed, places):
+    edit_card(listed.path, places=places)
+    with pytest.raises(BundleError, match="places"):
+        load_bundle(listed.path)

@@ -36,8 +36,8 @@ _FEW_ROIS = 4
 def keep(data: RunData[RunConnectomes]) -> Kept:
     """Label the voxels of the model's brain."""
     bundle, measured = data.bundle, data.measured
-    tissue = bundle.brain.volume(np.full(bundle.brain.number, 3, np.uint8))
-    tissue[bundle.places.mask] = np.where(measured.covered, 1, 2)
+    tissue = bundle.brain_voxels.volume(np.full(bundle.brain.number, 3, np.uint8))
+    tissue[bundle.voxels.mask] = np.where(measured.covered, 1, 2)
     return keep_volume(
         FILE,
         tissue,

@@ -35,7 +35,7 @@ def keep(data: RunData[RunConnectomes]) -> Kept:
     agreement = np.rint(data.measured.agreement / _STORED_R).astype(np.int16)
     return keep_volume(
         FILE,
-        data.bundle.places.volume(agreement),
+        data.bundle.voxels.volume(agreement),
         data,
         description="Correlation, over ROIs, of the connectomes of the two halves of the run "
         "(alternate pieces of it)",

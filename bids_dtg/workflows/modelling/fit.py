@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import MAPS_FILE, MASK_FILE
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.bundles.maps_part import GAIN_DIGITS
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
@@ -46,13 +45,13 @@ class FittedModel:
 
 def model_space(bundle: ModelBundle) -> ModelSpace:
     """Return where models of the same space as a bundle read and predict."""
-    files = bundle.card.files
+    *_, places, maps = (bundle.card.files[name] for name in bundle.card.of_geometry)
     return ModelSpace(
         places=bundle.places,
         rois=len(bundle.roi_maps),
         model=bundle.identity,
-        mask_sha256=files[MASK_FILE],
-        roi_maps_sha256=files[MAPS_FILE],
+        mask_sha256=places,
+        roi_maps_sha256=maps,
     )
 
 

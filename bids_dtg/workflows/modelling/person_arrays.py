@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.card import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
@@ -220,8 +219,8 @@ class PersonArrays:
 
     def _geometry(self) -> dict[str, str]:
         """Return checksums of what decides where arrays lie and what their ROIs are."""
-        files = self.request.bundle.card.files
-        return {name: files[name] for name in (BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE)}
+        card = self.request.bundle.card
+        return {name: card.files[name] for name in card.of_geometry}
 
     def _cleaning(self) -> dict[str, Any]:
         """Return the options that connectomes depend on; others would make them be read again."""

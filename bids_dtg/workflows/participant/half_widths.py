@@ -139,7 +139,7 @@ def _image(bundle: ModelBundle, widths: NDArray[np.float32], text: str) -> bytes
     known = np.isfinite(widths)
     slope = float(widths[known].max(initial=0.0)) / _STEPS or 1.0
     if known.all():
-        volume = bundle.places.volume(np.rint(widths / slope).astype(np.uint8))
+        volume = bundle.voxels.volume(np.rint(widths / slope).astype(np.uint8))
         return encode_integers(volume, bundle.grid, slope=slope, description=text)
     steps = np.rint(widths / np.float32(slope)) * np.float32(slope)
     return bundle.places.encode(steps, description=text)

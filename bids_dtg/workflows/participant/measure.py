@@ -74,7 +74,7 @@ class ModelVoxels:
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels as the pass over a run wants them."""
-        grey, brain = bundle.places, bundle.brain
+        grey, brain = bundle.voxels, bundle.brain_voxels
         rest = np.flatnonzero(brain.mask & ~grey.mask)
         positions = np.concatenate([grey.positions, rest])
         in_brain = brain.mask.ravel()[positions]
