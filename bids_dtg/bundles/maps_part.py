@@ -167,7 +167,7 @@ def _form(card: JsonFields) -> Form:
     if name not in FORMS:
         raise fields.wrong("name", name, " or ".join(FORMS))
     fields.refuse_unknown()
-    return Form(name, ridge)
+    return Form(name, ridge) if FORMS[name].joint else MARGINAL
 
 
 def _same_for_all(fields: JsonFields) -> tuple[str, ...]:

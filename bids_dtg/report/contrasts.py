@@ -9,6 +9,7 @@ from typing import Any
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import KINDS, models_in_words
+from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
@@ -24,6 +25,14 @@ from bids_dtg.settings import OutputOptions
 
 COLUMNS = (
     QualityColumn("n_segments", "Segments of rest whose maps were averaged"),
+    QualityColumn(
+        "dof_beyond_rois",
+        "Residual degrees of freedom less the number of ROIs, of the segment that has the fewest: "
+        "all ROIs are regressors of the partial form; n/a where the model reads the marginal form, "
+        "and where degrees of freedom are",
+        flag="{value:.0f} degrees of freedom are left in a segment beyond the ROIs, which are "
+        "regressors of the partial form that the model reads; the fewer, the noisier are the maps",
+    ),
     QualityColumn(
         "coverage",
         "Share of the model's grey-matter voxels with signal",
@@ -142,6 +151,8 @@ references:
     year: 2025
     doi: 10.1038/s42003-025-09158-6
 """
+# With fewer people a model's maker holds nobody out: there is nobody to calibrate or judge it by.
+FEW_PEOPLE = 10
 _WEIGHTED = (
     "weighted by the residual degrees of freedom of each segment (by its time where those of a "
     "run are not known)"
@@ -233,6 +244,7 @@ class ModelOfMaps:
     segment_seconds: float  # rest behind one sample
     training: TrainingData  # what it was fitted to
     citation: str = ""  # what its users are asked to cite
+    form: Form = MARGINAL  # of the connectomes that it reads
     recentred_on: int | None = None  # people whose mean error is taken off; None: nothing is
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
@@ -250,6 +262,7 @@ class ModelOfMaps:
             segment_seconds=card.part.segment_seconds,
             training=card.training,
             citation=card.citation,
+            form=card.part.connectome,
             recentred_on=recentring.participants if recentring else None,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
             blended=models_in_words(card.record),
@@ -275,9 +288,8 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     computed = (
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
-        "dual regression (Nickerson et al., 2017), and Pearson correlations were computed between "
-        f"them and each of {model.n_voxels:,} grey-matter voxels. This was done for segments of "
-        f"about {model.segment_seconds:g} s; the model turned each "
+        f"dual regression (Nickerson et al., 2017), and {_connected(model)}. This was done for "
+        f"segments of about {model.segment_seconds:g} s; the model turned each "
         f"segment's connectome into {model.n_contrasts} contrast maps, and the maps were averaged "
         f"over segments {_COMBINED[outputs.combine]}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
@@ -297,6 +309,20 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         caution="The maps are predictions, not measurements: the person did not perform the tasks.",
         references=f"## References\n\n{references}",
         model=about,
+    )
+
+
+def _connected(model: ModelOfMaps) -> str:
+    """Say how voxels were connected with the time series of the ROIs."""
+    if not model.form.row.joint:
+        return (
+            "Pearson correlations were computed between them and each of "
+            f"{model.n_voxels:,} grey-matter voxels"
+        )
+    return (
+        f"each of {model.n_voxels:,} grey-matter voxels was regressed on all of them together, as "
+        "in its second stage, all series scaled to variance 1, with a ridge penalty of "
+        f"{model.form.penalty_words} (given for each segment in the maps' sidecars)"
     )
 
 
@@ -344,6 +370,25 @@ def subtitle(files: ParticipantFiles) -> str:
     )
 
 
+def model_line(files: ParticipantFiles) -> str:
+    """Say in a line what the model reads and on how many people it stands."""
+    if not files.sets:
+        return ""
+    common = files.sets[0].common
+    # Sidecars name a form where it is not that of the published models.
+    form = common.get("Connectome") or {}
+    row = FORMS.get(str(form.get("Form")), MARGINAL.row)
+    people = _people(common)
+    stands = f"; it stands on {counted(people, 'participant')}" if people else ""
+    return f"The model reads {row.words}{stands}."
+
+
+def _people(sidecar: Mapping[str, Any]) -> int | None:
+    """Return on how many people the model was trained; None where nobody knows."""
+    found = (sidecar.get("ModelTraining") or {}).get("Participants")
+    return found if isinstance(found, int) else None
+
+
 def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
     """Return the kind of model that a sidecar names, for people; nothing where it names none.
 
@@ -359,6 +404,14 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
 
 def notes_on_set(made: SetFiles) -> Iterator[Flag]:
     """Yield what a reader must know of the uncertainty of maps."""
+    people = _people(made.common)
+    if people is not None and people < FEW_PEOPLE and not made.common.get("Calibrated"):
+        yield Flag(
+            "warning",
+            f"No half-widths and no verdict: the model stands on {counted(people, 'participant')}, "
+            "too few to hold some out. Nobody knows how far its maps are from measured ones",
+        )
+        return
     if not any(made.maps[0].overlays):
         yield Flag(
             "note",

@@ -48,6 +48,7 @@ class Workflow:
     sections: tuple[DrawSection, ...] = ()  # of a participant's page, before the runs
     group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
     notes: Callable[[SetFiles], Iterable[Flag]] = lambda made: ()  # flags of a set
+    model: Callable[[ParticipantFiles], str] = lambda files: ""  # a line on it, below the subtitle
 
     @property
     def quality_columns(self) -> tuple[QualityColumn, ...]:
@@ -84,6 +85,7 @@ CONTRASTS = Workflow(
     sections=(draw_sets,),
     group_columns=contrasts.GROUP_COLUMNS,
     notes=contrasts.notes_on_set,
+    model=contrasts.model_line,
 )
 DEFAULT = CONTRASTS.name
 WORKFLOWS = {row.name: row for row in (CONTRASTS,)}

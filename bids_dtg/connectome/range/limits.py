@@ -47,6 +47,7 @@ LIMITS: Mapping[str, Limit] = MappingProxyType(
     {
         "minutes_kept": Limit(6.0, 4.0, low_is_bad=True),
         "residual_dof": Limit(50.0, 20.0, low_is_bad=True),
+        "dof_beyond_rois": Limit(20.0, 0.0, low_is_bad=True),  # of a segment
         "kept_share": Limit(0.75, 0.5, low_is_bad=True),  # of the frames
         "fd_mean": Limit(0.25, 0.55),  # mm
         "coverage": Limit(0.95, 0.85, low_is_bad=True),

@@ -135,6 +135,7 @@ def write_participant_report(
         sections=_links(sections, runs, methods=bool(methods), results=bool(files.sets)),
         label=label,
         subtitle=workflow.subtitle(files),
+        model=workflow.model(files),
         flags=flags_of(files, failures, workflow.quality_columns, workflow.notes),
         own_flags=_shortened(own_flags(files, failures, workflow.quality_columns)),
         figures=_key_figures(files.runs, workflow.quality_columns),

@@ -301,7 +301,7 @@ def _connectomes(label: str, form: Form) -> str:
     """Return the name of an array; values of each form and ridge are kept apart."""
     if form == MARGINAL:
         return f"sub-{label}/connectomes"
-    ridge = "" if form.ridge == 1 else f"-{form.ridge:g}"
+    ridge = "" if form == Form(form.name) else f"-{form.ridge:g}"
     return f"sub-{label}/{form.name}{ridge}_connectomes"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import TEMPLATEFLOW
@@ -172,6 +173,7 @@ def map_sidecars(
         common["ModelNotice"] = bundle.card.notice
     if not bundle.card.for_science:
         common["NotForScience"] = True
+    common |= form_facts(bundle.card.part.connectome)
     # Published models have seen no measured maps of people held out, so they cannot say.
     common["Calibrated"] = bundle.calibration is not None
     if bundle.calibration is not None:
@@ -216,6 +218,26 @@ def map_sidecars(
             )
 
 
+def form_facts(form: Form) -> dict[str, Any]:
+    """Return what sidecars say of the form of connectomes: nothing of the published one."""
+    if form == MARGINAL:
+        return {}
+    return {
+        "Connectome": {
+            "Form": form.name,
+            "Description": form.row.words,
+            "Ridge": form.ridge,
+            "RidgePenalty": form.penalty_words,
+        }
+    }
+
+
+def penalty_facts(summary: RunSummary) -> dict[str, Any]:
+    """Return the ridge penalty of each of a run's segments; nothing where there is none."""
+    penalties = [round(penalty, 6) for penalty in summary.penalties]
+    return {"RidgePenalties": penalties} if penalties else {}
+
+
 def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
     return {
         "Run": summary.run.title,
@@ -224,6 +246,7 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         RESIDUAL_DOF: summary.figures["residual_dof"],
         "EffectiveDegreesOfFreedom": summary.figures["effective_dof"],
         "NSegments": summary.n_segments,
+        **penalty_facts(summary),
         "Space": summary.run.space,
         "SpaceReason": names.hide(summary.run.space_reason),
         **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),

@@ -17,7 +17,7 @@ from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
 from bids_dtg.contrasts.people import Array
 from bids_dtg.engine.display import Clock, Reporter
 from bids_dtg.engine.machine import available_cores
-from bids_dtg.errors import RunError
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
 from bids_dtg.workflows.participant.half_widths import check_level
@@ -59,7 +59,8 @@ def predict_maps(
     Raises
     ------
     SettingsError
-        The device is not there, or the model is not calibrated for the level.
+        The device is not there, the model is not calibrated for the level, or it reads connectomes
+        of another form.
     BundleError
         The weights cannot be read.
     RunError
@@ -76,6 +77,9 @@ def predict_maps(
     ((47, 163310), True, 47)
     """
     check_level(bundle, interval_level)
+    parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
+    for part in parts:
+        _require_form(part, bundle)
     model = Model(bundle, resolve_device(device), threads or available_cores())
 
     halves = None
@@ -91,6 +95,17 @@ def predict_maps(
     calibration = bundle.calibration
     half_widths = None if calibration is None else calibration.half_widths(interval_level)
     return _result(average, model, halves, half_widths)
+
+
+def _require_form(connectome: Connectome, bundle: ModelBundle) -> None:
+    """Refuse a connectome of another form than the model reads: its values mean other things."""
+    form, read = connectome.form, bundle.card.part.connectome
+    if form != read:
+        raise SettingsError(
+            f"the connectome is of the form {form.name} (ridge {form.ridge:g})",
+            expected=f"{read.name} (ridge {read.ridge:g}), which {bundle.card.name} reads",
+            remedy="measure the run with this model's bundle",
+        )
 
 
 def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.connectome.range.judge import RunRange
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
@@ -66,6 +67,8 @@ class RunSummary:
     interpolation: str  # how the model's voxels were taken out of the file
     judged: RunRange  # whether the model is for such a run
     notes: tuple[str, ...]  # sentences on what was unusual
+    # Ridge penalty of each segment's connectome; none where it has none.
+    penalties: tuple[float, ...] = ()
 
 
 def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> RunSummary:
@@ -97,6 +100,7 @@ def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> 
         "effective_dof": _rounded(result.effective_dof),
         "fd_mean": None if fd is None else round(fd, 4),
         "n_segments": len(result.segments),
+        "dof_beyond_rois": _dof_beyond_rois(result),
         "coverage": round(result.coverage, 4),
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
         "tsnr_median": round(result.median_tsnr, 2),
@@ -117,7 +121,19 @@ def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> 
         interpolation=measured.interpolation,
         judged=judged,
         notes=measured.notes,
+        penalties=tuple(
+            segment.form.penalty(len(result.roi_r), segment.effective_dof)
+            for segment in result.segments
+            if segment.form.row.joint
+        ),
     )
+
+
+def _dof_beyond_rois(result: RunConnectomes) -> float | None:
+    """Return what ROIs as regressors leave of the segment with the fewest degrees of freedom."""
+    if not result.segments[0].form.row.joint:
+        return None
+    return _rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
 
 
 def _range_figures(judged: RunRange) -> dict[str, object]:

@@ -34,6 +34,7 @@ from bids_dtg.report.workflows import Workflow
 from bids_dtg.workflows.participant.half_widths import half_width_images, half_width_sidecars
 from bids_dtg.workflows.participant.map_files import (
     Origin,
+    form_facts,
     map_images,
     map_sidecars,
 )
@@ -233,17 +234,34 @@ class Writer:
     ) -> Iterator[PurePosixPath]:
         entities = run_entities(summary.run)
         rois = [f"roi{number:02d}" for number in range(1, len(connectomes.roi_r) + 1)]
-        correlated = {**entities, "stat": "pearsoncorrelation", "desc": "connectome"}
-
-        path = build_path({**correlated, **self.bundle.places.entities}, "statmap", ".nii.gz")
-        assert connectomes.whole is not None  # asked for with --write-connectome
+        whole = connectomes.whole
+        assert whole is not None  # asked for with --write-connectome
+        form = whole.form
+        named = {
+            **entities,
+            **self.bundle.places.entities,
+            "stat": form.row.statistic,
+            "desc": "connectome",
+        }
+        path = build_path(named, "statmap", ".nii.gz")
         image = self.bundle.places.encode(
-            connectomes.whole.r,
-            intent="correlation",
+            whole.r,
+            intent="none" if form.row.joint else "correlation",
             description="bids_dtg connectome, a volume an ROI",
         )
         self.output.write(path, image)
         yield path
+        if facts := form_facts(form):
+            path = build_path(named, "statmap", ".json")
+            penalty = form.penalty(len(rois), whole.effective_dof)
+            content = {
+                "Description": "Connectome of all frames of the run that were kept, a volume an "
+                f"ROI: {form.row.words}",
+                **facts,
+                "RidgePenalties": [round(penalty, 6)],
+            }
+            write_json(self.output.path(path), content)
+            yield path
 
         path = build_path({**entities, "desc": "rois"}, "timeseries", ".tsv")
         rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]

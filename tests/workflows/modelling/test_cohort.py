@@ -178,7 +178,7 @@ def test_who_was_asked_for_and_has_no_maps_is_told(tmp_path, capsys):
 
 
 def test_connectomes_of_another_ridge_are_made_once(tmp_path):
-    partial, weaker = Form("partial"), Form("partial", ridge=0.5)
+    partial, weaker = Form("partial"), Form("partial", ridge=0.25)
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(1, 200)).astype(np.float32)
     values = rng.normal(size=(1, 3, 200)).astype(np.float16)

@@ -1,0 +1,145 @@
+"""What a participant gets from a model that reads the partial form of the connectome."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from plain_route import plain_series, regress
+from tiny_bundle import tiny_masks, write_tiny_bundle
+from tiny_job import FRAMES, TinyJob, add_rest, read_table, tiny_bold
+
+from bids_dtg.bundles.card import TrainingData
+from bids_dtg.connectome.connectome import Connectome
+from bids_dtg.connectome.form import FORMS, Form
+from bids_dtg.errors import SettingsError
+from bids_dtg.workflows.participant.predict import predict_maps
+
+CONNECTOME = "space-MNI152NLin6Asym_res-2_stat-partial_desc-connectome_statmap"
+ROIS = 4
+
+
+def job_of(folder: Path, **facts: object) -> TinyJob:
+    """Make a job of one person whose model reads the partial form; `facts` as of the bundle."""
+    job = TinyJob(folder)
+    job.model = folder / "partial"
+    job.bundle = write_tiny_bundle(job.model, connectome=Form("partial", 2.0), **facts)
+    return job
+
+
+def sidecar_of(out: Path) -> dict:
+    (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.json")
+    return json.loads(path.read_text())
+
+
+def quality_of(out: Path) -> dict[str, str]:
+    (path,) = (out / "sub-01").rglob("*task-rest_qc.tsv")
+    return read_table(path)[0]
+
+
+def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
+    job = job_of(tmp_path)
+    assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
+    (path,) = job.out.rglob(f"*{CONNECTOME}.nii.gz")
+    assert path.name == f"sub-01_task-rest_{CONNECTOME}.nii.gz"
+    image, grid = nib.load(path), tiny_masks()[1]
+    assert image.header.get_intent()[0] == "none"
+    facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    (penalty,) = facts["RidgePenalties"]
+    row = quality_of(job.out)
+    assert penalty == pytest.approx(2.0 * ROIS / float(row["effective_dof"]), rel=1e-4)
+    assert facts["Connectome"]["Form"] == "partial"
+    assert FORMS["partial"].words in facts["Description"]
+
+    bold = tiny_bold()[job.bundle.brain.mask].T.astype(np.float64)
+    series = plain_series(bold, job.bundle.roi_maps)
+    expected = regress(tiny_bold()[grid].T.astype(np.float64), series, penalty)
+    np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
+
+
+def test_sidecars_quality_and_methods_name_the_form_and_each_penalty(tmp_path):
+    job = job_of(tmp_path)
+    assert job.run("--denoise-strategy", "none") == 0
+    sidecar, row = sidecar_of(job.out), quality_of(job.out)
+    assert sidecar["Connectome"] == {
+        "Form": "partial",
+        "Description": FORMS["partial"].words,
+        "Ridge": 2.0,
+        "RidgePenalty": Form("partial", 2.0).penalty_words,
+    }
+    (run,) = sidecar["Runs"]
+    assert len(run["RidgePenalties"]) == sidecar["NSegments"] == 1
+    assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS == FRAMES - 1 - ROIS
+    methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
+    assert "grey-matter voxels was regressed on all of them together" in methods
+    assert "a ridge penalty of 2 times the number of ROIs over the effective" in methods
+    assert "Pearson correlations" not in methods
+    assert "Nickerson, L. D., et al. (2017)" in methods
+
+
+def test_the_marginal_form_says_what_it_always_said(tmp_path):
+    job = TinyJob(tmp_path)
+    assert job.run("--write-connectome") == 0
+    sidecar = sidecar_of(job.out)
+    assert "Connectome" not in sidecar
+    assert "RidgePenalties" not in sidecar["Runs"][0]
+    assert quality_of(job.out)["dof_beyond_rois"] == "n/a"
+    (path,) = job.out.rglob("*desc-connectome_statmap*")
+    assert path.name.endswith("stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
+    methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
+    assert (
+        "by the first stage of dual regression (Nickerson et al., 2017), and Pearson correlations "
+        f"were computed between them and each of {job.bundle.places.number} grey-matter voxels. "
+        "This was done for segments of about 432 s; the model turned"
+    ) in methods
+
+
+def test_the_segment_with_the_fewest_degrees_of_freedom_counts(tmp_path):
+    job = job_of(tmp_path)
+    add_rest(job.bids, frames=120)
+    assert job.run("--denoise-strategy", "none") == 0
+    row = quality_of(job.out)
+    segments = int(row["n_segments"])
+    assert segments > 1
+    expected = float(row["residual_dof"]) / segments - ROIS
+    assert float(row["dof_beyond_rois"]) == pytest.approx(expected, abs=0.6)
+    assert len(sidecar_of(job.out)["Runs"][0]["RidgePenalties"]) == segments
+
+
+def page_of(job: TinyJob) -> str:
+    job.reports = True
+    assert job.run() == 0
+    return " ".join(html.unescape((job.out / "sub-01.html").read_text()).split())
+
+
+def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_path):
+    job = job_of(tmp_path, training=TrainingData("my study", 2.0, "simple", 5))
+    add_rest(job.bids, frames=50)
+    page = page_of(job)
+    assert f"The model reads {FORMS['partial'].words}; it stands on 5 participants." in page
+    assert "No half-widths and no verdict: the model stands on 5 participants" in page
+    assert "its maps have no intervals" not in page
+    left = float(quality_of(job.out)["dof_beyond_rois"])
+    assert 0 < left < 20
+    assert f"{left:.0f} degrees of freedom are left in a segment beyond the ROIs" in page
+
+
+def test_the_report_of_a_published_model_has_neither(tmp_path):
+    job = TinyJob(tmp_path)
+    page = page_of(job)
+    assert f"The model reads {FORMS['marginal'].words}." in page
+    assert "beyond the ROIs" not in page
+    assert "no verdict" not in page
+
+
+def test_a_connectome_of_another_form_is_refused(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "partial", connectome=Form("partial"))
+    r = np.zeros((ROIS, bundle.places.number), np.float32)
+    with pytest.raises(SettingsError, match=r"is of the form marginal .*Expected: partial .ridge 1"):
+        predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
+    of_form = Connectome(r, 100, 432.0, form=Form("partial"))
+    assert predict_maps(of_form, bundle, device="cpu").values.shape == (3, bundle.places.number)
