@@ -75,6 +75,11 @@ class Form:
         find_row(FORMS, "--connectome", self.name)
 
     @property
+    def title(self) -> str:
+        """Name, and the ridge where there is one."""
+        return f"{self.name} (ridge {self.ridge:g})" if self.row.joint else self.name
+
+    @property
     def penalty_words(self) -> str:
         """What `penalty` computes, for sidecars and methods texts."""
         return (

@@ -102,8 +102,8 @@ def _require_form(connectome: Connectome, bundle: ModelBundle) -> None:
     form, read = connectome.form, bundle.card.part.connectome
     if form != read:
         raise SettingsError(
-            f"the connectome is of the form {form.name} (ridge {form.ridge:g})",
-            expected=f"{read.name} (ridge {read.ridge:g}), which {bundle.card.name} reads",
+            f"the connectome is of the form {form.title}",
+            expected=f"{read.title}, which {bundle.card.name} reads",
             remedy="measure the run with this model's bundle",
         )
 
