@@ -139,9 +139,7 @@ def test_the_report_of_a_published_model_has_neither(tmp_path):
 def test_a_connectome_of_another_form_is_refused(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "partial", connectome=Form("partial"))
     r = np.zeros((ROIS, bundle.places.number), np.float32)
-    with pytest.raises(
-        SettingsError, match=r"of the form marginal\. Expected: partial .ridge 0\.5"
-    ):
+    with pytest.raises(SettingsError, match=r"form marginal\. Expected: partial .ridge 0\.5"):
         predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
     of_form = Connectome(r, 100, 432.0, form=Form("partial"))
     assert predict_maps(of_form, bundle, device="cpu").values.shape == (3, bundle.places.number)
