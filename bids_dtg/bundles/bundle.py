@@ -127,6 +127,19 @@ class ModelBundle:
         """What the model predicts, in the order of its outputs."""
         return self.card.part.contrasts
 
+    @property
+    def place_roi_maps(self) -> NDArray[np.float32]:
+        """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
+        if self.card.grid is None:
+            return self.roi_maps
+        mask, grey = self.brain_voxels.mask.ravel(), self.voxels.positions
+        # Position of each grid voxel among the brain's voxels, which order the maps.
+        rank = np.cumsum(mask) - 1
+        maps = self.roi_maps[:, rank[grey]]
+        # As the ROI series have them: no map reaches out of the brain.
+        maps[:, ~mask[grey]] = 0.0
+        return maps
+
     def prepare(self, processor: Processor) -> MapModel:
         """Read the model and make it ready to predict; the correction is left to the caller.
 

@@ -40,6 +40,7 @@ class Kind:
     part: Callable[[], type[CardPart]]  # its own part of the card
     needs_torch: bool  # whether a device is chosen through torch to fit it
     connectome: str = "marginal"  # form that it reads where --connectome is not given
+    needs_validation: bool = True  # whether its fit needs people that it is not fitted to
     help: str = ""  # what it is, for ``--help``, where the name does not say it
     network_prefix: str | None = None  # of its network's tensors; None: it has no network
     recipes: tuple[str, ...] = ("default",)  # of training, rows of `contrasts.plan.RECIPES`
@@ -125,6 +126,18 @@ def _local_ridge() -> KindModule:
     return local_ridge_kind
 
 
+def _linear() -> KindModule:
+    from bids_dtg.contrasts import linear_kind
+
+    return linear_kind.WHOLE_BRAIN
+
+
+def _linear_parcel() -> KindModule:
+    from bids_dtg.contrasts import linear_kind
+
+    return linear_kind.BY_PARCEL
+
+
 def _blend() -> KindModule:
     from bids_dtg.contrasts import blend
 
@@ -187,4 +200,40 @@ BLEND = Kind(
     needs_torch=True,
     network_prefix="network.",
 )
-KINDS = {kind.name: kind for kind in (ATTENTION_UNET, LOCAL_RIDGE, BLEND)}
+_LINEAR_METHOD = (
+    "which makes connectomes as DeepTaskGen does (Serin et al., 2025) and predicts by a linear "
+    "model of them (Tavor et al., 2016) in place of its network"
+)
+LINEAR = Kind(
+    name="linear",
+    help="one linear model for all places, from 5 participants on",
+    words=KindWords(
+        title="linear model",
+        model="a linear model of each voxel's connectome, with the same coefficients at all "
+        "voxels, which are means over people of least-squares fits of a person's maps,",
+        owner="The linear model's",
+        method=_LINEAR_METHOD,
+    ),
+    module=_linear,
+    part=_maps_part,
+    needs_torch=False,
+    connectome="partial",
+    needs_validation=False,
+)
+LINEAR_PARCEL = Kind(
+    name="linear-parcel",
+    help="a linear model in each ROI's parcel, as published by Tavor et al., re-centred",
+    words=KindWords(
+        title="linear model by parcels",
+        model="a linear model of each voxel's connectome, with coefficients for each parcel (where "
+        "one ROI map is the largest), which are means over people of least-squares fits of a "
+        "person's maps,",
+        owner="The parcels' linear models'",
+        method=_LINEAR_METHOD.replace("a linear model", "a linear model in each parcel"),
+    ),
+    module=_linear_parcel,
+    part=_maps_part,
+    needs_torch=False,
+    needs_validation=False,
+)
+KINDS = {kind.name: kind for kind in (ATTENTION_UNET, LOCAL_RIDGE, LINEAR, LINEAR_PARCEL, BLEND)}

@@ -22,9 +22,11 @@ _LABEL = re.compile(r"[A-Za-z0-9]+")
 class Recentring:
     """How the error in a model's mean maps was found; the offset is in `OFFSET_FILE`."""
 
-    participants: int  # people with both scans, whom the model was not trained on
+    participants: int  # people with both scans, whom the model that showed it was not trained on
     segments: int  # segments of rest that each of their predictions is the mean of
     lattice: str = "grid"  # where the offset lies: at every voxel of the mask
+    # Whether they are training people, each of whom was left out of a model fitted to the others.
+    left_out_in_turn: bool = False
 
     @classmethod
     def read(cls, card: JsonFields) -> Recentring:
@@ -39,9 +41,21 @@ class Recentring:
         lattice = fields.text("lattice")
         if lattice != "grid":
             raise fields.wrong("lattice", lattice, "grid")
-        recentring = cls(fields.whole("participants"), fields.whole("segments"), lattice)
+        recentring = cls(
+            fields.whole("participants"),
+            fields.whole("segments"),
+            lattice,
+            not fields.absent("left_out_in_turn") and fields.flag("left_out_in_turn"),
+        )
         fields.refuse_unknown()
         return recentring
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field; cards of models with held-out people are as they always were."""
+        content = asdict(self)
+        if not self.left_out_in_turn:
+            del content["left_out_in_turn"]
+        return content
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class MapsPart:
         # Programs of format version 2 know of one form only: they are to ask for a newer one.
         content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
-        content["recentring"] = self.recentring and asdict(self.recentring)
+        content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_range")
         return content
 

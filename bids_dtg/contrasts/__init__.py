@@ -12,6 +12,9 @@ Kinds of model; `kind` says which functions a kind must have:
 - `network`: the attention U-Net
 - `local_ridge`: at each place, a linear model from connectome to maps
 - `local_ridge_kind`: local ridge as a kind
+- `linear`: the same few coefficients for all places, gains with each person left out in turn
+- `linear_kind`: the linear model as two kinds, over all places and by parcels
+- `site_sums`: files of sums over people, for other sites to add
 - `blend`: the weighted sum of network and local ridge, as a kind
 
 Fitting and judging:

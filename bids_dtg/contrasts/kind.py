@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.people import Array, MapModel, Person, mean_maps
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.tensors import TensorFile
@@ -35,10 +36,16 @@ class ModelSpace:
     """Where a model reads and predicts, and what names that."""
 
     places: Places
-    rois: int  # whose connectomes it reads
+    roi_maps: Array  # (rois, places), of the ROIs whose connectomes it reads
     model: str  # identity of the bundle whose space it is
     mask_sha256: str  # of its mask's file
     roi_maps_sha256: str  # of its ROI maps' file
+    form: Form = MARGINAL  # of the connectomes that it reads
+
+    @property
+    def rois(self) -> int:
+        """How many ROIs a connectome has."""
+        return len(self.roi_maps)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ class Fitted:
     model: MapModel  # ready to predict
     tensors: Mapping[str, NDArray[Any]]  # of the bundle's weights
     record: FitRecord  # how it came about
-    # Found while fitting, as by leaving people out; None: to be found on the validation people.
+    # Found while fitting, each training person left out in turn; None: to be found on the
+    # validation people.
     correction: Correction | None = None
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,9 +14,9 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, ModelSpace, Processor
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
 from bids_dtg.contrasts.people import MapModel, Person
-from bids_dtg.errors import BundleError, DatasetError, ForeignFileError
-from bids_dtg.files.foreign import parse_json
-from bids_dtg.files.tensors import TensorFile, read_arrays, write_arrays
+from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
+from bids_dtg.errors import BundleError, DatasetError
+from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
 
@@ -27,12 +24,15 @@ PENALTIES = (0.3, 1.0, 3.0, 10.0)  # chosen from, on the validation people
 CELL_MM, POOLING_MM = 6.0, 10.0
 SUMS_FILE = "local-ridge_sums.safetensors"
 _PREFIX = "ridge."  # of the tensors' names
-_ARRAYS = (
-    *("connectome_sum", "map_sum", "cross"),
-    *("group", "measured", "measured_sum", "gram"),
+_SUMS = SumsFile(
+    kind="local ridge",
+    name=SUMS_FILE,
+    arrays=(
+        *("connectome_sum", "map_sum", "cross"),
+        *("group", "measured", "measured_sum", "gram"),
+    ),
+    outdated={"products": "which took maps that a person lacks for the mean map"},
 )
-_OF_FILLED_MAPS = "products"  # an array of files by versions that took a gap for the mean map
-_HASH = re.compile(r"[0-9a-f]{16}")  # of a person
 _SAVE_EVERY = 50  # people whose sums are lost at most when a call is killed
 
 
@@ -112,9 +112,9 @@ def fit(task: FitTask) -> Fitted:
     DatasetError
         There are too few people.
     """
-    own = _own_sums(task)
+    own, whose = _own_sums(task)
     sums = own
-    for other in _other_sums(task.options, task.space, task.contrasts):
+    for other in _other_sums(task.options, task.space, task.contrasts, whose):
         sums = sums + other
     if sums.people < 2:
         raise DatasetError(
@@ -154,35 +154,42 @@ def _mean_squared_error(model: LocalRidge, people: Sequence[Person]) -> float:
     )
 
 
-def _own_sums(task: FitTask) -> LocalRidgeSums:
-    """Add up the training people, going on with what an earlier call has kept."""
+def _own_sums(task: FitTask) -> tuple[LocalRidgeSums, list[str]]:
+    """Add up the training people, going on with what an earlier call has kept; and their hashes."""
     facts = SumsFacts.of(task.space, task.contrasts)
     path = task.folder / SUMS_FILE
     # Their data too: sums of other maps or other cleaning are not gone on with.
-    names = tuple(f"{person.label} {person.fingerprint()}" for person in task.training)
+    names = identities(task.training)
+    own = hidden(names)
     sums = LocalRidgeSums(task.space.places.lattice(facts.block))
     with suppress(BundleError):  # damaged, or of other contrasts: begun anew, as it is our own
         if path.exists():
             earlier, whose = read_sums(path, facts, task.space)
             # Sums cannot be taken apart: those of other people are begun anew.
-            if _is_beginning(whose, names):
+            if list(whose) == own[: len(whose)]:
                 sums = earlier
     for number in range(sums.people, len(names)):
         person = task.training[number]
         sums.fit_person(person.mean_connectome(), person.maps)
         if (number + 1) % _SAVE_EVERY == 0 or number + 1 == len(names):
-            write_sums(path, sums, facts, names[: number + 1])
+            _SUMS.write(path, sums, facts.to_json(), names[: number + 1])
             task.report(f"local ridge: {number + 1}/{len(names)} people added up")
-    return sums
+    return sums, own
 
 
 def _other_sums(
-    options: ModellingOptions, space: ModelSpace, contrasts: Sequence[str]
+    options: ModellingOptions,
+    space: ModelSpace,
+    contrasts: Sequence[str],
+    own: Sequence[str] = (),
 ) -> Iterator[LocalRidgeSums]:
-    """Read other sites' sums, one after the other."""
-    facts = SumsFacts.of(space, contrasts)
+    """Read other sites' sums, one after the other; nobody's of `own`, hashes, and nobody twice."""
+    facts, known = SumsFacts.of(space, contrasts), list(own)
     for path in options.add_sums:
-        yield read_sums(Path(path), facts, space)[0]
+        sums, whose = read_sums(Path(path), facts, space)
+        _SUMS.require_others(Path(path), whose, known)
+        known += whose
+        yield sums
 
 
 def _block(space: ModelSpace) -> int:
@@ -194,29 +201,17 @@ def _block(space: ModelSpace) -> int:
 class SumsFacts:
     """What sums must have in common to be added."""
 
-    mask: str  # SHA-256 of the bundle's mask
-    roi_maps: str  # SHA-256 of its ROI maps
-    contrasts: tuple[str, ...]  # labels of the maps' rows
+    of_space: Mapping[str, Any]  # mask, ROI maps, contrasts and form, as `space_facts` has them
     block: int  # edge of a cell, counted in places
 
     @classmethod
     def of(cls, space: ModelSpace, contrasts: Sequence[str]) -> SumsFacts:
         """Return the facts of sums for maps of these contrasts."""
-        return cls(space.mask_sha256, space.roi_maps_sha256, tuple(contrasts), _block(space))
+        return cls(space_facts(space, contrasts), _block(space))
 
-    def text(self) -> str:
+    def to_json(self) -> dict[str, Any]:
         """Return the facts as the file has them."""
-        return json.dumps(vars(self) | {"contrasts": list(self.contrasts)}, sort_keys=True)
-
-
-def write_sums(path: Path, sums: LocalRidgeSums, facts: SumsFacts, labels: Sequence[str]) -> None:
-    """Write sums, what they belong to, and whose they are.
-
-    They hold means and products over people, no person's maps. Labels, and whatever else of
-    people is in the same strings, are there as hashes.
-    """
-    notes = {"facts": facts.text(), "people": json.dumps([_hidden(label) for label in labels])}
-    write_arrays(path, {name: getattr(sums, name) for name in _ARRAYS}, notes)
+        return {**self.of_space, "block": self.block}
 
 
 def read_sums(
@@ -227,89 +222,27 @@ def read_sums(
     Raises
     ------
     BundleError
-        The file is damaged, its sums belong to another mask, other ROI maps or contrasts, or they
-        cannot be those of its people.
+        The file is damaged, its sums belong to another mask, other ROI maps, contrasts or another
+        form, or they cannot be those of its people.
     """
-    try:
-        arrays, notes = read_arrays(path)
-        found = notes["facts"]
-        people, theirs = (parse_json(text, str(path)) for text in (notes["people"], found))
-    except ForeignFileError as err:
-        raise _no_sums(path, err.found) from err
-    except (OSError, ValueError, KeyError) as err:
-        raise _no_sums(path, str(err)) from err
-    if _OF_FILLED_MAPS in arrays:
-        raise BundleError(
-            f"{path} has sums of an earlier version, which took maps that a person lacks for the "
-            "mean map",
-            expected="sums that count what was measured",
-            remedy="add them up again with this version",
-        )
-    if found != facts.text():
-        ours = json.loads(facts.text())
-        if not isinstance(theirs, dict):
-            raise _no_sums(path, f"its facts are {found[:40]!r}")
-        other = [name for name in ours if ours[name] != theirs.get(name)]
-        raise BundleError(
-            f"{path} has sums of another {' and another '.join(other)}",
-            expected="sums over the same mask, ROI maps, contrasts and cells",
-        )
-    if not isinstance(people, list) or not people or not all(map(_is_hidden, people)):
-        raise _no_sums(path, "its people are no list of hashes")
-    if missing := [name for name in _ARRAYS if name not in arrays]:
-        raise _no_sums(path, f"{', '.join(missing)} are missing")
+    arrays, people = _SUMS.read(path, facts.to_json())
     sums = LocalRidgeSums(space.places.lattice(facts.block))
     sums.people = len(people)
-    for name in _ARRAYS:
-        setattr(sums, name, arrays[name])
-    if fault := _fault(sums, space.rois, len(facts.contrasts)):
-        raise _no_sums(path, fault)
-    return sums, tuple(people)
-
-
-def _no_sums(path: Path, fault: str) -> BundleError:
-    return BundleError(
-        f"{path} holds no sums of local ridge: {fault}",
-        expected=f"a file {SUMS_FILE}, as another site's training writes it",
-    )
-
-
-def _fault(sums: LocalRidgeSums, rois: int, contrasts: int) -> str:
-    """Return what is wrong with sums of so many ROIs and contrasts; nothing where all is well."""
-    places, cells, groups = len(sums.lattice.cell), len(sums.cells), len(np.atleast_1d(sums.gram))
-    expected = {
-        "connectome_sum": ("f", (rois, places)),
+    contrasts, places = len(facts.of_space["contrasts"]), len(sums.lattice.cell)
+    cells, groups = len(sums.cells), len(np.atleast_1d(arrays["gram"]))
+    shapes = {
+        "connectome_sum": ("f", (space.rois, places)),
         "map_sum": ("f", (contrasts, places)),
-        "cross": ("f", (cells, rois, contrasts)),
+        "cross": ("f", (cells, space.rois, contrasts)),
         "group": ("i", (contrasts,)),
         "measured": ("i", (groups, places)),
-        "measured_sum": ("f", (groups, rois, places)),
-        "gram": ("f", (groups, cells, rois, rois)),
+        "measured_sum": ("f", (groups, space.rois, places)),
+        "gram": ("f", (groups, cells, space.rois, space.rois)),
     }
-    for name, (kind, shape) in expected.items():
-        found = getattr(sums, name)
-        if found.dtype.kind != kind or found.shape != shape:
-            words = {"f": "real", "i": "whole"}[kind]
-            return f"{name} is {found.dtype} {found.shape}, not {words} numbers {shape}"
-        if not np.isfinite(found).all():
-            return f"{name} has values that are not finite"
-    for name, most in (("group", groups - 1), ("measured", sums.people)):
-        found = getattr(sums, name)
-        if found.min(initial=0) < 0 or found.max(initial=0) > most:
-            return f"{name} has numbers beyond 0 to {most}"
-    if np.diagonal(sums.gram, axis1=2, axis2=3).min(initial=0) < 0:
-        return "gram has sums of squares below 0"
-    return ""
-
-
-def _is_hidden(found: object) -> bool:
-    return isinstance(found, str) and _HASH.fullmatch(found) is not None
-
-
-def _is_beginning(hidden: Sequence[str], labels: Sequence[str]) -> bool:
-    """Return whether the people of a file, as `read_sums` names them, are the first of these."""
-    return list(hidden) == [_hidden(label) for label in labels[: len(hidden)]]
-
-
-def _hidden(label: str) -> str:
-    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    _SUMS.check_shapes(path, arrays, shapes)
+    _SUMS.check_counts(path, arrays, {"group": groups - 1, "measured": sums.people})
+    if np.diagonal(arrays["gram"], axis1=2, axis2=3).min(initial=0) < 0:
+        raise _SUMS.error(path, "gram has sums of squares below 0")
+    for name in _SUMS.arrays:
+        setattr(sums, name, arrays[name])
+    return sums, people

@@ -135,11 +135,35 @@ class RecentringSums:
         mean = self._predicted / np.maximum(self._count, 1)
         covariance = self._products - np.einsum("qv,qv->q", mean, self._measured)
         variance = self._squares - np.einsum("qv,qv->q", mean, self._predicted)
-        varies = _varies(variance, self._squares)
-        slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
-        gains = np.clip(slopes, 0.0, MOST_GAIN)
+        gains = clipped_gains(covariance, variance, self._squares)
         offset = mean_map - gains[:, None] * (self._everybody / self.people)
         return Correction(gains.astype(np.float32), offset.astype(np.float32))
+
+
+def clipped_gains(
+    covariance: NDArray[np.float64], variance: NDArray[np.float64], squares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the gain of each contrast: a slope, clipped to 0 to `MOST_GAIN`.
+
+    Parameters
+    ----------
+    covariance
+        Sums of products of predicted and measured deviations, (contrasts,).
+    variance
+        Sums of squared predicted deviations; where they are no more than rounding leaves of equal
+        predictions, the gain is 0.
+    squares
+        Sums of squared predictions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> clipped_gains(np.array([1.0, -1.0, 9.0]), np.full(3, 2.0), np.full(3, 4.0))
+    array([0.5, 0. , 1.5])
+    """
+    varies = _varies(variance, squares)
+    slopes = np.where(varies, covariance / np.where(varies, variance, 1.0), 0.0)
+    return np.clip(slopes, 0.0, MOST_GAIN)
 
 
 def _varies(variance: NDArray[np.float64], squares: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -171,6 +171,11 @@ _RECENTRED = (
     "each map, and each contrast's deviations were scaled by one gain found in the same people; "
     "both come with the model. "
 )
+_RECENTRED_IN_TURN = (
+    "{owner} error in the mean map, found in its {people}, was taken off each map, and each "
+    "contrast's deviations were scaled by one gain, found in the same people, each of whom was "
+    "left out of the fit in turn; both come with the model. "
+)
 _CALIBRATED = (
     "Beside each map lies a map of the half-widths of {level} % prediction intervals: "
     "split-conformal, with an error that differs from place to place (Lei et al., 2018) and with "
@@ -199,6 +204,10 @@ _CITED = {
     "Oktay": """\
 - Oktay, O., et al. (2018). Attention U-Net: learning where to look for the pancreas.
   https://doi.org/10.48550/arXiv.1804.03999
+""",
+    "Tavor": """\
+- Tavor, I., et al. (2016). Task-free MRI predicts individual differences in brain activity during
+  task performance. *Science*, 352, 216-220. https://doi.org/10.1126/science.aad8127
 """,
     "Lei": """\
 - Lei, J., et al. (2018). Distribution-free predictive inference for regression. *Journal of the
@@ -246,6 +255,7 @@ class ModelOfMaps:
     citation: str = ""  # what its users are asked to cite
     form: Form = MARGINAL  # of the connectomes that it reads
     recentred_on: int | None = None  # people whose mean error is taken off; None: nothing is
+    left_out_in_turn: bool = False  # whether they are training people, each left out in turn
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
 
@@ -264,6 +274,7 @@ class ModelOfMaps:
             citation=card.citation,
             form=card.part.connectome,
             recentred_on=recentring.participants if recentring else None,
+            left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
             calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
             blended=models_in_words(card.record),
         )
@@ -341,8 +352,10 @@ def _trained(training: TrainingData) -> str:
 def _recentred(model: ModelOfMaps) -> str:
     if model.recentred_on is None:
         return ""
-    people = counted(model.recentred_on, "participant")
-    return _RECENTRED.format(owner=KINDS[model.kind].words.owner, people=people)
+    in_turn = model.left_out_in_turn
+    people = counted(model.recentred_on, "training participant" if in_turn else "participant")
+    words = _RECENTRED_IN_TURN if in_turn else _RECENTRED
+    return words.format(owner=KINDS[model.kind].words.owner, people=people)
 
 
 def _intervals(model: ModelOfMaps, level: int) -> str:

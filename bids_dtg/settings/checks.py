@@ -124,7 +124,8 @@ def _check_modelling(settings: Settings) -> None:
             expected="letters, digits, '.', '-', '_'",
         )
     shares = [text for text in modelling.held_out if re.fullmatch(r"0?\.\d+|0", text)]
-    if len(modelling.held_out) != 2 or len(shares) != 2 or sum(map(float, shares)) >= 1:
+    wrong = len(modelling.held_out) != 2 or len(shares) != 2 or sum(map(float, shares)) >= 1
+    if modelling.held_out and wrong:
         raise SettingsError(
             f"--held-out is {' '.join(modelling.held_out)}",
             expected="two shares from 0 to 1 that leave somebody to train on, e.g. 0.1 0.1",

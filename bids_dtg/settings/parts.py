@@ -274,12 +274,13 @@ class ModellingOptions:
     held_out: tuple[str, ...] = option(
         "modelling",
         "shares of the participants for validation and for test",
-        default=("0.1", "0.1"),
+        default=(),
         metavar="SHARE",
+        shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 10",
     )
     add_sums: tuple[str, ...] = option(
         "modelling",
-        "sums of local ridge from other sites, to be added to one's own",
+        "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
         default=(),
         metavar="FILE",
     )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 People = NDArray[np.floating[Any]] | Sequence[NDArray[np.floating[Any]]]
 VOXELS_A_COEFFICIENT = 2.0  # at least, in a parcel
-_Region = slice | NDArray[np.intp]  # of voxels
+Region = slice | NDArray[np.intp]  # of voxels
+WHOLE: tuple[Region, ...] = (slice(None),)  # one region: all voxels
 _Model = TypeVar("_Model", bound="_RegionBaseline")
 
 
@@ -25,7 +26,7 @@ class _RegionBaseline:
     _count: NDArray[np.int64]  # of people, (contrasts, regions)
     _people = 0
 
-    def _regions(self, voxels: int) -> Sequence[_Region]:
+    def _regions(self, voxels: int) -> Sequence[Region]:
         """Return the voxels of each region."""
         raise NotImplementedError
 
@@ -94,18 +95,15 @@ class _RegionBaseline:
         elif self._total.shape != shape:
             raise ValueError("the numbers of ROIs and contrasts differ between people")
         self._people += sign
-        for number, region in enumerate(regions):
-            fits, fitted = _fits(_features(connectome[:, region]), maps[:, region])
-            self._total[:, number] += sign * fits
-            self._count[:, number] += sign * fitted
+        fits, fitted = fit_regions(standardised(connectome, regions), maps, regions)
+        self._total += sign * fits
+        self._count += sign * fitted
 
     def _coefficients(self) -> NDArray[np.float64]:
         """Return intercept and slopes, (contrasts, regions, 1 + rois); 0 where nobody has data."""
         if not self._people:
             raise ValueError(f"this {type(self).__name__} is not fitted: call fit(X, Y) first")
-        mean: NDArray[np.float64] = self._total / np.maximum(self._count, 1)[..., None]
-        mean[self._count == 0] = 0.0
-        return mean
+        return mean_fits(self._total, self._count)
 
     def predict(self, X: People) -> NDArray[np.float32]:
         """Predict maps of new people.
@@ -127,7 +125,7 @@ class _RegionBaseline:
             value is not finite.
         """
         coefficients = self._coefficients()
-        contrasts, rois = len(coefficients), coefficients.shape[2] - 1
+        rois = coefficients.shape[2] - 1
         if not len(X):
             raise ValueError("X has no people in it")
         maps = []
@@ -137,11 +135,9 @@ class _RegionBaseline:
                 raise ValueError(
                     f"X[{n}] has {len(connectome)} ROIs, the model was fitted on {rois}"
                 )
-            own = np.empty((contrasts, connectome.shape[1]), np.float32)
-            for number, region in enumerate(self._regions(connectome.shape[1])):
-                fit = coefficients[:, number]
-                own[:, region] = fit[:, 1:] @ _features(connectome[:, region]) + fit[:, :1]
-            maps.append(own)
+            regions = self._regions(connectome.shape[1])
+            features = standardised(connectome, regions)
+            maps.append(predict_regions(coefficients, features, regions))
         return np.stack(maps)
 
 
@@ -181,8 +177,8 @@ class LinearBaseline(_RegionBaseline):
         """Intercepts, (contrasts,)."""
         return self._coefficients()[:, 0, 0]
 
-    def _regions(self, voxels: int) -> Sequence[_Region]:
-        return (slice(None),)
+    def _regions(self, voxels: int) -> Sequence[Region]:
+        return WHOLE
 
 
 class ParcelLinearBaseline(_RegionBaseline):
@@ -230,7 +226,7 @@ class ParcelLinearBaseline(_RegionBaseline):
             raise ValueError(
                 f"parcels are integers, (voxels,), found {parcels.dtype} of shape {parcels.shape}"
             )
-        self._members = [np.flatnonzero(parcels == label) for label in np.unique(parcels)]
+        self._members = parcel_regions(parcels)
         self._voxels = len(parcels)
 
     @property
@@ -243,7 +239,7 @@ class ParcelLinearBaseline(_RegionBaseline):
         """Intercepts, (contrasts, parcels)."""
         return self._coefficients()[:, :, 0]
 
-    def _regions(self, voxels: int) -> Sequence[_Region]:
+    def _regions(self, voxels: int) -> Sequence[Region]:
         if voxels != self._voxels:
             raise ValueError(f"the parcels are of {self._voxels} voxels, found {voxels}")
         return self._members
@@ -287,6 +283,106 @@ def roi_parcels(
         if len(labels) == 1 or sizes.min() >= voxels_a_coefficient * (1 + len(maps)):
             return parcels
         heights[labels[sizes.argmin()]] = -np.inf
+
+
+def parcel_regions(parcels: NDArray[np.integer[Any]]) -> tuple[NDArray[np.intp], ...]:
+    """Return the voxels of each parcel, in the order of the labels (voxels,)."""
+    return tuple(np.flatnonzero(parcels == label) for label in np.unique(parcels))
+
+
+def standardised(
+    connectome: NDArray[np.floating[Any]], regions: Sequence[Region]
+) -> NDArray[np.float64]:
+    """Return a connectome (rois, voxels) with each ROI's row z-scored over each region's voxels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> standardised(np.array([[0.0, 2.0, 5.0, 5.0]]), [np.array([0, 1]), np.array([2, 3])])
+    array([[-1.,  1.,  0.,  0.]])
+    """
+    features = np.empty(connectome.shape)
+    for region in regions:
+        features[:, region] = _features(connectome[:, region])
+    return features
+
+
+def fit_regions(
+    features: NDArray[np.float64], maps: NDArray[np.floating[Any]], regions: Sequence[Region]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Fit a person's maps by features, for each contrast and region alone.
+
+    Parameters
+    ----------
+    features
+        (rois, voxels), as `standardised` makes them.
+    maps
+        (contrasts, voxels), NaN where nothing was measured.
+    regions
+        Voxels of each region.
+
+    Returns
+    -------
+    Intercepts and slopes (contrasts, regions, 1 + rois), 0 where there are no fits, and where there
+    are some (contrasts, regions).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> features = np.array([[-1.0, 0.0, 1.0, 0.0]])
+    >>> fits, fitted = fit_regions(features, 3 + 2 * features, WHOLE)
+    >>> fits.round(6).tolist(), fitted.tolist()
+    ([[[3.0, 2.0]]], [[True]])
+    """
+    fits = np.empty((len(maps), len(regions), 1 + len(features)))
+    fitted = np.empty(fits.shape[:2], np.bool_)
+    for number, region in enumerate(regions):
+        fits[:, number], fitted[:, number] = _fits(features[:, region], maps[:, region])
+    return fits, fitted
+
+
+def mean_fits(total: NDArray[np.float64], count: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Return the mean over people of fits (contrasts, regions, 1 + rois); 0 where nobody has one.
+
+    Parameters
+    ----------
+    total
+        Sum of the fits of people.
+    count
+        How many people have one, (contrasts, regions).
+    """
+    mean: NDArray[np.float64] = total / np.maximum(count, 1)[..., None]
+    mean[count == 0] = 0.0
+    return mean
+
+
+def predict_regions(
+    coefficients: NDArray[np.floating[Any]],
+    features: NDArray[np.floating[Any]],
+    regions: Sequence[Region],
+) -> NDArray[np.float32]:
+    """Return maps (contrasts, voxels) of features (rois, voxels).
+
+    Parameters
+    ----------
+    coefficients
+        Intercepts and slopes, (contrasts, regions, 1 + rois).
+    features
+        As `standardised` makes them.
+    regions
+        Voxels of each region.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> predict_regions(np.array([[[3.0, 2.0]]]), np.array([[-1.0, 0.0, 1.0]]), WHOLE)
+    array([[1., 3., 5.]], dtype=float32)
+    """
+    maps = np.empty((len(coefficients), features.shape[1]), np.float32)
+    for number, region in enumerate(regions):
+        fit = coefficients[:, number]
+        maps[:, region] = fit[:, 1:] @ features[:, region] + fit[:, :1]
+    return maps
 
 
 def _fits(

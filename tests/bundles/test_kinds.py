@@ -24,14 +24,24 @@ from tiny_bundle import (
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.card import REQUIRED_FILES, ModelCard
-from bids_dtg.bundles.kinds import ATTENTION_UNET, BLEND, KINDS, LOCAL_RIDGE, Kind, find_kind
+from bids_dtg.bundles.kinds import (
+    ATTENTION_UNET,
+    BLEND,
+    KINDS,
+    LINEAR,
+    LINEAR_PARCEL,
+    LOCAL_RIDGE,
+    Kind,
+    find_kind,
+)
 from bids_dtg.bundles.overview import bundle_lines, model_lines
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.models import main
 from bids_dtg.cli.tables import legal_values
-from bids_dtg.contrasts import blend, local_ridge_kind
+from bids_dtg.contrasts import blend, linear_kind, local_ridge_kind
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.linear import LinearModel, Parcels
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.plan import RECIPES, find_recipe
@@ -70,10 +80,18 @@ def blend_tensors(rois=ROIS):
     )
 
 
+def linear_tensors(parcels=1):
+    labels = None if parcels == 1 else np.arange(PLACES.number) % parcels
+    values = np.random.default_rng(4).normal(size=(CONTRASTS, parcels, 1 + ROIS))
+    return linear_kind.tensors_of(LinearModel(values.astype(np.float32), Parcels(labels)))
+
+
 # Of a tiny model of each kind; a new row needs one.
 TENSORS = {
     ATTENTION_UNET.name: network_state,
     LOCAL_RIDGE.name: ridge_tensors,
+    LINEAR.name: linear_tensors,
+    LINEAR_PARCEL.name: lambda: linear_tensors(2),
     BLEND.name: blend_tensors,
 }
 
@@ -141,6 +159,29 @@ def test_local_ridge_predicts_through_a_bundle_what_it_did_before(tmp_path, conn
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
     with pytest.raises(BundleError, match=r"kind local-ridge\. Expected: attention-unet or blend"):
         bundle.network()
+
+
+@pytest.mark.parametrize("parcels", [1, 2])
+def test_a_linear_model_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome, parcels):
+    tensors = linear_tensors(parcels)
+    bundle = written(tmp_path / "linear", LINEAR.name, tensors)
+    model = LinearModel(
+        tensors["linear.coefficients"],
+        Parcels(tensors["linear.parcels"] if parcels > 1 else None),
+    )
+    found = Model(bundle, "cpu", 1).predict(connectome)
+    np.testing.assert_allclose(found, model.predict(connectome), rtol=1e-6)
+
+
+def test_parcels_that_do_not_fit_are_refused(tmp_path):
+    for name, change in (
+        ("short", lambda labels: labels[:-1]),
+        ("real", lambda labels: labels.astype(np.float32)),
+        ("one", lambda labels: 0 * labels),
+    ):
+        folder = forged(tmp_path / name, LINEAR_PARCEL.name, **{"linear.parcels": change})
+        with pytest.raises(BundleError, match=r"does not fit the mask: (parcels|coefficients) are"):
+            load_bundle(folder).check_weights()
 
 
 def test_a_blend_is_the_weighed_sum_of_both(tmp_path, connectome):

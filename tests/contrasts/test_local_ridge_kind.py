@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.settings import ModellingOptions
 
 PLACES = VoxelPlaces(Grid((6, 6, 6), np.diag([2.0, 2.0, 2.0, 1.0])), np.arange(216))
-SPACE = ModelSpace(PLACES, 3, model="m", mask_sha256="a", roi_maps_sha256="b")
+SPACE = ModelSpace(
+    PLACES, np.ones((3, 216), np.float32), model="m", mask_sha256="a", roi_maps_sha256="b"
+)
 
 
 def people(count, seed=0):
@@ -107,7 +110,9 @@ def test_a_penalty_is_chosen_by_what_was_measured(task):
 def test_sums_that_took_gaps_for_the_mean_are_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     facts = SumsFacts.of(SPACE, ("a", "b"))
-    write_arrays(path, {"products": np.zeros(1)}, {"facts": facts.text(), "people": "[]"})
+    write_arrays(
+        path, {"products": np.zeros(1)}, {"facts": json.dumps(facts.to_json()), "people": "[]"}
+    )
     with pytest.raises(BundleError, match=r"x\.safetensors has sums of an earlier version.*again"):
         read_sums(path, facts, SPACE)
 

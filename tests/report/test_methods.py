@@ -87,6 +87,13 @@ NONE = cleaned("none")
         (NONE, "no confounds were removed", "motion parameters"),
         (cleaned(dummy_scans="3"), "The first 3 frames were dropped", "fMRIPrep flagged"),
         ({"recentred_on": 40}, "error in the mean map, found in 40 participants", "nothing"),
+        (
+            {"recentred_on": 6, "left_out_in_turn": True},
+            "found in its 6 training participants, was taken off each map, and each contrast's "
+            "deviations were scaled by one gain, found in the same people, each of whom was left "
+            "out of the fit in turn",
+            "not fitted to",
+        ),
         ({}, "fMRIPrep derivatives (Esteban et al., 2019)", "XCP-D"),
         ({"input_type": "xcpd", **NONE}, "Mehta, K., et al.", "flagged"),
         (
@@ -127,6 +134,12 @@ def test_a_set_has_the_text_of_its_own_options(tmp_path):
 OWN_WORDS = {
     "attention-unet": ("a three-dimensional attention U-Net", "Oktay, O.", "ridge"),
     "local-ridge": ("a local ridge regression, which is no network", "Serin, E.", "U-Net"),
+    "linear": ("a linear model of each voxel's connectome, with the same", "Tavor, I.", "parcel"),
+    "linear-parcel": (
+        "a linear model of each voxel's connectome, with co",
+        "Tavor, I.",
+        "U-Net",
+    ),
     "blend": ("a blend, the sum, weighed for each contrast", "Serin, E.", "which is no network"),
 }
 

@@ -9,7 +9,6 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.people import Person, filled, predicted_maps
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.kernel_ridge import (
@@ -45,7 +44,7 @@ class SimplePlan:
         """Take them from an analysis."""
         return cls(
             analysis.store,
-            roi_parcels(_maps_at_places(analysis.bundle)),
+            roi_parcels(analysis.bundle.place_roi_maps),
             analysis.settings.modelling.seed,
             analysis.families.by_label,
         )
@@ -58,18 +57,6 @@ class SimpleModels:
     models: Mapping[str, Predict]  # by name
     people: int  # how many each was fitted on
     record: Mapping[str, Any]  # how they were fitted, by name, for JSON
-
-
-def _maps_at_places(bundle: ModelBundle) -> NDArray[np.float32]:
-    """Return the ROI maps (rois, places), as the ROI series have them: 0 out of the brain."""
-    if bundle.card.grid is None:
-        return bundle.roi_maps
-    mask, grey = bundle.brain_voxels.mask.ravel(), bundle.voxels.positions
-    # Position of each grid voxel among the brain's voxels, which order the maps.
-    rank = np.cumsum(mask) - 1
-    maps = bundle.roi_maps[:, rank[grey]]
-    maps[:, ~mask[grey]] = 0.0
-    return maps
 
 
 def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:

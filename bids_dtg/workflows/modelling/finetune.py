@@ -29,6 +29,7 @@ from bids_dtg.workflows.modelling.fit import (
     fit_plan,
     fit_task,
     judged_by_validation,
+    model_space,
     require_people,
 )
 from bids_dtg.workflows.modelling.score import BEFORE, retest_maps, score_models
@@ -70,7 +71,9 @@ def run_finetuning(settings: Settings) -> int:
     row = _row_of(plan.contrasts, bundle) if known else None
     planned = plan_split(analysis, plan)
     require_people(settings.modelling, planned.training, planned.validation)
-    network_kind.check_plan(fit_plan(settings.modelling, bundle, plan, planned))
+    network_kind.check_plan(
+        fit_plan(settings.modelling, model_space(bundle, analysis.form), plan, planned)
+    )
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
     with analysis.begun() as locks:
@@ -134,7 +137,7 @@ def _tune(
         start = with_rows(state, [row])
     task = fit_task(
         settings.modelling,
-        bundle,
+        model_space(bundle, analysis.form),
         (training, validation),
         [contrast.label for contrast in contrasts],
         folder=analysis.folder,
@@ -148,7 +151,14 @@ def _tune(
         "from": bundle.identity,
         **fitted.record.to_json(),
     }
-    return FittedModel(bundle.card.kind, fitted.tensors, fitted.model, correction, record, same)
+    return FittedModel(
+        kind=bundle.card.kind,
+        tensors=fitted.tensors,
+        model=fitted.model,
+        correction=correction,
+        record=record,
+        same_for_all=same,
+    )
 
 
 def _score(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.bundles.maps_part import GAIN_DIGITS
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
@@ -32,8 +33,11 @@ class FittedModel:
     kind: str  # of bundle
     tensors: Mapping[str, NDArray[Any]]  # of its weights
     model: MapModel  # before the correction
-    correction: Correction | None  # found on the validation people; None: none
+    correction: Correction | None  # of its maps; None: none
     record: Mapping[str, Any]  # how it came about, for the card
+    # Whether the correction was found with each training person left out in turn; else on the
+    # validation people.
+    left_out_in_turn: bool = False
     # Labels of the contrasts whose map, corrected, is the same for everybody.
     same_for_all: tuple[str, ...] = ()
 
@@ -43,26 +47,27 @@ class FittedModel:
         return maps if self.correction is None else self.correction.apply(maps)
 
 
-def model_space(bundle: ModelBundle) -> ModelSpace:
-    """Return where models of the same space as a bundle read and predict."""
+def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
+    """Return where models of the same space as a bundle read and predict, and which form."""
     *_, places, maps = (bundle.card.files[name] for name in bundle.card.of_geometry)
     return ModelSpace(
         places=bundle.places,
-        rois=len(bundle.roi_maps),
+        roi_maps=bundle.place_roi_maps,
         model=bundle.identity,
         mask_sha256=places,
         roi_maps_sha256=maps,
+        form=form,
     )
 
 
 def fit_plan(
-    options: ModellingOptions, bundle: ModelBundle, plan: CohortPlan, split: Split
+    options: ModellingOptions, space: ModelSpace, plan: CohortPlan, split: Split
 ) -> FitPlan:
     """Return what a kind needs to know before anybody's data are read."""
     people = (*split.training, *split.validation)
     return FitPlan(
         options=options,
-        space=model_space(bundle),
+        space=space,
         contrasts=tuple(contrast.label for contrast in plan.contrasts),
         training=len(split.training),
         incomplete=tuple(set(people) - set(plan.complete(people))),
@@ -71,7 +76,7 @@ def fit_plan(
 
 def fit_task(
     options: ModellingOptions,
-    bundle: ModelBundle,
+    space: ModelSpace,
     sets: tuple[Sequence[Person], Sequence[Person]],
     contrasts: Sequence[str],
     *,
@@ -83,7 +88,7 @@ def fit_task(
     training, validation = sets
     return FitTask(
         options=options,
-        space=model_space(bundle),
+        space=space,
         contrasts=tuple(contrasts),
         training=training,
         validation=validation,
@@ -95,7 +100,7 @@ def fit_task(
 
 def fit_model(kind: Kind, task: FitTask) -> FittedModel:
     """Fit a kind, and re-centre it unless the recipe leaves it as it comes out."""
-    require_people(task.options, task.training, task.validation)
+    require_people(task.options, task.training, task.validation if kind.needs_validation else None)
     fitted = kind.module().fit(task)
     record = {"recipe": task.options.recipe, "seed": task.options.seed, **fitted.record.to_json()}
     if fitted.correction is None:
@@ -103,7 +108,15 @@ def fit_model(kind: Kind, task: FitTask) -> FittedModel:
     else:
         correction = fitted.correction
         same = _same_for_all(correction.gains.round(GAIN_DIGITS) > 0, task)
-    return FittedModel(kind.name, fitted.tensors, fitted.model, correction, record, same)
+    return FittedModel(
+        kind=kind.name,
+        tensors=fitted.tensors,
+        model=fitted.model,
+        correction=correction,
+        record=record,
+        left_out_in_turn=fitted.correction is not None,
+        same_for_all=same,
+    )
 
 
 def fit_device(wanted: str, kind: Kind) -> str:
@@ -112,16 +125,23 @@ def fit_device(wanted: str, kind: Kind) -> str:
 
 
 def require_people(
-    options: ModellingOptions, training: Sequence[object], validation: Sequence[object]
+    options: ModellingOptions, training: Sequence[object], validation: Sequence[object] | None
 ) -> None:
     """Refuse too few people before the work begins, not at its end, which may be days later.
+
+    Parameters
+    ----------
+    options
+        Of the call.
+    training, validation
+        People to fit to, and others to choose by; None: the kind needs no others.
 
     Raises
     ------
     DatasetError
         Re-centring, blending and the CR-R loss compare people: they need two.
     """
-    if len(validation) < 2:
+    if validation is not None and len(validation) < 2:
         raise DatasetError(
             f"only {counted(len(validation), 'validation participant')}: too few to choose and "
             "re-centre by",

@@ -17,7 +17,13 @@ from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 SPLIT_FILE = "desc-split_participants.tsv"
 
 
-def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
+_SHARES = (0.1, 0.1)  # for validation and test, where --held-out is not given
+_FEWEST_DIVIDED = 10  # people, where a kind needs no validation
+
+
+def draw_split(
+    analysis: Analysis, labels: Sequence[str], *, needs_validation: bool = True
+) -> Split:
     """Take the split that was given or kept, or draw one.
 
     Parameters
@@ -26,6 +32,9 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
         Whose folder a split may be kept in.
     labels
         Who can be used: nobody else is in a set.
+    needs_validation
+        Whether people must be held out to choose by. Else these train too if no shares were given,
+        and of a few people everybody does.
 
     Raises
     ------
@@ -44,7 +53,10 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
             split.require_whole_families(families)
         else:
             analysis.families.require_known()
-            validation, test = (float(text) for text in settings.modelling.held_out)
+            validation, test = tuple(float(text) for text in settings.modelling.held_out) or _SHARES
+            if not needs_validation and not settings.modelling.held_out:
+                validation = 0.0
+                test = test if len(labels) >= _FEWEST_DIVIDED else 0.0
             split = split_people(
                 labels,
                 validation=validation,
@@ -59,13 +71,13 @@ def draw_split(analysis: Analysis, labels: Sequence[str]) -> Split:
     return split
 
 
-def plan_split(analysis: Analysis, plan: CohortPlan) -> Split:
+def plan_split(analysis: Analysis, plan: CohortPlan, *, needs_validation: bool = True) -> Split:
     """Return the split if everybody's data can be used; say how many families there are."""
     kept = analysis.folder / SPLIT_FILE
     if analysis.settings.modelling.split_file is None and kept.is_file():
         say(f"the split is that of an earlier call: {kept}")
     say_families(analysis, plan.labels)
-    split = draw_split(analysis, plan.labels)
+    split = draw_split(analysis, plan.labels, needs_validation=needs_validation)
     if others := sorted(set(plan.labels) - set(split.everybody)):
         say(f"in no set of the split: {counted(len(others), 'participant')} ({named(others)})")
     return split

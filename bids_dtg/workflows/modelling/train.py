@@ -45,6 +45,7 @@ from bids_dtg.workflows.modelling.fit import (
     fit_model,
     fit_plan,
     fit_task,
+    model_space,
     require_people,
 )
 from bids_dtg.workflows.modelling.learned_range import learn_range
@@ -75,9 +76,12 @@ def run_training(settings: Settings) -> int:
     analysis = Analysis.prepare(settings, form=kind.form(settings.modelling.connectome))
     base = analysis.bundle
     plan = analysis.plan(None)
-    planned = plan_split(analysis, plan)
-    require_people(settings.modelling, planned.training, planned.validation)
-    kind.module().check_plan(fit_plan(settings.modelling, base, plan, planned))
+    planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
+    require_people(
+        settings.modelling, planned.training, planned.validation if kind.needs_validation else None
+    )
+    space = model_space(base, analysis.form)
+    kind.module().check_plan(fit_plan(settings.modelling, space, plan, planned))
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
     with analysis.begun() as locks:
@@ -86,13 +90,13 @@ def run_training(settings: Settings) -> int:
 
 def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
     settings, base = analysis.settings, analysis.bundle
-    split = draw_split(analysis, cohort.labels)
+    split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
     keep_split(analysis.folder, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     task = fit_task(
         settings.modelling,
-        base,
+        model_space(base, analysis.form),
         (training, validation),
         [contrast.label for contrast in cohort.contrasts],
         folder=analysis.folder,
@@ -123,7 +127,11 @@ def score_fitted(
 ) -> dict[str, Any] | None:
     """Score a model and simple ones on the test people; None where there are none."""
     if not test:
-        say("no test participants: the model is not scored")
+        say(
+            f"no test participants: the model of {counted(len(training), 'participant')} is not "
+            "scored, and nothing is said of how good it is; it has no half-widths until new people "
+            "calibrate it"
+        )
         return None
     mean = mean_maps(training)
     simple = baselines(training, mean, SimplePlan.of(analysis))
@@ -236,8 +244,12 @@ def write_fitted(
     `split` is who it was made with, and `earlier` the model whose weights it began with.
     """
     base, settings = analysis.bundle, analysis.request.settings
-    training, validation = len(split.training), len(split.validation)
-    segments = round(float(np.mean([len(person.connectomes) for person in cohort.people])))
+    training, in_turn = len(split.training), fitted.left_out_in_turn
+    recentring = Recentring(
+        participants=training if in_turn else len(split.validation),
+        segments=round(float(np.mean([len(person.connectomes) for person in cohort.people]))),
+        left_out_in_turn=in_turn,
+    )
     card = ModelCard(
         name=analysis.name,
         version="1",
@@ -248,7 +260,7 @@ def write_fitted(
             segment_seconds=base.card.part.segment_seconds,
             statistic=cohort.statistic,
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
-            recentring=None if fitted.correction is None else Recentring(validation, segments),
+            recentring=None if fitted.correction is None else recentring,
             same_for_all=fitted.same_for_all,
             connectome=analysis.form,
         ),

@@ -182,6 +182,8 @@ def map_sidecars(
         common["Recentred"] = True
         if bundle.card.part.recentring is not None:
             common["RecentringParticipants"] = bundle.card.part.recentring.participants
+            if bundle.card.part.recentring.left_out_in_turn:
+                common["RecentringLeftOutInTurn"] = True
     common |= notes_on_set(
         bundle.card, runs, input_type=origin.input_type, strategy=origin.strategy
     )

@@ -1,0 +1,232 @@
+"""The kinds linear and linear-parcel: fitted to people, whose sums are kept, or read from tensors.
+
+They need no validation people: what predictions are worth is found with each training person left
+out in turn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, ModelSpace, Processor
+from bids_dtg.contrasts.linear import (
+    LeftOut,
+    LinearModel,
+    LinearSums,
+    Parcels,
+    fit_person,
+    mean_features,
+)
+from bids_dtg.contrasts.people import MapModel
+from bids_dtg.contrasts.site_sums import SumsFile, hidden, identities, space_facts
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.places import Places
+from bids_dtg.notices import counted
+from bids_dtg.settings import ModellingOptions
+from bids_dtg.stats.linear import roi_parcels
+
+FEWEST_PEOPLE = 5  # of all sites together
+FEWEST_OWN = 2  # of this site: others' data are not there to find gains by
+SUMS_FILE = "linear_sums.safetensors"
+_PREFIX = "linear."  # of the tensors' names
+_SUMS = SumsFile(
+    kind="a linear model",
+    name=SUMS_FILE,
+    arrays=("fit_sum", "fitted", "feature_sum", "map_sum", "measured"),
+)
+
+
+@dataclass(frozen=True)
+class LinearRecord:
+    """How a linear model was fitted."""
+
+    parcels: int  # each with coefficients of its own
+    coefficients: int  # for each contrast and parcel
+    participants: int  # of this site; each was left out in turn to find the gains
+    participants_of_other_sites: int  # whose sums were added
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key `linear` of a card's record."""
+        return {"linear": asdict(self)}
+
+
+@dataclass(frozen=True)
+class LinearKind:
+    """The functions of one of the two kinds, as `bids_dtg.contrasts.kind.KindModule` has them."""
+
+    of_parcels: bool  # whether each ROI's parcel has coefficients of its own
+
+    def channels(self, weights: TensorFile) -> tuple[int, int]:
+        """Return how many ROIs the model reads and how many maps it predicts."""
+        contrasts, _, terms = weights.below(_PREFIX).shape("coefficients", axes=3)
+        return terms - 1, contrasts
+
+    def check(self, weights: TensorFile, places: Places) -> None:
+        """Read the model."""
+        read_linear(weights, places)
+
+    def prepare(self, weights: TensorFile, places: Places, processor: Processor) -> MapModel:
+        """Read the model; it computes on the CPU, whatever the processor."""
+        return read_linear(weights, places)
+
+    def check_machine(self, options: ModellingOptions) -> None:
+        """Do nothing: any machine can fit a linear model."""
+
+    def check_plan(self, plan: FitPlan) -> None:
+        """Check that there are people enough, and that the sums of other sites can be read.
+
+        Raises
+        ------
+        DatasetError
+            There are too few people.
+        BundleError
+            A file is damaged, or is of another model, other contrasts or another form.
+        """
+        parcels = self.parcels(plan.space)
+        others = _other_sums(plan.options, plan.space, plan.contrasts, parcels)
+        _require_enough(plan.training, sum(sums.people for sums in others))
+
+    def fit(self, task: FitTask) -> Fitted:
+        """Fit training people one after the other, and find gains with each left out in turn.
+
+        Raises
+        ------
+        DatasetError
+            There are too few people.
+        """
+        parcels = self.parcels(task.space)
+        names = identities(task.training)
+        own, fits = LinearSums(parcels), []
+        for person in task.training:
+            fits.append(fit_person(person, parcels))
+            own.add(mean_features(person, parcels), person.maps, fits[-1])
+        facts = _facts(task.space, task.contrasts, parcels)
+        _SUMS.write(task.folder / SUMS_FILE, own, facts, names)
+        sums = own
+        for other in _other_sums(
+            task.options, task.space, task.contrasts, parcels, own=hidden(names)
+        ):
+            sums = sums + other
+        _require_enough(own.people, sums.people - own.people)
+        task.report(f"linear: {counted(own.people, 'participant')} fitted, each left out in turn")
+        left_out = LeftOut(sums)
+        for person, of_person in zip(task.training, fits, strict=True):
+            left_out.add(mean_features(person, parcels), person.maps, of_person)
+        model = sums.model()
+        parcels_fitted, terms = model.coefficients.shape[1:]
+        record = LinearRecord(parcels_fitted, terms, own.people, sums.people - own.people)
+        return Fitted(model, tensors_of(model), record, sums.correction(left_out.gains()))
+
+    def parcels(self, space: ModelSpace) -> Parcels:
+        """Return which places of a space share coefficients."""
+        return Parcels(roi_parcels(space.roi_maps) if self.of_parcels else None)
+
+
+WHOLE_BRAIN, BY_PARCEL = LinearKind(of_parcels=False), LinearKind(of_parcels=True)
+
+
+def tensors_of(model: LinearModel) -> dict[str, NDArray[Any]]:
+    """Return the tensors of a bundle."""
+    return {_PREFIX + name: tensor for name, tensor in model.tensors().items()}
+
+
+def read_linear(weights: TensorFile, places: Places) -> LinearModel:
+    """Read the model for the places that it was fitted over.
+
+    Raises
+    ------
+    BundleError
+        Tensors are missing, damaged, or do not fit each other or the places.
+    """
+    try:
+        return LinearModel.from_tensors(weights.below(_PREFIX).read(), places.number)
+    except KeyError as err:
+        raise weights.error(f" has no tensor {_PREFIX}{err.args[0]}") from err
+    except ValueError as err:
+        raise weights.error(f" does not fit the mask: {err}") from err
+
+
+def read_sums(
+    path: Path, space: ModelSpace, contrasts: Sequence[str], parcels: Parcels
+) -> tuple[LinearSums, tuple[str, ...]]:
+    """Read sums, and hashes of whose they are.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    space, contrasts, parcels
+        Which the sums must be of.
+
+    Raises
+    ------
+    BundleError
+        The file is damaged, its sums are of something else, or they cannot be those of its people.
+    """
+    arrays, people = _SUMS.read(path, _facts(space, contrasts, parcels))
+    sums = LinearSums(parcels)
+    sums.people = len(people)
+    fitted = (len(contrasts), len(parcels.regions))
+    maps = (len(contrasts), space.places.number)
+    shapes = {
+        "fit_sum": ("f", (*fitted, 1 + space.rois)),
+        "fitted": ("i", fitted),
+        "feature_sum": ("f", (space.rois, space.places.number)),
+        "map_sum": ("f", maps),
+        "measured": ("i", maps),
+    }
+    _SUMS.check_shapes(path, arrays, shapes)
+    _SUMS.check_counts(path, arrays, dict.fromkeys(("fitted", "measured"), sums.people))
+    for name in _SUMS.arrays:
+        setattr(sums, name, arrays[name])
+    return sums, people
+
+
+def _facts(space: ModelSpace, contrasts: Sequence[str], parcels: Parcels) -> Mapping[str, Any]:
+    """Return what sums must have in common to be added."""
+    labels = parcels.labels
+    which = "none"
+    if labels is not None:
+        which = hashlib.sha256(np.asarray(labels, "<i4").tobytes()).hexdigest()
+    return space_facts(space, contrasts) | {"parcels": which}
+
+
+def _other_sums(
+    options: ModellingOptions,
+    space: ModelSpace,
+    contrasts: Sequence[str],
+    parcels: Parcels,
+    *,
+    own: Sequence[str] = (),
+) -> Iterator[LinearSums]:
+    """Read other sites' sums, one after the other; nobody's of `own`, hashes, and nobody twice."""
+    known = list(own)
+    for name in options.add_sums:
+        sums, whose = read_sums(Path(name), space, contrasts, parcels)
+        _SUMS.require_others(Path(name), whose, known)
+        known += whose
+        yield sums
+
+
+def _require_enough(own: int, others: int) -> None:
+    if own + others >= FEWEST_PEOPLE and own >= FEWEST_OWN:
+        return
+    if own < FEWEST_OWN and others:
+        found, expected = counted(own, "training participant"), f"{FEWEST_OWN} or more of one's own"
+    else:
+        found = counted(own, "training participant")
+        found += f" and {others} in other sites' sums" if others else ""
+        expected = f"{FEWEST_PEOPLE} or more"
+    raise DatasetError(
+        f"{found}: too few for a linear model",
+        expected=expected,
+        remedy="scan more people, or add sums of other sites (--add-sums)",
+    )

@@ -1,0 +1,139 @@
+"""The linear kinds by the command line: few people, a split, sums of two sites."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
+from tiny_job import read_table
+
+from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.kinds import find_kind
+from bids_dtg.contrasts.linear_kind import SUMS_FILE
+
+LINEAR = ("--architecture", "linear")
+FEW = ("--participant-label", *LABELS[:6])
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"), lacking=("03",))
+
+
+@pytest.fixture(scope="module")
+def six(cohort):
+    """Train on six people; the folder of the model."""
+    assert cohort.analyse("train", *LINEAR, *FEW, "--model-name", "six") == 0
+    return cohort.out / "group/model-six"
+
+
+def sets_of(folder):
+    found = read_table(folder / "desc-split_participants.tsv")
+    return [row["set"] for row in found]
+
+
+def split(path, **sets):
+    rows = (f"{label}\t{name}\n" for name, labels in sets.items() for label in labels)
+    path.write_text("participant_id\tset\n" + "".join(rows))
+    return path
+
+
+def test_six_people_all_train_and_nothing_is_promised(six):
+    assert sets_of(six) == ["training"] * 6
+    bundle = load_bundle(six / "bundle")
+    card = bundle.card
+    assert (card.kind, card.part.connectome.name) == ("linear", "partial")
+    assert card.training.participants == 6
+    assert card.part.recentring.left_out_in_turn
+    assert card.part.recentring.participants == 6
+    assert card.record["linear"]["participants"] == 6
+    assert card.evaluation is None
+    assert bundle.calibration is None
+    assert not (six / "report.html").exists()
+    assert (six / SUMS_FILE).is_file()
+
+
+def test_a_line_reports_that_nobody_tests(cohort, six, capsys):
+    words = ("train", "--architecture", "linear-parcel", *FEW, "--model-name", "parcel")
+    assert cohort.analyse(*words) == 0
+    lines = capsys.readouterr().err
+    assert "6 to train, 0 to validate, 0 to test" in lines
+    assert "no test participants: the model of 6 participants is not scored" in lines
+    bundle = load_bundle(cohort.out / "group/model-parcel/bundle")
+    assert bundle.card.part.connectome.name == "marginal"
+
+
+def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
+    words = ("--participant-label", "07", "--model", six / "bundle")
+    assert cohort.run(*words, out=tmp_path) == 0
+    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    found = read_json(sidecar)
+    assert found["ModelKind"] == "linear"
+    assert found["Recentred"]
+    assert found["RecentringParticipants"] == 6
+    assert found["RecentringLeftOutInTurn"]
+    text = " ".join((tmp_path / "logs/CITATION.md").read_text().split())
+    assert "each of whom was left out of the fit in turn" in text
+    assert "Tavor, I., et al. (2016)" in text
+
+
+def test_fewer_than_five_are_refused_before_anything_is_read(cohort, capsys):
+    words = ("--participant-label", *LABELS[:4], "--model-name", "four")
+    assert cohort.analyse("train", *LINEAR, *words) == 2
+    line = "4 training participants: too few for a linear model. Expected: 5 or more."
+    assert line in capsys.readouterr().err
+    assert not (cohort.out / "group/model-four").exists()
+
+
+def test_a_split_file_is_obeyed(cohort, six, tmp_path):
+    table = split(tmp_path / "split.tsv", training=LABELS[:5], test=LABELS[5:])
+    assert cohort.analyse("train", *LINEAR, "--split-file", table, "--model-name", "split") == 0
+    folder = cohort.out / "group/model-split"
+    assert sorted(sets_of(folder)) == ["test"] * 3 + ["training"] * 5
+    rows = {row["model"] for row in load_bundle(folder / "bundle").card.evaluation["rows"]}
+    assert {"model", "model, not re-centred", "linear (Tavor)"} <= rows
+    assert "fitted on 5 participants" in (folder / "report.html").read_text()
+
+
+def test_shares_that_were_given_are_obeyed(cohort, six):
+    words = ("--held-out", "0", "0.25", "--model-name", "shares")
+    assert cohort.analyse("train", *LINEAR, *words) == 0
+    found = sets_of(cohort.out / "group/model-shares")
+    assert sorted(found) == ["test"] * 2 + ["training"] * 6
+
+
+def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
+    models = {}
+    sites = {"theirs": LABELS[:5], "ours": LABELS[5:], "pooled": LABELS}
+    for name, labels in sites.items():
+        table = split(tmp_path / f"{name}.tsv", training=labels)
+        theirs = cohort.out / "group/model-theirs" / SUMS_FILE
+        more = ["--add-sums", theirs] if name == "ours" else []
+        words = (*LINEAR, "--split-file", table, "--model-name", name, *more)
+        assert cohort.analyse("train", *words) == 0
+        models[name] = load_bundle(cohort.out / f"group/model-{name}/bundle")
+    tensors = [models[name].weights().read() for name in ("ours", "pooled")]
+    np.testing.assert_allclose(
+        tensors[0]["linear.coefficients"], tensors[1]["linear.coefficients"], atol=1e-6
+    )
+    record = models["ours"].card.record["linear"]
+    assert (record["participants"], record["participants_of_other_sites"]) == (3, 5)
+
+
+def test_the_published_recipe_is_refused(cohort, six, capsys):
+    assert cohort.analyse("train", *LINEAR, "--recipe", "published", "--model-name", "p") == 2
+    assert "--recipe published was given with --architecture linear" in capsys.readouterr().err
+
+
+def test_sums_of_the_other_form_are_refused(cohort, six, capsys):
+    words = ("--connectome", "marginal", "--add-sums", six / SUMS_FILE, "--model-name", "form")
+    assert cohort.analyse("train", *LINEAR, *words) == 2
+    assert "has sums of another form" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["linear", "linear-parcel"])
+def test_only_linear_kinds_do_without_validation(name):
+    assert not find_kind(name).needs_validation
+    assert find_kind("local-ridge").needs_validation
