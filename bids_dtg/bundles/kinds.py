@@ -184,10 +184,11 @@ _BLENDED = {
     "local_ridge": "a local ridge regression (at each voxel a linear model of that voxel's "
     "correlations)",
     "network": "a three-dimensional attention U-Net (Oktay et al., 2018)",
+    "linear": "a linear model with the same coefficients at all voxels",
 }
 BLEND = Kind(
     name="blend",
-    help="local ridge and the network together",
+    help="a linear model, local ridge and, at voxels of a grid, the network together",
     words=KindWords(
         title="blend of models",
         model="a blend, the sum, weighed for each contrast, of the maps of {models},",

@@ -7,19 +7,21 @@ regression of measured on predicted deviations over people whom none was fitted 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.contrasts import local_ridge_kind
+from bids_dtg.contrasts import linear_kind, local_ridge_kind
 from bids_dtg.contrasts.kind import FitPlan, FitRecord, FitTask, Fitted, KindModule, Processor
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import MapModel, predicted_maps
+from bids_dtg.errors import DatasetError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.notices import counted
 from bids_dtg.settings import ModellingOptions
 
 Maps = NDArray[np.floating[Any]]
@@ -36,17 +38,19 @@ class Part:
     module: KindModule  # what fits, reads and prepares it
     begins: str  # how the names of its tensors in a blend begin
     prefix: str = ""  # of these names, before the names that its module gives them
-    fits: Callable[[Places], bool] = lambda places: True  # whether it can predict at places
+    needs_grid: bool = False  # whether it can predict at voxels of a grid only
+    fewest: int = 1  # people that it can be fitted to
 
-
-def _on_a_grid(places: Places) -> bool:
-    return isinstance(places, VoxelPlaces)
+    def fits(self, places: Places, people: int) -> bool:
+        """Return whether it can be fitted to so many people at places."""
+        return people >= self.fewest and (isinstance(places, VoxelPlaces) or not self.needs_grid)
 
 
 # In the order of the weights' rows.
 PARTS = (
     Part("local_ridge", local_ridge_kind, "ridge."),
-    Part("network", network_kind, NETWORK_PREFIX, prefix=NETWORK_PREFIX, fits=_on_a_grid),
+    Part("network", network_kind, NETWORK_PREFIX, prefix=NETWORK_PREFIX, needs_grid=True),
+    Part("linear", linear_kind.WHOLE_BRAIN, "linear.", fewest=linear_kind.FEWEST_PEOPLE),
 )
 
 
@@ -265,7 +269,7 @@ def check_machine(options: ModellingOptions) -> None:
 
 def check_plan(plan: FitPlan) -> None:
     """Check that all models can be fitted to these people on this machine."""
-    for part in _parts_at(plan.space.places):
+    for part in _parts_for(plan.space.places, plan.training):
         part.module.check_machine(plan.options)
         part.module.check_plan(dataclasses.replace(plan, options=_options(part, plan.options)))
 
@@ -274,12 +278,18 @@ def fit(task: FitTask) -> Fitted:
     """Fit each kind that the places allow, and find on the validation people what each is worth."""
     fitted = {
         part.name: part.module.fit(dataclasses.replace(task, options=_options(part, task.options)))
-        for part in _parts_at(task.space.places)
+        for part in _parts_for(task.space.places, len(task.training))
     }
     sums = BlendSums()
     for person in task.validation:
         sums.add([predicted_maps(one.model, person) for one in fitted.values()], person.maps)
     weights = sums.weights()
+    worth = ", ".join(
+        f"{name} {of_contrasts.mean():.2f}"
+        for name, of_contrasts in zip(fitted, weights, strict=True)
+    )
+    people = counted(sums.people, "validation participant")
+    task.report(f"blend: what models are worth, mean over contrasts, by {people}: {worth}")
     return Fitted(
         model=Blend(tuple(one.model for one in fitted.values()), weights),
         tensors=tensors_of({name: one.tensors for name, one in fitted.items()}, weights),
@@ -287,9 +297,22 @@ def fit(task: FitTask) -> Fitted:
     )
 
 
-def _parts_at(places: Places) -> tuple[Part, ...]:
-    """Return the models that are blended at places."""
-    return tuple(part for part in PARTS if part.fits(places))
+def _parts_for(places: Places, people: int) -> tuple[Part, ...]:
+    """Return the models that are blended at places, fitted to so many people.
+
+    Raises
+    ------
+    DatasetError
+        There are fewer than two.
+    """
+    found = tuple(part for part in PARTS if part.fits(places, people))
+    if len(found) < 2:
+        raise DatasetError(
+            f"{counted(people, 'training participant')}: too few for two models to be blended of",
+            expected=f"{max(part.fewest for part in PARTS)} or more",
+            remedy="train another --architecture",
+        )
+    return found
 
 
 def _options(part: Part, options: ModellingOptions) -> ModellingOptions:
