@@ -1,11 +1,13 @@
 """One participant from the command line to its 47 maps, against the plain way.
 
     python benchmarks/participant.py [--volumes 490] [--rounds 3]
+    python benchmarks/participant.py --forms [--rounds 5]
 
 Both sides are whole processes on the same synthetic run (2 mm, 91 x 109 x 91, int16 .nii.gz) with
 the published network's size and random weights; they take turns, and ratios compare neighbours.
 The plain side (plain_reference.py) cleans nothing, so its ratio is to a call with
-`--denoise-strategy none`; the script also times `simple`.
+`--denoise-strategy none`; the script also times `simple`. With `--forms` the same network reads
+either form of the connectome, in turn.
 """
 
 from __future__ import annotations
@@ -138,12 +140,18 @@ def write_confounds(path: Path, volumes: int) -> None:
 
 
 def ours(
-    root: Path, folder: Path, strategy: str, *, memory: bool = False, report: bool = False
+    root: Path,
+    folder: Path,
+    strategy: str,
+    *,
+    memory: bool = False,
+    report: bool = False,
+    bundle: str = "bundle",
 ) -> tuple[Finished, dict[str, float]]:
     out = folder / "ours"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
-    options = ["--model", str(folder / "bundle"), "--denoise-strategy", strategy]
+    options = ["--model", str(folder / bundle), "--denoise-strategy", strategy]
     options += [] if report else ["--no-reports"]
     finished = run(program + options, memory=memory)
     (timing,) = out.glob("logs/*/timing.json")
@@ -186,6 +194,37 @@ def difference(folder: Path) -> float:
     return float(max(found))
 
 
+def add_partial_bundle(folder: Path) -> None:
+    """Copy the bundle as one whose model reads the partial form."""
+    shutil.copytree(folder / "bundle", folder / "partial")
+    path = folder / "partial" / "model.json"
+    card = json.loads(path.read_text())
+    card |= {"format_version": 3, "connectome": {"name": "partial", "ridge": 0.5}}
+    path.write_text(json.dumps(card))
+
+
+def compare_forms(root: Path, folder: Path, rounds: int) -> None:
+    """Run both forms in turn and print what the partial one costs, by neighbours."""
+    add_partial_bundle(folder)
+    names = ("bundle", "partial")
+    made = [[ours(root, folder, "simple", bundle=name) for name in names] for _ in range(rounds)]
+    for form, runs in zip(("marginal", "partial"), zip(*made, strict=True), strict=True):
+        line(form, [finished for finished, _ in runs], 0)
+        print(f"  {stages([timing for _, timing in runs])}")
+    for key in ("wall_s", "cpu_s"):
+        ratios = [getattr(b, key) / getattr(a, key) for (a, _), (b, _) in made]
+        print(
+            f"partial / marginal, {key}: {statistics.median(ratios):.3f} ({min(ratios):.3f} to "
+            f"{max(ratios):.3f})"
+        )
+    more = [b["algebra"] - a["algebra"] for (_, a), (_, b) in made]
+    share = [part / a.wall_s for part, ((a, _), _) in zip(more, made, strict=True)]
+    print(
+        f"algebra: {statistics.median(more):+.2f} s, {statistics.median(share):+.1%} of the "
+        "marginal call"
+    )
+
+
 def line(name: str, runs: list[Finished], peak_mb: float) -> None:
     wall, cpu = (
         statistics.median(getattr(run, key) for run in runs) for key in ("wall_s", "cpu_s")
@@ -212,10 +251,14 @@ def main() -> None:
     parser.add_argument("--volumes", type=int, default=490)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", action="store_true", help="omit the plain side")
+    parser.add_argument("--forms", action="store_true", help="compare forms of the connectome")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
         folder = Path(name)
         root = make_dataset(folder, options.volumes)
+        if options.forms:
+            compare_forms(root, folder, options.rounds)
+            return
         cleaned, bare, other, times, plain_times = [], [], [], [], []
         for _ in range(options.rounds):
             cleaned.append(ours(root, folder, "simple")[0])

@@ -19,6 +19,7 @@ TABLES = {
     "bids_dtg.cli.spellings.ALIASES",
     "bids_dtg.cli.spellings.FOREIGN",
     "bids_dtg.cli.tables.WORKFLOWS",
+    "bids_dtg.connectome.form.FORMS",
     "bids_dtg.connectome.range.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",

@@ -62,6 +62,7 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("brain mask", f"{bundle.brain.number} voxels" if card.grid else ""),
         ("mask" if card.grid else "places", f"{bundle.places.number} {units}"),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
+        ("connectome", part.connectome.title),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         ("same map", f"for everybody in {same}" if same else ""),
     ]

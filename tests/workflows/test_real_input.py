@@ -12,13 +12,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nilearn.interfaces.fmriprep import load_confounds_strategy
-from plain_route import clean, correlate, plain_series
+from plain_route import clean, correlate, plain_series, regress
 
+from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.run import main
+from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.settings import CleaningOptions
+from bids_dtg.workflows.participant.measure import Reader
 
 pytestmark = pytest.mark.slow
 
@@ -138,27 +143,34 @@ def test_validator_reports_no_error(made):
 
 
 @pytest.fixture(scope="module")
-def plain(made) -> np.ndarray:
-    """Compute the cleaned connectome (rois, grey voxels) on whole float64 arrays."""
-    func = made.bids / "sub-HAPPYTEST" / "func"
+def cleaned(job) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return cleaned voxels (frames, n), ROI series, and which grey voxels (i, j, k) these are."""
+    func = job.bids / "sub-HAPPYTEST" / "func"
     name = f"{STEM}_space-MNI152NLin6Asym_res-2_desc"
     bold, mask = (
-        on_grid(nib.load(func / f"{name}-{what}.nii.gz"), made.grid)
+        on_grid(nib.load(func / f"{name}-{what}.nii.gz"), job.grid)
         for what in ("preproc_bold", "brain_mask")
     )
-    inside = made.brain & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
+    inside = job.brain & (mask[..., 0] > 0) & (bold.std(axis=-1) > 0)
     image = func / f"{name}-preproc_bold.nii.gz"
     table, kept = load_confounds_strategy(str(image), denoise_strategy="simple")
     assert kept is None
     assert table.shape == (110, 24 + 2 + 1)
     confounds = (table / table.std()).to_numpy()
 
-    maps = on_grid(nib.load(made.model.parent / "maps.nii.gz"), made.grid)
+    maps = on_grid(nib.load(job.model.parent / "maps.nii.gz"), job.grid)
     brain_series = plain_series(bold[inside].T, maps[inside].T)
-    grey = bold[made.grey & inside].T
-    r = np.zeros((ROIS, *made.grid.shape))
-    r[:, made.grey & inside] = correlate(clean(grey, confounds), clean(brain_series, confounds))
-    return r[:, made.grey]
+    there = job.grey & inside
+    return clean(bold[there].T, confounds), clean(brain_series, confounds), there
+
+
+@pytest.fixture(scope="module")
+def plain(job, cleaned) -> np.ndarray:
+    """Compute the cleaned connectome (rois, grey voxels) on whole float64 arrays."""
+    voxels, series, there = cleaned
+    r = np.zeros((ROIS, *job.grid.shape))
+    r[:, there] = correlate(voxels, series)
+    return r[:, job.grey]
 
 
 def on_grid(image: nib.Nifti1Image, grid: Grid) -> np.ndarray:
@@ -180,6 +192,30 @@ def test_connectome_equals_the_plain_way(made, plain):
     assert found.shape == plain.shape
     assert np.abs(plain).max() > 0.5
     np.testing.assert_allclose(found, plain, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.5])
+def test_the_partial_form_equals_least_squares_on_whole_arrays(job, cleaned, ridge):
+    voxels, series, there = cleaned
+    options = CleaningOptions(denoise_strategy="simple", min_minutes=1)
+    reader = Reader.of(load_bundle(job.model), options, form=Form("partial", ridge))
+    (run,) = (
+        run
+        for run in find_runs(job.bids, "HAPPYTEST")
+        if run.space == "MNI152NLin6Asym" and "res-2" in run.bold.name
+    )
+    result = reader.measure(run).connectomes
+    halves = np.array_split(np.arange(len(series)), 2)
+    for made, rows in zip((result.whole, result.odd, result.even), (None, *halves), strict=True):
+        part = slice(None) if rows is None else rows
+        penalty = ridge * ROIS / made.effective_dof
+        assert penalty == made.form.penalty(ROIS, made.effective_dof)
+        expected = regress(voxels[part], series[part], penalty)
+        found = made.r[:, there[job.grey]]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+        largest = float(np.abs(found - expected).max())
+        print(f"ridge {ridge}, {made.frames} frames, λ {penalty:.3f}: largest {largest:.1e}")
+        assert np.abs(expected).max() > 0.2
 
 
 def test_maps_equal_the_eager_network_on_the_plain_connectome(made, plain):
