@@ -40,6 +40,7 @@ class Kind:
     part: Callable[[], type[CardPart]]  # its own part of the card
     needs_torch: bool  # whether a device is chosen through torch to fit it
     connectome: str = "marginal"  # form that it reads where --connectome is not given
+    whole_runs: bool = False  # whether each run's rest gives one connectome, not one a segment
     needs_validation: bool = True  # whether its fit needs people that it is not fitted to
     help: str = ""  # what it is, for ``--help``, where the name does not say it
     network_prefix: str | None = None  # of its network's tensors; None: it has no network
@@ -55,6 +56,25 @@ class Kind:
             Value of ``--connectome``; None: it was not given.
         """
         return Form(asked or self.connectome)
+
+    def segment_seconds(self, base: float) -> float:
+        """Return the length of rest that a model of this kind reads at a time.
+
+        Parameters
+        ----------
+        base
+            That of the model which gives grid, masks and ROI maps.
+
+        Examples
+        --------
+        >>> [find_kind(name).segment_seconds(360.0) for name in ("local-ridge", "linear")]
+        [360.0, 86400.0]
+        """
+        from bids_dtg.connectome.design import SECONDS_PER_RUN, SECONDS_PER_SEGMENT
+
+        if self.whole_runs:
+            return SECONDS_PER_RUN
+        return base if base < SECONDS_PER_RUN else SECONDS_PER_SEGMENT
 
     def require_recipe(self, recipe: str) -> None:
         """Check that the kind can be trained by a recipe.
@@ -219,6 +239,7 @@ LINEAR = Kind(
     part=_maps_part,
     needs_torch=False,
     connectome="partial",
+    whole_runs=True,
     needs_validation=False,
 )
 LINEAR_PARCEL = Kind(
@@ -235,6 +256,7 @@ LINEAR_PARCEL = Kind(
     module=_linear_parcel,
     part=_maps_part,
     needs_torch=False,
+    whole_runs=True,
     needs_validation=False,
 )
 KINDS = {kind.name: kind for kind in (ATTENTION_UNET, LOCAL_RIDGE, LINEAR, LINEAR_PARCEL, BLEND)}

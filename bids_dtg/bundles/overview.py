@@ -11,6 +11,7 @@ from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
 from bids_dtg.bundles.published_people import people_of
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import installed_models
+from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 from bids_dtg.stats.splits import SETS
@@ -42,6 +43,8 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
     def fact(field: str, text: str) -> str:
         return f"{text} ({card.sources[field]})" if text and field in card.sources else text
 
+    whole = part.segment_seconds >= SECONDS_PER_RUN
+    segment = "none: each run is read whole" if whole else f"{part.segment_seconds:g} s"
     participants = counted(training.participants, "participant") if training.participants else ""
     trained = (fact("training.data", training.data), fact("training.participants", participants))
     frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
@@ -57,7 +60,7 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("people", _people_words(people_of(bundle))),
         ("cleaning", fact("training.cleaning", training.cleaning)),
         ("frame", fact("training.repetition_time_s", frame)),
-        ("segment", fact("segment_seconds", f"{part.segment_seconds:g} s")),
+        ("segment", fact("segment_seconds", segment)),
         ("grid", fact("grid", grid)),
         ("brain mask", f"{bundle.brain.number} voxels" if card.grid else ""),
         ("mask" if card.grid else "places", f"{bundle.places.number} {units}"),

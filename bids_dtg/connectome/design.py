@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 # Length of the segments that the published model was trained on (600 frames of 0.72 s).
 SECONDS_PER_SEGMENT = 432.0
+SECONDS_PER_RUN = 86_400.0  # of a segment, where runs are to be left whole: none is longer
 # A column that varies by less than this share of its size holds rounding only.
 CONSTANT_TOLERANCE = 1e-9
 # A column of norm 1 is dependent if less than this is left of it beside the columns before it;

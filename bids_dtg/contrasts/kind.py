@@ -96,6 +96,7 @@ class Fitted:
     # Found while fitting, each training person left out in turn; None: to be found on the
     # validation people.
     correction: Correction | None = None
+    of_other_sites: int = 0  # people whose sums were added to those of the training people
 
 
 class KindModule(Protocol):

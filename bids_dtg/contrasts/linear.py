@@ -29,6 +29,7 @@ from bids_dtg.stats.linear import (
 )
 
 Float = NDArray[np.float64]
+_LEAST = float(np.finfo(np.float64).tiny)  # in place of a divisor of 0
 Fits = tuple[Float, NDArray[np.bool_]]  # of a person, as `fit_regions` returns them
 
 
@@ -184,10 +185,11 @@ class LinearSums:
 class LeftOut:
     """What predictions are worth, each training person left out of the model in turn.
 
-    A person's maps are predicted by the coefficients of all others. The gain of a contrast is the
-    slope, over people and the places that they have, of the measured maps on the predicted ones;
-    the others' means are taken off both, which are those of their measured maps and of the
-    predictions for all of them.
+    A person's maps are predicted by the coefficients of all others. A slope, over people and the
+    places that they have, is that of the measured maps on the predicted ones; the others' means
+    are taken off both, which are those of their measured maps and of the predictions for all of
+    them. Of a few people the slope of one contrast is noisy: its gain is the mean of its own slope
+    and of that of all contrasts together.
 
     Parameters
     ----------
@@ -231,7 +233,9 @@ class LeftOut:
 
     def gains(self) -> Array:
         """Return the gain of each contrast, (contrasts,), 0 where predictions do not differ."""
-        gains = clipped_gains(self._products, self._squares, self._predicted_squares)
+        shared = self._squares * (self._products.sum() / max(self._squares.sum(), _LEAST))
+        products = (self._products + shared) / 2
+        gains = clipped_gains(products, self._squares, self._predicted_squares)
         return gains.astype(np.float32)
 
 

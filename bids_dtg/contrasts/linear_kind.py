@@ -123,7 +123,13 @@ class LinearKind:
         model = sums.model()
         parcels_fitted, terms = model.coefficients.shape[1:]
         record = LinearRecord(parcels_fitted, terms, own.people, sums.people - own.people)
-        return Fitted(model, tensors_of(model), record, sums.correction(left_out.gains()))
+        return Fitted(
+            model=model,
+            tensors=tensors_of(model),
+            record=record,
+            correction=sums.correction(left_out.gains()),
+            of_other_sites=record.participants_of_other_sites,
+        )
 
     def parcels(self, space: ModelSpace) -> Parcels:
         """Return which places of a space share coefficients."""

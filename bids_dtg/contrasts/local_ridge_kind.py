@@ -139,7 +139,12 @@ def fit(task: FitTask) -> Fitted:
         participants=own.people,
         participants_of_other_sites=sums.people - own.people,
     )
-    return Fitted(solved[best], tensors_of(solved[best]), record)
+    return Fitted(
+        model=solved[best],
+        tensors=tensors_of(solved[best]),
+        record=record,
+        of_other_sites=record.participants_of_other_sites,
+    )
 
 
 def _mean_squared_error(model: LocalRidge, people: Sequence[Person]) -> float:

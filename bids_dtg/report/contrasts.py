@@ -9,6 +9,7 @@ from typing import Any
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import KINDS, models_in_words
+from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.files.text import read_json
 from bids_dtg.notices import counted
@@ -259,6 +260,11 @@ class ModelOfMaps:
     calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
     blended: str = "several models"  # what a blend consists of, in words
 
+    @property
+    def reads_whole_runs(self) -> bool:
+        """Whether runs are not cut into segments."""
+        return self.segment_seconds >= SECONDS_PER_RUN
+
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelOfMaps:
         """Return the facts of a bundle."""
@@ -300,9 +306,9 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
         f"dual regression (Nickerson et al., 2017), and {_connected(model)}. This was done for "
-        f"segments of about {model.segment_seconds:g} s; the model turned each "
-        f"segment's connectome into {model.n_contrasts} contrast maps, and the maps were averaged "
-        f"over segments {_COMBINED[outputs.combine]}. "
+        f"{_cut(model)} connectome into {model.n_contrasts} contrast maps, and the maps were "
+        f"averaged {'' if model.reads_whole_runs else 'over segments '}"
+        f"{_COMBINED[outputs.combine]}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
         f"{_HALVES * outputs.half_maps}"
         f"{_PARCELS.format(atlas=outputs.atlas.name) if outputs.atlas else ''}"
@@ -335,6 +341,12 @@ def _connected(model: ModelOfMaps) -> str:
         "in its second stage, all series scaled to variance 1, with a ridge penalty of "
         f"{model.form.penalty_words} (given for each segment in the maps' sidecars)"
     )
+
+
+def _cut(model: ModelOfMaps) -> str:
+    if model.reads_whole_runs:
+        return "each run as a whole; the model turned each run's"
+    return f"segments of about {model.segment_seconds:g} s; the model turned each segment's"
 
 
 def _trained(training: TrainingData) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.kinds import Kind
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
@@ -74,7 +75,7 @@ class Analysis:
         *,
         makes_model: bool = True,
         repeatable: bool = True,
-        form: Form | None = None,
+        kind: Kind | None = None,
     ) -> Analysis:
         """Check everything that can be checked before anything is written.
 
@@ -86,8 +87,9 @@ class Analysis:
             Whether it makes a model; else it evaluates one, which names the folder.
         repeatable
             Whether the call may be given again once its model is made.
-        form
-            Of the connectomes that people are read to; None: that which ``--model`` reads.
+        kind
+            Of a model that is to be trained: it decides which form of the connectome people are
+            read to, and whether runs are cut; None: as ``--model`` reads.
 
         Raises
         ------
@@ -102,6 +104,10 @@ class Analysis:
             )
         request = Request.prepare(settings.replace(derivatives=others))
         card = request.bundle.card
+        form = card.part.connectome
+        if kind is not None:
+            form = kind.form(settings.modelling.connectome)
+            request = request.with_segments(kind.segment_seconds(card.part.segment_seconds))
         name = settings.modelling.model_name or (_DEFAULT_NAME if makes_model else card.name)
         folder = request.output.path("group") / f"{'model' if makes_model else 'evaluation'}-{name}"
         analysis = cls(
@@ -111,7 +117,7 @@ class Analysis:
             repeatable=repeatable,
             request=request,
             model=request.model(),
-            form=form or request.bundle.card.part.connectome,
+            form=form,
             place=place,
             folder=folder,
         )

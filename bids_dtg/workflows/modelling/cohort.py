@@ -175,7 +175,13 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     prepare = (
         partial(_work, arrays, reader)
         if forked
-        else partial(_prepare, settings, (arrays.plan, arrays.store, arrays.form), reader.threads)
+        else partial(
+            _prepare,
+            settings,
+            (arrays.plan, arrays.store, arrays.form),
+            seconds=request.bundle.card.part.segment_seconds,
+            threads=reader.threads,
+        )
     )
     failures = {}
     with make_board(len(labels), verbose=settings.behaviour.verbose) as board:
@@ -212,10 +218,14 @@ def _failure(end: End[None]) -> str | None:
 
 
 def _prepare(
-    settings: Settings, of_arrays: tuple[CohortPlan, ArrayStore, Form], threads: int
+    settings: Settings,
+    of_arrays: tuple[CohortPlan, ArrayStore, Form],
+    *,
+    seconds: float,
+    threads: int,
 ) -> Work[None]:
     """Prepare the work anew, in a process that was started afresh."""
-    request = Request.prepare(settings)
+    request = Request.prepare(settings).with_segments(seconds)
     arrays = PersonArrays(request, *of_arrays)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
     return _work(arrays, reader)

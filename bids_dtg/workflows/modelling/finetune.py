@@ -192,7 +192,7 @@ def _score(
         people=len(test),
         simple=simple,
         judged="tuned",
-        record=fitted.record,
+        fitted=fitted,
     )
 
 

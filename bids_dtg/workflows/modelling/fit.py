@@ -38,8 +38,16 @@ class FittedModel:
     # Whether the correction was found with each training person left out in turn; else on the
     # validation people.
     left_out_in_turn: bool = False
+    of_other_sites: int = 0  # people whose sums were added to those of the training people
     # Labels of the contrasts whose map, corrected, is the same for everybody.
     same_for_all: tuple[str, ...] = ()
+
+    def in_words(self, training: int) -> str:
+        """Return on how many people the model stands, of whom so many are one's own."""
+        own = counted(training, "participant")
+        if not self.of_other_sites:
+            return own
+        return f"{own} and the sums of {self.of_other_sites} of other sites"
 
     def predict(self, person: Person) -> Array:
         """Predict a person's maps: the mean over segments, corrected."""
@@ -115,6 +123,7 @@ def fit_model(kind: Kind, task: FitTask) -> FittedModel:
         correction=correction,
         record=record,
         left_out_in_turn=fitted.correction is not None,
+        of_other_sites=fitted.of_other_sites,
         same_for_all=same,
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.maps import segment_weight
@@ -58,7 +59,7 @@ class PersonArrays:
 
     def would_replace(self, label: str) -> bool:
         """Return whether to make a person's arrays is to replace some made from other things."""
-        names = (*self._maps(label), self._rest(label), _sketches(label))
+        names = (*self._maps(label), self._rest(label), self._sketches(label))
         return any(map(self.store.holds, names)) and not self.are_made(label)
 
     def make(self, label: str, reporter: Reporter, *, reader: Reader) -> None:
@@ -93,18 +94,19 @@ class PersonArrays:
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
             cells, notes = pack_rest(measured.sketches)
-            self.store.write(_sketches(label), cells, facts, notes)
+            self.store.write(self._sketches(label), cells, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
         """Map a person's arrays, which are there; all of them are read once, and compared."""
         notes, joint = self.store.notes(self._rest(label)), self.form.row.joint
+        sketches = self._sketches(label)
         return Person(
             label,
             self.store.read(self._rest(label)),
             tuple(notes["weights"]),
             tuple(self.store.read(name) for name in self._maps(label)),
-            unpack_rest(self.store.read(_sketches(label)), self.store.notes(_sketches(label))),
+            unpack_rest(self.store.read(sketches), self.store.notes(sketches)),
             self.form,
             np.array(notes["roi_r"]) if joint else None,
             tuple(notes["effective_dof"]) if joint else (),
@@ -125,10 +127,21 @@ class PersonArrays:
 
     def _rest(self, label: str) -> str:
         """Return the name of a person's connectomes, which are kept in each form apart."""
-        return _connectomes(label, self.form)
+        return _connectomes(label, self.form) + self._whole
+
+    def _sketches(self, label: str) -> str:
+        return f"sub-{label}/sketches{self._whole}"
+
+    @property
+    def _whole(self) -> str:
+        """What ends the names of arrays of runs that are not cut: they are kept apart."""
+        whole = self.request.bundle.card.part.segment_seconds >= SECONDS_PER_RUN
+        return "_of_whole_runs" if whole else ""
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
-        return all(self.store.has(name, facts) for name in (self._rest(label), _sketches(label)))
+        return all(
+            self.store.has(name, facts) for name in (self._rest(label), self._sketches(label))
+        )
 
     def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
         """Return whose maps are in which array, by its name: the target first."""
@@ -303,7 +316,3 @@ def _connectomes(label: str, form: Form) -> str:
         return f"sub-{label}/connectomes"
     ridge = "" if form == Form(form.name) else f"-{form.ridge:g}"
     return f"sub-{label}/{form.name}{ridge}_connectomes"
-
-
-def _sketches(label: str) -> str:
-    return f"sub-{label}/sketches"

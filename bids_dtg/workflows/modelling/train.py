@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def run_training(settings: Settings) -> int:
     kind.require_recipe(settings.modelling.recipe)
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     kind.module().check_machine(settings.modelling)
-    analysis = Analysis.prepare(settings, form=kind.form(settings.modelling.connectome))
+    analysis = Analysis.prepare(settings, kind=kind)
     base = analysis.bundle
     plan = analysis.plan(None)
     planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
@@ -150,7 +150,7 @@ def score_fitted(
         people=len(test),
         simple=simple,
         judged="model",
-        record=fitted.record,
+        fitted=fitted,
     )
 
 
@@ -162,12 +162,12 @@ def write_tables(
     people: int,
     simple: SimpleModels,
     judged: str,
-    record: Mapping[str, Any] | None = None,
+    fitted: FittedModel | None = None,
 ) -> dict[str, Any]:
     """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
 
     `simple` are the simple models beside it, `judged` is the name of the model that it is all
-    about, and `record` how that was fitted, for its learning curves.
+    about, and `fitted` is that model where this call has fitted it.
     """
     labels = [contrast.label for contrast in cohort.contrasts]
     by_name = {scores.name: scores for scores in found}
@@ -198,6 +198,11 @@ def write_tables(
             name = "".join(letter for letter in scores.name.title() if letter.isalnum())
             analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
             means[scores.name] = mean_over(stacked, axis=0)
+    fitted_on = counted(simple.people, "participant")
+    basis = f"Simple models were fitted on {fitted_on}."
+    if fitted is not None:
+        basis = f"The model was fitted on {fitted.in_words(simple.people)}, simple models on the "
+        basis += "same people of one's own." if fitted.of_other_sites else "same."
     page = analysis.folder / MODEL_PAGE
     trouble = write_model_page(
         page,
@@ -205,10 +210,9 @@ def write_tables(
             title=analysis.folder.name,
             index=f"../../{INDEX}",
             lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
-            f"{counted(len(labels), 'contrast')}. {cohort.sessions} Simple models were "
-            f"fitted on {counted(simple.people, 'participant')}. Another person's prediction "
-            "decides whether the model is individual, its own mean prediction whether it is worth "
-            "using.",
+            f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
+            "Another person's prediction decides whether the model is individual, its own mean "
+            "prediction whether it is worth using.",
             definitions=DEFINITIONS,
             rows=rows,
             contrasts=labels,
@@ -217,7 +221,7 @@ def write_tables(
             judged=judged,
             comparisons=compared,
             fitted_on=simple.people,
-            history=(record or {}).get("network", {}).get("history", ()),
+            history=({} if fitted is None else fitted.record).get("network", {}).get("history", ()),
             measured=cohort.measured,
             tables=(TARGETS_TABLE, QUALITY_TABLE),
             same_for_all=same,
@@ -264,8 +268,8 @@ def write_fitted(
             same_for_all=fitted.same_for_all,
             connectome=analysis.form,
         ),
-        description=f"Trained with bids_dtg on {counted(training, 'participant')}; masks and ROI "
-        f"maps are those of {base.card.name} {base.card.version}.",
+        description=f"Trained with bids_dtg on {fitted.in_words(training)}; masks and ROI maps "
+        f"are those of {base.card.name} {base.card.version}.",
         training=TrainingData(
             data=analysis.request.dataset.name,
             repetition_time_s=cohort.repetition_time_s,

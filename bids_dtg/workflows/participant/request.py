@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -119,6 +120,13 @@ class Request:
             capacity=capacity,
             atlas=read_atlas(atlas, bundle.voxels) if atlas else None,
         )
+
+    def with_segments(self, seconds: float) -> Request:
+        """Return the same request whose runs of rest are cut to another length, in seconds."""
+        card = self.bundle.card
+        part = dataclasses.replace(card.part, segment_seconds=seconds)
+        bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
+        return dataclasses.replace(self, bundle=bundle)
 
     def runs(self, participant: str) -> tuple[RestRun, ...]:
         """Find a participant's runs, each in the version that suits the model best.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
-from tiny_job import read_table
+from tiny_job import add_rest, read_table
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.kinds import find_kind
+from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.contrasts.linear_kind import SUMS_FILE
+from bids_dtg.files.array_store import ArrayStore
 
 LINEAR = ("--architecture", "linear")
 FEW = ("--participant-label", *LABELS[:6])
@@ -46,6 +50,8 @@ def test_six_people_all_train_and_nothing_is_promised(six):
     card = bundle.card
     assert (card.kind, card.part.connectome.name) == ("linear", "partial")
     assert card.training.participants == 6
+    assert card.part.segment_seconds == 86_400
+    assert "none: each run is read whole" in "\n".join(bundle_lines(bundle))
     assert card.part.recentring.left_out_in_turn
     assert card.part.recentring.participants == 6
     assert card.record["linear"]["participants"] == 6
@@ -76,6 +82,7 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     assert found["RecentringLeftOutInTurn"]
     text = " ".join((tmp_path / "logs/CITATION.md").read_text().split())
     assert "each of whom was left out of the fit in turn" in text
+    assert "This was done for each run as a whole; the model turned each run's" in text
     assert "Tavor, I., et al. (2016)" in text
 
 
@@ -94,7 +101,8 @@ def test_a_split_file_is_obeyed(cohort, six, tmp_path):
     assert sorted(sets_of(folder)) == ["test"] * 3 + ["training"] * 5
     rows = {row["model"] for row in load_bundle(folder / "bundle").card.evaluation["rows"]}
     assert {"model", "model, not re-centred", "linear (Tavor)"} <= rows
-    assert "fitted on 5 participants" in (folder / "report.html").read_text()
+    page = " ".join((folder / "report.html").read_text().split())
+    assert "The model was fitted on 5 participants, simple models on the same." in page
 
 
 def test_shares_that_were_given_are_obeyed(cohort, six):
@@ -120,6 +128,10 @@ def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
     )
     record = models["ours"].card.record["linear"]
     assert (record["participants"], record["participants_of_other_sites"]) == (3, 5)
+    described = models["ours"].card.description
+    assert described.startswith(
+        "Trained with bids_dtg on 3 participants and the sums of 5 of other sites; masks"
+    )
 
 
 def test_the_published_recipe_is_refused(cohort, six, capsys):
@@ -137,3 +149,24 @@ def test_sums_of_the_other_form_are_refused(cohort, six, capsys):
 def test_only_linear_kinds_do_without_validation(name):
     assert not find_kind(name).needs_validation
     assert find_kind("local-ridge").needs_validation
+
+
+def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
+    """A quarter of an hour of rest is one connectome for a linear kind, and two for others."""
+    cohort = TinyCohort(tmp_path, LABELS[:6])
+    for label in LABELS[:6]:
+        add_rest(cohort.bids, label, frames=90, seed=int(label))
+    ridge = ("--architecture", "local-ridge", "--held-out", "0.34", "0", "--model-name", "ridge")
+    assert cohort.analyse("train", *ridge) == 0
+    assert cohort.analyse("train", *LINEAR, "--connectome", "marginal") == 0
+    store = ArrayStore(cohort.out / "group/cache")
+    assert len(store.read("sub-01/connectomes")) == 2
+    assert len(store.read("sub-01/connectomes_of_whole_runs")) == 1
+    linear = cohort.out / "group/model-own/bundle"
+    # A kind that cuts runs does so with the grid of a model that does not.
+    shutil.rmtree(cohort.out / "group/model-ridge")
+    assert cohort.analyse("train", *ridge, "--model", linear) == 0
+    assert load_bundle(cohort.out / "group/model-ridge/bundle").card.part.segment_seconds == 432
+    assert cohort.run("--participant-label", "01", "--model", linear) == 0
+    (sidecar,) = cohort.out.rglob(f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    assert read_json(sidecar)["NSegments"] == 1
