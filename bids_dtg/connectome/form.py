@@ -18,6 +18,7 @@ from bids_dtg.settings.option import find_row
 Float = NDArray[np.float64]
 # An eigenvalue of the ROIs' correlations below this share of the largest is rounding.
 _DEPENDENT = 1e-10
+_MOST_SHRUNK = 0.99  # share of correlations that hold next to nothing
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ class Form:
 
     Examples
     --------
-    >>> Form("partial").penalty(rois=50, dof=200.0)
-    0.125
+    >>> roi_r = np.array([[1.0, 0.3], [0.3, 1.0]])
+    >>> [round(Form("partial").penalty(roi_r, dof), 3) for dof in (100.0, 400.0)]
+    [0.102, 0.024]
     """
 
     name: str = "marginal"  # a row of `FORMS`
-    ridge: float = 0.5  # of a joint form: the penalty is so many times rois / dof
+    ridge: float = 1.0  # of a joint form: the penalty is so many times that of `penalty`
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.ridge) and self.ridge >= 0):
@@ -83,8 +85,9 @@ class Form:
     def penalty_words(self) -> str:
         """What `penalty` computes, for sidecars and methods texts."""
         return (
-            f"{self.ridge:g} times the number of ROIs over the effective degrees of freedom of the "
-            "segment"
+            f"{self.ridge:g} times s / (1 - s), where s is the share by which the correlations of "
+            "the ROIs' series are best shrunk towards 0, given the effective degrees of freedom of "
+            "the segment (Schäfer & Strimmer, 2005)"
         )
 
     @property
@@ -92,22 +95,29 @@ class Form:
         """Its row of the table."""
         return FORMS[self.name]
 
-    def penalty(self, rois: int, dof: float) -> float:
-        """Return the ridge penalty on coefficients of standardised series: ridge · rois / dof.
+    def penalty(self, roi_r: NDArray[np.floating], dof: float) -> float:
+        """Return the ridge penalty λ on coefficients of standardised series: ridge · s / (1 - s).
 
-        Of n independent frames, p regressors that explain the share R² of a place's variance leave
-        the least squared error of the coefficients with a penalty of p / n · (1 - R²) / R² (Hoerl
-        & Kennard 1970, Technometrics 12: 55): 0.5 · p / n where two thirds are explained. The
-        constant was chosen so by splits among training people (docs/cleaning.md).
+        Of few frames the correlations G of the ROI series are uncertain. The share s by which
+        they are best shrunk towards 0 is the sum of their variances, (1 - g²)² / (dof - 1) each,
+        over the sum of their squares (Schäfer & Strimmer 2005, Stat. Appl. Genet. Mol. Biol.
+        4: 32); and (1 - s) G + s I is (1 - s) times G + λ I. Frames depend on each other, so
+        effective degrees of freedom stand for their number.
 
         Parameters
         ----------
-        rois
-            How many ROIs the regression has.
+        roi_r
+            (rois, rois) Pearson r of the ROI series; a row of 0 for an ROI without signal.
         dof
             Effective degrees of freedom of the series.
         """
-        return self.ridge * rois / max(dof, 1.0)
+        live = np.flatnonzero(np.diagonal(roi_r))
+        among = np.asarray(roi_r, np.float64)[np.ix_(live, live)]
+        squares = among[~np.eye(len(live), dtype=bool)] ** 2
+        uncertain = float(((1 - squares) ** 2).sum()) / max(dof - 1, 1.0)
+        total = float(squares.sum())
+        share = min(uncertain / total, _MOST_SHRUNK) if total > 0 else 0.0
+        return self.ridge * share / (1 - share)
 
     def mixing(self, roi_r: Float, dof: float) -> Float | None:
         """Return what turns correlations with ROIs into values of the form.
@@ -164,8 +174,8 @@ class Form:
         --------
         >>> roi_r = np.array([[1.0, 0.5], [0.5, 1.0]])
         >>> Form("partial", ridge=0.0).change(Form("partial", ridge=1.0), roi_r, 4.0).round(3)
-        array([[0.625, 0.125],
-               [0.125, 0.625]])
+        array([[0.238, 0.095],
+               [0.095, 0.238]])
         """
         if self.name != to.name or not self.row.joint:
             raise ValueError(
@@ -176,7 +186,7 @@ class Form:
 
     def _gram(self, roi_r: NDArray[np.floating], dof: float) -> NDArray[np.floating]:
         """Return G + λ I, (rois, rois)."""
-        gram: NDArray[np.floating] = roi_r + self.penalty(len(roi_r), dof) * np.eye(len(roi_r))
+        gram: NDArray[np.floating] = roi_r + self.penalty(roi_r, dof) * np.eye(len(roi_r))
         return gram
 
     def _inverse(self, roi_r: NDArray[np.floating], dof: float) -> Float:

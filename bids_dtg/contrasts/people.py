@@ -73,10 +73,10 @@ class Person:
         >>> import numpy as np
         >>> halves = np.full((1, 2, 3), 0.5, np.float16)
         >>> maps = (np.zeros((1, 3), np.float32),)
-        >>> strong, roi_r = Form("partial", ridge=1.0), np.eye(2)[None]
+        >>> strong, roi_r = Form("partial", ridge=1.0), np.array([[[1.0, 0.5], [0.5, 1.0]]])
         >>> person = Person("01", halves, (1.0,), maps, None, strong, roi_r, (4.0,))
         >>> person.with_form(Form("partial", ridge=0.0)).connectomes[0, 0]
-        array([0.75, 0.75, 0.75], dtype=float16)
+        array([1.5, 1.5, 1.5], dtype=float16)
         """
         if form == self.form:
             return self

@@ -202,6 +202,11 @@ _CITED = {
   amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
   https://doi.org/10.3389/fnins.2017.00115
 """,
+    "Schäfer": """\
+- Schäfer, J., & Strimmer, K. (2005). A shrinkage approach to large-scale covariance matrix
+  estimation and implications for functional genomics. *Statistical Applications in Genetics and
+  Molecular Biology*, 4, 32. https://doi.org/10.2202/1544-6115.1175
+""",
     "Oktay": """\
 - Oktay, O., et al. (2018). Attention U-Net: learning where to look for the pancreas.
   https://doi.org/10.48550/arXiv.1804.03999
@@ -316,7 +321,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     kind = words.model.format(models=model.blended)
     about = f"The model is {kind} {_trained(model.training)}"
     said = f"{words.method} {about} {computed}"
-    references = "".join(text for name, text in _CITED.items() if f"{name} et al." in said)
+    references = "".join(text for name, text in _CITED.items() if f"{name} " in said)
     if model.citation and not any(part in references for part in model.citation.split()[-1:]):
         references += f"- {model.citation} (the model)\n"
     return MethodsWords(

@@ -69,7 +69,7 @@ def parts_of(result, design):
 
 def assert_least_squares(result, voxels, series, design, *, atol=2e-5):
     for made, rows in parts_of(result, design):
-        penalty = made.form.penalty(series.shape[1], made.effective_dof)
+        penalty = made.form.penalty(made.roi_r, made.effective_dof)
         expected = regress(voxels[rows, :GREY], series[rows], penalty)
         np.testing.assert_allclose(made.r, expected, atol=atol)
 
@@ -218,11 +218,34 @@ def test_marginal_undoes_mixing(seed, rois, ridge, dof, silent):
     assert MARGINAL.marginal(r, roi_r, dof) is r
 
 
-def test_the_penalty_grows_with_rois_and_falls_with_degrees_of_freedom():
+def test_the_penalty_shrinks_correlations_as_much_as_they_are_uncertain():
+    rng, form = np.random.default_rng(0), Form("partial")
+    mixed = np.eye(8) + 0.3 * rng.standard_normal((8, 8))
+    covariance = mixed @ mixed.T
+    scale = 1 / np.sqrt(np.diagonal(covariance))
+    truth = covariance * np.outer(scale, scale)
+    errors = dict.fromkeys((0.0, 0.5, 1.0, 2.0, 4.0), 0.0)
+    for _ in range(200):
+        drawn = np.corrcoef(rng.multivariate_normal(np.zeros(8), truth, 30), rowvar=False)
+        penalty = form.penalty(drawn, 30.0)
+        for share in errors:
+            weight = min(share * penalty / (1 + penalty), 1.0)
+            shrunk = (1 - weight) * drawn + weight * np.eye(8)
+            errors[share] += float(((shrunk - truth) ** 2).sum())
+    assert min(errors, key=errors.get) == 1.0
+
+
+def test_the_penalty_falls_with_degrees_of_freedom_and_leaves_out_silent_rois():
+    roi_r = np.array([[1.0, 0.4, 0.0], [0.4, 1.0, 0.0], [0.0, 0.0, 0.0]])
     form = Form("partial", 2.0)
-    assert form.penalty(50, 200.0) == 0.5
-    assert form.penalty(50, 400.0) < form.penalty(50, 200.0) < form.penalty(80, 200.0)
-    assert np.isfinite(form.penalty(50, 0.0))
+    assert (
+        form.penalty(roi_r, 400.0)
+        < form.penalty(roi_r, 200.0)
+        == form.penalty(roi_r[:2, :2], 200.0)
+    )
+    assert form.penalty(roi_r, 200.0) == 2 * Form("partial").penalty(roi_r, 200.0)
+    assert np.isfinite(form.penalty(roi_r, 0.0))
+    assert form.penalty(np.eye(3), 50.0) == form.penalty(np.ones((1, 1)), 50.0) == 0.0
 
 
 @pytest.mark.parametrize("ridge", [-0.1, float("nan"), float("inf")])

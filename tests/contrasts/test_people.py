@@ -53,7 +53,7 @@ def partial_person(seed, rois, segments, ridge, silent=False):
         if silent:
             series[:, 0] = 0
         dof.append(float(frames) / 2)
-        penalty = np.sqrt(form.penalty(rois, dof[-1])) * np.eye(rois)
+        penalty = np.sqrt(form.penalty(series.T @ series, dof[-1])) * np.eye(rois)
         # Least squares of the series with rows that stand for the penalty.
         rows, zeros = np.concatenate([series, penalty]), np.zeros((rois, 5))
         values.append(np.linalg.lstsq(rows, np.concatenate([bold, zeros]), rcond=None)[0])

@@ -41,6 +41,11 @@ def quality_of(out: Path) -> dict[str, str]:
     return read_table(path)[0]
 
 
+def series_of(out: Path) -> np.ndarray:
+    (path,) = (out / "sub-01").rglob("*_desc-rois_timeseries.tsv")
+    return np.array([list(row.values()) for row in read_table(path)], np.float64)
+
+
 def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     job = job_of(tmp_path)
     assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
@@ -50,8 +55,9 @@ def test_the_connectome_of_the_form_is_written_with_its_penalty(tmp_path):
     assert image.header.get_intent()[0] == "none"
     facts = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
     (penalty,) = facts["RidgePenalties"]
-    row = quality_of(job.out)
-    assert penalty == pytest.approx(2.0 * ROIS / float(row["effective_dof"]), rel=1e-4)
+    row, form = quality_of(job.out), job.bundle.card.part.connectome
+    matrix = np.corrcoef(series_of(job.out), rowvar=False)
+    assert penalty == pytest.approx(form.penalty(matrix, float(row["effective_dof"])), rel=1e-3)
     assert facts["Connectome"]["Form"] == "partial"
     assert FORMS["partial"].words in facts["Description"]
 
@@ -76,7 +82,8 @@ def test_sidecars_quality_and_methods_name_the_form_and_each_penalty(tmp_path):
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS == FRAMES - 1 - ROIS
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     assert "grey-matter voxels was regressed on all of them together" in methods
-    assert "a ridge penalty of 2 times the number of ROIs over the effective" in methods
+    assert "a ridge penalty of 2 times s / (1 - s), where s is the share" in methods
+    assert "Schäfer, J., & Strimmer, K. (2005)" in methods
     assert "Pearson correlations" not in methods
     assert "Nickerson, L. D., et al. (2017)" in methods
 
@@ -139,7 +146,7 @@ def test_the_report_of_a_published_model_has_neither(tmp_path):
 def test_a_connectome_of_another_form_is_refused(tmp_path):
     bundle = write_tiny_bundle(tmp_path / "partial", connectome=Form("partial"))
     r = np.zeros((ROIS, bundle.places.number), np.float32)
-    with pytest.raises(SettingsError, match=r"form marginal\. Expected: partial .ridge 0\.5"):
+    with pytest.raises(SettingsError, match=r"form marginal\. Expected: partial .ridge 1"):
         predict_maps(Connectome(r, 100, 432.0), bundle, device="cpu")
     of_form = Connectome(r, 100, 432.0, form=Form("partial"))
     assert predict_maps(of_form, bundle, device="cpu").values.shape == (3, bundle.places.number)

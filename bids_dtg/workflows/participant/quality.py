@@ -122,9 +122,9 @@ def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> 
         judged=judged,
         notes=measured.notes,
         penalties=tuple(
-            segment.form.penalty(len(result.roi_r), segment.effective_dof)
+            segment.form.penalty(segment.roi_r, segment.effective_dof)
             for segment in result.segments
-            if segment.form.row.joint
+            if segment.roi_r is not None
         ),
     )
 

@@ -253,7 +253,8 @@ class Writer:
         yield path
         if facts := form_facts(form):
             path = build_path(named, "statmap", ".json")
-            penalty = form.penalty(len(rois), whole.effective_dof)
+            assert whole.roi_r is not None  # a joint form has them
+            penalty = form.penalty(whole.roi_r, whole.effective_dof)
             content = {
                 "Description": "Connectome of all frames of the run that were kept, a volume an "
                 f"ROI: {form.row.words}",
