@@ -16,6 +16,7 @@ from bids_dtg.contrasts.maps import MapAverage
 
 Array = NDArray[np.float32]
 _PLACES_AT_A_TIME = 8192
+_LARGEST = float(np.finfo(np.float16).max)
 _FINGERPRINT_VOXELS = 64  # of the middle of the brain, by which data are compared
 
 
@@ -88,7 +89,9 @@ class Person:
             change = self.form.change(form, roi_r, dof).astype(np.float32)
             for start in range(0, values.shape[1], _PLACES_AT_A_TIME):
                 part = slice(start, start + _PLACES_AT_A_TIME)
-                made[segment, :, part] = change @ values[:, part].astype(np.float32)
+                changed = change @ values[:, part].astype(np.float32)
+                # With no ridge and fewer frames than ROIs, values are without bound.
+                made[segment, :, part] = np.clip(changed, -_LARGEST, _LARGEST)
         return replace(self, connectomes=made, form=form)
 
     def fingerprint(self) -> str:

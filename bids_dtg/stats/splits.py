@@ -90,12 +90,7 @@ def split_people(
         raise ValueError("a participant is listed twice")
     if min(validation, test) < 0 or validation + test >= 1:
         raise ValueError(f"shares of {validation:g} and {test:g} leave nobody to train on")
-    groups: dict[str, list[str]] = {}
-    for label in sorted(labels):
-        family = (families or {}).get(label)
-        groups.setdefault(f"person {label}" if family is None else f"family {family}", []).append(
-            label
-        )
+    groups = _whole_families(labels, families)
     order = np.random.default_rng(seed).permutation(sorted(groups))
     wanted = {"test": test * len(labels), "validation": validation * len(labels)}
     sets: dict[str, list[str]] = {name: [] for name in DRAWN}
@@ -108,3 +103,59 @@ def split_people(
     if not sets["training"]:
         raise ValueError(f"{len(groups)} families are too few to be divided")
     return Split(**{name: tuple(sorted(labels)) for name, labels in sets.items()})
+
+
+def fold_people(
+    labels: Sequence[str], folds: int, *, seed: int, families: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], ...]:
+    """Draw groups of people, each to be left out once; families stay together.
+
+    Parameters
+    ----------
+    labels
+        Everybody, each once.
+    folds
+        How many groups, if there are so many families.
+    seed
+        The same labels and seed give the same groups, in whatever order the labels come.
+    families
+        Family by label; who is not in it is a family alone.
+
+    Returns
+    -------
+    Labels of each group, sorted; of sizes as equal as families allow.
+
+    Raises
+    ------
+    ValueError
+        If a label comes twice or there are fewer than two families.
+
+    Examples
+    --------
+    >>> [len(fold) for fold in fold_people(list("abcdefg"), 3, seed=0)]
+    [3, 2, 2]
+    """
+    if len(set(labels)) != len(labels):
+        raise ValueError("a participant is listed twice")
+    groups = _whole_families(labels, families)
+    if len(groups) < 2 or folds < 2:
+        raise ValueError(f"{len(groups)} families cannot be divided into {folds} groups")
+    drawn = [str(key) for key in np.random.default_rng(seed).permutation(sorted(groups))]
+    found: list[list[str]] = [[] for _ in range(min(folds, len(groups)))]
+    # The largest families first, each to the smallest group.
+    for key in sorted(drawn, key=lambda key: -len(groups[key])):
+        min(found, key=len).extend(groups[key])
+    return tuple(tuple(sorted(fold)) for fold in found)
+
+
+def _whole_families(
+    labels: Sequence[str], families: Mapping[str, str] | None
+) -> dict[str, list[str]]:
+    """Return people by family; who has none is one alone."""
+    groups: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        family = (families or {}).get(label)
+        groups.setdefault(f"person {label}" if family is None else f"family {family}", []).append(
+            label
+        )
+    return groups

@@ -82,6 +82,14 @@ def test_connectomes_of_another_ridge_are_those_made_from_the_series(
     assert one.with_form(one.form) is one
 
 
+def test_values_without_a_ridge_stay_finite_where_rois_are_the_same():
+    roi_r = np.ones((1, 2, 2)) + 1e-9 * np.eye(2)
+    values = np.array([[[1.0, 2.0], [0.9, -1.0]]], np.float16)
+    maps = (np.zeros((1, 2), np.float32),)
+    one = Person("01", values, (1.0,), maps, None, Form("partial", 1.0), roi_r, (2.0,))
+    assert np.isfinite(one.with_form(Form("partial", 0.0)).connectomes).all()
+
+
 def test_only_the_ridge_of_a_joint_form_can_be_changed():
     one = partial_person(0, 3, 1, 1.0)
     with pytest.raises(ValueError, match="of the partial form cannot be changed to the marginal"):

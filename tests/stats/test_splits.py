@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.stats.splits import DRAWN, Split, split_people
+from bids_dtg.stats.splits import DRAWN, Split, fold_people, split_people
 
 PEOPLE = [f"{n:02d}" for n in range(40)]
 
@@ -51,3 +51,28 @@ def test_shares_that_leave_nobody_are_refused():
         split_people(["a", "b"], validation=0.1, test=0.1, seed=0)
     with pytest.raises(ValueError, match="twice"):
         split_people(["a", "a"], validation=0.1, test=0.1, seed=0)
+
+
+@given(
+    families=st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from("abcdef")),
+    folds=st.integers(2, 12),
+    seed=st.integers(0, 2**31),
+)
+def test_everybody_is_left_out_once_and_families_together(families, folds, seed):
+    found = fold_people(PEOPLE, folds, seed=seed, families=families)
+    assert sorted(label for fold in found for label in fold) == PEOPLE
+    assert len(found) == folds
+    assert all(found)
+    for family in set(families.values()):
+        members = {label for label in PEOPLE if families.get(label) == family}
+        assert sum(bool(members & set(fold)) for fold in found) == 1
+    assert fold_people(PEOPLE[::-1], folds, seed=seed, families=families) == found
+
+
+def test_groups_to_leave_out_are_of_equal_size():
+    assert sorted(map(len, fold_people(PEOPLE, 6, seed=0))) == [6, 6, 7, 7, 7, 7]
+    assert len(fold_people(PEOPLE[:3], 5, seed=0)) == 3
+    with pytest.raises(ValueError, match="1 families cannot be divided into 5 groups"):
+        fold_people(["a", "b"], 5, seed=0, families={"a": "x", "b": "x"})
+    with pytest.raises(ValueError, match="twice"):
+        fold_people(["a", "a"], 2, seed=0)

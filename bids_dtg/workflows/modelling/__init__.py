@@ -19,6 +19,7 @@ The analyses, each called from `bids_dtg.cli.tables`:
 What they share:
 
 - `analysis`: an analysis: its call, its folder, a model that is there already, its tables
+- `ridge`: how strong the ridge of partial connectomes is, chosen on the people who train
 - `fit`: fits a model of any kind, and re-centres it
 - `baselines`: simple models that a model is printed beside
 - `learned_range`: what is usual of people's rest, for runs to be judged by

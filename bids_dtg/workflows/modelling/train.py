@@ -16,6 +16,7 @@ from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.plan import hinge_weight
+from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE, write_index
 from bids_dtg.report.pages.model import ModelPageFacts, write_model_page
@@ -50,6 +51,8 @@ from bids_dtg.workflows.modelling.fit import (
 )
 from bids_dtg.workflows.modelling.learned_range import learn_range
 from bids_dtg.workflows.modelling.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.workflows.modelling.person_arrays import keep_in_form
+from bids_dtg.workflows.modelling.ridge import choose_ridge
 from bids_dtg.workflows.modelling.score import (
     PUBLISHED_OPPONENTS,
     RETEST,
@@ -94,6 +97,17 @@ def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
     keep_split(analysis.folder, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
+    ridge = choose_ridge(
+        training, seed=settings.modelling.seed, families=analysis.families.by_label
+    )
+    if ridge.line:
+        say(ridge.line)
+    analysis = dataclasses.replace(analysis, form=ridge.form)
+    work = ArrayStore(analysis.store.root / "work")
+    training, validation, test = (
+        tuple(keep_in_form(person, ridge.form, work) for person in people)
+        for people in (training, validation, test)
+    )
     task = fit_task(
         settings.modelling,
         model_space(base, analysis.form),
@@ -104,6 +118,7 @@ def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
         report=say,
     )
     fitted = fit_model(kind, task)
+    fitted = dataclasses.replace(fitted, record={**fitted.record, **ridge.to_json()})
     evaluation = score_fitted(analysis, fitted, cohort, training=training, test=test)
     bundle = write_fitted(
         analysis,
@@ -114,6 +129,7 @@ def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
         evaluation=evaluation,
     )
     say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
+    analysis.store.discard("work")
     return cohort.failed
 
 

@@ -13,8 +13,10 @@ from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TR, read_table, tree
 
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
+from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.tensors import read_arrays, write_arrays
@@ -597,3 +599,40 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     assert epochs("net", 3) == ["epoch 3/3"]
     shutil.rmtree(cohort.out / "group/model-net/bundle")
     assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3
+
+
+def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkeypatch):
+    """Too few people keep the default; with enough, all sets are read by what was chosen."""
+    words = ("--architecture", "local-ridge", "--connectome", "partial", *SHARES)
+    assert cohort.analyse("train", *words, "--model-name", "fewer") == 0
+    few = load_bundle(cohort.out / "group/model-fewer/bundle")
+    assert few.card.part.connectome == Form("partial")
+    assert few.card.record["connectome"]["chosen"] == "default: few people"
+    assert "4 participants are too few to choose by" in capsys.readouterr().err
+    module = "bids_dtg.workflows.modelling.ridge"
+    for name, value in (("FEWEST_PEOPLE", 4), ("RIDGES", (2.0,)), ("BEYOND_CHANCE", -100.0)):
+        monkeypatch.setattr(f"{module}.{name}", value)
+    assert cohort.analyse("train", *words, "--model-name", "enough") == 0
+    enough = load_bundle(cohort.out / "group/model-enough/bundle")
+    assert enough.card.part.connectome == Form("partial", ridge=2.0)
+    assert set(enough.card.record["connectome"]["tried"]) == {"2"}
+    assert not (cohort.out / "group/model-enough/arrays/work").exists()
+    # As if everybody's rest had been read by it.
+    words = ("--split-file", enough.path.parent / "desc-split_participants.tsv")
+    assert cohort.analyse("evaluate", "--model", enough.path, *words) == 0
+    store = ArrayStore(cohort.out / "group/cache")
+    notes = store.notes("sub-02/partial_connectomes")
+    person = Person(
+        label="02",
+        connectomes=store.read("sub-02/partial_connectomes"),
+        weights=tuple(notes["weights"]),
+        sessions=(store.read("sub-02/target_maps"),),
+        form=Form("partial"),
+        roi_r=np.array(notes["roi_r"]),
+        effective_dof=tuple(notes["effective_dof"]),
+    )
+    np.testing.assert_allclose(
+        person.with_form(Form("partial", ridge=2.0)).connectomes,
+        store.read("sub-02/partial-2_connectomes"),
+        atol=2e-3,
+    )

@@ -1,0 +1,186 @@
+"""How strong the ridge of partial connectomes is: chosen on the people who train, or as it is.
+
+The choice is the linear model's, which is fitted in a moment, and holds for all kinds of model.
+Nobody who validates or tests is looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.linear import LinearSums, Parcels, fit_person, mean_features
+from bids_dtg.contrasts.people import Array, Person
+from bids_dtg.notices import counted
+from bids_dtg.stats.linear import mean_fits, predict_regions
+from bids_dtg.stats.splits import fold_people
+
+RIDGES = (0.0, 0.25, 0.5, 1.0, 2.0)  # chosen from
+FEWEST_PEOPLE = 20  # to choose by
+_MOST_PEOPLE = 100  # more change nothing but the time it takes
+_PLACES = 5000  # of each, evenly from all: each ROI has one coefficient for all of them
+_FOLDS = 5
+BEYOND_CHANCE = 2.0  # standard errors within which residual r is not to be told from 0
+_WHOLE = Parcels(None)
+
+
+@dataclass(frozen=True)
+class RidgeChoice:
+    """A form, and how its ridge was chosen.
+
+    Examples
+    --------
+    >>> RidgeChoice(Form("partial", ridge=0.5), people=12).line
+    'λ is 0.5 times ROIs / effective degrees of freedom: 12 participants are too few to choose by'
+    """
+
+    form: Form  # chosen
+    people: int  # who were asked
+    # By ridge: the mean over people of residual r, and its standard error. Empty: not tried.
+    residual_r: Mapping[float, tuple[float, float]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def is_default(self) -> bool:
+        """Whether residual r, where it was tried at all, is not to be told from 0."""
+        best, error = max(self.residual_r.values(), default=(0.0, 0.0))
+        return best <= BEYOND_CHANCE * error
+
+    @property
+    def line(self) -> str:
+        """What was chosen and why, in a line; empty where the form has no ridge."""
+        if not self.form.row.joint:
+            return ""
+        found = f"λ is {self.form.ridge:g} times ROIs / effective degrees of freedom: "
+        people = counted(self.people, "participant")
+        if not self.residual_r:
+            return found + f"{people} are too few to choose by"
+        if self.is_default:
+            return found + f"the linear model finds nothing individual in {people}"
+        figures = ", ".join(f"{ridge:g}: {r:.3f}" for ridge, (r, _) in self.residual_r.items())
+        return found + (
+            "the smallest whose residual r is within a standard error of the best "
+            f"({figures}; linear model, {people} each left out once)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the key `connectome` of a card's record; nothing where the form has no ridge."""
+        if not self.form.row.joint:
+            return {}
+        found: dict[str, Any] = {"ridge": self.form.ridge, "participants": self.people}
+        tried = {
+            f"{ridge:g}": {"residual_r": round(r, 4), "standard_error": round(error, 4)}
+            for ridge, (r, error) in self.residual_r.items()
+        }
+        chosen = "smallest within a standard error of the best"
+        if self.is_default:
+            chosen = "default: nothing individual was found" if tried else "default: few people"
+        return {"connectome": {**found, "chosen": chosen, **({"tried": tried} if tried else {})}}
+
+
+def choose_ridge(
+    people: Sequence[Person], *, seed: int, families: Mapping[str, str] | None = None
+) -> RidgeChoice:
+    """Choose the ridge of a joint form by the people who train.
+
+    The smallest ridge of `RIDGES` is taken whose residual r, of people left out of the linear
+    model, is within a standard error of the best. Residual r is hardly less with a weaker ridge,
+    and people are told apart better: the penalty takes off what distinguishes them first.
+
+    Parameters
+    ----------
+    people
+        Who train; with fewer than `FEWEST_PEOPLE`, or a form that has no ridge, it stays as it is.
+    seed
+        Of the groups that are left out together.
+    families
+        Family by label: families are left out together.
+    """
+    form = people[0].form
+    folds = _folds([person.label for person in people], seed, families)
+    if not folds or not form.row.joint:
+        return RidgeChoice(form, len(people))
+    known = {person.label: person for person in people}
+    groups = [[_part(known[label]) for label in fold] for fold in folds]
+    found = {}
+    for ridge in RIDGES:
+        of_form = dataclasses.replace(form, ridge=ridge)
+        r = _residual_r([[person.with_form(of_form) for person in group] for group in groups])
+        if len(r) < 2:  # people do not differ
+            return RidgeChoice(form, len(r))
+        found[ridge] = float(r.mean()), float(r.std(ddof=1) / np.sqrt(len(r)))
+    choice = RidgeChoice(form, len(r), found)
+    if choice.is_default:
+        return choice
+    best, error = max(found.values())
+    smallest = next(ridge for ridge, (mean, _) in found.items() if mean >= best - error)
+    return dataclasses.replace(choice, form=dataclasses.replace(form, ridge=smallest))
+
+
+def _folds(
+    labels: Sequence[str], seed: int, families: Mapping[str, str] | None
+) -> tuple[tuple[str, ...], ...]:
+    """Draw who is left out together; nobody where there are too few people or families."""
+    if len(labels) < FEWEST_PEOPLE:
+        return ()
+    drawn = sorted(np.random.default_rng(seed).permutation(sorted(labels))[:_MOST_PEOPLE].tolist())
+    try:
+        return fold_people(drawn, _FOLDS, seed=seed, families=families)
+    except ValueError:  # all of one family
+        return ()
+
+
+def _part(person: Person) -> Person:
+    """Return a person with some of the places, in memory."""
+    number = person.maps.shape[1]
+    places = np.linspace(0, number - 1, min(number, _PLACES)).astype(np.intp)
+    return dataclasses.replace(
+        person,
+        connectomes=np.stack([segment[:, places] for segment in person.connectomes]),
+        sessions=(np.asarray(person.maps[:, places]),),
+    )
+
+
+def _residual_r(groups: Sequence[Sequence[Person]]) -> NDArray[np.float64]:
+    """Return residual r of everybody, predicted by the people of the other groups: (people,)."""
+    features = [[mean_features(person, _WHOLE) for person in group] for group in groups]
+    sums = []
+    for group, of_group in zip(groups, features, strict=True):
+        own = LinearSums(_WHOLE)
+        for person, of_person in zip(group, of_group, strict=True):
+            own.add(of_person, person.maps, fit_person(person, _WHOLE))
+        sums.append(own)
+    found = []
+    for left_out, (group, of_group) in enumerate(zip(groups, features, strict=True)):
+        first, *more = (own for number, own in enumerate(sums) if number != left_out)
+        others = sum(more, start=first)
+        mean_maps, coefficients = others.mean_maps(), mean_fits(others.fit_sum, others.fitted)
+        mean_features_of_others = others.feature_sum / others.people
+        for person, of_person in zip(group, of_group, strict=True):
+            # The intercept is the same for all: a correlation does not see it.
+            deviation = predict_regions(
+                coefficients, of_person - mean_features_of_others, _WHOLE.regions
+            )
+            r = _r(deviation, person.maps - mean_maps)
+            if len(r):
+                found.append(r.mean())
+    return np.array(found)
+
+
+def _r(predicted: Array, measured: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return Pearson r, over what was measured, of those rows where there is one."""
+    known = np.isfinite(measured)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    one, other = (
+        np.where(known, values - np.where(known, values, 0.0).sum(1, keepdims=True) / count, 0.0)
+        for values in (predicted, measured)
+    )
+    squares = (one**2).sum(axis=1) * (other**2).sum(axis=1)
+    defined = squares > 0
+    r: NDArray[np.float64] = (one * other).sum(axis=1)[defined] / np.sqrt(squares[defined])
+    return r
