@@ -20,7 +20,7 @@ from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.places import Places
 from bids_dtg.settings import ModellingOptions
 
-PENALTIES = (0.3, 1.0, 3.0, 10.0)  # chosen from, on the validation people
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # chosen from, on the validation people
 CELL_MM, POOLING_MM = 6.0, 10.0
 SUMS_FILE = "local-ridge_sums.safetensors"
 _PREFIX = "ridge."  # of the tensors' names
