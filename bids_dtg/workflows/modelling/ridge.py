@@ -21,7 +21,7 @@ from bids_dtg.notices import counted
 from bids_dtg.stats.linear import mean_fits, predict_regions
 from bids_dtg.stats.splits import fold_people
 
-RIDGES = (0.0, 0.25, 0.5, 1.0, 2.0)  # chosen from
+RIDGES = (0.0, 0.5, 1.0, 2.0)  # chosen from
 FEWEST_PEOPLE = 20  # to choose by
 _MOST_PEOPLE = 100  # more change nothing but the time it takes
 _PLACES = 5000  # of each, evenly from all: each ROI has one coefficient for all of them
@@ -36,8 +36,8 @@ class RidgeChoice:
 
     Examples
     --------
-    >>> RidgeChoice(Form("partial", ridge=0.5), people=12).line
-    'λ is 0.5 times ROIs / effective degrees of freedom: 12 participants are too few to choose by'
+    >>> RidgeChoice(Form("partial"), people=12).line
+    'ridge 1, the default: 12 participants are too few to choose it by'
     """
 
     form: Form  # chosen
@@ -56,15 +56,15 @@ class RidgeChoice:
         """What was chosen and why, in a line; empty where the form has no ridge."""
         if not self.form.row.joint:
             return ""
-        found = f"λ is {self.form.ridge:g} times ROIs / effective degrees of freedom: "
+        found = f"ridge {self.form.ridge:g}"
         people = counted(self.people, "participant")
         if not self.residual_r:
-            return found + f"{people} are too few to choose by"
+            return f"{found}, the default: {people} are too few to choose it by"
         if self.is_default:
-            return found + f"the linear model finds nothing individual in {people}"
+            return f"{found}, the default: the linear model finds nothing individual in {people}"
         figures = ", ".join(f"{ridge:g}: {r:.3f}" for ridge, (r, _) in self.residual_r.items())
         return found + (
-            "the smallest whose residual r is within a standard error of the best "
+            ", the smallest whose residual r is within a standard error of the best "
             f"({figures}; linear model, {people} each left out once)"
         )
 

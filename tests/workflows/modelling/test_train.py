@@ -608,7 +608,7 @@ def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkey
     few = load_bundle(cohort.out / "group/model-fewer/bundle")
     assert few.card.part.connectome == Form("partial")
     assert few.card.record["connectome"]["chosen"] == "default: few people"
-    assert "4 participants are too few to choose by" in capsys.readouterr().err
+    assert "4 participants are too few to choose it by" in capsys.readouterr().err
     module = "bids_dtg.workflows.modelling.ridge"
     for name, value in (("FEWEST_PEOPLE", 4), ("RIDGES", (2.0,)), ("BEYOND_CHANCE", -100.0)):
         monkeypatch.setattr(f"{module}.{name}", value)
