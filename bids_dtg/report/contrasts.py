@@ -19,7 +19,7 @@ from bids_dtg.report.contents import (
     SetFiles,
     sidecar_of,
 )
-from bids_dtg.report.flags import Flag
+from bids_dtg.report.flags import Flag, few_people, trained_on
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.settings import OutputOptions
@@ -152,8 +152,6 @@ references:
     year: 2025
     doi: 10.1038/s42003-025-09158-6
 """
-# With fewer people a model's maker holds nobody out: there is nobody to calibrate or judge it by.
-FEW_PEOPLE = 10
 _WEIGHTED = (
     "weighted by the residual degrees of freedom of each segment (by its time where those of a "
     "run are not known)"
@@ -408,15 +406,9 @@ def model_line(files: ParticipantFiles) -> str:
     # Sidecars name a form where it is not that of the published models.
     form = common.get("Connectome") or {}
     row = FORMS.get(str(form.get("Form")), MARGINAL.row)
-    people = _people(common)
+    people = trained_on(common)
     stands = f"; it stands on {counted(people, 'participant')}" if people else ""
     return f"The model reads {row.words}{stands}."
-
-
-def _people(sidecar: Mapping[str, Any]) -> int | None:
-    """Return on how many people the model was trained; None where nobody knows."""
-    found = (sidecar.get("ModelTraining") or {}).get("Participants")
-    return found if isinstance(found, int) else None
 
 
 def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
@@ -434,15 +426,9 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
 
 def notes_on_set(made: SetFiles) -> Iterator[Flag]:
     """Yield what a reader must know of the uncertainty of maps."""
-    people = _people(made.common)
-    if people is not None and people < FEW_PEOPLE and not made.common.get("Calibrated"):
-        yield Flag(
-            "warning",
-            f"No half-widths and no verdict: the model stands on {counted(people, 'participant')}, "
-            "too few to hold some out. Nobody knows how far its maps are from measured ones",
-        )
-        return
-    if not any(made.maps[0].overlays):
+    if few := few_people(made.common):
+        yield Flag("warning", few)
+    elif not any(made.maps[0].overlays):
         yield Flag(
             "note",
             "The maps carry no uncertainty: there was one segment of rest, and the model has no "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from bids_dtg.connectome.range.judge import CHECKS
 from bids_dtg.connectome.range.limits import LIMITS
@@ -14,6 +14,8 @@ from bids_dtg.report.quality import QualityColumn, number
 
 Level = Literal["problem", "warning", "note", "good"]
 LEVELS: tuple[Level, ...] = ("problem", "warning", "note", "good")
+# With fewer people a model's maker holds nobody out: there is nobody to calibrate or judge it by.
+FEW_PEOPLE = 10
 _BY_STEPS: tuple[Level | None, ...] = (None, "warning", "problem")  # beyond none, one, two limits
 
 
@@ -131,6 +133,32 @@ def same_for_all(maps: Sequence[MapFile]) -> Iterator[str]:
             f"{len(same)} of {counted(len(maps), 'map')} are the same for everybody, as the model "
             f"found nothing individual of these contrasts in rest: {', '.join(same)}"
         )
+
+
+def trained_on(sidecar: Mapping[str, Any]) -> int | None:
+    """Return on how many people the model of a map was trained; None where nobody knows."""
+    training = sidecar.get("ModelTraining")
+    people = training.get("Participants") if isinstance(training, dict) else None
+    return people if isinstance(people, int) else None
+
+
+def few_people(sidecar: Mapping[str, Any]) -> str:
+    """Say that a map's model stands on too few people to be judged; empty where it does not.
+
+    Examples
+    --------
+    >>> few_people({"ModelTraining": {"Participants": 5}}).partition(",")[0]
+    'No half-widths and no verdict: the model stands on 5 participants'
+    >>> few_people({"ModelTraining": {"Participants": 958}})
+    ''
+    """
+    people = trained_on(sidecar)
+    if people is None or people >= FEW_PEOPLE or sidecar.get("Calibrated"):
+        return ""
+    return (
+        f"No half-widths and no verdict: the model stands on {counted(people, 'participant')}, too "
+        "few to hold some out, so that nobody knows how far its maps are from measured ones"
+    )
 
 
 def _of_run(run: RunFiles, columns: Sequence[QualityColumn]) -> Iterator[Flag]:

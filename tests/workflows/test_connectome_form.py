@@ -14,6 +14,7 @@ from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_job import FRAMES, TinyJob, add_rest, read_table, tiny_bold
 
 from bids_dtg.bundles.card import TrainingData
+from bids_dtg.cli.run import main
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, Form
 from bids_dtg.errors import SettingsError
@@ -133,6 +134,9 @@ def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_pat
     left = float(quality_of(job.out)["dof_beyond_rois"])
     assert 0 < left < 20
     assert f"{left:.0f} degrees of freedom are left in a segment beyond the ROIs" in page
+    assert main([str(job.bids), str(job.out), "group", "--omp-nthreads", "1"]) == 0
+    group = (job.out / "group.html").read_text()
+    assert "No half-widths and no verdict: the model stands on 5 participants" in group
 
 
 def test_the_report_of_a_published_model_has_neither(tmp_path):

@@ -23,6 +23,7 @@ from bids_dtg.report.flags import (
     Flag,
     FlagCount,
     Level,
+    few_people,
     same_for_all,
     sorted_flags,
 )
@@ -357,5 +358,7 @@ def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) ->
         flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
     if facts.means and facts.means[0].sidecar.get("NotForScience"):
         flags.append(Flag("warning", str(facts.means[0].sidecar.get("ModelNotice") or "")))
+    if facts.means and (few := few_people(facts.means[0].sidecar)):
+        flags.append(Flag("warning", few))
     flags += [Flag("warning", text) for text in same_for_all(facts.means)]
     return sorted_flags(flags)

@@ -227,6 +227,7 @@ def write_tables(
             index=f"../../{INDEX}",
             lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
+            f"The model reads {analysis.form.row.words}. "
             "Another person's prediction decides whether the model is individual, its own mean "
             "prediction whether it is worth using.",
             definitions=DEFINITIONS,

@@ -316,7 +316,9 @@ def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
 def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, ridge):
     index = (cohort.out / "index.html").read_text()
     assert 'href="group/model-own/report.html"' in index
-    assert 'href="../../index.html"' in (cohort.out / "group/model-own/report.html").read_text()
+    page = (cohort.out / "group/model-own/report.html").read_text()
+    assert 'href="../../index.html"' in page
+    assert "The model reads the correlation of each place" in page
 
 
 @pytest.fixture(scope="module")
