@@ -11,6 +11,20 @@
 - `range`: whether the model is for this run
 """
 
-from bids_dtg.connectome.series import roi_series, voxel_to_roi
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bids_dtg.connectome.series import roi_series, voxel_to_roi
 
 __all__ = ["roi_series", "voxel_to_roi"]
+
+
+def __getattr__(name: str) -> Any:
+    # The package must not import NumPy: --help needs the names in its module `form`.
+    if name in __all__:
+        from bids_dtg.connectome import series
+
+        return getattr(series, name)
+    raise AttributeError(f"module 'bids_dtg.connectome' has no attribute {name!r}")

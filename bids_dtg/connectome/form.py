@@ -9,13 +9,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from bids_dtg.settings.option import find_row
 
-Float = NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Float = NDArray[np.float64]
 # An eigenvalue of the ROIs' correlations below this share of the largest is rounding.
 _DEPENDENT = 1e-10
 _MOST_SHRUNK = 0.99  # share of correlations that hold next to nothing
@@ -63,6 +65,7 @@ class Form:
 
     Examples
     --------
+    >>> import numpy as np
     >>> roi_r = np.array([[1.0, 0.3], [0.3, 1.0]])
     >>> [round(Form("partial").penalty(roi_r, dof), 3) for dof in (100.0, 400.0)]
     [0.102, 0.024]
@@ -111,6 +114,8 @@ class Form:
         dof
             Effective degrees of freedom of the series.
         """
+        import numpy as np  # --help imports this module, and has no use for it
+
         live = np.flatnonzero(np.diagonal(roi_r))
         among = np.asarray(roi_r, np.float64)[np.ix_(live, live)]
         squares = among[~np.eye(len(live), dtype=bool)] ** 2
@@ -172,6 +177,7 @@ class Form:
 
         Examples
         --------
+        >>> import numpy as np
         >>> roi_r = np.array([[1.0, 0.5], [0.5, 1.0]])
         >>> Form("partial", ridge=0.0).change(Form("partial", ridge=1.0), roi_r, 4.0).round(3)
         array([[0.238, 0.095],
@@ -186,11 +192,15 @@ class Form:
 
     def _gram(self, roi_r: NDArray[np.floating], dof: float) -> NDArray[np.floating]:
         """Return G + λ I, (rois, rois)."""
+        import numpy as np
+
         gram: NDArray[np.floating] = roi_r + self.penalty(roi_r, dof) * np.eye(len(roi_r))
         return gram
 
     def _inverse(self, roi_r: NDArray[np.floating], dof: float) -> Float:
         """Return (G + λ I)⁻¹, (rois, rois)."""
+        import numpy as np
+
         gram = self._gram(roi_r, dof)
         # An ROI without signal has no part in the others, and coefficients of 0.
         live = np.flatnonzero(np.diagonal(roi_r))

@@ -91,7 +91,7 @@ def test_partial_values_of_all_parts_are_least_squares_on_cleaned_arrays(seed, w
         values - design.basis @ (design.basis.T @ values)
         for values in (kept, plain_series(kept, maps))
     )
-    assert len(result.segments) == 3
+    assert len(result.segments) in (2, 3)  # as frames are censored
     assert_least_squares(result, voxels, series, design)
     # What is left after the band is small beside float32 sums of what was there before.
     scale = 1e-4 if limits[1] else 2e-5
