@@ -231,7 +231,9 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
         targets=alone("targets"),
         roi_maps=_roi_maps(found),
         adjacency=_adjacency(found, len(places)),
-        families=Families({}, "") if families is None else _families(families),
+        families=Families({}, "", absent="no key families")
+        if families is None
+        else _families(families),
         notes=tuple(notes),
     )
 

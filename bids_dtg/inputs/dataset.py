@@ -96,6 +96,21 @@ def find_dataset(
     return _derivatives_of_raw(bids_dir, input_type)
 
 
+def name_folder(bids_dir: Path) -> SourceDataset:
+    """Take a folder as what names a data set: nothing in it is read but its description.
+
+    Raises
+    ------
+    DatasetError
+        It is none.
+    """
+    folder = _absolute(bids_dir)
+    if not folder.is_dir():  # it may be empty
+        _require_folder(folder, "BIDS_DIR")
+    description = read_json(folder / "dataset_description.json")
+    return SourceDataset(folder, folder.name or "data", description, folder)
+
+
 def own_name(dataset: InputDataset) -> str | None:
     """Return the name by which a dataset differs from others; None: it has none of its own.
 

@@ -26,6 +26,7 @@ class Families:
     by_label: Mapping[str, str]  # label -> family; who is not in it is a family alone
     source: str  # the table and its column; empty: there is none
     trouble: tuple[str, ...] = ()  # a line a table that could not be used
+    absent: str = "no column family_id in participants.tsv or .csv"  # what would name them
 
     def require_known(self) -> None:
         """Refuse to go on where a table is there that may have families, and cannot be used.
@@ -50,8 +51,7 @@ class Families:
         rest = len(labels) - len(known)
         alone = f"; {rest} without one count as unrelated" if known and rest else ""
         none = (
-            "families: none are known (no column family_id in participants.tsv or .csv): "
-            "relatives may be on both sides of a split"
+            f"families: none are known ({self.absent}): relatives may be on both sides of a split"
         )
         found = f"{words} ({self.source}){alone}" if known else none
         return "; ".join((found, *self.trouble))

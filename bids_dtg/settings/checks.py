@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # A space as fMRIPrep's --output-spaces has it.
 _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
 _SEEDS = 1 << 63  # what torch and numpy take
+# Analyses that read people as arrays, and the most ROI maps that are made of such.
+_ON_ARRAYS, _MOST_ROIS = ("train", "evaluate", "calibrate", "predict"), 500
 _MOST_DIGITS = 9  # of a count: nothing that is counted here has more
 
 
@@ -111,6 +113,7 @@ def _check_modelling(settings: Settings) -> None:
         if number is not None and not 1 <= number < 10**_MOST_DIGITS:
             raise SettingsError(f"{flag} is {number}", expected="1 or more, and under a billion")
     _check_gpus(settings)
+    _check_arrays(settings)
     if not 0 <= modelling.seed < _SEEDS:
         raise SettingsError(f"--seed is {modelling.seed}", expected="0 or more, below 2^63")
     if not 0 < modelling.learning_rate < math.inf:
@@ -129,6 +132,40 @@ def _check_modelling(settings: Settings) -> None:
         raise SettingsError(
             f"--held-out is {' '.join(modelling.held_out)}",
             expected="two shares from 0 to 1 that leave somebody to train on, e.g. 0.1 0.1",
+        )
+
+
+def _check_arrays(settings: Settings) -> None:
+    """Refuse what does not go with arrays, and what goes with nothing else."""
+    modelling, arrays = settings.modelling, settings.modelling.input_arrays
+    for flag, given in (("--array-key", modelling.array_key), ("--rois", modelling.rois)):
+        if given and not arrays:
+            raise SettingsError(f"{flag} was given", expected="--input-arrays with it")
+    if not arrays:
+        return
+    if modelling.analysis not in _ON_ARRAYS:
+        what = f"--analysis {modelling.analysis}" if modelling.analysis else "no --analysis"
+        raise SettingsError(
+            f"--input-arrays was given with {what}",
+            expected=f"group --analysis {' or '.join(_ON_ARRAYS)}",
+        )
+    if settings.inputs.derivatives:
+        raise SettingsError(
+            "--input-arrays and --derivatives were given", expected="arrays, or a dataset's files"
+        )
+    if modelling.rois is None:
+        return
+    if modelling.analysis != "train":
+        raise SettingsError(
+            f"--rois was given with --analysis {modelling.analysis}",
+            expected="--analysis train: a model has its ROI maps",
+        )
+    if not 2 <= modelling.rois <= _MOST_ROIS:
+        raise SettingsError(f"--rois is {modelling.rois}", expected=f"2 to {_MOST_ROIS}")
+    if modelling.add_sums:
+        raise SettingsError(
+            "--rois and --add-sums were given",
+            expected="ROI maps that all sites have in common, under the key roi_maps",
         )
 
 

@@ -257,6 +257,26 @@ class ModellingOptions:
         metavar="NAME",
         shown_default="own; of an evaluation the name of --model",
     )
+    input_arrays: tuple[str, ...] = option(
+        "modelling",
+        "people as arrays (npz, HDF5 or zarr) instead of a dataset; BIDS_DIR then only names the "
+        "data set",
+        default=(),
+        metavar="FILE",
+    )
+    array_key: tuple[str, ...] = option(
+        "modelling",
+        "under which key the files of --input-arrays have what is called NAME here",
+        default=(),
+        metavar="NAME=KEY",
+    )
+    rois: int | None = option(
+        "modelling",
+        "how many ROI maps to make from the training participants' rest, by group ICA",
+        default=None,
+        metavar="N",
+        shown_default="the maps under the key roi_maps of --input-arrays",
+    )
     split_file: Path | None = option(
         "modelling",
         "table with the columns participant_id and set (training, validation, calibration, test)",

@@ -10,5 +10,6 @@
 - `map_checks`: what is wrong with a measured map, on its own and beside other people's
 - `fixed_effects`: maps of several runs of a person put together
 - `linear`: simple linear models that every network is compared with
+- `group_ica`: spatial maps of a group's networks, from people's rest
 - `kernel_ridge`: whole maps from whole connectomes
 """

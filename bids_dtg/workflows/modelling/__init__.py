@@ -2,6 +2,8 @@
 
 The people and their arrays:
 
+- `source`: what an analysis asks of the data, and datasets of runs and maps as such
+- `array_source`: people as arrays as such
 - `cohort_plan`: who has rest and measured maps, by the names of the files alone
 - `cohort`: makes the arrays of these people side by side, where they are missing
 - `person_arrays`: connectomes and measured maps as arrays on disk, memory-mapped

@@ -9,36 +9,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.bundles.store import note_on_namesakes
-from bids_dtg.cleaning.design import TooShortError
-from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.errors import DtgError, SettingsError
+from bids_dtg.errors import SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.files.atomic import remove_stale_in, remove_stale_temporaries
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import running_container
 from bids_dtg.files.text import read_json, write_json, write_text, write_tsv
-from bids_dtg.inputs.splits_file import Families, read_families
-from bids_dtg.inputs.statmaps import statmaps_place
+from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named, say, show
+from bids_dtg.report.workflows import CONTRASTS
 from bids_dtg.settings import OPTIONS, Settings, plain
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
+from bids_dtg.workflows.modelling.array_source import ArraySource
 from bids_dtg.workflows.modelling.cohort import Cohort, gather_cohort, refuse_to_replace
-from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
+from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.measured import check_measured, write_measured
-from bids_dtg.workflows.modelling.person_arrays import PersonArrays
+from bids_dtg.workflows.modelling.source import DatasetSource, Source
 from bids_dtg.workflows.participant.call import with_whole_paths
-from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.model import Model
-from bids_dtg.workflows.participant.request import Request
 
 # Of an analysis, in its folder: its options for people, and for comparing them with others.
 CONFIGURATION_FILE, _OPTIONS_FILE = "configuration.toml", "configuration_sha256.json"
@@ -49,6 +46,7 @@ _FREE = {
 }
 # Of an evaluation, in its folder: whose it is.
 EVALUATED_FILE = "desc-evaluated_model.json"
+Result = Literal["model", "evaluation", "prediction"]
 _DEFAULT_NAME = "own"  # of a model that is made
 # Locks of the arrays of people: who makes some, and, each by its folder, who uses them.
 _CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
@@ -60,12 +58,11 @@ class Analysis:
 
     settings: Settings  # its options
     name: str  # of the model that is made, or of the evaluation
-    makes_model: bool  # else it evaluates one
+    makes: Result  # what comes of it
     repeatable: bool  # whether it may be given again once its model is made
-    request: Request  # input dataset, participants and bundle
+    source: Source  # where people come from, and the bundle
     model: Model  # of the bundle, prepared when it is first needed
     form: Form  # of the connectomes that people are read to
-    place: Path  # of the measured maps
     folder: Path  # where its results go, below the output folder
 
     @classmethod
@@ -73,7 +70,7 @@ class Analysis:
         cls,
         settings: Settings,
         *,
-        makes_model: bool = True,
+        makes: Result = "model",
         repeatable: bool = True,
         kind: Kind | None = None,
     ) -> Analysis:
@@ -83,8 +80,9 @@ class Analysis:
         ----------
         settings
             Options of the call.
-        makes_model
-            Whether it makes a model; else it evaluates one, which names the folder.
+        makes
+            What comes of it: a model, or an evaluation or predictions of one, which names the
+            folder.
         repeatable
             Whether the call may be given again once its model is made.
         kind
@@ -96,36 +94,32 @@ class Analysis:
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        place, others = statmaps_place(settings.inputs.derivatives)
-        if place is None:
-            raise SettingsError(
-                f"--analysis {settings.modelling.analysis} needs measured maps",
-                expected="--derivatives statmaps=PATH",
-            )
-        request = Request.prepare(settings.replace(derivatives=others))
-        card = request.bundle.card
-        form = card.part.connectome
-        if kind is not None:
-            form = kind.form(settings.modelling.connectome)
-            request = request.with_segments(kind.segment_seconds(card.part.segment_seconds))
-        name = settings.modelling.model_name or (_DEFAULT_NAME if makes_model else card.name)
-        folder = request.output.path("group") / f"{'model' if makes_model else 'evaluation'}-{name}"
+        source: Source
+        if settings.modelling.input_arrays:
+            source = ArraySource.prepare(settings, kind, measured=makes != "prediction")
+        else:
+            source = DatasetSource.prepare(settings, kind)
+        card = source.bundle.card
+        name = settings.modelling.model_name or (_DEFAULT_NAME if makes == "model" else card.name)
         analysis = cls(
             settings=settings,
             name=name,
-            makes_model=makes_model,
+            makes=makes,
             repeatable=repeatable,
-            request=request,
-            model=request.model(),
-            form=form,
-            place=place,
-            folder=folder,
+            source=source,
+            model=source.model(),
+            form=kind.form(settings.modelling.connectome) if kind else card.part.connectome,
+            folder=source.output.path("group") / f"{makes}-{name}",
         )
         analysis._refuse_other_results()
         return analysis
 
+    def with_maps_of(self, training: Sequence[str]) -> Analysis:
+        """Return the same with ROI maps made from training people's rest."""
+        return dataclasses.replace(self, source=self.source.with_maps_of(training))
+
     def _refuse_other_results(self) -> None:
-        if self.makes_model:
+        if self.makes == "model":
             refuse_other_model(self.settings, self.folder, repeatable=self.repeatable)
         else:
             _refuse_other_evaluation(self.folder, self.bundle)
@@ -133,7 +127,7 @@ class Analysis:
     @property
     def bundle(self) -> ModelBundle:
         """The bundle of the call."""
-        return self.request.bundle
+        return self.source.bundle
 
     @property
     def store(self) -> ArrayStore:
@@ -142,12 +136,12 @@ class Analysis:
 
     @property
     def families(self) -> Families:
-        """Who belongs to which family, as the first table says that has families."""
-        return read_families((self.settings.inputs.bids_dir, self.request.dataset.root, self.place))
+        """Who belongs to which family."""
+        return self.source.families
 
     def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
         """Find out who has both scans, without reading any; None: all contrasts of the maps."""
-        plan = plan_cohort(self.request, self.place, contrasts)
+        plan = self.source.plan(contrasts)
         for why in sorted(set(plan.left_out.values())):
             who = [label for label, reason in plan.left_out.items() if reason == why]
             say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
@@ -177,16 +171,17 @@ class Analysis:
         sets
             Who would be used for what.
         """
-        dataset, labels = self.request.dataset, [row.label for row in plan.contrasts]
-        how = find_strategy(self.request.settings.cleaning.denoise_strategy).in_words
-        show(f"{dataset.root} is read as {dataset.title}, {how}; measured maps in {self.place}")
+        labels = [row.label for row in plan.contrasts]
+        show(self.source.words)
         show(f"{counted(len(labels), 'contrast')} ({plan.statistic}): {', '.join(labels)}")
         for use, people in sets.items():
             if people:
                 show(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
-        what = (
-            f"the model {self.name}" if self.makes_model else f"scores of {self.bundle.card.name}"
-        )
+        what = {
+            "model": f"the model {self.name}",
+            "evaluation": f"scores of {self.bundle.card.name}",
+            "prediction": f"maps by {self.bundle.card.name}",
+        }[self.makes]
         show(f"would write {what} to {self.folder}, and arrays of people to {self._cache}")
         show("no image was read, and no output was written")
         return 0
@@ -194,28 +189,14 @@ class Analysis:
     @property
     def _cache(self) -> Path:
         """Where people's arrays are kept, for all analyses of an output."""
-        return self.request.output.path("group") / "cache"
+        return self.source.output.path("group") / "cache"
 
     def _with_rest(self, plan: CohortPlan) -> CohortPlan:
         """Leave out whose rest cannot be used, as far as headers and tables show that."""
-        failures = {label: why for label in plan.labels if (why := self._why_no_rest(label))}
+        failures = {label: why for label in plan.labels if (why := self.source.why_no_rest(label))}
         for label, why in failures.items():
             say(f"sub-{label} would be left out: {why}")
         return plan.of([label for label in plan.labels if label not in failures])
-
-    def _why_no_rest(self, label: str) -> str | None:
-        """Return why a person's runs cannot be used; None where nothing shows that."""
-        usable, short = False, ""
-        try:
-            for run in self.request.runs(label):
-                try:
-                    plan_run(run, self.bundle, self.request.settings.cleaning)
-                    usable = True
-                except TooShortError as err:
-                    short = str(err)
-        except DtgError as err:
-            return str(err)
-        return None if usable else short
 
     def _claim(self) -> None:
         """Write whose evaluation the folder holds, so that no other model's replaces it."""
@@ -237,7 +218,7 @@ class Analysis:
         SettingsError
             Another call works there, or it has just made a model.
         """
-        output = self.request.output
+        output = self.source.output
         prepare_output_folder(output.root)
         with output.locks(say) as locks:
             locks.require(
@@ -262,29 +243,31 @@ class Analysis:
         DatasetError
             Nobody's data can be used.
         """
-        output = self.request.output
+        output = self.source.output
         store, elsewhere = ArrayStore(self._cache), "choose another OUTPUT_DIR"
         locks.require(_CACHE_LOCK, what=f"{self._cache}, to read people,", remedy=elsewhere)
-        arrays = PersonArrays(self.request, plan, store, self.form)
+        arrays = self.source.arrays(plan, store, self.form)
         refuse_to_replace(arrays, locks.others(_CACHE_USERS))
         locks.take(f"{_CACHE_USERS}{self.folder.name}")
         remove_stale_temporaries(self._cache)
         notes = output.describe(
-            self.request.dataset,
-            self.request.workflow.dataset_words(self.request.bundle.card),
+            self.source.dataset,
+            CONTRASTS.dataset_words(self.bundle.card),
             version=__version__,
             container=running_container(),
         )
         for note in notes:
             say(note)
-        if not self.makes_model:
+        if self.makes != "model":
             self._claim()
         write_text(self.folder / CONFIGURATION_FILE, self._configuration())
         write_json(self.folder / _OPTIONS_FILE, _shaping_options(self.settings))
-        cohort = gather_cohort(self.request, plan, store, self.form)
+        cohort = gather_cohort(arrays, self.source.make, self.source.dataset.root)
         locks.release(_CACHE_LOCK)
+        if self.makes == "prediction":
+            return cohort
         measured = check_measured(plan, cohort, self.bundle.places)
-        write_measured(self.folder, self.place, plan, measured)
+        write_measured(self.folder, self.source.place, plan, measured)
         lines = measured.lines(plan.contrast_labels)
         for line in lines:
             say(f"measured maps: {line}")
@@ -303,8 +286,7 @@ class Analysis:
 
     def _configuration(self) -> str:
         """Return the options of the call; names stand for folders, as models are passed on."""
-        names = self.request.path_names.plus({"statmaps": self.place})
-        return to_toml(with_whole_paths(self.settings), names.hide)
+        return to_toml(with_whole_paths(self.settings), self.source.path_names.hide)
 
     def write_scores(
         self, tables: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, Any]

@@ -78,7 +78,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
         calibration=calibration,
         # Of a model that knows its training's rest, that stays: it is what it was made from.
         training_range=learn_range(people, bundle) if bundle.training_range is None else None,
-        people=record_people(analysis.request, whom, earlier=bundle),
+        people=record_people(analysis.source, whom, earlier=bundle),
     )
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
@@ -99,7 +99,7 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
         say(f"calibrated on the {name} set of {split_file}")
         labels = tuple(label for label in labels if label in sets[name])
     say_families(analysis, labels)
-    labels = unseen(analysis.request, analysis.bundle, labels)
+    labels = unseen(analysis.source, labels)
     _require_enough(labels)
     return labels
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
@@ -25,7 +27,7 @@ from bids_dtg.inputs.statmaps import Statistic
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.modelling.person_arrays import PersonArrays
+from bids_dtg.workflows.modelling.person_arrays import PersonArrays, RunArrays
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.model import bytes_needed
 from bids_dtg.workflows.participant.request import Request
@@ -58,28 +60,30 @@ class Cohort:
         return tuple(known[label] for label in labels if label in known)
 
 
-def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore, form: Form) -> Cohort:
+def gather_cohort(
+    arrays: PersonArrays,
+    make: Callable[[PersonArrays, Sequence[str]], Mapping[str, str]],
+    whence: Path,
+) -> Cohort:
     """Read everybody's rest and maps, or take from the store what an earlier call has read.
 
     Parameters
     ----------
-    request
-        Input dataset, participants, and the bundle whose grid, masks and ROI maps are used.
-    plan
-        Who has what.
-    store
-        Where arrays are kept.
-    form
-        Of the connectomes.
+    arrays
+        Of the people of a plan.
+    make
+        Makes those of some people, and returns why that failed for some of them.
+    whence
+        The dataset, for the error.
 
     Raises
     ------
     DatasetError
         Nobody's data can be used.
     """
-    arrays = PersonArrays(request, plan, store, form)
+    plan = arrays.plan
     missing, failures = _missing(arrays)
-    failures |= _make(arrays, missing)
+    failures |= make(arrays, missing) if missing else {}
     people = []
     for label in plan.labels:
         if label in failures:
@@ -92,7 +96,7 @@ def gather_cohort(request: Request, plan: CohortPlan, store: ArrayStore, form: F
         say(f"sub-{label} is left out: {why}")
     if not people:
         raise DatasetError(
-            f"nobody in {request.dataset.root} has usable rest and maps",
+            f"nobody in {whence} has usable rest and maps",
             expected="one participant or more; the lines above say what is wrong",
         )
     return Cohort(
@@ -143,7 +147,7 @@ def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
     return missing, failures
 
 
-def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
+def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str]:
     """Make people's arrays in processes side by side; return why some of them failed.
 
     Raises
@@ -151,8 +155,6 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
     OutputError, SettingsError
         Arrays, or files on the way to them, cannot be written: that is nobody's data's fault.
     """
-    if not labels:
-        return {}
     request = arrays.request
     settings = request.settings
     # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
@@ -179,7 +181,7 @@ def _make(arrays: PersonArrays, labels: Sequence[str]) -> dict[str, str]:
             _prepare,
             settings,
             (arrays.plan, arrays.store, arrays.form),
-            seconds=request.bundle.card.part.segment_seconds,
+            seconds=arrays.segment_seconds,
             threads=reader.threads,
         )
     )
@@ -226,11 +228,11 @@ def _prepare(
 ) -> Work[None]:
     """Prepare the work anew, in a process that was started afresh."""
     request = Request.prepare(settings).with_segments(seconds)
-    arrays = PersonArrays(request, *of_arrays)
+    arrays = RunArrays(*of_arrays, request)
     reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
     return _work(arrays, reader)
 
 
-def _work(arrays: PersonArrays, reader: Reader) -> Work[None]:
+def _work(arrays: RunArrays, reader: Reader) -> Work[None]:
     share_cores(reader.threads)
-    return partial(arrays.make, reader=reader)
+    return dataclasses.replace(arrays, reader=reader).make

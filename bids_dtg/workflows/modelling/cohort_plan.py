@@ -96,7 +96,9 @@ def plan_cohort(request: Request, place: Path, contrasts: Sequence[Contrast] | N
     tasks = {plain_contrast(row.label): plain_contrast(row.task) for row in known}
     files, of_tasks = name_targets(files, tasks)
     asked = request.settings.modelling.contrast
-    rows = _rows(files, contrasts, request.bundle.contrasts, asked)
+    rows = contrast_rows(
+        [file.contrast for file in files], contrasts, request.bundle.contrasts, asked
+    )
     wanted = {plain_contrast(row.label) for row in rows}
     files = tuple(file for file in files if plain_contrast(file.contrast) in wanted)
     with_maps = sorted({file.participant for file in files})
@@ -137,14 +139,31 @@ def _people(request: Request, files: Sequence[StatFile]) -> dict[str, PersonMaps
     return {label: choose_sessions(maps, preferred) for label, maps in sorted(by_person.items())}
 
 
-def _rows(
-    found: Sequence[StatFile],
+def contrast_rows(
+    found: Sequence[str],
     contrasts: Sequence[Contrast] | None,
     own: Sequence[Contrast],
     labels: Sequence[str],
 ) -> tuple[Contrast, ...]:
-    """Return the contrasts to work on, numbered anew; `own` are the model's, `labels` asked for."""
-    present = {plain_contrast(statmap.contrast): statmap.contrast for statmap in found}
+    """Return the contrasts to work on, numbered anew.
+
+    Parameters
+    ----------
+    found
+        Labels that the measured maps have.
+    contrasts
+        To be taken of these; None: all.
+    own
+        The model's, which keep what is known of them.
+    labels
+        That were asked for with ``--contrast``; none: all.
+
+    Raises
+    ------
+    DatasetError
+        There is none of those.
+    """
+    present = {plain_contrast(label): label for label in found}
     known = {plain_contrast(contrast.label): contrast for contrast in hcp_contrasts()}
     known |= {plain_contrast(contrast.label): contrast for contrast in own}
     asked = [plain_contrast(label) for label in labels]

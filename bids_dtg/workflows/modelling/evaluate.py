@@ -39,7 +39,7 @@ def run_evaluation(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    analysis = Analysis.prepare(settings, makes_model=False)
+    analysis = Analysis.prepare(settings, makes="evaluation")
     plan = analysis.plan(analysis.bundle.contrasts)
     fitted_on, judged_on = _whom(analysis, plan)
     if analysis.is_dry:
@@ -103,7 +103,7 @@ def _whom(analysis: Analysis, plan: CohortPlan) -> tuple[tuple[str, ...], tuple[
         training, people = split.training, split.test
     else:
         say_families(analysis, people)
-    people = unseen(analysis.request, analysis.bundle, people)
+    people = unseen(analysis.source, people)
     _require_enough(settings.modelling.split_file, training, people)
     return training, people
 

@@ -86,7 +86,7 @@ def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     split = draw_split(analysis, cohort.labels)
     keep_split(analysis.folder, split)
     training, validation = cohort.of(split.training), cohort.of(split.validation)
-    test = cohort.of(unseen(analysis.request, bundle, split.test))
+    test = cohort.of(unseen(analysis.source, split.test))
     require_people(settings.modelling, training, validation)
     fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)

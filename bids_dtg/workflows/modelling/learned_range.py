@@ -14,7 +14,8 @@ from bids_dtg.stats.conformal import cell_block
 def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange | None:
     """Learn what is usual of people's connectomes, for runs of new people to be judged by.
 
-    None, with a line, where the people or their segments are too few.
+    None, with a line, where the people or their segments are too few; and where places have no
+    grid, as no run of images is judged then.
 
     Parameters
     ----------
@@ -23,6 +24,8 @@ def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange 
     bundle
         Where the model reads.
     """
+    if bundle.card.grid is None:
+        return None
     rest = [person.rest for person in people if person.rest is not None]
     segments = sum(len(run) for own in rest for run in own.segments)
     found = f"{counted(len(rest), 'participant')} with {counted(segments, 'segment')} of rest"

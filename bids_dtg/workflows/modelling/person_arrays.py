@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
@@ -35,8 +37,30 @@ _CHECKS = 2
 _DIGITS = 6  # of a correlation that is kept as text
 
 
+@dataclass(eq=False)
+class MeasuredRest:
+    """A person's rest, of all runs that are long enough."""
+
+    # What the range of usual rest is learned from; None: it is learned of no such rest.
+    sketches: Rest | None = None
+    segments: list[NDArray[np.float16]] = field(default_factory=list)  # each (rois, voxels)
+    weights: list[float] = field(default_factory=list)  # what each segment counts
+    repetition_times: list[float] = field(default_factory=list)  # seconds a frame, of each run
+    # Pearson r of the ROI series of each segment, of a joint form.
+    roi_r: list[list[list[float]]] = field(default_factory=list)
+    effective_dof: list[float] = field(default_factory=list)  # of each segment
+
+    def add(self, segment: Connectome, *, by_dof: bool) -> None:
+        """Take a segment's connectome, weighted by residual degrees of freedom or by time."""
+        self.segments.append(segment.r.astype(np.float16))
+        self.weights.append(segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof))
+        self.effective_dof.append(segment.effective_dof)
+        if segment.roi_r is not None:
+            self.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
+
+
 @dataclass(frozen=True, eq=False)
-class PersonArrays:
+class PersonArrays(ABC):
     """The arrays of the people of a plan.
 
     Raises
@@ -45,24 +69,25 @@ class PersonArrays:
         By each method: a person's data cannot be used.
     """
 
-    request: Request  # input dataset, bundle and options
     plan: CohortPlan  # whose maps, and which rows they have
     store: ArrayStore  # where arrays are kept
-    form: Form = MARGINAL  # of the connectomes
+    form: Form  # of the connectomes
+
+    sketched: ClassVar[bool] = True  # whether the range of usual rest is learned from it
 
     def are_made(self, label: str) -> bool:
         """Tell whether all arrays of a person are there, made from what there is now."""
         return all(
-            self.store.has(name, self._facts_of_maps(maps))
+            self.store.has(name, self.facts_of_maps(label, maps))
             for name, maps in self._maps(label).items()
-        ) and self._rest_is_made(label, self._facts_of_rest(self.request.map_sets(label)))
+        ) and self._rest_is_made(label, self.facts_of_rest(label))
 
     def would_replace(self, label: str) -> bool:
         """Return whether to make a person's arrays is to replace some made from other things."""
-        names = (*self._maps(label), self._rest(label), self._sketches(label))
+        names = (*self._maps(label), *self._of_rest(label))
         return any(map(self.store.holds, names)) and not self.are_made(label)
 
-    def make(self, label: str, reporter: Reporter, *, reader: Reader) -> None:
+    def make(self, label: str, reporter: Reporter) -> None:
         """Make those arrays of a person that are not there.
 
         Parameters
@@ -71,19 +96,16 @@ class PersonArrays:
             Without sub-.
         reporter
             Shows how far it is.
-        reader
-            Reduces the person's runs of rest.
         """
         reporter.stage("measured maps", 0.0)
         for name, maps in self._maps(label).items():
-            facts = self._facts_of_maps(maps)
+            facts = self.facts_of_maps(label, maps)
             if not self.store.has(name, facts):
-                values, unusable = self._read_maps(maps)
+                values, unusable = self.read_maps(label, maps)
                 self.store.write(name, values, facts, {"unusable": unusable})
-        planned = self.request.map_sets(label)
-        facts = self._facts_of_rest(planned)
+        facts = self.facts_of_rest(label)
         if not self._rest_is_made(label, facts):
-            measured = _measure_rest(planned, reader, reporter)
+            measured = self.measure_rest(label, reporter)
             if not measured.segments:
                 raise RunError(f"sub-{label} has no run of rest with enough left after cleaning")
             notes = {
@@ -93,24 +115,53 @@ class PersonArrays:
                 "effective_dof": measured.effective_dof,
             }
             self.store.write(self._rest(label), np.stack(measured.segments), facts, notes)
-            cells, notes = pack_rest(measured.sketches)
-            self.store.write(self._sketches(label), cells, facts, notes)
+            if measured.sketches is not None:
+                cells, notes = pack_rest(measured.sketches)
+                self.store.write(self._sketches(label), cells, facts, notes)
         reporter.finish("read")
 
     def open(self, label: str) -> Person:
         """Map a person's arrays, which are there; all of them are read once, and compared."""
-        notes, joint = self.store.notes(self._rest(label)), self.form.row.joint
-        sketches = self._sketches(label)
+        notes, sketch = self.store.notes(self._rest(label)), self._sketches(label)
+        rest = (
+            unpack_rest(self.store.read(sketch), self.store.notes(sketch))
+            if self.sketched
+            else None
+        )
+        known = self.form.row.joint and bool(notes["roi_r"])
         return Person(
             label,
             self.store.read(self._rest(label)),
             tuple(notes["weights"]),
             tuple(self.store.read(name) for name in self._maps(label)),
-            unpack_rest(self.store.read(sketches), self.store.notes(sketches)),
+            rest,
             self.form,
-            np.array(notes["roi_r"]) if joint else None,
-            tuple(notes["effective_dof"]) if joint else (),
+            np.array(notes["roi_r"]) if known else None,
+            tuple(notes["effective_dof"]) if known else (),
         )
+
+    @property
+    @abstractmethod
+    def segment_seconds(self) -> float:
+        """Length of rest that makes a connectome."""
+
+    @abstractmethod
+    def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
+        """Return all that an array of measured maps depends on."""
+
+    @abstractmethod
+    def read_maps(
+        self, label: str, maps: Mapping[str, StatMap]
+    ) -> tuple[NDArray[np.float32], dict[str, str]]:
+        """Return a person's maps, and why some cannot be used: those count as not measured."""
+
+    @abstractmethod
+    def facts_of_rest(self, label: str) -> dict[str, Any]:
+        """Return all that a person's connectomes depend on."""
+
+    @abstractmethod
+    def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
+        """Reduce a person's rest to connectomes."""
 
     def repetition_times(self, label: str) -> tuple[float, ...]:
         """Return the seconds a frame of a person's runs, which are there."""
@@ -135,21 +186,36 @@ class PersonArrays:
     @property
     def _whole(self) -> str:
         """What ends the names of arrays of runs that are not cut: they are kept apart."""
-        whole = self.request.bundle.card.part.segment_seconds >= SECONDS_PER_RUN
-        return "_of_whole_runs" if whole else ""
+        return "_of_whole_runs" if self.segment_seconds >= SECONDS_PER_RUN else ""
+
+    def _of_rest(self, label: str) -> tuple[str, ...]:
+        return (self._rest(label), *([self._sketches(label)] if self.sketched else []))
 
     def _rest_is_made(self, label: str, facts: Mapping[str, Any]) -> bool:
-        return all(
-            self.store.has(name, facts) for name in (self._rest(label), self._sketches(label))
-        )
+        return all(self.store.has(name, facts) for name in self._of_rest(label))
 
     def _maps(self, label: str) -> dict[str, Mapping[str, StatMap]]:
         """Return whose maps are in which array, by its name: the target first."""
         found = self.plan.people[label]
-        sides = {"target": found.target} | ({"retest": found.retest} if found.retested else {})
+        sides = {"target": found.target} if found.target else {}
+        sides |= {"retest": found.retest} if found.target and found.retested else {}
         return {f"sub-{label}/{side}_maps": maps for side, maps in sides.items()}
 
-    def _facts_of_maps(self, maps: Mapping[str, StatMap]) -> dict[str, Any]:
+
+@dataclass(frozen=True, eq=False)
+class RunArrays(PersonArrays):
+    """Those of people whose runs and maps are files of a dataset."""
+
+    request: Request  # input dataset, bundle and options
+    reader: Reader | None = None  # reduces runs of rest; None: nothing is made
+
+    @property
+    def segment_seconds(self) -> float:
+        """As `PersonArrays`."""
+        return self.request.bundle.card.part.segment_seconds
+
+    def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
+        """As `PersonArrays`."""
         return {
             "geometry": self._geometry(),
             "rows": self.plan.rows,
@@ -166,8 +232,10 @@ class PersonArrays:
             ],
         }
 
-    def _read_maps(self, maps: Mapping[str, StatMap]) -> tuple[NDArray[np.float32], dict[str, str]]:
-        """Return a person's maps, and why some cannot be used: those count as not measured."""
+    def read_maps(
+        self, label: str, maps: Mapping[str, StatMap]
+    ) -> tuple[NDArray[np.float32], dict[str, str]]:
+        """As `PersonArrays`."""
         rows = self.plan.rows
         array = np.full((len(rows), self.request.bundle.places.number), np.nan, np.float32)
         unusable = {}
@@ -191,6 +259,41 @@ class PersonArrays:
                 expected="a statistic map of the whole brain",
             )
         return array, unusable
+
+    def facts_of_rest(self, label: str) -> dict[str, Any]:
+        """As `PersonArrays`."""
+        planned = self.request.map_sets(label)
+        return {
+            "geometry": self._geometry(),
+            "segment_seconds": self.segment_seconds,
+            "options": self._cleaning(),
+            "version": __version__,
+            "weighted_by": "dof" if _by_dof(planned) else "seconds",
+            "inputs": {
+                path: dataclasses.asdict(fingerprint)
+                for plan in planned
+                for path, fingerprint in self.request.fingerprints(plan).items()
+            },
+        }
+
+    def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
+        """As `PersonArrays`, in one pass over each run."""
+        assert self.reader is not None
+        planned = self.request.map_sets(label)
+        found, by_dof = MeasuredRest(Rest((), ())), _by_dof(planned)
+        for run in (run for plan in planned for run in plan.runs):
+            try:
+                measured = self.reader.measure(
+                    run, progress=lambda share: reporter.stage("rest", share)
+                )
+            except TooShortError:
+                continue
+            assert found.sketches is not None
+            found.sketches += self.reader.sketch(measured.connectomes)
+            found.repetition_times.append(measured.design.tr_seconds)
+            for segment in measured.connectomes.segments:
+                found.add(segment, by_dof=by_dof)
+        return found
 
     def _read_map(self, statmap: StatMap) -> NDArray[np.float32]:
         """Read a map, and those of its runs put together, where all of them have a value."""
@@ -216,20 +319,6 @@ class PersonArrays:
                 mean: NDArray[np.float32] = np.mean(read, axis=0)
                 return mean
 
-    def _facts_of_rest(self, planned: tuple[MapSet, ...]) -> dict[str, Any]:
-        return {
-            "geometry": self._geometry(),
-            "segment_seconds": self.request.bundle.card.part.segment_seconds,
-            "options": self._cleaning(),
-            "version": __version__,
-            "weighted_by": "dof" if _by_dof(planned) else "seconds",
-            "inputs": {
-                path: dataclasses.asdict(fingerprint)
-                for plan in planned
-                for path, fingerprint in self.request.fingerprints(plan).items()
-            },
-        }
-
     def _geometry(self) -> dict[str, str]:
         """Return checksums of what decides where arrays lie and what their ROIs are."""
         card = self.request.bundle.card
@@ -243,38 +332,6 @@ class PersonArrays:
             for name, option in OPTIONS.items()
             if option.part == "cleaning" and name in known
         }
-
-
-@dataclass(eq=False)
-class _MeasuredRest:
-    """A person's rest, of all runs that are long enough."""
-
-    segments: list[NDArray[np.float16]]  # each (rois, voxels)
-    weights: list[float]  # what each segment counts
-    repetition_times: list[float]  # seconds a frame, of each run
-    sketches: Rest  # what the range of usual rest is learned from
-    roi_r: list[list[list[float]]]  # Pearson r of the ROI series of each segment, of a joint form
-    effective_dof: list[float]  # of each segment
-
-
-def _measure_rest(planned: tuple[MapSet, ...], reader: Reader, reporter: Reporter) -> _MeasuredRest:
-    found = _MeasuredRest([], [], [], Rest((), ()), [], [])
-    by_dof = _by_dof(planned)
-    for run in (run for plan in planned for run in plan.runs):
-        try:
-            measured = reader.measure(run, progress=lambda share: reporter.stage("rest", share))
-        except TooShortError:
-            continue
-        found.sketches += reader.sketch(measured.connectomes)
-        found.repetition_times.append(measured.design.tr_seconds)
-        for segment in measured.connectomes.segments:
-            found.segments.append(segment.r.astype(np.float16))
-            weight = segment_weight(segment.seconds, segment.residual_dof, by_dof=by_dof)
-            found.weights.append(weight)
-            found.effective_dof.append(segment.effective_dof)
-            if segment.roi_r is not None:
-                found.roi_r.append(segment.roi_r.round(_DIGITS).tolist())
-    return found
 
 
 def _by_dof(planned: tuple[MapSet, ...]) -> bool:

@@ -103,7 +103,9 @@ def choose_ridge(
     """
     form = people[0].form
     folds = _folds([person.label for person in people], seed, families)
-    if not folds or not form.row.joint:
+    # Connectomes that were made elsewhere come without the ROIs' correlations.
+    known_rois = all(person.roi_r is not None for person in people)
+    if not folds or not form.row.joint or not known_rois:
         return RidgeChoice(form, len(people))
     known = {person.label: person for person in people}
     groups = [[_part(known[label]) for label in fold] for fold in folds]

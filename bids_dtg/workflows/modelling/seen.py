@@ -21,11 +21,8 @@ from bids_dtg.bundles.published_people import (
     published_id,
     published_names,
 )
-from bids_dtg.errors import DtgError
-from bids_dtg.files.provenance import file_fingerprint
-from bids_dtg.inputs.dataset import own_name
 from bids_dtg.notices import counted, named, say
-from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.modelling.source import Source
 
 # Who tuned a model knows it as well as whom it was trained on. Who calibrated it shaped none of
 # its maps: such people are judged, but not by intervals.
@@ -37,16 +34,17 @@ _SURE_NAME = "--data-set NAME"
 class Identities:
     """How the people of a call are recognised."""
 
-    request: Request  # input dataset, and where people's rest is
+    source: Source  # the data, and where people's rest is
 
     @property
     def name(self) -> str | None:
         """The data set's name: of --data-set, or its own; None: it has none."""
-        return self.request.settings.modelling.data_set or own_name(self.request.dataset)
+        return self.source.settings.modelling.data_set or self.source.own_name
 
     def hashes(self, label: str) -> PersonHashes:
         """Return somebody's hashes, as a bundle keeps them."""
-        name = self.name
+        # A number that was given here is nobody's id.
+        name = self.name if self.source.id_of(label) else None
         known = name and canonical_name(name)
         if known:
             person = hash_person(known, published_id(known, label) or label)
@@ -59,54 +57,51 @@ class Identities:
 
         What --data-set says is believed: then only the lists of that data set are looked at.
         """
-        asked = self.request.settings.modelling.data_set
+        asked = self.source.settings.modelling.data_set
         names = published_names(label)
         if asked:
             names = tuple(name for name in names if name == canonical_name(asked))
         return tuple(hash_person(name, published_id(name, label) or label) for name in names)
 
     def _rest(self, label: str) -> tuple[str, ...]:
-        """Return hashes of somebody's files of rest: other cleaning leaves them the same."""
-        try:
-            runs = [run for planned in self.request.map_sets(label) for run in planned.runs]
-            ends = sorted({file_fingerprint(run.bold).ends_sha256 for run in runs})
-        except DtgError:
-            return ()  # a later step says why these data cannot be used
-        return tuple(hash_rest(label, digest) for digest in ends)
+        """Return hashes of what tells somebody's rest from others'."""
+        own = self.source.id_of(label)
+        return tuple(hash_rest(own, digest) for digest in self.source.rest_digests(label))
 
 
 def record_people(
-    request: Request, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
+    source: Source, sets: Mapping[str, Sequence[str]], earlier: ModelBundle | None = None
 ) -> SeenPeople:
     """Return whom a model that is made here has seen, and whom the model that it is made from.
 
     Parameters
     ----------
-    request
-        Input dataset and options.
+    source
+        The data, and options.
     sets
         Labels by what they were for, as `bids_dtg.stats.splits.SETS` names it.
     earlier
         The model that it is made from; None: none.
     """
-    identities = Identities(request)
+    identities = Identities(source)
     if identities.name is None:
         say(
-            f"{request.dataset.root} has no name of its own: people will be recognised by their "
+            f"{source.dataset.root} has no name of its own: people will be recognised by their "
             f"ids and files of rest alone; {_SURE_NAME} gives it one"
         )
     kept = {
         name: tuple(identities.hashes(label) for label in labels) for name, labels in sets.items()
     }
-    sums = request.settings.modelling.add_sums
+    sums = source.settings.modelling.add_sums
     unlisted = (f"the people of {counted(len(sums), 'file')} of other sites' sums",) if sums else ()
     made = SeenPeople({}).joined(SeenPeople(kept, unlisted))
     return made if earlier is None else _known(earlier).joined(made)
 
 
-def unseen(request: Request, bundle: ModelBundle, labels: Sequence[str]) -> tuple[str, ...]:
+def unseen(source: Source, labels: Sequence[str]) -> tuple[str, ...]:
     """Leave out those on whom a model was trained or tuned, and say what is not known of others."""
-    seen, identities = _known(bundle), Identities(request)
+    bundle = source.bundle
+    seen, identities = _known(bundle), Identities(source)
     sightings = {label: _sighting(seen, identities, label) for label in labels}
     why = {
         label: next(words for name, words in _SHAPING.items() if name in sighting.sets)
@@ -167,7 +162,7 @@ def _sighting(seen: SeenPeople, identities: Identities, label: str) -> Sighting:
 def _say_of_published(identities: Identities, seen: SeenPeople, labels: Sequence[str]) -> None:
     """Say who was recognised by the form of the id, where nothing says what data these are."""
     name = identities.name
-    if identities.request.settings.modelling.data_set or (name and canonical_name(name)):
+    if identities.source.settings.modelling.data_set or (name and canonical_name(name)):
         return
     by_form = [label for label in labels if seen.find(identities.published(label)).sets]
     if by_form:

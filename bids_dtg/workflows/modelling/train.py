@@ -88,6 +88,10 @@ def run_training(settings: Settings) -> int:
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
     with analysis.begun() as locks:
+        if analysis.source.learns_maps:
+            # Whoever these maps are made of must not be drawn for the test later.
+            keep_split(analysis.folder, planned)
+            analysis = analysis.with_maps_of(planned.training)
         return _train(analysis, kind, analysis.cohort(plan.of(planned.everybody), locks))
 
 
@@ -225,7 +229,7 @@ def write_tables(
         ModelPageFacts(
             title=analysis.folder.name,
             index=f"../../{INDEX}",
-            lead=f"{counted(people, 'test participant')} of {analysis.request.dataset.name}, "
+            lead=f"{counted(people, 'test participant')} of {analysis.source.dataset.name}, "
             f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
             f"The model reads {analysis.form.row.words}. "
             "Another person's prediction decides whether the model is individual, its own mean "
@@ -245,7 +249,7 @@ def write_tables(
         ),
     )
     say(trouble or f"page: {page}")
-    write_index(analysis.request.output)
+    write_index(analysis.source.output)
     analysis.store.discard("work")
     return {**facts, "rows": rows, "comparisons": compared}
 
@@ -264,7 +268,7 @@ def write_fitted(
 
     `split` is who it was made with, and `earlier` the model whose weights it began with.
     """
-    base, settings = analysis.bundle, analysis.request.settings
+    base = analysis.bundle
     training, in_turn = len(split.training), fitted.left_out_in_turn
     recentring = Recentring(
         participants=training if in_turn else len(split.validation),
@@ -275,7 +279,8 @@ def write_fitted(
         name=analysis.name,
         version="1",
         kind=fitted.kind,
-        grid=base.grid,
+        grid=base.card.grid,
+        places=base.card.places,
         part=MapsPart(
             contrasts=tuple(contrasts),
             segment_seconds=base.card.part.segment_seconds,
@@ -285,17 +290,17 @@ def write_fitted(
             same_for_all=fitted.same_for_all,
             connectome=analysis.form,
         ),
-        description=f"Trained with bids_dtg on {fitted.in_words(training)}; masks and ROI maps "
-        f"are those of {base.card.name} {base.card.version}.",
+        description=f"Trained with bids_dtg on {fitted.in_words(training)}; "
+        f"{analysis.source.maps_words}.",
         training=TrainingData(
-            data=analysis.request.dataset.name,
+            data=analysis.source.dataset.name,
             repetition_time_s=cohort.repetition_time_s,
-            cleaning=f"{analysis.request.dataset.title}, {settings.cleaning.denoise_strategy}",
+            cleaning=analysis.source.cleaning,
             participants=training,
         ),
         for_science=base.card.for_science,
         notice=base.card.notice,
-        record=fitted.record,
+        record={**fitted.record, **analysis.source.record},
         evaluation=evaluation,
     )
     arrays = BundleArrays(
@@ -306,5 +311,5 @@ def write_fitted(
         fitted.correction,
         learn_range(cohort.of((*split.training, *split.validation)), base),
     )
-    people = record_people(analysis.request, dataclasses.asdict(split), earlier)
+    people = record_people(analysis.source, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.folder / "bundle", card, arrays, people)

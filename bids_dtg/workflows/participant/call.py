@@ -117,6 +117,9 @@ def with_whole_paths(settings: Settings) -> Settings:
     if Path(settings.inputs.model).exists():
         changes["model"] = str(Path(settings.inputs.model).absolute())
     parts = [split_named_path(item) for item in settings.inputs.derivatives]
+    changes["input_arrays"] = tuple(
+        str(Path(path).absolute()) for path in settings.modelling.input_arrays
+    )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts
