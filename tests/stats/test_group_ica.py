@@ -14,7 +14,7 @@ NETWORKS, PLACES = 3, 240
 def people(count=5, frames=300, seed=0):
     """Rest in which three networks of other places go up and down; some have a silent place."""
     rng = np.random.default_rng(seed)
-    maps = (np.random.default_rng(1).random((NETWORKS, PLACES)) < 0.15).astype(float)
+    maps = (np.random.default_rng(1).random((NETWORKS, PLACES)) < 0.06).astype(float)
     made = []
     for number in range(count):
         courses = rng.laplace(size=(NETWORKS, frames))
