@@ -6,10 +6,12 @@ maps, contrasts and a form of the connectome: those of others are refused.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.connectome.form import MARGINAL
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.kind import ModelSpace
 from bids_dtg.contrasts.people import Person
-from bids_dtg.errors import BundleError, ForeignFileError
+from bids_dtg.errors import BundleError, DtgError, ForeignFileError
 from bids_dtg.files.foreign import parse_json
 from bids_dtg.files.tensors import read_arrays, write_arrays
 from bids_dtg.notices import counted
@@ -176,6 +178,27 @@ def space_facts(space: ModelSpace, contrasts: Sequence[str]) -> dict[str, Any]:
     }
     # Files without it are as they were before there was another form.
     return facts if space.form == MARGINAL else facts | {"form": vars(space.form)}
+
+
+def form_of_sums(files: Sequence[str], form: Form) -> Form:
+    """Return a form with the ridge that other sites' sums have, which is not to be chosen anew.
+
+    Parameters
+    ----------
+    files
+        Of sums, as ``--add-sums`` names them; the first one counts.
+    form
+        What people are read to; it stays as it is where there are no sums, or none of this form.
+    """
+    if not files:
+        return form
+    # What is wrong with a file is reported by whoever reads its sums.
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, DtgError):
+        _, notes = read_arrays(Path(files[0]))
+        found = parse_json(notes["facts"], files[0])["form"]
+        if found["name"] == form.name:
+            return dataclasses.replace(form, ridge=float(found["ridge"]))
+    return form
 
 
 def identities(people: Sequence[Person]) -> tuple[str, ...]:

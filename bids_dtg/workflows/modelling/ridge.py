@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.linear import LinearSums, Parcels, fit_person, mean_features
 from bids_dtg.contrasts.people import Array, Person
+from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.notices import counted
 from bids_dtg.stats.linear import mean_fits, predict_regions
 from bids_dtg.stats.splits import fold_people
@@ -44,6 +45,7 @@ class RidgeChoice:
     people: int  # who were asked
     # By ridge: the mean over people of residual r, and its standard error. Empty: not tried.
     residual_r: Mapping[float, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    of_sums: bool = False  # whether it is that of other sites' sums
 
     @property
     def is_default(self) -> bool:
@@ -58,6 +60,8 @@ class RidgeChoice:
             return ""
         found = f"ridge {self.form.ridge:g}"
         people = counted(self.people, "participant")
+        if self.of_sums:
+            return f"{found}, that of the sums of other sites"
         if not self.residual_r:
             return f"{found}, the default: {people} are too few to choose it by"
         if self.is_default:
@@ -80,11 +84,17 @@ class RidgeChoice:
         chosen = "smallest within a standard error of the best"
         if self.is_default:
             chosen = "default: nothing individual was found" if tried else "default: few people"
+        if self.of_sums:
+            chosen = "that of the sums of other sites"
         return {"connectome": {**found, "chosen": chosen, **({"tried": tried} if tried else {})}}
 
 
 def choose_ridge(
-    people: Sequence[Person], *, seed: int, families: Mapping[str, str] | None = None
+    people: Sequence[Person],
+    *,
+    seed: int,
+    families: Mapping[str, str] | None = None,
+    sums: Sequence[str] = (),
 ) -> RidgeChoice:
     """Choose the ridge of a joint form by the people who train.
 
@@ -100,11 +110,15 @@ def choose_ridge(
         Of the groups that are left out together.
     families
         Family by label: families are left out together.
+    sums
+        Files of other sites' sums: theirs is taken, as sums of another ridge cannot be added.
     """
     form = people[0].form
     folds = _folds([person.label for person in people], seed, families)
     # Connectomes that were made elsewhere come without the ROIs' correlations.
     known_rois = all(person.roi_r is not None for person in people)
+    if sums and form.row.joint and known_rois:
+        return RidgeChoice(form_of_sums(sums, form), len(people), of_sums=True)
     if not folds or not form.row.joint or not known_rois:
         return RidgeChoice(form, len(people))
     known = {person.label: person for person in people}

@@ -16,6 +16,7 @@ from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.plan import hinge_weight
+from bids_dtg.contrasts.site_sums import form_of_sums
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE, write_index
@@ -83,7 +84,7 @@ def run_training(settings: Settings) -> int:
     require_people(
         settings.modelling, planned.training, planned.validation if kind.needs_validation else None
     )
-    space = model_space(base, analysis.form)
+    space = model_space(base, form_of_sums(settings.modelling.add_sums, analysis.form))
     kind.module().check_plan(fit_plan(settings.modelling, space, plan, planned))
     if analysis.is_dry:
         return analysis.print_plan(plan, sets_of(planned))
@@ -102,7 +103,10 @@ def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
     training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
     say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
     ridge = choose_ridge(
-        training, seed=settings.modelling.seed, families=analysis.families.by_label
+        training,
+        seed=settings.modelling.seed,
+        families=analysis.families.by_label,
+        sums=settings.modelling.add_sums,
     )
     if ridge.line:
         say(ridge.line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -12,8 +13,10 @@ from tiny_job import add_rest, read_table
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.kinds import find_kind
 from bids_dtg.bundles.overview import bundle_lines
+from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.linear_kind import SUMS_FILE
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.tensors import read_arrays, write_arrays
 
 LINEAR = ("--architecture", "linear")
 FEW = ("--participant-label", *LABELS[:6])
@@ -132,6 +135,23 @@ def test_sums_of_two_sites_are_the_pooled_model(cohort, six, tmp_path):
     assert described.startswith(
         "Trained with bids_dtg on 3 participants and the sums of 5 of other sites; masks"
     )
+
+
+def test_the_ridge_of_other_sites_sums_is_taken(cohort, six, tmp_path, capsys):
+    """A site with twenty people may have chosen another one than the default."""
+    arrays, notes = read_arrays(six / SUMS_FILE)
+    facts = json.loads(notes["facts"])
+    assert facts["form"]["ridge"] == 1.0
+    facts["form"]["ridge"] = 0.5
+    theirs = tmp_path / "theirs.safetensors"
+    write_arrays(theirs, arrays, notes | {"facts": json.dumps(facts, sort_keys=True)})
+    words = ("--participant-label", *LABELS[6:], "--add-sums", theirs, "--model-name", "half")
+    assert cohort.analyse("train", *LINEAR, *words) == 0
+    assert "ridge 0.5, that of the sums of other sites" in capsys.readouterr().err
+    bundle = load_bundle(cohort.out / "group/model-half/bundle")
+    assert bundle.card.part.connectome == Form("partial", 0.5)
+    _, own = read_arrays(cohort.out / "group/model-half" / SUMS_FILE)
+    assert own["facts"] == json.dumps(facts, sort_keys=True)
 
 
 def test_the_published_recipe_is_refused(cohort, six, capsys):

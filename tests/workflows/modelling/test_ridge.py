@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.people import Person
+from bids_dtg.files.tensors import write_arrays
 from bids_dtg.workflows.modelling.ridge import FEWEST_PEOPLE, RIDGES, choose_ridge
 
 ROIS, PLACES, CONTRASTS = 6, 80, 2
@@ -118,3 +120,27 @@ def test_a_form_without_a_ridge_stays_as_it_is():
     some = [replace(person, form=MARGINAL) for person in people()]
     choice = choose_ridge(some, seed=0)
     assert (choice.form, choice.line, choice.to_json()) == (MARGINAL, "", {})
+
+
+@pytest.mark.parametrize(
+    ("facts", "ridge"),
+    [
+        ({"form": {"name": "partial", "ridge": 0.5}}, 0.5),
+        ({"form": {"name": "partial", "ridge": -1}}, 1.0),
+        ({"form": {"name": "partial"}}, 1.0),
+        ({"form": {"name": "other", "ridge": 0.5}}, 1.0),
+        ({"form": 7}, 1.0),
+        ({}, 1.0),
+        ("[", 1.0),
+    ],
+)
+def test_sums_of_other_sites_decide_and_what_is_wrong_with_them_is_left_to_their_reader(
+    tmp_path, facts, ridge
+):
+    path = tmp_path / "sums.safetensors"
+    write_arrays(path, {"a": np.zeros(1)}, {"facts": json.dumps(facts)})
+    choice = choose_ridge(people(), seed=0, sums=[str(path)])
+    assert choice.form == Form("partial", ridge)
+    assert choice.line == f"ridge {ridge:g}, that of the sums of other sites"
+    assert choice.to_json()["connectome"]["chosen"] == "that of the sums of other sites"
+    assert choose_ridge(people(), seed=0, sums=[str(tmp_path / "none")]).form == DEFAULT
