@@ -106,10 +106,8 @@ class RangeJudge:
         mask_overlap
             Dice of the run's brain mask and the model's; None where it is not known.
         """
-        patterns = [
-            pattern_figures(segment.marginal, run.covered, self.places) for segment in run.segments
-        ]
         connectomes = [segment.marginal for segment in run.segments]
+        patterns = [pattern_figures(r, run.covered, self.places) for r in connectomes]
         sides = compare_sides(connectomes, run.roi_r, run.covered, self.places)
         figures = _mean_figures(patterns) | {
             "coverage": run.coverage,
