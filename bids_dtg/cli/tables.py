@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from bids_dtg.bundles.kinds import KINDS, recipe_names
+from bids_dtg.bundles.kinds import AUTO_KIND, KINDS, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.connectome.form import FORMS
@@ -201,8 +201,11 @@ def table_choices() -> Mapping[str, Choices]:
             AUTO_MEANS,
         ),
         "architecture": Choices(
-            tuple(KINDS),
-            tuple(f"{row.name}: {row.help}" for row in KINDS.values() if row.help),
+            (AUTO_KIND, *KINDS),
+            (
+                f"{AUTO_KIND}: linear with few participants, blend with many",
+                *(f"{row.name}: {row.help}" for row in KINDS.values() if row.help),
+            ),
         ),
         "connectome": Choices(
             tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())

@@ -224,7 +224,7 @@ class ModellingOptions:
         default=None,
         shown_default="none: the table and page of all participants",
     )
-    architecture: str = option("modelling", "what to train", default="blend")
+    architecture: str = option("modelling", "what to train", default="auto")
     connectome: str | None = option(
         "modelling",
         "form of the connectome that the trained model reads",

@@ -32,6 +32,8 @@ from bids_dtg.bundles.kinds import (
     LINEAR_PARCEL,
     LOCAL_RIDGE,
     Kind,
+    KindChoice,
+    choose_kind,
     find_kind,
 )
 from bids_dtg.bundles.overview import bundle_lines, model_lines
@@ -139,7 +141,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
 
 def test_what_is_not_in_the_table_is_refused_with_what_is():
     with pytest.raises(
-        SettingsError, match=r"--architecture is 'x'\. Expected: one of attention-u"
+        SettingsError, match=r"--architecture is 'x'\. Expected: one of auto, attention-u"
     ):
         find_kind("x")
     expected = r"recipe published was given with --architecture blend\. Expected: .*attention-unet"
@@ -149,6 +151,23 @@ def test_what_is_not_in_the_table_is_refused_with_what_is():
         with pytest.raises(SettingsError, match=r"--recipe is 'x'\. Expected: one of default, pub"):
             refuse("x")
     ATTENTION_UNET.require_recipe("published")
+
+
+def test_auto_goes_by_the_number_of_people():
+    assert find_kind("auto") is LINEAR
+    assert legal_values()["architecture"][0] == "auto"
+    for people, validation in ((4, 0), (49, 49), (50, 9)):
+        choice = choose_kind(people, validation)
+        assert choice.kind is LINEAR
+        assert choice.line.startswith(f"architecture: auto → linear: {people} participants to ")
+        assert choice.to_json() == {"architecture": {"asked": "auto", "why": choice.why}}
+    assert choose_kind(50, 10).kind is BLEND
+    unable = choose_kind(50, 10, "lightning is not installed")
+    assert unable.kind is LINEAR
+    assert unable.line.endswith("are enough for a blend, but lightning is not installed")
+    assert (KindChoice(BLEND).line, KindChoice(BLEND).to_json()) == ("", {})
+    # The rules are stated where people read of them.
+    assert re.search(r"`--architecture auto` \(default\).* 50 .* 10 ", GROUP_PAGE, re.DOTALL)
 
 
 def test_local_ridge_predicts_through_a_bundle_what_it_did_before(tmp_path, connectome):

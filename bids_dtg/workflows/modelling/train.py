@@ -10,13 +10,21 @@ import numpy as np
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import Kind, find_kind
+from bids_dtg.bundles.kinds import (
+    AUTO_KIND,
+    BLEND,
+    BLEND_FROM,
+    KindChoice,
+    choose_kind,
+    find_kind,
+)
 from bids_dtg.bundles.maps_part import MapsPart, Recentring
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.plan import hinge_weight
 from bids_dtg.contrasts.site_sums import form_of_sums
+from bids_dtg.errors import DtgError, SettingsError
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.index import INDEX, MODEL_PAGE, write_index
@@ -41,6 +49,7 @@ from bids_dtg.workflows.modelling.baselines import (
     baselines,
 )
 from bids_dtg.workflows.modelling.cohort import Cohort
+from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
     fit_device,
@@ -73,13 +82,20 @@ def run_training(settings: Settings) -> int:
     DtgError
         Wrong options, data or places.
     """
-    kind = find_kind(settings.modelling.architecture)
-    kind.require_recipe(settings.modelling.recipe)
+    asked = settings.modelling.architecture
+    kind = find_kind(asked)
+    dataclasses.replace(kind, name=asked).require_recipe(settings.modelling.recipe)
     hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
     kind.module().check_machine(settings.modelling)
     analysis = Analysis.prepare(settings, kind=kind)
-    base = analysis.bundle
     plan = analysis.plan(None)
+    choice = KindChoice(kind)
+    if asked == AUTO_KIND:
+        choice = _choose(analysis, plan)
+        say(choice.line)
+        if choice.kind is not kind:
+            kind, analysis = choice.kind, Analysis.prepare(settings, kind=choice.kind)
+    base = analysis.bundle
     planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
     require_people(
         settings.modelling, planned.training, planned.validation if kind.needs_validation else None
@@ -93,11 +109,38 @@ def run_training(settings: Settings) -> int:
             # Whoever these maps are made of must not be drawn for the test later.
             keep_split(analysis.folder, planned)
             analysis = analysis.with_maps_of(planned.training)
-        return _train(analysis, kind, analysis.cohort(plan.of(planned.everybody), locks))
+        return _train(analysis, choice, analysis.cohort(plan.of(planned.everybody), locks))
 
 
-def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
-    settings, base = analysis.settings, analysis.bundle
+def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
+    """Choose the kind by who can be trained and validated on.
+
+    Raises
+    ------
+    SettingsError
+        Sums of other sites were named, which are of one kind.
+    """
+    options = analysis.settings.modelling
+    if options.add_sums:
+        raise SettingsError(
+            f"--add-sums was given with --architecture {AUTO_KIND}",
+            expected="the --architecture that the sums are of",
+        )
+    split = draw_split(analysis, plan.labels, needs_validation=False)
+    people = len(split.training) + len(split.validation)
+    if people < BLEND_FROM:
+        return choose_kind(people)
+    split, trouble = draw_split(analysis, plan.labels), ""
+    try:
+        space = model_space(analysis.bundle, analysis.form)
+        BLEND.module().check_plan(fit_plan(options, space, plan, split))
+    except DtgError as err:
+        trouble = err.found
+    return choose_kind(people, len(split.validation), trouble)
+
+
+def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
+    settings, base, kind = analysis.settings, analysis.bundle, choice.kind
     split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
     keep_split(analysis.folder, split)
     training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
@@ -126,7 +169,8 @@ def _train(analysis: Analysis, kind: Kind, cohort: Cohort) -> int:
         report=say,
     )
     fitted = fit_model(kind, task)
-    fitted = dataclasses.replace(fitted, record={**fitted.record, **ridge.to_json()})
+    record = {**fitted.record, **ridge.to_json(), **choice.to_json()}
+    fitted = dataclasses.replace(fitted, record=record)
     evaluation = score_fitted(analysis, fitted, cohort, training=training, test=test)
     bundle = write_fitted(
         analysis,
@@ -227,6 +271,8 @@ def write_tables(
     if fitted is not None:
         basis = f"The model was fitted on {fitted.in_words(simple.people)}, simple models on the "
         basis += "same people of one's own." if fitted.of_other_sites else "same."
+        why = fitted.record.get("architecture", {}).get("why")
+        basis += f" The kind was chosen by the number of people: {why}." if why else ""
     page = analysis.folder / MODEL_PAGE
     trouble = write_model_page(
         page,

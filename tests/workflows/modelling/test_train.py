@@ -439,7 +439,8 @@ class TestNetwork:
         return load_bundle(cohort.out / "group/model-net/bundle")
 
     def test_a_blend_is_made_and_run(self, cohort, network, tmp_path):
-        assert cohort.analyse("train", "--model-name", "mix", *NETWORK) == 0
+        words = ("--architecture", "blend", "--model-name", "mix", *NETWORK)
+        assert cohort.analyse("train", *words) == 0
         bundle = load_bundle(cohort.out / "group/model-mix/bundle")
         assert bundle.card.kind == "blend"
         assert bundle.prepare(Processor()).weights.shape == (2, len(CONTRASTS))
@@ -601,6 +602,34 @@ def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
     assert epochs("net", 3) == ["epoch 3/3"]
     shutil.rmtree(cohort.out / "group/model-net/bundle")
     assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3
+
+
+def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, monkeypatch):
+    cohort = TinyCohort(tmp_path, labels=(*LABELS, "09"))
+    assert cohort.analyse("train", "--recipe", "published", "--dry-run") == 2
+    said = capsys.readouterr().err
+    assert "--recipe published was given with --architecture auto. Expected: --arch" in said
+    assert cohort.analyse("train", "--add-sums", "x.safetensors", "--dry-run") == 2
+    said = capsys.readouterr().err
+    assert "--add-sums was given with --architecture auto. Expected: the --architecture" in said
+    assert cohort.analyse("train", "--held-out", 0, "0.2") == 0
+    why = "7 participants to train and validate on, a blend needs 50"
+    assert f"architecture: auto → linear: {why}\n" in capsys.readouterr().err
+    bundle = load_bundle(cohort.out / "group/model-own/bundle")
+    assert (bundle.card.kind, bundle.card.part.connectome.name) == ("linear", "partial")
+    assert bundle.card.record["architecture"] == {"asked": "auto", "why": why}
+    assert why in (cohort.out / "group/model-own/report.html").read_text()
+    monkeypatch.setattr("bids_dtg.workflows.modelling.train.BLEND_FROM", 7)
+    monkeypatch.setattr("bids_dtg.bundles.kinds.BLEND_FROM", 7)
+    monkeypatch.setattr("bids_dtg.bundles.kinds._VALIDATION_FROM", 2)
+    gpus = ("--gpus", 64, "--batch-size", 64, *SHARES, "--model-name", "many", "--dry-run")
+    assert cohort.analyse("train", *gpus) == 0
+    assert "auto → linear: 7 participants to train and validate on are enough for a blend, but" in (
+        capsys.readouterr().err
+    )
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    assert cohort.analyse("train", *NETWORK, "--model-name", "many", "--dry-run") == 0
+    assert "architecture: auto → blend: 7 participants to train" in capsys.readouterr().err
 
 
 def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkeypatch):
