@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import replace
 
@@ -65,6 +66,18 @@ def test_facts_are_named():
     assert "432 s" in text
     assert "4 minutes" in text
     assert "numpy 2.0" in text
+
+
+# Of the texts of models of the marginal form before there were others.
+PLAIN = "30d95246072fdcf7189c940ee919b72f5dc821db0a17e53566dd206574fad84b"
+RIDGE = "cb01d1c36e564a8c3e28676174cc42c38ed19d97a15899d176d05696d0a8f16f"
+
+
+def test_texts_of_models_of_the_marginal_form_are_the_same_to_the_byte():
+    ridge = replace(MODEL, kind="local-ridge", recentred_on=40, calibrated_on=(30, 2))
+    outputs = OutputOptions(combine="participant", half_maps=True)
+    texts = markdown_of(), markdown_of(ridge, outputs=outputs)
+    assert [hashlib.sha256(text.encode()).hexdigest() for text in texts] == [PLAIN, RIDGE]
 
 
 def cleaned(strategy: str = "simple", **options: str) -> dict[str, CleaningOptions]:

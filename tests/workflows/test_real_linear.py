@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,6 +138,15 @@ def test_the_connectome_is_a_regression_on_the_series_that_were_written(job):
     again = np.linalg.solve(gram, r)
     np.testing.assert_allclose(again, values, atol=1e-5)
     assert regress(table, series, 0.0).diagonal() == pytest.approx(1.0)
+
+
+def test_the_validator_reports_no_error(job):
+    if not shutil.which("bids-validator-deno"):
+        pytest.skip("no bids-validator-deno here")
+    words = ["bids-validator-deno", "--json", str(job.out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
 def test_its_maps_take_less_than_a_second_of_the_model(job):
