@@ -103,6 +103,12 @@ def _evaluate(settings: Settings) -> int:
     return run_evaluation(settings)
 
 
+def _predict(settings: Settings) -> int:
+    from bids_dtg.workflows.modelling.predict import run_prediction
+
+    return run_prediction(settings)
+
+
 def _calibrate(settings: Settings) -> int:
     from bids_dtg.workflows.modelling.calibrate import run_calibration
 
@@ -127,6 +133,7 @@ WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
                     "finetune": Analysis(_finetune, "adapt --model to them"),
                     "evaluate": Analysis(_evaluate, "score the maps of --model against them"),
                     "calibrate": Analysis(_calibrate, "give --model intervals by them"),
+                    "predict": Analysis(_predict, "maps by --model, of --input-arrays"),
                 }
             ),
         ),

@@ -8,7 +8,9 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, OutputError
-from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.atomic import output_error, temporary_name, write_atomic
 from bids_dtg.files.digest import sha256_of
 from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.text import write_json
@@ -141,6 +143,59 @@ class ArrayStore:
 
     def _facts(self, name: str) -> Path:
         return self.root / f"{name}.json"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An array whose rows are made one after the other."""
+
+    shape: tuple[int, ...]  # of all rows together
+    dtype: np.dtype[Any]  # of the file
+    rows: Iterable[NDArray[Any]]  # in their order
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any] | Stream]) -> None:
+    """Write an npz file that `numpy.load` reads; the same arrays give the same bytes.
+
+    Parameters
+    ----------
+    path
+        Of the file; whole under its name, or not there.
+    arrays
+        By key. Of a stream one row is in memory at a time.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    temporary = path.parent / temporary_name()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file, zipfile.ZipFile(file, "w") as archive:
+            for key, array in arrays.items():
+                # Without the time of writing, and as on all systems.
+                entry = zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0))
+                entry.create_system = 3
+                with archive.open(entry, "w", force_zip64=True) as member:
+                    _write_npy(member, array)
+        temporary.replace(path)
+    except OSError as err:
+        raise output_error(path, err) from err
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _write_npy(file: Any, array: NDArray[Any] | Stream) -> None:
+    if not isinstance(array, Stream):
+        np.lib.format.write_array(file, array, (1, 0), allow_pickle=False)
+        return
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for row in array.rows:
+        file.write(np.ascontiguousarray(row, array.dtype).tobytes())
 
 
 @dataclass(frozen=True)

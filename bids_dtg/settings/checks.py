@@ -142,6 +142,11 @@ def _check_arrays(settings: Settings) -> None:
         if given and not arrays:
             raise SettingsError(f"{flag} was given", expected="--input-arrays with it")
     if not arrays:
+        if modelling.analysis == "predict":
+            raise SettingsError(
+                "--analysis predict was given without --input-arrays",
+                expected="arrays; maps from images are made at the level participant",
+            )
         return
     if modelling.analysis not in _ON_ARRAYS:
         what = f"--analysis {modelling.analysis}" if modelling.analysis else "no --analysis"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from array_people import write
 from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError, SettingsError
@@ -16,25 +17,6 @@ from bids_dtg.inputs.arrays import ArrayPeople, read_arrays
 SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
 REST = np.random.default_rng(0).standard_normal((3, 5, 40)).astype(np.float16)
 TARGETS = np.random.default_rng(1).standard_normal((3, 2, 5)).astype(np.float32)
-
-
-def write(path: Path, **arrays: Any) -> Path:
-    """Write arrays in the format that the name asks for."""
-    if path.suffix == ".npz":
-        np.savez_compressed(path, **arrays)
-    elif path.suffix == ".h5":
-        import h5py
-
-        with h5py.File(path, "w") as file:
-            for key, values in arrays.items():
-                text = np.asarray(values).dtype.kind == "U"
-                file[key] = np.asarray(values, h5py.string_dtype()) if text else np.asarray(values)
-    else:
-        zarr = pytest.importorskip("zarr", reason="needs the extra [arrays]")
-        group = zarr.open_group(str(path), mode="w")
-        for key, values in arrays.items():
-            group.create_array(key, data=np.asarray(values))
-    return path
 
 
 def rest_of(people: ArrayPeople, label: str) -> NDArray[np.float32]:

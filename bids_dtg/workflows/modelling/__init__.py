@@ -16,14 +16,14 @@ The analyses, each called from `bids_dtg.cli.tables`:
 - `train`: fits a model, scores it on other people and writes it as a bundle
 - `finetune`: adapts a trained network to other people or other contrasts
 - `evaluate`: compares a model's maps with measured ones, beside simple models
+- `predict`: maps of people who come as arrays
 - `calibrate`: intervals of a model, from people whom it has not seen
 
 What they share:
 
 - `analysis`: an analysis: its call, its folder, a model that is there already, its tables
 - `ridge`: how strong the ridge of partial connectomes is, chosen on the people who train
-- `fit`: fits a model of any kind, and re-centres it
+- `fit`: fits a model of any kind, re-centres it, and learns what is usual of people's rest
 - `baselines`: simple models that a model is printed beside
-- `learned_range`: what is usual of people's rest, for runs to be judged by
 - `score`: models side by side on the same people: scores, intervals, tests
 """

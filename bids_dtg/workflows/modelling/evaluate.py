@@ -17,6 +17,7 @@ from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.baselines import SimplePlan, baselines, leave_one_out
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
+from bids_dtg.workflows.modelling.predict import keep_predictions
 from bids_dtg.workflows.modelling.score import retest_maps, score_models
 from bids_dtg.workflows.modelling.seen import unseen
 from bids_dtg.workflows.modelling.splits import plan_split, say_families
@@ -58,8 +59,14 @@ def _evaluate(
     known = {plain_contrast(contrast.label): contrast.index for contrast in bundle.contrasts}
     rows = [known[plain_contrast(contrast.label)] for contrast in cohort.contrasts]
 
+    kept: dict[str, Array] = {}
+    if bundle.card.grid is None:
+        maps = keep_predictions(analysis, people)
+        kept = {person.label: own for person, own in zip(people, maps, strict=True)}
+
     def predict(person: Person) -> Array:
-        return predicted_maps(model, person)[rows]
+        own = kept.get(person.label)
+        return (predicted_maps(model, person) if own is None else own)[rows]
 
     alone = settings.modelling.split_file is None
     mean = mean_maps(people if alone else training)

@@ -14,13 +14,15 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.kinds import Kind
 from bids_dtg.bundles.maps_part import GAIN_DIGITS
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.range.training import LEAST_PEOPLE, LEAST_SEGMENTS, TrainingRange
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
 from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, say
 from bids_dtg.settings import ModellingOptions
+from bids_dtg.stats.conformal import cell_block
 from bids_dtg.stats.splits import Split
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.model import resolve_device
@@ -196,3 +198,37 @@ def _same_for_all(individual: NDArray[np.bool_], task: FitTask) -> tuple[str, ..
             f"nothing individual was found: {', '.join(same)}"
         )
     return same
+
+
+def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange | None:
+    """Learn what is usual of people's connectomes, for runs of new people to be judged by.
+
+    None, with a line, where the people or their segments are too few; and where places have no
+    grid, as no run of images is judged then.
+
+    Parameters
+    ----------
+    people
+        Whose rest is usual.
+    bundle
+        Where the model reads.
+    """
+    if bundle.card.grid is None:
+        return None
+    rest = [person.rest for person in people if person.rest is not None]
+    segments = sum(len(run) for own in rest for run in own.segments)
+    found = f"{counted(len(rest), 'participant')} with {counted(segments, 'segment')} of rest"
+    if len(rest) < LEAST_PEOPLE or segments < LEAST_SEGMENTS:
+        say(
+            f"no training statistics: {found} are too few (at least {LEAST_PEOPLE} with "
+            f"{LEAST_SEGMENTS}); runs will be judged by the checks alone"
+        )
+        return None
+    learned = TrainingRange.learn(rest, cell_block(bundle.places.spacing_mm))
+    usual = learned.usual
+    unit = "s" if usual.by_time else "effective degrees of freedom"
+    say(
+        f"training statistics: {found}, cut and joined to {usual.lowest:.0f} to "
+        f"{usual.highest:.0f} {unit}"
+    )
+    return learned

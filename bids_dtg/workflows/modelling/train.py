@@ -56,10 +56,10 @@ from bids_dtg.workflows.modelling.fit import (
     fit_model,
     fit_plan,
     fit_task,
+    learn_range,
     model_space,
     require_people,
 )
-from bids_dtg.workflows.modelling.learned_range import learn_range
 from bids_dtg.workflows.modelling.measured import QUALITY_TABLE, TARGETS_TABLE
 from bids_dtg.workflows.modelling.person_arrays import keep_in_form
 from bids_dtg.workflows.modelling.ridge import choose_ridge

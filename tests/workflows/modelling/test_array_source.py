@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from array_people import FRAMES, PEOPLE, PLACES, arrays, call
 from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
@@ -16,35 +17,6 @@ from bids_dtg.cli.run import main as program
 from bids_dtg.connectome import roi_series, voxel_to_roi
 
 SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
-PEOPLE, PLACES, FRAMES, CONTRASTS = 12, 30, 400, 2
-
-
-def arrays(seed: int = 0, people: int = PEOPLE) -> dict[str, np.ndarray]:
-    """Make people whose maps follow from where four networks lie in them."""
-    rng, common = np.random.default_rng(seed), np.random.default_rng(99)
-    group, weights = common.normal(size=(4, PLACES)), common.normal(size=(CONTRASTS, 4))
-    own = group + 0.5 * rng.normal(size=(people, 4, PLACES))
-    courses = rng.normal(size=(people, 4, FRAMES))
-    rest = np.einsum("nrp,nrt->npt", own, courses) + rng.normal(size=(people, PLACES, FRAMES))
-    targets = np.einsum("cr,nrp->ncp", weights, own)
-    targets += 0.3 * rng.normal(size=targets.shape)
-    return {
-        "rest": rest.astype(np.float32),
-        "tr_seconds": np.array(2.0),
-        "targets": targets.astype(np.float32),
-        "contrasts": np.array(["left hand", "LANGUAGE:math"]),
-        "people": np.array([f"{seed}{n:02d}" for n in range(people)]),
-        "places": np.array([f"V{n}" for n in range(PLACES)]),
-    }
-
-
-def call(
-    folder: Path, analysis: str, *words: object, file: str = "all.npz", out: str = "out"
-) -> int:
-    """Run an analysis on a file of a folder."""
-    (folder / "study").mkdir(exist_ok=True)
-    given = [folder / "study", folder / out, "group", "--analysis", analysis]
-    return program([*map(str, given), "--input-arrays", str(folder / file), *map(str, words)])
 
 
 @pytest.fixture(scope="module")
