@@ -43,9 +43,11 @@ def people(count, seed=0, *, own=1.0, noise=0.1, segments=2):
 
 
 def with_gaps(cohort):
-    """Take a contrast of one person away, and some places of another."""
+    """Take a contrast of one person away, places of another, and places of all but a third."""
     cohort[0].maps[1] = np.nan
     cohort[1].maps[:, 50:] = np.nan
+    for number, person in enumerate(cohort):
+        person.maps[0, :3] = 9.0 if number == 2 else np.nan
     return cohort
 
 
@@ -88,7 +90,7 @@ def test_gains_are_those_of_models_fitted_to_all_others(parcels):
         mean = np.mean([predicted_maps(model, other) for other in others], axis=0)
         deviation = predicted_maps(model, person) - mean
         measured = person.maps - mean_maps(others)
-        known = np.isfinite(measured)
+        known = np.isfinite(measured) & np.isfinite([other.maps for other in others]).any(axis=0)
         products += np.sum(np.where(known, deviation * measured, 0.0), axis=1)
         squares += np.sum(np.where(known, deviation**2, 0.0), axis=1)
     slopes = products / squares

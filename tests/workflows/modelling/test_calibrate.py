@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_cohort import CONTRASTS, TinyCohort
+from tiny_cohort import CONTRASTS, TinyCohort, read_json
 from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
@@ -12,11 +12,12 @@ from bids_dtg.contrasts.kind import Processor
 from bids_dtg.files.array_store import ArrayStore
 from bids_dtg.stats.conformal import coverage
 
+LABELS = tuple(f"{n:02d}" for n in range(1, 19))
+
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    labels = tuple(f"{n:02d}" for n in range(1, 19))
-    return TinyCohort(tmp_path_factory.mktemp("cohort"), labels)
+    return TinyCohort(tmp_path_factory.mktemp("cohort"), LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,21 @@ def test_a_calibrated_model_has_intervals_that_hold(cohort, ridge, capsys):
     assert share == pytest.approx(90, abs=3)
     # Signal and noise of the maps have a standard deviation of 1.12.
     assert np.median(made.calibration.half_widths(90)) == pytest.approx(1.64 * 1.12, rel=0.15)
+
+
+def test_new_people_calibrate_and_judge_a_linear_model_of_a_few(cohort, capsys):
+    words = ("--architecture", "linear", "--participant-label", *LABELS[:6])
+    assert cohort.analyse("train", *words, "--model-name", "few") == 0
+    few = cohort.out / "group/model-few/bundle"
+    assert cohort.analyse("calibrate", "--model", few, "--model-name", "grown") == 0
+    told = capsys.readouterr().err
+    assert "left out: 6 participants; the model was trained on 6 of them" in told
+    grown = load_bundle(cohort.out / "group/model-grown/bundle")
+    assert grown.calibration.participants == 12
+    assert grown.card.part.recentring.left_out_in_turn
+    assert cohort.analyse("evaluate", "--model", few) == 0
+    told = read_json(cohort.out / "group/evaluation-few/desc-models_scores.json")
+    assert told["participants"] == 12
 
 
 LEARNT, NEW, ASKED = (range(1, 11), range(11, 31), range(31, 111))
