@@ -13,8 +13,10 @@ from array_people import FRAMES, PEOPLE, PLACES, arrays, call
 from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.bundles.output_layer import compare_output_layers
 from bids_dtg.cli.run import main as program
 from bids_dtg.connectome import roi_series, voxel_to_roi
+from bids_dtg.errors import BundleError
 
 SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
 
@@ -192,6 +194,19 @@ def test_connectomes_that_were_made_elsewhere(tmp_path, capsys):
     np.savez(tmp_path / "rest.npz", **arrays(seed=1))
     assert call(tmp_path, "evaluate", *model, file="rest.npz", out="new") == 2
     assert "own reads connectomes, and the arrays have rest" in capsys.readouterr().err
+
+
+def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
+    np.savez(tmp_path / "all.npz", **arrays())
+    words = ("--architecture", "blend", "--gpus", 64, "--batch-size", 64, "--rois", 4)
+    assert call(tmp_path, "train", *words, "--held-out", "0.17", "0.17") == 0
+    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
+    assert set(bundle.card.record["blend"]) == {"local_ridge", "linear"}
+    assert ", by 2 validation participants: local_ridge " in capsys.readouterr().err
+    bundle.check_weights()
+    assert compare_output_layers(bundle, bundle) is None
+    with pytest.raises(BundleError, match="not hold the weights of the network"):
+        bundle.network()
 
 
 @pytest.mark.skipif(
