@@ -252,7 +252,8 @@ def test_what_cannot_be_done_is_told_before_anything_is_read(
         "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
         in refused("train", *unet, "--recipe", "published")
     )
-    assert "only 0 validation participants: too few" in refused("train", "--held-out", "0", "0.1")
+    few = ("--architecture", "local-ridge", "--held-out", "0", "0.1")
+    assert "only 0 validation participants: too few" in refused("train", *few)
     assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
     arrays, notes = read_arrays(ridge.path.parent / SUMS_FILE)
     arrays["gram"][0, 0, 0, 0] = np.nan
