@@ -271,7 +271,18 @@ def test_missing_machinery_is_told_before_anything_is_read(
     cohort, ridge, capsys, nothing_is_read, monkeypatch
 ):
     pytest.importorskip("lightning", reason="the extra `train` is not installed")
-    words = ("train", *NETWORK, "--batch-size", 4, "--gpus", 2, "--model-name", "gpus")
+    words = (
+        "train",
+        "--architecture",
+        "blend",
+        *NETWORK,
+        "--batch-size",
+        4,
+        "--gpus",
+        2,
+        "--model-name",
+        "gpus",
+    )
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert cohort.analyse(*words) == 2
