@@ -87,8 +87,9 @@ class Form:
     @property
     def penalty_words(self) -> str:
         """What `penalty` computes, for sidecars and methods texts."""
+        times = "" if self.ridge == 1 else f"{self.ridge:g} times "
         return (
-            f"{self.ridge:g} times s / (1 - s), where s is the share by which the correlations of "
+            f"{times}s / (1 - s), where s is the share by which the correlations of "
             "the ROIs' series are best shrunk towards 0, given the effective degrees of freedom of "
             "the segment (Schäfer & Strimmer, 2005)"
         )

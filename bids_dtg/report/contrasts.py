@@ -341,8 +341,8 @@ def _connected(model: ModelOfMaps) -> str:
         )
     return (
         f"each of {model.n_voxels:,} grey-matter voxels was regressed on all of them together, as "
-        "in its second stage, all series scaled to variance 1, with a ridge penalty of "
-        f"{model.form.penalty_words} (given for each segment in the maps' sidecars)"
+        "in its second stage, all series scaled to variance 1, with a ridge penalty, which the "
+        f"maps' sidecars name, of {model.form.penalty_words}"
     )
 
 
