@@ -221,6 +221,45 @@ def compare_forms(root: Path, folder: Path, rounds: int) -> None:
         )
 
 
+def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]:
+    """Return the processor's seconds from sums to connectomes and back to correlations.
+
+    Of the marginal and of the partial form, medians of calls in turn: they differ by less than
+    whole calls do from one another on a machine that does other things, too.
+    """
+    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.connectome.connectome import run_connectomes
+    from bids_dtg.connectome.design import TemporalDesign
+    from bids_dtg.connectome.form import MARGINAL, Form
+    from bids_dtg.connectome.moments import RunVoxels, measure_run
+
+    maps = load_bundle(folder / "bundle").roi_maps
+    grey = load_bundle(folder / "bundle").places.number
+    confounds = np.random.default_rng(4).standard_normal((volumes, 31))
+    names = [str(number) for number in range(confounds.shape[1])]
+    design = TemporalDesign.build(confounds, names, np.ones(volumes, bool), TR_SECONDS)
+
+    def blocks():
+        rng = np.random.default_rng(5)
+        for first in range(0, volumes, 32):
+            size = (min(32, volumes - first), maps.shape[1])
+            yield first, 1000 + rng.standard_normal(size, np.float32)
+
+    voxels = RunVoxels(maps, grey, np.ones(maps.shape[1], bool))
+    moments = measure_run(blocks, design, voxels, segments=design.segments(432.0))
+    found = []
+    for _ in range(pairs):
+        seconds = []
+        for form in (MARGINAL, Form("partial")):
+            start = time.process_time()
+            for segment in run_connectomes(moments, form=form, every_part=False).segments:
+                assert segment.marginal.shape == segment.r.shape  # as the range judges it
+            seconds.append(time.process_time() - start)
+        found.append(seconds)
+    marginal, partial = (statistics.median(column) for column in zip(*found, strict=True))
+    return marginal, partial
+
+
 def line(name: str, runs: list[Finished], peak_mb: float) -> None:
     wall, cpu = (
         statistics.median(getattr(run, key) for run in runs) for key in ("wall_s", "cpu_s")
@@ -254,6 +293,8 @@ def main() -> None:
         root = make_dataset(folder, options.volumes)
         if options.forms:
             compare_forms(root, folder, options.rounds)
+            alone = algebra_alone(folder, options.volumes, 3 * options.rounds)
+            print("algebra alone, cpu: marginal {:.2f} s, partial {:.2f} s".format(*alone))
             return
         cleaned, bare, other, times, plain_times = [], [], [], [], []
         for _ in range(options.rounds):

@@ -83,10 +83,7 @@ def test_sidecars_quality_and_methods_name_the_form_and_each_penalty(tmp_path):
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS == FRAMES - 1 - ROIS
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     assert "grey-matter voxels was regressed on all of them together" in methods
-    assert (
-        "a ridge penalty, which the maps' sidecars name, of 2 times s / (1 - s), where s is the share"
-        in methods
-    )
+    assert "a ridge penalty, which the maps' sidecars name, of 2 times s / (1 - s)" in methods
     assert "Schäfer, J., & Strimmer, K. (2005)" in methods
     assert "Pearson correlations" not in methods
     assert "Nickerson, L. D., et al. (2017)" in methods
