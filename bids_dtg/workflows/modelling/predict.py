@@ -13,13 +13,14 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.places import ListedPlaces
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, say
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.seen import unseen
 
 PREDICTIONS_FILE = "desc-predictions.npz"
+_MOST_NAMES = 100  # in a line
 Array = NDArray[np.float32]
 
 
@@ -39,7 +40,9 @@ def run_prediction(settings: Settings) -> int:
     labels = unseen(analysis.source, plan.labels)
     seen = [label for label in plan.labels if label not in labels]
     if seen:
-        say(f"no maps are made of {named(seen)}: {analysis.bundle.card.name} knows them")
+        more = f" and {len(seen) - _MOST_NAMES} more" if len(seen) > _MOST_NAMES else ""
+        names = ", ".join(seen[:_MOST_NAMES])
+        say(f"no maps are made of {names}{more}: {analysis.bundle.card.name} knows them")
     if not labels:
         raise DatasetError(
             f"nobody is left of {counted(len(plan.labels), 'participant')}",
