@@ -168,7 +168,7 @@ def test_a_model_of_ones_own_and_its_evaluation_name_none(cohort):
 
 @pytest.mark.slow
 def test_a_network_of_ones_own_names_none(cohort):
-    words = ("--epochs", 2, "--features", 4, "--model-name", "net")
+    words = ("--architecture", "blend", "--epochs", 2, "--features", 4, "--model-name", "net")
     done = cohort.analyse("train", *words)
     assert (cohort.out / "group/model-net/bundle").is_dir(), done.stderr
     assert cohort.leaks() == {}
