@@ -248,7 +248,7 @@ LOCAL_RIDGE = Kind(
         model="a local ridge regression, which is no network but at each voxel a linear model of "
         "that voxel's correlations, fitted over people and over the voxels around,",
         owner="The regression's",
-        method="which makes connectomes as DeepTaskGen does (Serin et al., 2025) and predicts by "
+        method="which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by "
         "local ridge regression in place of its network",
     ),
     module=_local_ridge,
@@ -269,7 +269,7 @@ BLEND = Kind(
         title="blend of models",
         model="a blend, the sum, weighed for each contrast, of the maps of {models},",
         owner="The blend's",
-        method="which makes connectomes as DeepTaskGen does (Serin et al., 2025) and blends the "
+        method="which makes ROI series as DeepTaskGen does (Serin et al., 2025) and blends the "
         "maps of models of several kinds",
     ),
     module=_blend,
@@ -278,7 +278,7 @@ BLEND = Kind(
     network_prefix="network.",
 )
 _LINEAR_METHOD = (
-    "which makes connectomes as DeepTaskGen does (Serin et al., 2025) and predicts by a linear "
+    "which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by a linear "
     "model of them (Tavor et al., 2016) in place of its network"
 )
 LINEAR = Kind(
