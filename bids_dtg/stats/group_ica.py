@@ -14,7 +14,7 @@ from bids_dtg.errors import DatasetError
 Float = NDArray[np.float64]
 
 FIRST = 100  # components kept of each person
-_MOST = 1000  # components kept of all together: as many places as that lose nothing
+_MOST = 500  # components kept of all together: as many places as that lose nothing
 _ITERATIONS, _TOLERANCE = 300, 1e-3
 
 
