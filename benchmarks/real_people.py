@@ -269,17 +269,30 @@ def score(maps: Array, training: Sequence[Person], test: Sequence[Person]) -> Va
     return np.asarray(np.mean(found, axis=0).T, np.float64)
 
 
-def left_out_r(people: Sequence[Person], space: ModelSpace, study: Study) -> float:
-    """Return residual r of training people, in groups that the linear model is not fitted on."""
-    found = []
+def left_out(people: Sequence[Person], space: ModelSpace, study: Study) -> tuple[float, float]:
+    """Score training people, in groups that the linear model is not fitted on.
+
+    Returns residual r and the share identified, both of deviations: the mean map of all others
+    lacks a person's own, so that raw predictions for others look more like that person.
+    """
+    residual, predicted = [], []
     for fold in range(min(FOLDS, len(people))):
         own = people[fold :: min(FOLDS, len(people))]
         others = [person for person in people if person not in own]
         model, mean = fitted("linear", others, space, study.people.contrasts), mean_maps(others)
         for person in own:
-            deviations = model.predict(person) - mean, person.maps - mean
-            found.append(pearson_r(*deviations).mean())
-    return float(np.mean(found))
+            predicted.append((person.label, model.predict(person) - mean))
+            residual.append(pearson_r(predicted[-1][1], person.maps - mean).mean())
+    maps, mean = dict(predicted), mean_maps(people)
+    identified = [
+        np.mean(PeopleScores.of(*of_contrast).identified)
+        for of_contrast in zip(
+            np.stack([maps[person.label] for person in people]).swapaxes(0, 1),
+            np.stack([person.maps - mean for person in people]).swapaxes(0, 1),
+            strict=True,
+        )
+    ]
+    return float(np.mean(residual)), float(np.mean(identified))
 
 
 def pearson_r(one: Array, other: Array) -> Values:
@@ -325,30 +338,38 @@ def rois_table(study: Study) -> None:
             print_row([str(training), name, *averages.cells()])
 
 
-def penalties_table(study: Study, training: int = 10, test: int = 10) -> None:
-    """Print a row for each length of rest and λ, and what training people would choose."""
-    print_head(["minutes", "λ", "mean λ", "residual r, left out of the training people"])
-    for frames in FRAMES:
+def penalties_table(study: Study, training: int, lengths: Sequence[int]) -> None:
+    """Print a row for each length of rest (frames) and λ, and what training people would choose."""
+    inner_scores = ("residual r", "identified", "their product")
+    print_head(
+        ["people", "minutes", "λ", "mean λ", *(f"{name}, left out" for name in inner_scores)]
+    )
+    for frames in lengths:
         found: dict[str, Averages] = {}
-        inner: dict[str, list[float]] = {}
+        inner: dict[str, list[tuple[float, ...]]] = {}
         means: dict[str, list[float]] = {}
-        chosen = Averages()
-        for split in study.drawn(training, test):
+        chosen = {name: Averages() for name in inner_scores}
+        for split in study.drawn(training, 10):
             space, runs = study.measured(split, frames)
             scores = {}
             for name, penalty in PENALTIES.items():
                 sets = study.sets(split, runs, penalty, "linear")
                 scores[name] = judged("linear", sets, space, study)
                 found.setdefault(name, Averages()).add(split.test, scores[name])
-                inner.setdefault(name, []).append(left_out_r(sets[0], space, study))
+                r, identified = left_out(sets[0], space, study)
+                inner.setdefault(name, []).append((r, identified, r * identified))
                 means.setdefault(name, []).append(mean_penalty(runs, penalty))
-            best = max(inner, key=lambda name: inner[name][-1])
-            chosen.add(split.test, scores[best])
+            for number, averages in enumerate(chosen.values()):
+                best = max(inner, key=lambda name: inner[name][-1][number])
+                averages.add(split.test, scores[best])
         minutes = f"{frames * study.people.rest[0].tr_seconds / 60:.1f}"
         for name, averages in found.items():
-            first = [minutes, name, f"{np.mean(means[name]):.2f}", f"{np.mean(inner[name]):.3f}"]
+            of_inner = [f"{value:.3f}" for value in np.mean(inner[name], axis=0)]
+            first = [str(training), minutes, name, f"{np.mean(means[name]):.2f}", *of_inner]
             print_row([*first, *averages.cells()])
-        print_row([minutes, "the best of those left out, in each split", "", "", *chosen.cells()])
+        for name, averages in chosen.items():
+            first = [str(training), minutes, f"the best {name} of those left out, in each split"]
+            print_row([*first, *[""] * 4, *averages.cells()])
 
 
 def mean_penalty(runs: Runs, penalty: Penalty | None) -> float:
@@ -385,9 +406,14 @@ def main() -> None:
         ["targets=beta", "contrasts=conditions"],
     )
     study = Study(people, args.splits)
-    for table in (kinds_table, penalties_table, rois_table):
-        table(study)
-        print()
+    kinds_table(study)
+    print()
+    penalties_table(study, 10, FRAMES)
+    print()
+    penalties_table(study, 5, FRAMES[-1:])
+    print()
+    rois_table(study)
+    print()
     print(
         f"{args.splits} splits, one process: {time.perf_counter() - start:.0f} s, largest memory "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
