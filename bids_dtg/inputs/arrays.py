@@ -19,7 +19,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -130,13 +132,26 @@ class ArrayPeople:
             return self.targets.of(label).astype(np.float32)
 
     def fingerprint(self, label: str) -> tuple[str, ...]:
-        """Return hashes of a person's rest in each session: equal values have equal ones."""
-        return tuple(
-            hashlib.sha256(
-                array.stored.row(array.rows[label], _SEEN_PLACES).astype("<f4").tobytes()
-            ).hexdigest()
-            for array in self.sessions_of(label)
-        )
+        """Return hashes of a person's rest in each session: equal values have equal ones.
+
+        Rest that is the same everywhere is nobody's, and has none.
+        """
+        return self._fingerprints.get(label, ())
+
+    @cached_property
+    def _fingerprints(self) -> Mapping[str, tuple[str, ...]]:
+        """Those of everybody, read in the order of the rows: to go back may be to begin anew."""
+        found: dict[str, list[str]] = {}
+        for array in self._of_rest:
+            for label, row in sorted(array.rows.items(), key=lambda item: item[1]):
+                with suppress(DatasetError):  # a later step says why it cannot be used
+                    values = array.stored.row(row, _SEEN_PLACES)
+                    if values.min() == values.max():  # places without data may come first
+                        values = array.stored.row(row)
+                    if values.min() < values.max():
+                        content = values.astype("<f4").tobytes()
+                        found.setdefault(label, []).append(hashlib.sha256(content).hexdigest())
+        return {label: tuple(digests) for label, digests in found.items()}
 
 
 def read_key_names(texts: Sequence[str]) -> dict[str, str]:
@@ -398,6 +413,10 @@ def _names(array: StoredArray) -> tuple[str, ...]:
         raise DatasetError(
             f"{array.title} has a name of {len(bad[0])} letters",
             expected=f"1 to {_LONGEST_NAME}",
+        )
+    if bad := [name for name in names if not name.isprintable()]:
+        raise DatasetError(
+            f"{array.title} has the name {bad[0]!a}", expected="letters that can be printed"
         )
     return names
 

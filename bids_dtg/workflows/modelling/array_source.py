@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +19,7 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.kinds import KINDS, Kind
 from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.people import hash_rest
 from bids_dtg.bundles.writer import BundleArrays, geometry_files
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.connectome import run_connectomes
@@ -71,7 +74,9 @@ class ArrayPlan(CohortPlan):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """A sentence on the arrays that targets are made from."""
+        """A sentence on the arrays that targets are made from; none where there are none."""
+        if not self.whence:
+            return ()
         maps = counted(len(self.people) * len(self.contrasts), f"{self.statistic} map")
         return (f"{maps} of {counted(len(self.people), 'participant')}, from {self.whence}",)
 
@@ -186,6 +191,7 @@ class ArraySource:
             Nobody's rest can be used, or it has too few components.
         """
         assert self.settings.modelling.rois is not None
+        share_cores(1)  # sums of several threads are rounded otherwise
         ica = GroupIca()
         say(f"ROI maps: group ICA of {counted(len(training), 'training participant')}")
         for label in self._in_order(training):
@@ -234,8 +240,12 @@ class ArraySource:
             found = {label: PersonMaps({}, {}) for label in sorted(wanted)}
             left_out = {label: "no rest" for label in asked if label not in found}
             return ArrayPlan(found, tuple(contrasts or ()), "effect", left_out, "")
-        labels = [_plain(name) for name in people.contrasts]
-        if len({plain_contrast(label) for label in labels}) < len(labels):
+        if bad := [name for name in people.contrasts if not re.search("[A-Za-z0-9]", name)]:
+            raise DatasetError(
+                f"a contrast is called {bad[0]}", expected="letters from a to z, or digits, in it"
+            )
+        names = {plain_contrast(name): name for name in people.contrasts}
+        if len(names) < len(people.contrasts):
             raise DatasetError(
                 f"two contrasts have names of the same letters: {', '.join(people.contrasts[:9])}",
                 expected="names that differ by letters or digits",
@@ -246,7 +256,6 @@ class ArraySource:
         assert people.targets is not None
         path = people.targets.stored.path
         keys = [plain_contrast(row.label) for row in rows]
-        names = {plain_contrast(name): name for name in people.contrasts}
         left_out = {label: "no measured maps" for label in asked if not people.has_targets(label)}
         left_out |= {label: "no rest" for label in asked if not people.has_rest(label)}
         both = {
@@ -309,12 +318,9 @@ class ArraySource:
         """Return the label, where a file names people."""
         return "" if self.people.numbered else label
 
-    def rest_digests(self, label: str) -> tuple[str, ...]:
-        """As `Source`, of the first places' values."""
-        try:
-            return tuple(sorted(self.people.fingerprint(label)))
-        except DtgError:
-            return ()  # a later step says why these data cannot be used
+    def rest_hashes(self, label: str) -> tuple[str, ...]:
+        """As `Source`, of values without an id: the same people may come without their names."""
+        return tuple(hash_rest("", digest) for digest in sorted(self.people.fingerprint(label)))
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
         """As `Source`."""
@@ -343,6 +349,21 @@ class ArraySource:
                 board.advance(failed=label in failures)
         return failures
 
+    def facts_of(self, array: PeopleArray, label: str) -> dict[str, Any]:
+        """Return what tells whether a person's row is still what it was."""
+        stored = array.stored
+        return {
+            "file": stored.path.name,
+            "state": self._states[stored.path],
+            "key": stored.key,
+            "row": array.rows[label],
+            "tr_seconds": None if np.isnan(array.tr_seconds) else array.tr_seconds,
+        }
+
+    @cached_property
+    def _states(self) -> Mapping[Path, Any]:
+        return {path: _state(path) for path in self.people.files}
+
     def _in_order(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Return people in the order of their rows."""
         return tuple(label for label in self.people.labels if label in set(labels))
@@ -365,7 +386,8 @@ class RowArrays(PersonArrays):
         """As `PersonArrays`."""
         held = self.source.people.targets
         assert held is not None
-        return {"rows": self.plan.rows, "array": _facts(held, label), "contrasts": list(maps)}
+        facts = self.source.facts_of(held, label)
+        return {"rows": self.plan.rows, "array": facts, "contrasts": list(maps)}
 
     def read_maps(
         self, label: str, maps: Mapping[str, StatMap]
@@ -398,7 +420,10 @@ class RowArrays(PersonArrays):
             "segment_seconds": self.segment_seconds,
             "min_minutes": self.source.settings.cleaning.min_minutes,
             "version": __version__,
-            "arrays": [_facts(array, label) for array in self.source.people.sessions_of(label)],
+            "arrays": [
+                self.source.facts_of(array, label)
+                for array in self.source.people.sessions_of(label)
+            ],
         }
 
     def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
@@ -437,26 +462,10 @@ class RowArrays(PersonArrays):
             found.add(segment, by_dof=False)
 
 
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name if letter.isalnum())
-
-
-def _facts(array: PeopleArray, label: str) -> dict[str, Any]:
-    """Return what tells whether a row is still what it was."""
-    stored = array.stored
-    return {
-        "file": stored.path.name,
-        "state": _state(stored.path),
-        "key": stored.key,
-        "row": array.rows[label],
-        "tr_seconds": None if np.isnan(array.tr_seconds) else array.tr_seconds,
-    }
-
-
-def _state(path: Path) -> str:
-    """Return a hash of a file's ends, or of names and times of a folder's files."""
+def _state(path: Path) -> Any:
+    """Return what changes with a file, or with one of the files of a folder."""
     if path.is_file():
-        return file_fingerprint(path).ends_sha256
+        return dataclasses.asdict(file_fingerprint(path))
     found = sorted(
         (os.path.relpath(Path(folder) / name, path), status.st_size, status.st_mtime_ns)
         for folder, _, names in os.walk(path)

@@ -191,7 +191,7 @@ def contrast_rows(
         )
     made = []
     for number, key in enumerate(keys):
-        label = "".join(letter for letter in present[key] if letter.isalnum())
+        label = "".join(letter for letter in present[key] if letter.isascii() and letter.isalnum())
         given = known.get(key) or Contrast(number, label, "", present[key], present[key])
         made.append(dataclasses.replace(given, index=number))
     return tuple(made)

@@ -13,7 +13,6 @@ from bids_dtg.bundles.people import (
     SeenPeople,
     Sighting,
     hash_person,
-    hash_rest,
 )
 from bids_dtg.bundles.published_people import (
     canonical_name,
@@ -50,7 +49,7 @@ class Identities:
             person = hash_person(known, published_id(known, label) or label)
         else:
             person = hash_person(name, label) if name else ""
-        return PersonHashes(person, self._rest(label))
+        return PersonHashes(person, self.source.rest_hashes(label))
 
     def published(self, label: str) -> tuple[str, ...]:
         """Return the hashes that somebody has in published lists, where ids look like theirs.
@@ -62,11 +61,6 @@ class Identities:
         if asked:
             names = tuple(name for name in names if name == canonical_name(asked))
         return tuple(hash_person(name, published_id(name, label) or label) for name in names)
-
-    def _rest(self, label: str) -> tuple[str, ...]:
-        """Return hashes of what tells somebody's rest from others'."""
-        own = self.source.id_of(label)
-        return tuple(hash_rest(own, digest) for digest in self.source.rest_digests(label))
 
 
 def record_people(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.kinds import Kind
+from bids_dtg.bundles.people import hash_rest
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.form import Form
@@ -125,8 +126,8 @@ class Source(Protocol):
         """Return the label where it is of the data themselves; empty where it is a number here."""
         ...
 
-    def rest_digests(self, label: str) -> tuple[str, ...]:
-        """Return what tells a person's rest from others', in whatever order they are."""
+    def rest_hashes(self, label: str) -> tuple[str, ...]:
+        """Return hashes by which a person's rest is known again, as a bundle keeps them."""
         ...
 
     def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
@@ -260,11 +261,12 @@ class DatasetSource:
         """Return the label."""
         return label
 
-    def rest_digests(self, label: str) -> tuple[str, ...]:
-        """Return checksums of a person's files of rest; other cleaning leaves them the same."""
+    def rest_hashes(self, label: str) -> tuple[str, ...]:
+        """Return those of the id and a file of rest each; other cleaning leaves them the same."""
         try:
             runs = [run for planned in self.request.map_sets(label) for run in planned.runs]
-            return tuple(sorted({file_fingerprint(run.bold).ends_sha256 for run in runs}))
+            digests = sorted({file_fingerprint(run.bold).ends_sha256 for run in runs})
+            return tuple(hash_rest(label, digest) for digest in digests)
         except DtgError:
             return ()  # a later step says why these data cannot be used
 

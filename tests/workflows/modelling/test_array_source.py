@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from array_people import FRAMES, PEOPLE, PLACES, arrays, call
+from array_people import FRAMES, PEOPLE, PLACES, arrays, call, write
+from threadpoolctl import threadpool_limits
 from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
@@ -102,6 +103,76 @@ def test_people_without_names_are_known_by_their_rest(tmp_path, capsys):
     assert "trained on 6 and tuned on 2" in capsys.readouterr().err
     assert call(tmp_path, "evaluate", *model, file="others.npz", out="new") == 0
     assert "trained on" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", ["all.npz", "new.npz"])
+def test_people_are_known_whether_a_file_names_them_or_not(tmp_path, capsys, named):
+    given = arrays()
+    for name in ("all.npz", "new.npz"):
+        own = given if name == named else {k: v for k, v in given.items() if k != "people"}
+        np.savez(tmp_path / name, **own)
+    assert call(tmp_path, "train", "--rois", 4) == 0
+    model = ("--model", tmp_path / "out/group/model-own/bundle")
+    assert call(tmp_path, "predict", *model, file="new.npz") == 0
+    assert "trained on 10" in capsys.readouterr().err
+
+
+def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
+    empty = ((0, 0), (70, 0), (0, 0))  # no signal at the first places
+    for name, seed in (("all.npz", 0), ("new.npz", 1)):
+        given = arrays(seed)
+        targets = np.pad(given["targets"], ((0, 0), (0, 0), (70, 0)), mode="wrap")
+        rest = np.pad(given["rest"], empty)
+        np.savez(tmp_path / name, tr_seconds=2.0, rest=rest, targets=targets)
+    assert call(tmp_path, "train", "--rois", 4) == 0
+    model = ("--model", tmp_path / "out/group/model-own/bundle")
+    assert call(tmp_path, "predict", *model, file="new.npz") == 0
+    assert "trained on" not in capsys.readouterr().err
+    assert call(tmp_path, "predict", *model, out="old") == 0
+    assert "trained on 10" in capsys.readouterr().err
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    import h5py
+
+    given = {key: values for key, values in arrays().items() if key != "rest"}
+    rest = np.pad(arrays()["rest"], ((0, 0), (0, 300), (0, 0)))  # 6 MB: more than its ends
+    given["targets"] = np.pad(given["targets"], ((0, 0), (0, 0), (0, 300)), mode="wrap")
+    given["places"] = np.arange(330)
+    given["roi_maps"] = np.random.default_rng(0).normal(size=(4, 330))
+    file = write(tmp_path / "all.h5", rest=rest, **given)
+    assert call(tmp_path, "train", "--model-name", "one", file="all.h5") == 0
+    with h5py.File(file, "r+") as changed:
+        changed["rest"][5] = rest[4]
+    assert call(tmp_path, "train", "--model-name", "two", file="all.h5") == 0
+    cache, name = tmp_path / "out/group/cache", "partial_connectomes_of_whole_runs.npy"
+    one, other = (np.load(cache / f"sub-{label}" / name) for label in ("004", "005"))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_roi_maps_do_not_depend_on_how_many_threads_there_are(tmp_path):
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(6, 2000)) + 0.5 * rng.normal(size=(5, 6, 2000))
+    rest = np.einsum("nrp,nrt->npt", own, rng.normal(size=(5, 6, 300)), optimize=True)
+    rest += rng.normal(size=rest.shape)
+    np.savez(tmp_path / "all.npz", rest=rest.astype("f4"), tr_seconds=2.0, targets=own[:, :2])
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            assert call(tmp_path, "train", "--rois", 6, out=f"out{threads}") == 0
+        bundle = tmp_path / f"out{threads}/group/model-own/bundle"
+        made.append((bundle / "maps.safetensors").read_bytes())
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["left hand", "B\u00e4r \u00b5"], ""), (["left hand", "+++"], "a contrast is called +++")],
+)
+def test_contrasts_are_called_by_letters_of_bids(tmp_path, capsys, names, message):
+    np.savez(tmp_path / "all.npz", **{**arrays(), "contrasts": np.array(names)})
+    assert call(tmp_path, "train", "--rois", 4, "--dry-run") == (2 if message else 0)
+    assert (message or "Br, lefthand") in "".join(capsys.readouterr())
 
 
 def test_families_stay_together(tmp_path):
