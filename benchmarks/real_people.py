@@ -338,18 +338,16 @@ def rois_table(study: Study) -> None:
             print_row([str(training), name, *averages.cells()])
 
 
-def penalties_table(study: Study, training: int, lengths: Sequence[int]) -> None:
-    """Print a row for each length of rest (frames) and λ, and what training people would choose."""
+def penalties_table(study: Study, training: int = 10, test: int = 10) -> None:
+    """Print a row for each length of rest and λ, and what training people would choose."""
     inner_scores = ("residual r", "identified", "their product")
-    print_head(
-        ["people", "minutes", "λ", "mean λ", *(f"{name}, left out" for name in inner_scores)]
-    )
-    for frames in lengths:
+    print_head(["minutes", "λ", "mean λ", *(f"{name}, left out" for name in inner_scores)])
+    for frames in FRAMES:
         found: dict[str, Averages] = {}
         inner: dict[str, list[tuple[float, ...]]] = {}
         means: dict[str, list[float]] = {}
         chosen = {name: Averages() for name in inner_scores}
-        for split in study.drawn(training, 10):
+        for split in study.drawn(training, test):
             space, runs = study.measured(split, frames)
             scores = {}
             for name, penalty in PENALTIES.items():
@@ -365,10 +363,10 @@ def penalties_table(study: Study, training: int, lengths: Sequence[int]) -> None
         minutes = f"{frames * study.people.rest[0].tr_seconds / 60:.1f}"
         for name, averages in found.items():
             of_inner = [f"{value:.3f}" for value in np.mean(inner[name], axis=0)]
-            first = [str(training), minutes, name, f"{np.mean(means[name]):.2f}", *of_inner]
+            first = [minutes, name, f"{np.mean(means[name]):.2f}", *of_inner]
             print_row([*first, *averages.cells()])
         for name, averages in chosen.items():
-            first = [str(training), minutes, f"the best {name} of those left out, in each split"]
+            first = [minutes, f"the best {name} of those left out, in each split"]
             print_row([*first, *[""] * 4, *averages.cells()])
 
 
@@ -408,9 +406,7 @@ def main() -> None:
     study = Study(people, args.splits)
     kinds_table(study)
     print()
-    penalties_table(study, 10, FRAMES)
-    print()
-    penalties_table(study, 5, FRAMES[-1:])
+    penalties_table(study)
     print()
     rois_table(study)
     print()

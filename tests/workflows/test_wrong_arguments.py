@@ -155,7 +155,11 @@ def test_the_folder_above_a_bundle_names_the_bundle(job, capsys):
 
 def test_help_shows_defaults_as_they_are_typed():
     text = " ".join(build_parser().format_help().split())
-    for fact in ("(default: 0.1 0.1; linear", "weights and the batches (default: 0)", "(default: 20.0)"):
+    for fact in (
+        "(default: 0.1 0.1; linear",
+        "weights and the batches (default: 0)",
+        "(default: 20.0)",
+    ):
         assert fact in text
     assert "default: (" not in text
     assert "more detail (default" not in text
