@@ -35,6 +35,17 @@ def test_what_was_not_measured_counts_as_average():
     np.testing.assert_array_equal(filled(people[0], mean), [[1, 4, 0]])
 
 
+def test_values_of_dependent_rois_stay_finite():
+    roi_r = np.eye(3)
+    roi_r[0, 1] = roi_r[1, 0] = 1 - 1e-8
+    values = np.array([[[1.0, -1.0], [0.5, -0.5], [0.0, 0.0]]], np.float16)
+    maps = (np.zeros((1, 2), np.float32),)
+    one = Person("01", values, (1.0,), maps, None, Form("partial"), roi_r[None], (2.0,))
+    weaker = one.with_form(Form("partial", ridge=0.0)).connectomes
+    assert np.isfinite(weaker).all()
+    assert np.abs(weaker).max() > 60000
+
+
 @pytest.mark.parametrize("other", [[[1, 2, 4]], [[1, NAN, 3]]])
 def test_other_maps_have_another_fingerprint(other):
     assert person([[1, 2, 3]]).fingerprint() == person([[1, 2, 3]]).fingerprint()

@@ -182,7 +182,8 @@ def test_connectomes_of_another_ridge_are_made_once(tmp_path):
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(1, 200)).astype(np.float32)
     values = rng.normal(size=(1, 3, 200)).astype(np.float16)
-    person = Person("01", values, (1.0,), (maps,), None, partial, np.eye(3)[None], (6.0,))
+    roi_r = np.full((1, 3, 3), 0.5) + 0.5 * np.eye(3)
+    person = Person("01", values, (1.0,), (maps,), None, partial, roi_r, (6.0,))
     store = ArrayStore(tmp_path)
     kept = keep_in_form(person, weaker, store)
     assert kept.form == weaker
@@ -191,6 +192,11 @@ def test_connectomes_of_another_ridge_are_made_once(tmp_path):
     (path,) = tmp_path.rglob("*connectomes.npy")
     made = path.stat().st_mtime_ns
     keep_in_form(person, weaker, store)
+    assert path.stat().st_mtime_ns == made
+    strong = Form("partial", ridge=2.0)
+    np.testing.assert_array_equal(
+        keep_in_form(person, strong, store).connectomes, person.with_form(strong).connectomes
+    )
     assert path.stat().st_mtime_ns == made
     other = replace(person, connectomes=values * 2)
     np.testing.assert_array_equal(

@@ -11,6 +11,8 @@ import pytest
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.people import Person
 from bids_dtg.files.tensors import write_arrays
+from bids_dtg.stats.linear import LinearBaseline
+from bids_dtg.stats.splits import fold_people
 from bids_dtg.workflows.modelling.ridge import FEWEST_PEOPLE, RIDGES, choose_ridge
 
 ROIS, PLACES, CONTRASTS = 6, 80, 2
@@ -67,6 +69,25 @@ def test_without_noise_the_weakest_ridge_is_taken_and_with_much_a_strong_one():
     assert told["participants"] == 24
     assert set(told["tried"]) == {f"{ridge:g}" for ridge in RIDGES}
     assert strong.line.startswith(f"ridge {strong.form.ridge:g}, the smallest whose residual r is")
+
+
+def test_nobody_is_predicted_by_a_model_that_knows_them():
+    some, form = people(noise=0.3), Form("partial", 0.5)
+    found, _ = choose_ridge(some, seed=0).residual_r[form.ridge]
+    folds = fold_people([person.label for person in some], 5, seed=0)
+    rows = {person.label: row for row, person in enumerate(some)}
+    x = np.concatenate([person.with_form(form).connectomes for person in some]).astype(np.float32)
+    y = np.stack([person.maps for person in some])
+    wanted = []
+    for fold in folds:
+        inside = [rows[label] for label in fold]
+        others = np.setdiff1d(np.arange(len(some)), inside)
+        model = LinearBaseline().fit(x[others], y[others])
+        deviations = model.predict(x[inside]) - model.predict(x[others]).mean(axis=0)
+        measured = y[inside] - y[others].mean(axis=0)
+        for one, other in zip(deviations, measured, strict=True):
+            wanted.append([np.corrcoef(one[q], other[q])[0, 1] for q in range(CONTRASTS)])
+    assert found == pytest.approx(np.mean(wanted), abs=1e-5)
 
 
 def test_the_order_of_people_and_what_they_lack_do_not_matter_much():
