@@ -75,7 +75,9 @@ def write_bundle(
     Parameters
     ----------
     folder
-        Where the bundle goes. If the same bundle is there already, nothing is done.
+        Where the bundle goes. If the same bundle is there already, nothing is done; one that
+        differs in its scores alone (`evaluation`) is the same, as scores made again may be
+        rounded otherwise.
     card
         What the model says about itself; `files` and `gains` are filled in here.
     arrays
@@ -110,9 +112,10 @@ def write_bundle(
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    text = encoded(replace(card, files=hashes).to_json())
+    card = replace(card, files=hashes)
+    text = encoded(card.to_json())
     if _is_taken(folder):
-        return _same_bundle(folder, hashlib.sha256(text).hexdigest())
+        return _same_bundle(folder, card)
 
     def fill(hidden: Path) -> None:
         for name, data in (files | {CARD_FILE: text}).items():
@@ -221,7 +224,7 @@ def _is_taken(folder: Path) -> bool:
         ) from err
 
 
-def _same_bundle(folder: Path, identity: str) -> ModelBundle:
+def _same_bundle(folder: Path, card: ModelCard[MapsPart]) -> ModelBundle:
     """Load what is at the folder, refused where it is not the bundle to be written."""
     try:
         found = load_bundle(folder)
@@ -230,7 +233,8 @@ def _same_bundle(folder: Path, identity: str) -> ModelBundle:
             f"{folder} exists and is not a whole bundle: {err.found}",
             remedy="choose another folder, or remove it",
         ) from err
-    if found.identity != identity:
+    texts = {encoded(replace(one, evaluation=None).to_json()) for one in (found.card, card)}
+    if len(texts) > 1:
         raise BundleError(
             f"{folder} holds another bundle, {found.card.name} {found.card.version}",
             expected="a folder that does not exist yet, or this same bundle",

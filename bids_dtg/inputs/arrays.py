@@ -112,16 +112,21 @@ class ArrayPeople:
         Raises
         ------
         RunError
-            A value is not finite.
+            A value is not finite, or all are the same at each place (connectomes: in each ROI).
         """
         with np.errstate(over="ignore"):
             values = array.of(label).astype(np.float32)
         if not np.isfinite(values).all():
-            count = np.count_nonzero(~np.isfinite(values))
+            count = counted(int(np.sum(~np.isfinite(values))), "NaN or infinite value")
             raise RunError(
-                f"{array.stored.title} has {counted(int(count), 'value')} of sub-{label} that are "
-                "NaN or infinite",
+                f"{array.stored.title} has {count} of sub-{label}",
                 expected="finite values: 0 at all frames where a place was not measured",
+            )
+        if (values == values[:, :1]).all():
+            raise RunError(
+                f"{array.stored.title} has one value all along for sub-{label}: nobody was "
+                "measured there",
+                expected="values that differ",
             )
         return values
 
@@ -226,6 +231,12 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
         notes.append(f"no file names the contrasts: they are {contrasts[0]} and so on")
     if not places_named:
         notes.append(f"no file names the places: they are {places[0]} and so on")
+    unread = sorted({key for file in found for key in file.others} - set(by_key.values()))
+    if unread:
+        notes.append(
+            f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
+            "a key one"
+        )
     if any("structural" in file.arrays for file in found):
         notes.append("structural connectomes are not used by models of contrasts")
 

@@ -158,6 +158,11 @@ def _check_arrays(settings: Settings) -> None:
         raise SettingsError(
             "--input-arrays and --derivatives were given", expected="arrays, or a dataset's files"
         )
+    if modelling.analysis == "predict" and modelling.contrast:
+        raise SettingsError(
+            "--contrast was given with --analysis predict",
+            expected="no --contrast: maps of all contrasts of the model are written",
+        )
     if modelling.rois is None:
         return
     if modelling.analysis != "train":

@@ -29,6 +29,14 @@ def test_another_bundle_is_not_overwritten(tmp_path):
     assert load_bundle(tmp_path / "tiny").identity == first.identity
 
 
+def test_scores_that_are_rounded_otherwise_are_of_the_same_bundle(tmp_path):
+    first = write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0904})
+    again = write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0903})
+    assert again.identity == first.identity
+    with pytest.raises(BundleError, match="tiny holds another bundle, tiny 0"):
+        write_tiny_bundle(tmp_path / "tiny", evaluation={"r": 0.0904}, description="another")
+
+
 def test_damaged_bundle_is_not_taken_for_the_same(tmp_path):
     write_tiny_bundle(tmp_path / "tiny")
     (tmp_path / "tiny" / "mask.nii.gz").unlink()

@@ -149,7 +149,7 @@ def test_rest_that_is_not_finite_is_refused_when_read(tmp_path: Path) -> None:
     wrong[1, 2, 3] = np.nan
     people = read_arrays([write(tmp_path / "all.npz", **{**GOOD, "rest": wrong})])
     assert np.isfinite(rest_of(people, "p01")).all()
-    with pytest.raises(RunError, match="1 value of sub-p02 that are NaN"):
+    with pytest.raises(RunError, match="1 NaN or infinite value of sub-p02"):
         rest_of(people, "p02")
 
 

@@ -74,8 +74,8 @@ def _mask(places: Places) -> NDArray[np.bool_]:
     """
     if not isinstance(places, VoxelPlaces):
         raise SettingsError(
-            "the attention U-Net needs voxels of a grid, and the places have none",
-            expected="a model of another --architecture",
+            "the network (attention-unet) needs voxels of a grid, and these places have none",
+            expected="another --architecture: linear, linear-parcel, local-ridge or blend",
         )
     return places.mask
 
@@ -126,7 +126,10 @@ def check_plan(plan: FitPlan) -> None:
     ------
     DatasetError
         There are too few people, or a contrast that the loss needs was not measured in somebody.
+    SettingsError
+        The places are no voxels.
     """
+    _mask(plan.space.places)
     _batch_people(plan.options, plan.training)
     if find_recipe(plan.options.recipe).loss == "crr":
         _require_all_contrasts(sorted(plan.incomplete))

@@ -122,7 +122,7 @@ class Analysis:
         if self.makes == "model":
             refuse_other_model(self.settings, self.folder, repeatable=self.repeatable)
         else:
-            _refuse_other_evaluation(self.folder, self.bundle)
+            _refuse_other_evaluation(self.folder, self.bundle, self.makes)
 
     @property
     def bundle(self) -> ModelBundle:
@@ -324,8 +324,10 @@ def refuse_other_model(settings: Settings, folder: Path, *, repeatable: bool) ->
         )
 
 
-def _refuse_other_evaluation(folder: Path, bundle: ModelBundle) -> None:
-    """Refuse to write over the evaluation of another model, or of one that nobody knows.
+def _refuse_other_evaluation(folder: Path, bundle: ModelBundle, makes: str) -> None:
+    """Refuse to write over what was made with another model, or with one that nobody knows.
+
+    `makes` is `evaluation` or `prediction`.
 
     Raises
     ------
@@ -340,7 +342,7 @@ def _refuse_other_evaluation(folder: Path, bundle: ModelBundle) -> None:
         return
     other = f"{facts.get('ModelName', 'an unknown model')} {facts.get('ModelVersion', '')}".strip()
     raise SettingsError(
-        f"{folder} holds the evaluation of another model ({other})",
+        f"{folder} holds the {makes} of another model ({other})",
         remedy=f"choose another --model-name, or remove {folder}",
     )
 

@@ -293,7 +293,7 @@ class ArraySource:
         if absent := [label for label in asked if label not in self.people.labels]:
             raise DatasetError(
                 f"no file has {', '.join(absent)}",
-                expected=f"of {', '.join(self.people.labels[:5])}, ...",
+                expected=f"labels such as {', '.join(self.people.labels[:5])}",
             )
         return asked or self.people.labels
 

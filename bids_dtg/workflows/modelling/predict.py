@@ -42,7 +42,8 @@ def run_prediction(settings: Settings) -> int:
     if seen:
         more = f" and {len(seen) - _MOST_NAMES} more" if len(seen) > _MOST_NAMES else ""
         names = ", ".join(seen[:_MOST_NAMES])
-        say(f"no maps are made of {names}{more}: {analysis.bundle.card.name} knows them")
+        name = analysis.bundle.card.name
+        say(f"no maps are made of {names}{more}: {name} was trained or tuned on them")
     if not labels:
         raise DatasetError(
             f"nobody is left of {counted(len(plan.labels), 'participant')}",

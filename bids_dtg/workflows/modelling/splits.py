@@ -67,7 +67,10 @@ def draw_split(
     except ValueError as err:
         raise SettingsError(f"{source or 'the split'}: {err}") from err
     if not split.training:
-        raise SettingsError(f"{source} has nobody to train on who can be used")
+        raise SettingsError(
+            f"{source} has nobody to train on who can be used",
+            expected=f"labels of people with rest and maps, such as {', '.join(labels[:5])}",
+        )
     return split
 
 

@@ -192,13 +192,32 @@ def test_maps_may_lack_values_and_people(tmp_path, capsys):
     given["targets"][3, :, :5] = np.nan
     given["targets"][4] = np.nan
     given["rest"][5, 3, 7] = np.inf
+    given["rest"][6] = 0
     np.savez(tmp_path / "all.npz", **given)
     words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
     assert call(tmp_path, "train", *words) == 1
     said = capsys.readouterr().err
     assert "none of 2 measured maps of sub-004 can be used: it is empty" in said
-    assert "1 value of sub-005 that are NaN or infinite" in said
-    assert "10 participants with rest and maps, 2 contrasts (effect); 2 left out" in said
+    assert "rest has 1 NaN or infinite value of sub-005" in said
+    assert "rest has one value all along for sub-006: nobody was measured there" in said
+    assert "9 participants with rest and maps, 2 contrasts (effect); 3 left out" in said
+
+
+def test_keys_that_are_not_read_are_named(tmp_path, capsys):
+    given = arrays()
+    np.savez(tmp_path / "all.npz", subject=given.pop("people"), **given)
+    assert call(tmp_path, "train", "--rois", 4, "--dry-run") == 0
+    assert "not read, as they have no meaning here: subject; --array-key" in capsys.readouterr().err
+
+
+def test_a_split_of_other_people_names_those_who_are_there(tmp_path, capsys):
+    np.savez(tmp_path / "all.npz", **arrays())
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\n1\ttraining\n", encoding="utf-8")
+    assert call(tmp_path, "train", "--rois", 4, "--split-file", split) == 2
+    said = capsys.readouterr().err
+    assert "split.tsv has nobody to train on who can be used. Expected: labels of people" in said
+    assert "such as 000, 001, 002, 003, 004." in said
 
 
 @pytest.mark.parametrize(
@@ -211,6 +230,7 @@ def test_maps_may_lack_values_and_people(tmp_path, capsys):
         ({}, ("--rois", 4, "--participant-label", "x"), "no file has x"),
         ({}, ("--rois", 4, "--min-minutes", 60), "nobody in .* has usable rest"),
         ({}, ("--rois", 99), "Expected: as many as --rois 99"),
+        ({}, ("--rois", 4, "--architecture", "attention-unet"), "needs voxels of a grid"),
         ({"contrasts": np.array(["a b", "ab"])}, ("--rois", 4), "names of the same letters"),
     ],
 )
@@ -218,8 +238,10 @@ def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys, changed, words,
     given = {key: value for key, value in {**arrays(), **changed}.items() if value is not None}
     np.savez(tmp_path / "all.npz", **given)
     assert call(tmp_path, "train", "--architecture", "local-ridge", *words) == 2
-    (*_, last) = capsys.readouterr().err.strip().splitlines()
+    (*lines, last) = capsys.readouterr().err.strip().splitlines()
     assert re.search(message, last)
+    if "attention-unet" in words:
+        assert not any("sub-" in line for line in lines)  # nobody was read
 
 
 @pytest.mark.parametrize(
@@ -231,6 +253,7 @@ def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys, changed, words,
         (["finetune"], "Expected: group --analysis train or evaluate"),
         (["train", "--derivatives", "statmaps=x"], "--input-arrays and --derivatives were given"),
         (["evaluate", "--rois", "5"], "a model has its ROI maps"),
+        (["predict", "--contrast", "lefthand"], "maps of all contrasts of the model are written"),
         (["train", "--rois", "1"], "--rois is 1"),
         (["train", "--rois", "9", "--add-sums", "x"], "ROI maps that all sites have in common"),
     ],

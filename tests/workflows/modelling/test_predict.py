@@ -69,7 +69,7 @@ def test_nobody_whom_the_model_knows_gets_a_map(trained, capsys):
     predicted(trained, trained, file="all.npz")
     said = capsys.readouterr().err
     assert "the model was trained on 6 and tuned on 2 of them" in said
-    assert "own knows them" in said
+    assert "own was trained or tuned on them" in said
     path = trained / "predict-all.npz/group/prediction-own/desc-predictions.npz"
     with np.load(path) as maps:
         new = maps["people"].tolist()
