@@ -124,8 +124,6 @@ class ArraySource:
                 expected="targets (people, contrasts, places)",
                 remedy="give the key with --array-key targets=KEY",
             )
-        for note in people.notes:
-            say(note)
         if kind is None:
             bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
             refuse_model_folder(output, bundle.path)
@@ -235,6 +233,8 @@ class ArraySource:
             Nobody has both, or no contrast is the model's.
         """
         people, asked = self.people, self._asked()
+        for note in people.notes:
+            say(note)
         if not self.measured:
             wanted = [label for label in asked if people.has_rest(label)]
             found = {label: PersonMaps({}, {}) for label in sorted(wanted)}

@@ -175,6 +175,16 @@ def test_contrasts_are_called_by_letters_of_bids(tmp_path, capsys, names, messag
     assert (message or "Br, lefthand") in "".join(capsys.readouterr())
 
 
+def test_what_is_assumed_is_reported_once(tmp_path, capsys):
+    given = {key: values for key, values in arrays(people=60).items() if key != "people"}
+    np.savez(tmp_path / "all.npz", **given)
+    words = ("--rois", 4, "--held-out", "0.2", "0.1", "--dry-run")
+    assert call(tmp_path, "train", *words) == 0
+    lines = capsys.readouterr().err
+    assert "auto → blend" in lines
+    assert lines.count("rows are called p01 to p60") == 1
+
+
 def test_families_stay_together(tmp_path):
     given = {**arrays(), "families": np.arange(PEOPLE) // 2}
     np.savez(tmp_path / "all.npz", **given)
