@@ -55,6 +55,9 @@ _NAMES = {"people": 100_000, "places": 2**20, "contrasts": 10_000}  # and how ma
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _LONGEST_NAME = 200
 _NO_FAMILY = ("", "n/a", "na", "nan")
+# Where the largest value of a person lies: squares of rest are summed in 32 bits, and connectomes
+# are kept in 16 bits.
+_REST_RANGE, _CONNECTOME_RANGE = (1e-12, 1e12), (1e-3, 6e4)
 _SEEN_PLACES = 64  # whose rest makes a person known again
 
 
@@ -112,7 +115,8 @@ class ArrayPeople:
         Raises
         ------
         RunError
-            A value is not finite, or all are the same at each place (connectomes: in each ROI).
+            A value is not finite, all are the same at each place (connectomes: in each ROI), or
+            they are too large or too small to be computed with.
         """
         with np.errstate(over="ignore"):
             values = array.of(label).astype(np.float32)
@@ -127,6 +131,14 @@ class ArrayPeople:
                 f"{array.stored.title} has one value all along for sub-{label}: nobody was "
                 "measured there",
                 expected="values that differ",
+            )
+        least, most = _CONNECTOME_RANGE if array is self.connectomes else _REST_RANGE
+        largest = float(np.abs(values).max())
+        if not least <= largest <= most:
+            raise RunError(
+                f"{array.stored.title} has {largest:.3g} as the largest value of sub-{label}",
+                expected=f"{least:g} to {most:g}",
+                remedy="scale all values",
             )
         return values
 

@@ -153,6 +153,28 @@ def test_rest_that_is_not_finite_is_refused_when_read(tmp_path: Path) -> None:
         rest_of(people, "p02")
 
 
+@pytest.mark.parametrize(
+    ("key", "scale", "expected"),
+    [
+        ("rest", 1e25, "1e-12 to 1e\\+12"),
+        ("rest", 1e-25, "1e-12 to 1e\\+12"),
+        ("connectomes", 1e6, "0.001 to 60000"),
+        ("connectomes", 1e-9, "0.001 to 60000"),
+    ],
+)
+def test_values_that_cannot_be_computed_with_are_refused(
+    tmp_path: Path, key: str, scale: float, expected: str
+) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 5, 5))
+    values[0] *= scale
+    path = write(tmp_path / "a.npz", **{key: values}, tr_seconds=1.0, people=["a", "b"])
+    people = read_arrays([path])
+    for array in people.sessions_of("a"):
+        with pytest.raises(RunError, match=f"largest value of sub-a. Expected: {expected}"):
+            people.read(array, "a")
+        people.read(array, "b")
+
+
 def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
     whole = write(tmp_path / "all.npz", **GOOD).read_bytes()
     (tmp_path / "short.npz").write_bytes(whole[:-100])
