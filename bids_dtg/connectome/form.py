@@ -43,16 +43,17 @@ FORMS: Mapping[str, FormRow] = MappingProxyType(
                 joint=False,
                 statistic="pearsoncorrelation",
                 help="the correlation with each ROI's series alone, as published",
-                words="the correlation of each place with each ROI's series (marginal form)",
+                words="the marginal form of the connectome: the correlation of each place with "
+                "each ROI's series",
             ),
             FormRow(
                 name="partial",
                 joint=True,
                 statistic="partial",
                 help="the coefficients of a regression on all ROIs' series together",
-                words="the coefficients of a ridge regression of each place's series on all ROIs' "
-                "series together, all of variance 1 (partial form; stage 2 of dual regression, "
-                "Nickerson et al., 2017)",
+                words="the partial form of the connectome: each place's series regressed on all "
+                "ROIs' series together, all of variance 1, with a ridge (stage 2 of dual "
+                "regression, Nickerson et al., 2017)",
             ),
         )
     }

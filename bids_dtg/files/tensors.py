@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -144,10 +145,24 @@ class TensorFile:
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
-    """Make a file's bytes from arrays, or tensors on the CPU, and notes for its header."""
+    """Make a file's bytes from arrays, or tensors on the CPU, and notes for its header.
+
+    The same arrays and notes give the same bytes.
+    """
     # Scalars keep their shape, which `ascontiguousarray` would take from them.
     whole = {name: np.asarray(array, order="C") for name, array in sorted(arrays.items())}
-    return safetensors.numpy.save(whole, metadata=None if notes is None else dict(notes))
+    data = safetensors.numpy.save(whole, metadata=None if notes is None else dict(notes))
+    # Notes come in an order of chance.
+    return data if notes is None or len(notes) < 2 else _with_sorted_notes(data)
+
+
+def _with_sorted_notes(data: bytes) -> bytes:
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, ArrayLike], notes: Mapping[str, str]) -> None:

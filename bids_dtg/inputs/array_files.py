@@ -272,6 +272,8 @@ def _zarr_arrays(path: Path) -> dict[str, StoredArray]:
     found: dict[str, StoredArray] = {}
     with reading(path):
         _require_plain_folder(path)
+        if not any((path / name).is_file() for name in ("zarr.json", ".zgroup")):
+            raise DatasetError(f"{path} is a folder without arrays of zarr", expected=_FORMATS)
         group = zarr.open_group(str(path), mode="r", use_consolidated=False)
         keys = sorted(folder.name for folder in path.iterdir() if _zarr_codecs(folder) is not None)
         _require_few(path, len(keys))

@@ -407,8 +407,8 @@ def model_line(files: ParticipantFiles) -> str:
     form = common.get("Connectome") or {}
     row = FORMS.get(str(form.get("Form")), MARGINAL.row)
     people = trained_on(common)
-    stands = f"; it stands on {counted(people, 'participant')}" if people else ""
-    return f"The model reads {row.words}{stands}."
+    stands = f"The model was trained on {counted(people, 'participant')}. " if people else ""
+    return f"{stands}It reads {row.words}." if stands else f"The model reads {row.words}."
 
 
 def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:

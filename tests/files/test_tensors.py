@@ -52,6 +52,16 @@ def test_errors_name_the_file_and_the_whole_name(file):
             read()
 
 
+def test_the_same_notes_give_the_same_bytes(tmp_path):
+    notes = {f"note {n} é": str(n) for n in range(9)}
+    for n in range(5):
+        write_arrays(tmp_path / f"{n}", TENSORS, notes)
+    assert len({(tmp_path / f"{n}").read_bytes() for n in range(5)}) == 1
+    arrays, read = read_arrays(tmp_path / "0")
+    assert read == notes
+    assert all(np.array_equal(arrays[name], TENSORS[name]) for name in TENSORS)
+
+
 def test_arrays_come_back_with_their_notes(tmp_path):
     path = tmp_path / "sums.safetensors"
     values = np.arange(12.0).reshape(3, 4).T

@@ -234,3 +234,10 @@ def test_real_data_are_read_unchanged() -> None:
     keys = ["targets=beta", "contrasts=conditions"]
     people = read_arrays([hcp / "rest.npz", hcp / "task.npz"], keys)
     assert (len(people.labels), len(people.places), len(people.contrasts)) == (20, 360, 24)
+
+
+def test_a_folder_without_arrays_is_named(tmp_path):
+    pytest.importorskip("zarr", reason="needs the extra [arrays]")
+    with pytest.raises(DatasetError, match=r"is a folder without arrays of zarr") as err:
+        read_arrays([tmp_path])
+    assert "a zarr folder" in str(err.value)

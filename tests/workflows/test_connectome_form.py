@@ -137,7 +137,7 @@ def test_the_report_names_the_form_and_few_people_and_flags_what_is_left(tmp_pat
     job = job_of(tmp_path, training=TrainingData("my study", 2.0, "simple", 5))
     add_rest(job.bids, frames=50)
     page = page_of(job)
-    assert f"The model reads {FORMS['partial'].words}; it stands on 5 participants." in page
+    assert f"The model was trained on 5 participants. It reads {FORMS['partial'].words}." in page
     assert "No half-widths and no verdict: the model stands on 5 participants" in page
     assert "its maps have no intervals" not in page
     left = float(quality_of(job.out)["dof_beyond_rois"])

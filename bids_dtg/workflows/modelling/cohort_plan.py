@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +139,10 @@ def _people(request: Request, files: Sequence[StatFile]) -> dict[str, PersonMaps
     return {label: choose_sessions(maps, preferred) for label, maps in sorted(by_person.items())}
 
 
+def _examples(contrasts: Iterable[Contrast]) -> list[str]:
+    return [contrast.label for contrast in contrasts][:4]
+
+
 def contrast_rows(
     found: Sequence[str],
     contrasts: Sequence[Contrast] | None,
@@ -186,7 +190,7 @@ def contrast_rows(
     if not keys:
         raise DatasetError(
             "no measured map is of a contrast of the model",
-            expected=f"labels as {', '.join(list(known)[:4])}; found "
+            expected=f"labels such as {', '.join(_examples(contrasts or known.values()))}; found "
             f"{', '.join(sorted(present.values())[:6])}",
         )
     made = []

@@ -101,3 +101,10 @@ def test_calibration_takes_arrays(trained, tmp_path, capsys):
     made = load_bundle(tmp_path / "out/group/model-sure/bundle")
     assert made.calibration.participants == 40
     assert "40 people: intervals of 90 %" in capsys.readouterr().err
+
+
+def test_maps_of_other_contrasts_are_refused_with_the_models(trained, tmp_path, capsys):
+    write(tmp_path / "others.npz", **{**arrays(seed=1), "contrasts": np.array(["u", "v"])})
+    model = trained / "out/group/model-own/bundle"
+    assert call(tmp_path, "evaluate", "--model", model, file="others.npz") == 2
+    assert "labels such as languageMath, lefthand; found u, v" in capsys.readouterr().err

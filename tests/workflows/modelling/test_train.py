@@ -330,7 +330,7 @@ def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, ridge):
     assert 'href="group/model-own/report.html"' in index
     page = (cohort.out / "group/model-own/report.html").read_text()
     assert 'href="../../index.html"' in page
-    assert "The model reads the correlation of each place" in page
+    assert "The model reads the marginal form of the connectome: the correlation" in page
 
 
 @pytest.fixture(scope="module")
