@@ -157,7 +157,8 @@ def require_people(
             f"only {counted(len(validation), 'validation participant')}: too few to choose and "
             "re-centre by",
             expected="2 or more",
-            remedy="give --held-out larger shares, or a --split-file",
+            remedy="give --held-out larger shares, or a --split-file; a split that an earlier call "
+            "has kept is taken until it is removed",
         )
     if find_recipe(options.recipe).loss == "crr" and min(len(training), options.batch_size) < 2:
         raise DatasetError(
