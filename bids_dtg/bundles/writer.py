@@ -233,7 +233,7 @@ def _same_bundle(folder: Path, card: ModelCard[MapsPart]) -> ModelBundle:
             f"{folder} exists and is not a whole bundle: {err.found}",
             remedy="choose another folder, or remove it",
         ) from err
-    texts = {encoded(replace(one, evaluation=None).to_json()) for one in (found.card, card)}
+    texts = {encoded(replace(each, evaluation=None).to_json()) for each in (found.card, card)}
     if len(texts) > 1:
         raise BundleError(
             f"{folder} holds another bundle, {found.card.name} {found.card.version}",

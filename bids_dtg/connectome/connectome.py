@@ -174,8 +174,8 @@ def run_connectomes(
     moments
         The sums of a whole run.
     form
-        Of the connectomes. What is told of the run's quality, as the agreement of its halves,
-        is of the marginal form whatever the connectomes are: so runs of all models compare.
+        Of the connectomes. Figures of the run's quality, as the agreement of its halves,
+        are of the marginal form whatever the connectomes are: so runs of all models compare.
     every_part
         Keep the connectomes of the whole run and of its halves beside those of the segments.
     other_lengths

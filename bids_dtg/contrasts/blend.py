@@ -282,7 +282,7 @@ def fit(task: FitTask) -> Fitted:
     }
     sums = BlendSums()
     for person in task.validation:
-        sums.add([predicted_maps(one.model, person) for one in fitted.values()], person.maps)
+        sums.add([predicted_maps(each.model, person) for each in fitted.values()], person.maps)
     weights = sums.weights()
     worth = ", ".join(
         f"{name} {of_contrasts.mean():.2f}"
@@ -291,7 +291,7 @@ def fit(task: FitTask) -> Fitted:
     people = counted(sums.people, "validation participant")
     task.report(f"blend: what models are worth, mean over contrasts, by {people}: {worth}")
     return Fitted(
-        model=Blend(tuple(one.model for one in fitted.values()), weights),
+        model=Blend(tuple(each.model for each in fitted.values()), weights),
         tensors=tensors_of({name: one.tensors for name, one in fitted.items()}, weights),
         record=BlendRecord({name: one.record for name, one in fitted.items()}, weights),
     )

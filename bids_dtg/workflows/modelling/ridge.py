@@ -27,7 +27,7 @@ FEWEST_PEOPLE = 20  # to choose by
 _MOST_PEOPLE = 100  # more change nothing but the time it takes
 _PLACES = 5000  # of each, evenly from all: each ROI has one coefficient for all of them
 _FOLDS = 5
-BEYOND_CHANCE = 2.0  # standard errors within which residual r is not to be told from 0
+BEYOND_CHANCE = 2.0  # standard errors within which residual r may be 0
 _WHOLE = Parcels(None)
 
 
@@ -49,7 +49,7 @@ class RidgeChoice:
 
     @property
     def is_default(self) -> bool:
-        """Whether residual r, where it was tried at all, is not to be told from 0."""
+        """Whether residual r, where it was tried at all, may be 0."""
         best, error = max(self.residual_r.values(), default=(0.0, 0.0))
         return best <= BEYOND_CHANCE * error
 
@@ -100,7 +100,7 @@ def choose_ridge(
 
     The smallest ridge of `RIDGES` is taken whose residual r, of people left out of the linear
     model, is within a standard error of the best. Residual r is hardly less with a weaker ridge,
-    and people are told apart better: the penalty takes off what distinguishes them first.
+    and more people are identified: the penalty takes off what distinguishes them first.
 
     Parameters
     ----------
