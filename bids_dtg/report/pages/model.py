@@ -26,6 +26,7 @@ _COLOURS = (
     *("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8"),
     *("#8a4fb5", "#5aa0b8", "#a06a3c", "#c05a9e", "#6f7d2a", "#30363d"),
 )
+_ROUNDING = 1e-9  # of a correlation
 _WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
 _BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
 _COLUMNS = {
@@ -335,6 +336,8 @@ def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]
     count = known.sum(axis=1, keepdims=True).clip(1)
     rows = np.where(known, matrix, 0.0)
     away = np.where(known, rows - rows.sum(axis=1, keepdims=True) / count, 0.0)
+    # Where a model predicts one map for everybody, only rounding is left of a row.
+    away[np.abs(away) < _ROUNDING] = 0.0
     return {
         "name": name,
         "size": len(matrix),

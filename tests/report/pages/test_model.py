@@ -91,6 +91,12 @@ def test_a_matrix_is_drawn_as_it_is_and_less_the_mean_of_its_rows(tmp_path):
     assert np.ptp(unknown[0, 0].astype(int)) < 12
 
 
+def test_rounding_of_one_map_for_everybody_is_no_pattern(tmp_path):
+    same = np.full((3, 3), 0.7) + 1e-15 * np.eye(3)
+    _, away = pictures(page_of(tmp_path, replace(FACTS, matrices={"group average": same})))
+    assert np.ptp(away.reshape(-1, 3), axis=0).max() == 0
+
+
 def test_sorting_goes_by_figures_that_have_a_plain_minus_sign(tmp_path):
     page = page_of(tmp_path, FACTS)
     assert 'data-value="-0.0001">0.000' in page
