@@ -12,6 +12,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -83,7 +84,13 @@ def _end_by_signals(program: str, interrupted: str) -> None:
     """Have SIGTERM and SIGHUP, the end of a terminal, end the program with a line."""
 
     def end(number: int, _frame: FrameType | None) -> NoReturn:
-        say(f"{program}: ended by signal {number}; {interrupted}")
+        line = f"{program}: ended by signal {number}; {interrupted}"
+        try:
+            say(line)
+        except RuntimeError:
+            # A line is being written, and its stream takes no other one until it has ended.
+            with suppress(OSError):
+                os.write(2, f"\n{line}\n".encode())
         raise SystemExit(128 + number)
 
     for name in ("SIGTERM", "SIGHUP"):  # SIGHUP: not on Windows
