@@ -185,10 +185,12 @@ class Locks:
         # A forked process has the object, not the lock.
         if os.getpid() != self._process or name not in self._held:
             return
-        mine = self._held.pop(name)
         with suppress(OSError):
-            if self._owner(name) == mine:
+            if self._owner(name) == self._held[name]:
                 self._path(name).unlink()
+        # After its file: a signal in between has the end of the call give it back once more.
+        self._held.pop(name, None)
+        with suppress(OSError):
             self._folder.rmdir()  # which only the last lock leaves empty
 
     def _path(self, name: str) -> Path:

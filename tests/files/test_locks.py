@@ -177,3 +177,19 @@ def test_a_lock_that_cannot_be_written_is_one_line(folder, locks):
     folder.write_text("")
     with pytest.raises(OutputError, match=r"a\.lock cannot be written"):
         locks.take("a")
+
+
+def test_a_lock_whose_release_is_interrupted_is_given_back_at_the_end(folder, notes, monkeypatch):
+    unlink, interruptions = Path.unlink, [KeyboardInterrupt()]
+
+    def interrupted(path: Path) -> None:
+        if interruptions:
+            raise interruptions.pop()
+        unlink(path)
+
+    with Locks(folder, notes.append) as locks:
+        assert locks.take("sub-01") is None
+        monkeypatch.setattr(Path, "unlink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            locks.release("sub-01")
+    assert not folder.exists()
