@@ -366,7 +366,8 @@ class ArraySource:
 
     def _in_order(self, labels: Sequence[str]) -> tuple[str, ...]:
         """Return people in the order of their rows."""
-        return tuple(label for label in self.people.labels if label in set(labels))
+        wanted = set(labels)
+        return tuple(label for label in self.people.labels if label in wanted)
 
 
 @dataclass(frozen=True, eq=False)
