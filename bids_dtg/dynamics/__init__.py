@@ -1,0 +1,6 @@
+"""The data-driven network model of whole-brain dynamics (Sip et al., 2023).
+
+What the model reads:
+
+- `networks`: people's series of each region, and the structural connectome between them
+"""

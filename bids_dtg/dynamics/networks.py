@@ -1,0 +1,181 @@
+"""People's networks: the series of each region, and the structural connectome between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+# Of streamline counts that were divided by a person's largest: what a weight of 1 becomes is 1.
+_LOG_SCALE = 1000.0
+_HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: what homotopic weights are raised to
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Series and structural connectomes of several people, over the same regions.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together.
+    """
+
+    people: tuple[str, ...]  # labels
+    regions: tuple[str, ...]  # names
+    series: Array  # (people, regions, frames), each series with mean 0 and standard deviation 1
+    weights: Array  # (people, regions, regions), as `normalised` returns them
+    tr_seconds: float  # between frames
+
+    def __post_init__(self) -> None:
+        count, regions = len(self.people), len(self.regions)
+        if self.series.ndim != 3 or self.series.shape[:2] != (count, regions):
+            raise ValueError(f"series is ({count}, {regions}, frames), found {self.series.shape}")
+        if self.weights.shape != (count, regions, regions):
+            raise ValueError(
+                f"weights is ({count}, {regions}, {regions}), found {self.weights.shape}"
+            )
+
+    @property
+    def frames(self) -> int:
+        """How many frames each series has."""
+        return int(self.series.shape[2])
+
+    @cached_property
+    def network_input(self) -> Array:
+        """(people, regions, frames): the series of all regions, weighted by the connections."""
+        return np.matmul(self.weights, self.series)
+
+    def of(self, people: Sequence[str]) -> Networks:
+        """Return those of some people, in the order asked for."""
+        rows = [self.people.index(label) for label in people]
+        return replace(
+            self, people=tuple(people), series=self.series[rows], weights=self.weights[rows]
+        )
+
+
+def standardised(series: NDArray[np.floating]) -> Array:
+    """Return series with mean 0 and standard deviation 1 over the last axis, frames.
+
+    Examples
+    --------
+    >>> standardised(np.array([[1.0, 2.0, 3.0]])).round(3)
+    array([[-1.225,  0.   ,  1.225]], dtype=float32)
+    """
+    values = np.asarray(series, np.float64)
+    values = values - values.mean(axis=-1, keepdims=True)
+    return (values / values.std(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def normalised(weights: NDArray[np.number]) -> Array:
+    """Return structural connectomes (people, regions, regions) divided by each person's largest.
+
+    The diagonal becomes 0: no region is connected with itself.
+
+    Examples
+    --------
+    >>> normalised(np.array([[[9, 2], [4, 0]]]))[0]
+    array([[0. , 0.5],
+           [1. , 0. ]], dtype=float32)
+    """
+    values = np.array(weights, np.float64)
+    regions = np.arange(values.shape[-1])
+    values[:, regions, regions] = 0.0
+    return (values / values.max(axis=(1, 2), keepdims=True)).astype(np.float32)
+
+
+def _linear(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
+    return weights
+
+
+def _log(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
+    # log(1000 w + 1) / 3 in base 10, as published: a weight of 1 becomes 1.0001.
+    return np.asarray(np.log10(_LOG_SCALE * weights + 1.0) / 3.0, np.float32)
+
+
+def _homotopic(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
+    """Raise the weights between each region and its like on the other side, as published."""
+    raised = weights.copy()
+    upper = np.triu_indices(weights.shape[-1], 1)
+    least = np.percentile(weights[:, upper[0], upper[1]], _HOMOTOPIC_PERCENTILE, axis=1)
+    for one, other in pairs:
+        for row, column in ((one, other), (other, one)):
+            raised[:, row, column] = np.maximum(raised[:, row, column], least)
+    return raised
+
+
+def _log_homotopic(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
+    return _homotopic(_log(weights, pairs), pairs)
+
+
+# How structural connectomes are scaled (`--structural`).
+STRUCTURAL: Mapping[str, Callable[[Array, Sequence[tuple[int, int]]], Array]] = MappingProxyType(
+    {
+        "linear": _linear,
+        "log": _log,
+        "homotopic": _homotopic,
+        "log-homotopic": _log_homotopic,
+    }
+)
+
+
+def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the numbers of regions that are each other's like in the two hemispheres.
+
+    Names say so: ``lh`` and ``rh``, ``L`` and ``R``, or ``left`` and ``right``, between other
+    characters than letters, or at an end.
+
+    Examples
+    --------
+    >>> homotopic_pairs(["ctx-lh-cuneus", "ctx-lh-insula", "ctx-rh-cuneus"])
+    [(0, 2)]
+    """
+    number = {name: index for index, name in enumerate(regions)}
+    pairs = []
+    for name, index in number.items():
+        other = number.get(other_side(name) or "")
+        if other is not None and hemisphere(name) == "left":
+            pairs.append((index, other))
+    return pairs
+
+
+_SIDES = (("lh", "rh"), ("left", "right"), ("Left", "Right"), ("LH", "RH"), ("L", "R"), ("l", "r"))
+
+
+def _side(name: str) -> tuple[int, str, str, str] | None:
+    """Return where a name says its hemisphere: position, word, the other word, which side."""
+    for left, right in _SIDES:
+        for word, other, side in ((left, right, "left"), (right, left, "right")):
+            start = -1
+            while (start := name.find(word, start + 1)) >= 0:
+                around = name[start - 1 : start] + name[start + len(word) : start + len(word) + 1]
+                if not any(character.isalpha() for character in around):
+                    return start, word, other, side
+    return None
+
+
+def hemisphere(name: str) -> str:
+    """Return the hemisphere that a region's name says: left, right, or nothing.
+
+    Examples
+    --------
+    >>> hemisphere("ctx-rh-insula"), hemisphere("7Networks_LH_Vis_1"), hemisphere("brainstem")
+    ('right', 'left', '')
+    """
+    found = _side(name)
+    return found[3] if found else ""
+
+
+def other_side(name: str) -> str | None:
+    """Return the name of a region's like in the other hemisphere; None: the name has no side."""
+    found = _side(name)
+    if found is None:
+        return None
+    start, word, other, _ = found
+    return name[:start] + other + name[start + len(word) :]

@@ -1,0 +1,1 @@
+"""Simulated networks of regions with known parameters."""
