@@ -50,7 +50,7 @@ class Networks:
     @cached_property
     def network_input(self) -> Array:
         """(people, regions, frames): the series of all regions, weighted by the connections."""
-        return np.matmul(self.weights, self.series)
+        return np.asarray(np.matmul(self.weights, self.series), np.float32)
 
     def of(self, people: Sequence[str]) -> Networks:
         """Return those of some people, in the order asked for."""
@@ -70,7 +70,7 @@ def standardised(series: NDArray[np.floating]) -> Array:
     """
     values = np.asarray(series, np.float64)
     values = values - values.mean(axis=-1, keepdims=True)
-    return (values / values.std(axis=-1, keepdims=True)).astype(np.float32)
+    return np.asarray(values / values.std(axis=-1, keepdims=True), np.float32)
 
 
 def normalised(weights: NDArray[np.number]) -> Array:
@@ -87,7 +87,7 @@ def normalised(weights: NDArray[np.number]) -> Array:
     values = np.array(weights, np.float64)
     regions = np.arange(values.shape[-1])
     values[:, regions, regions] = 0.0
-    return (values / values.max(axis=(1, 2), keepdims=True)).astype(np.float32)
+    return np.asarray(values / values.max(axis=(1, 2), keepdims=True), np.float32)
 
 
 def _linear(weights: Array, pairs: Sequence[tuple[int, int]]) -> Array:
