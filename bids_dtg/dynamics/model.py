@@ -1,0 +1,265 @@
+"""The network model: transition, observation and encoders, as a module of PyTorch.
+
+Axes, wherever a tensor has them: frames first, then samples of the posterior, then items (a
+person's region each), then dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bids_dtg.dynamics.recipe import Recipe
+
+_FIRST_OBSERVATION_SD, _FIRST_TABLE_SD = 0.3, 0.01
+_FIRST_STATE_LOG_VARIANCE, _FIRST_TAU = -2.0, 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """A Gaussian without covariances."""
+
+    mean: Tensor
+    log_variance: Tensor  # as mean
+
+    @property
+    def sd(self) -> Tensor:
+        """Standard deviations."""
+        return torch.exp(0.5 * self.log_variance)
+
+    @property
+    def variance(self) -> Tensor:
+        """Squares of `sd`."""
+        return torch.exp(self.log_variance)
+
+    def at(self, noise: Tensor, samples: int = 0) -> Tensor:
+        """Return samples, of noise with variance 1 that has samples along an axis more."""
+        return torch.addcmul(self.mean.unsqueeze(samples), self.sd.unsqueeze(samples), noise)
+
+    def entropy_terms(self) -> Tensor:
+        """Return the entropy of each element."""
+        return 0.5 * (1.0 + math.log(2 * math.pi) + self.log_variance)
+
+    def kl(self) -> Tensor:
+        """Return the divergence of each element from a Gaussian of mean 0 and variance 1."""
+        return 0.5 * (self.variance + self.mean.square() - 1.0 - self.log_variance)
+
+
+class Transition(nn.Module):
+    """How a region's state changes from a frame to the next: one hidden layer, ReLU.
+
+    Inputs stand in the published order: state, region parameters, person parameters, network
+    input, external input.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.sizes = (
+            recipe.states,
+            recipe.region_parameters,
+            recipe.person_parameters,
+            1,
+            int(recipe.external_input),
+        )
+        self.hidden = nn.Linear(sum(self.sizes), recipe.hidden)
+        self.out = nn.Linear(recipe.hidden, recipe.states)
+        for layer in (self.hidden, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(
+        self,
+        state: Tensor,
+        region: Tensor,
+        person: Tensor,
+        network: Tensor,
+        external: Tensor | None,
+    ) -> Tensor:
+        """Return the change of the state.
+
+        Parameters
+        ----------
+        state
+            (frames, samples, items, states).
+        region, person
+            (samples, items, parameters): the same at all frames.
+        network
+            (frames, samples or 1, items).
+        external
+            (frames, samples, items); None for a model without it.
+
+        Returns
+        -------
+        Tensor
+            (frames, samples, items, states).
+        """
+        of_state, of_region, of_person, of_network, of_external = self.hidden.weight.split(
+            self.sizes, dim=1
+        )
+        # What does not change over frames goes through the layer once, not at each frame.
+        fixed = functional.linear(region, of_region, self.hidden.bias)
+        if self.sizes[2]:
+            fixed = fixed + functional.linear(person, of_person)
+        changing = [state, network.expand(state.shape[:-1]).unsqueeze(-1)]
+        weights = [of_state, of_network]
+        if external is not None:
+            changing.append(external.unsqueeze(-1))
+            weights.append(of_external)
+        hidden = functional.linear(torch.cat(changing, -1), torch.cat(weights, 1))
+        change: Tensor = self.out(hidden.add_(fixed).relu_())
+        return change
+
+
+class Encoder(nn.Module):
+    """A bidirectional LSTM over a series, and a linear layer: mean and log variance."""
+
+    def __init__(self, inputs: int, units: int, dimensions: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, units, bidirectional=True)
+        self.out = nn.Linear(2 * units, 2 * dimensions)
+        self.dimensions = dimensions
+        nn.init.xavier_uniform_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        for name, parameter in self.lstm.named_parameters():
+            self._start(name, parameter, units)
+
+    @staticmethod
+    def _start(name: str, parameter: nn.Parameter, units: int) -> None:
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        elif name.startswith("weight_hh"):
+            nn.init.orthogonal_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+            if name.startswith("bias_ih"):  # that of the forget gates
+                nn.init.ones_(parameter[units : 2 * units])
+            else:  # the second bias of PyTorch's LSTM is none of the model's
+                parameter.requires_grad_(False)
+
+    def of_frames(self, inputs: Tensor) -> Gaussian:
+        """Return a Gaussian a frame, (frames, items, dimensions)."""
+        return self._gaussian(self.lstm(inputs)[0])
+
+    def of_series(self, inputs: Tensor) -> Gaussian:
+        """Return a Gaussian a series, (items, dimensions), from the last state of each direction."""
+        _, (last, _) = self.lstm(inputs)
+        return self._gaussian(torch.cat((last[0], last[1]), -1))
+
+    def _gaussian(self, values: Tensor) -> Gaussian:
+        mean, log_variance = self.out(values).split(self.dimensions, dim=-1)
+        return Gaussian(mean, log_variance)
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Series that are worked on together: each is one region of one person."""
+
+    series: Tensor  # (frames, items)
+    network: Tensor  # (frames, items), the network input
+    person: Tensor  # (items,), number of the person
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What is inferred from series."""
+
+    states: Gaussian  # (frames, items, states)
+    region: Gaussian  # (items, region parameters)
+    person: Gaussian  # (items, person parameters)
+    external: Gaussian | None  # (frames, items); None for a model without it
+
+
+class NetworkModel(nn.Module):
+    """The data-driven model of Sip et al. (2023) [1]_: one for all regions of all people.
+
+    Parameters
+    ----------
+    recipe
+        What it consists of.
+    people, regions, frames
+        How many the data have that it is trained on.
+
+    References
+    ----------
+    .. [1] Sip V, et al. Science Advances 9, eabq7547 (2023). doi:10.1126/sciadv.abq7547
+
+    Examples
+    --------
+    >>> model = NetworkModel(Recipe(), people=2, regions=4, frames=30)
+    >>> items = Items(torch.zeros(30, 5), torch.zeros(30, 5), torch.tensor([0, 0, 1, 1, 1]))
+    >>> model.infer(items).region.mean.shape
+    torch.Size([5, 3])
+    """
+
+    def __init__(self, recipe: Recipe, people: int, regions: int, frames: int) -> None:
+        super().__init__()
+        self.recipe, self.people, self.regions, self.frames = recipe, people, regions, frames
+        units, inputs = recipe.encoder_units, 2 + people
+        self.transition = Transition(recipe)
+        self.state_encoder = Encoder(inputs, units, recipe.states)
+        self.region_encoder = Encoder(inputs, units, recipe.region_parameters)
+        self.observation = nn.Linear(recipe.states, 1)
+        nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
+        nn.init.zeros_(self.observation.bias)
+        self.state_log_variance = nn.Parameter(
+            torch.full((recipe.states,), _FIRST_STATE_LOG_VARIANCE)
+        )
+        self.observation_log_variance = nn.Parameter(torch.zeros(1))
+        self.person_table = nn.Parameter(
+            _FIRST_TABLE_SD * torch.randn(people, recipe.person_parameters, 2)
+        )
+        if recipe.external_input:
+            self.log_tau = nn.Parameter(torch.tensor(math.log(_FIRST_TAU)))
+            self.external_table = nn.Parameter(
+                recipe.external_start_sd * torch.randn(people, frames, 2)
+            )
+
+    def infer(self, items: Items) -> Posterior:
+        """Return the approximate posterior of the states and parameters of some series.
+
+        Each series goes through the encoders once, however many samples are drawn.
+        """
+        inputs = self._encoder_inputs(items)
+        region = self.region_encoder.of_series(inputs)
+        return Posterior(
+            states=self.state_encoder.of_frames(inputs),
+            region=region,
+            person=self.person_posterior(items.person),
+            external=self.external_posterior(items.person),
+        )
+
+    def infer_regions(self, items: Items) -> Gaussian:
+        """Return the posterior of the region parameters alone, (items, region parameters)."""
+        return self.region_encoder.of_series(self._encoder_inputs(items))
+
+    def person_posterior(self, person: Tensor) -> Gaussian:
+        """Return the posterior of people's parameters, (items, person parameters)."""
+        return Gaussian(*self.person_table[person].unbind(-1))
+
+    def external_posterior(self, person: Tensor) -> Gaussian | None:
+        """Return the posterior of the external input, (frames, items)."""
+        if not self.recipe.external_input:
+            return None
+        return Gaussian(*self.external_table[person].permute(2, 1, 0).unbind(0))
+
+    def _encoder_inputs(self, items: Items) -> Tensor:
+        """(frames, items, 2 + people): series, network input and whose it is."""
+        frames = len(items.series)
+        whose = functional.one_hot(items.person, self.people).to(items.series.dtype)
+        return torch.cat(
+            (
+                items.series.unsqueeze(-1),
+                items.network.unsqueeze(-1),
+                whose.expand(frames, -1, -1),
+            ),
+            -1,
+        )
+
+    @property
+    def alpha(self) -> Tensor:
+        """What the external input keeps from a frame to the next."""
+        return torch.exp(-torch.exp(-self.log_tau))

@@ -1,0 +1,90 @@
+"""The model's pieces, against the original's outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
+from bids_dtg.dynamics.recipe import Recipe
+from sip_reference import Reference
+
+
+@pytest.fixture(params=["AB", "AN"])
+def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+    return Reference.read(shared, request.param)
+
+
+def test_encoders_are_the_originals(reference: Reference) -> None:
+    posterior = reference.model().infer(reference.items())
+    for found, mean, log_variance in (
+        (posterior.states, "enc_xmu", "enc_xlv"),
+        (posterior.region, "enc_tregmu", "enc_treglv"),
+        (posterior.person, "enc_tsubmu", "enc_tsublv"),
+    ):
+        swap = found.mean.dim() == 3
+        for ours, name in ((found.mean, mean), (found.log_variance, log_variance)):
+            ours = ours.transpose(0, 1) if swap else ours
+            np.testing.assert_allclose(ours.detach(), reference[name], rtol=0, atol=1e-5)
+
+
+def test_transition_and_its_jacobian_are_the_originals(reference: Reference) -> None:
+    model = reference.model()
+    recipe = reference.recipe
+    values = torch.tensor(reference["f_in"]).double()
+
+    def change(row: torch.Tensor) -> torch.Tensor:
+        sizes = (recipe.states, recipe.region_parameters, recipe.person_parameters, 1)
+        state, region, person, network, *rest = row.split(
+            (*sizes, 1) if recipe.external_input else sizes
+        )
+        external = rest[0].reshape(1, 1, 1) if rest else None
+        return model.transition(
+            state[None, None, None],
+            region[None, None],
+            person[None, None],
+            network[None, None],
+            external,
+        )[0, 0, 0]
+
+    found = torch.stack([change(row) for row in values])
+    np.testing.assert_allclose(found.detach(), reference["f_out"], rtol=0, atol=1e-5)
+    jacobian = torch.stack([torch.autograd.functional.jacobian(change, row) for row in values])
+    np.testing.assert_allclose(jacobian, reference["f_jac"], rtol=0, atol=1e-5)
+
+
+def test_network_input_is_the_originals(shared: Path) -> None:
+    from bids_dtg.dynamics.networks import Networks
+
+    arrays = Reference.read(shared, "AB").arrays
+    networks = Networks(
+        ("a", "b", "c"), tuple(map(str, range(68))), arrays["y"], arrays["w"], tr_seconds=0.72
+    )
+    np.testing.assert_allclose(networks.network_input, arrays["u_net"], rtol=0, atol=1e-5)
+
+
+def test_gaussian_divergence_is_that_of_torch() -> None:
+    gaussian = Gaussian(torch.tensor([0.3, -2.0]), torch.tensor([0.1, -1.5]))
+    normal = torch.distributions.Normal(gaussian.mean, gaussian.sd)
+    standard = torch.distributions.Normal(0.0, 1.0)
+    expected = torch.distributions.kl_divergence(normal, standard)
+    torch.testing.assert_close(gaussian.kl(), expected)
+    torch.testing.assert_close(gaussian.entropy_terms(), normal.entropy())
+
+
+def test_every_weight_but_the_second_bias_of_an_lstm_learns() -> None:
+    model = NetworkModel(Recipe(), people=2, regions=4, frames=30)
+    fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
+    assert fixed and all("bias_hh" in name for name in fixed)
+
+
+def test_a_series_is_inferred_alike_alone_and_among_others() -> None:
+    torch.manual_seed(1)
+    model = NetworkModel(Recipe(), people=3, regions=4, frames=40).double()
+    items = Items(torch.randn(40, 6).double(), torch.randn(40, 6).double(), torch.arange(6) % 3)
+    alone = Items(items.series[:, 4:5], items.network[:, 4:5], items.person[4:5])
+    together, single = model.infer(items).region.mean[4:5], model.infer(alone).region.mean
+    torch.testing.assert_close(single, together)

@@ -1,0 +1,94 @@
+"""The terms of the ELBO and their gradients, against the original's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bids_dtg.dynamics.model import Items, NetworkModel
+from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
+from bids_dtg.dynamics.recipe import Recipe
+from sip_reference import Reference
+
+
+@pytest.fixture(params=["AB", "AN"])
+def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+    return Reference.read(shared, request.param)
+
+
+def _terms(model: NetworkModel, reference: Reference) -> Terms:
+    items = reference.items()
+    return terms_of(model, items, model.infer(items), reference.noise())
+
+
+def test_each_term_is_the_originals(reference: Reference) -> None:
+    terms = _terms(reference.model(), reference)
+    expected = {
+        "observation": reference["t_logp_y"],
+        "state_prior": reference["t_logp_x"],
+        "state_entropy": -reference["t_logq_x"],
+        "region_kl": reference["t_kl_reg"],
+        "person_kl": reference["t_kl_sub"] * reference.recipe.person_penalty,
+        "state_squares": reference["t_xpen"] / reference.recipe.state_penalty,
+    }
+    if reference.recipe.external_input:
+        expected["external"] = (reference["t_logp_us"] - reference["t_logq_us"]) / 68
+    for name, rows in expected.items():
+        found = getattr(terms, name).detach()
+        wanted = reference.by_sample(rows)
+        np.testing.assert_allclose(found.expand_as(wanted), wanted, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.3])
+def test_elbo_and_loss_are_the_originals(reference: Reference, weight: float) -> None:
+    model = reference.model()
+    terms = _terms(model, reference)
+    elbo = terms.elbo(1.0, weight).detach()
+    np.testing.assert_allclose(elbo.T, reference[f"elbo_betap{weight}"], rtol=1e-6)
+    loss = loss_of(model, terms, 1.0, weight).item()
+    assert loss == pytest.approx(float(reference[f"loss_betap{weight}"]), rel=1e-6)
+
+
+def test_gradients_are_the_originals(reference: Reference) -> None:
+    model = reference.model()
+    loss_of(model, _terms(model, reference), 1.0, 0.3).backward()
+    expected = reference.state("grad_")
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            wanted = expected[name].double()
+            scale = float(wanted.abs().max())
+            torch.testing.assert_close(
+                parameter.grad, wanted, rtol=2e-4, atol=2e-4 * scale, msg=lambda m, n=name: n + m
+            )
+
+
+@pytest.mark.parametrize("external", [True, False])
+def test_closed_forms_are_what_samples_tend_to(external: bool) -> None:
+    torch.manual_seed(0)
+    recipe = Recipe(states=2, region_parameters=2, external_input=external)
+    model = NetworkModel(recipe, people=2, regions=3, frames=12).double()
+    items = Items(torch.randn(12, 4).double(), torch.randn(12, 4).double(), torch.arange(4) % 2)
+    with torch.no_grad():
+        posterior = model.infer(items)
+        noise = Noise.draw(model, items, 40_000)
+        closed = terms_of(model, items, posterior, noise)
+        model.recipe = replace(recipe, closed_form=False)
+        sampled = terms_of(model, items, posterior, noise)
+    for name in ("observation", "state_prior", "state_entropy", "external", "state_squares"):
+        of_samples = getattr(sampled, name)
+        error = of_samples.std(0) / 200
+        difference = getattr(closed, name).mean(0) - of_samples.mean(0)
+        assert (difference.abs() <= 5 * error + 1e-9).all(), name
+
+
+def test_noise_of_a_seed_is_the_same() -> None:
+    model = NetworkModel(Recipe(), people=1, regions=2, frames=9)
+    items = Items(torch.zeros(9, 2), torch.zeros(9, 2), torch.zeros(2, dtype=torch.long))
+    torch.manual_seed(3)
+    first = Noise.draw(model, items, 2).states
+    torch.manual_seed(3)
+    torch.testing.assert_close(Noise.draw(model, items, 2).states, first)
