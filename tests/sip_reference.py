@@ -1,4 +1,4 @@
-"""The original's weights, inputs and outputs (`shared/sip/reference.npz`), as this package has them."""
+"""The original's weights, inputs and outputs (`shared/sip/reference.npz`), by our names."""
 
 from __future__ import annotations
 

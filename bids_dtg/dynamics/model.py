@@ -97,8 +97,8 @@ class Transition(nn.Module):
         Tensor
             (frames, samples, items, states).
         """
-        of_state, of_region, of_person, of_network, of_external = self.hidden.weight.split(
-            self.sizes, dim=1
+        of_state, of_region, of_person, of_network, of_external = torch.split(
+            self.hidden.weight, list(self.sizes), dim=1
         )
         # What does not change over frames goes through the layer once, not at each frame.
         fixed = functional.linear(region, of_region, self.hidden.bias)
@@ -145,7 +145,7 @@ class Encoder(nn.Module):
         return self._gaussian(self.lstm(inputs)[0])
 
     def of_series(self, inputs: Tensor) -> Gaussian:
-        """Return a Gaussian a series, (items, dimensions), from the last state of each direction."""
+        """Return a Gaussian a series, (items, dimensions), from each direction's last state."""
         _, (last, _) = self.lstm(inputs)
         return self._gaussian(torch.cat((last[0], last[1]), -1))
 

@@ -1,4 +1,4 @@
-"""Recipes: what the model consists of, how it is trained, and each doubtful point of the original."""
+"""Recipes: what a model consists of, how it is trained, each doubtful point of the original."""
 
 from __future__ import annotations
 

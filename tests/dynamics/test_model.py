@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sip_reference import Reference
 
 from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
-from sip_reference import Reference
 
 
 @pytest.fixture(params=["AB", "AN"])
@@ -78,7 +78,8 @@ def test_gaussian_divergence_is_that_of_torch() -> None:
 def test_every_weight_but_the_second_bias_of_an_lstm_learns() -> None:
     model = NetworkModel(Recipe(), people=2, regions=4, frames=30)
     fixed = [name for name, p in model.named_parameters() if not p.requires_grad]
-    assert fixed and all("bias_hh" in name for name in fixed)
+    assert fixed
+    assert all("bias_hh" in name for name in fixed)
 
 
 def test_a_series_is_inferred_alike_alone_and_among_others() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sip_reference import Reference
 
 from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.recipe import Recipe
-from sip_reference import Reference
 
 
 @pytest.fixture(params=["AB", "AN"])

@@ -1,0 +1,210 @@
+"""Fits the network model to people's networks: resumable, with restarts (extra ``train``)."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.task import NetworkTask
+from bids_dtg.training.loop import Schedule, Workplace, run_epochs
+from bids_dtg.training.share import Share
+
+_HELD_OUT = 4  # a stream of random numbers, beside the seed
+_PREFIX = "model."  # of the model's tensors among the task's
+
+
+@dataclass(frozen=True, eq=False)
+class Restart:
+    """A training from random weights of its own."""
+
+    seed: int
+    elbo: float  # mean over series that were trained on
+    held_out_elbo: float  # mean over series that were held out; NaN: none were
+    history: tuple[Mapping[str, float], ...]  # a record an epoch
+    state: Mapping[str, Tensor]  # the model's weights after the last epoch
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted network model, and what it was fitted to."""
+
+    model: NetworkModel  # on the CPU
+    people: tuple[str, ...]  # labels, in the order of the model's tables
+    regions: tuple[str, ...]  # names
+    tr_seconds: float
+    trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
+    restarts: tuple[Restart, ...] = ()  # all trainings, in their order
+    chosen: int = 0  # the number of the restart that the model is of
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the model consists of."""
+        return self.model.recipe
+
+
+def fit(
+    networks: Networks,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    device: str = "cpu",
+    report: Callable[[str], None] = lambda line: None,
+    progress: bool = False,
+) -> Fitted:
+    """Fit the model to all people together (Sip et al., 2023).
+
+    Parameters
+    ----------
+    networks
+        Whom it is fitted to.
+    recipe
+        What the model consists of, and how it is trained; None: the default one.
+    seed
+        Of held-out series, weights, batches and noise; a restart more has the next one.
+    folder
+        Of checkpoints, by which a stopped call goes on; None: nothing is kept.
+    device
+        cpu, cuda or cuda:N.
+    report
+        Is given a line after each epoch.
+    progress
+        Whether to draw a progress bar.
+
+    Returns
+    -------
+    Fitted
+        With the restart of the best ELBO on held-out series; where none are held out, on all.
+
+    Raises
+    ------
+    RunError
+        The folder has a training of other people, another recipe or another seed.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> rng = np.random.default_rng(0)
+    >>> networks = Networks(
+    ...     people=("01",),
+    ...     regions=("A", "B", "C"),
+    ...     series=rng.standard_normal((1, 3, 40)).astype("f4"),
+    ...     weights=np.ones((1, 3, 3), "f4") - np.eye(3, dtype="f4"),
+    ...     tr_seconds=2.0,
+    ... )
+    >>> fitted = fit(networks, replace(Recipe(), epochs=1))
+    >>> len(fitted.restarts[0].history), int(fitted.trained.sum())
+    (1, 2)
+    """
+    recipe = recipe or Recipe()
+    trained = choose_trained(len(networks.people), len(networks.regions), recipe.held_out, seed)
+    with tempfile.TemporaryDirectory() if folder is None else nullcontext(str(folder)) as place:
+        restarts = tuple(
+            _train(networks, trained, recipe, number, seed, Path(place), device, report, progress)
+            for number in range(recipe.restarts)
+        )
+    chosen = choose_restart(restarts)
+    model = NetworkModel(recipe, *networks.series.shape)
+    model.load_state_dict(dict(restarts[chosen].state))
+    return Fitted(
+        model=model.eval(),
+        people=networks.people,
+        regions=networks.regions,
+        tr_seconds=networks.tr_seconds,
+        trained=trained,
+        restarts=restarts,
+        chosen=chosen,
+    )
+
+
+def choose_trained(people: int, regions: int, held_out: float, seed: int) -> NDArray[np.bool_]:
+    """Draw which series are trained on, (people, regions); all of them where none are held out.
+
+    Examples
+    --------
+    >>> int(choose_trained(5, 20, 0.2, seed=0).sum())
+    80
+    """
+    rng = np.random.default_rng((seed, _HELD_OUT))
+    number = people * regions
+    trained = np.ones(number, bool)
+    trained[rng.permutation(number)[: round(held_out * number)]] = False
+    return trained.reshape(people, regions)
+
+
+def choose_restart(restarts: tuple[Restart, ...]) -> int:
+    """Return the number of the restart with the best ELBO on held-out series, or on all."""
+    scores = [r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts]
+    return int(np.nanargmax(scores))
+
+
+def _train(
+    networks: Networks,
+    trained: NDArray[np.bool_],
+    recipe: Recipe,
+    number: int,
+    seed: int,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+    progress: bool,
+) -> Restart:
+    """Train once, or go on where an earlier call was stopped."""
+    if recipe.restarts > 1:
+        report(f"restart {number + 1} of {recipe.restarts}")
+    make = partial(
+        _make_task, networks, trained, recipe, seed + number, _identity(networks, recipe, seed)
+    )
+    workplace = Workplace(folder / f"restart-{number + 1}", device=device, progress=progress)
+    schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
+    with torch.random.fork_rng():  # each epoch begins with a seed of its own
+        best = run_epochs(make, schedule, workplace, report)
+        task = make(Share(), report)
+        task.load_state_dict(best.state)
+        elbo = task.elbo(task.trained)
+        held_out = task.elbo(task.held_out) if len(task.held_out) else None
+    return Restart(
+        seed=seed + number,
+        elbo=float(elbo.mean()),
+        held_out_elbo=float("nan") if held_out is None else float(held_out.mean()),
+        history=tuple(best.history),
+        state={
+            name.removeprefix(_PREFIX): value
+            for name, value in best.state.items()
+            if name.startswith(_PREFIX)
+        },
+    )
+
+
+def _make_task(
+    networks: Networks,
+    trained: NDArray[np.bool_],
+    recipe: Recipe,
+    seed: int,
+    identity: str,
+    share: Share,
+    report: Callable[[str], None],
+) -> NetworkTask:
+    return NetworkTask(networks, trained, recipe, seed=seed, identity=identity, report=report)
+
+
+def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
+    """Return a hash of everything that a training depends on."""
+    digest = hashlib.sha256(repr((sorted(asdict(recipe).items()), seed)).encode())
+    for array in (networks.series, networks.weights):
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

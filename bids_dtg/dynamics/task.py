@@ -1,0 +1,180 @@
+"""What the training loop runs for a network model: batches of series, the loss, the record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bids_dtg.dynamics.model import Items, NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
+from bids_dtg.dynamics.optimiser import KerasAdam
+from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.errors import RunError
+from bids_dtg.training.loop import Task
+
+# Streams of random numbers, beside the seed.
+_WEIGHTS, _BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
+JUDGING_SAMPLES = 8  # of the posterior, for an ELBO that models are compared by
+_LOOKS = 20  # at the ELBO of held-out series, in all epochs
+
+
+class NetworkTask(Task):
+    """One training of a network model.
+
+    Parameters
+    ----------
+    networks
+        Whom it is trained on.
+    trained
+        (people, regions): whether a series is trained on; the others are held out.
+    recipe
+        What the model consists of, and how it is trained.
+    seed
+        Of weights, batches and noise.
+    identity
+        What must be the same where a training goes on.
+    report
+        Is given a line after each epoch.
+    """
+
+    series: Tensor  # (people, regions, frames)
+    network_input: Tensor  # (people, regions, frames)
+
+    def __init__(
+        self,
+        networks: Networks,
+        trained: NDArray[np.bool_],
+        recipe: Recipe,
+        *,
+        seed: int,
+        identity: str,
+        report: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.recipe, self.seed, self.identity, self._report = recipe, seed, identity, report
+        self.trained, self.held_out = map(torch.as_tensor, map(np.argwhere, (trained, ~trained)))
+        self._records: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._started = 0.0
+        torch.manual_seed(_stream(seed, _WEIGHTS))
+        people, regions, frames = networks.series.shape
+        self.model = NetworkModel(recipe, people, regions, frames)
+        self.register_buffer("series", torch.as_tensor(networks.series), persistent=False)
+        network = torch.as_tensor(networks.network_input)
+        self.register_buffer("network_input", network, persistent=False)
+
+    def items(self, pairs: Tensor) -> Items:
+        """Return series by their (person, region) numbers."""
+        person, region = pairs.to(self.series.device).unbind(1)
+        # One after the other in memory frame by frame: the encoders read them so.
+        return Items(
+            self.series[person, region].T.contiguous(),
+            self.network_input[person, region].T.contiguous(),
+            person,
+        )
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
+        order = torch.as_tensor(rng.permutation(len(self.trained)))
+        batches = torch.split(self.trained[order], self.recipe.batch_size)
+        # Lightning takes a bare sequence for several loaders.
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        learning = [p for p in self.model.parameters() if p.requires_grad]
+        return KerasAdam(learning, self.recipe.learning_rate)
+
+    def on_train_epoch_start(self) -> None:
+        self._records, self._started = [], time.perf_counter()
+        torch.manual_seed(_stream(self.seed, _NOISE, self.current_epoch))
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.recipe.rate(self.current_epoch)
+
+    def training_step(self, batch: Tensor, index: int) -> Tensor:
+        terms, loss = self._loss(batch)
+        with torch.no_grad():
+            self._records.append((loss.detach(), terms.elbo().mean(), terms.region_kl.mean()))
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        torch.nn.utils.clip_grad_value_(self.model.parameters(), self.recipe.gradient_limit)
+
+    def _loss(self, pairs: Tensor) -> tuple[Terms, Tensor]:
+        items = self.items(pairs)
+        noise = Noise.draw(self.model, items, self.recipe.samples)
+        terms = terms_of(self.model, items, self.model.infer(items), noise)
+        return terms, loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
+
+    def on_train_epoch_end(self) -> None:
+        loss, elbo, kl = torch.tensor(self._records).double().mean(0).tolist()
+        epoch = {
+            "epoch": self.current_epoch,
+            "loss": loss,
+            "elbo": elbo,
+            "region_kl": kl,
+            "learning_rate": self.recipe.rate(self.current_epoch),
+        }
+        if self._looks() and len(self.held_out):
+            epoch["held_out_elbo"] = float(self.elbo(self.held_out).mean())
+        epoch["seconds"] = round(time.perf_counter() - self._started, 1)
+        self.history.append(epoch)
+        self._report(_line(epoch, self.recipe))
+
+    def _looks(self) -> bool:
+        """Return whether held-out series are looked at after this epoch."""
+        every = max(1, self.recipe.epochs // _LOOKS)
+        return (self.current_epoch + 1) % every == 0 or self.current_epoch + 1 == self.recipe.epochs
+
+    @torch.no_grad()
+    def elbo(self, pairs: Tensor) -> NDArray[np.float64]:
+        """Return the ELBO of some series, a mean over samples, with all terms in full.
+
+        The same series have the same noise at each look.
+
+        Returns
+        -------
+        (pairs,)
+        """
+        found = []
+        with torch.random.fork_rng():
+            torch.manual_seed(_stream(self.seed, _JUDGING))
+            for part in torch.split(pairs, self.recipe.batch_size):
+                items = self.items(part)
+                noise = Noise.draw(self.model, items, JUDGING_SAMPLES)
+                terms = terms_of(self.model, items, self.model.infer(items), noise)
+                found.append(terms.elbo().mean(0).cpu())
+        return torch.cat(found).double().numpy()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["identity"] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if checkpoint.get("identity") != self.identity:
+            raise RunError(
+                "the training that was begun here has other people, another recipe or another seed",
+                expected="the same as when it began",
+                remedy="give the options of that call, or choose another folder",
+            )
+
+
+def _stream(seed: int, *purpose: int) -> int:
+    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0])
+
+
+def _line(epoch: dict[str, float], recipe: Recipe) -> str:
+    held_out = epoch.get("held_out_elbo")
+    looked = f", held out {held_out:,.0f}" if held_out is not None else ""
+    return (
+        f"epoch {int(epoch['epoch']) + 1} of {recipe.epochs}: loss {epoch['loss']:,.0f}, "
+        f"ELBO {epoch['elbo']:,.0f}{looked} ({epoch['seconds']:.0f} s)"
+    )
