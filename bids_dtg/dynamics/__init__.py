@@ -3,4 +3,8 @@
 What the model reads:
 
 - `networks`: people's series of each region, and the structural connectome between them
+
+What is measured and compared:
+
+- `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
 """
