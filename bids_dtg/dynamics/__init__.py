@@ -1,8 +1,18 @@
 """The data-driven network model of whole-brain dynamics (Sip et al., 2023).
 
-What the model reads:
+What the model reads, and what it is:
 
 - `networks`: people's series of each region, and the structural connectome between them
+- `recipe`: what a model consists of, how it is trained, and each doubtful point of the original
+- `model`: transition, observation and encoders, as a module of PyTorch
+- `objective`: the evidence lower bound (ELBO), term by term, and the loss
+
+Fitting:
+
+- `optimiser`: Adam as Keras steps it
+- `task`: batches, loss and record of a training (extra ``train``)
+- `fit`: fits a model: resumable, with restarts (extra ``train``)
+- `inference`: what a fitted model infers of people's networks, as arrays
 
 What is measured and compared:
 
