@@ -117,10 +117,8 @@ def fit(
             for number in range(recipe.restarts)
         )
     chosen = choose_restart(restarts)
-    model = NetworkModel(recipe, *networks.series.shape)
-    model.load_state_dict(dict(restarts[chosen].state))
     return Fitted(
-        model=model.eval(),
+        model=restored(recipe, networks.series.shape, restarts[chosen].state),
         people=networks.people,
         regions=networks.regions,
         tr_seconds=networks.tr_seconds,
@@ -128,6 +126,14 @@ def fit(
         restarts=restarts,
         chosen=chosen,
     )
+
+
+def restored(recipe: Recipe, shape: tuple[int, ...], state: Mapping[str, Tensor]) -> NetworkModel:
+    """Return a model with given weights; `shape` is (people, regions, frames)."""
+    with torch.random.fork_rng():  # first weights are drawn, and replaced
+        model = NetworkModel(recipe, *shape)
+    model.load_state_dict(dict(state))
+    return model.eval()
 
 
 def choose_trained(people: int, regions: int, held_out: float, seed: int) -> NDArray[np.bool_]:

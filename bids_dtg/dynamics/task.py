@@ -84,8 +84,13 @@ class NetworkTask(Task):
         rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
         order = torch.as_tensor(rng.permutation(len(self.trained)))
         batches = torch.split(self.trained[order], self.recipe.batch_size)
-        # Lightning takes a bare sequence for several loaders.
-        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+        # Lightning takes a bare sequence for several loaders. Each loader draws a number, before or
+        # after the epoch's seed is set: not from the stream of the noise.
+        return DataLoader(
+            batches,  # type: ignore[arg-type]
+            batch_size=None,
+            generator=torch.Generator(),
+        )
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learning = [p for p in self.model.parameters() if p.requires_grad]

@@ -9,7 +9,8 @@ For every kind of simulation:
 - `confounds`: the table of confounds, and the signals that fMRIPrep measures for it
 - `bold_image`: a run as the bytes of a compressed NIfTI file
 
-For one workflow:
+For single workflows:
 
 - `contrasts`: people whose rest and responses to tasks come from the same networks
+- `dynamics`: networks of regions with known parameters
 """

@@ -3,6 +3,7 @@
 - `participant`: one participant at a time: runs to maps, sidecars, tables and reports
 - `group`: all participants together: quality table, mean maps, pages
 - `modelling`: models of one's own: cohort, fit, train, fine-tune, evaluate, calibrate
+- `dynamics`: the network model: trained, judged, simulated, its fixed points found
 - `demo`: simulated people through the participant level, and their maps beside the truth
 
 `bids_dtg.cli.tables` has the table that says which function runs for which options.
