@@ -25,6 +25,7 @@ _GROUPS = {
     "cleaning": "cleaning of the resting runs",
     "output": "outputs",
     "modelling": "models of one's own (group level)",
+    "dynamics": "network model (--workflow dynamics)",
     "resources": "resources",
     "behaviour": "behaviour",
 }
@@ -44,7 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="bids_dtg",
         description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
-        "derivatives, writes one map for each contrast of the model as BIDS derivatives.",
+        "derivatives, writes one map for each contrast of the model as BIDS derivatives. With "
+        "--workflow dynamics: a model of the activity of people's networks, from arrays.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,

@@ -6,21 +6,29 @@ with its words, columns and panels. Rows import what they run only when they are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import pkgutil
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from bids_dtg.bundles.kinds import AUTO_KIND, KINDS, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.connectome.form import FORMS
+from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
 from bids_dtg.engine.machine import limit_threads
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.derivatives import refuse_other_workflow
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, BehaviourOptions, Settings
+from bids_dtg.settings.option import find_row
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
+Arrays = Literal["never", "may", "must"]
+_WORKFLOWS = "bids_dtg.workflows"  # where a workflow has its folder
 
 
 @dataclass(frozen=True)
@@ -29,128 +37,205 @@ class Analysis:
 
     run: Run  # what it does
     help: str  # for ``--help``
+    arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
+    needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
+
+
+@dataclass(frozen=True)
+class ParticipantLevel:
+    """What a workflow does with one participant at a time."""
+
+    results: Run  # maps or other results of each participant
+    reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
+    verify: Run  # compare participants' files with what was written
+    methods: Run  # the methods text alone
+
+    def chosen(self, behaviour: BehaviourOptions) -> Run:
+        """Return what the options ask for."""
+        if behaviour.reports_only:
+            return self.reports
+        if behaviour.verify:
+            return self.verify
+        return self.methods if behaviour.boilerplate_only else self.results
 
 
 @dataclass(frozen=True)
 class Workflow:
     """What a workflow does at each level."""
 
-    participants: Run  # maps or other results of each participant
-    reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
-    verify: Run  # compare participants' files with what was written
-    methods: Run  # the methods text alone
-    group: Run  # the table and the pages of all participants
+    name: str  # a value of ``--workflow``
+    help: str  # for ``--help``
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
+    recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
+    participants: ParticipantLevel | None = None  # None: all people are worked on together
+    group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
 
     def chosen(self, settings: Settings) -> Run:
-        """Return what the options ask for."""
-        if settings.modelling.analysis is not None:
-            return self.analyses[settings.modelling.analysis].run
-        if settings.inputs.analysis_level == "group":
-            return self.group
-        if settings.behaviour.reports_only:
-            return self.reports
-        if settings.behaviour.verify:
-            return self.verify
-        return self.methods if settings.behaviour.boilerplate_only else self.participants
+        """Return what the options ask for.
+
+        Raises
+        ------
+        SettingsError
+            The workflow has no such level, analysis or recipe, or the analysis lacks something.
+        """
+        name = settings.modelling.analysis
+        self._require("analysis", name, self.analyses)
+        self._require("recipe", settings.modelling.recipe, self.recipes)
+        run = self._level(settings) if name is None else self._analysis(name, settings)
+        _check_arrays(self, settings)
+        return run
+
+    def _level(self, settings: Settings) -> Run:
+        """Return what is done at a level without an analysis."""
+        run, level = self.group, settings.inputs.analysis_level
+        if level == "participant":
+            own = self.participants
+            run = None if own is None else own.chosen(settings.behaviour)
+        if run is not None:
+            return run
+        lacks = "was given with group and no --analysis"
+        raise SettingsError(
+            f"--workflow {self.name} {lacks if level == 'group' else 'has no participant level'}",
+            expected=f"group --analysis {'|'.join(self.analyses)}",
+        )
+
+    def _analysis(self, name: str, settings: Settings) -> Run:
+        row = self.analyses[name]
+        if row.needs_model and settings.inputs.model == OPTIONS["model"].field.default:
+            raise SettingsError(
+                f"--workflow {self.name} --analysis {name} was given without --model",
+                expected=f"a model that --workflow {self.name} --analysis train has made",
+            )
+        return row.run
+
+    def _require(self, option: str, name: str | None, legal: Collection[str]) -> None:
+        if name is None or name in legal:
+            return
+        others = [
+            row.name
+            for row in WORKFLOWS.values()
+            if name in (row.analyses if option == "analysis" else row.recipes)
+        ]
+        raise SettingsError(
+            f"--{option} {name} was given with --workflow {self.name}",
+            expected=f"one of {', '.join(legal)}",
+            remedy=f"--workflow {' or '.join(others)} has --{option} {name}" if others else "",
+        )
 
 
-def _participants(settings: Settings) -> int:
-    from bids_dtg.workflows.participant.call import run_participants
+def _later(name: str) -> Run:
+    """Return a function of `bids_dtg.workflows` whose module is imported when it is called."""
 
-    return run_participants(settings)
+    def run(settings: Settings) -> int:
+        return int(pkgutil.resolve_name(f"{_WORKFLOWS}.{name}")(settings))
 
-
-def _reports(settings: Settings) -> int:
-    from bids_dtg.workflows.participant.reports import remake_reports
-
-    return remake_reports(settings)
+    return run
 
 
-def _verify(settings: Settings) -> int:
-    from bids_dtg.workflows.participant.verify import verify_participants
-
-    return verify_participants(settings)
-
-
-def _methods(settings: Settings) -> int:
-    from bids_dtg.workflows.participant.reports import print_methods
-
-    return print_methods(settings)
-
-
-def _group(settings: Settings) -> int:
-    from bids_dtg.workflows.group.tables import run_group
-
-    return run_group(settings)
-
-
-def _train(settings: Settings) -> int:
-    from bids_dtg.workflows.modelling.train import run_training
-
-    return run_training(settings)
-
-
-def _finetune(settings: Settings) -> int:
-    from bids_dtg.workflows.modelling.finetune import run_finetuning
-
-    return run_finetuning(settings)
-
-
-def _evaluate(settings: Settings) -> int:
-    from bids_dtg.workflows.modelling.evaluate import run_evaluation
-
-    return run_evaluation(settings)
-
-
-def _predict(settings: Settings) -> int:
-    from bids_dtg.workflows.modelling.predict import run_prediction
-
-    return run_prediction(settings)
-
-
-def _calibrate(settings: Settings) -> int:
-    from bids_dtg.workflows.modelling.calibrate import run_calibration
-
-    return run_calibration(settings)
-
-
-WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
-    {
-        "contrasts": Workflow(
-            participants=_participants,
-            reports=_reports,
-            verify=_verify,
-            methods=_methods,
-            group=_group,
-            analyses=MappingProxyType(
-                {
-                    "train": Analysis(
-                        _train,
-                        "make a model from participants' rest and measured maps "
-                        "(--derivatives statmaps=PATH)",
-                    ),
-                    "finetune": Analysis(_finetune, "adapt --model to them"),
-                    "evaluate": Analysis(_evaluate, "score the maps of --model against them"),
-                    "calibrate": Analysis(_calibrate, "give --model intervals by them"),
-                    "predict": Analysis(_predict, "maps by --model, of --input-arrays"),
-                }
+_CONTRASTS = Workflow(
+    name="contrasts",
+    help="maps of task activation",
+    participants=ParticipantLevel(
+        results=_later("participant.call:run_participants"),
+        reports=_later("participant.reports:remake_reports"),
+        verify=_later("participant.verify:verify_participants"),
+        methods=_later("participant.reports:print_methods"),
+    ),
+    group=_later("group.tables:run_group"),
+    analyses=MappingProxyType(
+        {
+            "train": Analysis(
+                _later("modelling.train:run_training"),
+                "make a model from participants' rest and measured maps "
+                "(--derivatives statmaps=PATH)",
+                arrays="may",
             ),
-        ),
-    }
+            "finetune": Analysis(
+                _later("modelling.finetune:run_finetuning"), "adapt --model to them"
+            ),
+            "evaluate": Analysis(
+                _later("modelling.evaluate:run_evaluation"),
+                "score the maps of --model against them",
+                arrays="may",
+            ),
+            "calibrate": Analysis(
+                _later("modelling.calibrate:run_calibration"),
+                "give --model intervals by them",
+                arrays="may",
+            ),
+            "predict": Analysis(
+                _later("modelling.predict:run_prediction"),
+                "maps by --model, of --input-arrays",
+                arrays="must",
+            ),
+        }
+    ),
+    recipes=recipe_names(),
 )
-DEFAULT = "contrasts"
+_DYNAMICS = Workflow(
+    name="dynamics",
+    help="a model of each participant's network of regions and its activity (Sip et al., 2023), "
+    "from --input-arrays at the group level",
+    analyses=MappingProxyType(
+        {
+            "train": Analysis(
+                _later("dynamics.train:run_training"),
+                "fit the network model to people's series",
+                arrays="must",
+            ),
+            "evaluate": Analysis(
+                _later("dynamics.evaluate:run_evaluation"),
+                "judge --model and what it simulates by people's series, beside simple models",
+                arrays="must",
+                needs_model=True,
+            ),
+            "simulate": Analysis(
+                _later("dynamics.simulate:run_simulation"),
+                "people's activity by --model",
+                arrays="must",
+                needs_model=True,
+            ),
+            "fixed-points": Analysis(
+                _later("dynamics.fixed_points:run_fixed_points"),
+                "where the activity of --model rests, and whether it is stable there",
+                arrays="must",
+                needs_model=True,
+            ),
+        }
+    ),
+    recipes=tuple(RECIPES),
+)
+WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
+    {row.name: row for row in (_CONTRASTS, _DYNAMICS)}
+)
+DEFAULT = _CONTRASTS.name  # also of an output that names none
 
 
-def run_workflow(settings: Settings, workflow: str = DEFAULT) -> int:
+def _check_arrays(workflow: Workflow, settings: Settings) -> None:
+    """Refuse --input-arrays where they are not read, and an analysis that reads nothing else."""
+    name, arrays = settings.modelling.analysis, settings.modelling.input_arrays
+    use = "never" if name is None else workflow.analyses[name].arrays
+    if arrays and use == "never":
+        able = [own for own, other in workflow.analyses.items() if other.arrays != "never"]
+        raise SettingsError(
+            f"--input-arrays was given with {f'--analysis {name}' if name else 'no --analysis'}",
+            expected=f"group --analysis {' or '.join(able)}",
+        )
+    if not arrays and use == "must":
+        level = "; maps from images are made at the level participant"
+        raise SettingsError(
+            f"--analysis {name} was given without --input-arrays",
+            expected=f"arrays{level if workflow.participants else ''}",
+        )
+
+
+def run_workflow(settings: Settings) -> int:
     """Do what the options ask for, as ``bids_dtg`` does.
 
     Parameters
     ----------
     settings
         All options of the call.
-    workflow
-        A row of `WORKFLOWS`.
 
     Returns
     -------
@@ -175,14 +260,16 @@ def run_workflow(settings: Settings, workflow: str = DEFAULT) -> int:
     ...     print(err.found.rpartition("/")[2])
     nowhere does not exist
     """
+    workflow = find_row(WORKFLOWS, "--workflow", settings.inputs.workflow)
+    run = workflow.chosen(settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
+    refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
     resources = settings.resources
     if resources.scheduler is None:  # its workers' machines may be larger
         for line in excess(resources):
             say(f"bids_dtg: note: {line}")
     limit_threads(own_threads(resources) or own_cores(resources))
     check_temporary_folder()
-    run = WORKFLOWS[workflow].chosen(settings)
     return EXIT_FAILED if run(settings) else 0
 
 
@@ -197,10 +284,12 @@ class Choices:
 
 def table_choices() -> Mapping[str, Choices]:
     """Return the options that choose a row of a table, by name."""
-    analyses = WORKFLOWS[DEFAULT].analyses
+    rows = WORKFLOWS.values()
     return {
+        "workflow": Choices(tuple(WORKFLOWS), tuple(f"{row.name}: {row.help}" for row in rows)),
         "analysis": Choices(
-            tuple(analyses), tuple(f"{name}: {row.help}" for name, row in analyses.items())
+            tuple(dict.fromkeys(name for row in rows for name in row.analyses)),
+            tuple(words for row in rows for words in _analyses_in_words(row)),
         ),
         "denoise_strategy": Choices(
             (AUTO, *STRATEGIES),
@@ -217,8 +306,16 @@ def table_choices() -> Mapping[str, Choices]:
         "connectome": Choices(
             tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
         ),
-        "recipe": Choices(recipe_names()),
+        "recipe": Choices(tuple(dict.fromkeys(name for row in rows for name in row.recipes))),
     }
+
+
+def _analyses_in_words(workflow: Workflow) -> Iterator[str]:
+    """Yield what each analysis does; the first of another workflow than the default names it."""
+    before = "" if workflow.name == DEFAULT else f"with --workflow {workflow.name} "
+    for name, row in workflow.analyses.items():
+        yield f"{before}{name}: {row.help}"
+        before = ""
 
 
 def legal_values() -> dict[str, tuple[str, ...]]:

@@ -329,6 +329,35 @@ def check_output_location(output_dir: Path, dataset: SourceDataset) -> Path:
     return output
 
 
+def refuse_other_workflow(output_dir: Path, workflow: str, *, unnamed: str) -> None:
+    """Refuse an OUTPUT_DIR that another workflow of this program has written to.
+
+    Parameters
+    ----------
+    output_dir
+        As it was given.
+    workflow
+        That is asked for.
+    unnamed
+        The workflow that wrote an output which names none.
+
+    Raises
+    ------
+    SettingsError
+        Naming both workflows.
+    """
+    output = expand_home(output_dir, "OUTPUT_DIR").absolute()
+    generator = _generator(read_json(output / "dataset_description.json"))
+    made_by = generator.get(_WORKFLOW) or unnamed
+    # What other programs made is refused for that, with the rest that may be wrong with a folder.
+    if generator.get("Name") == "bids_dtg" and made_by != workflow:
+        raise SettingsError(
+            f"OUTPUT_DIR {output} holds results of --workflow {made_by}",
+            expected=f"an empty folder, or one that --workflow {workflow} made",
+            remedy="choose another OUTPUT_DIR",
+        )
+
+
 def refuse_model_folder(output: Path, model: Path) -> None:
     """Refuse an OUTPUT_DIR that is a model's folder, or lies in it: the model would be no more.
 

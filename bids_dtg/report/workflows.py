@@ -2,7 +2,7 @@
 
 The report is a process of its own and knows an output by its files alone; what to run for a
 workflow is a row of the same name in `bids_dtg.cli.tables`. A new workflow is a row here, and a
-module beside `contrasts` that the row takes its words from.
+module beside `contrasts` and `dynamics` that the row takes its words from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bids_dtg.bundles.card import ModelCard
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.report import contrasts, quality
+from bids_dtg.report import contrasts, dynamics, quality
 from bids_dtg.report.contents import ParticipantFiles, SetFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
@@ -28,6 +28,7 @@ from bids_dtg.report.quality import QualityColumn
 from bids_dtg.settings import OutputOptions
 from bids_dtg.version import __version__
 
+Readme = Callable[[ModelCard[Any]], str]
 DrawSection = Callable[[DerivativeDataset, ParticipantFiles, Path], Section | None]
 
 
@@ -40,11 +41,13 @@ class Workflow:
     title: str  # of the output's first page
     about: str  # what the results are, in a sentence
     citation: str  # text of CITATION.cff; {version} stands for the program's
-    readme: Callable[[ModelCard[Any]], str]  # text of the dataset's README
-    methods: Callable[[ModelBundle, OutputOptions], MethodsWords]  # its part of the methods text
-    subtitle: Callable[[ParticipantFiles], str]  # of a participant's page
-    columns: tuple[QualityColumn, ...]  # of the quality table, beside those of every workflow
-    panels: tuple[Panel, ...]  # about a run, in the order of the page
+    readme: Readme | str  # the dataset's README, or how it is written of a model
+    # Its part of the methods text, and what pages show of a participant: of workflows that work
+    # on one participant at a time.
+    methods: Callable[[ModelBundle, OutputOptions], MethodsWords] | None = None
+    subtitle: Callable[[ParticipantFiles], str] = lambda files: ""  # of a participant's page
+    columns: tuple[QualityColumn, ...] = ()  # of the quality table, beside those of every workflow
+    panels: tuple[Panel, ...] = ()  # about a run, in the order of the page
     sections: tuple[DrawSection, ...] = ()  # of a participant's page, before the runs
     group_columns: tuple[QualityColumn, ...] = ()  # that the group level adds
     notes: Callable[[SetFiles], Iterable[Flag]] = lambda made: ()  # flags of a set
@@ -60,12 +63,35 @@ class Workflow:
         """The files of a run that pages are drawn from."""
         return tuple(panel.kind for panel in self.panels)
 
-    def dataset_words(self, card: ModelCard[Any]) -> DatasetWords:
-        """Return how an output describes itself that a model makes."""
+    def methods_words(self, bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
+        """Return its part of the methods text of participants' results.
+
+        Raises
+        ------
+        ValueError
+            It has no results of single participants.
+        """
+        if self.methods is None:
+            raise ValueError(f"the workflow {self.name} has no participant level")
+        return self.methods(bundle, outputs)
+
+    def dataset_words(self, card: ModelCard[Any] | None = None) -> DatasetWords:
+        """Return how an output describes itself; `card` is of the model that makes it, if one does.
+
+        Raises
+        ------
+        ValueError
+            The workflow's README is about a model, and none was given.
+        """
+        readme = self.readme
+        if not isinstance(readme, str):
+            if card is None:
+                raise ValueError(f"the README of the workflow {self.name} is about a model")
+            readme = readme(card)
         return DatasetWords(
             name=self.dataset_name,
             citation=self.citation.format(version=__version__),
-            readme=self.readme(card),
+            readme=readme,
             # An output that names none is of the first workflow, as before there were others.
             workflow=None if self.name == DEFAULT else self.name,
         )
@@ -87,8 +113,16 @@ CONTRASTS = Workflow(
     notes=contrasts.notes_on_set,
     model=contrasts.model_line,
 )
+DYNAMICS = Workflow(
+    name="dynamics",
+    dataset_name="Network models of resting-state activity (bids_dtg)",
+    title="Network models of resting-state activity",
+    about="Fitted to regions' series; what they simulate was not measured.",
+    citation=dynamics.CITATION,
+    readme=dynamics.README,
+)
 DEFAULT = CONTRASTS.name
-WORKFLOWS = {row.name: row for row in (CONTRASTS,)}
+WORKFLOWS = {row.name: row for row in (CONTRASTS, DYNAMICS)}
 
 
 def workflow_of(dataset: DerivativeDataset) -> Workflow:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings.checks import check
+from bids_dtg.settings.checks import check, check_meaning
 from bids_dtg.settings.option import plain
 from bids_dtg.settings.parts import (
     SCRUBBING_FD_MM,
@@ -33,6 +33,7 @@ from bids_dtg.settings.parts import (
     CleaningOptions,
     Combine,
     ConfoundModel,
+    DynamicsOptions,
     EpochChoice,
     InputChoice,
     InputOptions,
@@ -41,6 +42,7 @@ from bids_dtg.settings.parts import (
     ModellingOptions,
     OutputOptions,
     ResourceOptions,
+    Structural,
 )
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "CleaningOptions",
     "Combine",
     "ConfoundModel",
+    "DynamicsOptions",
     "EpochChoice",
     "InputChoice",
     "InputOptions",
@@ -62,6 +65,7 @@ __all__ = [
     "OutputOptions",
     "ResourceOptions",
     "Settings",
+    "Structural",
     "plain",
 ]
 
@@ -88,11 +92,18 @@ class Settings:
     inputs: InputOptions  # what is read, from where, and the model
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
     modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of one's own models
+    dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)  # of the network model
     outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
     resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
     behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program
 
     def __post_init__(self) -> None:
+        given = {
+            name: OPTIONS[name].workflows
+            for name, value in self.options.items()
+            if value != OPTIONS[name].field.default
+        }
+        check_meaning(given, self.inputs.workflow)
         check(self)
 
     @classmethod
@@ -148,6 +159,11 @@ class Option:
     def group(self) -> str:
         """Heading in ``--help`` and table in the TOML file."""
         return str(self.field.metadata["group"])
+
+    @property
+    def workflows(self) -> tuple[str, ...]:
+        """Workflows in which it has a meaning; none: all have it."""
+        return tuple(self.field.metadata["workflows"])
 
 
 def _option(name: str) -> Option:

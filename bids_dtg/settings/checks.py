@@ -4,26 +4,58 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import SettingsError
 
 if TYPE_CHECKING:
-    from bids_dtg.settings import CleaningOptions, ResourceOptions, Settings
+    from bids_dtg.settings import (
+        CleaningOptions,
+        DynamicsOptions,
+        ModellingOptions,
+        ResourceOptions,
+        Settings,
+    )
 
 # A space as fMRIPrep's --output-spaces has it.
 _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
 _SEEDS = 1 << 63  # what torch and numpy take
-# Analyses that read people as arrays, and the most ROI maps that are made of such.
-_ON_ARRAYS, _MOST_ROIS = ("train", "evaluate", "calibrate", "predict"), 500
+_MOST_ROIS = 500  # that are made of people's arrays
 _MOST_DIGITS = 9  # of a count: nothing that is counted here has more
+
+
+def check_meaning(given: Mapping[str, Sequence[str]], workflow: str) -> None:
+    """Refuse options that were given and have no meaning in the workflow.
+
+    Parameters
+    ----------
+    given
+        Options that are not as by default: the workflows that each is for; none: for all.
+    workflow
+        That is asked for.
+
+    Raises
+    ------
+    SettingsError
+        Naming them, and the workflow that they are for.
+    """
+    others = {name: of for name, of in given.items() if of and workflow not in of}
+    if others:
+        flags = " and ".join("--" + name.replace("_", "-") for name in others)
+        owners = " or ".join(dict.fromkeys(name for of in others.values() for name in of))
+        raise SettingsError(
+            f"{flags} {'was' if len(others) == 1 else 'were'} given with --workflow {workflow}",
+            expected=f"--workflow {owners}, or no {flags.replace(' and ', ', no ')}",
+        )
 
 
 def check(settings: Settings) -> None:
     """Raise SettingsError where options have values, or go together, as they cannot."""
     _check_cleaning(settings.cleaning)
     _check_modelling(settings)
+    _check_dynamics(settings.dynamics)
     _check_resources(settings.resources)
     kind, _, number = settings.resources.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
@@ -101,22 +133,12 @@ def _check_modelling(settings: Settings) -> None:
             f"--analysis {modelling.analysis} was given with {level}",
             expected="group",
         )
-    least: dict[str, float | None] = {
-        "--epochs": modelling.epochs,
-        "--batch-size": modelling.batch_size,
-        "--batch-part": modelling.batch_part,
-        "--gpus": modelling.gpus,
-        "--features": modelling.features,
-        "--stop-after": modelling.stop_after,
-    }
-    for flag, number in least.items():
-        if number is not None and not 1 <= number < 10**_MOST_DIGITS:
-            raise SettingsError(f"{flag} is {number}", expected="1 or more, and under a billion")
+    _check_counts(modelling, "epochs", "batch_size", "batch_part", "gpus", "features", "stop_after")
     _check_gpus(settings)
     _check_arrays(settings)
     if not 0 <= modelling.seed < _SEEDS:
         raise SettingsError(f"--seed is {modelling.seed}", expected="0 or more, below 2^63")
-    if not 0 < modelling.learning_rate < math.inf:
+    if modelling.learning_rate is not None and not 0 < modelling.learning_rate < math.inf:
         raise SettingsError(f"--learning-rate is {modelling.learning_rate}", expected="above 0")
     if modelling.alpha is not None and not 0 <= modelling.alpha < math.inf:
         raise SettingsError(f"--alpha is {modelling.alpha}", expected="0 or more, and finite")
@@ -135,6 +157,18 @@ def _check_modelling(settings: Settings) -> None:
         )
 
 
+def _check_dynamics(dynamics: DynamicsOptions) -> None:
+    _check_counts(dynamics, "states", "region_parameters", "samples", "restarts", "simulations")
+
+
+def _check_counts(part: ModellingOptions | DynamicsOptions, *names: str) -> None:
+    """Refuse numbers of things that are none, or more than there can be."""
+    for name in names:
+        number, flag = getattr(part, name), "--" + name.replace("_", "-")
+        if number is not None and not 1 <= number < 10**_MOST_DIGITS:
+            raise SettingsError(f"{flag} is {number}", expected="1 or more, and under a billion")
+
+
 def _check_arrays(settings: Settings) -> None:
     """Refuse what does not go with arrays, and what goes with nothing else."""
     modelling, arrays = settings.modelling, settings.modelling.input_arrays
@@ -142,18 +176,7 @@ def _check_arrays(settings: Settings) -> None:
         if given and not arrays:
             raise SettingsError(f"{flag} was given", expected="--input-arrays with it")
     if not arrays:
-        if modelling.analysis == "predict":
-            raise SettingsError(
-                "--analysis predict was given without --input-arrays",
-                expected="arrays; maps from images are made at the level participant",
-            )
         return
-    if modelling.analysis not in _ON_ARRAYS:
-        what = f"--analysis {modelling.analysis}" if modelling.analysis else "no --analysis"
-        raise SettingsError(
-            f"--input-arrays was given with {what}",
-            expected=f"group --analysis {' or '.join(_ON_ARRAYS)}",
-        )
     if settings.inputs.derivatives:
         raise SettingsError(
             "--input-arrays and --derivatives were given", expected="arrays, or a dataset's files"
@@ -180,7 +203,7 @@ def _check_arrays(settings: Settings) -> None:
 
 
 def _check_gpus(settings: Settings) -> None:
-    gpus, batch = settings.modelling.gpus, settings.modelling.batch_size
+    gpus, batch = settings.modelling.gpus, settings.modelling.network_batch
     if gpus > 1 and settings.resources.device not in ("auto", "cuda"):
         raise SettingsError(
             f"--gpus {gpus} was given with --device {settings.resources.device}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,44 +13,57 @@ from bids_dtg.errors import SettingsError
 Row = TypeVar("Row")
 
 
-def option(
-    group: str,
-    help_text: str,
-    *,
-    default: Any = dataclasses.MISSING,
-    flags: tuple[str, ...] = (),
-    metavar: str | None = None,
-    shapes_results: bool = False,
-    shown_default: str | None = None,
-) -> Any:
-    """Return a dataclass field that is also a command-line option and a TOML key.
+@dataclass(frozen=True)
+class OptionMaker:
+    """Makes dataclass fields that are also command-line options and TOML keys."""
 
-    Parameters
-    ----------
-    group
-        Heading in ``--help`` and table in the TOML file.
-    help_text
-        One sentence for ``--help``.
-    default
-        The default value; a field without one is required.
-    flags
-        Spellings beside the one that follows from the field's name.
-    metavar
-        Name of the value in ``--help``.
-    shapes_results
-        Whether the option changes results, so that it enters the hash.
-    shown_default
-        What ``--help`` prints as the default where the value itself says little.
-    """
-    metadata = {
-        "group": group,
-        "help": help_text,
-        "flags": flags,
-        "metavar": metavar,
-        "shapes_results": shapes_results,
-        "shown_default": shown_default,
-    }
-    return field(default=default, metadata=metadata)
+    workflows: tuple[str, ...] = ()  # in which its options have a meaning; none: in all
+
+    def __call__(
+        self,
+        group: str,
+        help_text: str,
+        *,
+        default: Any = dataclasses.MISSING,
+        flags: tuple[str, ...] = (),
+        metavar: str | None = None,
+        shapes_results: bool = False,
+        shown_default: str | None = None,
+    ) -> Any:
+        """Return such a field.
+
+        Parameters
+        ----------
+        group
+            Heading in ``--help`` and table in the TOML file.
+        help_text
+            One sentence for ``--help``.
+        default
+            The default value; a field without one is required.
+        flags
+            Spellings beside the one that follows from the field's name.
+        metavar
+            Name of the value in ``--help``.
+        shapes_results
+            Whether the option changes results, so that it enters the hash.
+        shown_default
+            What ``--help`` prints as the default where the value itself says little.
+        """
+        metadata = {
+            "group": group,
+            "help": help_text,
+            "flags": flags,
+            "metavar": metavar,
+            "shapes_results": shapes_results,
+            "shown_default": shown_default,
+            "workflows": self.workflows,
+        }
+        return field(default=default, metadata=metadata)
+
+
+option = OptionMaker()
+map_option = OptionMaker(("contrasts",))
+network_option = OptionMaker(("dynamics",))
 
 
 def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:

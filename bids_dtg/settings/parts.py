@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bids_dtg.settings.option import option
+from bids_dtg.settings.option import map_option, network_option, option
 
 InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
@@ -19,6 +19,10 @@ SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
 EpochChoice = Literal["loss", "r", "residual_r", "diagonality"]
 Combine = Literal["run", "session", "participant"]
+# Of the network that predicts maps; the recipes of other workflows have values of their own.
+NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
+# Of structural connectomes: rows of `bids_dtg.dynamics.networks.STRUCTURAL`.
+Structural = Literal["linear", "log", "homotopic", "log-homotopic"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class InputOptions:
     analysis_level: Literal["participant", "group"] = option(
         "input",
         "participant: make maps and reports; group: gather the participants of OUTPUT_DIR in one "
-        "table and one page",
+        "table and one page, or --analysis",
     )
     participant_label: tuple[str, ...] = option(
         "selection",
@@ -51,7 +55,7 @@ class InputOptions:
         metavar="LABEL",
         shown_default="all",
     )
-    task_id: tuple[str, ...] = option(
+    task_id: tuple[str, ...] = map_option(
         "selection",
         "tasks to process",
         default=(),
@@ -59,16 +63,20 @@ class InputOptions:
         metavar="TASK",
         shown_default="every task whose name begins with 'rest'",
     )
-    run: tuple[str, ...] = option(
-        "selection", "runs to process", default=(), metavar="RUN", shown_default="all"
+    run: tuple[str, ...] = map_option(
+        "selection",
+        "runs to process",
+        default=(),
+        metavar="RUN",
+        shown_default="all",
     )
-    bids_filter_file: Path | None = option(
+    bids_filter_file: Path | None = map_option(
         "selection",
         'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
         default=None,
         metavar="FILE",
     )
-    derivatives: tuple[str, ...] = option(
+    derivatives: tuple[str, ...] = map_option(
         "selection",
         "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR",
         default=(),
@@ -76,31 +84,32 @@ class InputOptions:
         metavar="[PACKAGE=]PATH",
         shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
     )
-    bids_database_dir: Path | None = option(
+    bids_database_dir: Path | None = map_option(
         "selection",
         "folder of a pybids database to keep and reuse; pybids is needed for filters only",
         default=None,
         metavar="FOLDER",
         shown_default="one in the work folder, if there is one",
     )
-    input_type: InputChoice = option(
+    input_type: InputChoice = map_option(
         "selection",
         "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
         "auto: what is found there",
         default="auto",
     )
-    space: str | None = option(
+    space: str | None = map_option(
         "selection",
         "space of the BOLD series to read: a template, T1w, or boldref for the run's own",
         default=None,
         metavar="SPACE",
         shown_default="of those there, the one that needs the least resampling",
     )
-    templateflow_download: bool = option(
+    templateflow_download: bool = map_option(
         "selection",
         "download transforms between templates that are missing in TemplateFlow's folder",
         default=False,
     )
+    workflow: str = option("model", "what is made of rest", default="contrasts")
     model: str = option(
         "model",
         "model bundle: a folder, or the name of an installed one (dtg-models list)",
@@ -113,10 +122,13 @@ class InputOptions:
 class CleaningOptions:
     """How runs are cleaned."""
 
-    denoise_strategy: str = option(
-        "cleaning", "what is removed from runs", default="auto", shapes_results=True
+    denoise_strategy: str = map_option(
+        "cleaning",
+        "what is removed from runs",
+        default="auto",
+        shapes_results=True,
     )
-    fd_threshold: float | None = option(
+    fd_threshold: float | None = map_option(
         "cleaning",
         "framewise displacement in mm above which scrubbing censors a frame",
         default=None,
@@ -124,7 +136,7 @@ class CleaningOptions:
         shapes_results=True,
         shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
     )
-    std_dvars_threshold: float | None = option(
+    std_dvars_threshold: float | None = map_option(
         "cleaning",
         "standardised DVARS above which scrubbing censors a frame",
         default=None,
@@ -132,24 +144,27 @@ class CleaningOptions:
         shapes_results=True,
         shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
     )
-    confound_model: ConfoundModel = option(
+    confound_model: ConfoundModel = map_option(
         "cleaning",
         "24P: the columns of the strategy; 36P, with simple or scrubbing: 24 motion parameters, "
         "and white matter, CSF and global signal with their derivatives and squares",
         default="24P",
         shapes_results=True,
     )
-    gsr: bool = option(
-        "cleaning", "also remove the global signal", default=False, shapes_results=True
+    gsr: bool = map_option(
+        "cleaning",
+        "also remove the global signal",
+        default=False,
+        shapes_results=True,
     )
-    aroma_denoising: AromaDenoising = option(
+    aroma_denoising: AromaDenoising = map_option(
         "cleaning",
         "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
         "aggr all that they could explain",
         default="nonaggr",
         shapes_results=True,
     )
-    custom_confounds: Path | None = option(
+    custom_confounds: Path | None = map_option(
         "cleaning",
         "further columns to remove: a folder of tables with the names of fMRIPrep's, a table, or "
         "a path with entities in braces, e.g. /c/{sub}_{ses}_{task}.tsv",
@@ -157,38 +172,42 @@ class CleaningOptions:
         metavar="FOLDER|TSV",
         shapes_results=True,
     )
-    high_pass: float | None = option(
+    high_pass: float | None = map_option(
         "cleaning",
         "remove what is slower, in Hz, in place of fMRIPrep's cosines (slower than 128 s)",
         default=None,
         metavar="HZ",
         shapes_results=True,
     )
-    low_pass: float | None = option(
-        "cleaning", "remove what is faster, in Hz", default=None, metavar="HZ", shapes_results=True
+    low_pass: float | None = map_option(
+        "cleaning",
+        "remove what is faster, in Hz",
+        default=None,
+        metavar="HZ",
+        shapes_results=True,
     )
-    smoothing_fwhm: float | None = option(
+    smoothing_fwhm: float | None = map_option(
         "cleaning",
         "smooth each frame within the brain by a Gaussian of this full width at half maximum",
         default=None,
         metavar="MM",
         shapes_results=True,
     )
-    dummy_scans: str = option(
+    dummy_scans: str = map_option(
         "cleaning",
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         default="auto",
         metavar="auto|N",
         shapes_results=True,
     )
-    min_minutes: float = option(
+    min_minutes: float = map_option(
         "cleaning",
         "refuse a run with less time than this left after censoring",
         default=4.0,
         metavar="MINUTES",
         shapes_results=True,
     )
-    min_dof: float = option(
+    min_dof: float = map_option(
         "cleaning",
         "refuse a run with fewer residual degrees of freedom than this: frames kept less columns "
         "removed, those of filters included",
@@ -196,7 +215,7 @@ class CleaningOptions:
         metavar="N",
         shapes_results=True,
     )
-    interpolation: Interpolation = option(
+    interpolation: Interpolation = map_option(
         "cleaning",
         "how values are read between voxels of a series that is not on the model's grid",
         default="linear",
@@ -224,8 +243,8 @@ class ModellingOptions:
         default=None,
         shown_default="none: the table and page of all participants",
     )
-    architecture: str = option("modelling", "what to train", default="auto")
-    connectome: str | None = option(
+    architecture: str = map_option("modelling", "what to train", default="auto")
+    connectome: str | None = map_option(
         "modelling",
         "form of the connectome that the trained model reads",
         default=None,
@@ -234,16 +253,18 @@ class ModellingOptions:
     recipe: str = option(
         "modelling",
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
-        "contrast; published: the CR-R loss, as it comes out",
+        "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default: a "
+        "shorter training, published-code and published-paper: as in the public code, and as the "
+        "paper prints it",
         default="default",
     )
-    schedule: Literal["known", "new"] = option(
+    schedule: Literal["known", "new"] = map_option(
         "modelling",
         "how finetune learns; known: one contrast of the model, its output row frozen; "
         "new: contrasts that the model lacks, with an output layer of their own",
         default="known",
     )
-    contrast: tuple[str, ...] = option(
+    contrast: tuple[str, ...] = map_option(
         "modelling",
         "contrasts to work on, by their labels",
         default=(),
@@ -270,7 +291,7 @@ class ModellingOptions:
         default=(),
         metavar="NAME=KEY",
     )
-    rois: int | None = option(
+    rois: int | None = map_option(
         "modelling",
         "how many ROI maps to make from the training participants' rest, by group ICA",
         default=None,
@@ -282,7 +303,7 @@ class ModellingOptions:
         "table with the columns participant_id and set (training, validation, calibration, test)",
         default=None,
         metavar="TSV",
-        shown_default="drawn at random, families together",
+        shown_default="drawn at random, families together; with --workflow dynamics all train",
     )
     data_set: str | None = option(
         "modelling",
@@ -291,41 +312,60 @@ class ModellingOptions:
         metavar="NAME",
         shown_default="that in dataset_description.json",
     )
-    held_out: tuple[str, ...] = option(
+    held_out: tuple[str, ...] = map_option(
         "modelling",
         "shares of the participants for validation and for test",
         default=(),
         metavar="SHARE",
         shown_default="0.1 0.1; linear kinds 0 0.1, and nobody of fewer than 10",
     )
-    add_sums: tuple[str, ...] = option(
+    add_sums: tuple[str, ...] = map_option(
         "modelling",
         "sums of local ridge, or of a linear kind, from other sites, to be added to one's own",
         default=(),
         metavar="FILE",
     )
-    epochs: int = option("modelling", "epochs of the network, at most", default=100, metavar="N")
-    batch_size: int = option("modelling", "participants in a batch", default=10, metavar="N")
-    batch_part: int | None = option(
+    epochs: int | None = option(
+        "modelling",
+        "epochs of the network, at most",
+        default=None,
+        metavar="N",
+        shown_default=f"{NETWORK_EPOCHS}; with --workflow dynamics that of --recipe",
+    )
+    batch_size: int | None = option(
+        "modelling",
+        "participants in a batch; with --workflow dynamics regions of participants",
+        default=None,
+        metavar="N",
+        shown_default=f"{NETWORK_BATCH}; with --workflow dynamics that of --recipe",
+    )
+    batch_part: int | None = map_option(
         "modelling",
         "participants of a batch that go through the network at once; the loss is of all",
         default=None,
         metavar="N",
         shown_default="the whole batch",
     )
-    gpus: int = option(
+    gpus: int = map_option(
         "modelling",
         "GPUs of this machine that train the network together, each on its share of a batch",
         default=1,
         metavar="N",
     )
-    features: int = option(
-        "modelling", "channels of the network's first level", default=64, metavar="N"
+    features: int = map_option(
+        "modelling",
+        "channels of the network's first level",
+        default=64,
+        metavar="N",
     )
-    learning_rate: float = option(
-        "modelling", "rate of Adam at the start", default=1e-3, metavar="RATE"
+    learning_rate: float | None = option(
+        "modelling",
+        "rate of Adam at the start",
+        default=None,
+        metavar="RATE",
+        shown_default=f"{NETWORK_RATE:g}; with --workflow dynamics that of --recipe",
     )
-    alpha: float | None = option(
+    alpha: float | None = map_option(
         "modelling",
         "weight of the CR-R loss' hinge, which turns people's deviations up by 1 + alpha; for "
         "--recipe published",
@@ -333,53 +373,132 @@ class ModellingOptions:
         metavar="WEIGHT",
         shown_default="0.25, as the publication prints; its public code trains with 0.1",
     )
-    choose_by: EpochChoice | None = option(
+    choose_by: EpochChoice | None = map_option(
         "modelling",
         "what the network's best epoch is chosen by, on the validation participants",
         default=None,
         shown_default="residual_r; with --recipe published r",
     )
-    stop_after: int | None = option(
+    stop_after: int | None = map_option(
         "modelling",
         "epochs without a better one before training ends",
         default=None,
         metavar="N",
         shown_default="never",
     )
-    seed: int = option("modelling", "of the split, the weights and the batches", default=0)
+    seed: int = option(
+        "modelling", "of the split, the weights, the batches and the simulations", default=0
+    )
+
+    @property
+    def network_epochs(self) -> int:
+        """Epochs of the network that predicts maps, at most."""
+        return NETWORK_EPOCHS if self.epochs is None else self.epochs
+
+    @property
+    def network_batch(self) -> int:
+        """Participants in a batch of that network."""
+        return NETWORK_BATCH if self.batch_size is None else self.batch_size
+
+    @property
+    def network_rate(self) -> float:
+        """Rate of Adam at the start of that network's training."""
+        return NETWORK_RATE if self.learning_rate is None else self.learning_rate
+
+
+@dataclass(frozen=True)
+class DynamicsOptions:
+    """The network model of people's dynamics: what it consists of, how it is trained and judged.
+
+    Where an option is None, the recipe decides (`bids_dtg.dynamics.recipe`).
+    """
+
+    states: int | None = network_option(
+        "dynamics",
+        "dimensions of a region's state",
+        default=None,
+        metavar="N",
+        shown_default="that of --recipe, 3",
+    )
+    region_parameters: int | None = network_option(
+        "dynamics",
+        "parameters that each region of each participant has",
+        default=None,
+        metavar="N",
+        shown_default="that of --recipe, 3",
+    )
+    no_external_input: bool = network_option(
+        "dynamics",
+        "train without the input from outside that all regions of a participant share",
+        default=False,
+    )
+    structural: Structural = network_option(
+        "dynamics",
+        "how structural connectomes are scaled, once each participant's largest weight is 1; log: "
+        "log10(1000 w + 1) / 3; homotopic: weights between a region and its like on the other "
+        "side raised to the 97th percentile of all",
+        default="linear",
+    )
+    samples: int | None = network_option(
+        "dynamics",
+        "samples of the posterior for each series, in training",
+        default=None,
+        metavar="N",
+        shown_default="that of --recipe",
+    )
+    restarts: int | None = network_option(
+        "dynamics",
+        "trainings from other random weights; the one with the best ELBO of series that were held "
+        "out is kept",
+        default=None,
+        metavar="N",
+        shown_default="that of --recipe",
+    )
+    simulations: int = network_option(
+        "dynamics",
+        "simulations of each participant, for evaluate and simulate",
+        default=50,
+        metavar="N",
+    )
+    region_maps: Path | None = network_option(
+        "dynamics",
+        "table of maps by the names of regions, to compare parameters with, for evaluate",
+        default=None,
+        metavar="FILE",
+    )
 
 
 @dataclass(frozen=True)
 class OutputOptions:
     """What is written."""
 
-    combine: Combine = option(
+    combine: Combine = map_option(
         "output",
         "average maps within each run, session or participant",
         default="session",
         shapes_results=True,
     )
-    interval_level: int = option(
+    interval_level: int = map_option(
         "output",
         "level of the intervals around the maps, where the model carries a calibration",
         default=90,
         metavar="PERCENT",
         shapes_results=True,
     )
-    half_maps: bool = option(
+    half_maps: bool = map_option(
         "output",
         "also predict maps from the odd and the even pieces of each run, and report how reliable "
         "the maps are",
         default=False,
         shapes_results=True,
     )
-    write_connectome: bool = option(
+    write_connectome: bool = map_option(
         "output",
         "also write the connectome, the ROI-by-ROI matrix and the ROI series of each run",
         default=False,
         shapes_results=True,
     )
-    atlas: Path | None = option(
+    atlas: Path | None = map_option(
         "output",
         "label image in the model's space; the maps' parcel means are written as a table",
         default=None,
@@ -426,7 +545,7 @@ class ResourceOptions:
         metavar="GB",
         shown_default="what is available",
     )
-    scheduler: str | None = option(
+    scheduler: str | None = map_option(
         "resources",
         "have the workers of a dask scheduler do the work; they must see the same paths",
         default=None,

@@ -39,6 +39,7 @@ from bids_dtg.bundles.kinds import (
 from bids_dtg.bundles.overview import bundle_lines, model_lines
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.models import main
+from bids_dtg.cli.tables import WORKFLOWS as COMMAND_LINE
 from bids_dtg.cli.tables import legal_values
 from bids_dtg.contrasts import blend, linear_kind, local_ridge_kind
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -123,7 +124,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     assert row.words.model
     assert row.words.owner
     assert "default" in row.recipes
-    assert set(row.recipes) <= set(RECIPES) == set(legal_values()["recipe"])
+    assert set(row.recipes) <= set(RECIPES) == set(COMMAND_LINE["contrasts"].recipes)
     assert row.name in legal_values()["architecture"]
     assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, "say in docs/group.md what it is"
     assert row.name in TENSORS, "TENSORS needs those of a tiny model of it"

@@ -157,7 +157,7 @@ def test_help_shows_defaults_as_they_are_typed():
     text = " ".join(build_parser().format_help().split())
     for fact in (
         "(default: 0.1 0.1; linear",
-        "weights and the batches (default: 0)",
+        "and the simulations (default: 0)",
         "(default: 20.0)",
     ):
         assert fact in text

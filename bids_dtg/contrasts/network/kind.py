@@ -211,8 +211,8 @@ def _training_plan(
         loss=recipe.loss,
         alpha=hinge_weight(options.recipe, options.alpha),
         choose_by=options.choose_by or recipe.choose_by,
-        learning_rate=options.learning_rate,
-        epochs=options.epochs,
+        learning_rate=options.network_rate,
+        epochs=options.network_epochs,
         stop_after=options.stop_after,
         part=options.batch_part,
         frozen=frozen,
@@ -248,7 +248,7 @@ def _fingerprint(plan: TrainingPlan, task: FitTask, start: Mapping[str, Tensor] 
 
 def _batch_people(options: ModellingOptions, training: int) -> int:
     """Return how many people a batch has: as many for each GPU."""
-    people = min(options.batch_size, training) // options.gpus * options.gpus
+    people = min(options.network_batch, training) // options.gpus * options.gpus
     if not people:
         raise DatasetError(
             f"{counted(training, 'training participant')} cannot be shared by --gpus "

@@ -43,6 +43,7 @@ CONFIGURATION_FILE, _OPTIONS_FILE = "configuration.toml", "configuration_sha256.
 _SHAPING = ("input", "selection", "model", "cleaning", "modelling")
 _FREE = {
     *("output_dir", "model_name", "device", "gpus", "bids_database_dir", "templateflow_download"),
+    "workflow",
 }
 # Of an evaluation, in its folder: whose it is.
 EVALUATED_FILE = "desc-evaluated_model.json"
@@ -369,7 +370,12 @@ def _differing(settings: Settings, path: Path) -> list[str]:
 
 def _shaping_options(settings: Settings) -> dict[str, str]:
     """Return a hash of each option that a model depends on: some are paths of this machine."""
-    values = with_whole_paths(settings).options
+    schedule = {  # in numbers, as they may be given too
+        "epochs": settings.modelling.network_epochs,
+        "batch_size": settings.modelling.network_batch,
+        "learning_rate": settings.modelling.network_rate,
+    }
+    values = {**with_whole_paths(settings).options, **schedule}
     return {
         name: hashlib.sha256(json.dumps(plain(values[name])).encode()).hexdigest()
         for name, option in OPTIONS.items()

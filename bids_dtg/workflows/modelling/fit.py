@@ -160,10 +160,10 @@ def require_people(
             remedy="give --held-out larger shares, or a --split-file; a split that an earlier call "
             "has kept is taken until it is removed",
         )
-    if find_recipe(options.recipe).loss == "crr" and min(len(training), options.batch_size) < 2:
+    if find_recipe(options.recipe).loss == "crr" and min(len(training), options.network_batch) < 2:
         raise DatasetError(
             f"only {counted(len(training), 'training participant')} in batches of "
-            f"{options.batch_size}: too few for the CR-R loss, which compares people",
+            f"{options.network_batch}: too few for the CR-R loss, which compares people",
             expected="2 or more",
         )
 

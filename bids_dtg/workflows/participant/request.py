@@ -235,7 +235,7 @@ class Request:
             lacking=lacking,
             packages=package_versions(),
         )
-        return methods_text(facts, self.workflow.methods(self.bundle, settings.outputs))
+        return methods_text(facts, self.workflow.methods_words(self.bundle, settings.outputs))
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:

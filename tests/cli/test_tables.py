@@ -1,0 +1,227 @@
+"""The workflows on the command line: which options, levels and analyses belong to which."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from bids_dtg.cli.run import build_parser, main
+from bids_dtg.cli.tables import DEFAULT, WORKFLOWS, legal_values, run_workflow
+from bids_dtg.dynamics.networks import STRUCTURAL
+from bids_dtg.errors import SettingsError
+from bids_dtg.settings import OPTIONS, Settings, Structural
+from bids_dtg.settings.toml import make_settings, read_options, to_toml
+
+DYNAMICS = "--workflow dynamics"
+TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
+
+
+@pytest.fixture
+def told(tmp_path, monkeypatch, capsys):
+    """Run a command line that is refused; return its one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(words: str) -> str:
+        try:
+            code = main(["in", "out", *words.split()])
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        assert (code, captured.out) == (2, ""), captured
+        assert not (tmp_path / "out").exists()
+        (line,) = captured.err.splitlines()
+        return line
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            f"participant {DYNAMICS}",
+            "--workflow dynamics has no participant level. Expected: group --analysis "
+            "train|evaluate|simulate|fixed-points.",
+        ),
+        (f"participant {DYNAMICS} --reports-only", "dynamics has no participant level"),
+        (f"participant {DYNAMICS} --verify", "dynamics has no participant level"),
+        (f"participant {DYNAMICS} --boilerplate-only", "dynamics has no participant level"),
+        (f"participant {DYNAMICS} --analysis train", "was given with participant. Expected: group"),
+        (
+            f"group {DYNAMICS}",
+            "--workflow dynamics was given with group and no --analysis. Expected: group "
+            "--analysis train|evaluate|simulate|fixed-points.",
+        ),
+        (
+            f"group --analysis finetune {DYNAMICS} --model own",
+            "--analysis finetune was given with --workflow dynamics. Expected: one of train, "
+            "evaluate, simulate, fixed-points. To do: --workflow contrasts has --analysis finetune",
+        ),
+        (
+            "group --analysis simulate",
+            "--analysis simulate was given with --workflow contrasts. Expected: one of train, "
+            "finetune, evaluate, calibrate, predict. To do: --workflow dynamics has --analysis sim",
+        ),
+        (
+            "group --analysis simulate --input-arrays a.npz",
+            "--analysis simulate was given with --w",
+        ),
+        (
+            "group --analysis train --recipe published-code",
+            "--recipe published-code was given with --workflow contrasts. Expected: one of "
+            "default, published. To do: --workflow dynamics has --recipe published-code",
+        ),
+        (
+            f"{TRAIN} --recipe published",
+            "--recipe published was given with --workflow dynamics. Expected: one of default, "
+            "published-code, published-paper. To do: --workflow contrasts has",
+        ),
+        (
+            f"{TRAIN} --gsr",
+            "--gsr was given with --workflow dynamics. Expected: --workflow contrasts, or no --gsr",
+        ),
+        (
+            f"{TRAIN} --combine run --atlas a.nii --architecture linear",
+            "--architecture and --combine and --atlas were given with --workflow dynamics. "
+            "Expected: --workflow contrasts, or no --architecture, no --combine, no --atlas",
+        ),
+        (
+            "participant --states 3",
+            "--states was given with --workflow contrasts. Expected: --workflow dynamics, or no "
+            "--states",
+        ),
+        (f"{TRAIN} --states 0", "--states is 0. Expected: 1 or more, and under a billion"),
+        (f"{TRAIN} --states three", "--states is 'three'. Expected: a whole number"),
+        (f"{TRAIN} --restarts 0", "--restarts is 0. Expected: 1 or more"),
+        (f"{TRAIN} --region-parameters -1", "--region-parameters is -1. Expected: 1 or more"),
+        (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: above 0"),
+        (f"{TRAIN} --structural linaer", "invalid choice: 'linaer'"),
+        ("participant --workflow twins", "invalid choice: 'twins'"),
+        (
+            f"group {DYNAMICS} --analysis train",
+            "--analysis train was given without --input-arrays. Expected: arrays.",
+        ),
+        (
+            f"group {DYNAMICS} --analysis simulate --input-arrays a.npz",
+            "--workflow dynamics --analysis simulate was given without --model. Expected: a model "
+            "that --workflow dynamics --analysis train has made",
+        ),
+        ("group --analysis predict", "maps from images are made at the level participant"),
+        (
+            "group --analysis finetune --input-arrays a.npz",
+            "Expected: group --analysis train or eva",
+        ),
+        ("group --input-arrays a.npz", "--input-arrays was given with no --analysis"),
+    ],
+)
+def test_what_does_not_belong_together_is_one_line(told, words, line):
+    assert line in told(words)
+
+
+def test_a_file_of_options_is_refused_like_the_command_line(told, tmp_path):
+    file = tmp_path / "options.toml"
+    file.write_text('[model]\nworkflow = "dynamics"\n[cleaning]\ngsr = true\n')
+    assert "--gsr was given with --workflow dynamics" in told("group --config-file options.toml")
+    file.write_text('[model]\nworkflow = "dynamics"\n')
+    assert "no participant level" in told("participant --config-file options.toml")
+    file.write_text('[model]\nworkflow = "dynamic"\n')
+    assert "workflow is 'dynamic'. Expected: one of contrasts, dynamics" in told(
+        "participant --config-file options.toml"
+    )
+    file.write_text('[dynamics]\nstructural = "cubic"\n')
+    assert "structural is 'cubic'. Expected: one of linear, log, " in told(
+        "participant --config-file options.toml"
+    )
+
+
+def network(**options: object) -> Settings:
+    given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group", **options}
+    return make_settings({"workflow": "dynamics", **given}, choices=legal_values())
+
+
+def test_options_of_the_network_model_come_back_from_a_file(tmp_path):
+    settings = network(
+        analysis="train",
+        input_arrays=("a.npz",),
+        states=2,
+        no_external_input=True,
+        structural="log",
+    )
+    file = tmp_path / "options.toml"
+    file.write_text(to_toml(settings))
+    assert Settings.of(**read_options(file, legal_values())) == settings
+
+
+def test_defaults_of_another_workflow_are_no_options_that_were_given():
+    settings = network(analysis="train", gsr=False, combine="session", denoise_strategy="auto")
+    assert (settings.modelling.epochs, settings.modelling.network_epochs) == (None, 100)
+    assert settings.modelling.network_batch == 10
+    assert settings.modelling.network_rate == 1e-3
+    assert settings.replace(epochs=7, batch_size=5, learning_rate=0.1).modelling.network_epochs == 7
+
+
+def test_a_workflow_that_there_is_not_is_refused_in_python_too():
+    settings = Settings.of(
+        bids_dir="in", output_dir="out", analysis_level="participant", workflow="twins"
+    )
+    with pytest.raises(
+        SettingsError, match=r"--workflow is 'twins'\. Expected: one of contrasts, dy"
+    ):
+        run_workflow(settings)
+
+
+def test_tables_and_options_agree():
+    assert all(row.name == name for name, row in WORKFLOWS.items())
+    assert OPTIONS["workflow"].field.default == DEFAULT
+    named = {name for option in OPTIONS.values() for name in option.workflows}
+    assert named == set(WORKFLOWS)
+    assert get_args(Structural) == tuple(STRUCTURAL)
+    assert all(OPTIONS["recipe"].field.default in row.recipes for row in WORKFLOWS.values())
+
+
+def test_help_says_which_analysis_is_of_which_workflow():
+    text = " ".join(build_parser().format_help().split())
+    assert "--workflow {contrasts,dynamics}" in text
+    first, second = text.split("with --workflow dynamics train: ")
+    assert "finetune: adapt --model to them" in first.rpartition("--analysis {")[2]
+    assert "fixed-points: where the activity" in second.partition("--architecture")[0]
+    assert "network model (--workflow dynamics):" in text
+    assert "(default: 100; with --workflow dynamics that of --recipe)" in text
+
+
+# --- outputs of another workflow
+
+
+def describe(folder: Path, **generator: str) -> None:
+    folder.mkdir()
+    made = {"GeneratedBy": [{"Name": "bids_dtg", "Version": "1", **generator}]}
+    (folder / "dataset_description.json").write_text(json.dumps(made))
+
+
+@pytest.mark.parametrize(
+    ("generator", "words", "line"),
+    [
+        ({"Workflow": "dynamics"}, "participant", "out holds results of --workflow dynamics. Exp"),
+        ({"Workflow": "dynamics"}, "group", "or one that --workflow contrasts made"),
+        ({"Workflow": "dynamics"}, "group --analysis train", "--workflow dynamics. Expected"),
+        ({}, TRAIN, "out holds results of --workflow contrasts. Expected: an empty folder, or one"),
+        ({"Workflow": "twin"}, TRAIN, "out holds results of --workflow twin"),
+    ],
+)
+def test_an_output_of_another_workflow_is_refused(tmp_path, capsys, generator, words, line):
+    describe(tmp_path / "out", **generator)
+    assert main([str(tmp_path / "in"), str(tmp_path / "out"), *words.split()]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert line in said
+    assert said.endswith("To do: choose another OUTPUT_DIR.")
+
+
+@pytest.mark.parametrize("description", ["{", "[]", '{"GeneratedBy": 3}', '{"GeneratedBy": []}'])
+def test_an_output_whose_maker_is_not_known_is_left_to_later_checks(tmp_path, capsys, description):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/dataset_description.json").write_text(description)
+    assert main([str(tmp_path / "in"), str(tmp_path / "out"), "participant"]) == 2
+    assert "in does not exist" in capsys.readouterr().err
