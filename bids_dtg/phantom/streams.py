@@ -41,6 +41,11 @@ class Purpose(IntEnum):
     NUISANCE = 24
     RUN_SERIES = 25
     RUN_NOISE = 26
+    # A simulated network of regions
+    STRUCTURE = 30
+    REGIONS = 31
+    INITIAL_STATE = 32
+    SYSTEM_NOISE = 33
 
 
 def stream(

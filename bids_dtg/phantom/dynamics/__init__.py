@@ -1,1 +1,8 @@
-"""Simulated networks of regions with known parameters."""
+"""Simulated networks of regions with known parameters.
+
+- `hopf`: coupled oscillators: from noise, through a bifurcation, to oscillations
+- `pmfm`: coupled mean-field models whose regions switch between two states
+- `steps`: what both need: unit noise a step, and frames from steps
+- `connectomes`: synthetic structural connectomes, and disturbed ones
+- `people`: people whose series come from one of the two, with the truth beside
+"""
