@@ -17,4 +17,6 @@ Fitting:
 What is measured and compared:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
+- `features`: figures of regions, and how much of them the regional parameters explain
+- `parameters`: which regional parameters a model uses, in what order, how stable they are
 """

@@ -7,6 +7,7 @@
 - `model_table`: models side by side: rows of scores, comparisons with verdicts, tests
 - `paired`: two models on the same people: intervals, permutation tests, verdicts, effect sizes
 - `conformal`: prediction intervals: a half-width a contrast and place
+- `agreement`: intraclass correlations of repeated measurements
 - `map_checks`: what is wrong with a measured map, on its own and beside other people's
 - `fixed_effects`: maps of several runs of a person put together
 - `linear`: simple linear models that every network is compared with

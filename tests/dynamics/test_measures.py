@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from network_people import real_networks
 from scipy.signal import periodogram
 from scipy.stats import ks_2samp, pearsonr
 
@@ -27,8 +28,6 @@ from bids_dtg.dynamics.measures import (
 )
 from bids_dtg.dynamics.networks import standardised
 
-TRAINING_PEOPLE = 40  # of the shared data: the first ones
-
 
 def waves(*shape: int, seed: int = 0) -> np.ndarray:
     """Return series with some memory, shared in part by all regions."""
@@ -40,11 +39,7 @@ def waves(*shape: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def real(shared):
     """Return the series of both sessions of the training people."""
-    folder = shared / "sip" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no series of real people at {folder}")
-    files = (folder / f"bold_REST{session}_LR_50.npz" for session in (1, 2))
-    return [standardised(np.load(file)["bold"][:TRAINING_PEOPLE]) for file in files]
+    return [real_networks(shared, session).series for session in (1, 2)]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

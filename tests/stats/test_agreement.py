@@ -1,0 +1,38 @@
+"""Intraclass correlations, against the worked example of Shrout & Fleiss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.stats.agreement import agreement
+
+# Shrout & Fleiss 1979, table 2: six targets, four judges.
+RATINGS = np.array(
+    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float
+)
+
+
+def test_worked_example():
+    found = agreement(RATINGS)
+    assert float(found.absolute) == pytest.approx(0.29, abs=0.005)
+    assert float(found.consistency) == pytest.approx(0.71, abs=0.005)
+
+
+def test_a_level_that_differs_lowers_absolute_agreement_only():
+    moved = RATINGS + np.array([0.0, 3.0, 0.0, 0.0])
+    both = agreement(np.stack([RATINGS, moved]))
+    assert both.consistency[1] == pytest.approx(both.consistency[0])
+    assert both.absolute[1] != pytest.approx(both.absolute[0], abs=0.01)
+    assert agreement(RATINGS).absolute == both.absolute[0]
+
+
+@pytest.mark.parametrize("fault", [RATINGS * 0, np.where(RATINGS == 10, np.nan, RATINGS)])
+def test_it_is_not_defined_without_differences_or_with_gaps(fault):
+    assert np.isnan(agreement(fault).absolute)
+    assert np.isnan(agreement(fault).consistency)
+
+
+def test_one_measurement_agrees_with_nothing():
+    with pytest.raises(ValueError, match=r"2 or more measurements .* \(6, 1\)"):
+        agreement(RATINGS[:, :1])
