@@ -124,6 +124,8 @@ STRUCTURAL: Mapping[str, Callable[[Array, Sequence[tuple[int, int]]], Array]] = 
     }
 )
 
+SIDED = frozenset({"homotopic", "log-homotopic"})  # of these, those that need `homotopic_pairs`
+
 
 def homotopic_pairs(regions: Sequence[str]) -> list[tuple[int, int]]:
     """Return the numbers of regions that are each other's like in the two hemispheres.

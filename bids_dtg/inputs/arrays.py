@@ -88,6 +88,7 @@ class ArrayPeople:
     rest: tuple[PeopleArray, ...]  # of each session
     connectomes: PeopleArray | None
     targets: PeopleArray | None
+    structural: PeopleArray | None  # connections between places, as counted
     roi_maps: NDArray[np.float32] | None  # (rois, places)
     adjacency: NDArray[np.intp] | None  # (pairs, 2)
     families: Families
@@ -249,8 +250,6 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
             f"not read, as they have no meaning here: {named(unread)}; --array-key NAME=KEY gives "
             "a key one"
         )
-    if any("structural" in file.arrays for file in found):
-        notes.append("structural connectomes are not used by models of contrasts")
 
     def alone(name: str) -> PeopleArray | None:
         of = [(file, where) for file, where in zip(found, rows, strict=True) if name in file.arrays]
@@ -267,6 +266,7 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
         rest=_rest(found, rows),
         connectomes=alone("connectomes"),
         targets=alone("targets"),
+        structural=alone("structural"),
         roi_maps=_roi_maps(found),
         adjacency=_adjacency(found, len(places)),
         families=Families({}, "", absent="no key families")

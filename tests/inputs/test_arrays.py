@@ -230,6 +230,9 @@ def test_real_data_are_read_unchanged() -> None:
     assert len(people.labels) == 50
     assert [array.session for array in people.rest] == ["REST1-LR", "REST2-LR"]
     assert rest_of(people, people.labels[3]).shape == (68, 1200)
+    assert people.structural is not None
+    assert people.structural.of(people.labels[3]).shape == (68, 68)
+    assert people.notes == ()
     hcp = SHARED / "data/real/hcp30"
     keys = ["targets=beta", "contrasts=conditions"]
     people = read_arrays([hcp / "rest.npz", hcp / "task.npz"], keys)

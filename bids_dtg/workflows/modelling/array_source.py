@@ -235,6 +235,8 @@ class ArraySource:
         people, asked = self.people, self._asked()
         for note in people.notes:
             say(note)
+        if people.structural is not None:
+            say("structural connectomes are not used by models of contrasts")
         if not self.measured:
             wanted = [label for label in asked if people.has_rest(label)]
             found = {label: PersonMaps({}, {}) for label in sorted(wanted)}
