@@ -14,6 +14,10 @@ Fitting:
 - `fit`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers of people's networks, as arrays
 
+What a fitted model does:
+
+- `simulation`: whole-network simulations, over people and simulations in one tensor
+
 What is measured and compared:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series

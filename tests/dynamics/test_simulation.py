@@ -1,0 +1,225 @@
+"""Simulations, against the original's and against a loop over the model's own modules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sip_reference import Reference
+
+from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.simulation import Drawn, draw, external_path, run, simulate
+
+FRAMES = 24
+RECIPE = Recipe(states=2, region_parameters=2, person_parameters=1)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    rng = np.random.default_rng(0)
+    return Networks(
+        people=("01", "02", "03"),
+        regions=tuple("ABCDE"),
+        series=rng.standard_normal((3, 5, FRAMES)).astype("f4"),
+        weights=rng.uniform(0, 0.5, (3, 5, 5)).astype("f4"),
+        tr_seconds=0.72,
+    )
+
+
+def _model(recipe: Recipe = RECIPE) -> NetworkModel:
+    torch.manual_seed(0)
+    model = NetworkModel(recipe, people=3, regions=5, frames=FRAMES).double()
+    with torch.no_grad():  # biases that count, and nothing that grows without bounds
+        model.transition.out.weight.mul_(0.2)
+        model.observation.bias.fill_(0.3)
+        model.transition.out.bias.fill_(0.1)
+        model.transition.hidden.bias.normal_()
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> NetworkModel:
+    return _model()
+
+
+@pytest.fixture(scope="module")
+def inferred(model: NetworkModel, networks: Networks) -> Inferred:
+    return infer(model, networks, networks.people)
+
+
+def _draw(model: NetworkModel, networks: Networks, inferred: Inferred) -> Drawn:
+    return draw(model, networks, inferred, [0, 1, 2], 4, FRAMES, seed=1)
+
+
+@pytest.mark.parametrize("prefix", ["AB", "AN"])
+def test_simulation_is_the_originals(prefix: str, shared: Path) -> None:
+    reference = Reference.read(shared, prefix)
+    frames = reference["gen_y"].shape[1]
+    external = reference["gen_us"] if reference.recipe.external_input else np.zeros(frames)
+    drawn = Drawn(
+        region=reference["gen_thetareg"][None, None],
+        person=reference["gen_thetasub"][None, None],
+        first=reference["gen_ic"][None, None],
+        external=external[:, None, None],
+        system=np.moveaxis(reference["gen_eta_sys"], (0, 1, 2), (2, 1, 0))[:, :, None, None],
+        observed=reference["gen_eta_obs"].T[:, None, None],
+    )
+    found = run(reference.model(), drawn, reference.arrays["w"][1:2])
+    np.testing.assert_allclose(found[0, 0], reference["gen_y"], rtol=0, atol=1e-5)
+
+
+def test_external_path_is_the_originals(shared: Path) -> None:
+    reference = Reference.read(shared, "AB")
+    model = reference.model()
+    alpha = model.alpha.item()
+    noise = reference["gen_us_innov"] / np.sqrt(1 - alpha**2)
+    noise[0] = reference["gen_us_first"].item()
+    found = external_path(model, noise)
+    np.testing.assert_allclose(found, reference["gen_us"], rtol=0, atol=1e-5)
+
+
+def _stepped(
+    model: NetworkModel, drawn: Drawn, weights: NDArray, person: int, number: int
+) -> NDArray:
+    """One simulation, a call of the model's modules a frame; (regions, frames)."""
+
+    def one(array: NDArray) -> torch.Tensor:
+        return torch.as_tensor(array).double()
+
+    at = (person, number)
+    state, region = one(drawn.first[at]), one(drawn.region[at])
+    whose = one(drawn.person[at]).expand(len(region), -1)
+    state_sd = (0.5 * model.state_log_variance).exp()
+    sd = (0.5 * model.observation_log_variance).exp()
+    series = []
+    with torch.no_grad():
+        for frame in range(FRAMES):
+            expected = model.observation(state)[:, 0]
+            series.append(expected + sd * one(drawn.observed[(frame, *at)]))
+            network = one(weights) @ expected
+            external = one(drawn.external[(frame, *at)]).expand(1, 1, len(region))
+            change = model.transition(
+                state[None, None], region[None], whose[None], network[None, None], external
+            )[0, 0]
+            state = state + change + state_sd * one(drawn.system[frame, :, person, number].T)
+    return torch.stack(series, 1).numpy()
+
+
+def test_regions_of_all_simulations_step_as_those_of_one(
+    model: NetworkModel, networks: Networks, inferred: Inferred
+) -> None:
+    drawn = _draw(model, networks, inferred)
+    found = run(model, drawn, networks.weights)
+    for person in range(3):
+        expected = _stepped(model, drawn, networks.weights[person], person, 2)
+        np.testing.assert_allclose(found[person, 2], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_simulation_is_the_same_among_others_and_alone(
+    model: NetworkModel, networks: Networks, inferred: Inferred
+) -> None:
+    among = list(simulate(model, networks, inferred, simulations=5, seed=3))
+    alone = networks.of(["02"])
+    person = infer(model, alone, networks.people)
+    (found,) = simulate(model, alone, person, simulations=2, seed=3)
+    np.testing.assert_array_equal(found, among[1][:2])
+    (other,) = simulate(model, alone, person, simulations=2, seed=4)
+    assert not np.array_equal(other, found)
+    assert not np.array_equal(among[0][0], among[0][1])
+
+
+@pytest.mark.parametrize(("first", "dropped"), [("posterior", 12), ("prior", 8)])
+def test_the_frames_at_the_start_are_dropped(
+    model: NetworkModel, networks: Networks, inferred: Inferred, first: str, dropped: int
+) -> None:
+    options = {"simulations": 2, "first": first}
+    whole = next(simulate(model, networks, inferred, frames=FRAMES + dropped, drop=0, **options))
+    kept = next(simulate(model, networks, inferred, **options))
+    assert kept.shape == (2, 5, FRAMES)
+    assert kept.dtype == np.float32
+    np.testing.assert_array_equal(kept, whole[..., dropped:])
+
+
+def test_first_state_is_of_its_posterior_or_of_the_prior(
+    networks: Networks, inferred: Inferred
+) -> None:
+    model = _model(replace(RECIPE, first_state_log_variance=1.0))
+    many = 800
+    prior = draw(model, networks, inferred, [1], many, 1, seed=0, first="prior").first
+    np.testing.assert_allclose(prior.var((0, 1)), np.e, rtol=0.3)
+    posterior = draw(model, networks, inferred, [1], many, 1, seed=0).first
+    belief = inferred.first_state
+    np.testing.assert_allclose(posterior.mean((0, 1)), belief.mean[1], atol=0.2)
+    np.testing.assert_allclose(posterior.std((0, 1)), belief.sd[1], rtol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "by_weights", "by_external"),
+    [
+        ("both", True, True),
+        ("external", False, True),
+        ("network", True, False),
+        ("none", False, False),
+    ],
+)
+def test_an_input_that_is_switched_off_does_not_count(
+    model: NetworkModel,
+    networks: Networks,
+    inferred: Inferred,
+    inputs: str,
+    by_weights: bool,
+    by_external: bool,
+) -> None:
+    drawn = _draw(model, networks, inferred)
+    found = run(model, drawn, networks.weights, inputs=inputs)
+    other_weights = run(model, drawn, 2 * networks.weights, inputs=inputs)
+    other_external = run(
+        model, replace(drawn, external=1 + drawn.external), networks.weights, inputs=inputs
+    )
+    assert np.array_equal(found, other_weights) is not by_weights
+    assert np.array_equal(found, other_external) is not by_external
+
+
+def test_a_given_network_input_is_that_of_every_region(
+    model: NetworkModel, networks: Networks, inferred: Inferred
+) -> None:
+    drawn = _draw(model, networks, inferred)
+    zero = run(model, drawn, None, network=np.zeros(FRAMES))
+    np.testing.assert_array_equal(zero, run(model, drawn, None))
+    given = np.zeros(FRAMES)
+    given[9] = 5.0
+    changed = run(model, drawn, None, network=given) != zero
+    assert not changed[..., :10].any()
+    assert changed[..., 10].all()
+
+
+@pytest.mark.parametrize(("innovation", "times"), [("stationary", 1.0), ("unit", 5.52)])
+def test_external_path_varies_as_its_recipe_says(innovation: str, times: float) -> None:
+    model = _model(replace(RECIPE, innovation=innovation))
+    path = external_path(model, np.random.default_rng(0).standard_normal(200_000))
+    assert path.var() == pytest.approx(times, rel=0.1)  # 1 / (1 - exp(-2 / 10)) of the second
+    assert np.corrcoef(path[1:], path[:-1])[0, 1] == pytest.approx(np.exp(-0.1), abs=0.01)
+
+
+def test_a_model_without_external_input_simulates(networks: Networks) -> None:
+    model = _model(replace(RECIPE, external_input=False, person_parameters=0))
+    inferred = infer(model, networks, networks.people)
+    both = next(simulate(model, networks, inferred, simulations=2))
+    network = next(simulate(model, networks, inferred, simulations=2, inputs="network"))
+    np.testing.assert_array_equal(both, network)
+    assert np.isfinite(both).all()
+
+
+def test_precision_is_that_of_the_weights(networks: Networks, inferred: Inferred) -> None:
+    model = _model()
+    double = next(simulate(model, networks, inferred, simulations=2))
+    single = next(simulate(model.float(), networks, inferred, simulations=2))
+    assert not np.array_equal(double, single)
+    np.testing.assert_allclose(double, single, atol=1e-4)
