@@ -135,6 +135,14 @@ def test_a_simulation_is_the_same_among_others_and_alone(
     assert not np.array_equal(among[0][0], among[0][1])
 
 
+def test_each_person_and_each_simulation_has_noise_of_its_own(
+    model: NetworkModel, networks: Networks, inferred: Inferred
+) -> None:
+    drawn = _draw(model, networks, inferred)
+    noise = np.moveaxis(drawn.observed, 0, -1).reshape(3 * 4 * 5, FRAMES)
+    assert np.abs(np.corrcoef(noise) - np.eye(len(noise))).max() < 0.95
+
+
 @pytest.mark.parametrize(("first", "dropped"), [("posterior", 12), ("prior", 8)])
 def test_the_frames_at_the_start_are_dropped(
     model: NetworkModel, networks: Networks, inferred: Inferred, first: str, dropped: int
