@@ -22,6 +22,8 @@ TABLES = {
     "bids_dtg.connectome.form.FORMS",
     "bids_dtg.connectome.range.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
+    "bids_dtg.dynamics.networks.STRUCTURAL",
+    "bids_dtg.dynamics.recipe.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.report.contrasts.COLUMNS",
     "bids_dtg.report.panels.PANELS",

@@ -226,7 +226,8 @@ def nothing_is_read(cohort, ridge):
 def test_another_model_s_place_is_told_before_anything_is_read(
     cohort, ridge, capsys, nothing_is_read
 ):
-    assert cohort.analyse("train", *RIDGE, "--seed", 1) == 2
+    as_by_default = ("--epochs", 100, "--batch-size", 10, "--learning-rate", 0.001)
+    assert cohort.analyse("train", *RIDGE, "--seed", 1, *as_by_default) == 2
     lines = capsys.readouterr().err
     assert "holds a model already, made with other options (--seed)" in lines
     assert "choose another --model-name, or remove" in lines
