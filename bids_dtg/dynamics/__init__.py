@@ -22,5 +22,7 @@ What is measured and compared:
 
 - `measures`: functional connectivity, its dynamics, spectra and zero-crossings of series
 - `features`: figures of regions, and how much of them the regional parameters explain
+- `baselines`: simple models that a network model has to beat, and ceilings
+- `predictive`: how a person's own session compares with those simulated for the person
 - `parameters`: which regional parameters a model uses, in what order, how stable they are
 """

@@ -38,7 +38,8 @@ def _centrality(networks: Networks) -> Values:
     """Return the eigenvector of the weights that has no negative entry, of length 1."""
     eigenvalues, vectors = np.linalg.eig(networks.weights.astype(np.float64))
     largest = eigenvalues.real.argmax(axis=1)
-    return np.abs(np.take_along_axis(vectors, largest[:, None, None], axis=2)[..., 0].real)
+    centrality: Values = np.abs(np.take_along_axis(vectors, largest[:, None, None], axis=2).real)
+    return centrality[..., 0]
 
 
 def _component(networks: Networks, number: int) -> Values:
