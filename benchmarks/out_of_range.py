@@ -160,8 +160,8 @@ def phantom_bundle(phantom: Phantom) -> ModelBundle:
     anatomy = phantom.anatomy
     maps = np.zeros((len(phantom.roi_maps), int(anatomy.brain.sum())), np.float32)
     maps[:, anatomy.grey_in_brain] = phantom.roi_maps
-    part = MapsPart(hcp_contrasts())
-    card = ModelCard("phantom", "1", ATTENTION_UNET.name, anatomy.grid, part)
+    part = MapsPart(hcp_contrasts(), anatomy.grid)
+    card = ModelCard("phantom", "1", ATTENTION_UNET.name, part)
     brain = VoxelPlaces.within(anatomy.grid, anatomy.brain)
     return ModelBundle(Path(), card, "", brain, anatomy.places, maps)
 

@@ -115,9 +115,9 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     nib.save(image, root / FUNC / f"{GRID_STEM}brain_mask.nii.gz")
     write_confounds(root / FUNC / f"{STEM}desc-confounds_timeseries.tsv", volumes)
     places = [VoxelPlaces.within(grid, masks[name]) for name in ("brain", "grey")]
-    part = MapsPart(hcp_contrasts())
-    card = ModelCard("random", "1", ATTENTION_UNET.name, grid, part)
-    tensors = AttentionUNet(ROIS, part.outputs).state_dict()
+    part = MapsPart(hcp_contrasts(), grid)
+    card = ModelCard("random", "1", ATTENTION_UNET.name, part)
+    tensors = AttentionUNet(ROIS, len(part.contrasts)).state_dict()
     arrays = BundleArrays(tensors, np.load(made / "maps.npy"), *places)
     write_bundle(folder / "bundle", card, arrays)
     return root

@@ -46,8 +46,11 @@ def write_demo_bundle(
         name="demo",
         version=VERSION,
         kind=ATTENTION_UNET.name,
-        grid=anatomy.grid,
-        part=MapsPart(hcp_contrasts(), recentring=Recentring(table.validation_people, SEGMENTS)),
+        part=MapsPart(
+            hcp_contrasts(),
+            anatomy.grid,
+            recentring=Recentring(table.validation_people, SEGMENTS),
+        ),
         licence="Apache-2.0",
         description="A small attention U-Net trained on a simulated cohort with a known truth. "
         "Masks are those of the ICBM 2009a symmetric template: approximate geometry.",

@@ -94,7 +94,7 @@ def write_tiny_bundle(
     card = maps_card(**(fields | facts))
     state = tiny_network(rois, contrasts, features, seed).state_dict()
     tensors = {k: v.numpy() for k, v in state.items()}
-    brain, places = (VoxelPlaces.within(card.grid, inside) for inside in (brain_mask, mask))
+    brain, places = (VoxelPlaces.within(card.part.grid, inside) for inside in (brain_mask, mask))
     arrays = BundleArrays(tensors, roi_maps, brain, places, correction)
     return write_bundle(folder, card, arrays)
 

@@ -9,6 +9,7 @@ What a bundle is:
 - `kinds`: the table of the kinds of model; a new one is a module and a row
 - `parts`: the small files beside the weights
 - `people`: whom a model has seen, as hashes
+- `dynamics`: bundles of network models
 
 Where bundles come from and go to:
 
@@ -21,6 +22,6 @@ Where bundles come from and go to:
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them
 - `archive`: a bundle as one file, equal bytes for equal bundles
-- `packing`: packs and unpacks bundles with such files
+- `packing`: loads bundles of any kind, packs and unpacks them
 - `overview`: lines, tables and scores that ``dtg-models`` prints
 """

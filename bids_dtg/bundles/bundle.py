@@ -6,24 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.card import (
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part, read_card
+from bids_dtg.bundles.kinds import KINDS, find_maps_kind, maps_kinds
+from bids_dtg.bundles.maps_part import (
     BRAIN_MASK_FILE,
-    CARD_FILE,
     LISTED_MAPS_FILE,
     MAPS_FILE,
     MASK_FILE,
     PLACES_FILE,
-    WEIGHTS_FILE,
-    ModelCard,
-    read_card,
+    MapsPart,
 )
-from bids_dtg.bundles.kinds import KINDS
-from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -66,12 +63,40 @@ _VOLUMES_PER_BLOCK = 4
 
 
 @dataclass(frozen=True, eq=False)
-class ModelBundle:
-    """A verified model: its card, masks and ROI maps; its weights on demand."""
+class Bundle(Generic[Part]):
+    """What a verified model has, of whatever kind."""
 
     path: Path  # the folder
-    card: ModelCard[MapsPart]  # what the model says about itself
+    card: ModelCard[Part]  # what the model says about itself
     identity: str  # SHA-256 of model.json, which holds the hash of every other file
+
+    def weights(self) -> TensorFile:
+        """Return the file of weights, verified; nothing of it is kept in memory.
+
+        Raises
+        ------
+        BundleError
+            If it has changed since the bundle was loaded.
+        """
+        path = self.path / WEIGHTS_FILE
+        verify_file(path, self.card.files[WEIGHTS_FILE])
+        return TensorFile(path)
+
+    def check_weights(self) -> None:
+        """Read all of the weights.
+
+        Raises
+        ------
+        BundleError
+            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class ModelBundle(Bundle[MapsPart]):
+    """A verified model of contrast maps: its card, masks and ROI maps; its weights on demand."""
+
     brain: Places  # where the ROI series are computed
     places: Places  # where the model reads and predicts
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
@@ -82,7 +107,7 @@ class ModelBundle:
 
     def __post_init__(self) -> None:
         grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
-        grid = None if self.card.grid is None else self.card.grid.shape
+        grid = None if self.card.part.grid is None else self.card.part.grid.shape
         if set(grids) != {grid}:
             raise ValueError(f"brain and places are voxels of the card's grid, {grid}")
         if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != self.brain.number:
@@ -105,7 +130,22 @@ class ModelBundle:
         BundleError
             The model has no grid.
         """
-        return self.card.on_grid
+        card = self.card
+        if card.part.grid is None:
+            raise BundleError(
+                f"{card.name} is a model of {card.part.places} places without a grid: it reads "
+                "arrays",
+                expected="a model on a grid, for images",
+                remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis predict --model {card.name} "
+                "--input-arrays FILE",
+            )
+        return card.part.grid
+
+    @property
+    def training_voxel_mm(self) -> float:
+        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated."""
+        stated = self.card.training.voxel_size_mm
+        return self.grid.voxel_edge_mm if stated is None else stated
 
     @property
     def voxels(self) -> VoxelPlaces:
@@ -130,7 +170,7 @@ class ModelBundle:
     @property
     def place_roi_maps(self) -> NDArray[np.float32]:
         """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
-        if self.card.grid is None:
+        if self.card.part.grid is None:
             return self.roi_maps
         mask, grey = self.brain_voxels.mask.ravel(), self.voxels.positions
         # Position of each grid voxel among the brain's voxels, which order the maps.
@@ -148,7 +188,9 @@ class ModelBundle:
         BundleError
             If the weights have changed since the bundle was loaded, or are damaged.
         """
-        return KINDS[self.card.kind].module().prepare(self.weights(), self.places, processor)
+        return (
+            find_maps_kind(self.card.kind).module().prepare(self.weights(), self.places, processor)
+        )
 
     def check_weights(self) -> None:
         """Read all of the weights.
@@ -158,7 +200,7 @@ class ModelBundle:
         BundleError
             As for `prepare`.
         """
-        KINDS[self.card.kind].module().check(self.weights(), self.places)
+        find_maps_kind(self.card.kind).module().check(self.weights(), self.places)
 
     def require_finite(self) -> None:
         """Look at all weights, without torch and one tensor at a time: a fraction of a second.
@@ -185,26 +227,14 @@ class ModelBundle:
         """
         from bids_dtg.contrasts.network.kind import read_network
 
-        weights, prefix = self.weights(), KINDS[self.card.kind].network_prefix
+        weights, prefix = self.weights(), find_maps_kind(self.card.kind).network_prefix
         if prefix is None:
-            able = [kind.name for kind in KINDS.values() if kind.network_prefix is not None]
+            able = [row.name for row in maps_kinds().values() if row.network_prefix is not None]
             raise BundleError(
                 f"{weights.path} is of a model of kind {self.card.kind}",
                 expected=" or ".join(able),
             )
         return read_network(weights.below(prefix))
-
-    def weights(self) -> TensorFile:
-        """Return the file of weights, verified; nothing of it is kept in memory.
-
-        Raises
-        ------
-        BundleError
-            If it has changed since the bundle was loaded.
-        """
-        path = self.path / WEIGHTS_FILE
-        verify_file(path, self.card.files[WEIGHTS_FILE])
-        return TensorFile(path)
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:
@@ -231,15 +261,9 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     ('demo', 50, 47)
     """
     folder = find_bundle(name_or_path)
-    card, raw_card = read_card(folder)
-    if not isinstance(card.part, MapsPart):
-        raise BundleError(
-            f"{folder} is a model of kind {card.kind}", expected="one that predicts contrast maps"
-        )
-    for name, digest in card.files.items():
-        verify_file(folder / name, digest)
+    card, identity = read_verified_card(folder, MapsPart)
     weights = TensorFile(folder / WEIGHTS_FILE)
-    rois, outputs = KINDS[card.kind].module().channels(weights)
+    rois, outputs = find_maps_kind(card.kind).module().channels(weights)
     if outputs != len(card.part.contrasts):
         raise BundleError(
             f"{weights.path} predicts {outputs} maps",
@@ -249,7 +273,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     return ModelBundle(
         path=folder,
         card=card,
-        identity=hashlib.sha256(raw_card).hexdigest(),
+        identity=identity,
         brain=brain,
         places=places,
         roi_maps=roi_maps,
@@ -260,16 +284,44 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
     )
 
 
+def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
+    """Read a bundle's card, and compare all files with it.
+
+    Returns
+    -------
+    The card, and the bundle's identity.
+
+    Raises
+    ------
+    BundleError
+        If the card cannot be read or its part is another one, or a file is missing or has changed.
+    """
+    card, raw_card = read_card(folder)
+    if not isinstance(card.part, part):
+        row = KINDS[card.kind]
+        wanted = next(other for other in KINDS.values() if other.part() is part)
+        raise BundleError(
+            f"{folder} is a model of kind {card.kind}",
+            expected=f"one that predicts {wanted.predicts}",
+            remedy=f"use it with --workflow {row.workflow}",
+        )
+    for name, digest in card.files.items():
+        verify_file(folder / name, digest)
+    return card, hashlib.sha256(raw_card).hexdigest()
+
+
 def _read_geometry(
     folder: Path, card: ModelCard[MapsPart], rois: int
 ) -> tuple[Places, Places, NDArray[np.float32]]:
     """Return where ROI series are computed, where the model predicts, and the ROI maps."""
-    if card.places is not None:
-        listed = read_places(folder / PLACES_FILE, card.places)
-        return listed, listed, read_listed_maps(folder / LISTED_MAPS_FILE, rois, card.places)
-    _check_on_grid(folder / MAPS_FILE, card.on_grid, volumes=rois)
-    brain = _read_places(folder / BRAIN_MASK_FILE, card.on_grid)
-    places = _read_places(folder / MASK_FILE, card.on_grid)
+    grid, number = card.part.grid, card.part.places
+    if grid is None:
+        assert number is not None  # a part has either
+        listed = read_places(folder / PLACES_FILE, number)
+        return listed, listed, read_listed_maps(folder / LISTED_MAPS_FILE, rois, number)
+    _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
+    brain = _read_places(folder / BRAIN_MASK_FILE, grid)
+    places = _read_places(folder / MASK_FILE, grid)
     return brain, places, read_roi_maps(folder / MAPS_FILE, brain)
 
 

@@ -6,45 +6,32 @@ A card has what every model has, and a part of its kind: `bids_dtg.bundles.kinds
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
-
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
 from bids_dtg.files.foreign import as_text, read_bytes
-from bids_dtg.imaging.grid import Grid
 
 CARD_FILE = "model.json"
 # Version 2 has `sources`, version 3 what a part needs of it; a card without either is of version 1,
 # which older programs can read.
 FORMAT_VERSION = 3
-WEIGHTS_FILE = "weights.safetensors"
-MAPS_FILE = "maps.nii.gz"
-BRAIN_MASK_FILE = "brain_mask.nii.gz"
-MASK_FILE = "mask.nii.gz"
-# Of a model without a grid: names of its places, and its ROI maps.
-PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
-REQUIRED_FILES = (WEIGHTS_FILE, MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
-_REQUIRED_LISTED = (WEIGHTS_FILE, LISTED_MAPS_FILE, PLACES_FILE)
+WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
 _FOR_READERS = ("record", "evaluation")  # written where they are given, at the end
 
-# A card is a few kilobytes, a template at one millimetre 7 million voxels: what is beyond these
-# bounds would only fill the memory.
-_LARGEST_CARD, _LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 24, 1 << 20
+# A card is a few kilobytes: what is beyond this bound would only fill the memory.
+_LARGEST_CARD = 1 << 24
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FACT = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 SOURCES = ("stated", "inferred")  # by its makers; from what they published
-_LABEL = re.compile(r"[A-Za-z0-9]+")
 
 
 class CardPart(Protocol):
@@ -52,10 +39,12 @@ class CardPart(Protocol):
 
     # Keys of the card's JSON in their order; those that are not named follow.
     ORDER: ClassVar[tuple[str, ...]]
+    # Names that a bundle's files may have, beside card and weights: they go with a damaged one.
+    FILES: ClassVar[tuple[str, ...]]
 
     @property
-    def outputs(self) -> int:
-        """How many things the model predicts."""
+    def outputs(self) -> str:
+        """What the model predicts, counted, in a few words."""
         ...
 
     def to_json(self) -> dict[str, Any]:
@@ -63,6 +52,11 @@ class CardPart(Protocol):
 
         `format_version` is among them where programs of the first version cannot run the model.
         """
+        ...
+
+    @classmethod
+    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
+        """Return which files the bundle of a card must have, beside the weights."""
         ...
 
     @classmethod
@@ -92,7 +86,6 @@ class ModelCard(Generic[Part]):
     name: str  # letters, digits, dot, dash and underscore; the bundle's folder has it too
     version: str  # the model's own version
     kind: str  # which code runs it: a row of `bids_dtg.bundles.kinds`
-    grid: Grid | None  # where its maps and masks lie; None: at places that have names alone
     part: Part  # what its kind says of it
     licence: str = "unknown"  # SPDX name, or words
     citation: str = ""  # what users are asked to cite
@@ -100,47 +93,11 @@ class ModelCard(Generic[Part]):
     training: TrainingData = TrainingData()
     for_science: bool = True  # False: every output and log carries the notice
     notice: str = ""  # shown to users at each use, as data-use terms; may be empty
-    places: int | None = None  # how many places it has, without a grid; None: it has a grid
     files: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256 in hexadecimal
     # A fact's field, as training.data -> one of `SOURCES`; empty: who made it knew the facts.
     sources: Mapping[str, str] = field(default_factory=dict)
     record: Mapping[str, Any] | None = None  # how it was trained, for readers; not interpreted
     evaluation: Mapping[str, Any] | None = None  # its scores, for readers; not interpreted
-
-    def __post_init__(self) -> None:
-        if (self.grid is None) == (self.places is None):
-            raise ValueError("a card has a grid, or a number of places")
-
-    @property
-    def on_grid(self) -> Grid:
-        """The grid.
-
-        Raises
-        ------
-        BundleError
-            It has none.
-        """
-        if self.grid is None:
-            raise BundleError(
-                f"{self.name} is a model of {self.places} places without a grid: it reads arrays",
-                expected="a model on a grid, for images",
-                remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis predict --model {self.name} "
-                "--input-arrays FILE",
-            )
-        return self.grid
-
-    @property
-    def of_geometry(self) -> tuple[str, ...]:
-        """Names of the files that decide where it reads and what its ROIs are; the maps last."""
-        if self.grid is None:
-            return (PLACES_FILE, LISTED_MAPS_FILE)
-        return (BRAIN_MASK_FILE, MASK_FILE, MAPS_FILE)
-
-    @property
-    def training_voxel_mm(self) -> float:
-        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated."""
-        stated = self.training.voxel_size_mm
-        return self.on_grid.voxel_edge_mm if stated is None else stated
 
     def to_json(self) -> str:
         """Return the text of `model.json`; equal cards give equal text."""
@@ -152,18 +109,6 @@ class ModelCard(Generic[Part]):
         content["training"] = asdict(self.training)
         if self.training.voxel_size_mm is None:
             del content["training"]["voxel_size_mm"]  # as cards had it before
-        if self.grid is None:
-            # Programs of format version 2 know models on grids only.
-            del content["grid"]
-            content["format_version"] = FORMAT_VERSION
-        else:
-            del content["places"]
-            content["grid"] = {
-                "shape": list(self.grid.shape),
-                "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
-                "space": self.grid.space,
-                "resolution": self.grid.resolution,
-            }
         content["files"] = dict(sorted(self.files.items()))
         order = {key: position for position, key in enumerate(self.part.ORDER)}
         content = dict(sorted(content.items(), key=lambda item: order.get(item[0], len(order))))
@@ -190,8 +135,8 @@ class ModelCard(Generic[Part]):
         """
         fields = JsonFields.parse(text, source)
         kind = _supported_kind(fields)
-        listed = not fields.absent("places")
-        files = _files(fields.nested("files"), _REQUIRED_LISTED if listed else REQUIRED_FILES)
+        part = KINDS[kind].part()
+        files = _files(fields.nested("files"), (WEIGHTS_FILE, *part.required_files(fields)))
         card = ModelCard(
             name=fields.matching("name", _NAME, "letters, digits, '.', '-', '_'"),
             version=fields.text("version"),
@@ -200,9 +145,7 @@ class ModelCard(Generic[Part]):
             citation=fields.text("citation"),
             description=fields.text("description"),
             training=_training(fields.nested("training")),
-            grid=None if listed else _grid(fields.nested("grid")),
-            places=_places(fields) if listed else None,
-            part=KINDS[kind].part().read(fields, files),
+            part=part.read(fields, files),
             for_science=fields.flag("for_science"),
             notice=fields.text("notice"),
             files=files,
@@ -279,35 +222,6 @@ def _sources(fields: JsonFields) -> dict[str, str]:
         if not _FACT.fullmatch(name) or source not in SOURCES:
             raise inner.wrong(name, source, f"a fact's field, and {' or '.join(SOURCES)}")
     return dict(inner.items())
-
-
-def _grid(fields: JsonFields) -> Grid:
-    shape = fields.numbers("shape", (3,))
-    if not all(type(size) is int and 1 <= size <= 2048 for size in shape):
-        raise fields.wrong("shape", shape, "three whole numbers from 1 to 2048")
-    if math.prod(shape) > _LARGEST_GRID:
-        raise fields.wrong("shape", shape, f"at most {_LARGEST_GRID} voxels")
-    affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
-    if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
-        raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
-    resolution = fields.text_or_none("resolution")
-    if resolution is not None and not _LABEL.fullmatch(resolution):
-        raise fields.wrong("resolution", resolution, "letters and digits, or null")
-    grid = Grid(
-        shape=(shape[0], shape[1], shape[2]),
-        affine=affine,
-        space=fields.matching("space", _LABEL, "letters and digits"),
-        resolution=resolution,
-    )
-    fields.refuse_unknown()
-    return grid
-
-
-def _places(fields: JsonFields) -> int:
-    number = fields.whole("places")
-    if not 1 <= number <= LARGEST_PLACES:
-        raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
-    return number
 
 
 def _files(fields: JsonFields, required: Sequence[str]) -> dict[str, str]:

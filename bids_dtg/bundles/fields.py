@@ -89,12 +89,19 @@ class JsonFields:
             raise self.wrong(key, found, "true or false")
         return found
 
-    def whole(self, key: str) -> int:
-        """Return a whole number of 1 or more."""
+    def whole(self, key: str, least: int = 1) -> int:
+        """Return a whole number, `least` or more."""
         found = self.value(key)
-        if type(found) is not int or found < 1:
-            raise self.wrong(key, found, "a whole number of 1 or more")
+        if type(found) is not int or found < least:
+            raise self.wrong(key, found, f"a whole number of {least} or more")
         return found
+
+    def number(self, key: str) -> float:
+        """Return a finite number."""
+        found = self.value(key)
+        if not _is_number(found):
+            raise self.wrong(key, found, "a finite number")
+        return float(found)
 
     def positive(self, key: str) -> float:
         """Return a number above 0."""

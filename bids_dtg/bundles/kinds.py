@@ -1,7 +1,9 @@
 """The kinds of model: the one table of what the program knows of each.
 
-A new kind is a module with the functions of `bids_dtg.contrasts.kind.KindModule` and a row here.
-A row imports its module when it is called, not before: names and words cost nothing.
+A new kind of model of contrast maps is a module with the functions of
+`bids_dtg.contrasts.kind.KindModule` and a row here; one of anything else is a row with a part of
+its own, and a loader in `bids_dtg.bundles.packing`. A row imports what it names when it is called,
+not before: names and words cost nothing.
 """
 
 from __future__ import annotations
@@ -31,14 +33,37 @@ class KindWords:
     method: str  # what the program implements when it runs one, with the works to cite
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A row: all that differs between kinds of model."""
+def _maps_part() -> type[CardPart]:
+    from bids_dtg.bundles.maps_part import MapsPart
 
-    name: str  # in cards, on the command line, in TOML files and in tables
+    return MapsPart
+
+
+def _network_part() -> type[CardPart]:
+    from bids_dtg.bundles.dynamics.part import NetworkPart
+
+    return NetworkPart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A row: what is known of any kind of model."""
+
+    name: str  # in cards and tables
+    part: Callable[[], type[CardPart]]  # its own part of the card
+    workflow: str  # a value of --workflow: which uses such models
+    predicts: str  # what its models predict, in words
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsKind(Kind):
+    """A row of a kind of model of contrast maps: all that differs between these."""
+
+    part: Callable[[], type[CardPart]] = _maps_part
+    workflow: str = "contrasts"
+    predicts: str = "contrast maps"
     words: KindWords  # of the methods text
     module: Callable[[], KindModule]  # what fits, reads and prepares it
-    part: Callable[[], type[CardPart]]  # its own part of the card
     needs_torch: bool  # whether a device is chosen through torch to fit it
     connectome: str = "marginal"  # form that it reads where --connectome is not given
     whole_runs: bool = False  # whether each run's rest gives one connectome, not one a segment
@@ -86,7 +111,7 @@ class Kind:
             It cannot: with the kinds that can.
         """
         if recipe not in self.recipes:
-            able = [kind.name for kind in KINDS.values() if recipe in kind.recipes]
+            able = [kind.name for kind in maps_kinds().values() if recipe in kind.recipes]
             if not able:
                 raise SettingsError(
                     f"--recipe is '{recipe}'", expected=f"one of {', '.join(recipe_names())}"
@@ -105,7 +130,7 @@ BLEND_FROM, _VALIDATION_FROM = 50, 10  # people to train and validate on, and of
 class KindChoice:
     """A kind, and why it was chosen."""
 
-    kind: Kind
+    kind: MapsKind
     why: str = ""  # in words; empty: it was asked for by name
 
     @property
@@ -152,7 +177,17 @@ def choose_kind(people: int, validation: int = 0, trouble: str = "") -> KindChoi
     return KindChoice(BLEND, known)
 
 
-def find_kind(name: str) -> Kind:
+def maps_kinds() -> Mapping[str, MapsKind]:
+    """Return the rows of the kinds of model of contrast maps: what ``--architecture`` may name."""
+    return {name: row for name, row in KINDS.items() if isinstance(row, MapsKind)}
+
+
+def find_maps_kind(name: str) -> MapsKind:
+    """Return the row of the kind of a card whose part is of contrast maps."""
+    return maps_kinds()[name]
+
+
+def find_kind(name: str) -> MapsKind:
     """Return the row that ``--architecture`` names; of `AUTO_KIND` the one for few people.
 
     Raises
@@ -165,7 +200,7 @@ def find_kind(name: str) -> Kind:
     >>> find_kind("local-ridge").needs_torch
     False
     """
-    return find_row({AUTO_KIND: LINEAR, **KINDS}, "--architecture", name)
+    return find_row({AUTO_KIND: LINEAR, **maps_kinds()}, "--architecture", name)
 
 
 def models_in_words(record: Mapping[str, Any] | None) -> str:
@@ -186,8 +221,8 @@ def models_in_words(record: Mapping[str, Any] | None) -> str:
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Return what ``--recipe`` may be: the recipes of all kinds."""
-    return tuple(dict.fromkeys(name for kind in KINDS.values() for name in kind.recipes))
+    """Return what ``--recipe`` may be for models of contrast maps: the recipes of all kinds."""
+    return tuple(dict.fromkeys(name for kind in maps_kinds().values() for name in kind.recipes))
 
 
 def _attention_unet() -> KindModule:
@@ -220,13 +255,7 @@ def _blend() -> KindModule:
     return blend
 
 
-def _maps_part() -> type[CardPart]:
-    from bids_dtg.bundles.maps_part import MapsPart
-
-    return MapsPart
-
-
-ATTENTION_UNET = Kind(
+ATTENTION_UNET = MapsKind(
     name="attention-unet",
     words=KindWords(
         title="attention U-Net",
@@ -235,13 +264,12 @@ ATTENTION_UNET = Kind(
         method="an implementation of DeepTaskGen (Serin et al., 2025)",
     ),
     module=_attention_unet,
-    part=_maps_part,
     needs_torch=True,
     network_prefix="",
     recipes=("default", "published"),
     tunable=True,
 )
-LOCAL_RIDGE = Kind(
+LOCAL_RIDGE = MapsKind(
     name="local-ridge",
     words=KindWords(
         title="local ridge",
@@ -252,7 +280,6 @@ LOCAL_RIDGE = Kind(
         "local ridge regression in place of its network",
     ),
     module=_local_ridge,
-    part=_maps_part,
     needs_torch=False,
 )
 # Models that a blend may consist of, as its record names them.
@@ -262,7 +289,7 @@ _BLENDED = {
     "network": "a three-dimensional attention U-Net (Oktay et al., 2018)",
     "linear": "a linear model with the same coefficients at all voxels",
 }
-BLEND = Kind(
+BLEND = MapsKind(
     name="blend",
     help="a linear model, local ridge and, at voxels of a grid, the network together",
     words=KindWords(
@@ -273,7 +300,6 @@ BLEND = Kind(
         "maps of models of several kinds",
     ),
     module=_blend,
-    part=_maps_part,
     needs_torch=True,
     network_prefix="network.",
 )
@@ -281,7 +307,7 @@ _LINEAR_METHOD = (
     "which makes ROI series as DeepTaskGen does (Serin et al., 2025) and predicts by a linear "
     "model of them (Tavor et al., 2016) in place of its network"
 )
-LINEAR = Kind(
+LINEAR = MapsKind(
     name="linear",
     help="one linear model for all places, from 5 participants on",
     words=KindWords(
@@ -292,13 +318,12 @@ LINEAR = Kind(
         method=_LINEAR_METHOD,
     ),
     module=_linear,
-    part=_maps_part,
     needs_torch=False,
     connectome="partial",
     whole_runs=True,
     needs_validation=False,
 )
-LINEAR_PARCEL = Kind(
+LINEAR_PARCEL = MapsKind(
     name="linear-parcel",
     help="a linear model in each ROI's parcel, as published by Tavor et al., re-centred",
     words=KindWords(
@@ -310,9 +335,17 @@ LINEAR_PARCEL = Kind(
         method=_LINEAR_METHOD.replace("a linear model", "a linear model in each parcel"),
     ),
     module=_linear_parcel,
-    part=_maps_part,
     needs_torch=False,
     whole_runs=True,
     needs_validation=False,
 )
-KINDS = {kind.name: kind for kind in (ATTENTION_UNET, LOCAL_RIDGE, LINEAR, LINEAR_PARCEL, BLEND)}
+NETWORK_MODEL = Kind(
+    name="network-model",
+    part=_network_part,
+    workflow="dynamics",
+    predicts="the activity of networks of regions",
+)
+KINDS: dict[str, Kind] = {
+    row.name: row
+    for row in (ATTENTION_UNET, LOCAL_RIDGE, LINEAR, LINEAR_PARCEL, BLEND, NETWORK_MODEL)
+}

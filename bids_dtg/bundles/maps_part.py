@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parts import OFFSET_FILE
+from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
+from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.notices import counted
+
+MAPS_FILE = "maps.nii.gz"
+BRAIN_MASK_FILE = "brain_mask.nii.gz"
+MASK_FILE = "mask.nii.gz"
+# Of a model without a grid: names of its places, and its ROI maps.
+PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
+_REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
+_REQUIRED_LISTED = (LISTED_MAPS_FILE, PLACES_FILE)
+
+# A template at one millimetre has 7 million voxels: what is beyond these bounds would only fill
+# the memory.
+_LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
 
 DUAL_REGRESSION = "dual-regression"
 GAIN_DIGITS = 4  # a hundredth of what the people who were measured determine
@@ -67,10 +85,16 @@ class MapsPart:
         *("format_version", "name", "version", "grid", "contrasts", "kind", "licence", "citation"),
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
-        "calibration",
+        *("calibration", "places", "sources", "same_for_all", "connectome"),
+    )
+    FILES: ClassVar[tuple[str, ...]] = (
+        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE),
+        PEOPLE_FILE,
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
+    grid: Grid | None = None  # where its maps and masks lie; None: at places that have names alone
+    places: int | None = None  # how many places it has, without a grid; None: it has a grid
     roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
     segment_seconds: float = 432.0  # length of rest in one training sample
     mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
@@ -86,9 +110,16 @@ class MapsPart:
     connectome: Form = MARGINAL  # what the model reads
 
     @property
-    def outputs(self) -> int:
-        """How many maps the model predicts."""
-        return len(self.contrasts)
+    def outputs(self) -> str:
+        """What the model predicts, counted."""
+        return counted(len(self.contrasts), "contrast")
+
+    @property
+    def of_geometry(self) -> tuple[str, ...]:
+        """Names of the files that decide where it reads and what its ROIs are; the maps last."""
+        if self.grid is None:
+            return (PLACES_FILE, LISTED_MAPS_FILE)
+        return (BRAIN_MASK_FILE, MASK_FILE, MAPS_FILE)
 
     @property
     def not_individual(self) -> tuple[str, ...]:
@@ -116,10 +147,27 @@ class MapsPart:
         form = content.pop("connectome")
         # Programs of format version 2 know of one form only: they are to ask for a newer one.
         content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
+        if self.grid is None:
+            # Programs of format version 2 know models on grids only.
+            del content["grid"]
+            content["format_version"] = 3
+        else:
+            del content["places"]
+            content["grid"] = {
+                "shape": list(self.grid.shape),
+                "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
+                "space": self.grid.space,
+                "resolution": self.grid.resolution,
+            }
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_range")
         return content
+
+    @classmethod
+    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
+        """Return which files the bundle of a card must have, beside the weights."""
+        return _REQUIRED if fields.absent("places") else _REQUIRED_LISTED
 
     @classmethod
     def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
@@ -137,8 +185,11 @@ class MapsPart:
         BundleError
             If a field is missing or wrong.
         """
+        listed = not fields.absent("places")
         part = cls(
             contrasts=_contrasts(fields),
+            grid=None if listed else _grid(fields.nested("grid")),
+            places=_places(fields) if listed else None,
             roi_series=_roi_series(fields),
             segment_seconds=fields.positive("segment_seconds"),
             mask_input=fields.flag("mask_input"),
@@ -156,6 +207,35 @@ class MapsPart:
         if part.recentring is not None and OFFSET_FILE not in files:
             raise BundleError(f"{fields.source} has recentring, but lists no {OFFSET_FILE}")
         return part
+
+
+def _grid(fields: JsonFields) -> Grid:
+    shape = fields.numbers("shape", (3,))
+    if not all(type(size) is int and 1 <= size <= 2048 for size in shape):
+        raise fields.wrong("shape", shape, "three whole numbers from 1 to 2048")
+    if math.prod(shape) > _LARGEST_GRID:
+        raise fields.wrong("shape", shape, f"at most {_LARGEST_GRID} voxels")
+    affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
+        raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
+    resolution = fields.text_or_none("resolution")
+    if resolution is not None and not _LABEL.fullmatch(resolution):
+        raise fields.wrong("resolution", resolution, "letters and digits, or null")
+    grid = Grid(
+        shape=(shape[0], shape[1], shape[2]),
+        affine=affine,
+        space=fields.matching("space", _LABEL, "letters and digits"),
+        resolution=resolution,
+    )
+    fields.refuse_unknown()
+    return grid
+
+
+def _places(fields: JsonFields) -> int:
+    number = fields.whole("places")
+    if not 1 <= number <= LARGEST_PLACES:
+        raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
+    return number
 
 
 def _roi_series(fields: JsonFields) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.bundle import Bundle, ModelBundle
 from bids_dtg.bundles.card import read_card
+from bids_dtg.bundles.dynamics.bundle import NetworkBundle
 from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
 from bids_dtg.bundles.published_people import people_of
 from bids_dtg.bundles.registry import PUBLISHED
@@ -29,26 +31,30 @@ _COLUMNS = {
 }
 
 
-def bundle_lines(bundle: ModelBundle) -> list[str]:
+def bundle_lines(bundle: Bundle[Any]) -> list[str]:
     """Describe a bundle, a line a fact."""
-    card, part, training = bundle.card, bundle.card.part, bundle.card.training
-    same = ", ".join(part.not_individual)
-    if card.grid is None:
-        grid, units = "none: places have names, and arrays are read (--input-arrays)", "places"
-    else:
-        sizes = " x ".join(str(size) for size in card.grid.shape)
-        grid = f"{sizes} voxels, {card.grid.space}, res-{card.grid.resolution or 'none'}"
-        units = "voxels"
+    facts = _facts(bundle)
+    if isinstance(bundle, ModelBundle):
+        facts += _maps_facts(bundle)
+    elif isinstance(bundle, NetworkBundle):
+        facts += _network_facts(bundle)
+    return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 
-    def fact(field: str, text: str) -> str:
-        return f"{text} ({card.sources[field]})" if text and field in card.sources else text
 
-    whole = part.segment_seconds >= SECONDS_PER_RUN
-    segment = "none: each run is read whole" if whole else f"{part.segment_seconds:g} s"
+def _fact(bundle: Bundle[Any], field: str, text: str) -> str:
+    """Return what a card says, and whether its makers stated it where the card knows that."""
+    sources = bundle.card.sources
+    return f"{text} ({sources[field]})" if text and field in sources else text
+
+
+def _facts(bundle: Bundle[Any]) -> list[tuple[str, str]]:
+    """Return what is known of a model of any kind: names of facts, and texts."""
+    card, training = bundle.card, bundle.card.training
+    fact = partial(_fact, bundle)
     participants = counted(training.participants, "participant") if training.participants else ""
     trained = (fact("training.data", training.data), fact("training.participants", participants))
     frame = f"{training.repetition_time_s:g} s" if training.repetition_time_s else ""
-    facts = [
+    return [
         ("model", f"{card.name}, version {card.version} ({card.kind})"),
         ("folder", str(bundle.path)),
         ("SHA-256", bundle.identity),
@@ -57,19 +63,77 @@ def bundle_lines(bundle: ModelBundle) -> list[str]:
         ("citation", fact("citation", card.citation)),
         ("notice", card.notice if card.for_science else f"NOT FOR SCIENCE: {card.notice}"),
         ("trained on", ", ".join(filter(None, trained))),
-        ("people", _people_words(people_of(bundle))),
         ("cleaning", fact("training.cleaning", training.cleaning)),
         ("frame", fact("training.repetition_time_s", frame)),
+    ]
+
+
+def _maps_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
+    part, fact = bundle.card.part, partial(_fact, bundle)
+    same = ", ".join(part.not_individual)
+    whole = part.segment_seconds >= SECONDS_PER_RUN
+    segment = "none: each run is read whole" if whole else f"{part.segment_seconds:g} s"
+    return [
+        ("people", _people_words(people_of(bundle))),
         ("segment", fact("segment_seconds", segment)),
-        ("grid", fact("grid", grid)),
-        ("brain mask", f"{bundle.brain.number} voxels" if card.grid else ""),
-        ("mask" if card.grid else "places", f"{bundle.places.number} {units}"),
+        *_places_facts(bundle),
         ("ROIs", f"{len(bundle.roi_maps)}, series by {part.roi_series}"),
         ("connectome", part.connectome.title),
         ("contrasts", fact("contrasts", f"{len(bundle.contrasts)} ({part.statistic} maps)")),
         ("same map", f"for everybody in {same}" if same else ""),
     ]
-    return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
+
+
+def _places_facts(bundle: ModelBundle) -> list[tuple[str, str]]:
+    grid, number = bundle.card.part.grid, bundle.places.number
+    if grid is None:
+        words = "none: places have names, and arrays are read (--input-arrays)"
+        return [("grid", _fact(bundle, "grid", words)), ("places", f"{number} places")]
+    sizes = " x ".join(str(size) for size in grid.shape)
+    words = f"{sizes} voxels, {grid.space}, res-{grid.resolution or 'none'}"
+    return [
+        ("grid", _fact(bundle, "grid", words)),
+        ("brain mask", f"{bundle.brain.number} voxels"),
+        ("mask", f"{number} voxels"),
+    ]
+
+
+def _network_facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
+    part, recipe = bundle.part, bundle.part.recipe
+    parameters = (
+        f"{recipe.states} states, {recipe.region_parameters} parameters of a region, "
+        f"{recipe.person_parameters} of a person, "
+        f"{'an' if recipe.external_input else 'no'} external input"
+    )
+    held_out = bundle.trained.size - int(bundle.trained.sum())
+    return [
+        ("people", f"{part.people} in its tables, as hashes"),
+        ("regions", f"{part.regions}, {bundle.regions[0]} to {bundle.regions[-1]}"),
+        ("series", f"{part.frames} frames{f', session {part.session}' if part.session else ''}"),
+        ("structural", f"connectomes scaled: {part.structural}"),
+        ("dynamics", parameters),
+        ("recipe", f"{part.recipe_name}, {counted(recipe.epochs, 'epoch')}"),
+        ("held out", f"{held_out} of {bundle.trained.size} series"),
+        *((f"restart {n}", text) for n, text in enumerate(_restarts(bundle), start=1)),
+    ]
+
+
+def _restarts(bundle: NetworkBundle) -> list[str]:
+    """Describe each training that the model was chosen from, as its card records it."""
+    record = bundle.card.record or {}
+    found = record.get("restarts")
+    rows = found if isinstance(found, list) else []
+    return [
+        f"ELBO {_rounded(row.get('elbo'))}, held out {_rounded(row.get('held_out_elbo'))}, "
+        f"{row.get('epochs')} epochs, {row.get('hours')} h"
+        + (" (chosen)" if number == record.get("chosen") else "")
+        for number, row in enumerate(rows)
+        if isinstance(row, Mapping)  # nobody has checked a record
+    ]
+
+
+def _rounded(figure: object) -> str:
+    return f"{figure:,.1f}" if isinstance(figure, float | int) else "n/a"
 
 
 def _people_words(people: SeenPeople | None) -> str:
@@ -100,19 +164,19 @@ def score_lines(bundle: ModelBundle) -> list[str]:
 
 def model_lines() -> list[str]:
     """List the installed models, then the published ones that are not."""
-    rows = [("NAME", "VERSION", "KIND", "CONTRASTS", "FOLDER")]
+    rows = [("NAME", "VERSION", "KIND", "PREDICTS", "FOLDER")]
     found = installed_models()
     for model in found:
         try:
             card, _ = read_card(model.path)
-            facts = (card.version, card.kind, str(card.part.outputs))
+            facts = (card.version, card.kind, card.part.outputs)
         except BundleError:
             facts = ("?", "damaged: see dtg-models verify", "?")
         hidden = f" (not used: {model.shadowed_by} comes first)" if model.shadowed_by else ""
         rows.append((model.name, *facts, f"{model.path}{hidden}"))
     for name in sorted(PUBLISHED.keys() - {model.name for model in found}):
         remedy = f"not here: dtg-models fetch {name}"
-        rows.append((name, PUBLISHED[name].version, "published", "47", remedy))
+        rows.append((name, PUBLISHED[name].version, "published", "47 contrasts", remedy))
     return table_lines(rows)
 
 

@@ -1,19 +1,49 @@
-"""A bundle into one file for the way to another machine, and out of it again."""
+"""Bundles of any kind: loaded, put into one file for the way to another machine, and out again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from bids_dtg.bundles.archive import check_archive, extract_archive, write_archive
-from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.card import CARD_FILE
+from bids_dtg.bundles.bundle import Bundle, load_bundle
+from bids_dtg.bundles.card import CARD_FILE, read_card
+from bids_dtg.bundles.dynamics.bundle import load_network_bundle
+from bids_dtg.bundles.dynamics.part import NetworkPart
+from bids_dtg.bundles.maps_part import MapsPart
+from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.writer import install_bundle
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import temporary_name
 
+# What loads a bundle, by the part of its card.
+LOADERS: Mapping[type, Callable[[Path], Bundle[Any]]] = MappingProxyType(
+    {MapsPart: load_bundle, NetworkPart: load_network_bundle}
+)
 
-def pack_bundle(bundle: ModelBundle, out: Path) -> None:
+
+def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
+    """Find, verify and load a bundle of whatever kind.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
+
+    Raises
+    ------
+    BundleError
+        As `bids_dtg.bundles.bundle.load_bundle`.
+    """
+    folder = find_bundle(name_or_path)
+    card, _ = read_card(folder)
+    return LOADERS[type(card.part)](folder)
+
+
+def pack_bundle(bundle: Bundle[Any], out: Path) -> None:
     """Write a verified bundle as a `.tar` file; equal bundles give equal bytes.
 
     Raises
@@ -34,7 +64,7 @@ def pack_bundle(bundle: ModelBundle, out: Path) -> None:
             hidden.unlink(missing_ok=True)
 
 
-def unpack_bundle(archive: Path, folder: Path) -> ModelBundle:
+def unpack_bundle(archive: Path, folder: Path) -> Bundle[Any]:
     """Make a bundle's folder from its `.tar` file, verified.
 
     Raises
@@ -47,4 +77,4 @@ def unpack_bundle(archive: Path, folder: Path) -> ModelBundle:
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise OutputError(f"{folder} is there already", remedy="choose another one, or remove it")
     check_archive(archive)
-    return install_bundle(folder, lambda hidden: extract_archive(archive, hidden))
+    return install_bundle(folder, lambda hidden: extract_archive(archive, hidden), load_any_bundle)

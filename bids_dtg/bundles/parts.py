@@ -12,7 +12,7 @@ large arrays are kept in steps of 8 bits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -226,8 +226,7 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
 
 def encode_places(places: ListedPlaces) -> bytes:
     """Make the file's bytes from places without a grid; always the same ones."""
-    names = np.frombuffer("\n".join(places.names).encode(), np.uint8)
-    tensors = {_NAMES: names}
+    tensors = {_NAMES: encode_names(places.names)}
     if places.adjacency is not None:
         tensors[_ADJACENCY] = places.adjacency.astype(np.int32)
     return encode_arrays(tensors)
@@ -242,20 +241,53 @@ def read_places(path: Path, number: int) -> ListedPlaces:
         If the file is damaged or holds something else.
     """
     file = TensorFile(path)
-    (letters,) = file.shape(_NAMES, axes=1)
-    if letters > number * _LONGEST_NAME:
-        raise BundleError(f"{path} has {letters} bytes of names", expected=f"{number} names")
+    check_names(file, _NAMES, number)
     tensors = file.read()
     names, pairs = tensors.pop(_NAMES), tensors.pop(_ADJACENCY, None)
     if tensors or names.dtype != np.uint8 or (pairs is not None and pairs.dtype != np.int32):
         raise BundleError(f"{path} holds other tensors than names and pairs of numbers")
     try:
-        texts = tuple(names.tobytes().decode().split("\n"))
-        if len(texts) != number:
-            raise ValueError(f"it has {len(texts)} names, not {number}")
+        texts = decode_names(names, number)
         return ListedPlaces(texts, None if pairs is None else pairs.astype(np.intp))
     except ValueError as err:
         raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err
+
+
+def encode_names(names: Sequence[str]) -> NDArray[np.uint8]:
+    """Make a tensor of names, none of which has an end of a line."""
+    return np.frombuffer("\n".join(names).encode(), np.uint8)
+
+
+def check_names(file: TensorFile, tensor: str, number: int) -> None:
+    """Refuse a tensor that is no list of so many names by its header alone.
+
+    Raises
+    ------
+    BundleError
+        It is too large, has other axes or is absent.
+    """
+    (letters,) = file.shape(tensor, axes=1)
+    if letters > number * _LONGEST_NAME:
+        raise BundleError(f"{file.path} has {letters} bytes of names", expected=f"{number} names")
+
+
+def decode_names(letters: NDArray[np.uint8], number: int) -> tuple[str, ...]:
+    """Return so many names.
+
+    Raises
+    ------
+    ValueError
+        They are no text, or others in number.
+
+    Examples
+    --------
+    >>> decode_names(encode_names(["left insula", "right insula"]), 2)
+    ('left insula', 'right insula')
+    """
+    names = tuple(letters.tobytes().decode().split("\n"))
+    if len(names) != number:
+        raise ValueError(f"it has {len(names)} names, not {number}")
+    return names
 
 
 def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bids_dtg.bundles.archive import ARCHIVE_SUFFIX, extract_archive
-from bids_dtg.bundles.card import CARD_FILE, REQUIRED_FILES, read_card
-from bids_dtg.bundles.parts import OFFSET_FILE
-from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, read_card
+from bids_dtg.bundles.kinds import KINDS
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
@@ -342,7 +341,7 @@ def _find(name: str, env: Mapping[str, str]) -> Path:
 
 
 def _check_content(folder: Path) -> None:
-    own = {CARD_FILE, OFFSET_FILE, PEOPLE_FILE, *REQUIRED_FILES}
+    own = {CARD_FILE, WEIGHTS_FILE, *(file for row in KINDS.values() for file in row.part().FILES)}
     with suppress(BundleError):  # a damaged card lists nothing
         own |= read_card(folder)[0].files.keys()
     others = sorted(child.name for child in folder.iterdir() if child.name not in own)

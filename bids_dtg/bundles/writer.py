@@ -8,22 +8,22 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle, load_bundle
-from bids_dtg.bundles.card import (
+from bids_dtg.bundles.bundle import Bundle, ModelBundle, load_bundle
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
+from bids_dtg.bundles.maps_part import (
     BRAIN_MASK_FILE,
-    CARD_FILE,
+    GAIN_DIGITS,
     LISTED_MAPS_FILE,
     MAPS_FILE,
     MASK_FILE,
     PLACES_FILE,
-    WEIGHTS_FILE,
-    ModelCard,
+    MapsPart,
 )
-from bids_dtg.bundles.maps_part import GAIN_DIGITS, MapsPart
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -45,6 +45,8 @@ from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.files.text import encoded
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration
+
+AnyBundle = TypeVar("AnyBundle", bound=Bundle[Any])
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,9 @@ def write_bundle(
         If the folder cannot be written.
     """
     folder = Path(folder)
-    _require_finite(arrays)
+    correction = arrays.correction
+    of_correction = {} if correction is None else vars(correction)
+    require_finite({**arrays.tensors, **of_correction})
     files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry_files(arrays)}
     if arrays.correction is not None:
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
@@ -111,17 +115,44 @@ def write_bundle(
         card = replace(card, part=replace(card.part, training_range=facts))
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
+    return write_files(folder, card, files, load_bundle)
+
+
+def write_files(
+    folder: Path,
+    card: ModelCard[Any],
+    files: Mapping[str, bytes],
+    load: Callable[[Path], AnyBundle],
+) -> AnyBundle:
+    """Write the files of a bundle of any kind, and its card, which lists them.
+
+    Parameters
+    ----------
+    folder
+        As for `write_bundle`.
+    card
+        What the model says about itself; `files` is filled in here.
+    files
+        What each holds, by name.
+    load
+        What loads a bundle of this kind.
+
+    Raises
+    ------
+    BundleError, OutputError
+        As `write_bundle`.
+    """
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     card = replace(card, files=hashes)
     text = encoded(card.to_json())
     if _is_taken(folder):
-        return _same_bundle(folder, card)
+        return _same_bundle(folder, card, load)
 
     def fill(hidden: Path) -> None:
-        for name, data in (files | {CARD_FILE: text}).items():
+        for name, data in {**files, CARD_FILE: text}.items():
             (hidden / name).write_bytes(data)
 
-    return install_bundle(folder, fill)
+    return install_bundle(folder, fill, load)
 
 
 def extend_bundle(
@@ -164,11 +195,13 @@ def extend_bundle(
             (hidden / name).write_bytes(data)
         (hidden / CARD_FILE).write_bytes(encoded(card.to_json()))
 
-    return install_bundle(folder, fill)
+    return install_bundle(folder, fill, load_bundle)
 
 
-def install_bundle(folder: Path, fill: Callable[[Path], None]) -> ModelBundle:
-    """Let `fill` write a bundle's files into a hidden folder, and name it if it can be loaded.
+def install_bundle(
+    folder: Path, fill: Callable[[Path], None], load: Callable[[Path], AnyBundle]
+) -> AnyBundle:
+    """Let `fill` write a bundle's files into a hidden folder, and name it if `load` can load it.
 
     Raises
     ------
@@ -181,7 +214,7 @@ def install_bundle(folder: Path, fill: Callable[[Path], None]) -> ModelBundle:
     try:
         hidden.mkdir(parents=True)
         fill(hidden)
-        bundle = load_bundle(hidden)
+        bundle = load(hidden)
         return move_bundle(bundle, folder)
     except BundleError as err:
         found = err.found.replace(str(hidden), str(folder))
@@ -193,7 +226,7 @@ def install_bundle(folder: Path, fill: Callable[[Path], None]) -> ModelBundle:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def move_bundle(bundle: ModelBundle, folder: Path) -> ModelBundle:
+def move_bundle(bundle: AnyBundle, folder: Path) -> AnyBundle:
     """Give a bundle's folder its final name, on the same disk; the bundle with its new path.
 
     Raises
@@ -224,10 +257,12 @@ def _is_taken(folder: Path) -> bool:
         ) from err
 
 
-def _same_bundle(folder: Path, card: ModelCard[MapsPart]) -> ModelBundle:
+def _same_bundle(
+    folder: Path, card: ModelCard[Any], load: Callable[[Path], AnyBundle]
+) -> AnyBundle:
     """Load what is at the folder, refused where it is not the bundle to be written."""
     try:
-        found = load_bundle(folder)
+        found = load(folder)
     except BundleError as err:
         raise BundleError(
             f"{folder} exists and is not a whole bundle: {err.found}",
@@ -243,16 +278,22 @@ def _same_bundle(folder: Path, card: ModelCard[MapsPart]) -> ModelBundle:
     return found
 
 
-def _require_finite(arrays: BundleArrays) -> None:
-    parts = dict(arrays.tensors)
-    if arrays.correction is not None:
-        parts |= {"gains": arrays.correction.gains, "offset": arrays.correction.offset}
-    for name, values in parts.items():
+def require_finite(
+    tensors: Mapping[str, ArrayLike],
+    remedy: str = "look for measured maps that are far larger than the others, or train with a "
+    "lower --learning-rate",
+) -> None:
+    """Refuse to write a model with values that are not finite.
+
+    Raises
+    ------
+    BundleError
+        Naming the tensor.
+    """
+    for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise BundleError(
-                f"the model was not written: {name} has values that are not finite",
-                remedy="look for measured maps that are far larger than the others, or train "
-                "with a lower --learning-rate",
+                f"the model was not written: {name} has values that are not finite", remedy=remedy
             )
 
 

@@ -201,13 +201,13 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.packing import load_any_bundle
     from bids_dtg.bundles.store import installed_models
 
     damaged = []
     for model in arguments.models or [model.path for model in installed_models()]:
         try:
-            bundle = load_bundle(model)
+            bundle = load_any_bundle(model)
             bundle.check_weights()
         except BundleError as err:
             show(f"{model}: {err}")
@@ -220,15 +220,18 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.bundles.bundle import ModelBundle
     from bids_dtg.bundles.output_layer import compare_with_published
     from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
+    from bids_dtg.bundles.packing import load_any_bundle
     from bids_dtg.bundles.registry import PUBLISHED
     from bids_dtg.bundles.store import installed_models
 
-    bundle = load_bundle(arguments.model)
+    bundle = load_any_bundle(arguments.model)
     bundle.check_weights()
     _print(bundle_lines(bundle))
+    if not isinstance(bundle, ModelBundle):
+        return
     if bundle.card.name in PUBLISHED:
         _print(compare_with_published(bundle, (model.path for model in installed_models())))
     _print(contrast_lines(bundle))
@@ -242,10 +245,9 @@ def _remove(arguments: argparse.Namespace) -> None:
 
 
 def _pack(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.bundle import load_bundle
-    from bids_dtg.bundles.packing import pack_bundle
+    from bids_dtg.bundles.packing import load_any_bundle, pack_bundle
 
-    bundle = load_bundle(arguments.model)
+    bundle = load_any_bundle(arguments.model)
     out = arguments.out or Path(f"{bundle.card.name}.tar")
     pack_bundle(bundle, out)
     show(f"{out}: use it with --model {out}, or install it with dtg-models unpack {out}")

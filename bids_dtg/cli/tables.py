@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from bids_dtg.bundles.kinds import AUTO_KIND, KINDS, recipe_names
+from bids_dtg.bundles.kinds import AUTO_KIND, maps_kinds, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.connectome.form import FORMS
@@ -297,10 +297,10 @@ def table_choices() -> Mapping[str, Choices]:
             AUTO_MEANS,
         ),
         "architecture": Choices(
-            (AUTO_KIND, *KINDS),
+            (AUTO_KIND, *maps_kinds()),
             (
                 f"{AUTO_KIND}: linear with few participants, blend with many",
-                *(f"{row.name}: {row.help}" for row in KINDS.values() if row.help),
+                *(f"{row.name}: {row.help}" for row in maps_kinds().values() if row.help),
             ),
         ),
         "connectome": Choices(

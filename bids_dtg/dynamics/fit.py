@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.task import NetworkTask
@@ -126,14 +126,6 @@ def fit(
         restarts=restarts,
         chosen=chosen,
     )
-
-
-def restored(recipe: Recipe, shape: tuple[int, ...], state: Mapping[str, Tensor]) -> NetworkModel:
-    """Return a model with given weights; `shape` is (people, regions, frames)."""
-    with torch.random.fork_rng():  # first weights are drawn, and replaced
-        model = NetworkModel(recipe, *shape)
-    model.load_state_dict(dict(state))
-    return model.eval()
 
 
 def choose_trained(people: int, regions: int, held_out: float, seed: int) -> NDArray[np.bool_]:

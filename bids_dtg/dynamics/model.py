@@ -7,6 +7,7 @@ person's region each), then dimensions.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -263,3 +264,11 @@ class NetworkModel(nn.Module):
     def alpha(self) -> Tensor:
         """What the external input keeps from a frame to the next."""
         return torch.exp(-torch.exp(-self.log_tau))
+
+
+def restored(recipe: Recipe, shape: tuple[int, ...], state: Mapping[str, Tensor]) -> NetworkModel:
+    """Return a model with given weights; `shape` is (people, regions, frames)."""
+    with torch.random.fork_rng():  # first weights are drawn, and replaced
+        model = NetworkModel(recipe, *shape)
+    model.load_state_dict(dict(state))
+    return model.eval()

@@ -8,7 +8,7 @@ from typing import Any
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
-from bids_dtg.bundles.kinds import KINDS, models_in_words
+from bids_dtg.bundles.kinds import find_maps_kind, maps_kinds, models_in_words
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.files.text import read_json
@@ -229,12 +229,13 @@ def readme_text(card: ModelCard[Any]) -> str:
     """Write what a reader of the dataset must know first."""
     warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
     notice = f"\n{card.notice}\n" if card.notice else ""
+    title = find_maps_kind(card.kind).words.title
     return f"""\
 Synthetic task-activation maps
 ==============================
 
 The maps in this dataset are predictions, not measurements: each was computed by the model
-{card.name} {card.version} ({KINDS[card.kind].words.title}) from a person's resting-state fMRI.
+{card.name} {card.version} ({title}) from a person's resting-state fMRI.
 Nobody performed the tasks.
 {warning}{notice}
 - sub-*/[ses-*/]func/*_desc-synthetic_statmap.nii.gz: one map for each contrast; its JSON file says
@@ -304,7 +305,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
     outputs
         What was written beside the maps, and over which runs they were averaged.
     """
-    words = KINDS[model.kind].words
+    words = find_maps_kind(model.kind).words
     computed = (
         "In each run, the time series of the "
         f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
@@ -370,7 +371,7 @@ def _recentred(model: ModelOfMaps) -> str:
     in_turn = model.left_out_in_turn
     people = counted(model.recentred_on, "training participant" if in_turn else "participant")
     words = _RECENTRED_IN_TURN if in_turn else _RECENTRED
-    return words.format(owner=KINDS[model.kind].words.owner, people=people)
+    return words.format(owner=find_maps_kind(model.kind).words.owner, people=people)
 
 
 def _intervals(model: ModelOfMaps, level: int) -> str:
@@ -420,7 +421,8 @@ def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
     ' (local ridge)'
     """
     kind = str(sidecar.get("ModelKind") or "")
-    title = KINDS[kind].words.title if kind in KINDS else kind
+    row = maps_kinds().get(kind)
+    title = row.words.title if row else kind
     return f" ({title})" if title else ""
 
 

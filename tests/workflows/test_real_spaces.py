@@ -51,10 +51,13 @@ def person(shared, tmp_path_factory) -> Person:
     maps = np.stack([rois == number for number in range(ROIS)]).astype(np.float32)
     contrasts = hcp_contrasts()[:3]
     card = ModelCard(
-        "small", "0", ATTENTION_UNET.name, Grid(brain.shape, brain.affine), MapsPart(contrasts)
+        "small",
+        "0",
+        ATTENTION_UNET.name,
+        MapsPart(contrasts, Grid(brain.shape, brain.affine)),
     )
     tensors = {k: v.numpy() for k, v in tiny_network(ROIS, len(contrasts)).state_dict().items()}
-    places = (VoxelPlaces.within(card.grid, inside) for inside in (mask, grey & mask))
+    places = (VoxelPlaces.within(card.part.grid, inside) for inside in (mask, grey & mask))
     write_bundle(folder / "bundle", card, BundleArrays(tensors, maps, *places))
     bids = shared / "data/real/fmriprep_like"
     return Person(bids, folder / "bundle", parcels, grey & mask, folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.kinds import Kind
+from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import Contrast
@@ -73,7 +73,7 @@ class Analysis:
         *,
         makes: Result = "model",
         repeatable: bool = True,
-        kind: Kind | None = None,
+        kind: MapsKind | None = None,
     ) -> Analysis:
         """Check everything that can be checked before anything is written.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.bundles.kinds import KINDS, Kind
+from bids_dtg.bundles.kinds import MapsKind, maps_kinds
 from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.people import hash_rest
 from bids_dtg.bundles.writer import BundleArrays, geometry_files
@@ -96,7 +96,7 @@ class ArraySource:
 
     @classmethod
     def prepare(
-        cls, settings: Settings, kind: Kind | None, *, measured: bool = True
+        cls, settings: Settings, kind: MapsKind | None, *, measured: bool = True
     ) -> ArraySource:
         """Check everything that can be checked before anything is written.
 
@@ -419,7 +419,7 @@ class RowArrays(PersonArrays):
         """As `PersonArrays`."""
         card = self.source.bundle.card
         return {
-            "geometry": {name: card.files[name] for name in card.of_geometry},
+            "geometry": {name: card.files[name] for name in card.part.of_geometry},
             "segment_seconds": self.segment_seconds,
             "min_minutes": self.source.settings.cleaning.min_minutes,
             "version": __version__,
@@ -521,10 +521,8 @@ def _base(
     card = ModelCard(
         name="arrays",
         version="1",
-        kind=next(iter(KINDS)),
-        grid=None,
-        places=places.number,
-        part=part,
+        kind=next(iter(maps_kinds())),
+        part=dataclasses.replace(part, places=places.number),
         files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
         record=None if record is None else {"roi_maps": record},
     )

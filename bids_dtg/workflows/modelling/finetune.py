@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.kinds import KINDS
+from bids_dtg.bundles.kinds import find_maps_kind, maps_kinds
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.network import kind as network_kind
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
@@ -60,8 +60,8 @@ def run_finetuning(settings: Settings) -> int:
     network_kind.check_machine(settings.modelling)
     analysis = Analysis.prepare(settings)
     bundle = analysis.bundle
-    if not KINDS[bundle.card.kind].tunable:
-        able = [kind.name for kind in KINDS.values() if kind.tunable]
+    if not find_maps_kind(bundle.card.kind).tunable:
+        able = [kind.name for kind in maps_kinds().values() if kind.tunable]
         raise BundleError(
             f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
             expected=f"{' or '.join(able)}, which can learn on",
@@ -141,7 +141,7 @@ def _tune(
         (training, validation),
         [contrast.label for contrast in contrasts],
         folder=analysis.folder,
-        device=fit_device(settings.resources.device, KINDS[bundle.card.kind]),
+        device=fit_device(settings.resources.device, find_maps_kind(bundle.card.kind)),
         report=say,
     )
     fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.kinds import Kind
+from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.maps_part import GAIN_DIGITS
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.range.training import LEAST_PEOPLE, LEAST_SEGMENTS, TrainingRange
@@ -59,7 +59,7 @@ class FittedModel:
 
 def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
     """Return where models of the same space as a bundle read and predict, and which form."""
-    *_, places, maps = (bundle.card.files[name] for name in bundle.card.of_geometry)
+    *_, places, maps = (bundle.card.files[name] for name in bundle.card.part.of_geometry)
     return ModelSpace(
         places=bundle.places,
         roi_maps=bundle.place_roi_maps,
@@ -108,7 +108,7 @@ def fit_task(
     )
 
 
-def fit_model(kind: Kind, task: FitTask) -> FittedModel:
+def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
     """Fit a kind, and re-centre it unless the recipe leaves it as it comes out."""
     require_people(task.options, task.training, task.validation if kind.needs_validation else None)
     fitted = kind.module().fit(task)
@@ -130,7 +130,7 @@ def fit_model(kind: Kind, task: FitTask) -> FittedModel:
     )
 
 
-def fit_device(wanted: str, kind: Kind) -> str:
+def fit_device(wanted: str, kind: MapsKind) -> str:
     """Return where a kind is fitted, for --device: torch is asked only where it is needed."""
     return resolve_device(wanted) if kind.needs_torch else "cpu"
 
@@ -214,7 +214,7 @@ def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange 
     bundle
         Where the model reads.
     """
-    if bundle.card.grid is None:
+    if bundle.card.part.grid is None:
         return None
     rest = [person.rest for person in people if person.rest is not None]
     segments = sum(len(run) for own in rest for run in own.segments)

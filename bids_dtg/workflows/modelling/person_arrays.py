@@ -322,7 +322,7 @@ class RunArrays(PersonArrays):
     def _geometry(self) -> dict[str, str]:
         """Return checksums of what decides where arrays lie and what their ROIs are."""
         card = self.request.bundle.card
-        return {name: card.files[name] for name in card.of_geometry}
+        return {name: card.files[name] for name in card.part.of_geometry}
 
     def _cleaning(self) -> dict[str, Any]:
         """Return the options that connectomes depend on; others would make them be read again."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.bundles.kinds import Kind
+from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.people import hash_rest
 from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.cleaning.strategies import find_strategy
@@ -149,7 +149,7 @@ class DatasetSource:
     learns_maps: bool = False  # the ROI maps are those of a model
 
     @classmethod
-    def prepare(cls, settings: Settings, kind: Kind | None) -> DatasetSource:
+    def prepare(cls, settings: Settings, kind: MapsKind | None) -> DatasetSource:
         """Check everything that can be checked before anything is written.
 
         Parameters

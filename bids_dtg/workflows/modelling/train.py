@@ -329,10 +329,10 @@ def write_fitted(
         name=analysis.name,
         version="1",
         kind=fitted.kind,
-        grid=base.card.grid,
-        places=base.card.places,
         part=MapsPart(
             contrasts=tuple(contrasts),
+            grid=base.card.part.grid,
+            places=base.card.part.places,
             segment_seconds=base.card.part.segment_seconds,
             statistic=cohort.statistic,
             units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",

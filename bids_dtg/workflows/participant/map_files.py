@@ -156,7 +156,7 @@ def map_sidecars(
             "Participants": bundle.card.training.participants,
             "RepetitionTime": bundle.card.training.repetition_time_s,
             "Cleaning": bundle.card.training.cleaning,
-            "VoxelSize": round(bundle.card.training_voxel_mm, 4),
+            "VoxelSize": round(bundle.training_voxel_mm, 4),
         },
         "NSegments": estimate.n_segments,
         "SecondsOfRest": round(estimate.seconds, 3),

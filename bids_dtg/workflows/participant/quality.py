@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.cleaning.strategies import find_strategy
 from bids_dtg.connectome.connectome import RunConnectomes
@@ -71,15 +72,15 @@ class RunSummary:
     penalties: tuple[float, ...] = ()
 
 
-def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> RunSummary:
+def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> RunSummary:
     """Reduce a measured run, and how it was judged, to what tables and sidecars say.
 
     Parameters
     ----------
     measured, judged
         The run.
-    card
-        Of the model: what it was trained with stands beside what the run has.
+    bundle
+        The model: what it was trained with stands beside what the run has.
     """
     run, design, result = measured.run, measured.design, measured.connectomes
     reliability, fd = result.reliability, measured.confounds.mean_fd_mm
@@ -89,9 +90,9 @@ def summarise(measured: MeasuredRun, judged: RunRange, card: ModelCard[Any]) -> 
         "task_id": run.task,
         "run_id": run_entities(run).get("run"),
         "repetition_time": design.tr_seconds,
-        "model_repetition_time": card.training.repetition_time_s,
+        "model_repetition_time": bundle.card.training.repetition_time_s,
         "voxel_size": _rounded(measured.voxel_mm),
-        "model_voxel_size": _rounded(card.training_voxel_mm),
+        "model_voxel_size": _rounded(bundle.training_voxel_mm),
         "frames": len(design.keep),
         "frames_kept": design.frames_kept,
         "minutes_kept": round(design.seconds_kept / 60, 3),

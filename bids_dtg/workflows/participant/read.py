@@ -189,7 +189,7 @@ def _read_run(
     result = measured.connectomes
     with clock.time("range"):
         judged = reader.judge.judge(result, measured.mask_overlap)
-    summary, segments = summarise(measured, judged, reader.bundle.card), list(result.segments)
+    summary, segments = summarise(measured, judged, reader.bundle), list(result.segments)
     halves = None
     if wanted.half_maps and result.odd is not None and result.even is not None:
         halves = (result.odd, result.even)

@@ -97,7 +97,7 @@ class Request:
         bids_filter = read_filter_file(filters) if filters else {}
         device = resolve_device(settings.resources.device)
         bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
-        bundle.card.on_grid  # noqa: B018 (what has no grid reads no images)
+        bundle.grid  # noqa: B018 (what has no grid reads no images)
         refuse_model_folder(output, bundle.path)
         bundle.require_finite()  # else each participant would fail for it
         check_level(bundle, settings.outputs.interval_level)

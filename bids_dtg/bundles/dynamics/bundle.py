@@ -1,0 +1,349 @@
+"""Bundles of fitted network models: written from a fit, loaded, and made to a model again.
+
+A bundle has what the model needs and says whom it was fitted to. Series and structural connectomes
+are not in it. It names nobody: people are hashes (`bids_dtg.bundles.people`), in the order of the
+model's tables, by which those who have the data find them again. A hash does not hide a short id
+from whoever tries all ids, and the model itself describes everybody whom it was fitted to: such a
+bundle is data of these people.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import Bundle, read_verified_card
+from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
+from bids_dtg.bundles.dynamics.part import FITTED_FILE, NetworkPart, Shapes
+from bids_dtg.bundles.kinds import NETWORK_MODEL
+from bids_dtg.bundles.parts import check_names, decode_names, encode_names, read_tensors
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.writer import require_finite, write_files
+from bids_dtg.errors import BundleError
+from bids_dtg.files.tensors import TensorFile, encode_arrays
+
+if TYPE_CHECKING:
+    from bids_dtg.dynamics.fit import Fitted, Restart
+    from bids_dtg.dynamics.model import NetworkModel
+
+_REGIONS, _PEOPLE, _TRAINED = "regions", "people", "trained"  # tensors of `FITTED_FILE`
+_HASH_BYTES = 16
+_REMEDY = "fetch or make the bundle again"
+CITATION = (
+    "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
+    "regional differences in resting-state fMRI with a data-driven network model of brain "
+    "dynamics. Science Advances 9, eabq7547. https://doi.org/10.1126/sciadv.abq7547"
+)
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What the card of a network model says that its fit does not know."""
+
+    name: str  # letters, digits, dot, dash and underscore
+    recipe_name: str = "default"  # what --recipe named
+    structural: str = "linear"  # how structural connectomes were scaled
+    data_set: str = ""  # its name, which people are hashed with; empty: it has none
+    session: str = ""  # of which the series were; empty: not said
+    cleaning: str = "unknown"  # how the series were cleaned, in words
+    version: str = "1"  # the model's own
+    licence: str = "unknown"  # SPDX name, or words
+    citation: str = CITATION  # what users are asked to cite
+    description: str = ""  # a line or two in plain words
+    for_science: bool = True  # False: as of simulated people; needs a notice
+    notice: str = ""  # shown to users at each use; may be empty
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkBundle(Bundle[NetworkPart]):
+    """A verified network model: what it was fitted to; the model itself on demand."""
+
+    regions: tuple[str, ...]  # names
+    fitted_people: tuple[str, ...]  # hashes, in the order of the model's tables
+    trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
+    people: SeenPeople | None = None  # the same people by name and rest; None: not known
+
+    @property
+    def part(self) -> NetworkPart:
+        """What the card says of network models alone."""
+        return self.card.part
+
+    def known(self, labels: Sequence[str], data_set: str | None = None) -> tuple[str, ...]:
+        """Return who is in each row of the model's tables, as `bids_dtg.dynamics.infer` asks.
+
+        Parameters
+        ----------
+        labels
+            Of people at hand.
+        data_set
+            Name of the data set that they are from; None: that of the model.
+
+        Returns
+        -------
+        tuple
+            A label where the person is at hand, else the hash.
+        """
+        name = self.part.data_set if data_set is None else data_set
+        label_of = {hash_person(name, label): label for label in labels}
+        return tuple(label_of.get(digest, digest) for digest in self.fitted_people)
+
+    def rows(self, labels: Sequence[str], data_set: str | None = None) -> dict[str, int]:
+        """Return the row of the model's tables by label, of those people who have one.
+
+        Parameters
+        ----------
+        labels, data_set
+            As for `known`.
+        """
+        row = {name: number for number, name in enumerate(self.known(labels, data_set))}
+        return {label: row[label] for label in labels if label in row}
+
+    def check_weights(self) -> None:
+        """Read all of the weights, without torch.
+
+        Raises
+        ------
+        BundleError
+            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+        """
+        self._tensors()
+
+    def model(self) -> NetworkModel:
+        """Read the model, in eval mode, on the CPU. This imports torch.
+
+        Raises
+        ------
+        BundleError
+            As `check_weights`.
+        """
+        import torch
+
+        from bids_dtg.dynamics.model import restored
+
+        state = {name: torch.from_numpy(array) for name, array in self._tensors().items()}
+        part = self.part
+        return restored(part.recipe, (part.people, part.regions, part.frames), state)
+
+    def _tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Read the weights; shapes are compared with the card's before anything else is."""
+        weights = self.weights()
+        check_shapes(weights, self.part.shapes)
+        expected = {name: ("float32", shape) for name, shape in self.part.shapes.items()}
+        return read_tensors(weights.path, expected)
+
+
+def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:
+    """Find, verify and load the bundle of a network model, without torch.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle, it is of another kind, a file is missing, damaged or not the
+        one that the card lists (SHA-256), or names, people and weights do not fit the card.
+    """
+    folder = find_bundle(name_or_path)
+    card, identity = read_verified_card(folder, NetworkPart)
+    check_shapes(TensorFile(folder / WEIGHTS_FILE), card.part.shapes)
+    regions, people, trained = _read_fitted(folder / FITTED_FILE, card.part)
+    return NetworkBundle(
+        path=folder,
+        card=card,
+        identity=identity,
+        regions=regions,
+        fitted_people=people,
+        trained=trained,
+        people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+    )
+
+
+def write_network_bundle(
+    folder: str | Path, fitted: Fitted, facts: NetworkFacts, people: SeenPeople | None = None
+) -> NetworkBundle:
+    """Write the bundle of a fitted network model, and load it back from where it was written.
+
+    All is written into a hidden folder beside `folder`, loaded once as a check, and renamed. The
+    same input gives the same bytes. Whoever is in it, is in it as a hash.
+
+    Parameters
+    ----------
+    folder
+        Where the bundle goes. If the same bundle is there already, nothing is done.
+    fitted
+        What `bids_dtg.dynamics.fit` returned.
+    facts
+        What the card says beside that.
+    people
+        Whom the model has seen, by name and rest; None: the bundle knows the rows of its tables
+        alone.
+
+    Raises
+    ------
+    BundleError
+        If something else is at `folder`, names are not plain, the parts do not belong together, or
+        a value is not finite.
+    OutputError
+        If the folder cannot be written.
+    """
+    state = {name: tensor.numpy() for name, tensor in fitted.model.cpu().state_dict().items()}
+    require_finite(state, remedy="train with a lower learning rate")
+    check_region_names(fitted.regions)
+    part = NetworkPart(
+        recipe=fitted.recipe,
+        regions=len(fitted.regions),
+        people=len(fitted.people),
+        frames=fitted.model.frames,
+        tr_seconds=float(fitted.tr_seconds),
+        recipe_name=facts.recipe_name,
+        structural=facts.structural,
+        data_set=facts.data_set,
+        session=facts.session,
+    )
+    card = ModelCard(
+        name=facts.name,
+        version=facts.version,
+        kind=NETWORK_MODEL.name,
+        part=part,
+        licence=facts.licence,
+        citation=facts.citation,
+        description=facts.description,
+        training=TrainingData(
+            data=facts.data_set or "unknown",
+            repetition_time_s=part.tr_seconds,
+            cleaning=facts.cleaning,
+            participants=part.people,
+        ),
+        for_science=facts.for_science,
+        notice=facts.notice,
+        record=record_of(fitted),
+    )
+    hashes = [hash_person(facts.data_set, label) for label in fitted.people]
+    files = {
+        WEIGHTS_FILE: encode_arrays(state),
+        FITTED_FILE: _encode_fitted(fitted.regions, hashes, fitted.trained),
+    }
+    if people is not None:
+        files[PEOPLE_FILE] = people.encode()
+    return write_files(Path(folder), card, files, load_network_bundle)
+
+
+def record_of(fitted: Fitted) -> dict[str, Any]:
+    """Return how a model was fitted: the field `record` of its card."""
+    return {
+        "chosen": fitted.chosen,
+        "restarts": [_record_of(restart) for restart in fitted.restarts],
+    }
+
+
+def _record_of(restart: Restart) -> dict[str, Any]:
+    seconds = sum(epoch.get("seconds", 0.0) for epoch in restart.history)
+    return {
+        "seed": restart.seed,
+        "elbo": _finite(restart.elbo),
+        "held_out_elbo": _finite(restart.held_out_elbo),
+        "epochs": len(restart.history),
+        "hours": round(seconds / 3600, 4),
+        "history": [
+            {name: _finite(value) for name, value in epoch.items()} for epoch in restart.history
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    """Return a number as JSON has it: nothing where there is none, as of no held-out series."""
+    return value if math.isfinite(value) else None
+
+
+def check_region_names(names: Sequence[str]) -> None:
+    """Refuse names that a list cannot hold, or that are no names.
+
+    Raises
+    ------
+    BundleError
+        One is empty, of several regions, or has characters that are not seen.
+
+    Examples
+    --------
+    >>> check_region_names(["ctx-lh-insula", "ctx-rh-insula"])
+    """
+    odd = [name for name in names if not name.strip() or not name.isprintable()]
+    odd += [name for name, count in Counter(names).items() if count > 1]
+    if odd:
+        raise BundleError(
+            f"a region is called {odd[0]!r}",
+            expected="names of visible characters, each of one region",
+        )
+
+
+def check_shapes(weights: TensorFile, shapes: Shapes) -> None:
+    """Compare the header of a file of weights with the shapes that a card says.
+
+    Raises
+    ------
+    BundleError
+        Naming a tensor that is absent, not asked for, or of another shape.
+    """
+    names = weights.names()
+    if odd := sorted(set(names) ^ shapes.keys()):
+        found = "has no" if odd[0] in shapes else "has the unknown"
+        raise weights.error(f" {found} tensor {odd[0]}")
+    for name, shape in shapes.items():
+        if (found_shape := weights.shape(name, axes=len(shape))) != shape:
+            raise weights.error(
+                f": {name} has shape {found_shape}", f"{shape}, by {NETWORK_MODEL.name}'s card"
+            )
+
+
+def _encode_fitted(
+    regions: Sequence[str], hashes: Sequence[str], trained: NDArray[np.bool_]
+) -> bytes:
+    rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in hashes]
+    return encode_arrays(
+        {
+            _REGIONS: encode_names(regions),
+            _PEOPLE: np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES),
+            _TRAINED: trained.astype(np.uint8),
+        }
+    )
+
+
+def _read_fitted(
+    path: Path, part: NetworkPart
+) -> tuple[tuple[str, ...], tuple[str, ...], NDArray[np.bool_]]:
+    """Return names of regions, people as hashes, and which series were trained on."""
+    file = TensorFile(path)
+    check_names(file, _REGIONS, part.regions)
+    (letters,) = file.shape(_REGIONS, axes=1)
+    tensors: Mapping[str, NDArray[np.uint8]] = read_tensors(
+        path,
+        {
+            _REGIONS: ("uint8", (letters,)),
+            _PEOPLE: ("uint8", (part.people, _HASH_BYTES)),
+            _TRAINED: ("uint8", (part.people, part.regions)),
+        },
+    )
+    try:
+        names = decode_names(tensors[_REGIONS], part.regions)
+        check_region_names(names)
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+    except BundleError as err:
+        raise BundleError(f"{path}: {err.found}", expected=err.expected, remedy=_REMEDY) from err
+    people = tuple(row.tobytes().hex() for row in tensors[_PEOPLE])
+    if len(set(people)) < len(people):
+        raise BundleError(f"{path} has somebody twice", remedy=_REMEDY)
+    if tensors[_TRAINED].max(initial=0) > 1:
+        raise BundleError(f"{path}: {_TRAINED} has other values than 0 and 1", remedy=_REMEDY)
+    return names, people, tensors[_TRAINED].astype(bool)

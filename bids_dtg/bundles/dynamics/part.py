@@ -1,0 +1,194 @@
+"""What the card of a network model says beside what every card says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, get_args
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.dynamics.networks import STRUCTURAL
+from bids_dtg.dynamics.recipe import Innovation, Recipe
+from bids_dtg.notices import counted
+
+FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
+# Encoders know a person by a number, so tables have a row for each: what is beyond these bounds
+# would only fill the memory.
+_MOST = 1 << 20
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class NetworkPart:
+    """The part of a card that network models have."""
+
+    ORDER: ClassVar[tuple[str, ...]] = (
+        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
+        *("training", "recipe_name", "recipe", "regions", "people", "frames", "tr_seconds"),
+        *("structural", "data_set", "session", "for_science", "notice", "files"),
+    )
+    FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
+
+    recipe: Recipe  # what the model consists of, how it was trained, and every doubtful point
+    regions: int  # how many each person has
+    people: int  # how many it was fitted to
+    frames: int  # of each series
+    tr_seconds: float  # between frames
+    recipe_name: str = "default"  # what --recipe named; fields of `recipe` may have been changed
+    structural: str = "linear"  # how structural connectomes were scaled: a row of `STRUCTURAL`
+    data_set: str = ""  # its name; empty: it has none
+    session: str = ""  # of which the series were; empty: not said
+
+    @property
+    def outputs(self) -> str:
+        """What the model describes, counted."""
+        return f"{counted(self.regions, 'region')} of {counted(self.people, 'participant')}"
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shapes of the model's tensors by name, as `bids_dtg.dynamics.model` names them.
+
+        They are known without a model, so that a file is refused before one is made.
+
+        Examples
+        --------
+        >>> part = NetworkPart(Recipe(), regions=4, people=2, frames=30, tr_seconds=0.72)
+        >>> part.shapes["external_table"], part.shapes["state_encoder.lstm.weight_ih_l0"]
+        ((2, 30, 2), (128, 4))
+        """
+        recipe = self.recipe
+        states, hidden = recipe.states, recipe.hidden
+        inputs = states + recipe.region_parameters + recipe.person_parameters + 1
+        inputs += int(recipe.external_input)
+        shapes: dict[str, tuple[int, ...]] = {
+            "transition.hidden.weight": (hidden, inputs),
+            "transition.hidden.bias": (hidden,),
+            "transition.out.weight": (states, hidden),
+            "transition.out.bias": (states,),
+            **self._of_encoder("state_encoder", states),
+            **self._of_encoder("region_encoder", recipe.region_parameters),
+            "observation.weight": (1, states),
+            "observation.bias": (1,),
+            "state_log_variance": (states,),
+            "observation_log_variance": (1,),
+            "person_table": (self.people, recipe.person_parameters, 2),
+        }
+        if recipe.external_input:
+            shapes |= {"log_tau": (), "external_table": (self.people, self.frames, 2)}
+        return shapes
+
+    def _of_encoder(self, name: str, dimensions: int) -> Shapes:
+        units, inputs = self.recipe.encoder_units, 2 + self.people
+        gates = 4 * units
+        lstm = {"weight_ih": (gates, inputs), "weight_hh": (gates, units)}
+        biases = {"bias_ih": (gates,), "bias_hh": (gates,)}
+        return {
+            **{
+                f"{name}.lstm.{kind}_l0{way}": shape
+                for way in ("", "_reverse")
+                for kind, shape in (lstm | biases).items()
+            },
+            f"{name}.out.weight": (2 * dimensions, 2 * units),
+            f"{name}.out.bias": (2 * dimensions,),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part's fields of `model.json`."""
+        # Programs of the first format versions know no such models.
+        return {"format_version": 3, **asdict(self)}
+
+    @classmethod
+    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
+        """Return which files the bundle of a card must have, beside the weights."""
+        return (FITTED_FILE,)
+
+    @classmethod
+    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> NetworkPart:
+        """Read the part's fields of a card.
+
+        Raises
+        ------
+        BundleError
+            If a field is missing, unknown or wrong, or says something else than the card's
+            `training`.
+        """
+        part = cls(
+            recipe=_recipe(fields.nested("recipe")),
+            regions=_number(fields, "regions"),
+            people=_number(fields, "people"),
+            frames=_number(fields, "frames"),
+            tr_seconds=fields.positive("tr_seconds"),
+            recipe_name=fields.text("recipe_name"),
+            structural=_row(fields, "structural", tuple(STRUCTURAL)),
+            data_set=fields.text("data_set"),
+            session=fields.text("session"),
+        )
+        # For readers of any card; the part's are for the program.
+        training = fields.nested("training")
+        for name, own in (("repetition_time_s", part.tr_seconds), ("participants", part.people)):
+            if training.value(name) != own:
+                raise training.wrong(name, training.value(name), f"{own}, as in the rest of it")
+        return part
+
+
+def _number(fields: JsonFields, key: str) -> int:
+    found = fields.whole(key)
+    if found > _MOST:
+        raise fields.wrong(key, found, f"at most {_MOST}")
+    return found
+
+
+def _row(fields: JsonFields, key: str, legal: tuple[str, ...]) -> str:
+    found = fields.text(key)
+    if found not in legal:
+        raise fields.wrong(key, found, f"one of {', '.join(legal)}")
+    return found
+
+
+def _share(fields: JsonFields, key: str) -> float:
+    found = fields.not_negative(key)
+    if found >= 1:
+        raise fields.wrong(key, found, "a number from 0 to below 1")
+    return found
+
+
+def _count(fields: JsonFields, key: str) -> int:
+    return fields.whole(key, least=0)
+
+
+def _innovation(fields: JsonFields, key: str) -> str:
+    return _row(fields, key, get_args(Innovation))
+
+
+def _or_none(read: Callable[[JsonFields, str], Any]) -> Callable[[JsonFields, str], Any]:
+    return lambda fields, key: None if fields.value(key) is None else read(fields, key)
+
+
+# How each field of a recipe is read and checked.
+_RECIPE: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
+    {
+        **dict.fromkeys(("states", "region_parameters", "hidden", "encoder_units"), _number),
+        **dict.fromkeys(("external_input", "ramp_states", "closed_form"), JsonFields.flag),
+        **dict.fromkeys(("samples", "epochs", "batch_size", "restarts"), _number),
+        **dict.fromkeys(("learning_rate", "gradient_limit"), JsonFields.positive),
+        **dict.fromkeys(
+            ("person_penalty", "external_start_sd", "state_penalty", "transition_penalty"),
+            JsonFields.not_negative,
+        ),
+        "person_parameters": _count,
+        "first_state_log_variance": JsonFields.number,
+        "innovation": _innovation,
+        "ramp_epochs": _or_none(_count),
+        "late_learning_rate": _or_none(JsonFields.positive),
+        "held_out": _share,
+    }
+)
+
+
+def _recipe(fields: JsonFields) -> Recipe:
+    recipe = Recipe(**{name: read(fields, name) for name, read in _RECIPE.items()})
+    fields.refuse_unknown()
+    return recipe
