@@ -25,4 +25,6 @@ What is measured and compared:
 - `baselines`: simple models that a network model has to beat, and ceilings
 - `predictive`: how a person's own session compares with those simulated for the person
 - `parameters`: which regional parameters a model uses, in what order, how stable they are
+- `likeness`: how alike simulated and original series are, region by region
+- `recovery`: how well known parameters are recovered, and how often intervals hold them
 """

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import exprel
 
+from bids_dtg.dynamics.measures import connectivity, fc_strength
 from bids_dtg.phantom.dynamics.steps import Array, NoiseScaling, block_means, noise_factor
 
 PUBLISHED_STEP_SECONDS = 0.01
@@ -157,23 +158,6 @@ def simulate_pmfm(network: Pmfm, initial: Array, noise: Iterable[Array]) -> Arra
     return states[..., -recipe.kept :]
 
 
-def mean_connectivity(series: Array) -> Array:
-    """Return the mean functional connectivity between regions, of (..., regions, frames).
-
-    Examples
-    --------
-    >>> shared = np.random.default_rng(0).standard_normal(100)
-    >>> float(mean_connectivity(np.stack([shared, shared, -shared])).round(2))
-    -0.33
-    """
-    regions = series.shape[-2]
-    centred = series - series.mean(axis=-1, keepdims=True)
-    unit = centred / np.linalg.norm(centred, axis=-1, keepdims=True)
-    total = (unit.sum(axis=-2) ** 2).sum(axis=-1)  # over all pairs, and each region with itself
-    mean: Array = np.asarray((total - regions) / (regions * (regions - 1)))
-    return mean
-
-
 def strongest_coupling(network: Pmfm, initial: Array, noise: Iterable[Array]) -> Array:
     """Return, for each person, the run's G at which mean functional connectivity is largest.
 
@@ -188,5 +172,5 @@ def strongest_coupling(network: Pmfm, initial: Array, noise: Iterable[Array]) ->
     >>> strongest_coupling(network, np.full((1, 1, 2), 0.5), noise)
     array([0.3])
     """
-    strength = mean_connectivity(simulate_pmfm(network, initial, noise))
+    strength = fc_strength(connectivity(simulate_pmfm(network, initial, noise)))
     return np.take_along_axis(network.coupling, strength.argmax(axis=1)[:, None], axis=1)[:, 0]

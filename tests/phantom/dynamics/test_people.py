@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bids_dtg.dynamics.measures import connectivity, fc_strength
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.phantom.dynamics.connectomes import simulate_weights
 from bids_dtg.phantom.dynamics.hopf import HopfRecipe
 from bids_dtg.phantom.dynamics.people import simulate_hopf_people, simulate_pmfm_people
-from bids_dtg.phantom.dynamics.pmfm import PmfmRecipe, mean_connectivity
+from bids_dtg.phantom.dynamics.pmfm import PmfmRecipe
 
 SHORT = {
     "hopf": HopfRecipe(seconds=40.0, dropped_seconds=10.0),
@@ -99,7 +100,7 @@ def test_oscillators_above_the_bifurcation_are_louder(measured_weights):
     assert people.networks.series.shape == (8, 68, 180)
     a, sd = people.regional["a"][0], people.networks.series[0].std(axis=-1)  # G = 0
     assert sd[a > 0.2].min() > 2 * sd[a < -0.2].max()
-    strength = mean_connectivity(people.networks.series.astype(np.float64))
+    strength = fc_strength(connectivity(people.networks.series))
     assert strength[-1] > strength[0] + 0.3
 
 
