@@ -13,6 +13,8 @@ A report is made from what the output folder holds, by a process of its own
 - `map_reliability`: maps of odd against maps of even pieces of rest
 - `flags`: what a reader must know before looking at the maps
 - `methods`: the methods text, with its citations
+- `axes`: lines, bands and points along two axes, as coordinates
+- `numbers`: numbers as readers of a page see them
 - `charts`: charts as coordinates, drawn as SVG by the page
 - `pictures`: pictures of maps and matrices
 - `slices`: slices through volumes

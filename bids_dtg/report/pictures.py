@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Mapping, Sequence
 
@@ -121,8 +122,19 @@ def draw_outlines(
 
 
 def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: float) -> bytes:
-    """Draw a matrix, a pixel a cell; the page enlarges it without smoothing."""
-    return encode(scale.paint((matrix - low) / (high - low)), lossless=True)
+    """Draw a matrix, a pixel a cell; the page enlarges it without smoothing.
+
+    Where a value is not known, the page shows through.
+    """
+    painted, known = scale.paint((matrix - low) / (high - low)), np.isfinite(matrix)
+    if not known.all():
+        painted = np.concatenate([painted, 255 * known[..., None].astype(np.uint8)], axis=2)
+    return encode(painted, lossless=True)
+
+
+def inline(picture: bytes) -> str:
+    """Return the address of a picture that lies in the page itself."""
+    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
 
 
 def draw_maps(

@@ -11,12 +11,18 @@ from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.flags import LEVELS, Flag, FlagCount
+from bids_dtg.report.pages.network import NETWORK_PAGE
 from bids_dtg.report.pages.page import link, missing_packages, render
 from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.workflows import workflow_of
 
 INDEX, GROUP = "index.html", "group.html"
 MODEL_PAGE = "report.html"  # in the folder of an analysis
+# Pages of analyses, by file name, and what each shows.
+_ANALYSES = {
+    MODEL_PAGE: "scores beside those of simple models",
+    NETWORK_PAGE: "network model beside baselines and ceilings",
+}
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5
 # The beginning of so many reports is read for their flags; of more, the group page has them.
@@ -52,8 +58,9 @@ def write_index(dataset: DerivativeDataset) -> None:
             flags=_flags(listed),
             group=GROUP if (dataset.root / GROUP).is_file() else None,
             analyses=[
-                (page.parent.name, link(page, dataset))
-                for page in sorted(dataset.root.glob(f"group/*/{MODEL_PAGE}"))
+                (page.parent.name, link(page, dataset), words)
+                for name, words in _ANALYSES.items()
+                for page in sorted(dataset.root.glob(f"group/*/{name}"))
             ],
             others=[
                 (text, name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from bids_dtg.notices import counted
 from bids_dtg.report.charts import nice
 from bids_dtg.report.colours import SIGNED
 from bids_dtg.report.flags import Flag, Level
+from bids_dtg.report.numbers import figure
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
-from bids_dtg.report.pictures import draw_matrix
+from bids_dtg.report.pictures import draw_matrix, inline
 from bids_dtg.stats.model_table import INDIVIDUAL, NO_VERDICT, WORTH_USING
 from bids_dtg.stats.paired import FEWEST_PEOPLE
 
@@ -243,12 +243,6 @@ def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: i
     return flags
 
 
-def figure(value: float, digits: int = 3) -> str:
-    """Write a score with some decimals, a minus sign, and no sign before zero."""
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
-
-
 def _figures(row: Mapping[str, Any]) -> str:
     """Write a difference with its interval, and p."""
     interval = row["difference"]
@@ -345,7 +339,7 @@ def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]
         "others": _mean(matrix[known & ~own]),
         "scale": SIGNED.css,
         "pictures": [
-            (words, _picture(values, largest), f"{largest:g}")
+            (words, inline(draw_matrix(values, SIGNED, -largest, largest)), f"{largest:g}")
             for words, values, largest in (
                 ("", rows, most),
                 (", less the mean of each row", away, _most(away)),
@@ -361,11 +355,6 @@ def _most(*matrices: NDArray[np.float64]) -> float:
         default=0.0,
     )
     return nice(largest) if largest > 0 else 1.0
-
-
-def _picture(matrix: NDArray[np.float64], most: float) -> str:
-    picture = base64.b64encode(draw_matrix(matrix, SIGNED, -most, most)).decode()
-    return f"data:image/webp;base64,{picture}"
 
 
 def _mean(values: NDArray[np.float64]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from browser import chromium, opened
 
-from bids_dtg.report.pages.model import ModelPageFacts, figure, verdicts, write_model_page
+from bids_dtg.report.pages.model import ModelPageFacts, verdicts, write_model_page
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -196,10 +196,6 @@ def test_few_people_give_no_verdict_at_all():
 def test_a_mean_without_an_interval_is_shown(tmp_path):
     rows = [{"model": "model", "r": [0.25, None, None]}]
     assert ">0.250<" in page_of(tmp_path, replace(FACTS, rows=rows))
-
-
-def test_no_figure_has_a_sign_before_zero():
-    assert [figure(x) for x in (-0.0001, 0.0001, -0.0006)] == ["0.000", "0.000", "\u22120.001"]
 
 
 def test_a_small_difference_that_is_sure_shows_its_sign():

@@ -1,0 +1,99 @@
+"""Numbers as readers of a page see them: as many decimals as a column needs, a true minus sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+import numpy as np
+
+NOT_KNOWN = "n/a"
+_MINUS = "\N{MINUS SIGN}"
+_DIGITS = 3  # decimals of a column of scores
+_MOST_DIGITS = 9
+# What a cell of a table holds: a word, a number, or a number with the ends of its interval.
+Cell: TypeAlias = str | float | tuple[float, float, float] | None
+
+
+def figure(value: float, digits: int = _DIGITS) -> str:
+    """Write a number with some decimals, a minus sign, and no sign before zero.
+
+    Examples
+    --------
+    >>> figure(0.25), figure(-0.0001), figure(28841.2, 0)
+    ('0.250', '0.000', '28,841')
+    """
+    if not np.isfinite(value):
+        return NOT_KNOWN if np.isnan(value) else ("" if value > 0 else _MINUS) + "\N{INFINITY}"
+    text = f"{value:,.{digits}f}"
+    # What rounds to zero has no sign.
+    return (
+        text.removeprefix("-") if float(f"{value:.{digits}f}") == 0 else text.replace("-", _MINUS)
+    )
+
+
+def decimals(values: Iterable[float]) -> int | None:
+    """Return how many decimals a column of numbers needs: three, fewer where they are large.
+
+    None where no number of decimals suits all: each number has its own.
+
+    Examples
+    --------
+    >>> decimals([0.53, 0.79]), decimals([395.2, 137.0]), decimals([28841.3]), decimals([2e-5])
+    (3, 1, 0, 7)
+    >>> decimals([28841.3, 0.061]) is None
+    True
+    """
+    known = np.abs(np.fromiter(values, np.float64))
+    known = known[np.isfinite(known) & (known > 0)]
+    digits = _decimals(float(known.max(initial=0.0)))
+    # Two figures of the least number are to be seen; three decimals are enough for any score.
+    lost = digits < _DIGITS and known.min() < 10.0 ** (1 - digits)
+    return None if lost else digits
+
+
+def _decimals(most: float) -> int:
+    if most == 0:
+        return _DIGITS
+    before = int(np.floor(np.log10(most)))  # 0 for 1 to 9, 1 for 10 to 99, -1 for 0.1 to 0.9
+    if before < -2:
+        return min(2 - before, _MOST_DIGITS)
+    return int(np.clip(_DIGITS - before, 0, _DIGITS))
+
+
+def written(value: float, digits: int | None) -> str:
+    """Write one number of a column: a count without decimals, what is too small as less than.
+
+    Parameters
+    ----------
+    value
+        The number.
+    digits
+        Decimals of its column; None: as many as it needs itself.
+
+    Examples
+    --------
+    >>> written(40, 3), written(0.5, 3), written(1e-6, 3)
+    ('40', '0.500', '< 0.001')
+    """
+    if isinstance(value, (int, np.integer)):
+        return figure(int(value), 0)
+    if digits is None:
+        digits = _decimals(abs(float(value)))
+    least = 10.0**-digits
+    if digits and 0 < value < least / 2:
+        return f"< {least:.{digits}f}"
+    return figure(float(value), digits)
+
+
+def numbers_of(cell: Cell) -> tuple[float, ...]:
+    """Return the numbers of a cell: none of words, three where there is an interval.
+
+    Examples
+    --------
+    >>> numbers_of("n/a"), numbers_of(0.5), numbers_of((0.5, 0.4, 0.6))
+    ((), (0.5,), (0.5, 0.4, 0.6))
+    """
+    if cell is None or isinstance(cell, str):
+        return ()
+    return cell if isinstance(cell, tuple) else (cell,)

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from browser import chromium, opened
+from network_page_facts import example_facts, fc_table, matrices, scatter, training
+
+from bids_dtg.report.pages import network
+from bids_dtg.report.pages.network import (
+    Curves,
+    Matrices,
+    PageSection,
+    Scatter,
+    Spectra,
+    Table,
+    write_network_page,
+)
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+
+EVIL = "<script>alert('region')</script>"
+
+
+def page_of(tmp_path, *sections: PageSection, **changes) -> str:
+    facts = example_facts(sections=sections, **changes) if sections else example_facts(**changes)
+    assert write_network_page(tmp_path / "page.html", facts) is None
+    return (tmp_path / "page.html").read_text("utf-8")
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    """Return the text of the cells of each row, by the row's name."""
+    found = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', page, re.DOTALL)
+    return {
+        name: [
+            re.sub("<[^>]+>", " ", cell).split("  ") for cell in re.findall("<td.*?</td>", cells)
+        ]
+        for name, cells in found
+    }
+
+
+def charts_of(page: str) -> list[ElementTree.Element]:
+    found = re.findall(r'<svg class="chart xy".*?</svg>', page, re.DOTALL)
+    return [ElementTree.fromstring(chart) for chart in found]
+
+
+def test_a_baseline_above_the_model_is_marked_in_words_and_rows_keep_their_order(tmp_path):
+    page = page_of(tmp_path, PageSection("FC", tables=(fc_table(),)))
+    rows = rows_of(page)
+    assert list(rows) == [row[0] for row in fc_table().rows]
+    marked = {name for name, cells in rows.items() if "above the model" in str(cells[0])}
+    assert marked == {
+        "VAR(1) per participant",
+        "Mean FC of the other participants",
+        "Retest (REST2)",
+    }
+    assert "the model" not in str([cells[2] for cells in rows.values()])
+
+
+def test_where_lower_is_better_a_baseline_below_the_model_is_marked(tmp_path):
+    table = Table(
+        "Distances",
+        ("Row", "distance"),
+        [("Model", 0.4), ("noise", 0.5), ("retest", 0.19), ("same", 0.4000001)],
+        highlight=("noise", "retest", "same"),
+        lower_is_better=("distance",),
+    )
+    rows = rows_of(page_of(tmp_path, PageSection("FCD", tables=(table,))))
+    marked = [name for name, cells in rows.items() if "below the model" in str(cells)]
+    assert marked == ["retest"]
+    assert "above the model" not in str(rows)
+
+
+def test_numbers_of_a_column_have_the_same_decimals_and_counts_have_none(tmp_path):
+    rows = [("a", 0.5, 40, "word"), ("b", (0.25, 0.1, 0.4), 6120, None), ("c", float("nan"), 1, "")]
+    table = Table("Caption", ("Name", "score", "people", "words"), rows)
+    page = page_of(tmp_path, PageSection("Scores", tables=(table,)))
+    texts = {
+        name: [" ".join(map(str, cell)).split() for cell in cells]
+        for name, cells in rows_of(page).items()
+    }
+    assert texts == {
+        "a": [["0.500"], ["40"], ["word"]],
+        "b": [["0.250", "0.100", "to", "0.400"], ["6,120"], ["n/a"]],
+        "c": [["n/a"], ["1"], []],
+    }
+
+
+def test_a_table_of_one_row_and_nothing_to_compare_is_shown(tmp_path):
+    table = Table("Caption", ("Name", "score"), [("only", 0.1)], highlight=("only",))
+    page = page_of(tmp_path, PageSection("One", tables=(table,)))
+    assert ">0.100<" in page
+    assert "the model</span>" not in page
+
+
+def test_a_row_of_another_length_than_its_headings_is_refused(tmp_path):
+    table = Table("Short", ("Name", "score"), [("only",)])
+    with pytest.raises(ValueError, match="the table 'Short' has 1 cells under 2 headings: only"):
+        page_of(tmp_path, PageSection("One", tables=(table,)))
+
+
+def test_whatever_has_a_name_is_escaped(tmp_path):
+    values = np.arange(3.0)
+    section = PageSection(
+        EVIL,
+        (EVIL,),
+        (Table(EVIL, (EVIL, EVIL), [(EVIL, EVIL), (f"{EVIL} 2", 1.0)], notes=(EVIL,)),),
+        (Curves(EVIL, EVIL, EVIL, {EVIL: values}),),
+        (Matrices(EVIL, {EVIL: np.eye(3)}),),
+        (Spectra(EVIL, values, {EVIL: (values, values, values)}, y_label=EVIL),),
+        (Scatter(EVIL, EVIL, EVIL, np.ones((2, 2)), groups=(EVIL, "other")),),
+    )
+    page = page_of(tmp_path, section, title=EVIL, lead=EVIL, index='"><script>alert(1)')
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert") > 20
+
+
+def test_what_is_empty_is_left_out(tmp_path):
+    section = PageSection(
+        "Nothing",
+        tables=(Table("No rows", ("Name", "score"), []),),
+        curves=(
+            Curves("No curve", "x", "y", {}),
+            Curves("NaN", "x", "y", {"a": np.full(3, np.nan)}),
+        ),
+        matrices=(Matrices("No matrix", {}), Matrices("NaN", {"a": np.full((2, 2), np.nan)})),
+        spectra=(Spectra("No spectrum", np.arange(3), {}),),
+        scatters=(Scatter("No point", "x", "y", np.empty((0, 2))),),
+    )
+    page = page_of(tmp_path, section, PageSection("Words", ("A sentence.",)))
+    assert "Nothing" not in page
+    assert "A sentence." in page
+    assert re.findall('href="(#section-[0-9]+)"', page) == ["#section-2"]
+    assert 'id="section-2"' in page
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1.0] * 9, [np.nan, 2.0, np.nan, 2.0, 3.0], [0.0], [-1e9, 1e9], [1e-12] * 2, [np.inf, 1.0]],
+)
+def test_charts_are_finite_whatever_the_values(tmp_path, values):
+    values = np.array(values)
+    section = PageSection(
+        "All",
+        curves=(Curves("c", "epoch", "loss", {"a": values, "b": values[:1]}),),
+        spectra=(Spectra("s", np.arange(len(values)), {"a": (values / 2, values, 2 * values)}),),
+        scatters=(
+            Scatter("p", "x", "y", np.stack([values, values], axis=1), identity=True),
+            Scatter("p", "x", "y", np.stack([values, np.zeros_like(values)], axis=1)),
+        ),
+        matrices=(Matrices("m", {"a": np.outer(values, values)}),),
+    )
+    page = page_of(tmp_path, section)
+    charts = charts_of(page)
+    assert len(charts) >= 3
+    for chart in charts:
+        text = ElementTree.tostring(chart, "unicode").lower()
+        assert not re.search(r"[\"ml ](nan|-?inf)", text)
+        left, top, width, height = map(float, chart.attrib["viewBox"].split())
+        for found in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", text.upper()):
+            x, y = map(float, found)
+            assert left <= x <= left + width
+            assert top <= y <= top + height
+
+
+def test_a_gap_breaks_the_line_and_a_lone_value_is_a_dot(tmp_path):
+    values = np.array([1.0, np.nan, 2.0, 3.0])
+    page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", {"a": values}),)))
+    (line,) = re.findall(r'<path class="series style-1" d="(.*?)"', page)[:1]
+    assert re.fullmatch(r"M[\d.]+ [\d.]+h0M[\d.]+ [\d.]+L[\d.]+ [\d.]+", line)
+
+
+def test_a_history_that_settles_is_drawn_again_enlarged(tmp_path):
+    page = page_of(tmp_path, training())
+    assert "Second half, enlarged" in page
+    steady = {"a": np.linspace(2, 1, 50)}
+    page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", steady),)))
+    assert "Second half" not in page
+
+
+def test_each_series_keeps_its_style_where_another_has_no_values(tmp_path):
+    series = {"none": np.full(3, np.nan), "some": np.arange(3.0)}
+    page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", series),)))
+    assert 'class="series style-2"' in page
+    assert 'class="series style-1"' not in page
+
+
+def test_points_without_a_value_are_counted(tmp_path):
+    points = np.array([[0.0, 1.0], [np.nan, 1.0], [2.0, 3.0]])
+    page = page_of(tmp_path, PageSection("S", scatters=(Scatter("c", "x", "y", points),)))
+    assert "1 point without a value: not shown." in page
+
+
+def test_charts_and_heat_maps_are_told_in_words(tmp_path):
+    page = page_of(tmp_path)
+    assert all(chart.attrib["aria-label"] for chart in charts_of(page))
+    assert len(charts_of(page)) == 6
+    assert all("68 by 68, off the diagonal from" in alt for alt in re.findall('alt="(.*?)"', page))
+
+
+def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
+    ends = r'class="scale" style="margin: 0"><span>(.*?)</span>.*?<span>(.*?)</span>'
+    (free,) = re.findall(ends, page_of(tmp_path, PageSection("M", matrices=(matrices(),))))
+    assert free == ("0", "\u2265\u00a00.8")
+    given = replace(matrices(), range=(-2.0, 2.0))
+    assert re.findall(ends, page_of(tmp_path, PageSection("M", matrices=(given,)))) == [
+        ("\u22122", "2")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (PageSection("C", curves=(Curves("c", "x", "y", {"a": np.eye(2)}),)), "the curve 'a'"),
+        (
+            PageSection("S", spectra=(Spectra("s", np.ones(3), {"a": (np.ones(2),) * 3}),)),
+            "the spectrum 'a' has the shape",
+        ),
+        (PageSection("M", matrices=(Matrices("m", {"a": np.ones(3)}),)), "the matrix 'a'"),
+        (
+            PageSection("P", scatters=(scatter(groups=["one"]),)),
+            "120 points, and groups of 1",
+        ),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(tmp_path, section, words):
+    with pytest.raises(ValueError, match=words):
+        page_of(tmp_path, section)
+
+
+def test_where_packages_are_missing_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(network, "missing_packages", lambda: ("jinja2",))
+    said = write_network_page(tmp_path / "page.html", example_facts())
+    assert said == "no page was made: jinja2 missing (pip install 'bids-dtg[report]')"
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(tmp_path, theme, width):
+    page_of(tmp_path)
+    options = {"viewport": {"width": width, "height": 900}, "color_scheme": theme}
+    with chromium() as browser, opened(browser, tmp_path / "page.html", **options) as watched:
+        page = watched.page
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = page.evaluate(
+            """[...document.querySelectorAll('.chart.xy')].map(chart =>
+            [...chart.querySelectorAll('text')].map(text => {
+                const box = text.getBoundingClientRect();
+                return [box.left, box.right, box.top, box.bottom, text.textContent];
+            }))"""
+        )
+        assert len(boxes) == 6
+        for texts in boxes:
+            for number, (left, right, top, bottom, text) in enumerate(texts):
+                assert left >= 0, text
+                assert right <= width, text
+                for other in texts[number + 1 :]:
+                    apart = left >= other[1] or other[0] >= right
+                    # The boxes of lines of text share their edges.
+                    apart = apart or top >= other[3] - 4 or other[2] >= bottom - 4
+                    assert apart, (text, other[4])
+        watched.check()
