@@ -33,7 +33,7 @@ class HopfRecipe:
     frame_seconds: float = 1.0  # between the states that are kept
     seconds: float = 205.0  # simulated
     dropped_seconds: float = 25.0  # of these, at the start
-    initial_sd: float = 0.3  # of x and y at the start; the published text prints N(0, 0.3)
+    initial_sd: float = 0.3  # of x and y at the start: a standard deviation in the published code
     noise: float = 0.02  # standard deviation added in a step of the published length
     noise_scaling: NoiseScaling = "step"
     # Which noise the step from k to k + 1 adds: that with the number k + 1, as the published
