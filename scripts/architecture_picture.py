@@ -18,6 +18,7 @@ PURPOSES = {
     "report": "pages, figures, methods text",
     "bundles": "models: verified, fetched, converted",
     "contrasts": "connectome → contrast maps: network, local ridge, blend",
+    "dynamics": "regions' parameters, simulated activity, fixed points",
     "training": "the loop that all networks share",
     "stats": "splits, scores, intervals, tests over people",
     "cleaning": "strategies, confounds, the temporal design",

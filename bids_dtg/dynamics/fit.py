@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +17,8 @@ from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.task import NetworkTask
+from bids_dtg.errors import RunError
+from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.training.loop import Schedule, Workplace, run_epochs
 from bids_dtg.training.share import Share
 
@@ -60,10 +60,8 @@ def fit(
     recipe: Recipe | None = None,
     *,
     seed: int = 0,
-    folder: Path | None = None,
-    device: str = "cpu",
+    workplace: Workplace | None = None,
     report: Callable[[str], None] = lambda line: None,
-    progress: bool = False,
 ) -> Fitted:
     """Fit the model to all people together (Sip et al., 2023).
 
@@ -75,14 +73,11 @@ def fit(
         What the model consists of, and how it is trained; None: the default one.
     seed
         Of held-out series, weights, batches and noise; a restart more has the next one.
-    folder
-        Of checkpoints, by which a stopped call goes on; None: nothing is kept.
-    device
-        cpu, cuda or cuda:N.
+    workplace
+        Device, progress bar, and the folder of checkpoints, by which a stopped call goes on; None:
+        on the CPU, and nothing is kept.
     report
         Is given a line after each epoch.
-    progress
-        Whether to draw a progress bar.
 
     Returns
     -------
@@ -92,7 +87,8 @@ def fit(
     Raises
     ------
     RunError
-        The folder has a training of other people, another recipe or another seed.
+        The folder has a training of other people, another recipe or another seed; or no training
+        came to an ELBO that is finite.
 
     Examples
     --------
@@ -111,9 +107,10 @@ def fit(
     """
     recipe = recipe or Recipe()
     trained = choose_trained(len(networks.people), len(networks.regions), recipe.held_out, seed)
-    with tempfile.TemporaryDirectory() if folder is None else nullcontext(str(folder)) as place:
+    with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
+        place = replace(workplace or Workplace(folder), folder=folder)
         restarts = tuple(
-            _train(networks, trained, recipe, number, seed, Path(place), device, report, progress)
+            _train(networks, trained, recipe, seed, number, place, report)
             for number in range(recipe.restarts)
         )
     chosen = choose_restart(restarts)
@@ -144,21 +141,32 @@ def choose_trained(people: int, regions: int, held_out: float, seed: int) -> NDA
 
 
 def choose_restart(restarts: tuple[Restart, ...]) -> int:
-    """Return the number of the restart with the best ELBO on held-out series, or on all."""
+    """Return the number of the restart with the best ELBO on held-out series, or on all.
+
+    Raises
+    ------
+    RunError
+        None has a finite ELBO.
+    """
     scores = [r.elbo if np.isnan(r.held_out_elbo) else r.held_out_elbo for r in restarts]
-    return int(np.nanargmax(scores))
+    known = [number for number, score in enumerate(scores) if np.isfinite(score)]
+    if not known:
+        raise RunError(
+            "the training came to no finite ELBO",
+            expected="a loss that falls",
+            remedy="train with a lower --learning-rate",
+        )
+    return max(known, key=lambda number: scores[number])
 
 
 def _train(
     networks: Networks,
     trained: NDArray[np.bool_],
     recipe: Recipe,
-    number: int,
     seed: int,
-    folder: Path,
-    device: str,
+    number: int,
+    workplace: Workplace,
     report: Callable[[str], None],
-    progress: bool,
 ) -> Restart:
     """Train once, or go on where an earlier call was stopped."""
     if recipe.restarts > 1:
@@ -166,7 +174,7 @@ def _train(
     make = partial(
         _make_task, networks, trained, recipe, seed + number, _identity(networks, recipe, seed)
     )
-    workplace = Workplace(folder / f"restart-{number + 1}", device=device, progress=progress)
+    workplace = replace(workplace, folder=workplace.folder / f"restart-{number + 1}")
     schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
     with torch.random.fork_rng():  # each epoch begins with a seed of its own
         best = run_epochs(make, schedule, workplace, report)

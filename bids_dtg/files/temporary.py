@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from bids_dtg.errors import SettingsError
 
@@ -25,6 +28,13 @@ def check_temporary_folder() -> None:
                 left = left[file.write(left) :]
     except OSError as err:
         raise temporary_error(err) from err
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is removed at the end, with all that is in it."""
+    with tempfile.TemporaryDirectory(prefix="dtg-") as folder:
+        yield Path(folder)
 
 
 def temporary_error(err: OSError) -> SettingsError:

@@ -16,6 +16,7 @@ from bids_dtg.dynamics.objective import loss_of, terms_of
 from bids_dtg.dynamics.optimiser import KerasAdam
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 from bids_dtg.errors import RunError
+from bids_dtg.training.loop import Workplace
 
 TINY = Recipe(states=2, region_parameters=2, hidden=8, encoder_units=4, epochs=3, batch_size=4)
 
@@ -59,7 +60,7 @@ def test_first_step_of_the_optimiser_is_the_originals(prefix: str, shared: Path)
 def test_a_call_that_was_stopped_goes_on_to_the_same_weights(
     networks: Networks, tmp_path: Path
 ) -> None:
-    whole = fit(networks, TINY, seed=5, folder=tmp_path / "whole")
+    whole = fit(networks, TINY, seed=5, workplace=Workplace(tmp_path / "whole"))
 
     class Stop(Exception):
         pass
@@ -69,27 +70,27 @@ def test_a_call_that_was_stopped_goes_on_to_the_same_weights(
             raise Stop
 
     with pytest.raises(Stop):
-        fit(networks, TINY, seed=5, folder=tmp_path / "cut", report=stop_after_second)
+        fit(networks, TINY, seed=5, workplace=Workplace(tmp_path / "cut"), report=stop_after_second)
     lines: list[str] = []
-    cut = fit(networks, TINY, seed=5, folder=tmp_path / "cut", report=lines.append)
+    cut = fit(networks, TINY, seed=5, workplace=Workplace(tmp_path / "cut"), report=lines.append)
     assert 1 <= sum(line.startswith("epoch") for line in lines) < TINY.epochs
     for name, value in whole.restarts[0].state.items():
         torch.testing.assert_close(cut.restarts[0].state[name], value, msg=name)
 
 
 def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Path) -> None:
-    first = fit(networks, TINY, folder=tmp_path)
+    first = fit(networks, TINY, workplace=Workplace(tmp_path))
     lines: list[str] = []
-    again = fit(networks, TINY, folder=tmp_path, report=lines.append)
+    again = fit(networks, TINY, workplace=Workplace(tmp_path), report=lines.append)
     assert not lines
     assert again.restarts[0].held_out_elbo == first.restarts[0].held_out_elbo
 
 
 def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path) -> None:
-    fit(networks, TINY, folder=tmp_path)
+    fit(networks, TINY, workplace=Workplace(tmp_path))
     other = replace(networks, series=networks.series[:, ::-1].copy())
     with pytest.raises(RunError, match="other people, another recipe or another seed"):
-        fit(other, replace(TINY, epochs=4), folder=tmp_path)
+        fit(other, replace(TINY, epochs=4), workplace=Workplace(tmp_path))
 
 
 def test_training_raises_the_elbo_and_leaves_the_random_stream_alone(networks: Networks) -> None:
@@ -110,6 +111,8 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -
     assert choose_restart((restart(5.0, 1.0), restart(4.0, 2.0))) == 1
     nothing = float("nan")
     assert choose_restart((restart(5.0, nothing), restart(4.0, nothing))) == 0
+    with pytest.raises(RunError, match="no finite ELBO"):
+        choose_restart((restart(nothing, nothing),))
     fitted = fit(networks, replace(TINY, epochs=1, restarts=2))
     assert [r.seed for r in fitted.restarts] == [0, 1]
     chosen = fitted.restarts[fitted.chosen]

@@ -1,4 +1,15 @@
 """The network model of Sip et al., 2023: trained, judged, simulated, its fixed points found.
 
-- `people`: people's series and structural connectomes, from files of arrays
+What analyses share:
+
+- `people`: whom files of arrays hold: series and structural connectomes, checked
+- `analysis`: people, the model and the folder of results of a call
+
+Analyses, and what they are made of:
+
+- `train`: fits a model, and writes its bundle
+- `evaluate`: judges a model by people's series
+- `connectivity`: fit of simulated functional connectivity, beside simple models
+- `latents`: what regional parameters mean: use, features, maps, the other session
+- `simulate`: simulated sessions
 """

@@ -1,0 +1,151 @@
+"""What the analyses of network models share: people, the model, the folder of results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bids_dtg.bundles.dynamics.bundle import NetworkBundle, load_network_bundle
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    SourceDataset,
+    check_output_location,
+    refuse_model_folder,
+)
+from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.report.workflows import DYNAMICS
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.dynamics.people import NetworkPeople
+from bids_dtg.workflows.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkAnalysis:
+    """One call of an analysis of network models."""
+
+    settings: Settings  # its options
+    people: NetworkPeople  # whom the files hold
+    dataset: SourceDataset  # the folder that names the data set
+    results: ResultFolder
+    bundle: NetworkBundle | None  # the model; None: one is made
+
+    @classmethod
+    def prepare(cls, settings: Settings, makes: str) -> NetworkAnalysis:
+        """Check everything that can be checked before anything is written.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        makes
+            What comes of it: a model, or an evaluation, a simulation or fixed points of one.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, files or model.
+        """
+        dataset = name_folder(settings.inputs.bids_dir)
+        output = check_output_location(settings.inputs.output_dir, dataset)
+        bundle = None if makes == "model" else load_network_bundle(settings.inputs.model)
+        if bundle is not None:
+            refuse_model_folder(output, bundle.path)
+        people = NetworkPeople.prepare(settings)
+        card = None if bundle is None else bundle.card
+        results = ResultFolder(
+            settings,
+            DerivativeDataset(output),
+            makes=makes,
+            name=settings.modelling.model_name or (card.name if card else DEFAULT_NAME),
+            used=UsedModel(card.name, card.version, card.kind, bundle.identity)
+            if card and bundle
+            else None,
+        )
+        results.refuse_other_results()
+        for line in people.notes:
+            say(line)
+        return cls(settings, people, dataset, results, bundle)
+
+    @property
+    def data_set(self) -> str:
+        """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
+        given = self.settings.modelling.data_set
+        return given or str(self.dataset.description.get("Name") or "").strip() or self.dataset.name
+
+    def describe(self) -> None:
+        """Write what describes the output, and the options of the call."""
+        self.results.describe(self.dataset, DYNAMICS.dataset_words(), self._path_names.hide)
+
+    @property
+    def _path_names(self) -> PathNames:
+        given = {
+            "bids": self.dataset.root,
+            "output": self.results.output.root,
+            "model": None if self.bundle is None else self.bundle.path,
+            "split-file": _folder_of(self.settings.modelling.split_file),
+            "region-maps": _folder_of(self.settings.dynamics.region_maps),
+        }
+        arrays = {f"arrays{n}": path.parent for n, path in enumerate(self.people.arrays.files, 1)}
+        return PathNames.of({**given, **arrays}).plus(machine_folders())
+
+    def known(self) -> tuple[str, ...]:
+        """Return the labels of people whom the model was fitted to and who are at hand.
+
+        Raises
+        ------
+        DatasetError
+            Nobody is, or the files have other regions than the model.
+        """
+        bundle, people = self.bundle, self.people
+        assert bundle is not None
+        if people.regions != bundle.regions:
+            raise DatasetError(
+                f"the files have {counted(len(people.regions), 'region')} "
+                f"({named(people.regions)}) and the model {bundle.card.name} has "
+                f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
+                expected="the same regions in the same order",
+                remedy="give their names under the key places",
+            )
+        rows = bundle.rows(people.labels, self.data_set)
+        if not rows:
+            raise DatasetError(
+                f"{bundle.card.name} was fitted to nobody of {self.data_set} "
+                f"({named(people.labels)})",
+                expected="people whom it was fitted to: its parameters are theirs",
+                remedy="name the data set as when it was trained, with --data-set, or give the "
+                "files that it was trained on",
+            )
+        if strangers := [label for label in people.labels if label not in rows]:
+            say(
+                f"left out: {counted(len(strangers), 'participant')} whom {bundle.card.name} was "
+                f"not fitted to ({named(strangers)})"
+            )
+        return tuple(rows)
+
+    def print_plan(self, what: str, labels: tuple[str, ...]) -> int:
+        """Print what the call would do, once all is checked that can be; return 0, as no failure.
+
+        Parameters
+        ----------
+        what
+            The call would write, in words.
+        labels
+            Whom it would work on.
+        """
+        people = self.people
+        files = ", ".join(str(path) for path in people.arrays.files)
+        show(
+            f"{files}: {counted(len(people.regions), 'region')}, "
+            f"sessions {named([session or 'without a name' for session in people.sessions])}"
+        )
+        show(f"to work on: {counted(len(labels), 'participant')} ({named(labels)})")
+        show(f"would write {what} to {self.results.path}")
+        show("no series was read, and no output was written")
+        return 0
+
+
+def _folder_of(path: Path | None) -> Path | None:
+    return None if path is None else path.parent

@@ -1,0 +1,196 @@
+"""How functional connectivity of simulated sessions fits the measured one, beside simple models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.baselines import BASELINES, fit_baseline
+from bids_dtg.dynamics.inference import Inferred
+from bids_dtg.dynamics.measures import connectivity, fc_fit, fc_strength, spectra
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.predictive import bootstrap_interval
+from bids_dtg.dynamics.simulation import Inputs, simulate
+from bids_dtg.report.pages.network import Spectra
+
+Row = dict[str, Any]
+Values = NDArray[np.floating[Any]]
+Sessions = Mapping[str, Networks]  # by name, of the same people where they have the session
+
+MODEL = "model"
+# Simulations that lack inputs, as published: their first states are of the prior.
+ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
+    "model, from the prior": ("both", "the model, first states of the prior"),
+    "external only": ("external", "the model without connections between regions"),
+    "network only": ("network", "the model without the external input"),
+    "neither": ("none", "the model without both inputs"),
+}
+ABLATION_SIMULATIONS = 20  # of each person, as published
+_BASELINE_SIMULATIONS = 20
+
+
+@dataclass(eq=False)
+class Kept:
+    """What is kept of simulated sessions, person by person; sessions themselves are too large."""
+
+    fits: dict[str, list[float]] = field(default_factory=dict)  # by session, a value a person
+    mean_fits: dict[str, list[float]] = field(default_factory=dict)  # of the mean of simulations
+    strength: list[float] = field(default_factory=list)
+    connectivity: Values | None = None  # (regions, regions), sum over people of their mean
+    power: list[Values] = field(default_factory=list)  # (bins,), mean over regions
+    frequency: Values | None = None  # (bins,), Hz
+
+    def add(self, label: str, simulated: Values, sessions: Sessions) -> None:
+        """Add a person's simulations (simulations, regions, frames)."""
+        found = connectivity(simulated)
+        mean = found.mean(axis=0)
+        for name, networks in sessions.items():
+            own = _own_connectivity(networks, label)
+            if own is not None:
+                self.fits.setdefault(name, []).append(float(fc_fit(found, own).mean()))
+                self.mean_fits.setdefault(name, []).append(float(fc_fit(mean, own)))
+        self.strength.append(float(fc_strength(found).mean()))
+        self.connectivity = mean if self.connectivity is None else self.connectivity + mean
+        tr = next(iter(sessions.values())).tr_seconds
+        self.frequency, power = spectra(simulated, tr)
+        self.power.append(power.mean(axis=(0, 1)))
+
+    @property
+    def mean_connectivity(self) -> Values:
+        """(regions, regions), mean over people."""
+        assert self.connectivity is not None
+        mean: Values = self.connectivity / len(self.strength)
+        return mean
+
+    def row(self, name: str, words: str, what: str, simulations: int) -> Row:
+        """Return the row of the table of scores."""
+        row: Row = {"name": name, "words": words, "what": what, "simulations": simulations}
+        row["people"] = len(self.strength)
+        for session, fits in self.fits.items():
+            interval = bootstrap_interval(np.array(fits))
+            row |= {
+                f"fit_{session}": interval.mean,
+                f"fit_{session}_low": interval.low,
+                f"fit_{session}_high": interval.high,
+                f"fit_of_mean_{session}": float(np.mean(self.mean_fits[session])),
+            }
+        return row | {"strength": float(np.mean(self.strength))}
+
+
+def measured(networks: Networks) -> Kept:
+    """Return the same of measured sessions, each in place of its simulations."""
+    kept = Kept()
+    for label, series in zip(networks.people, networks.series, strict=True):
+        kept.add(label, series[None], {"own": networks})
+    return kept
+
+
+def model_simulations(
+    model: NetworkModel,
+    networks: Networks,
+    inferred: Inferred,
+    sessions: Sessions,
+    kept: Kept,
+    *,
+    simulations: int,
+    seed: int,
+) -> Iterator[tuple[Values, Values]]:
+    """Simulate people; yield each one's own session and the simulated ones, and keep their scores.
+
+    First states are of the posterior, as published for the fit of functional connectivity.
+    """
+    found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
+    for label, series, simulated in zip(networks.people, networks.series, found, strict=True):
+        kept.add(label, simulated, sessions)
+        yield series, simulated
+
+
+def ablation_rows(
+    model: NetworkModel,
+    networks: Networks,
+    inferred: Inferred,
+    sessions: Sessions,
+    *,
+    simulations: int,
+    seed: int,
+    report: Callable[[str], None],
+) -> list[Row]:
+    """Return the scores of simulations that lack inputs."""
+    rows = []
+    for name, (inputs, words) in ABLATIONS.items():
+        if inputs in ("both", "external") and not model.recipe.external_input and name != _PRIOR:
+            continue
+        report(f"simulating: {words}")
+        kept = Kept()
+        found = simulate(
+            model,
+            networks,
+            inferred,
+            simulations=simulations,
+            seed=seed,
+            first="prior",
+            inputs=inputs,
+        )
+        for label, simulated in zip(networks.people, found, strict=True):
+            kept.add(label, simulated, sessions)
+        rows.append(kept.row(name, words, "model", simulations))
+    return rows
+
+
+_PRIOR = next(iter(ABLATIONS))
+
+
+def baseline_rows(
+    networks: Networks, sessions: Sessions, *, seed: int, report: Callable[[str], None]
+) -> list[Row]:
+    """Return the scores of simple models and ceilings, fitted on the session of `networks`."""
+    rows = []
+    for baseline in BASELINES:
+        if len(networks.people) < baseline.fewest_people:
+            continue
+        report(f"simulating: {baseline.words}")
+        kept, rng = Kept(), np.random.default_rng(seed)
+        endless: dict[str, list[float]] = {}
+        processes = fit_baseline(baseline, networks)
+        for label, process in zip(networks.people, processes, strict=True):
+            kept.add(label, process.simulate(_BASELINE_SIMULATIONS, networks.frames, rng), sessions)
+            for name, session in sessions.items():
+                own = _own_connectivity(session, label)
+                if own is not None:
+                    fit = float(fc_fit(process.connectivity, own))
+                    endless.setdefault(name, []).append(fit)
+        row = kept.row(baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS)
+        rows.append(row | {f"endless_fit_{name}": _mean(fits) for name, fits in endless.items()})
+    return rows
+
+
+def _mean(values: list[float]) -> float | None:
+    """Return the mean of what is known; None where nothing is, as for white noise."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else None
+
+
+def _own_connectivity(networks: Networks, label: str) -> Values | None:
+    """Return a person's measured connectivity; None: the person lacks the session."""
+    if label not in networks.people:
+        return None
+    return connectivity(networks.series[networks.people.index(label)])
+
+
+def page_spectra(kept: Mapping[str, Kept]) -> tuple[Spectra, ...]:
+    """Return mean spectra over regions with the middle 90 % of people, for a page."""
+    frequency = next(iter(kept.values())).frequency
+    if frequency is None:
+        return ()
+    bands = {}
+    for name, own in kept.items():
+        low, high = np.quantile(own.power, (0.05, 0.95), axis=0)
+        bands[name] = (low, np.mean(own.power, axis=0), high)
+    # At 0 Hz there is what is left of the mean alone.
+    bands = {name: tuple(part[1:] for part in band) for name, band in bands.items()}
+    return (Spectra("Power, mean over regions; bands: 90 % of people", frequency[1:], bands),)

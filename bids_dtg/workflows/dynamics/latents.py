@@ -1,0 +1,142 @@
+"""What a model's regional parameters mean: their use, features and maps, the other session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.features import (
+    FEATURES,
+    features_of,
+    regress,
+    regress_regions,
+    unmirrored,
+)
+from bids_dtg.dynamics.inference import Belief, Inferred
+from bids_dtg.dynamics.networks import Networks, homotopic_pairs
+from bids_dtg.dynamics.parameters import Alignment, align, retest
+from bids_dtg.inputs.region_positions import read_region_positions
+from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
+
+Row = dict[str, Any]
+Values = NDArray[np.floating[Any]]
+
+_SURROGATES = 2000
+# Which of a person's features rise with which published parameter; descriptions without a model.
+DESCRIPTIVE = ("zero_crossings", "mean_signal_r", "network_input_r")
+
+
+def kl_rows(region: Belief) -> list[Row]:
+    """Return how far each parameter is from its prior, in the order of their use, a row each.
+
+    The spread is the standard deviation over regions of people, as published (the caption there
+    says variance).
+    """
+    kl = region.kl.reshape(-1, region.kl.shape[-1])
+    return [
+        {
+            "parameter": f"theta{place}",
+            "in_the_model": int(number) + 1,
+            "kl_mean": float(kl[:, number].mean()),
+            "kl_sd": float(kl[:, number].std()),
+        }
+        for place, number in enumerate(np.argsort(-kl.mean(0)), 1)
+    ]
+
+
+def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
+    """Return order and signs in which parameters are compared with others."""
+    return align(inferred.region.mean, inferred.region.kl, features_of(networks))
+
+
+def feature_rows(
+    networks: Networks, theta: Values, maps: Mapping[str, Values], positions: Values | None
+) -> list[Row]:
+    """Return how features and maps follow from parameters, a row each.
+
+    Parameters
+    ----------
+    networks
+        People.
+    theta
+        (people, regions, parameters), aligned.
+    maps
+        (regions,) by name.
+    positions
+        (regions, 3), mm; None: not known, and no p is given.
+    """
+    people = len(networks.people)
+    features = features_of(networks)
+    everything = {
+        **features,
+        **{name: np.tile(values, (people, 1)) for name, values in maps.items()},
+    }
+    descriptions = np.stack([features[name] for name in DESCRIPTIVE], axis=-1)
+    fitted, described = regress(everything, theta), regress(everything, descriptions)
+    words = {feature.name: feature.words for feature in FEATURES}
+    rows = []
+    for name, values in everything.items():
+        row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fitted[name].count}
+        row["r2_pairs"] = fitted[name].adjusted_r2
+        for number, beta in enumerate(fitted[name].coefficients, 1):
+            row[f"beta{number}_pairs"] = float(beta)
+        # What three raw features say without any model; of one of themselves it would be all.
+        row["r2_pairs_features"] = None if name in DESCRIPTIVE else described[name].adjusted_r2
+        rows.append(row | _of_regions(values.mean(0), theta.mean(0), networks, positions))
+    return rows
+
+
+def _of_regions(
+    feature: Values, theta: Values, networks: Networks, positions: Values | None
+) -> Row:
+    """Return the same over regions: means over people, once for values that are mirrored."""
+    if positions is None:
+        return {"regions": None, "r2_regions": None, "p_regions": None}
+    pairs = homotopic_pairs(networks.regions)
+    kept = unmirrored(feature, pairs)
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    if len(kept) < len(feature):
+        near = distances[np.ix_(kept, kept)]
+        surrogates = moran_surrogates(feature[kept], near, _SURROGATES, seed=0)
+    else:
+        surrogates = within_hemispheres(feature, distances, pairs, _SURROGATES, seed=0)
+    fit = regress_regions(feature[kept], theta[kept], surrogates)
+    row: Row = {"regions": fit.count, "r2_regions": fit.adjusted_r2, "p_regions": fit.p}
+    for number, (r, p) in enumerate(zip(fit.r, fit.p_r, strict=True), 1):
+        row |= {f"r{number}_regions": float(r), f"p{number}_regions": float(p)}
+    return row
+
+
+def positions_of(regions: Sequence[str]) -> Values | None:
+    """Return where regions lie (regions, 3), mm; None where that, or their sides, are not known."""
+    pairs = homotopic_pairs(regions)
+    return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None
+
+
+def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:
+    """Return how alike values of two sessions are, a row each.
+
+    Parameters
+    ----------
+    first, second
+        (people, regions, values).
+    names
+        Of the values.
+    """
+    found = retest(first, second)
+    return [
+        {
+            "value": name,
+            "people": len(first),
+            "regions": first.shape[1],
+            "icc_pairs": float(found.pairs.absolute[number]),
+            "r_pairs": float(found.pairs_r[number]),
+            "icc_regions_mean": float(np.nanmean(found.regions.absolute[:, number])),
+            "r_regions_mean": float(np.nanmean(found.regions_r[:, number])),
+            "r_people_mean": float(np.nanmean(found.people_r[:, number])),
+        }
+        for number, name in enumerate(names)
+    ]

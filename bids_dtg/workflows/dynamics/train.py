@@ -1,0 +1,254 @@
+"""Fit a network model to people's series, and write its bundle, tables and page."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.bundles.dynamics.bundle import NetworkFacts, write_network_bundle
+from bids_dtg.dynamics.fit import Fitted, fit
+from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.recipe import Recipe, find_recipe
+from bids_dtg.errors import SettingsError
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.network import (
+    NETWORK_PAGE,
+    Curves,
+    NetworkPageFacts,
+    PageSection,
+    Table,
+    write_network_page,
+)
+from bids_dtg.settings import Settings
+from bids_dtg.training.loop import Workplace
+from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
+from bids_dtg.workflows.dynamics.latents import kl_rows
+from bids_dtg.workflows.participant.model import resolve_device
+
+_CLEANING = "arrays, cleaned before"
+
+
+def run_training(settings: Settings) -> int:
+    """Fit a network model to everybody, or to the training set of ``--split-file``; return 0.
+
+    A call that was stopped goes on after its last epoch when it is given again.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or output folder.
+    """
+    recipe = chosen_recipe(settings)
+    analysis = NetworkAnalysis.prepare(settings, "model")
+    people, session = analysis.people, analysis.people.sessions[0]
+    labels = tuple(label for label in people.split.training if label in people.of_session(session))
+    if not labels:
+        raise SettingsError(
+            f"nobody with rest of session {session or 'one'} is to be trained on",
+            expected="people in the set training of --split-file",
+        )
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"the model {analysis.results.name}", labels)
+    if len(people.sessions) > 1:
+        say(f"session {session} is trained on; --session-label chooses another")
+    networks = people.networks(session, labels)
+    with analysis.results.begun():
+        analysis.describe()
+        say(
+            f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "
+            f"{networks.frames} frames of {networks.tr_seconds:g} s; {recipe.epochs} epochs, "
+            f"{counted(recipe.restarts, 'restart')}"
+        )
+        fitted = fit(
+            networks,
+            recipe,
+            seed=settings.modelling.seed,
+            workplace=Workplace(
+                analysis.results.path / "checkpoints",
+                device=resolve_device(settings.resources.device),
+                progress=sys.stderr.isatty(),
+            ),
+            report=say,
+        )
+        bundle = write_network_bundle(
+            analysis.results.bundle, fitted, _facts(analysis, session, recipe, fitted)
+        )
+        _write_results(analysis, networks, fitted)
+        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
+    return 0
+
+
+def chosen_recipe(settings: Settings) -> Recipe:
+    """Return the recipe of ``--recipe`` with what other options change of it.
+
+    Fewer or more epochs than the recipe's ramp the terms' weights over their first half, and a
+    learning rate that is given is kept until the end.
+    """
+    own, modelling = settings.dynamics, settings.modelling
+    recipe = find_recipe(modelling.recipe)
+    changes: dict[str, Any] = {
+        "states": own.states,
+        "region_parameters": own.region_parameters,
+        "samples": own.samples,
+        "restarts": own.restarts,
+        "epochs": modelling.epochs,
+        "batch_size": modelling.batch_size,
+        "learning_rate": modelling.learning_rate,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if changes.get("epochs", recipe.epochs) != recipe.epochs:
+        changes["ramp_epochs"] = None
+    if "learning_rate" in changes:
+        changes["late_learning_rate"] = None
+    if own.no_external_input:
+        changes["external_input"] = False
+    return dataclasses.replace(recipe, **changes)
+
+
+def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitted) -> NetworkFacts:
+    settings = analysis.settings
+    hours = sum(row.get("seconds", 0.0) for r in fitted.restarts for row in r.history) / 3600
+    return NetworkFacts(
+        name=analysis.results.name,
+        recipe_name=settings.modelling.recipe,
+        structural=settings.dynamics.structural,
+        data_set=analysis.data_set,
+        session=session,
+        cleaning=_CLEANING,
+        description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
+        f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}, "
+        f"{hours:.1f} hours",
+    )
+
+
+def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
+    """Write the tables and the page of a model that was just fitted."""
+    inferred = infer(fitted.model, networks, fitted.people)
+    results = analysis.results
+    results.write_table("desc-regions_parameters", region_rows(inferred, networks, fitted.trained))
+    if inferred.person.mean.size:
+        results.write_table("desc-participants_parameters", person_rows(inferred, networks))
+    results.write_table("desc-training_history", history_rows(fitted))
+    restarts = restart_rows(fitted)
+    results.write_table("desc-restarts_scores", restarts)
+    kl = kl_rows(inferred.region)
+    results.write_table("desc-parameters_kl", kl)
+    page = results.path / NETWORK_PAGE
+    held_out = int((~fitted.trained).sum())
+    trouble = write_network_page(
+        page,
+        NetworkPageFacts(
+            title=results.path.name,
+            index=f"../../{INDEX}",
+            lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
+            f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
+            f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
+            f"{fitted.trained.size} series were held out: a series is one region of one person.",
+            flags=(),
+            sections=(
+                PageSection(
+                    title="Training",
+                    tables=(_table("Restarts", restarts),),
+                    curves=_curves(fitted),
+                ),
+                PageSection(
+                    title="Parameters",
+                    text=(
+                        "How far each parameter's posterior is from its prior, in nats: a parameter"
+                        " near 0 is not used by the model.",
+                    ),
+                    tables=(_table("Use of the parameters", kl),),
+                ),
+            ),
+        ),
+    )
+    say(trouble or f"page: {page}")
+    write_index(results.output)
+
+
+def _table(caption: str, rows: list[dict[str, Any]]) -> Table:
+    return Table(caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+
+
+def _curves(fitted: Fitted) -> tuple[Curves, ...]:
+    """Return how loss and ELBO went, a curve a restart."""
+    named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
+    charts = {"loss": "Loss", "elbo": "ELBO of trained series", "held_out_elbo": "ELBO, held out"}
+    return tuple(
+        Curves(
+            caption=f"{title} a series",
+            x_label="epoch",
+            y_label="nats",
+            series={
+                name: np.array([record.get(key, np.nan) for record in history])
+                for name, history in named_restarts.items()
+            },
+        )
+        for key, title in charts.items()
+        if any(key in record for history in named_restarts.values() for record in history)
+    )
+
+
+def region_rows(
+    inferred: Inferred, networks: Networks, trained: np.ndarray[Any, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return the parameters of each region of each person, a row each."""
+    rows = []
+    for person, label in enumerate(networks.people):
+        for region, name in enumerate(networks.regions):
+            row: dict[str, Any] = {"participant_id": f"sub-{label}", "region": name}
+            if trained is not None:
+                row["trained"] = bool(trained[person, region])
+            row |= _beliefs(
+                inferred.region.mean[person, region], inferred.region.sd[person, region]
+            )
+            rows.append(row)
+    return rows
+
+
+def person_rows(inferred: Inferred, networks: Networks) -> list[dict[str, Any]]:
+    """Return the parameters of each person, a row each."""
+    return [
+        {"participant_id": f"sub-{label}", **_beliefs(mean, sd)}
+        for label, mean, sd in zip(
+            networks.people, inferred.person.mean, inferred.person.sd, strict=True
+        )
+    ]
+
+
+def _beliefs(mean: np.ndarray[Any, Any], sd: np.ndarray[Any, Any]) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for number, (middle, spread) in enumerate(zip(mean, sd, strict=True), 1):
+        row |= {f"theta{number}": float(middle), f"theta{number}_sd": float(spread)}
+    return row
+
+
+def history_rows(fitted: Fitted) -> list[Mapping[str, Any]]:
+    """Return each epoch of each restart, a row each."""
+    return [
+        {"restart": number, **record}
+        for number, restart in enumerate(fitted.restarts, 1)
+        for record in restart.history
+    ]
+
+
+def restart_rows(fitted: Fitted) -> list[dict[str, Any]]:
+    """Return how each restart ended, a row each."""
+    return [
+        {
+            "restart": number,
+            "seed": restart.seed,
+            "epochs": len(restart.history),
+            "elbo": restart.elbo,
+            "held_out_elbo": restart.held_out_elbo,
+            "hours": sum(row.get("seconds", 0.0) for row in restart.history) / 3600,
+            "chosen": number - 1 == fitted.chosen,
+        }
+        for number, restart in enumerate(fitted.restarts, 1)
+    ]

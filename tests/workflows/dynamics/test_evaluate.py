@@ -1,0 +1,46 @@
+"""Network models are judged beside simple ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_networks import REGIONS
+
+from bids_dtg.files.text import read_rows
+
+Call = Callable[..., int]
+
+
+def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Path) -> None:
+    assert call("evaluate", "--model", str(bundle), "--simulations", "3") == 0
+    folder = out / "group" / "evaluation-own"
+    scores = {row["name"]: row for row in read_rows(folder / "desc-connectivity_scores.tsv")}
+    assert {"model", "external only", "network only", "neither", "var_1", "group"} <= set(scores)
+    assert scores["model"]["people"] == "4"
+    assert float(scores["own_session"]["endless_fit_REST1"]) == pytest.approx(1.0)
+    for row in scores.values():
+        assert -1 <= float(row["fit_REST2"]) <= 1
+    elbo = read_rows(folder / "desc-series_elbo.tsv")
+    numbers = {(row["session"], row["series"]): int(row["number"]) for row in elbo}
+    assert numbers[("REST1", "trained")] + numbers[("REST1", "held out")] == 32
+    assert numbers[("REST2", "trained")] + numbers[("REST2", "held out")] == 24
+    retest = read_rows(folder / "desc-parameters_retest.tsv")
+    assert {row["people"] for row in retest} == {"3"}
+    features = read_rows(folder / "desc-features_regressions.tsv")
+    assert {row["pairs"] for row in features} == {"32"}
+    page = (folder / "network_report.html").read_text()
+    assert "Nothing is decided by 4 participants" in page
+
+
+def test_maps_by_region_are_compared_with_parameters(
+    bundle: Path, call: Call, out: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "maps.tsv"
+    lines = ["region\tmyelin", *(f"{name}\t{n * n}" for n, name in enumerate(REGIONS))]
+    table.write_text("\n".join(lines) + "\n")
+    more = ("--simulations", "2", "--region-maps", str(table), "--model-name", "maps")
+    assert call("evaluate", "--model", str(bundle), *more) == 0
+    rows = read_rows(out / "group" / "evaluation-maps" / "desc-features_regressions.tsv")
+    assert "myelin" in {row["feature"] for row in rows}
