@@ -77,7 +77,10 @@ class NetworkBundle(Bundle[NetworkPart]):
         return self.card.part
 
     def known(self, labels: Sequence[str], data_set: str | None = None) -> tuple[str, ...]:
-        """Return who is in each row of the model's tables, as `bids_dtg.dynamics.infer` asks.
+        """Return who is in each row of the model's tables, as `dynamics.inference.infer` asks.
+
+        Where the data set has no name, the label alone decides: somebody of another data set
+        who is called the same is taken for the same person.
 
         Parameters
         ----------
