@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.model import NetworkModel, restored
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import NetworkTask
 from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
@@ -53,6 +55,49 @@ class Fitted:
     def recipe(self) -> Recipe:
         """What the model consists of."""
         return self.model.recipe
+
+    def infer(self, networks: Networks) -> Inferred:
+        """Return what the model infers of people whom it was fitted to.
+
+        Parameters
+        ----------
+        networks
+            Of the session it was fitted to, or of another one.
+
+        Raises
+        ------
+        ValueError
+            It was not fitted to somebody.
+        """
+        return infer(self.model, networks, self.people)
+
+    def simulate(
+        self, networks: Networks, *, simulations: int = 50, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """Return simulated sessions of people whom it was fitted to, as long as theirs.
+
+        Parameters
+        ----------
+        networks
+            The people.
+        simulations
+            Of each person.
+        seed
+            Of all that is drawn.
+
+        Returns
+        -------
+        numpy.ndarray
+            (people, simulations, regions, frames), in standard deviations of the measured series.
+
+        Raises
+        ------
+        ValueError
+            It was not fitted to somebody.
+        """
+        inferred = self.infer(networks)
+        found = simulate(self.model, networks, inferred, simulations=simulations, seed=seed)
+        return np.stack(list(found))
 
 
 def fit(
@@ -92,18 +137,15 @@ def fit(
 
     Examples
     --------
-    >>> from dataclasses import replace
+    >>> from bids_dtg.dynamics.networks import make_networks
     >>> rng = np.random.default_rng(0)
-    >>> networks = Networks(
-    ...     people=("01",),
-    ...     regions=("A", "B", "C"),
-    ...     series=rng.standard_normal((1, 3, 40)).astype("f4"),
-    ...     weights=np.ones((1, 3, 3), "f4") - np.eye(3, dtype="f4"),
-    ...     tr_seconds=2.0,
-    ... )
+    >>> series, weights = rng.normal(size=(2, 5, 80)), rng.random((2, 5, 5))
+    >>> networks = make_networks(series, weights, tr_seconds=0.72)
     >>> fitted = fit(networks, replace(Recipe(), epochs=1))
-    >>> len(fitted.restarts[0].history), int(fitted.trained.sum())
-    (1, 2)
+    >>> fitted.simulate(networks, simulations=3).shape
+    (2, 3, 5, 80)
+    >>> fitted.infer(networks).region.mean.shape
+    (2, 5, 3)
     """
     recipe = recipe or Recipe()
     trained = choose_trained(len(networks.people), len(networks.regions), recipe.held_out, seed)

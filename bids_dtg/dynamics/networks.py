@@ -60,6 +60,59 @@ class Networks:
         )
 
 
+def make_networks(
+    series: NDArray[np.floating],
+    weights: NDArray[np.number],
+    tr_seconds: float,
+    *,
+    people: Sequence[str] = (),
+    regions: Sequence[str] = (),
+) -> Networks:
+    """Return people's networks from measured arrays.
+
+    Parameters
+    ----------
+    series
+        (people, regions, frames), cleaned rest, in any unit.
+    weights
+        (people, regions, regions), structural connectomes, as streamline counts.
+    tr_seconds
+        Between frames.
+    people, regions
+        Labels and names; none: p01 and so on, r01 and so on.
+
+    Raises
+    ------
+    ValueError
+        Shapes do not belong together, a series is constant or not finite, or a person has no
+        connection.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> networks = make_networks(rng.normal(size=(2, 3, 90)), rng.random((2, 3, 3)), 0.72)
+    >>> networks.people, networks.regions, float(networks.weights.max())
+    (('p01', 'p02'), ('r01', 'r02', 'r03'), 1.0)
+    """
+    if series.ndim != 3 or weights.shape != (*series.shape[:2], series.shape[1]):
+        raise ValueError(
+            "series is (people, regions, frames) and weights (people, regions, regions), found "
+            f"{series.shape} and {weights.shape}"
+        )
+    if not (np.isfinite(series).all() and np.ptp(series, axis=-1).all()):
+        raise ValueError("every series has finite values that differ")
+    off_diagonal = weights * ~np.eye(series.shape[1], dtype=bool)
+    if not (np.isfinite(weights).all() and (off_diagonal.max(axis=(1, 2)) > 0).all()):
+        raise ValueError("every person has finite weights, of which one is above 0")
+    return Networks(
+        people=tuple(people) or tuple(f"p{n:02d}" for n in range(1, len(series) + 1)),
+        regions=tuple(regions) or tuple(f"r{n:02d}" for n in range(1, series.shape[1] + 1)),
+        series=standardised(series),
+        weights=normalised(weights),
+        tr_seconds=tr_seconds,
+    )
+
+
 def standardised(series: NDArray[np.floating]) -> Array:
     """Return series with mean 0 and standard deviation 1 over the last axis, frames.
 

@@ -32,6 +32,8 @@ ABLATIONS: Mapping[str, tuple[Inputs, str]] = {
 }
 ABLATION_SIMULATIONS = 20  # of each person, as published
 _BASELINE_SIMULATIONS = 20
+# Of each person, for predictive checks: the dynamics of connectivity take seconds a simulation.
+CHECKED_SIMULATIONS = 20
 
 
 @dataclass(eq=False)
@@ -100,14 +102,14 @@ def model_simulations(
     simulations: int,
     seed: int,
 ) -> Iterator[tuple[Values, Values]]:
-    """Simulate people; yield each one's own session and the simulated ones, and keep their scores.
+    """Simulate people; yield each one's own session and some simulated ones, and score them all.
 
     First states are of the posterior, as published for the fit of functional connectivity.
     """
     found = simulate(model, networks, inferred, simulations=simulations, seed=seed)
     for label, series, simulated in zip(networks.people, networks.series, found, strict=True):
         kept.add(label, simulated, sessions)
-        yield series, simulated
+        yield series, simulated[:CHECKED_SIMULATIONS]
 
 
 def ablation_rows(

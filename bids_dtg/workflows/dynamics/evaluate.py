@@ -32,6 +32,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
 from bids_dtg.workflows.dynamics.connectivity import (
     ABLATION_SIMULATIONS,
+    CHECKED_SIMULATIONS,
     MODEL,
     Kept,
     ablation_rows,
@@ -184,8 +185,9 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[PageSection, ...]:
         PageSection(
             title="Predictive checks",
             text=(
-                "Where a person's own session lies among the sessions that the model simulates for "
-                "the person. A right model has at most 10 % of people outside the middle 90 %.",
+                "Where a person's own session lies among sessions that the model simulates for the "
+                f"person ({min(simulations, CHECKED_SIMULATIONS)} of them). A right "
+                "model has at most 10 % of people outside the middle 90 %.",
             ),
             tables=(table_of("Own session among simulated ones", checks),),
         ),

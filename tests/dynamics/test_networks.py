@@ -1,0 +1,110 @@
+"""People's networks as arrays: scales, shapes, sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bids_dtg.dynamics.networks import (
+    STRUCTURAL,
+    Networks,
+    hemisphere,
+    homotopic_pairs,
+    make_networks,
+    normalised,
+    other_side,
+    standardised,
+)
+
+COUNTS = arrays(np.int64, (2, 4, 4), elements=st.integers(0, 9000)).filter(
+    lambda counts: (counts * ~np.eye(4, dtype=bool)).any(axis=(1, 2)).all()
+)
+
+
+@given(COUNTS)
+def test_each_persons_largest_weight_is_1_and_no_region_is_its_own_neighbour(counts) -> None:
+    weights = normalised(counts)
+    np.testing.assert_array_equal(weights.max(axis=(1, 2)), 1.0)
+    assert not weights[:, range(4), range(4)].any()
+
+
+@given(COUNTS)
+def test_scales_keep_zero_and_one_and_the_order_of_weights(counts) -> None:
+    weights = normalised(counts)
+    scaled = STRUCTURAL["log"](weights, [])
+    np.testing.assert_allclose(scaled.max(axis=(1, 2)), np.log10(1001) / 3, rtol=1e-6)
+    order = np.argsort(weights.ravel(), kind="stable")
+    assert (np.diff(scaled.ravel()[order]) >= 0).all()
+    np.testing.assert_array_equal(scaled == 0, weights == 0)
+
+
+@given(COUNTS)
+def test_homotopic_weights_are_raised_and_no_others(counts) -> None:
+    weights = normalised(counts)
+    raised = STRUCTURAL["homotopic"](weights, [(0, 2)])
+    changed = raised != weights
+    changed[:, (0, 2), (2, 0)] = False
+    assert not changed.any()
+    rows, columns = np.triu_indices(4, 1)
+    least = np.percentile(weights[:, rows, columns], 97, axis=1)
+    assert (raised[:, 0, 2] >= least * (1 - 1e-6)).all()
+
+
+def test_network_input_is_the_weighted_sum_of_the_others() -> None:
+    rng = np.random.default_rng(0)
+    networks = make_networks(rng.normal(size=(2, 3, 50)), rng.random((2, 3, 3)), 0.8)
+    expected = np.einsum("pij,pjt->pit", networks.weights, networks.series)
+    np.testing.assert_allclose(networks.network_input, expected, atol=1e-5)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=20).filter(lambda x: np.ptp(x) > 1e-3))
+def test_standardised_series_have_mean_0_and_sd_1(values) -> None:
+    series = standardised(np.array([values]))
+    assert abs(series.mean()) < 1e-4
+    assert series.std() == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("ctx-lh-insula", "ctx-rh-insula"),
+        ("L_V1", "R_V1"),
+        ("7Networks_LH_Vis_1", "7Networks_RH_Vis_1"),
+        ("Left-Thalamus", "Right-Thalamus"),
+        ("insula left", "insula right"),
+    ],
+)
+def test_sides_are_read_from_names(left: str, right: str) -> None:
+    assert (hemisphere(left), hemisphere(right)) == ("left", "right")
+    assert (other_side(left), other_side(right)) == (right, left)
+    assert homotopic_pairs([right, "brainstem", left]) == [(2, 0)]
+
+
+@pytest.mark.parametrize("name", ["brainstem", "lateral", "cerebellum", "Rolandic", ""])
+def test_names_without_a_side_have_none(name: str) -> None:
+    assert hemisphere(name) == ""
+    assert other_side(name) is None
+
+
+def test_some_people_in_another_order_keep_their_own_rows() -> None:
+    rng = np.random.default_rng(0)
+    networks = make_networks(rng.normal(size=(3, 3, 50)), rng.random((3, 3, 3)), 0.8)
+    part = networks.of(("p03", "p01"))
+    np.testing.assert_array_equal(part.series, networks.series[[2, 0]])
+    np.testing.assert_array_equal(part.weights, networks.weights[[2, 0]])
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    series, weights = rng.normal(size=(2, 3, 50)), rng.random((2, 3, 3))
+    with pytest.raises(ValueError, match=r"found \(2, 3, 50\) and \(2, 4, 4\)"):
+        make_networks(series, rng.random((2, 4, 4)), 0.8)
+    with pytest.raises(ValueError, match="values that differ"):
+        make_networks(np.where(np.arange(3)[:, None] == 1, 5.0, series), weights, 0.8)
+    with pytest.raises(ValueError, match="one is above 0"):
+        make_networks(series, weights * np.eye(3), 0.8)
+    with pytest.raises(ValueError, match=r"series is \(1, 3, frames\)"):
+        Networks(("a",), ("x", "y", "z"), series.astype("f4"), weights.astype("f4"), 0.8)
