@@ -17,6 +17,7 @@ Fitting:
 What a fitted model does:
 
 - `simulation`: whole-network simulations, over people and simulations in one tensor
+- `fixed_points`: where states rest, of a region and of a network, and whether that is stable
 
 What is measured and compared:
 

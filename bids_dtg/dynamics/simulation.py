@@ -7,7 +7,7 @@ transition reads. So a frame is a handful of operations, however many simulation
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,8 +50,6 @@ def simulate(
     *,
     simulations: int = 50,
     seed: int = 0,
-    frames: int | None = None,
-    drop: int | None = None,
     first: First = "posterior",
     inputs: Inputs = "both",
 ) -> Iterator[NDArray[np.float32]]:
@@ -74,21 +72,17 @@ def simulate(
     seed
         Of all that is drawn. A simulation depends on it, the person's label and its own number:
         not on who or how many others there are.
-    frames
-        To keep of each simulation; None: as many as the networks have.
-    drop
-        Frames to leave out before those; None: half as many where the first state is of the
-        posterior, else a third.
     first
         What the first state is drawn from; posterior: from that of the session's first frame.
+        Then half as many frames as are kept are left out before them, else a third.
     inputs
         Which of the two inputs a region has; the other is 0 throughout.
 
     Yields
     ------
     numpy.ndarray
-        (simulations, regions, frames) of a person, in the series' unit; not finite from where a
-        simulation grew without bounds.
+        (simulations, regions, frames) of a person, in the series' unit, with the frames of the
+        networks; not finite from where a simulation grew without bounds.
 
     References
     ----------
@@ -111,39 +105,44 @@ def simulate(
     >>> [person.shape for person in simulate(model, networks, inferred, simulations=5)]
     [(5, 3, 40), (5, 3, 40)]
     """
-    kept = networks.frames if frames is None else frames
-    dropped = int(_DROPPED[first] * kept) if drop is None else drop
-    for number, weights in enumerate(networks.weights):
-        drawn = draw(
-            model, networks, inferred, [number], simulations, kept + dropped, seed, first=first
-        )
-        yield run(model, drawn, weights[None], inputs=inputs, drop=dropped)[0]
+    drop = int(_DROPPED[first] * networks.frames)
+    frames = networks.frames + drop
+    for number, label in enumerate(networks.people):
+        person, believed = networks.of([label]), _only(inferred, number)
+        drawn = draw(model, person, believed, simulations, frames, seed, first=first)
+        yield run(model, drawn, person.weights, inputs=inputs, drop=drop)[0]
+
+
+def _only(inferred: Inferred, number: int) -> Inferred:
+    """Return what is inferred of one of the people."""
+
+    def of(beliefs: Belief) -> Belief:
+        return Belief(beliefs.mean[[number]], beliefs.sd[[number]])
+
+    return Inferred(of(inferred.region), of(inferred.person), of(inferred.first_state))
 
 
 def draw(
     model: NetworkModel,
     networks: Networks,
     inferred: Inferred,
-    people: Sequence[int],
     simulations: int,
     frames: int,
     seed: int,
     *,
     first: First = "posterior",
 ) -> Drawn:
-    """Draw what simulations of some people are made of.
+    """Draw what simulations of people are made of; `run` steps them.
 
     Parameters
     ----------
     model, networks, inferred, simulations, seed, first
         As `simulate` takes them.
-    people
-        Their numbers in `networks` and `inferred`.
     frames
         Of each simulation, those to drop included.
     """
     recipe, regions = model.recipe, len(networks.regions)
-    size, every = (len(people), simulations), slice(None)
+    size, every = (len(networks.people), simulations), slice(None)
     drawn = Drawn(
         region=np.empty((*size, regions, recipe.region_parameters)),
         person=np.empty((*size, recipe.person_parameters)),
@@ -152,10 +151,9 @@ def draw(
         system=np.empty((frames, recipe.states, *size, regions), np.float32),
         observed=np.empty((frames, *size, regions), np.float32),
     )
-    for row, person in enumerate(people):
+    for person, label in enumerate(networks.people):
         for simulation in range(simulations):
-            rng = _stream(seed, networks.people[person], simulation)
-            at = (row, simulation)
+            rng, at = _stream(seed, label, simulation), (person, simulation)
             drawn.region[at] = _of(inferred.region, person).draw(rng)
             drawn.person[at] = _of(inferred.person, person).draw(rng)
             drawn.first[at] = _first_state(model, _of(inferred.first_state, person), rng, first)

@@ -1,0 +1,204 @@
+"""Fixed points: the field against the original's, searches where the roots are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sip_reference import Reference
+
+from bids_dtg.dynamics.fixed_points import (
+    FixedPoints,
+    NetworkField,
+    NodeField,
+    find,
+    network_fixed_points,
+    network_settling,
+    node_fixed_points,
+)
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.recipe import Recipe
+
+RECIPE = Recipe(states=2, region_parameters=1, hidden=6)
+NOBODY = np.zeros((1, 0))
+
+
+@pytest.fixture(params=["AB", "AN"])
+def reference(request: pytest.FixtureRequest, shared: Path) -> Reference:
+    return Reference.read(shared, request.param)
+
+
+def _model(seed: int = 0, recipe: Recipe = RECIPE) -> NetworkModel:
+    torch.manual_seed(seed)
+    return NetworkModel(recipe, people=1, regions=3, frames=10)
+
+
+def _linear(matrix: NDArray, constant: NDArray, of_network: float = 0.0) -> NetworkModel:
+    """f(x) = matrix x + constant + of_network u: two units a state, one for each sign."""
+    model = _model(recipe=Recipe(states=2, region_parameters=1, hidden=6, external_input=False))
+    with torch.no_grad():
+        for weights in model.transition.parameters():
+            weights.zero_()
+        hidden, out = model.transition.hidden.weight, model.transition.out
+        for unit, sign in enumerate((1.0, -1.0)):
+            for row in range(2):
+                hidden[2 * unit + row, row] = sign
+                out.weight[:, 2 * unit + row] = sign * torch.as_tensor(matrix[:, row])
+            hidden[4 + unit, 3] = sign
+            out.weight[:, 4 + unit] = sign * of_network
+        out.bias.copy_(torch.as_tensor(constant))
+    return model
+
+
+def test_network_field_and_its_jacobian_are_the_originals(reference: Reference) -> None:
+    field = NetworkField(
+        reference.model(),
+        reference.arrays["w"][1],
+        reference["net_theta"][None],
+        np.zeros((1, 1)),
+        np.zeros(1),
+    )
+    states, case = reference["net_x"].reshape(1, -1).astype(float), np.zeros(1, np.intp)
+    np.testing.assert_allclose(field.change(states, case)[0], reference["net_f"], atol=1e-5)
+    jacobian = field.jacobian(states, case)[0]
+    np.testing.assert_allclose(jacobian, reference["net_jac"], atol=1e-5)
+    eigenvalues = np.linalg.eigvals(jacobian)
+    for part in ("real", "imag"):
+        found, expected = (np.sort(getattr(v, part)) for v in (eigenvalues, reference["net_eig"]))
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_node_field_and_its_jacobian_are_the_originals(reference: Reference) -> None:
+    recipe, inputs = reference.recipe, reference["f_in"].astype(float)
+    sizes = (recipe.states, recipe.region_parameters, 1, 1)
+    states, region, person, network, external = np.split(inputs, np.cumsum(sizes), axis=1)
+    external = external[:, 0] if recipe.external_input else np.zeros(len(inputs))
+    field = NodeField(reference.model(), region, person, network[:, 0], external)
+    case = np.arange(len(inputs))
+    np.testing.assert_allclose(field.change(states, case), reference["f_out"], atol=1e-5)
+    expected = reference["f_jac"][..., : recipe.states]
+    np.testing.assert_allclose(field.jacobian(states, case), expected, atol=1e-5)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 1000), st.booleans())
+def test_every_fixed_point_is_one(seed: int, whole: bool) -> None:
+    model, rng = _model(seed), np.random.default_rng(seed)
+    with torch.no_grad():
+        for weights in model.transition.parameters():
+            weights.normal_()
+    region = rng.standard_normal((1, 3, 1))
+    field: NetworkField | NodeField
+    if whole:
+        field = NetworkField(model, rng.uniform(0, 1, (3, 3)), region, NOBODY, np.ones(1))
+    else:
+        field = NodeField(model, region[0], np.zeros((3, 0)), np.ones(3), np.ones(3))
+    points = find(field, (field.cases,), starts=8, seed=seed)
+    if not len(points.case):
+        assert not points.converged.any()
+        return
+    assert np.abs(field.change(points.states, points.case)).max() < 1e-6
+    assert (points.number().astype(bool) == points.converged.astype(bool)).all()
+    for case in range(field.cases):
+        mine = points.states[points.case == case]
+        apart = np.linalg.norm(mine[:, None] - mine, axis=2)
+        assert (apart[np.triu_indices(len(mine), 1)] >= 1e-4).all()
+
+
+def test_a_linear_node_has_the_one_fixed_point_that_solves_it() -> None:
+    matrix, constant = np.array([[-0.3, 0.1], [-0.2, -0.5]]), np.array([0.4, -0.7])
+    model = _linear(matrix, constant, of_network=0.25)
+    points = node_fixed_points(model, np.zeros((1, 2, 1)), NOBODY, starts=8)
+    assert points.shape == (1, 2, 3, 1)
+    assert (points.number() == 1).all()
+    assert (points.converged == 8).all()
+    u = np.array([-1.0, 0.0, 1.0])[np.unravel_index(points.case, points.shape)[2]]
+    expected = np.linalg.solve(matrix, -(constant + 0.25 * u[:, None])[..., None])[..., 0]
+    np.testing.assert_allclose(points.states, expected, atol=1e-6)
+    eigenvalues = np.linalg.eigvals(matrix)
+    np.testing.assert_allclose(
+        points.eigenvalues[0], eigenvalues[np.argsort(eigenvalues.real)], atol=1e-6
+    )
+
+
+def test_a_linear_network_has_the_one_fixed_point_that_solves_it() -> None:
+    matrix, constant = np.diag([-0.5, -0.4]), np.array([0.4, -0.7])
+    model = _linear(matrix, constant, of_network=0.3)
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0, 0.3, (1, 3, 3))
+    points = network_fixed_points(
+        model, weights, np.zeros((1, 2, 3, 1)), np.zeros((1, 2, 0)), starts=5
+    )
+    observation = model.observation.weight.detach().numpy()[0].astype(float)
+    whole = np.kron(np.eye(3), matrix) + np.kron(weights[0], np.outer([0.3, 0.3], observation))
+    expected = np.linalg.solve(whole, -np.tile(constant, 3))
+    assert points.case.tolist() == [0, 1]
+    np.testing.assert_allclose(points.states, np.tile(expected, (2, 1)), atol=1e-5)
+
+
+def _eigenvalues(*values: complex) -> FixedPoints:
+    return FixedPoints(
+        shape=(1,),
+        case=np.zeros(1, np.intp),
+        states=np.zeros((1, len(values))),
+        eigenvalues=np.array([values], complex),
+        converged=np.ones(1, np.intp),
+        starts=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "flow", "of_map", "rotates"),
+    [
+        ((-0.5, -1.5), True, True, False),
+        ((-0.5, -2.5), True, False, False),
+        ((-0.5, 0.1), False, False, False),
+        ((-0.2 + 0.5j, -0.2 - 0.5j), True, True, True),
+        ((-0.1 + 0.9j, -0.1 - 0.9j), True, False, True),
+    ],
+)
+def test_stability_of_the_flow_is_not_that_of_the_map(
+    values: tuple[complex, ...], flow: bool, of_map: bool, rotates: bool
+) -> None:
+    points = _eigenvalues(*values)
+    assert points.stable_flow.tolist() == [flow]
+    assert points.stable_map.tolist() == [of_map]
+    assert points.rotates.tolist() == [rotates]
+    assert points.number(points.stable_flow).tolist() == [int(flow)]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "flow", "of_map"),
+    [
+        ([[-0.5, 0.0], [0.0, -0.4]], True, True),
+        ([[-2.5, 0.0], [0.0, -0.4]], True, False),  # the map oversteps
+        ([[-0.01, 0.3], [-0.3, -0.01]], True, False),  # the map grows, turning
+        ([[0.0, 0.3], [-0.3, 0.0]], False, False),  # goes round for ever
+        ([[0.1, 0.0], [0.0, -0.4]], False, False),
+        ([[-0.012, 0.0], [0.0, -0.4]], True, True),  # too slow for the first 400 frames
+    ],
+)
+def test_networks_settle_where_their_dynamics_do(
+    matrix: list[list[float]], flow: bool, of_map: bool
+) -> None:
+    model = _linear(np.array(matrix), np.array([0.4, -0.7]))
+    region = np.zeros((1, 1, 3, 1))
+    settling = network_settling(model, np.zeros((1, 3, 3)), region, np.zeros((1, 1, 0)), starts=2)
+    assert settling.flow.tolist() == [[[flow, flow]]]
+    assert settling.map.tolist() == [[[of_map, of_map]]]
+
+
+def test_a_persons_fixed_points_do_not_depend_on_others() -> None:
+    model, rng = _model(), np.random.default_rng(0)
+    weights, region = rng.uniform(0, 1, (2, 3, 3)), rng.standard_normal((2, 1, 3, 1))
+    person = np.zeros((2, 1, 0))
+    both = network_fixed_points(model, weights, region, person, starts=6)
+    alone = network_fixed_points(model, weights[1:], region[1:], person[1:], starts=6)
+    assert both.shape == (2, 1)
+    np.testing.assert_array_equal(both.states[both.case == 1], alone.states)
+    np.testing.assert_array_equal(both.converged[1:], alone.converged)
