@@ -181,10 +181,10 @@ def var_1(series: Values) -> Process:
     -------
     Process
         By the Yule–Walker equations. Sums over frames are divided by the number of all frames, so
-        the process is stationary, however few there are; and covariances are shrunk towards
-        those of white noise by the share of Ledoit & Wolf (2004, J. Multivar. Anal. 88: 365), so
-        there are solutions with fewer frames than regions. All correlations shrink by the same
-        factor: the fit of functional connectivities does not change.
+        the process is stationary, however few there are. Covariances, within and between frames,
+        are shrunk towards those of white noise by regions² / (regions² + frames²): 0.3 % of 68
+        regions over 1,200 frames, half where frames are as few as regions. All correlations
+        shrink by the same factor: the fit of functional connectivities does not change.
 
     Examples
     --------
@@ -197,12 +197,10 @@ def var_1(series: Values) -> Process:
            [0. , 0. , 0. ],
            [0. , 0. , 0. ]])
     """
-    from sklearn.covariance import ledoit_wolf_shrinkage
-
     y = np.asarray(series, np.float64)
     y = y - y.mean(axis=1, keepdims=True)
     frames = y.shape[1]
-    shrinkage = ledoit_wolf_shrinkage(y.T, assume_centered=True)
+    shrinkage = len(y) ** 2 / (len(y) ** 2 + frames**2)
     same = (1 - shrinkage) * (y @ y.T) / frames
     same += shrinkage * (y**2).mean() * np.eye(len(y))
     later = (1 - shrinkage) * (y[:, 1:] @ y[:, :-1].T) / frames
