@@ -12,4 +12,5 @@ Analyses, and what they are made of:
 - `connectivity`: fit of simulated functional connectivity, beside simple models
 - `latents`: what regional parameters mean: use, features, maps, the other session
 - `simulate`: simulated sessions
+- `fixed_points`: where a model's activity rests, and whether it is stable there
 """
