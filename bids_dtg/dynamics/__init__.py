@@ -18,6 +18,7 @@ What a fitted model does:
 
 - `simulation`: whole-network simulations, over people and simulations in one tensor
 - `fixed_points`: where states rest, of a region and of a network, and whether that is stable
+- `roles`: what a region alone does as one of its parameters varies
 
 What is measured and compared:
 

@@ -1,0 +1,146 @@
+"""The role of each regional parameter: what simulations of a region alone do as it varies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.measures import correlation, low_power
+from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.simulation import Drawn, external_path, run
+
+Values = NDArray[np.floating[Any]]
+
+_QUANTILE = 0.8  # of the power of all network inputs: whose series is given
+_DROPPED = 1 / 3  # of all frames, at the start
+
+
+@dataclass(frozen=True, eq=False)
+class Roles:
+    """What simulations of single regions do, and how that goes with their parameters."""
+
+    region: Values  # (simulations, region parameters), drawn from the prior
+    figures: dict[str, Values]  # by name: (simulations,)
+    spearman: dict[str, Values]  # by name: (region parameters,), rho with each
+    slopes: dict[str, Values]  # by name: (region parameters,), of a linear fit to all
+    r2: dict[str, float]  # by name: share of the variance that the linear fit explains
+
+
+# Figures by their names in tables, and in words.
+FIGURES = {
+    "low_power": "power below 0.1 Hz, without network input",
+    "external": "correlation with the external input",
+    "network": "correlation with the network input",
+}
+
+
+def roles(
+    model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
+) -> Roles:
+    """Simulate regions alone whose parameters are of the prior (Sip et al., 2023 [1]_, figure 7).
+
+    Parameters
+    ----------
+    model
+        The fitted model; person parameters are 0.
+    networks
+        Of whose network inputs one is given to all regions: that at the 80th percentile of power.
+    simulations
+        How many, each of parameters of its own.
+    seed
+        Of all that is drawn.
+
+    Returns
+    -------
+    Roles
+        Of power below 0.1 Hz (without network input), and of the correlation with the external
+        and with the network input (with both). A model without external input has no `external`.
+
+    References
+    ----------
+    .. [1] Sip V, et al. Science Advances 9, eabq7547 (2023). doi:10.1126/sciadv.abq7547
+
+    Examples
+    --------
+    >>> from bids_dtg.dynamics.recipe import Recipe
+    >>> rng = np.random.default_rng(0)
+    >>> networks = Networks(
+    ...     people=("01",),
+    ...     regions=("A", "B"),
+    ...     series=rng.standard_normal((1, 2, 90)).astype("f4"),
+    ...     weights=np.ones((1, 2, 2), "f4") - np.eye(2, dtype="f4"),
+    ...     tr_seconds=2.0,
+    ... )
+    >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=90)
+    >>> found = roles(model, networks, simulations=20)
+    >>> {name: rho.shape for name, rho in found.spearman.items()}
+    {'low_power': (3,), 'external': (3,), 'network': (3,)}
+    """
+    drawn = _draw(model, simulations, networks.frames, np.random.default_rng(seed))
+    network, drop = typical_input(networks), int(_DROPPED * networks.frames)
+    alone = run(model, drawn, None, drop=drop)[0, :, 0]
+    driven = run(model, drawn, None, drop=drop, network=network)[0, :, 0]
+    figures = {
+        "low_power": low_power(alone, networks.tr_seconds),
+        "external": correlation(driven, drawn.external[drop:, 0].T),
+        "network": correlation(driven, network[drop:]),
+    }
+    if not model.recipe.external_input:
+        del figures["external"]
+    region = drawn.region[0, :, 0]
+    fits = {name: _linear(region, figure) for name, figure in figures.items()}
+    return Roles(
+        region=region,
+        figures=figures,
+        spearman={name: _spearman(region, figure) for name, figure in figures.items()},
+        slopes={name: slopes for name, (slopes, _) in fits.items()},
+        r2={name: r2 for name, (_, r2) in fits.items()},
+    )
+
+
+def typical_input(networks: Networks) -> Values:
+    """Return the network input, (frames,), whose power is the 80th percentile of all regions'.
+
+    Examples
+    --------
+    >>> series = np.outer([1, 2, 3, 4, 5, 6], [1, -1]).astype("f4")[None]
+    >>> networks = Networks(("01",), tuple("ABCDEF"), series, np.eye(6, dtype="f4")[None], 2.0)
+    >>> typical_input(networks)
+    array([ 5., -5.], dtype=float32)
+    """
+    inputs = networks.network_input.reshape(-1, networks.frames)
+    power = np.square(inputs).mean(axis=1)
+    series: Values = inputs[np.argsort(power)[int(_QUANTILE * len(power))]]
+    return series
+
+
+def _draw(model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
+    recipe, size = model.recipe, (1, simulations)
+    noise = rng.standard_normal((simulations, frames))
+    return Drawn(
+        region=rng.standard_normal((*size, 1, recipe.region_parameters)),
+        person=np.zeros((*size, recipe.person_parameters)),
+        first=rng.standard_normal((*size, 1, recipe.states)),
+        external=np.stack([external_path(model, own) for own in noise], 1)[:, None],
+        system=rng.standard_normal((frames, recipe.states, *size, 1), np.float32),
+        observed=rng.standard_normal((frames, *size, 1), np.float32),
+    )
+
+
+def _spearman(region: Values, figure: Values) -> Values:
+    from scipy.stats import spearmanr
+
+    return np.array([spearmanr(own, figure, nan_policy="omit").statistic for own in region.T])
+
+
+def _linear(region: Values, figure: Values) -> tuple[Values, float]:
+    """Return slopes, (region parameters,), and the share of the variance they explain."""
+    known = np.isfinite(figure)
+    wanted = figure[known] - figure[known].mean()
+    design = region[known] - region[known].mean(axis=0)
+    slopes, *_ = np.linalg.lstsq(design, wanted, rcond=None)
+    return slopes, float(1.0 - np.var(wanted - design @ slopes) / np.var(wanted))
