@@ -129,7 +129,8 @@ def simulate_pmfm_people(
 
     The regional parameter is ``sigma``, drawn from N(0.04, 0.01²); the person's is ``G``: of the
     recipe's candidates, that with the largest mean functional connectivity in the second half of
-    240 s, always with the same noise.
+    240 s, always with the same noise. The candidates suit measured connectomes of 68 regions: with
+    weaker ones, regions stay in the low state, and a larger `most_coupling` is needed.
 
     Parameters
     ----------
