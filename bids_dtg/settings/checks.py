@@ -158,7 +158,10 @@ def _check_modelling(settings: Settings) -> None:
 
 
 def _check_dynamics(dynamics: DynamicsOptions) -> None:
-    _check_counts(dynamics, "states", "region_parameters", "samples", "restarts", "simulations")
+    _check_counts(
+        dynamics,
+        *("states", "region_parameters", "samples", "ramp_epochs", "restarts", "simulations"),
+    )
 
 
 def _check_counts(part: ModellingOptions | DynamicsOptions, *names: str) -> None:

@@ -446,6 +446,14 @@ class DynamicsOptions:
         metavar="N",
         shown_default="that of --recipe",
     )
+    ramp_epochs: int | None = network_option(
+        "dynamics",
+        "epochs over which the ELBO's terms rise to their full weight; where it stays the same, a "
+        "training goes on with more --epochs",
+        default=None,
+        metavar="N",
+        shown_default="that of --recipe; with other --epochs, half of them",
+    )
     restarts: int | None = network_option(
         "dynamics",
         "trainings from other random weights; the one with the best ELBO of series that were held "

@@ -86,6 +86,16 @@ def test_a_finished_training_is_not_done_again(networks: Networks, tmp_path: Pat
     assert again.restarts[0].held_out_elbo == first.restarts[0].held_out_elbo
 
 
+def test_a_finished_training_goes_on_with_more_epochs(networks: Networks, tmp_path: Path) -> None:
+    longer = replace(TINY, epochs=5, ramp_epochs=TINY.ramp)
+    whole = fit(networks, longer, workplace=Workplace(tmp_path / "whole"))
+    fit(networks, TINY, workplace=Workplace(tmp_path / "more"))
+    more = fit(networks, longer, workplace=Workplace(tmp_path / "more"))
+    assert len(more.restarts[0].history) == 5
+    for name, value in whole.restarts[0].state.items():
+        torch.testing.assert_close(more.restarts[0].state[name], value, msg=name)
+
+
 def test_a_folder_of_other_data_is_refused(networks: Networks, tmp_path: Path) -> None:
     fit(networks, TINY, workplace=Workplace(tmp_path))
     other = replace(networks, series=networks.series[:, ::-1].copy())

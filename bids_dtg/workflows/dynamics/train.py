@@ -87,8 +87,8 @@ def run_training(settings: Settings) -> int:
 def chosen_recipe(settings: Settings) -> Recipe:
     """Return the recipe of ``--recipe`` with what other options change of it.
 
-    Fewer or more epochs than the recipe's ramp the terms' weights over their first half, and a
-    learning rate that is given is kept until the end.
+    Fewer or more epochs than the recipe's ramp the terms' weights over their first half, unless
+    ``--ramp-epochs`` says otherwise, and a learning rate that is given is kept until the end.
     """
     own, modelling = settings.dynamics, settings.modelling
     recipe = find_recipe(modelling.recipe)
@@ -102,8 +102,8 @@ def chosen_recipe(settings: Settings) -> Recipe:
         "learning_rate": modelling.learning_rate,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
-    if changes.get("epochs", recipe.epochs) != recipe.epochs:
-        changes["ramp_epochs"] = None
+    if own.ramp_epochs is not None or changes.get("epochs", recipe.epochs) != recipe.epochs:
+        changes["ramp_epochs"] = own.ramp_epochs
     if "learning_rate" in changes:
         changes["late_learning_rate"] = None
     if own.no_external_input:
