@@ -1,10 +1,12 @@
-"""The command line of ``dtg-demo``: the participant level on simulated people, beside the truth."""
+"""The command line of ``dtg-demo``: a workflow on simulated people, beside the truth."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
@@ -15,34 +17,87 @@ from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
 _EPILOG = """\
+With --workflow contrasts:
 OUT/simulated  the people: resting-state runs, measured and true maps
 OUT/maps       what bids_dtg makes of their rest, as for a real dataset;
                begin with OUT/maps/index.html
 OUT/demo.tsv   how well the maps match the truth, a row a contrast
 OUT/demo.png   a map beside its truth
 
+With --workflow dynamics (needs the extra train; about two minutes of one core):
+OUT/simulated  the people: networks.npz, as --input-arrays takes it, and the
+               true parameters of regions (truth.tsv) and people (people.tsv)
+OUT/demo.tsv   true and recovered parameters, a row a region of a person
+OUT/demo.png   the same, functional connectivity and spectra
+
 Nobody real is in it, and the demo model is not for science.
 """
+
+
+@dataclass(frozen=True)
+class DemoWorkflow:
+    """A workflow that has a demo."""
+
+    run: Callable[[argparse.Namespace, int], int]  # of how many people; returns how many failed
+    people: int  # by default
+    fewest: int
+    cores: int | None = None  # that it can use; None: all there are
+
+
+def _contrasts(arguments: argparse.Namespace, participants: int) -> int:
+    from bids_dtg.workflows.demo import run_demo
+
+    return run_demo(arguments.out, participants=participants, broken_run=arguments.broken_run)
+
+
+def _dynamics(arguments: argparse.Namespace, participants: int) -> int:
+    from bids_dtg.workflows.dynamics.demo import run_network_demo
+
+    run_network_demo(arguments.out, participants=participants)
+    return 0
+
+
+# Rows import what they run only when they are called: --help and wrong arguments are answered at
+# once.
+DEMOS: Mapping[str, DemoWorkflow] = MappingProxyType(
+    {
+        "contrasts": DemoWorkflow(_contrasts, people=3, fewest=1),
+        # Each person's parameters are recovered by those of the others. Batches are so small that
+        # a second core would only wait for the first.
+        "dynamics": DemoWorkflow(_dynamics, people=8, fewest=2, cores=1),
+    }
+)
+_MOST = 99
+_DEFAULT = "contrasts"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
     parser = Parser(
         prog="dtg-demo",
-        description="Simulate people, run bids_dtg on them with the demo model, and compare its "
-        "maps with the truth.",
+        description="Simulate people, run a workflow of bids_dtg on them, and compare what it "
+        "makes with the truth.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make, new or empty")
     parser.add_argument(
-        "--participants", type=int, default=3, metavar="N", help="how many people (default: 3)"
+        "--workflow",
+        choices=tuple(DEMOS),
+        default=_DEFAULT,
+        help="contrasts: maps by the demo model; dynamics: a network model, fitted to people "
+        f"whose parameters are known (default: {_DEFAULT})",
+    )
+    defaults = ", ".join(f"{row.people} with {name}" for name, row in DEMOS.items())
+    parser.add_argument(
+        "--participants", type=int, metavar="N", help=f"how many people (default: {defaults})"
     )
     parser.add_argument(
         "--broken-run",
         action="store_true",
-        help="cut the last participant's run in half, to see how a failure looks",
+        help="cut the last participant's run in half, to see how a failure looks "
+        "(--workflow contrasts)",
     )
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     parser.add_argument("--version", action="version", version=f"bids_dtg {__version__}")
@@ -52,18 +107,14 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``dtg-demo`` and return its exit code."""
     arguments = build_parser().parse_args(argv)
-    limit_threads(available_cores())
+    row = DEMOS[arguments.workflow]
+    limit_threads(row.cores or available_cores())
 
     def action() -> int:
-        _check(arguments)
+        participants = row.people if arguments.participants is None else arguments.participants
+        _check(arguments, participants, row.fewest)
         check_temporary_folder()
-        # Here, so that --help and wrong arguments are answered at once.
-        from bids_dtg.workflows.demo import run_demo
-
-        failed = run_demo(
-            arguments.out, participants=arguments.participants, broken_run=arguments.broken_run
-        )
-        return EXIT_FAILED if failed else 0
+        return EXIT_FAILED if row.run(arguments, participants) else 0
 
     kept = "what is complete is kept"
     return call("dtg-demo", action, debug=arguments.debug, interrupted=kept)
@@ -74,9 +125,14 @@ def run() -> NoReturn:
     run_program("dtg-demo", main)
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    if not 1 <= arguments.participants <= 99:
-        raise SettingsError(f"--participants is {arguments.participants}", expected="1 to 99")
+def _check(arguments: argparse.Namespace, participants: int, fewest: int) -> None:
+    if arguments.broken_run and arguments.workflow != "contrasts":
+        raise SettingsError(
+            f"--broken-run was given with --workflow {arguments.workflow}, which reads no runs",
+            expected="--workflow contrasts",
+        )
+    if not fewest <= participants <= _MOST:
+        raise SettingsError(f"--participants is {participants}", expected=f"{fewest} to {_MOST}")
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")

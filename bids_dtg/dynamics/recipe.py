@@ -71,6 +71,17 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "default": Recipe(),
+        # A demo's, of small simulated people: about two minutes of one core.
+        "demo": Recipe(
+            states=2,
+            region_parameters=2,
+            person_parameters=1,
+            external_input=False,
+            encoder_units=16,
+            epochs=240,
+            batch_size=16,
+            held_out=0.0,
+        ),
         "published-code": Recipe(
             person_parameters=1,
             first_state_log_variance=1.0,

@@ -104,41 +104,69 @@ def recover(
     projection = _Projection.of(values, means)
     rhos = _rhos(values, projection.value(samples))
     residual = np.abs(values - projection.value(means))
-    left_out = _LeftOut.of(values, means, sds, whose, samples)
+    left = left_out(values, means, sds, people=whose)
     return Recovery(
         number=len(values),
         rho=float(rhos.mean()),
         rho_sd=float(rhos.std()),
-        rho_left_out=float(_rhos(values, left_out.samples).mean()),
+        # Without the intercept: it falls where the person left out has large values.
+        rho_left_out=float(_rhos(values, np.einsum("spk,pk->sp", samples, left.slopes)).mean()),
         coverage=_share_within(residual, projection.variance(sds)),
-        coverage_with_residual=_share_within(np.abs(values - left_out.value), left_out.variance),
+        coverage_with_residual=_share_within(np.abs(values - left.value), left.wide_sd**2),
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _LeftOut:
-    """Each point projected by a regression without its person."""
+class LeftOut:
+    """Points of a parameter, each projected by the regression of all people but its own."""
 
     value: Array  # (points,)
-    variance: Array  # (points,), with the residual
-    samples: Array  # (samples, points)
+    sd: Array  # (points,), of the projected posterior alone
+    wide_sd: Array  # (points,), enlarged by what the regression leaves unexplained
+    slopes: Array  # (points, parameters), that each point was projected by
 
-    @staticmethod
-    def of(
-        values: Array, means: Array, sds: Array, whose: NDArray[Any], samples: Array
-    ) -> _LeftOut:
-        found = _LeftOut(np.empty(len(values)), np.empty(len(values)), np.empty(samples.shape[:2]))
-        for mine, others in _each_left_out(whose):
-            projection = _Projection.of(values[others], means[others])
-            residual = values[others] - projection.value(means[others])
-            # Residuals of a regression are smaller than those of points that it was not fitted to.
-            freedom = max(len(residual) - means.shape[1] - 1, 1)
-            unexplained = (residual**2).sum() / freedom - projection.variance(sds[others]).mean()
-            found.value[mine] = projection.value(means[mine])
-            found.variance[mine] = projection.variance(sds[mine]) + max(float(unexplained), 0.0)
-            # Without the intercept: it falls where the person left out has large values.
-            found.samples[:, mine] = samples[:, mine] @ projection.slopes
-        return found
+
+def left_out(
+    true: ArrayLike,
+    mean: ArrayLike,
+    sd: ArrayLike,
+    *,
+    people: Sequence[Any] | NDArray[Any] | None = None,
+) -> LeftOut:
+    """Recover each person's values of a parameter by a regression of the others' alone.
+
+    Parameters
+    ----------
+    true, mean, sd, people
+        As `recover` takes them.
+
+    Raises
+    ------
+    ValueError
+        As `recover` raises it.
+
+    Examples
+    --------
+    >>> mean = np.random.default_rng(0).standard_normal((40, 2))
+    >>> found = left_out(5 - 3 * mean[:, 1], mean, np.full((40, 2), 0.1), people=[0, 1] * 20)
+    >>> np.allclose(found.value, 5 - 3 * mean[:, 1]), found.sd[:2].round(2)
+    (True, array([0.3, 0.3]))
+    """
+    values, means, sds, whose = _checked(true, mean, sd, people)
+    value, own, wide = np.empty((3, len(values)))
+    found = LeftOut(value, own, wide, np.empty(means.shape))
+    for mine, others in _each_left_out(whose):
+        projection = _Projection.of(values[others], means[others])
+        residual = values[others] - projection.value(means[others])
+        # Residuals of a regression are smaller than those of points that it was not fitted to.
+        freedom = max(len(residual) - means.shape[1] - 1, 1)
+        unexplained = (residual**2).sum() / freedom - projection.variance(sds[others]).mean()
+        variance = projection.variance(sds[mine])
+        found.value[mine] = projection.value(means[mine])
+        found.sd[mine] = np.sqrt(variance)
+        found.wide_sd[mine] = np.sqrt(variance + max(float(unexplained), 0.0))
+        found.slopes[mine] = projection.slopes
+    return found
 
 
 def _each_left_out(whose: NDArray[Any]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from scipy.stats import spearmanr
 
 from bids_dtg.cli.demo import main
 
@@ -19,6 +20,29 @@ def test_wrong_arguments_end_with_2(tmp_path, number, capsys):
     assert main([str(out), "--participants", number]) == 2
     assert f"--participants is {number}. Expected: 1 to 99" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_broken_run_is_refused_where_no_runs_are_read(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main([str(out), "--workflow", "dynamics", "--broken-run"]) == 2
+    error = capsys.readouterr().err
+    assert "--broken-run was given with --workflow dynamics" in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("number", ["1", "100"])
+def test_the_network_model_needs_two_people(tmp_path, number, capsys):
+    out = tmp_path / "out"
+    assert main([str(out), "--workflow", "dynamics", "--participants", number]) == 2
+    assert f"--participants is {number}. Expected: 2 to 99" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_help_names_the_workflows(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert "--workflow {contrasts,dynamics}" in capsys.readouterr().out
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
@@ -67,3 +91,21 @@ def test_the_whole_job_with_a_broken_run(tmp_path):
     )
     assert predicted > group > 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_network_model_recovers_what_was_simulated(tmp_path):
+    pytest.importorskip("lightning", reason="training needs lightning")
+    out = tmp_path / "demo"
+    done = subprocess.run(
+        [PROGRAM, out, "--workflow", "dynamics"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED" in done.stdout
+    with (out / "demo.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    true, found = ([float(row[name]) for row in rows] for name in ("a_true", "a_recovered"))
+    assert len(rows) == 8 * 34
+    assert spearmanr(true, found).statistic >= 0.5
+    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "simulated" / "networks.npz").exists()

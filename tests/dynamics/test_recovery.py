@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from bids_dtg.dynamics.recovery import recover
+from bids_dtg.dynamics.recovery import left_out, recover
 
 PEOPLE, REGIONS = 8, 60
 WHOSE = np.repeat(np.arange(PEOPLE), REGIONS)
@@ -95,6 +95,20 @@ def test_a_person_is_projected_without_themselves():
     true = np.where(WHOSE == PEOPLE - 1, 10 * mean[:, 0], rng.standard_normal(len(WHOSE)))
     found = recover(true, mean, np.full_like(mean, 1e-6), rng=rng, people=WHOSE)
     assert found.rho_left_out < found.rho - 0.1
+
+
+def test_each_point_is_projected_by_the_others_regression():
+    rng = np.random.default_rng(9)
+    truth, mean, sd = posteriors(rng, 0.5)
+    found = left_out(truth[:, 0], mean, sd, people=WHOSE)
+    for person in (0, PEOPLE - 1):
+        mine = person == WHOSE
+        design = np.column_stack([np.ones((~mine).sum()), mean[~mine]])
+        weights = np.linalg.lstsq(design, truth[~mine, 0], rcond=None)[0]
+        assert np.allclose(found.value[mine], weights[0] + mean[mine] @ weights[1:])
+        assert np.allclose(found.slopes[mine], weights[1:])
+        assert np.allclose(found.sd[mine], np.sqrt(sd[mine] ** 2 @ weights[1:] ** 2))
+    assert (found.wide_sd >= found.sd).all()
 
 
 def test_rho_is_that_of_projected_samples():

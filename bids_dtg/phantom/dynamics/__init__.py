@@ -5,4 +5,5 @@
 - `steps`: what both need: unit noise a step, and frames from steps
 - `connectomes`: synthetic structural connectomes, and disturbed ones
 - `people`: people whose series come from one of the two, with the truth beside
+- `arrays`: people as files of arrays, and the truth as tables
 """

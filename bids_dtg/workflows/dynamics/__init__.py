@@ -13,4 +13,8 @@ Analyses, and what they are made of:
 - `latents`: what regional parameters mean: use, features, maps, the other session
 - `simulate`: simulated sessions
 - `fixed_points`: where a model's activity rests, and whether it is stable there
+
+To try it:
+
+- `demo`: simulated people with known parameters, and what the model recovers of them
 """
