@@ -16,6 +16,7 @@ from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.predictive import check
+from bids_dtg.dynamics.roles import roles
 from bids_dtg.inputs.region_maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
@@ -47,6 +48,7 @@ from bids_dtg.workflows.dynamics.latents import (
     kl_rows,
     positions_of,
     retest_rows,
+    role_rows,
 )
 
 Row = dict[str, Any]
@@ -225,6 +227,8 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
     features = feature_rows(networks, judged.theta, maps, positions_of(networks.regions))
     results.write_table("desc-parameters_kl", kl)
     results.write_table("desc-features_regressions", features)
+    role = role_rows(roles(judged.model, networks), judged.alignment)
+    results.write_table("desc-parameters_roles", role)
     retest = _retest(judged)
     results.write_table("desc-parameters_retest", retest)
     return (
@@ -239,10 +243,13 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
                 "that are as smooth within hemispheres (Moran spectral randomisation). The R² of "
                 "three raw features is what zero-crossings, the correlation with the mean signal "
                 "and that with the network input explain without any model.",
+                "Roles: Spearman's rho and slopes of 1,000 simulated regions with parameters of "
+                "the prior, all given the same network input.",
             ),
             tables=(
                 table_of("Use of the parameters (KL from the prior, nats)", kl),
                 table_of("Features and maps explained by the parameters", features, ("words",)),
+                table_of("What each parameter does to a region alone", role, ("figure",)),
                 *((table_of("The same people in another session", retest),) if retest else ()),
             ),
         ),

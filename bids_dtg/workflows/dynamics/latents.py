@@ -18,6 +18,7 @@ from bids_dtg.dynamics.features import (
 from bids_dtg.dynamics.inference import Belief, Inferred
 from bids_dtg.dynamics.networks import Networks, homotopic_pairs
 from bids_dtg.dynamics.parameters import Alignment, align, retest
+from bids_dtg.dynamics.roles import FIGURES, Roles
 from bids_dtg.inputs.region_positions import read_region_positions
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
@@ -114,6 +115,19 @@ def positions_of(regions: Sequence[str]) -> Values | None:
     """Return where regions lie (regions, 3), mm; None where that, or their sides, are not known."""
     pairs = homotopic_pairs(regions)
     return read_region_positions(regions) if 2 * len(pairs) == len(regions) else None
+
+
+def role_rows(found: Roles, alignment: Alignment) -> list[Row]:
+    """Return how figures of single regions go with their parameters, a row a figure."""
+    rows = []
+    for name, rho in found.spearman.items():
+        row: Row = {"figure": name, "words": FIGURES[name], "simulations": len(found.region)}
+        for number, value in enumerate(alignment.apply(rho), 1):
+            row[f"rho{number}"] = float(value)
+        for number, value in enumerate(alignment.apply(found.slopes[name]), 1):
+            row[f"slope{number}"] = float(value)
+        rows.append(row | {"r2": found.r2[name]})
+    return rows
 
 
 def retest_rows(first: Values, second: Values, names: Sequence[str]) -> list[Row]:

@@ -30,6 +30,9 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert {row["people"] for row in retest} == {"3"}
     features = read_rows(folder / "desc-features_regressions.tsv")
     assert {row["pairs"] for row in features} == {"32"}
+    roles = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
+    assert set(roles) == {"low_power", "external", "network"}
+    assert -1 <= float(roles["low_power"]["rho1"]) <= 1
     page = (folder / "network_report.html").read_text()
     assert "Nothing is decided by 4 participants" in page
 
