@@ -11,7 +11,7 @@ import torch
 
 from bids_dtg.bundles.dynamics.bundle import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.dynamics.fit import Fitted, Restart
+from bids_dtg.dynamics.fitting import Fitted, Restart
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
 

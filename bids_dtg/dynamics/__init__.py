@@ -1,5 +1,7 @@
 """The data-driven network model of whole-brain dynamics (Sip et al., 2023).
 
+From arrays: `make_networks`, `fit`, and of what it returns `infer` and `simulate`.
+
 What the model reads, and what it is:
 
 - `networks`: people's series of each region, and the structural connectome between them
@@ -11,7 +13,7 @@ Fitting:
 
 - `optimiser`: Adam as Keras steps it
 - `task`: batches, loss and record of a training (extra ``train``)
-- `fit`: fits a model: resumable, with restarts (extra ``train``)
+- `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers of people's networks, as arrays
 
 What a fitted model does:
@@ -30,3 +32,37 @@ What is measured and compared:
 - `likeness`: how alike simulated and original series are, region by region
 - `recovery`: how well known parameters are recovered, and how often intervals hold them
 """
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bids_dtg.dynamics.fitting import Fitted, fit
+    from bids_dtg.dynamics.networks import Networks, make_networks
+    from bids_dtg.dynamics.recipe import Recipe, find_recipe
+
+__all__ = ["Fitted", "Networks", "Recipe", "find_recipe", "fit", "make_networks"]
+
+# The module of each public name, imported when the name is first used (PEP 562): the command line
+# reads recipes, and must not cost the import of torch.
+_MODULES: Mapping[str, str] = {
+    "Fitted": "fitting",
+    "Networks": "networks",
+    "Recipe": "recipe",
+    "find_recipe": "recipe",
+    "fit": "fitting",
+    "make_networks": "networks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'bids_dtg.dynamics' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"bids_dtg.dynamics.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

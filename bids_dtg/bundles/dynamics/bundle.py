@@ -31,7 +31,7 @@ from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 
 if TYPE_CHECKING:
-    from bids_dtg.dynamics.fit import Fitted, Restart
+    from bids_dtg.dynamics.fitting import Fitted, Restart
     from bids_dtg.dynamics.model import NetworkModel
 
 _REGIONS, _PEOPLE, _TRAINED = "regions", "people", "trained"  # tensors of `FITTED_FILE`

@@ -174,7 +174,7 @@ def _check_packages() -> None:
 def _fitted(people: SimulatedPeople, size: DemoSize, seed: int) -> Demo:
     """Fit the model to people, infer their parameters and simulate them by it."""
     # Here, so that a missing package is answered at once.
-    from bids_dtg.dynamics.fit import fit
+    from bids_dtg.dynamics.fitting import fit
     from bids_dtg.dynamics.inference import infer
     from bids_dtg.dynamics.simulation import simulate
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.dynamics.bundle import NetworkFacts, write_network_bundle
-from bids_dtg.dynamics.fit import Fitted, fit
+from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe, find_recipe

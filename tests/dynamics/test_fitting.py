@@ -10,7 +10,7 @@ import pytest
 import torch
 from sip_reference import Reference
 
-from bids_dtg.dynamics.fit import Restart, choose_restart, choose_trained, fit
+from bids_dtg.dynamics.fitting import Restart, choose_restart, choose_trained, fit
 from bids_dtg.dynamics.networks import Networks, normalised, standardised
 from bids_dtg.dynamics.objective import loss_of, terms_of
 from bids_dtg.dynamics.optimiser import KerasAdam
