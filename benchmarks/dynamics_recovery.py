@@ -46,6 +46,7 @@ from bids_dtg.phantom.dynamics.people import (
     simulate_hopf_people,
     simulate_pmfm_people,
 )
+from bids_dtg.training.loop import Workplace
 
 Series = NDArray[np.float32]
 
@@ -97,8 +98,7 @@ def train(people: SimulatedPeople, args: argparse.Namespace) -> Fitted:
     fitted = fit(
         people.networks,
         recipe,
-        folder=args.work / name,
-        device=args.device,
+        workplace=Workplace(args.work / name, device=args.device),
         report=lambda line: print(line, flush=True),
     )
     print(f"this call trained for {time.process_time() - start:.0f} CPU seconds")
