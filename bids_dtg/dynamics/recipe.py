@@ -36,7 +36,7 @@ class Recipe:
     samples: int = 2  # of the posterior for each series
     epochs: int = 60
     ramp_epochs: int | None = None  # until terms have their full weight; None: half the epochs
-    batch_size: int = 64  # series
+    batch_size: int = 16  # series
     learning_rate: float = 3e-3
     late_learning_rate: float | None = 1e-3  # after the ramp; None: the same
     held_out: float = 0.2  # share of the series (a person's region) that is not trained on
@@ -71,17 +71,6 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "default": Recipe(),
-        # A demo's, of small simulated people: about two minutes of one core.
-        "demo": Recipe(
-            states=2,
-            region_parameters=2,
-            person_parameters=1,
-            external_input=False,
-            encoder_units=16,
-            epochs=240,
-            batch_size=16,
-            held_out=0.0,
-        ),
         "published-code": Recipe(
             person_parameters=1,
             first_state_log_variance=1.0,
@@ -89,6 +78,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             person_penalty=1000.0,
             closed_form=False,
             samples=8,
+            batch_size=64,
             epochs=1001,
             ramp_epochs=500,
             learning_rate=1e-3,
@@ -100,6 +90,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             innovation="unit",
             closed_form=False,
             samples=8,
+            batch_size=64,
             epochs=1000,
             ramp_epochs=500,
             learning_rate=1e-3,
