@@ -21,7 +21,7 @@ MODEL_PAGE = "report.html"  # in the folder of an analysis
 # Pages of analyses, by file name, and what each shows.
 _ANALYSES = {
     MODEL_PAGE: "scores beside those of simple models",
-    NETWORK_PAGE: "network model beside baselines and ceilings",
+    NETWORK_PAGE: "what was found, in tables and charts",
 }
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5

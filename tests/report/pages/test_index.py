@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.network import NETWORK_PAGE
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+
+
+def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_path):
+    made = [{"Name": "bids_dtg", "Workflow": "dynamics"}]
+    description = {"Name": "x", "BIDSVersion": "1.9.0", "GeneratedBy": made}
+    (tmp_path / "dataset_description.json").write_text(json.dumps(description))
+    for name in ("train-a", "fixed points"):
+        (tmp_path / "group" / name).mkdir(parents=True)
+        (tmp_path / "group" / name / NETWORK_PAGE).write_text("")
+    write_index(DerivativeDataset(tmp_path))
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert f'<a href="group/train-a/{NETWORK_PAGE}">train-a</a>' in page
+    assert f'<a href="group/fixed%20points/{NETWORK_PAGE}">fixed points</a>' in page
+    assert "Network models of resting-state activity" in page
+    assert "articipant" not in page
