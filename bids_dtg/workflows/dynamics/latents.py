@@ -81,12 +81,14 @@ def feature_rows(
     rows = []
     for name, values in everything.items():
         row: Row = {"feature": name, "words": words.get(name, "map"), "pairs": fitted[name].count}
-        row["r2_pairs"] = fitted[name].adjusted_r2
+        row["adjusted_r2_pairs"] = fitted[name].adjusted_r2
         for number, beta in enumerate(fitted[name].coefficients, 1):
-            row[f"beta{number}_pairs"] = float(beta)
+            row[f"beta_theta{number}_pairs"] = float(beta)
         # What three raw features say without any model; of one of themselves it would be all.
-        row["r2_pairs_features"] = None if name in DESCRIPTIVE else described[name].adjusted_r2
-        rows.append(row | _of_regions(values.mean(0), theta.mean(0), networks, positions))
+        row["adjusted_r2_pairs_features"] = (
+            None if name in DESCRIPTIVE else described[name].adjusted_r2
+        )
+        rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
     return rows
 
 
@@ -94,8 +96,9 @@ def _of_regions(
     feature: Values, theta: Values, networks: Networks, positions: Values | None
 ) -> Row:
     """Return the same over regions: means over people, once for values that are mirrored."""
-    if positions is None:
-        return {"regions": None, "r2_regions": None, "p_regions": None}
+    # A region without connections has no correlation with its input, and no surrogates.
+    if positions is None or not np.isfinite(feature).all():
+        return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
     pairs = homotopic_pairs(networks.regions)
     kept = unmirrored(feature, pairs)
     distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
@@ -104,10 +107,10 @@ def _of_regions(
         surrogates = moran_surrogates(feature[kept], near, _SURROGATES, seed=0)
     else:
         surrogates = within_hemispheres(feature, distances, pairs, _SURROGATES, seed=0)
-    fit = regress_regions(feature[kept], theta[kept], surrogates)
-    row: Row = {"regions": fit.count, "r2_regions": fit.adjusted_r2, "p_regions": fit.p}
+    fit = regress_regions(feature[kept], theta[:, kept], surrogates)
+    row: Row = {"regions": fit.count, "adjusted_r2_regions": fit.adjusted_r2, "p_regions": fit.p}
     for number, (r, p) in enumerate(zip(fit.r, fit.p_r, strict=True), 1):
-        row |= {f"r{number}_regions": float(r), f"p{number}_regions": float(p)}
+        row |= {f"r_theta{number}_regions": float(r), f"p_theta{number}_regions": float(p)}
     return row
 
 
