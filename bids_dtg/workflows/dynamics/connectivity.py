@@ -193,6 +193,6 @@ def page_spectra(kept: Mapping[str, Kept]) -> tuple[Spectra, ...]:
     for name, own in kept.items():
         low, high = np.quantile(own.power, (0.05, 0.95), axis=0)
         bands[name] = (low, np.mean(own.power, axis=0), high)
-    # At 0 Hz there is what is left of the mean alone.
-    bands = {name: tuple(part[1:] for part in band) for name, band in bands.items()}
-    return (Spectra("Power, mean over regions; bands: 90 % of people", frequency[1:], bands),)
+    # At 0 Hz there is what is left of the mean alone, and the last bin is half as wide.
+    bands = {name: tuple(part[1:-1] for part in band) for name, band in bands.items()}
+    return (Spectra("Power, mean over regions; bands: 90 % of people", frequency[1:-1], bands),)

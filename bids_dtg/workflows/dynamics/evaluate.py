@@ -126,13 +126,17 @@ def run_evaluation(settings: Settings) -> int:
         return analysis.print_plan("scores, tables and a page", judged.labels)
     with analysis.results.begun():
         analysis.describe()
-        sections = (*_simulated(judged, settings), *_parameters(judged, maps), *_held_out(judged))
-        _write_page(judged, sections)
+        rows, simulated = _simulated(judged, settings)
+        sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
+        _write_page(judged, sections, (*notices(judged), *_above(judged, rows)))
     return 0
 
 
-def _simulated(judged: Judged, settings: Settings) -> tuple[PageSection, ...]:
-    """Judge simulated sessions: functional connectivity, spectra, predictive checks."""
+def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple[PageSection, ...]]:
+    """Judge simulated sessions: functional connectivity, spectra, predictive checks.
+
+    Returns the scores of connectivity too, a row a model.
+    """
     results, seed = judged.analysis.results, settings.modelling.seed
     simulations = settings.dynamics.simulations
     people = counted(len(judged.labels), "participant")
@@ -166,7 +170,7 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[PageSection, ...]:
     for row in rows:
         fits = ", ".join(f"{name} {row.get(f'fit_{name}', np.nan):.3f}" for name in judged.sessions)
         say(f"fit of functional connectivity, {row['name']}: {fits}")
-    return (
+    return rows, (
         PageSection(
             title="Functional connectivity",
             text=(
@@ -194,6 +198,26 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[PageSection, ...]:
             tables=(table_of("Own session among simulated ones", checks),),
         ),
     )
+
+
+def _above(judged: Judged, rows: Sequence[Row]) -> list[Flag]:
+    """Say which baselines fit better than the model, in the last session; few people decide none.
+
+    A baseline does whose mean over people is above the model's interval.
+    """
+    if len(judged.labels) < _FEW:
+        return []
+    session = tuple(judged.sessions)[-1]
+    key, model = f"fit_{session}", rows[0]
+    better = [
+        f"{row['words']} ({row[key]:.2f})"
+        for row in rows
+        if row["what"] == "baseline" and row[key] > model[f"{key}_high"]
+    ]
+    if not better:
+        return []
+    text = f"The model's simulations fit {session} ({model[key]:.2f}) less than: "
+    return [Flag("warning", text + "; ".join(better))]
 
 
 def _fit_table(rows: Sequence[Row], sessions: Sequence[str]) -> Table:
@@ -328,7 +352,7 @@ def notices(judged: Judged) -> list[Flag]:
     return flags
 
 
-def _write_page(judged: Judged, sections: Sequence[PageSection]) -> None:
+def _write_page(judged: Judged, sections: Sequence[PageSection], flags: Sequence[Flag]) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
     people = counted(len(judged.labels), "participant")
@@ -341,7 +365,7 @@ def _write_page(judged: Judged, sections: Sequence[PageSection]) -> None:
             lead=f"{bundle.card.name} {bundle.card.version}, judged by {people} of "
             f"{analysis.data_set} whom it was fitted to, sessions {', '.join(judged.sessions)}. "
             "The unit of inference is the person.",
-            flags=notices(judged),
+            flags=flags,
             sections=sections,
         ),
     )
