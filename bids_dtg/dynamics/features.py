@@ -16,6 +16,7 @@ from bids_dtg.dynamics.measures import (
     zero_crossings,
 )
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.stats.spatial_nulls import is_mirrored, null_p
 
 Values = NDArray[np.floating[Any]]
 
@@ -231,16 +232,22 @@ def regress_regions(feature: Values, theta: Values, surrogates: Values) -> Regio
     return RegionalFit(
         count=fit.count,
         adjusted_r2=fit.adjusted_r2,
-        p=float(_share_as_large(fit.explained(nulls), np.asarray(fit.r2))),
+        p=float(null_p(fit.r2, fit.explained(nulls), "greater")),
         coefficients=fit.coefficients,
         r=own,
-        p_r=_share_as_large(np.abs(chance), np.abs(own)),
+        p_r=_p_of_known(own, chance),
     )
 
 
-def unmirrored(
-    feature: Values, pairs: Sequence[tuple[int, int]], tolerance: float = 1e-6
-) -> NDArray[np.intp]:
+def _p_of_known(own: Values, chance: Values) -> Values:
+    """Return p of correlations, (parameters,); NaN of a parameter that is the same everywhere."""
+    known = np.isfinite(own)
+    p = np.full(own.shape, np.nan)
+    p[known] = null_p(own[known], chance[:, known])
+    return p
+
+
+def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.intp]:
     """Return the regions that a map has values of its own for.
 
     Parameters
@@ -249,13 +256,11 @@ def unmirrored(
         (regions,).
     pairs
         Of regions that are each other's like, as `networks.homotopic_pairs` finds them.
-    tolerance
-        Differences that are at most this share of the map's spread are none.
 
     Returns
     -------
     numpy.ndarray
-        All regions; or, where each two regions have the same value, all but the second ones.
+        All regions; or, of a map that `is_mirrored`, all but the second of each pair.
 
     Examples
     --------
@@ -265,12 +270,9 @@ def unmirrored(
     array([0, 1, 2, 3])
     """
     every = np.arange(len(feature))
-    if not pairs:
+    if not is_mirrored(feature, pairs):
         return every
-    firsts, seconds = np.array(pairs).T
-    most = tolerance * np.nanstd(feature)
-    is_mirrored = np.nanmax(np.abs(feature[firsts] - feature[seconds])) <= most
-    return np.setdiff1d(every, seconds) if is_mirrored else every
+    return np.setdiff1d(every, [second for _, second in pairs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,9 +327,3 @@ def _z_scored(values: Values) -> Values:
     spread = centred.std(axis=-1, keepdims=True)
     z: Values = centred / np.where(spread > 0, spread, np.nan)
     return z
-
-
-def _share_as_large(chance: Values, own: Values) -> Values:
-    """Return p, (1 + at least as large) / (1 + surrogates); chance is (surrogates, ...)."""
-    p: Values = (1.0 + (chance >= own * (1 - 1e-12)).sum(axis=0)) / (1.0 + len(chance))
-    return p

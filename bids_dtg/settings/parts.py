@@ -436,7 +436,7 @@ class DynamicsOptions:
         "dynamics",
         "how structural connectomes are scaled, once each participant's largest weight is 1; log: "
         "log10(1000 w + 1) / 3; homotopic: weights between a region and its like on the other "
-        "side raised to the 97th percentile of all",
+        "side raised to the 97th percentile of all; once a model is trained, as it has it",
         default="linear",
     )
     samples: int | None = network_option(

@@ -193,3 +193,11 @@ def test_raw_features_explain_the_gene_map_as_well_as_published_parameters(real,
     left = np.arange(34)
     regional = regress_regions(maps["gene_pc1"][left], theta[:, left, :1], np.eye(34))
     assert regional.r[0] == pytest.approx(-0.73, abs=0.02)
+
+
+def test_a_parameter_that_is_the_same_everywhere_has_no_p():
+    rng = np.random.default_rng(0)
+    theta = rng.standard_normal((3, 20, 2))
+    theta[..., 1] = 1.0
+    found = regress_regions(theta[..., 0], theta, rng.standard_normal((99, 20)))
+    assert np.isnan(found.p_r).tolist() == [False, True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.workflows import DYNAMICS
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.dynamics.people import NetworkPeople
+from bids_dtg.workflows.dynamics.people import NetworkPeople, session_words
 from bids_dtg.workflows.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+
+_SAME_TR = 1e-6  # relative: files may have single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,7 @@ class NetworkAnalysis:
         bundle = None if makes == "model" else load_network_bundle(settings.inputs.model)
         if bundle is not None:
             refuse_model_folder(output, bundle.path)
-        people = NetworkPeople.prepare(settings)
+        people = NetworkPeople.prepare(settings, bundle.part.structural if bundle else None)
         card = None if bundle is None else bundle.card
         results = ResultFolder(
             settings,
@@ -91,13 +94,21 @@ class NetworkAnalysis:
         arrays = {f"arrays{n}": path.parent for n, path in enumerate(self.people.arrays.files, 1)}
         return PathNames.of({**given, **arrays}).plus(machine_folders())
 
+    @property
+    def session(self) -> str:
+        """The session that the model was fitted to; the first one where that is not at hand."""
+        there = self.people.sessions
+        own = self.bundle.part.session if self.bundle else there[0]
+        return own if own in there else there[0]
+
     def known(self) -> tuple[str, ...]:
-        """Return the labels of people whom the model was fitted to and who are at hand.
+        """Return the labels of people whom the model was fitted to and who have rest of `session`.
 
         Raises
         ------
         DatasetError
-            Nobody is, or the files have other regions than the model.
+            Nobody is, or the files have other regions or another time between frames than the
+            model.
         """
         bundle, people = self.bundle, self.people
         assert bundle is not None
@@ -108,6 +119,17 @@ class NetworkAnalysis:
                 f"{counted(len(bundle.regions), 'region')} ({named(bundle.regions)})",
                 expected="the same regions in the same order",
                 remedy="give their names under the key places",
+            )
+        if not math.isclose(people.tr_seconds, bundle.part.tr_seconds, rel_tol=_SAME_TR):
+            raise DatasetError(
+                f"the files have {people.tr_seconds:g} seconds between frames and the model "
+                f"{bundle.card.name} has {bundle.part.tr_seconds:g}",
+                expected="the same: a step of the model is a frame",
+            )
+        if self.session != bundle.part.session:
+            say(
+                f"{bundle.card.name} was fitted to {session_words(bundle.part.session)}, which is "
+                f"not at hand: {session_words(self.session)} is in its place"
             )
         rows = bundle.rows(people.labels, self.data_set)
         if not rows:
@@ -123,7 +145,20 @@ class NetworkAnalysis:
                 f"left out: {counted(len(strangers), 'participant')} whom {bundle.card.name} was "
                 f"not fitted to ({named(strangers)})"
             )
-        return tuple(rows)
+        there = people.of_session(self.session)
+        if without := [label for label in rows if label not in there]:
+            say(
+                f"left out: {counted(len(without), 'participant')} without rest of "
+                f"{session_words(self.session)} ({named(without)})"
+            )
+        labels = tuple(label for label in rows if label in there)
+        if not labels:
+            raise DatasetError(
+                f"nobody whom {bundle.card.name} was fitted to has rest of "
+                f"{session_words(self.session)}",
+                remedy="choose another session with --session-label",
+            )
+        return labels
 
     def print_plan(self, what: str, labels: tuple[str, ...]) -> int:
         """Print what the call would do, once all is checked that can be; return 0, as no failure.
@@ -139,7 +174,7 @@ class NetworkAnalysis:
         files = ", ".join(str(path) for path in people.arrays.files)
         show(
             f"{files}: {counted(len(people.regions), 'region')}, "
-            f"sessions {named([session or 'without a name' for session in people.sessions])}"
+            f"{', '.join(session_words(session) for session in people.sessions)}"
         )
         show(f"to work on: {counted(len(labels), 'participant')} ({named(labels)})")
         show(f"would write {what} to {self.results.path}")

@@ -55,6 +55,8 @@ Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
 _FEW = 8  # people: fewer get no verdict
+_WORDS = ("words",)  # a column of tables that a page has no room for
+_FEWEST_RETESTED = 2  # people that an agreement needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,18 +79,15 @@ class Judged:
         return self.analysis.bundle.known(self.analysis.people.labels, self.analysis.data_set)
 
     @cached_property
-    def session(self) -> str:
-        """The session that the model was fitted to, or the first one at hand."""
-        assert self.analysis.bundle is not None
-        own, there = self.analysis.bundle.part.session, self.analysis.people.sessions
-        return own if own in there else there[0]
-
-    @cached_property
     def sessions(self) -> Mapping[str, Networks]:
-        """People's networks by session, that of the model first."""
-        people = self.analysis.people
-        names = (self.session, *(name for name in people.sessions if name != self.session))
-        return {name or "rest": people.networks(name, self.labels) for name in names}
+        """People's networks by session, that of the model first, each of whoever has it."""
+        people, first = self.analysis.people, self.analysis.session
+        names = (first, *(name for name in people.sessions if name != first))
+        return {
+            name or "rest": people.networks(name, self.labels)
+            for name in names
+            if not set(self.labels).isdisjoint(people.of_session(name))
+        }
 
     @property
     def networks(self) -> Networks:
@@ -272,7 +271,11 @@ def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection
             ),
             tables=(
                 table_of("Use of the parameters (KL from the prior, nats)", kl),
-                table_of("Features and maps explained by the parameters", features, ("words",)),
+                *(
+                    (table_of("Features and maps explained by the parameters", features, _WORDS),)
+                    if features
+                    else ()
+                ),
                 table_of("What each parameter does to a region alone", role, ("figure",)),
                 *((table_of("The same people in another session", retest),) if retest else ()),
             ),
@@ -285,6 +288,9 @@ def _retest(judged: Judged) -> list[Row]:
     names = [f"theta{n}" for n in range(1, judged.theta.shape[-1] + 1)]
     rows: list[Row] = []
     for session, networks in list(judged.sessions.items())[1:]:
+        if len(networks.people) < _FEWEST_RETESTED:
+            say(f"parameters of session {session} are not compared: 1 participant has it")
+            continue
         first = judged.networks.of(networks.people)
         both = [
             (
@@ -311,6 +317,9 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
     trained = bundle.trained[[rows[label] for label in networks.people]]
     table: list[Row] = []
     for session, own in judged.sessions.items():
+        if not _has_elbo(judged, own):
+            say(f"no ELBO of session {session}: the model has the external input of another one")
+            continue
         say(f"ELBO of session {session}")
         elbo = elbo_of(judged.model, own, judged.known)
         which = bundle.trained[[rows[label] for label in own.people]]
@@ -321,17 +330,28 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
                 row |= {"elbo_mean": float(values.mean()), "elbo_sd": float(values.std())}
                 table.append(row)
     judged.analysis.results.write_table("desc-series_elbo", table)
+    if not table:
+        return ()
     return (
         PageSection(
             title="Held-out series",
             text=(
                 f"{int((~trained).sum())} of {trained.size} series were not trained on. They are "
                 "of people whom the model knows by their other regions: this says nothing of new "
-                "people.",
+                "people. The external input is inferred frame by frame of the session that was "
+                "trained on, so a model with one has no ELBO of another session.",
             ),
             tables=(table_of("ELBO a series, nats (8 samples, all terms in full)", table),),
         ),
     )
+
+
+def _has_elbo(judged: Judged, networks: Networks) -> bool:
+    """Return whether a session has an ELBO: what is inferred of the external input is its own."""
+    bundle = judged.analysis.bundle
+    assert bundle is not None
+    own = networks is judged.networks and judged.analysis.session == bundle.part.session
+    return not bundle.part.recipe.external_input or (own and networks.frames == bundle.part.frames)
 
 
 def table_of(caption: str, rows: Sequence[Row], without: Sequence[str] = ()) -> Table:

@@ -17,7 +17,7 @@ from bids_dtg.dynamics.features import (
 )
 from bids_dtg.dynamics.inference import Belief, Inferred
 from bids_dtg.dynamics.networks import Networks, homotopic_pairs
-from bids_dtg.dynamics.parameters import Alignment, align, retest
+from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
 from bids_dtg.dynamics.roles import FIGURES, Roles
 from bids_dtg.inputs.region_positions import read_region_positions
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
@@ -26,8 +26,8 @@ Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 
 _SURROGATES = 2000
-# Which of a person's features rise with which published parameter; descriptions without a model.
-DESCRIPTIVE = ("zero_crossings", "mean_signal_r", "network_input_r")
+# Regions that surrogates need, and values beyond the number of parameters that a regression needs.
+_FEWEST_REGIONS, _SPARE = 4, 2
 
 
 def kl_rows(region: Belief) -> list[Row]:
@@ -68,14 +68,25 @@ def feature_rows(
         (regions,) by name.
     positions
         (regions, 3), mm; None: not known, and no p is given.
+
+    Returns
+    -------
+    list
+        Without features and maps that have too few values for a regression.
     """
     people = len(networks.people)
     features = features_of(networks)
+    descriptions = np.stack([features[name] for name in SIGNED_BY], axis=-1)
+    fewest = max(theta.shape[-1], descriptions.shape[-1]) + _SPARE
+    described_there = np.isfinite(descriptions).all(axis=-1)
     everything = {
-        **features,
-        **{name: np.tile(values, (people, 1)) for name, values in maps.items()},
+        name: values
+        for name, values in {
+            **features,
+            **{name: np.tile(values, (people, 1)) for name, values in maps.items()},
+        }.items()
+        if (np.isfinite(values) & described_there).sum() >= fewest
     }
-    descriptions = np.stack([features[name] for name in DESCRIPTIVE], axis=-1)
     fitted, described = regress(everything, theta), regress(everything, descriptions)
     words = {feature.name: feature.words for feature in FEATURES}
     rows = []
@@ -86,7 +97,7 @@ def feature_rows(
             row[f"beta_theta{number}_pairs"] = float(beta)
         # What three raw features say without any model; of one of themselves it would be all.
         row["adjusted_r2_pairs_features"] = (
-            None if name in DESCRIPTIVE else described[name].adjusted_r2
+            None if name in SIGNED_BY else described[name].adjusted_r2
         )
         rows.append(row | _of_regions(values.mean(0), theta, networks, positions))
     return rows
@@ -96,11 +107,13 @@ def _of_regions(
     feature: Values, theta: Values, networks: Networks, positions: Values | None
 ) -> Row:
     """Return the same over regions: means over people, once for values that are mirrored."""
-    # A region without connections has no correlation with its input, and no surrogates.
-    if positions is None or not np.isfinite(feature).all():
-        return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
     pairs = homotopic_pairs(networks.regions)
     kept = unmirrored(feature, pairs)
+    fewest = max(_FEWEST_REGIONS, theta.shape[-1] + _SPARE)
+    # A region without connections has no correlation with its input, and no surrogates.
+    vary = np.isfinite(feature).all() and np.ptp(feature) > 0
+    if positions is None or len(kept) < fewest or not vary:
+        return {"regions": None, "adjusted_r2_regions": None, "p_regions": None}
     distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
     if len(kept) < len(feature):
         near = distances[np.ix_(kept, kept)]

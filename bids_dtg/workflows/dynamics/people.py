@@ -44,8 +44,15 @@ class NetworkPeople:
     notes: tuple[str, ...]  # sentences on what was assumed, and who was left out
 
     @classmethod
-    def prepare(cls, settings: Settings) -> NetworkPeople:
+    def prepare(cls, settings: Settings, structural: str | None = None) -> NetworkPeople:
         """Read what the files of ``--input-arrays`` hold, and check all but the values.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        structural
+            How a model had structural connectomes scaled; None: as ``--structural`` says.
 
         Raises
         ------
@@ -61,7 +68,7 @@ class NetworkPeople:
         _require_alike(rest)
         labels, left_out = _whole_people(arrays, rest, settings.inputs.participant_label)
         split, others = _split(settings, labels, arrays.families)
-        structural = settings.dynamics.structural
+        structural = structural or settings.dynamics.structural
         sides = _check_sides(structural, arrays.places)
         return cls(
             arrays=arrays,
@@ -119,7 +126,7 @@ class NetworkPeople:
         wanted = [label for label in (there if labels is None else labels) if label in there]
         if not wanted:
             raise DatasetError(
-                f"nobody of {named(labels or self.labels)} has rest of session {session or 'one'}",
+                f"nobody of {named(labels or self.labels)} has rest of {session_words(session)}",
                 expected=f"labels such as {named(there)}",
             )
         rest, connections = self._rest(session), self.arrays.structural
@@ -217,6 +224,11 @@ def _sessions(arrays: ArrayPeople, asked: Sequence[str]) -> tuple[PeopleArray, .
             )
     wanted = {_plain(label) for label in asked} or set(by_name)
     return tuple(array for name, array in by_name.items() if name in wanted)
+
+
+def session_words(session: str) -> str:
+    """Return how a message names a session; files may not."""
+    return f"session {session}" if session else "the session without a name"
 
 
 def _plain(session: str) -> str:

@@ -85,7 +85,7 @@ def _facts(judged: Judged, settings: Settings) -> dict[str, object]:
         "simulated; people and places have the names. Simulated by a model, not measured",
         "Units": "standard deviations of a region's measured series",
         "RepetitionTime": judged.networks.tr_seconds,
-        "Session": judged.session,
+        "Session": judged.analysis.session,
         "Seed": settings.modelling.seed,
         "ModelName": bundle.card.name,
         "ModelVersion": bundle.card.version,

@@ -29,6 +29,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
 from bids_dtg.workflows.dynamics.latents import kl_rows
+from bids_dtg.workflows.dynamics.people import session_words
 from bids_dtg.workflows.participant.model import resolve_device
 
 _CLEANING = "arrays, cleaned before"
@@ -50,13 +51,13 @@ def run_training(settings: Settings) -> int:
     labels = tuple(label for label in people.split.training if label in people.of_session(session))
     if not labels:
         raise SettingsError(
-            f"nobody with rest of session {session or 'one'} is to be trained on",
+            f"nobody with rest of {session_words(session)} is to be trained on",
             expected="people in the set training of --split-file",
         )
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"the model {analysis.results.name}", labels)
     if len(people.sessions) > 1:
-        say(f"session {session} is trained on; --session-label chooses another")
+        say(f"{session_words(session)} is trained on; --session-label chooses another")
     networks = people.networks(session, labels)
     with analysis.results.begun():
         analysis.describe()

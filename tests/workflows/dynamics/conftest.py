@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_networks import TRAIN, write_networks
+from tiny_networks import TRAIN, arguments, write_networks
 
 from bids_dtg.cli.run import main
 
@@ -29,16 +29,7 @@ def call(arrays: Path, out: Path) -> Call:
     """Run bids_dtg on the arrays; returns its exit code."""
 
     def run(analysis: str, *more: str) -> int:
-        return main(
-            [
-                *(str(arrays), str(out), "group", "--workflow", "dynamics"),
-                *("--analysis", analysis, "--input-arrays"),
-                *(str(arrays / name) for name in ("REST1.npz", "REST2.npz", "sc.npz")),
-                *("--array-key", "rest=bold", "people=subject", "places=region"),
-                *("structural=weights", "tr_seconds=tr", "--data-set", "tiny"),
-                *("--omp-nthreads", "1", *more),
-            ]
-        )
+        return main(arguments(arrays, out, analysis, *more))
 
     return run
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tiny_networks import PEOPLE, arguments, write_networks
+
+from bids_dtg.cli.run import main
 
 Call = Callable[..., int]
 
@@ -39,3 +43,46 @@ def test_nothing_names_a_folder_of_this_machine(bundle: Path, arrays: Path, out:
     for path in texts:
         if "logs" not in path.parts:
             assert str(arrays) not in path.read_text(), path
+
+
+def test_a_model_scales_connectomes_as_in_its_training(bundle: Path, call: Call, out: Path) -> None:
+    few = ("--model", str(bundle), "--simulations", "1")
+    assert call("simulate", *few, "--model-name", "plain") == 0
+    assert call("simulate", *few, "--model-name", "asked", "--structural", "log") == 0
+    plain, asked = (
+        np.load(out / "group" / f"simulation-{name}" / "desc-simulated_series.npz")["simulated"]
+        for name in ("plain", "asked")
+    )
+    assert np.array_equal(plain, asked, equal_nan=True)
+
+
+def test_whoever_lacks_the_session_of_the_model_is_left_out(
+    bundle: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = write_networks(tmp_path, people=(["03", "01"], PEOPLE))
+    call = arguments(arrays, out, "simulate", "--model", str(bundle), "--simulations", "1")
+    assert main([*call, "--model-name", "some"]) == 0
+    assert "left out: 2 participants without rest of session REST1 (02, 04)" in (
+        capsys.readouterr().err
+    )
+    simulated = np.load(out / "group" / "simulation-some" / "desc-simulated_series.npz")
+    assert simulated["simulated"].shape[0] == len(simulated["people"]) == 2
+    nobody = ("--participant-label", "04", "--session-label", "REST1", "REST2")
+    assert main([*call, *nobody]) == 2
+    assert "nobody whom own was fitted to has rest of session REST1" in capsys.readouterr().err
+
+
+def test_another_session_than_that_of_the_model_is_named(
+    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = ("--session-label", "REST2", "--dry-run")
+    assert call("simulate", "--model", str(bundle), *other) == 0
+    assert "fitted to session REST1, which is not at hand: session REST2" in capsys.readouterr().err
+
+
+def test_other_times_between_frames_are_refused(
+    bundle: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = write_networks(tmp_path, tr_seconds=1.6)
+    assert main(arguments(arrays, out, "simulate", "--model", str(bundle))) == 2
+    assert "1.6 seconds between frames and the model own has 0.8" in capsys.readouterr().err
