@@ -152,7 +152,13 @@ def _fit(
         num_sanity_val_steps=0,
     )
     last = workplace.folder / _LAST
-    trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+    try:
+        trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
+    except SystemExit:
+        # Lightning ends the process at Ctrl-C, with code 1 and in silence.
+        if trainer.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _callbacks(schedule: Schedule, workplace: Workplace) -> list[Callback]:
