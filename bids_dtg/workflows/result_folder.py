@@ -126,14 +126,23 @@ class ResultFolder:
         write_text(self.path / _CONFIGURATION_FILE, text)
         write_json(self.path / _OPTIONS_FILE, _shaping_options(self.settings))
 
-    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> Path | None:
-        """Write a table whose columns are all keys of its rows; None where there is no row."""
+    def write_table(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, Any]],
+        meanings: Callable[[Sequence[str]], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Write a table whose columns are all keys of its rows; nothing where there is no row.
+
+        `meanings` gives what columns mean, for a JSON file of the same name.
+        """
         if not rows:
-            return None
+            return
         columns = list(dict.fromkeys(key for row in rows for key in row))
         path = self.path / f"{name}.tsv"
         write_tsv(path, columns, [[row.get(column) for column in columns] for row in rows])
-        return path
+        if meanings is not None:
+            write_json(path.with_suffix(".json"), meanings(columns))
 
     def _refuse_other_model(self) -> None:
         """Refuse where a model lies that other options made, or any if not `repeatable`.

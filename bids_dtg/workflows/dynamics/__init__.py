@@ -4,6 +4,7 @@ What analyses share:
 
 - `people`: whom files of arrays hold: series and structural connectomes, checked
 - `analysis`: people, the model and the folder of results of a call
+- `columns`: what the columns of the tables mean
 
 Analyses, and what they are made of:
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bids_dtg.bundles.dynamics.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.errors import DatasetError
@@ -19,6 +21,7 @@ from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.workflows import DYNAMICS
 from bids_dtg.settings import Settings
+from bids_dtg.workflows.dynamics.columns import meanings
 from bids_dtg.workflows.dynamics.people import NetworkPeople, session_words
 from bids_dtg.workflows.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
 
@@ -77,6 +80,10 @@ class NetworkAnalysis:
         """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
         given = self.settings.modelling.data_set
         return given or str(self.dataset.description.get("Name") or "").strip() or self.dataset.name
+
+    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write a table, and what its columns mean."""
+        self.results.write_table(name, rows, meanings)
 
     def describe(self) -> None:
         """Write what describes the output, and the options of the call."""

@@ -43,13 +43,16 @@ class Kept:
     fits: dict[str, list[float]] = field(default_factory=dict)  # by session, a value a person
     mean_fits: dict[str, list[float]] = field(default_factory=dict)  # of the mean of simulations
     strength: list[float] = field(default_factory=list)
+    unbounded: int = 0  # simulations that grew without bounds, which are left out
     connectivity: Values | None = None  # (regions, regions), sum over people of their mean
     power: list[Values] = field(default_factory=list)  # (bins,), mean over regions
     frequency: Values | None = None  # (bins,), Hz
 
     def add(self, label: str, simulated: Values, sessions: Sessions) -> None:
-        """Add a person's simulations (simulations, regions, frames)."""
-        found = connectivity(simulated)
+        """Add a person's simulations (simulations, regions, frames); all may be without bounds."""
+        bounded = np.isfinite(simulated).all(axis=(1, 2))
+        self.unbounded += int((~bounded).sum())
+        found = connectivity(simulated[bounded] if bounded.any() else simulated)
         mean = found.mean(axis=0)
         for name, networks in sessions.items():
             own = _own_connectivity(networks, label)
@@ -59,7 +62,7 @@ class Kept:
         self.strength.append(float(fc_strength(found).mean()))
         self.connectivity = mean if self.connectivity is None else self.connectivity + mean
         tr = next(iter(sessions.values())).tr_seconds
-        self.frequency, power = spectra(simulated, tr)
+        self.frequency, power = spectra(simulated[bounded] if bounded.any() else simulated, tr)
         self.power.append(power.mean(axis=(0, 1)))
 
     @property
@@ -72,7 +75,7 @@ class Kept:
     def row(self, name: str, words: str, what: str, simulations: int) -> Row:
         """Return the row of the table of scores."""
         row: Row = {"name": name, "words": words, "what": what, "simulations": simulations}
-        row["people"] = len(self.strength)
+        row |= {"people": len(self.strength), "unbounded": self.unbounded}
         for session, fits in self.fits.items():
             interval = bootstrap_interval(np.array(fits))
             row |= {

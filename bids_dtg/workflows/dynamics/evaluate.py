@@ -127,7 +127,7 @@ def run_evaluation(settings: Settings) -> int:
         analysis.describe()
         rows, simulated = _simulated(judged, settings)
         sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
-        _write_page(judged, sections, (*notices(judged), *_above(judged, rows)))
+        _write_page(judged, sections, (*notices(judged), *_unbounded(rows), *_above(judged, rows)))
     return 0
 
 
@@ -136,7 +136,7 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
 
     Returns the scores of connectivity too, a row a model.
     """
-    results, seed = judged.analysis.results, settings.modelling.seed
+    analysis, seed = judged.analysis, settings.modelling.seed
     simulations = settings.dynamics.simulations
     people = counted(len(judged.labels), "participant")
     say(f"simulating: {counted(simulations, 'session')} of {people}")
@@ -164,9 +164,12 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
         ),
         *baseline_rows(judged.networks, judged.sessions, seed=seed, report=say),
     ]
-    results.write_table("desc-connectivity_scores", rows)
-    results.write_table("desc-predictive_checks", checks)
+    analysis.write_table("desc-connectivity_scores", rows)
+    analysis.write_table("desc-predictive_checks", checks)
     for row in rows:
+        if row["unbounded"]:
+            total = row["simulations"] * row["people"]
+            say(f"{row['name']}: {row['unbounded']} of {total} simulations grew without bounds")
         fits = ", ".join(f"{name} {row.get(f'fit_{name}', np.nan):.3f}" for name in judged.sessions)
         say(f"fit of functional connectivity, {row['name']}: {fits}")
     return rows, (
@@ -197,6 +200,16 @@ def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple
             tables=(table_of("Own session among simulated ones", checks),),
         ),
     )
+
+
+def _unbounded(rows: Sequence[Row]) -> list[Flag]:
+    """Say how many of the model's simulations are left out."""
+    model = rows[0]
+    if not model["unbounded"]:
+        return []
+    total = model["simulations"] * model["people"]
+    text = f"{model['unbounded']} of {total} simulations grew without bounds, and are left out"
+    return [Flag("warning", f"{text}: the model is unstable, as after a short training")]
 
 
 def _above(judged: Judged, rows: Sequence[Row]) -> list[Flag]:
@@ -244,16 +257,16 @@ def _fit_table(rows: Sequence[Row], sessions: Sequence[str]) -> Table:
 
 def _parameters(judged: Judged, maps: Mapping[str, Values]) -> tuple[PageSection, ...]:
     """Judge parameters: their use, features and maps, the other sessions."""
-    results, networks = judged.analysis.results, judged.networks
+    analysis, networks = judged.analysis, judged.networks
     say("comparing parameters with features and maps")
     kl = kl_rows(judged.inferred.region)
     features = feature_rows(networks, judged.theta, maps, positions_of(networks.regions))
-    results.write_table("desc-parameters_kl", kl)
-    results.write_table("desc-features_regressions", features)
+    analysis.write_table("desc-parameters_kl", kl)
+    analysis.write_table("desc-features_regressions", features)
     role = role_rows(roles(judged.model, networks), judged.alignment)
-    results.write_table("desc-parameters_roles", role)
+    analysis.write_table("desc-parameters_roles", role)
     retest = _retest(judged)
-    results.write_table("desc-parameters_retest", retest)
+    analysis.write_table("desc-parameters_retest", retest)
     return (
         PageSection(
             title="Parameters",
@@ -329,7 +342,7 @@ def _held_out(judged: Judged) -> tuple[PageSection, ...]:
                 row: Row = {"session": session, "series": what, "number": int(chosen.sum())}
                 row |= {"elbo_mean": float(values.mean()), "elbo_sd": float(values.std())}
                 table.append(row)
-    judged.analysis.results.write_table("desc-series_elbo", table)
+    judged.analysis.write_table("desc-series_elbo", table)
     if not table:
         return ()
     return (

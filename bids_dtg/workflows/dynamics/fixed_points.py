@@ -49,8 +49,8 @@ def run_fixed_points(settings: Settings) -> int:
         analysis.describe()
         nodes = _nodes(judged, settings.modelling.seed)
         networks = _networks(judged, settings.modelling.seed)
-        analysis.results.write_table("desc-regions_fixedpoints", nodes)
-        analysis.results.write_table("desc-networks_fixedpoints", networks)
+        analysis.write_table("desc-regions_fixedpoints", nodes)
+        analysis.write_table("desc-networks_fixedpoints", networks)
         _write_page(judged, nodes, networks)
     return 0
 

@@ -13,6 +13,7 @@ from bids_dtg.bundles.dynamics.bundle import NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
@@ -28,7 +29,7 @@ from bids_dtg.report.pages.network import (
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
-from bids_dtg.workflows.dynamics.latents import kl_rows
+from bids_dtg.workflows.dynamics.latents import alignment_of, kl_rows
 from bids_dtg.workflows.dynamics.people import session_words
 from bids_dtg.workflows.participant.model import resolve_device
 
@@ -132,14 +133,15 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     """Write the tables and the page of a model that was just fitted."""
     inferred = infer(fitted.model, networks, fitted.people)
     results = analysis.results
-    results.write_table("desc-regions_parameters", region_rows(inferred, networks, fitted.trained))
+    rows = region_rows(inferred, networks, alignment_of(inferred, networks), fitted.trained)
+    analysis.write_table("desc-regions_parameters", rows)
     if inferred.person.mean.size:
-        results.write_table("desc-participants_parameters", person_rows(inferred, networks))
-    results.write_table("desc-training_history", history_rows(fitted))
+        analysis.write_table("desc-participants_parameters", person_rows(inferred, networks))
+    analysis.write_table("desc-training_history", history_rows(fitted))
     restarts = restart_rows(fitted)
-    results.write_table("desc-restarts_scores", restarts)
+    analysis.write_table("desc-restarts_scores", restarts)
     kl = kl_rows(inferred.region)
-    results.write_table("desc-parameters_kl", kl)
+    analysis.write_table("desc-parameters_kl", kl)
     page = results.path / NETWORK_PAGE
     held_out = int((~fitted.trained).sum())
     trouble = write_network_page(
@@ -180,12 +182,16 @@ def _table(caption: str, rows: list[dict[str, Any]]) -> Table:
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
     """Return how loss and ELBO went, a curve a restart."""
     named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
-    charts = {"loss": "Loss", "elbo": "ELBO of trained series", "held_out_elbo": "ELBO, held out"}
+    charts = {
+        "loss": "Loss (it rises while terms are ramped)",
+        "elbo": "ELBO, mean over series that were trained on",
+        "held_out_elbo": "ELBO, mean over series that were held out",
+    }
     return tuple(
         Curves(
-            caption=f"{title} a series",
+            caption=title,
             x_label="epoch",
-            y_label="nats",
+            y_label="nats a series",
             series={
                 name: np.array([record.get(key, np.nan) for record in history])
                 for name, history in named_restarts.items()
@@ -197,18 +203,26 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
 
 
 def region_rows(
-    inferred: Inferred, networks: Networks, trained: np.ndarray[Any, Any] | None = None
+    inferred: Inferred,
+    networks: Networks,
+    alignment: Alignment,
+    trained: np.ndarray[Any, Any],
 ) -> list[dict[str, Any]]:
-    """Return the parameters of each region of each person, a row each."""
+    """Return the parameters of each region of each person, a row each.
+
+    They have the order and the signs in which evaluations compare them.
+    """
     rows = []
+    means = alignment.apply(inferred.region.mean)
+    spreads = inferred.region.sd[..., alignment.order]
     for person, label in enumerate(networks.people):
         for region, name in enumerate(networks.regions):
-            row: dict[str, Any] = {"participant_id": f"sub-{label}", "region": name}
-            if trained is not None:
-                row["trained"] = bool(trained[person, region])
-            row |= _beliefs(
-                inferred.region.mean[person, region], inferred.region.sd[person, region]
-            )
+            row: dict[str, Any] = {
+                "participant_id": f"sub-{label}",
+                "region": name,
+                "trained": bool(trained[person, region]),
+                **_beliefs(means[person, region], spreads[person, region]),
+            }
             rows.append(row)
     return rows
 
@@ -233,7 +247,7 @@ def _beliefs(mean: np.ndarray[Any, Any], sd: np.ndarray[Any, Any]) -> dict[str, 
 def history_rows(fitted: Fitted) -> list[Mapping[str, Any]]:
     """Return each epoch of each restart, a row each."""
     return [
-        {"restart": number, **record}
+        {"restart": number, **record, "epoch": int(record["epoch"]) + 1}
         for number, restart in enumerate(fitted.restarts, 1)
         for record in restart.history
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert {row["people"] for row in retest} == {"3"}
     features = read_rows(folder / "desc-features_regressions.tsv")
     assert {row["pairs"] for row in features} == {"32"}
+    for table in folder.glob("*.tsv"):
+        meanings = json.loads(table.with_suffix(".json").read_text())
+        assert list(meanings) == list(read_rows(table)[0]), table.name
     roles = {row["figure"]: row for row in read_rows(folder / "desc-parameters_roles.tsv")}
     assert set(roles) == {"low_power", "external", "network"}
     assert -1 <= float(roles["low_power"]["rho1"]) <= 1
