@@ -12,6 +12,7 @@ from torch import Tensor
 from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, terms_of
+from bids_dtg.dynamics.parameters import latent_kl
 
 Array = NDArray[np.float64]
 
@@ -26,8 +27,7 @@ class Belief:
     @property
     def kl(self) -> Array:
         """Divergence of each element from the prior, a Gaussian of mean 0 and variance 1."""
-        kl: Array = -np.log(self.sd) + (self.sd**2 + self.mean**2 - 1.0) / 2
-        return kl
+        return np.asarray(latent_kl(self.mean, self.sd), np.float64)
 
     def draw(self, rng: np.random.Generator, *samples: int) -> Array:
         """Return samples, (*samples, *shape of the mean)."""

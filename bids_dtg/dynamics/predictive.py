@@ -190,6 +190,7 @@ class Check:
         (['measure', 'unit', 'people', 'observed'], 30)
         """
         low, high = self.interval
+        known = self.p[np.isfinite(self.p)]
         return {
             "measure": self.of.name,
             "unit": self.of.unit,
@@ -198,7 +199,7 @@ class Check:
             "simulated": float(self.simulated.mean()),
             "low": float(low.mean()),
             "high": float(high.mean()),
-            "median_p": float(np.median(self.p)),
+            "median_p": float(np.median(known)) if len(known) else float("nan"),
             "outside": self.outside.mean,
             "outside_low": self.outside.low,
             "outside_high": self.outside.high,

@@ -69,7 +69,7 @@ def test_convert_list_info(models, convert_arguments, capsys):
         assert fact in out
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
-    assert f"mine    3        attention-unet  3          {models / 'mine'}" in listed
+    assert f"mine    3        attention-unet  3 contrasts   {models / 'mine'}" in listed
     assert "(the user's cache, absent)" in listed
     assert main(["info", "mine"]) == 0
     info = capsys.readouterr().out
