@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -61,6 +62,7 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
     interrupted
         What Ctrl-C, or a signal that ends the program, leaves behind, in words.
     """
+    _show_own_warnings(program, everything=debug)
     _end_by_signals(program, interrupted)
     try:
         _check_working_folder()
@@ -78,6 +80,16 @@ def call(program: str, action: Callable[[], int], *, debug: bool, interrupted: s
             return EXIT_USAGE if usage else EXIT_FAILED
         say(f"{program}: {internal_error(err)}")
         return EXIT_FAILED if isinstance(err, MemoryError) else EXIT_INTERNAL
+
+
+def _show_own_warnings(program: str, *, everything: bool) -> None:
+    """Print the package's warnings as one line; those of libraries only when debugging."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+        if everything or Path(filename).is_relative_to(Path(__file__).parents[1]):
+            say(f"{program}: warning: {' '.join(str(message).split())}")
+
+    warnings.showwarning = show  # type: ignore[assignment]
 
 
 def _end_by_signals(program: str, interrupted: str) -> None:

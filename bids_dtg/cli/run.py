@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -127,7 +126,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = bool(arguments.pop("debug", False))
     config_file = arguments.pop("config_file", None)
     heard = arguments.pop(HEARD, [])
-    _show_own_warnings(everything=debug)
     for line in dict.fromkeys(heard):
         say(f"bids_dtg: note: {line}")
 
@@ -141,16 +139,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run() -> NoReturn:
     """Run ``bids_dtg`` as a program: end the process with its exit code."""
     run_program("bids_dtg", main)
-
-
-def _show_own_warnings(*, everything: bool) -> None:
-    """Print this program's warnings as one line; those of libraries only when debugging."""
-
-    def show(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
-        if everything or Path(filename).is_relative_to(Path(__file__).parents[1]):
-            say(f"bids_dtg: warning: {' '.join(str(message).split())}")
-
-    warnings.showwarning = show  # type: ignore[assignment]
 
 
 if __name__ == "__main__":
