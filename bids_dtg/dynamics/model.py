@@ -233,10 +233,6 @@ class NetworkModel(nn.Module):
             external=self.external_posterior(items.person),
         )
 
-    def infer_regions(self, items: Items) -> Gaussian:
-        """Return the posterior of the region parameters alone, (items, region parameters)."""
-        return self.region_encoder.of_series(self._encoder_inputs(items))
-
     def person_posterior(self, person: Tensor) -> Gaussian:
         """Return the posterior of people's parameters, (items, person parameters)."""
         return Gaussian(*self.person_table[person].unbind(-1))

@@ -32,42 +32,6 @@ _MIDDLE = (0.05, 0.95)  # the quantiles around these 90 %
 _DRAWS = 10_000
 
 
-def fc_fits(simulated: Values, observed: Values) -> Values:
-    """Return how well simulated functional connectivities fit the observed ones.
-
-    Parameters
-    ----------
-    simulated
-        (people, simulations, regions, regions).
-    observed
-        (people, regions, regions), of one session of each person.
-
-    Returns
-    -------
-    numpy.ndarray
-        (people,), mean over simulations of `measures.fc_fit`; NaN where a simulation has none, as
-        one that exploded.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not belong together.
-
-    Examples
-    --------
-    >>> observed = connectivity(np.random.default_rng(0).standard_normal((2, 5, 100)))
-    >>> fc_fits(np.stack([observed, observed], axis=1), observed).round(3)
-    array([1., 1.])
-    """
-    if simulated.ndim != 4 or (simulated.shape[:1] + simulated.shape[2:]) != observed.shape:
-        raise ValueError(
-            "simulated is (people, simulations, regions, regions) and observed (people, regions, "
-            f"regions), found {simulated.shape} and {observed.shape}"
-        )
-    fits: Values = fc_fit(simulated, observed[:, None]).mean(axis=1)
-    return fits
-
-
 def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = _DRAWS) -> Interval:
     """Return the mean over people and its 95 % interval by drawing people again.
 

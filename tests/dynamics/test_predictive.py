@@ -21,7 +21,6 @@ from bids_dtg.dynamics.predictive import (
     Check,
     bootstrap_interval,
     check,
-    fc_fits,
 )
 
 PROCESS = var_1(chance_networks().series[0])
@@ -29,17 +28,6 @@ PROCESS = var_1(chance_networks().series[0])
 
 def sessions(count: int, frames: int = 60, seed: int = 0) -> np.ndarray:
     return PROCESS.simulate(count, frames, np.random.default_rng(seed))
-
-
-def test_fits_are_means_over_simulations():
-    observed = connectivity(sessions(2))
-    simulated = connectivity(sessions(6, seed=1)).reshape(2, 3, 6, 6)
-    expected = [np.mean([fc_fit(fc, observed[n]) for fc in simulated[n]]) for n in range(2)]
-    np.testing.assert_allclose(fc_fits(simulated, observed), expected, rtol=1e-5)
-    simulated[1, 2] = np.nan
-    assert np.isnan(fc_fits(simulated, observed)).tolist() == [False, True]
-    with pytest.raises(ValueError, match=r"found \(2, 3, 6, 6\) and \(3, 6, 6\)"):
-        fc_fits(simulated, connectivity(sessions(3)))
 
 
 def test_bootstrap_is_of_people():
@@ -62,7 +50,7 @@ def test_each_figure_is_of_each_person():
     crossings = found["zero_crossings"]
     assert crossings.observed[1] == pytest.approx(zero_crossings(own[1]).mean())
     assert crossings.simulated[1, 3] == pytest.approx(zero_crossings(simulated[1, 3]).mean())
-    fits = fc_fits(connectivity(simulated), connectivity(own))
+    fits = fc_fit(connectivity(simulated), connectivity(own)[:, None]).mean(axis=1)
     np.testing.assert_allclose(found["fc_fit"].observed, fits, rtol=1e-5)
     shares = [fcd_shares(held, stride=FCD_STRIDE) for held in (own[:, None], simulated)]
     distances = ks_distance(*shares).mean(axis=1)

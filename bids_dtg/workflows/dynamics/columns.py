@@ -39,6 +39,7 @@ _MEANINGS: Mapping[str, str] = MappingProxyType(
         r"endless_fit_(.+)": "Pearson r; connectivity of {0} with that of endless simulations",
         r"fit_(.+)": "Pearson r between upper triangles of functional connectivity of {0} and of a "
         "simulation, mean over simulations, then over people",
+        r"one_step_r2_(.+)": "share of the variance of {0} that the frame before explains",
         "strength": "mean functional connectivity of simulations, r",
         "series": "which series: trained on or held out",
         "elbo_mean": "nats; mean over series",

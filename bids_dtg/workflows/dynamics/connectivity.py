@@ -161,6 +161,7 @@ def baseline_rows(
         report(f"simulating: {baseline.words}")
         kept, rng = Kept(), np.random.default_rng(seed)
         endless: dict[str, list[float]] = {}
+        next_frame: dict[str, list[float]] = {}
         processes = fit_baseline(baseline, networks)
         for label, process in zip(networks.people, processes, strict=True):
             kept.add(label, process.simulate(_BASELINE_SIMULATIONS, networks.frames, rng), sessions)
@@ -169,8 +170,11 @@ def baseline_rows(
                 if own is not None:
                     fit = float(fc_fit(process.connectivity, own))
                     endless.setdefault(name, []).append(fit)
+                    series = session.series[session.people.index(label)]
+                    next_frame.setdefault(name, []).append(process.one_step_r2(series))
         row = kept.row(baseline.name, baseline.words, "baseline", _BASELINE_SIMULATIONS)
-        rows.append(row | {f"endless_fit_{name}": _mean(fits) for name, fits in endless.items()})
+        row |= {f"endless_fit_{name}": _mean(fits) for name, fits in endless.items()}
+        rows.append(row | {f"one_step_r2_{name}": _mean(r2) for name, r2 in next_frame.items()})
     return rows
 
 

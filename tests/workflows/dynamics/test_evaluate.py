@@ -22,6 +22,7 @@ def test_a_model_is_judged_beside_simple_ones(bundle: Path, call: Call, out: Pat
     assert {"model", "external only", "network only", "neither", "var_1", "group"} <= set(scores)
     assert scores["model"]["people"] == "4"
     assert float(scores["own_session"]["endless_fit_REST1"]) == pytest.approx(1.0)
+    assert 0.5 < float(scores["ar_1"]["one_step_r2_REST2"]) < 1.0
     for row in scores.values():
         assert -1 <= float(row["fit_REST2"]) <= 1
     elbo = read_rows(folder / "desc-series_elbo.tsv")
