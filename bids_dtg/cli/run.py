@@ -33,6 +33,7 @@ _EPILOG = """\
 examples:
   bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --model /models/mine
   bids_dtg /data/fmriprep /out participant --participant-label 01 02 --denoise-strategy scrubbing
+  bids_dtg /data/study /out group --workflow dynamics --analysis train --input-arrays R.npz SC.npz
 
 exit codes: 0 done; 1 at least one participant failed, the others are complete;
 2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.

@@ -55,8 +55,10 @@ def run_training(settings: Settings) -> int:
             f"nobody with rest of {session_words(session)} is to be trained on",
             expected="people in the set training of --split-file",
         )
+    schedule = f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}"
     if settings.behaviour.dry_run:
-        return analysis.print_plan(f"the model {analysis.results.name}", labels)
+        what = f"the model {analysis.results.name} of {session_words(session)} ({schedule})"
+        return analysis.print_plan(what, labels)
     if len(people.sessions) > 1:
         say(f"{session_words(session)} is trained on; --session-label chooses another")
     networks = people.networks(session, labels)
@@ -64,8 +66,7 @@ def run_training(settings: Settings) -> int:
         analysis.describe()
         say(
             f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "
-            f"{networks.frames} frames of {networks.tr_seconds:g} s; {recipe.epochs} epochs, "
-            f"{counted(recipe.restarts, 'restart')}"
+            f"{networks.frames} frames of {networks.tr_seconds:g} s; {schedule}"
         )
         fitted = fit(
             networks,

@@ -34,7 +34,9 @@ def test_a_dry_run_writes_nothing(
 ) -> None:
     assert call("train", "--dry-run", "--model-name", "dry") == 0
     assert not (out / "group" / "model-dry").exists()
-    assert "4 participants" in capsys.readouterr().out
+    out_text = capsys.readouterr().out
+    assert "4 participants" in out_text
+    assert "of session REST1 (60 epochs, 1 restart)" in out_text
 
 
 def test_nothing_names_a_folder_of_this_machine(bundle: Path, arrays: Path, out: Path) -> None:
