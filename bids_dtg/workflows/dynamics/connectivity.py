@@ -52,7 +52,8 @@ class Kept:
         """Add a person's simulations (simulations, regions, frames); all may be without bounds."""
         bounded = np.isfinite(simulated).all(axis=(1, 2))
         self.unbounded += int((~bounded).sum())
-        found = connectivity(simulated[bounded] if bounded.any() else simulated)
+        used = simulated[bounded] if bounded.any() else simulated
+        found = connectivity(used)
         mean = found.mean(axis=0)
         for name, networks in sessions.items():
             own = _own_connectivity(networks, label)
@@ -62,7 +63,7 @@ class Kept:
         self.strength.append(float(fc_strength(found).mean()))
         self.connectivity = mean if self.connectivity is None else self.connectivity + mean
         tr = next(iter(sessions.values())).tr_seconds
-        self.frequency, power = spectra(simulated[bounded] if bounded.any() else simulated, tr)
+        self.frequency, power = spectra(used, tr)
         self.power.append(power.mean(axis=(0, 1)))
 
     @property

@@ -305,12 +305,11 @@ def _retest(judged: Judged) -> list[Row]:
             say(f"parameters of session {session} are not compared: 1 participant has it")
             continue
         first = judged.networks.of(networks.people)
+        rows_of = [judged.networks.people.index(label) for label in networks.people]
+        again = infer(judged.model, networks, judged.known).region.mean
         both = [
-            (
-                judged.alignment.apply(infer(judged.model, own, judged.known).region.mean),
-                features_of(own),
-            )
-            for own in (first, networks)
+            (judged.theta[rows_of], features_of(first)),
+            (judged.alignment.apply(again), features_of(networks)),
         ]
         features = list(both[0][1])
         one, other = (
