@@ -20,6 +20,7 @@ The rooms, from top to bottom. A room imports only rooms below it:
 - `bundles`: models as folders: verified, fetched, converted, written
 - `contrasts`: from connectomes to contrast maps: network, local ridge, blend
 - `dynamics`: the network model: regions' parameters, simulated activity, fixed points
+- `twin`: the digital twin: networks from connectomes that perform a person's tasks
 - `training`: the training loop that all networks share
 - `stats`: splits, scores, intervals and tests over people
 - `cleaning`: what is removed from a run: strategies, confounds, the temporal design

@@ -19,6 +19,7 @@ PURPOSES = {
     "bundles": "models: verified, fetched, converted",
     "contrasts": "connectome → contrast maps: network, local ridge, blend",
     "dynamics": "regions' parameters, simulated activity, fixed points",
+    "twin": "networks that perform tasks",
     "training": "the loop that all networks share",
     "stats": "splits, scores, intervals, tests over people",
     "cleaning": "strategies, confounds, the temporal design",

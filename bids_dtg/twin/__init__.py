@@ -1,0 +1,39 @@
+"""The digital twin: networks generated from a connectome that perform a person's tasks.
+
+A `Task` is data, and `Trials` are what a person did in it (Takahashi et al., 2026,
+doi:10.34133/bmef.0231).
+
+What the twin performs, and what the person did:
+
+- `tasks`: a task as data: what is shown, which button is correct, how responses are coded
+- `trials`: what one person did in one run of a task
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.tasks import Task
+    from bids_dtg.twin.trials import Trials
+
+__all__ = ["Task", "Trials"]
+
+# The module of each public name, imported when the name is first used (PEP 562): the command line
+# reads task files, and must not cost the import of torch.
+_MODULES: Mapping[str, str] = {
+    "Task": "tasks",
+    "Trials": "trials",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'bids_dtg.twin' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"bids_dtg.twin.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
