@@ -260,12 +260,34 @@ def read_toml(path: Path, most: int = MOST_TOML) -> dict[str, Any]:
     MissingFileError, ForeignFileError
         As `read_text`; also where it is no TOML, or nested too deep.
     """
+    return parse_toml(read_text(path, most), str(path))
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Parameters
+    ----------
+    text
+        Of the file.
+    source
+        What errors name, usually the path of the file.
+
+    Raises
+    ------
+    ForeignFileError
+        It is no TOML, or nested too deep.
+
+    Examples
+    --------
+    >>> parse_toml("window_seconds = 2.0", "a task file")
+    {'window_seconds': 2.0}
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
-    text = read_text(path, most)
-    with _parsing(str(path), "TOML"):
+    with _parsing(source, "TOML"):
         if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
             raise ValueError(f"a line has more than {_MOST_DOTS} dots")
         content = tomllib.loads(text)

@@ -15,6 +15,10 @@ Runs:
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
+Behaviour:
+
+- `events`: event files of a raw dataset, and files that describe a task
+
 Arrays:
 
 - `arrays`: people as arrays, joined from several files

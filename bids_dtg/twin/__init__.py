@@ -6,7 +6,9 @@ doi:10.34133/bmef.0231).
 What the twin performs, and what the person did:
 
 - `tasks`: a task as data: what is shown, which button is correct, how responses are coded
+- `task_fields`: values of a task file, checked
 - `trials`: what one person did in one run of a task
+- `event_cells`: cells of an event file: numbers, texts, one of some values
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bids_dtg.twin.tasks import Task
-    from bids_dtg.twin.trials import Trials
+    from bids_dtg.twin.tasks import Task, find_task
+    from bids_dtg.twin.trials import Trials, read_trials
 
-__all__ = ["Task", "Trials"]
+__all__ = ["Task", "Trials", "find_task", "read_trials"]
 
 # The module of each public name, imported when the name is first used (PEP 562): the command line
 # reads task files, and must not cost the import of torch.
 _MODULES: Mapping[str, str] = {
     "Task": "tasks",
     "Trials": "trials",
+    "find_task": "tasks",
+    "read_trials": "trials",
 }
 
 

@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.foreign import parse_toml
+from bids_dtg.files.text import read_packaged
+from bids_dtg.inputs.events import read_task_file
+from bids_dtg.twin.task_fields import (
+    TEXT,
+    TEXT_BY_NAME,
+    TEXTS,
+    TEXTS_BY_NAME,
+    TaskFields,
+    by_name,
+    choice,
+    number,
+    numbers_of,
+    whole,
+)
+
+# Tasks that ship with the program: `task_files/NAME.toml`.
+SHIPPED = ("faces", "stroop")
+# Indices of buttons and conditions are numbers of eight bits.
+_MOST_NAMES = 100
+_MOST_CHANNELS = 10_000
+_MOST_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +66,7 @@ class Images:
 
     numbers: int = 2  # an image
     exact: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> its numbers
-    near: tuple[tuple[str, tuple[int, ...]], ...] = ()  # name -> 0 or 1 that each number is near
+    near: tuple[tuple[str, tuple[float, ...]], ...] = ()  # name -> 0 or 1 that each number is near
 
 
 @dataclass(frozen=True)
@@ -57,6 +85,7 @@ class ResponseRule:
     rt: str  # column: time from the trial's onset; n/a: no response
     rt_unit_seconds: float = 1.0  # of that column: 0.001 for milliseconds
     shortest_rt_seconds: float = 0.15  # a faster response is implausible, and not scored
+    no_response: tuple[str, ...] = ()  # further values of that column that mean none
     accuracy: str | None = None  # column: whether the response was correct
     correct_values: tuple[str, ...] = ("1", "true", "correct")  # of that column, where it was
     button: str | None = None  # column: the button that was pressed
@@ -65,7 +94,14 @@ class ResponseRule:
 
 @dataclass(frozen=True)
 class Task:
-    """A task with trials, each of which shows something and waits for one of some buttons."""
+    """A task with trials, each of which shows something and waits for one of some buttons.
+
+    Examples
+    --------
+    >>> task = find_task("stroop")
+    >>> task.buttons, task.conditions, task.channels
+    (('red', 'green', 'blue'), ('congruent', 'incongruent'), 8)
+    """
 
     name: str
     bids_tasks: tuple[str, ...]  # task entities of its event files
@@ -84,3 +120,240 @@ class Task:
     cut_at_cues: bool = False  # segments begin at trials with a cue only; else at every trial
     run_end: str | None = None  # column: end of the run; None: the last trial's, and the rest
     rest_seconds: float = 0.0  # after the last trial, where `run_end` is None
+
+
+def find_task(name: str | Path) -> Task:
+    """Return a task that ships with the program, or that of a TOML file.
+
+    Parameters
+    ----------
+    name
+        One of `SHIPPED`, or the path of a file whose name ends in .toml.
+
+    Raises
+    ------
+    SettingsError
+        There is none of this name, or the file cannot be read or is no task: with file and key,
+        what was found and what was expected.
+
+    Examples
+    --------
+    >>> find_task("faces").bids_tasks
+    ('hammerAP',)
+    """
+    if str(name) in SHIPPED:
+        return _shipped(str(name))
+    if Path(name).suffix.lower() != ".toml":
+        raise SettingsError(
+            f"there is no task '{name}'",
+            expected=f"{', '.join(SHIPPED)}, or the path of a task file that ends in .toml",
+        )
+    return make_task(read_task_file(Path(name)), str(name))
+
+
+@cache
+def _shipped(name: str) -> Task:
+    file = f"{name}.toml"
+    return make_task(parse_toml(read_packaged("bids_dtg.twin", f"task_files/{file}"), file), file)
+
+
+def make_task(content: Mapping[str, Any], source: str) -> Task:
+    """Return the task that a task file describes; ``docs/twin.md`` explains its keys.
+
+    Parameters
+    ----------
+    content
+        Of the file, as a reader of TOML returns it.
+    source
+        Name of the file, for messages.
+
+    Raises
+    ------
+    SettingsError
+        A key is absent, unknown, or has a wrong value.
+
+    Examples
+    --------
+    >>> content = {
+    ...     "name": "choice",
+    ...     "bids_tasks": ["choice"],
+    ...     "buttons": ["left", "right"],
+    ...     "channels": 2,
+    ...     "timing": {"window_seconds": 1.5},
+    ...     "correct": {"column": "side"},
+    ...     "response": {"rt": "response_time", "button": "pressed"},
+    ...     "inputs": [
+    ...         {"kind": "one-hot", "column": "side", "values": ["left", "right"], "channel": 0}
+    ...     ],
+    ... }
+    >>> make_task(content, "choice.toml").conditions
+    ('all',)
+    """
+    fields = TaskFields(content, source)
+    buttons = fields.take("buttons", TEXTS)
+    if not 2 <= len(buttons) <= _MOST_NAMES:
+        raise fields.error("buttons", f"has {len(buttons)}", f"2 to {_MOST_NAMES} names")
+    channels = fields.take("channels", whole(1, _MOST_CHANNELS))
+    images = _images(fields.table("images")) if fields.has("images") else Images()
+    task = Task(
+        name=fields.take("name", TEXT),
+        bids_tasks=fields.take("bids_tasks", TEXTS),
+        buttons=buttons,
+        channels=channels,
+        correct=_correct(fields.table("correct"), buttons),
+        response=_response(fields.table("response"), buttons),
+        inputs=_inputs(fields, channels, images.numbers),
+        images=images,
+        rows=fields.get("rows", TEXTS_BY_NAME, ()),
+        **_timing(fields.table("timing")),
+        **(
+            _condition(fields.table("condition"))
+            if fields.has("condition")
+            else {"conditions": ("all",)}
+        ),
+    )
+    if task.cut_at_cues and not any(isinstance(part, Cue) for part in task.inputs):
+        raise fields.error("timing.segments_begin", "is 'cues'", "inputs of the kind cue, too")
+    fields.close()
+    return task
+
+
+def _timing(fields: TaskFields) -> dict[str, Any]:
+    window = number(0, _MOST_WINDOW_SECONDS)
+    timing = {
+        "window_seconds": fields.take("window_seconds", window),
+        "display_seconds": fields.get("display_seconds", window, None),
+        "cut_at_cues": fields.get("segments_begin", choice("trials", "cues"), "trials") == "cues",
+        "run_end": fields.get("run_end", TEXT, None),
+        "rest_seconds": fields.get("rest_seconds", number(-1e-9, 3600), 0.0),
+    }
+    fields.close()
+    return timing
+
+
+def _condition(fields: TaskFields) -> dict[str, Any]:
+    column, values = fields.take("column", TEXT), fields.take("values", TEXTS_BY_NAME)
+    pairs = tuple((value, name) for name, listed in values for value in listed)
+    fields.close()
+    if len(values) > _MOST_NAMES:
+        raise fields.error("values", f"has {len(values)} conditions", f"at most {_MOST_NAMES}")
+    if len(dict(pairs)) < len(pairs):
+        raise fields.error("values", "gives a value to two conditions", "each value once")
+    return {
+        "conditions": tuple(name for name, _ in values),
+        "condition_column": column,
+        "condition_values": pairs,
+    }
+
+
+def _correct(fields: TaskFields, buttons: tuple[str, ...]) -> CorrectRule:
+    target = fields.get("target", TEXT, None)
+    if target is None:
+        rule = CorrectRule(fields.take("column", TEXT), fields.get("buttons", TEXT_BY_NAME, ()))
+        _require_buttons(fields, "buttons", [name for _, name in rule.buttons], buttons)
+    else:
+        rule = CorrectRule(target, probes=fields.take("probes", TEXT_BY_NAME))
+        _require_buttons(fields, "probes", [name for name, _ in rule.probes], buttons)
+    fields.close()
+    return rule
+
+
+def _response(fields: TaskFields, buttons: tuple[str, ...]) -> ResponseRule:
+    usual = ResponseRule("")
+    rule = ResponseRule(
+        rt=fields.take("rt", TEXT),
+        rt_unit_seconds=fields.get("rt_unit_seconds", number(0, 1), usual.rt_unit_seconds),
+        shortest_rt_seconds=fields.get(
+            "shortest_rt_seconds", number(-1e-9, 10), usual.shortest_rt_seconds
+        ),
+        no_response=fields.get("no_response", TEXTS, ()),
+        accuracy=fields.get("accuracy", TEXT, None),
+        correct_values=fields.get("correct_values", TEXTS, usual.correct_values),
+        button=fields.get("button", TEXT, None),
+        buttons=fields.get("buttons", TEXT_BY_NAME, ()),
+    )
+    if (rule.accuracy is None) == (rule.button is None):
+        found = "and button are both missing" if rule.button is None else "and button are given"
+        raise fields.error("accuracy", found, "one of them")
+    _require_buttons(fields, "buttons", [name for _, name in rule.buttons], buttons)
+    fields.close()
+    return rule
+
+
+def _require_buttons(
+    fields: TaskFields, key: str, named: list[str], buttons: tuple[str, ...]
+) -> None:
+    if unknown := [name for name in named if name not in buttons]:
+        raise fields.error(key, f"names the button '{unknown[0]}'", f"one of {', '.join(buttons)}")
+
+
+def _images(fields: TaskFields) -> Images:
+    numbers = fields.get("numbers", whole(1, 100), Images.numbers)
+    exact = by_name(numbers_of(numbers, -10, 10), f"{numbers} numbers from -10 to 10 an image")
+    near = by_name(_zeros_and_ones(numbers), f"{numbers} of the numbers 0 and 1 an image")
+    images = Images(numbers, fields.get("exact", exact, ()), fields.get("near", near, ()))
+    fields.close()
+    if twice := sorted(dict(images.exact).keys() & dict(images.near).keys()):
+        raise fields.error("near", f"has '{twice[0]}', as images.exact has", "an image once")
+    return images
+
+
+def _zeros_and_ones(count: int) -> Any:
+    convert = numbers_of(count, 0, 1)
+
+    def binary(value: Any) -> tuple[float, ...]:
+        found = convert(value)
+        if not set(found) <= {0.0, 1.0}:
+            raise ValueError
+        return found
+
+    return binary
+
+
+def _inputs(
+    fields: TaskFields, channels: int, numbers: int
+) -> tuple[OneHot | ImageCode | Cue, ...]:
+    """Return the inputs of a task, of which no two share a channel."""
+    inputs: list[OneHot | ImageCode | Cue] = []
+    taken: dict[int, int] = {}
+    for place, part in enumerate(fields.tables("inputs"), start=1):
+        made, used = _KINDS[part.take("kind", choice(*_KINDS))](part, numbers)
+        part.close()
+        for channel in used:
+            if channel >= channels:
+                raise part.error("channel", f"needs channel {channel}", f"below {channels}")
+            if taken.setdefault(channel, place) != place:
+                raise part.error(
+                    "channel", f"needs channel {channel}", f"not that of inputs[{taken[channel]}]"
+                )
+        inputs.append(made)
+    return tuple(inputs)
+
+
+def _one_hot(part: TaskFields, numbers: int) -> tuple[OneHot, range]:
+    made = OneHot(part.take("column", TEXT), part.take("values", TEXTS), _channel(part, "channel"))
+    return made, range(made.channel, made.channel + len(made.values))
+
+
+def _image_code(part: TaskFields, numbers: int) -> tuple[ImageCode, range]:
+    made = ImageCode(part.take("column", TEXT), _channel(part, "channel"))
+    return made, range(made.channel, made.channel + numbers)
+
+
+def _cue(part: TaskFields, numbers: int) -> tuple[Cue, list[int]]:
+    channel = whole(0, _MOST_CHANNELS)
+    made = Cue(
+        start=part.take("start", TEXT),
+        end=part.take("end", TEXT),
+        column=part.take("column", TEXT),
+        channels=part.take("channels", by_name(channel.convert, "a channel for each value")),
+    )
+    return made, [index for _, index in made.channels]
+
+
+def _channel(part: TaskFields, key: str) -> int:
+    return part.take(key, whole(0, _MOST_CHANNELS))
+
+
+# A new kind of input is a row; a task file's `kind` chooses it.
+_KINDS: Mapping[str, Any] = {"one-hot": _one_hot, "image": _image_code, "cue": _cue}

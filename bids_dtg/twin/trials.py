@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.tasks import Task
+from bids_dtg.errors import RunError
+from bids_dtg.notices import counted
+from bids_dtg.twin.event_cells import Events
+from bids_dtg.twin.tasks import Cue, Images, OneHot, Task
 
 # The published halves of a run: to fit on and to test on (Takahashi et al., 2026).
 HALF_SECONDS = 196.8
+# Width of the range below 1 and above 0 that numbers of images are drawn from (as published).
+_IMAGE_RANGE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +36,24 @@ class Trials:
     correct: NDArray[np.bool_]  # (n,): misses are False
     cut: NDArray[np.bool_]  # (n,): a segment may begin here, at the trial's cue where it has one
     run_seconds: float
-    implausible: tuple[int, ...] = ()  # trials of too early a response: rt is NaN; not scored
+    unscored: tuple[int, ...] = ()  # trials without a plausible response or miss: rt is NaN
     notes: tuple[str, ...] = ()  # lines for people on rows and responses that were left out
 
     @property
     def scored(self) -> NDArray[np.bool_]:
         """Which trials are scored: (n,)."""
         scored = np.ones(len(self.onset_seconds), bool)
-        scored[list(self.implausible)] = False
+        scored[list(self.unscored)] = False
         return scored
+
+    @property
+    def begin_seconds(self) -> NDArray[np.float64]:
+        """When each trial's cue starts, where one does since the trial before; else its onset."""
+        begin = self.onset_seconds.copy()
+        trial = np.searchsorted(self.onset_seconds, self.cues[:, 1])
+        before = trial < len(begin)
+        np.minimum.at(begin, trial[before], self.cues[before, 1])
+        return begin
 
     def half(self, boundary_seconds: float = HALF_SECONDS) -> NDArray[np.int8]:
         """Return the half of each trial by its onset: 1, 2, or 0 after the second; (n,).
@@ -49,3 +65,322 @@ class Trials:
         """
         part = np.floor_divide(self.onset_seconds, boundary_seconds)
         return np.select([part < 1, part < 2], [1, 2], 0).astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Responses:
+    """Responses as a file has them: (n,) each."""
+
+    rt_seconds: NDArray[np.float64]  # NaN: none
+    button: NDArray[np.int8]  # -1: none, or not known
+    correct: NDArray[np.bool_]
+    halved: NDArray[np.bool_]  # the time is there without the button, or the other way round
+
+
+def read_trials(
+    task: Task, rows: Sequence[Mapping[str, str]], source: str = "the events"
+) -> Trials:
+    """Return what a person did in a run, by the rows of its event file.
+
+    Rows without an onset, and rows that repeat another, are left out; a response faster than
+    `task.response.shortest_rt_seconds` (0.15 s, unless the task file says otherwise), one of
+    which the file has the time or the button alone, and a trial that begins when the next does, so
+    that it was never seen, are not scored. `Trials.notes` counts them.
+
+    Parameters
+    ----------
+    task
+        What the columns mean.
+    rows
+        Of the file, in any order: text by the column's name; n/a, nan or nothing is no value.
+    source
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Trials
+        In order of onset.
+
+    Raises
+    ------
+    RunError
+        A column is absent, a cell is no number or value of the task, or there is no trial.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> row = {"onset": "2.0", "duration": "2.25", "trial_type": "inc6", "response_time": "0.9",
+    ...        "accuracy_binarized": "1.0", "stimulus_text": "green ", "stimulus_color": "blue"}
+    >>> trials = read_trials(find_task("stroop"), [row])
+    >>> trials.stimulus.tolist()
+    [[0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0]]
+    >>> int(trials.button[0]), trials.rt_seconds.tolist(), trials.run_seconds
+    (2, [0.9], 14.25)
+    """
+    events, notes = _trial_rows(task, Events.of(rows, source))
+    onset = events.numbers("onset")
+    duration = _durations(task, events)
+    cues, has_cue = _cues(task, events)
+    correct_button = _correct_buttons(task, events)
+    responses = _responses(task, events, correct_button)
+    unscored, reasons = _unscored(task, onset, responses)
+    answered = np.isfinite(responses.rt_seconds) & ~unscored
+    cut = has_cue if task.cut_at_cues else np.ones(len(onset), bool)
+    cut[0] = True  # what comes before the first segment would never be seen
+    return Trials(
+        task=task,
+        onset_seconds=onset,
+        display_seconds=_displays(task, onset, duration),
+        stimulus=_stimuli(task, events),
+        cues=cues,
+        condition=_conditions(task, events),
+        correct_button=correct_button,
+        button=np.where(answered, responses.button, -1).astype(np.int8),
+        rt_seconds=np.where(answered, responses.rt_seconds, np.nan),
+        correct=responses.correct & answered,
+        cut=cut,
+        run_seconds=_run_seconds(task, events, float((onset + duration).max())),
+        unscored=tuple(np.flatnonzero(unscored).tolist()),
+        notes=(*notes, *reasons),
+    )
+
+
+def same_sequence(one: Trials, other: Trials, tolerance_seconds: float = 0.08) -> bool:
+    """Return whether two people were shown the same, at the same times.
+
+    Parameters
+    ----------
+    one, other
+        Runs.
+    tolerance_seconds
+        Of onsets and cues; by default a step of the model.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> row = {"onset": "2.0", "duration": "2.25", "trial_type": "con1", "response_time": "n/a",
+    ...        "accuracy_binarized": "0", "stimulus_text": "red", "stimulus_color": "red"}
+    >>> one = read_trials(find_task("stroop"), [row])
+    >>> later = read_trials(find_task("stroop"), [row | {"onset": "2.1"}])
+    >>> same_sequence(one, one), same_sequence(one, later)
+    (True, False)
+    """
+    shown = ("stimulus", "condition", "correct_button")
+    times = ("onset_seconds", "cues")
+    return one.task == other.task and all(
+        (mine := getattr(one, name)).shape == (theirs := getattr(other, name)).shape
+        and np.allclose(mine, theirs, rtol=0, atol=tolerance_seconds if name in times else 1e-6)
+        for name in (*shown, *times)
+    )
+
+
+def image_numbers(images: Images, name: str) -> NDArray[np.float32]:
+    """Return the numbers that stand for an image: the same for the same name, on any machine.
+
+    Each is drawn from the range 0 to 0.1 or 0.9 to 1, as published; the bytes of the name's
+    SHA-256 draw it, and choose the range where the task file does not.
+
+    Parameters
+    ----------
+    images
+        Numbers that the task file gives.
+    name
+        Of the image's file.
+
+    Returns
+    -------
+    numpy.ndarray
+        (images.numbers,)
+
+    Examples
+    --------
+    >>> images = Images(2, exact=(("circle.bmp", (1.0, 1.0)),), near=(("face.jpg", (1.0, 0.0)),))
+    >>> image_numbers(images, "circle.bmp").tolist()
+    [1.0, 1.0]
+    >>> image_numbers(images, "face.jpg").round().tolist()
+    [1.0, 0.0]
+    """
+    if exact := dict(images.exact).get(name):
+        return np.array(exact, np.float32)
+    # Two draws for each number: which range, and where in it.
+    digests = [hashlib.sha256(f"{number}/{name}".encode()) for number in range(images.numbers)]
+    draws = np.array([np.frombuffer(d.digest()[:16], ">u8") for d in digests]) / 2.0**64
+    near = np.array(dict(images.near).get(name, draws[:, 0] >= 0.5), float)
+    return (near * (1 - _IMAGE_RANGE) + _IMAGE_RANGE * draws[:, 1]).astype(np.float32)
+
+
+def _trial_rows(task: Task, events: Events) -> tuple[Events, list[str]]:
+    """Return the rows that are trials, in order of onset, and notes on those left out."""
+    _require_columns(task, events)
+    for column, values in task.rows:
+        events = events.take(np.isin(events.texts(column), values))
+    known = np.isfinite(events.numbers("onset"))
+    events, without = events.take(known), int((~known).sum())
+    events = events.take(np.argsort(events.numbers("onset"), kind="stable"))
+    events, repeated = events.without_repeated()
+    if not len(events):
+        raise RunError(f"{events.source} has no trial of the task {task.name}", expected="some")
+    notes = {"row without an onset": without, "repeated row": repeated}
+    return events, [f"{counted(n, what)} left out" for what, n in notes.items() if n]
+
+
+def _require_columns(task: Task, events: Events) -> None:
+    wanted = dict.fromkeys(["onset", *_columns(task)])
+    if absent := [column for column in wanted if column not in events.cells]:
+        raise RunError(
+            f"{events.source} lacks the columns {', '.join(absent)}",
+            expected=f"those of the task {task.name}; it has {', '.join(events.cells)}",
+        )
+
+
+def _columns(task: Task) -> list[str]:
+    """Return the columns that the task asks for, in some order."""
+    response, correct = task.response, task.correct
+    columns = [response.rt, response.accuracy, response.button, correct.column]
+    columns += [task.condition_column, task.run_end, *(column for column, _ in task.rows)]
+    columns += [column for _, column in correct.probes]
+    columns += [None if task.display_seconds else "duration"]
+    for part in task.inputs:
+        columns += [part.column, *((part.start, part.end) if isinstance(part, Cue) else ())]
+    return [column for column in columns if column is not None]
+
+
+def _durations(task: Task, events: Events) -> NDArray[np.float64]:
+    """Return the trials' durations in seconds: (n,); what has none takes the task's display."""
+    none = np.full(len(events), np.nan)
+    duration = events.numbers("duration") if "duration" in events.cells else none
+    unknown = ~(duration > 0)
+    if task.display_seconds is None and unknown.any():
+        raise events.error(
+            int(np.argmax(unknown)), "duration", "above 0, or timing.display_seconds of the task"
+        )
+    return np.where(unknown, task.display_seconds or 0.0, duration)
+
+
+def _displays(
+    task: Task, onset: NDArray[np.float64], duration: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how long each stimulus is on: never into the next trial."""
+    longest = np.inf if task.display_seconds is None else task.display_seconds
+    return np.minimum(np.minimum(duration, longest), np.diff(onset, append=np.inf))
+
+
+def _run_seconds(task: Task, events: Events, last: float) -> float:
+    """Return when the run ends: as the file tells, else after the last trial and the rest."""
+    if task.run_end is not None:
+        ends = events.numbers(task.run_end)
+        if np.isfinite(ends).any():
+            return max(float(np.nanmax(ends)), last)
+    return last + task.rest_seconds
+
+
+def _stimuli(task: Task, events: Events) -> NDArray[np.float32]:
+    """Return what each trial shows: (n, channels); 0 where a cell has no value."""
+    stimulus = np.zeros((len(events), task.channels), np.float32)
+    for part in task.inputs:
+        if isinstance(part, Cue):
+            continue
+        if isinstance(part, OneHot):
+            names = list(part.values)
+            numbers = np.eye(len(names), dtype=np.float32)
+        else:
+            names = events.values(part.column)
+            codes = [image_numbers(task.images, name) for name in names]
+            numbers = np.reshape(codes, (-1, task.images.numbers)).astype(np.float32)
+        index = events.indices(part.column, names)
+        channels = slice(part.channel, part.channel + numbers.shape[1])
+        stimulus[index >= 0, channels] = numbers[index[index >= 0]]
+    return stimulus
+
+
+def _cues(task: Task, events: Events) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the cues in order of their start, (k, 3), and which trials have one, (n,)."""
+    found, has = [np.empty((0, 3))], np.zeros(len(events), bool)
+    for part in task.inputs:
+        if not isinstance(part, Cue):
+            continue
+        start, end = events.numbers(part.start), events.numbers(part.end)
+        there = np.isfinite(start)
+        if (wrong := there & ~(end > start)).any():
+            raise events.error(int(np.argmax(wrong)), part.end, f"later than {part.start}")
+        index = events.take(there).indices(part.column, [value for value, _ in part.channels])
+        channels = np.array([channel for _, channel in part.channels])
+        known = index >= 0
+        rows = np.column_stack([channels[index], start[there], end[there]])
+        found.append(rows[known])
+        has |= there
+    cues = np.concatenate(found)
+    return cues[np.argsort(cues[:, 1], kind="stable")], has
+
+
+def _conditions(task: Task, events: Events) -> NDArray[np.int8]:
+    if task.condition_column is None:
+        return np.zeros(len(events), np.int8)
+    values = dict(task.condition_values)
+    index = [task.conditions.index(name) for name in values.values()]
+    found = events.indices(task.condition_column, list(values), others=True)
+    return np.array([*index, -1], np.int8)[found]
+
+
+def _correct_buttons(task: Task, events: Events) -> NDArray[np.int8]:
+    """Return the index of each trial's correct button: (n,)."""
+    rule = task.correct
+    if not rule.probes:
+        found = _buttons(task, events, rule.column, rule.buttons)
+        wrong, expected = found < 0, "the correct button"
+    else:
+        target = events.texts(rule.column)
+        equal = np.stack([events.texts(column) == target for _, column in rule.probes])
+        index = [task.buttons.index(button) for button, _ in rule.probes]
+        found = np.array(index, np.int8)[equal.argmax(axis=0)]
+        wrong = (equal.sum(axis=0) != 1) | (target == "")
+        expected = f"the same as one of {', '.join(column for _, column in rule.probes)}"
+    if wrong.any():
+        raise events.error(int(np.argmax(wrong)), rule.column, expected)
+    return found
+
+
+def _buttons(
+    task: Task, events: Events, column: str, names: tuple[tuple[str, str], ...]
+) -> NDArray[np.int8]:
+    """Return the indices of the buttons that a column names: (n,); -1 where it names none."""
+    values = dict(names) or {button: button for button in task.buttons}
+    index = [task.buttons.index(button) for button in values.values()]
+    return np.array([*index, -1], np.int8)[events.indices(column, list(values))]
+
+
+def _responses(task: Task, events: Events, correct_button: NDArray[np.int8]) -> _Responses:
+    """Return the responses of all trials."""
+    rule = task.response
+    rt = events.numbers(rule.rt, none=rule.no_response) * rule.rt_unit_seconds
+    answered = np.isfinite(rt)
+    if rule.button is not None:
+        button = _buttons(task, events, rule.button, rule.buttons)
+        halved = answered != (button >= 0)
+        return _Responses(rt, button, button == correct_button, halved)
+    assert rule.accuracy is not None  # a task has one of the two
+    right = np.isin(events.words(rule.accuracy), rule.correct_values)
+    # An error is the other one of two buttons; of more it is not known.
+    wrong = 1 - correct_button if len(task.buttons) == 2 else np.full_like(correct_button, -1)
+    halved = np.where(answered, events.texts(rule.accuracy) == "", right)
+    return _Responses(rt, np.where(right, correct_button, wrong), right, halved)
+
+
+def _unscored(
+    task: Task, onset: NDArray[np.float64], responses: _Responses
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which trials are not scored, (n,), and a note for each reason."""
+    shortest = task.response.shortest_rt_seconds
+    hidden = np.diff(onset, append=np.inf) <= 0
+    early = responses.rt_seconds < shortest
+    reasons = (
+        (early, "response", f"faster than {shortest:g} s"),
+        (responses.halved & ~early, "response", "with a time or a button alone"),
+        (hidden, "trial", "at the onset of the next"),
+    )
+    notes = [
+        f"not scored: {counted(int(which.sum()), noun)} {what}"
+        for which, noun, what in reasons
+        if which.any()
+    ]
+    return early | responses.halved | hidden, notes

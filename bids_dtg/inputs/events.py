@@ -1,0 +1,152 @@
+"""Event files of a raw dataset (BIDS ``*_events.tsv``), and files that describe a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError, SettingsError
+from bids_dtg.files.derivatives import participants_in
+from bids_dtg.files.foreign import parse_table, read_text, read_toml
+from bids_dtg.files.names import BidsName, parse_name, plain_index, plain_label, same_label
+from bids_dtg.notices import named
+
+# The largest event file, in bytes and rows; those of ordinary tasks are a thousandth of it.
+MOST_EVENTS = 16 * 2**20
+MOST_ROWS = 100_000
+# Folders of a participant (and session) with event files: with and without images.
+_FOLDERS = ("func", "beh")
+
+
+@dataclass(frozen=True)
+class EventsFile:
+    """The event file of one run of a task."""
+
+    path: Path
+    participant: str  # label without `sub-`
+    session: str | None  # label without `ses-`; None: the dataset has no sessions
+    task: str
+    run: str | None
+    entities: tuple[tuple[str, str], ...]  # all of its name, in order
+
+
+def find_events(
+    root: Path,
+    tasks: Sequence[str] = (),
+    participants: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+) -> tuple[EventsFile, ...]:
+    """Find the event files of a raw dataset: people in order, then sessions, tasks and runs.
+
+    Folders `func` and `beh` are looked at. Files whose names are no BIDS names, or are another
+    participant's, are left out.
+
+    Parameters
+    ----------
+    root
+        The dataset.
+    tasks, participants, sessions
+        Labels of those that are wanted, with or without the entity before them; all where empty.
+
+    Raises
+    ------
+    DatasetError
+        The folder cannot be listed, lacks a participant asked for, or has no such file.
+    SettingsError
+        What was asked for is no label.
+    """
+    people = participants_in(root)
+    asked = [plain_label(label, "sub") for label in participants]
+    if absent := [label for label in asked if label not in people]:
+        raise DatasetError(
+            f"{root} has no folder of {named([f'sub-{label}' for label in absent])}",
+            expected=f"of {named([f'sub-{label}' for label in people])}",
+        )
+    wanted = [plain_label(task, "task") for task in tasks]
+    visits = [plain_label(session, "ses") for session in sessions]
+    files = [
+        file
+        for person in (label for label in people if not asked or label in asked)
+        for file in _events_of(root / f"sub-{person}", person)
+        if (not wanted or file.task in wanted) and (not visits or file.session in visits)
+    ]
+    if not files:
+        raise DatasetError(
+            f"{root} has no event files{f' of the tasks {named(wanted)}' if wanted else ''}",
+            expected="sub-*/func/sub-*_task-*_events.tsv",
+        )
+    return tuple(files)
+
+
+def read_events(path: Path) -> list[dict[str, str]]:
+    """Read an event file: a row an event, all cells as text.
+
+    Raises
+    ------
+    RunError
+        It cannot be read, is no table, has no columns or two of one name, or more than
+        `MOST_ROWS` rows.
+    """
+    try:
+        text = read_text(path, MOST_EVENTS)
+        # Counted before the parser makes a cell for each column of each row.
+        if (rows := text.count("\n") + text.count("\r")) > 2 * MOST_ROWS + 2:
+            raise ForeignFileError(f"{path} has {rows} lines", expected=f"at most {MOST_ROWS} rows")
+        table = parse_table(text, path)
+    except ForeignFileError as err:
+        raise err.as_kind(RunError) from err
+    if not table.header or table.twice():
+        raise RunError(
+            f"{path} has {'two columns ' + named(table.twice()) if table.header else 'no header'}",
+            expected="columns of different names, such as onset, duration and trial_type",
+        )
+    if len(table.rows) > MOST_ROWS:
+        raise RunError(f"{path} has {len(table.rows)} rows", expected=f"at most {MOST_ROWS}")
+    return table.dicts()
+
+
+def read_task_file(path: Path) -> dict[str, Any]:
+    """Read a file in TOML that describes a task.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be read, or is no TOML.
+    """
+    try:
+        return read_toml(path)
+    except ForeignFileError as err:
+        raise err.as_kind(SettingsError, expected="a task file in TOML") from err
+
+
+def _events_of(folder: Path, person: str) -> list[EventsFile]:
+    """Return a participant's event files, in order of sessions, tasks and runs."""
+    places = [folder, *sorted(folder.glob("ses-*"))]
+    paths = [
+        path
+        for place in places
+        for datatype in _FOLDERS
+        for path in (place / datatype).glob("*_events.tsv")
+    ]
+    files = [file for path in paths if (file := _named(path, person)) is not None]
+    return sorted(files, key=_order)
+
+
+def _named(path: Path, person: str) -> EventsFile | None:
+    try:
+        name: BidsName = parse_name(path.name)
+    except ValueError:
+        return None
+    task = name.get("task")
+    if task is None or not same_label("sub", name.get("sub") or "", person):
+        return None
+    return EventsFile(path, person, name.get("ses"), task, name.get("run"), name.entities)
+
+
+def _order(file: EventsFile) -> tuple[str, str, int, str]:
+    """Sort runs by number, so that run-10 comes after run-2."""
+    index = plain_index("run", file.run or "")
+    number = int(index) if index.isdecimal() and len(index) < 10 else 0
+    return file.session or "", file.task, number, file.path.name

@@ -1,0 +1,204 @@
+"""Values of a task file: each key is asked for by name, checked, and the rest are refused."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from bids_dtg.errors import SettingsError
+
+T = TypeVar("T")
+Default = TypeVar("Default")
+T_co = TypeVar("T_co", covariant=True)
+_LONGEST = 80  # characters of a wrong value that a message quotes
+_MOST_ITEMS = 10_000  # of a list
+
+
+@dataclass(frozen=True)
+class Check(Generic[T_co]):
+    """What a value has to be."""
+
+    convert: Callable[[Any], T_co]  # raises TypeError or ValueError for another value
+    expected: str  # for messages
+
+
+class TaskFields:
+    """A table of a task file, which hands out its values by key.
+
+    Parameters
+    ----------
+    content
+        The table, as TOML has it.
+    source
+        Name of the file, for messages.
+    place
+        Of the table in the file, with a dot at its end; empty for the file itself.
+
+    Examples
+    --------
+    >>> TaskFields({"window_seconds": 2}, "own.toml").take("window_seconds", number(0, 60))
+    2.0
+    """
+
+    def __init__(self, content: Mapping[str, Any], source: str, place: str = ""):
+        self._content, self._source, self._place = content, source, place
+        self._asked: list[str] = []
+
+    def take(self, key: str, check: Check[T]) -> T:
+        """Return the value of a required key, checked.
+
+        Raises
+        ------
+        SettingsError
+            It is absent, or its value is another thing.
+        """
+        if not self.has(key):
+            raise self.error(key, "is missing", check.expected)
+        value = self._content[key]
+        try:
+            return check.convert(value)
+        except (TypeError, ValueError):
+            raise self.error(key, f"is {_quoted(value)}", check.expected) from None
+
+    def get(self, key: str, check: Check[T], default: Default) -> T | Default:
+        """Return the value of a key, checked; or the default where the key is absent.
+
+        Raises
+        ------
+        SettingsError
+            Its value is another thing.
+        """
+        return self.take(key, check) if self.has(key) else default
+
+    def has(self, key: str) -> bool:
+        """Return whether a key is there; it counts as asked for."""
+        self._asked.append(key)
+        return key in self._content
+
+    def table(self, key: str) -> TaskFields:
+        """Return a table in this one."""
+        return TaskFields(self.take(key, TABLE), self._source, f"{self._place}{key}.")
+
+    def tables(self, key: str) -> list[TaskFields]:
+        """Return the tables of a list, counted from 1 in messages."""
+        return [
+            TaskFields(content, self._source, f"{self._place}{key}[{number}].")
+            for number, content in enumerate(self.take(key, TABLES), start=1)
+        ]
+
+    def close(self) -> None:
+        """Refuse keys that nobody asked for.
+
+        Raises
+        ------
+        SettingsError
+            There is one: naming it, and the nearest key that has a meaning.
+        """
+        for key in self._content:
+            if key not in self._asked:
+                near = difflib.get_close_matches(key, self._asked, n=1) or self._asked
+                raise self.error(key, "has no meaning", f"one of {', '.join(near)}")
+
+    def error(self, key: str, found: str, expected: str) -> SettingsError:
+        """Return the error about a key."""
+        return SettingsError(f"{self._source}: {self._place}{key} {found}", expected=expected)
+
+
+def number(low: float, high: float) -> Check[float]:
+    """Return the check of a number above one limit, and not above another."""
+
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError
+        if not (math.isfinite(value) and low < value <= high):
+            raise ValueError
+        return float(value)
+
+    return Check(convert, f"a number above {low:g}, at most {high:g}")
+
+
+def whole(low: int, high: int) -> Check[int]:
+    """Return the check of a whole number within limits, both of them legal."""
+    expected = f"a whole number from {low} to {high}"
+    return Check(lambda value: _whole(value, low, high), expected)
+
+
+def choice(*legal: str) -> Check[str]:
+    """Return the check of a word out of some."""
+
+    def convert(value: Any) -> str:
+        if value not in legal:
+            raise ValueError
+        return str(value)
+
+    return Check(convert, f"one of {', '.join(legal)}")
+
+
+def by_name(item: Callable[[Any], T], expected: str) -> Check[tuple[tuple[str, T], ...]]:
+    """Return the check of a table whose keys are names: pairs of name and converted value."""
+
+    def convert(value: Any) -> tuple[tuple[str, T], ...]:
+        return tuple((_text(name), item(content)) for name, content in _table(value).items())
+
+    return Check(convert, expected)
+
+
+def numbers_of(count: int, low: float, high: float) -> Callable[[Any], tuple[float, ...]]:
+    """Return what converts a list of so many numbers within limits."""
+
+    def convert(value: Any) -> tuple[float, ...]:
+        if not isinstance(value, list) or len(value) != count:
+            raise ValueError
+        if any(isinstance(item, bool) or not low <= item <= high for item in value):
+            raise ValueError
+        return tuple(map(float, value))
+
+    return convert
+
+
+def _whole(value: Any, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError
+    return value.strip()
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """Take a list of texts that differ; a text alone is a list of one."""
+    items = tuple(map(_text, [value] if isinstance(value, str) else value))
+    if not items or len(items) > _MOST_ITEMS or len(set(items)) < len(items):
+        raise ValueError
+    return items
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value or len(value) > _MOST_ITEMS:
+        raise TypeError
+    return value
+
+
+def _tables(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not value or len(value) > _MOST_ITEMS:
+        raise TypeError
+    return [_table(item) for item in value]
+
+
+def _quoted(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+TEXT = Check(_text, "a text")
+TEXTS = Check(_texts, "a list of texts that differ")
+TABLE = Check(_table, "a table with keys")
+TABLES = Check(_tables, "a list of tables")
+TEXT_BY_NAME = by_name(_text, "a table of texts")
+TEXTS_BY_NAME = by_name(_texts, "a table of texts, or of lists of them")

@@ -1,0 +1,307 @@
+"""Trials of event files: what is read, what is left out, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bids_dtg.errors import RunError
+from bids_dtg.twin.tasks import Images, find_task, make_task
+from bids_dtg.twin.trials import Trials, image_numbers, read_trials, same_sequence
+
+COLOURS = ("red", "green", "blue")
+
+
+def stroop_row(onset: float | str = 2.0, **cells: object) -> dict[str, str]:
+    """Return a row of a Stroop file: the word green in blue ink, answered correctly at 0.9 s."""
+    row = {
+        "onset": onset,
+        "duration": 2.25,
+        "trial_type": "inc6",
+        "response_time": 0.9,
+        "accuracy_binarized": "1.0",
+        "stimulus_text": "green",
+        "stimulus_color": "blue",
+    }
+    return {name: str(cell) for name, cell in (row | cells).items()}
+
+
+def faces_row(onset: float, **cells: object) -> dict[str, str]:
+    """Return a row of a faces file: the right side matches, answered correctly at 0.7 s."""
+    row = {
+        "onset": onset,
+        "duration": 1.9,
+        "trial_type": "shape",
+        "response_time": 0.7,
+        "accuracy_binarized": 1.0,
+        "cueStartTime": "n/a",
+        "cueEndTime": "n/a",
+        "runEndTime": "n/a",
+        "stimLeft": "circle.bmp",
+        "stimTop": "oval-vertical.bmp",
+        "stimRight": "oval-vertical.bmp",
+    }
+    return {name: str(cell) for name, cell in (row | cells).items()}
+
+
+def keys(**changes: object):
+    """Return a task of two keys, of which the file has the one pressed."""
+    content = {
+        "name": "keys",
+        "bids_tasks": ["keys"],
+        "buttons": ["left", "right"],
+        "channels": 2,
+        "timing": {"window_seconds": 1.5, "display_seconds": 1.0},
+        "correct": {"column": "side", "buttons": {"L": "left", "R": "right"}},
+        "response": {"rt": "rt", "rt_unit_seconds": 0.001, "button": "key", "no_response": ["0"]},
+        "inputs": [{"kind": "one-hot", "column": "side", "values": ["L", "R"], "channel": 0}],
+    }
+    return make_task(content | changes, "keys.toml")
+
+
+def keys_row(onset: float, key: str, rt: object, side: str = "L") -> dict[str, str]:
+    return {"onset": str(onset), "duration": "n/a", "side": side, "key": key, "rt": str(rt)}
+
+
+def test_faces_have_cues_images_and_blocks():
+    rows = [
+        faces_row(11.06, cueStartTime=8.03, cueEndTime=11.01),
+        faces_row(14.1, accuracy_binarized=0),
+        faces_row(32.0, trial_type="face", cueStartTime=29.0, cueEndTime=31.9, response_time="NaN",
+                  accuracy_binarized=0, runEndTime=394.4),
+    ]  # fmt: skip
+    trials = read_trials(find_task("faces"), rows)
+    assert trials.cues.tolist() == [[1, 8.03, 11.01], [0, 29.0, 31.9]]
+    assert trials.cut.tolist() == [True, False, True]
+    assert trials.begin_seconds.tolist() == [8.03, 14.1, 29.0]
+    assert trials.condition.tolist() == [0, 0, 1]
+    assert trials.correct_button.tolist() == [1, 1, 1]
+    assert trials.button.tolist() == [1, 0, -1]  # an error is the other one of two buttons
+    assert trials.correct.tolist() == [True, False, False]
+    assert trials.stimulus[0].tolist() == [0, 0, 1, 0, 1, 1, 1, 0]
+    assert trials.run_seconds == 394.4
+    assert trials.notes == ()
+    assert trials.scored.all()
+
+
+def test_stroop_errors_have_no_button():
+    trials = read_trials(find_task("stroop"), [stroop_row(accuracy_binarized=0)])
+    assert (trials.button[0], trials.rt_seconds[0], trials.correct[0]) == (-1, 0.9, False)
+    assert trials.display_seconds.tolist() == [2.0]
+    assert trials.run_seconds == 2.0 + 2.25 + 10.0
+
+
+def test_pressed_keys_and_milliseconds():
+    rows = [keys_row(1, "left", 500), keys_row(4, "right", 600), keys_row(7, "n/a", 0)]
+    trials = read_trials(keys(), rows)
+    assert trials.button.tolist() == [0, 1, -1]
+    assert trials.correct.tolist() == [True, False, False]
+    np.testing.assert_allclose(trials.rt_seconds, [0.5, 0.6, math.nan])
+    assert trials.condition.tolist() == [0, 0, 0]
+    assert trials.scored.all()
+
+
+def test_a_key_without_its_time_is_not_scored():
+    trials = read_trials(keys(), [keys_row(1, "left", "n/a"), keys_row(4, "n/a", 700)])
+    assert trials.unscored == (0, 1)
+    assert np.isnan(trials.rt_seconds).all()
+    assert (trials.button == -1).all()
+    assert trials.notes == ("not scored: 2 responses with a time or a button alone",)
+
+
+@pytest.mark.parametrize("rt", [-0.1, 0.0, 0.149])
+def test_implausible_responses_are_counted_and_not_scored(rt):
+    rows = [stroop_row(2.0, response_time=rt), stroop_row(4.25)]
+    trials = read_trials(find_task("stroop"), rows)
+    assert trials.scored.tolist() == [False, True]
+    assert (trials.button[0], trials.correct[0]) == (-1, False)
+    assert trials.notes == ("not scored: 1 response faster than 0.15 s",)
+    limit = replace(find_task("stroop").response, shortest_rt_seconds=-math.inf)
+    kept = read_trials(replace(find_task("stroop"), response=limit), rows)
+    assert kept.rt_seconds[0] == rt
+    assert kept.notes == ()
+
+
+@pytest.mark.parametrize("onset", ["n/a", "nan", "", " NaN "])
+def test_rows_without_onset_are_left_out_and_counted(onset):
+    trials = read_trials(find_task("stroop"), [stroop_row(onset), stroop_row(4.25)])
+    assert trials.onset_seconds.tolist() == [4.25]
+    assert trials.notes == ("1 row without an onset left out",)
+
+
+def test_repeated_rows_are_left_out_and_counted():
+    trials = read_trials(find_task("stroop"), [stroop_row(2), stroop_row(5), stroop_row(2)])
+    assert trials.onset_seconds.tolist() == [2, 5]
+    assert trials.notes == ("1 repeated row left out",)
+
+
+def test_of_two_trials_at_once_the_first_is_not_seen_and_not_scored():
+    rows = [stroop_row(2), stroop_row(2, stimulus_text="red"), stroop_row(5)]
+    trials = read_trials(find_task("stroop"), rows)
+    assert trials.display_seconds.tolist() == [0, 2, 2]
+    assert trials.unscored == (0,)
+    assert trials.notes == ("not scored: 1 trial at the onset of the next",)
+
+
+def test_blanks_at_the_ends_of_words_say_nothing():
+    trials = read_trials(find_task("stroop"), [stroop_row(stimulus_text="green ")])
+    assert trials.stimulus[0, 3:6].tolist() == [0, 1, 0]
+
+
+def test_what_is_not_shown_is_zero():
+    trials = read_trials(find_task("stroop"), [stroop_row(stimulus_text="n/a")])
+    assert trials.stimulus[0, 3:6].tolist() == [0, 0, 0]
+
+
+def test_other_conditions_are_none():
+    trials = read_trials(find_task("stroop"), [stroop_row(trial_type="neutral")])
+    assert trials.condition.tolist() == [-1]
+
+
+def test_rows_that_are_no_trials_are_left_out():
+    task = keys(rows={"event": "trial"})
+    rows = [keys_row(1, "left", 500) | {"event": "trial"}, keys_row(1, "left", 1) | {"event": "x"}]
+    assert len(read_trials(task, rows).onset_seconds) == 1
+    with pytest.raises(RunError, match=r"events has no trial of the task keys"):
+        read_trials(task, rows[1:], "events")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"onset": "soon"}, r"'soon' under onset in line 2\. Expected: a number"),
+        ({"onset": "1e999"}, r"'1e999' under onset in line 2"),
+        ({"onset": "1200000"}, r"'1200000' under onset in line 2\. Expected: a number up to 86400"),
+        ({"stimulus_text": "purple"}, r"'purple' under stimulus_text .* one of red, green, blue"),
+        ({"stimulus_color": "n/a"}, r"'n/a' under stimulus_color .*the correct button"),
+        ({"stimulus_color": "x" * 999}, r"'x{59}…' under stimulus_color"),
+        ({"response_time": "fast"}, r"'fast' under response_time"),
+    ],
+)
+def test_wrong_cells_are_refused(changes, fact):
+    with pytest.raises(RunError, match=f"sub-01_events.tsv has {fact}"):
+        read_trials(find_task("stroop"), [stroop_row(**changes)], "sub-01_events.tsv")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [
+        ({"stimLeft": "oval-vertical.bmp"}, r"under stimTop .*the same as one of stimLeft"),
+        ({"stimTop": "square.bmp"}, r"'square.bmp' under stimTop"),
+        ({"stimTop": "n/a", "stimLeft": "n/a"}, r"'n/a' under stimTop"),
+        ({"cueStartTime": 9, "cueEndTime": 8}, r"'8' under cueEndTime .*later than cueStartTime"),
+        ({"cueStartTime": 9}, r"'n/a' under cueEndTime"),
+        ({"duration": "n/a"}, r"'n/a' under duration .*above 0, or timing.display_seconds"),
+        ({"duration": 0}, r"'0' under duration"),
+    ],
+)
+def test_wrong_cells_of_faces_are_refused(changes, fact):
+    with pytest.raises(RunError, match=fact):
+        read_trials(find_task("faces"), [faces_row(11, **changes)])
+
+
+def test_absent_columns_are_named_with_those_there():
+    row = {"onset": "1", "trial_type": "con1", "rt": "0.5"}
+    fact = "lacks the columns response_time, accuracy_binarized, stimulus_color, stimulus_text"
+    with pytest.raises(RunError, match=f"{fact}.*it has onset, trial_type, rt"):
+        read_trials(find_task("stroop"), [row])
+
+
+@pytest.mark.parametrize("rows", [[], [stroop_row("n/a")]])
+def test_files_without_a_trial_are_refused(rows):
+    with pytest.raises(RunError, match=r"the events (lacks|has no trial)"):
+        read_trials(find_task("stroop"), rows)
+
+
+def test_halves_are_those_of_the_publication():
+    rows = [stroop_row(onset) for onset in (-1, 196.7, 196.8, 393.5, 393.6, 500)]
+    trials = read_trials(find_task("stroop"), rows)
+    assert trials.half().tolist() == [1, 1, 2, 2, 0, 0]
+    assert trials.half(100).tolist() == [1, 2, 2, 0, 0, 0]
+
+
+def test_sequences_are_compared_within_a_tolerance():
+    task = find_task("faces")
+    first = read_trials(task, [faces_row(11, cueStartTime=8, cueEndTime=10)])
+    later = read_trials(task, [faces_row(11.05, cueStartTime=8.05, cueEndTime=10.05)])
+    other = read_trials(task, [faces_row(11, stimLeft="oval-horizontal.bmp")])
+    assert same_sequence(first, later)
+    assert not same_sequence(first, later, 0.01)
+    assert not same_sequence(first, other)
+    assert not same_sequence(first, read_trials(find_task("stroop"), [stroop_row(11)]))
+    longer = read_trials(task, [faces_row(11, cueStartTime=8, cueEndTime=10), faces_row(14)])
+    assert not same_sequence(first, longer)
+
+
+@given(st.text(max_size=20), st.integers(1, 5))
+def test_numbers_of_an_image_are_its_own_and_near_0_or_1(name, count):
+    numbers = image_numbers(Images(count), name)
+    assert numbers.shape == (count,)
+    assert np.array_equal(numbers, image_numbers(Images(count), name))
+    assert (((numbers >= 0) & (numbers <= 0.1001)) | ((numbers >= 0.8999) & (numbers <= 1))).all()
+
+
+def test_numbers_of_images_differ_and_fill_their_range():
+    numbers = np.array([image_numbers(Images(2), f"{name}.jpg") for name in range(400)])
+    assert len(np.unique(numbers, axis=0)) == 400
+    assert 0.4 < numbers.round().mean() < 0.6
+    assert np.abs(numbers - numbers.round()).mean() == pytest.approx(0.05, abs=0.005)
+
+
+cells = st.fixed_dictionaries(
+    {
+        "duration": st.floats(0.1, 9),
+        "trial_type": st.sampled_from(["con1", "inc3", "rest", "n/a"]),
+        "response_time": st.floats(-0.2, 7) | st.sampled_from(["n/a", "NaN", ""]),
+        "accuracy_binarized": st.sampled_from(["1.0", "0.0", "1", "0", "n/a", "true"]),
+        "stimulus_text": st.sampled_from([*COLOURS, "green ", "n/a"]),
+        "stimulus_color": st.sampled_from(COLOURS),
+    }
+)
+onsets = st.lists(st.floats(0, 400).map(lambda onset: round(onset, 3)), min_size=1, unique=True)
+runs = onsets.flatmap(
+    lambda times: st.lists(cells, min_size=len(times), max_size=len(times)).map(
+        lambda rows: [stroop_row(time, **row) for time, row in zip(times, rows, strict=True)]
+    )
+)
+
+
+@given(runs, st.randoms())
+def test_the_order_of_rows_says_nothing(rows, random):
+    shuffled = rows[:]
+    random.shuffle(shuffled)
+    for name, value in fields(read_trials(find_task("stroop"), rows)).items():
+        np.testing.assert_array_equal(
+            value, fields(read_trials(find_task("stroop"), shuffled))[name]
+        )
+
+
+@given(runs)
+def test_what_holds_of_any_run(rows):
+    task = find_task("stroop")
+    trials = read_trials(task, rows)
+    answered = np.isfinite(trials.rt_seconds)
+    assert len(trials.onset_seconds) == len(rows)
+    assert (np.diff(trials.onset_seconds) > 0).all()
+    assert (trials.onset_seconds + trials.display_seconds <= trials.run_seconds + 1e-9).all()
+    assert (trials.display_seconds[:-1] <= np.diff(trials.onset_seconds)).all()
+    assert (trials.rt_seconds[answered] >= 0.15).all()
+    assert not (trials.correct & ~answered).any()
+    assert (trials.button[trials.correct] == trials.correct_button[trials.correct]).all()
+    assert (trials.button[~trials.correct] == -1).all()  # of three buttons, errors are not known
+    assert not answered[~trials.scored].any()
+    assert (trials.stimulus.sum(axis=1) <= 2).all()
+    assert (trials.stimulus[:, 6:] == 0).all()
+    assert trials.stimulus.dtype == np.float32
+    assert trials.condition.dtype == np.int8
+    assert same_sequence(trials, trials)
+
+
+def fields(trials: Trials) -> dict[str, object]:
+    """Return what the trials hold, by name, but the task."""
+    return {name: value for name, value in vars(trials).items() if name != "task"}
