@@ -1,0 +1,81 @@
+"""Event files: found by their names, in order, and read within limits."""
+
+from __future__ import annotations
+
+import pytest
+
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.inputs.events import MOST_EVENTS, MOST_ROWS, find_events, read_events
+
+
+def write(root, name, text="onset\tduration\n1\t2\n", folder="func"):
+    parts = dict(part.split("-") for part in name.split("_")[:-1])
+    place = root / f"sub-{parts['sub']}"
+    place = place / f"ses-{parts['ses']}" / folder if "ses" in parts else place / folder
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def test_files_are_found_in_order(tmp_path):
+    for name in ("run-10", "run-2", "run-1"):
+        write(tmp_path, f"sub-02_task-go_{name}_events.tsv")
+    write(tmp_path, "sub-01_ses-b_task-go_events.tsv")
+    write(tmp_path, "sub-01_ses-a_task-rest_events.tsv", folder="beh")
+    write(tmp_path, "sub-01_ses-a_task-go_bold.json")
+    found = [(f.participant, f.session, f.task, f.run) for f in find_events(tmp_path)]
+    assert found == [
+        ("01", "a", "rest", None),
+        ("01", "b", "go", None),
+        *(("02", None, "go", run) for run in ("1", "2", "10")),
+    ]
+    assert len(find_events(tmp_path, ["task-go"], ["sub-01"], ["b"])) == 1
+
+
+def test_other_names_are_left_out(tmp_path):
+    write(tmp_path, "sub-01_task-go_events.tsv")
+    folder = tmp_path / "sub-01" / "func"
+    for name in ("sub-02_task-go_events.tsv", "sub-01_events.tsv", "x__events.tsv"):
+        (folder / name).write_text("onset\n1\n")
+    assert [file.path.name for file in find_events(tmp_path)] == ["sub-01_task-go_events.tsv"]
+
+
+def test_what_is_not_there_is_refused(tmp_path):
+    write(tmp_path, "sub-01_task-go_events.tsv")
+    with pytest.raises(DatasetError, match=r"no event files of the tasks stop"):
+        find_events(tmp_path, ["stop"])
+    with pytest.raises(DatasetError, match=r"no folder of sub-07. Expected: of sub-01"):
+        find_events(tmp_path, participants=["07"])
+    with pytest.raises(SettingsError, match=r"'\*' is not a label"):
+        find_events(tmp_path, ["*"])
+    with pytest.raises(DatasetError, match="cannot be listed"):
+        find_events(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_cells_are_text(tmp_path, end):
+    text = end.join(["\ufeffonset\tword", "1.50\tgreen ", "2"])
+    rows = read_events(write(tmp_path, "sub-01_task-go_events.tsv", text))
+    assert rows == [{"onset": "1.50", "word": "green "}, {"onset": "2", "word": ""}]
+
+
+def test_a_file_without_rows_has_none(tmp_path):
+    assert read_events(write(tmp_path, "sub-01_task-go_events.tsv", "onset\tduration\n")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("", "has no header"),
+        ("onset\tonset\n1\t2\n", "has two columns onset"),
+        ("onset\n1\t2\n", "line 2 has 2 cells, the header 1"),
+        ("onset\n" + "1\n" * (MOST_ROWS + 1), f"has {MOST_ROWS + 1} rows. Expected: at most"),
+        ("onset" + "\t" * 50 + "\n" * 3 * MOST_ROWS, "lines. Expected: at most"),
+        ("onset\n" + "1" * MOST_EVENTS, f"bytes. Expected: at most {MOST_EVENTS}"),
+        ("onset\n\0", "holds NUL characters"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, text, fact):
+    with pytest.raises(RunError, match=rf"sub-01_task-go_events.tsv.* {fact}"):
+        read_events(write(tmp_path, "sub-01_task-go_events.tsv", text))

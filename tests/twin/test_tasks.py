@@ -1,0 +1,145 @@
+"""Tasks: those that ship, that of the documentation, and files that cannot be right."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.foreign import parse_toml
+from bids_dtg.twin import Task, find_task, read_trials
+from bids_dtg.twin.tasks import SHIPPED, make_task
+
+PAGE = Path(__file__).parents[2] / "docs" / "twin.md"
+OWN = {
+    "name": "own",
+    "bids_tasks": ["own"],
+    "buttons": ["left", "right"],
+    "channels": 4,
+    "timing": {"window_seconds": 1.5},
+    "condition": {"column": "kind", "values": {"easy": ["a"], "hard": ["b", "c"]}},
+    "correct": {"column": "side"},
+    "response": {"rt": "rt", "button": "key"},
+    "inputs": [{"kind": "one-hot", "column": "side", "values": ["left", "right"], "channel": 0}],
+}
+IMAGE = {"kind": "image", "column": "picture", "channel": 2}
+
+
+def changed(path: str, value: object) -> dict[str, object]:
+    """Return the file with another value at a dotted path; None takes the key away."""
+    content = copy.deepcopy(OWN)
+    *tables, key = path.split(".")
+    table: dict[str, object] = content
+    for name in tables:
+        table = table.setdefault(name, {})
+    if value is None:
+        del table[key]
+    else:
+        table[key] = value
+    return content
+
+
+def test_shipped_tasks_are_the_published_ones():
+    faces, stroop = map(find_task, SHIPPED)
+    assert isinstance(faces, Task)
+    assert (faces.channels, stroop.channels) == (8, 8)
+    assert faces.conditions == ("shape", "face")
+    assert stroop.conditions == ("congruent", "incongruent")
+    assert (faces.cut_at_cues, stroop.cut_at_cues) == (True, False)
+    assert (faces.window_seconds, stroop.window_seconds) == (2.0, 2.0)
+    assert hash(faces) != hash(stroop)
+
+
+def test_the_task_of_the_documentation_is_read():
+    text = re.search(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    task = make_task(parse_toml(text, "docs"), "docs")
+    cells = {"event": "trial", "direction": ">", "flankers": "other", "key": "j", "rt": "512"}
+    rows = [cells | {"onset": "3"}, cells | {"onset": "5", "key": "f"}, {**cells, "event": "rest"}]
+    trials = read_trials(task, rows)
+    assert trials.stimulus.tolist() == [[0, 1, 0, 1]] * 2
+    assert trials.condition.tolist() == [1, 1]
+    assert trials.correct.tolist() == [True, False]
+    np.testing.assert_allclose(trials.rt_seconds, 0.512)
+
+
+def test_a_file_of_ones_own_is_found_by_its_path(tmp_path):
+    path = tmp_path / "own.toml"
+    text = PAGE.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    path.write_text(text, encoding="utf-8")
+    assert find_task(path).name == find_task(str(path)).name == "flanker"
+
+
+@pytest.mark.parametrize(
+    ("name", "fact"),
+    [
+        ("flanker", "no task 'flanker'. Expected: faces, stroop, or the path of a task file"),
+        ("absent.toml", "absent.toml cannot be read"),
+    ],
+)
+def test_what_is_no_task_is_refused(name, fact):
+    with pytest.raises(SettingsError, match=fact):
+        find_task(name)
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text('name = "own', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"own.toml cannot be read as TOML"):
+        find_task(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fact"),
+    [
+        ("name", None, r"name is missing. Expected: a text"),
+        ("name", " ", r"name is ' '"),
+        ("colour", "red", r"colour has no meaning. Expected: one of "),
+        ("timing.window", 2.0, r"timing.window has no meaning. Expected: one of window_seconds"),
+        ("timing.window_seconds", "two", r"timing.window_seconds is 'two'. Expected: a number"),
+        ("timing.window_seconds", True, r"timing.window_seconds is True"),
+        ("timing.window_seconds", float("nan"), r"timing.window_seconds is nan"),
+        ("timing.display_seconds", 0, r"timing.display_seconds is 0. Expected: a number above 0"),
+        ("timing.segments_begin", "cues", r"is 'cues'. Expected: inputs of the kind cue"),
+        ("timing", 3, r"timing is 3. Expected: a table"),
+        ("buttons", ["left"], r"buttons has 1. Expected: 2 to 100"),
+        ("buttons", ["left", "left"], r"buttons is \['left', 'left'\]. Expected: .*differ"),
+        ("channels", 1, r"inputs\[1\].channel needs channel 1. Expected: below 1"),
+        ("channels", 2.0, r"channels is 2.0. Expected: a whole number"),
+        ("condition.values", {"easy": ["a"], "hard": "a"}, r"a value to two conditions"),
+        ("correct.buttons", {"L": "up"}, r"correct.buttons names the button 'up'. .*left, right"),
+        ("correct.probes", {"left": "x"}, r"correct.probes has no meaning"),
+        ("response.accuracy", "hit", r"response.accuracy and button are given. .*one of them"),
+        ("response.button", None, r"response.accuracy and button are both missing"),
+        ("inputs", [], r"inputs is \[\]. Expected: a list of tables"),
+        ("inputs", [{"kind": "sound"}], r"inputs\[1\].kind is 'sound'. .*one-hot, image, cue"),
+        ("inputs", [IMAGE, IMAGE], r"inputs\[2\].channel needs channel 2. .*inputs\[1\]"),
+        ("images.exact", {"a.bmp": [1]}, r"images.exact is {'a.bmp': \[1\]}. .*2 numbers"),
+        ("images.near", {"a.bmp": [1, 0.5]}, r"images.near is .*of the numbers 0 and 1"),
+        ("name", ["x" * 500], r"name is \['x{77}…. Expected"),
+    ],
+)
+def test_wrong_files_are_refused_by_one_line(path, value, fact):
+    with pytest.raises(SettingsError, match=rf"^own\.toml: .*{fact}") as caught:
+        make_task(changed(path, value), "own.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_has_its_numbers_once():
+    both = {"exact": {"a.bmp": [1, 0]}, "near": {"a.bmp": [1, 0]}}
+    with pytest.raises(SettingsError, match=r"images.near has 'a.bmp', as images.exact has"):
+        make_task(changed("images", both), "own.toml")
+
+
+def test_twin_is_imported_without_torch():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, bids_dtg.twin as t; t.find_task, t.read_trials; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
