@@ -252,7 +252,9 @@ def documented(house: House) -> Found:
     methods that a base class, a protocol of the package or another package (`HOOKS`) documents.
     """
     nodes = (node for module in house.modules for node in ast.walk(module.tree))
-    classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+    found = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    # Of two classes of one name, the one with a base is what others inherit hooks from.
+    classes = {node.name: node for node in sorted(found, key=lambda node: bool(node.bases))}
     public = [f for f in _public(house) if not _is_documented_above(f, classes)]
     bare = [f"{f.where} {house.inner(f.name)}" for f in public if not ast.get_docstring(f.node)]
     return Found(100 - 100 * len(bare) / max(len(public), 1), sorted(bare))
