@@ -13,4 +13,5 @@ For single workflows:
 
 - `contrasts`: people whose rest and responses to tasks come from the same networks
 - `dynamics`: networks of regions with known parameters
+- `twin`: people whose responses to tasks depend on their connectome
 """

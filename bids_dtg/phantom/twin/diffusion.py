@@ -1,0 +1,226 @@
+"""When and how a drift-diffusion process decides: means, distribution and samples.
+
+Evidence starts halfway between two boundaries, moves with a constant drift towards the correct
+one, and has unit noise (standard deviation 1 after a second). From the middle, both boundaries
+are reached at the same times: a decision's time is independent of its choice.
+
+Means are those of Bogacz et al. (2006, doi:10.1037/0033-295X.113.4.700). The distribution is a
+series that converges fast for short times, or one that does for long times, as in Navarro and
+Fuss (2009, doi:10.1016/j.jmp.2009.02.003). It depends on drift times boundary only, where time is
+measured in units of the squared boundary separation: all work is done in these units.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+# With time in units of the squared separation, below which the series for short times is used.
+# There, 4 terms of either series leave out less than 1e-15.
+_SHORT = 0.25
+_TERMS = 4
+_GRID = 2048  # points of each distribution that is inverted
+_TAIL = 30.0  # the grid ends where about e^-30 of the decisions are left
+
+
+def mean_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Array:
+    """Return the mean decision time, a / (2v) tanh(av / 2).
+
+    Parameters
+    ----------
+    drift
+        v, per second; positive or negative.
+    boundary
+        a, the distance of the boundaries, positive.
+
+    Returns
+    -------
+    numpy.ndarray
+        Seconds, of the shape that drift and boundary broadcast to.
+
+    Examples
+    --------
+    >>> mean_decision_seconds([0.0, 2.5], 1.6).round(3)  # a²/4 without a drift
+    array([0.64 , 0.308])
+    """
+    v, a = np.abs(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
+    v = np.maximum(v, 1e-6)  # the limit at 0: tanh(x) is x there
+    return np.asarray(a / (2.0 * v) * np.tanh(a * v / 2.0))
+
+
+def sd_decision_seconds(drift: ArrayLike, boundary: ArrayLike) -> Array:
+    """Return the standard deviation of the decision time, in seconds.
+
+    Its square is a / (2v³) (sinh(av) - av) / (1 + cosh(av)): the second derivative of the
+    logarithm of the time's Laplace transform, cosh(av / 2) / cosh(a √(v² + 2s) / 2), at s = 0.
+
+    Examples
+    --------
+    >>> sd_decision_seconds([0.0, 2.5], 1.6).round(3)  # a² / √24 without a drift
+    array([0.523, 0.205])
+    """
+    v, a = np.abs(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
+    m = np.maximum(a * v, 1e-3)  # at 1e-3, the square is within 1e-7 of its limit, 1/24
+    # (sinh m - m) / (1 + cosh m) without overflow
+    fall = np.exp(-m)
+    share = (1.0 - fall**2 - 2.0 * m * fall) / (1.0 + fall) ** 2
+    return np.asarray(a**2 * np.sqrt(share / (2.0 * m**3)))
+
+
+def share_correct(drift: ArrayLike, boundary: ArrayLike) -> Array:
+    """Return the probability of the correct choice, 1 / (1 + exp(-av)).
+
+    Examples
+    --------
+    >>> share_correct([0.0, 2.5], 1.6).round(3)
+    array([0.5  , 0.982])
+    """
+    from scipy.special import expit
+
+    return np.asarray(expit(np.multiply(drift, boundary, dtype=np.float64)))
+
+
+def share_decided(seconds: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Array:
+    """Return the share of decisions made after so many seconds: the distribution function.
+
+    It is the same for correct and wrong decisions.
+
+    Parameters
+    ----------
+    seconds
+        Since the start; negative times have share 0.
+    drift, boundary
+        As for `mean_decision_seconds`.
+
+    Returns
+    -------
+    numpy.ndarray
+        From 0 to 1, of the shape that all three broadcast to.
+
+    Examples
+    --------
+    >>> share_decided([0.0, 0.25, 1.0, 4.0], 2.5, 1.6).round(3)
+    array([0.   , 0.491, 0.988, 1.   ])
+    """
+    a = np.asarray(boundary, np.float64)
+    u, m = np.broadcast_arrays(
+        np.asarray(seconds, np.float64) / a**2, np.abs(np.asarray(drift, np.float64)) * a
+    )
+    short, long = u < _SHORT, u >= _SHORT
+    share = np.zeros(u.shape)
+    started = short & (u > 0.0)
+    share[started] = _decided_early(u[started], m[started])
+    share[long] = 1.0 - _undecided_late(u[long], m[long])
+    return np.clip(share, 0.0, 1.0)
+
+
+def _decided_early(u: Array, m: Array) -> Array:
+    """Sum over mirrored images of the boundary: inverse Gaussian distributions."""
+    from scipy.special import log_ndtr
+
+    root, both = np.sqrt(u), np.logaddexp(m / 2.0, -m / 2.0)  # log(2 cosh(m / 2))
+    share = np.zeros_like(u)
+    for image in range(_TERMS):
+        c = image + 0.5  # how far the image of the boundary is away
+        along = np.exp(both - m * c + log_ndtr((m * u - c) / root))
+        against = np.exp(both + m * c + log_ndtr(-(m * u + c) / root))
+        share += (-1) ** image * (along + against)
+    return share
+
+
+def _undecided_late(u: Array, m: Array) -> Array:
+    """Sum over the odd standing waves between the boundaries."""
+    both = np.logaddexp(m / 2.0, -m / 2.0)
+    share = np.zeros_like(u)
+    for wave in range(_TERMS):
+        k = 2 * wave + 1
+        rate = (m**2 + (k * np.pi) ** 2) / 2.0
+        share += (-1) ** wave * np.pi * k / rate * np.exp(both - rate * u)
+    return share
+
+
+def decision_quantiles(shares: ArrayLike, drift: ArrayLike, boundary: ArrayLike) -> Array:
+    """Return after how many seconds given shares of the decisions are made.
+
+    Each row's distribution is computed on a grid of 2,048 times and inverted linearly; an
+    inversion of uniform shares is a sample.
+
+    Parameters
+    ----------
+    shares
+        (rows, n), or (n,) for all rows the same; from 0 to 1.
+    drift, boundary
+        (rows,), or a number.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows, n), seconds.
+
+    Raises
+    ------
+    ValueError
+        A share is outside of 0 to 1, or a boundary is not positive.
+
+    Examples
+    --------
+    >>> decision_quantiles([0.1, 0.5, 0.9], [1.0, 2.5], 1.6).round(3)
+    array([[0.151, 0.409, 1.073],
+           [0.114, 0.254, 0.575]])
+    """
+    drift, boundary = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
+    )
+    shares = np.asarray(shares, np.float64)
+    if not ((shares >= 0.0) & (shares <= 1.0)).all() or not (boundary > 0.0).all():
+        raise ValueError("shares are from 0 to 1, and boundaries are positive")
+    shares = np.broadcast_to(shares, (len(drift), shares.shape[-1]))
+    grid = _grid(np.abs(drift) * boundary)
+    decided = share_decided(grid, (drift * boundary)[:, None], 1.0)
+    # All rows in one inversion: row r's shares lie between r and r + 1.
+    row = np.arange(len(drift))[:, None]
+    u = np.interp((shares + row).ravel(), (decided + row).ravel(), grid.ravel())
+    times: Array = u.reshape(shares.shape) * boundary[:, None] ** 2
+    return times
+
+
+def _grid(m: Array) -> Array:
+    """Return times (rows, points) from 0 to where all is decided, denser at the start."""
+    end = 1.0 / (2.0 * np.maximum(m, 1.0)) + 2.0 * _TAIL / (m**2 + np.pi**2)
+    grid: Array = end[:, None] * np.linspace(0.0, 1.0, _GRID) ** 2
+    return grid
+
+
+def sample_decisions(
+    drift: ArrayLike, boundary: ArrayLike, count: int, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Draw decisions.
+
+    Parameters
+    ----------
+    drift, boundary
+        (rows,), or a number.
+    count
+        Decisions a row.
+    rng
+        Draws a uniform number for each time, then one for each choice.
+
+    Returns
+    -------
+    seconds
+        (rows, count), decision times.
+    correct
+        (rows, count), whether the boundary in the drift's positive direction was reached.
+
+    Examples
+    --------
+    >>> seconds, correct = sample_decisions([2.5, 1.0], 1.6, 20000, np.random.default_rng(0))
+    >>> seconds.mean(axis=1).round(2), correct.mean(axis=1).round(2)
+    (array([0.31, 0.53]), array([0.98, 0.84]))
+    """
+    rows = np.broadcast(np.atleast_1d(drift), boundary).size
+    uniform = rng.random((2, rows, count))
+    seconds = decision_quantiles(uniform[0], drift, boundary)
+    return seconds, uniform[1] < np.atleast_1d(share_correct(drift, boundary))[:, None]
