@@ -46,6 +46,11 @@ class Purpose(IntEnum):
     REGIONS = 31
     INITIAL_STATE = 32
     SYSTEM_NOISE = 33
+    # Simulated twins: what all people share, a person, and what a person does in a run
+    TWIN_WORLD = 40
+    TWIN_PERSON = 41
+    TWIN_RESPONSES = 42
+    TWIN_BOLD = 43
 
 
 def stream(

@@ -1,0 +1,52 @@
+"""Make the trial sequences that simulated twins perform, from the public event files.
+
+python scripts/twin_sequences.py BIDS_FOLDER
+
+BIDS_FOLDER holds events.tsv files of OpenNeuro ds005237 1.1.3 (CC0). Nobody's responses are kept:
+a sequence is the trials that most participants saw, with the median of each time over them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+TARGET = Path(__file__).parent.parent / "bids_dtg" / "phantom" / "twin" / "sequence_files"
+TASKS = ("hammerAP", "stroopAP", "stroopPA")
+# What was shown; all other columns are times, or responses.
+SHOWN = ("trial_type", "stimulus_text", "stimulus_color", "stimLeft", "stimTop", "stimRight")
+RESPONSES = ("response_time", "accuracy_binarized")
+
+
+def sequence(folder: Path, task: str) -> tuple[pd.DataFrame, int]:
+    """Return a task's sequence, and how many participants it stands for."""
+    paths = sorted(folder.rglob(f"*_task-{task}_*events.tsv"))
+    tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in paths]
+    shown = [column for column in SHOWN if column in tables[0]]
+    orders = [table[shown].apply(lambda column: column.str.strip()) for table in tables]
+    keys = [order.to_csv() for order in orders]
+    common, _ = Counter(keys).most_common(1)[0]
+    same = [table for table, key in zip(tables, keys, strict=True) if key == common]
+    made = orders[keys.index(common)].reindex(columns=tables[0].columns)
+    for column in made.columns.difference([*shown, *RESPONSES]):
+        times = pd.concat([pd.to_numeric(t[column], errors="coerce") for t in same], axis=1)
+        made[column] = times.median(axis=1).round(4)
+    made["accuracy_binarized"] = 0.0  # as the source has trials without a response
+    return made, len(same)
+
+
+def main() -> None:
+    """Write the three sequences."""
+    TARGET.mkdir(exist_ok=True)
+    for task in TASKS:
+        table, people = sequence(Path(sys.argv[1]), task)
+        path = TARGET / f"task-{task}_events.tsv"
+        table.to_csv(path, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+        print(f"{path.name}: {len(table)} trials, as {people} participants saw them")
+
+
+if __name__ == "__main__":
+    main()
