@@ -16,9 +16,9 @@ Array = NDArray[np.float64]
 TR_SECONDS = 0.8
 # What a standard deviation between people adds to a region's amplitude in the easy and in the
 # harder condition; the group's amplitudes are about 0.5 ± 0.5.
-_PERSONAL = np.array([0.2, 0.4])
+_PERSONAL = np.array([0.25, 0.5])
 _AUTOCORRELATION = 0.4  # of the noise, from one frame to the next
-_NOISE_SD = 1.0
+NOISE_SD = 0.4
 
 
 def condition_responses(trials: Trials, tr_seconds: float = TR_SECONDS) -> Array:
@@ -82,13 +82,13 @@ def bold_series(
     Returns
     -------
     numpy.ndarray
-        (people, regions, frames), float32, in units of the noise's standard deviation.
+        (people, regions, frames), float32, arbitrary units.
 
     Examples
     --------
     >>> still = np.zeros((1, 3, 2))
     >>> series = bold_series(np.zeros((2, 4000)), still, [np.random.default_rng(0)])
-    >>> series.shape, bool(abs(series.std() - 1) < 0.05)
+    >>> series.shape, bool(abs(series.std() - NOISE_SD) < 0.02)
     ((1, 3, 4000), True)
     """
     from scipy.signal import lfilter
@@ -98,5 +98,5 @@ def bold_series(
     # From a first value of the same variance, so that all frames are alike.
     unit[..., 0] /= np.sqrt(1.0 - _AUTOCORRELATION**2)
     noise = lfilter([1.0], [1.0, -_AUTOCORRELATION], unit, axis=-1)[..., 1:]
-    scale = _NOISE_SD * np.sqrt(1.0 - _AUTOCORRELATION**2)
+    scale = NOISE_SD * np.sqrt(1.0 - _AUTOCORRELATION**2)
     return np.asarray(of_people @ responses + scale * noise, np.float32)

@@ -99,6 +99,11 @@ class TwinPeople:
         delta_edges
             (edges,) for everybody the same, or (people, edges); Fisher z.
 
+        Raises
+        ------
+        ValueError
+            The change is not of as many edges as the connectome has.
+
         Examples
         --------
         >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
@@ -107,12 +112,9 @@ class TwinPeople:
         >>> bool(np.allclose(drift, POPULATION.sds[2]))
         True
         """
-        delta = np.asarray(delta_edges)
-        return replace(
-            self,
-            connectomes=(self.connectomes + delta).astype(np.float32),
-            traits=self.traits + self.world.traits_of(delta),
-        )
+        traits = self.traits + self.world.traits_of(delta_edges)
+        connectomes = (self.connectomes + np.asarray(delta_edges)).astype(np.float32)
+        return replace(self, connectomes=connectomes, traits=traits)
 
     def runs(self, sequences: Sequence[TrialSequence], *, seed: int) -> list[list[Trials]]:
         """Have everybody perform sequences.
@@ -151,8 +153,8 @@ class TwinPeople:
     ) -> NDArray[np.float32]:
         """Return BOLD of everybody in a run, (people, 20, frames), regions as `BOLD_REGIONS`.
 
-        Responses to both conditions with each person's amplitudes, and autocorrelated noise with
-        standard deviation 1. Response times do not show in it.
+        Responses to both conditions with each person's amplitudes, and autocorrelated noise.
+        Response times do not show in it.
 
         Examples
         --------

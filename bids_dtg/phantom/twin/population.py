@@ -43,7 +43,7 @@ class Population:
         (1, 5)
         """
         values = np.array(self.means) + np.array(self.sds) * standard
-        return np.maximum(values, self.least)
+        return np.asarray(np.maximum(values, self.least))
 
     def start_seconds(self, parameters: Array, task: str) -> Array:
         """Return the non-decision time in both conditions of a task, (people, 2).

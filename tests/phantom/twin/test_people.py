@@ -64,7 +64,7 @@ def test_ridge_recovers_traits_as_well_as_the_regime_says(regime, least, most):
 def test_mean_times_are_those_of_many_responses():
     people = simulate_twin_people(40, "easy", regions=8, seed=2)
     sequence = trial_sequence("stroopAP")
-    sessions = [people.runs([sequence], seed=seed) for seed in range(30)]
+    sessions = [people.runs([sequence], seed=seed) for seed in range(12)]
     condition = sequence.trials.condition
     rt = np.array([[run.rt_seconds for (run,) in runs] for runs in sessions])
     correct = np.array([[run.correct for (run,) in runs] for runs in sessions])
@@ -145,7 +145,7 @@ def test_a_task_that_is_not_simulated_is_refused():
 
 
 def test_bold_has_the_true_amplitudes():
-    people = simulate_twin_people(60, "easy", regions=8, seed=6)
+    people = simulate_twin_people(40, "easy", regions=8, seed=6)
     sequence = trial_sequence("hammerAP")
     series = people.bold(sequence, seed=1)
     design = np.column_stack([*condition_responses(sequence.trials), np.ones(series.shape[-1])])
@@ -155,8 +155,8 @@ def test_bold_has_the_true_amplitudes():
     own = true[..., 1].std(axis=0) > 0.01
     assert own.sum() == 8
     r = [np.corrcoef(found[:, k, 1], true[:, k, 1])[0, 1] for k in np.flatnonzero(own)]
-    assert np.mean(r) > 0.8
+    assert np.mean(r) > 0.85
     residual = series - true @ design[:, :2].T
     lag = (residual[..., 1:] * residual[..., :-1]).mean() / (residual**2).mean()
     assert lag == pytest.approx(0.4, abs=0.02)
-    assert residual.std() == pytest.approx(1.0, abs=0.02)
+    assert residual.std() == pytest.approx(0.4, abs=0.01)
