@@ -9,6 +9,12 @@ What the twin performs, and what the person did:
 - `task_fields`: values of a task file, checked
 - `trials`: what one person did in one run of a task
 - `event_cells`: cells of an event file: numbers, texts, one of some values
+
+What a network gets and gives, on its time step:
+
+- `cuts`: a run as stretches that are performed one at a time, with no response window cut
+- `traces`: trials as inputs and targets, and BOLD, of one person or several
+- `decoding`: what outputs say of each trial's response time, button and miss
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""Cuts: a run as stretches that a network performs one at a time, with no response window cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.trials import Trials
+
+STEP_SECONDS = 0.08  # of the model (Takahashi et al., 2026)
+SEGMENT_STEPS = 262  # at most, in a segment: 20.96 s, as published; a block of faces takes 21 s
+
+Seconds = NDArray[np.float64]
+_ROUNDING = 1e-6  # steps: a time that is this close to a step is that step's
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some trials of a run in a row."""
+
+    first: int  # trial
+    stop: int  # trial after the last
+    start_seconds: float  # of the run: step 0
+    length: int  # steps that are of the stretch
+
+
+def steps_until(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
+    """Return the last step at or before times, given in seconds from step 0.
+
+    Parameters
+    ----------
+    seconds
+        Of any shape.
+
+    Examples
+    --------
+    >>> steps_until(np.array([0.0, 0.1, 0.16, 2.0]))
+    array([ 0,  1,  2, 25])
+    """
+    return np.floor(np.asarray(seconds) / STEP_SECONDS + _ROUNDING).astype(np.int64)
+
+
+def steps_from(seconds: NDArray[Any] | float) -> NDArray[np.int64]:
+    """Return the first step at or after times, given in seconds from step 0.
+
+    Parameters
+    ----------
+    seconds
+        Of any shape.
+
+    Examples
+    --------
+    >>> steps_from(np.array([0.0, 0.1, 0.16, 2.0]))
+    array([ 0,  2,  2, 25])
+    """
+    return np.ceil(np.asarray(seconds) / STEP_SECONDS - _ROUNDING).astype(np.int64)
+
+
+def window_ends(trials: Trials) -> Seconds:
+    """Return when each trial's response window ends, (n,), in seconds of the run.
+
+    A window is as long as the task says, and ends with the next trial's onset at the latest: a
+    later press counts for the next trial.
+
+    Parameters
+    ----------
+    trials
+        Of a run.
+
+    Raises
+    ------
+    ValueError
+        A trial begins less than a step after the one before it.
+    """
+    onset = trials.onset_seconds
+    close = np.flatnonzero(np.diff(onset) < STEP_SECONDS)
+    if len(close):
+        raise ValueError(
+            f"{trials.task.name}: trial {close[0] + 2} begins less than {STEP_SECONDS} s after "
+            f"trial {close[0] + 1}: {onset[close[0]]:g} and {onset[close[0] + 1]:g} s"
+        )
+    ends: Seconds = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
+    return ends
+
+
+def cut_run(
+    trials: Trials, *, steps: int = SEGMENT_STEPS, half: int | None = None
+) -> tuple[Stretch, ...]:
+    """Cut a run into stretches, so that each trial is in one of them with its whole window.
+
+    A stretch begins with a trial: at the trial's cue where there is one after the onset of the
+    trial before it, else at its onset. It goes on to the last trial before `steps` are over at
+    which the task lets a segment begin (`Trials.cut`). Where there is no such trial, it goes on as
+    far as whole windows fit, and the next stretch begins at a trial that has no cue.
+
+    The published cuts, each 20.96 s from the run's start, begin 13 s into a block of faces, where
+    no cue says what has to be matched (Takahashi et al., 2026, doi:10.34133/bmef.0231).
+
+    Parameters
+    ----------
+    trials
+        Of the run.
+    steps
+        At most, in a stretch.
+    half
+        Of whose trials; None: of the whole run.
+
+    Returns
+    -------
+    tuple of Stretch
+        In order; none where the half has no trials.
+
+    Raises
+    ------
+    ValueError
+        The response window is longer than `steps`, or trials lie less than a step apart.
+    """
+    ends = window_ends(trials)
+    begins = _begins(trials, ends, steps)
+    chosen = np.flatnonzero(np.ones(len(ends), bool) if half is None else trials.half() == half)
+    if not len(chosen):
+        return ()
+    return tuple(_stretches(trials, (begins, ends), (chosen[0], chosen[-1] + 1), steps))
+
+
+def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
+    """Return where a stretch begins whose first trial is each of them: (n,), seconds."""
+    onset, cue = trials.onset_seconds, trials.cues[:, 1]
+    longest = (steps - 1) * STEP_SECONDS
+    if (ends - onset > longest + STEP_SECONDS * _ROUNDING).any():
+        raise ValueError(
+            f"{trials.task.name}: a response window of {trials.task.window_seconds:g} s does not "
+            f"fit into {steps} steps of {STEP_SECONDS} s"
+        )
+    begins = onset.astype(np.float64)
+    of_trial = np.searchsorted(onset, cue)
+    led = of_trial < len(onset)
+    np.minimum.at(begins, of_trial[led], cue[led])
+    return np.where(ends - begins > longest, onset, begins)
+
+
+def _stretches(
+    trials: Trials, times: tuple[Seconds, Seconds], chosen: tuple[int, int], steps: int
+) -> list[Stretch]:
+    begins, ends = times
+    # A stretch may last until the next trial's, whether or not that is of the same half.
+    following = np.append(begins[1:], trials.run_seconds)
+    found: list[Stretch] = []
+    first, after = chosen
+    while first < after:
+        start = float(begins[first])
+        last_steps = steps_until(ends[:after] - start)
+        stop = _stop(trials.cut, first, int(np.searchsorted(last_steps, steps)), after)
+        lasts = max(last_steps[stop - 1], steps_until(following[stop - 1] - start))
+        found.append(Stretch(first, stop, start, min(int(lasts) + 1, steps)))
+        first = stop
+    return found
+
+
+def _stop(cut: NDArray[np.bool_], first: int, fits: int, after: int) -> int:
+    """Return the trial that the next stretch begins with, where those before `fits` fit."""
+    if fits >= after:
+        return after
+    allowed = np.flatnonzero(cut[first + 1 : fits + 1])
+    return first + 1 + int(allowed[-1]) if len(allowed) else fits

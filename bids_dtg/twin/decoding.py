@@ -1,0 +1,176 @@
+"""Decoding: what a network's outputs say of each trial's response time, button and miss.
+
+A network is deterministic: trained on held targets, its outputs are the distribution of a person's
+response times, a curve a button, and not the responses of single trials. The published rule is not
+stated (Takahashi et al., 2026, doi:10.34133/bmef.0231); this one is exact for held targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.traces import Segments
+
+Values = NDArray[np.floating[Any]]
+
+_TIED = 1e-6  # buttons whose curves end closer than this are equally likely
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What outputs say of each trial; leading axes are those of the outputs.
+
+    A curve has w steps, from the first one after the trial's onset. The last step in the response
+    window stands for its end, and where w is more, the curve stays as it is from there on.
+    """
+
+    seconds: Values  # (..., trials, w): time of each step of the curves since the trial's onset
+    curve: Values  # (..., trials, w, buttons): how likely each button has been pressed by then
+    answered: Values  # (..., trials, w): how likely any has been: F(t), from 0 to 1, never falling
+    rt_seconds: Values  # (..., trials): when F crosses 0.5; NaN: it never does
+    button: NDArray[np.int8]  # (..., trials): likeliest at the window's end; -1: none stands out
+
+    @property
+    def miss(self) -> Values:
+        """How likely there is no response within the window: (..., trials)."""
+        miss: Values = 1.0 - self.answered[..., -1]
+        return miss
+
+    @property
+    def shares(self) -> Values:
+        """Of each button among responses, (..., trials, buttons); NaN where there is none."""
+        end = self.curve[..., -1, :]
+        total = end.sum(axis=-1, keepdims=True)
+        shares: Values = np.divide(end, total, out=np.full_like(end, np.nan), where=total > 0)
+        return shares
+
+    def quantile(self, share: float) -> Values:
+        """Return by when this share of the responses within the window is given, (..., trials).
+
+        Misses do not count; they do in `rt_seconds`, which is the median of all trials. NaN: there
+        is no response.
+
+        Parameters
+        ----------
+        share
+            Above 0, at most 1.
+        """
+        end = self.answered[..., -1:]
+        given = np.divide(self.answered, end, out=np.zeros_like(self.answered), where=end > 0)
+        return _crossing(given, self.seconds, share)
+
+
+def decode(outputs: Values, segments: Segments) -> Decoded:
+    """Return what outputs say of each trial.
+
+    The response time is where the total over the task's own buttons crosses 0.5 for the first time,
+    in seconds from the onset, linear between steps and from 0 at the onset. The button is the one
+    with the most at the end of the response window. Outputs for pulses are added up over the window
+    first. On the segments' own targets the response time is that of the person within one step, and
+    the button is the same (-1 where there was none, or an unknown one).
+
+    Parameters
+    ----------
+    outputs
+        (..., s, steps, buttons): how likely each button is down, from 0 to 1; of networks that
+        performed `segments`. With segments of several people that did not see the same,
+        (..., people, s, steps, buttons); else the leading axes may be any.
+    segments
+        What was performed.
+
+    Returns
+    -------
+    Decoded
+        Of the trials in `segments.trials`, in that order; rows that only fill the table have no
+        response time and no button.
+
+    Raises
+    ------
+    ValueError
+        The outputs' shape is not that of the segments.
+
+    Examples
+    --------
+    `bids_dtg.twin.traces.make_segments` shows a run, of two trials: one response after 0.64 s, and
+    none.
+    """
+    seconds, curve = _curves(outputs, segments)
+    answered = np.clip(np.maximum.accumulate(curve.sum(axis=-1), axis=-1), 0.0, 1.0)
+    end = curve[..., -1, :]
+    best = np.sort(end, axis=-1)[..., -2:]
+    stands_out = best[..., -1] - (best[..., 0] if end.shape[-1] > 1 else 0.0) > _TIED
+    return Decoded(
+        seconds=seconds,
+        curve=curve,
+        answered=answered,
+        rt_seconds=_crossing(answered, seconds, 0.5),
+        button=np.where(stands_out, end.argmax(axis=-1), -1).astype(np.int8),
+    )
+
+
+def _curves(outputs: Values, segments: Segments) -> tuple[Values, Values]:
+    rows, tasks = segments.trials, segments.tasks
+    _check(outputs, segments)
+    first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
+    task, segment = _each(rows.task), _each(rows.segment)
+    step = first + np.arange(tasks.window_steps)
+    within = np.minimum(step, last)
+    curve = _at(outputs, segment[..., None] * outputs.shape[-2] + within)
+    counts = tasks.own_buttons[task] & (task >= 0)[..., None]
+    curve = np.where(counts[..., None, :], curve, 0.0)
+    if not segments.held:
+        pulses = np.where((step == within)[..., None], curve, 0.0)
+        curve = pulses.cumsum(axis=-2, dtype=curve.dtype)
+    seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
+    # Targets hold all responses within the window from its last step on, which stands for its end.
+    return np.where(step < last, seconds, _each(rows.window_seconds)[..., None]), curve
+
+
+def _each(shown: NDArray[Any]) -> NDArray[Any]:
+    """Return what was shown without the axis of people where that is 1: it was so for all."""
+    return shown[0] if shown.ndim == 2 and len(shown) == 1 else shown
+
+
+def _check(outputs: Values, segments: Segments) -> None:
+    expected = segments.action.shape[-3:]
+    seen = segments.inputs.shape[:-3]
+    if outputs.shape[-3:] != expected or (seen not in ((), (1,)) and outputs.shape[-4:-3] != seen):
+        of_people = (*seen, *expected) if seen not in ((), (1,)) else expected
+        raise ValueError(
+            f"outputs are (..., {', '.join(map(str, of_people))}), found {outputs.shape}"
+        )
+
+
+def _at(outputs: Values, steps: NDArray[np.intp]) -> Values:
+    """Return outputs at steps, (..., trials, w) counted through all segments."""
+    flat = outputs.reshape(*outputs.shape[:-3], -1, outputs.shape[-1])
+    if steps.ndim == 2:
+        found: Values = flat[..., steps, :]
+        return found
+    rows = steps.reshape(len(steps), -1, 1)
+    rows = rows[(None,) * (flat.ndim - rows.ndim)]
+    own = np.take_along_axis(flat, rows, axis=-2)
+    return own.reshape(*flat.shape[:-2], *steps.shape[-2:], -1)
+
+
+def _crossing(rising: Values, seconds: Values, level: float) -> Values:
+    """Return when curves that never fall, (..., trials, w), first reach a level; NaN: never."""
+    over = rising >= level
+    place = over.argmax(axis=-1)[..., None]
+    seconds = np.broadcast_to(seconds, rising.shape)
+
+    def at(values: Values, places: NDArray[np.intp]) -> Values:
+        # Before the first step are the onset, and no response.
+        found = np.take_along_axis(values, np.maximum(places, 0), axis=-1)
+        return np.asarray(np.where(places < 0, 0.0, found)[..., 0])
+
+    low, high = at(rising, place - 1), at(rising, place)
+    before, after = at(seconds, place - 1), at(seconds, place)
+    gain = np.where(over.any(axis=-1), high - low, np.nan)
+    crossing: Values = before + (after - before) * (level - low) / gain
+    return crossing

@@ -1,0 +1,175 @@
+"""What is decoded of known outputs: the targets themselves, and curves with a known shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import lognorm
+from twin_runs import a_run, a_task, answered_by, runs
+
+from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.traces import make_segments, stack_people
+
+few = settings(max_examples=25)
+
+
+def assert_decodes_itself(segments) -> None:
+    """The segments' own targets give their response times and buttons."""
+    rows, decoded = segments.trials, decode(segments.action, segments)
+    kept = rows.scored
+    np.testing.assert_array_equal(decoded.button[kept], rows.button[kept])
+    wrong = np.abs(decoded.rt_seconds - rows.rt_seconds)[kept & np.isfinite(rows.rt_seconds)]
+    assert wrong.max(initial=0.0) <= STEP_SECONDS + 1e-6
+    missed = np.isnan(rows.rt_seconds)
+    assert np.isnan(decoded.rt_seconds[missed]).all()
+    np.testing.assert_allclose(decoded.miss, missed, atol=1e-6)
+
+
+@few
+@given(runs(), st.booleans())
+def test_targets_are_decoded_as_what_was_done(run, held):
+    assert_decodes_itself(make_segments([run], held=held))
+
+
+@few
+@given(runs(task=a_task("faces", buttons=2)), runs(), st.booleans())
+def test_targets_of_several_people_are_decoded(faces, stroop, held):
+    people = [[faces, stroop], [answered_by(stroop, 7, late=0.03)], [answered_by(faces, 8)]]
+    assert_decodes_itself(stack_people(people, held=held))
+
+
+@few
+@given(st.floats(0.3, 1.5), st.floats(0.2, 0.4), st.floats(0.0, 1.0), st.floats(0.2, 0.8))
+def test_the_quantiles_of_a_distribution_are_found(median, spread, offset, share):
+    """The best outputs for held targets are the distribution of response times."""
+    segments = make_segments([a_run([2.0, 5.0 + offset, 9.0])])
+    own = segments.trials
+    since = (np.arange(262) - own.onset_step[1]) * STEP_SECONDS
+    outputs = np.zeros((1, 262, 3))
+    outputs[0, :, 2] = lognorm.cdf(since, spread, scale=median) * 0.95
+    decoded = decode(outputs, segments)
+    true = lognorm.ppf(0.5 / 0.95, spread, scale=median)
+    assert decoded.rt_seconds[1] == pytest.approx(true, abs=0.02)
+    assert decoded.button[1] == 2
+    end = lognorm.cdf(since[own.last_step[1]], spread, scale=median)
+    assert decoded.miss[1] == pytest.approx(1 - 0.95 * end, abs=1e-6)
+    given_by = lognorm.ppf(share * end, spread, scale=median)
+    assert decoded.quantile(share)[1] == pytest.approx(given_by, abs=0.02)
+
+
+def test_curves_rise_from_the_onset_on_a_line():
+    """0.5 is reached within the first step: on the line from 0 at the onset."""
+    segments = make_segments([a_run([2.0, 6.0])])
+    outputs = np.full((1, 262, 3), [0.5, 0.25, 0.25])
+    np.testing.assert_allclose(decode(outputs, segments).rt_seconds, STEP_SECONDS / 2)
+
+
+def test_what_falls_again_stays_answered():
+    segments = make_segments([a_run([2.0])])
+    outputs = np.zeros((1, 262, 3))
+    outputs[0, 10:12, 1] = 0.8
+    decoded = decode(outputs, segments)
+    assert (np.diff(decoded.answered) >= 0).all()
+    assert decoded.miss[0] == pytest.approx(0.2)
+    assert decoded.rt_seconds[0] == pytest.approx((9 + 0.5 / 0.8) * STEP_SECONDS)
+    assert decoded.button[0] == -1  # at the window's end nothing is down
+
+
+def test_outputs_above_one_are_one_at_most():
+    segments = make_segments([a_run([2.0])])
+    decoded = decode(np.ones((1, 262, 3)), segments)
+    assert decoded.miss[0] == 0.0
+    np.testing.assert_allclose(decoded.shares, 1 / 3)
+    assert decoded.button[0] == -1  # all are as likely
+
+
+def test_other_tasks_buttons_do_not_count():
+    faces = a_run([2.0, 5.0], task=a_task("faces", buttons=2))
+    segments = make_segments([faces, a_run([2.0, 5.0])])
+    outputs = np.zeros((2, 262, 3))
+    outputs[..., 2], outputs[..., 1] = 1.0, 0.1
+    decoded = decode(outputs, segments)
+    np.testing.assert_array_equal(decoded.button, [1, 1, 2, 2])
+    np.testing.assert_allclose(decoded.miss, [0.9, 0.9, 0.0, 0.0], atol=1e-6)
+
+
+def test_an_unknown_wrong_button_is_shared_by_the_wrong_ones():
+    run = a_run([2.0, 5.0], button=[-1, -1], rt=[0.7, 1.1])
+    decoded = decode(make_segments([run]).action, make_segments([run]))
+    np.testing.assert_allclose(decoded.rt_seconds, [0.7, 1.1], atol=STEP_SECONDS)
+    expected = np.where(np.arange(3) == run.correct_button[:, None], 0.0, 0.5)
+    np.testing.assert_allclose(decoded.shares, expected)
+    np.testing.assert_array_equal(decoded.button, -1)
+
+
+def test_shares_and_quantiles_of_no_response_are_not_numbers():
+    segments = make_segments([a_run([2.0])])
+    decoded = decode(np.zeros((1, 262, 3)), segments)
+    assert np.isnan(decoded.shares).all()
+    assert np.isnan(decoded.quantile(0.5)).all()
+
+
+@pytest.mark.parametrize("lead", [(), (4,), (2, 4)])
+def test_leading_axes_are_worked_on_alike(lead):
+    """Networks of any people perform what all saw, and what a person saw."""
+    rng = np.random.default_rng(0)
+    run = a_run([2.0, 5.3, 9.1, 12.0, 31.0])
+    outputs = rng.random((*lead, 2, 262, 3)) ** 4
+    alone = make_segments([run])
+    shared = stack_people([[answered_by(run, seed)] for seed in range(4)])
+    assert shared.inputs.shape[0] == 1
+    for segments in (alone, shared):
+        found = decode(outputs, segments)
+        assert found.rt_seconds.shape == (*lead, 5)
+        for index in np.ndindex(lead):
+            single = decode(outputs[index], alone)
+            np.testing.assert_array_equal(found.rt_seconds[index], single.rt_seconds)
+            np.testing.assert_array_equal(found.curve[index], single.curve)
+
+
+def test_people_who_saw_different_things_are_decoded_apart():
+    rng = np.random.default_rng(0)
+    people = [[a_run(np.cumsum(rng.uniform(1, 9, 9)), seed=n)] for n in range(4)]
+    segments = stack_people(people)
+    assert segments.inputs.shape[0] == 4
+    outputs = rng.random((2, *segments.action.shape)) ** 4
+    found = decode(outputs, segments)
+    for number in range(4):
+        own = decode(outputs[:, number], segments.person(number))
+        np.testing.assert_array_equal(found.rt_seconds[:, number], own.rt_seconds)
+
+
+def test_rows_that_fill_the_table_have_no_response():
+    long, other = a_run([2.0, 5.0, 8.0]), a_run([2.0, 6.5], seed=1)
+    third = a_run([3.0, 6.0, 10.0], seed=2)
+    segments = stack_people([[long], [other], [third]])
+    fills = segments.trials.task < 0
+    assert fills.sum() == 1
+    decoded = decode(np.ones(segments.action.shape), segments)
+    assert np.isnan(decoded.rt_seconds[fills]).all()
+    assert np.isfinite(decoded.rt_seconds[~fills]).all()
+    assert (decoded.button[fills] == -1).all()
+
+
+def test_a_task_of_one_button_is_decoded():
+    run = a_run([2.0, 5.0], task=a_task(buttons=1), rt=[0.6, np.nan])
+    assert_decodes_itself(make_segments([run]))
+
+
+def test_outputs_of_another_shape_are_refused():
+    segments = make_segments([a_run([2.0])])
+    with pytest.raises(ValueError, match=r"outputs are \(..., 1, 262, 3\), found \(2, 262, 3\)"):
+        decode(np.zeros((2, 262, 3)), segments)
+    different = stack_people([[a_run([2.0 + n, 9.0 - n])] for n in range(3)])
+    with pytest.raises(ValueError, match=r"outputs are \(..., 3, 1, 262, 3\)"):
+        decode(np.zeros((1, 262, 3)), different)
+
+
+def test_pulses_are_added_up_within_the_window_only():
+    segments = make_segments([a_run([2.0, 4.5])], held=False)
+    outputs = np.full((1, 262, 3), 0.01)
+    decoded = decode(outputs, segments)
+    np.testing.assert_allclose(decoded.miss, 1 - 0.03 * 25)
