@@ -69,19 +69,8 @@ def window_ends(trials: Trials) -> Seconds:
     ----------
     trials
         Of a run.
-
-    Raises
-    ------
-    ValueError
-        A trial begins less than a step after the one before it.
     """
     onset = trials.onset_seconds
-    close = np.flatnonzero(np.diff(onset) < STEP_SECONDS)
-    if len(close):
-        raise ValueError(
-            f"{trials.task.name}: trial {close[0] + 2} begins less than {STEP_SECONDS} s after "
-            f"trial {close[0] + 1}: {onset[close[0]]:g} and {onset[close[0] + 1]:g} s"
-        )
     ends: Seconds = np.minimum(onset + trials.task.window_seconds, np.append(onset[1:], np.inf))
     return ends
 
@@ -116,7 +105,7 @@ def cut_run(
     Raises
     ------
     ValueError
-        The response window is longer than `steps`, or trials lie less than a step apart.
+        The response window is longer than `steps`.
     """
     ends = window_ends(trials)
     begins = _begins(trials, ends, steps)
@@ -128,17 +117,13 @@ def cut_run(
 
 def _begins(trials: Trials, ends: Seconds, steps: int) -> Seconds:
     """Return where a stretch begins whose first trial is each of them: (n,), seconds."""
-    onset, cue = trials.onset_seconds, trials.cues[:, 1]
+    onset, begins = trials.onset_seconds, trials.begin_seconds
     longest = (steps - 1) * STEP_SECONDS
     if (ends - onset > longest + STEP_SECONDS * _ROUNDING).any():
         raise ValueError(
             f"{trials.task.name}: a response window of {trials.task.window_seconds:g} s does not "
             f"fit into {steps} steps of {STEP_SECONDS} s"
         )
-    begins = onset.astype(np.float64)
-    of_trial = np.searchsorted(onset, cue)
-    led = of_trial < len(onset)
-    np.minimum.at(begins, of_trial[led], cue[led])
     return np.where(ends - begins > longest, onset, begins)
 
 

@@ -86,8 +86,8 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
     Returns
     -------
     Decoded
-        Of the trials in `segments.trials`, in that order; rows that only fill the table have no
-        response time and no button.
+        Of the trials in `segments.trials`, in that order; rows that only fill the table, and trials
+        whose window has no step, have no response time and no button.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _curves(outputs: Values, segments: Segments) -> tuple[Values, Values]:
     step = first + np.arange(tasks.window_steps)
     within = np.minimum(step, last)
     curve = _at(outputs, segment[..., None] * outputs.shape[-2] + within)
-    counts = tasks.own_buttons[task] & (task >= 0)[..., None]
+    counts = tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
     curve = np.where(counts[..., None, :], curve, 0.0)
     if not segments.held:
         pulses = np.where((step == within)[..., None], curve, 0.0)

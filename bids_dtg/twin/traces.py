@@ -201,7 +201,7 @@ class TrialRows:
     button: Small  # done: pressed; -1: none, or not known
     rt_seconds: Times  # done: from onset; NaN: no response within the window
     correct: Flags  # done
-    scored: Flags  # done: False: the person lacks the trial, or responded implausibly early
+    scored: Flags  # done: False: the person lacks the trial, or it is none of `Trials.scored`
 
     def person(self, number: int) -> TrialRows:
         """Return the rows of one of several people: (n,) each.
@@ -342,7 +342,8 @@ def stack_people(
     the press to the end of the response window, so that what a network learns is the distribution
     of response times. As published they are pulses of one step. Where somebody pressed an unknown
     wrong button, its target is the expectation: equal shares for all wrong ones. Responses after
-    the window are misses. The window ends with the next trial's onset at the latest.
+    the window are misses. The window ends with the next trial's onset at the latest; a trial whose
+    window then has no step is not scored, nor is one with a press before its onset.
 
     Parameters
     ----------
@@ -367,8 +368,8 @@ def stack_people(
     Raises
     ------
     ValueError
-        There is no trial, a response window does not fit into a segment, trials lie less than a
-        step apart, a run's task is not among the tasks, or BOLD and runs do not belong together.
+        There is no trial, a response window does not fit into a segment, a run's task is not among
+        the tasks, or BOLD and runs do not belong together.
 
     Examples
     --------
@@ -657,8 +658,11 @@ def _what_was_shown(piece: _Piece) -> dict[str, NDArray[Any]]:
 def _what_was_done(piece: _Piece, shown: _Piece) -> dict[str, NDArray[Any]]:
     """Return what a person did in a piece, within the windows of what is shown for it."""
     run, part = piece.run, piece.trials
-    rt, window = run.rt_seconds[part], (shown.ends - shown.run.onset_seconds)[shown.trials]
-    scored = run.scored[part] & ~(rt < 0)
+    rt, start = run.rt_seconds[part], shown.stretch.start_seconds
+    onset = shown.run.onset_seconds[shown.trials]
+    window = shown.ends[shown.trials] - onset
+    has_steps = steps_until(shown.ends[shown.trials] - start) > steps_until(onset - start)
+    scored = run.scored[part] & ~(rt < 0) & has_steps
     answered = scored & (rt <= window)
     correct = answered & run.correct[part]
     button = np.where(correct & (run.button[part] < 0), run.correct_button[part], run.button[part])

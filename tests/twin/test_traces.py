@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from twin_runs import a_run, a_task, answered_by, runs
 
 from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, make_segments, stack_people
 
 few = settings(max_examples=25)
@@ -90,13 +91,24 @@ def test_a_press_after_the_next_onset_is_a_miss():
 
 def test_early_presses_are_not_scored():
     run = a_run([2.0, 5.0, 8.0], rt=[0.7, -0.1, 0.9])
-    segments = make_segments([replace(run, implausible=(2,))])
+    segments = make_segments([replace(run, unscored=(2,))])
     np.testing.assert_array_equal(segments.trials.scored, [True, False, False])
     rows = segments.trials
     for trial in range(3):
         window = slice(rows.first_step[trial], rows.last_step[trial] + 1)
         assert (segments.scored[0, window] == rows.scored[trial]).all()
         assert segments.action[0, window].any() == rows.scored[trial]
+
+
+def test_trials_without_time_for_a_response_are_not_scored():
+    """The first and the third begin when the next one does, or nearly so."""
+    run = a_run([2.0, 2.0, 5.01, 5.02, 9.0], rt=[0.5, 0.6, 0.009, 0.7, 0.8], button=[0] * 5)
+    for held in (True, False):
+        segments = make_segments([run], held=held)
+        np.testing.assert_array_equal(segments.trials.scored, [False, True, False, True, True])
+        decoded = decode(segments.action, segments)
+        np.testing.assert_array_equal(np.isnan(decoded.rt_seconds), ~segments.trials.scored)
+        np.testing.assert_array_equal(decoded.button, np.where(segments.trials.scored, 0, -1))
 
 
 @few
