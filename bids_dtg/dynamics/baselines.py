@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import autocorrelation, connectivity, correlation, fc_fit, upper
+from bids_dtg.dynamics.measures import autocorrelation, connectivity, fc_fit, upper
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.splits import fold_people
 
 Values = NDArray[np.floating[Any]]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.measures import (
     connectivity,
-    correlation,
     low_power,
     zero_crossings,
 )
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.spatial_nulls import is_mirrored, null_p
 
 Values = NDArray[np.floating[Any]]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.stats.correlation import correlation, unit_length
+
 Series = NDArray[np.floating[Any]]
 Values = NDArray[np.floating[Any]]
 
@@ -44,7 +46,7 @@ def connectivity(series: Series) -> Values:
     array([[ 1. , -0.5],
            [-0.5,  1. ]])
     """
-    unit = _unit(series)
+    unit = unit_length(series)
     return np.clip(unit @ np.swapaxes(unit, -1, -2), -1.0, 1.0)
 
 
@@ -58,34 +60,6 @@ def upper(matrices: Values) -> Values:
     """
     rows, columns = np.triu_indices(matrices.shape[-1], 1)
     return matrices[..., rows, columns]
-
-
-def correlation(values: Values, others: Values) -> Values:
-    """Return Pearson r over the last axis; pairs of which one is not finite are left out.
-
-    Parameters
-    ----------
-    values, others
-        (..., values); leading axes are broadcast.
-
-    Returns
-    -------
-    numpy.ndarray
-        (...); NaN where fewer than three pairs are left or one side is constant.
-
-    Examples
-    --------
-    >>> r = correlation(np.array([1.0, 2.0, 3.0, np.nan]), np.array([1.0, 3.0, 2.0, 9.0]))
-    >>> round(float(r), 3)
-    0.5
-    """
-    x, y = np.broadcast_arrays(values, others)
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.all():
-        r = np.einsum("...v,...v->...", _unit(x), _unit(y))
-    else:
-        r = np.einsum("...v,...v->...", _unit(x, known), _unit(y, known))
-    return np.where(known.sum(axis=-1) >= _FEWEST_PAIRS, np.clip(r, -1.0, 1.0), np.nan)
 
 
 def fc_fit(connectivities: Values, others: Values) -> Values:
@@ -166,7 +140,7 @@ def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
     known = np.isfinite(flow).all(axis=0)
     if known.sum() < _FEWEST_PAIRS:
         return np.full((len(starts), len(starts)), np.nan, flow.dtype)
-    unit = _unit(flow[:, known])
+    unit = unit_length(flow[:, known])
     return np.clip(unit @ unit.T, -1.0, 1.0)
 
 
@@ -307,7 +281,7 @@ def autocorrelation(series: Series, lag: int = 1) -> Values:
     >>> autocorrelation(np.array([[1.0, -1.0, 1.0, -1.0]]))
     array([-0.75])
     """
-    unit = _unit(series)
+    unit = unit_length(series)
     r: Values = np.einsum("...t,...t->...", unit[..., lag:], unit[..., : unit.shape[-1] - lag])
     return r
 
@@ -359,27 +333,6 @@ MEASURES = (
         lambda series, _: fc_strength(connectivity(series)),
     ),
 )
-
-
-def _unit(values: Values, known: NDArray[np.bool_] | None = None) -> Values:
-    """Return values less their mean and of length 1 over the last axis; NaN where constant.
-
-    Those that are not known count as nothing, and become 0.
-    """
-    own = np.asarray(values, np.result_type(values, np.float32))
-    used = np.ones(1, np.bool_) if known is None else known
-    count = np.broadcast_to(used, own.shape).sum(axis=-1, keepdims=True)
-    count = np.maximum(count, 1).astype(own.dtype)
-    counted = own if known is None else np.where(known, own, 0.0)
-    # What is not finite makes NaN here, as it should.
-    with np.errstate(invalid="ignore", over="ignore"):
-        centred = (counted - counted.sum(axis=-1, keepdims=True) / count) * used
-        length = np.sqrt(np.einsum("...v,...v->...", centred, centred))[..., None]
-        # Of a constant, whatever rounding left of it has no direction.
-        rounding = 8 * np.finfo(own.dtype).eps * np.abs(counted).max(axis=-1, keepdims=True)
-        has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
-        unit: Values = centred / np.where(has_direction, length, np.nan)
-    return unit
 
 
 def _mean(values: Values) -> Values:

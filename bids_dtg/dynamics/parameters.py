@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import correlation
 from bids_dtg.stats.agreement import Agreement, agreement
+from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 

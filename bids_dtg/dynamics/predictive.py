@@ -29,37 +29,6 @@ FCD_STRIDE = 5
 OUTSIDE_P = 0.1  # at most: the session is outside the 90 % of the simulated ones
 FEWEST_SIMULATIONS = 19  # with fewer, no p is as small as that
 _MIDDLE = (0.05, 0.95)  # the quantiles around these 90 %
-_DRAWS = 10_000
-
-
-def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = _DRAWS) -> Interval:
-    """Return the mean over people and its 95 % interval by drawing people again.
-
-    Parameters
-    ----------
-    values
-        (people,); NaN is left out. With fewer than three people the interval has no ends.
-    seed, draws
-        Of the samples of people.
-
-    Notes
-    -----
-    Percentiles (Efron 1979, Ann. Stat. 7: 1): of few people a little too narrow.
-
-    Examples
-    --------
-    >>> found = bootstrap_interval(np.arange(20.0))
-    >>> found.mean, 6.5 < found.low < 7.5, 11.5 < found.high < 12.5
-    (9.5, True, True)
-    """
-    known = np.asarray(values, np.float64)
-    known = known[np.isfinite(known)]
-    if len(known) < 3:
-        mean = float(known.mean()) if len(known) else float("nan")
-        return Interval(mean, float("nan"), float("nan"))
-    people = np.random.default_rng(seed).integers(len(known), size=(draws, len(known)))
-    low, high = np.percentile(known[people].mean(axis=1), [2.5, 97.5])
-    return Interval(float(known.mean()), float(low), float(high))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 
-from bids_dtg.dynamics.measures import correlation
+from bids_dtg.stats.correlation import correlation
 
 Array = NDArray[np.float64]
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import correlation, low_power
+from bids_dtg.dynamics.measures import low_power
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Drawn, external_path, run
+from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 

@@ -6,6 +6,7 @@
 - `model_scores`: these scores of a model's maps of all contrasts
 - `model_table`: models side by side: rows of scores, comparisons with verdicts, tests
 - `paired`: two models on the same people: intervals, permutation tests, verdicts, effect sizes
+- `correlation`: Pearson r with gaps; of people, with its interval
 - `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth
 - `conformal`: prediction intervals: a half-width a contrast and place
 - `agreement`: intraclass correlations of repeated measurements

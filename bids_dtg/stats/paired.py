@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.floating[Any]]
 _DRAWS_AT_ONCE = 1000
+DRAWS = 10_000  # samples of people, for an interval
 
 
 # With fewer people, no interval and no test is to be relied on.
@@ -54,6 +55,37 @@ def t_interval(values: Values) -> Interval:
         return Interval(mean, nothing, nothing)
     half = float(stdtrit(n - 1, 0.975)) * float(known.std(ddof=1)) / np.sqrt(n)
     return Interval(mean, float(mean - half), float(mean + half))
+
+
+def bootstrap_interval(values: Values, *, seed: int = 0, draws: int = DRAWS) -> Interval:
+    """Return the mean over people and its 95 % interval by drawing people again.
+
+    Parameters
+    ----------
+    values
+        (people,); NaN is left out. With fewer than three people the interval has no ends.
+    seed, draws
+        Of the samples of people.
+
+    Notes
+    -----
+    Percentiles (Efron 1979, Ann. Stat. 7: 1): of few people a little too narrow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = bootstrap_interval(np.arange(20.0))
+    >>> found.mean, 6.5 < found.low < 7.5, 11.5 < found.high < 12.5
+    (9.5, True, True)
+    """
+    known = np.asarray(values, np.float64)
+    known = known[np.isfinite(known)]
+    if len(known) < 3:
+        mean = float(known.mean()) if len(known) else float("nan")
+        return Interval(mean, float("nan"), float("nan"))
+    people = np.random.default_rng(seed).integers(len(known), size=(draws, len(known)))
+    low, high = np.percentile(known[people].mean(axis=1), [2.5, 97.5])
+    return Interval(float(known.mean()), float(low), float(high))
 
 
 def jackknife_shares(score: float, without: Values) -> NDArray[np.float64]:

@@ -12,11 +12,11 @@ from bids_dtg.dynamics.baselines import BASELINES, Process, fit_baseline, var_1
 from bids_dtg.dynamics.measures import (
     autocorrelation,
     connectivity,
-    correlation,
     fc_fit,
     upper,
 )
 from bids_dtg.dynamics.networks import standardised
+from bids_dtg.stats.correlation import correlation
 
 BY_NAME = {baseline.name: baseline for baseline in BASELINES}
 PEOPLE = chance_networks(people=6)

@@ -15,7 +15,6 @@ from bids_dtg.dynamics.measures import (
     MEASURES,
     autocorrelation,
     connectivity,
-    correlation,
     fc_fit,
     fc_strength,
     fcd,
@@ -79,15 +78,6 @@ def test_a_region_without_a_course_has_no_correlation_and_no_say(fault):
     )
     assert np.isnan(autocorrelation(broken)[0, 2])
     assert np.isfinite(fcd(broken[0], frames=40)).all()
-
-
-def test_correlation_is_pearsons_r_of_what_both_have():
-    values, others = waves(2, 30)
-    others[[3, 7]] = np.nan
-    known = np.isfinite(others)
-    assert correlation(values, others) == pytest.approx(pearsonr(values[known], others[known])[0])
-    assert np.isnan(correlation(values, np.full(30, 5.0)))
-    assert np.isnan(correlation(values, np.where(np.arange(30) < 2, others, np.nan)))
 
 
 def test_fit_is_broadcast_over_simulations():

@@ -19,7 +19,6 @@ from bids_dtg.dynamics.predictive import (
     CHECKED,
     FCD_STRIDE,
     Check,
-    bootstrap_interval,
     check,
 )
 
@@ -28,19 +27,6 @@ PROCESS = var_1(chance_networks().series[0])
 
 def sessions(count: int, frames: int = 60, seed: int = 0) -> np.ndarray:
     return PROCESS.simulate(count, frames, np.random.default_rng(seed))
-
-
-def test_bootstrap_is_of_people():
-    rng = np.random.default_rng(0)
-    covered = []
-    for _ in range(200):
-        found = bootstrap_interval(rng.standard_normal(30), draws=500)
-        covered.append(found.low <= 0 <= found.high)
-    assert 0.88 < np.mean(covered) < 0.99
-    with_gap = bootstrap_interval(np.array([1.0, 2.0, 3.0, np.nan]))
-    assert (with_gap.mean, with_gap.low >= 1.0, with_gap.high <= 3.0) == (2.0, True, True)
-    assert np.isnan(bootstrap_interval(np.array([1.0, 2.0])).low)
-    assert np.isnan(bootstrap_interval(np.array([np.nan])).mean)
 
 
 def test_each_figure_is_of_each_person():

@@ -11,6 +11,7 @@ from scipy.stats import binom, binomtest, false_discovery_control
 
 from bids_dtg.stats.paired import (
     Interval,
+    bootstrap_interval,
     cliffs_delta,
     false_discovery_rate,
     sign_flip_test,
@@ -91,3 +92,16 @@ def test_no_difference_is_rarely_called_one(people):
     ]
     false = sum(one in ("better", "worse") for one in found)
     assert false <= (binom.ppf(0.975, 200, 0.05) if people >= 8 else 0)
+
+
+def test_bootstrap_is_of_people():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(200):
+        found = bootstrap_interval(rng.standard_normal(30), draws=500)
+        covered.append(found.low <= 0 <= found.high)
+    assert 0.88 < np.mean(covered) < 0.99
+    with_gap = bootstrap_interval(np.array([1.0, 2.0, 3.0, np.nan]))
+    assert (with_gap.mean, with_gap.low >= 1.0, with_gap.high <= 3.0) == (2.0, True, True)
+    assert np.isnan(bootstrap_interval(np.array([1.0, 2.0])).low)
+    assert np.isnan(bootstrap_interval(np.array([np.nan])).mean)

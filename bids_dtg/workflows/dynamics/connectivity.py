@@ -14,9 +14,9 @@ from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.measures import connectivity, fc_fit, fc_strength, spectra
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.predictive import bootstrap_interval
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.report.pages.network import Spectra
+from bids_dtg.stats.paired import bootstrap_interval
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from bids_dtg.dynamics.measures import (
     autocorrelation,
     connectivity,
-    correlation,
     fc_fit,
     spectra,
 )
@@ -36,6 +35,7 @@ from bids_dtg.report.recovery_picture import (
     SpectrumPanel,
     draw_recovery,
 )
+from bids_dtg.stats.correlation import correlation
 
 Values = NDArray[np.floating[Any]]
 

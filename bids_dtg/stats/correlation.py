@@ -1,0 +1,125 @@
+"""Correlations over the last axis, with gaps; of people, with an interval by drawing them again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.stats.paired import DRAWS, Interval
+
+Values = NDArray[np.floating[Any]]
+
+_FEWEST_PAIRS = 3  # of values: fewer have no correlation that is worth its name
+_DRAWS_AT_ONCE = 500
+
+
+def correlation(values: Values, others: Values) -> Values:
+    """Return Pearson r over the last axis; pairs of which one is not finite are left out.
+
+    Parameters
+    ----------
+    values, others
+        (..., values); leading axes are broadcast.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...); NaN where fewer than three pairs are left or one side is constant.
+
+    Examples
+    --------
+    >>> r = correlation(np.array([1.0, 2.0, 3.0, np.nan]), np.array([1.0, 3.0, 2.0, 9.0]))
+    >>> round(float(r), 3)
+    0.5
+    """
+    x, y = np.broadcast_arrays(values, others)
+    known = np.isfinite(x) & np.isfinite(y)
+    if known.all():
+        r = np.einsum("...v,...v->...", unit_length(x), unit_length(y))
+    else:
+        r = np.einsum("...v,...v->...", unit_length(x, known), unit_length(y, known))
+    return np.where(known.sum(axis=-1) >= _FEWEST_PAIRS, np.clip(r, -1.0, 1.0), np.nan)
+
+
+def correlation_interval(
+    values: Values, others: Values, *, seed: int = 0, draws: int = DRAWS
+) -> Interval:
+    """Return Pearson r over people and its 95 % interval by drawing people again.
+
+    Parameters
+    ----------
+    values, others
+        (people,); people of whom one value is not finite are left out.
+    seed, draws
+        Of the samples of people.
+
+    Returns
+    -------
+    Interval
+        Its `mean` is the r of all people. The ends are NaN with fewer than three people, or
+        where r is not defined.
+
+    Raises
+    ------
+    ValueError
+        If the values are not of the same people.
+
+    Notes
+    -----
+    Percentiles (Efron 1979, Ann. Stat. 7: 1). Samples in which one side is constant have no r
+    and are left out.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).standard_normal((2, 200))
+    >>> found = correlation_interval(x[0], x[0] + x[1])
+    >>> bool(0.6 < found.low < found.mean < found.high < 0.8)
+    True
+    """
+    x, y = np.asarray(values, np.float64), np.asarray(others, np.float64)
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(f"r over people takes two (people,), found {x.shape} and {y.shape}")
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    r = float(correlation(x, y))
+    if not np.isfinite(r):
+        return Interval(r, float("nan"), float("nan"))
+    rng, found = np.random.default_rng(seed), []
+    for start in range(0, draws, _DRAWS_AT_ONCE):
+        people = rng.integers(len(x), size=(min(_DRAWS_AT_ONCE, draws - start), len(x)))
+        found.append(correlation(x[people], y[people]))
+    low, high = np.nanpercentile(np.concatenate(found), [2.5, 97.5])
+    return Interval(r, float(low), float(high))
+
+
+def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Values:
+    """Return values less their mean and of length 1 over the last axis; NaN where constant.
+
+    Parameters
+    ----------
+    values
+        (..., values).
+    known
+        (..., values): those that are not known count as nothing, and become 0. None: all are.
+
+    Examples
+    --------
+    >>> unit_length(np.array([1.0, 3.0, 2.0]) * np.sqrt(2))
+    array([-0.70710678,  0.70710678,  0.        ])
+    """
+    own = np.asarray(values, np.result_type(values, np.float32))
+    used = np.ones(1, np.bool_) if known is None else known
+    count = np.broadcast_to(used, own.shape).sum(axis=-1, keepdims=True)
+    count = np.maximum(count, 1).astype(own.dtype)
+    counted = own if known is None else np.where(known, own, 0.0)
+    # What is not finite makes NaN here, as it should.
+    with np.errstate(invalid="ignore", over="ignore"):
+        centred = (counted - counted.sum(axis=-1, keepdims=True) / count) * used
+        length = np.sqrt(np.einsum("...v,...v->...", centred, centred))[..., None]
+        # Of a constant, whatever rounding left of it has no direction.
+        rounding = 8 * np.finfo(own.dtype).eps * np.abs(counted).max(axis=-1, keepdims=True)
+        has_direction = np.isfinite(length) & (length > rounding * np.sqrt(count))
+        unit: Values = centred / np.where(has_direction, length, np.nan)
+    return unit

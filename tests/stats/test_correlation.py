@@ -1,0 +1,51 @@
+"""Correlations with gaps, and their intervals over people, against scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, pearsonr
+
+from bids_dtg.stats.correlation import correlation, correlation_interval
+
+X, NOISE = np.random.default_rng(0).standard_normal((2, 60))
+Y = X + NOISE
+
+
+def test_correlation_is_pearsons_r_of_what_both_have():
+    values, others = X[:30], Y[:30].copy()
+    others[[3, 7]] = np.nan
+    known = np.isfinite(others)
+    assert correlation(values, others) == pytest.approx(pearsonr(values[known], others[known])[0])
+    assert np.isnan(correlation(values, np.full(30, 5.0)))
+    assert np.isnan(correlation(values, np.where(np.arange(30) < 2, others, np.nan)))
+
+
+def test_interval_is_that_of_drawing_people_again():
+    found = correlation_interval(X, Y, draws=4000)
+    drawn = bootstrap(
+        (X, Y),
+        lambda x, y: correlation(x, y),
+        paired=True,
+        vectorized=False,
+        n_resamples=1000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert found.mean == pytest.approx(pearsonr(X, Y)[0])
+    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=0.03)
+
+
+def test_people_without_a_value_are_left_out():
+    gap = np.where(np.arange(60) < 5, np.nan, Y)
+    assert correlation_interval(X, gap, draws=99) == correlation_interval(X[5:], Y[5:], draws=99)
+
+
+def test_too_few_people_have_no_interval():
+    assert np.isnan(correlation_interval(X[:2], Y[:2]).low)
+    assert np.isnan(correlation_interval(X, np.ones(60)).mean)
+
+
+def test_values_are_of_the_same_people():
+    with pytest.raises(ValueError, match=r"\(60,\) and \(59,\)"):
+        correlation_interval(X, Y[1:])
