@@ -106,8 +106,8 @@ def unit_length(values: Values, known: NDArray[np.bool_] | None = None) -> Value
 
     Examples
     --------
-    >>> unit_length(np.array([1.0, 3.0, 2.0]) * np.sqrt(2))
-    array([-0.70710678,  0.70710678,  0.        ])
+    >>> unit_length(np.array([1.0, 3.0, 1.0, 3.0]))
+    array([-0.5,  0.5, -0.5,  0.5])
     """
     own = np.asarray(values, np.result_type(values, np.float32))
     used = np.ones(1, np.bool_) if known is None else known
