@@ -147,39 +147,8 @@ def leave_one_out_weights(
     found = np.zeros((people, people))
     for n in range(people):
         others = np.delete(np.arange(people), n)
-        own = gram[np.ix_(others, others)], gram[others, n : n + 1]
-        found[n, others] = prediction_weights(*own, penalties[n])[0]
-    return found
-
-
-def prediction_weights(
-    gram: NDArray[np.float64], products: NDArray[np.float64], penalty: float
-) -> NDArray[np.float64]:
-    """Return the weights of training people's maps, or figures, in the predictions for others.
-
-    Parameters
-    ----------
-    gram
-        (training people, training people), `inner_products` of two or more with each other.
-    products
-        (training people, others), `inner_products` with those to predict for.
-    penalty
-        As of `KernelRidge`.
-
-    Returns
-    -------
-    (others, training people); rows add up to 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, y = np.array([[0.0], [1.0], [2.0]]), np.array([1.0, 3.0, 5.0])
-    >>> (prediction_weights(x @ x.T, x @ np.array([[3.0]]), 1e-9) @ y).round(3)
-    array([7.])
-    """
-    dual = _Dual(gram, penalty)
-    own = np.stack([dual.weights(column) for column in products.T])
-    found: NDArray[np.float64] = own + (1 - own.sum(axis=1, keepdims=True)) / len(gram)
+        own = _Dual(gram[np.ix_(others, others)], penalties[n]).weights(gram[others, n])
+        found[n, others] = own + (1 - own.sum()) / len(others)
     return found
 
 

@@ -15,6 +15,13 @@ What a network gets and gives, on its time step:
 - `cuts`: a run as stretches that are performed one at a time, with no response window cut
 - `traces`: trials as inputs and targets, and BOLD, of one person or several
 - `decoding`: what outputs say of each trial's response time, button and miss
+
+How well a twin predicts what people did:
+
+- `behaviour`: what people answered, observed or decoded, and its figures a person and condition
+- `scores`: response times, choices, distributions and BOLD of people against predicted ones
+- `matching`: whether a person's own connectome matters: each twin on each person's data
+- `baselines`: simple predictions of unseen people, beside which each figure stands
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from bids_dtg.stats.kernel_ridge import (
     choose_penalty,
     inner_products,
     leave_one_out_weights,
-    prediction_weights,
 )
 
 PEOPLE, ROIS, CONTRASTS, VOXELS = 9, 4, 3, 30
@@ -48,14 +47,6 @@ def test_leaving_each_one_out_is_a_fit_on_all_the_others():
         expected = KernelRidge(X[others], Y[others], 0.3).predict(X[n])
         np.testing.assert_allclose(np.tensordot(weights[n], Y, axes=1), expected, atol=1e-4)
     assert not np.diagonal(weights).any()
-
-
-def test_weights_for_others_are_those_of_the_fit():
-    weights = prediction_weights(inner_products(X[2:], X[2:]), inner_products(X[2:], X[:2]), 0.3)
-    fit = KernelRidge(X[2:], Y[2:], 0.3)
-    expected = np.stack([fit.predict(person) for person in X[:2]])
-    np.testing.assert_allclose(np.tensordot(weights, Y[2:], axes=1), expected, atol=1e-4)
-    np.testing.assert_allclose(weights.sum(axis=1), 1.0)
 
 
 def test_a_large_penalty_leaves_the_mean():

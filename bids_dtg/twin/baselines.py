@@ -1,0 +1,317 @@
+"""Simple predictions of unseen people's behaviour, beside which each figure of a twin stands.
+
+Each is fitted on training people and predicts the targets, as the mean response time and the
+condition effect of each task, of people it has not seen. `BASELINES` has a row for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.stats.correlation import unit_length
+from bids_dtg.stats.kernel_ridge import PENALTIES
+from bids_dtg.stats.splits import fold_people
+
+Values = NDArray[np.float64]
+Features = NDArray[np.floating[Any]]
+
+_KINDS = ("connectome", "numbers", "categories", "first_half", "behaviour")  # of what is known
+# Of few covariates: a large penalty leaves predictions that follow the folds' means, and a baseline
+# that is weaker than the covariates are.
+_LIGHT_PENALTIES = (0.01, 0.1, 1.0)
+_FEWEST_PEOPLE = 3  # to fit a target on
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of people beside their targets; None: nothing of that kind."""
+
+    people: int  # of how many
+    connectome: NDArray[np.floating[Any]] | None = None  # (people, edges), Fisher z
+    numbers: Values | None = None  # (people, covariates), as age; NaN: not known
+    categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
+    first_half: Values | None = None  # (people, targets), the same figures, seen before
+    behaviour: Values | None = None  # (people, targets), the same figures of whole runs
+
+    def __post_init__(self) -> None:
+        for name in _KINDS:
+            values = getattr(self, name)
+            if values is not None and (values.ndim != 2 or len(values) != self.people):
+                raise ValueError(
+                    f"{name} of {self.people} people is (people, ...), found {values.shape}"
+                )
+
+    def of(self, people: NDArray[Any]) -> Known:
+        """Return what is known of some people, by a mask or numbers."""
+        own = {name: getattr(self, name) for name in _KINDS}
+        some = {name: values[people] for name, values in own.items() if values is not None}
+        return Known(len(np.arange(self.people)[people]), **some)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The people whom baselines are fitted on."""
+
+    known: Known
+    targets: Values  # (people, targets); NaN: not measured
+    tasks: tuple[str, ...]  # of each target
+
+
+Predict = Callable[[Training, Known], Values]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simple prediction of unseen people's targets."""
+
+    name: str  # of a column
+    words: str  # as a page says it
+    predict: Predict  # training people and what is known of others, to (others, targets)
+    needs: tuple[str, ...] = ()  # fields of `Known`, one of which is enough
+
+
+def predict(baseline: Baseline, training: Training, unseen: Known) -> Values:
+    """Fit a baseline on training people and predict others, of whom no target is given.
+
+    Parameters
+    ----------
+    baseline
+        A row of `BASELINES`.
+    training
+        The people to fit on.
+    unseen
+        What is known of the others.
+
+    Returns
+    -------
+    numpy.ndarray
+        (others, targets); NaN for a person of whom too little is known.
+
+    Raises
+    ------
+    ValueError
+        If what the baseline needs is not known, or a target has fewer than three people.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> connectomes = rng.standard_normal((60, 40))
+    >>> targets = connectomes[:, :3].sum(axis=1, keepdims=True)
+    >>> people = Known(60, connectome=connectomes)
+    >>> training = Training(people.of(np.arange(50)), targets[:50], ("faces",))
+    >>> ridge = next(b for b in BASELINES if b.name == "connectome_ridge")
+    >>> predicted = predict(ridge, training, people.of(np.arange(50, 60)))
+    >>> bool(np.corrcoef(predicted[:, 0], targets[50:, 0])[0, 1] > 0.9)
+    True
+    """
+    for whose, known in (("training", training.known), ("unseen", unseen)):
+        if baseline.needs and all(getattr(known, name) is None for name in baseline.needs):
+            raise ValueError(
+                f"the baseline {baseline.name!r} needs {' or '.join(baseline.needs)} of the "
+                f"{whose} people"
+            )
+    count = np.isfinite(training.targets).sum(axis=0)
+    if count.min() < _FEWEST_PEOPLE:
+        raise ValueError(
+            f"baselines need {_FEWEST_PEOPLE} training people with each target, found "
+            f"{count.tolist()}"
+        )
+    return baseline.predict(training, unseen)
+
+
+def usable(known: Known) -> tuple[Baseline, ...]:
+    """Return the baselines whose needs are met, in the order of the table.
+
+    Examples
+    --------
+    >>> [baseline.name for baseline in usable(Known(5, first_half=np.zeros((5, 1))))]
+    ['group_mean', 'own_first_half']
+    """
+    return tuple(
+        row
+        for row in BASELINES
+        if not row.needs or any(getattr(known, name) is not None for name in row.needs)
+    )
+
+
+def cross_predict(
+    baseline: Baseline,
+    everybody: Training,
+    labels: Sequence[str],
+    *,
+    folds: int = 10,
+    seed: int = 0,
+    families: Mapping[str, str] | None = None,
+) -> Values:
+    """Predict each person by a fit on the people of the other folds.
+
+    Parameters
+    ----------
+    baseline
+        A row of `BASELINES`.
+    everybody
+        All people, each once in a test fold.
+    labels
+        Of the people.
+    folds, seed, families
+        As of `bids_dtg.stats.splits.fold_people`.
+
+    Returns
+    -------
+    numpy.ndarray
+        (people, targets).
+
+    Examples
+    --------
+    >>> people = Training(Known(4), np.arange(4.0)[:, None], ("stroop",))
+    >>> mean = BASELINES[0]
+    >>> cross_predict(mean, people, list("abcd"), folds=4)[:, 0].round(2).tolist()
+    [2.0, 1.67, 1.33, 1.0]
+    """
+    found = np.full(everybody.targets.shape, np.nan)
+    for fold in fold_people(labels, folds, seed=seed, families=families):
+        inside = np.isin(labels, fold)
+        training = Training(
+            everybody.known.of(~inside), everybody.targets[~inside], everybody.tasks
+        )
+        found[inside] = predict(baseline, training, everybody.known.of(inside))
+    return found
+
+
+def _ridge(
+    training: Training,
+    columns: Sequence[int],
+    own: Features,
+    others: Features,
+    penalties: Sequence[float] = PENALTIES,
+) -> Values:
+    """Predict targets from features (people, features), by the penalty best for who is left out."""
+    from sklearn.linear_model import RidgeCV
+
+    complete, whole = np.isfinite(own).all(axis=1), np.isfinite(others).all(axis=1)
+    found = np.full((len(others), len(columns)), np.nan)
+    for place, column in enumerate(columns):
+        targets = training.targets[:, column]
+        used = complete & np.isfinite(targets)
+        if used.sum() < _FEWEST_PEOPLE or not whole.any():
+            continue
+        features = np.asarray(own[used], np.float64)
+        # Penalties are shares of the mean square of a person's features.
+        scale = float((features - features.mean(axis=0)).std() * np.sqrt(features.shape[1])) or 1.0
+        fit = RidgeCV(alphas=list(penalties)).fit(features / scale, targets[used])
+        found[whole, place] = fit.predict(np.asarray(others[whole], np.float64) / scale)
+    return found
+
+
+def _group_mean(training: Training, unseen: Known) -> Values:
+    return np.tile(np.nanmean(training.targets, axis=0), (unseen.people, 1))
+
+
+def _own_first_half(training: Training, unseen: Known) -> Values:
+    assert unseen.first_half is not None
+    return np.array(unseen.first_half, np.float64)
+
+
+def _covariates(training: Training, unseen: Known) -> Values:
+    own, others = _encoded(training.known, unseen)
+    targets = range(training.targets.shape[1])
+    return _ridge(training, targets, own, others, _LIGHT_PENALTIES)
+
+
+def _encoded(training: Known, unseen: Known) -> tuple[Values, Values]:
+    """Return features of both: numbers, their squares and categories, by training people alone.
+
+    What is not known, and a category that no training person has, becomes the training mean.
+    """
+    columns: list[tuple[Values, Values]] = []
+    if training.numbers is not None and unseen.numbers is not None:
+        for own, other in zip(training.numbers.T, unseen.numbers.T, strict=True):
+            z = _standardised(own, other)
+            columns += [z, _standardised(z[0] ** 2, z[1] ** 2)]
+    if training.categories is not None and unseen.categories is not None:
+        for labels, others in zip(training.categories.T, unseen.categories.T, strict=True):
+            known = sorted(set(labels.tolist()) - {""})
+            for label in known:
+                columns.append(
+                    _standardised(
+                        np.where(labels == "", np.nan, labels == label),
+                        np.where(np.isin(others, known), others == label, np.nan),
+                    )
+                )
+    own_columns, other_columns = zip(*columns, strict=True)
+    return np.stack(own_columns, axis=1), np.stack(other_columns, axis=1)
+
+
+def _standardised(own: Values, others: Values) -> tuple[Values, Values]:
+    """Return both by the mean and SD of the first; what is not known is 0, as is a constant."""
+    known = own[np.isfinite(own)]
+    mean, sd = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
+    own, others = ((values - mean) / (sd or np.inf) for values in (own, others))
+    return np.nan_to_num(own), np.nan_to_num(others)
+
+
+def _connectome_ridge(training: Training, unseen: Known) -> Values:
+    own, others = _connectomes(training, unseen)
+    return _ridge(training, range(training.targets.shape[1]), own, others)
+
+
+def _connectome_kernel(training: Training, unseen: Known) -> Values:
+    own, others = (unit_length(each) for each in _connectomes(training, unseen))
+    return _ridge(training, range(training.targets.shape[1]), own, others)
+
+
+def _connectomes(training: Training, unseen: Known) -> tuple[NDArray[Any], NDArray[Any]]:
+    assert training.known.connectome is not None
+    assert unseen.connectome is not None
+    return training.known.connectome, unseen.connectome
+
+
+def _other_task(training: Training, unseen: Known) -> Values:
+    """Predict each task's targets from the figures of the other tasks alone."""
+    assert training.known.behaviour is not None
+    assert unseen.behaviour is not None
+    found = np.full((unseen.people, len(training.tasks)), np.nan)
+    for task in set(training.tasks):
+        inside = np.array([name == task for name in training.tasks])
+        if inside.all():
+            continue
+        own, others = training.known.behaviour[:, ~inside], unseen.behaviour[:, ~inside]
+        mean, sd = np.nanmean(own, axis=0), np.nanstd(own, axis=0)
+        scaled = ((values - mean) / np.where(sd > 0, sd, np.inf) for values in (own, others))
+        found[:, inside] = _ridge(training, np.flatnonzero(inside).tolist(), *scaled)
+    return found
+
+
+BASELINES = (
+    Baseline("group_mean", "the mean of the training people", _group_mean),
+    Baseline(
+        "covariates",
+        "ridge from numbers, as age, and their squares, and categories, as sex, site and group",
+        _covariates,
+        ("numbers", "categories"),
+    ),
+    Baseline("connectome_ridge", "ridge from the connectome", _connectome_ridge, ("connectome",)),
+    Baseline(
+        "connectome_kernel_ridge",
+        "kernel ridge from the connectome, by how two people's connectomes correlate",
+        _connectome_kernel,
+        ("connectome",),
+    ),
+    Baseline(
+        "other_task",
+        "ridge from the same person's figures of the other tasks: needs behaviour",
+        _other_task,
+        ("behaviour",),
+    ),
+    Baseline(
+        "own_first_half",
+        "the same person's figures of the first half: needs behaviour, memory suffices",
+        _own_first_half,
+        ("first_half",),
+    ),
+)
