@@ -75,7 +75,7 @@ def correlation_interval(
     --------
     >>> x = np.random.default_rng(0).standard_normal((2, 200))
     >>> found = correlation_interval(x[0], x[0] + x[1])
-    >>> bool(0.6 < found.low < found.mean < found.high < 0.8)
+    >>> bool(0.5 < found.low < found.mean < found.high < 0.9)
     True
     """
     x, y = np.asarray(values, np.float64), np.asarray(others, np.float64)
