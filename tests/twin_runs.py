@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from bids_dtg.twin.tasks import CorrectRule, ResponseRule, Task
+from bids_dtg.twin.traces import Bold, stack_people
 from bids_dtg.twin.trials import Trials
 
 
@@ -81,3 +82,30 @@ def runs(draw, shortest_gap=0.5, task=None) -> Trials:
     cues = np.column_stack([led % 2, onset - before, onset - 0.05 * gaps])[led]
     rt = np.where(rng.random(count) < 0.2, np.nan, rng.uniform(0.0, 2.4, count))
     return a_run(onset, task=task, rt=rt, cut=led | draw(st.booleans()), cues=cues)
+
+
+ONSET = np.arange(2.0, 40.0, 3.0)
+
+
+def slow_and_quick(people=12, seed=0, bold=False):
+    """Return segments of people who differ in how long they take, and how long."""
+    rng = np.random.default_rng(seed)
+    takes = rng.uniform(0.5, 1.3, people)
+    runs = [
+        [a_run(ONSET, rt=own + rng.normal(0.0, 0.1, len(ONSET)), button=_correct())]
+        for own in takes
+    ]
+    if not bold:
+        return stack_people(runs), takes
+    series = [[Bold(_boxcars() * (1 + own), 0.8)] for own in takes]
+    return stack_people(runs, bold=series), takes
+
+
+def _correct():
+    return a_run(ONSET).correct_button
+
+
+def _boxcars():
+    times = np.arange(0.0, ONSET[-1] + 10.0, 0.8)
+    on = (np.abs(times[:, None] - ONSET - 1.0) < 1.2).any(axis=1)
+    return np.column_stack([on, ~on]).astype(np.float32)

@@ -16,6 +16,14 @@ What a network gets and gives, on its time step:
 - `traces`: trials as inputs and targets, and BOLD, of one person or several
 - `decoding`: what outputs say of each trial's response time, button and miss
 
+The networks, and how they are fitted:
+
+- `network`: recurrent networks that perform tasks, and what makes their weights
+- `recipe`: architectures, how large networks are, and how they are trained
+- `codes`: by which few numbers people's networks differ, and what a connectome says of them
+- `learning`: batches, loss and record of a training (extra ``train``)
+- `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
+
 How well a twin predicts what people did:
 
 - `behaviour`: what people answered, observed or decoded, and its figures a person and condition
@@ -31,18 +39,36 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bids_dtg.twin.fitting import Fitted, fit
+    from bids_dtg.twin.recipe import Recipe
     from bids_dtg.twin.tasks import Task, find_task
+    from bids_dtg.twin.traces import Segments, stack_people
     from bids_dtg.twin.trials import Trials, read_trials
 
-__all__ = ["Task", "Trials", "find_task", "read_trials"]
+__all__ = [
+    "Fitted",
+    "Recipe",
+    "Segments",
+    "Task",
+    "Trials",
+    "find_task",
+    "fit",
+    "read_trials",
+    "stack_people",
+]
 
 # The module of each public name, imported when the name is first used (PEP 562): the command line
 # reads task files, and must not cost the import of torch.
 _MODULES: Mapping[str, str] = {
+    "Fitted": "fitting",
+    "Recipe": "recipe",
+    "Segments": "traces",
     "Task": "tasks",
     "Trials": "trials",
     "find_task": "tasks",
+    "fit": "fitting",
     "read_trials": "trials",
+    "stack_people": "traces",
 }
 
 

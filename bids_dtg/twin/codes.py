@@ -1,0 +1,383 @@
+"""Person codes: by which few numbers people's networks differ, and what a connectome says of them.
+
+Of all modulations of the group network, those directions become codes that change the likelihood
+of responses most: the largest eigenvectors of their Fisher information, along which the natural
+gradient goes (Amari, 1998, doi:10.1162/089976698300017746). Each person's code is the penalised
+maximum of the likelihood of the person's own responses. Ridge regression predicts codes from the
+connectome, with penalties that leave-one-out chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from bids_dtg.twin.network.main import perform
+from bids_dtg.twin.network.modulated import ModulatedNetwork
+from bids_dtg.twin.traces import Segments
+
+Array = NDArray[np.float64]
+
+_STEP = 0.02  # of a modulation, for central differences in single precision
+_AT_ONCE = 24  # modulations that are tried together
+_NEWTON_STEPS = 8
+_PEOPLE_AT_ONCE = 50
+_SAMPLED = 8  # people whose sequences decide which directions are informative
+_BOLD_STEPS = 30.0  # of 80 ms, that tell as much of BOLD as one: it is slow, and was interpolated
+PENALTIES = np.logspace(-2, 4, 37)  # of the ridge, relative to the mean eigenvalue of the kernel
+
+
+@dataclass(frozen=True, eq=False)
+class PersonCodes:
+    """Codes of people, and what a code changes in a network."""
+
+    codes: Array  # (people, codes): mean 0, variance 1
+    directions: Array  # (modulations, codes)
+
+
+@dataclass(frozen=True, eq=False)
+class CodeMap:
+    """What a connectome says of a code: ridge regression, its penalty by leave-one-out."""
+
+    edge_mean: Array  # (edges,), of the people it was fitted to
+    weights: Array  # (edges, codes)
+    penalties: Array  # (codes,): of each direction, relative to the kernel's mean eigenvalue
+    left_out: Array  # (people, codes): what the others' codes say of each person's
+    explained: Array  # (codes,): share of each direction's variance that others predict; 0: none
+
+    def predict(self, connectomes: NDArray[np.floating]) -> Array:
+        """Return codes (people, codes) of connectomes (people, edges)."""
+        return np.asarray((connectomes - self.edge_mean) @ self.weights)
+
+
+def map_codes(connectomes: NDArray[np.floating], codes: Array) -> CodeMap:
+    """Fit a ridge regression of codes on connectomes, with the penalties that leave out best.
+
+    Most directions of codes have nothing to do with the connectome. So codes are first turned to
+    those directions that are predicted best when people are left out; each has its own penalty.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges).
+    codes
+        (people, codes), which do not correlate and have the same variance.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> traits = np.linalg.qr(rng.normal(size=(40, 2)))[0]
+    >>> found = map_codes(traits @ rng.normal(size=(2, 300)), traits)
+    >>> bool(found.explained.min() > 0.9)
+    True
+    """
+    values = np.asarray(connectomes, np.float64)
+    centred, target = values - values.mean(axis=0), codes - codes.mean(axis=0)
+    kernel = _Kernel.of(centred)
+    turn = _predictable(kernel, target)
+    turned = target @ turn
+    tried = np.stack([kernel.left_out(turned, penalty) for penalty in PENALTIES])
+    errors = ((turned - tried) ** 2).sum(axis=1)  # (penalties, codes)
+    chosen = errors.argmin(axis=0)
+    dual = np.column_stack(
+        [kernel.dual(turned[:, code], PENALTIES[n]) for code, n in enumerate(chosen)]
+    )
+    left_out = np.column_stack([tried[n, :, code] for code, n in enumerate(chosen)])
+    variance = np.maximum((turned**2).sum(axis=0), np.finfo(float).tiny)
+    return CodeMap(
+        edge_mean=values.mean(axis=0),
+        weights=centred.T @ dual @ turn.T,
+        penalties=PENALTIES[chosen],
+        left_out=left_out @ turn.T,
+        explained=1 - errors.min(axis=0) / variance,
+    )
+
+
+def _predictable(kernel: _Kernel, target: Array) -> Array:
+    """Return the turn (codes, codes) to the directions that left-out people are predicted best in.
+
+    The penalty is the one by which most is predicted, over directions in which anything is.
+    """
+    best = (-np.inf, np.eye(target.shape[1]))
+    for penalty in PENALTIES:
+        error = target - kernel.left_out(target, penalty)
+        explained, turn = np.linalg.eigh(target.T @ target - error.T @ error)
+        best = max(best, (float(np.maximum(explained, 0.0).sum()), turn), key=lambda pair: pair[0])
+    return best[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Kernel:
+    """Products of people's connectomes, as modes with strengths."""
+
+    modes: Array  # (people, people)
+    strengths: Array  # (people,)
+
+    @classmethod
+    def of(cls, centred: Array) -> _Kernel:
+        strengths, modes = np.linalg.eigh(centred @ centred.T)
+        strengths = np.maximum(strengths, 0.0)
+        return cls(modes, strengths)
+
+    @property
+    def scale(self) -> float:
+        return float(self.strengths.mean()) or 1.0  # 0: of no edges
+
+    def dual(self, target: Array, penalty: float) -> Array:
+        """Return the weights of people, by which their connectomes are summed."""
+        return np.asarray(
+            self.modes @ ((self.modes.T @ target) / (self.strengths + penalty * self.scale))
+        )
+
+    def left_out(self, target: Array, penalty: float) -> Array:
+        """Return predictions of each person by the others, the mean included."""
+        share = self.strengths / (self.strengths + penalty * self.scale)
+        leverage = (self.modes**2 @ share) + 1 / len(target)
+        residual = target - self.modes @ (share[:, None] * (self.modes.T @ target))
+        return np.asarray(target - residual / (1 - leverage)[:, None])
+
+
+@torch.no_grad()
+def find_codes(
+    network: ModulatedNetwork,
+    segments: Segments,
+    *,
+    parts: tuple[str, ...],
+    number: int,
+    prior: float,
+) -> PersonCodes:
+    """Find the directions that people's responses tell most of, and each person's code.
+
+    Parameters
+    ----------
+    network
+        The trained group network.
+    segments
+        Of the people.
+    parts
+        What a code of responses may change, of `ModulatedNetwork.parts`; what it changes of BOLD
+        has codes of its own.
+    number
+        Of codes of responses, at most.
+    prior
+        Weight of the squared modulation in the penalised likelihood, in trials.
+
+    Returns
+    -------
+    PersonCodes
+        Codes of responses first, then two a region of BOLD, where there is BOLD.
+    """
+    places = network.places(*(part for part in parts if not part.startswith("bold")))
+    responses = _response_codes(network, segments, places, number, prior)
+    bold = {"bold_gains", "bold_offsets"} & set(parts)
+    if segments.bold is None or not bold:
+        return responses
+    return _joined(responses, _bold_codes(network, segments, responses))
+
+
+def _response_codes(
+    network: ModulatedNetwork, segments: Segments, places: Tensor, number: int, prior: float
+) -> PersonCodes:
+    axes = torch.eye(network.modulations)[places]
+    strengths, modes = torch.linalg.eigh(_fisher(network, segments, axes).double())
+    kept = min(number, int((strengths > 1e-6 * strengths[-1]).sum()))
+    natural = (modes[:, -kept:] / strengths[-kept:].sqrt()).float()  # Fisher information is 1
+    directions = axes.T @ natural  # (modulations, codes)
+    found = _modes(network, segments, directions, prior).double().numpy()
+    codes, spread = _whitened(found)
+    return PersonCodes(codes, (spread @ directions.T.double().numpy()).T)
+
+
+def _whitened(values: Array) -> tuple[Array, Array]:
+    """Return values with variance 1 that do not correlate, and what brings them back."""
+    centred = values - values.mean(axis=0)
+    covariance = centred.T @ centred / max(len(values) - 1, 1)
+    strengths, modes = np.linalg.eigh(covariance)
+    strengths = np.maximum(strengths, 1e-6 * max(float(strengths[-1]), np.finfo(float).tiny))
+    return centred @ (modes / np.sqrt(strengths)), (modes * np.sqrt(strengths)).T
+
+
+def _tangents(
+    network: ModulatedNetwork, segments: Segments, person: int, axes: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return how a person's logits in windows change along axes, and what they are.
+
+    Returns
+    -------
+    tuple
+        (axes, n, steps, buttons), of the group's network; and (n, steps, buttons).
+    """
+    window = _Windows.of(segments, [person])
+    inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, [person])])
+
+    def at(modulation: Tensor) -> Tensor:
+        outputs = perform(network.weights(modulation), inputs)
+        return window.of_outputs(outputs[..., : network.sizes.buttons])
+
+    parts = torch.split(axes, _AT_ONCE)
+    tangents = [(at(_STEP * some) - at(-_STEP * some)) / (2 * _STEP) for some in parts]
+    return torch.cat(tangents), at(torch.zeros(1, network.modulations))[0]
+
+
+def _information(tangents: Tensor, logits: Tensor, weight: Tensor) -> Tensor:
+    """Return the Fisher information of axes, of windows whose steps have weights."""
+    chance = torch.sigmoid(logits)
+    flat = tangents.flatten(1)
+    return (flat * (chance * (1 - chance) * weight[..., None]).flatten()) @ flat.T
+
+
+def _fisher(network: ModulatedNetwork, segments: Segments, axes: Tensor) -> Tensor:
+    """Return the Fisher information of axes in all trials; of some people, where these differ."""
+    shared = len(segments.inputs) == 1
+    sampled = [0] if shared else list(range(min(len(segments.action), _SAMPLED)))
+    total = torch.zeros(len(axes), len(axes))
+    for person in sampled:
+        even = _Windows.of(segments, [person]).even[0]
+        total += _information(*_tangents(network, segments, person, axes), even) / len(sampled)
+    return total
+
+
+def _modes(
+    network: ModulatedNetwork, segments: Segments, directions: Tensor, prior: float
+) -> Tensor:
+    """Return where each person's penalised likelihood is largest along directions.
+
+    Newton's method: the slope is exact, the curvature is that of a network which is linear in the
+    code. A step that raised the loss is made shorter.
+    """
+    people, codes = len(segments.action), directions.shape[1]
+    penalty = prior * directions.T @ directions
+    seen = [0] if len(segments.inputs) == 1 else list(range(people))
+    tangents = [_tangents(network, segments, person, directions.T)[0] for person in seen]
+    weight = _Windows.of(segments, list(range(people))).weight
+    found, best = torch.zeros(people, codes), torch.full((people,), torch.inf)
+    kept, steps, length = found, torch.zeros(people, codes), torch.ones(people)
+    for _ in range(_NEWTON_STEPS):
+        losses, slopes, logits = _losses(network, segments, directions, penalty, found)
+        better = losses < best
+        best, kept = torch.where(better, losses, best), torch.where(better[:, None], found, kept)
+        for person in torch.nonzero(better).flatten().tolist():
+            own = tangents[person if len(tangents) > 1 else 0]
+            curvature = _information(own, logits[person], weight[person]) + penalty
+            steps[person] = torch.linalg.solve(curvature, slopes[person])
+        length = torch.where(better, (2 * length).clamp(max=1.0), length / 3)
+        found = kept - length[:, None] * steps
+    return kept
+
+
+def _losses(
+    network: ModulatedNetwork,
+    segments: Segments,
+    directions: Tensor,
+    penalty: Tensor,
+    codes: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each person's penalised loss in trials, its slope, and the logits.
+
+    Returns
+    -------
+    tuple
+        (people,), (people, codes) and (people, n, steps, buttons).
+    """
+    losses, slopes, found = [], [], []
+    for some in torch.split(torch.arange(len(codes)), _PEOPLE_AT_ONCE):
+        window = _Windows.of(segments, some.tolist())
+        inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, some.tolist())])
+        own = codes[some].requires_grad_()
+        with torch.enable_grad():
+            outputs = perform(network.weights(own @ directions.T), inputs)
+            logits = window.of_outputs(outputs[..., : network.sizes.buttons])
+            loss = binary_cross_entropy_with_logits(logits, window.action, reduction="none")
+            each = (loss * window.weight[..., None]).sum((1, 2, 3))
+            each = each + 0.5 * ((own @ penalty) * own).sum(1)
+            (slope,) = torch.autograd.grad(each.sum(), own)
+        losses.append(each.detach())
+        slopes.append(slope)
+        found.append(logits.detach())
+    return torch.cat(losses), torch.cat(slopes), torch.cat(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Windows:
+    """Response windows of people, (people, n) trials."""
+
+    segment: Tensor  # (1 or people, n, steps)
+    step: Tensor  # (1 or people, n, steps)
+    even: Tensor  # (1 or people, n, steps): weight of the step; a trial has 1
+    weight: Tensor  # (people, n, steps): the same, 0 where the person's trial is not scored
+    action: Tensor  # (people, n, steps, buttons)
+
+    @classmethod
+    def of(cls, segments: Segments, people: list[int]) -> _Windows:
+        trials = segments.trials.people(np.array(people))
+        steps = trials.first_step[..., None] + np.arange(segments.tasks.window_steps)
+        within = (steps <= trials.last_step[..., None]) & (trials.task >= 0)[..., None]
+        steps = np.minimum(steps, segments.action.shape[2] - 1)
+        even = torch.from_numpy(within / np.maximum(within.sum(-1, keepdims=True), 1)).float()
+        segment = torch.from_numpy(np.broadcast_to(trials.segment[..., None], steps.shape).copy())
+        empty = cls(segment, torch.from_numpy(steps), even, even, even)
+        return replace(
+            empty,
+            weight=even * torch.from_numpy(trials.scored)[..., None],
+            action=empty.of_outputs(torch.from_numpy(segments.action[people])),
+        )
+
+    def of_outputs(self, outputs: Tensor) -> Tensor:
+        """Return what is put out in the windows: (people, n, steps, buttons)."""
+        if len(self.segment) == 1:
+            return outputs[:, self.segment[0], self.step[0]]
+        rows = torch.arange(len(self.segment))[:, None, None]
+        return outputs[rows, self.segment, self.step]
+
+
+def _rows(array: NDArray[np.generic], people: list[int]) -> list[int]:
+    return people if len(array) > 1 else [0]
+
+
+def _bold_codes(
+    network: ModulatedNetwork, segments: Segments, responses: PersonCodes
+) -> PersonCodes:
+    """Fit each person's gain and offset of each region's BOLD, given the codes of responses."""
+    assert segments.bold is not None
+    assert segments.bold_scored is not None
+    sizes, found = network.sizes, []
+    for person, code in enumerate(responses.codes):
+        modulation = torch.from_numpy(responses.directions @ code).float()
+        inputs = torch.from_numpy(segments.inputs[_rows(segments.inputs, [person])])
+        outputs = perform(network.weights(modulation[None]), inputs)[0, ..., sizes.buttons :]
+        weight = segments.bold_scored[person] / _BOLD_STEPS
+        curves = (outputs - network.output_bias[sizes.buttons :]).double().numpy()
+        error = segments.bold[person] - outputs.double().numpy()
+        found.append(_gains_and_offsets(curves, error, weight))
+    values = np.stack(found)  # (people, 2 regions)
+    places = network.places("bold_gains", "bold_offsets").numpy()
+    mean, sd = values.mean(axis=0), np.maximum(values.std(axis=0, ddof=1), 1e-6)
+    directions = np.zeros((network.modulations, len(places)))
+    directions[places, np.arange(len(places))] = sd
+    return PersonCodes((values - mean) / sd, directions)
+
+
+def _gains_and_offsets(curves: Array, error: Array, weight: Array) -> Array:
+    """Return by how much gain 1 and offset 0 change for each region: (2 regions,).
+
+    A person's gain and offset are believed as far as data speak: one step counts against each.
+    """
+    total = weight.sum() + 1.0
+    middle = np.einsum("st,str->r", weight, curves) / total
+    centred = curves - middle
+    power = np.einsum("st,str->r", weight, centred**2) + np.maximum(middle**2, 1e-3)
+    gains = np.einsum("st,str,str->r", weight, centred, error) / power
+    left = np.einsum("st,str->r", weight, error - gains * curves)
+    return np.concatenate([gains, left / total])
+
+
+def _joined(one: PersonCodes, other: PersonCodes) -> PersonCodes:
+    return PersonCodes(
+        np.hstack([one.codes, other.codes]),
+        np.hstack([one.directions, other.directions]),
+    )

@@ -1,0 +1,475 @@
+"""Fit twins: networks generated from connectomes that perform people's tasks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bids_dtg.errors import RunError
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
+from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.training.share import Share
+from bids_dtg.twin.codes import CodeMap, PersonCodes, find_codes, map_codes
+from bids_dtg.twin.learning import GroupTask, HyperTask
+from bids_dtg.twin.network.hypernetwork import HyperNetwork
+from bids_dtg.twin.network.main import MainWeights, Sizes, perform
+from bids_dtg.twin.network.modulated import ModulatedNetwork
+from bids_dtg.twin.network.objective import Targets
+from bids_dtg.twin.recipe import (
+    DEFAULT_ARCHITECTURE,
+    Architecture,
+    Recipe,
+    find_architecture,
+    find_recipe,
+)
+from bids_dtg.twin.traces import Segments, TaskSet
+
+_WEIGHTS, _VALIDATION = 0, 1  # streams of random numbers, beside the seed
+_PREFIX = "network."
+_AT_ONCE = 50  # people who perform together
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """What networks put out while they performed."""
+
+    buttons: NDArray[np.float32]  # (people, segments, steps, buttons): probabilities
+    bold: NDArray[np.float32] | None  # (people, segments, steps, regions); None: no BOLD
+
+
+class Twin(nn.Module):
+    """From a connectome to a main network; what a bundle keeps.
+
+    Parameters
+    ----------
+    architecture, recipe
+        What it consists of.
+    edges
+        Of a connectome.
+    sizes
+        Of main networks.
+    codes
+        How many numbers a person's network differs by, of modulated networks.
+    """
+
+    def __init__(
+        self, architecture: Architecture, recipe: Recipe, edges: int, sizes: Sizes, codes: int = 0
+    ) -> None:
+        super().__init__()
+        self.network: HyperNetwork | ModulatedNetwork
+        if architecture.generates_all:
+            self.network = make_hypernetwork(edges, sizes, recipe)
+            return
+        self.network = ModulatedNetwork(sizes, rank=recipe.rank)
+        self.register_buffer("directions", torch.zeros(self.network.modulations, codes))
+        self.register_buffer("edge_mean", torch.zeros(edges))
+        self.register_buffer("edge_weights", torch.zeros(edges, codes))
+
+    directions: Tensor
+    edge_mean: Tensor
+    edge_weights: Tensor
+
+    def codes(self, connectomes: Tensor) -> Tensor:
+        """Return what connectomes (people, edges) say of codes (people, codes)."""
+        return (connectomes - self.edge_mean) @ self.edge_weights
+
+    def weights(self, connectomes: Tensor) -> MainWeights:
+        """Return main networks of connectomes (people, edges)."""
+        if isinstance(self.network, HyperNetwork):
+            found: MainWeights = self.network(connectomes)
+            return found
+        return self.of_codes(self.codes(connectomes))
+
+    def of_codes(self, codes: Tensor) -> MainWeights:
+        """Return main networks of codes (people, codes)."""
+        assert isinstance(self.network, ModulatedNetwork)
+        return self.network.weights(codes @ self.directions.T)
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted twin, and whom it was fitted to."""
+
+    twin: Twin  # on the CPU, in eval mode
+    architecture: str  # a row of `recipe.ARCHITECTURES`
+    recipe: Recipe
+    tasks: TaskSet  # that it performs
+    people: tuple[str, ...]  # labels of whom it was fitted to
+    seed: int
+    own_codes: NDArray[np.float64] | None  # (people, codes), of their own behaviour; None: none
+    explained: NDArray[np.float64] | None  # (codes,): of each code, by connectomes of others
+    history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
+
+    def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Performance:
+        """Return what people's twins do.
+
+        Parameters
+        ----------
+        connectomes
+            (people, edges), of anybody.
+        segments
+            What they see: the same for all, or of the same people.
+        """
+        values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
+        return self._perform(self.twin.weights, values, segments)
+
+    def perform_own(self, segments: Segments) -> Performance:
+        """Return what the twins of those do whom it was fitted to, who are known by behaviour.
+
+        Raises
+        ------
+        ValueError
+            The architecture has no codes: what it knows of people is in its weights.
+        """
+        if self.own_codes is None:
+            raise ValueError(f"{self.architecture} has no codes of people's own")
+        codes = torch.as_tensor(self.own_codes, dtype=torch.float32)
+        return self._perform(self.twin.of_codes, codes, segments)
+
+    def perform_group(self, segments: Segments) -> Performance:
+        """Return what the group's network does, as of one person for each row of inputs.
+
+        Raises
+        ------
+        ValueError
+            The architecture has no group network.
+        """
+        network = self.twin.network
+        if not isinstance(network, ModulatedNetwork):
+            raise ValueError(f"{self.architecture} has no network of the group")
+        rows = torch.zeros(len(segments.inputs), network.modulations)
+        return self._perform(network.weights, rows, segments)
+
+    @torch.no_grad()
+    def _perform(
+        self, make: Callable[[Tensor], MainWeights], values: Tensor, segments: Segments
+    ) -> Performance:
+        inputs, shared = torch.from_numpy(segments.inputs), len(segments.inputs) == 1
+        buttons, found = segments.tasks.buttons, []
+        for some in torch.split(torch.arange(len(values)), _AT_ONCE):
+            outputs = perform(make(values[some]), inputs if shared else inputs[some])
+            outputs[..., :buttons] = torch.sigmoid(outputs[..., :buttons])
+            found.append(outputs.numpy())
+        outputs_all = np.concatenate(found)
+        bold = outputs_all[..., buttons:]
+        return Performance(outputs_all[..., :buttons], bold if bold.shape[-1] else None)
+
+
+def make_hypernetwork(edges: int, sizes: Sizes, recipe: Recipe) -> HyperNetwork:
+    """Return the hypernetwork of a recipe."""
+    return HyperNetwork(
+        edges,
+        sizes,
+        hidden=recipe.hyper_units,
+        dropout=recipe.dropout,
+        last_layer_scale=recipe.last_layer_scale,
+    )
+
+
+def targets_of(segments: Segments) -> Targets:
+    """Return what several people did, as tensors."""
+
+    def tensor(array: NDArray[Any] | None) -> Tensor | None:
+        return None if array is None else torch.from_numpy(np.ascontiguousarray(array))
+
+    return Targets(
+        torch.from_numpy(segments.inputs),
+        torch.from_numpy(segments.action),
+        torch.from_numpy(segments.scored),
+        tensor(segments.bold),
+        tensor(segments.bold_scored),
+    )
+
+
+def fit(
+    connectomes: NDArray[np.floating] | None,
+    segments: Segments,
+    *,
+    people: tuple[str, ...] | None = None,
+    architecture: str = DEFAULT_ARCHITECTURE,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    workplace: Workplace | None = None,
+    report: Report = lambda line: None,
+) -> Fitted:
+    """Fit twins to what people did.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges): Fisher z of correlations, or any other numbers that describe people. None:
+        nothing is known of them; networks are then of the group, or of people's own behaviour.
+    segments
+        What the same people saw and did (`bids_dtg.twin.traces.stack_people`).
+    people
+        Their labels; None: p1, p2, …
+    architecture
+        A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
+    recipe
+        How large networks are and how they are trained; None: the architecture's own.
+    seed
+        Of weights, batches and the people that the best epoch is chosen by.
+    workplace
+        Device, progress bar, and the folder of checkpoints, by which a stopped call goes on; None:
+        on the CPU, and nothing is kept.
+    report
+        Is given a line after each epoch.
+
+    Raises
+    ------
+    ValueError
+        Connectomes are not finite, or not of the same people as the segments.
+    RunError
+        The folder has a training of other people, another recipe or another seed.
+    """
+    row = find_architecture(architecture)
+    recipe = recipe or find_recipe(architecture)
+    if connectomes is None and row.generates_all:
+        raise ValueError(f"{architecture} makes networks of connectomes, and there are none")
+    values = _checked(_none(segments) if connectomes is None else connectomes, segments)
+    labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
+    identity = _identity(values, segments, row, recipe, seed)
+    with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
+        place = replace(workplace or Workplace(folder), folder=folder)
+        run = _Run(row, recipe, segments, seed, identity, place, report)
+        twin, own, explained, history = (
+            run.hypernetwork(values) if row.generates_all else run.modulated(values)
+        )
+    return Fitted(
+        twin=twin.eval(),
+        architecture=architecture,
+        recipe=recipe,
+        tasks=segments.tasks,
+        people=labels,
+        seed=seed,
+        own_codes=own,
+        explained=explained,
+        history=history,
+    )
+
+
+Found = tuple[
+    Twin,
+    NDArray[np.float64] | None,
+    NDArray[np.float64] | None,
+    Mapping[str, tuple[Mapping[str, float], ...]],
+]
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One fit."""
+
+    architecture: Architecture
+    recipe: Recipe
+    segments: Segments
+    seed: int
+    identity: str
+    workplace: Workplace
+    report: Report
+
+    @property
+    def sizes(self) -> Sizes:
+        bold = self.segments.bold
+        return Sizes(
+            inputs=self.segments.tasks.inputs,
+            units=self.recipe.units,
+            buttons=self.segments.tasks.buttons,
+            bold=0 if bold is None else bold.shape[-1],
+        )
+
+    @property
+    def split(self) -> dict[str, NDArray[np.intp]]:
+        """Rows of people by what they are for."""
+        people = len(self.segments.action)
+        order = np.random.default_rng((self.seed, _VALIDATION)).permutation(people)
+        few = max(1, round(self.recipe.validation * people)) if people > 1 else 0
+        training = np.sort(order[few:])
+        return {"training": training, "validation": np.sort(order[:few]) if few else training}
+
+    def data(self) -> dict[str, Targets]:
+        """Return what people did, by what they are for."""
+        return {
+            f"{name}_data": targets_of(self.segments.people(rows))
+            for name, rows in self.split.items()
+        }
+
+    def hypernetwork(self, connectomes: NDArray[np.float32]) -> Found:
+        """Train a hypernetwork."""
+        recipe = self.recipe
+        with _seeded(self.seed, _WEIGHTS):
+            twin = Twin(self.architecture, recipe, connectomes.shape[1], self.sizes)
+        network = twin.network
+        assert isinstance(network, HyperNetwork)
+        if recipe.scale_edges:
+            _scale_edges(network, connectomes[self.split["training"]])
+        parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
+        make = partial(HyperTask, network, parts)
+        best = self.train("people", make, recipe.hyper_epochs, recipe.hyper_updates)
+        network.load_state_dict(_of_network(best))
+        return twin, None, None, {"people": tuple(best.history)}
+
+    def group(self) -> tuple[ModulatedNetwork, Best]:
+        """Train the group's network."""
+        with _seeded(self.seed, _WEIGHTS):
+            network = ModulatedNetwork(self.sizes, rank=self.recipe.rank)
+        data = {name: targets.average() for name, targets in self.data().items()}
+        make = partial(GroupTask, network)
+        best = self.train("group", make, self.recipe.group_epochs, self.recipe.group_updates, data)
+        network.load_state_dict(_of_network(best))
+        network.find_modes()
+        return network, best
+
+    def modulated(self, connectomes: NDArray[np.float32]) -> Found:
+        """Train the group's network, then what people differ in."""
+        recipe = self.recipe
+        network, group = self.group()
+        self.report("codes of people …")
+        found = find_codes(
+            network,
+            self.segments,
+            parts=self.architecture.modulated,
+            number=recipe.codes,
+            prior=recipe.prior,
+        )
+        mapped = _map_blocks(connectomes, found, recipe.codes)
+        twin = Twin(
+            self.architecture, recipe, connectomes.shape[1], self.sizes, found.codes.shape[1]
+        )
+        twin.network = network
+        twin.directions.copy_(torch.from_numpy(found.directions))
+        twin.edge_mean.copy_(torch.from_numpy(mapped.edge_mean))
+        twin.edge_weights.copy_(torch.from_numpy(mapped.weights))
+        return twin, found.codes, mapped.explained, {"group": tuple(group.history)}
+
+    def train(
+        self,
+        stage: str,
+        make: Callable[..., TrainingTask],
+        epochs: int,
+        updates: int,
+        data: Mapping[str, Targets] | None = None,
+    ) -> Best:
+        """Run the epochs of a stage, or go on with them."""
+        own = data or self.data()
+        task = partial(
+            _make_task,
+            partial(
+                make,
+                own["training_data"],
+                own["validation_data"],
+                self.recipe,
+                epochs=epochs,
+                updates=updates,
+                seed=self.seed,
+                identity=f"{stage} {self.identity}",
+            ),
+        )
+        schedule = Schedule(
+            epochs=epochs,
+            monitor="validation_loss",
+            better="min",
+            stop_after=self.recipe.patience,
+        )
+        place = replace(self.workplace, folder=self.workplace.folder / stage)
+        with torch.random.fork_rng():  # each epoch begins with a seed of its own
+            best = run_epochs(task, schedule, place, self.report)
+        if not np.isfinite(best.history[best.epoch]["validation_loss"]):
+            raise RunError(
+                "the training came to no finite loss", remedy="train with lower learning rates"
+            )
+        return best
+
+
+def _make_task(make: Callable[..., TrainingTask], share: Share, report: Report) -> TrainingTask:
+    return make(report=report)
+
+
+def _map_blocks(connectomes: NDArray[np.float32], found: PersonCodes, responses: int) -> CodeMap:
+    """Map codes of responses and those of BOLD, each with a penalty of its own."""
+    blocks = [found.codes[:, :responses], found.codes[:, responses:]]
+    maps = [map_codes(connectomes, block) for block in blocks if block.shape[1]]
+    return CodeMap(
+        edge_mean=maps[0].edge_mean,
+        weights=np.hstack([each.weights for each in maps]),
+        penalties=np.concatenate([each.penalties for each in maps]),
+        left_out=np.hstack([each.left_out for each in maps]),
+        explained=np.concatenate([each.explained for each in maps]),
+    )
+
+
+def _scale_edges(network: HyperNetwork, connectomes: NDArray[np.float32]) -> None:
+    """Scale by training people alone."""
+    network.edge_mean.copy_(torch.from_numpy(connectomes.mean(axis=0)))
+    network.edge_sd.copy_(torch.from_numpy(np.maximum(connectomes.std(axis=0), 1e-6)))
+
+
+def _of_network(best: Best) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(_PREFIX): value
+        for name, value in best.state.items()
+        if name.startswith(_PREFIX)
+    }
+
+
+class _seeded:
+    """Draws in a block are those of a seed; the state before comes back."""
+
+    def __init__(self, *seed: int) -> None:
+        self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._fork = torch.random.fork_rng()
+
+    def __enter__(self) -> None:
+        self._fork.__enter__()
+        torch.manual_seed(self._seed)
+
+    def __exit__(self, *error: Any) -> None:
+        self._fork.__exit__(*error)
+
+
+def _none(segments: Segments) -> NDArray[np.float32]:
+    """Return connectomes without edges."""
+    return np.zeros((len(segments.action), 0), np.float32)
+
+
+def _checked(connectomes: NDArray[np.floating], segments: Segments) -> NDArray[np.float32]:
+    values = np.ascontiguousarray(connectomes, np.float32)
+    people = len(segments.action)
+    if values.ndim != 2 or len(values) != people:
+        raise ValueError(
+            f"connectomes have the shape {values.shape}, expected ({people}, edges): the segments "
+            f"are of {people} people"
+        )
+    if not np.isfinite(values).all():
+        wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        raise ValueError(f"connectomes have values that are not finite, in rows {wrong.tolist()}")
+    return values
+
+
+def _identity(
+    connectomes: NDArray[np.float32],
+    segments: Segments,
+    architecture: Architecture,
+    recipe: Recipe,
+    seed: int,
+) -> str:
+    """Return a hash of what epochs of a training depend on; rates fall until the last of them."""
+    shaping = sorted({**asdict(recipe), "patience": None}.items())
+    digest = hashlib.sha256(repr((architecture.name, shaping, seed)).encode())
+    arrays = [connectomes, segments.inputs, segments.action, segments.scored, segments.bold]
+    for array in arrays:
+        if array is not None:
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,218 @@
+"""What the training loop runs for twins: batches of people and segments, the loss, the record."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from bids_dtg.errors import RunError
+from bids_dtg.training.loop import Task as TrainingTask
+from bids_dtg.twin.network.hypernetwork import HyperNetwork
+from bids_dtg.twin.network.main import MainWeights, perform
+from bids_dtg.twin.network.modulated import ModulatedNetwork
+from bids_dtg.twin.network.objective import Targets, Weights, total_loss
+from bids_dtg.twin.recipe import Recipe
+
+_BATCHES, _DROPOUT = 0, 1  # streams of random numbers, beside the seed
+_WARM_UP = 20  # updates in which the rate rises
+_JUDGED_PEOPLE = 50  # at once
+
+
+class _Twins(TrainingTask):
+    """One training; subclasses say which weights learn, and whose networks a batch has.
+
+    Parameters
+    ----------
+    training, validation
+        What people did; the best epoch is chosen by the second.
+    recipe, epochs, updates
+        How networks are trained, for how long at most, and how many updates an epoch has.
+    seed
+        Of batches and dropout.
+    identity
+        What must be the same where a training goes on.
+    report
+        Is given a line after each epoch.
+    """
+
+    def __init__(
+        self,
+        training: Targets,
+        validation: Targets,
+        recipe: Recipe,
+        *,
+        epochs: int,
+        updates: int,
+        seed: int,
+        identity: str,
+        report: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.training_data, self.validation_data = training, validation
+        self.recipe, self.epochs, self.updates = recipe, epochs, updates
+        self.seed, self.identity, self._report = seed, identity, report
+        self.weights = Weights(recipe.action_weight, recipe.bold_weight)
+        self._losses: list[Tensor] = []
+        self._skipped = 0
+        self._started = 0.0
+
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        """Return the networks of some people of ``training`` or ``validation``."""
+        raise RunError(f"{type(self).__name__} has no networks")
+
+    def rates(self) -> list[dict[str, Any]]:
+        """Return groups of parameters with their learning rates, as optimisers take them."""
+        return [{"params": list(self.parameters()), "lr": self.recipe.group_rate}]
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
+        data = self.training_data
+        people, segments = data.action.shape[:2]
+        batches = [
+            (
+                torch.as_tensor(rng.permutation(people)[: self.recipe.batch_people]),
+                torch.as_tensor(rng.permutation(segments)[: self._segments(segments)]),
+            )
+            for _ in range(self.updates)
+        ]
+        return DataLoader(batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
+
+    def _segments(self, there: int) -> int:
+        return min(there, self.recipe.batch_segments)
+
+    def configure_optimizers(self) -> Any:
+        optimiser = torch.optim.Adam(self.rates())
+        total = self.epochs * self.updates
+
+        def share(update: int) -> float:
+            return (
+                min(1.0, (update + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * update / total))
+            )
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_train_epoch_start(self) -> None:
+        self._losses, self._skipped, self._started = [], 0, time.perf_counter()
+        seeds = np.random.SeedSequence((self.seed, _DROPOUT, self.current_epoch))
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        people, segments = batch
+        data = self.training_data.part(people, segments).to(self.device)
+        outputs = perform(self.networks("training", people), data.inputs)
+        loss = total_loss(outputs, data, self.weights)
+        self._losses.append(loss.detach())
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(people))
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        norm = nn.utils.clip_grad_norm_(self.parameters(), self.recipe.gradient_norm)
+        if not torch.isfinite(norm):  # as when a network has just become unstable
+            self._skipped += 1
+            self.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Return the loss of the people that the best epoch is chosen by."""
+        data = self.validation_data
+        people, segments = data.action.shape[:2]
+        everything = torch.arange(segments)
+        losses = [
+            len(some)
+            * float(
+                total_loss(
+                    perform(self.networks("validation", some), part.inputs), part, self.weights
+                )
+            )
+            for some in torch.split(torch.arange(people), _JUDGED_PEOPLE)
+            if (part := data.part(some, everything).to(self.device))
+        ]
+        return sum(losses) / people
+
+    def on_train_epoch_end(self) -> None:
+        self.eval()
+        epoch = {
+            "epoch": self.current_epoch,
+            "loss": float(torch.stack(self._losses).mean()),
+            "validation_loss": self.validation_loss(),
+            "skipped": self._skipped,
+            "seconds": round(time.perf_counter() - self._started, 2),
+        }
+        self.train()
+        self.history.append(epoch)
+        # A best epoch is one with a number: that of a loss that is not finite is the worst.
+        shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
+        self.log("validation_loss", shown)
+        self._report(
+            f"epoch {self.current_epoch + 1} of at most {self.epochs}: loss {epoch['loss']:.4f}, "
+            f"of people left out {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["identity"] = self.identity
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        if checkpoint.get("identity") != self.identity:
+            raise RunError(
+                "the training that was begun here has other people, another recipe or another seed",
+                expected="the same as when it began",
+                remedy="give the options of that call, or choose another folder",
+            )
+
+
+class GroupTask(_Twins):
+    """Trains one network for everybody."""
+
+    def __init__(self, network: ModulatedNetwork, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.network = network
+
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        return self.network.group_weights()
+
+    def _segments(self, there: int) -> int:
+        """Take more segments: there is one person, the average one, where all saw the same."""
+        return min(there, max(self.recipe.batch_segments, 2 * self.recipe.batch_segments))
+
+
+class HyperTask(_Twins):
+    """Trains a hypernetwork."""
+
+    def __init__(
+        self,
+        network: HyperNetwork,
+        connectomes: Mapping[str, Tensor],
+        *args: Any,
+        **keywords: Any,
+    ) -> None:
+        super().__init__(*args, **keywords)
+        self.network = network
+        for name, values in connectomes.items():
+            self.register_buffer(f"{name}_connectomes", values, persistent=False)
+
+    def rates(self) -> list[dict[str, Any]]:
+        first = list(self.network.first.parameters())
+        rest = [*self.network.middle.parameters(), *self.network.last.parameters()]
+        return [
+            {"params": first, "lr": self.recipe.first_layer_rate},
+            {"params": rest, "lr": self.recipe.hyper_rate},
+        ]
+
+    def networks(self, data: str, people: Tensor) -> MainWeights:
+        weights: MainWeights = self.network(
+            getattr(self, f"{data}_connectomes")[people.to(self.device)]
+        )
+        return weights

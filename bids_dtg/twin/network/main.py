@@ -1,0 +1,123 @@
+"""The main network: a recurrent network with a linear read-out, with weights of its own a person.
+
+It reads what was on the screen and which task it was, and puts out buttons and BOLD
+(Takahashi et al., 2026): ``h[t] = tanh(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)`` and
+``y[t+1] = W_ho h[t] + b_ho``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+from bids_dtg.twin.network.recurrence import recur
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large main networks are."""
+
+    inputs: int  # channels of the stimulus, and task flags
+    units: int  # of the recurrent layer
+    buttons: int  # outputs that are probabilities
+    bold: int = 0  # outputs that are BOLD of regions
+
+    @property
+    def outputs(self) -> int:
+        """All outputs: buttons first, then BOLD."""
+        return self.buttons + self.bold
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of a network's weights, in their published flat order."""
+        units = self.units
+        return {
+            "input": (units, self.inputs),
+            "recurrent": (units, units),
+            "input_bias": (units,),
+            "recurrent_bias": (units,),
+            "output": (self.outputs, units),
+            "output_bias": (self.outputs,),
+        }
+
+    @property
+    def weights(self) -> int:
+        """How many numbers make a network.
+
+        Examples
+        --------
+        >>> Sizes(inputs=9, units=400, buttons=3, bold=20).weights
+        173623
+        """
+        return sum(map(prod, self.shapes.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class MainWeights:
+    """Weights of one network a person: each tensor has people first."""
+
+    input: Tensor  # (people, units, inputs)
+    recurrent: Tensor  # (people, units, units)
+    bias: Tensor  # (people, units)
+    output: Tensor  # (people, outputs, units)
+    output_bias: Tensor  # (people, outputs)
+
+    @classmethod
+    def of_flat(cls, flat: Tensor, sizes: Sizes) -> MainWeights:
+        """Return the weights that flat rows (people, weights) hold, in the published order.
+
+        Examples
+        --------
+        >>> sizes = Sizes(inputs=2, units=3, buttons=1)
+        >>> MainWeights.of_flat(torch.zeros(5, sizes.weights), sizes).recurrent.shape
+        torch.Size([5, 3, 3])
+        """
+        parts = torch.split(flat, [prod(shape) for shape in sizes.shapes.values()], dim=1)
+        named = {
+            name: part.reshape(len(flat), *shape)
+            for (name, shape), part in zip(sizes.shapes.items(), parts, strict=True)
+        }
+        return cls(
+            input=named["input"],
+            recurrent=named["recurrent"],
+            bias=named["input_bias"] + named["recurrent_bias"],
+            output=named["output"],
+            output_bias=named["output_bias"],
+        )
+
+
+def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
+    """Return what networks put out while they perform.
+
+    Parameters
+    ----------
+    weights
+        Of each person.
+    inputs
+        (1 or people, segments, steps, inputs); one, where all people see the same. They stand one
+        step late, as `bids_dtg.twin.traces` makes them, so that the output of a step has seen the
+        inputs before it.
+
+    Returns
+    -------
+    torch.Tensor
+        (people, segments, steps, outputs): buttons as logits, then BOLD.
+
+    Examples
+    --------
+    >>> sizes = Sizes(inputs=2, units=3, buttons=1)
+    >>> weights = MainWeights.of_flat(torch.zeros(5, sizes.weights), sizes)
+    >>> perform(weights, torch.zeros(1, 4, 6, 2)).shape
+    torch.Size([5, 4, 6, 1])
+    """
+    # (people, segments, steps, inputs) -> (steps, people, segments, units)
+    if len(inputs) == 1:
+        drive = torch.einsum("stc,puc->tpsu", inputs[0], weights.input)
+    else:
+        drive = torch.einsum("pstc,puc->tpsu", inputs, weights.input)
+    states = recur(drive + weights.bias[:, None], weights.recurrent)
+    outputs = torch.einsum("tpsu,pou->psto", states, weights.output)
+    return outputs + weights.output_bias[:, None, None]

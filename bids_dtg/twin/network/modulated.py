@@ -1,0 +1,113 @@
+"""A network of the group, and the few numbers by which a person's network differs from it."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from bids_dtg.twin.network.main import MainWeights, Sizes
+
+BUTTON_BIAS = -2.0  # of the read-out at first: buttons are mostly not pressed
+
+
+class ModulatedNetwork(nn.Module):
+    """A group network whose units, strongest modes and read-outs a person scales and shifts.
+
+    A person's modulation is ``directions @ code``: a gain and a bias for each unit (FiLM:
+    Perez et al., 2018, doi:10.1609/aaai.v32i1.11671), a change of each of the `rank` strongest
+    singular modes of the recurrent weights, a gain for each input channel, a gain and an offset for
+    each output. A code of zeros is the average person.
+
+    Parameters
+    ----------
+    sizes
+        Of the group network.
+    rank
+        How many modes of the recurrent weights people differ in.
+
+    Examples
+    --------
+    >>> network = ModulatedNetwork(Sizes(inputs=9, units=64, buttons=3, bold=6), rank=8)
+    >>> network.modulations
+    163
+    >>> network.weights(torch.zeros(5, 163)).recurrent.shape
+    torch.Size([5, 64, 64])
+    """
+
+    left: Tensor  # (units, rank): modes of the recurrent weights, scaled by their strength
+    right: Tensor  # (units, rank)
+
+    def __init__(self, sizes: Sizes, *, rank: int) -> None:
+        super().__init__()
+        self.sizes, self.rank = sizes, min(rank, sizes.units)
+        bound = 1.0 / math.sqrt(sizes.units)
+        units, outputs = sizes.units, sizes.outputs
+        self.input = nn.Parameter(torch.empty(units, sizes.inputs).uniform_(-bound, bound))
+        self.recurrent = nn.Parameter(torch.empty(units, units).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(units))
+        self.output = nn.Parameter(torch.empty(outputs, units).uniform_(-bound, bound))
+        first = torch.zeros(outputs)
+        first[: sizes.buttons] = BUTTON_BIAS
+        self.output_bias = nn.Parameter(first)
+        self.register_buffer("left", torch.zeros(units, self.rank))
+        self.register_buffer("right", torch.zeros(units, self.rank))
+        self.find_modes()
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Of a modulation, in order: what it changes, and by how many numbers."""
+        sizes = self.sizes
+        return {
+            "gains": sizes.units,
+            "biases": sizes.units,
+            "modes": self.rank,
+            "channels": sizes.inputs,
+            "button_gains": sizes.buttons,
+            "button_offsets": sizes.buttons,
+            "bold_gains": sizes.bold,
+            "bold_offsets": sizes.bold,
+        }
+
+    @property
+    def modulations(self) -> int:
+        """How many numbers a modulation has."""
+        return sum(self.parts.values())
+
+    def places(self, *names: str) -> Tensor:
+        """Return where some parts stand in a modulation, as whole numbers."""
+        at = 0
+        found: list[int] = []
+        for name, size in self.parts.items():
+            if name in names:
+                found += range(at, at + size)
+            at += size
+        return torch.tensor(found, dtype=torch.long)
+
+    @torch.no_grad()
+    def find_modes(self) -> None:
+        """Take the strongest modes of the recurrent weights as they are now."""
+        left, strengths, right = torch.linalg.svd(self.recurrent)
+        self.left.copy_(left[:, : self.rank] * strengths[: self.rank])
+        self.right.copy_(right[: self.rank].T)
+
+    def weights(self, modulation: Tensor) -> MainWeights:
+        """Return the networks of modulations (people, modulations); zeros are the group's."""
+        split = torch.split(modulation, list(self.parts.values()), dim=1)
+        part = dict(zip(self.parts, split, strict=True))
+        gains = 1 + part["gains"]
+        modes = (self.left * part["modes"][:, None]) @ self.right.T
+        output_gains = 1 + torch.cat([part["button_gains"], part["bold_gains"]], dim=1)
+        offsets = torch.cat([part["button_offsets"], part["bold_offsets"]], dim=1)
+        return MainWeights(
+            input=gains[:, :, None] * self.input * (1 + part["channels"])[:, None],
+            recurrent=gains[:, :, None] * self.recurrent + modes,
+            bias=gains * self.bias + part["biases"],
+            output=output_gains[:, :, None] * self.output,
+            output_bias=self.output_bias + offsets,
+        )
+
+    def group_weights(self) -> MainWeights:
+        """Return the group's network, as of one person."""
+        return self.weights(self.input.new_zeros(1, self.modulations))

@@ -1,0 +1,79 @@
+"""The recurrence of networks that have weights of their own each, with a gradient written out.
+
+PyTorch's own recurrent layers share one matrix of weights. Here each person has one, and all
+people take a step in one product of matrices. The gradient of the weights is gathered once, over
+all steps, in place of once a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def recur(drive: Tensor, weights: Tensor) -> Tensor:
+    """Return the states of tanh networks that begin at 0.
+
+    The state is ``h[t] = tanh(drive[t] + weights @ h[t - 1])``.
+
+    Parameters
+    ----------
+    drive
+        (steps, people, segments, units): what reaches each unit from outside, biases included.
+    weights
+        (people, units, units): to a unit (row) from a unit (column).
+
+    Returns
+    -------
+    torch.Tensor
+        States, as `drive`.
+
+    Raises
+    ------
+    ValueError
+        The shapes do not go together.
+
+    Examples
+    --------
+    >>> drive = torch.tensor([1.0, 0.0]).reshape(2, 1, 1, 1)
+    >>> recur(drive, torch.full((1, 1, 1), 0.5)).flatten()
+    tensor([0.7616, 0.3634])
+    """
+    people, units = drive.shape[1], drive.shape[3]
+    if weights.shape != (people, units, units):
+        raise ValueError(
+            f"weights have the shape {tuple(weights.shape)}, expected {(people, units, units)}: "
+            "people, units and units of the drive"
+        )
+    states: Tensor = _Recurrence.apply(drive, weights)  # type: ignore[no-untyped-call]
+    return states
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, drive: Tensor, weights: Tensor) -> Tensor:
+        states = torch.empty_like(drive)
+        back = weights.transpose(1, 2).contiguous()
+        torch.tanh(drive[0], out=states[0])
+        for step in range(1, len(drive)):
+            torch.baddbmm(drive[step], states[step - 1], back, out=states[step])
+            states[step].tanh_()
+        ctx.save_for_backward(states, weights)
+        return states
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        states, weights = ctx.saved_tensors
+        to_drive = torch.empty_like(states)
+        last = len(states) - 1
+        torch.mul(gradient[last], 1 - states[last] ** 2, out=to_drive[last])
+        for step in range(last - 1, -1, -1):
+            torch.baddbmm(gradient[step], to_drive[step + 1], weights, out=to_drive[step])
+            to_drive[step].mul_(1 - states[step] ** 2)
+        # (steps, people, segments, units) -> people, steps and segments together, units
+        later = to_drive[1:].transpose(0, 1).flatten(1, 2)
+        earlier = states[:-1].transpose(0, 1).flatten(1, 2)
+        return to_drive, torch.bmm(later.transpose(1, 2), earlier)

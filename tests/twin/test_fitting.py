@@ -1,0 +1,140 @@
+"""Fitting twins."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from twin_runs import slow_and_quick
+
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.fitting import fit
+from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture, find_recipe
+
+SMALL = Recipe(
+    units=10, codes=3, group_epochs=4, group_updates=3, hyper_units=6, hyper_epochs=3,
+    hyper_updates=3, batch_people=6, batch_segments=2,
+)  # fmt: skip
+
+
+def connectomes_of(takes, edges=20, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.outer(takes, rng.normal(size=edges)) + rng.normal(0.0, 0.05, (len(takes), edges))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_same_seed_gives_the_same_twins(architecture):
+    segments, takes = slow_and_quick(people=8, bold=True)
+    values = connectomes_of(takes)
+    fits = [
+        fit(values, segments, architecture=architecture, recipe=SMALL, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    one, same, other = (fitted.perform(values, segments) for fitted in fits)
+    assert np.array_equal(one.buttons, same.buttons)
+    assert np.array_equal(one.bold, same.bold)
+    assert not np.allclose(one.buttons, other.buttons)
+    assert one.buttons.shape == segments.action.shape
+    assert one.bold.shape == segments.bold.shape
+    assert ((one.buttons >= 0) & (one.buttons <= 1)).all()
+
+
+class Stopped(Exception):
+    """What stops a fit in a test."""
+
+
+@pytest.mark.parametrize("architecture", ["lowrank", "published"])
+def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
+    segments, takes = slow_and_quick(people=8)
+    values = connectomes_of(takes)
+    lines = []
+
+    def report(line):
+        lines.append(line)
+        if line.startswith("epoch 3"):
+            raise Stopped
+
+    options = {"architecture": architecture, "recipe": SMALL}
+    place = Workplace(tmp_path / "stopped")
+    with pytest.raises(Stopped):
+        fit(values, segments, workplace=place, report=report, **options)
+    assert [line[:7] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
+    lines.clear()
+    resumed = fit(values, segments, workplace=place, report=lines.append, **options)
+    assert lines[0].startswith("epoch 3")
+    whole = fit(values, segments, **options)
+    assert np.array_equal(
+        resumed.perform(values, segments).buttons, whole.perform(values, segments).buttons
+    )
+
+
+def test_connectomes_tell_slow_people_from_quick_ones():
+    segments, takes = slow_and_quick(people=30)
+    values = connectomes_of(takes)
+    recipe = replace(SMALL, units=24, group_epochs=30, group_updates=10, codes=6)
+    fitted = fit(values, segments, recipe=recipe)
+    unseen, new = slow_and_quick(people=20, seed=5)
+    pressed = fitted.perform(connectomes_of(new), unseen).buttons.sum(axis=(1, 2, 3))
+    assert np.corrcoef(pressed, new)[0, 1] < -0.9  # held for longer by who presses earlier
+    assert fitted.explained.max() > 0.5
+    group = fitted.perform_group(unseen).buttons
+    assert group.shape[0] == 1
+
+
+def test_without_connectomes_there_is_the_group_and_what_people_did():
+    segments, takes = slow_and_quick(people=8)
+    fitted = fit(None, segments, recipe=SMALL)
+    assert fitted.perform_group(segments).buttons.shape[0] == 1
+    own = fitted.perform_own(segments).buttons.sum(axis=(1, 2, 3))
+    assert np.corrcoef(own, takes)[0, 1] < -0.5
+    with pytest.raises(ValueError, match="published makes networks of connectomes"):
+        fit(None, segments, architecture="published", recipe=SMALL)
+
+
+def test_published_twins_have_no_group_and_no_codes():
+    segments, takes = slow_and_quick(people=6)
+    fitted = fit(connectomes_of(takes), segments, architecture="published", recipe=SMALL)
+    with pytest.raises(ValueError, match="no network of the group"):
+        fitted.perform_group(segments)
+    with pytest.raises(ValueError, match="no codes"):
+        fitted.perform_own(segments)
+
+
+def test_edges_are_scaled_by_those_who_train():
+    segments, takes = slow_and_quick(people=10)
+    values = connectomes_of(takes)
+    fitted = fit(values, segments, architecture="published", recipe=SMALL)
+    mean = fitted.twin.network.edge_mean.numpy()
+    everybody = values.mean(axis=0)
+    assert not np.allclose(mean, everybody, atol=1e-4)
+    order = np.random.default_rng((0, 1)).permutation(10)
+    assert np.allclose(mean, values[order[2:]].mean(axis=0), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values[:-1], r"shape \(7, 20\), expected \(8, edges\)"),
+        (lambda values: np.where(np.arange(8)[:, None] == 3, np.nan, values), r"rows \[3\]"),
+    ],
+)
+def test_connectomes_of_others_or_with_gaps_are_refused(change, words):
+    segments, takes = slow_and_quick(people=8)
+    with pytest.raises(ValueError, match=words):
+        fit(change(connectomes_of(takes)), segments, recipe=SMALL)
+
+
+def test_a_training_of_other_people_does_not_go_on(tmp_path):
+    segments, takes = slow_and_quick(people=8)
+    place = Workplace(tmp_path)
+    fit(connectomes_of(takes), segments, recipe=replace(SMALL, group_epochs=1), workplace=place)
+    with pytest.raises(RunError, match="other people, another recipe or another seed"):
+        fit(connectomes_of(takes, seed=9), segments, recipe=SMALL, workplace=place)
+
+
+def test_choices_are_rows():
+    with pytest.raises(SettingsError, match="one of lowrank, code-only, published"):
+        find_architecture("lowrnak")
+    assert find_recipe("published", "published").hyper_rate == 1e-6
+    with pytest.raises(SettingsError, match="--recipe"):
+        find_recipe("published", "fast")
