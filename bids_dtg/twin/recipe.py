@@ -32,8 +32,8 @@ class Recipe:
 
     # Of what people differ in.
     rank: int = 8  # modes of the recurrent weights
-    codes: int = 40  # of responses; BOLD has two more a region
-    prior: float = 3.0  # of a squared modulation, in trials
+    codes: int = 100  # of responses; BOLD has two more a region
+    prior: float = 0.1  # of a squared modulation, in trials
 
     # Of the hypernetwork.
     hyper_units: int = 64
