@@ -33,7 +33,8 @@ test: .venv/installed ## run the fast tests (minutes)
 	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
 
 test-slow: .venv/installed ## run the tests with full-size data, killed processes and the BIDS validator
-	$(PYTEST) -m slow --timeout 1500
+	$(PYTEST) -m slow --timeout 1500 --ignore tests/attacks --numprocesses auto --dist loadfile
+	$(PYTEST) -m slow --timeout 1500 tests/attacks
 
 fuzz: .venv/installed ## give the program N inputs made by chance (N=20000, SEED=1); goes on where it was ended
 	$(BIN)/python tests/attacks/fuzz.py --count $(N) --seed $(SEED) --state .fuzz
