@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from scipy.stats import lognorm
 from twin_runs import a_run, a_task, answered_by, runs
 
+from bids_dtg.inputs.events import read_events
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import decode
-from bids_dtg.twin.traces import make_segments, stack_people
+from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.traces import TaskSet, make_segments, stack_people
+from bids_dtg.twin.trials import read_trials
 
 few = settings(max_examples=25)
 
@@ -39,6 +42,26 @@ def test_targets_are_decoded_as_what_was_done(run, held):
 def test_targets_of_several_people_are_decoded(faces, stroop, held):
     people = [[faces, stroop], [answered_by(stroop, 7, late=0.03)], [answered_by(faces, 8)]]
     assert_decodes_itself(stack_people(people, held=held))
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_targets_of_real_people_are_decoded(shared, held):
+    """Of some, in both tasks; they saw the same, but for a few segments with times of their own."""
+    tasks = TaskSet((find_task("faces"), find_task("stroop")))
+    places = [("hammerAP", 0), ("stroopAP", 1), ("stroopPA", 1)]
+    folders = sorted((shared / "twin/data/bids").glob("sub-*"))[::50]
+    people = [
+        [
+            read_trials(tasks.tasks[number], read_events(path))
+            for name, number in places
+            for path in folder.rglob(f"*_task-{name}_*events.tsv")
+        ]
+        for folder in folders
+    ]
+    segments = stack_people(people, tasks=tasks, held=held)
+    assert segments.inputs.shape[0] == 1
+    assert segments.trials.scored.sum() == sum(run.scored.sum() for own in people for run in own)
+    assert_decodes_itself(segments)
 
 
 @few
