@@ -4,6 +4,6 @@
 - `participant`: the report of a participant
 - `group`: all participants side by side
 - `model`: an analysis of models: scores side by side
-- `network`: an analysis of a network model: tables and charts, section by section
+- `analysis`: an analysis of network models or twins: tables and charts, section by section
 - `index`: the index at the root of the output
 """

@@ -11,7 +11,7 @@ from bids_dtg.files.text import write_text
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import find_participant_labels
 from bids_dtg.report.flags import LEVELS, Flag, FlagCount
-from bids_dtg.report.pages.network import NETWORK_PAGE
+from bids_dtg.report.pages.analysis import NETWORK_PAGE, TWIN_PAGE
 from bids_dtg.report.pages.page import link, missing_packages, render
 from bids_dtg.report.pages.participant import read_flag_count
 from bids_dtg.report.workflows import workflow_of
@@ -21,7 +21,7 @@ MODEL_PAGE = "report.html"  # in the folder of an analysis
 # Pages of analyses, by file name, and what each shows.
 _ANALYSES = {
     MODEL_PAGE: "scores beside those of simple models",
-    NETWORK_PAGE: "what was found, in tables and charts",
+    **dict.fromkeys((NETWORK_PAGE, TWIN_PAGE), "what was found, in tables and charts"),
 }
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5

@@ -15,7 +15,7 @@ from bids_dtg.dynamics.measures import connectivity, fc_fit, fc_strength, spectr
 from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
-from bids_dtg.report.pages.network import Spectra
+from bids_dtg.report.pages.analysis import Spectra
 from bids_dtg.stats.paired import bootstrap_interval
 
 Row = dict[str, Any]

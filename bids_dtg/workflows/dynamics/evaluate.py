@@ -20,15 +20,15 @@ from bids_dtg.dynamics.roles import roles
 from bids_dtg.inputs.region_maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.index import INDEX, write_index
-from bids_dtg.report.pages.network import (
+from bids_dtg.report.pages.analysis import (
     NETWORK_PAGE,
+    AnalysisPageFacts,
     Matrices,
-    NetworkPageFacts,
     PageSection,
     Table,
-    write_network_page,
+    write_analysis_page,
 )
+from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
 from bids_dtg.workflows.dynamics.connectivity import (
@@ -389,9 +389,9 @@ def _write_page(judged: Judged, sections: Sequence[PageSection], flags: Sequence
     assert bundle is not None
     people = counted(len(judged.labels), "participant")
     page = analysis.results.path / NETWORK_PAGE
-    trouble = write_network_page(
+    trouble = write_analysis_page(
         page,
-        NetworkPageFacts(
+        AnalysisPageFacts(
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
             lead=f"{bundle.card.name} {bundle.card.version}, judged by {people} of "

@@ -14,13 +14,13 @@ from bids_dtg.dynamics.fixed_points import (
     node_fixed_points,
 )
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.index import INDEX, write_index
-from bids_dtg.report.pages.network import (
+from bids_dtg.report.pages.analysis import (
     NETWORK_PAGE,
-    NetworkPageFacts,
+    AnalysisPageFacts,
     PageSection,
-    write_network_page,
+    write_analysis_page,
 )
+from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
 from bids_dtg.workflows.dynamics.evaluate import Judged, notices, table_of
@@ -146,9 +146,9 @@ def _write_page(judged: Judged, nodes: list[Row], networks: list[Row]) -> None:
     total = sum(row["cases"] for row in networks)
     single = sum(row["one_stable_point"] for row in networks)
     page = results.path / NETWORK_PAGE
-    trouble = write_network_page(
+    trouble = write_analysis_page(
         page,
-        NetworkPageFacts(
+        AnalysisPageFacts(
             title=results.path.name,
             index=f"../../{INDEX}",
             lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "

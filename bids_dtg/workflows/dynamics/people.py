@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,12 @@ from bids_dtg.dynamics.networks import (
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
 from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays, read_key_names
-from bids_dtg.inputs.splits_file import Families, read_sets
+from bids_dtg.inputs.splits_file import Families
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
-from bids_dtg.stats.splits import SETS, Split
+from bids_dtg.stats.splits import Split
+from bids_dtg.workflows.people import given_split, read_rows
 
 Array = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ class NetworkPeople:
         rest = _sessions(arrays, settings.inputs.session_label)
         _require_alike(rest)
         labels, left_out = _whole_people(arrays, rest, settings.inputs.participant_label)
-        split, others = _split(settings, labels, arrays.families)
+        split, others = given_split(modelling.split_file, labels, arrays.families)
         structural = structural or settings.dynamics.structural
         sides = _check_sides(structural, arrays.places)
         return cls(
@@ -131,8 +132,10 @@ class NetworkPeople:
             )
         rest, connections = self._rest(session), self.arrays.structural
         assert connections is not None
-        series = _read(rest, wanted, self._series_faults, "series that vary, of finite values")
-        counts = _read(connections, wanted, self._weight_faults, "symmetric weights of 0 or more")
+        series = read_rows(rest, wanted, self._series_faults, "series that vary, of finite values")
+        counts = read_rows(
+            connections, wanted, self._weight_faults, "symmetric weights of 0 or more"
+        )
         scale = find_row(STRUCTURAL, "--structural", self.structural)
         return Networks(
             people=tuple(wanted),
@@ -170,30 +173,6 @@ class NetworkPeople:
     def _pair(self, where: NDArray[np.bool_]) -> str:
         row, column = np.argwhere(where)[0]
         return f"{self.regions[row]} and {self.regions[column]}"
-
-
-def _read(
-    array: PeopleArray,
-    labels: Sequence[str],
-    faults: Callable[[Array], list[str]],
-    expected: str,
-) -> list[Array]:
-    """Read people's rows; refuse what is wrong with any of them, all at once."""
-    values: dict[str, Array] = {}
-    wrong = []
-    for label in sorted(labels, key=lambda label: array.rows[label]):  # back may be from the start
-        values[label] = array.of(label).astype(np.float64)
-        if found := faults(values[label]):
-            wrong.append(f"sub-{label}: {named(found)}")
-    if wrong:
-        raise DatasetError(
-            f"{array.stored.title} cannot be used for {counted(len(wrong), 'participant')}: "
-            + "; ".join([*wrong[:5], *(["..."] if len(wrong) > 5 else [])]),
-            expected=expected,
-            remedy="leave the region out for everybody, or name the other participants with "
-            "--participant-label",
-        )
-    return [values[label] for label in labels]
 
 
 def _require_networks(arrays: ArrayPeople, key: str) -> None:
@@ -282,30 +261,6 @@ def _whole_people(
             expected="the same labels of people in the files of both",
         )
     return labels, notes
-
-
-def _split(
-    settings: Settings, labels: tuple[str, ...], families: Families
-) -> tuple[Split, tuple[str, ...]]:
-    """Return who is for what, and a sentence on who is for nothing."""
-    path = settings.modelling.split_file
-    if path is None:
-        return Split(training=labels, validation=(), test=()), ()
-    found = read_sets(path, SETS)
-    try:
-        split = Split(
-            **{name: tuple(label for label in labels if label in found[name]) for name in SETS}
-        )
-        split.require_whole_families(families.by_label)
-    except ValueError as err:
-        raise SettingsError(f"{path}: {err}") from err
-    if not split.everybody:
-        raise SettingsError(
-            f"{path} has nobody who can be used", expected=f"labels such as {named(labels)}"
-        )
-    others = [label for label in labels if label not in split.everybody]
-    words = f"in no set of {path}: {counted(len(others), 'participant')} ({named(others)})"
-    return split, (words,) if others else ()
 
 
 def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:

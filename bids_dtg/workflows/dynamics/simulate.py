@@ -11,14 +11,14 @@ from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.files.array_store import Stream, write_npz
 from bids_dtg.files.text import write_json
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.index import INDEX, write_index
-from bids_dtg.report.pages.network import (
+from bids_dtg.report.pages.analysis import (
     NETWORK_PAGE,
+    AnalysisPageFacts,
     Matrices,
-    NetworkPageFacts,
     PageSection,
-    write_network_page,
+    write_analysis_page,
 )
+from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
@@ -102,9 +102,9 @@ def _facts(judged: Judged, settings: Settings) -> dict[str, object]:
 def _write_page(judged: Judged, kept: Kept) -> None:
     results, own = judged.analysis.results, measured(judged.networks)
     page = results.path / NETWORK_PAGE
-    trouble = write_network_page(
+    trouble = write_analysis_page(
         page,
-        NetworkPageFacts(
+        AnalysisPageFacts(
             title=results.path.name,
             index=f"../../{INDEX}",
             lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}. "

@@ -17,15 +17,15 @@ from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.recipe import Recipe, find_recipe
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
-from bids_dtg.report.pages.index import INDEX, write_index
-from bids_dtg.report.pages.network import (
+from bids_dtg.report.pages.analysis import (
     NETWORK_PAGE,
+    AnalysisPageFacts,
     Curves,
-    NetworkPageFacts,
     PageSection,
     Table,
-    write_network_page,
+    write_analysis_page,
 )
+from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
@@ -145,9 +145,9 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     analysis.write_table("desc-parameters_kl", kl)
     page = results.path / NETWORK_PAGE
     held_out = int((~fitted.trained).sum())
-    trouble = write_network_page(
+    trouble = write_analysis_page(
         page,
-        NetworkPageFacts(
+        AnalysisPageFacts(
             title=results.path.name,
             index=f"../../{INDEX}",
             lead=f"A network model of {counted(len(fitted.people), 'participant')} of "

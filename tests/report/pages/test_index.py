@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.pages.analysis import NETWORK_PAGE, TWIN_PAGE
 from bids_dtg.report.pages.index import write_index
-from bids_dtg.report.pages.network import NETWORK_PAGE
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -19,8 +19,10 @@ def test_an_output_of_network_models_lists_its_analyses_and_no_participants(tmp_
     for name in ("train-a", "fixed points"):
         (tmp_path / "group" / name).mkdir(parents=True)
         (tmp_path / "group" / name / NETWORK_PAGE).write_text("")
+    (tmp_path / "group" / "train-a" / TWIN_PAGE).write_text("")
     write_index(DerivativeDataset(tmp_path))
     page = (tmp_path / "index.html").read_text("utf-8")
+    assert f'<a href="group/train-a/{TWIN_PAGE}">train-a</a>' in page
     assert f'<a href="group/train-a/{NETWORK_PAGE}">train-a</a>' in page
     assert f'<a href="group/fixed%20points/{NETWORK_PAGE}">fixed points</a>' in page
     assert "Network models of resting-state activity" in page

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from analysis_page_facts import example_facts, fc_table, matrices, scatter, training
 from browser import chromium, opened
-from network_page_facts import example_facts, fc_table, matrices, scatter, training
 
-from bids_dtg.report.pages import network
-from bids_dtg.report.pages.network import (
+from bids_dtg.report.pages import analysis
+from bids_dtg.report.pages.analysis import (
     Curves,
     Matrices,
     PageSection,
     Scatter,
     Spectra,
     Table,
-    write_network_page,
+    write_analysis_page,
 )
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
@@ -28,7 +28,7 @@ EVIL = "<script>alert('region')</script>"
 
 def page_of(tmp_path, *sections: PageSection, **changes) -> str:
     facts = example_facts(sections=sections, **changes) if sections else example_facts(**changes)
-    assert write_network_page(tmp_path / "page.html", facts) is None
+    assert write_analysis_page(tmp_path / "page.html", facts) is None
     return (tmp_path / "page.html").read_text("utf-8")
 
 
@@ -233,8 +233,8 @@ def test_arrays_of_another_shape_are_refused(tmp_path, section, words):
 
 
 def test_where_packages_are_missing_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(network, "missing_packages", lambda: ("jinja2",))
-    said = write_network_page(tmp_path / "page.html", example_facts())
+    monkeypatch.setattr(analysis, "missing_packages", lambda: ("jinja2",))
+    said = write_analysis_page(tmp_path / "page.html", example_facts())
     assert said == "no page was made: jinja2 missing (pip install 'bids-dtg[report]')"
     assert not (tmp_path / "page.html").exists()
 

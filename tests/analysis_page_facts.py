@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from bids_dtg.report.flags import Flag
-from bids_dtg.report.pages.network import (
+from bids_dtg.report.pages.analysis import (
+    AnalysisPageFacts,
     Curves,
     Matrices,
-    NetworkPageFacts,
     PageSection,
     Scatter,
     Spectra,
@@ -142,7 +142,7 @@ def scatter(*, regions=40, **changes) -> Scatter:
     return Scatter(**{**facts, **changes})
 
 
-def example_facts(**changes) -> NetworkPageFacts:
+def example_facts(**changes) -> AnalysisPageFacts:
     flags = (
         Flag("note", "The last 10 of 50 participants were not used"),
         Flag(
@@ -168,4 +168,4 @@ def example_facts(**changes) -> NetworkPageFacts:
         ),
         "index": "../../index.html",
     }
-    return NetworkPageFacts(**{**facts, **changes})
+    return AnalysisPageFacts(**{**facts, **changes})

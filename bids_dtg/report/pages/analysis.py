@@ -1,4 +1,4 @@
-"""The page of one analysis of a network model: tables and charts, section by section."""
+"""The page of one analysis of network models or twins: tables and charts, section by section."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, figure, numbers_o
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
 
-NETWORK_PAGE = "network_report.html"  # in the folder of an analysis
+# In the folder of an analysis, by workflow.
+NETWORK_PAGE, TWIN_PAGE = "network_report.html", "twin_report.html"
 Floats = NDArray[np.floating]
 ABOVE, BELOW = "above the model", "below the model"  # marks of what fits better than the model
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.
@@ -100,7 +101,7 @@ class PageSection:
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkPageFacts:
+class AnalysisPageFacts:
     """What the page shows."""
 
     title: str  # of the page
@@ -187,7 +188,7 @@ class SectionOnPage:
         return not any(parts)
 
 
-def write_network_page(path: Path, facts: NetworkPageFacts) -> str | None:
+def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
     """Write the page; return why there is none, where packages are missing.
 
     Raises
@@ -203,7 +204,7 @@ def write_network_page(path: Path, facts: NetworkPageFacts) -> str | None:
     laid_out = (_section(number, section) for number, section in enumerate(facts.sections, 1))
     sections = [section for section in laid_out if not section.empty]
     page = render(
-        "network.html",
+        "analysis.html",
         title=facts.title,
         index=facts.index,
         sections=[(section.anchor, section.title) for section in sections],
