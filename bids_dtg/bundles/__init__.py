@@ -10,6 +10,7 @@ What a bundle is:
 - `parts`: the small files beside the weights
 - `people`: whom a model has seen, as hashes
 - `dynamics`: bundles of network models
+- `twin`: bundles of digital twins
 
 Where bundles come from and go to:
 

@@ -303,7 +303,7 @@ def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part],
         raise BundleError(
             f"{folder} is a model of kind {card.kind}",
             expected=f"one that predicts {wanted.predicts}",
-            remedy=f"use it with --workflow {row.workflow}",
+            remedy=row.remedy,
         )
     for name, digest in card.files.items():
         verify_file(folder / name, digest)

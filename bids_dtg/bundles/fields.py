@@ -6,13 +6,16 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.foreign import parse_json
 
 _LONGEST_TEXT = 10_000  # characters
+# Of people, regions and the like, each of which has rows in tables: what is beyond this bound would
+# only fill the memory.
+_LARGEST_SIZE = 1 << 20
 
 
 class JsonFields:
@@ -96,6 +99,27 @@ class JsonFields:
             raise self.wrong(key, found, f"a whole number of {least} or more")
         return found
 
+    def size(self, key: str, least: int = 1) -> int:
+        """Return how many there are of something that tables have rows of: a million at most."""
+        found = self.whole(key, least)
+        if found > _LARGEST_SIZE:
+            raise self.wrong(key, found, f"at most {_LARGEST_SIZE}")
+        return found
+
+    def one_of(self, key: str, legal: Collection[str]) -> str:
+        """Return a text that is one of some."""
+        found = self.text(key)
+        if found not in legal:
+            raise self.wrong(key, found, f"one of {', '.join(legal)}")
+        return found
+
+    def share(self, key: str) -> float:
+        """Return a number from 0 to below 1."""
+        found = self.not_negative(key)
+        if found >= 1:
+            raise self.wrong(key, found, "a number from 0 to below 1")
+        return found
+
     def number(self, key: str) -> float:
         """Return a finite number."""
         found = self.value(key)
@@ -167,6 +191,17 @@ class JsonFields:
         if not isinstance(found, dict):
             raise self.wrong(key, found, "an object")
         return JsonFields(found, self.source, f"{self._prefix}{name}.")
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a number as JSON has it: nothing where there is none.
+
+    Examples
+    --------
+    >>> finite_or_none(0.5), finite_or_none(float("nan"))
+    (0.5, None)
+    """
+    return float(value) if math.isfinite(value) else None
 
 
 def _without_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

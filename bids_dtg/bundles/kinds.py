@@ -45,14 +45,27 @@ def _network_part() -> type[CardPart]:
     return NetworkPart
 
 
+def _twin_part() -> type[CardPart]:
+    from bids_dtg.bundles.twin.part import TwinPart
+
+    return TwinPart
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """A row: what is known of any kind of model."""
 
     name: str  # in cards and tables
     part: Callable[[], type[CardPart]]  # its own part of the card
-    workflow: str  # a value of --workflow: which uses such models
+    workflow: str  # a value of --workflow: which uses such models; empty: Python alone
     predicts: str  # what its models predict, in words
+
+    @property
+    def remedy(self) -> str:
+        """What to do with such a model where another kind was wanted."""
+        if not self.workflow:
+            return "use it from Python, as docs/models.md shows"
+        return f"use it with --workflow {self.workflow}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +358,16 @@ NETWORK_MODEL = Kind(
     workflow="dynamics",
     predicts="the activity of networks of regions",
 )
+DIGITAL_TWIN = Kind(
+    name="digital-twin",
+    part=_twin_part,
+    workflow="",
+    predicts="what people do in tasks",
+)
 KINDS: dict[str, Kind] = {
     row.name: row
-    for row in (ATTENTION_UNET, LOCAL_RIDGE, LINEAR, LINEAR_PARCEL, BLEND, NETWORK_MODEL)
+    for row in (
+        *(ATTENTION_UNET, LOCAL_RIDGE, LINEAR, LINEAR_PARCEL, BLEND),
+        *(NETWORK_MODEL, DIGITAL_TWIN),
+    )
 }

@@ -13,10 +13,12 @@ from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
 from bids_dtg.bundles.published_people import people_of
 from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import installed_models
+from bids_dtg.bundles.twin.bundle import TwinBundle
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 from bids_dtg.stats.splits import SETS
+from bids_dtg.twin.tasks import Task
 
 # Key of a row and heading of its column; a figure is one number, or a mean and its interval.
 _COLUMNS = {
@@ -38,6 +40,8 @@ def bundle_lines(bundle: Bundle[Any]) -> list[str]:
         facts += _maps_facts(bundle)
     elif isinstance(bundle, NetworkBundle):
         facts += _network_facts(bundle)
+    elif isinstance(bundle, TwinBundle):
+        facts += _twin_facts(bundle)
     return [f"{name:<12}{' '.join(text.split())}" for name, text in facts if text]
 
 
@@ -129,6 +133,49 @@ def _restarts(bundle: NetworkBundle) -> list[str]:
         + (" (chosen)" if number == record.get("chosen") else "")
         for number, row in enumerate(rows)
         if isinstance(row, Mapping)  # nobody has checked a record
+    ]
+
+
+def _twin_facts(bundle: TwinBundle) -> list[tuple[str, str]]:
+    part, recipe = bundle.part, bundle.part.recipe
+    pairs = f", the pairs of {counted(part.regions, 'region')}" if part.regions else ""
+    codes = f", {part.codes} codes of a person" if part.codes else ""
+    targets = "held until the response window's end" if part.held else "pulses of a step"
+    return [
+        ("people", f"{part.people} whom it was fitted to, as hashes"),
+        *(("task", _task_words(task)) for task in part.tasks),
+        ("connectome", f"{counted(part.edges, 'edge')}{pairs}: {part.connectome}"),
+        ("BOLD", _bold_words(bundle)),
+        ("twin", f"{part.architecture}, {counted(recipe.units, 'unit')}{codes}"),
+        ("recipe", f"{part.recipe_name}, seed {part.seed}"),
+        ("targets", f"presses {targets}"),
+        *_stages(bundle),
+    ]
+
+
+def _task_words(task: Task) -> str:
+    return (
+        f"{task.name}: {', '.join(task.buttons)} within {task.window_seconds:g} s, "
+        f"{' and '.join(task.conditions)} trials of task-{', task-'.join(task.bids_tasks)}"
+    )
+
+
+def _bold_words(bundle: TwinBundle) -> str:
+    if not bundle.part.bold:
+        return "none"
+    names = bundle.bold_regions
+    span = f", {names[0]} to {names[-1]}" if names else ""
+    return f"{counted(bundle.part.bold, 'region')}{span}"
+
+
+def _stages(bundle: TwinBundle) -> list[tuple[str, str]]:
+    """Describe each stage of the fit, as the card records it."""
+    history = (bundle.card.record or {}).get("history")
+    stages = history if isinstance(history, Mapping) else {}
+    return [
+        (str(stage), f"trained for {counted(len(epochs), 'epoch')}")
+        for stage, epochs in stages.items()
+        if isinstance(epochs, list)  # nobody has checked a record
     ]
 
 

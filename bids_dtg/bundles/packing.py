@@ -15,13 +15,15 @@ from bids_dtg.bundles.dynamics.bundle import load_network_bundle
 from bids_dtg.bundles.dynamics.part import NetworkPart
 from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.store import find_bundle
+from bids_dtg.bundles.twin.bundle import load_twin_bundle
+from bids_dtg.bundles.twin.part import TwinPart
 from bids_dtg.bundles.writer import install_bundle
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import temporary_name
 
 # What loads a bundle, by the part of its card.
 LOADERS: Mapping[type, Callable[[Path], Bundle[Any]]] = MappingProxyType(
-    {MapsPart: load_bundle, NetworkPart: load_network_bundle}
+    {MapsPart: load_bundle, NetworkPart: load_network_bundle, TwinPart: load_twin_bundle}
 )
 
 

@@ -5,6 +5,7 @@
 - training range: what is usual in the connectomes that the model was trained on
 - places: names of places without a grid, and which lie beside each other
 - listed maps: the ROI maps over such places
+- names of regions, and people as hashes: tensors of kinds that predict no maps
 
 Each is a safetensors file that is read with the shapes which the card says it has. Rows of
 large arrays are kept in steps of 8 bits.
@@ -12,6 +13,7 @@ large arrays are kept in steps of 8 bits.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -47,6 +49,8 @@ _AMOUNTS = ("memory_s", "per_second", "reference", "lowest", "highest")
 _COUNTED = ("degrees of freedom", "seconds")
 
 _NAMES, _ADJACENCY, _LISTED_MAPS = "names", "adjacency", "roi_maps"
+_REMEDY = "fetch or make the bundle again"
+HASH_BYTES = 16  # of a person, in tensors
 _LONGEST_NAME = 1000  # bytes of a place's name, and the end of its line
 _LARGEST_STEP = 127  # of int8
 Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
@@ -131,7 +135,7 @@ def read_calibration(
             tensors.get(_MEASURED),
         )
     except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
 def encode_training_range(training: TrainingRange) -> bytes:
@@ -184,7 +188,7 @@ def read_training_range(folder: Path, facts: Mapping[str, Any]) -> TrainingRange
     if fields.absent("counted"):
         raise BundleError(
             f"{path} is of an earlier version: it knows runs of one length only",
-            remedy="fetch or make the bundle again",
+            remedy=_REMEDY,
         )
     counted = fields.value("counted")
     if counted not in _COUNTED:
@@ -250,7 +254,7 @@ def read_places(path: Path, number: int) -> ListedPlaces:
         texts = decode_names(names, number)
         return ListedPlaces(texts, None if pairs is None else pairs.astype(np.intp))
     except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy="fetch or make the bundle again") from err
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
 def encode_names(names: Sequence[str]) -> NDArray[np.uint8]:
@@ -288,6 +292,82 @@ def decode_names(letters: NDArray[np.uint8], number: int) -> tuple[str, ...]:
     if len(names) != number:
         raise ValueError(f"it has {len(names)} names, not {number}")
     return names
+
+
+def check_region_names(names: Sequence[str]) -> None:
+    """Refuse names that a list cannot hold, or that are no names.
+
+    Raises
+    ------
+    BundleError
+        One is empty, of several regions, or has characters that are not seen.
+
+    Examples
+    --------
+    >>> check_region_names(["ctx-lh-insula", "ctx-rh-insula"])
+    """
+    odd = [name for name in names if not name.strip() or not name.isprintable()]
+    odd += [name for name, count in Counter(names).items() if count > 1]
+    if odd:
+        raise BundleError(
+            f"a region is called {odd[0]!r}",
+            expected="names of visible characters, each of one region",
+        )
+
+
+def decode_region_names(letters: NDArray[np.uint8], number: int, path: Path) -> tuple[str, ...]:
+    """Return so many names of regions, of a file at `path`.
+
+    Raises
+    ------
+    BundleError
+        They are no names, or others in number.
+    """
+    try:
+        names = decode_names(letters, number)
+        check_region_names(names)
+    except ValueError as err:
+        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
+    except BundleError as err:
+        raise BundleError(f"{path}: {err.found}", expected=err.expected, remedy=_REMEDY) from err
+    return names
+
+
+def encode_people(hashes: Sequence[str]) -> NDArray[np.uint8]:
+    """Make a tensor (people, `HASH_BYTES`) of `bids_dtg.bundles.people.hash_person`'s hashes."""
+    rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in hashes]
+    return np.array(rows, np.uint8).reshape(len(rows), HASH_BYTES)
+
+
+def decode_people(rows: NDArray[np.uint8], path: Path) -> tuple[str, ...]:
+    """Return the hashes of a tensor (people, `HASH_BYTES`), of a file at `path`.
+
+    Raises
+    ------
+    BundleError
+        Somebody is in it twice.
+    """
+    people = tuple(row.tobytes().hex() for row in rows)
+    if len(set(people)) < len(people):
+        raise BundleError(f"{path} has somebody twice", remedy=_REMEDY)
+    return people
+
+
+def check_shapes(weights: TensorFile, shapes: Mapping[str, tuple[int, ...]], kind: str) -> None:
+    """Compare the header of a file of weights with the shapes that the card of a kind says.
+
+    Raises
+    ------
+    BundleError
+        Naming a tensor that is absent, not asked for, or of another shape.
+    """
+    names = weights.names()
+    if odd := sorted(set(names) ^ shapes.keys()):
+        found = "has no" if odd[0] in shapes else "has the unknown"
+        raise weights.error(f" {found} tensor {odd[0]}")
+    for name, shape in shapes.items():
+        if (found_shape := weights.shape(name, axes=len(shape))) != shape:
+            raise weights.error(f": {name} has shape {found_shape}", f"{shape}, by {kind}'s card")
 
 
 def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:
@@ -349,7 +429,7 @@ def _rows(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray
     if not np.isfinite(rows).all():
         raise BundleError(
             f"{path} has values that are not finite in {name}, by its {name}_scale",
-            remedy="fetch or make the bundle again",
+            remedy=_REMEDY,
         )
     return rows
 

@@ -7,6 +7,7 @@ What the twin performs, and what the person did:
 
 - `tasks`: a task as data: what is shown, which button is correct, how responses are coded
 - `task_fields`: values of a task file, checked
+- `task_json`: a task as JSON, which models carry
 - `trials`: what one person did in one run of a task
 - `event_cells`: cells of an event file: numbers, texts, one of some values
 

@@ -60,7 +60,7 @@ class TaskFields:
         value = self._content[key]
         try:
             return check.convert(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self.error(key, f"is {_quoted(value)}", check.expected) from None
 
     def get(self, key: str, check: Check[T], default: Default) -> T | Default:

@@ -9,8 +9,6 @@ bundle is data of these people.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,20 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import Bundle, read_verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
-from bids_dtg.bundles.dynamics.part import FITTED_FILE, NetworkPart, Shapes
+from bids_dtg.bundles.dynamics.part import FITTED_FILE, NetworkPart
+from bids_dtg.bundles.fields import finite_or_none
 from bids_dtg.bundles.kinds import NETWORK_MODEL
-from bids_dtg.bundles.parts import check_names, decode_names, encode_names, read_tensors
+from bids_dtg.bundles.parts import (
+    HASH_BYTES,
+    check_names,
+    check_region_names,
+    check_shapes,
+    decode_people,
+    decode_region_names,
+    encode_names,
+    encode_people,
+    read_tensors,
+)
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.writer import require_finite, write_files
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
     from bids_dtg.dynamics.model import NetworkModel
 
 _REGIONS, _PEOPLE, _TRAINED = "regions", "people", "trained"  # tensors of `FITTED_FILE`
-_HASH_BYTES = 16
 _REMEDY = "fetch or make the bundle again"
 CITATION = (
     "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
@@ -138,7 +146,7 @@ class NetworkBundle(Bundle[NetworkPart]):
     def _tensors(self) -> dict[str, NDArray[np.float32]]:
         """Read the weights; shapes are compared with the card's before anything else is."""
         weights = self.weights()
-        check_shapes(weights, self.part.shapes)
+        check_shapes(weights, self.part.shapes, NETWORK_MODEL.name)
         expected = {name: ("float32", shape) for name, shape in self.part.shapes.items()}
         return read_tensors(weights.path, expected)
 
@@ -159,7 +167,7 @@ def load_network_bundle(name_or_path: str | Path) -> NetworkBundle:
     """
     folder = find_bundle(name_or_path)
     card, identity = read_verified_card(folder, NetworkPart)
-    check_shapes(TensorFile(folder / WEIGHTS_FILE), card.part.shapes)
+    check_shapes(TensorFile(folder / WEIGHTS_FILE), card.part.shapes, card.kind)
     regions, people, trained = _read_fitted(folder / FITTED_FILE, card.part)
     return NetworkBundle(
         path=folder,
@@ -254,69 +262,24 @@ def _record_of(restart: Restart) -> dict[str, Any]:
     seconds = sum(epoch.get("seconds", 0.0) for epoch in restart.history)
     return {
         "seed": restart.seed,
-        "elbo": _finite(restart.elbo),
-        "held_out_elbo": _finite(restart.held_out_elbo),
+        "elbo": finite_or_none(restart.elbo),
+        "held_out_elbo": finite_or_none(restart.held_out_elbo),
         "epochs": len(restart.history),
         "hours": round(seconds / 3600, 4),
         "history": [
-            {name: _finite(value) for name, value in epoch.items()} for epoch in restart.history
+            {name: finite_or_none(value) for name, value in epoch.items()}
+            for epoch in restart.history
         ],
     }
-
-
-def _finite(value: float) -> float | None:
-    """Return a number as JSON has it: nothing where there is none, as of no held-out series."""
-    return value if math.isfinite(value) else None
-
-
-def check_region_names(names: Sequence[str]) -> None:
-    """Refuse names that a list cannot hold, or that are no names.
-
-    Raises
-    ------
-    BundleError
-        One is empty, of several regions, or has characters that are not seen.
-
-    Examples
-    --------
-    >>> check_region_names(["ctx-lh-insula", "ctx-rh-insula"])
-    """
-    odd = [name for name in names if not name.strip() or not name.isprintable()]
-    odd += [name for name, count in Counter(names).items() if count > 1]
-    if odd:
-        raise BundleError(
-            f"a region is called {odd[0]!r}",
-            expected="names of visible characters, each of one region",
-        )
-
-
-def check_shapes(weights: TensorFile, shapes: Shapes) -> None:
-    """Compare the header of a file of weights with the shapes that a card says.
-
-    Raises
-    ------
-    BundleError
-        Naming a tensor that is absent, not asked for, or of another shape.
-    """
-    names = weights.names()
-    if odd := sorted(set(names) ^ shapes.keys()):
-        found = "has no" if odd[0] in shapes else "has the unknown"
-        raise weights.error(f" {found} tensor {odd[0]}")
-    for name, shape in shapes.items():
-        if (found_shape := weights.shape(name, axes=len(shape))) != shape:
-            raise weights.error(
-                f": {name} has shape {found_shape}", f"{shape}, by {NETWORK_MODEL.name}'s card"
-            )
 
 
 def _encode_fitted(
     regions: Sequence[str], hashes: Sequence[str], trained: NDArray[np.bool_]
 ) -> bytes:
-    rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in hashes]
     return encode_arrays(
         {
             _REGIONS: encode_names(regions),
-            _PEOPLE: np.array(rows, np.uint8).reshape(len(rows), _HASH_BYTES),
+            _PEOPLE: encode_people(hashes),
             _TRAINED: trained.astype(np.uint8),
         }
     )
@@ -333,20 +296,12 @@ def _read_fitted(
         path,
         {
             _REGIONS: ("uint8", (letters,)),
-            _PEOPLE: ("uint8", (part.people, _HASH_BYTES)),
+            _PEOPLE: ("uint8", (part.people, HASH_BYTES)),
             _TRAINED: ("uint8", (part.people, part.regions)),
         },
     )
-    try:
-        names = decode_names(tensors[_REGIONS], part.regions)
-        check_region_names(names)
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
-    except BundleError as err:
-        raise BundleError(f"{path}: {err.found}", expected=err.expected, remedy=_REMEDY) from err
-    people = tuple(row.tobytes().hex() for row in tensors[_PEOPLE])
-    if len(set(people)) < len(people):
-        raise BundleError(f"{path} has somebody twice", remedy=_REMEDY)
+    names = decode_region_names(tensors[_REGIONS], part.regions, path)
+    people = decode_people(tensors[_PEOPLE], path)
     if tensors[_TRAINED].max(initial=0) > 1:
         raise BundleError(f"{path}: {_TRAINED} has other values than 0 and 1", remedy=_REMEDY)
     return names, people, tensors[_TRAINED].astype(bool)

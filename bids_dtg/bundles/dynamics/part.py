@@ -14,9 +14,6 @@ from bids_dtg.dynamics.recipe import Innovation, Recipe
 from bids_dtg.notices import counted
 
 FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
-# Encoders know a person by a number, so tables have a row for each: what is beyond these bounds
-# would only fill the memory.
-_MOST = 1 << 20
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -117,12 +114,12 @@ class NetworkPart:
         """
         part = cls(
             recipe=_recipe(fields.nested("recipe")),
-            regions=_number(fields, "regions"),
-            people=_number(fields, "people"),
-            frames=_number(fields, "frames"),
+            regions=fields.size("regions"),
+            people=fields.size("people"),
+            frames=fields.size("frames"),
             tr_seconds=fields.positive("tr_seconds"),
             recipe_name=fields.text("recipe_name"),
-            structural=_row(fields, "structural", tuple(STRUCTURAL)),
+            structural=fields.one_of("structural", STRUCTURAL),
             data_set=fields.text("data_set"),
             session=fields.text("session"),
         )
@@ -134,33 +131,12 @@ class NetworkPart:
         return part
 
 
-def _number(fields: JsonFields, key: str) -> int:
-    found = fields.whole(key)
-    if found > _MOST:
-        raise fields.wrong(key, found, f"at most {_MOST}")
-    return found
-
-
-def _row(fields: JsonFields, key: str, legal: tuple[str, ...]) -> str:
-    found = fields.text(key)
-    if found not in legal:
-        raise fields.wrong(key, found, f"one of {', '.join(legal)}")
-    return found
-
-
-def _share(fields: JsonFields, key: str) -> float:
-    found = fields.not_negative(key)
-    if found >= 1:
-        raise fields.wrong(key, found, "a number from 0 to below 1")
-    return found
-
-
 def _count(fields: JsonFields, key: str) -> int:
     return fields.whole(key, least=0)
 
 
 def _innovation(fields: JsonFields, key: str) -> str:
-    return _row(fields, key, get_args(Innovation))
+    return fields.one_of(key, get_args(Innovation))
 
 
 def _or_none(read: Callable[[JsonFields, str], Any]) -> Callable[[JsonFields, str], Any]:
@@ -170,9 +146,11 @@ def _or_none(read: Callable[[JsonFields, str], Any]) -> Callable[[JsonFields, st
 # How each field of a recipe is read and checked.
 _RECIPE: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
     {
-        **dict.fromkeys(("states", "region_parameters", "hidden", "encoder_units"), _number),
+        **dict.fromkeys(
+            ("states", "region_parameters", "hidden", "encoder_units"), JsonFields.size
+        ),
         **dict.fromkeys(("external_input", "ramp_states", "closed_form"), JsonFields.flag),
-        **dict.fromkeys(("samples", "epochs", "batch_size", "restarts"), _number),
+        **dict.fromkeys(("samples", "epochs", "batch_size", "restarts"), JsonFields.size),
         **dict.fromkeys(("learning_rate", "gradient_limit"), JsonFields.positive),
         **dict.fromkeys(
             ("person_penalty", "external_start_sd", "state_penalty", "transition_penalty"),
@@ -183,7 +161,7 @@ _RECIPE: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
         "innovation": _innovation,
         "ramp_epochs": _or_none(_count),
         "late_learning_rate": _or_none(JsonFields.positive),
-        "held_out": _share,
+        "held_out": JsonFields.share,
     }
 )
 

@@ -1,0 +1,212 @@
+"""What the card of a digital twin says beside what every card says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.notices import counted
+from bids_dtg.twin.recipe import ARCHITECTURES, Recipe, find_architecture
+from bids_dtg.twin.task_json import task_from_json, task_to_json
+from bids_dtg.twin.tasks import Task
+
+if TYPE_CHECKING:
+    from bids_dtg.twin.traces import TaskSet
+
+FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
+_MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class TwinPart:
+    """The part of a card that digital twins have."""
+
+    ORDER: ClassVar[tuple[str, ...]] = (
+        *("format_version", "name", "version", "kind", "licence", "citation", "description"),
+        *("training", "architecture", "recipe_name", "recipe", "seed", "codes", "edges"),
+        *("regions", "connectome", "bold", "held", "people", "data_set", "tasks"),
+        *("for_science", "notice", "files"),
+    )
+    FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
+
+    architecture: str  # a row of `bids_dtg.twin.recipe.ARCHITECTURES`
+    recipe: Recipe  # how large networks are, and how they were trained
+    tasks: tuple[Task, ...]  # that the twin performs; their order decides inputs and outputs
+    edges: int  # of a connectome; 0: nothing is known of people
+    people: int  # how many it was fitted to
+    codes: int = 0  # numbers that a person's network differs by; 0 where all weights are generated
+    bold: int = 0  # regions whose BOLD it predicts
+    regions: int = 0  # of a connectome, whose pairs are the edges; 0: edges are no pairs
+    connectome: str = "unknown"  # how it was made, in words
+    held: bool = True  # whether presses were held until the response window's end, in training
+    data_set: str = ""  # its name; empty: it has none
+    recipe_name: str = "default"  # what --recipe named; fields of `recipe` may have been changed
+    seed: int = 0
+
+    @property
+    def outputs(self) -> str:
+        """What the model performs, counted."""
+        bold = f", BOLD of {counted(self.bold, 'region')}" if self.bold else ""
+        return f"{counted(len(self.tasks), 'task')}{bold}"
+
+    @property
+    def task_set(self) -> TaskSet:
+        """The tasks as a network performs them."""
+        from bids_dtg.twin.traces import TaskSet  # and with it SciPy, which cards do without
+
+        return TaskSet(self.tasks)
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shapes of the twin's tensors by name, as `bids_dtg.twin.fitting.Twin` names them.
+
+        They are known without a model, so that a file is refused before one is made.
+
+        Examples
+        --------
+        >>> from bids_dtg.twin.tasks import find_task
+        >>> part = TwinPart("lowrank", Recipe(), (find_task("stroop"),), 4950, 200, codes=40)
+        >>> part.shapes["network.input"], part.shapes["edge_weights"]
+        ((64, 8), (4950, 40))
+        """
+        if find_architecture(self.architecture).generates_all:
+            return self._of_hypernetwork()
+        return self._of_group_network()
+
+    def _of_hypernetwork(self) -> Shapes:
+        hidden, edges, units = self.recipe.hyper_units, self.edges, self.recipe.units
+        inputs, outputs = self.task_set.inputs, self.task_set.buttons + self.bold
+        weights = units * (inputs + units + 2) + outputs * (units + 1)
+        return {
+            "network.first.weight": (hidden, edges),
+            "network.first.bias": (hidden,),
+            "network.middle.weight": (hidden, hidden),
+            "network.middle.bias": (hidden,),
+            "network.last.weight": (weights, hidden),
+            "network.last.bias": (weights,),
+            "network.edge_mean": (edges,),
+            "network.edge_sd": (edges,),
+        }
+
+    def _of_group_network(self) -> Shapes:
+        units, rank = self.recipe.units, min(self.recipe.rank, self.recipe.units)
+        inputs, outputs = self.task_set.inputs, self.task_set.buttons + self.bold
+        return {
+            "network.input": (units, inputs),
+            "network.recurrent": (units, units),
+            "network.bias": (units,),
+            "network.output": (outputs, units),
+            "network.output_bias": (outputs,),
+            "network.left": (units, rank),
+            "network.right": (units, rank),
+            # A gain and a bias a unit, a change a mode, a gain an input, both an output.
+            "directions": (2 * units + rank + inputs + 2 * outputs, self.codes),
+            "edge_mean": (self.edges,),
+            "edge_weights": (self.edges, self.codes),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part's fields of `model.json`."""
+        tasks = [task_to_json(task) for task in self.tasks]
+        own = {**vars(self), "recipe": asdict(self.recipe), "tasks": tasks}
+        # Programs of the first format versions know no such models.
+        return {"format_version": 3, **own}
+
+    @classmethod
+    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
+        """Return which files the bundle of a card must have, beside the weights."""
+        return (FITTED_FILE,)
+
+    @classmethod
+    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> TwinPart:
+        """Read the part's fields of a card.
+
+        Raises
+        ------
+        BundleError
+            If a field is missing, unknown or wrong, or says something else than another one.
+        """
+        part = cls(
+            architecture=fields.one_of("architecture", ARCHITECTURES),
+            recipe=_recipe(fields.nested("recipe")),
+            tasks=_tasks(fields),
+            edges=fields.size("edges", least=0),
+            people=fields.size("people"),
+            codes=fields.size("codes", least=0),
+            bold=fields.size("bold", least=0),
+            regions=fields.size("regions", least=0),
+            connectome=fields.text("connectome"),
+            held=fields.flag("held"),
+            data_set=fields.text("data_set"),
+            recipe_name=fields.text("recipe_name"),
+            seed=fields.whole("seed", least=0),
+        )
+        pairs = pairs_of(part.regions)
+        if part.regions and part.edges != pairs:
+            expected = f"{pairs}, the pairs of {counted(part.regions, 'region')}"
+            raise fields.wrong("edges", part.edges, expected)
+        # For readers of any card; the part's is for the program.
+        training = fields.nested("training")
+        if (found := training.value("participants")) != part.people:
+            raise training.wrong("participants", found, f"{part.people}, as in the rest of it")
+        return part
+
+
+def pairs_of(regions: int) -> int:
+    """Return how many pairs regions have.
+
+    Examples
+    --------
+    >>> pairs_of(446)
+    99235
+    """
+    return regions * (regions - 1) // 2
+
+
+def _tasks(fields: JsonFields) -> tuple[Task, ...]:
+    listed = fields.list_of_nested("tasks")
+    names = [inner.value("name") for inner in listed]
+    if not 1 <= len(listed) <= _MOST_TASKS or any(names.count(name) > 1 for name in names):
+        raise fields.wrong("tasks", names, f"1 to {_MOST_TASKS} tasks of different names")
+    return tuple(
+        _task(inner.items(), f"{fields.source}: tasks[{number}]")
+        for number, inner in enumerate(listed)
+    )
+
+
+def _task(content: Mapping[str, Any], source: str) -> Task:
+    try:
+        return task_from_json(content, source)
+    except SettingsError as err:
+        raise BundleError(err.found, expected=err.expected) from err
+
+
+def _count(fields: JsonFields, key: str) -> int:
+    return fields.whole(key, least=0)
+
+
+# How a field of a recipe is read and checked: by its name, else by its type.
+_BY_NAME: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
+    {
+        **dict.fromkeys(("units", "hyper_units"), JsonFields.size),
+        **dict.fromkeys(("validation", "dropout"), JsonFields.share),
+    }
+)
+_BY_TYPE: Mapping[type, Callable[[JsonFields, str], Any]] = MappingProxyType(
+    {int: _count, float: JsonFields.not_negative, bool: JsonFields.flag}
+)
+
+
+def _recipe(fields: JsonFields) -> Recipe:
+    types = get_type_hints(Recipe)
+    read = {name: _BY_NAME.get(name, _BY_TYPE[types[name]]) for name in types}
+    recipe = Recipe(**{name: check(fields, name) for name, check in read.items()})
+    fields.refuse_unknown()
+    return recipe

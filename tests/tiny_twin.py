@@ -1,0 +1,72 @@
+"""A builder of small digital twins with random weights, and of their bundles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.bundles.twin.bundle import TwinBundle, TwinFacts, write_twin_bundle
+from bids_dtg.twin.fitting import Fitted, Twin
+from bids_dtg.twin.network.main import Sizes
+from bids_dtg.twin.recipe import Recipe, find_architecture
+from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.traces import BoldScale, TaskSet
+
+TINY_TWIN_RECIPE = Recipe(units=5, rank=3, codes=4, hyper_units=6)
+TINY_TWIN_REGIONS = ("L insula", "R insula", "L café", "R café")
+TINY_TWIN_FACTS = TwinFacts(
+    name="tiny",
+    connectome="Pearson's r, Fisher z",
+    regions=TINY_TWIN_REGIONS,
+    bold_regions=("L V1", "R V1"),
+    bold_scale=BoldScale(np.array([1.0, 2.0], np.float32), np.array([3.0, 4.0], np.float32)),
+    data_set="Tiny study",
+    for_science=False,
+    notice="random weights, for tests",
+)
+
+
+def tiny_fitted_twin(
+    architecture: str = "lowrank",
+    recipe: Recipe = TINY_TWIN_RECIPE,
+    *,
+    edges: int = 6,
+    bold: int = 2,
+    tasks: tuple[str, ...] = ("faces", "stroop"),
+    seed: int = 0,
+) -> Fitted:
+    """Make what a fit returns, with random weights and without a fit."""
+    performed = TaskSet(tuple(map(find_task, tasks)))
+    sizes = Sizes(performed.inputs, recipe.units, performed.buttons, bold)
+    row = find_architecture(architecture)
+    codes = 0 if row.generates_all else recipe.codes + 2 * bold
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        twin = Twin(row, recipe, edges, sizes, codes)
+        for tensor in twin.buffers():
+            tensor.uniform_(0.1, 0.9)
+    rng = np.random.default_rng(seed)
+    return Fitted(
+        twin=twin.eval(),
+        architecture=architecture,
+        recipe=recipe,
+        tasks=performed,
+        people=("cy", "ann", "bob"),
+        seed=seed,
+        own_codes=rng.normal(size=(3, codes)) if codes else None,
+        explained=rng.random(codes) if codes else None,
+        history={"group": ({"epoch": 1.0, "validation_loss": 0.5}, {"epoch": 2.0, "x": np.nan})},
+    )
+
+
+def write_tiny_twin(
+    folder: Path, fitted: Fitted | None = None, people: SeenPeople | None = None, **facts: Any
+) -> TwinBundle:
+    """Write the bundle of a small digital twin; `facts` as in TwinFacts."""
+    fitted = fitted or tiny_fitted_twin()
+    return write_twin_bundle(folder, fitted, replace(TINY_TWIN_FACTS, **facts), people)
