@@ -20,13 +20,16 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
-from bids_dtg.phantom.streams import Cohort
+from bids_dtg.phantom.streams import Cohort as CohortNumber
 from bids_dtg.phantom.twin.people import TwinPeople, simulate_twin_people
 from bids_dtg.phantom.twin.sequences import trial_sequence
 from bids_dtg.phantom.twin.world import Regime
 from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.cohort import Cohort
+from bids_dtg.twin.evaluation import TWIN, Evaluation, evaluate
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.recipe import ARCHITECTURES
 from bids_dtg.twin.traces import Segments, TaskSet, stack_people
@@ -51,7 +54,7 @@ class Cohorts:
     def simulate(cls, regime: Regime, seed: int, people: int = PEOPLE) -> Cohorts:
         sequences = [trial_sequence(name) for name in SEQUENCES]
         found = []
-        for cohort in (Cohort.TRAINING, Cohort.TEST):
+        for cohort in (CohortNumber.TRAINING, CohortNumber.TEST):
             own = simulate_twin_people(people, regime, seed=seed, cohort=cohort)
             found += [own, own.runs(sequences, seed=seed)]
         return cls(*found, TaskSet(tuple(each.trials.task for each in sequences)))
@@ -84,6 +87,59 @@ def fitted_twin(
     return fitted
 
 
+def evaluated(cohorts: Cohorts, fitted: Fitted, seed: int, half: int | None) -> Evaluation:
+    """Judge by unseen people; where first halves were fitted, by the same people's second ones."""
+    trained = Cohort(
+        cohorts.fitted.labels,
+        cohorts.segments(cohorts.fitted_runs, half),
+        cohorts.fitted.connectomes,
+    )
+    if half:
+        again = Cohort(
+            cohorts.fitted.labels, cohorts.segments(cohorts.fitted_runs), cohorts.fitted.connectomes
+        )
+        return evaluate(fitted, again, trained, memory=True, half=2, seed=seed)
+    unseen = Cohort(
+        cohorts.unseen.labels, cohorts.segments(cohorts.unseen_runs), cohorts.unseen.connectomes
+    )
+    truth = {f"{task}_effect": cohorts.unseen.effects(task) for task in cohorts.tasks.names}
+    return evaluate(fitted, unseen, trained, half=None, truth=truth, seed=seed)
+
+
+def rows_of(found: Evaluation) -> list[dict[str, object]]:
+    """Return the figures of one world, a row each."""
+    rows: list[dict[str, object]] = [
+        {
+            "figure": score.figure,
+            "task": score.task,
+            "condition": score.condition,
+            "model": score.name,
+            "value": score.value.mean,
+            "low": score.value.low,
+            "high": score.value.high,
+        }
+        for score in found.scores
+    ]
+    if found.comparison is not None:
+        matching = found.comparison.matching
+        figures = {
+            "matched_p": matching.p,
+            "matched_loss": matching.matched,
+            "mismatched_loss": matching.mismatched,
+            "better_than_average_mismatch": matching.better_than_average.mean,
+        }
+        rows += [{"figure": name, "model": TWIN, "value": value} for name, value in figures.items()]
+    return rows
+
+
+def print_table(figures: pd.DataFrame) -> None:
+    """Print means over worlds, with the standard deviation, a row a figure and model."""
+    keys = ["regime", "fit", "figure", "task", "condition", "model"]
+    table = figures.fillna({"task": "", "condition": ""}).groupby(keys, sort=False).value
+    found = table.agg(["mean", "std", "min", "max", "count"]).round(4)
+    print(found.to_string())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("work", type=Path)
@@ -95,11 +151,19 @@ def main() -> None:
     torch.set_num_threads(1)
     worlds = [(regime, seed) for regime in options.regimes for seed in options.seeds]
     fits: list[tuple[str, int | None]] = [(name, None) for name in options.architectures]
+    rows: list[dict[str, object]] = []
     for architecture, half in fits + [("lowrank", 1)] * options.within:
         for regime, seed in worlds:
             work = options.work / f"{regime}-{seed}"
             work.mkdir(parents=True, exist_ok=True)
-            fitted_twin(work, Cohorts.simulate(regime, seed), architecture, seed, half)
+            cohorts = Cohorts.simulate(regime, seed)
+            fitted = fitted_twin(work, cohorts, architecture, seed, half)
+            name = f"{architecture}, first halves" if half else architecture
+            for row in rows_of(evaluated(cohorts, fitted, seed, half)):
+                rows.append({"regime": regime, "seed": seed, "fit": name, **row})
+    figures = pd.DataFrame(rows)
+    figures.to_csv(options.work / "figures.tsv", sep="\t", index=False)
+    print_table(figures)
 
 
 if __name__ == "__main__":
