@@ -95,7 +95,7 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     Parameters
     ----------
     weights
-        Of each person.
+        Of each person, or of one network that all people share.
     inputs
         (1 or people, segments, steps, inputs); one, where all people see the same. They stand one
         step late, as `bids_dtg.twin.traces` makes them, so that the output of a step has seen the
@@ -113,11 +113,14 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     >>> perform(weights, torch.zeros(1, 4, 6, 2)).shape
     torch.Size([5, 4, 6, 1])
     """
+    people = len(inputs)
+    if len(weights.bias) == 1 < people:  # one network: people are more segments of it
+        return perform(weights, inputs.flatten(0, 1)[None]).unflatten(1, (people, -1))[0]
     # (people, segments, steps, inputs) -> (steps, people, segments, units)
-    if len(inputs) == 1:
+    if people == 1:
         drive = torch.einsum("stc,puc->tpsu", inputs[0], weights.input)
     else:
         drive = torch.einsum("pstc,puc->tpsu", inputs, weights.input)
-    states = recur(drive + weights.bias[:, None], weights.recurrent)
+    states = recur(drive.add_(weights.bias[:, None]), weights.recurrent)
     outputs = torch.einsum("tpsu,pou->psto", states, weights.output)
     return outputs + weights.output_bias[:, None, None]

@@ -54,7 +54,8 @@ def recur(drive: Tensor, weights: Tensor) -> Tensor:
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, drive: Tensor, weights: Tensor) -> Tensor:
-        states = torch.empty_like(drive)
+        # Steps that lie in one piece each, whatever the drive's order is: products need no copies.
+        states = torch.empty_like(drive, memory_format=torch.contiguous_format)
         back = weights.transpose(1, 2).contiguous()
         torch.tanh(drive[0], out=states[0])
         for step in range(1, len(drive)):
