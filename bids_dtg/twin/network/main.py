@@ -115,7 +115,8 @@ def perform(weights: MainWeights, inputs: Tensor) -> Tensor:
     """
     people = len(inputs)
     if len(weights.bias) == 1 < people:  # one network: people are more segments of it
-        return perform(weights, inputs.flatten(0, 1)[None]).unflatten(1, (people, -1))[0]
+        outputs = perform(weights, inputs.flatten(0, 1)[None])
+        return outputs.reshape(*inputs.shape[:3], -1)
     # (people, segments, steps, inputs) -> (steps, people, segments, units)
     if people == 1:
         drive = torch.einsum("stc,puc->tpsu", inputs[0], weights.input)
