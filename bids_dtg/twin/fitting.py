@@ -20,7 +20,7 @@ from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.training.share import Share
 from bids_dtg.twin.codes import CodeMap, PersonCodes, find_codes, map_codes
-from bids_dtg.twin.learning import GroupTask, HyperTask
+from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
 from bids_dtg.twin.network.modulated import ModulatedNetwork
@@ -316,7 +316,7 @@ class _Run:
             _scale_edges(network, connectomes[self.split["training"]])
         parts = {name: torch.from_numpy(connectomes[rows]) for name, rows in self.split.items()}
         make = partial(HyperTask, network, parts)
-        best = self.train("people", make, recipe.hyper_epochs, recipe.hyper_updates)
+        best = self.train("people", make, Length(recipe.hyper_epochs, recipe.hyper_updates))
         network.load_state_dict(_of_network(best))
         return twin, None, None, {"people": tuple(best.history)}
 
@@ -326,7 +326,8 @@ class _Run:
             network = ModulatedNetwork(self.sizes, rank=self.recipe.rank)
         data = {name: targets.average() for name, targets in self.data().items()}
         make = partial(GroupTask, network)
-        best = self.train("group", make, self.recipe.group_epochs, self.recipe.group_updates, data)
+        length = Length(self.recipe.group_epochs, self.recipe.group_updates)
+        best = self.train("group", make, length, data)
         network.load_state_dict(_of_network(best))
         network.find_modes()
         return network, best
@@ -357,8 +358,7 @@ class _Run:
         self,
         stage: str,
         make: Callable[..., TrainingTask],
-        epochs: int,
-        updates: int,
+        length: Length,
         data: Mapping[str, Targets] | None = None,
     ) -> Best:
         """Run the epochs of a stage, or go on with them."""
@@ -370,14 +370,13 @@ class _Run:
                 own["training_data"],
                 own["validation_data"],
                 self.recipe,
-                epochs=epochs,
-                updates=updates,
+                length=length,
                 seed=self.seed,
                 identity=f"{stage} {self.identity}",
             ),
         )
         schedule = Schedule(
-            epochs=epochs,
+            epochs=length.epochs,
             monitor="validation_loss",
             better="min",
             stop_after=self.recipe.patience,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,14 @@ _WARM_UP = 20  # updates in which the rate rises
 _JUDGED_PEOPLE = 50  # at once
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long a training is."""
+
+    epochs: int  # at most; the rate falls until the last one
+    updates: int  # of the weights, in an epoch
+
+
 class _Twins(TrainingTask):
     """One training; subclasses say which weights learn, and whose networks a batch has.
 
@@ -32,8 +41,8 @@ class _Twins(TrainingTask):
     ----------
     training, validation
         What people did; the best epoch is chosen by the second.
-    recipe, epochs, updates
-        How networks are trained, for how long at most, and how many updates an epoch has.
+    recipe, length
+        How networks are trained, and for how long.
     seed
         Of batches and dropout.
     identity
@@ -48,15 +57,14 @@ class _Twins(TrainingTask):
         validation: Targets,
         recipe: Recipe,
         *,
-        epochs: int,
-        updates: int,
+        length: Length,
         seed: int,
         identity: str,
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.training_data, self.validation_data = training, validation
-        self.recipe, self.epochs, self.updates = recipe, epochs, updates
+        self.recipe, self.length = recipe, length
         self.seed, self.identity, self._report = seed, identity, report
         self.weights = Weights(recipe.action_weight, recipe.bold_weight)
         self._losses: list[Tensor] = []
@@ -80,7 +88,7 @@ class _Twins(TrainingTask):
                 torch.as_tensor(rng.permutation(people)[: self.recipe.batch_people]),
                 torch.as_tensor(rng.permutation(segments)[: self._segments(segments)]),
             )
-            for _ in range(self.updates)
+            for _ in range(self.length.updates)
         ]
         return DataLoader(batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
@@ -89,7 +97,7 @@ class _Twins(TrainingTask):
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.Adam(self.rates())
-        total = self.epochs * self.updates
+        total = self.length.epochs * self.length.updates
 
         def share(update: int) -> float:
             return (
@@ -155,7 +163,7 @@ class _Twins(TrainingTask):
         shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
         self.log("validation_loss", shown)
         self._report(
-            f"epoch {self.current_epoch + 1} of at most {self.epochs}: loss {epoch['loss']:.4f}, "
+            f"epoch {self.current_epoch + 1} of at most {self.length.epochs}: loss {epoch['loss']:.4f}, "
             f"of people left out {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
         )
 
