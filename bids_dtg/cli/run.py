@@ -25,6 +25,7 @@ _GROUPS = {
     "output": "outputs",
     "modelling": "models of one's own (group level)",
     "dynamics": "network model (--workflow dynamics)",
+    "twin": "digital twin (--workflow twin)",
     "resources": "resources",
     "behaviour": "behaviour",
 }
@@ -34,6 +35,7 @@ examples:
   bids_dtg /data/ds001 /data/ds001/derivatives/dtg participant --model /models/mine
   bids_dtg /data/fmriprep /out participant --participant-label 01 02 --denoise-strategy scrubbing
   bids_dtg /data/study /out group --workflow dynamics --analysis train --input-arrays R.npz SC.npz
+  bids_dtg /data/study /out group --workflow twin --analysis train --input-arrays connectomes.npz
 
 exit codes: 0 done; 1 at least one participant failed, the others are complete;
 2 wrong arguments, dataset or model; 70 internal error; 128+n ended by signal n.
@@ -46,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="bids_dtg",
         description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
         "derivatives, writes one map for each contrast of the model as BIDS derivatives. With "
-        "--workflow dynamics: a model of the activity of people's networks, from arrays.",
+        "--workflow dynamics: a model of the activity of people's networks, from arrays. With "
+        "--workflow twin: networks made from connectomes that perform people's tasks.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,

@@ -25,6 +25,7 @@ from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, BehaviourOptions, Settings
 from bids_dtg.settings.option import find_row
+from bids_dtg.twin import recipe as twin
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 Arrays = Literal["never", "may", "must"]
@@ -67,6 +68,9 @@ class Workflow:
     help: str  # for ``--help``
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
     recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
+    architectures: tuple[
+        str, ...
+    ] = ()  # of models: what ``--architecture`` may be; none: no option
     participants: ParticipantLevel | None = None  # None: all people are worked on together
     group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
 
@@ -79,11 +83,24 @@ class Workflow:
             The workflow has no such level, analysis or recipe, or the analysis lacks something.
         """
         name = settings.modelling.analysis
-        self._require("analysis", name, self.analyses)
-        self._require("recipe", settings.modelling.recipe, self.recipes)
+        self._require("analysis", name)
+        self._require("recipe", settings.modelling.recipe)
+        if self.architectures:
+            self._require("architecture", settings.modelling.architecture)
         run = self._level(settings) if name is None else self._analysis(name, settings)
         _check_arrays(self, settings)
         return run
+
+    def legal(self, option: str) -> Collection[str]:
+        """Return what an option may be: analysis, recipe or architecture.
+
+        Parameters
+        ----------
+        option
+            Its name.
+        """
+        tables = {"analysis": self.analyses, "recipe": self.recipes}
+        return {**tables, "architecture": self.architectures}[option]
 
     def _level(self, settings: Settings) -> Run:
         """Return what is done at a level without an analysis."""
@@ -108,14 +125,11 @@ class Workflow:
             )
         return row.run
 
-    def _require(self, option: str, name: str | None, legal: Collection[str]) -> None:
+    def _require(self, option: str, name: str | None) -> None:
+        legal = self.legal(option)
         if name is None or name in legal:
             return
-        others = [
-            row.name
-            for row in WORKFLOWS.values()
-            if name in (row.analyses if option == "analysis" else row.recipes)
-        ]
+        others = [row.name for row in WORKFLOWS.values() if name in row.legal(option)]
         raise SettingsError(
             f"--{option} {name} was given with --workflow {self.name}",
             expected=f"one of {', '.join(legal)}",
@@ -171,6 +185,7 @@ _CONTRASTS = Workflow(
         }
     ),
     recipes=recipe_names(),
+    architectures=(AUTO_KIND, *maps_kinds()),
 )
 _DYNAMICS = Workflow(
     name="dynamics",
@@ -205,8 +220,24 @@ _DYNAMICS = Workflow(
     ),
     recipes=tuple(RECIPES),
 )
+_TWIN = Workflow(
+    name="twin",
+    help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
+    "2026), from --input-arrays and the event files of BIDS_DIR at the group level",
+    analyses=MappingProxyType(
+        {
+            "train": Analysis(
+                _later("twin.train:run_training"),
+                "fit networks to people's connectomes and responses",
+                arrays="must",
+            ),
+        }
+    ),
+    recipes=tuple(twin.RECIPES),
+    architectures=(AUTO_KIND, *twin.ARCHITECTURES),
+)
 WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
-    {row.name: row for row in (_CONTRASTS, _DYNAMICS)}
+    {row.name: row for row in (_CONTRASTS, _DYNAMICS, _TWIN)}
 )
 DEFAULT = _CONTRASTS.name  # also of an output that names none
 
@@ -297,10 +328,12 @@ def table_choices() -> Mapping[str, Choices]:
             AUTO_MEANS,
         ),
         "architecture": Choices(
-            (AUTO_KIND, *maps_kinds()),
+            tuple(dict.fromkeys(name for row in rows for name in row.architectures)),
             (
-                f"{AUTO_KIND}: linear with few participants, blend with many",
+                f"{AUTO_KIND}: linear with few participants, blend with many; with --workflow "
+                f"{_TWIN.name} {twin.DEFAULT_ARCHITECTURE}",
                 *(f"{row.name}: {row.help}" for row in maps_kinds().values() if row.help),
+                *_architectures_in_words(),
             ),
         ),
         "connectome": Choices(
@@ -315,6 +348,14 @@ def _analyses_in_words(workflow: Workflow) -> Iterator[str]:
     before = "" if workflow.name == DEFAULT else f"with --workflow {workflow.name} "
     for name, row in workflow.analyses.items():
         yield f"{before}{name}: {row.help}"
+        before = ""
+
+
+def _architectures_in_words() -> Iterator[str]:
+    """Yield what the architectures of twins are; the first names the workflow."""
+    before = f"with --workflow {_TWIN.name} "
+    for row in twin.ARCHITECTURES.values():
+        yield f"{before}{row.name}: {row.help}"
         before = ""
 
 

@@ -5,6 +5,8 @@ What a key holds, and its axes:
 - `people` (people,), `places` (places,), `contrasts` (contrasts,): names; numbers count as names
 - `rest` (people, places, frames), `tr_seconds` (), `session` () of the rest
 - `connectomes` (people, rois, places), made elsewhere, instead of rest
+- `edges` (people, edges): Fisher z of connectomes' upper triangles, row by row, instead of rest,
+  for what asks for them
 - `targets` (people, contrasts, places): measured maps; NaN: not measured
 - `structural` (people, places, places)
 - `roi_maps` (rois, places)
@@ -36,11 +38,15 @@ from bids_dtg.notices import counted, named
 
 KEYS = (
     *("people", "places", "rest", "tr_seconds", "session", "connectomes", "targets"),
-    *("contrasts", "structural", "roi_maps", "adjacency", "families"),
+    *("contrasts", "structural", "roi_maps", "adjacency", "families", "edges"),
 )
+# What people may be known by: any, and where edges of connectomes are not asked for.
+_PEOPLE_BY_ANY = ("rest", "connectomes", "edges")
+PEOPLE_BY = _PEOPLE_BY_ANY[:2]
 _AXES = {
     "rest": ("people", "places", "frames"),
     "connectomes": ("people", "rois", "places"),
+    "edges": ("people", "edges"),
     "targets": ("people", "contrasts", "places"),
     "structural": ("people", "places", "places"),
     "roi_maps": ("rois", "places"),
@@ -50,7 +56,8 @@ _AXES = {
     "contrasts": ("contrasts",),
 }
 # An array of these is one in all files together; each file may have names and times of its own.
-_ALONE = ("connectomes", "targets", "structural", "roi_maps", "adjacency", "families")
+_ALONE = ("connectomes", "edges", "targets", "structural", "roi_maps", "adjacency", "families")
+_NUMBERS = (*_PEOPLE_BY_ANY, "targets", "structural")
 _NAMES = {"people": 100_000, "places": 2**20, "contrasts": 10_000}  # and how many there may be
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9+]*")
 _LONGEST_NAME = 200
@@ -92,6 +99,7 @@ class ArrayPeople:
     roi_maps: NDArray[np.float32] | None  # (rois, places)
     adjacency: NDArray[np.intp] | None  # (pairs, 2)
     families: Families
+    edges: PeopleArray | None = None  # of connectomes, where these were asked for
     notes: tuple[str, ...] = ()  # sentences on what was assumed
 
     def has_rest(self, label: str) -> bool:
@@ -200,7 +208,9 @@ def read_key_names(texts: Sequence[str]) -> dict[str, str]:
     return keys
 
 
-def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayPeople:
+def read_arrays(
+    paths: Sequence[str | Path], keys: Sequence[str] = (), *, of: Sequence[str] = PEOPLE_BY
+) -> ArrayPeople:
     """Read what files of arrays hold; of large arrays shapes alone.
 
     Parameters
@@ -209,6 +219,8 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
         Of npz, HDF5 or zarr.
     keys
         `NAME=KEY` texts: under which key a file has what is called NAME here.
+    of
+        What people may be known by, `rest`, `connectomes` or `edges`: files have one of them.
 
     Raises
     ------
@@ -227,9 +239,17 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
     (('a', 'b'), 5, 0.8)
     """
     by_key = read_key_names(keys)
+    asked = {text.partition("=")[0] for text in keys}
+    taken = {by_key[name] for name in asked}  # by another name than their own
+    unused = set(_PEOPLE_BY_ANY) - set(of)
+    by_key = {
+        name: key
+        for name, key in by_key.items()
+        if name in asked or (name not in unused and key not in taken)
+    }
     files = tuple(expand_home(Path(path), "--input-arrays").absolute() for path in paths)
     found = [_Found.read(path, by_key) for path in dict.fromkeys(files)]
-    _require_keys(found, by_key, keys)
+    _require_keys(found, by_key, keys, of)
     for name in _ALONE:
         holders = [file.path for file in found if name in file.arrays]
         if len(holders) > 1:
@@ -242,7 +262,7 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
     contrasts, contrasts_named = _shared_names(found, "contrasts", sizes)
     if "contrasts" in sizes and not contrasts_named:
         notes.append(f"no file names the contrasts: they are {contrasts[0]} and so on")
-    if not places_named:
+    if places and not places_named:
         notes.append(f"no file names the places: they are {places[0]} and so on")
     unread = sorted({key for file in found for key in file.others} - set(by_key.values()))
     if unread:
@@ -267,6 +287,7 @@ def read_arrays(paths: Sequence[str | Path], keys: Sequence[str] = ()) -> ArrayP
         connectomes=alone("connectomes"),
         targets=alone("targets"),
         structural=alone("structural"),
+        edges=alone("edges"),
         roi_maps=_roi_maps(found),
         adjacency=_adjacency(found, len(places)),
         families=Families({}, "", absent="no key families")
@@ -301,7 +322,7 @@ class _Found:
                 )
             if 0 in array.shape:
                 raise DatasetError(f"{array.title} has shape {array.shape}: it is empty")
-            if name in ("rest", "connectomes", "targets", "structural") and not array.holds_numbers:
+            if name in _NUMBERS and not array.holds_numbers:
                 raise DatasetError(f"{array.title} is of type {array.dtype}", expected="numbers")
         return cls(path, arrays, tuple(sorted(stored)))
 
@@ -342,7 +363,9 @@ class _Found:
         return tuple(labels)
 
 
-def _require_keys(found: Sequence[_Found], by_key: Mapping[str, str], given: Sequence[str]) -> None:
+def _require_keys(
+    found: Sequence[_Found], by_key: Mapping[str, str], given: Sequence[str], of: Sequence[str]
+) -> None:
     present = {name for file in found for name in file.arrays}
     everything = named(sorted({key for file in found for key in file.others}))
     asked = {text.partition("=")[0] for text in given}
@@ -351,12 +374,14 @@ def _require_keys(found: Sequence[_Found], by_key: Mapping[str, str], given: Seq
             f"no file has the key {by_key[absent[0]]}, which --array-key gives for {absent[0]}",
             expected=f"one of {everything}",
         )
-    if {"rest", "connectomes"} <= present:
-        raise DatasetError("there are rest and connectomes", expected="one of them")
-    if not {"rest", "connectomes"} & present:
+    known = [name for name in _PEOPLE_BY_ANY if name in present]
+    if len(known) > 1:
+        raise DatasetError(f"there are {' and '.join(known)}", expected="one of them")
+    if not set(of) & present:
+        keys = " or ".join(by_key.get(name, name) for name in of)
         raise DatasetError(
-            f"no file has {by_key['rest']} or {by_key['connectomes']}; there are {everything}",
-            expected="rest (people, places, frames) or connectomes (people, rois, places)",
+            f"no file has {keys}; there are {everything}",
+            expected=" or ".join(f"{name} ({', '.join(_AXES[name])})" for name in of),
             remedy="give the key with --array-key rest=KEY",
         )
     if "connectomes" in present and "roi_maps" in present:

@@ -8,6 +8,7 @@ A report is made from what the output folder holds, by a process of its own
 - `workflows`: the table of workflows: words, quality columns, panels and sections of each
 - `contrasts`: the row of the workflow `contrasts`, in words
 - `dynamics`: the row of the workflow `dynamics`, in words
+- `twin`: the row of the workflow `twin`, in words
 - `contents`: what the output folder holds of a participant
 - `quality`: the quality table of a run
 - `map_reliability`: maps of odd against maps of even pieces of rest

@@ -2,7 +2,7 @@
 
 The report is a process of its own and knows an output by its files alone; what to run for a
 workflow is a row of the same name in `bids_dtg.cli.tables`. A new workflow is a row here, and a
-module beside `contrasts` and `dynamics` that the row takes its words from.
+module beside `contrasts`, `dynamics` and `twin` that the row takes its words from.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bids_dtg.bundles.card import ModelCard
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.report import contrasts, dynamics, quality
+from bids_dtg.report import contrasts, dynamics, quality, twin
 from bids_dtg.report.contents import ParticipantFiles, SetFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
@@ -121,8 +121,16 @@ DYNAMICS = Workflow(
     citation=dynamics.CITATION,
     readme=dynamics.README,
 )
+TWIN = Workflow(
+    name="twin",
+    dataset_name="Digital twins that perform people's tasks (bids_dtg)",
+    title="Digital twins that perform people's tasks",
+    about="Fitted to connectomes and responses; what twins answer was not measured.",
+    citation=twin.CITATION,
+    readme=twin.README,
+)
 DEFAULT = CONTRASTS.name
-WORKFLOWS = {row.name: row for row in (CONTRASTS, DYNAMICS)}
+WORKFLOWS = {row.name: row for row in (CONTRASTS, DYNAMICS, TWIN)}
 
 
 def workflow_of(dataset: DerivativeDataset) -> Workflow:

@@ -43,6 +43,7 @@ from bids_dtg.settings.parts import (
     OutputOptions,
     ResourceOptions,
     Structural,
+    TwinOptions,
 )
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "ResourceOptions",
     "Settings",
     "Structural",
+    "TwinOptions",
     "plain",
 ]
 
@@ -93,6 +95,7 @@ class Settings:
     cleaning: CleaningOptions = field(default_factory=CleaningOptions)  # of the runs
     modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of one's own models
     dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)  # of the network model
+    twin: TwinOptions = field(default_factory=TwinOptions)  # of the digital twin
     outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
     resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
     behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program

@@ -44,7 +44,9 @@ def check_meaning(given: Mapping[str, Sequence[str]], workflow: str) -> None:
     others = {name: of for name, of in given.items() if of and workflow not in of}
     if others:
         flags = " and ".join("--" + name.replace("_", "-") for name in others)
-        owners = " or ".join(dict.fromkeys(name for of in others.values() for name in of))
+        named = dict.fromkeys(name for of in others.values() for name in of)
+        shared = [name for name in named if all(name in of for of in others.values())]
+        owners = " or ".join(shared or named)
         raise SettingsError(
             f"{flags} {'was' if len(others) == 1 else 'were'} given with --workflow {workflow}",
             expected=f"--workflow {owners}, or no {flags.replace(' and ', ', no ')}",

@@ -64,6 +64,8 @@ class OptionMaker:
 option = OptionMaker()
 map_option = OptionMaker(("contrasts",))
 network_option = OptionMaker(("dynamics",))
+twin_option = OptionMaker(("twin",))
+map_or_twin_option = OptionMaker(("contrasts", "twin"))
 
 
 def find_row(rows: Mapping[str, Row], flag: str, name: str) -> Row:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bids_dtg.settings.option import map_option, network_option, option
+from bids_dtg.settings.option import (
+    map_option,
+    map_or_twin_option,
+    network_option,
+    option,
+    twin_option,
+)
 
 InputType = Literal["fmriprep", "xcpd", "hcp", "ukb"]
 InputChoice = Literal["auto", InputType]
@@ -243,7 +249,7 @@ class ModellingOptions:
         default=None,
         shown_default="none: the table and page of all participants",
     )
-    architecture: str = map_option("modelling", "what to train", default="auto")
+    architecture: str = map_or_twin_option("modelling", "what to train", default="auto")
     connectome: str | None = map_option(
         "modelling",
         "form of the connectome that the trained model reads",
@@ -255,7 +261,8 @@ class ModellingOptions:
         "how the network is trained; default: mean squared error, re-centred, with a gain a "
         "contrast; published: the CR-R loss, as it comes out; with --workflow dynamics default: a "
         "shorter training, published-code and published-paper: as in the public code, and as the "
-        "paper prints it",
+        "paper prints it; with --workflow twin default: that of --architecture, published: sizes, "
+        "rates and updates as the paper prints them",
         default="default",
     )
     schedule: Literal["known", "new"] = map_option(
@@ -281,7 +288,7 @@ class ModellingOptions:
     input_arrays: tuple[str, ...] = option(
         "modelling",
         "people as arrays (npz, HDF5 or zarr) instead of a dataset; BIDS_DIR then only names the "
-        "data set",
+        "data set; with --workflow twin it has the event files",
         default=(),
         metavar="FILE",
     )
@@ -303,7 +310,8 @@ class ModellingOptions:
         "table with the columns participant_id and set (training, validation, calibration, test)",
         default=None,
         metavar="TSV",
-        shown_default="drawn at random, families together; with --workflow dynamics all train",
+        shown_default="drawn at random, families together; with --workflow dynamics or twin all "
+        "train",
     )
     data_set: str | None = option(
         "modelling",
@@ -330,14 +338,14 @@ class ModellingOptions:
         "epochs of the network, at most",
         default=None,
         metavar="N",
-        shown_default=f"{NETWORK_EPOCHS}; with --workflow dynamics that of --recipe",
+        shown_default=f"{NETWORK_EPOCHS}; with --workflow dynamics or twin that of --recipe",
     )
     batch_size: int | None = option(
         "modelling",
         "participants in a batch; with --workflow dynamics regions of participants",
         default=None,
         metavar="N",
-        shown_default=f"{NETWORK_BATCH}; with --workflow dynamics that of --recipe",
+        shown_default=f"{NETWORK_BATCH}; with --workflow dynamics or twin that of --recipe",
     )
     batch_part: int | None = map_option(
         "modelling",
@@ -363,7 +371,7 @@ class ModellingOptions:
         "rate of Adam at the start",
         default=None,
         metavar="RATE",
-        shown_default=f"{NETWORK_RATE:g}; with --workflow dynamics that of --recipe",
+        shown_default=f"{NETWORK_RATE:g}; with --workflow dynamics or twin that of --recipe",
     )
     alpha: float | None = map_option(
         "modelling",
@@ -473,6 +481,26 @@ class DynamicsOptions:
         "table of maps by the names of regions, to compare parameters with, for evaluate",
         default=None,
         metavar="FILE",
+    )
+
+
+@dataclass(frozen=True)
+class TwinOptions:
+    """The digital twin: which tasks it performs, and how it learns them."""
+
+    task_file: tuple[str, ...] = twin_option(
+        "twin",
+        "tasks to perform: files in TOML that say what columns of event files mean, or names of "
+        "those that ship (faces, stroop); a model has those that it was trained on",
+        default=(),
+        metavar="TOML|NAME",
+        shown_default="those that ship and of which BIDS_DIR has event files",
+    )
+    pulse_targets: bool = twin_option(
+        "twin",
+        "learn presses as pulses of one time step, as published, not as held until the response "
+        "window ends",
+        default=False,
     )
 
 

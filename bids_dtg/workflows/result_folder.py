@@ -33,7 +33,7 @@ _CONFIGURATION_FILE, _OPTIONS_FILE = "configuration.toml", "configuration_sha256
 # Of what is made with a model: with which one.
 _MODEL_FILE = "desc-evaluated_model.json"
 # Groups of options that a model depends on, and options in them that it does not.
-_SHAPING = ("input", "selection", "model", "cleaning", "modelling", "dynamics")
+_SHAPING = ("input", "selection", "model", "cleaning", "modelling", "dynamics", "twin")
 _FREE = {
     *("output_dir", "model_name", "device", "gpus", "bids_database_dir", "templateflow_download"),
     *("workflow", "simulations", "region_maps"),

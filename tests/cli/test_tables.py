@@ -17,6 +17,8 @@ from bids_dtg.settings.toml import make_settings, read_options, to_toml
 
 DYNAMICS = "--workflow dynamics"
 TRAIN = "group --workflow dynamics --analysis train --input-arrays a.npz"
+TWIN = "--workflow twin"
+TWINS = f"group {TWIN} --analysis train --input-arrays a.npz"
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def told(tmp_path, monkeypatch, capsys):
         (
             f"{TRAIN} --recipe published",
             "--recipe published was given with --workflow dynamics. Expected: one of default, "
-            "published-code, published-paper. To do: --workflow contrasts has",
+            "published-code, published-paper. To do: --workflow contrasts or twin has",
         ),
         (
             f"{TRAIN} --gsr",
@@ -100,6 +102,32 @@ def told(tmp_path, monkeypatch, capsys):
         (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: above 0"),
         (f"{TRAIN} --structural linaer", "invalid choice: 'linaer'"),
         ("participant --workflow twins", "invalid choice: 'twins'"),
+        (f"participant {TWIN}", "twin has no participant level. Expected: group --analysis train"),
+        (f"group {TWIN}", "--workflow twin was given with group and no --analysis"),
+        (f"group {TWIN} --analysis train", "was given without --input-arrays. Expected: arrays."),
+        (
+            f"{TWINS} --architecture linear",
+            "--architecture linear was given with --workflow twin. Expected: one of auto, lowrank, "
+            "code-only, published. To do: --workflow contrasts has --architecture linear",
+        ),
+        (
+            "group --analysis train --architecture lowrank",
+            "To do: --workflow twin has --architecture lowrank",
+        ),
+        (
+            f"{TWINS} --recipe published-code",
+            "--recipe published-code was given with --workflow twin. Expected: one of default, pub",
+        ),
+        (
+            f"{TRAIN} --pulse-targets",
+            "--pulse-targets was given with --workflow dynamics. Expected: --workflow twin, or no",
+        ),
+        (
+            "participant --task-file faces",
+            "--task-file was given with --workflow contrasts. Expected: --workflow twin, or no",
+        ),
+        (f"{TWINS} --states 3", "--states was given with --workflow twin"),
+        (f"{TWINS} --gsr", "--gsr was given with --workflow twin"),
         (
             f"group {DYNAMICS} --analysis train",
             "--analysis train was given without --input-arrays. Expected: arrays.",
@@ -128,7 +156,7 @@ def test_a_file_of_options_is_refused_like_the_command_line(told, tmp_path):
     file.write_text('[model]\nworkflow = "dynamics"\n')
     assert "no participant level" in told("participant --config-file options.toml")
     file.write_text('[model]\nworkflow = "dynamic"\n')
-    assert "workflow is 'dynamic'. Expected: one of contrasts, dynamics" in told(
+    assert "workflow is 'dynamic'. Expected: one of contrasts, dynamics, twin" in told(
         "participant --config-file options.toml"
     )
     file.write_text('[dynamics]\nstructural = "cubic"\n')
@@ -184,12 +212,12 @@ def test_tables_and_options_agree():
 
 def test_help_says_which_analysis_is_of_which_workflow():
     text = " ".join(build_parser().format_help().split())
-    assert "--workflow {contrasts,dynamics}" in text
+    assert "--workflow {contrasts,dynamics,twin}" in text
     first, second = text.split("with --workflow dynamics train: ")
     assert "finetune: adapt --model to them" in first.rpartition("--analysis {")[2]
     assert "fixed-points: where the activity" in second.partition("--architecture")[0]
     assert "network model (--workflow dynamics):" in text
-    assert "(default: 100; with --workflow dynamics that of --recipe)" in text
+    assert "(default: 100; with --workflow dynamics or twin that of --recipe)" in text
 
 
 # --- outputs of another workflow
@@ -209,6 +237,7 @@ def describe(folder: Path, **generator: str) -> None:
         ({"Workflow": "dynamics"}, "group --analysis train", "--workflow dynamics. Expected"),
         ({}, TRAIN, "out holds results of --workflow contrasts. Expected: an empty folder, or one"),
         ({"Workflow": "twin"}, TRAIN, "out holds results of --workflow twin"),
+        ({"Workflow": "dynamics"}, TWINS, "out holds results of --workflow dynamics"),
     ],
 )
 def test_an_output_of_another_workflow_is_refused(tmp_path, capsys, generator, words, line):

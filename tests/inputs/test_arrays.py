@@ -244,3 +244,21 @@ def test_a_folder_without_arrays_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"is a folder without arrays of zarr") as err:
         read_arrays([tmp_path])
     assert "a zarr folder" in str(err.value)
+
+
+def test_edges_have_a_meaning_only_for_those_who_ask(tmp_path: Path) -> None:
+    names = {"people": np.array(["a", "b", "c"])}
+    edges = np.random.default_rng(0).normal(size=(3, 10)).astype(np.float32)
+    both = write(tmp_path / "both.npz", rest=REST, tr_seconds=2.0, edges=edges, **names)
+    people = read_arrays([both])
+    assert people.edges is None
+    assert any("not read, as they have no meaning here: edges" in line for line in people.notes)
+    alone = write(tmp_path / "edges.npz", connectomes=edges, **names)
+    people = read_arrays([alone], ["edges=connectomes"], of=("edges",))
+    assert people.edges is not None
+    assert np.array_equal(people.edges.of("b"), edges[1])
+    assert people.places == ()
+    with pytest.raises(DatasetError, match=r"no file has rest or connectomes; there are conn"):
+        read_arrays([alone], ["edges=connectomes"])
+    with pytest.raises(DatasetError, match="there are rest and edges"):
+        read_arrays([both], of=("rest", "edges"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import MappingProxyType
+
+from bids_dtg.workflows.columns import Meanings, explain
 
 _AT_INTERVAL = "an end of the 95 % interval, by drawing people again"
 
 # Patterns of names, and what they mean; {0} is what the pattern's group matched.
-_MEANINGS: Mapping[str, str] = MappingProxyType(
+_MEANINGS: Meanings = MappingProxyType(
     {
         "participant_id|region|session|name|words|feature|figure|parameter|measure|value": "{own}",
         "what": "model (also without some of its inputs), or baseline (also ceilings)",
@@ -94,13 +95,4 @@ def meanings(columns: Iterable[str]) -> dict[str, dict[str, str]]:
     >>> meanings(["theta2_sd"])
     {'theta2_sd': {'Description': 'standard deviation of the posterior of parameter 2'}}
     """
-    return {column: {"Description": _meaning(column)} for column in columns}
-
-
-def _meaning(column: str) -> str:
-    for pattern, text in _MEANINGS.items():
-        if found := re.fullmatch(pattern, column):
-            groups = [group for group in found.groups() if group is not None]
-            own = _OWN.get(column, f"name of the {column}")
-            return text.format(*groups, own=own)
-    raise KeyError(f"no meaning of the column {column}")
+    return explain(columns, _MEANINGS, _OWN)

@@ -120,6 +120,10 @@ def with_whole_paths(settings: Settings) -> Settings:
     changes["input_arrays"] = tuple(
         str(Path(path).absolute()) for path in settings.modelling.input_arrays
     )
+    changes["task_file"] = tuple(
+        str(Path(name).absolute()) if Path(name).is_file() else name
+        for name in settings.twin.task_file
+    )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts
