@@ -193,6 +193,7 @@ def _ridge(
     """Predict targets from features (people, features), by the penalty best for who is left out."""
     from sklearn.linear_model import RidgeCV
 
+    own, others = _rotated(own, others)
     complete, whole = np.isfinite(own).all(axis=1), np.isfinite(others).all(axis=1)
     found = np.full((len(others), len(columns)), np.nan)
     for place, column in enumerate(columns):
@@ -206,6 +207,20 @@ def _ridge(
         fit = RidgeCV(alphas=list(penalties)).fit(features / scale, targets[used])
         found[whole, place] = fit.predict(np.asarray(others[whole], np.float64) / scale)
     return found
+
+
+def _rotated(own: Features, others: Features) -> tuple[Features, Features]:
+    """Return both in as many features as there are people, with the same products of any two.
+
+    Ridge regression depends on these alone, and a connectome has far more edges than are people.
+    """
+    both = np.concatenate([own, others])
+    if both.shape[1] <= len(both) or not np.isfinite(both).all():
+        return own, others
+    both = np.asarray(both - own.mean(axis=0), np.float64)
+    size, vectors = np.linalg.eigh(both @ both.T)
+    fewer = vectors * np.sqrt(np.maximum(size, 0.0))
+    return fewer[: len(own)], fewer[len(own) :]
 
 
 def _group_mean(training: Training, unseen: Known) -> Values:

@@ -364,6 +364,7 @@ def bold_contrast(
     *,
     tr_seconds: float,
     duration_seconds: Values | float,
+    frames_used: NDArray[np.bool_] | None = None,
 ) -> BoldContrast:
     """Fit the published general linear model to people's BOLD series of one run.
 
@@ -378,6 +379,8 @@ def bold_contrast(
         is too large.
     duration_seconds
         (trials,) or one for all, of what is convolved.
+    frames_used
+        (frames,): the others are left out of the fit. None: all are used.
 
     Returns
     -------
@@ -401,8 +404,11 @@ def bold_contrast(
     from nilearn.glm.contrasts import compute_contrast
     from nilearn.glm.first_level import run_glm
 
+    frames = series.shape[-1]
+    used = np.ones(frames, np.bool_) if frames_used is None else frames_used
+    design = _design(frames, onset_seconds, condition, tr_seconds, duration_seconds)[used]
+    series = series[..., used]
     people, regions, frames = series.shape
-    design = _design(frames, onset_seconds, condition, tr_seconds, duration_seconds)
     weights = np.zeros(design.shape[1])
     weights[list(design.columns).index("second")] = 1.0
     weights[list(design.columns).index("first")] = -1.0

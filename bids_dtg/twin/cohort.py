@@ -1,0 +1,242 @@
+"""People whose responses are known, and the figures of them that a twin is to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.baselines import Known, Training
+from bids_dtg.twin.behaviour import Answers, condition_effect, decoded, figures
+from bids_dtg.twin.decoding import Decoded
+from bids_dtg.twin.tasks import Task
+from bids_dtg.twin.traces import Segments, TaskSet, TrialRows
+
+Values = NDArray[np.float64]
+RT, EFFECT = "rt", "effect"  # what a target is: the mean response time, the condition effect
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """People whose responses are known, and what else is known of them.
+
+    Raises
+    ------
+    ValueError
+        Something is of another number of people, or a label comes twice.
+    """
+
+    labels: tuple[str, ...]
+    segments: Segments  # what they saw and did, with an axis of people
+    connectomes: NDArray[np.floating[Any]] | None = None  # (people, edges); None: of nobody
+    numbers: Values | None = None  # (people, covariates), as age; NaN: not known
+    categories: NDArray[np.str_] | None = None  # (people, covariates), as site; "": not known
+
+    def __post_init__(self) -> None:
+        people = len(self.labels)
+        sizes = {
+            "segments": len(self.segments.action),
+            **{name: len(values) for name, values in self._described.items()},
+        }
+        if wrong := {name: size for name, size in sizes.items() if size != people}:
+            raise ValueError(f"{people} labels, and other numbers of people: {wrong}")
+        if len(set(self.labels)) < people:
+            raise ValueError("a label comes twice")
+
+    @property
+    def _described(self) -> dict[str, NDArray[Any]]:
+        values = {
+            "connectomes": self.connectomes,
+            "numbers": self.numbers,
+            "categories": self.categories,
+        }
+        return {name: found for name, found in values.items() if found is not None}
+
+    @property
+    def people(self) -> int:
+        """How many."""
+        return len(self.labels)
+
+    def of(self, rows: NDArray[np.integer]) -> Cohort:
+        """Return some of the people, by row."""
+        return Cohort(
+            tuple(self.labels[row] for row in rows),
+            self.segments.people(rows),
+            **{name: values[rows] for name, values in self._described.items()},
+        )
+
+    def known(self, *, first_half: Values | None = None) -> Known:
+        """Return what baselines may know of the people.
+
+        Parameters
+        ----------
+        first_half
+            (people, targets), where it may be known.
+        """
+        return Known(
+            self.people,
+            connectome=self.connectomes,
+            numbers=self.numbers,
+            categories=self.categories,
+            first_half=first_half,
+            behaviour=targets_of_people(self.segments)
+            if len(self.segments.tasks.tasks) > 1
+            else None,
+        )
+
+    def training(self) -> Training:
+        """Return the people as baselines are fitted to them: by all their trials."""
+        tasks = tuple(target.task for target in targets_of(self.segments.tasks))
+        return Training(self.known(), targets_of_people(self.segments), tasks)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure of each person."""
+
+    task: str
+    what: str  # `RT` or `EFFECT`
+
+    @property
+    def name(self) -> str:
+        """Of a column."""
+        return f"{self.task}_{self.what}"
+
+
+def targets_of(tasks: TaskSet) -> tuple[Target, ...]:
+    """Return the figures of tasks: the mean response time, and the condition effect if any.
+
+    Examples
+    --------
+    >>> from bids_dtg.twin.tasks import find_task
+    >>> [target.name for target in targets_of(TaskSet((find_task("stroop"),)))]
+    ['stroop_rt', 'stroop_effect']
+    """
+    return tuple(
+        Target(task.name, what)
+        for task in tasks.tasks
+        for what in (RT, EFFECT)
+        if what == RT or len(task.conditions) > 1
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TaskAnswers:
+    """What people answered to the trials of one task, and where these are in the table."""
+
+    task: Task
+    columns: NDArray[np.intp]  # of the table of trials
+    answers: Answers
+
+    def decoded(self, of: Decoded) -> Answers:
+        """Return a model's answers to the same trials; those of one row are everybody's."""
+        rt, button, miss = (self.part(values) for values in (of.rt_seconds, of.button, of.miss))
+        return decoded(self.answers, rt, button, miss)
+
+    def part(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return the task's trials of values (1 or people, trials, ...)."""
+        return values[:, self.columns]
+
+
+def answers_of(segments: Segments, task: int, half: int | None = None) -> TaskAnswers:
+    """Return what people answered to a task.
+
+    Parameters
+    ----------
+    segments
+        With an axis of people.
+    task
+        Its number in the segments' tasks.
+    half
+        Of the runs, whose trials are scored; None: all.
+    """
+    rows = segments.trials
+    chosen = _all_people(rows.task, rows) == task
+    if half is not None:
+        chosen = chosen & (_all_people(rows.half, rows) == half)
+    # Where people saw different things, a column of the table is of another task in each.
+    shared = len(rows.task) == 1
+    columns = np.flatnonzero(rows.task[0] == task) if shared else np.arange(rows.task.shape[1])
+
+    def part(values: NDArray[Any]) -> NDArray[Any]:
+        return _all_people(values, rows)[:, columns]
+
+    return TaskAnswers(
+        segments.tasks.tasks[task],
+        columns,
+        Answers(
+            condition=part(rows.condition),
+            correct_button=part(rows.correct_button),
+            button=part(rows.button),
+            rt_seconds=part(rows.rt_seconds),
+            correct=part(rows.correct),
+            scored=part(rows.scored & chosen),
+        ),
+    )
+
+
+def _all_people(values: NDArray[Any], rows: TrialRows) -> NDArray[Any]:
+    return np.broadcast_to(values, rows.scored.shape)
+
+
+def has_half(segments: Segments, half: int) -> bool:
+    """Return whether anybody has scored trials of a half."""
+    rows = segments.trials
+    return bool((rows.scored & (rows.half == half)).any())
+
+
+def figures_of(answers: Answers, task: Task) -> list[Values]:
+    """Return the targets of a task, (people,) each, in the order of `targets_of`.
+
+    Parameters
+    ----------
+    answers
+        Observed, or decoded: of a network the response time of a trial is the median of its
+        distribution.
+    task
+        Whose answers they are.
+    """
+    found = [figures(answers).mean_rt_seconds[:, 0]]
+    if len(task.conditions) > 1:
+        by_condition = figures(answers, len(task.conditions)).mean_rt_seconds
+        found.append(condition_effect(by_condition))
+    return found
+
+
+def targets_of_people(segments: Segments, half: int | None = None) -> Values:
+    """Return people's observed targets, (people, targets).
+
+    Parameters
+    ----------
+    segments
+        With an axis of people.
+    half
+        Of the runs; None: all trials.
+    """
+    columns: list[Values] = []
+    for number, task in enumerate(segments.tasks.tasks):
+        columns += figures_of(answers_of(segments, number, half).answers, task)
+    return np.stack(columns, axis=1)
+
+
+def checked_truth(truth: Mapping[str, Values], tasks: TaskSet, people: int) -> dict[str, Values]:
+    """Return true figures of people, by the name of their target.
+
+    Raises
+    ------
+    ValueError
+        A name is of no target, or values are of another number of people.
+    """
+    names = [target.name for target in targets_of(tasks)]
+    found = {name: np.asarray(values, np.float64) for name, values in truth.items()}
+    for name, values in found.items():
+        if name not in names:
+            raise ValueError(f"the truth of {name!r} is given; targets are {', '.join(names)}")
+        if values.shape != (people,):
+            raise ValueError(
+                f"the truth of {name} is of shape {values.shape}, expected ({people},)"
+            )
+    return found

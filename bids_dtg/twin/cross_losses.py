@@ -1,0 +1,92 @@
+"""The loss of each twin on each person's responses, without running a twin for each pair."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.traces import Segments
+
+Values = NDArray[np.float64]
+_SMALLEST = 1e-6  # probability; float32 has none much closer to 1
+
+
+def cross_losses(
+    buttons: NDArray[np.floating[Any]], segments: Segments, *, half: int | None = None
+) -> Values:
+    """Return the cross-entropy of each twin's outputs with each person's responses.
+
+    It is linear in the responses, so that all pairs are two matrix products.
+
+    Parameters
+    ----------
+    buttons
+        (twins, segments, steps, buttons): probabilities, of twins that saw what the people saw.
+    segments
+        Of the people, who saw the same; one person is enough.
+    half
+        Of the runs: segments with no trial of it do not count. None: all count.
+
+    Returns
+    -------
+    numpy.ndarray
+        (twins, people): means over scored steps and buttons; NaN for who has none.
+
+    Raises
+    ------
+    ValueError
+        People saw different things, or outputs are of other segments.
+
+    Examples
+    --------
+    `bids_dtg.twin.matching.match` says what to do with it.
+    """
+    if len(segments.inputs) > 1:
+        raise ValueError("people saw different things: run each twin on what each person saw")
+    if buttons.shape[1:] != segments.action.shape[1:]:
+        raise ValueError(f"outputs are (twins, {segments.action.shape[1:]}), found {buttons.shape}")
+    weight = scored_steps(segments, half).astype(np.float32)
+    wanted = segments.action * weight[..., None]
+    rest = (1 - segments.action) * weight[..., None]
+    likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST).astype(np.float32)
+    total = _flat(np.log(likely)) @ _flat(wanted).T + _flat(np.log1p(-likely)) @ _flat(rest).T
+    count = weight.sum(axis=(1, 2)) * segments.action.shape[-1]
+    return -np.asarray(total, np.float64) / np.where(count > 0, count, np.nan)
+
+
+def own_losses(
+    buttons: NDArray[np.floating[Any]], segments: Segments, *, half: int | None = None
+) -> Values:
+    """Return the cross-entropy of each person's own twin, (people,), whatever they saw.
+
+    Parameters
+    ----------
+    buttons
+        (people, segments, steps, buttons), or of one twin for all.
+    segments, half
+        As of `cross_losses`.
+    """
+    weight = scored_steps(segments, half)[..., None].astype(np.float64)
+    likely = np.clip(buttons, _SMALLEST, 1 - _SMALLEST)
+    loss = -(segments.action * np.log(likely) + (1 - segments.action) * np.log1p(-likely))
+    count = weight.sum(axis=(1, 2, 3)) * segments.action.shape[-1]
+    found: Values = (loss * weight).sum(axis=(1, 2, 3)) / np.where(count > 0, count, np.nan)
+    return found
+
+
+def scored_steps(segments: Segments, half: int | None) -> NDArray[np.bool_]:
+    """Return scored steps, (people, segments, steps), of segments with trials of a half."""
+    if half is None:
+        return segments.scored
+    rows = segments.trials
+    of_half = (rows.half == half) & (rows.task >= 0)
+    found = np.zeros((len(of_half), segments.action.shape[1]), np.bool_)
+    row, trial = np.nonzero(of_half)
+    found[row, rows.segment[row, trial]] = True
+    return segments.scored & found[..., None]
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    return values.reshape(len(values), -1)

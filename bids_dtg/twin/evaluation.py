@@ -1,0 +1,805 @@
+"""How well twins predict people whom they were not fitted to, beside simple predictions.
+
+The unit of inference is the person: intervals draw people again, and fewer than 10 people get no
+verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.stats.correlation import correlation, correlation_interval
+from bids_dtg.stats.paired import Interval, bootstrap_interval
+from bids_dtg.stats.splits import fold_people
+from bids_dtg.twin.behaviour import Answers
+from bids_dtg.twin.bold_contrasts import contrasts_of
+from bids_dtg.twin.cohort import (
+    EFFECT,
+    RT,
+    Cohort,
+    TaskAnswers,
+    answers_of,
+    checked_truth,
+    figures_of,
+    has_half,
+    targets_of,
+)
+from bids_dtg.twin.cross_losses import cross_losses, own_losses
+from bids_dtg.twin.decoding import Decoded, decode
+from bids_dtg.twin.fitting import Fitted, Performance, fit
+from bids_dtg.twin.matching import Matching, match
+from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture
+from bids_dtg.twin.scores import (
+    BoldFit,
+    QuantileTable,
+    always_correct,
+    bold_fit,
+    by_condition,
+    choice_agreement,
+    outcome_brier,
+    outcome_shares,
+    quantile_table,
+    rt_crps,
+)
+from bids_dtg.twin.simple import Simple, has_contrasts, joined, simple_predictions
+from bids_dtg.twin.traces import Segments
+
+Values = NDArray[np.float64]
+Report = Callable[[str], None]
+Verdict = Literal["better", "worse", "not told apart", "too few people", ""]
+
+FEWEST_PEOPLE = 10  # fewer get no verdict
+DRAWS = 2000  # samples of people, for an interval
+TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
+# Baselines that know a person's own behaviour: what is compared with them is not unseen.
+WITH_MEMORY = ("own_first_half", "other_task")
+_CONSTANT = (GROUP, "group_mean")  # the same for everybody: they have no r over people
+_PAIRS_AT_ONCE = 40  # people of whom each twin is run on each one's own sequence
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is judged; a row of `FIGURES`."""
+
+    words: str  # as a page says it
+    more_is_better: bool
+    of_people: bool = False  # r over people; else a mean over people
+
+
+FIGURES: Mapping[str, Figure] = MappingProxyType(
+    {
+        RT: Figure("r of mean response times over people", True, True),
+        EFFECT: Figure("r of condition effects over people", True, True),
+        "true_rt": Figure("r with true mean response times", True, True),
+        "true_effect": Figure("r with true condition effects", True, True),
+        "choice": Figure("share of trials with the person's button", True),
+        "crps": Figure("CRPS of response times, s", False),
+        "brier": Figure("Brier score of correct, wrong and miss", False),
+        "loss": Figure("cross-entropy of button traces", False),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of one model, in all people who are judged."""
+
+    figure: str  # a row of `FIGURES`
+    task: str  # "": all
+    condition: str  # "": all
+    name: str  # `TWIN`, or what stands beside it
+    value: Interval
+    error: Interval | None  # of figures over people, mean absolute error in seconds
+    people: int
+    advantage: Interval | None  # of the twin over this one, above 0: the twin is better
+    verdict: Verdict  # of the twin, against this one
+
+    @property
+    def memory(self) -> bool:
+        """Whether this prediction knows the person's own behaviour."""
+        return self.name in WITH_MEMORY
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Whether own connectomes matter, and whether twins do better than the group's network."""
+
+    matching: Matching
+    p_verdict: Verdict  # of matched against mismatched
+    below_group: Interval | None  # loss of the group's network less own; None: there is none
+    group_verdict: Verdict
+
+
+@dataclass(frozen=True)
+class BoldScore:
+    """How well contrasts of BOLD are predicted by one model."""
+
+    name: str
+    fit: BoldFit
+    person_r: Interval  # over people, mean over regions and tasks
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How well twins predict people, and what stands beside."""
+
+    labels: tuple[str, ...]
+    half: int | None  # of the runs, which is judged; None: all trials
+    memory: bool  # twins know these people's behaviour: figures are not of unseen people
+    targets: tuple[str, ...]  # names, as ``faces_rt``
+    observed: Values  # (people, targets), seconds
+    predicted: Mapping[str, Values]  # by `TWIN` and each other name: (people, targets)
+    true: Mapping[str, Values]  # by target, where people are simulated
+    scores: tuple[Score, ...]
+    quantiles: Mapping[str, QuantileTable]  # by task, of the twins
+    conditions: Mapping[str, tuple[str, ...]]  # by task
+    losses: Values  # (twins, people)
+    own_losses: Values  # (people,)
+    group_losses: Values | None  # (people,)
+    matched_people: tuple[str, ...]  # of `losses`
+    comparison: Comparison | None  # None: there is one person
+    bold: tuple[BoldScore, ...]
+    notes: tuple[str, ...]  # sentences on what could not be judged
+    choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
+
+    def score(self, figure: str, task: str = "", name: str = TWIN, condition: str = "") -> Score:
+        """Return one of the scores.
+
+        Raises
+        ------
+        KeyError
+            There is none.
+        """
+        for score in self.scores:
+            if (score.figure, score.task, score.name, score.condition) == (
+                figure,
+                task,
+                name,
+                condition,
+            ):
+                return score
+        raise KeyError(f"no score of {figure} {task} {condition} {name}")
+
+    @property
+    def shortfalls(self) -> tuple[str, ...]:
+        """Sentences on where twins are worse than what stands beside them, and on few people."""
+        return shortfalls(self)
+
+
+class Twins(Protocol):
+    """What performs for people: each person's twin, and the group's network if there is one."""
+
+    def perform(self, segments: Segments) -> Performance:
+        """Return what each person's twin does on segments, of all or the same for all."""
+        ...
+
+    def perform_group(self, segments: Segments) -> Performance | None:
+        """Return what the group's network does; None: there is none."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FittedTwins:
+    """Twins of one fit."""
+
+    fitted: Fitted
+    connectomes: NDArray[np.floating[Any]] | None  # None: of own behaviour
+
+    def perform(self, segments: Segments) -> Performance:
+        """Return what each person's twin does."""
+        if self.connectomes is None:
+            return self.fitted.perform_own(segments)
+        return self.fitted.perform(self.connectomes, segments)
+
+    def perform_group(self, segments: Segments) -> Performance | None:
+        """Return what the group's network does."""
+        if find_architecture(self.fitted.architecture).generates_all:
+            return None
+        return self.fitted.perform_group(segments)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedTwins:
+    """Twins of people in folds, each by a fit to the people of the other folds."""
+
+    folds: tuple[tuple[NDArray[np.intp], FittedTwins], ...]
+
+    def perform(self, segments: Segments) -> Performance:
+        """Return what each person's twin does, by the fit that has not seen the person."""
+        return self._join([twins.perform(_of(segments, rows)) for rows, twins in self.folds])
+
+    def perform_group(self, segments: Segments) -> Performance | None:
+        """Return what group networks do, that of each person's fold."""
+        found = []
+        for rows, twins in self.folds:
+            own = twins.perform_group(_of(segments, rows))
+            if own is None:
+                return None
+            shape = (len(rows), *own.buttons.shape[1:])
+            bold = own.bold
+            if bold is not None:
+                bold = np.broadcast_to(bold, (len(rows), *bold.shape[1:]))
+            found.append(Performance(np.broadcast_to(own.buttons, shape), bold))
+        return self._join(found)
+
+    def _join(self, parts: Sequence[Performance]) -> Performance:
+        order = np.argsort(np.concatenate([rows for rows, _ in self.folds]))
+        bold = [part.bold for part in parts if part.bold is not None]
+        return Performance(
+            np.concatenate([part.buttons for part in parts])[order],
+            np.concatenate(bold)[order] if bold else None,
+        )
+
+
+def _of(segments: Segments, rows: NDArray[np.intp]) -> Segments:
+    return segments if len(segments.inputs) == 1 else segments.people(rows)
+
+
+def evaluate(
+    fitted: Fitted,
+    people: Cohort,
+    training: Cohort | None = None,
+    *,
+    memory: bool = False,
+    half: int | None = 2,
+    truth: Mapping[str, Values] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Evaluation:
+    """Judge a fitted twin by people whom it was not fitted to.
+
+    Parameters
+    ----------
+    fitted
+        What to judge.
+    people
+        Unseen people; with `memory`, those whom it was fitted to.
+    training
+        Whom it was fitted to, for baselines; None: none beside the group's network and always
+        pressing the correct button. With `memory`, their first halves.
+    memory
+        Twins know these people's behaviour, as where they were fitted to first halves: the
+        figures say how much is kept, and not what a connectome tells.
+    half
+        Of the runs, which is judged: 2, as published, and people's own first half stands beside.
+        None: all trials. Where nobody has trials of the half, all are judged.
+    truth
+        True figures (people,) by name of the target, as ``faces_effect``, of simulated people.
+    seed, draws
+        Of the samples of people.
+
+    Raises
+    ------
+    ValueError
+        Some of the unseen people are among those that it was fitted to; with `memory`, people are
+        others than those; connectomes are missing; or tasks differ.
+    """
+    _check_people(fitted, people, memory)
+    if [task.name for task in people.segments.tasks.tasks] != list(fitted.tasks.names):
+        raise ValueError(
+            f"the twin performs {', '.join(fitted.tasks.names)}, and people did "
+            f"{', '.join(people.segments.tasks.names)}"
+        )
+    own = memory and fitted.own_codes is not None
+    if not own and people.connectomes is None:
+        raise ValueError("connectomes are missing: twins of people are made of them")
+    half = _judged_half(people.segments, half)
+    simple = Simple({}, {}, {})
+    if training is not None:
+        first = training if memory else None
+        simple = simple_predictions(training, people, half=half, first_half=first)
+    return judge(
+        FittedTwins(fitted, None if own else people.connectomes),
+        people,
+        simple,
+        memory=memory,
+        half=half,
+        truth=truth,
+        seed=seed,
+        draws=draws,
+    )
+
+
+def _check_people(fitted: Fitted, people: Cohort, memory: bool) -> None:
+    if memory and people.labels != fitted.people:
+        raise ValueError("with memory, people are those whom the twin was fitted to, in order")
+    if not memory and (seen := sorted(set(people.labels) & set(fitted.people))):
+        raise ValueError(f"the twin was fitted to {len(seen)} of the people: {', '.join(seen[:3])}")
+
+
+def _judged_half(segments: Segments, half: int | None) -> int | None:
+    return half if half is not None and has_half(segments, half) else None
+
+
+def cross_validate(
+    people: Cohort,
+    *,
+    folds: int = 5,
+    architecture: str = DEFAULT_ARCHITECTURE,
+    recipe: Recipe | None = None,
+    families: Mapping[str, str] | None = None,
+    half: int | None = 2,
+    truth: Mapping[str, Values] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+    report: Report = lambda line: None,
+) -> Evaluation:
+    """Predict each person by a fit to the people of the other folds, and judge all together.
+
+    Parameters
+    ----------
+    people
+        Everybody, with connectomes.
+    folds, families
+        As of `bids_dtg.stats.splits.fold_people`: families stay together.
+    architecture, recipe
+        As of `bids_dtg.twin.fitting.fit`.
+    half, truth, draws
+        As of `evaluate`.
+    seed
+        Of the folds, the fits and the samples of people.
+    report
+        Is given lines on the way.
+
+    Returns
+    -------
+    Evaluation
+        Of everybody. In the matrix of losses a row is a twin by the fit of its own fold, and that
+        fit has seen the people of other folds: the test of matched against mismatched is strict.
+
+    Raises
+    ------
+    ValueError
+        Connectomes are missing, or people are too few for folds.
+    """
+    if people.connectomes is None:
+        raise ValueError("connectomes are missing: twins of people are made of them")
+    half = _judged_half(people.segments, half)
+    drawn = fold_people(people.labels, folds, seed=seed, families=families)
+    twins, simple = [], []
+    for number, fold in enumerate(drawn, 1):
+        report(f"fold {number} of {len(drawn)}")
+        inside = np.isin(people.labels, fold)
+        rows, others = np.flatnonzero(inside), people.of(np.flatnonzero(~inside))
+        fitted = fit(
+            others.connectomes,
+            others.segments,
+            people=others.labels,
+            architecture=architecture,
+            recipe=recipe,
+            seed=seed,
+            report=report,
+        )
+        twins.append((rows, FittedTwins(fitted, people.connectomes[rows])))
+        simple.append((rows, simple_predictions(others, people.of(rows), half=half)))
+    found = joined(simple, people.people)
+    return judge(
+        FoldedTwins(tuple(twins)), people, found, half=half, truth=truth, seed=seed, draws=draws
+    )
+
+
+def judge(
+    twins: Twins,
+    people: Cohort,
+    simple: Simple,
+    *,
+    memory: bool = False,
+    half: int | None = None,
+    truth: Mapping[str, Values] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Evaluation:
+    """Judge whatever performs, by people and what simple predictions say of them.
+
+    Parameters
+    ----------
+    twins
+        What performs.
+    people
+        Whose responses are known.
+    simple
+        What stands beside.
+    memory, half, truth, seed, draws
+        As of `evaluate`.
+    """
+    true = checked_truth(truth or {}, people.segments.tasks, people.people)
+    return _Judged(twins, people, simple, memory, half, true, _Draws(seed, draws)).evaluation()
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Samples of people."""
+
+    seed: int
+    number: int
+
+    def score(
+        self,
+        key: tuple[str, str, str, str],
+        value: Interval,
+        people: int,
+        *,
+        error: Interval | None = None,
+        advantage: Interval | None = None,
+    ) -> Score:
+        verdict = "" if advantage is None else verdict_of(advantage, people)
+        return Score(*key, value, error, people, advantage, verdict)
+
+    def mean(self, values: Values) -> Interval:
+        return bootstrap_interval(values, seed=self.seed, draws=self.number)
+
+    def over_people(self, name: str, predicted: Values, wanted: Values) -> Interval:
+        """Return r over people; a prediction that is the same for all has none."""
+        if name in _CONSTANT or not (np.isfinite(predicted) & np.isfinite(wanted)).any():
+            return _nothing()
+        return correlation_interval(predicted, wanted, seed=self.seed, draws=self.number)
+
+    def gain(self, one: Values, other: Values, wanted: Values) -> Interval | None:
+        """Return how much larger the r of one is; None where either is not defined."""
+        known = np.isfinite(one) & np.isfinite(other) & np.isfinite(wanted)
+        if not known.any():
+            return None
+        both, target = np.stack([one, other])[:, known], wanted[known]
+        r = correlation(both, target)
+        if not np.isfinite(r).all():
+            return None
+        people = np.random.default_rng(self.seed).integers(
+            len(target), size=(self.number, len(target))
+        )
+        drawn = correlation(both[:, people], target[people])
+        low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])
+        return Interval(float(r[0] - r[1]), float(low), float(high))
+
+
+def _nothing() -> Interval:
+    return Interval(float("nan"), float("nan"), float("nan"))
+
+
+def verdict_of(advantage: Interval, people: int) -> Verdict:
+    """Say whether twins are better than what stands beside, by the interval of their advantage.
+
+    Parameters
+    ----------
+    advantage
+        Above 0: twins are better.
+    people
+        How many: fewer than 10 get no verdict.
+
+    Examples
+    --------
+    >>> verdict_of(Interval(0.1, 0.02, 0.2), 30), verdict_of(Interval(0.1, 0.02, 0.2), 9)
+    ('better', 'too few people')
+    """
+    if people < FEWEST_PEOPLE:
+        return "too few people"
+    if advantage.low > 0:
+        return "better"
+    return "worse" if advantage.high < 0 else "not told apart"
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """What a model says of one task: answers, the distribution of each, and outcomes."""
+
+    answers: Answers | None
+    answered: NDArray[np.floating[Any]]  # (people, trials, steps)
+    seconds: NDArray[np.floating[Any]]
+    shares: Values  # (people, trials, 3)
+
+
+class _Judged:
+    """One evaluation."""
+
+    def __init__(
+        self,
+        twins: Twins,
+        people: Cohort,
+        simple: Simple,
+        memory: bool,
+        half: int | None,
+        true: Mapping[str, Values],
+        draws: _Draws,
+    ) -> None:
+        self.twins, self.people, self.simple = twins, people, simple
+        self.memory, self.half, self.true, self.draws = memory, half, true, draws
+        self.segments = people.segments
+        tasks = range(len(self.segments.tasks.tasks))
+        self.tasks = [answers_of(self.segments, number, half) for number in tasks]
+        self.performed = {TWIN: twins.perform(self.segments)}
+        group = twins.perform_group(self.segments)
+        if group is not None:
+            self.performed[GROUP] = group
+
+    def evaluation(self) -> Evaluation:
+        heard = [self._heard(number, task) for number, task in enumerate(self.tasks)]
+        targets = targets_of(self.segments.tasks)
+        observed = np.stack(
+            [column for task in self.tasks for column in figures_of(task.answers, task.task)],
+            axis=1,
+        )
+        predicted = self._predicted(heard)
+        losses, rows = self._losses()
+        own = {
+            name: own_losses(performed.buttons, self.segments, half=self.half)
+            for name, performed in self.performed.items()
+        }
+        bold, notes = self._bold()
+        scores = [
+            *self._figures([(t.task, t.what) for t in targets], observed, predicted),
+            *(
+                score
+                for number in range(len(self.tasks))
+                for score in self._trials(number, heard[number])
+            ),
+            *self._beside(("loss", "", ""), own),
+        ]
+        return Evaluation(
+            labels=self.people.labels,
+            half=self.half,
+            memory=self.memory,
+            targets=tuple(target.name for target in targets),
+            observed=observed,
+            predicted=predicted,
+            true=self.true,
+            scores=tuple(scores),
+            quantiles={
+                task.task.name: quantile_table(
+                    of[TWIN].answered, of[TWIN].seconds, task.answers, len(task.task.conditions)
+                )
+                for task, of in zip(self.tasks, heard, strict=True)
+            },
+            conditions={task.task.name: task.task.conditions for task in self.tasks},
+            losses=losses,
+            own_losses=own[TWIN],
+            group_losses=own.get(GROUP),
+            matched_people=tuple(self.people.labels[row] for row in rows),
+            comparison=self._comparison(losses, own),
+            bold=bold,
+            notes=notes,
+            choice={
+                task.task.name: self._choice(task, of[TWIN].answers)
+                for task, of in zip(self.tasks, heard, strict=True)
+            },
+        )
+
+    def _heard(self, number: int, task: TaskAnswers) -> dict[str, _Heard]:
+        """Return what each model with a distribution says of a task."""
+        found = {
+            name: self._decoded(task, decode(performed.buttons, self.segments))
+            for name, performed in self.performed.items()
+        }
+        for name, distributions in self.simple.distributions.items():
+            of = distributions[number]
+            found[name] = _Heard(None, of.answered, of.seconds, of.shares)
+        return found
+
+    def _decoded(self, task: TaskAnswers, of: Decoded) -> _Heard:
+        shape = task.answers.condition.shape
+        seconds = of.seconds if of.seconds.ndim == 3 else of.seconds[None]
+        answered = task.part(of.answered)
+        return _Heard(
+            task.decoded(of),
+            np.broadcast_to(answered, (*shape, answered.shape[-1])),
+            np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
+            outcome_shares(task.part(of.curve[..., -1, :]), task.answers.correct_button),
+        )
+
+    def _predicted(self, heard: Sequence[Mapping[str, _Heard]]) -> dict[str, Values]:
+        found = {}
+        for name in self.performed:
+            columns: list[Values] = []
+            for task, of in zip(self.tasks, heard, strict=True):
+                answers = of[name].answers
+                assert answers is not None
+                columns += figures_of(answers, task.task)
+            found[name] = np.stack(columns, axis=1)
+        return {**found, **self.simple.targets}
+
+    def _figures(
+        self,
+        targets: Sequence[tuple[str, str]],
+        observed: Values,
+        predicted: Mapping[str, Values],
+    ) -> list[Score]:
+        """Return r over people of response times and effects, observed and true."""
+        found = []
+        for column, (task, what) in enumerate(targets):
+            wanted = {what: observed[:, column]}
+            if f"{task}_{what}" in self.true:
+                wanted[f"true_{what}"] = self.true[f"{task}_{what}"]
+            for figure, values in wanted.items():
+                found += [
+                    self._over_people(
+                        (figure, task, "", name), own[:, column], predicted[TWIN][:, column], values
+                    )
+                    for name, own in predicted.items()
+                ]
+        return found
+
+    def _over_people(
+        self, key: tuple[str, str, str, str], own: Values, twin: Values, wanted: Values
+    ) -> Score:
+        name = key[-1]
+        compared = name not in (TWIN, *_CONSTANT)
+        return self.draws.score(
+            key,
+            self.draws.over_people(name, own, wanted),
+            int((np.isfinite(own) & np.isfinite(wanted)).sum()),
+            error=self.draws.mean(np.abs(own - wanted)),
+            advantage=self.draws.gain(twin, own, wanted) if compared else None,
+        )
+
+    def _trials(self, number: int, heard: Mapping[str, _Heard]) -> list[Score]:
+        """Return scores of single trials: choices, response times and outcomes a condition."""
+        task = self.tasks[number]
+        name, buttons = task.task.name, len(task.task.buttons)
+        choices = {who: self._choice(task, of.answers) for who, of in heard.items() if of.answers}
+        choices[ALWAYS_CORRECT] = always_correct(task.answers, buttons=buttons)
+        found = self._beside(("choice", name, ""), choices)
+        for figure, values in (
+            (
+                "crps",
+                {
+                    who: rt_crps(of.answered, of.seconds, task.answers.rt_seconds)
+                    for who, of in heard.items()
+                },
+            ),
+            ("brier", {who: outcome_brier(of.shares, task.answers) for who, of in heard.items()}),
+        ):
+            conditions = len(task.task.conditions)
+            tables = {
+                who: by_condition(own, task.answers, conditions) for who, own in values.items()
+            }
+            for place, condition in enumerate(task.task.conditions):
+                columns = {who: table[:, place] for who, table in tables.items()}
+                found += self._beside((figure, name, condition), columns)
+        return found
+
+    def _choice(self, task: TaskAnswers, answers: Answers | None) -> Values:
+        assert answers is not None
+        return choice_agreement(answers.button, task.answers, buttons=len(task.task.buttons))
+
+    def _beside(self, key: tuple[str, str, str], of_people: Mapping[str, Values]) -> list[Score]:
+        """Return means over people of figures (people,) that each person has."""
+        better = FIGURES[key[0]].more_is_better
+        twin, found = of_people[TWIN], []
+        for name, values in of_people.items():
+            gain = twin - values if better else values - twin
+            advantage = None if name == TWIN else self.draws.mean(gain)
+            people = int(np.isfinite(values).sum())
+            found.append(
+                self.draws.score((*key, name), self.draws.mean(values), people, advantage=advantage)
+            )
+        return found
+
+    def _losses(self) -> tuple[Values, NDArray[np.intp]]:
+        """Return the loss of each twin on each person's data, and whose rows these are."""
+        people = np.arange(self.people.people)
+        if len(self.segments.inputs) == 1:
+            losses = cross_losses(self.performed[TWIN].buttons, self.segments, half=self.half)
+        else:
+            rng = np.random.default_rng(self.draws.seed)
+            people = np.sort(rng.permutation(people)[:_PAIRS_AT_ONCE])
+            columns = []
+            for row in people:
+                seen = self.segments.people(np.array([row]))
+                performed = self.twins.perform(seen).buttons[people]
+                columns.append(cross_losses(performed, seen, half=self.half)[:, 0])
+            losses = np.stack(columns, axis=1)
+        whole = np.isfinite(np.diagonal(losses))
+        return losses[np.ix_(whole, whole)], people[whole]
+
+    def _comparison(self, losses: Values, own: Mapping[str, Values]) -> Comparison | None:
+        if len(losses) < 2:
+            return None
+        matching = match(losses, seed=self.draws.seed)
+        few = len(losses) < FEWEST_PEOPLE
+        p_verdict: Verdict = "better" if matching.p <= 0.05 else "not told apart"
+        below = self.draws.mean(own[GROUP] - own[TWIN]) if GROUP in own else None
+        return Comparison(
+            matching,
+            "too few people" if few else p_verdict,
+            below,
+            "" if below is None else verdict_of(below, len(self.people.labels)),
+        )
+
+    def _bold(self) -> tuple[tuple[BoldScore, ...], tuple[str, ...]]:
+        segments = self.segments
+        if segments.bold is None or self.performed[TWIN].bold is None:
+            return (), ()
+        if not has_contrasts(self.people):
+            return (), ("people saw different sequences: BOLD is not judged",)
+        measured = contrasts_of(segments.bold, segments, half=self.half)
+        found = {
+            name: contrasts_of(performed.bold, segments, half=self.half)
+            for name, performed in self.performed.items()
+            if performed.bold is not None
+        }
+        scores = [
+            self._bold_score(name, predicted, measured)
+            for name, predicted in {**found, **self.simple.bold}.items()
+        ]
+        return tuple(score for score in scores if score), ()
+
+    def _bold_score(
+        self, name: str, predicted: Sequence[Values], measured: Sequence[Values]
+    ) -> BoldScore | None:
+        pairs = []
+        for own, other in zip(predicted, measured, strict=True):
+            known = np.isfinite(own).all(axis=1) & np.isfinite(other).all(axis=1)
+            if known.sum() > 2:
+                pairs.append((own[known], other[known]))
+        if not pairs:
+            return None
+        fit = bold_fit([own for own, _ in pairs], [other for _, other in pairs])
+        return BoldScore(name, fit, self._person_r(name, pairs))
+
+    def _person_r(self, name: str, pairs: Sequence[tuple[Values, Values]]) -> Interval:
+        """Return r over people, a mean over regions and tasks."""
+        if name in _CONSTANT:
+            return _nothing()
+        rng = np.random.default_rng(self.draws.seed)
+
+        def mean_r(drawn: bool) -> float:
+            each = []
+            for own, other in pairs:
+                rows = rng.integers(len(own), size=len(own)) if drawn else np.arange(len(own))
+                each.append(correlation(own[rows].T, other[rows].T))
+            known = np.concatenate(each)
+            known = known[np.isfinite(known)]
+            return float(known.mean()) if len(known) else float("nan")
+
+        value = mean_r(drawn=False)
+        if not np.isfinite(value):
+            return _nothing()
+        low, high = np.nanpercentile([mean_r(drawn=True) for _ in range(500)], [2.5, 97.5])
+        return Interval(value, float(low), float(high))
+
+
+def shortfalls(found: Evaluation) -> tuple[str, ...]:
+    """Say where twins are worse than what stands beside them, and whether people are few.
+
+    Parameters
+    ----------
+    found
+        An evaluation. What knows people's own behaviour is left out, but where twins do too.
+
+    Returns
+    -------
+    tuple of str
+        Sentences without a full stop; none: there is nothing to say.
+    """
+    sentences = []
+    if len(found.labels) < FEWEST_PEOPLE:
+        sentences.append(f"{len(found.labels)} people are too few for any verdict")
+    for figure in FIGURES:
+        worse = [
+            score
+            for score in found.scores
+            if score.figure == figure
+            and score.verdict == "worse"
+            and (found.memory or not score.memory)
+        ]
+        if worse:
+            listed = "; ".join(_named(score) for score in worse)
+            sentences.append(f"below its baseline, {FIGURES[figure].words}: {listed}")
+    comparison = found.comparison
+    if comparison and comparison.p_verdict == "not told apart":
+        sentences.append(
+            "own connectomes fit people no better than other people's "
+            f"(p = {comparison.matching.p:.3f})"
+        )
+    if comparison and comparison.group_verdict in ("worse", "not told apart"):
+        sentences.append("the loss is not below that of the group's network")
+    return tuple(sentences)
+
+
+def _named(score: Score) -> str:
+    where = " ".join(part for part in (score.task, score.condition) if part)
+    return f"{where} ({score.name})" if where else score.name

@@ -1,0 +1,206 @@
+"""What simple predictions say of unseen people: figures, distributions and BOLD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.baselines import Known, Training, predict, usable
+from bids_dtg.twin.behaviour import Answers
+from bids_dtg.twin.bold_contrasts import contrasts_of
+from bids_dtg.twin.cohort import Cohort, answers_of, has_half, targets_of_people
+from bids_dtg.twin.cuts import STEP_SECONDS
+
+Values = NDArray[np.float64]
+GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of baselines
+_FEWEST_PEOPLE = 3
+_BOLD_BASELINES = ("group_mean", "connectome_ridge")
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """Of responses to the trials of a task: of people, (people, trials, ...)."""
+
+    seconds: Values  # (steps,), since the onset
+    answered: Values  # (people, trials, steps): how likely a response by then
+    shares: Values  # (people, trials, 3): correct, wrong, miss
+
+
+@dataclass(frozen=True, eq=False)
+class Simple:
+    """Predictions of unseen people by each baseline, by name."""
+
+    targets: Mapping[str, Values]  # (people, targets)
+    distributions: Mapping[str, Sequence[Distribution]]  # of each task
+    bold: Mapping[str, Sequence[Values]]  # of each task, (people, regions)
+
+
+def simple_predictions(
+    training: Cohort, unseen: Cohort, *, half: int | None, first_half: Cohort | None = None
+) -> Simple:
+    """Fit baselines on training people and predict unseen ones.
+
+    Parameters
+    ----------
+    training
+        Whom a twin was fitted to: baselines have all their trials.
+    unseen
+        Others.
+    half
+        Of the runs, which is predicted. None: all trials, and nobody's own first half is known.
+    first_half
+        Where the unseen people's first halves are; None: in their own segments, if there.
+
+    Returns
+    -------
+    Simple
+        Of the baselines whose needs are met. Targets that fewer than three training people have
+        are NaN.
+    """
+    before = first_half or unseen
+    memory = half == 2 and has_half(before.segments, 1)
+    known = unseen.known(first_half=targets_of_people(before.segments, 1) if memory else None)
+    return Simple(
+        targets=_targets(training.training(), known),
+        distributions={
+            GROUP_DISTRIBUTION: _distributions(training, unseen, None),
+            **({OWN_DISTRIBUTION: _distributions(before, unseen, 1)} if memory else {}),
+        },
+        bold=_bold(training, unseen, half),
+    )
+
+
+def _targets(training: Training, known: Known) -> dict[str, Values]:
+    """Return what each baseline says of targets that enough training people have."""
+    enough = np.isfinite(training.targets).sum(axis=0) >= _FEWEST_PEOPLE
+    some = replace(
+        training,
+        targets=training.targets[:, enough],
+        tasks=tuple(np.array(training.tasks)[enough].tolist()),
+        known=_some_targets(training.known, enough),
+    )
+    own, found = _some_targets(known, enough), {}
+    needed = {row.name for row in usable(training.known)} | {"own_first_half"}
+    for row in usable(known):
+        if enough.any() and row.name in needed:
+            values = np.full((known.people, len(enough)), np.nan)
+            values[:, enough] = predict(row, _with_memory(some), own)
+            found[row.name] = values
+    return found
+
+
+def _some_targets(known: Known, some: NDArray[np.bool_]) -> Known:
+    def of(values: Values | None) -> Values | None:
+        return None if values is None else values[:, some]
+
+    return replace(known, first_half=of(known.first_half), behaviour=of(known.behaviour))
+
+
+def _with_memory(training: Training) -> Training:
+    """Say that training people's own figures are known; no baseline is fitted to them."""
+    return replace(training, known=replace(training.known, first_half=training.targets))
+
+
+def _distributions(before: Cohort, unseen: Cohort, half: int | None) -> list[Distribution]:
+    """Return observed distributions as predictions: everybody's, or of each person's half."""
+    found = []
+    for number, task in enumerate(unseen.segments.tasks.tasks):
+        own = answers_of(unseen.segments, number).answers
+        seen = answers_of(before.segments, number, half).answers
+        seconds = np.arange(0.0, task.window_seconds, STEP_SECONDS) + STEP_SECONDS
+        answered = np.full((*own.condition.shape, len(seconds)), np.nan)
+        shares = np.full((*own.condition.shape, 3), np.nan)
+        for condition in range(len(task.conditions)):
+            curves, outcomes = _empirical(seen, condition, seconds, together=half is None)
+            person, trial = np.nonzero(own.condition == condition)
+            row = person % len(curves)
+            answered[person, trial], shares[person, trial] = curves[row], outcomes[row]
+        found.append(Distribution(seconds, answered, shares))
+    return found
+
+
+def _empirical(
+    seen: Answers, condition: int, seconds: Values, *, together: bool
+) -> tuple[Values, Values]:
+    """Return shares of responses by each time, and of outcomes, (people or 1, ...)."""
+    used = seen.scored & (seen.condition == condition)
+    rt = np.where(used, seen.rt_seconds, np.nan)
+    by = np.stack([(rt <= time).sum(axis=1) for time in seconds], axis=1)
+    missed = used & ~seen.correct & ~np.isfinite(seen.rt_seconds)
+    correct = (used & seen.correct).sum(axis=1)
+    misses, count = missed.sum(axis=1), used.sum(axis=1)
+    outcomes = np.stack([correct, count - correct - misses, misses], axis=1)
+    if together:
+        by, outcomes, count = (
+            values.sum(axis=0, keepdims=True) for values in (by, outcomes, count)
+        )
+    total = np.where(count > 0, count, np.nan)[:, None]
+    return by / total, outcomes / total
+
+
+def _bold(training: Cohort, unseen: Cohort, half: int | None) -> dict[str, list[Values]]:
+    if not has_contrasts(training) or not has_contrasts(unseen):
+        return {}
+    assert training.segments.bold is not None
+    measured = contrasts_of(training.segments.bold, training.segments)
+    by_task: list[dict[str, Values]] = []
+    for contrasts in measured:
+        fitted = Training(training.known(), contrasts, ("bold",) * contrasts.shape[1])
+        by_task.append(_targets(_only_connectome(fitted), replace(unseen.known(), behaviour=None)))
+    return {
+        name: [found[name] for found in by_task]
+        for name in _BOLD_BASELINES
+        if all(name in found for found in by_task)
+    }
+
+
+def _only_connectome(training: Training) -> Training:
+    known = Known(training.known.people, connectome=training.known.connectome)
+    return replace(training, known=known)
+
+
+def has_contrasts(people: Cohort) -> bool:
+    """Return whether contrasts of BOLD can be had: it was measured, and people saw the same."""
+    segments = people.segments
+    return segments.bold is not None and len(segments.inputs) == 1
+
+
+def joined(parts: Sequence[tuple[NDArray[np.intp], Simple]], people: int) -> Simple:
+    """Return predictions of people in parts, with the rows of each, as of all people."""
+
+    def join(values: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        found = np.full((people, *values[0].shape[1:]), np.nan)
+        for (rows, _), own in zip(parts, values, strict=True):
+            found[rows] = own
+        return found
+
+    all_parts = [part for _, part in parts]
+    first = all_parts[0]
+
+    def common(kind: str) -> list[str]:
+        return [n for n in getattr(first, kind) if all(n in getattr(p, kind) for p in all_parts)]
+
+    return Simple(
+        targets={n: join([part.targets[n] for part in all_parts]) for n in common("targets")},
+        distributions={
+            name: [
+                Distribution(
+                    own.seconds,
+                    join([part.distributions[name][task].answered for part in all_parts]),
+                    join([part.distributions[name][task].shares for part in all_parts]),
+                )
+                for task, own in enumerate(first.distributions[name])
+            ]
+            for name in common("distributions")
+        },
+        bold={
+            name: [
+                join([part.bold[name][task] for part in all_parts]) for task in range(len(values))
+            ]
+            for name, values in first.bold.items()
+        },
+    )

@@ -1,0 +1,264 @@
+"""Judging twins beside simple predictions."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from twin_runs import ONSET, a_run, a_task, answered_by, slow_and_quick
+
+from bids_dtg.stats.paired import Interval
+from bids_dtg.twin.cohort import Cohort, answers_of, targets_of_people
+from bids_dtg.twin.cross_losses import cross_losses, own_losses
+from bids_dtg.twin.evaluation import (
+    GROUP,
+    TWIN,
+    cross_validate,
+    evaluate,
+    judge,
+    shortfalls,
+    verdict_of,
+)
+from bids_dtg.twin.fitting import Performance, fit
+from bids_dtg.twin.recipe import Recipe
+from bids_dtg.twin.simple import Simple, simple_predictions
+from bids_dtg.twin.traces import stack_people
+
+SMALL = Recipe(
+    units=10, codes=3, group_epochs=4, group_updates=3, hyper_units=6, hyper_epochs=3,
+    hyper_updates=3, batch_people=6, batch_segments=2,
+)  # fmt: skip
+NOTHING = Simple({}, {}, {})
+
+
+@dataclass
+class Given:
+    """Twins whose outputs are given."""
+
+    buttons: np.ndarray  # (people, segments, steps, buttons)
+    group: np.ndarray | None = None
+    bold: np.ndarray | None = None
+
+    def perform(self, segments):
+        return Performance(self.buttons, self.bold)
+
+    def perform_group(self, segments):
+        return None if self.group is None else Performance(self.group, None)
+
+
+def cohort(people=20, seed=0, edges=20, bold=False, name="p"):
+    segments, takes = slow_and_quick(people=people, seed=seed, bold=bold)
+    rng = np.random.default_rng(0)
+    values = np.outer(takes, rng.normal(size=edges)) + rng.normal(0.0, 0.05, (people, edges))
+    return Cohort(tuple(f"{name}{number}" for number in range(people)), segments, values)
+
+
+def average(people):
+    return people.segments.action.mean(axis=0, keepdims=True)
+
+
+def perfect(people):
+    """Return twins that do what the people did, and the group that does so on average."""
+    return Given(people.segments.action, average(people), people.segments.bold)
+
+
+def test_twins_that_do_what_people_do_reach_the_ceiling():
+    people = cohort(bold=True)
+    found = judge(perfect(people), people, NOTHING, draws=200)
+    rt = found.score("rt", "stroop")
+    assert rt.value.mean > 0.99
+    assert rt.error.mean < 0.05  # a step is 0.08 s
+    assert found.score("choice", "stroop").value.mean == 1.0
+    assert found.score("brier", "stroop", condition="easy").value.mean < 1e-6
+    assert found.score("crps", "stroop", condition="easy").value.mean < 0.03
+    assert found.comparison.matching.identified.mean == 1.0
+    assert found.comparison.matching.p < 0.001
+    assert found.comparison.group_verdict == "better"
+    assert found.score("loss", name=GROUP).verdict == "better"
+    assert shortfalls(found) == ()
+
+
+def test_twins_that_are_alike_have_no_r_over_people():
+    people = cohort()
+    same = np.repeat(average(people), people.people, axis=0)
+    found = judge(Given(same, average(people)), people, NOTHING, draws=200)
+    rt = found.score("rt", "stroop")
+    assert np.isnan(rt.value.mean)
+    assert np.isnan(found.score("rt", "stroop", name=GROUP).value.mean)
+    assert rt.error.mean > 0.05
+    assert found.comparison.matching.p > 0.5
+    assert found.comparison.group_verdict == "not told apart"
+    words = " ".join(shortfalls(found))
+    assert "no better than other people's" in words
+    assert "not below that of the group's network" in words
+
+
+def test_twins_of_other_people_lose_the_advantage_of_their_own():
+    people = cohort()
+    own = judge(perfect(people), people, NOTHING, draws=200)
+    moved = np.roll(people.segments.action, 1, axis=0)
+    other = judge(Given(moved, average(people)), people, NOTHING, draws=200)
+    assert own.comparison.matching.p < 0.001
+    assert other.comparison.matching.p > 0.05
+    assert other.score("rt", "stroop").value.mean < 0.5
+    assert other.comparison.group_verdict == "worse"
+    assert any("below its baseline" in words for words in shortfalls(other))
+
+
+def test_the_matrix_of_losses_is_that_of_each_pair():
+    people = cohort(people=5)
+    rng = np.random.default_rng(1)
+    outputs = rng.uniform(0.01, 0.99, people.segments.action.shape).astype(np.float32)
+    losses = cross_losses(outputs, people.segments)
+    for person in range(5):
+        data = people.segments.people(np.full(5, person))
+        assert np.allclose(losses[:, person], own_losses(outputs, data), rtol=1e-5)
+
+
+def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
+    runs = [
+        [a_run(ONSET + 0.5 * number * (np.arange(len(ONSET)) % 2), seed=number)]
+        for number in range(4)
+    ]
+    people = Cohort(tuple("abcd"), stack_people(runs))
+    assert len(people.segments.inputs) == 4
+
+    class Steady(Given):
+        seen = 0
+
+        def perform(self, segments):
+            self.seen += 1
+            shape = 4, *segments.action.shape[1:]
+            return Performance(np.full(shape, 0.5, np.float32), None)
+
+    twins = Steady(np.zeros(0))
+    found = judge(twins, people, NOTHING, draws=50)
+    assert twins.seen == 5
+    assert np.allclose(found.losses, np.log(2))
+    with pytest.raises(ValueError, match="saw different things"):
+        cross_losses(np.full(people.segments.action.shape, 0.5), people.segments)
+
+
+def test_baselines_stand_beside_and_a_worse_twin_is_told():
+    training, people = cohort(people=40, seed=3, name="t"), cohort(people=30)
+    simple = simple_predictions(training, people, half=None)
+    assert {"group_mean", "connectome_ridge", "connectome_kernel_ridge"} == set(simple.targets)
+    rng = np.random.default_rng(0)
+    shuffled = people.segments.action[rng.permutation(30)]
+    found = judge(Given(shuffled), people, simple, draws=300)
+    ridge = found.score("rt", "stroop", "connectome_ridge")
+    assert ridge.value.mean > 0.95
+    assert ridge.verdict == "worse"
+    assert np.isnan(found.score("rt", "stroop", "group_mean").value.mean)
+    assert found.score("crps", "stroop", "group_mean", "hard").verdict == "worse"
+    assert any("connectome_ridge" in words for words in shortfalls(found))
+    better = judge(perfect(people), people, simple, draws=300)
+    assert better.score("crps", "stroop", "group_mean", "hard").verdict == "better"
+
+
+def long_runs(people=12, seed=0):
+    """Return people whose runs have two halves, and one more task."""
+    rng, onset = np.random.default_rng(seed), np.arange(2.0, 390.0, 8.0)
+    tasks = (a_task(), a_task("faces", buttons=2))
+    found = []
+    for takes in rng.uniform(0.5, 1.2, people):
+        rts = [takes + rng.normal(0.0, 0.1, len(onset)) for _ in tasks]
+        right = [a_run(onset, task=task).correct_button for task in tasks]
+        found.append(
+            [
+                a_run(onset, task=task, rt=rt, button=button)
+                for task, rt, button in zip(tasks, rts, right, strict=True)
+            ]
+        )
+    return found
+
+
+def test_the_first_half_stands_beside_the_second_which_is_judged():
+    training = Cohort(tuple(f"t{n}" for n in range(12)), stack_people(long_runs(seed=1)))
+    people = Cohort(tuple(f"p{n}" for n in range(12)), stack_people(long_runs()))
+    simple = simple_predictions(training, people, half=2)
+    assert {"group_mean", "own_first_half", "other_task"} == set(simple.targets)
+    first, second = (targets_of_people(people.segments, half) for half in (1, 2))
+    assert np.allclose(simple.targets["own_first_half"], first)
+    assert not np.allclose(first, second)
+    found = judge(perfect(people), people, simple, half=2, draws=200)
+    assert np.allclose(found.observed, second)
+    own = found.score("rt", "faces", "own_first_half")
+    assert own.memory
+    assert own.value.mean > 0.8
+    assert not found.score("rt", "faces").memory
+    assert set(found.quantiles) == {"stroop", "faces"}
+    trials = answers_of(people.segments, 1, 2).answers.scored.sum(axis=1)
+    assert (trials < 30).all()
+
+
+def test_effects_stand_beside_true_ones_where_people_are_simulated():
+    people = cohort()
+    truth = {"stroop_effect": targets_of_people(people.segments)[:, 1]}
+    found = judge(perfect(people), people, NOTHING, truth=truth, draws=100)
+    assert found.score("true_effect", "stroop").value.mean > 0.8
+    with pytest.raises(ValueError, match="targets are stroop_rt, stroop_effect"):
+        judge(perfect(people), people, NOTHING, truth={"stroop": truth["stroop_effect"]})
+
+
+def test_few_people_get_no_verdict():
+    people = cohort(people=8)
+    found = judge(perfect(people), people, NOTHING, draws=100)
+    assert found.comparison.p_verdict == found.comparison.group_verdict == "too few people"
+    assert {score.verdict for score in found.scores} == {"", "too few people"}
+    assert "8 people are too few" in shortfalls(found)[0]
+    assert verdict_of(Interval(-0.2, -0.3, -0.1), 10) == "worse"
+
+
+def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
+    training, people = cohort(people=12, seed=3, name="t"), cohort(people=11)
+    fitted = fit(training.connectomes, training.segments, people=training.labels, recipe=SMALL)
+    found = evaluate(fitted, people, training, draws=100)
+    assert found.half is None  # the runs are short: there is no second half
+    assert found.predicted[TWIN].shape == (11, 2)
+    assert set(found.predicted) > {TWIN, GROUP, "connectome_ridge"}
+    with pytest.raises(ValueError, match="fitted to 12 of the people"):
+        evaluate(fitted, training)
+    own = evaluate(fitted, training, memory=True, draws=100)
+    assert own.memory
+    assert not np.allclose(own.predicted[TWIN], evaluate(
+        fitted, replace(training, labels=(*people.labels, "x")), draws=50
+    ).predicted[TWIN])  # fmt: skip
+    with pytest.raises(ValueError, match="connectomes are missing"):
+        evaluate(fitted, replace(people, connectomes=None))
+    of_a_bundle = evaluate(replace(fitted, own_codes=None), people, draws=50)
+    assert of_a_bundle.group_losses is not None
+
+
+def test_everybody_is_predicted_by_a_fit_to_others():
+    people = cohort(people=12)
+    families = {label: f"f{number // 3}" for number, label in enumerate(people.labels)}
+    lines = []
+    found = cross_validate(
+        people, folds=2, recipe=SMALL, families=families, draws=100, report=lines.append
+    )
+    assert sum(line.startswith("fold") for line in lines) == 2
+    assert np.isfinite(found.predicted["connectome_ridge"]).all()
+    assert found.losses.shape == (12, 12)
+    assert np.isnan(found.score("rt", "stroop", GROUP).value.mean)
+    again = cross_validate(people, folds=2, recipe=SMALL, families=families, draws=100)
+    assert np.allclose(found.losses, again.losses)
+    assert not np.allclose(found.losses, found.losses.T)
+    with pytest.raises(ValueError, match="connectomes are missing"):
+        cross_validate(replace(people, connectomes=None))
+
+
+def test_cohorts_are_of_the_same_people():
+    people = cohort(people=4)
+    with pytest.raises(ValueError, match="4 labels, and other numbers of people"):
+        replace(people, connectomes=people.connectomes[:3])
+    with pytest.raises(ValueError, match="a label comes twice"):
+        replace(people, labels=("a", "a", "b", "c"))
+    assert people.of(np.array([2, 0])).labels == ("p2", "p0")
+
+
+def test_answers_are_those_of_the_runs():
+    run = a_run(ONSET, seed=4)
+    people = Cohort(("a", "b"), stack_people([[run], [answered_by(run, 5)]]))
+    own = answers_of(people.segments, 0).answers
+    assert np.array_equal(own.rt_seconds[0], run.rt_seconds, equal_nan=True)
+    assert np.array_equal(own.condition[1], run.condition)
