@@ -30,6 +30,12 @@ OUT/simulated  the people: networks.npz, as --input-arrays takes it, and the
 OUT/demo.tsv   true and recovered parameters, a row a region of a person
 OUT/demo.png   the same, functional connectivity and spectra
 
+With --workflow twin (needs the extra train; about two minutes of one core):
+OUT/simulated  the people: connectomes.npz, event files of a Stroop run (bids)
+               and true parameters (truth.tsv)
+OUT/demo.tsv   response times of unseen people: true, observed and predicted
+OUT/demo.png   the same, their distribution, and a few trials
+
 Nobody real is in it, and the demo model is not for science.
 """
 
@@ -41,6 +47,8 @@ class DemoWorkflow:
     run: Callable[[argparse.Namespace, int], int]  # of how many people; returns how many failed
     people: int  # by default
     fewest: int
+    most: int = 99
+    seeded: bool = True  # whether it takes --seed
     cores: int | None = None  # that it can use; None: all there are
 
 
@@ -53,7 +61,14 @@ def _contrasts(arguments: argparse.Namespace, participants: int) -> int:
 def _dynamics(arguments: argparse.Namespace, participants: int) -> int:
     from bids_dtg.workflows.dynamics.demo import run_network_demo
 
-    run_network_demo(arguments.out, participants=participants)
+    run_network_demo(arguments.out, participants=participants, seed=arguments.seed or 0)
+    return 0
+
+
+def _twin(arguments: argparse.Namespace, participants: int) -> int:
+    from bids_dtg.workflows.twin.demo import run_twin_demo
+
+    run_twin_demo(arguments.out, participants=participants, seed=arguments.seed or 0)
     return 0
 
 
@@ -61,13 +76,14 @@ def _dynamics(arguments: argparse.Namespace, participants: int) -> int:
 # once.
 DEMOS: Mapping[str, DemoWorkflow] = MappingProxyType(
     {
-        "contrasts": DemoWorkflow(_contrasts, people=3, fewest=1),
+        "contrasts": DemoWorkflow(_contrasts, people=3, fewest=1, seeded=False),
         # Each person's parameters are recovered by those of the others. Batches are so small that
         # a second core would only wait for the first.
         "dynamics": DemoWorkflow(_dynamics, people=8, fewest=2, cores=1),
+        # A third of them are predicted from the others.
+        "twin": DemoWorkflow(_twin, people=180, fewest=12, most=999, cores=1),
     }
 )
-_MOST = 99
 _DEFAULT = "contrasts"
 
 
@@ -87,11 +103,18 @@ def build_parser() -> argparse.ArgumentParser:
         choices=tuple(DEMOS),
         default=_DEFAULT,
         help="contrasts: maps by the demo model; dynamics: a network model, fitted to people "
-        f"whose parameters are known (default: {_DEFAULT})",
+        "whose parameters are known; twin: networks made of connectomes, which predict how people "
+        f"perform a task (default: {_DEFAULT})",
     )
     defaults = ", ".join(f"{row.people} with {name}" for name, row in DEMOS.items())
     parser.add_argument(
         "--participants", type=int, metavar="N", help=f"how many people (default: {defaults})"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="of all random numbers (--workflow dynamics, twin; default: 0)",
     )
     parser.add_argument(
         "--broken-run",
@@ -112,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         participants = row.people if arguments.participants is None else arguments.participants
-        _check(arguments, participants, row.fewest)
+        _check(arguments, participants, row)
         check_temporary_folder()
         return EXIT_FAILED if row.run(arguments, participants) else 0
 
@@ -125,14 +148,20 @@ def run() -> NoReturn:
     run_program("dtg-demo", main)
 
 
-def _check(arguments: argparse.Namespace, participants: int, fewest: int) -> None:
+def _check(arguments: argparse.Namespace, participants: int, row: DemoWorkflow) -> None:
     if arguments.broken_run and arguments.workflow != "contrasts":
         raise SettingsError(
             f"--broken-run was given with --workflow {arguments.workflow}, which reads no runs",
             expected="--workflow contrasts",
         )
-    if not fewest <= participants <= _MOST:
-        raise SettingsError(f"--participants is {participants}", expected=f"{fewest} to {_MOST}")
+    if arguments.seed is not None and (arguments.seed < 0 or not row.seeded):
+        raise SettingsError(
+            f"--seed is {arguments.seed} with --workflow {arguments.workflow}",
+            expected="a number from 0, with --workflow dynamics or twin",
+        )
+    if not row.fewest <= participants <= row.most:
+        expected = f"{row.fewest} to {row.most}"
+        raise SettingsError(f"--participants is {participants}", expected=expected)
     out: Path = arguments.out
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SettingsError(f"OUT {out} is there and not empty", remedy="choose a new folder")

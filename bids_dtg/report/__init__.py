@@ -19,6 +19,7 @@ A report is made from what the output folder holds, by a process of its own
 - `charts`: charts as coordinates, drawn as SVG by the page
 - `pictures`: pictures of maps and matrices
 - `recovery_picture`: the picture of a simulation study: recovered against true parameters
+- `twin_picture`: the picture of a twin's predictions: response times, quantiles, some trials
 - `slices`: slices through volumes
 - `colours`: colour scales of pictures, bars and viewer
 - `viewer`: what the viewer of maps needs beside a page

@@ -39,10 +39,26 @@ def test_the_network_model_needs_two_people(tmp_path, number, capsys):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("number", ["11", "1000"])
+def test_the_twin_needs_twelve_people(tmp_path, number, capsys):
+    out = tmp_path / "out"
+    assert main([str(out), "--workflow", "twin", "--participants", number]) == 2
+    assert f"--participants is {number}. Expected: 12 to 999" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("workflow", "seed"), [("contrasts", "1"), ("twin", "-1")])
+def test_a_seed_that_cannot_be_used_is_refused(tmp_path, workflow, seed, capsys):
+    out = tmp_path / "out"
+    assert main([str(out), "--workflow", workflow, "--seed", seed]) == 2
+    assert f"--seed is {seed} with --workflow {workflow}" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_help_names_the_workflows(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
-    assert "--workflow {contrasts,dynamics}" in capsys.readouterr().out
+    assert "--workflow {contrasts,dynamics,twin}" in capsys.readouterr().out
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path, capsys):
@@ -109,3 +125,23 @@ def test_the_network_model_recovers_what_was_simulated(tmp_path):
     assert spearmanr(true, found).statistic >= 0.5
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "simulated" / "networks.npz").exists()
+
+
+@pytest.mark.slow
+def test_twins_predict_unseen_people(tmp_path):
+    pytest.importorskip("lightning", reason="training needs lightning")
+    out = tmp_path / "demo"
+    done = subprocess.run(
+        [PROGRAM, out, "--workflow", "twin"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "SIMULATED" in done.stdout
+    with (out / "demo.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    observed, found = (
+        [float(row[name]) for row in rows] for name in ("rt_observed", "rt_predicted")
+    )
+    assert len(rows) == 60
+    assert spearmanr(observed, found).statistic >= 0.2
+    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "simulated" / "connectomes.npz").exists()

@@ -9,4 +9,8 @@ What analyses share:
 Analyses:
 
 - `train`: fits a model, and writes its bundle
+
+To try it:
+
+- `demo`: simulated people perform a Stroop run, and their twins predict how
 """
