@@ -31,7 +31,7 @@ from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.cohort import Cohort
 from bids_dtg.twin.evaluation import TWIN, Evaluation, evaluate
 from bids_dtg.twin.fitting import Fitted, fit
-from bids_dtg.twin.recipe import ARCHITECTURES
+from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
 from bids_dtg.twin.traces import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
 
@@ -76,7 +76,7 @@ def fitted_twin(
         cohorts.fitted.connectomes,
         segments,
         people=cohorts.fitted.labels,
-        architecture=architecture,
+        architecture=find_architecture(architecture),
         seed=seed,
         workplace=Workplace(kept.with_suffix("")),
     )

@@ -5,6 +5,7 @@ A report is made from what the output folder holds, by a process of its own
 
 - `pages`: one page a module: participant, group, model, index
 - `panels`: what a page shows of a run: one panel a module
+- `demos`: the picture that a demo draws
 - `workflows`: the table of workflows: words, quality columns, panels and sections of each
 - `contrasts`: the row of the workflow `contrasts`, in words
 - `dynamics`: the row of the workflow `dynamics`, in words
@@ -18,8 +19,6 @@ A report is made from what the output folder holds, by a process of its own
 - `numbers`: numbers as readers of a page see them
 - `charts`: charts as coordinates, drawn as SVG by the page
 - `pictures`: pictures of maps and matrices
-- `recovery_picture`: the picture of a simulation study: recovered against true parameters
-- `twin_picture`: the picture of a twin's predictions: response times, quantiles, some trials
 - `slices`: slices through volumes
 - `colours`: colour scales of pictures, bars and viewer
 - `viewer`: what the viewer of maps needs beside a page

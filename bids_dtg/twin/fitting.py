@@ -30,7 +30,6 @@ from bids_dtg.twin.recipe import (
     Architecture,
     Recipe,
     find_architecture,
-    find_recipe,
 )
 from bids_dtg.twin.traces import Segments, TaskSet
 
@@ -197,8 +196,7 @@ def fit(
     segments: Segments,
     *,
     people: tuple[str, ...] | None = None,
-    architecture: str = DEFAULT_ARCHITECTURE,
-    recipe: Recipe | None = None,
+    architecture: Architecture | None = None,
     seed: int = 0,
     workplace: Workplace | None = None,
     report: Report = lambda line: None,
@@ -215,9 +213,8 @@ def fit(
     people
         Their labels; None: p1, p2, …
     architecture
-        A row of `bids_dtg.twin.recipe.ARCHITECTURES`.
-    recipe
-        How large networks are and how they are trained; None: the architecture's own.
+        What to fit, with the recipe by which (`bids_dtg.twin.recipe.find_architecture`); None: the
+        default one.
     seed
         Of weights, batches and the people that the best epoch is chosen by.
     workplace
@@ -233,23 +230,22 @@ def fit(
     RunError
         The folder has a training of other people, another recipe or another seed.
     """
-    row = find_architecture(architecture)
-    recipe = recipe or find_recipe(architecture)
+    row = architecture or find_architecture(DEFAULT_ARCHITECTURE)
     if connectomes is None and row.generates_all:
-        raise ValueError(f"{architecture} makes networks of connectomes, and there are none")
+        raise ValueError(f"{row.name} makes networks of connectomes, and there are none")
     values = _checked(_none(segments) if connectomes is None else connectomes, segments)
     labels = people or tuple(f"p{number + 1}" for number in range(len(values)))
-    identity = _identity(values, segments, row, recipe, seed)
+    identity = _identity(values, segments, row, seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
-        run = _Run(row, recipe, segments, seed, identity, place, report)
+        run = _Run(row, segments, seed, identity, place, report)
         twin, own, explained, history = (
             run.hypernetwork(values) if row.generates_all else run.modulated(values)
         )
     return Fitted(
         twin=twin.eval(),
-        architecture=architecture,
-        recipe=recipe,
+        architecture=row.name,
+        recipe=row.recipe,
         tasks=segments.tasks,
         people=labels,
         seed=seed,
@@ -272,12 +268,15 @@ class _Run:
     """One fit."""
 
     architecture: Architecture
-    recipe: Recipe
     segments: Segments
     seed: int
     identity: str
     workplace: Workplace
     report: Report
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.architecture.recipe
 
     @property
     def sizes(self) -> Sizes:
@@ -460,11 +459,10 @@ def _identity(
     connectomes: NDArray[np.float32],
     segments: Segments,
     architecture: Architecture,
-    recipe: Recipe,
     seed: int,
 ) -> str:
     """Return a hash of what epochs of a training depend on; rates fall until the last of them."""
-    shaping = sorted({**asdict(recipe), "patience": None}.items())
+    shaping = sorted({**asdict(architecture.recipe), "patience": None}.items())
     digest = hashlib.sha256(repr((architecture.name, shaping, seed)).encode())
     arrays = [connectomes, segments.inputs, segments.action, segments.scored, segments.bold]
     for array in arrays:

@@ -163,7 +163,8 @@ class _Twins(TrainingTask):
         shown = epoch["validation_loss"] if math.isfinite(epoch["validation_loss"]) else 1e9
         self.log("validation_loss", shown)
         self._report(
-            f"epoch {self.current_epoch + 1} of at most {self.length.epochs}: loss {epoch['loss']:.4f}, "
+            f"epoch {self.current_epoch + 1} of at most {self.length.epochs}: "
+            f"loss {epoch['loss']:.4f}, "
             f"of people left out {epoch['validation_loss']:.4f} ({epoch['seconds']:.1f} s)"
         )
 

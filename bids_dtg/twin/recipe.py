@@ -109,8 +109,8 @@ RECIPES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 
 
-def find_architecture(name: str) -> Architecture:
-    """Return the row that ``--architecture`` names.
+def find_architecture(name: str, recipe: Recipe | None = None) -> Architecture:
+    """Return the row that ``--architecture`` names, with a recipe of one's own if it is given.
 
     Raises
     ------
@@ -122,7 +122,8 @@ def find_architecture(name: str) -> Architecture:
     >>> find_architecture("code-only").modulated
     ('biases',)
     """
-    return find_row(ARCHITECTURES, "--architecture", name)
+    row = find_row(ARCHITECTURES, "--architecture", name)
+    return row if recipe is None else replace(row, recipe=recipe)
 
 
 def find_recipe(architecture: str, name: str = "default") -> Recipe:

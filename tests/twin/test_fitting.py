@@ -16,6 +16,8 @@ SMALL = Recipe(
     hyper_updates=3, batch_people=6, batch_segments=2,
 )  # fmt: skip
 
+LOWRANK = find_architecture("lowrank", SMALL)
+
 
 def connectomes_of(takes, edges=20, seed=0):
     rng = np.random.default_rng(seed)
@@ -27,7 +29,7 @@ def test_the_same_seed_gives_the_same_twins(architecture):
     segments, takes = slow_and_quick(people=8, bold=True)
     values = connectomes_of(takes)
     fits = [
-        fit(values, segments, architecture=architecture, recipe=SMALL, seed=seed)
+        fit(values, segments, architecture=find_architecture(architecture, SMALL), seed=seed)
         for seed in (1, 1, 2)
     ]
     one, same, other = (fitted.perform(values, segments) for fitted in fits)
@@ -54,7 +56,7 @@ def test_a_stopped_fit_goes_on_to_the_same_twins(tmp_path, architecture):
         if line.startswith("epoch 3"):
             raise Stopped
 
-    options = {"architecture": architecture, "recipe": SMALL}
+    options = {"architecture": find_architecture(architecture, SMALL)}
     place = Workplace(tmp_path / "stopped")
     with pytest.raises(Stopped):
         fit(values, segments, workplace=place, report=report, **options)
@@ -72,7 +74,7 @@ def test_connectomes_tell_slow_people_from_quick_ones():
     segments, takes = slow_and_quick(people=30)
     values = connectomes_of(takes)
     recipe = replace(SMALL, units=24, group_epochs=30, group_updates=10, codes=6)
-    fitted = fit(values, segments, recipe=recipe)
+    fitted = fit(values, segments, architecture=find_architecture("lowrank", recipe))
     unseen, new = slow_and_quick(people=20, seed=5)
     pressed = fitted.perform(connectomes_of(new), unseen).buttons.sum(axis=(1, 2, 3))
     assert np.corrcoef(pressed, new)[0, 1] < -0.9  # held for longer by who presses earlier
@@ -83,17 +85,19 @@ def test_connectomes_tell_slow_people_from_quick_ones():
 
 def test_without_connectomes_there_is_the_group_and_what_people_did():
     segments, takes = slow_and_quick(people=8)
-    fitted = fit(None, segments, recipe=SMALL)
+    fitted = fit(None, segments, architecture=LOWRANK)
     assert fitted.perform_group(segments).buttons.shape[0] == 1
     own = fitted.perform_own(segments).buttons.sum(axis=(1, 2, 3))
     assert np.corrcoef(own, takes)[0, 1] < -0.5
     with pytest.raises(ValueError, match="published makes networks of connectomes"):
-        fit(None, segments, architecture="published", recipe=SMALL)
+        fit(None, segments, architecture=find_architecture("published", SMALL))
 
 
 def test_published_twins_have_no_group_and_no_codes():
     segments, takes = slow_and_quick(people=6)
-    fitted = fit(connectomes_of(takes), segments, architecture="published", recipe=SMALL)
+    fitted = fit(
+        connectomes_of(takes), segments, architecture=find_architecture("published", SMALL)
+    )
     with pytest.raises(ValueError, match="no network of the group"):
         fitted.perform_group(segments)
     with pytest.raises(ValueError, match="no codes"):
@@ -103,7 +107,7 @@ def test_published_twins_have_no_group_and_no_codes():
 def test_edges_are_scaled_by_those_who_train():
     segments, takes = slow_and_quick(people=10)
     values = connectomes_of(takes)
-    fitted = fit(values, segments, architecture="published", recipe=SMALL)
+    fitted = fit(values, segments, architecture=find_architecture("published", SMALL))
     mean = fitted.twin.network.edge_mean.numpy()
     everybody = values.mean(axis=0)
     assert not np.allclose(mean, everybody, atol=1e-4)
@@ -121,15 +125,20 @@ def test_edges_are_scaled_by_those_who_train():
 def test_connectomes_of_others_or_with_gaps_are_refused(change, words):
     segments, takes = slow_and_quick(people=8)
     with pytest.raises(ValueError, match=words):
-        fit(change(connectomes_of(takes)), segments, recipe=SMALL)
+        fit(change(connectomes_of(takes)), segments, architecture=LOWRANK)
 
 
 def test_a_training_of_other_people_does_not_go_on(tmp_path):
     segments, takes = slow_and_quick(people=8)
     place = Workplace(tmp_path)
-    fit(connectomes_of(takes), segments, recipe=replace(SMALL, group_epochs=1), workplace=place)
+    fit(
+        connectomes_of(takes),
+        segments,
+        architecture=find_architecture("lowrank", replace(SMALL, group_epochs=1)),
+        workplace=place,
+    )
     with pytest.raises(RunError, match="other people, another recipe or another seed"):
-        fit(connectomes_of(takes, seed=9), segments, recipe=SMALL, workplace=place)
+        fit(connectomes_of(takes, seed=9), segments, architecture=LOWRANK, workplace=place)
 
 
 def test_choices_are_rows():

@@ -29,7 +29,7 @@ from bids_dtg.notices import counted, duration, say, show
 from bids_dtg.phantom.dynamics.arrays import write_people
 from bids_dtg.phantom.dynamics.connectomes import simulate_weights
 from bids_dtg.phantom.dynamics.people import SimulatedPeople, simulate_hopf_people
-from bids_dtg.report.recovery_picture import (
+from bids_dtg.report.demos.recovery import (
     ConnectivityPanels,
     RecoveredPanel,
     SpectrumPanel,

@@ -22,7 +22,7 @@ from bids_dtg.phantom.twin.files import write_twin_people
 from bids_dtg.phantom.twin.people import TwinPeople, simulate_twin_people
 from bids_dtg.phantom.twin.sequences import TrialSequence, trial_sequence
 from bids_dtg.phantom.twin.world import Regime
-from bids_dtg.report.twin_picture import (
+from bids_dtg.report.demos.twin import (
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
@@ -35,7 +35,7 @@ from bids_dtg.twin.behaviour import Answers, condition_effect, decoded, figures
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.matching import Matching, match
-from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_recipe
+from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.twin.scores import (
     PeopleFit,
     always_correct,
@@ -174,7 +174,7 @@ def _fitted(
     fitted = fit(
         people.connectomes[known],
         segments.people(known),
-        recipe=size.recipe,
+        architecture=find_architecture(DEFAULT_ARCHITECTURE, size.recipe),
         seed=seed,
         report=_every_tenth(),
     )
@@ -201,7 +201,8 @@ def _performed(
     say(f"{len(observed)} unseen people's twins perform …")
     outputs = fitted.perform(people.connectomes, segments).buttons
     twin, answers = decode(outputs, segments), answers_of(segments)
-    own = decoded(answers, np.asarray(twin.rt_seconds, np.float64), twin.button, twin.miss)
+    times, missed = (np.asarray(values, np.float64) for values in (twin.rt_seconds, twin.miss))
+    own = decoded(answers, times, twin.button, missed)
     of_twins = targets_of(figures(own, 2).median_rt_seconds)
     if not np.isfinite(of_twins).any():
         raise RunError("no twin ever presses a button: training has failed")

@@ -75,8 +75,7 @@ def run_training(settings: Settings) -> int:
             connectomes,
             segments,
             people=labels,
-            architecture=architecture,
-            recipe=recipe,
+            architecture=find_architecture(architecture, recipe),
             seed=settings.modelling.seed,
             workplace=Workplace(
                 analysis.results.path / "checkpoints",

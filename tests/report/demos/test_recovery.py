@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from bids_dtg.report.recovery_picture import (
+from bids_dtg.report.demos.recovery import (
     ConnectivityPanels,
     RecoveredPanel,
     SpectrumPanel,

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from bids_dtg.report.twin_picture import (
+from bids_dtg.report.demos.twin import (
     PredictedPanel,
     PredictionRow,
     QuantilePanel,
