@@ -34,7 +34,7 @@ from bids_dtg.twin.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.fitting import Fitted, Performance, fit
 from bids_dtg.twin.matching import Matching, match
-from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture
+from bids_dtg.twin.recipe import Architecture
 from bids_dtg.twin.scores import (
     BoldFit,
     QuantileTable,
@@ -321,8 +321,7 @@ def cross_validate(
     people: Cohort,
     *,
     folds: int = 5,
-    architecture: str = DEFAULT_ARCHITECTURE,
-    recipe: Recipe | None = None,
+    architecture: Architecture | None = None,
     families: Mapping[str, str] | None = None,
     half: int | None = 2,
     truth: Mapping[str, Values] | None = None,
@@ -338,7 +337,7 @@ def cross_validate(
         Everybody, with connectomes.
     folds, families
         As of `bids_dtg.stats.splits.fold_people`: families stay together.
-    architecture, recipe
+    architecture
         As of `bids_dtg.twin.fitting.fit`.
     half, truth, draws
         As of `evaluate`.
@@ -372,7 +371,6 @@ def cross_validate(
             others.segments,
             people=others.labels,
             architecture=architecture,
-            recipe=recipe,
             seed=seed,
             report=report,
         )

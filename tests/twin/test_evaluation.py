@@ -19,14 +19,23 @@ from bids_dtg.twin.evaluation import (
     verdict_of,
 )
 from bids_dtg.twin.fitting import Performance, fit
-from bids_dtg.twin.recipe import Recipe
+from bids_dtg.twin.recipe import Recipe, find_architecture
 from bids_dtg.twin.simple import Simple, simple_predictions
 from bids_dtg.twin.traces import stack_people
 
 SMALL = Recipe(
-    units=10, codes=3, group_epochs=4, group_updates=3, hyper_units=6, hyper_epochs=3,
-    hyper_updates=3, batch_people=6, batch_segments=2,
-)  # fmt: skip
+    units=10,
+    codes=3,
+    group_epochs=4,
+    group_updates=3,
+    hyper_units=6,
+    hyper_epochs=3,
+    hyper_updates=3,
+    batch_people=6,
+    batch_segments=2,
+)
+LOWRANK = find_architecture("lowrank", SMALL)
+# fmt: skip
 NOTHING = Simple({}, {}, {})
 
 
@@ -211,7 +220,9 @@ def test_few_people_get_no_verdict():
 
 def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
     training, people = cohort(people=12, seed=3, name="t"), cohort(people=11)
-    fitted = fit(training.connectomes, training.segments, people=training.labels, recipe=SMALL)
+    fitted = fit(
+        training.connectomes, training.segments, people=training.labels, architecture=LOWRANK
+    )
     found = evaluate(fitted, people, training, draws=100)
     assert found.half is None  # the runs are short: there is no second half
     assert found.predicted[TWIN].shape == (11, 2)
@@ -234,13 +245,13 @@ def test_everybody_is_predicted_by_a_fit_to_others():
     families = {label: f"f{number // 3}" for number, label in enumerate(people.labels)}
     lines = []
     found = cross_validate(
-        people, folds=2, recipe=SMALL, families=families, draws=100, report=lines.append
+        people, folds=2, architecture=LOWRANK, families=families, draws=100, report=lines.append
     )
     assert sum(line.startswith("fold") for line in lines) == 2
     assert np.isfinite(found.predicted["connectome_ridge"]).all()
     assert found.losses.shape == (12, 12)
     assert np.isnan(found.score("rt", "stroop", GROUP).value.mean)
-    again = cross_validate(people, folds=2, recipe=SMALL, families=families, draws=100)
+    again = cross_validate(people, folds=2, architecture=LOWRANK, families=families, draws=100)
     assert np.allclose(found.losses, again.losses)
     assert not np.allclose(found.losses, found.losses.T)
     with pytest.raises(ValueError, match="connectomes are missing"):
