@@ -34,7 +34,7 @@ from bids_dtg.twin.cross_losses import cross_losses, own_losses
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.fitting import Fitted, Performance, fit
 from bids_dtg.twin.matching import Matching, match
-from bids_dtg.twin.recipe import Architecture
+from bids_dtg.twin.recipe import Architecture, find_architecture
 from bids_dtg.twin.scores import (
     BoldFit,
     QuantileTable,

@@ -35,7 +35,6 @@ SMALL = Recipe(
     batch_segments=2,
 )
 LOWRANK = find_architecture("lowrank", SMALL)
-# fmt: skip
 NOTHING = Simple({}, {}, {})
 
 
