@@ -57,14 +57,12 @@ class Kind:
 
     name: str  # in cards and tables
     part: Callable[[], type[CardPart]]  # its own part of the card
-    workflow: str  # a value of --workflow: which uses such models; empty: Python alone
+    workflow: str  # a value of --workflow: which uses such models
     predicts: str  # what its models predict, in words
 
     @property
     def remedy(self) -> str:
         """What to do with such a model where another kind was wanted."""
-        if not self.workflow:
-            return "use it from Python, as docs/models.md shows"
         return f"use it with --workflow {self.workflow}"
 
 
@@ -361,7 +359,7 @@ NETWORK_MODEL = Kind(
 DIGITAL_TWIN = Kind(
     name="digital-twin",
     part=_twin_part,
-    workflow="",
+    workflow="twin",
     predicts="what people do in tasks",
 )
 KINDS: dict[str, Kind] = {

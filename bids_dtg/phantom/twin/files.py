@@ -31,8 +31,8 @@ def write_twin_people(
     Parameters
     ----------
     folder
-        Where these are written: ``connectomes.npz`` with ``people`` (labels), ``regions`` (names)
-        and ``connectomes`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
+        Where these are written: ``connectomes.npz`` with ``people`` (labels), ``places`` (names of
+        regions) and ``edges`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
         raw dataset with an event file for each run, with the columns of the real ones and the
         button as ``response``; ``truth.tsv``, a row a person: true parameters, mean response times
         and shares of correct responses.
@@ -74,8 +74,8 @@ def _write_connectomes(path: Path, people: TwinPeople) -> None:
     np.savez_compressed(
         content,
         people=np.array(people.labels),
-        regions=np.array([f"r{region:03d}" for region in range(people.world.regions)]),
-        connectomes=people.connectomes,
+        places=np.array([f"r{region:03d}" for region in range(people.world.regions)]),
+        edges=people.connectomes,
     )
     write_atomic(path, content.getvalue())
 

@@ -32,6 +32,8 @@ from bids_dtg.report.demos.twin import (
 )
 from bids_dtg.twin.baselines import BASELINES, Known, Training, predict
 from bids_dtg.twin.behaviour import Answers, condition_effect, decoded, figures
+from bids_dtg.twin.cohort import answers_of
+from bids_dtg.twin.cross_losses import cross_losses
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.matching import Matching, match
@@ -178,7 +180,7 @@ def _fitted(
         seed=seed,
         report=_every_tenth(),
     )
-    targets = targets_of(figures(answers_of(segments), 2).median_rt_seconds)
+    targets = targets_of(figures(answers_of(segments, 0).answers, 2).median_rt_seconds)
     training = Training(
         Known(len(known), connectome=people.connectomes[known]),
         targets[known],
@@ -200,7 +202,7 @@ def _performed(
     """Have twins of unseen people perform, and predict the same by simple means."""
     say(f"{len(observed)} unseen people's twins perform …")
     outputs = fitted.perform(people.connectomes, segments).buttons
-    twin, answers = decode(outputs, segments), answers_of(segments)
+    twin, answers = decode(outputs, segments), answers_of(segments, 0).answers
     times, missed = (np.asarray(values, np.float64) for values in (twin.rt_seconds, twin.miss))
     own = decoded(answers, times, twin.button, missed)
     of_twins = targets_of(figures(own, 2).median_rt_seconds)
@@ -238,26 +240,6 @@ def _every_tenth() -> Callable[[str], None]:
     return report
 
 
-def answers_of(segments: Segments) -> Answers:
-    """Return people's answers to the trials of segments, in the order of these trials.
-
-    Parameters
-    ----------
-    segments
-        Of several people, who performed one task.
-    """
-    rows = segments.trials
-    shape = rows.rt_seconds.shape
-    return Answers(
-        condition=np.broadcast_to(rows.condition, shape),
-        correct_button=np.broadcast_to(rows.correct_button, shape),
-        button=rows.button,
-        rt_seconds=rows.rt_seconds,
-        correct=rows.correct,
-        scored=rows.scored,
-    )
-
-
 def targets_of(by_condition: Values) -> Values:
     """Return what is predicted of people: mean of both conditions, each one, second less first.
 
@@ -273,30 +255,6 @@ def targets_of(by_condition: Values) -> Values:
     """
     effect = condition_effect(by_condition)
     return np.column_stack([by_condition.mean(axis=1), by_condition, effect])
-
-
-def cross_losses(outputs: NDArray[np.float32], segments: Segments) -> Values:
-    """Return the mean cross-entropy of each person's twin on each person's presses.
-
-    Parameters
-    ----------
-    outputs
-        (people, segments, steps, buttons), of the people's twins.
-    segments
-        Of the same people, who all saw the same.
-
-    Returns
-    -------
-    numpy.ndarray
-        (twins, people), nats a step and button.
-    """
-    people = len(outputs)
-    pressed = np.clip(outputs.astype(np.float64), _LEAST, 1.0 - _LEAST).reshape(people, -1)
-    weight = np.broadcast_to(segments.scored[..., None], segments.action.shape)
-    weight = weight.reshape(people, -1)
-    held = segments.action.reshape(people, -1) * weight
-    found = np.log(pressed) @ held.T + np.log1p(-pressed) @ (weight - held).T
-    return np.asarray(-found / weight.sum(axis=1))
 
 
 def _write_table(path: Path, demo: Demo) -> None:

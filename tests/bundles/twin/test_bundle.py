@@ -166,7 +166,7 @@ def test_loading_and_verifying_need_no_torch(bundle: TwinBundle) -> None:
 
 
 def test_other_kinds_are_refused_with_their_workflow(bundle: TwinBundle, tmp_path: Path) -> None:
-    fact = r"of kind digital-twin\. Expected: one that predicts {}\. To do: use it from Python"
+    fact = r"of kind digital-twin\. Expected: one that predicts {}\. .* use it with --workflow twin"
     with pytest.raises(BundleError, match=fact.format("contrast maps")):
         load_bundle(bundle.path)
     with pytest.raises(BundleError, match=fact.format("the activity of networks of regions")):

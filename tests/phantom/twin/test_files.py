@@ -22,8 +22,8 @@ def test_what_is_written_reads_back(tmp_path):
 
     with np.load(tmp_path / "connectomes.npz") as content:
         assert tuple(content["people"]) == people.labels
-        assert len(content["regions"]) == 10
-        np.testing.assert_array_equal(content["connectomes"], people.connectomes)
+        assert len(content["places"]) == 10
+        np.testing.assert_array_equal(content["edges"], people.connectomes)
 
     found = find_events(tmp_path / "bids")
     assert [file.participant for file in found] == [p for p in people.labels for _ in range(2)]

@@ -10,39 +10,12 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.phantom.twin.people import simulate_twin_people
-from bids_dtg.phantom.twin.sequences import trial_sequence
-from bids_dtg.twin.behaviour import figures, observed
-from bids_dtg.twin.traces import stack_people
-from bids_dtg.workflows.twin.demo import DemoSize, answers_of, cross_losses, run_twin_demo
+from bids_dtg.workflows.twin.demo import DemoSize, run_twin_demo
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file, delimiter="\t"))
-
-
-@pytest.fixture(scope="module")
-def runs():
-    people = simulate_twin_people(3, "easy", regions=8, seed=0)
-    return people.runs([trial_sequence("stroopAP")], seed=0)
-
-
-def test_answers_of_segments_are_those_of_the_runs(runs):
-    # Medians of each condition, by the code that reads runs.
-    expected = figures(observed([run for (run,) in runs]), 2)
-    found = figures(answers_of(stack_people(runs)), 2)
-    assert np.allclose(found.median_rt_seconds, expected.median_rt_seconds)
-    assert np.array_equal(found.trials, expected.trials)
-    assert np.allclose(found.correct, expected.correct)
-
-
-def test_a_twin_that_does_the_same_has_the_lowest_loss(runs):
-    segments = stack_people(runs)
-    losses = cross_losses(0.98 * segments.action + 0.01, segments)
-    assert losses.shape == (3, 3)
-    assert losses.argmin(axis=0).tolist() == [0, 1, 2]
-    assert np.allclose(np.diagonal(losses), -np.log(0.99), atol=1e-3)
 
 
 def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
