@@ -231,6 +231,12 @@ _TWIN = Workflow(
                 "fit networks to people's connectomes and responses",
                 arrays="must",
             ),
+            "evaluate": Analysis(
+                _later("twin.evaluate:run_evaluation"),
+                "judge --model by people whom it was not fitted to",
+                arrays="must",
+                needs_model=True,
+            ),
         }
     ),
     recipes=tuple(twin.RECIPES),

@@ -9,6 +9,7 @@ What analyses share:
 Analyses:
 
 - `train`: fits a model, and writes its bundle
+- `evaluate`: judges a model by people whom it was not fitted to, beside simple predictions
 
 To try it:
 

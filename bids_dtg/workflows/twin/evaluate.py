@@ -1,0 +1,358 @@
+"""Judge a digital twin by people whom it was not fitted to; write tables and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import (
+    TWIN_PAGE,
+    AnalysisPageFacts,
+    Matrices,
+    PageSection,
+    Scatter,
+    Table,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.settings import Settings
+from bids_dtg.stats.paired import Interval
+from bids_dtg.twin.cohort import Cohort
+from bids_dtg.twin.evaluation import (
+    FEWEST_PEOPLE,
+    FIGURES,
+    GROUP,
+    TWIN,
+    WITH_MEMORY,
+    Evaluation,
+    Score,
+    evaluate,
+)
+from bids_dtg.workflows.twin.analysis import TwinAnalysis
+
+Row = dict[str, Any]
+_OVER_PEOPLE = ("r, 95 % interval over people", "mean absolute error (s)", "people")
+
+
+def run_evaluation(settings: Settings) -> int:
+    """Judge ``--model`` by people whom it was not fitted to; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model, or nobody whom the model has not seen.
+    """
+    analysis = TwinAnalysis.prepare(settings, "evaluation")
+    unseen, seen = _divided(analysis)
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("scores, tables and a page", unseen)
+    people = _cohort(analysis, unseen)
+    training = _cohort(analysis, seen) if len(seen) > 2 else None
+    with analysis.results.begun():
+        analysis.describe()
+        say(f"judging by {counted(len(unseen), 'participant')}")
+        assert analysis.bundle is not None
+        found = evaluate(analysis.bundle.fitted(), people, training, seed=settings.modelling.seed)
+        for name, rows in _tables(found).items():
+            analysis.write_table(name, rows)
+        page = analysis.results.path / TWIN_PAGE
+        trouble = write_analysis_page(page, _page(analysis, found, len(seen)))
+        say(trouble or f"page: {page}")
+        write_index(analysis.results.output)
+    return 0
+
+
+def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return whom the model was not fitted to, and whom it was."""
+    bundle, labels = analysis.bundle, analysis.people.labels
+    assert bundle is not None
+    seen = bundle.seen(labels, analysis.data_set)
+    unseen = tuple(label for label in labels if label not in set(seen))
+    if not unseen:
+        raise DatasetError(
+            f"the model {bundle.card.name} was fitted to everybody here "
+            f"({counted(len(seen), 'participant')})",
+            expected="people whom it has not seen",
+            remedy="give files of other people, or train with --split-file, which keeps some apart",
+        )
+    if seen:
+        say(
+            f"left out: {counted(len(seen), 'participant')} whom {bundle.card.name} was fitted to "
+            f"({named(seen)}); baselines are fitted to them"
+        )
+    return unseen, seen
+
+
+def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
+    people, bundle = analysis.people, analysis.bundle
+    assert bundle is not None
+    segments = people.segments(labels, held=bundle.part.held)
+    return Cohort(tuple(labels), segments, people.connectomes(labels))
+
+
+def _tables(found: Evaluation) -> dict[str, list[Row]]:
+    return {
+        "desc-people_predicted": people_rows(found),
+        "desc-scores_models": [score_row(score) for score in found.scores],
+        "desc-rt_quantiles": quantile_rows(found),
+        "desc-twins_matched": matching_rows(found),
+        "desc-bold_scores": [
+            {
+                "model": score.name,
+                "group_r": score.fit.group_r,
+                "points": score.fit.points,
+                **_interval("person_r", score.person_r),
+            }
+            for score in found.bold
+        ],
+    }
+
+
+def people_rows(found: Evaluation) -> list[Row]:
+    """Return what each person did and what was predicted, a row each."""
+    group = found.group_losses
+    return [
+        {
+            "participant_id": f"sub-{label}",
+            **{f"observed_{name}": value for name, value in _by_target(found, found.observed[n])},
+            **{
+                f"{model}_{name}": value
+                for model, values in found.predicted.items()
+                for name, value in _by_target(found, values[n])
+            },
+            **{f"choice_{task}": values[n] for task, values in found.choice.items()},
+            "own_loss": found.own_losses[n],
+            "group_loss": np.nan if group is None else group[n],
+        }
+        for n, label in enumerate(found.labels)
+    ]
+
+
+def _by_target(found: Evaluation, values: Any) -> Iterator[tuple[str, float]]:
+    yield from zip(found.targets, values.tolist(), strict=True)
+
+
+def score_row(score: Score) -> Row:
+    """Return a score as a row."""
+    return {
+        "figure": score.figure,
+        "task": score.task or "all",
+        "condition": score.condition or "all",
+        "model": score.name,
+        "memory": score.memory,
+        **_interval("value", score.value),
+        **_interval("error", score.error),
+        "people": score.people,
+        **_interval("advantage", score.advantage),
+        "verdict": score.verdict or "n/a",
+    }
+
+
+def _interval(name: str, interval: Interval | None) -> Row:
+    of = interval or Interval(np.nan, np.nan, np.nan)
+    return {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
+
+
+def quantile_rows(found: Evaluation) -> list[Row]:
+    """Return quantiles of observed and predicted response times, a row each."""
+    return [
+        {
+            "task": task,
+            "condition": condition,
+            "probability": float(share),
+            "observed_seconds": float(table.observed_seconds[row, place]),
+            "predicted_seconds": float(table.predicted_seconds[row, place]),
+        }
+        for task, table in found.quantiles.items()
+        for row, condition in enumerate(found.conditions[task])
+        for place, share in enumerate(table.probabilities)
+    ]
+
+
+def matching_rows(found: Evaluation) -> list[Row]:
+    """Return what the losses of all twins on all people say; no row where there is one person."""
+    if found.comparison is None:
+        return []
+    of, matching = found.comparison, found.comparison.matching
+    return [
+        {
+            "people": matching.people,
+            "matched": matching.matched,
+            "mismatched": matching.mismatched,
+            "p": matching.p,
+            "p_verdict": of.p_verdict,
+            **_interval("better_than_average", matching.better_than_average),
+            **_interval("identified", matching.identified),
+            "mean_rank": matching.mean_rank,
+            **_interval("below_group", of.below_group),
+            "below_group_verdict": of.group_verdict or "n/a",
+        }
+    ]
+
+
+def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageFacts:
+    bundle = analysis.bundle
+    assert bundle is not None
+    judged = "all trials" if found.half is None else f"half {found.half} of the runs"
+    return AnalysisPageFacts(
+        title=analysis.results.path.name,
+        index=f"../../{INDEX}",
+        lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) judged by "
+        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} whom it was not "
+        f"fitted to, by {judged}. Baselines are fitted to {counted(seen, 'participant')} whom it "
+        "was fitted to. What a twin answers was not measured.",
+        flags=_flags(analysis, found),
+        sections=(*_figure_sections(found), _trial_section(found), *_match_sections(found)),
+    )
+
+
+def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
+    card = analysis.bundle.card if analysis.bundle else None
+    flags = [Flag("warning", sentence) for sentence in found.shortfalls]
+    flags += [Flag("note", sentence) for sentence in found.notes]
+    if card is not None and not card.for_science:
+        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
+    return tuple(flags)
+
+
+def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
+    words = {
+        "rt": ("Response times", "A person's mean response time; of a twin, the mean of the "
+               "median that it gives each trial."),
+        "effect": ("Condition effects", "A person's mean response time in the second condition "
+                   "less the first. Single people's effects are not measured well."),
+    }  # fmt: skip
+    for figure, (title, text) in words.items():
+        tasks = [task for task in found.conditions if f"{task}_{figure}" in found.targets]
+        if tasks:
+            yield PageSection(
+                title=title,
+                text=(text, "A prediction that is the same for everybody has no r."),
+                tables=tuple(_over_people(found, figure, task) for task in tasks),
+                scatters=tuple(_scatter(found, figure, task) for task in tasks),
+            )
+
+
+def _over_people(found: Evaluation, figure: str, task: str) -> Table:
+    scores = [s for s in found.scores if (s.figure, s.task) == (figure, task)]
+    return Table(
+        f"{FIGURES[figure].words}: {task}",
+        ("prediction", *_OVER_PEOPLE, "the twin is"),
+        [
+            (
+                _words(score.name),
+                _shown(score.value),
+                _shown(score.error),
+                score.people,
+                score.verdict or "n/a",
+            )
+            for score in scores
+        ],
+        highlight=[_words(score.name) for score in scores if score.name != TWIN],
+        model=_words(TWIN),
+        lower_is_better=_OVER_PEOPLE[1:2],
+        not_compared=("people", "the twin is"),
+    )
+
+
+def _words(name: str) -> str:
+    words = name.replace("_", " ")
+    return f"{words} (memory allowed)" if name in WITH_MEMORY else words
+
+
+def _shown(interval: Interval | None) -> tuple[float, float, float] | None:
+    return None if interval is None else (interval.mean, interval.low, interval.high)
+
+
+def _scatter(found: Evaluation, figure: str, task: str) -> Scatter:
+    column = found.targets.index(f"{task}_{figure}")
+    points = [found.observed[:, column], found.predicted[TWIN][:, column]]
+    return Scatter(
+        f"Each person: {task}",
+        "observed (s)",
+        "predicted by the twin (s)",
+        np.column_stack(points),
+        identity=True,
+    )
+
+
+def _trial_section(found: Evaluation) -> PageSection:
+    scores = [s for s in found.scores if s.figure in ("choice", "crps", "brier")]
+    keys = list(dict.fromkeys((s.figure, s.task, s.condition) for s in scores))
+    names = list(dict.fromkeys(score.name for score in scores))
+    cells = {(s.figure, s.task, s.condition, s.name): _shown(s.value) for s in scores}
+    headings = [" ".join(part for part in key if part) for key in keys]
+    return PageSection(
+        title="Choices and distributions",
+        text=(
+            "choice: share of trials with the person's button, where misses count against every "
+            "model. crps: how far the predicted distribution of response times is from the "
+            "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
+            "missed trials are from what happened. Less is better but for choice.",
+        ),
+        tables=(
+            Table(
+                "Mean over people, 95 % interval",
+                ("prediction", *headings),
+                [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
+                highlight=[_words(name) for name in names if name != TWIN],
+                model=_words(TWIN),
+                lower_is_better=[h for h in headings if not h.startswith("choice")],
+            ),
+        ),
+        scatters=tuple(_quantiles(found, task) for task in found.quantiles),
+    )
+
+
+def _quantiles(found: Evaluation, task: str) -> Scatter:
+    rows = [row for row in quantile_rows(found) if row["task"] == task]
+    return Scatter(
+        f"Quantiles 0.1, 0.3, 0.5, 0.7, 0.9 of response times: {task}",
+        "observed (s)",
+        "predicted (s)",
+        np.array([(row["observed_seconds"], row["predicted_seconds"]) for row in rows]),
+        groups=[row["condition"] for row in rows],
+        identity=True,
+    )
+
+
+def _match_sections(found: Evaluation) -> Iterator[PageSection]:
+    rows = matching_rows(found)
+    if not rows:
+        return
+    row = rows[0]
+    yield PageSection(
+        title="Own connectome or somebody else's",
+        text=(
+            "Each twin is scored on each person's responses: by the cross-entropy of its button "
+            "traces. A twin of one's own connectome should have the lowest loss, and a lower one "
+            f"than the network of the group. Fewer than {FEWEST_PEOPLE} people get no verdict.",
+        ),
+        tables=(
+            Table(
+                "Losses of twins",
+                ("figure", "value"),
+                [
+                    ("people", row["people"]),
+                    ("own twin, mean loss", row["matched"]),
+                    ("other people's twins, mean loss", row["mismatched"]),
+                    ("p, of 2,000 permutations", row["p"]),
+                    ("share better than the average of others", row["better_than_average"]),
+                    ("share identified", row["identified"]),
+                    (f"loss of the {GROUP.replace('_', ' ')} less own", row["below_group"]),
+                ],
+            ),
+        ),
+        matrices=(
+            Matrices(
+                "Loss of each twin (rows) on each person's responses (columns), less the mean of "
+                "the person",
+                {"loss": found.losses - found.losses.mean(axis=0)},
+            ),
+        ),
+    )

@@ -1,0 +1,46 @@
+"""Digital twins are judged by the command line, by people whom they were not fitted to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_twins import LABELS, TRAIN, arguments, write_twins
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
+
+Call = Callable[..., int]
+
+
+def test_a_model_that_has_seen_everybody_is_not_judged(
+    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("evaluate", "--model", str(bundle)) == 2
+    assert "was fitted to everybody here" in capsys.readouterr().err
+
+
+def test_unseen_people_are_judged_and_others_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people, out = write_twins(tmp_path / "people"), tmp_path / "out"
+    some = ["--participant-label", *LABELS[:3]]
+    assert main(arguments(people, out, "train", *TRAIN, *some)) == 0
+    bundle = out / "group" / "model-own" / "bundle"
+    judged = tmp_path / "judged"
+    assert main(arguments(people, judged, "evaluate", "--model", str(bundle))) == 0
+    assert "left out: 3 participants whom" in capsys.readouterr().err
+    tables = {path.stem: path for path in judged.rglob("desc-*.tsv")}
+    rows = read_rows(tables["desc-people_predicted"])
+    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
+    scores = read_rows(tables["desc-scores_models"])
+    assert {"twin", "group_network", "always_correct"} <= {row["model"] for row in scores}
+    assert {row["verdict"] for row in scores} == {"n/a", "too few people"}
+    for table in tables.values():
+        if rows := read_rows(table):
+            assert list(json.loads(table.with_suffix(".json").read_text())) == list(rows[0])
+    page = next(judged.rglob("twin_report.html")).read_text()
+    assert "people are too few for any verdict" in page
+    assert "Loss of each twin" in page
