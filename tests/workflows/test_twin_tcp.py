@@ -14,10 +14,11 @@ from bids_dtg.phantom.twin.people import simulate_twin_people
 from bids_dtg.phantom.twin.sequences import trial_sequence
 from bids_dtg.twin.behaviour import observed
 from bids_dtg.twin.fitting import fit
-from bids_dtg.twin.recipe import Recipe
+from bids_dtg.twin.recipe import Recipe, find_architecture
 from bids_dtg.twin.traces import stack_people
 
 ROOT = Path(__file__).parents[2]
+SMALL = find_architecture("lowrank", Recipe(units=10, codes=3, group_epochs=4, group_updates=3))
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,12 @@ def test_forecasts_of_folds_are_put_together_by_person(command, runs):
 
 def test_features_take_the_place_of_a_connectome(command):
     segments, takes = slow_and_quick(people=12)
-    recipe = Recipe(units=10, codes=3, group_epochs=4, group_updates=3)
     rng = np.random.default_rng(0)
     features = np.column_stack([takes, rng.standard_normal(12)])
     twin, scaled = command.with_features(
-        fit(None, segments, recipe=recipe), features, np.arange(12)
+        fit(None, segments, architecture=SMALL), features, np.arange(12)
     )
-    whole = fit(scaled, segments, recipe=recipe)
+    whole = fit(scaled, segments, architecture=SMALL)
     np.testing.assert_allclose(
         twin.perform(scaled, segments).buttons, whole.perform(scaled, segments).buttons, atol=1e-5
     )
@@ -90,7 +90,7 @@ def test_features_take_the_place_of_a_connectome(command):
 
 def test_who_lacks_a_feature_is_left_out_of_the_map(command):
     segments, takes = slow_and_quick(people=14)
-    fitted = fit(None, segments, recipe=Recipe(units=10, codes=3, group_epochs=4, group_updates=3))
+    fitted = fit(None, segments, architecture=SMALL)
     features = np.column_stack([takes, takes**2])
     features[5] = np.nan
     twin, scaled = command.with_features(fitted, features, np.arange(14))
