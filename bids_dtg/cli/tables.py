@@ -68,9 +68,8 @@ class Workflow:
     help: str  # for ``--help``
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
     recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
-    architectures: tuple[
-        str, ...
-    ] = ()  # of models: what ``--architecture`` may be; none: no option
+    # Of models: what ``--architecture`` may be; none: no option.
+    architectures: Callable[[], tuple[str, ...]] = tuple
     participants: ParticipantLevel | None = None  # None: all people are worked on together
     group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
 
@@ -85,7 +84,7 @@ class Workflow:
         name = settings.modelling.analysis
         self._require("analysis", name)
         self._require("recipe", settings.modelling.recipe)
-        if self.architectures:
+        if self.architectures():
             self._require("architecture", settings.modelling.architecture)
         run = self._level(settings) if name is None else self._analysis(name, settings)
         _check_arrays(self, settings)
@@ -100,7 +99,7 @@ class Workflow:
             Its name.
         """
         tables = {"analysis": self.analyses, "recipe": self.recipes}
-        return {**tables, "architecture": self.architectures}[option]
+        return {**tables, "architecture": self.architectures()}[option]
 
     def _level(self, settings: Settings) -> Run:
         """Return what is done at a level without an analysis."""
@@ -185,7 +184,7 @@ _CONTRASTS = Workflow(
         }
     ),
     recipes=recipe_names(),
-    architectures=(AUTO_KIND, *maps_kinds()),
+    architectures=lambda: (AUTO_KIND, *maps_kinds()),
 )
 _DYNAMICS = Workflow(
     name="dynamics",
@@ -240,7 +239,7 @@ _TWIN = Workflow(
         }
     ),
     recipes=tuple(twin.RECIPES),
-    architectures=(AUTO_KIND, *twin.ARCHITECTURES),
+    architectures=lambda: (AUTO_KIND, *twin.ARCHITECTURES),
 )
 WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
     {row.name: row for row in (_CONTRASTS, _DYNAMICS, _TWIN)}
@@ -334,7 +333,7 @@ def table_choices() -> Mapping[str, Choices]:
             AUTO_MEANS,
         ),
         "architecture": Choices(
-            tuple(dict.fromkeys(name for row in rows for name in row.architectures)),
+            tuple(dict.fromkeys(name for row in rows for name in row.architectures())),
             (
                 f"{AUTO_KIND}: linear with few participants, blend with many; with --workflow "
                 f"{_TWIN.name} {twin.DEFAULT_ARCHITECTURE}",

@@ -450,7 +450,7 @@ def test_a_row_is_enough_to_load_predict_and_list_a_new_kind(tmp_path, monkeypat
     bundle = load_bundle(tmp_path / "models" / "twice")
     found = Model(bundle, "cpu", 1).predict(connectome)
     np.testing.assert_array_equal(found, 2 * connectome[:CONTRASTS])
-    assert legal_values()["architecture"][-1] == "doubling"
+    assert "doubling" in legal_values()["architecture"]
     monkeypatch.setenv("DTG_MODEL_DIR", str(tmp_path / "models"))
     assert any(line.startswith("twice") and " doubling " in line for line in model_lines())
 
