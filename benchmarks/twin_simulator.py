@@ -28,9 +28,9 @@ from bids_dtg.phantom.twin.people import TwinPeople, simulate_twin_people
 from bids_dtg.phantom.twin.sequences import trial_sequence
 from bids_dtg.phantom.twin.world import Regime
 from bids_dtg.training.loop import Workplace
-from bids_dtg.twin.cohort import Cohort
-from bids_dtg.twin.evaluation import TWIN, Evaluation, evaluate
 from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.judging.cohort import Cohort
+from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
 from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
 from bids_dtg.twin.traces import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
@@ -98,12 +98,12 @@ def evaluated(cohorts: Cohorts, fitted: Fitted, seed: int, half: int | None) -> 
         again = Cohort(
             cohorts.fitted.labels, cohorts.segments(cohorts.fitted_runs), cohorts.fitted.connectomes
         )
-        return evaluate(fitted, again, trained, memory=True, half=2, seed=seed)
+        return evaluate(fitted, again, trained, memory=True, half=2, samples=Samples(seed))
     unseen = Cohort(
         cohorts.unseen.labels, cohorts.segments(cohorts.unseen_runs), cohorts.unseen.connectomes
     )
     truth = {f"{task}_effect": cohorts.unseen.effects(task) for task in cohorts.tasks.names}
-    return evaluate(fitted, unseen, trained, half=None, truth=truth, seed=seed)
+    return evaluate(fitted, unseen, trained, half=None, truth=truth, samples=Samples(seed))
 
 
 def rows_of(found: Evaluation) -> list[dict[str, object]]:

@@ -35,13 +35,18 @@ from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
 from bids_dtg.training.loop import Workplace
-from bids_dtg.twin.baselines import BASELINES, Known, Training, predict
-from bids_dtg.twin.behaviour import Answers, above_chance, condition_effect, figures, observed
 from bids_dtg.twin.codes import map_codes
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, fit
-from bids_dtg.twin.recipe import find_architecture, find_recipe
-from bids_dtg.twin.scores import (
+from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
+from bids_dtg.twin.judging.behaviour import (
+    Answers,
+    above_chance,
+    condition_effect,
+    figures,
+    observed,
+)
+from bids_dtg.twin.judging.scores import (
     QUANTILES,
     always_correct,
     by_condition,
@@ -52,6 +57,7 @@ from bids_dtg.twin.scores import (
     quantile_table,
     rt_crps,
 )
+from bids_dtg.twin.recipe import find_architecture, find_recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.traces import Segments, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials, read_trials, same_sequence

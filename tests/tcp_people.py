@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bids_dtg.twin.behaviour import Answers
+from bids_dtg.twin.judging.behaviour import Answers
 
 CONDITIONS = {"faces": ("shape", "face"), "stroop": ("congruent", "incongruent")}
 BUTTONS = {"faces": ("left", "right"), "stroop": ("red", "green", "blue")}

@@ -30,15 +30,14 @@ from bids_dtg.report.demos.twin import (
     TracePanel,
     draw_twin,
 )
-from bids_dtg.twin.baselines import BASELINES, Known, Training, predict
-from bids_dtg.twin.behaviour import Answers, condition_effect, decoded, figures
-from bids_dtg.twin.cohort import answers_of
-from bids_dtg.twin.cross_losses import cross_losses
 from bids_dtg.twin.cuts import STEP_SECONDS
 from bids_dtg.twin.decoding import Decoded, decode
-from bids_dtg.twin.matching import Matching, match
-from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
-from bids_dtg.twin.scores import (
+from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
+from bids_dtg.twin.judging.behaviour import Answers, condition_effect, decoded, figures
+from bids_dtg.twin.judging.cohort import answers_of
+from bids_dtg.twin.judging.cross_losses import cross_losses
+from bids_dtg.twin.judging.matching import Matching, match
+from bids_dtg.twin.judging.scores import (
     PeopleFit,
     always_correct,
     choice_agreement,
@@ -46,6 +45,7 @@ from bids_dtg.twin.scores import (
     quantile_table,
     rt_crps,
 )
+from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.twin.traces import Segments, stack_people
 from bids_dtg.twin.trials import Trials
 

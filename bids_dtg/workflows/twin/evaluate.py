@@ -22,14 +22,15 @@ from bids_dtg.report.pages.analysis import (
 from bids_dtg.report.pages.index import INDEX, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
-from bids_dtg.twin.cohort import Cohort
-from bids_dtg.twin.evaluation import (
+from bids_dtg.twin.judging.cohort import Cohort
+from bids_dtg.twin.judging.evaluation import (
     FEWEST_PEOPLE,
     FIGURES,
     GROUP,
     TWIN,
     WITH_MEMORY,
     Evaluation,
+    Samples,
     Score,
     evaluate,
 )
@@ -57,7 +58,9 @@ def run_evaluation(settings: Settings) -> int:
         analysis.describe()
         say(f"judging by {counted(len(unseen), 'participant')}")
         assert analysis.bundle is not None
-        found = evaluate(analysis.bundle.fitted(), people, training, seed=settings.modelling.seed)
+        found = evaluate(
+            analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
+        )
         for name, rows in _tables(found).items():
             analysis.write_table(name, rows)
         page = analysis.results.path / TWIN_PAGE

@@ -14,8 +14,8 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import brier_score_loss
 from tcp_people import BUTTONS, tcp_answers, tcp_folder
 
-from bids_dtg.twin.behaviour import MISS, Answers, above_chance, figures
-from bids_dtg.twin.scores import (
+from bids_dtg.twin.judging.behaviour import MISS, Answers, above_chance, figures
+from bids_dtg.twin.judging.scores import (
     always_correct,
     bold_contrast,
     bold_fit,

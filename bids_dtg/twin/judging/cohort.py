@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.baselines import Known, Training
-from bids_dtg.twin.behaviour import Answers, condition_effect, decoded, figures
 from bids_dtg.twin.decoding import Decoded
+from bids_dtg.twin.judging.baselines import Known, Training
+from bids_dtg.twin.judging.behaviour import Answers, condition_effect, decoded, figures
 from bids_dtg.twin.tasks import Task
 from bids_dtg.twin.traces import Segments, TaskSet, TrialRows
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.stats.correlation import correlation, correlation_interval
 from bids_dtg.stats.paired import DRAWS, Interval, bootstrap_interval
-from bids_dtg.twin.behaviour import MISS, Answers, means
+from bids_dtg.twin.judging.behaviour import MISS, Answers, means
 
 Values = NDArray[np.float64]
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.baselines import Known, Training, predict, usable
-from bids_dtg.twin.behaviour import Answers
-from bids_dtg.twin.bold_contrasts import contrasts_of
-from bids_dtg.twin.cohort import Cohort, answers_of, has_half, targets_of_people
 from bids_dtg.twin.cuts import STEP_SECONDS
+from bids_dtg.twin.judging.baselines import Known, Training, predict, usable
+from bids_dtg.twin.judging.behaviour import Answers
+from bids_dtg.twin.judging.bold_contrasts import contrasts_of
+from bids_dtg.twin.judging.cohort import Cohort, answers_of, has_half, targets_of_people
 
 Values = NDArray[np.float64]
 GROUP_DISTRIBUTION, OWN_DISTRIBUTION = "group_mean", "own_first_half"  # rows of baselines

@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from tcp_people import BUTTONS, tcp_answers, tcp_covariates, tcp_folder
 
-from bids_dtg.twin.baselines import BASELINES, Known, Training, cross_predict, predict, usable
-from bids_dtg.twin.behaviour import above_chance, figures
-from bids_dtg.twin.scores import people_fit
+from bids_dtg.twin.judging.baselines import (
+    BASELINES,
+    Known,
+    Training,
+    cross_predict,
+    predict,
+    usable,
+)
+from bids_dtg.twin.judging.behaviour import above_chance, figures
+from bids_dtg.twin.judging.scores import people_fit
 
 BY_NAME = {baseline.name: baseline for baseline in BASELINES}
 NAMES = sorted(BY_NAME)

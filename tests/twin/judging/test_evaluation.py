@@ -7,20 +7,21 @@ import pytest
 from twin_runs import ONSET, a_run, a_task, answered_by, slow_and_quick
 
 from bids_dtg.stats.paired import Interval
-from bids_dtg.twin.cohort import Cohort, answers_of, targets_of_people
-from bids_dtg.twin.cross_losses import cross_losses, own_losses
-from bids_dtg.twin.evaluation import (
+from bids_dtg.twin.fitting import Performance, fit
+from bids_dtg.twin.judging.cohort import Cohort, answers_of, targets_of_people
+from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
+from bids_dtg.twin.judging.evaluation import (
     GROUP,
     TWIN,
+    Samples,
     cross_validate,
     evaluate,
     judge,
     shortfalls,
     verdict_of,
 )
-from bids_dtg.twin.fitting import Performance, fit
+from bids_dtg.twin.judging.simple import Simple, simple_predictions
 from bids_dtg.twin.recipe import Recipe, find_architecture
-from bids_dtg.twin.simple import Simple, simple_predictions
 from bids_dtg.twin.traces import stack_people
 
 SMALL = Recipe(
@@ -71,7 +72,7 @@ def perfect(people):
 
 def test_twins_that_do_what_people_do_reach_the_ceiling():
     people = cohort(bold=True)
-    found = judge(perfect(people), people, NOTHING, draws=200)
+    found = judge(perfect(people), people, NOTHING, samples=Samples(number=200))
     rt = found.score("rt", "stroop")
     assert rt.value.mean > 0.99
     assert rt.error.mean < 0.05  # a step is 0.08 s
@@ -88,7 +89,7 @@ def test_twins_that_do_what_people_do_reach_the_ceiling():
 def test_twins_that_are_alike_have_no_r_over_people():
     people = cohort()
     same = np.repeat(average(people), people.people, axis=0)
-    found = judge(Given(same, average(people)), people, NOTHING, draws=200)
+    found = judge(Given(same, average(people)), people, NOTHING, samples=Samples(number=200))
     rt = found.score("rt", "stroop")
     assert np.isnan(rt.value.mean)
     assert np.isnan(found.score("rt", "stroop", name=GROUP).value.mean)
@@ -102,9 +103,9 @@ def test_twins_that_are_alike_have_no_r_over_people():
 
 def test_twins_of_other_people_lose_the_advantage_of_their_own():
     people = cohort()
-    own = judge(perfect(people), people, NOTHING, draws=200)
+    own = judge(perfect(people), people, NOTHING, samples=Samples(number=200))
     moved = np.roll(people.segments.action, 1, axis=0)
-    other = judge(Given(moved, average(people)), people, NOTHING, draws=200)
+    other = judge(Given(moved, average(people)), people, NOTHING, samples=Samples(number=200))
     assert own.comparison.matching.p < 0.001
     assert other.comparison.matching.p > 0.05
     assert other.score("rt", "stroop").value.mean < 0.5
@@ -139,7 +140,7 @@ def test_people_who_saw_other_things_get_each_twin_on_each_ones_sequence():
             return Performance(np.full(shape, 0.5, np.float32), None)
 
     twins = Steady(np.zeros(0))
-    found = judge(twins, people, NOTHING, draws=50)
+    found = judge(twins, people, NOTHING, samples=Samples(number=50))
     assert twins.seen == 5
     assert np.allclose(found.losses, np.log(2))
     with pytest.raises(ValueError, match="saw different things"):
@@ -152,14 +153,14 @@ def test_baselines_stand_beside_and_a_worse_twin_is_told():
     assert {"group_mean", "connectome_ridge", "connectome_kernel_ridge"} == set(simple.targets)
     rng = np.random.default_rng(0)
     shuffled = people.segments.action[rng.permutation(30)]
-    found = judge(Given(shuffled), people, simple, draws=300)
+    found = judge(Given(shuffled), people, simple, samples=Samples(number=300))
     ridge = found.score("rt", "stroop", "connectome_ridge")
     assert ridge.value.mean > 0.95
     assert ridge.verdict == "worse"
     assert np.isnan(found.score("rt", "stroop", "group_mean").value.mean)
     assert found.score("crps", "stroop", "group_mean", "hard").verdict == "worse"
     assert any("connectome_ridge" in words for words in shortfalls(found))
-    better = judge(perfect(people), people, simple, draws=300)
+    better = judge(perfect(people), people, simple, samples=Samples(number=300))
     assert better.score("crps", "stroop", "group_mean", "hard").verdict == "better"
 
 
@@ -188,7 +189,7 @@ def test_the_first_half_stands_beside_the_second_which_is_judged():
     first, second = (targets_of_people(people.segments, half) for half in (1, 2))
     assert np.allclose(simple.targets["own_first_half"], first)
     assert not np.allclose(first, second)
-    found = judge(perfect(people), people, simple, half=2, draws=200)
+    found = judge(perfect(people), people, simple, half=2, samples=Samples(number=200))
     assert np.allclose(found.observed, second)
     own = found.score("rt", "faces", "own_first_half")
     assert own.memory
@@ -202,7 +203,7 @@ def test_the_first_half_stands_beside_the_second_which_is_judged():
 def test_effects_stand_beside_true_ones_where_people_are_simulated():
     people = cohort()
     truth = {"stroop_effect": targets_of_people(people.segments)[:, 1]}
-    found = judge(perfect(people), people, NOTHING, truth=truth, draws=100)
+    found = judge(perfect(people), people, NOTHING, truth=truth, samples=Samples(number=100))
     assert found.score("true_effect", "stroop").value.mean > 0.8
     with pytest.raises(ValueError, match="targets are stroop_rt, stroop_effect"):
         judge(perfect(people), people, NOTHING, truth={"stroop": truth["stroop_effect"]})
@@ -210,7 +211,7 @@ def test_effects_stand_beside_true_ones_where_people_are_simulated():
 
 def test_few_people_get_no_verdict():
     people = cohort(people=8)
-    found = judge(perfect(people), people, NOTHING, draws=100)
+    found = judge(perfect(people), people, NOTHING, samples=Samples(number=100))
     assert found.comparison.p_verdict == found.comparison.group_verdict == "too few people"
     assert {score.verdict for score in found.scores} == {"", "too few people"}
     assert "8 people are too few" in shortfalls(found)[0]
@@ -222,20 +223,20 @@ def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
     fitted = fit(
         training.connectomes, training.segments, people=training.labels, architecture=LOWRANK
     )
-    found = evaluate(fitted, people, training, draws=100)
+    found = evaluate(fitted, people, training, samples=Samples(number=100))
     assert found.half is None  # the runs are short: there is no second half
     assert found.predicted[TWIN].shape == (11, 2)
     assert set(found.predicted) > {TWIN, GROUP, "connectome_ridge"}
     with pytest.raises(ValueError, match="fitted to 12 of the people"):
         evaluate(fitted, training)
-    own = evaluate(fitted, training, memory=True, draws=100)
+    own = evaluate(fitted, training, memory=True, samples=Samples(number=100))
     assert own.memory
     assert not np.allclose(own.predicted[TWIN], evaluate(
-        fitted, replace(training, labels=(*people.labels, "x")), draws=50
+        fitted, replace(training, labels=(*people.labels, "x")), samples=Samples(number=50)
     ).predicted[TWIN])  # fmt: skip
     with pytest.raises(ValueError, match="connectomes are missing"):
         evaluate(fitted, replace(people, connectomes=None))
-    of_a_bundle = evaluate(replace(fitted, own_codes=None), people, draws=50)
+    of_a_bundle = evaluate(replace(fitted, own_codes=None), people, samples=Samples(number=50))
     assert of_a_bundle.group_losses is not None
 
 
@@ -244,13 +245,20 @@ def test_everybody_is_predicted_by_a_fit_to_others():
     families = {label: f"f{number // 3}" for number, label in enumerate(people.labels)}
     lines = []
     found = cross_validate(
-        people, folds=2, architecture=LOWRANK, families=families, draws=100, report=lines.append
+        people,
+        folds=2,
+        architecture=LOWRANK,
+        families=families,
+        samples=Samples(number=100),
+        report=lines.append,
     )
     assert sum(line.startswith("fold") for line in lines) == 2
     assert np.isfinite(found.predicted["connectome_ridge"]).all()
     assert found.losses.shape == (12, 12)
     assert np.isnan(found.score("rt", "stroop", GROUP).value.mean)
-    again = cross_validate(people, folds=2, architecture=LOWRANK, families=families, draws=100)
+    again = cross_validate(
+        people, folds=2, architecture=LOWRANK, families=families, samples=Samples(number=100)
+    )
     assert np.allclose(found.losses, again.losses)
     assert not np.allclose(found.losses, found.losses.T)
     with pytest.raises(ValueError, match="connectomes are missing"):

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from bids_dtg.stats.correlation import correlation, correlation_interval
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
-from bids_dtg.twin.behaviour import Answers
-from bids_dtg.twin.bold_contrasts import contrasts_of
-from bids_dtg.twin.cohort import (
+from bids_dtg.twin.decoding import Decoded, decode
+from bids_dtg.twin.fitting import Fitted, Performance, fit
+from bids_dtg.twin.judging.behaviour import Answers
+from bids_dtg.twin.judging.bold_contrasts import contrasts_of
+from bids_dtg.twin.judging.cohort import (
     EFFECT,
     RT,
     Cohort,
@@ -30,12 +32,9 @@ from bids_dtg.twin.cohort import (
     has_half,
     targets_of,
 )
-from bids_dtg.twin.cross_losses import cross_losses, own_losses
-from bids_dtg.twin.decoding import Decoded, decode
-from bids_dtg.twin.fitting import Fitted, Performance, fit
-from bids_dtg.twin.matching import Matching, match
-from bids_dtg.twin.recipe import Architecture, find_architecture
-from bids_dtg.twin.scores import (
+from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
+from bids_dtg.twin.judging.matching import Matching, match
+from bids_dtg.twin.judging.scores import (
     BoldFit,
     QuantileTable,
     always_correct,
@@ -47,7 +46,8 @@ from bids_dtg.twin.scores import (
     quantile_table,
     rt_crps,
 )
-from bids_dtg.twin.simple import Simple, has_contrasts, joined, simple_predictions
+from bids_dtg.twin.judging.simple import Simple, has_contrasts, joined, simple_predictions
+from bids_dtg.twin.recipe import Architecture, find_architecture
 from bids_dtg.twin.traces import Segments
 
 Values = NDArray[np.float64]
@@ -55,7 +55,6 @@ Report = Callable[[str], None]
 Verdict = Literal["better", "worse", "not told apart", "too few people", ""]
 
 FEWEST_PEOPLE = 10  # fewer get no verdict
-DRAWS = 2000  # samples of people, for an interval
 TWIN, GROUP, ALWAYS_CORRECT = "twin", "group_network", "always_correct"
 # Baselines that know a person's own behaviour: what is compared with them is not unseen.
 WITH_MEMORY = ("own_first_half", "other_task")
@@ -241,6 +240,53 @@ def _of(segments: Segments, rows: NDArray[np.intp]) -> Segments:
     return segments if len(segments.inputs) == 1 else segments.people(rows)
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Samples of people, from which intervals come."""
+
+    seed: int = 0
+    number: int = 2000
+
+    def score(
+        self,
+        key: tuple[str, str, str, str],
+        value: Interval,
+        people: int,
+        *,
+        error: Interval | None = None,
+        advantage: Interval | None = None,
+    ) -> Score:
+        """Return a figure with what its advantage says."""
+        verdict = "" if advantage is None else verdict_of(advantage, people)
+        return Score(*key, value, error, people, advantage, verdict)
+
+    def mean(self, values: Values) -> Interval:
+        """Return the mean of people's values."""
+        return bootstrap_interval(values, seed=self.seed, draws=self.number)
+
+    def over_people(self, name: str, predicted: Values, wanted: Values) -> Interval:
+        """Return r over people; a prediction that is the same for all has none."""
+        if name in _CONSTANT or not (np.isfinite(predicted) & np.isfinite(wanted)).any():
+            return _nothing()
+        return correlation_interval(predicted, wanted, seed=self.seed, draws=self.number)
+
+    def gain(self, one: Values, other: Values, wanted: Values) -> Interval | None:
+        """Return how much larger the r of one is; None where either is not defined."""
+        known = np.isfinite(one) & np.isfinite(other) & np.isfinite(wanted)
+        if not known.any():
+            return None
+        both, target = np.stack([one, other])[:, known], wanted[known]
+        r = correlation(both, target)
+        if not np.isfinite(r).all():
+            return None
+        people = np.random.default_rng(self.seed).integers(
+            len(target), size=(self.number, len(target))
+        )
+        drawn = correlation(both[:, people], target[people])
+        low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])
+        return Interval(float(r[0] - r[1]), float(low), float(high))
+
+
 def evaluate(
     fitted: Fitted,
     people: Cohort,
@@ -249,8 +295,7 @@ def evaluate(
     memory: bool = False,
     half: int | None = 2,
     truth: Mapping[str, Values] | None = None,
-    seed: int = 0,
-    draws: int = DRAWS,
+    samples: Samples = Samples(),
 ) -> Evaluation:
     """Judge a fitted twin by people whom it was not fitted to.
 
@@ -271,8 +316,8 @@ def evaluate(
         None: all trials. Where nobody has trials of the half, all are judged.
     truth
         True figures (people,) by name of the target, as ``faces_effect``, of simulated people.
-    seed, draws
-        Of the samples of people.
+    samples
+        Of people, for intervals.
 
     Raises
     ------
@@ -301,8 +346,7 @@ def evaluate(
         memory=memory,
         half=half,
         truth=truth,
-        seed=seed,
-        draws=draws,
+        samples=samples,
     )
 
 
@@ -323,10 +367,8 @@ def cross_validate(
     folds: int = 5,
     architecture: Architecture | None = None,
     families: Mapping[str, str] | None = None,
-    half: int | None = 2,
     truth: Mapping[str, Values] | None = None,
-    seed: int = 0,
-    draws: int = DRAWS,
+    samples: Samples = Samples(),
     report: Report = lambda line: None,
 ) -> Evaluation:
     """Predict each person by a fit to the people of the other folds, and judge all together.
@@ -339,10 +381,10 @@ def cross_validate(
         As of `bids_dtg.stats.splits.fold_people`: families stay together.
     architecture
         As of `bids_dtg.twin.fitting.fit`.
-    half, truth, draws
-        As of `evaluate`.
-    seed
-        Of the folds, the fits and the samples of people.
+    truth
+        As of `evaluate`; all trials are judged.
+    samples
+        Of people, for intervals; their seed is also that of folds and fits.
     report
         Is given lines on the way.
 
@@ -359,8 +401,7 @@ def cross_validate(
     """
     if people.connectomes is None:
         raise ValueError("connectomes are missing: twins of people are made of them")
-    half = _judged_half(people.segments, half)
-    drawn = fold_people(people.labels, folds, seed=seed, families=families)
+    drawn = fold_people(people.labels, folds, seed=samples.seed, families=families)
     twins, simple = [], []
     for number, fold in enumerate(drawn, 1):
         report(f"fold {number} of {len(drawn)}")
@@ -371,15 +412,13 @@ def cross_validate(
             others.segments,
             people=others.labels,
             architecture=architecture,
-            seed=seed,
+            seed=samples.seed,
             report=report,
         )
         twins.append((rows, FittedTwins(fitted, people.connectomes[rows])))
-        simple.append((rows, simple_predictions(others, people.of(rows), half=half)))
+        simple.append((rows, simple_predictions(others, people.of(rows), half=None)))
     found = joined(simple, people.people)
-    return judge(
-        FoldedTwins(tuple(twins)), people, found, half=half, truth=truth, seed=seed, draws=draws
-    )
+    return judge(FoldedTwins(tuple(twins)), people, found, truth=truth, samples=samples)
 
 
 def judge(
@@ -390,8 +429,7 @@ def judge(
     memory: bool = False,
     half: int | None = None,
     truth: Mapping[str, Values] | None = None,
-    seed: int = 0,
-    draws: int = DRAWS,
+    samples: Samples = Samples(),
 ) -> Evaluation:
     """Judge whatever performs, by people and what simple predictions say of them.
 
@@ -403,56 +441,11 @@ def judge(
         Whose responses are known.
     simple
         What stands beside.
-    memory, half, truth, seed, draws
+    memory, half, truth, samples
         As of `evaluate`.
     """
     true = checked_truth(truth or {}, people.segments.tasks, people.people)
-    return _Judged(twins, people, simple, memory, half, true, _Draws(seed, draws)).evaluation()
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """Samples of people."""
-
-    seed: int
-    number: int
-
-    def score(
-        self,
-        key: tuple[str, str, str, str],
-        value: Interval,
-        people: int,
-        *,
-        error: Interval | None = None,
-        advantage: Interval | None = None,
-    ) -> Score:
-        verdict = "" if advantage is None else verdict_of(advantage, people)
-        return Score(*key, value, error, people, advantage, verdict)
-
-    def mean(self, values: Values) -> Interval:
-        return bootstrap_interval(values, seed=self.seed, draws=self.number)
-
-    def over_people(self, name: str, predicted: Values, wanted: Values) -> Interval:
-        """Return r over people; a prediction that is the same for all has none."""
-        if name in _CONSTANT or not (np.isfinite(predicted) & np.isfinite(wanted)).any():
-            return _nothing()
-        return correlation_interval(predicted, wanted, seed=self.seed, draws=self.number)
-
-    def gain(self, one: Values, other: Values, wanted: Values) -> Interval | None:
-        """Return how much larger the r of one is; None where either is not defined."""
-        known = np.isfinite(one) & np.isfinite(other) & np.isfinite(wanted)
-        if not known.any():
-            return None
-        both, target = np.stack([one, other])[:, known], wanted[known]
-        r = correlation(both, target)
-        if not np.isfinite(r).all():
-            return None
-        people = np.random.default_rng(self.seed).integers(
-            len(target), size=(self.number, len(target))
-        )
-        drawn = correlation(both[:, people], target[people])
-        low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])
-        return Interval(float(r[0] - r[1]), float(low), float(high))
+    return _Judged(twins, people, simple, memory, half, true, samples).evaluation()
 
 
 def _nothing() -> Interval:
@@ -502,7 +495,7 @@ class _Judged:
         memory: bool,
         half: int | None,
         true: Mapping[str, Values],
-        draws: _Draws,
+        draws: Samples,
     ) -> None:
         self.twins, self.people, self.simple = twins, people, simple
         self.memory, self.half, self.true, self.draws = memory, half, true, draws

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tcp_people import tcp_answers, tcp_folder
 
-from bids_dtg.twin.behaviour import (
+from bids_dtg.twin.judging.behaviour import (
     MISS,
     Answers,
     above_chance,

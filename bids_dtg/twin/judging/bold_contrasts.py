@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.twin.cross_losses import scored_steps
 from bids_dtg.twin.cuts import STEP_SECONDS
-from bids_dtg.twin.scores import bold_contrast
+from bids_dtg.twin.judging.cross_losses import scored_steps
+from bids_dtg.twin.judging.scores import bold_contrast
 from bids_dtg.twin.traces import Segments
 
 Values = NDArray[np.float64]

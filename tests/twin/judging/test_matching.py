@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.twin.matching import match
+from bids_dtg.twin.judging.matching import match
 
 SEEDS = st.integers(0, 1000)
 

@@ -41,7 +41,7 @@ def cross_losses(
 
     Examples
     --------
-    `bids_dtg.twin.matching.match` says what to do with it.
+    `bids_dtg.twin.judging.matching.match` says what to do with it.
     """
     if len(segments.inputs) > 1:
         raise ValueError("people saw different things: run each twin on what each person saw")
