@@ -8,8 +8,8 @@ stopped call goes on; `--within` also fits `lowrank` on first halves and judges 
 second halves: memory is allowed there. Figures are means over worlds, with the standard deviation;
 one world's figures have intervals over people in WORK/figures.tsv.
 
-Sizes, numbers of codes, prior and rates of `lowrank` were chosen on worlds 2001 to 2003 of the hard
-regime, which are not judged here.
+Numbers of codes, prior and rates of `lowrank` were chosen on worlds 1001 to 1003 and 2001 to 2003
+(mostly of the hard regime), which are not judged here.
 """
 
 from __future__ import annotations
