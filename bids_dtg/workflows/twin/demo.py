@@ -317,8 +317,7 @@ def _last_words(size: DemoSize) -> tuple[str, ...]:
 
 _REGIME_WORDS: Mapping[Regime, tuple[str, ...]] = {
     "hard": (
-        "Connectomes decide 40 % of how these people differ (regime hard), and show it with noise:",
-        "r comes near what was published of real people.",
+        "Connectomes decide 40 % of how these people differ (regime hard), and show it with noise.",
     ),
     "easy": ("Connectomes decide how these people differ (easy): of real people, expect less.",),
 }
