@@ -37,6 +37,7 @@ from bids_dtg.twin.judging.evaluation import (
 from bids_dtg.workflows.twin.analysis import TwinAnalysis
 
 Row = dict[str, Any]
+_FEWEST_TRAINING = 3  # people whom the model was fitted to, for baselines
 _OVER_PEOPLE = ("r, 95 % interval over people", "mean absolute error (s)", "people")
 
 
@@ -53,10 +54,10 @@ def run_evaluation(settings: Settings) -> int:
     if settings.behaviour.dry_run:
         return analysis.print_plan("scores, tables and a page", unseen)
     people = _cohort(analysis, unseen)
-    training = _cohort(analysis, seen) if len(seen) > 2 else None
+    training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
     with analysis.results.begun():
         analysis.describe()
-        say(f"judging by {counted(len(unseen), 'participant')}")
+        say(f"judging by {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
         assert analysis.bundle is not None
         found = evaluate(
             analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
@@ -207,11 +208,20 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageF
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) judged by "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} whom it was not "
-        f"fitted to, by {judged}. Baselines are fitted to {counted(seen, 'participant')} whom it "
-        "was fitted to. What a twin answers was not measured.",
+        f"fitted to, by {judged}. {_baselines_in_words(seen)}",
         flags=_flags(analysis, found),
         sections=(*_figure_sections(found), _trial_section(found), *_match_sections(found)),
     )
+
+
+def _baselines_in_words(seen: int) -> str:
+    """Say whom simple predictions were fitted to."""
+    if seen < _FEWEST_TRAINING:
+        return (
+            "No simple prediction of people stands beside: the files have too few of those whom "
+            "it was fitted to. Give theirs, too."
+        )
+    return f"Baselines are fitted to {counted(seen, 'participant')} whom it was fitted to."
 
 
 def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
