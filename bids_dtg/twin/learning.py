@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,9 +72,9 @@ class _Twins(TrainingTask):
         self._skipped = 0
         self._started = 0.0
 
+    @abstractmethod
     def networks(self, data: str, people: Tensor) -> MainWeights:
         """Return the networks of some people of ``training`` or ``validation``."""
-        raise RunError(f"{type(self).__name__} has no networks")
 
     def rates(self) -> list[dict[str, Any]]:
         """Return groups of parameters with their learning rates, as optimisers take them."""
@@ -194,7 +195,7 @@ class GroupTask(_Twins):
 
     def _segments(self, there: int) -> int:
         """Take more segments: there is one person, the average one, where all saw the same."""
-        return min(there, max(self.recipe.batch_segments, 2 * self.recipe.batch_segments))
+        return min(there, 2 * self.recipe.batch_segments)
 
 
 class HyperTask(_Twins):
