@@ -5,8 +5,9 @@
 Of each world (a seed), 200 people are fitted on and 200 others are judged, in the faces run and the
 first Stroop run (whole runs, real sequences). What is fitted is kept in the folder WORK, so that a
 stopped call goes on; `--within` also fits `lowrank` on first halves and judges the same people's
-second halves: memory is allowed there. Figures are means over worlds, with the standard deviation;
-one world's figures have intervals over people in WORK/figures.tsv.
+second halves: memory is allowed there. `--bold` adds BOLD of 20 regions to what twins learn (take
+another WORK). Figures are means over worlds, with the standard deviation; one world's figures have
+intervals over people in WORK/figures.tsv.
 
 Numbers of codes, prior and rates of `lowrank` were chosen on worlds 1001 to 1003 and 2001 to 2003
 (mostly of the hard regime), which are not judged here.
@@ -20,19 +21,22 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort as CohortNumber
+from bids_dtg.phantom.twin.bold import TR_SECONDS
 from bids_dtg.phantom.twin.people import TwinPeople, simulate_twin_people
-from bids_dtg.phantom.twin.sequences import trial_sequence
+from bids_dtg.phantom.twin.sequences import TrialSequence, trial_sequence
 from bids_dtg.phantom.twin.world import Regime
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
 from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
-from bids_dtg.twin.traces import Segments, TaskSet, stack_people
+from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials
 
 SEQUENCES = ("hammerAP", "stroopAP")
@@ -48,19 +52,49 @@ class Cohorts:
     fitted_runs: Runs
     unseen: TwinPeople
     unseen_runs: Runs
-    tasks: TaskSet
+    sequences: tuple[TrialSequence, ...]
+    seed: int
+    bold: bool  # whether twins also learn and predict BOLD of 20 regions
 
     @classmethod
-    def simulate(cls, regime: Regime, seed: int, people: int = PEOPLE) -> Cohorts:
-        sequences = [trial_sequence(name) for name in SEQUENCES]
+    def simulate(cls, regime: Regime, seed: int, bold: bool, people: int = PEOPLE) -> Cohorts:
+        sequences = tuple(map(trial_sequence, SEQUENCES))
         found = []
         for cohort in (CohortNumber.TRAINING, CohortNumber.TEST):
             own = simulate_twin_people(people, regime, seed=seed, cohort=cohort)
             found += [own, own.runs(sequences, seed=seed)]
-        return cls(*found, TaskSet(tuple(each.trials.task for each in sequences)))
+        return cls(*found, sequences, seed, bold)
 
-    def segments(self, runs: Runs, half: int | None = None) -> Segments:
-        return stack_people(runs, tasks=self.tasks, half=half)
+    @property
+    def tasks(self) -> TaskSet:
+        return TaskSet(tuple(each.trials.task for each in self.sequences))
+
+    def of_fitted(self, half: int | None = None) -> Cohort:
+        """Return whom twins are fitted to, with all trials or those of a half."""
+        return self._cohort(self.fitted, self.fitted_runs, half)
+
+    def of_unseen(self) -> Cohort:
+        """Return the people whom twins are judged by."""
+        return self._cohort(self.unseen, self.unseen_runs, None)
+
+    def _cohort(self, people: TwinPeople, runs: Runs, half: int | None) -> Cohort:
+        bold = self._bold(people) if self.bold else None
+        segments = stack_people(runs, tasks=self.tasks, half=half, bold=bold)
+        return Cohort(people.labels, segments, people.connectomes)
+
+    def _bold(self, people: TwinPeople) -> list[list[Bold | None]]:
+        """Return BOLD in z-scores of the people to fit on."""
+        training = self._series(self.fitted)
+        scale = BoldScale.of([run for runs in training for run in runs])
+        series = training if people is self.fitted else self._series(people)
+        return [
+            [Bold(scale.scaled(run), TR_SECONDS) for run in runs]
+            for runs in zip(*series, strict=True)
+        ]
+
+    def _series(self, people: TwinPeople) -> list[list[NDArray[np.float32]]]:
+        """Return BOLD (frames, regions) of each person in each run."""
+        return [[run.T for run in people.bold(each, seed=self.seed)] for each in self.sequences]
 
 
 def fitted_twin(
@@ -70,12 +104,12 @@ def fitted_twin(
     kept = work / f"{architecture}{'-half' if half else ''}.pt"
     if kept.exists():
         return torch.load(kept, weights_only=False)  # our own file, made a moment ago
-    segments = cohorts.segments(cohorts.fitted_runs, half)
+    people = cohorts.of_fitted(half)
     start = time.perf_counter(), time.process_time()
     fitted = fit(
-        cohorts.fitted.connectomes,
-        segments,
-        people=cohorts.fitted.labels,
+        people.connectomes,
+        people.segments,
+        people=people.labels,
         architecture=find_architecture(architecture),
         seed=seed,
         workplace=Workplace(kept.with_suffix("")),
@@ -89,20 +123,12 @@ def fitted_twin(
 
 def evaluated(cohorts: Cohorts, fitted: Fitted, seed: int, half: int | None) -> Evaluation:
     """Judge by unseen people; where first halves were fitted, by the same people's second ones."""
-    trained = Cohort(
-        cohorts.fitted.labels,
-        cohorts.segments(cohorts.fitted_runs, half),
-        cohorts.fitted.connectomes,
-    )
+    trained = cohorts.of_fitted(half)
     if half:
-        again = Cohort(
-            cohorts.fitted.labels, cohorts.segments(cohorts.fitted_runs), cohorts.fitted.connectomes
-        )
+        again = cohorts.of_fitted()
         return evaluate(fitted, again, trained, memory=True, half=2, samples=Samples(seed))
-    unseen = Cohort(
-        cohorts.unseen.labels, cohorts.segments(cohorts.unseen_runs), cohorts.unseen.connectomes
-    )
     truth = {f"{task}_effect": cohorts.unseen.effects(task) for task in cohorts.tasks.names}
+    unseen = cohorts.of_unseen()
     return evaluate(fitted, unseen, trained, half=None, truth=truth, samples=Samples(seed))
 
 
@@ -129,6 +155,9 @@ def rows_of(found: Evaluation) -> list[dict[str, object]]:
             "better_than_average_mismatch": matching.better_than_average.mean,
         }
         rows += [{"figure": name, "model": TWIN, "value": value} for name, value in figures.items()]
+    for score in found.bold:
+        values = {"bold_group_r": score.fit.group_r, "bold_person_r": score.fit.person_r}
+        rows += [{"figure": name, "model": score.name, "value": v} for name, v in values.items()]
     return rows
 
 
@@ -147,6 +176,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--architectures", nargs="+", default=list(ARCHITECTURES))
     parser.add_argument("--within", action="store_true")
+    parser.add_argument("--bold", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     worlds = [(regime, seed) for regime in options.regimes for seed in options.seeds]
@@ -156,7 +186,7 @@ def main() -> None:
         for regime, seed in worlds:
             work = options.work / f"{regime}-{seed}"
             work.mkdir(parents=True, exist_ok=True)
-            cohorts = Cohorts.simulate(regime, seed)
+            cohorts = Cohorts.simulate(regime, seed, options.bold)
             fitted = fitted_twin(work, cohorts, architecture, seed, half)
             name = f"{architecture}, first halves" if half else architecture
             for row in rows_of(evaluated(cohorts, fitted, seed, half)):
