@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.atomic import remove_stale_in, remove_stale_temporaries
 from bids_dtg.files.derivatives import (
@@ -60,6 +61,30 @@ class ResultFolder:
     name: str  # of the model that is made, or of the results
     used: UsedModel | None = None  # None: a model is made
     repeatable: bool = True  # whether the call may be given again once its model is made
+
+    @classmethod
+    def of_call(
+        cls, settings: Settings, output: Path, makes: str, bundle: Bundle[Any] | None
+    ) -> ResultFolder:
+        """Return the folder of what a call makes, with a model or, without one, as a model.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        output
+            The output's folder.
+        makes
+            What comes of it.
+        bundle
+            The model; None: one is made.
+        """
+        given, folder = settings.modelling.model_name, DerivativeDataset(output)
+        if bundle is None:
+            return cls(settings, folder, makes=makes, name=given or DEFAULT_NAME)
+        card = bundle.card
+        used = UsedModel(card.name, card.version, card.kind, bundle.identity)
+        return cls(settings, folder, makes=makes, name=given or card.name, used=used)
 
     @property
     def path(self) -> Path:
@@ -171,6 +196,20 @@ class ResultFolder:
             f"{self.path} holds the {self.makes} of another model ({other.strip()})",
             remedy=f"choose another --model-name, or remove {self.path}",
         )
+
+
+def data_set_name(settings: Settings, dataset: SourceDataset) -> str:
+    """Return what ``--data-set`` says, else the name in the folder's description, or the folder's.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    dataset
+        The folder that names the data set.
+    """
+    described = str(dataset.description.get("Name") or "").strip()
+    return settings.modelling.data_set or described or dataset.name
 
 
 def _model_facts(used: UsedModel) -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import Any
 from bids_dtg.bundles.dynamics.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import (
-    DerivativeDataset,
     SourceDataset,
     check_output_location,
     refuse_model_folder,
@@ -23,7 +22,7 @@ from bids_dtg.report.workflows import DYNAMICS
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.dynamics.columns import meanings
 from bids_dtg.workflows.dynamics.people import NetworkPeople, session_words
-from bids_dtg.workflows.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+from bids_dtg.workflows.result_folder import ResultFolder, data_set_name
 
 _SAME_TR = 1e-6  # relative: files may have single precision
 
@@ -60,16 +59,7 @@ class NetworkAnalysis:
         if bundle is not None:
             refuse_model_folder(output, bundle.path)
         people = NetworkPeople.prepare(settings, bundle.part.structural if bundle else None)
-        card = None if bundle is None else bundle.card
-        results = ResultFolder(
-            settings,
-            DerivativeDataset(output),
-            makes=makes,
-            name=settings.modelling.model_name or (card.name if card else DEFAULT_NAME),
-            used=UsedModel(card.name, card.version, card.kind, bundle.identity)
-            if card and bundle
-            else None,
-        )
+        results = ResultFolder.of_call(settings, output, makes, bundle)
         results.refuse_other_results()
         for line in people.notes:
             say(line)
@@ -78,8 +68,7 @@ class NetworkAnalysis:
     @property
     def data_set(self) -> str:
         """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
-        given = self.settings.modelling.data_set
-        return given or str(self.dataset.description.get("Name") or "").strip() or self.dataset.name
+        return data_set_name(self.settings, self.dataset)
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table, and what its columns mean."""

@@ -10,7 +10,6 @@ from typing import Any
 from bids_dtg.bundles.twin.bundle import TwinBundle, load_twin_bundle
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import (
-    DerivativeDataset,
     SourceDataset,
     check_output_location,
     refuse_model_folder,
@@ -20,7 +19,7 @@ from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.workflows import TWIN
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+from bids_dtg.workflows.result_folder import ResultFolder, data_set_name
 from bids_dtg.workflows.twin.columns import meanings
 from bids_dtg.workflows.twin.people import TwinPeople
 
@@ -59,16 +58,7 @@ class TwinAnalysis:
         people = TwinPeople.prepare(settings, bundle.part.tasks if bundle else None)
         if bundle is not None:
             _require_same_connectomes(people, bundle)
-        card = None if bundle is None else bundle.card
-        results = ResultFolder(
-            settings,
-            DerivativeDataset(output),
-            makes=makes,
-            name=settings.modelling.model_name or (card.name if card else DEFAULT_NAME),
-            used=UsedModel(card.name, card.version, card.kind, bundle.identity)
-            if card and bundle
-            else None,
-        )
+        results = ResultFolder.of_call(settings, output, makes, bundle)
         results.refuse_other_results()
         for line in people.notes:
             say(line)
@@ -77,8 +67,7 @@ class TwinAnalysis:
     @property
     def data_set(self) -> str:
         """The name in the folder's description, or the folder's; ``--data-set`` is before both."""
-        given = self.settings.modelling.data_set
-        return given or str(self.dataset.description.get("Name") or "").strip() or self.dataset.name
+        return data_set_name(self.settings, self.dataset)
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write a table, and what its columns mean."""
