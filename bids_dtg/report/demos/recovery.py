@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.report.demos.canvas import draw_two_rows
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import FigureBase, SubFigure
 
 Values = NDArray[np.floating[Any]]
 
-_WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 13.0, 7.2, 110
+_HEIGHT_INCHES = 7.2
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _CONNECTIVITY = "RdBu_r"
@@ -77,33 +78,22 @@ def draw_recovery(
     bytes or None
         A PNG file; None if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        return None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
-    figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    grid = figure.add_gridspec(2, 1, height_ratios=(1.15, 1.0))
-    top, bottom = figure.add_subfigure(grid[0, 0]), figure.add_subfigure(grid[1, 0])
-    axes = top.subplots(1, 4)
-    for panel, place in zip(parameters, axes[:2], strict=True):
-        _draw_parameter(place, panel)
-    _draw_connectivity(top, list(axes[2:]), connectivity)
-    places = list(bottom.subplots(1, len(spectra), sharey=True))
-    for spectrum, place in zip(spectra, places, strict=True):
-        _draw_spectrum(place, spectrum)
-    # A simulation that grows without bounds must not flatten the rest.
-    powers = np.concatenate([spectrum.observed[1:] for spectrum in spectra])
-    places[0].set_ylim(powers.min() / _MARGIN, powers.max() * _MARGIN)
-    places[0].set_ylabel("power (squared units of the series / Hz)")
-    places[0].legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    plt.close(figure)
-    return buffer.getvalue()
+    def draw(top: SubFigure, bottom: SubFigure) -> None:
+        axes = top.subplots(1, 4)
+        for panel, place in zip(parameters, axes[:2], strict=True):
+            _draw_parameter(place, panel)
+        _draw_connectivity(top, list(axes[2:]), connectivity)
+        places = list(bottom.subplots(1, len(spectra), sharey=True))
+        for spectrum, place in zip(spectra, places, strict=True):
+            _draw_spectrum(place, spectrum)
+        # A simulation that grows without bounds must not flatten the rest.
+        powers = np.concatenate([spectrum.observed[1:] for spectrum in spectra])
+        places[0].set_ylim(powers.min() / _MARGIN, powers.max() * _MARGIN)
+        places[0].set_ylabel("power (squared units of the series / Hz)")
+        places[0].legend(fontsize=8)
+
+    return draw_two_rows(draw, title=title, height_inches=_HEIGHT_INCHES, heights=(1.15, 1.0))
 
 
 def _draw_parameter(axes: Axes, panel: RecoveredPanel) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.report.demos.canvas import draw_two_rows
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 Values = NDArray[np.floating[Any]]
 
-_WIDTH_INCHES, _HEIGHT_INCHES, _DPI = 13.0, 8.2, 110
+_HEIGHT_INCHES = 8.2
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 _FIRST, _SECOND, _LINE = "#0072B2", "#D55E00", "#555555"
 _MARKERS = ("o", "^", "s")
@@ -99,29 +101,18 @@ def draw_twin(
     bytes or None
         A PNG file; None if matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        return None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    figure = plt.figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
-    figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    grid = figure.add_gridspec(2, 1, height_ratios=(1.0, 0.95))
-    top, bottom = figure.add_subfigure(grid[0, 0]), figure.add_subfigure(grid[1, 0])
-    axes = top.subplots(1, 3, gridspec_kw={"width_ratios": (1.0, 1.0, 1.0)})
-    _draw_people(axes[0], people)
-    _draw_rows(axes[1], rows)
-    _draw_quantiles(axes[2], quantiles)
-    places = bottom.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
-    for place, trace in zip(places, traces, strict=True):
-        _draw_trace(place, trace)
-    places[-1].set_xlabel("time in the run (s)")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    plt.close(figure)
-    return buffer.getvalue()
+    def draw(top: SubFigure, bottom: SubFigure) -> None:
+        axes = top.subplots(1, 3, gridspec_kw={"width_ratios": (1.0, 1.0, 1.0)})
+        _draw_people(axes[0], people)
+        _draw_rows(axes[1], rows)
+        _draw_quantiles(axes[2], quantiles)
+        places = bottom.subplots(len(traces), 1, sharex=True, squeeze=False)[:, 0]
+        for place, trace in zip(places, traces, strict=True):
+            _draw_trace(place, trace)
+        places[-1].set_xlabel("time in the run (s)")
+
+    return draw_two_rows(draw, title=title, height_inches=_HEIGHT_INCHES, heights=(1.0, 0.95))
 
 
 def _draw_people(axes: Axes, panel: PredictedPanel) -> None:
