@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.errors import ForeignFileError, RunError
 from bids_dtg.files.foreign import read_json_object
-from bids_dtg.files.names import BidsName, parse_name, same_label
+from bids_dtg.files.names import (
+    BidsName,
+    build_name,
+    parse_name,
+    participant_folder,
+    same_label,
+)
+from bids_dtg.files.text import read_json
 
 # What is longer was written in other units than seconds.
 LONGEST_TR_SECONDS = 20.0
@@ -123,6 +130,42 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             expected='a JSON object, e.g. {"RepetitionTime": 2.0}',
             remedy="repair it, or remove it: the image's header has the time too",
         ) from err
+
+
+def shared_sidecar_path(entities: Mapping[str, str | None], suffix: str) -> PurePosixPath:
+    """Return the path of what all files of one suffix and these entities inherit.
+
+    Examples
+    --------
+    >>> str(shared_sidecar_path({"sub": "01", "ses": "a", "task": "rest"}, "statmap"))
+    'sub-01/ses-a/sub-01_ses-a_task-rest_statmap.json'
+    """
+    folder = participant_folder(entities["sub"], entities.get("ses"))
+    return folder / build_name(entities, suffix, ".json")
+
+
+def read_inherited(file: Path) -> dict[str, Any]:
+    """Read what sidecars say of a file of our own: the one beside it, over those a folder above.
+
+    What is damaged or absent is as if it were empty. A sidecar above counts the more, the more
+    entities it shares with the file.
+    """
+    try:
+        name = parse_name(file.name)
+    except ValueError:
+        return {}
+    above = []
+    for path in file.parent.parent.glob(f"*_{name.suffix}.json"):
+        try:
+            parsed = parse_name(path.name)
+        except ValueError:
+            continue
+        if applies_to(parsed, name):
+            above.append((len(parsed.entities), path))
+    found: dict[str, Any] = {}
+    for _, path in sorted(above):
+        found |= read_json(path)
+    return found | read_json(file.with_name(file.name.removesuffix(name.extension) + ".json"))
 
 
 def applies_to(sidecar: BidsName, file: BidsName) -> bool:

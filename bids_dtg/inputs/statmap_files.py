@@ -24,7 +24,7 @@ LEVELS: tuple[Level, ...] = ("run", "session", "subject")
 _IMAGES = (".nii.gz", ".nii", ".hdr", ".img")
 # What this program writes is not measured.
 _OURS = re.compile(
-    r"synthetic|segmentSpread|halfwidth.*|connectome|oddHalf|evenHalf|group(Mean|Sd)"
+    r"synthetic|segmentSpread|halfwidth.*|deviation|connectome|oddHalf|evenHalf|group(Mean|Sd)"
 )
 _BRACES = re.compile(r"\{([a-z]+)\}")
 # A value in braces ends where a part of the path does.

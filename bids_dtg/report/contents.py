@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import BidsName, FileKind, parse_name
+from bids_dtg.files.names import BidsName, FileKind, build_name, parse_name
 from bids_dtg.files.provenance import completion_record
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.text import read_json
 from bids_dtg.report import quality
 from bids_dtg.stats.conformal import LEVELS
@@ -18,12 +20,23 @@ SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 # Entities that say what a file holds, not which run or set it is of.
-_OF_FILES = ("space", "res", "den", "cohort", "hemi", "seg", "contrast", "stat", "desc")
+_OF_FILES = (
+    "space",
+    "res",
+    "den",
+    "cohort",
+    "hemi",
+    "atlas",
+    "seg",
+    "scale",
+    "contrast",
+    "stat",
+    "desc",
+)
 # Kinds of what pages compare, count or go through; all else is shown as text.
 _KINDS: Mapping[str, type] = {
     "Runs": list,
     "ExcludedRuns": dict,
-    "GeneratedBy": dict,
     "NSegments": int,
     "ModelSHA256": str,
     "Resolution": str,
@@ -36,6 +49,35 @@ NOT_MEASURED = "Predicted from resting-state fMRI, not measured: "
 def half_width_desc(level: int) -> str:
     """Return the value of desc- of the half-width maps of a level, in percent."""
     return f"{HALF_WIDTH}{level}"
+
+
+def half_width_path(
+    entities: Mapping[str, str | None], level: int, identity: str, extension: str
+) -> PurePosixPath:
+    """Return the path of a model's half-width map, below the template's folder in the output.
+
+    Parameters
+    ----------
+    entities
+        Of the map that it belongs to: space, contrast and further ones that are no person's.
+    level
+        Of the intervals, in percent.
+    identity
+        Of the model: its SHA-256, by which maps of several models in one dataset are told apart.
+    extension
+        Of the file.
+
+    Examples
+    --------
+    >>> entities = {"space": "MNI152NLin6Asym", "res": "2", "contrast": "languageMath"}
+    >>> half_width_path(entities, 90, "1a2b3c4d5e6f", ".nii.gz").name
+    'tpl-MNI152NLin6Asym_res-2_contrast-languageMath_desc-halfwidth90m1a2b3c4d_statmap.nii.gz'
+    """
+    template = entities["space"]
+    named = {key: value for key, value in entities.items() if key in _OF_FILES and key != "space"}
+    desc = f"{half_width_desc(level)}m{identity[:8]}"
+    name = build_name({**named, "tpl": template, "desc": desc}, "statmap", extension)
+    return PurePosixPath(f"tpl-{template}") / name
 
 
 @dataclass(frozen=True)
@@ -184,20 +226,16 @@ def _title(name: BidsName) -> str:
 
 
 def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]) -> SetFiles:
-    maps, damage = [], []
+    maps, damage = [], dict[str, None]()  # in order, each once
     for name, path in named:
-        beside = {
-            overlay.desc: path.with_name(
-                path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{overlay.desc}_")
-            )
-            for overlay in OVERLAYS
-        }
-        sidecar, faults = _of_their_kinds(read_json(sidecar_of(path)))
+        sidecar, faults = _of_their_kinds(read_inherited(path))
+        beside = _overlays(dataset, name, path, sidecar)
         if faults:
-            damage.append(
-                f"{sidecar_of(path).name} was changed by hand or damaged: {', '.join(faults)} "
-                "cannot be used"
-            )
+            own = read_json(sidecar_of(path))
+            for key in faults:
+                # What is not in its own sidecar stands in that of the set.
+                place = sidecar_of(path).name if key in own else f"{title}_{_MAPS.suffix}.json"
+                damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
         maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
     # By task, and within it by the length of the label: simple contrasts before differences.
@@ -214,6 +252,20 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
         record=completion_record(dataset, title),
         damage=tuple(damage),
     )
+
+
+def _overlays(
+    dataset: DerivativeDataset, name: BidsName, path: Path, sidecar: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Return where images of a map's uncertainty would be, by desc-."""
+    found = {SPREAD: path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{SPREAD}_"))}
+    entities, level = dict(name.entities), sidecar.get("IntervalLevel")
+    identity = str(sidecar.get("ModelSHA256") or "")
+    percent = round(100 * level) if isinstance(level, float) and 0 < level < 1 else 0
+    if entities.get("space") and percent in LEVELS and re.fullmatch("[0-9a-f]{64}", identity):
+        shared = half_width_path(entities, percent, identity, ".nii.gz")
+        found[half_width_desc(percent)] = dataset.root / shared
+    return found
 
 
 def _of_their_kinds(sidecar: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

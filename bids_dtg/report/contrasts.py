@@ -459,5 +459,5 @@ def _notes_on_intervals(made: SetFiles) -> Iterator[Flag]:
             "few people of the calibration were measured there"
         )
         yield Flag("note", text, made.title)
-    if sidecars and (note := sidecars[0].get("SegmentsNote")):
+    if sidecars and (note := made.common.get("IntervalNote")):
         yield Flag("note", str(note), made.title)

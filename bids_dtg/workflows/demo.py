@@ -40,7 +40,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.tables import run_group
 from bids_dtg.workflows.participant.call import run_participants
-from bids_dtg.workflows.participant.map_files import map_path
+from bids_dtg.workflows.participant.outputs.map_files import map_path
 
 # Whose average stands beside the predictions: other people, as measured without noise, so that
 # it is as good as the average of a large sample.

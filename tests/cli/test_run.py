@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from fmriprep_dataset import describe_dataset
 from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.cli.run import build_parser, main
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import read_options
 from bids_dtg.version import __version__
@@ -129,7 +131,7 @@ def test_configuration_file_and_the_command_line_wins(job, tmp_path):
     assert job.run("--config-file", config) == 1
     assert job.run("--config-file", config, "--min-minutes", "3") == 0
     (sidecar,) = job.out.rglob("*contrast-languageMath_*.json")
-    assert json.loads(sidecar.read_text())["DenoiseStrategy"] == "none"
+    assert read_inherited(sidecar)["DenoiseStrategy"] == "none"
 
 
 def test_a_configuration_file_names_rows_of_tables(job, tmp_path, capsys):
@@ -339,7 +341,7 @@ def redone(job: TinyJob, capsys, *more: object) -> dict[str, str]:
     sets = f"{len(made)} set{'s' * (len(made) != 1)}"
     assert f"{sets} of maps made, {4 - len(made)} complete before" in err
     for path, time in files.items():
-        title = path.name.partition("_space-")[0]
+        title = re.split("_(?:space|statmap)", path.name)[0]
         if title not in made:
             assert path.stat().st_mtime_ns == time, path
     return planned

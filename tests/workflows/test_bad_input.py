@@ -26,6 +26,7 @@ from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.cli import models as models_cli
 from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.sidecars import read_inherited
 
 FUNC = Path("sub-01", "func")
 BOLD = FUNC / "sub-01_task-rest_space-MNI152NLin6Asym_res-2_desc-preproc_bold.nii.gz"
@@ -510,7 +511,7 @@ def test_times_that_go_together(job, sidecar, header, unit, note):
     assert job.run() == 0
     (run,) = read_table(next(job.out.rglob("*_qc.tsv")))
     assert float(run["repetition_time"]) == TR
-    maps = json.loads(next(job.out.rglob("*_statmap.json")).read_text())
+    maps = read_inherited(next(job.out.rglob("*synthetic_statmap.json")))
     assert bool(note) == ("repetition time" in json.dumps(maps) or "header's" in json.dumps(maps))
     assert not note or note in json.dumps(maps)
 

@@ -20,6 +20,7 @@ from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.run import build_parser
 from bids_dtg.errors import RunError
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings.toml import make_settings
 from bids_dtg.workflows.participant.measure import ModelVoxels, Reader
@@ -316,7 +317,7 @@ def test_the_whole_program_does_all_at_once(tmp_path, capsys):
     )
     assert job.run(*options) == 0
     sidecar, *_ = sorted(job.out.rglob(f"{TITLE}*desc-synthetic_statmap.json"))
-    (run,) = json.loads(sidecar.read_text())["Runs"]
+    (run,) = read_inherited(sidecar)["Runs"]
     text = json.dumps(run)
     for fact in ('"SmoothingFwhmMm": 6.0', '"NoiseComponents": 2', '"LowPassHz": 0.04', "own.tsv"):
         assert fact in text

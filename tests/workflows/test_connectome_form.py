@@ -18,6 +18,7 @@ from bids_dtg.cli.run import main
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, Form
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.workflows.participant.predict import predict_maps
 
 CONNECTOME = "space-MNI152NLin6Asym_res-2_stat-partial_desc-connectome_statmap"
@@ -34,7 +35,7 @@ def job_of(folder: Path, **facts: object) -> TinyJob:
 
 def sidecar_of(out: Path) -> dict:
     (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.json")
-    return json.loads(path.read_text())
+    return read_inherited(path)
 
 
 def quality_of(out: Path) -> dict[str, str]:
@@ -94,10 +95,10 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
     assert job.run("--write-connectome") == 0
     sidecar = sidecar_of(job.out)
     assert " ".join(sidecar) == (
-        "Description Task Contrast Sources SpatialReference Resolution Units Synthetic ModelName "
-        "ModelVersion ModelKind ModelSHA256 ModelTraining NSegments SecondsOfRest "
-        "ResidualDegreesOfFreedom SegmentsWeightedBy OptionsSHA256 InputType DenoiseStrategy Runs "
-        "ExcludedRuns GeneratedBy ModelNotice NotForScience Calibrated"
+        "Sources Synthetic ModelName ModelVersion ModelKind ModelSHA256 ModelNotice NotForScience "
+        "ModelTraining NSegments SecondsOfRest ResidualDegreesOfFreedom SegmentsWeightedBy "
+        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Calibrated Description Task "
+        "Contrast SpatialReference Resolution Units"
     )
     assert " ".join(sidecar["Runs"][0]) == (
         "Run RepetitionTime VoxelSize ResidualDegreesOfFreedom EffectiveDegreesOfFreedom NSegments "

@@ -13,6 +13,8 @@ from tiny_bundle import TINY_AFFINE
 from tiny_cohort import TinyCohort
 from tiny_job import TR, TinyJob, add_rest, read_table, tiny_bold, tree
 
+from bids_dtg.files.sidecars import read_inherited
+
 COLUMNS = 29  # 24 of motion, two tissues, two cosines, the intercept
 
 
@@ -28,7 +30,7 @@ def quality(out: Path) -> dict[str, str]:
 
 
 def sidecar(out: Path) -> dict:
-    return json.loads(min(out.rglob("*desc-synthetic_statmap.json")).read_text())
+    return read_inherited(min(out.rglob("*desc-synthetic_statmap.json")))
 
 
 # --- counted and shown

@@ -15,6 +15,7 @@ from tiny_bundle import TINY_AFFINE, write_tiny_bundle
 from tiny_job import TR, TinyJob, add_rest, tiny_bold
 
 from bids_dtg.bundles.card import TrainingData
+from bids_dtg.files.sidecars import read_inherited
 
 
 def images(out: Path) -> dict[str, bytes]:
@@ -28,7 +29,7 @@ def images(out: Path) -> dict[str, bytes]:
 
 
 def sidecar(out: Path) -> dict:
-    return json.loads(min(out.rglob("*desc-synthetic_statmap.json")).read_text())
+    return read_inherited(min(out.rglob("*desc-synthetic_statmap.json")))
 
 
 def recorded_strategy(out: Path) -> str:

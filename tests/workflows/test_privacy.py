@@ -20,6 +20,8 @@ from tiny_bundle import TINY_AFFINE, tiny_masks
 from tiny_cohort import CONTRASTS, TinyCohort, read_json
 from tiny_job import FRAMES, add_rest, read_table
 
+from bids_dtg.files.sidecars import read_inherited
+
 USER, HOST, LABORATORY = "zqannlee", "zqcluster17", "zqneurolab"
 OTHER = "MNI152NLin2009cAsym"
 SETS = {
@@ -135,7 +137,7 @@ def cohort(tmp_path_factory) -> PrivateCohort:
 
 def test_a_run_of_three_people_names_no_folder_user_or_host(cohort):
     (sidecar, *_) = cohort.out.glob("sub-01/func/*desc-synthetic_statmap.json")
-    (why,) = read_json(sidecar)["ExcludedRuns"].values()
+    (why,) = read_inherited(sidecar)["ExcludedRuns"].values()
     assert why.startswith("<input>/sub-01/func/sub-01_task-rest_run-2_"), why
     (damaged, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.nii.gz")
     damaged.write_bytes(damaged.read_bytes()[:400])
@@ -193,7 +195,7 @@ def test_the_table_of_failures_has_set_run_and_stage_in_columns_of_their_own(coh
 def test_sources_elsewhere_are_named_as_templateflow_names_them(cohort):
     (sidecar, *_) = cohort.out.glob("sub-02/func/*desc-synthetic_statmap.json")
     name = f"tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_from-{OTHER}_mode-image_xfm.h5"
-    assert f"bids:templateflow:{name}" in read_json(sidecar)["Sources"]
+    assert f"bids:templateflow:{name}" in read_inherited(sidecar)["Sources"]
     links = read_json(cohort.out / "dataset_description.json")["DatasetLinks"]
     assert links["templateflow"] == "https://github.com/templateflow/templateflow"
 

@@ -28,6 +28,7 @@ from bids_dtg.contrasts import linear_kind
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel
 from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.workflows.participant.model import Model
@@ -171,9 +172,7 @@ def test_the_report_says_what_the_model_reads_and_on_whom_it_stands(job):
     assert "No half-widths and no verdict: the model stands on 5 participants" in page
     (row,) = read_table(job.path("_qc.tsv"))
     assert float(row["dof_beyond_rois"]) == float(row["residual_dof"]) - ROIS > 20
-    sidecar = json.loads(
-        job.path("_contrast-languageMath_stat-z_desc-synthetic_statmap.json").read_text()
-    )
+    sidecar = read_inherited(job.path("_contrast-languageMath_stat-z_desc-synthetic_statmap.json"))
     assert (sidecar["ModelKind"], sidecar["Calibrated"]) == ("linear", False)
     assert sidecar["ModelTraining"]["Participants"] == PEOPLE
     assert not list(job.out.rglob("*halfwidth*"))

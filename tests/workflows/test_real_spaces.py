@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 
@@ -71,7 +71,7 @@ def connectome(person: Person, space: str, interpolation: str = "linear") -> np.
     if not out.is_dir():
         assert main([*words, "--space", space, "--interpolation", interpolation]) == 0
     (sidecar,) = out.rglob(f"*contrast-{hcp_contrasts()[0].label}_*desc-synthetic_statmap.json")
-    (facts,) = json.loads(sidecar.read_text())["Runs"]
+    (facts,) = read_inherited(sidecar)["Runs"]
     assert facts["Interpolation"] == ("none" if space == "MNI152NLin6Asym" else interpolation)
     (path,) = out.rglob("*desc-connectome_statmap.nii.gz")
     return nib.load(path).get_fdata()[person.grey].T

@@ -20,6 +20,7 @@ from tiny_job import TinyJob, add_rest, read_table, tree
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure, RunFolder, all_failures, write_completion
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.text import write_json
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.participant import write_participant_report
@@ -284,7 +285,7 @@ def test_methods_are_those_of_each_set_and_of_all_that_lies_in_the_output(job):
     pages = [text_of(job, f"sub-{label}.html") for label in ("01", "02")]
     assert ["24 motion parameters" in page for page in pages] == [True, False]
     told = [
-        json.loads(path.read_text())["Runs"][0]["Confounds"]
+        read_inherited(path)["Runs"][0]["Confounds"]
         for label in ("01", "02")
         for path in job.out.glob(f"sub-{label}/func/*languageMath_*synthetic_statmap.json")
     ]

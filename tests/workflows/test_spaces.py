@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,8 @@ from itk_files import affine_part, field_part, write_composite
 from scipy.ndimage import map_coordinates
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_job import FRAMES, TinyJob, add_rest
+
+from bids_dtg.files.sidecars import read_inherited
 
 OTHER = "MNI152NLin2009cAsym"
 
@@ -60,7 +61,7 @@ def read_map(out: Path) -> np.ndarray:
 
 def run_facts(out: Path) -> dict:
     (path,) = out.rglob("*contrast-languageMath_*desc-synthetic_statmap.json")
-    (facts,) = json.loads(path.read_text())["Runs"]
+    (facts,) = read_inherited(path)["Runs"]
     return facts
 
 

@@ -12,6 +12,7 @@ from tiny_job import TinyJob, read_table
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.stats.conformal import Calibration, UsualError
 
@@ -35,10 +36,15 @@ def maps(job: TinyJob, desc: str, extension: str = ".nii.gz") -> list:
     return sorted(job.out.glob(f"sub-01/func/*_desc-{desc}_statmap{extension}"))
 
 
+def half_widths(out, level: int = 90, extension: str = ".nii.gz") -> list:
+    """Files of half-width maps: of the dataset, not of a participant."""
+    return sorted(out.glob(f"tpl-*/tpl-*_desc-halfwidth{level}m*_statmap{extension}"))
+
+
 def test_half_widths_are_the_model_s_to_the_rounding_of_eight_bits(job):
     bundle = load_bundle(job.model)
     wanted = bundle.calibration.half_widths(90)
-    paths = maps(job, "halfwidth90")
+    paths = half_widths(job.out)
     assert len(paths) == len(bundle.contrasts)
     for contrast, widths in zip(bundle.contrasts, wanted, strict=True):
         (path,) = [one for one in paths if f"_contrast-{contrast.label}_" in one.name]
@@ -65,7 +71,7 @@ def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
     assert other.run() == 0
     wanted = made.calibration.half_widths(90)
     for contrast, widths in zip(made.contrasts, wanted, strict=True):
-        (path,) = other.out.glob(f"**/*_contrast-{contrast.label}_*desc-halfwidth90_statmap.nii.gz")
+        (path,) = [p for p in half_widths(other.out) if f"_contrast-{contrast.label}_" in p.name]
         volume = read_volume(path)[0][made.places.mask]
         np.testing.assert_array_equal(np.isnan(volume), np.isnan(widths))
         np.testing.assert_allclose(volume, widths, atol=np.nanmax(wanted) / 500)
@@ -80,28 +86,27 @@ def test_where_there_is_no_interval_the_map_says_so(job, tmp_path):
 
 def test_intervals_of_another_number_of_segments_are_told(job):
     # Maps of one segment here; those of the calibration are means of four.
-    sidecar = json.loads(maps(job, "halfwidth90", ".json")[0].read_text())
-    assert (
-        "mean of 1 segment of rest; the intervals come from means of 4" in (sidecar["SegmentsNote"])
-    )
+    sidecar = read_inherited(maps(job, "synthetic")[0])
+    note = "means of 1 segment of rest; the intervals come from means of 4"
+    assert note in sidecar["IntervalNote"]
 
 
 def test_sidecars_say_whether_there_are_intervals(job, tmp_path):
-    sidecar = json.loads(maps(job, "synthetic", ".json")[0].read_text())
+    sidecar = read_inherited(maps(job, "synthetic")[0])
     assert sidecar["Calibrated"] is True
     other = TinyJob(tmp_path)
     assert other.run() == 0
-    sidecar = json.loads(maps(other, "synthetic", ".json")[0].read_text())
+    sidecar = read_inherited(maps(other, "synthetic")[0])
     assert sidecar["Calibrated"] is False
-    assert not maps(other, "halfwidth90")
+    assert not half_widths(other.out)
     assert not maps(other, "oddHalf")
 
 
 def test_another_level_is_taken_or_refused(job, tmp_path, capsys):
     out = tmp_path / "out"
     assert job.run("--interval-level", 50, out=out) == 0
-    assert len(list(out.glob("sub-01/func/*_desc-halfwidth50_statmap.nii.gz"))) == 3
-    assert not list(out.glob("sub-01/func/*_desc-halfwidth90_*"))
+    assert len(half_widths(out, 50)) == 3
+    assert not half_widths(out)
     capsys.readouterr()
     assert job.run("--interval-level", 99, out=tmp_path / "no") == 2
     assert re.search(r"--interval-level is 99. Expected: .*50, 90", capsys.readouterr().err)
@@ -127,6 +132,6 @@ def test_a_run_of_another_kind_is_told_in_table_sidecar_and_log(job):
     assert row["range_reasons"] != "n/a"
     assert row["training_distance"] == "n/a"
     assert float(row["connectome_icc"]) <= float(row["connectome_reliability"]) + 0.05
-    sidecar = json.loads(maps(job, "synthetic", ".json")[0].read_text())
+    sidecar = read_inherited(maps(job, "synthetic")[0])
     assert sidecar["Runs"][0]["Range"] == row["range"]
     assert "; ".join(sidecar["Runs"][0]["RangeReasons"]) == row["range_reasons"]

@@ -234,10 +234,9 @@ def _worst(column: QualityColumn, values: Sequence[float]) -> KeyFigure:
 
 def _provenance(made: SetFiles) -> dict[str, Any]:
     common, record = made.common, made.record
-    generator = common.get("GeneratedBy")
-    program = (
-        f"{generator.get('Name')} {generator.get('Version')}" if isinstance(generator, dict) else ""
-    )
+    options = record.get("Options")
+    version = options.get("version") if isinstance(options, dict) else None
+    program = f"bids_dtg {version}" if version else ""
     facts = {
         "Maps": made.title,
         "Completed": record.get("Completed"),

@@ -289,7 +289,6 @@ def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile
                 **_of_first(first),
                 "NParticipants": maps.people,
                 "NSets": len(maps.sets),
-                "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
             }
             write_json(sidecar_of(path), content)
             paths[desc] = path

@@ -20,8 +20,6 @@ The second half, predicting and writing:
 
 - `model`: the model of a call, made ready in the background
 - `predict`: maps of a set, predicted for each segment and averaged
-- `write`: what is written of a set and of its runs
-- `map_files`: names, sidecars and bytes of a set's maps
-- `half_widths`: maps of the half-widths of intervals
+- `outputs`: what is written of a set and of its runs, one module a form
 - `reports`: when reports are made: beside the work, by a process that gives way to it
 """

@@ -20,11 +20,11 @@ from bids_dtg.engine.machine import available_cores
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.notices import counted
 from bids_dtg.stats.conformal import DEFAULT_LEVEL
-from bids_dtg.workflows.participant.half_widths import check_level
 from bids_dtg.workflows.participant.model import Model, resolve_device
+from bids_dtg.workflows.participant.outputs.half_widths import check_level
+from bids_dtg.workflows.participant.outputs.write import Writer
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 from bids_dtg.workflows.participant.read import RunRead, SetBegun
-from bids_dtg.workflows.participant.write import Writer
 
 
 def predict_maps(

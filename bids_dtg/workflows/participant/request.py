@@ -48,12 +48,12 @@ from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.workflows import CONTRASTS, Workflow
 from bids_dtg.settings import Settings
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.half_widths import check_level
-from bids_dtg.workflows.participant.map_files import Origin
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.model import Model, bytes_needed, obtain_bundle, resolve_device
+from bids_dtg.workflows.participant.outputs.half_widths import check_level
+from bids_dtg.workflows.participant.outputs.map_files import Origin
+from bids_dtg.workflows.participant.outputs.write import Writer
 from bids_dtg.workflows.participant.sets import MapSet, plan_map_sets
-from bids_dtg.workflows.participant.write import Writer
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from bids_dtg.files.provenance import NOT_DONE, Failure
 from bids_dtg.settings import Settings
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.model import Model
+from bids_dtg.workflows.participant.outputs.write import Writer
 from bids_dtg.workflows.participant.predict import MapSetMaker
 from bids_dtg.workflows.participant.read import (
     Event,
@@ -31,7 +32,6 @@ from bids_dtg.workflows.participant.read import (
     read_participant,
 )
 from bids_dtg.workflows.participant.request import Request
-from bids_dtg.workflows.participant.write import Writer
 
 
 @dataclass(frozen=True)

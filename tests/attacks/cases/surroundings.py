@@ -149,7 +149,7 @@ def zeroed(path: Path) -> None:
 
 
 RECORD, MAP = "sub-01_task-rest.json", "sub-01*desc-synthetic_statmap.nii.gz"
-SIDECAR, QUALITY = "sub-01*desc-synthetic_statmap.json", "sub-01*_qc.tsv"
+SIDECAR, QUALITY = "sub-01*_statmap.json", "sub-01*_qc.tsv"
 
 
 def with_content(content: str | bytes):

@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort
 from tiny_job import add_rest, read_table
 
 from bids_dtg.bundles.bundle import load_bundle
@@ -16,6 +16,7 @@ from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.linear_kind import SUMS_FILE
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.tensors import read_arrays, write_arrays
 
 LINEAR = ("--architecture", "linear")
@@ -78,7 +79,7 @@ def test_a_participant_s_maps_are_corrected(cohort, six, tmp_path):
     words = ("--participant-label", "07", "--model", six / "bundle")
     assert cohort.run(*words, out=tmp_path) == 0
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
-    found = read_json(sidecar)
+    found = read_inherited(sidecar)
     assert found["ModelKind"] == "linear"
     assert found["Recentred"]
     assert found["RecentringParticipants"] == 6
@@ -189,7 +190,7 @@ def test_runs_are_read_whole_beside_those_that_are_cut(tmp_path, capsys):
     assert load_bundle(cohort.out / "group/model-ridge/bundle").card.part.segment_seconds == 432
     assert cohort.run("--participant-label", "01", "--model", linear) == 0
     (sidecar,) = cohort.out.rglob(f"sub-01/**/*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
-    assert read_json(sidecar)["NSegments"] == 1
+    assert read_inherited(sidecar)["NSegments"] == 1
 
 
 _QUIET = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")

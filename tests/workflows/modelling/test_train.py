@@ -19,6 +19,7 @@ from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
 from bids_dtg.contrasts.people import Person
 from bids_dtg.errors import RunError
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.tensors import read_arrays, write_arrays
 from bids_dtg.workflows.modelling.fit import model_space
 
@@ -72,7 +73,7 @@ def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
 def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
     assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
     (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
-    found = read_json(sidecar)
+    found = read_inherited(sidecar)
     assert (found["ModelName"], found["ModelKind"]) == ("own", "local-ridge")
     told = (tmp_path / "logs/CITATION.md").read_text()
     assert "a local ridge regression, which is no network" in " ".join(told.split())

@@ -16,6 +16,7 @@ from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.engine.messages import Finished
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.worker import ParticipantWork, Steps
 
@@ -35,7 +36,7 @@ def read_map(out: Path, title: str, contrast: str = "languageMath", desc: str = 
 
 def read_sidecar(out: Path, title: str, contrast: str = "languageMath") -> dict:
     (path,) = out.rglob(f"{NAME.format(title, contrast, 'synthetic')}.json")
-    return json.loads(path.read_text())
+    return read_inherited(path)
 
 
 def titles(out: Path) -> set[str]:

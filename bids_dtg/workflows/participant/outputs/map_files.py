@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.form import MARGINAL, Form
@@ -19,13 +18,13 @@ from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.files.path_names import PathNames
-from bids_dtg.files.sidecars import RESIDUAL_DOF
-from bids_dtg.imaging.nifti import Intent
+from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.inputs.run import RestRun, TransformFile
-from bids_dtg.report.contents import NOT_MEASURED, SPREAD, SYNTHETIC
-from bids_dtg.report.map_reliability import HALVES
+from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice
+from bids_dtg.stats.conformal import Calibration
 from bids_dtg.version import __version__
+from bids_dtg.workflows.participant.outputs.layers import Layer
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 
 _NOT_INDIVIDUAL = {
@@ -74,48 +73,75 @@ def map_path(
 
 
 def map_images(
-    entities: Mapping[str, str], estimate: Estimate, bundle: ModelBundle, *, threads: int
+    entities: Mapping[str, str], layers: Sequence[Layer], bundle: ModelBundle, *, threads: int
 ) -> Iterator[OutputFile]:
-    """Encode the maps, and their spread and halves where there are some, a few at a time.
+    """Encode the maps of layers on the model's grid, a few at a time.
 
     Parameters
     ----------
     entities
         What the names of the set share.
-    estimate
-        Maps over the bundle's mask.
+    layers
+        Kinds of values over the bundle's places. A contrast without a value has no map.
     bundle
-        Grid and mask.
+        Grid and places.
     threads
         Maps encoded at the same time.
     """
-    sets: list[tuple[str, NDArray[np.float32]]] = [(SYNTHETIC, estimate.values)]
-    if estimate.spread is not None:
-        sets.append((SPREAD, estimate.spread))
-    if estimate.halves is not None:
-        sets += zip(HALVES, estimate.halves, strict=True)
-    intent: Intent = "z score" if bundle.card.part.statistic == "z" else "none"
 
-    def encode(item: tuple[str, Contrast, NDArray[np.float32]]) -> OutputFile:
-        desc, contrast, values = item
+    def encode(item: tuple[Layer, Contrast]) -> OutputFile:
+        layer, contrast = item
         data = bundle.places.encode(
-            values,
-            intent="none" if desc == SPREAD else intent,
-            description=f"bids_dtg {__version__} {contrast.label} {desc}",
+            layer.values[contrast.index],
+            intent=layer.intent,
+            description=f"bids_dtg {__version__} {contrast.label} {layer.desc}",
         )
-        return OutputFile(map_path(entities, contrast, desc, ".nii.gz", bundle=bundle), data)
+        return OutputFile(map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle), data)
 
-    items = [
-        (desc, contrast, row)
-        for desc, values in sets
-        for contrast, row in zip(estimate.contrasts, values, strict=True)
-    ]
+    items = list(_maps_of(layers, bundle))
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(items), threads):  # no more maps in memory than are encoded
             yield from pool.map(encode, items[first : first + threads])
 
 
 def map_sidecars(
+    entities: Mapping[str, str], layers: Sequence[Layer], bundle: ModelBundle
+) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+    """Yield path and content of the sidecar of each map: what other maps of the set do not share.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    layers
+        Kinds of values over the bundle's places.
+    bundle
+        The model.
+    """
+    for layer, contrast in _maps_of(layers, bundle):
+        yield (
+            map_path(entities, contrast, layer.desc, ".json", bundle=bundle),
+            {
+                "Description": f"{layer.words}{contrast.description}",
+                **contrast_facts(contrast, bundle),
+                **bundle.grid.metadata,
+                "Units": layer.units or bundle.card.part.units,
+            },
+        )
+
+
+def contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
+    """Return what sidecars say of a contrast, beside its description."""
+    gains = bundle.card.part.gains
+    return {
+        "Task": contrast.task,
+        "Contrast": contrast.name,
+        **({} if gains is None else {"Gain": gains[contrast.index]}),
+        **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
+    }
+
+
+def set_sidecar(
     entities: Mapping[str, str],
     estimate: Estimate,
     bundle: ModelBundle,
@@ -123,8 +149,9 @@ def map_sidecars(
     runs: Sequence[RunSummary],
     left_out: Mapping[str, str],
     origin: Origin,
-) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-    """Yield path and content of the sidecar of every map.
+    interval_level: int,
+) -> tuple[PurePosixPath, dict[str, Any]]:
+    """Return path and content of what all files of a set's maps inherit, in the folder above.
 
     Parameters
     ----------
@@ -140,17 +167,14 @@ def map_sidecars(
         Why other runs of the set were not, by their titles.
     origin
         What the maps come from.
+    interval_level
+        Of the intervals, in percent.
     """
     by_dof = math.isfinite(estimate.residual_dof)
     common = {
         "Sources": [uri for summary in runs for uri in _sources(summary.run, origin.source)],
-        **bundle.grid.metadata,
-        "Units": bundle.card.part.units,
         "Synthetic": True,
-        "ModelName": bundle.card.name,
-        "ModelVersion": bundle.card.version,
-        "ModelKind": bundle.card.kind,
-        "ModelSHA256": bundle.identity,
+        **model_facts(bundle),
         "ModelTraining": {
             "Data": bundle.card.training.data,
             "Participants": bundle.card.training.participants,
@@ -167,17 +191,14 @@ def map_sidecars(
         "DenoiseStrategy": origin.strategy,
         "Runs": [_run_facts(summary, origin.names) for summary in runs],
         "ExcludedRuns": {run: origin.names.hide(why) for run, why in left_out.items()},
-        "GeneratedBy": {"Name": "bids_dtg", "Version": __version__},
     }
-    if bundle.card.notice:
-        common["ModelNotice"] = bundle.card.notice
-    if not bundle.card.for_science:
-        common["NotForScience"] = True
     common |= form_facts(bundle.card.part.connectome)
     # Published models have seen no measured maps of people held out, so they cannot say.
     common["Calibrated"] = bundle.calibration is not None
     if bundle.calibration is not None:
         common["CalibrationParticipants"] = bundle.calibration.participants
+        common["IntervalLevel"] = interval_level / 100
+        common |= segments_note(bundle.calibration, estimate.n_segments)
     if bundle.correction is not None:
         common["Recentred"] = True
         if bundle.card.part.recentring is not None:
@@ -187,37 +208,39 @@ def map_sidecars(
     common |= notes_on_set(
         bundle.card, runs, input_type=origin.input_type, strategy=origin.strategy
     )
-    not_individual = bundle.card.part.not_individual
-    for contrast in estimate.contrasts:
-        if bundle.card.part.gains is not None:
-            common["Gain"] = bundle.card.part.gains[contrast.index]
-        individual = {} if contrast.label not in not_individual else _NOT_INDIVIDUAL
-        text = {
-            SYNTHETIC: f"{NOT_MEASURED}{contrast.description}",
-            SPREAD: "Standard deviation over segments of rest of the predicted map: "
-            f"{contrast.description}",
-            **{
-                desc: f"Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
-                f"{contrast.description}"
-                for desc, pieces in zip(HALVES, ("odd", "even"), strict=True)
-            },
-        }
-        for desc in (
-            SYNTHETIC,
-            *([SPREAD] if estimate.spread is not None else []),
-            *(HALVES if estimate.halves is not None else ()),
-        ):
-            path = map_path(entities, contrast, desc, ".json", bundle=bundle)
-            yield (
-                path,
-                {
-                    "Description": text[desc],
-                    "Task": contrast.task,
-                    "Contrast": contrast.name,
-                    **individual,
-                    **common,
-                },
-            )
+    return shared_sidecar_path(entities, "statmap"), common
+
+
+def model_facts(bundle: ModelBundle) -> dict[str, Any]:
+    """Return what sidecars say of the model."""
+    card = bundle.card
+    return {
+        "ModelName": card.name,
+        "ModelVersion": card.version,
+        "ModelKind": card.kind,
+        "ModelSHA256": bundle.identity,
+        **({"ModelNotice": card.notice} if card.notice else {}),
+        **({} if card.for_science else {"NotForScience": True}),
+    }
+
+
+def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
+    """Say that maps are the mean of another number of segments than those of the calibration."""
+    if segments == calibration.segments:
+        return {}
+    than = "wider" if segments < calibration.segments else "narrower"
+    return {
+        "IntervalNote": f"The maps are means of {counted(segments, 'segment')} of rest; the "
+        f"intervals come from means of {calibration.segments}: those that hold may be {than}."
+    }
+
+
+def _maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Layer, Contrast]]:
+    """Yield each map that has a value."""
+    for layer in layers:
+        for contrast in bundle.contrasts:
+            if not np.isnan(layer.values[contrast.index]).all():
+                yield layer, contrast
 
 
 def form_facts(form: Form) -> dict[str, Any]:

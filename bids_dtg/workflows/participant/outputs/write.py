@@ -31,12 +31,18 @@ from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept
 from bids_dtg.report.quality import write_quality
 from bids_dtg.report.workflows import Workflow
-from bids_dtg.workflows.participant.half_widths import half_width_images, half_width_sidecars
-from bids_dtg.workflows.participant.map_files import (
+from bids_dtg.workflows.participant.outputs.half_widths import (
+    half_width_images,
+    half_width_paths,
+    half_width_sidecars,
+)
+from bids_dtg.workflows.participant.outputs.layers import Layer, set_layers
+from bids_dtg.workflows.participant.outputs.map_files import (
     Origin,
     form_facts,
     map_images,
     map_sidecars,
+    set_sidecar,
 )
 from bids_dtg.workflows.participant.quality import RunSummary
 from bids_dtg.workflows.participant.sets import MapSet, run_entities
@@ -120,9 +126,21 @@ class Writer:
         entities = dict(planned.entities)
         # It shows other maps, and might not be made anew.
         discard_report(self.output, planned.participant)
+        layers = set_layers(estimate, self.bundle)
+        path, content = set_sidecar(
+            entities,
+            estimate,
+            self.bundle,
+            runs=runs,
+            left_out=left_out,
+            origin=self.origin,
+            interval_level=self.interval_level,
+        )
+        write_json(self.output.path(path), content)
         return [
-            *self._write_maps(entities, estimate, runs, left_out),
-            *self._write_half_widths(entities, estimate.n_segments),
+            path,
+            *self._write_maps(entities, layers),
+            *self._write_half_widths(),
             *self._write_tables(entities, estimate),
         ]
 
@@ -149,7 +167,8 @@ class Writer:
         """
         # What other options had written, as a spread over segments, must not lie beside.
         for left in set(recorded_outputs(self.output, planned.title)) - set(files):
-            self.output.remove(left)
+            if left.is_relative_to(f"sub-{planned.participant}"):  # others may use what is shared
+                self.output.remove(left)
         gone = self.output.update_participants()
         lacking = Lacking.of_runs(summary.confounds.get(NOT_IN_TABLE, ()) for summary in runs)
         methods = methods_path(options_hash(self.options), lacking)
@@ -172,33 +191,28 @@ class Writer:
         return sets_made_otherwise(self.output, participant, "combine", self.options["combine"])
 
     def _write_maps(
-        self,
-        entities: Mapping[str, str],
-        estimate: Estimate,
-        runs: Sequence[RunSummary],
-        left_out: Mapping[str, str],
+        self, entities: Mapping[str, str], layers: Sequence[Layer]
     ) -> Iterator[PurePosixPath]:
-        for path, content in map_sidecars(
-            entities, estimate, self.bundle, runs=runs, left_out=left_out, origin=self.origin
-        ):
+        for path, content in map_sidecars(entities, layers, self.bundle):
             write_json(self.output.path(path), content)
             yield path
-        for image in map_images(entities, estimate, self.bundle, threads=self.threads):
+        for image in map_images(entities, layers, self.bundle, threads=self.threads):
             self.output.write(image.path, image.data)
             yield image.path
 
-    def _write_half_widths(
-        self, entities: Mapping[str, str], segments: int
-    ) -> Iterator[PurePosixPath]:
-        sidecars = half_width_sidecars(
-            entities, self.bundle, self.interval_level, segments=segments
-        )
-        for path, content in sidecars:
-            write_json(self.output.path(path), content)
-            yield path
-        for image in half_width_images(entities, self.bundle, self.interval_level):
-            self.output.write(image.path, image.data)
-            yield image.path
+    def _write_half_widths(self) -> Iterator[PurePosixPath]:
+        """Write what is the same for all participants, unless it is there."""
+        images = half_width_paths(self.bundle, self.interval_level)
+        files = [
+            *images,
+            *(path.with_name(path.name.removesuffix(".nii.gz") + ".json") for path in images),
+        ]
+        if not all(self.output.path(path).exists() for path in files):
+            for path, content in half_width_sidecars(self.bundle, self.interval_level):
+                write_json(self.output.path(path), content)
+            for image in half_width_images(self.bundle, self.interval_level):
+                self.output.write(image.path, image.data)
+        yield from files
 
     def _write_tables(
         self, entities: Mapping[str, str], estimate: Estimate

@@ -7,15 +7,26 @@ from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.path_names import PathNames
-from bids_dtg.workflows.participant.map_files import Origin, map_sidecars
+from bids_dtg.workflows.participant.outputs.layers import set_layers
+from bids_dtg.workflows.participant.outputs.map_files import (
+    Origin,
+    map_sidecars,
+    set_sidecar,
+)
 
 
 def sidecars(bundle) -> list[dict]:
+    """What is known of each map: what it inherits, and its own."""
     values = np.zeros((3, bundle.places.number), np.float32)
     estimate = Estimate(bundle.contrasts, values, None, 1, 432.0)
     origin = Origin("fmriprep", "fmriprep", "simple", "0" * 64, PathNames(()))
-    named = map_sidecars({"sub": "01"}, estimate, bundle, runs=[], left_out={}, origin=origin)
-    return [content for _, content in named]
+    entities = {"sub": "01"}
+    path, common = set_sidecar(
+        entities, estimate, bundle, runs=[], left_out={}, origin=origin, interval_level=90
+    )
+    assert str(path) == "sub-01/sub-01_statmap.json"
+    own = map_sidecars(entities, set_layers(estimate, bundle), bundle)
+    return [common | content for _, content in own]
 
 
 def test_a_correction_is_recorded_with_each_map_s_gain(tmp_path):

@@ -1,0 +1,7 @@
+"""What is written of a set of contrast maps: one module a form of output.
+
+- `layers`: the kinds of values of a set: maps, their spread, halves, half-widths
+- `map_files`: images on the model's grid, with their sidecars
+- `half_widths`: maps of the half-widths of intervals, the same for all participants
+- `write`: writes all of a set and of its runs, and records that it is complete
+"""

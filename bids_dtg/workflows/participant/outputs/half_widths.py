@@ -1,0 +1,128 @@
+"""Half-width maps: how far a newly measured map lies from the predicted one, most of the time.
+
+They are the model's, the same for all participants: their files stand once in a dataset, below
+the folder of the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.errors import SettingsError
+from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.report.contents import half_width_desc, half_width_path
+from bids_dtg.stats.conformal import LEAST_PEOPLE
+from bids_dtg.version import __version__
+from bids_dtg.workflows.participant.outputs.layers import Layer
+from bids_dtg.workflows.participant.outputs.map_files import (
+    OutputFile,
+    contrast_facts,
+    model_facts,
+)
+
+_STEPS = 255  # the largest value of 8 bits
+_NO_INTERVAL = (
+    f"There is no interval: fewer than {LEAST_PEOPLE} people of the calibration were measured there"
+)
+
+
+def check_level(bundle: ModelBundle, level: int) -> None:
+    """Refuse a level that the model has not been calibrated for.
+
+    Raises
+    ------
+    SettingsError
+        Naming the levels that it has.
+    """
+    if bundle.calibration is not None and level not in bundle.calibration.levels:
+        raise SettingsError(
+            f"--interval-level is {level}",
+            expected=f"a level that {bundle.card.name} is calibrated for: "
+            f"{', '.join(map(str, bundle.calibration.levels))}",
+        )
+
+
+@lru_cache(maxsize=1)
+def half_width_layer(bundle: ModelBundle, level: int) -> Layer | None:
+    """Return the half-widths of a level in percent; None where the model has no calibration."""
+    if bundle.calibration is None:
+        return None
+    words = f"Half-width of the {level} % interval around the predicted map: "
+    values = bundle.calibration.half_widths(level)
+    return Layer(half_width_desc(level), values, words, everybody=True)
+
+
+def half_width_paths(bundle: ModelBundle, level: int) -> tuple[PurePosixPath, ...]:
+    """Return the paths of the half-width maps, one a contrast, relative to the output folder."""
+    if bundle.calibration is None:
+        return ()
+    return tuple(_path(contrast, bundle, level, ".nii.gz") for contrast in bundle.contrasts)
+
+
+def half_width_images(bundle: ModelBundle, level: int) -> Iterator[OutputFile]:
+    """Yield the half-width maps; none where the model carries no calibration."""
+    if (layer := half_width_layer(bundle, level)) is None:
+        return
+    for contrast, widths in zip(bundle.contrasts, layer.values, strict=True):
+        text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
+        path = _path(contrast, bundle, level, ".nii.gz")
+        yield OutputFile(path, _image(bundle, widths, text))
+
+
+def half_width_sidecars(
+    bundle: ModelBundle, level: int
+) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+    """Yield path and content of the sidecars of the half-width maps of a level in percent."""
+    calibration, layer = bundle.calibration, half_width_layer(bundle, level)
+    if calibration is None or layer is None:
+        return
+    missing = calibration.without_interval.mean(axis=1)
+    for contrast in bundle.contrasts:
+        facts: dict[str, Any] = {}
+        if share := round(float(missing[contrast.index]), 4):
+            facts = {"ShareWithoutInterval": share, "MissingValues": _NO_INTERVAL}
+        yield (
+            _path(contrast, bundle, level, ".json"),
+            {
+                "Description": f"{layer.words}{contrast.description}",
+                **contrast_facts(contrast, bundle),
+                **bundle.grid.metadata,
+                "Units": bundle.card.part.units,
+                "IntervalLevel": level / 100,
+                "IntervalCovers": f"{level} % of the voxels of a newly measured map (one session "
+                "of the task) of a person like those of the calibration, on average over people; "
+                "the measurement's noise is in it",
+                "CalibrationParticipants": calibration.participants,
+                "CalibrationSegments": calibration.segments,
+                **facts,
+                **model_facts(bundle),
+            },
+        )
+
+
+def _path(contrast: Contrast, bundle: ModelBundle, level: int, extension: str) -> PurePosixPath:
+    named = {
+        **bundle.places.entities,
+        "contrast": contrast.label,
+        "stat": bundle.card.part.statistic,
+    }
+    return half_width_path(named, level, bundle.identity, extension)
+
+
+def _image(bundle: ModelBundle, widths: NDArray[np.float32], text: str) -> bytes:
+    """Encode a map in 8 bits or, where there are gaps, in floats of as many steps."""
+    known = np.isfinite(widths)
+    slope = float(widths[known].max(initial=0.0)) / _STEPS or 1.0
+    if known.all():
+        volume = bundle.voxels.volume(np.rint(widths / slope).astype(np.uint8))
+        return encode_integers(volume, bundle.grid, slope=slope, description=text)
+    steps = np.rint(widths / np.float32(slope)) * np.float32(slope)
+    return bundle.places.encode(steps, description=text)
