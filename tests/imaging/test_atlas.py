@@ -1,6 +1,8 @@
-"""Atlases: nearest parcel at each voxel, names, and what is refused."""
+"""Atlases: nearest parcel at each voxel, names, what is refused; means against nilearn's."""
 
 from __future__ import annotations
+
+import csv
 
 import nibabel as nib
 import numpy as np
@@ -10,8 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.imaging.atlas import parcel_means, read_atlas
+from bids_dtg.imaging.atlas import (
+    Atlas,
+    find_atlas,
+    parcel_means,
+    read_atlas,
+    region_coverage,
+    region_means,
+    region_voxels,
+)
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 
 GRID = Grid((4, 5, 6), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]]))
@@ -105,3 +116,98 @@ def test_shapes_are_checked():
 def test_a_huge_atlas_is_refused_by_its_header(tmp_path):
     with pytest.raises(SettingsError, match=r"--atlas: .* = 1073741824 voxels"):
         read_atlas(declare(tmp_path / "x.nii", (1024, 1024, 1024), sparse=True), PLACES)
+
+
+MODEL = Grid(
+    (76, 93, 78), np.array([[-2.0, 0, 0, 76], [0, 2, 0, -108], [0, 0, 2, -72], [0, 0, 0, 1]])
+)
+FSL = Grid(
+    (91, 109, 91), np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
+)
+
+
+@pytest.fixture(scope="module")
+def narps(shared):
+    """Values of a real map at all voxels of FSL's grid, NaN where it has none."""
+    name = "data/real/contrasts/narps-4965_9U7M-hypo1_unthresh.nii.gz"
+    places = VoxelPlaces.within(FSL, np.ones(FSL.shape, bool))
+    values, affine = read_volume(shared / name)
+    return places, values, affine
+
+
+def _reference(shared):
+    path = shared / "data/real/surfaces/reference/narps_Schaefer400.tsv"
+    with path.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def _at(places, values, affine):
+    steps = np.linalg.inv(affine) @ places.grid.affine
+    index = np.rint(places.index @ steps[:3, :3].T + steps[:3, 3]).astype(int)
+    return np.asarray(values, np.float32)[tuple(index.T)][None]
+
+
+def _column(rows, name):
+    return np.array([float(row[name]) for row in rows])
+
+
+def test_means_of_a_real_map_are_those_of_nilearns_masker(shared, narps):
+    _, values, affine = narps
+    rows = _reference(shared)
+    whole = VoxelPlaces.within(FSL, np.ones(FSL.shape, bool))
+    atlas = find_atlas("Schaefer400", whole)
+    maps = _at(whole, values, affine)
+    assert [str(label) for label in atlas.parcels] == [row["index"] for row in rows]
+    assert list(atlas.parcels.values()) == [row["name"] for row in rows]
+    np.testing.assert_array_equal(atlas.voxels, _column(rows, "voxels"))
+    np.testing.assert_allclose(region_means(maps, atlas)[0], _column(rows, "mean"), atol=1e-6)
+
+
+def test_means_and_coverage_within_the_models_masks(shared, narps):
+    _, values, affine = narps
+    rows = _reference(shared)
+    masks = [
+        read_mask(shared / f"data/mni/MNI_2mm_{part}_mask_crop.nii.gz", MODEL)
+        for part in ("cortical", "subcortical")
+    ]
+    places = VoxelPlaces.within(MODEL, masks[0] | masks[1])
+    atlas = find_atlas("Schaefer400", places)
+    maps = _at(places, values, affine)
+    np.testing.assert_array_equal(atlas.voxels, _column(rows, "voxels"))
+    np.testing.assert_array_equal(region_voxels(maps, atlas)[0], _column(rows, "voxels_model"))
+    coverage = region_coverage(maps, atlas)[0]
+    np.testing.assert_allclose(coverage, _column(rows, "coverage_model"), atol=5e-5)
+    np.testing.assert_allclose(region_means(maps, atlas)[0], _column(rows, "mean_model"), atol=1e-6)
+
+
+def test_missing_values_are_left_out_as_nilearns_masker_does(shared):
+    """The mask of voxels that have a value, by nilearn itself."""
+    from nilearn.maskers import NiftiLabelsMasker
+
+    rng = np.random.default_rng(5)
+    places = VoxelPlaces.within(FSL, np.ones(FSL.shape, bool))
+    atlas = find_atlas("HCP", places)
+    maps = rng.standard_normal((2, places.number)).astype(np.float32)
+    known = rng.random(places.number) < 0.7
+    maps[:, ~known] = np.nan
+    image = nib.Nifti1Image(
+        np.moveaxis(np.nan_to_num(maps).reshape(2, *FSL.shape), 0, -1), FSL.affine
+    )
+    mask = nib.Nifti1Image(known.reshape(FSL.shape).astype(np.int8), FSL.affine)
+    masker = NiftiLabelsMasker(nib.load(atlas.file.image), mask_img=mask, standardize=None)
+    np.testing.assert_allclose(region_means(maps, atlas), masker.fit_transform(image), atol=1e-6)
+
+
+@given(seed=st.integers(0, 2**32 - 1), share=st.floats(0, 1))
+def test_each_map_has_its_own_missing_places(seed, share):
+    rng = np.random.default_rng(seed)
+    labels, voxels = rng.integers(0, 6, 60), rng.integers(60, 90, 5)
+    atlas = Atlas({"atlas": "A"}, labels, {n: str(n) for n in range(1, 6)}, voxels)
+    maps = rng.standard_normal((3, 60))
+    maps[rng.random(maps.shape) < share] = np.nan
+    means, coverage = region_means(maps, atlas), region_coverage(maps, atlas)
+    for row, mean, part in zip(maps, means, coverage, strict=True):
+        for label, found, covered, size in zip(atlas.parcels, mean, part, voxels, strict=True):
+            values = row[(labels == label) & ~np.isnan(row)]
+            assert covered == len(values) / size
+            np.testing.assert_allclose(found, values.mean() if len(values) else np.nan)
