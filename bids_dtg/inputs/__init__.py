@@ -29,8 +29,7 @@ Spaces:
 - `space_choice`: which version of a run is read, and the transforms to it
 - `templateflow`: transforms between templates, from TemplateFlow
 - `atlases`: atlases by name and by file, and the space they are in
-- `region_maps`: maps of the cortex by region, as a table
-- `region_positions`: where the regions of the Desikan-Killiany atlas lie
+- `regions`: regions of the brain: where they lie, and what is known of each
 
 Measured maps:
 

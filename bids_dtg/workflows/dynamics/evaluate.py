@@ -17,7 +17,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.predictive import check
 from bids_dtg.dynamics.roles import roles
-from bids_dtg.inputs.region_maps import read_region_maps
+from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (

@@ -19,7 +19,7 @@ from bids_dtg.dynamics.inference import Belief, Inferred
 from bids_dtg.dynamics.networks import Networks, homotopic_pairs
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
 from bids_dtg.dynamics.roles import FIGURES, Roles
-from bids_dtg.inputs.region_positions import read_region_positions
+from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
 
 Row = dict[str, Any]

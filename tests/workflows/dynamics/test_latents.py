@@ -8,7 +8,7 @@ import pytest
 from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Belief
 from bids_dtg.dynamics.networks import Networks, make_networks
-from bids_dtg.inputs.region_positions import dk68_regions
+from bids_dtg.inputs.regions.positions import dk68_regions
 from bids_dtg.workflows.dynamics.latents import feature_rows, kl_rows, positions_of, retest_rows
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
-from bids_dtg.inputs.region_positions import (
+from bids_dtg.inputs.regions.positions import (
     dk68_regions,
     read_region_positions,
     unknown_regions,
@@ -59,7 +59,7 @@ def test_regions_lie_where_the_brain_has_them():
 
 
 def test_the_table_s_sidecar_names_sources_and_licences():
-    text = resources.files("bids_dtg.inputs").joinpath("dk68_positions.json").read_text()
+    text = resources.files("bids_dtg.inputs.regions").joinpath("dk68_positions.json").read_text()
     sidecar = json.loads(text)
     assert sidecar["Units"] == "mm"
     assert all(source["License"] and source["Reference"] for source in sidecar["Sources"])

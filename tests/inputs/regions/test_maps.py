@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.inputs.region_maps import read_region_maps
+from bids_dtg.inputs.regions.maps import read_region_maps
 
 
 @pytest.mark.parametrize("sign", ["\t", ","])
