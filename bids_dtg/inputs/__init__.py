@@ -11,7 +11,7 @@ Datasets and participants:
 Runs:
 
 - `run`: a resting-state run as files
-- `find`: runs of any type of input, by one call
+- `find`: runs and anatomy of any type of input, by one call each
 - `runs`: runs of BIDS derivatives (fMRIPrep, XCP-D)
 - `studies`: the table of studies without BIDS names (HCP, UK Biobank), and their runs
 
@@ -27,6 +27,7 @@ Arrays:
 Spaces:
 
 - `space_choice`: which version of a run is read, and the transforms to it
+- `anatomy`: a participant's T1w image, its mask, and transforms from and to templates
 - `templateflow`: transforms between templates, from TemplateFlow
 - `atlases`: atlases by name and by file, and the space they are in
 - `regions`: regions of the brain: where they lie, and what is known of each

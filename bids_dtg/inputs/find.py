@@ -1,4 +1,4 @@
-"""Runs of any type of input, by one call."""
+"""Runs and anatomy of any type of input, by one call each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bids_dtg.errors import SettingsError
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.inputs.selection import EVERY_REST, Selection
 from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.studies import STUDIES, find_folder_runs
+from bids_dtg.inputs.templateflow import TemplateFlow
 
 
 def find_input_runs(
@@ -66,3 +68,32 @@ def find_input_runs(
             remedy="choose with --task-id and --run",
         )
     return find_folder_runs(study, dataset.root, participant, selection, rule)
+
+
+def find_anatomy(
+    dataset: InputDataset, participant: str, session: str | None, *, templateflow: TemplateFlow
+) -> Anatomy:
+    """Return the anatomy of one participant, or of one of their sessions; no file is looked up.
+
+    Parameters
+    ----------
+    dataset
+        The input, of any type.
+    participant, session
+        Labels without `sub-` and `ses-`; no session: what is of all of them.
+    templateflow
+        Where transforms between templates are.
+
+    Raises
+    ------
+    RunError
+        The input's folders have no files of the participant's own space as fMRIPrep writes them.
+    """
+    study = STUDIES.get(dataset.input_type)
+    if study is not None:
+        raise RunError(
+            f"sub-{participant}: {study.title} has no transforms to T1w space that can be read",
+            expected="from-TEMPLATE_to-T1w_mode-image_xfm.h5 in fMRIPrep's anat folder",
+            remedy="leave out what is to be in the participant's own space",
+        )
+    return Anatomy(dataset.root.absolute(), participant, session, templateflow)

@@ -7,20 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bids_dtg.errors import RunError
-from bids_dtg.files.names import BidsName, parse_name, same_label
+from bids_dtg.files.names import BidsName, same_label
 from bids_dtg.files.sidecars import applies_to
+from bids_dtg.inputs.anatomy import USUAL_TEMPLATE, Anatomy, transform_files
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import NATIVE, NamedFile, space_of
 from bids_dtg.inputs.templateflow import TemplateFlow, TransformMissingError
 
 SPACE = "MNI152NLin6Asym"
-_USUAL_TEMPLATE = "MNI152NLin2009cAsym"
 # Other words for the run's own grid and for the anatomical space, as fMRIPrep's options have them.
 _ALIASES = {"func": NATIVE, "native": NATIVE, "run": NATIVE, "anat": "T1w"}
 
 # fMRIPrep's words for the grid of the run itself: since 23.1, before, and in 26.
 _OWN = ("boldref", "scanner", "run")
-_EXTENSIONS = (".h5", ".txt", ".tfm")
 _HOW = frozenset({"from", "to", "mode", "desc"})
 
 
@@ -150,7 +149,7 @@ def _transforms(file: NamedFile, rule: SpaceRule, root: Path) -> tuple[Transform
 
 
 def _by_preference(files: Sequence[NamedFile]) -> list[NamedFile]:
-    order = [NATIVE, "T1w", _USUAL_TEMPLATE]
+    order = [NATIVE, "T1w", USUAL_TEMPLATE]
 
     def key(file: NamedFile) -> tuple[int, tuple[int, str]]:
         space = space_of(file.name)
@@ -200,36 +199,17 @@ def _run(file: NamedFile) -> str:
 
 
 def _normalisation(bold: NamedFile, model: str, root: Path) -> Path:
-    participant = root / f"sub-{bold.name.get('sub')}"
-    session = bold.name.get("ses")
-    folders = [participant / "anat"]
-    if session is not None:
-        folders.insert(0, participant / f"ses-{session}" / "anat")
-    for folder in folders:
-        found = [
-            file.path
-            for file in _transform_files(folder)
-            if (file.name.get("from"), file.name.get("to")) == ("T1w", model)
-        ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise RunError(
-                f"{folder} has several transforms from T1w to {model}: "
-                f"{', '.join(path.name for path in found)}",
-                expected="one",
-            )
-    stem = "_".join(f"{key}-{value}" for key, value in bold.name.entities if key in {"sub", "ses"})
-    raise RunError(
-        f"{folders[0]} has no {stem}_from-T1w_to-{model}_mode-image_xfm.h5",
-        remedy=f"fmriprep --output-spaces {model}:res-2",
-    )
+    anatomy = Anatomy(root, bold.name.get("sub") or "", bold.name.get("ses"))
+    found = anatomy.transform("T1w", model)
+    if found is None:
+        raise anatomy.no_transform("T1w", model)
+    return found
 
 
 def _coregistration(bold: NamedFile) -> TransformFile:
     near = [
         file
-        for file in _transform_files(bold.path.parent)
+        for file in transform_files(bold.path.parent)
         if applies_to(_without(file.name, _HOW), _without(bold.name, frozenset({"desc"})))
     ]
     # Affine, so that either direction serves; the one that needs no inverse first.
@@ -246,18 +226,6 @@ def _coregistration(bold: NamedFile) -> TransformFile:
         f"{bold.path.parent} has no {stem}_from-boldref_to-T1w_mode-image_desc-coreg_xfm.txt",
         remedy="rerun fMRIPrep on this run",
     )
-
-
-def _transform_files(folder: Path) -> list[NamedFile]:
-    found = []
-    for path in sorted(folder.glob("*_xfm.*")):
-        try:
-            name = parse_name(path.name)
-        except ValueError:
-            continue  # copies and notes that people leave lying about
-        if name.extension in _EXTENSIONS:
-            found.append(NamedFile(path, name))
-    return found
 
 
 def _without(name: BidsName, keys: frozenset[str]) -> BidsName:

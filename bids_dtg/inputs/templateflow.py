@@ -32,10 +32,20 @@ PINNED: Mapping[str, PinnedFile] = {
             Digest("md5", "b7130989291ddb85642e19940aaec4c1"),
             size=204_735_104,
         ),
+        PinnedFile(
+            "tpl-MNI152NLin2009cAsym/"
+            "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5",
+            Digest("md5", "1f9b29f2d5cb898cc97243fe92ee9304"),
+            size=204_735_104,
+        ),
     )
 }
-# Templates that TemplateFlow has transforms from to MNI152NLin6Asym (skeleton of January 2026).
-_PUBLISHED = re.compile(r"MNI152NLin2009cAsym|MNIInfant\+\d+")
+# Templates that TemplateFlow has transforms from, by the template that they lead to (skeleton of
+# January 2026).
+_PUBLISHED = {
+    "MNI152NLin6Asym": re.compile(r"MNI152NLin2009cAsym|MNIInfant\+\d+"),
+    "MNI152NLin2009cAsym": re.compile(r"MNI152NLin6Asym"),
+}
 
 
 class TransformMissingError(RunError):
@@ -97,7 +107,7 @@ class TemplateFlow:
         if _has_content(path):
             _compare_size(path, pinned)
             return path
-        if not _PUBLISHED.fullmatch(origin) or to != "MNI152NLin6Asym":
+        if to not in _PUBLISHED or not _PUBLISHED[to].fullmatch(origin):
             raise RunError(
                 f"{path} is not there, and TemplateFlow is not known to have it",
                 remedy=f"fmriprep --output-spaces {to}:res-2, or put such a transform there",

@@ -44,12 +44,17 @@ def address(host):
         yield address
 
 
-def test_the_pin_is_that_of_the_published_file():
-    """As the bucket lists it."""
-    assert list(PINNED) == [NAME]
-    assert PINNED[NAME] == PinnedFile(
-        NAME, Digest("md5", "b7130989291ddb85642e19940aaec4c1"), size=204_735_104
-    )
+def test_the_pins_are_those_of_the_published_files():
+    """As the bucket lists the one, and the repository of TemplateFlow the keys of both."""
+    back = f"tpl-{ORIGIN}/tpl-{ORIGIN}_from-{TO}_mode-image_xfm.h5"
+    digests = {
+        NAME: "b7130989291ddb85642e19940aaec4c1",
+        back: "1f9b29f2d5cb898cc97243fe92ee9304",
+    }
+    assert {
+        name: PinnedFile(name, Digest("md5", digest), size=204_735_104)
+        for name, digest in digests.items()
+    } == PINNED
     assert ADDRESS == "https://templateflow.s3.amazonaws.com"
 
 
