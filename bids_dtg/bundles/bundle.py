@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic
 
@@ -21,6 +21,7 @@ from bids_dtg.bundles.maps_part import (
     PLACES_FILE,
     MapsPart,
 )
+from bids_dtg.bundles.parcel_part import PARCEL_INTERVALS_FILE, read_parcel_intervals
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -47,6 +48,7 @@ from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.stats.conformal import Calibration
+from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.kind import Processor
@@ -102,6 +104,8 @@ class ModelBundle(Bundle[MapsPart]):
     roi_maps: NDArray[np.float32]  # (rois, brain voxels)
     correction: Correction | None = None  # of the model's maps, over the places; None: none
     calibration: Calibration | None = None  # of intervals around the maps; None: none
+    # Of intervals around means of the maps over parcels, by the atlases' keys.
+    parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
     people: SeenPeople | None = None  # whom the model has seen; None: not known
 
@@ -279,6 +283,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         roi_maps=roi_maps,
         correction=_correction(folder, card.part, places.number),
         calibration=_calibration(folder, card, places),
+        parcel_intervals=_parcel_intervals(folder, card),
         training_range=_training_range(folder, card, rois),
         people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
     )
@@ -426,6 +431,14 @@ def _calibration(folder: Path, card: ModelCard[MapsPart], places: Places) -> Cal
         return None
     _require_listed(folder, card.files, CALIBRATION_FILE, "calibration")
     return read_calibration(folder, facts, places, len(card.part.contrasts))
+
+
+def _parcel_intervals(folder: Path, card: ModelCard[MapsPart]) -> dict[str, ParcelIntervals]:
+    facts = card.part.parcel_intervals
+    if facts is None:
+        return {}
+    _require_listed(folder, card.files, PARCEL_INTERVALS_FILE, "parcel_intervals")
+    return read_parcel_intervals(folder, facts, len(card.part.contrasts))
 
 
 def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:

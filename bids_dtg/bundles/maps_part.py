@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.parcel_part import PARCEL_INTERVALS_FILE
 from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
@@ -86,10 +87,11 @@ class MapsPart:
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
         *("calibration", "places", "sources", "same_for_all", "connectome"),
+        "parcel_intervals",
     )
     FILES: ClassVar[tuple[str, ...]] = (
         *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE),
-        PEOPLE_FILE,
+        *(PEOPLE_FILE, PARCEL_INTERVALS_FILE),
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
@@ -105,6 +107,8 @@ class MapsPart:
     # Of the training connectomes, as `parts.read_training_range` reads it; "reference" in files.
     training_range: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
+    # Of parcel means, by atlas, as `parcel_part.read_parcel_intervals` reads it.
+    parcel_intervals: Mapping[str, Any] | None = None
     # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
@@ -142,8 +146,9 @@ class MapsPart:
         """Return the part's fields of `model.json`."""
         content = dict(vars(self))
         # Cards without it are as they were before there was such a field.
-        same = content.pop("same_for_all")
+        same, of_parcels = content.pop("same_for_all"), content.pop("parcel_intervals")
         content |= {"same_for_all": list(same)} if same else {}
+        content |= {"parcel_intervals": of_parcels} if of_parcels else {}
         form = content.pop("connectome")
         # Programs of format version 2 know of one form only: they are to ask for a newer one.
         content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
@@ -199,6 +204,7 @@ class MapsPart:
             gains=_gains(fields),
             training_range=fields.mapping_or_none("reference"),
             calibration=fields.mapping_or_none("calibration"),
+            parcel_intervals=fields.mapping_or_none("parcel_intervals"),
             same_for_all=_same_for_all(fields),
             connectome=_form(fields),
         )

@@ -24,6 +24,11 @@ from bids_dtg.bundles.maps_part import (
     PLACES_FILE,
     MapsPart,
 )
+from bids_dtg.bundles.parcel_part import (
+    PARCEL_INTERVALS_FILE,
+    encode_parcel_intervals,
+    parcel_intervals_facts,
+)
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -45,6 +50,7 @@ from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.files.text import encoded
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration
+from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 AnyBundle = TypeVar("AnyBundle", bound=Bundle[Any])
 
@@ -160,12 +166,14 @@ def extend_bundle(
     folder: Path,
     *,
     calibration: Calibration | None = None,
+    parcel_intervals: Mapping[str, ParcelIntervals] | None = None,
     training_range: TrainingRange | None = None,
     people: SeenPeople | None = None,
 ) -> ModelBundle:
     """Write a copy of a bundle with a calibration, a training range, or whom it has seen.
 
-    What is given takes the place of what the bundle has; all else is the same, to the byte.
+    What is given takes the place of what the bundle has; all else is the same, to the byte. Of
+    parcel intervals, those of other atlases stay.
 
     Raises
     ------
@@ -180,6 +188,10 @@ def extend_bundle(
     if calibration is not None:
         added[CALIBRATION_FILE] = encode_calibration(calibration)
         part = replace(part, calibration=calibration_facts(calibration))
+    if parcel_intervals:
+        of_parcels = {**bundle.parcel_intervals, **parcel_intervals}
+        added[PARCEL_INTERVALS_FILE] = encode_parcel_intervals(of_parcels)
+        part = replace(part, parcel_intervals=parcel_intervals_facts(of_parcels))
     if training_range is not None:
         added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
         part = replace(part, training_range=training_range_facts(training_range))

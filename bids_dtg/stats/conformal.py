@@ -220,18 +220,8 @@ class Calibration:
                 f"people are counted in cells of {self.usual.values.shape}, "
                 f"found {self.measured.shape}"
             )
-        expected = (len(self.usual.values), len(self.levels))
-        if self.quantiles.shape != expected:
-            raise ValueError(f"quantiles are {expected}, found {self.quantiles.shape}")
-        if list(self.levels) != sorted(set(self.levels)) or not all(
-            0 < level < 100 for level in self.levels
-        ):
-            raise ValueError(f"levels rise from above 0 to below 100, found {self.levels}")
-        widest = self.usual.values.reshape(len(self.quantiles), -1).max(axis=1, initial=0.0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            widths = self.quantiles * widest[:, None]
-        if not (np.isfinite(widths).all() and (self.quantiles >= 0).all()):
-            raise ValueError("quantiles are 0 or more, and finite when multiplied by usual errors")
+        widest = self.usual.values.reshape(len(self.usual.values), -1).max(axis=1, initial=0.0)
+        check_quantiles(self.levels, self.quantiles, widest)
 
     @classmethod
     def fit(cls, people: Sequence[Array] | Array, lattice: Lattice, segments: int) -> Calibration:
@@ -320,6 +310,34 @@ def interval_score(errors: Array, half_widths: Array, level: int) -> NDArray[np.
     total = np.sum(score, axis=1, where=known, dtype=np.float64)
     count = np.count_nonzero(known, axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def check_quantiles(levels: tuple[int, ...], quantiles: Array, widest: Array) -> None:
+    """Refuse quantiles that are no half-widths when multiplied by usual errors.
+
+    Parameters
+    ----------
+    levels
+        Percent.
+    quantiles
+        (contrasts, levels).
+    widest
+        (contrasts,), the largest usual errors.
+
+    Raises
+    ------
+    ValueError
+        Naming what is wrong.
+    """
+    expected = (len(widest), len(levels))
+    if quantiles.shape != expected:
+        raise ValueError(f"quantiles are {expected}, found {quantiles.shape}")
+    if list(levels) != sorted(set(levels)) or not all(0 < level < 100 for level in levels):
+        raise ValueError(f"levels rise from above 0 to below 100, found {levels}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        widths = quantiles * widest[:, None]
+    if not (np.isfinite(widths).all() and (quantiles >= 0).all()):
+        raise ValueError("quantiles are 0 or more, and finite when multiplied by usual errors")
 
 
 def cell_block(spacing_mm: float) -> int:

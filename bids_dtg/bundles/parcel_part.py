@@ -1,0 +1,109 @@
+"""Intervals around parcel means as a part of a bundle: a file, and its field in the card.
+
+The file has three tensors an atlas, which begin with the atlas' key; the field has the rest, by
+the same key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.parts import Expected, read_tensors
+from bids_dtg.errors import BundleError
+from bids_dtg.files.tensors import encode_arrays
+from bids_dtg.stats.parcel_intervals import ParcelIntervals
+
+PARCEL_INTERVALS_FILE = "parcel_intervals.safetensors"
+_FIELD = "parcel_intervals"
+_TENSORS = ("quantiles", "usual", "measured")
+_KEY = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
+_DIGEST = re.compile(r"[0-9a-f]{2,128}")
+
+
+def encode_parcel_intervals(intervals: Mapping[str, ParcelIntervals]) -> bytes:
+    """Make the file's bytes from the intervals of atlases; the same for the same input."""
+    return encode_arrays(
+        {f"{key}.{name}": getattr(one, name) for key, one in intervals.items() for name in _TENSORS}
+    )
+
+
+def parcel_intervals_facts(intervals: Mapping[str, ParcelIntervals]) -> dict[str, Any]:
+    """Return the field `parcel_intervals` of a card."""
+    return {
+        key: {
+            "participants": one.participants,
+            "segments": one.segments,
+            "levels": list(one.levels),
+            "parcels": one.usual.shape[1],
+            "digest": one.digest,
+        }
+        for key, one in sorted(intervals.items())
+    }
+
+
+def read_parcel_intervals(
+    folder: Path, facts: Mapping[str, Any], contrasts: int
+) -> dict[str, ParcelIntervals]:
+    """Read the intervals that a card's field `parcel_intervals` describes, by the atlases' keys.
+
+    Parameters
+    ----------
+    folder
+        Of the bundle.
+    facts
+        The field.
+    contrasts
+        How many the model predicts.
+
+    Raises
+    ------
+    BundleError
+        If the field or the file is not what it should be.
+    """
+    card = JsonFields({_FIELD: facts}, str(folder / "model.json")).nested(_FIELD)
+    stated = {key: _stated(card, key) for key in card.items()}
+    path = folder / PARCEL_INTERVALS_FILE
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for key, one in stated.items():
+        expected |= _expected(key, contrasts, len(one["levels"]), one.pop("parcels"))
+    tensors = read_tensors(path, expected)
+    found = {}
+    for key, one in stated.items():
+        own = {name: tensors[f"{key}.{name}"] for name in _TENSORS}
+        try:
+            found[key] = ParcelIntervals(**one, **own)
+        except ValueError as err:
+            remedy = "fetch or make the bundle again"
+            raise BundleError(f"{path}: {key}: {err}", remedy=remedy) from err
+    return found
+
+
+def _stated(card: JsonFields, key: str) -> dict[str, Any]:
+    """Return what the card says of an atlas."""
+    if not _KEY.fullmatch(key):
+        raise card.wrong(key, key, "letters and digits, joined by '_' and '-'")
+    fields = card.nested(key)
+    levels = fields.value("levels")
+    if not isinstance(levels, list) or not all(type(level) is int for level in levels):
+        raise fields.wrong("levels", levels, "whole numbers of percent")
+    stated = {
+        "participants": fields.whole("participants"),
+        "segments": fields.whole("segments"),
+        "levels": tuple(levels),
+        "parcels": fields.size("parcels"),
+        "digest": fields.matching("digest", _DIGEST, "a hash in hexadecimal"),
+    }
+    fields.refuse_unknown()
+    return stated
+
+
+def _expected(key: str, contrasts: int, levels: int, parcels: int) -> Expected:
+    return {
+        f"{key}.quantiles": ("float32", (contrasts, levels)),
+        f"{key}.usual": ("float32", (contrasts, parcels)),
+        f"{key}.measured": ("int32", (contrasts, parcels)),
+    }

@@ -1,0 +1,176 @@
+"""Prediction intervals around means of maps over parcels: split-conformal, a width a parcel.
+
+Errors of a predicted map are alike at neighbouring places: the error of a parcel's mean is larger
+than that of as many places that know nothing of each other, and smaller than that of a place. Its
+width can therefore not be had from the places' widths; it is learned from parcel means, by the
+method of `bids_dtg.stats.conformal` (Papadopoulos et al. 2002, ECML; Lei et al. 2018, JASA 113:
+1094, eq. 10; Lee, Barber & Willett 2023, arXiv:2306.06342): the usual error of a parcel is the root
+mean square of people's errors, a score is an error divided by it, and the half-width is the usual
+error times the quantile of the scores over people and parcels.
+
+Some tens of people say little about a parcel: its mean square is averaged with that of its
+contrast over all parcels, which counts as much as `POOLED_PEOPLE` people (Smyth 2004, Stat Appl
+Genet Mol Biol 3: 3, with a fixed number in place of an estimated one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.stats.conformal import (
+    DEFAULT_LEVEL,
+    LEAST_PEOPLE,
+    LEVELS,
+    ScoreCounts,
+    check_quantiles,
+)
+
+POOLED_PEOPLE = 10  # that the mean square of all parcels counts as much as, in each parcel
+
+Array = NDArray[np.float32]
+Counts = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelIntervals:
+    """What turns an atlas' means of predicted maps into intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> errors = np.random.default_rng(0).normal(size=(200, 2, 30)) * 0.5
+    >>> intervals = ParcelIntervals.fit(errors, segments=4, digest="0a")
+    >>> intervals.half_widths(90).shape
+    (2, 30)
+    >>> print(f"{intervals.half_widths(90).mean():.1f}")
+    0.8
+    """
+
+    participants: int  # people with both scans, whom the model was not trained on
+    segments: int  # segments of rest that each of their predictions is the mean of
+    levels: tuple[int, ...]  # percent, rising
+    quantiles: Array  # (contrasts, levels) of the scores
+    usual: Array  # (contrasts, parcels), in the units of the maps, above 0
+    digest: str  # of the atlas' labels at the model's places: hexadecimal
+    measured: Counts  # (contrasts, parcels), in how many of them each parcel was measured
+
+    def __post_init__(self) -> None:
+        if self.usual.ndim != 2 or self.measured.shape != self.usual.shape:
+            raise ValueError(
+                f"usual errors are (contrasts, parcels), found {self.usual.shape}, and people are "
+                f"counted in {self.measured.shape}"
+            )
+        if not (np.isfinite(self.usual).all() and (self.usual > 0).all()):
+            raise ValueError("usual errors are above 0")
+        check_quantiles(self.levels, self.quantiles, self.usual.max(axis=1, initial=0.0))
+
+    @classmethod
+    def fit(cls, errors: NDArray[np.floating], segments: int, digest: str) -> ParcelIntervals:
+        """Calibrate on people's errors.
+
+        Parameters
+        ----------
+        errors
+            (people, contrasts, parcels), measured less predicted means; NaN: not measured.
+        segments
+            Segments of rest that each prediction is the mean of.
+        digest
+            Of the atlas' labels: what tells it from another of the same name.
+
+        Raises
+        ------
+        ValueError
+            If there is nobody, or a contrast was predicted without error.
+        """
+        people, *shape = errors.shape
+        if not people:
+            raise ValueError("nobody was added")
+        total, measured = np.zeros(shape), np.zeros(shape, np.int32)
+        for error in errors:
+            total += _squares(error)
+            measured += np.isfinite(error)
+        counts, held = ScoreCounts(shape[0]), measured >= min(LEAST_PEOPLE, people)
+        for error in errors:
+            # The scale of a person's scores is that of the others, as for somebody new.
+            usual = _usual(total - _squares(error), measured - np.isfinite(error))
+            counts.add(np.where(held, error, np.nan).astype(np.float32), usual)
+        return cls(
+            participants=people,
+            segments=segments,
+            levels=LEVELS,
+            quantiles=counts.quantiles(),
+            usual=_usual(total, measured),
+            digest=digest,
+            measured=measured,
+        )
+
+    @property
+    def without_interval(self) -> NDArray[np.bool_]:
+        """(contrasts, parcels), where too few people were measured for an interval."""
+        return self.measured < LEAST_PEOPLE
+
+    def half_widths(self, level: int = DEFAULT_LEVEL) -> Array:
+        """Return the intervals' half-widths, (contrasts, parcels), in the units of the maps.
+
+        NaN stands where fewer than `LEAST_PEOPLE` people were measured: there is no interval.
+
+        Raises
+        ------
+        ValueError
+            If the level is not one of `levels`.
+        """
+        if level not in self.levels:
+            raise ValueError(f"levels are {self.levels}, not {level}")
+        widths: Array = self.usual * self.quantiles[:, self.levels.index(level), None]
+        widths[self.without_interval] = np.nan
+        return widths
+
+
+def intervals_of(
+    known: Mapping[str, ParcelIntervals], key: str, digest: str
+) -> ParcelIntervals | None:
+    """Return the intervals of an atlas; None where there are none, or another image's.
+
+    Parameters
+    ----------
+    known
+        A model's intervals, by the atlases' keys.
+    key, digest
+        Of the atlas: its name, and of its labels at the model's places.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> errors = np.random.default_rng(0).normal(size=(20, 2, 30))
+    >>> known = {"Own": ParcelIntervals.fit(errors, segments=4, digest="0a")}
+    >>> intervals_of(known, "Own", "0a") is known["Own"], intervals_of(known, "Own", "0b")
+    (True, None)
+    """
+    found = known.get(key)
+    return found if found is not None and found.digest == digest else None
+
+
+def _squares(error: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return squared errors, (contrasts, parcels); 0 where nothing was measured."""
+    return np.square(np.where(np.isfinite(error), error, 0.0), dtype=np.float64)
+
+
+def _usual(squares: NDArray[np.float64], measured: Counts) -> Array:
+    """Return the root mean square error, (contrasts, parcels); 1 for a contrast that nobody has.
+
+    Raises
+    ------
+    ValueError
+        If a contrast was predicted without error.
+    """
+    people = measured.sum(axis=1, keepdims=True)
+    of_contrast = squares.sum(axis=1, keepdims=True) / np.maximum(people, 1)
+    of_contrast[people == 0] = 1.0
+    if not (of_contrast > 0).all():
+        raise ValueError("usual errors are above 0")
+    mean = (squares + POOLED_PEOPLE * of_contrast) / (measured + POOLED_PEOPLE)
+    return np.sqrt(mean).astype(np.float32)
