@@ -24,7 +24,7 @@ from bids_dtg.files.home import expand_home
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.text import encoded, read_json, write_text, write_tsv
 
-BIDS_VERSION = "1.10.0"
+BIDS_VERSION = "1.11.1"
 # Names that the BIDS validator (schema 1.11) does not know yet. `figures` has no slash, so that
 # it also covers the folders below sub-*; `log` is a file that some schedulers leave there.
 IGNORED = (
@@ -37,6 +37,11 @@ _TRIES = 20
 _INPUT = "logs/input.json"
 TEMPLATEFLOW = "templateflow"  # its name in BIDS URIs
 _TEMPLATEFLOW_ADDRESS = "https://github.com/templateflow/templateflow"
+_ACKNOWLEDGE = (
+    "Cite what logs/CITATION.md lists; its text describes what was done, for a Methods section."
+)
+# What people may write anew in the description, beside what the program knows nothing of.
+_EDITABLE = ("Name", "HowToAcknowledge", "License")
 # Key of the workflow's name beside that of the program.
 _WORKFLOW = "Workflow"
 
@@ -194,11 +199,14 @@ class DerivativeDataset:
             kind, _, tag = container.partition(":")
             tag = PurePosixPath(tag).name if tag.startswith("/") else tag  # a file of Apptainer
             generator["Container"] = {"Type": kind, "Tag": tag}
-        links = _links(source, self.root)
+        links, licence = _links(source, self.root), source.description.get("License")
         return {
             "Name": words.name,
             "BIDSVersion": BIDS_VERSION,
             "DatasetType": "derivative",
+            # Results of data are no freer than the data.
+            **({"License": licence} if isinstance(licence, str) and licence else {}),
+            "HowToAcknowledge": _ACKNOWLEDGE,
             "GeneratedBy": [generator],
             "SourceDatasets": _sources(source, links),
             "DatasetLinks": {**links, TEMPLATEFLOW: _TEMPLATEFLOW_ADDRESS},
@@ -223,10 +231,12 @@ class DerivativeDataset:
         made = found.get("GeneratedBy")
         others = made[1:] if isinstance(made, list) else []
         merged["GeneratedBy"] = [*description["GeneratedBy"], *others]
-        name = found.get("Name")
-        if isinstance(name, str) and name and not self._has_written("Name", name):
-            merged["Name"] = name
-        self._note_written("Name", str(description["Name"]))
+        for key in _EDITABLE:
+            text = found.get(key)
+            if isinstance(text, str) and text and not self._has_written(key, text):
+                merged[key] = text
+            if key in description:
+                self._note_written(key, str(description[key]))
         return merged
 
     def _write_unless_edited(self, name: str, content: str) -> tuple[str, ...]:

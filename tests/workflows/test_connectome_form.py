@@ -106,8 +106,10 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
         "Cleaning Notes"
     )
     assert quality_of(job.out)["dof_beyond_rois"] == "n/a"
-    (path,) = job.out.rglob("*desc-connectome_statmap*")
+    (path,) = job.out.rglob("*desc-connectome_statmap.nii.gz")
     assert path.name.endswith("stat-pearsoncorrelation_desc-connectome_statmap.nii.gz")
+    # The sidecar of the set of maps applies to it too: it must not make it a predicted map.
+    assert (read_inherited(path)["Synthetic"], sidecar["Synthetic"]) == (False, True)
     methods = " ".join((job.out / "logs" / "CITATION.md").read_text().split())
     assert (
         "by the first stage of dual regression (Nickerson et al., 2017), and Pearson correlations "

@@ -21,7 +21,21 @@ def keep(data: RunData[RunConnectomes]) -> Kept:
     roi_r = data.measured.roi_r
     rois = [f"roi{roi:02d}" for roi in range(1, len(roi_r) + 1)]
     text = tsv_text(rois, [[f"{r:.6f}" for r in row] for row in roi_r])
-    return Kept(FILE, text.encode(), entities={"stat": "pearsoncorrelation"})
+    # The words of the proposal for relationship matrices (BEP 017).
+    sidecar = {
+        "Description": "Correlations between the cleaned series of the model's ROI maps, over all "
+        "frames of the run that were kept; a row and a column an ROI, in the order of the maps",
+        "RelationshipMeasure": "Pearson correlation",
+        "MeasureDescription": "Product-moment correlation of two series over frames",
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "StorageFormat": "Full",
+        "NonNegative": False,
+        "Nodes": f"ROI maps of the model {data.bundle.card.name} {data.bundle.card.version}",
+        "Sources": [data.bold_uri],
+    }
+    return Kept(FILE, text.encode(), sidecar, entities={"stat": "pearsoncorrelation"})
 
 
 def draw(run: RunFiles, canvas: Canvas) -> Figure | None:

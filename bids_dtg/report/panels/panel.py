@@ -42,6 +42,11 @@ class RunData(Generic[Measured]):
     bundle: ModelBundle  # the model that reads it
     measured: Measured  # by the workflow; of contrasts: `RunConnectomes`
 
+    @property
+    def bold_uri(self) -> str:
+        """BIDS URI of the run's series."""
+        return bids_uri(self.source, self.run.bold.relative_to(self.run.root).as_posix())
+
 
 @dataclass(frozen=True, eq=False)
 class Kept:
@@ -193,13 +198,13 @@ def keep_volume(
     more
         Further content of the sidecar.
     """
-    run, grid = data.run, data.bundle.grid
+    grid = data.bundle.grid
     return Kept(
         kind,
         encode_integers(values, grid, slope=slope, description=f"bids_dtg {kind.desc or ''}"),
         sidecar={
             "Description": description,
-            "Sources": [bids_uri(data.source, run.bold.relative_to(run.root).as_posix())],
+            "Sources": [data.bold_uri],
             **grid.metadata,
             **(more or {}),
         },

@@ -169,11 +169,34 @@ def test_spread_of_earlier_options_goes(job):
     assert len(list(job.out.rglob(f"*{SPREAD}_statmap.nii.gz"))) == 3
     assert job.run("--write-connectome") == 0
     assert not list(job.out.rglob(f"*{SPREAD}*"))
-    assert len(list(job.out.rglob("*connectome_statmap*"))) == 1
+    assert len(list(job.out.rglob("*connectome_statmap.nii.gz"))) == 1
     assert job.run() == 0
     assert not list(job.out.rglob("*connectome_statmap*"))
     assert job.run(out=job.folder / "fresh") == 0
     assert tree(job.out) == tree(job.folder / "fresh")
+
+
+def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
+    add_rest(job.bids)
+    assert job.run("--write-connectome") == 0
+    tables = list(job.out.rglob("sub-01/**/*.tsv"))
+    assert len(tables) >= 4
+    for table in tables:
+        assert json.loads(table.with_suffix(".json").read_text()), table
+    relmat = json.loads(next(job.out.rglob("*_relmat.json")).read_text())
+    assert (relmat["Directed"], relmat["Weighted"], relmat["StorageFormat"]) == (
+        False,
+        True,
+        "Full",
+    )
+    shared = json.loads((job.out / "sub-01" / "sub-01_task-rest_statmap.json").read_text())
+    for path in job.out.rglob("*desc-synthetic_statmap.json"):
+        own = json.loads(path.read_text())
+        assert not set(own) & set(shared)
+        assert read_inherited(path) == shared | own
+        assert "GeneratedBy" not in shared | own
+    description = json.loads((job.out / "dataset_description.json").read_text())
+    assert "logs/CITATION.md" in description["HowToAcknowledge"]
 
 
 def test_run_that_is_too_short_is_left_out(job, capsys):

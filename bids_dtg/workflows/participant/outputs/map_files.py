@@ -172,7 +172,7 @@ def set_sidecar(
     """
     by_dof = math.isfinite(estimate.residual_dof)
     common = {
-        "Sources": [uri for summary in runs for uri in _sources(summary.run, origin.source)],
+        "Sources": [uri for summary in runs for uri in run_sources(summary.run, origin.source)],
         "Synthetic": True,
         **model_facts(bundle),
         "ModelTraining": {
@@ -243,6 +243,20 @@ def _maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Lay
                 yield layer, contrast
 
 
+def run_sources(run: RestRun, source: str) -> list[str]:
+    """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
+    transforms = (transform.path for transform in run.transforms)
+    files = (run.bold, run.mask, run.confounds, *transforms)
+    return [
+        bids_uri(source, path.relative_to(run.root).as_posix())
+        if path.is_relative_to(run.root)
+        # A transform of TemplateFlow's folder, wherever this machine has it.
+        else bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
+        for path in files
+        if path
+    ]
+
+
 def form_facts(form: Form) -> dict[str, Any]:
     """Return what sidecars say of the form of connectomes: nothing of the published one."""
     if form == MARGINAL:
@@ -293,16 +307,3 @@ def _camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _used(transform: TransformFile) -> str:
     return transform.path.name + (" (inverse)" if transform.inverse else "")
-
-
-def _sources(run: RestRun, source: str) -> list[str]:
-    transforms = (transform.path for transform in run.transforms)
-    files = (run.bold, run.mask, run.confounds, *transforms)
-    return [
-        bids_uri(source, path.relative_to(run.root).as_posix())
-        if path.is_relative_to(run.root)
-        # A transform of TemplateFlow's folder, wherever this machine has it.
-        else bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
-        for path in files
-        if path
-    ]

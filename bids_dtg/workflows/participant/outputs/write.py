@@ -42,6 +42,8 @@ from bids_dtg.workflows.participant.outputs.map_files import (
     form_facts,
     map_images,
     map_sidecars,
+    model_facts,
+    run_sources,
     set_sidecar,
 )
 from bids_dtg.workflows.participant.quality import RunSummary
@@ -265,20 +267,41 @@ class Writer:
         )
         self.output.write(path, image)
         yield path
-        if facts := form_facts(form):
-            path = build_path(named, "statmap", ".json")
+        content = {
+            "Description": "Connectome of all frames of the run that were kept, a volume an "
+            f"ROI: {form.row.words}",
+            "Synthetic": False,  # unlike the maps of the set, whose sidecar applies here too
+            "Units": "arbitrary",
+            **self.bundle.grid.metadata,
+            "Sources": run_sources(summary.run, self.origin.source),
+            **model_facts(self.bundle),
+            **form_facts(form),
+        }
+        if form.row.joint:
             assert whole.roi_r is not None  # a joint form has them
             penalty = form.penalty(whole.roi_r, whole.effective_dof)
-            content = {
-                "Description": "Connectome of all frames of the run that were kept, a volume an "
-                f"ROI: {form.row.words}",
-                **facts,
-                "RidgePenalties": [round(penalty, 6)],
-            }
-            write_json(self.output.path(path), content)
-            yield path
+            content["RidgePenalties"] = [round(penalty, 6)]
+        path = build_path(named, "statmap", ".json")
+        write_json(self.output.path(path), content)
+        yield path
 
         path = build_path({**entities, "desc": "rois"}, "timeseries", ".tsv")
         rows = [[f"{y:.6g}" for y in frame] for frame in connectomes.series]
         write_tsv(self.output.path(path), rois, rows)
+        yield path
+        content = {
+            "Description": "Cleaned series of the model's ROI maps (first stage of dual "
+            "regression): a row a frame that was kept, a column an ROI, in the order of the maps",
+            **{
+                roi: {"Description": f"ROI map {number} of the model", "Units": "arbitrary"}
+                for number, roi in enumerate(rois, start=1)
+            },
+            "RepetitionTime": summary.figures["repetition_time"],
+            "Frames": summary.figures["frames"],
+            "FramesKept": len(connectomes.series),
+            "Sources": run_sources(summary.run, self.origin.source),
+            **model_facts(self.bundle),
+        }
+        path = build_path({**entities, "desc": "rois"}, "timeseries", ".json")
+        write_json(self.output.path(path), content)
         yield path
