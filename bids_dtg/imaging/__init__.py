@@ -18,6 +18,7 @@ Files:
 - `bold`: a BOLD file, read once in blocks of frames by a thread
 - `nifti`: masks and maps in; statistic maps out
 - `gifti`: surfaces and values at their vertices in; values out
+- `surfaces`: maps at the vertices of surfaces, and as grayordinates
 - `statmap`: a measured statistic map at points
 - `atlas`: a label image at a model's voxels, and means over its parcels
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 from xml.parsers.expat import ExpatError, ParserCreate
@@ -65,12 +66,36 @@ def read_metric(path: Path) -> NDArray[np.float32]:
     return np.asarray(arrays[0].data, np.float32)
 
 
+def read_metrics(path: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+    """Read maps and their names.
+
+    Returns
+    -------
+    names
+        Of the maps, in order; empty for one without a name.
+    maps
+        (maps, vertices).
+
+    Raises
+    ------
+    RunError
+        Missing, damaged, no map, or maps of different meshes.
+    """
+    arrays = _read(path).darrays
+    shapes = {array.data.shape for array in arrays}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        listed = ", ".join(map(str, sorted(shapes))) or "nothing"
+        raise RunError(f"{path} holds {listed}", expected="maps, a value a vertex")
+    names = tuple(str(array.metadata.get("Name", "")) for array in arrays)
+    return names, np.stack([array.data for array in arrays]).astype(np.float32, copy=False)
+
+
 def encode_metrics(
-    maps: NDArray[np.floating[Any]], hemisphere: Hemisphere, *, description: str = ""
+    maps: NDArray[np.floating[Any]], hemisphere: Hemisphere, *, names: Sequence[str]
 ) -> bytes:
     """Make a complete .func.gii file of maps (n, vertices); the same bytes for the same input.
 
-    It names the structure, which Connectome Workbench requires.
+    It names the structure, which Connectome Workbench requires, and each map.
     """
     image = _gifti.GiftiImage(
         meta=_gifti.GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURES[hemisphere]}),
@@ -79,9 +104,10 @@ def encode_metrics(
                 np.asarray(row, np.float32),
                 intent="NIFTI_INTENT_NONE",
                 datatype="NIFTI_TYPE_FLOAT32",
-                meta=_gifti.GiftiMetaData({"Name": description}),
+                encoding="GIFTI_ENCODING_B64BIN",  # maps hardly shrink, and that takes long
+                meta=_gifti.GiftiMetaData({"Name": name}),
             )
-            for row in maps
+            for name, row in zip(names, maps, strict=True)
         ],
     )
     content: bytes = image.to_bytes()

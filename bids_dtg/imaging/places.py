@@ -292,7 +292,7 @@ class SurfacePlaces:
             raise ValueError(f"{self.number} vertices and maps of {np.shape(values)} values")
         whole = np.zeros((len(rows), len(self.mask)), np.float32)
         whole[:, self.mask] = rows
-        return encode_metrics(whole, self.hemisphere, description=description)
+        return encode_metrics(whole, self.hemisphere, names=[description] * len(whole))
 
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a map on the same mesh; as `Places.read`."""

@@ -47,7 +47,7 @@ class Anatomy:
         found = self._image("preproc", "T1w")
         if found is None:
             raise RunError(
-                f"{self._folders[0]} has no {name}",
+                f"{self.folders[0]} has no {name}",
                 expected="the T1w image of fMRIPrep in its own space",
                 remedy="give fMRIPrep's derivatives as the input, with its anat folders",
             )
@@ -120,7 +120,7 @@ class Anatomy:
         RunError
             There are several.
         """
-        for folder in self._folders:
+        for folder in self.folders:
             found = [
                 file.path
                 for file in transform_files(folder)
@@ -140,13 +140,13 @@ class Anatomy:
         """Return the error that a transform of the participant is not there."""
         template = to if origin == _T1W else origin
         return RunError(
-            f"{self._folders[0]} has no {self._stem}_from-{origin}_to-{to}_mode-image_xfm.h5",
+            f"{self.folders[0]} has no {self._stem}_from-{origin}_to-{to}_mode-image_xfm.h5",
             remedy=f"fmriprep --output-spaces {template}:res-2",
         )
 
     @cached_property
-    def _folders(self) -> tuple[Path, ...]:
-        """Where its files may lie, the nearest first."""
+    def folders(self) -> tuple[Path, ...]:
+        """Where its files may lie, the nearest first; not all of them need be there."""
         participant = self.root / f"sub-{self.participant}"
         own = [participant / f"ses-{self.session}" / "anat"] if self.session is not None else []
         folders = [*own, participant / "anat"]
@@ -162,7 +162,7 @@ class Anatomy:
 
     def _image(self, desc: str, suffix: str) -> Path | None:
         """Find an image of T1w space; fMRIPrep's names have no space- then."""
-        for folder in self._folders:
+        for folder in self.folders:
             found = [
                 file.path
                 for file in named_files(sorted(folder.glob(f"*_{suffix}.nii*")))
@@ -212,7 +212,7 @@ class Anatomy:
         here, there = ("to", "from") if to_template else ("from", "to")
         names = {
             label
-            for folder in self._folders
+            for folder in self.folders
             for file in transform_files(folder)
             if file.name.get(here) == _T1W and (label := file.name.get(there)) is not None
         }

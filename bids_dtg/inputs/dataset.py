@@ -111,6 +111,17 @@ def name_folder(bids_dir: Path) -> SourceDataset:
     return SourceDataset(folder, folder.name or "data", description, folder)
 
 
+def made_by(description: Mapping[str, Any]) -> InputType | None:
+    """Return which program made a dataset, by its description; None: none that is read here.
+
+    Examples
+    --------
+    >>> made_by({"GeneratedBy": [{"Name": "XCP-D"}, {"Name": "fMRIPrep"}]})
+    'xcpd'
+    """
+    return _PACKAGES.get(_letters(_generator(description)))
+
+
 def own_name(dataset: InputDataset) -> str | None:
     """Return the name by which a dataset differs from others; None: it has none of its own.
 
@@ -268,7 +279,7 @@ def _dataset(root: Path, bids_dir: Path, input_type: InputChoice) -> InputDatase
             f"{root} is a raw dataset", expected="a folder of fMRIPrep or XCP-D derivatives"
         )
     if input_type == "auto":
-        input_type = _PACKAGES.get(_letters(_generator(description)), "fmriprep")
+        input_type = made_by(description) or "fmriprep"
     return InputDataset(root, input_type, description, bids_dir, input_type)
 
 

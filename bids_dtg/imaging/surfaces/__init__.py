@@ -1,0 +1,8 @@
+"""Maps of a model's voxels at the vertices of surfaces, and as grayordinates.
+
+- `templates`: surfaces that ship with the package, for people without surfaces of their own
+- `sampling`: values at points between voxels, of voxels that have a value alone
+- `resampling`: from one mesh of a sphere to another
+- `midthickness`: a participant's own surfaces in the model's space, checked
+- `grayordinates`: the 91,282 places of cortex and subcortex, and files of maps at them
+"""

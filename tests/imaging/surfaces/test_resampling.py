@@ -1,0 +1,52 @@
+"""Barycentric weights between meshes of a sphere."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial import ConvexHull
+
+from bids_dtg.imaging.gifti import read_surface
+from bids_dtg.imaging.surfaces.resampling import sphere_weights
+from bids_dtg.imaging.surfaces.templates import fs_lr_sphere, read_template
+
+
+def _sphere(rng, vertices):
+    points = rng.normal(size=(vertices, 3))
+    points *= 100 / np.linalg.norm(points, axis=1, keepdims=True)
+    return points, ConvexHull(points).simplices.astype(np.intp)
+
+
+@given(st.integers(0, 10**6), st.integers(12, 300))
+def test_points_are_where_their_weights_say(seed, vertices):
+    rng = np.random.default_rng(seed)
+    sphere, faces = _sphere(rng, vertices)
+    wanted, _ = _sphere(rng, 50)
+    weights = sphere_weights(sphere, faces, wanted)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert weights.data.min() >= 0
+    inside = ConvexHull(sphere).equations[:, 3].max() < 0  # the hull holds the centre
+    if inside:  # each direction leads through one triangle
+        directions = weights @ sphere
+        directions *= 100 / np.linalg.norm(directions, axis=1, keepdims=True)
+        np.testing.assert_allclose(directions, wanted, atol=1e-6)
+
+
+def test_a_mesh_to_itself_changes_nothing():
+    sphere = fs_lr_sphere("L")
+    weights = sphere_weights(sphere, read_template("fsLR").faces["L"], sphere)
+    points = read_template("fsLR").points["L"]
+    np.testing.assert_allclose(weights @ points, points, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_it_equals_workbench(shared, side):
+    anat = shared / "data/real/surfaces/sub-HAPPYTEST/anat"
+    stem = f"sub-HAPPYTEST_hemi-{side}"
+    points, faces = read_surface(anat / f"{stem}_midthickness.surf.gii")
+    sphere, _ = read_surface(anat / f"{stem}_space-fsLR_desc-reg_sphere.surf.gii")
+    expected, _ = read_surface(anat / f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
+    moved = sphere_weights(sphere, faces, fs_lr_sphere(side)) @ points
+    assert np.linalg.norm(moved - expected, axis=1).max() < 0.001
