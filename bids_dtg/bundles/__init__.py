@@ -8,7 +8,7 @@ What a bundle is:
 - `maps_part`: the part of the card that models of contrast maps have
 - `kinds`: the table of the kinds of model; a new one is a module and a row
 - `parts`: the small files beside the weights
-- `parcel_part`: one of them: intervals around parcel means
+- `statistics`: further ones: what is known of many people
 - `people`: whom a model has seen, as hashes
 - `dynamics`: bundles of network models
 - `twin`: bundles of digital twins

@@ -21,7 +21,6 @@ from bids_dtg.bundles.maps_part import (
     PLACES_FILE,
     MapsPart,
 )
-from bids_dtg.bundles.parcel_part import PARCEL_INTERVALS_FILE, read_parcel_intervals
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -33,6 +32,7 @@ from bids_dtg.bundles.parts import (
     read_training_range,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.statistics.parcels import PARCEL_INTERVALS_FILE, read_parcel_intervals
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.contrast import Contrast

@@ -18,9 +18,9 @@ from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError
 from bids_dtg.files.foreign import as_text, read_bytes
 
 CARD_FILE = "model.json"
-# Version 2 has `sources`, version 3 what a part needs of it; a card without either is of version 1,
-# which older programs can read.
-FORMAT_VERSION = 3
+# Version 2 has `sources`, 3 and 4 what a part needs of them; a card without any of these is
+# of version 1, which older programs can read.
+FORMAT_VERSION = 4
 WEIGHTS_FILE = "weights.safetensors"  # of a model of any kind
 
 _FOR_READERS = ("record", "evaluation")  # written where they are given, at the end

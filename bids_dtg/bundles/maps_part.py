@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bids_dtg.bundles.fields import JsonFields
-from bids_dtg.bundles.parcel_part import PARCEL_INTERVALS_FILE
 from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.statistics.parcels import PARCEL_INTERVALS_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
 from bids_dtg.errors import BundleError
@@ -107,7 +107,7 @@ class MapsPart:
     # Of the training connectomes, as `parts.read_training_range` reads it; "reference" in files.
     training_range: Mapping[str, Any] | None = None
     calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
-    # Of parcel means, by atlas, as `parcel_part.read_parcel_intervals` reads it.
+    # Of parcel means, by atlas, as `statistics.parcels` reads it.
     parcel_intervals: Mapping[str, Any] | None = None
     # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
     same_for_all: tuple[str, ...] = ()
@@ -148,7 +148,6 @@ class MapsPart:
         # Cards without it are as they were before there was such a field.
         same, of_parcels = content.pop("same_for_all"), content.pop("parcel_intervals")
         content |= {"same_for_all": list(same)} if same else {}
-        content |= {"parcel_intervals": of_parcels} if of_parcels else {}
         form = content.pop("connectome")
         # Programs of format version 2 know of one form only: they are to ask for a newer one.
         content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
@@ -164,6 +163,8 @@ class MapsPart:
                 "space": self.grid.space,
                 "resolution": self.grid.resolution,
             }
+        # Programs of format version 3 refuse what they do not know: they ask for a newer one.
+        content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_range")

@@ -24,11 +24,6 @@ from bids_dtg.bundles.maps_part import (
     PLACES_FILE,
     MapsPart,
 )
-from bids_dtg.bundles.parcel_part import (
-    PARCEL_INTERVALS_FILE,
-    encode_parcel_intervals,
-    parcel_intervals_facts,
-)
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -42,6 +37,11 @@ from bids_dtg.bundles.parts import (
     training_range_facts,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.statistics.parcels import (
+    PARCEL_INTERVALS_FILE,
+    encode_parcel_intervals,
+    parcel_intervals_facts,
+)
 from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError

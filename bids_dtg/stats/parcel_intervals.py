@@ -173,4 +173,5 @@ def _usual(squares: NDArray[np.float64], measured: Counts) -> Array:
     if not (of_contrast > 0).all():
         raise ValueError("usual errors are above 0")
     mean = (squares + POOLED_PEOPLE * of_contrast) / (measured + POOLED_PEOPLE)
-    return np.sqrt(mean).astype(np.float32)
+    usual: Array = np.sqrt(mean).astype(np.float32)
+    return usual

@@ -73,7 +73,7 @@ def read_parcel_intervals(
     tensors = read_tensors(path, expected)
     found = {}
     for key, one in stated.items():
-        own = {name: tensors[f"{key}.{name}"] for name in _TENSORS}
+        own: dict[str, Any] = {name: tensors[f"{key}.{name}"] for name in _TENSORS}
         try:
             found[key] = ParcelIntervals(**one, **own)
         except ValueError as err:

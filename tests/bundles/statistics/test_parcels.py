@@ -10,7 +10,7 @@ import safetensors.numpy
 from tiny_bundle import forge, write_tiny_bundle
 
 from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.parcel_part import PARCEL_INTERVALS_FILE
+from bids_dtg.bundles.statistics.parcels import PARCEL_INTERVALS_FILE
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
@@ -43,6 +43,8 @@ def test_they_come_back_as_they_were(made):
         assert (back[key].digest, back[key].levels) == (given.digest, given.levels)
         assert (back[key].participants, back[key].segments) == (12, 4)
     assert set(back) == {KEY, OTHER}
+    # Older programs would refuse the field: they are to ask for a newer one.
+    assert json.loads((made.path / "model.json").read_text())["format_version"] == 4
 
 
 def test_those_of_other_atlases_stay(made, tmp_path):
