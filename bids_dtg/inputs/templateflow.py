@@ -1,4 +1,4 @@
-"""TemplateFlow's folder on this machine: transforms between templates."""
+"""TemplateFlow's folder on this machine: transforms between templates, and their images."""
 
 from __future__ import annotations
 
@@ -125,6 +125,13 @@ class TemplateFlow:
             )
         self._fetch(pinned, path)
         return path
+
+    def anatomy(self, space: str) -> Path | None:
+        """Find the T1w image of a template at 2 mm; None where it is not there: none is fetched."""
+        if self.home is None:
+            return None
+        path = self.home / f"tpl-{space}/tpl-{space}_res-02_T1w.nii.gz"
+        return path if _has_content(path) else None
 
     def _fetch(self, file: PinnedFile, path: Path) -> None:
         """Fetch a file of the table; other processes see nothing or all of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from bids_dtg.imaging.grid import Grid
 
 SAGITTAL, CORONAL, AXIAL = 0, 1, 2
 _GAP = 6  # pixels between slices
+_BRAIN = 0.12  # of a template's brightness: what is darker is not brain
 _FLAT = 0.02  # change a pixel below which there is no edge
 
 
@@ -72,6 +74,25 @@ class Volume:
         )
         return cut
 
+    def within(self, box: Box) -> Volume:
+        """Return the part that a box covers, with voxels stored along x, y and z."""
+        toward = np.abs(self.affine[:3, :3]).argmax(
+            axis=0
+        )  # the axis of space of each of the array
+        values, affine = np.transpose(self.values, np.argsort(toward)), self.affine.copy()
+        affine[:, :3] = affine[:, np.argsort(toward)]
+        for axis in range(3):
+            if affine[axis, axis] < 0:
+                values = np.flip(values, axis)
+                affine[:3, 3] += affine[:3, axis] * (values.shape[axis] - 1)
+                affine[:, axis] *= -1
+        sizes = np.diag(affine)[:3]
+        first = np.rint((box.low - affine[:3, 3]) / sizes).astype(int).clip(0)
+        last = np.rint((box.high - affine[:3, 3]) / sizes).astype(int) + 1
+        part = values[tuple(slice(*ends) for ends in zip(first, last, strict=True))]
+        affine[:3, 3] += affine[:3, :3] @ first
+        return Volume(np.ascontiguousarray(part), affine)
+
     def row(self, box: Box, views: Sequence[View], *, order: int = 1) -> NDArray[np.float32]:
         """Return slices of one axis side by side."""
         return beside([self.cut(box, view, order=order) for view in views])
@@ -100,15 +121,40 @@ def outline(level: NDArray[np.floating], *, width: float = 1.6) -> NDArray[np.fl
     return line
 
 
-@functools.cache
-def template() -> Volume:
-    """Return nilearn's T1 template of the MNI space without skull, from 0 to 1; 1 mm.
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Anatomy that maps are drawn on."""
 
-    It is the symmetric template of 2009, for orientation: the model's own outlines are drawn from
-    the model's masks.
+    anatomy: Volume  # brightness from 0 to 1, 0 outside the brain
+    words: str  # what it is
+    file: Path | None = None  # in the output folder; None: it comes with a library
+    label: str | None = None  # of the participant whose image it is; None: of all
+    soft_edge: float = 0.0  # voxels, by which the edge of the brain is smoothed on pictures
+
+    @functools.cached_property
+    def inside(self) -> Volume:
+        """How far each voxel lies in the brain, from 0 to 1."""
+        from scipy.ndimage import gaussian_filter
+
+        if not self.soft_edge:
+            return Volume(np.clip(self.anatomy.values / _BRAIN, 0, 1), self.anatomy.affine)
+        brain = (self.anatomy.values > 0).astype(np.float32)
+        return Volume(gaussian_filter(brain, self.soft_edge), self.anatomy.affine)
+
+
+@functools.cache
+def standard_background() -> Background:
+    """Return nilearn's T1 template of the MNI space without skull; 1 mm.
+
+    It is the symmetric template of 2009, for orientation: maps lie in the space of another.
     """
     from nilearn.datasets import load_mni152_template
 
     image = load_mni152_template(resolution=1)
     values = np.asarray(image.dataobj, np.float32)
-    return Volume(np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1), image.affine)
+    anatomy = np.clip(values / np.quantile(values[values > 0], 0.995), 0, 1)
+    return Background(
+        Volume(anatomy, image.affine),
+        "ICBM 152 (2009a symmetric, from nilearn), for orientation: it is not the template of the "
+        "maps, which was not at hand",
+    )

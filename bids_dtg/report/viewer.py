@@ -7,6 +7,7 @@ volumes are packed into scripts, as 8-bit copies.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE
 from bids_dtg.report.pages.page import gradients, vendored
-from bids_dtg.report.slices import Box, template
+from bids_dtg.report.slices import Background, Box
 
 LIBRARY_VERSION = "0.69.0"
 # Shared by all pages; the name says what is inside, so that a page never meets another version.
@@ -31,6 +32,7 @@ _LIBRARY = f"figures/niivue-{LIBRARY_VERSION}.js"
 _LICENCE = "figures/niivue-LICENSE.txt"
 # End of the names of scripts with maps.
 SCRIPT = "_volumes.js"
+_DIGITS = 12  # of the hash of an anatomy
 _STEPS, _NONE = 127, -128  # of 8 bits; the viewer's script knows both
 
 
@@ -73,27 +75,28 @@ def viewer_data(
     }
 
 
-def write_shared_files(dataset: DerivativeDataset, grid: Grid) -> str:
-    """Write the library and the anatomy once an output folder; return the anatomy's address."""
+def write_shared_files(dataset: DerivativeDataset, grid: Grid, background: Background) -> str:
+    """Write the library and the anatomy; return the anatomy's address.
+
+    The library, and an anatomy that stands behind everybody's maps, are written once an output
+    folder.
+    """
     for name, source in ((_LIBRARY, "niivue.umd.js"), (_LICENCE, "LICENSE")):
         if not dataset.path(name).exists():
             write_atomic(dataset.path(name), vendored(source))
-    anatomy = template()
-    box = Box.around(grid)
-    # The part of the template that the model's grid covers.
-    low = np.rint(box.low - anatomy.affine[:3, 3]).astype(int).clip(0)
-    high = np.rint(box.high - anatomy.affine[:3, 3]).astype(int) + 1
-    part = anatomy.values[tuple(slice(*ends) for ends in zip(low, high, strict=True))]
-    affine = anatomy.affine.copy()
-    affine[:3, 3] += low
-    name = "figures/anatomy-" + "x".join(map(str, (*part.shape, *low))) + ".js"
+    part = background.anatomy.within(Box.around(grid))
+    stored = np.rint(255 * part.values).astype(np.uint8)
+    i, j, k = stored.shape
+    # The name says what is inside, so that a page never meets another anatomy.
+    digest = hashlib.sha256(stored.tobytes() + part.affine.tobytes()).hexdigest()[:_DIGITS]
+    name = f"figures/anatomy-{digest}.js"
+    if background.label is not None:
+        name = f"sub-{background.label}/figures/anatomy-{digest}.js"
+        for other in dataset.path(name).parent.glob("anatomy-*.js"):
+            other.unlink(missing_ok=True)
     if not dataset.path(name).exists():
-        stored = np.rint(255 * part).astype(np.uint8)
-        image = encode_integers(
-            stored,
-            Grid(_shape(stored), affine, grid.space, None),
-            description="ICBM 152 2009a symmetric, from nilearn",
-        )
+        own = Grid((i, j, k), part.affine, grid.space, None)
+        image = encode_integers(stored, own, description="anatomy behind maps")
         write_script(dataset.path(name), name, {"anatomy": image})
     return name
 
@@ -128,8 +131,3 @@ def remove_others(folder: Path, kept: Iterable[Path]) -> None:
 def _quoted(text: str) -> str:
     # A line separator ends a string in older browsers, and </script> a script.
     return json.dumps(text).replace("<", "\\u003c")
-
-
-def _shape(volume: NDArray[np.generic]) -> tuple[int, int, int]:
-    i, j, k = volume.shape
-    return i, j, k

@@ -8,7 +8,17 @@ import pytest
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
 from bids_dtg.report.pictures import Backdrop, draw_matrix, encode
-from bids_dtg.report.slices import AXIAL, CORONAL, SAGITTAL, Box, View, Volume, outline, template
+from bids_dtg.report.slices import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    Background,
+    Box,
+    View,
+    Volume,
+    outline,
+    standard_background,
+)
 
 # Storage from right to left, as FSL's templates have it.
 AFFINE = np.array([[-2.0, 0, 0, 18], [0, 2, 0, -20], [0, 0, 2, -10], [0, 0, 0, 1]])
@@ -58,7 +68,7 @@ def test_an_outline_is_a_thin_line_at_the_edge():
 
 def test_maps_are_warm_above_zero_and_cold_below():
     anatomy = Volume(np.ones(GRID.shape, np.float32), AFFINE)
-    backdrop = Backdrop(anatomy, Box.around(GRID), [View(AXIAL, 0)])
+    backdrop = Backdrop(Background(anatomy, ""), Box.around(GRID), [View(AXIAL, 0)])
     warm, cold = (
         backdrop.draw_map(Volume(sign * anatomy.values, AFFINE), 1.0)[5, 5] for sign in (1, -1)
     )
@@ -89,7 +99,7 @@ def test_pictures_come_back_from_their_files(tmp_path):
 
 
 def test_the_template_lies_in_mni_space():
-    anatomy = template()
+    anatomy = standard_background().anatomy
     centre = Volume(anatomy.values, anatomy.affine).cut(
         Box(np.array([-1.0, -20, 9]), np.array([1.0, -18, 11])), View(AXIAL, 10)
     )

@@ -30,6 +30,7 @@ from bids_dtg.report.flags import (
 from bids_dtg.report.map_reliability import HalfAgreement
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
+from bids_dtg.report.panels.background import of_group
 from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
 from bids_dtg.report.pictures import PICTURE, draw_matrix
 from bids_dtg.report.quality import QualityColumn, number
@@ -166,9 +167,11 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         for position, (row, address) in enumerate(zip(facts.rows, addresses, strict=True))
     ]
     folder = dataset.root / "group" / "figures"
-    gallery = None
+    gallery, background = None, of_group(dataset)
     if facts.means:
-        drawer = GalleryDrawer(dataset, folder, "group", first=0, number_of_set=0)
+        drawer = GalleryDrawer(
+            dataset, folder, "group", first=0, number_of_set=0, background=background
+        )
         gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, facts)
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
@@ -193,6 +196,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         averaged=len(facts.sets),
         groups=gallery.groups if gallery else (),
         slices=slice_text(),
+        background=background.words,
         viewer_data=viewer_data([gallery.viewer_set], gallery.viewer_maps, gallery.backdrop)
         if gallery
         else None,

@@ -20,6 +20,7 @@ from bids_dtg.report.contents import RunFiles, SetFiles, find_participant
 from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
+from bids_dtg.report.panels.background import of_participant
 from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
@@ -122,8 +123,9 @@ def write_participant_report(
     files = find_participant(dataset, label, workflow.run_files)
     folder = dataset.root / f"sub-{label}" / "figures"
     sections = [section for draw in workflow.sections if (section := draw(dataset, files, folder))]
+    background = of_participant(dataset, files)
     drawn = [
-        _draw_run(run, workflow.panels, Canvas(dataset, folder, run.title), position)
+        _draw_run(run, workflow.panels, Canvas(dataset, folder, run.title, background), position)
         for position, run in enumerate(files.runs, 1)
     ]
     runs = [run for run, _ in drawn]

@@ -11,6 +11,7 @@ Each panel of a run has `FILE`, `keep` and `draw`:
 Beside them:
 
 - `panel`: what a panel is, and how its file is written
+- `background`: the anatomy behind maps
 - `maps`: the maps of a set as cards and for the viewer; they belong to no single run
 
 A new panel is a module and a row of the workflow that shows it: of `PANELS` for contrasts. What is

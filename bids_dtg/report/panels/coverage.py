@@ -20,7 +20,7 @@ from bids_dtg.report.panels.panel import (
     read_image,
 )
 from bids_dtg.report.pictures import MAP_VIEWS, Backdrop, encode
-from bids_dtg.report.slices import Box, template
+from bids_dtg.report.slices import Box
 
 FILE = FileKind("dseg", "coverage", ".nii.gz")
 _LABELS = {
@@ -62,7 +62,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     if path is None:
         return None
     labels = read_image(path)
-    backdrop = Backdrop(template(), Box.around(grid_of(labels)), MAP_VIEWS)
+    backdrop = Backdrop(canvas.background, Box.around(grid_of(labels)), MAP_VIEWS)
     pixels = backdrop.draw_labels(labels, {1: _WITH_SIGNAL, 2: _WITHOUT})
     grey = int(np.isin(labels.values, (1, 2)).sum())
     share = float((labels.values == 1).sum()) / max(grey, 1)

@@ -26,10 +26,11 @@ from bids_dtg.report.contents import (
 )
 from bids_dtg.report.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
 from bids_dtg.report.pages.page import link
+from bids_dtg.report.panels.background import of_participant
 from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
 from bids_dtg.report.quality import number
-from bids_dtg.report.slices import Box, Volume, template
+from bids_dtg.report.slices import Background, Box, Volume
 from bids_dtg.report.viewer import (
     SCRIPT,
     ViewerMap,
@@ -117,9 +118,17 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         A file cannot be written.
     """
     galleries: list[Gallery] = []
+    background = of_participant(dataset, files)
     for position, made in enumerate(files.sets):
         first = sum(len(gallery.viewer_maps) for gallery in galleries)
-        drawer = GalleryDrawer(dataset, folder, made.title, first=first, number_of_set=position)
+        drawer = GalleryDrawer(
+            dataset,
+            folder,
+            made.title,
+            first=first,
+            number_of_set=position,
+            background=background,
+        )
         galleries.append(drawer.draw(made.maps))
     if not galleries:
         return None
@@ -130,7 +139,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     return Section(
         template="maps.html",
         links=((sets[0].anchor, "Maps" if len(sets) == 1 else sets[0].title),),
-        facts={"sets": sets},
+        facts={"sets": sets, "background": background.words},
         files=tuple(path for gallery in galleries for path in gallery.files),
         viewer_data=viewer_data(
             [gallery.viewer_set for gallery in galleries],
@@ -175,6 +184,8 @@ class GalleryDrawer:
         Number of the first map on the page.
     number_of_set
         Of the set on the page.
+    background
+        Behind the maps.
     """
 
     def __init__(
@@ -185,9 +196,11 @@ class GalleryDrawer:
         *,
         first: int,
         number_of_set: int,
+        background: Background,
     ) -> None:
         self._dataset, self._folder, self._title = dataset, folder, title
         self._first, self._number_of_set = first, number_of_set
+        self._background = background
         self._shown: list[ViewerMap] = []
         self._files: list[Path] = []
         self._packed: dict[str, bytes] = {}
@@ -202,7 +215,7 @@ class GalleryDrawer:
         """
         values, affine = read_volume(maps[0].path)
         grid = Grid(_sizes(values), affine)
-        backdrop = Backdrop(template(), Box.around(grid), MAP_VIEWS)
+        backdrop = Backdrop(self._background, Box.around(grid), MAP_VIEWS)
         groups = tuple(
             self._draw_task(
                 task, list(members), grid=grid, backdrop=backdrop, uncertainty=uncertainty
@@ -223,7 +236,7 @@ class GalleryDrawer:
             groups=groups,
             viewer_set=ViewerSet(self._title, scripts),
             viewer_maps=tuple(self._shown),
-            backdrop=write_shared_files(self._dataset, grid),
+            backdrop=write_shared_files(self._dataset, grid, self._background),
             files=tuple(self._files),
         )
 

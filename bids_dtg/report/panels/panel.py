@@ -22,7 +22,7 @@ from bids_dtg.report.charts import Histogram, Span, Trace
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.pictures import PICTURE
-from bids_dtg.report.slices import Volume
+from bids_dtg.report.slices import Background, Volume, standard_background
 from bids_dtg.settings import Interpolation
 
 Measured = TypeVar("Measured")
@@ -56,6 +56,7 @@ class Kept:
     content: bytes  # all of it
     sidecar: Mapping[str, Any] | None = None  # of its JSON file; None: it has none
     entities: Mapping[str, str | None] | None = None  # of its name beside the run's
+    path: PurePosixPath | None = None  # of a file that several runs share; None: after the run
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,15 @@ class Figure:
 class Canvas:
     """Where panels put their pictures."""
 
-    def __init__(self, dataset: DerivativeDataset, folder: Path, title: str) -> None:
+    def __init__(
+        self,
+        dataset: DerivativeDataset,
+        folder: Path,
+        title: str,
+        background: Background | None = None,
+    ) -> None:
         self._dataset, self._folder, self._title = dataset, folder, title
+        self.background = background or standard_background()  # behind what is drawn
         self.files: list[Path] = []  # written
 
     def write(self, what: str, data: bytes) -> str:
@@ -238,11 +246,11 @@ def write_kept(
     """
     for kept in files:
         named = {**entities, **(kept.entities or {})}
-        path = kept.kind.path(named)
+        path = kept.path or kept.kind.path(named)
         output.write(path, kept.content)
         yield path
         if kept.sidecar is not None:
-            path = kept.kind.path(named, ".json")
+            path = path.with_name(path.name.removesuffix(kept.kind.extension) + ".json")
             write_json(output.path(path), kept.sidecar)
             yield path
 

@@ -23,7 +23,7 @@ from bids_dtg.report.panels.panel import (
     read_image,
 )
 from bids_dtg.report.pictures import MAP_VIEWS, Backdrop, encode
-from bids_dtg.report.slices import Box, Volume, template
+from bids_dtg.report.slices import Box, Volume
 
 FILE = FileKind("qc", "halves", ".nii.gz")
 _STORED_R = 1e-3  # what a stored 1 stands for
@@ -59,7 +59,7 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     values = agreement.values[covered]
     if not values.size:
         return None
-    backdrop = Backdrop(template(), Box.around(grid_of(agreement)), MAP_VIEWS)
+    backdrop = Backdrop(canvas.background, Box.around(grid_of(agreement)), MAP_VIEWS)
     where = Volume(covered.astype(np.float32), agreement.affine)
     pixels = backdrop.draw_amount(agreement, where, low=0.0, high=1.0, scale=AMOUNT)
     median, low = float(np.median(values)), min(-0.2, float(values.min()))

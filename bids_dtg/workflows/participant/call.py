@@ -22,7 +22,9 @@ from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.inputs.dataset import split_named_path
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say
+from bids_dtg.report.panels.background import keep_template
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
@@ -160,6 +162,7 @@ def _open_output(request: Request) -> RunFolder:
     )
     for note in notes:
         say(note)
+    keep_template(request.output, request.bundle, TemplateFlow.here())
     write_methods(request)
     folder = RunFolder.create(request.output)
     # Whole paths: the file can be run again from any folder.

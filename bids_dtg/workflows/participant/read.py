@@ -17,6 +17,8 @@ from bids_dtg.engine.display import Clock
 from bids_dtg.errors import DtgError, OutputError, internal_error, may_pass
 from bids_dtg.files.provenance import Fingerprint
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.report.panels.background import keep_own
 from bids_dtg.report.panels.panel import Kept, RunData, keep_all
 from bids_dtg.workflows.participant.measure import MeasuredRun, Reader
 from bids_dtg.workflows.participant.quality import RunSummary, summarise
@@ -219,4 +221,5 @@ def _keep(measured: MeasuredRun, request: Request, reader: Reader) -> tuple[Kept
         bundle=reader.bundle,
         measured=measured.connectomes,
     )
-    return keep_all(request.workflow.panels, data)
+    own = keep_own(data, TemplateFlow.here())
+    return (*keep_all(request.workflow.panels, data), *own)
