@@ -215,6 +215,60 @@ def contrast_rows(
     return rows
 
 
+def predictability_rows(model: ModelScores, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, contrast by contrast, whether a model's predictions are individual and worth using.
+
+    Parameters
+    ----------
+    model
+        Scores of the model.
+    labels
+        Of the contrasts.
+
+    Returns
+    -------
+    list of dict
+        A row a contrast: r; by how much it is above another person's prediction (*individual*)
+        and above the model's own mean prediction (*worth_using*), as [mean, low, high] over
+        people, with verdicts. p of sign flips is adjusted for all contrasts (false discovery
+        rate), so that few of many contrasts are called predictable by chance. No rows of a model
+        that has no scores of individuality.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.stats.model_scores import score_maps
+    >>> measured = np.random.default_rng(0).standard_normal((8, 1, 500))
+    >>> (row,) = predictability_rows(score_maps("itself", measured, measured), ["faces"])
+    >>> row["contrast"], row["people"], row["individual"], row["worth_using"]
+    ('faces', 8, 'better', 'better')
+    """
+    if not model.tells_apart:
+        return []
+    compared = {
+        "individual": ("above_another", model.scores["index"]),
+        "worth_using": ("above_own_mean", model.scores["r"] - model.scores["own_mean_r"]),
+    }
+    adjusted = {
+        question: false_discovery_rate(sign_flip_test(differences))
+        for question, (_, differences) in compared.items()
+    }
+    rows = []
+    for n, label in enumerate(labels):
+        row: dict[str, Any] = {
+            "contrast": label,
+            "people": int(np.isfinite(model.scores["r"][n]).sum()),
+            "r": number(_mean(model.scores["r"][n])),
+            "same_for_all": bool(model.same_for_all[n]),
+        }
+        for question, (name, differences) in compared.items():
+            found, people = t_interval(differences[n]), int(np.isfinite(differences[n]).sum())
+            row[name] = _interval(found)
+            row[question] = verdict(found, float(adjusted[question][n]), people)
+        rows.append(row)
+    return rows
+
+
 def published_tests(
     model: ModelScores, opponents: Sequence[ModelScores], labels: Sequence[str]
 ) -> list[dict[str, Any]]:

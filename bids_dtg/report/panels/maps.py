@@ -28,6 +28,8 @@ from bids_dtg.report.map_reliability import MOSTLY_THE_MEAN, read_map_reliabilit
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.background import of_participant
 from bids_dtg.report.panels.panel import Section
+from bids_dtg.report.panels.predictability import lead as predictability_lead
+from bids_dtg.report.panels.predictability import not_predicted, read_predictability
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
 from bids_dtg.report.quality import number
 from bids_dtg.report.slices import Background, Box, Volume
@@ -59,6 +61,8 @@ class Card:
     width: int  # pixels
     height: int
     alt: str
+    verdict: str = ""  # what the model's evaluation says of the contrast
+    faded: bool = False  # whether it cannot be predicted
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,8 @@ def _lead(made: SetFiles) -> str:
     segments = made.common.get("NSegments")
     parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
     rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
-    return f"{rest}{_halves(made)}Maps of a task share a colour scale. {slice_text()}"
+    able = predictability_lead(made.maps)
+    return f"{rest}{_halves(made)}{able}Maps of a task share a colour scale. {slice_text()}"
 
 
 def _halves(made: SetFiles) -> str:
@@ -275,7 +280,7 @@ class GalleryDrawer:
                     set=self._number_of_set,
                     label=shown.label,
                     title=f"{shown.task} {_name(shown)}".strip(),
-                    about=_about(shown),
+                    about=". ".join(filter(None, (_about(shown), _verdict(shown)))),
                     units=str(shown.sidecar.get("Units") or ""),
                     limit=limit,
                     scale=shown.task,
@@ -318,6 +323,8 @@ def _card(
         width=pixels.shape[1],
         height=pixels.shape[0],
         alt=f"{shown.name}: predicted map, largest value {text}",
+        verdict=_verdict(shown),
+        faded=bool(not_predicted(shown)),
     )
 
 
@@ -326,8 +333,12 @@ def _name(shown: MapFile) -> str:
 
 
 def _about(shown: MapFile) -> str:
-    same = " (the same for everybody)" if shown.sidecar.get("Individual") is False else ""
-    return shown.description.removeprefix(NOT_MEASURED) + same
+    return shown.description.removeprefix(NOT_MEASURED)
+
+
+def _verdict(shown: MapFile) -> str:
+    found = read_predictability(shown.sidecar)
+    return not_predicted(shown) or (found.words if found else "")
 
 
 def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:

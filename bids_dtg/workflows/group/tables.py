@@ -35,6 +35,7 @@ from bids_dtg.report.map_reliability import write_group_reliability
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
+from bids_dtg.report.panels.predictability import KEY
 from bids_dtg.report.quality import QualityColumn, dictionary
 from bids_dtg.report.workflows import workflow_of
 from bids_dtg.settings import InputOptions, Settings
@@ -49,7 +50,7 @@ _MEAN = "groupMean"
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
     *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
-    *("Individual", "IndividualNote"),
+    *("Individual", "IndividualNote", KEY),
 )
 
 

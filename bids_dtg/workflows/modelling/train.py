@@ -37,6 +37,7 @@ from bids_dtg.stats.model_table import (
     ceiling_row,
     comparison_rows,
     contrast_rows,
+    predictability_rows,
     published_tests,
     summary_row,
 )
@@ -301,7 +302,8 @@ def write_tables(
     say(trouble or f"page: {page}")
     write_index(analysis.source.output)
     analysis.store.discard("work")
-    return {**facts, "rows": rows, "comparisons": compared}
+    by_contrast = predictability_rows(model, labels)
+    return {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}
 
 
 def write_fitted(

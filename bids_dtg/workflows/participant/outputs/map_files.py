@@ -21,6 +21,7 @@ from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.notices import counted
+from bids_dtg.report.panels.predictability import predictability_facts
 from bids_dtg.settings import InputChoice
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.version import __version__
@@ -136,6 +137,7 @@ def contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
     return {
         "Task": contrast.task,
         "Contrast": contrast.name,
+        **predictability_facts(bundle.card.evaluation, contrast.label),
         **({} if gains is None else {"Gain": gains[contrast.index]}),
         **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
     }

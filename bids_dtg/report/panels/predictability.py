@@ -1,0 +1,129 @@
+"""Whether a contrast can be predicted at all, as the evaluation of the model found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import MapFile
+from bids_dtg.report.numbers import figure
+
+KEY = "Predictability"  # in the sidecars of maps
+_BETTER, _FEW = "better", "too few people"
+_SAME = "Not predicted: the map is the same for everybody"
+
+
+@dataclass(frozen=True)
+class Predictability:
+    """What a model's evaluation says of one contrast."""
+
+    people: int  # on whom it was judged
+    r: float | None  # of predicted with measured maps, mean over them
+    same_for_all: bool  # whether everybody was given the same map
+    individual: str  # verdict against another person's prediction
+    worth_using: str  # verdict against the model's own mean prediction
+    above_another: tuple[float, float, float] | None  # difference in r, and its 95 % interval
+    above_own_mean: tuple[float, float, float] | None
+
+    @property
+    def found(self) -> bool:
+        """Whether differences between people can be predicted, or nobody can say."""
+        return not self.same_for_all and self.individual in (_BETTER, _FEW)
+
+    @property
+    def words(self) -> str:
+        """A sentence for the map, without a full stop."""
+        if self.same_for_all:
+            return f"{_SAME} (evaluation)"
+        people = counted(self.people, "participant")
+        if self.individual == _FEW:
+            return f"Not judged: {people} are too few"
+        r = f"r {figure(self.r, 2)} with measured maps" if self.r is not None else "r n/a"
+        if self.individual != _BETTER:
+            none = f"{r}, but no more than another person's prediction"
+            return f"Not predicted: {none}{_by(self.above_another)}"
+        mean = "" if self.worth_using == _BETTER else ", no more than the mean prediction"
+        return f"Evaluation: {r}{mean}; {_above(self.above_another)} above another person's"
+
+
+def predictability_facts(
+    evaluation: Mapping[str, Any] | None, label: str
+) -> dict[str, Mapping[str, Any]]:
+    """Return what the sidecar of a map says of its contrast; nothing where the model cannot.
+
+    Parameters
+    ----------
+    evaluation
+        Of the model's card, which holds `model_table.predictability_rows` as `contrasts`.
+    label
+        Of the contrast.
+    """
+    rows = (evaluation or {}).get("contrasts")
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and row.get("contrast") == label:
+            names = {name: "".join(map(str.capitalize, name.split("_"))) for name in row}
+            return {KEY: {names[name]: row[name] for name in row if name != "contrast"}}
+    return {}
+
+
+def read_predictability(sidecar: Mapping[str, Any]) -> Predictability | None:
+    """Read what a map's sidecar says; None where it says nothing, or nothing that can be read."""
+    facts = sidecar.get(KEY)
+    if not isinstance(facts, dict) or not isinstance(facts.get("People"), int):
+        return None
+    r = facts.get("R")
+    return Predictability(
+        people=facts["People"],
+        r=float(r) if isinstance(r, int | float) else None,
+        same_for_all=facts.get("SameForAll") is True,
+        individual=str(facts.get("Individual")),
+        worth_using=str(facts.get("WorthUsing")),
+        above_another=_interval(facts.get("AboveAnother")),
+        above_own_mean=_interval(facts.get("AboveOwnMean")),
+    )
+
+
+def not_predicted(shown: MapFile) -> str:
+    """Return why a map must not be read as this person's; empty where it may be."""
+    if shown.sidecar.get("Individual") is False:
+        return f"{_SAME}, as the model found nothing of it in rest"
+    found = read_predictability(shown.sidecar)
+    return "" if found is None or found.found else found.words
+
+
+def lead(maps: Sequence[MapFile]) -> str:
+    """Say of a set of maps which of its contrasts can be predicted."""
+    judged = [found for shown in maps if (found := read_predictability(shown.sidecar))]
+    faded = sum(bool(not_predicted(shown)) for shown in maps)
+    grey = f"{faded} of {counted(len(maps), 'contrast')} cannot be predicted and stand in grey. "
+    if not judged:
+        unknown = (
+            "The model carries no evaluation by contrast: nobody knows which contrasts it can "
+            "predict. "
+        )
+        return unknown + (grey if faded else "")
+    people = max(found.people for found in judged)
+    by = f"By the model's evaluation on {counted(people, 'participant')}, "
+    return by + (grey if faded else "all contrasts are above another person's prediction. ")
+
+
+def _interval(values: object) -> tuple[float, float, float] | None:
+    if not isinstance(values, list) or len(values) != 3:
+        return None
+    if not all(isinstance(value, int | float) for value in values):
+        return None
+    mean, low, high = map(float, values)
+    return mean, low, high
+
+
+def _by(difference: tuple[float, float, float] | None) -> str:
+    if difference is None:
+        return ""
+    mean, low, high = (figure(value) for value in difference)
+    return f" (difference {mean}, 95 % {low} to {high})"
+
+
+def _above(difference: tuple[float, float, float] | None) -> str:
+    return figure(difference[0]) if difference else "n/a"
