@@ -3,9 +3,10 @@
     python scripts/demo_statistics.py --work /tmp/demo_train
 
 Simulates the people that are not in the work folder yet, predicts their maps with the bundle's
-network, and writes the bundle again: its table of scores, its re-centring, a calibration, the
-coverage on test people, and what is usual of the training people's runs. The same command resumes
-a stopped call. `train_demo.py` ends with the same steps.
+network, and writes the bundle again: its table of scores, its re-centring, a calibration, intervals
+of parcel means, the coverage on test people, and what is usual of the training people's runs. The
+same command resumes a stopped call. `train_demo.py` ends with the same steps. `--only parcels`
+makes the intervals of parcel means alone, and leaves all else as it is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.imaging.lattice import Lattice
+from bids_dtg.inputs.atlases import SHIPPED
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import (
@@ -43,6 +46,7 @@ from bids_dtg.stats.conformal import (
     coverage,
     interval_score,
 )
+from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 Array = NDArray[np.float32]
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
@@ -59,9 +63,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of people and maps")
     parser.add_argument("--bundle", type=Path, default=DEMO, help="the bundle's folder")
     parser.add_argument("--compare", action="store_true", help="compare half-widths, and stop")
+    parser.add_argument("--only", choices=["parcels"], help="make these alone, and stop")
     args = parser.parse_args()
     if args.compare:
         compare_poolings(args.work, load_bundle(args.bundle))
+    elif args.only == "parcels":
+        add_parcels(args.work, args.bundle)
     else:
         remake(args.work, args.bundle)
 
@@ -92,7 +99,8 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     """Write the bundle in `folder` again, with statistics of the people in `work`."""
     bundle = load_bundle(folder)
     phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
-    calibration = _calibrate(work, phantom, bundle)
+    errors = _calibration_errors(work, phantom, bundle)
+    calibration = Calibration.fit(errors, _lattice(bundle), SEGMENTS)
     intervals = score_intervals(work, bundle, calibration)
     print(json.dumps(intervals), flush=True)
     evaluation = {**(bundle.card.evaluation or {}), "intervals": intervals}
@@ -101,20 +109,50 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
     new = folder.with_name(folder.name + "_new")
     calibrated = phantom_people(phantom, {Cohort.CALIBRATION: HELD_OUT})
     seen = (bundle.people or SeenPeople({})).joined(calibrated)
-    extend_bundle(evaluated, new, calibration=calibration, training_range=training, people=seen)
+    extend_bundle(
+        evaluated,
+        new,
+        calibration=calibration,
+        parcel_intervals=parcel_intervals(errors, bundle),
+        training_range=training,
+        people=seen,
+    )
     shutil.rmtree(folder)
     new.rename(folder)
     return load_bundle(folder)
 
 
-def _calibrate(work: Path, phantom: Phantom, bundle: ModelBundle) -> Calibration:
-    """Learn intervals from people who neither trained nor tuned the model."""
+def add_parcels(work: Path, folder: Path) -> None:
+    """Write the bundle in `folder` again, with intervals of parcel means."""
+    bundle = load_bundle(folder)
+    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
+    errors, new = _calibration_errors(work, phantom, bundle), folder.with_name(folder.name + "_new")
+    extend_bundle(bundle, new, parcel_intervals=parcel_intervals(errors, bundle))
+    shutil.rmtree(folder)
+    new.rename(folder)
+
+
+def parcel_intervals(errors: Iterable[Array], bundle: ModelBundle) -> dict[str, ParcelIntervals]:
+    """Learn how wide intervals of parcel means are, for each atlas that is shipped."""
+    atlases = [find_atlas(known.name, bundle.voxels) for known in SHIPPED.values()]
+    means: list[list[Array]] = [[] for _ in atlases]
+    for error in errors:
+        for own, atlas in zip(means, atlases, strict=True):
+            own.append(region_means(error, atlas).astype(np.float32))
+    return {
+        atlas.key: ParcelIntervals.fit(np.stack(own), SEGMENTS, atlas.digest)
+        for atlas, own in zip(atlases, means, strict=True)
+    }
+
+
+def _calibration_errors(work: Path, phantom: Phantom, bundle: ModelBundle) -> Sequence[Array]:
+    """Return the errors of people who neither trained nor tuned the model."""
     cohort = Cohort.CALIBRATION
     name = cohort.name.lower()
     people = simulate_people(work / f"held_out_{name}", phantom, cohort, HELD_OUT, SEGMENTS)
     predict = prepare(bundle.network(), phantom.anatomy.grey).predict
     predict_people(work / "predicted" / name, people, predict)
-    return Calibration.fit(errors_of(work, name, bundle), _lattice(bundle), SEGMENTS)
+    return errors_of(work, name, bundle)
 
 
 def errors_of(

@@ -11,9 +11,12 @@ import pytest
 from bids_dtg.bundles import store
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.imaging.atlas import find_atlas, region_means
+from bids_dtg.inputs.atlases import SHIPPED
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import FROZEN_HASH
 from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.parcel_intervals import intervals_of
 from bids_dtg.workflows.participant.model import Model
 
 
@@ -96,3 +99,16 @@ def test_the_documented_table_is_the_card_s(demo):
         cells = [f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in filter(None, figures)]
         (line,) = [text for text in page.splitlines() if text.startswith(f"| {row['model']} |")]
         assert all(cell in line for cell in cells)
+
+
+def test_its_parcel_intervals_are_of_the_atlases_that_are_shipped(demo):
+    for known in SHIPPED.values():
+        atlas = find_atlas(known.name, demo.voxels)
+        intervals = intervals_of(demo.parcel_intervals, atlas.key, atlas.digest)
+        widths = intervals.half_widths(90)
+        assert widths.shape == (47, len(atlas.parcels))
+        assert np.isfinite(widths).all()
+        # Errors are smooth: less than a voxel's, and more than if voxels erred on their own.
+        voxels = region_means(demo.calibration.half_widths(90), atlas)
+        alone = voxels / np.sqrt(np.bincount(atlas.columns)[: len(atlas.parcels)])
+        assert (np.median(alone) < np.median(widths)) & (np.median(widths) < np.median(voxels))
