@@ -2,6 +2,7 @@
 
 The public names, in the order of a run's way from its file to its maps:
 
+- `TaskMaps`: the whole way in one estimator, as scikit-learn and nilearn have them
 - `Settings`: all options of a call, checked; `Settings.of` takes them by their names
 - `find_runs`: the resting-state runs that a call with these options reads
 - `load_bundle`: a model, by its name or its folder
@@ -52,9 +53,11 @@ if TYPE_CHECKING:
     from bids_dtg.workflows.participant.measure import measure
     from bids_dtg.workflows.participant.predict import predict_maps
     from bids_dtg.workflows.participant.request import find_runs
+    from bids_dtg.workflows.participant.task_maps import TaskMaps
 
 __all__ = [
     "Settings",
+    "TaskMaps",
     "__version__",
     "find_runs",
     "load_bundle",
@@ -68,6 +71,7 @@ __all__ = [
 # `import bids_dtg` must not cost the import of NumPy, nibabel, pandas or torch.
 _MODULES: Mapping[str, str] = {
     "Settings": "bids_dtg.settings",
+    "TaskMaps": "bids_dtg.workflows.participant.task_maps",
     "__version__": "bids_dtg.version",
     "find_runs": "bids_dtg.workflows.participant.request",
     "load_bundle": "bids_dtg.bundles.bundle",

@@ -237,9 +237,10 @@ def _over(limit: int, house: House, counts: Mapping[Function, int]) -> Found:
 
 
 def _counted(function: Function) -> bool:
-    """Leave out public signatures, and constructors of estimators (classes that fit, predict)."""
+    """Leave out public signatures, and constructors of estimators: fit, predict or transform."""
     owner = function.owner
-    is_estimator = owner is not None and {"fit", "predict"} <= _methods(owner).keys()
+    methods = set() if owner is None else _methods(owner).keys()
+    is_estimator = "fit" in methods and bool({"predict", "transform"} & methods)
     is_options = is_estimator and function.node.name == "__init__"
     return not is_options and function.node.name not in PUBLIC_SIGNATURES
 

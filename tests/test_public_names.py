@@ -21,6 +21,7 @@ from bids_dtg.phantom.contrasts.model import Phantom
 
 NAMES = {
     "Settings",
+    "TaskMaps",
     "__version__",
     "find_runs",
     "load_bundle",
@@ -29,7 +30,7 @@ NAMES = {
     "predict_maps",
     "run_workflow",
 }
-HEAVY = {"isal", "nibabel", "nilearn", "numpy", "pandas", "scipy", "torch"}
+HEAVY = {"isal", "nibabel", "nilearn", "numpy", "pandas", "scipy", "sklearn", "torch"}
 
 
 def in_a_new_process(code: str) -> str:

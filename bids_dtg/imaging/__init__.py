@@ -20,5 +20,6 @@ Files:
 - `gifti`: surfaces and values at their vertices in; values out
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates
 - `statmap`: a measured statistic map at points
+- `at_hand`: images and confounds that people hold in Python, taken as a run of files
 - `atlas`: a label image at a model's voxels, and means over its parcels
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,6 +161,40 @@ def encode_maps(
         parts.append(compressor.compress(volume.tobytes(order="F")))
     parts.append(compressor.flush())
     return b"".join(parts)
+
+
+def maps_image(
+    values: NDArray[np.floating],
+    positions: NDArray[np.intp],
+    grid: Grid,
+    *,
+    intent: Intent = "none",
+    description: str = "",
+) -> Any:
+    """Make an image of nibabel of several maps, with the values and header of `encode_maps`.
+
+    Parameters
+    ----------
+    values
+        (n, voxels), n at least 1; other voxels of the grid become 0.
+    positions, grid, intent, description
+        As for `encode_maps`.
+
+    Returns
+    -------
+    nibabel.Nifti1Image
+        (i, j, k, n), float32, in memory.
+    """
+    if values.shape[1:] != positions.shape or not len(values):
+        raise ValueError(f"{len(positions)} voxels and maps of {np.shape(values)} values")
+    # (n, k, j, i) in memory is (i, j, k, n) with i fastest, as files have it.
+    volumes = np.zeros((len(values), *grid.shape[::-1]), np.float32).T
+    indices = np.unravel_index(positions, grid.shape)
+    for number, row in enumerate(values):
+        volumes[(*indices, number)] = row
+    encoded = _header(volumes.shape, grid, intent, description)
+    header = _Nifti1Header.from_fileobj(BytesIO(encoded))
+    return nib.Nifti1Image(volumes, header.get_best_affine(), header)
 
 
 def encode_integers(

@@ -19,7 +19,7 @@ from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.imaging.gifti import Hemisphere, encode_metrics, read_metric
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.lattice import Lattice, point_lattice, single_lattice, voxel_lattice
-from bids_dtg.imaging.nifti import Intent, encode_maps
+from bids_dtg.imaging.nifti import Intent, encode_maps, maps_image
 from bids_dtg.imaging.statmap import read_statmap
 
 _NONE = -1
@@ -174,6 +174,15 @@ class VoxelPlaces:
         return encode_maps(
             values, self.positions, self.grid, intent=intent, description=description
         )
+
+    def image(
+        self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""
+    ) -> Any:
+        """Make an image of nibabel (i, j, k, n) of several maps (n, voxels), 0 elsewhere.
+
+        Values and header are those of `encode`.
+        """
+        return maps_image(values, self.positions, self.grid, intent=intent, description=description)
 
     def read(self, path: Path) -> NDArray[np.float32]:
         """Read a map in NIfTI or Analyze on any grid of the space, by linear interpolation.

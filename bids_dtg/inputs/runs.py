@@ -11,7 +11,7 @@ from typing import Any
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import require_content
-from bids_dtg.files.names import BidsName
+from bids_dtg.files.names import BidsName, parse_name
 from bids_dtg.files.sidecars import applies_to, repetition_time, stated_residual_dof
 from bids_dtg.inputs.index import filtered_names, functional_files
 from bids_dtg.inputs.run import RestRun
@@ -103,13 +103,44 @@ def find_runs(
     if input_type == "xcpd":
         series = _without_joined(series)
     rule = rule or SpaceRule()
-    runs = [_rest_run(choice, func, root, participant) for choice in _choices(series, rule, root)]
-    if input_type == "xcpd":
-        runs = [
-            replace(run, cleaned_before=True, dof_stated=stated_residual_dof(run.sidecars))
-            for run in runs
-        ]
+    runs = [
+        _rest_run(choice, func, root, participant, input_type)
+        for choice in _choices(series, rule, root)
+    ]
     return tuple(sorted(runs, key=lambda run: natural_order(run.title)))
+
+
+def run_of_file(
+    bold: Path,
+    root: Path,
+    participant: str,
+    *,
+    rule: SpaceRule | None = None,
+    input_type: InputType = "fmriprep",
+) -> RestRun:
+    """Take one BOLD file of BIDS derivatives as a run, with its companions as `find_runs`.
+
+    Parameters
+    ----------
+    bold
+        The series; what belongs to it is looked for in its folder.
+    root, participant, rule, input_type
+        As for `find_runs`.
+
+    Raises
+    ------
+    RunError
+        It is missing, or cannot be brought to the model's space.
+    ValueError
+        Its name is not BIDS.
+    """
+    root, bold = root.absolute(), bold.absolute()
+    file = NamedFile(bold, parse_name(bold.name))
+    require_content(bold, participant)
+    choice = choose_version([file], rule or SpaceRule(), root)
+    return _rest_run(
+        choice, named_files(sorted(bold.parent.iterdir())), root, participant, input_type
+    )
 
 
 def natural_order(title: str) -> list[str]:
@@ -162,8 +193,14 @@ def _without_joined(series: list[NamedFile]) -> list[NamedFile]:
     ]
 
 
-def _rest_run(choice: Choice, func: list[NamedFile], root: Path, participant: str) -> RestRun:
-    file = choice.file
+def _rest_run(
+    choice: Choice,
+    func: list[NamedFile],
+    root: Path,
+    participant: str,
+    input_type: InputType,
+) -> RestRun:
+    file, cleaned = choice.file, input_type == "xcpd"
     mask = _companion(file, func, desc="brain", suffixes={"mask"}, extensions=IMAGES)
     table = _companion(
         file, func, desc="confounds", suffixes={"timeseries", "regressors"}, extensions=(".tsv",)
@@ -186,6 +223,8 @@ def _rest_run(choice: Choice, func: list[NamedFile], root: Path, participant: st
         root=root,
         transforms=choice.transforms,
         space_reason=choice.reason,
+        cleaned_before=cleaned,
+        dof_stated=stated_residual_dof(sidecars) if cleaned else None,
     )
 
 

@@ -14,6 +14,7 @@ The first half, reading (a process of its own):
 - `read`: finds a participant's runs, skips what is complete, reduces runs to connectomes
 - `measure`: one run: from its files to connectomes
 - `arrays`: the same for an image at hand, as an array
+- `task_maps`: the two halves for images at hand, as an estimator of scikit-learn
 - `quality`: figures and decisions of a run
 
 The second half, predicting and writing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -95,7 +95,12 @@ class PlannedRun:
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
-def plan_run(run: RestRun, bundle: ModelBundle, cleaning: CleaningOptions) -> PlannedRun:
+def plan_run(
+    run: RestRun,
+    bundle: ModelBundle,
+    cleaning: CleaningOptions,
+    keep: NDArray[np.bool_] | None = None,
+) -> PlannedRun:
     """Decide how a run is cleaned, by its file's header and its tables alone.
 
     Parameters
@@ -106,6 +111,8 @@ def plan_run(run: RestRun, bundle: ModelBundle, cleaning: CleaningOptions) -> Pl
         The model, whose space it must be in, or have transforms to.
     cleaning
         How runs are cleaned, by a strategy of the table.
+    keep
+        (frames,), False for frames to remove beside those of the cleaning.
 
     Raises
     ------
@@ -120,6 +127,8 @@ def plan_run(run: RestRun, bundle: ModelBundle, cleaning: CleaningOptions) -> Pl
         run.bold, header.time, run.time_sidecar, run.tr_seconds
     )
     confounds = load_confounds(run, cleaning, n_frames=header.frames)
+    if keep is not None:
+        confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
     design, more = design_run(run, confounds, tr_seconds, cleaning)
     found = (*notes, *_notes_on_frames(header), *design.notes, *confounds.notes, *more)
     return PlannedRun(header, confounds, design, found)
@@ -213,6 +222,7 @@ class Reader:
         self,
         run: RestRun,
         *,
+        keep: NDArray[np.bool_] | None = None,
         clock: Clock | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> MeasuredRun:
@@ -222,6 +232,8 @@ class Reader:
         ----------
         run
             What to read.
+        keep
+            (frames,), False for frames to remove beside those of the cleaning.
         clock
             Adds up the time of the stages.
         progress
@@ -236,7 +248,7 @@ class Reader:
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.bundle, self.cleaning)
+            planned = plan_run(run, self.bundle, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
             source = self._open(run, header)
@@ -411,6 +423,15 @@ def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:
             f"{run.bold} is in {run.space}, with no transforms to it",
             expected=f"{bundle.grid.space}, the model's space, or transforms from it",
         )
+
+
+def _fitting(keep: NDArray[np.bool_], run: RestRun, header: BoldHeader) -> NDArray[np.bool_]:
+    if keep.shape != (header.frames,):
+        raise RunError(
+            f"{len(keep)} frames of {run.bold} are said to be kept or not",
+            expected=f"{header.frames}, those of the file",
+        )
+    return keep
 
 
 def _notes_on_frames(header: BoldHeader) -> list[str]:

@@ -79,26 +79,52 @@ def predict_maps(
     check_level(bundle, interval_level)
     parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
     for part in parts:
-        _require_form(part, bundle)
+        require_form(part, bundle)
     model = Model(bundle, resolve_device(device), threads or available_cores())
-
-    halves = None
-    if isinstance(connectome, Connectome):
-        average = _average(model, [connectome])
-    else:
-        average = _average(model, connectome.segments)
-        if connectome.odd is not None and connectome.even is not None:
-            odd, even = (_average(model, [half]) for half in (connectome.odd, connectome.even))
-            halves = odd.mean, even.mean
-    for note in model.take_notes():
-        warnings.warn(note, stacklevel=2)
     calibration = bundle.calibration
     half_widths = None if calibration is None else calibration.half_widths(interval_level)
+    estimate = estimate_maps(connectome, model, half_widths)
+    for note in model.take_notes():
+        warnings.warn(note, stacklevel=2)
+    return estimate
+
+
+def estimate_maps(
+    connectome: Connectome | RunConnectomes, model: Model, half_widths: Array | None = None
+) -> Estimate:
+    """Predict the maps of one or several segments of rest by a model that is at hand.
+
+    Parameters
+    ----------
+    connectome
+        As for `predict_maps`.
+    model
+        Predicts maps; it is prepared once, however many connectomes follow.
+    half_widths
+        (contrasts, voxels), of the intervals; None: they are not wanted.
+
+    Raises
+    ------
+    BundleError, RunError
+        As for `predict_maps`.
+    """
+    if isinstance(connectome, Connectome):
+        return _result(_average(model, [connectome]), model, None, half_widths)
+    average, halves = _average(model, connectome.segments), None
+    if connectome.odd is not None and connectome.even is not None:
+        odd, even = (_average(model, [half]) for half in (connectome.odd, connectome.even))
+        halves = odd.mean, even.mean
     return _result(average, model, halves, half_widths)
 
 
-def _require_form(connectome: Connectome, bundle: ModelBundle) -> None:
-    """Refuse a connectome of another form than the model reads: its values mean other things."""
+def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
+    """Refuse a connectome of another form than the model reads: its values mean other things.
+
+    Raises
+    ------
+    SettingsError
+        It is of another form.
+    """
     form, read = connectome.form, bundle.card.part.connectome
     if form != read:
         raise SettingsError(

@@ -1,0 +1,447 @@
+"""The estimator gives the maps of the command line, and keeps to scikit-learn's conventions."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from fmriprep_dataset import describe_dataset, make_image
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
+from tiny_job import TR, TinyJob, add_rest
+
+import bids_dtg
+from bids_dtg import TaskMaps
+from bids_dtg.errors import BundleError, RunError, SettingsError
+from bids_dtg.settings import CleaningOptions
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*for the model")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> TinyJob:
+    """Return a job with two participants, whose maps the command line has made."""
+    made = TinyJob(tmp_path_factory.mktemp("job"), ("01", "02"))
+    assert made.run("--denoise-strategy", "simple") == 0
+    return made
+
+
+@pytest.fixture(scope="module")
+def maps(job) -> TaskMaps:
+    """Return the estimator of the same model."""
+    return TaskMaps(str(job.model), device="cpu", threads=1).fit()
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory) -> Path:
+    """Write a label image on the tiny model's grid, with the names of its three regions."""
+    path = tmp_path_factory.mktemp("atlas") / "tpl-MNI152NLin6Asym_atlas-halves_dseg.nii.gz"
+    labels = np.repeat(np.arange(3, dtype=np.int16) + 1, 4)[None, :, None] * np.ones(
+        TINY_SHAPE, np.int16
+    )
+    make_image(path, labels, TINY_AFFINE)
+    lines = ["index\tname", "1\tback", "2\tmiddle", "3\tfront"]
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text("\n".join(lines) + "\n")
+    return path
+
+
+def bold_of(job: TinyJob, label: str = "01") -> Path:
+    (path,) = (job.bids / f"sub-{label}").rglob("*_bold.nii.gz")
+    return path
+
+
+def written(job: TinyJob, contrast: str, label: str = "01", out: Path | None = None):
+    (path,) = (out or job.out).rglob(f"sub-{label}_*contrast-{contrast}_*synthetic_statmap.nii.gz")
+    return nib.load(path)
+
+
+def bits(image) -> bytes:
+    return np.asarray(image.dataobj, np.float32).tobytes()
+
+
+def test_maps_are_those_of_the_command_line_byte_for_byte(job, maps):
+    image = maps.transform(bold_of(job))
+    assert image.shape == (*TINY_SHAPE, 3)
+    for contrast, volume in zip(maps.contrasts_, nib.four_to_three(image), strict=True):
+        wanted = written(job, contrast)
+        assert bits(volume) == bits(wanted)
+        assert np.ptp(np.asarray(wanted.dataobj)) > 0
+        np.testing.assert_array_equal(volume.affine, wanted.affine)
+        for key in ("qform_code", "sform_code", "intent_code", "datatype"):
+            assert volume.header[key] == wanted.header[key], key
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"denoise_strategy": "scrubbing", "fd_threshold": 0.09, "std_dvars_threshold": 9.0},
+        {"confound_model": "36P", "dummy_scans": "2", "interpolation": "nearest"},
+        {"denoise_strategy": "none", "low_pass": 0.04, "smoothing_fwhm": 5.0},
+    ],
+    ids=["scrubbing", "36P", "filter"],
+)
+def test_options_do_what_they_do_on_the_command_line(job, tmp_path, options):
+    options = {"min_dof": 8.0, **options}
+    given = {"denoise_strategy": "simple", **options}
+    words = [w for k, v in given.items() for w in (f"--{k.replace('_', '-')}", v)]
+    assert job.run(*words, "--participant-label", "01", out=tmp_path / "out") == 0
+    maps = TaskMaps(str(job.model), device="cpu", threads=1, **options).fit()
+    image = maps.transform(bold_of(job))
+    for contrast, volume in zip(maps.contrasts_, nib.four_to_three(image), strict=True):
+        assert bits(volume) == bits(written(job, contrast, out=tmp_path / "out"))
+
+
+def test_paths_images_and_runs_are_one(job, maps):
+    path = bold_of(job)
+    wanted = bits(maps.transform(path))
+    run, _ = bids_dtg.find_runs(job.settings())
+    for same in (str(path), nib.load(path), run):
+        assert bits(maps.transform(same)) == wanted
+
+
+def test_a_run_on_another_lattice_is_resampled_as_by_the_command_line(job, tmp_path):
+    root = describe_dataset(tmp_path / "fmriprep")
+    affine = TINY_AFFINE.copy()
+    affine[:3, 3] += 0.7
+    bold = add_rest(root, "01", affine=affine)
+    for strategy in ("simple", "none"):
+        out = tmp_path / strategy
+        command = [root, out, "participant", "--model", job.model, "--no-reports"]
+        command += ["--denoise-strategy", strategy, "--omp-nthreads", "1"]
+        from bids_dtg.cli.run import main
+
+        assert main([str(word) for word in command]) == 0
+        maps = TaskMaps(str(job.model), strategy, "cpu", threads=1).fit()
+        first = nib.four_to_three(maps.transform(bold))[0]
+        assert bits(first) == bits(written(job, maps.contrasts_[0], out=out))
+
+
+def test_an_image_in_memory_is_cleaned_with_what_is_handed_over(job, maps):
+    path = bold_of(job)
+    table = path.with_name("sub-01_task-rest_desc-confounds_timeseries.tsv")
+    mask = path.with_name(path.name.replace("preproc_bold", "brain_mask"))
+    kept = nib.load(path)
+    image = nib.Nifti1Image(np.asarray(kept.dataobj), kept.affine, kept.header)
+    wanted = bits(maps.transform(path))
+    masked = clone(maps).set_params(mask_img=str(mask)).fit()
+    frame = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False)
+    for confounds in (table, str(table), frame):
+        assert bits(masked.transform(image, confounds)) == wanted
+    again = clone(masked).set_params(mask_img=nib.load(mask)).fit()
+    assert bits(again.transform(image, confounds=table)) == wanted
+    with pytest.warns(UserWarning, match="no brain mask"):
+        maps.transform(image, table)
+
+
+@pytest.mark.parametrize("stored", [np.float64, np.float32, np.float16, np.uint8, np.bool_])
+def test_values_in_memory_are_not_rounded(job, stored):
+    """The header of a scaled file of whole numbers does not decide how they are written."""
+    rng = np.random.default_rng(1)
+    values = (rng.random((*TINY_SHAPE, 60)) * 2).astype(stored)
+    if stored is np.bool_:
+        values = rng.random(values.shape) < 0.5
+    elif stored is not np.uint8:
+        values[0, 0, 0] = 6e4  # outside the brain: whole numbers of 16 bits would be steps of 1
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_xyzt_units("mm", "sec")
+    image = nib.Nifti1Image(values, TINY_AFFINE, header)
+    exact = nib.Nifti1Image(values.astype(np.float64), TINY_AFFINE)
+    for made in (image, exact):
+        made.header.set_xyzt_units("mm", "sec")
+        made.header.set_zooms((2, 2, 2, TR))
+    maps = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
+    found, wanted = (maps.transform(made).get_fdata() for made in (image, exact))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert image.get_data_dtype() == np.int16
+
+
+def test_an_array_of_confounds_is_removed_in_place_of_the_strategys(job, maps):
+    path = bold_of(job)
+    drift = np.linspace(-1, 1, 60)
+    image = nib.load(path)
+    spoilt = np.asarray(image.dataobj) + 500 * drift
+    by_hand = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
+    spoilt = nib.Nifti1Image(spoilt.astype(np.float32), image.affine, image.header)
+    with pytest.warns(UserWarning, match="no brain mask"):
+        found = maps.transform(spoilt, drift)
+    again, other = by_hand.transform(spoilt, drift[:, None]), by_hand.transform(spoilt)
+    clean = by_hand.transform(nib.load(path), drift)
+    assert bits(found) == bits(again)
+    close = np.corrcoef(found.get_fdata().ravel(), clean.get_fdata().ravel())[0, 1]
+    assert close > 0.999
+    assert np.abs(other.get_fdata() - clean.get_fdata()).max() > 0.01
+
+
+def test_frames_are_kept_by_index_or_by_truth(job):
+    maps = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
+    image = nib.load(bold_of(job))
+    values = np.asarray(image.dataobj).astype(np.float32)
+    keep = np.arange(60) >= 5
+    values[..., :5] = 1e4
+    spoilt = nib.Nifti1Image(values, image.affine, image.header)
+    given = [keep, np.flatnonzero(keep), list(np.flatnonzero(keep))]
+    cut = nib.Nifti1Image(values[..., 5:], image.affine, image.header)
+    found = [bits(maps.transform(spoilt, sample_mask=mask)) for mask in given]
+    assert found[0] == found[1] == found[2]
+    np.testing.assert_allclose(
+        np.frombuffer(found[0], np.float32),
+        np.frombuffer(bits(maps.transform(cut)), np.float32),
+        atol=1e-3,
+    )
+    with pytest.raises(RunError, match=r"59 frames of .* are said to be kept"):
+        maps.transform(image, sample_mask=keep[1:])
+    with pytest.raises(ValueError, match="no indices of 60 frames"):
+        maps.transform(image, sample_mask=[60])
+
+
+def test_a_chosen_data_frame_with_other_columns_is_reported(job, maps):
+    table = bold_of(job).with_name("sub-01_task-rest_desc-confounds_timeseries.tsv")
+    frame = pd.read_csv(table, sep="\t").drop(columns="framewise_displacement")
+    with pytest.warns(UserWarning, match=r"csf_power2.* were not removed.*pass an array"):
+        maps.transform(bold_of(job), frame)
+
+
+def test_several_images_give_a_list(job, maps):
+    paths = [bold_of(job, label) for label in ("01", "02")]
+    found = maps.transform(paths)
+    assert [bits(image) for image in found] == [bits(maps.transform(path)) for path in paths]
+    assert bits(found[0]) != bits(found[1])
+    with pytest.raises(ValueError, match="confounds of 2 images are a list of as many, not 1"):
+        maps.transform(paths, [None])
+
+
+def test_a_connectome_at_hand_gives_its_maps(job, maps):
+    run, _ = bids_dtg.find_runs(job.settings(denoise_strategy="simple"))
+    bundle = bids_dtg.load_bundle(job.model)
+    connectome = bids_dtg.measure(run, bundle, CleaningOptions(denoise_strategy="simple"))
+    wanted = bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
+    for same in (connectome, connectome.r, connectome.r.astype(np.float64)):
+        image = maps.predict_from_connectome(same)
+        np.testing.assert_array_equal(image.get_fdata()[bundle.voxels.mask].T, wanted.values)
+    with pytest.raises(SettingsError, match=r"\(3, 9\). Expected: \(4, "):
+        maps.predict_from_connectome(np.zeros((3, 9)))
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_a_data_frame_of_regions(job, maps, atlas, container):
+    pytest.importorskip(container)
+    paths = [bold_of(job, label) for label in ("01", "02")]
+    regions = (
+        clone(maps).set_params(atlas=str(atlas), min_coverage=0.0).set_output(transform=container)
+    )
+    frame = regions.fit_transform(paths)
+    assert type(frame).__module__.split(".")[0] == container
+    assert frame.shape == (2, 9)
+    assert list(frame.columns)[:2] == [
+        f"{maps.contrasts_[0]}__{name}" for name in ("back", "middle")
+    ]
+    assert list(regions.get_feature_names_out()) == list(frame.columns)
+    labels = np.asarray(nib.load(atlas).dataobj)
+    for row, image in zip(np.asarray(frame), maps.transform(paths), strict=True):
+        values, inside = image.get_fdata(), maps.bundle_.voxels.mask
+        wanted = [
+            values[..., contrast][inside & (labels == label)].mean()
+            for contrast in range(3)
+            for label in (1, 2, 3)
+        ]
+        np.testing.assert_allclose(row, wanted, atol=1e-6)
+
+
+def test_the_containers_of_scikit_learn(job, maps, atlas):
+    regions = clone(maps).set_params(atlas=str(atlas), min_coverage=0.0).fit()
+    assert isinstance(regions.transform(bold_of(job)), nib.Nifti1Image)
+    with sklearn.config_context(transform_output="pandas"):
+        assert regions.transform(bold_of(job)).shape == (1, 9)
+    with pytest.raises(ValueError, match=r"'arrow'. Expected: default, pandas, polars"):
+        regions.set_output(transform="arrow")
+    assert isinstance(
+        clone(regions.set_output(transform="pandas")).fit_transform(bold_of(job)), pd.DataFrame
+    )
+    with pytest.raises(SettingsError, match="atlas=None"):
+        clone(maps).set_params(atlas=None).set_output(transform="pandas").fit_transform(
+            bold_of(job)
+        )
+
+
+def test_it_stands_in_a_pipeline(job, maps, atlas):
+    paths = [bold_of(job, label) for label in ("01", "02")] * 2
+    pipeline = make_pipeline(clone(maps).set_params(atlas=str(atlas), min_coverage=0.0), Ridge())
+    pipeline.set_output(transform="pandas")
+    predicted = cross_val_predict(pipeline, paths, [0.0, 1.0, 0.0, 1.0], cv=2)
+    assert predicted.shape == (4,)
+    pipeline.set_params(taskmaps__denoise_strategy="none", ridge__alpha=1e-12)
+    pipeline.fit(paths[:2], [0.0, 1.0])
+    assert pipeline.predict(paths) == pytest.approx([0.0, 1.0, 0.0, 1.0], abs=1e-2)
+
+
+def test_clones_and_parameters(maps):
+    other = clone(maps)
+    assert other.get_params() == maps.get_params()
+    assert other.set_params(denoise_strategy="none", gsr=False).denoise_strategy == "none"
+    with pytest.raises(ValueError, match="Invalid parameter 'denoise_stategy'"):
+        other.set_params(denoise_stategy="none")
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        other.transform("nowhere.nii.gz")
+    assert repr(TaskMaps("demo")) == "TaskMaps(model='demo')"
+
+
+def test_options_of_the_cleaning_are_those_of_the_command_line():
+    given = TaskMaps().get_params()
+    for field in fields(CleaningOptions):
+        if field.name not in ("custom_confounds", "denoise_strategy"):
+            assert given[field.name] == field.default, field.name
+    assert (given["model"], given["denoise_strategy"], given["device"]) == (
+        "hcp-ya",
+        "simple",
+        "auto",
+    )
+
+
+def test_fitting_again_changes_nothing(job, maps):
+    path = bold_of(job)
+    wanted = bits(maps.transform(path))
+    again = clone(maps)
+    assert bits(again.fit_transform(path)) == bits(again.fit(path).transform(path)) == wanted
+
+
+def test_a_transform_changes_nothing(job, maps):
+    before = dict(maps.__dict__)
+    maps.transform(bold_of(job))
+    maps.get_feature_names_out()
+    assert maps.__dict__ == before
+    np.testing.assert_array_equal(maps.mask_img_.get_fdata() == 1, tiny_masks()[1])
+
+
+def test_a_fitted_estimator_travels(job, maps):
+    path = bold_of(job)
+    assert bits(pickle.loads(pickle.dumps(maps)).transform(path)) == bits(maps.transform(path))
+    unfitted = pickle.loads(pickle.dumps(clone(maps)))
+    assert not hasattr(unfitted, "bundle_")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"model": "nowhere"}, BundleError, "nowhere"),
+        ({"denoise_strategy": "sample"}, SettingsError, "--denoise-strategy is 'sample'"),
+        ({"denoise_strategy": "none", "gsr": True}, SettingsError, "--gsr was given with"),
+        ({"device": "gpu"}, SettingsError, "--device is 'gpu'"),
+        ({"low_pass": -1.0}, SettingsError, "--low-pass is -1"),
+    ],
+)
+def test_what_cannot_be_is_refused_when_it_is_fitted(job, options, kind, message):
+    with pytest.raises(kind, match=message):
+        TaskMaps(**({"model": str(job.model)} | options)).fit()
+
+
+def test_files_that_cannot_be_used_are_named_without_temporary_folders(job, maps, tmp_path):
+    with pytest.raises(RunError, match=r"nowhere_bold.nii.gz"):
+        maps.transform(tmp_path / "sub-01_nowhere_bold.nii.gz")
+    with pytest.raises(
+        TypeError, match="an image is a path, an image of nibabel or a run, not int"
+    ):
+        maps.transform(3)
+    with pytest.raises(RunError, match=r"^sub-01: confounds.tsv has 7 rows"):
+        maps.transform(bold_of(job), np.zeros((7, 2)))
+    image = nib.load(bold_of(job))
+    image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
+    with pytest.raises(RunError, match=r"sub-image.*has no table of confounds"):
+        maps.transform(image)
+
+
+def test_the_import_of_the_class_is_lazy():
+    code = (
+        "import sys, bids_dtg; print('sklearn' in sys.modules); bids_dtg.TaskMaps; "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+IMAGES = "it transforms an array of numbers: `transform` takes images and paths"
+TRAINED = "`fit` looks at no data: the model is trained already"
+FEATURES = "it counts the columns of an array: an image has none"
+
+# Every check that does not apply, and why; the tests of `test_task_maps` that stand in its place.
+NOT_APPLICABLE = {
+    "check_fit_score_takes_y": IMAGES,  # test_it_stands_in_a_pipeline
+    "check_n_features_in_after_fitting": FEATURES,
+    "check_n_features_in": FEATURES,
+    "check_estimators_dtypes": IMAGES,  # test_values_in_memory_are_not_rounded
+    "check_complex_data": TRAINED,
+    "check_dtype_object": IMAGES,
+    "check_estimators_empty_data_messages": TRAINED,
+    "check_pipeline_consistency": IMAGES,  # test_it_stands_in_a_pipeline
+    "check_estimators_nan_inf": TRAINED,
+    "check_estimator_sparse_tag": TRAINED,
+    "check_estimators_pickle": IMAGES,  # test_a_fitted_estimator_travels
+    "check_f_contiguous_array_estimator": IMAGES,
+    "check_transformer_data_not_an_array": IMAGES,
+    "check_transformer_general": IMAGES,  # test_fitting_again_changes_nothing
+    "check_transformer_preserve_dtypes": IMAGES,
+    "check_methods_sample_order_invariance": IMAGES,  # test_several_images_give_a_list
+    "check_methods_subset_invariance": IMAGES,  # test_several_images_give_a_list
+    "check_dict_unchanged": IMAGES,  # test_a_transform_changes_nothing
+    "check_fit_idempotent": IMAGES,  # test_fitting_again_changes_nothing
+    "check_fit1d": TRAINED,
+    "check_fit2d_predict1d": IMAGES,
+}
+
+
+class OfArrays(TaskMaps):
+    """The same, said to take arrays: scikit-learn checks no estimator that says it does not."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.no_validation = True, False
+        return tags
+
+
+def _checks():
+    for index, (_, check) in enumerate(
+        estimator_checks.estimator_checks_generator(OfArrays("tiny"))
+    ):
+        yield pytest.param(index, check.func.__name__, id=f"{index}-{check.func.__name__}")
+
+
+@pytest.mark.parametrize(("index", "name"), list(_checks()))
+def test_scikit_learns_checks_pass_or_do_not_apply(job, index, name):
+    pairs = list(
+        estimator_checks.estimator_checks_generator(
+            OfArrays(str(job.model), device="cpu", threads=1)
+        )
+    )
+    estimator, check = pairs[index]
+    if name in NOT_APPLICABLE:
+        with pytest.raises((AssertionError, TypeError)) as failed:
+            check(estimator)
+        if NOT_APPLICABLE[name] is IMAGES:
+            assert "an image is a path, an image of nibabel or a run" in str(failed.value)
+    else:
+        check(estimator)
+
+
+def test_reasons_stand_for_checks_that_there_are():
+    names = {parameters.values[1] for parameters in _checks()}
+    assert set(NOT_APPLICABLE) <= names
+
+
+def test_it_says_that_it_takes_no_arrays():
+    tags = TaskMaps().__sklearn_tags__()
+    assert not tags.input_tags.two_d_array
+    assert tags.transformer_tags is not None
+    assert not list(estimator_checks._yield_all_checks(TaskMaps(), legacy=True))
