@@ -32,6 +32,7 @@ from bids_dtg.bundles.parts import (
     read_training_range,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.statistics.deviation import DEVIATION_FILE, read_deviation
 from bids_dtg.bundles.statistics.parcels import PARCEL_INTERVALS_FILE, read_parcel_intervals
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.connectome.range.training import TrainingRange
@@ -48,6 +49,7 @@ from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.stats.conformal import Calibration
+from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class ModelBundle(Bundle[MapsPart]):
     parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
     training_range: TrainingRange | None = None  # of the training connectomes; None: not known
     people: SeenPeople | None = None  # whom the model has seen; None: not known
+    deviation: Deviation | None = None  # tells a person's own part; None: nothing does
 
     def __post_init__(self) -> None:
         grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
@@ -286,6 +289,7 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         parcel_intervals=_parcel_intervals(folder, card),
         training_range=_training_range(folder, card, rois),
         people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+        deviation=_deviation(folder, card, places),
     )
 
 
@@ -439,6 +443,14 @@ def _parcel_intervals(folder: Path, card: ModelCard[MapsPart]) -> dict[str, Parc
         return {}
     _require_listed(folder, card.files, PARCEL_INTERVALS_FILE, "parcel_intervals")
     return read_parcel_intervals(folder, facts, len(card.part.contrasts))
+
+
+def _deviation(folder: Path, card: ModelCard[MapsPart], places: Places) -> Deviation | None:
+    facts = card.part.deviation
+    if facts is None:
+        return None
+    _require_listed(folder, card.files, DEVIATION_FILE, "deviation")
+    return read_deviation(folder, facts, places, len(card.part.contrasts))
 
 
 def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:

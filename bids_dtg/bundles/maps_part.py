@@ -13,6 +13,7 @@ import numpy as np
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
 from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.bundles.statistics.deviation import DEVIATION_FILE
 from bids_dtg.bundles.statistics.parcels import PARCEL_INTERVALS_FILE
 from bids_dtg.connectome.form import FORMS, MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts
@@ -87,11 +88,11 @@ class MapsPart:
         *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
         *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
         *("calibration", "places", "sources", "same_for_all", "connectome"),
-        "parcel_intervals",
+        *("parcel_intervals", "deviation"),
     )
     FILES: ClassVar[tuple[str, ...]] = (
         *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE),
-        *(PEOPLE_FILE, PARCEL_INTERVALS_FILE),
+        *(PEOPLE_FILE, PARCEL_INTERVALS_FILE, DEVIATION_FILE),
     )
 
     contrasts: tuple[Contrast, ...]  # in the order of the outputs
@@ -112,6 +113,7 @@ class MapsPart:
     # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
     same_for_all: tuple[str, ...] = ()
     connectome: Form = MARGINAL  # what the model reads
+    deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
 
     @property
     def outputs(self) -> str:
@@ -151,6 +153,7 @@ class MapsPart:
         form = content.pop("connectome")
         # Programs of format version 2 know of one form only: they are to ask for a newer one.
         content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
+        deviation = content.pop("deviation")
         if self.grid is None:
             # Programs of format version 2 know models on grids only.
             del content["grid"]
@@ -165,6 +168,7 @@ class MapsPart:
             }
         # Programs of format version 3 refuse what they do not know: they ask for a newer one.
         content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
+        content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
         content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
         content["recentring"] = self.recentring and self.recentring.to_json()
         content["reference"] = content.pop("training_range")
@@ -208,6 +212,7 @@ class MapsPart:
             parcel_intervals=fields.mapping_or_none("parcel_intervals"),
             same_for_all=_same_for_all(fields),
             connectome=_form(fields),
+            deviation=fields.mapping_or_none("deviation"),
         )
         if (part.recentring is None) != (part.gains is None):
             raise fields.wrong("gains", part.gains, "gains and recentring, or neither")

@@ -34,9 +34,12 @@ from bids_dtg.bundles.parts import (
     encode_offset,
     encode_places,
     encode_training_range,
+    from_steps,
+    to_steps,
     training_range_facts,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.statistics.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
 from bids_dtg.bundles.statistics.parcels import (
     PARCEL_INTERVALS_FILE,
     encode_parcel_intervals,
@@ -50,6 +53,7 @@ from bids_dtg.files.tensors import encode_arrays
 from bids_dtg.files.text import encoded
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration
+from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
 
 AnyBundle = TypeVar("AnyBundle", bound=Bundle[Any])
@@ -67,6 +71,7 @@ class BundleArrays:
     # Applied to the model's maps, over the places; the card's `recentring` says how it was found.
     correction: Correction | None = None
     training_range: TrainingRange | None = None  # of the connectomes; None: not known
+    deviation: Deviation | None = None  # of the model's maps, corrected; None: not known
 
 
 def write_bundle(
@@ -119,9 +124,20 @@ def write_bundle(
         files[TRAINING_RANGE_FILE] = encode_training_range(arrays.training_range)
         facts = training_range_facts(arrays.training_range)
         card = replace(card, part=replace(card.part, training_range=facts))
+    if arrays.deviation is not None:
+        files[DEVIATION_FILE] = encode_deviation(arrays.deviation)
+        card = replace(card, part=replace(card.part, deviation=deviation_facts(arrays.deviation)))
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
     return write_files(folder, card, files, load_bundle)
+
+
+def as_kept(correction: Correction | None) -> Correction | None:
+    """Return a correction as a bundle gives it back: with rounded gains, and in 127 steps."""
+    if correction is None:
+        return None
+    gains = [round(float(gain), GAIN_DIGITS) for gain in correction.gains]
+    return Correction(np.array(gains, np.float32), from_steps(*to_steps(correction.offset)))
 
 
 def write_files(
@@ -169,8 +185,9 @@ def extend_bundle(
     parcel_intervals: Mapping[str, ParcelIntervals] | None = None,
     training_range: TrainingRange | None = None,
     people: SeenPeople | None = None,
+    deviation: Deviation | None = None,
 ) -> ModelBundle:
-    """Write a copy of a bundle with a calibration, a training range, or whom it has seen.
+    """Write a copy of a bundle with a calibration, a range, deviations, or whom it has seen.
 
     What is given takes the place of what the bundle has; all else is the same, to the byte. Of
     parcel intervals, those of other atlases stay.
@@ -195,6 +212,9 @@ def extend_bundle(
     if training_range is not None:
         added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
         part = replace(part, training_range=training_range_facts(training_range))
+    if deviation is not None:
+        added[DEVIATION_FILE] = encode_deviation(deviation)
+        part = replace(part, deviation=deviation_facts(deviation))
     if people is not None:
         added[PEOPLE_FILE] = people.encode()
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in added.items()}

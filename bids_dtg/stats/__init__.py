@@ -10,6 +10,7 @@
 - `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth
 - `conformal`: prediction intervals: a half-width a contrast and place
 - `parcel_intervals`: the same for means over parcels: a half-width a contrast and parcel
+- `deviation`: how a person's maps differ from the mean of others, in units of their spread
 - `agreement`: intraclass correlations of repeated measurements
 - `map_checks`: what is wrong with a measured map, on its own and beside other people's
 - `fixed_effects`: maps of several runs of a person put together

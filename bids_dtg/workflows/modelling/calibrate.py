@@ -15,10 +15,12 @@ from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
+from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
+from bids_dtg.workflows.modelling.deviations import mean_segments, sums_over
 from bids_dtg.workflows.modelling.fit import learn_range
 from bids_dtg.workflows.modelling.seen import record_people, unseen
 from bids_dtg.workflows.modelling.splits import say_families
@@ -57,11 +59,13 @@ def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
     bundle = analysis.bundle
     people = cohort.people
     _require_enough(people)
-    errors = _errors(analysis, people, [contrast.label for contrast in cohort.contrasts])
+    predicted = sums_over(bundle.places)
+    labels = [contrast.label for contrast in cohort.contrasts]
+    errors = _errors(analysis, people, labels, predicted)
     calibration = Calibration.fit(
         errors,
         bundle.places.lattice(cell_block(bundle.places.spacing_mm)),
-        round(float(np.mean([len(person.connectomes) for person in people]))),
+        mean_segments(people),
     )
     widths = calibration.half_widths(DEFAULT_LEVEL)
     if np.isnan(widths).all():
@@ -79,6 +83,7 @@ def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
         # Of a model that knows its training's rest, that stays: it is what it was made from.
         training_range=learn_range(people, bundle) if bundle.training_range is None else None,
         people=record_people(analysis.source, whom, earlier=bundle),
+        deviation=_deviation(predicted, people) if bundle.deviation is None else None,
     )
     say(
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
@@ -113,11 +118,17 @@ def _require_enough(people: Sequence[object]) -> None:
         )
 
 
-def _errors(analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str]) -> Array:
+def _deviation(predicted: PeopleSums, people: Sequence[Person]) -> Deviation:
+    return predicted.deviation(segments=mean_segments(people), of="calibration")
+
+
+def _errors(
+    analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str], sums: PeopleSums
+) -> Array:
     """Return measured less predicted maps, (people, contrasts, voxels), on disk.
 
     Contrasts are the model's; NaN stands where nothing was measured. `labels` are of the
-    people's contrasts.
+    people's contrasts; to `sums` predicted maps are added.
     """
     contrasts = analysis.bundle.contrasts
     rows = {plain_contrast(contrast.label): contrast.index for contrast in contrasts}
@@ -126,7 +137,9 @@ def _errors(analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str
     errors: Array = analysis.store.create("work/errors", shape, np.float32)
     for number, person in enumerate(people):
         errors[number] = np.nan
-        errors[number, chosen] = person.maps - predicted_maps(analysis.model, person)[chosen]
+        predicted = predicted_maps(analysis.model, person)
+        errors[number, chosen] = person.maps - predicted[chosen]
+        sums.add(predicted)
         say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
     return errors
 

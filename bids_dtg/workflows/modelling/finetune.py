@@ -90,7 +90,8 @@ def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
     require_people(settings.modelling, training, validation)
     fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
     evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
-    whole = fitted if row is None else _put_back(fitted, bundle, row)
+    device = fit_device(settings.resources.device, find_maps_kind(bundle.card.kind))
+    whole = fitted if row is None else _put_back(fitted, bundle, row, device)
     contrasts = cohort.contrasts if row is None else bundle.contrasts
     made = write_fitted(
         analysis,
@@ -196,14 +197,15 @@ def _score(
     )
 
 
-def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel:
+def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -> FittedModel:
     """Give the tuned network the whole output layer, and all contrasts a correction.
 
     The other contrasts keep the correction that they had: theirs was found before the tuning.
     """
     import torch
 
-    from bids_dtg.contrasts.network.weights import with_outputs_of
+    from bids_dtg.contrasts.network.prepared import prepare
+    from bids_dtg.contrasts.network.weights import network_from_tensors, with_outputs_of
 
     state = with_outputs_of(
         {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
@@ -224,4 +226,11 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int) -> FittedModel
     tuned = bundle.contrasts[row].label
     others = (label for label in bundle.card.part.not_individual if label != tuned)
     same = (*others, tuned) if fitted.same_for_all else tuple(others)
-    return dataclasses.replace(fitted, tensors=tensors, correction=correction, same_for_all=same)
+    network = network_from_tensors(state, source=str(bundle.path))
+    return dataclasses.replace(
+        fitted,
+        tensors=tensors,
+        model=prepare(network, bundle.voxels.mask, device),
+        correction=correction,
+        same_for_all=same,
+    )

@@ -19,7 +19,7 @@ from bids_dtg.bundles.kinds import (
     find_kind,
 )
 from bids_dtg.bundles.maps_part import MapsPart, Recentring
-from bids_dtg.bundles.writer import BundleArrays, write_bundle
+from bids_dtg.bundles.writer import BundleArrays, as_kept, write_bundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.contrasts.plan import hinge_weight
@@ -51,6 +51,7 @@ from bids_dtg.workflows.modelling.baselines import (
 )
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
+from bids_dtg.workflows.modelling.deviations import learn_deviation, mean_segments
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
     fit_device,
@@ -156,10 +157,9 @@ def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
         say(ridge.line)
     analysis = dataclasses.replace(analysis, form=ridge.form)
     work = ArrayStore(analysis.store.root / "work")
-    training, validation, test = (
-        tuple(keep_in_form(person, ridge.form, work) for person in people)
-        for people in (training, validation, test)
-    )
+    in_form = tuple(keep_in_form(person, ridge.form, work) for person in cohort.people)
+    cohort = dataclasses.replace(cohort, people=in_form)
+    training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
     task = fit_task(
         settings.modelling,
         model_space(base, analysis.form),
@@ -318,13 +318,14 @@ def write_fitted(
 ) -> ModelBundle:
     """Write the bundle of a fitted model below the analysis' folder.
 
-    `split` is who it was made with, and `earlier` the model whose weights it began with.
+    `cohort` has connectomes as the model reads them, `split` is who it was made with, and
+    `earlier` the model whose weights it began with.
     """
-    base = analysis.bundle
-    training, in_turn = len(split.training), fitted.left_out_in_turn
+    base, training = analysis.bundle, cohort.of(split.training)
+    in_turn = fitted.left_out_in_turn
     recentring = Recentring(
-        participants=training if in_turn else len(split.validation),
-        segments=round(float(np.mean([len(person.connectomes) for person in cohort.people]))),
+        participants=len(training) if in_turn else len(split.validation),
+        segments=mean_segments(cohort.people),
         left_out_in_turn=in_turn,
     )
     card = ModelCard(
@@ -342,19 +343,21 @@ def write_fitted(
             same_for_all=fitted.same_for_all,
             connectome=analysis.form,
         ),
-        description=f"Trained with bids_dtg on {fitted.in_words(training)}; "
+        description=f"Trained with bids_dtg on {fitted.in_words(len(training))}; "
         f"{analysis.source.maps_words}.",
         training=TrainingData(
             data=analysis.source.dataset.name,
             repetition_time_s=cohort.repetition_time_s,
             cleaning=analysis.source.cleaning,
-            participants=training,
+            participants=len(training),
         ),
         for_science=base.card.for_science,
         notice=base.card.notice,
         record={**fitted.record, **analysis.source.record},
         evaluation=evaluation,
     )
+    # As the bundle's users will have it.
+    kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
     arrays = BundleArrays(
         fitted.tensors,
         base.roi_maps,
@@ -362,6 +365,7 @@ def write_fitted(
         base.places,
         fitted.correction,
         learn_range(cohort.of((*split.training, *split.validation)), base),
+        learn_deviation(training, kept.predict, base.places, "training"),
     )
     people = record_people(analysis.source, dataclasses.asdict(split), earlier)
     return write_bundle(analysis.folder / "bundle", card, arrays, people)
