@@ -30,6 +30,7 @@ BIDS_VERSION = "1.11.1"
 IGNORED = (
     *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
     *("*_relmat.*", "*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
+    "desc-inclusion_participants.*",
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
 _TRIES = 20

@@ -244,3 +244,59 @@ def test_markup_in_names_is_text(browser, hostile, name):
             assert page.evaluate("window.ran") is None
         # An image that somebody's markup asked for would be an error here.
         watched.check()
+
+
+def test_a_decision_made_on_a_page_changes_the_group(browser, out, tmp_path, capsys):
+    import nibabel as nib
+
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    name = "desc-inclusion_participants.tsv"
+    with opened(browser, copy / "group.html", accept_downloads=True) as watched:
+        page = watched.page
+        assert page.locator("[data-download]").is_disabled()
+        box = page.locator("[data-decision='sub-02']")
+        box.locator("[data-reason]").fill('asleep,\tas "he" said')
+        box.locator("[data-include='false']").click()
+        kept = page.locator("[data-decision='sub-03'] [data-include='true']")
+        kept.click()
+        assert kept.get_attribute("aria-pressed") == "true"
+        # What is clicked twice is not decided any more.
+        undone = page.locator("[data-decision='sub-04'] [data-include='false']")
+        undone.click()
+        undone.click()
+        page.reload()
+        assert "2 decided, 1 left out" in page.locator("[data-decided]").inner_text()
+        page.goto((copy / "sub-02.html").as_uri())
+        pressed = page.locator("[data-include='false']").get_attribute("aria-pressed")
+        assert pressed == "true"
+        with page.expect_download() as download:
+            page.locator("[data-download]").click()
+        assert download.value.suggested_filename == name
+        download.value.save_as(copy / name)
+        watched.check()
+    assert (copy / name).read_text() == (
+        "participant_id\tinclude\treason\nsub-02\tfalse\tasleep, as he said\nsub-03\ttrue\tn/a\n"
+    )
+
+    (mean,) = (path.name for path in (copy / "group").glob("*languageMath_*groupMean*.nii.gz"))
+    before = nib.load(copy / "group" / mean).get_fdata()
+    assert main([str(copy), str(copy), "group"]) == 0
+    assert "leaves out 1 participant: sub-02" in capsys.readouterr().err
+    after = nib.load(copy / "group" / mean).get_fdata()
+    maps = [
+        nib.load(path).get_fdata()
+        for label in ("01", "03", "04", "05", "06")
+        for path in (copy / f"sub-{label}/func").glob("*languageMath_*desc-synthetic*.nii.gz")
+    ]
+    np.testing.assert_allclose(after, np.mean(maps, axis=0), atol=1e-4)
+    assert np.abs(after - before).max() > 1e-3
+    assert "asleep, as he said" in (copy / "group.html").read_text()
+    assert (
+        "false" in json.loads((copy / name).with_suffix(".json").read_text())["include"]["Levels"]
+    )
+    # The next page knows what was decided, in any browser.
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto((copy / "group.html").as_uri())
+        assert "2 decided, 1 left out" in page.locator("[data-decided]").inner_text()

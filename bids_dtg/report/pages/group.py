@@ -27,6 +27,7 @@ from bids_dtg.report.flags import (
     same_for_all,
     sorted_flags,
 )
+from bids_dtg.report.inclusion import Inclusion, page_facts
 from bids_dtg.report.map_reliability import HalfAgreement
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
@@ -118,6 +119,8 @@ class GroupFacts:
     similarity: NDArray[np.float64] | None  # (sets, sets)
     means: Sequence[MapFile]  # mean maps, with the spread as an overlay
     table: Path  # the quality table
+    # Who is left out of the means.
+    inclusion: Inclusion = field(default_factory=Inclusion)
     halves: Sequence[HalfAgreement] = ()  # how well half-maps agree, a contrast each
     # Participants' own flags (`flags.own_flags`), by label without sub-.
     flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
@@ -188,6 +191,8 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
         f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
         table=link(facts.table, dataset),
+        people=_people(rows)[:_MOST_ROWS],
+        inclusion=page_facts(facts.inclusion, sorted(counts)),
         failures=facts.failures,
         left_out=facts.left_out,
         matrix=matrix,
@@ -315,11 +320,46 @@ def _halves_lead(halves: Sequence[HalfAgreement]) -> str:
 
 
 def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, str]]:
-    links = [("summary", "Summary"), ("distributions", "Distributions"), ("runs", "Runs")]
+    links = [
+        ("summary", "Summary"),
+        ("distributions", "Distributions"),
+        ("runs", "Runs"),
+        ("decisions", "Decisions"),
+    ]
     links += [("similarity", "Similarity")] if matrix else []
     links += [("reliability", "Reliability")] if facts.halves else []
     links += [("maps", "Mean maps")] if maps else []
     return [*links, ("failures", "Failures")]
+
+
+@dataclass(frozen=True)
+class PersonOnPage:
+    """One participant, of whom somebody may decide."""
+
+    name: str  # with sub-
+    address: str | None  # of the report
+    range: str  # the worst verdict on a run; empty where nobody knows
+    level: str  # of that verdict
+    flags: FlagCount
+    marks: int  # figures of all runs that are marked
+
+
+def _people(rows: Sequence[Row]) -> list[PersonOnPage]:
+    """Put the runs of each participant together, who are to be looked at first."""
+    own: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=_least_usual):
+        own.setdefault(row.participant, []).append(row)
+    return [
+        PersonOnPage(
+            name=name,
+            address=runs[0].address,
+            range=runs[0].range,
+            level=runs[0].level,
+            flags=runs[0].flags,
+            marks=sum(row.marks for row in runs),
+        )
+        for name, runs in own.items()
+    ]
 
 
 def _least_usual(row: Row) -> tuple[bool, bool, int]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.connectome.range.limits import LIMITS
-from bids_dtg.errors import ForeignFileError
+from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json
 from bids_dtg.files.text import write_text
 from bids_dtg.report.contents import RunFiles, SetFiles, find_participant
 from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
+from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
 from bids_dtg.report.panels.background import of_participant
@@ -146,6 +147,7 @@ def write_participant_report(
         methods={"text": methods, "blocks": parse_markdown(methods)} if methods else None,
         provenance=[_provenance(made) for made in files.sets],
         failures=list(failures.items()),
+        inclusion=page_facts(_decided(dataset), [label]),
         viewer_data=next((s.viewer_data for s in sections if s.viewer_data), None),
     )
     path = report_path(dataset, label)
@@ -153,6 +155,14 @@ def write_participant_report(
     written = [file for section in sections for file in section.files]
     remove_others(folder, [*written, *(file for _, pictures in drawn for file in pictures)])
     return path
+
+
+def _decided(dataset: DerivativeDataset) -> Inclusion:
+    """Read who is left out; a damaged table is the group level's to report."""
+    try:
+        return read_inclusion(dataset)
+    except DatasetError:
+        return Inclusion()
 
 
 def _shortened(flags: Sequence[Flag]) -> Mapping[str, Any]:
@@ -194,6 +204,7 @@ def _links(
     elif runs:
         shown = [panel.name for group in runs[0].groups for panel in group.panels]
         links += [(name, name.capitalize()) for name in shown]
+    links.append(("decision", "Decision"))
     links += [("methods", "Methods")] if methods else []
     links += [("provenance", "Provenance")] if results else []
     return [*links, ("errors", "Errors")]

@@ -1,5 +1,5 @@
 "use strict";
-/* Theme, copying, sorting, layers; nothing is fetched. */
+/* Theme, copying, sorting, layers, decisions; nothing is fetched. */
 (() => {
   const root = document.documentElement;
   const stored = {
@@ -29,6 +29,8 @@
       });
     }
     for (const table of document.querySelectorAll("table[data-sortable]")) makeSortable(table);
+    const inclusion = document.getElementById("inclusion-data");
+    if (inclusion) askForDecisions(JSON.parse(inclusion.textContent));
   });
 
   function copy(button) {
@@ -51,6 +53,82 @@
     };
     if (navigator.clipboard && isSecureContext) navigator.clipboard.writeText(text).then(done, fallback);
     else fallback();
+  }
+
+  /* Decisions on people: those of the output folder, and on top of them what was clicked here. */
+  function askForDecisions(page) {
+    // Pages of one folder share what was clicked.
+    const key = `dtg-inclusion:${location.pathname.replace(/[^/]*$/, "")}`;
+    const clicked = () => {
+      try { return JSON.parse(stored.get(key)) ?? {}; } catch { return {}; }
+    };
+    let own = clicked(); // in a locked-down browser, as long as the page is open
+    const decision = (person) => own[person] === undefined ? page.decided[person] : own[person];
+    const decide = (person, made) => {
+      own = { ...own, ...clicked(), [person]: made }; // null: nobody has decided
+      stored.set(key, JSON.stringify(own));
+      show();
+    };
+    const boxes = [...document.querySelectorAll("[data-decision]")];
+    for (const box of boxes) {
+      const person = box.dataset.decision;
+      const reason = box.querySelector("[data-reason]");
+      for (const button of box.querySelectorAll("[data-include]")) {
+        button.addEventListener("click", () => {
+          const include = button.dataset.include === "true";
+          const same = decision(person)?.include === include;
+          decide(person, same ? null : { include, reason: reason.value });
+        });
+      }
+      reason.addEventListener("change", () => {
+        const made = decision(person);
+        if (made) decide(person, { include: made.include, reason: reason.value });
+      });
+    }
+    const button = document.querySelector("[data-download]");
+    button.addEventListener("click", () => download(page.file, table()));
+    window.addEventListener("storage", () => { own = { ...own, ...clicked() }; show(); });
+
+    function everybody() {
+      const names = new Set([...page.people, ...Object.keys(page.decided), ...Object.keys(own)]);
+      return [...names].filter((person) => decision(person)).sort();
+    }
+
+    function table() {
+      const cell = (text) => text.replace(/[\s"]+/g, " ").trim() || "n/a";
+      const rows = everybody().map((person) => {
+        const made = decision(person);
+        return [person, String(made.include), cell(made.reason)];
+      });
+      return [page.columns, ...rows].map((row) => `${row.join("\t")}\n`).join("");
+    }
+
+    function show() {
+      for (const box of boxes) {
+        const made = decision(box.dataset.decision);
+        for (const one of box.querySelectorAll("[data-include]")) {
+          one.setAttribute("aria-pressed", String(Boolean(made) && String(made.include) === one.dataset.include));
+        }
+        const reason = box.querySelector("[data-reason]");
+        if (made && document.activeElement !== reason) reason.value = made.reason;
+      }
+      const made = everybody();
+      const out = made.filter((person) => !decision(person).include).length;
+      button.disabled = !made.length;
+      document.querySelector("[data-decided]").textContent = made.length
+        ? `${made.length} decided, ${out} left out` : "Nobody is decided on.";
+    }
+    show();
+  }
+
+  function download(name, text) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/tab-separated-values" }));
+    link.download = name;
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
   function makeSortable(table) {

@@ -31,6 +31,7 @@ from bids_dtg.report.contents import (
     sidecar_of,
 )
 from bids_dtg.report.flags import own_flags
+from bids_dtg.report.inclusion import Inclusion, describe_inclusion, read_inclusion
 from bids_dtg.report.map_reliability import write_group_reliability
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.group import GROUP_SPREAD, GroupFacts, write_group_page
@@ -74,16 +75,19 @@ def run_group(settings: Settings) -> int:
             f"{output.root} has no quality tables of runs",
             remedy="run the participant level first",
         )
-    sets = [made for files in participants for made in files.sets]
+    inclusion = read_inclusion(output)
+    for line in inclusion.lines(find_participant_labels(output)):
+        say(line)
     if settings.behaviour.dry_run:
-        return _print_plan(output, rows, sets)
+        sets = [made for files in participants for made in files.sets]
+        return _print_plan(output, rows, inclusion.split(sets)[0])
     with output.locks(say) as locks:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
         for folder in (output.root, output.root / "group"):
             remove_stale_in(folder)
-        return _gather(settings, output, participants, rows)
+        return _gather(settings, output, participants, rows, inclusion)
 
 
 def _gather(
@@ -91,10 +95,12 @@ def _gather(
     output: DerivativeDataset,
     participants: Sequence[ParticipantFiles],
     rows: Sequence[dict[str, str]],
+    inclusion: Inclusion,
 ) -> int:
     """Write the tables, the mean maps and the pages; the number of failures is 0."""
     workflow, labels = workflow_of(output), [files.label for files in participants]
-    sets = [made for files in participants for made in files.sets]
+    sets, decided = inclusion.split(made for files in participants for made in files.sets)
+    describe_inclusion(output)
     maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
     _report_left_out(maps.left_out if maps else ())
     means = tuple(_write_means(output, maps)) if maps else ()
@@ -125,7 +131,8 @@ def _gather(
                 for files in participants
             },
             sets=maps.sets if maps else (),
-            left_out=_without_paths(maps.left_out if maps else (), output),
+            left_out=[*decided, *_without_paths(maps.left_out if maps else (), output)],
+            inclusion=inclusion,
             similarity=maps.similarity if maps else None,
             means=means,
             halves=halves,

@@ -1,0 +1,187 @@
+"""Who counts in averages over people: decisions made on a page, read by the group level.
+
+Pages keep decisions in the browser and download them as a table. A person puts the table into the
+output folder; the group level averages nobody whom it leaves out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.foreign import Table, read_table
+from bids_dtg.files.text import write_json
+from bids_dtg.notices import counted, named
+from bids_dtg.report.contents import SetFiles
+
+FILE = "desc-inclusion_participants.tsv"  # at the output folder's root
+COLUMNS = ("participant_id", "include", "reason")
+DICTIONARY = {
+    "participant_id": {"Description": "Participant of whom somebody decided"},
+    "include": {
+        "Description": "Whether averages over people count the participant; n/a: not decided, who "
+        "counts",
+        "Levels": {"true": "The participant counts", "false": "The participant is left out"},
+    },
+    "reason": {"Description": "Why, in the words of who decided; n/a where none was given"},
+}
+_NOT_KNOWN = ("n/a", "")
+_WORDS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What somebody decided of a participant."""
+
+    include: bool  # whether averages count the participant
+    reason: str = ""  # empty where none was given
+
+    @property
+    def words(self) -> str:
+        """Why the participant is not in an average."""
+        return f"left out by {FILE}" + (f": {self.reason}" if self.reason else "")
+
+
+@dataclass(frozen=True)
+class Inclusion:
+    """The decisions that an output folder holds."""
+
+    decisions: Mapping[str, Decision] = field(default_factory=dict)  # by label without sub-
+    notes: tuple[str, ...] = ()  # lines on rows that cannot be used
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Labels of those who do not count, in order."""
+        return tuple(sorted(label for label, made in self.decisions.items() if not made.include))
+
+    def lines(self, labels: Collection[str]) -> tuple[str, ...]:
+        """Return what to say of the decisions: who is left out, and what cannot be used.
+
+        Parameters
+        ----------
+        labels
+            Of the participants that the output folder has.
+        """
+        gone = [f"sub-{label}" for label in self.left_out if label in labels]
+        unknown = [f"sub-{label}" for label in sorted(self.decisions) if label not in labels]
+        lines = list(self.notes)
+        if gone:
+            lines.append(
+                f"{FILE} leaves out {counted(len(gone), 'participant')}: {', '.join(gone)}"
+            )
+        if unknown:
+            lines.append(
+                f"{FILE} names {counted(len(unknown), 'participant')} without results here: "
+                f"{named(unknown)}"
+            )
+        return tuple(lines)
+
+    def split(self, sets: Iterable[SetFiles]) -> tuple[list[SetFiles], list[tuple[str, str]]]:
+        """Return the sets of maps that count, and title and reason of the others.
+
+        Raises
+        ------
+        DatasetError
+            None is left.
+        """
+        kept, gone = [], []
+        for made in sets:
+            label = made.title.partition("_")[0].removeprefix("sub-")
+            decision = self.decisions.get(label)
+            if decision is None or decision.include:
+                kept.append(made)
+            else:
+                gone.append((made.title, decision.words))
+        if gone and not kept:
+            raise DatasetError(
+                f"{FILE} leaves out everybody who has maps ({counted(len(gone), 'set')})",
+                remedy="keep somebody, or remove the file",
+            )
+        return kept, gone
+
+
+def read_inclusion(output: DerivativeDataset) -> Inclusion:
+    """Read the decisions of an output folder; nobody is left out where it has none.
+
+    Rows that cannot be used are named in a line, and their participants count.
+
+    Raises
+    ------
+    DatasetError
+        The file is there and is no such table: nobody knows who is to be left out.
+    """
+    path = output.root / FILE
+    try:
+        table = read_table(path)
+    except MissingFileError:
+        return Inclusion()
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError, remedy="download it again from a page") from err
+    missing = [name for name in COLUMNS[:2] if name not in table.header]
+    if missing or table.twice():
+        raise DatasetError(
+            f"{path} has the columns {', '.join(table.header) or 'of an empty file'}",
+            expected=f"{' and '.join(COLUMNS[:2])}, each once",
+            remedy="download it again from a page, or remove it",
+        )
+    return _decisions(table)
+
+
+def describe_inclusion(output: DerivativeDataset) -> None:
+    """Write the data dictionary beside the table, where there is a table.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    if (output.root / FILE).is_file():
+        write_json(output.path(FILE).with_suffix(".json"), DICTIONARY)
+
+
+def page_facts(inclusion: Inclusion, labels: Sequence[str]) -> dict[str, Any]:
+    """Return what a page needs to ask for decisions and to write them.
+
+    Parameters
+    ----------
+    inclusion
+        Decisions that the output folder holds.
+    labels
+        Of the participants on the page, without sub-.
+    """
+    return {
+        "file": FILE,
+        "columns": list(COLUMNS),
+        "people": [f"sub-{label}" for label in labels],
+        "decided": {
+            f"sub-{label}": {"include": made.include, "reason": made.reason}
+            for label, made in sorted(inclusion.decisions.items())
+        },
+    }
+
+
+def _decisions(table: Table) -> Inclusion:
+    decisions: dict[str, Decision] = {}
+    damaged = []
+    for number, row in enumerate(table.dicts(), 2):
+        label = row["participant_id"].strip().removeprefix("sub-")
+        include, reason = row["include"].strip().lower(), row.get("reason", "").strip()
+        if include in _NOT_KNOWN and label not in _NOT_KNOWN:
+            continue
+        if label in _NOT_KNOWN or include not in _WORDS:
+            damaged.append(f"line {number} ({row['participant_id']}, include {row['include']})")
+        elif label in decisions:
+            damaged.append(f"line {number} (sub-{label} a second time)")
+        else:
+            decisions[label] = Decision(_WORDS[include], "" if reason in _NOT_KNOWN else reason)
+    if not damaged:
+        return Inclusion(decisions)
+    note = (
+        f"{FILE}: the program passes over {counted(len(damaged), 'row')} that it cannot use: "
+        f"{', '.join(damaged[:5])}{', ...' * (len(damaged) > 5)}. Expected: a participant "
+        "once, and true, false or n/a"
+    )
+    return Inclusion(decisions, (note,))
