@@ -17,6 +17,7 @@ from bids_dtg.report import quality
 from bids_dtg.stats.conformal import LEVELS
 
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
+DEVIATION = "deviation"  # of maps of what is a person's own
 HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 # Entities that say what a file holds, not which run or set it is of.
@@ -113,6 +114,7 @@ class MapFile:
     path: Path  # of the image
     sidecar: Mapping[str, Any]  # its JSON file; empty where it cannot be read
     overlays: Mapping[str, Path]  # images of its uncertainty, by desc-
+    deviation: Path | None = None  # image of how it differs from other people's; None: none
 
     @property
     def task(self) -> str:
@@ -237,7 +239,9 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
                 place = sidecar_of(path).name if key in own else f"{title}_{_MAPS.suffix}.json"
                 damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
-        maps.append(MapFile(name.get("contrast") or "", path, sidecar, there))
+        deviation = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_"))
+        different = deviation if deviation.is_file() else None
+        maps.append(MapFile(name.get("contrast") or "", path, sidecar, there, different))
     # By task, and within it by the length of the label: simple contrasts before differences.
     maps.sort(
         key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)

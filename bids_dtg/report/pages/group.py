@@ -32,7 +32,7 @@ from bids_dtg.report.map_reliability import HalfAgreement
 from bids_dtg.report.pages.index import GROUP
 from bids_dtg.report.pages.page import link, render
 from bids_dtg.report.panels.background import of_group
-from bids_dtg.report.panels.maps import GalleryDrawer, slice_text
+from bids_dtg.report.panels.maps import GalleryDrawer, Look, slice_text
 from bids_dtg.report.pictures import PICTURE, draw_matrix
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others, viewer_data
@@ -173,7 +173,7 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     gallery, background = None, of_group(dataset)
     if facts.means:
         drawer = GalleryDrawer(
-            dataset, folder, "group", first=0, number_of_set=0, background=background
+            dataset, folder, "group", first=0, number_of_set=0, look=Look(background)
         )
         gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from bids_dtg.errors import RunError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import parse_name
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.notices import counted
 from bids_dtg.report.contents import (
+    DEVIATION,
     NOT_MEASURED,
     OVERLAYS,
     SYNTHETIC,
@@ -46,6 +50,10 @@ from bids_dtg.report.viewer import (
 # Extremes would hide the rest of a task's maps.
 _LIMIT_QUANTILE = 0.995
 _MINUS = "\N{MINUS SIGN}"
+# For people who cannot see a picture.
+_KINDS = {SYNTHETIC: "predicted map", DEVIATION: "difference from other people's predictions"}
+# Of deviations, in spreads between people: the brightest colour, and what is far.
+_FULL, _FAR = 4.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,8 @@ class SetOnPage:
     anchor: str
     lead: str
     groups: tuple[TaskCards, ...]
+    own_lead: str  # on what is the participant's own
+    own_groups: tuple[TaskCards, ...]  # maps of it; none where it is not known
 
 
 def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
@@ -121,28 +131,42 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     OutputError
         A file cannot be written.
     """
+    if not files.sets:
+        return None
     galleries: list[Gallery] = []
     background = of_participant(dataset, files)
-    for position, made in enumerate(files.sets):
-        first = sum(len(gallery.viewer_maps) for gallery in galleries)
+
+    def draw(made: SetFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
         drawer = GalleryDrawer(
             dataset,
             folder,
             made.title,
-            first=first,
-            number_of_set=position,
-            background=background,
+            first=sum(len(gallery.viewer_maps) for gallery in galleries),
+            number_of_set=len(galleries),
+            look=look,
         )
-        galleries.append(drawer.draw(made.maps))
-    if not galleries:
-        return None
+        galleries.append(drawer.draw(maps))
+        return galleries[-1]
+
+    whole = [draw(made, made.maps, Look(background)) for made in files.sets]
+    own = [
+        draw(made, maps, Look(background, DEVIATION, _FULL)).groups if maps else ()
+        for made, maps in zip(files.sets, map(_deviations, files.sets), strict=True)
+    ]
     sets = [
-        SetOnPage(made.title, f"maps-{position}", _lead(made), gallery.groups)
-        for position, (made, gallery) in enumerate(zip(files.sets, galleries, strict=True), 1)
+        SetOnPage(
+            made.title, f"maps-{position}", _lead(made), gallery.groups, _own_lead(made), different
+        )
+        for position, (made, gallery, different) in enumerate(
+            zip(files.sets, whole, own, strict=True), 1
+        )
     ]
     return Section(
         template="maps.html",
-        links=((sets[0].anchor, "Maps" if len(sets) == 1 else sets[0].title),),
+        links=(
+            (f"own-{sets[0].anchor}", "Different here"),
+            (sets[0].anchor, "Maps" if len(sets) == 1 else sets[0].title),
+        ),
         facts={"sets": sets, "background": background.words},
         files=tuple(path for gallery in galleries for path in gallery.files),
         viewer_data=viewer_data(
@@ -153,12 +177,47 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     )
 
 
+def _deviations(made: SetFiles) -> list[MapFile]:
+    """Return the maps of a set that say what is the participant's own."""
+    return [
+        replace(shown, path=shown.deviation, sidecar=read_inherited(shown.deviation), overlays={})
+        for shown in made.maps
+        if shown.deviation is not None
+    ]
+
+
+def _own_lead(made: SetFiles) -> str:
+    """Say what the maps of deviations are, or why there are none."""
+    there = [shown for shown in made.maps if shown.deviation is not None]
+    alike = [shown for shown in made.maps if shown.sidecar.get("Individual") is False]
+    if not there and len(alike) == len(made.maps):
+        return "Nothing: the model predicts the same maps for everybody."
+    if not there:
+        return (
+            "Not known: the model keeps no mean of other people's predictions. The group level "
+            "makes one from the people of this folder (group --analysis deviation)."
+        )
+    none = len(made.maps) - len(there)
+    without = (
+        f"{counted(none, 'contrast')} {'has' if none == 1 else 'have'} none, as nothing of it is "
+        "individual. "
+    )
+    return (
+        "Each predicted map less the mean prediction for other people, in units of the spread "
+        f"between them. By chance 4.6 % of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}; all "
+        f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens in the "
+        "viewer."
+    )
+
+
 def _lead(made: SetFiles) -> str:
     seconds = number(str(made.common.get("SecondsOfRest")))
     segments = made.common.get("NSegments")
     parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
     rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
     able = predictability_lead(made.maps)
+    own = any(shown.deviation for shown in made.maps)
+    able = ("The whole predicted maps: most of each is what everybody has. " if own else "") + able
     return f"{rest}{_halves(made)}{able}Maps of a task share a colour scale. {slice_text()}"
 
 
@@ -172,6 +231,15 @@ def _halves(made: SetFiles) -> str:
         f"Maps from the odd and the even pieces of rest agree with r {low} to {high} over the "
         f"contrasts (median {middle}): {MOSTLY_THE_MEAN}. "
     ).replace("-", _MINUS)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the maps of a gallery are shown."""
+
+    background: Background  # behind them
+    desc: str = SYNTHETIC  # value of desc- of their files
+    limit: float | None = None  # value of the brightest colour; None: each task has its own
 
 
 class GalleryDrawer:
@@ -189,8 +257,8 @@ class GalleryDrawer:
         Number of the first map on the page.
     number_of_set
         Of the set on the page.
-    background
-        Behind the maps.
+    look
+        How the maps are shown.
     """
 
     def __init__(
@@ -201,11 +269,11 @@ class GalleryDrawer:
         *,
         first: int,
         number_of_set: int,
-        background: Background,
+        look: Look,
     ) -> None:
         self._dataset, self._folder, self._title = dataset, folder, title
         self._first, self._number_of_set = first, number_of_set
-        self._background = background
+        self._look = look
         self._shown: list[ViewerMap] = []
         self._files: list[Path] = []
         self._packed: dict[str, bytes] = {}
@@ -220,28 +288,24 @@ class GalleryDrawer:
         """
         values, affine = read_volume(maps[0].path)
         grid = Grid(_sizes(values), affine)
-        backdrop = Backdrop(self._background, Box.around(grid), MAP_VIEWS)
+        backdrop = Backdrop(self._look.background, Box.around(grid), MAP_VIEWS)
         groups = tuple(
             self._draw_task(
                 task, list(members), grid=grid, backdrop=backdrop, uncertainty=uncertainty
             )
             for task, members in groupby(maps, key=lambda map_file: map_file.task)
         )
-        scripts = {SYNTHETIC: self._write_script(SYNTHETIC, self._packed)}
+        # The viewer calls what it opens first so, whatever it is.
+        scripts = {SYNTHETIC: self._write_script(self._script(self._look.desc), self._packed)}
         for overlay in uncertainty:
             there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
-            packed = {
-                label: pack(_read(path, grid, gaps=True), grid)
-                for label, path in there.items()
-                if path
-            }
-            if packed:
-                scripts[overlay.desc] = self._write_script(overlay.desc, packed)
+            if paths := {label: path for label, path in there.items() if path}:
+                scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid)
         return Gallery(
             groups=groups,
             viewer_set=ViewerSet(self._title, scripts),
             viewer_maps=tuple(self._shown),
-            backdrop=write_shared_files(self._dataset, grid, self._background),
+            backdrop=write_shared_files(self._dataset, grid, self._look.background),
             files=tuple(self._files),
         )
 
@@ -255,11 +319,12 @@ class GalleryDrawer:
         uncertainty: Sequence[Overlay],
     ) -> TaskCards:
         volumes = [_read(shown.path, grid) for shown in members]
-        limit = _limit(volumes)
+        limit = self._look.limit or _limit(volumes)
         cards = []
         for shown, volume in zip(members, volumes, strict=True):
             pixels = backdrop.draw_map(Volume(volume, grid.affine), limit)
-            picture = self._folder / f"{self._title}_contrast-{shown.label}{PICTURE}"
+            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
+            picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
             write_atomic(self._inside(picture), encode(pixels))
             self._files.append(picture)
             self._packed[shown.label] = pack(volume, grid)
@@ -268,6 +333,8 @@ class GalleryDrawer:
             cards.append(
                 _card(
                     shown,
+                    volume,
+                    look=self._look,
                     number=number,
                     peak=peak,
                     where=where,
@@ -283,7 +350,7 @@ class GalleryDrawer:
                     about=". ".join(filter(None, (_about(shown), _verdict(shown)))),
                     units=str(shown.sidecar.get("Units") or ""),
                     limit=limit,
-                    scale=shown.task,
+                    scale=shown.task if self._look.limit is None else self._look.desc,
                     peak=where,
                     file=link(shown.path, self._dataset),
                     overlays=[vars(o) for o in uncertainty if o.desc in shown.overlays],
@@ -292,8 +359,22 @@ class GalleryDrawer:
         units = str(members[0].sidecar.get("Units") or "")
         return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards))
 
-    def _write_script(self, desc: str, volumes: Mapping[str, bytes]) -> str:
-        path = self._folder / f"{self._title}_desc-{desc}{SCRIPT}"
+    def _write_overlay(self, desc: str, paths: Mapping[str, Path], grid: Grid) -> str:
+        """Write copies of overlays; those that all participants share once an output folder."""
+        path = self._script(desc)
+        first = next(iter(paths.values())).relative_to(self._dataset.root)
+        if first.parts[0].startswith("tpl-"):
+            name = parse_name(first.name)
+            path = self._dataset.root / f"figures/{first.parts[0]}_desc-{name.get('desc')}{SCRIPT}"
+            if path.is_file():
+                return link(path, self._dataset)
+        packed = {label: pack(_read(own, grid, gaps=True), grid) for label, own in paths.items()}
+        return self._write_script(path, packed)
+
+    def _script(self, desc: str) -> Path:
+        return self._folder / f"{self._title}_desc-{desc}{SCRIPT}"
+
+    def _write_script(self, path: Path, volumes: Mapping[str, bytes]) -> str:
         address = link(path, self._dataset)
         write_script(self._inside(path), address, volumes)
         self._files.append(path)
@@ -305,7 +386,9 @@ class GalleryDrawer:
 
 def _card(
     shown: MapFile,
+    volume: NDArray[np.float32],
     *,
+    look: Look,
     number: int,
     peak: float,
     where: tuple[float, float, float],
@@ -315,15 +398,15 @@ def _card(
     text = f"{peak:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
     return Card(
         number=number,
-        anchor=shown.label,
+        anchor=shown.label if look.desc == SYNTHETIC else f"{look.desc}-{shown.label}",
         name=_name(shown),
         about=_about(shown),
         peak=text,
         picture=picture,
         width=pixels.shape[1],
         height=pixels.shape[0],
-        alt=f"{shown.name}: predicted map, largest value {text}",
-        verdict=_verdict(shown),
+        alt=f"{shown.name}: {_KINDS[look.desc]}, largest value {text}",
+        verdict=_verdict(shown) if look.desc == SYNTHETIC else _beyond(volume),
         faded=bool(not_predicted(shown)),
     )
 
@@ -334,6 +417,12 @@ def _name(shown: MapFile) -> str:
 
 def _about(shown: MapFile) -> str:
     return shown.description.removeprefix(NOT_MEASURED)
+
+
+def _beyond(volume: NDArray[np.float32]) -> str:
+    known = volume[volume != 0]
+    share = float((np.abs(known) > _FAR).mean()) if known.size else 0.0
+    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}"
 
 
 def _verdict(shown: MapFile) -> str:

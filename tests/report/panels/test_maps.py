@@ -1,0 +1,109 @@
+"""What is different of a participant stands before what everybody has."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_json
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.report.contents import find_participant, sidecar_of
+from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.panels.maps import draw_sets
+
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
+GRID = Grid((10, 12, 9), AFFINE)
+PLACES = VoxelPlaces(GRID, np.arange(100, 900))
+LABELS = ("faces", "shapes")
+MODEL = "ab" * 32
+
+
+def write_map(output, label: str, desc: str, values: np.ndarray, **facts: object) -> None:
+    stem = f"sub-01_task-rest_space-MNI152NLin6Asym_res-2_contrast-{label}_stat-z"
+    path = output.root / f"sub-01/func/{stem}_desc-{desc}_statmap.nii.gz"
+    output.write(path.relative_to(output.root), PLACES.encode(values.astype(np.float32)))
+    write_json(sidecar_of(path), {"Task": "EMOTION", "Contrast": label, "Units": "z", **facts})
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Two contrasts, of which the first has a deviation."""
+    output = DerivativeDataset(tmp_path)
+    rng = np.random.default_rng(0)
+    for label in LABELS:
+        write_map(output, label, "synthetic", rng.normal(size=800), ModelSHA256=MODEL)
+    far = np.where(np.arange(800) < 200, 3.0, 0.5)
+    write_map(output, "faces", "deviation", far, Units="spreads between people")
+    return output
+
+
+def section(output):
+    return draw_sets(output, find_participant(output, "01"), output.root / "sub-01/figures")
+
+
+def test_the_viewer_and_the_cards_show_the_deviation(output):
+    made = section(output)
+    (shown,) = made.facts["sets"]
+    (group,) = shown.own_groups
+    (card,) = group.cards
+    assert (group.limit_text, group.units) == ("4", "spreads between people")
+    assert card.verdict == "25.0% of places lie beyond ±2"
+    assert card.anchor == "deviation-faces"
+    assert "1 contrast has none" in shown.own_lead
+    assert "most of each is what everybody has" in shown.lead
+    viewer = made.viewer_data
+    own = viewer["maps"][card.number]
+    assert (own["label"], own["limit"], own["overlays"]) == ("faces", 4.0, [])
+    script = (output.root / viewer["sets"][own["set"]]["scripts"]["synthetic"]).read_text()
+    data = base64.b64decode(json.loads(re.search(r'"faces": ("[^"]+")', script)[1]))
+    copy = output.root / "copy.nii.gz"
+    copy.write_bytes(data)
+    shown_values = np.asarray(read_volume(copy)[0]).ravel()[PLACES.positions]
+    np.testing.assert_allclose(shown_values[:200], 3.0, atol=0.02)
+
+
+def test_different_comes_before_everybodys_on_the_page(output):
+    page = write_participant_report(output, "01", {}).read_text()
+    order = [page.index(text) for text in ("What is different here", "<h2>Maps", 'id="decision"')]
+    assert order == sorted(order)
+    numbers = [int(number) for number in re.findall(r'data-map="(\d+)"', page)]
+    assert numbers == [2, 0, 1]
+    assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
+
+
+def test_where_there_is_none_the_page_says_why(output):
+    for path in output.root.rglob("*desc-deviation*"):
+        path.unlink()
+    (shown,) = section(output).facts["sets"]
+    assert shown.own_groups == ()
+    assert "the model keeps no mean" in shown.own_lead
+    assert "group --analysis deviation" in shown.own_lead
+    for label in LABELS:
+        write_map(output, label, "synthetic", np.ones(800), Individual=False)
+    (shown,) = section(output).facts["sets"]
+    assert shown.own_lead == "Nothing: the model predicts the same maps for everybody."
+
+
+def test_copies_of_what_all_participants_share_are_written_once(output):
+    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
+    name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz"
+    for label in LABELS:
+        output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, IntervalLevel=0.9)
+    scripts = section(output).viewer_data["sets"][0]["scripts"]
+    shared = output.root / scripts["halfwidth90"]
+    assert shared.parent == output.root / "figures"
+    assert all(f'"{label}": "' in shared.read_text() for label in LABELS)
+    before = shared.stat().st_mtime_ns
+    assert section(output).viewer_data["sets"][0]["scripts"] == scripts
+    assert shared.stat().st_mtime_ns == before
