@@ -17,7 +17,6 @@ from typing import Any
 from bids_dtg.settings import OPTIONS
 
 HEARD = "spellings_heard"  # where a parser leaves the lines to print
-_DEFAULT_SPACE = "MNI152NLin6Asym"
 # Bytes in a unit of --mem, as fMRIPrep has them; without one they are megabytes.
 _UNITS = {"": 1e6, "B": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -143,14 +142,6 @@ FOREIGN: tuple[Foreign, ...] = (
         "fMRIPrep's options only mark frames; to leave frames out add --denoise-strategy "
         "scrubbing, with --fd-threshold and --std-dvars-threshold",
         1,
-    ),
-    Foreign(
-        ("--output-spaces",),
-        f"maps are written in the model's space, {_DEFAULT_SPACE} for the published models; "
-        "--space chooses the space that runs are read in",
-        "*",
-        refused=True,
-        harmless=frozenset({_DEFAULT_SPACE}),
     ),
     Foreign(
         ("--anat-only",), "maps are made from resting runs; there is no anatomical part", 0, True

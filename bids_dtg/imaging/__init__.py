@@ -8,6 +8,7 @@ Grids and points:
 - `sampling`: where grid voxels lie in a file, on its lattice or between its voxels; the voxels
   around points, and their weights
 - `placement`: where voxels lie in any file of a run
+- `warp`: values on a grid brought to the voxels of another space's
 - `smoothing`: Gaussian smoothing among voxels that have data
 - `transforms`: transforms between spaces, from files of ITK and FSL
 

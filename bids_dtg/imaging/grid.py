@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# NIfTI's codes of spaces: a scanner's, and MNI 152.
+SCANNER_FORM, TEMPLATE_FORM = 1, 4
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -16,6 +19,7 @@ class Grid:
     affine: NDArray[np.float64]  # (4, 4), voxel indices to RAS+ mm
     space: str = "MNI152NLin6Asym"  # TemplateFlow name of the template
     resolution: str | None = "2"  # label of the BIDS entity res-
+    form_code: int = TEMPLATE_FORM  # NIfTI's code of the space, of images on the grid
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
@@ -49,6 +53,45 @@ class Grid:
             "Resolution": f"{sizes} mm, the model's grid of {shape} voxels on the template's "
             "lattice",
         }
+
+
+def grid_over(
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    sizes_mm: tuple[float, float, float],
+    *,
+    space: str,
+) -> Grid:
+    """Return a grid over an image's field of view, along its axes, with voxels of other sizes.
+
+    It is centred on the image and covers it: up to a voxel more along an axis.
+
+    Parameters
+    ----------
+    shape, affine
+        First three sizes and the affine (voxel indices to RAS+ mm) of the image.
+    sizes_mm
+        Edges of the grid's voxels along the image's axes.
+    space
+        Label of the image's own space, which is no template's.
+
+    Examples
+    --------
+    >>> grid = grid_over((5, 4, 4), np.diag([1.0, 1.0, 1.0, 1.0]), (2.0, 2.0, 2.0), space="T1w")
+    >>> grid.shape, grid.affine[:3, 3].tolist()
+    ((3, 2, 2), [0.0, 0.5, 0.5])
+    """
+    rotation = np.asarray(affine, np.float64)[:3, :3]
+    edges = np.sqrt((rotation**2).sum(axis=0))
+    sizes = np.asarray(sizes_mm)
+    # Rounding of a header's 32 bits is no reason for another voxel.
+    count = np.maximum(np.ceil(np.asarray(shape[:3]) * edges / sizes - 1e-3), 1).astype(int)
+    steps = rotation / edges * sizes
+    centre = rotation @ ((np.asarray(shape[:3]) - 1) / 2) + np.asarray(affine)[:3, 3]
+    placed = np.eye(4)
+    placed[:3, :3], placed[:3, 3] = steps, centre - steps @ ((count - 1) / 2)
+    i, j, k = count.tolist()
+    return Grid((i, j, k), placed, space, None, SCANNER_FORM)
 
 
 def voxel_edge_mm(affine: NDArray[np.floating]) -> float:

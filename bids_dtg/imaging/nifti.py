@@ -22,8 +22,6 @@ Intent = Literal["none", "z score", "correlation"]
 
 # nibabel's headers carry no types.
 _Nifti1Header: Any = nib.Nifti1Header
-# MNI 152 in the qform and sform codes.
-_TEMPLATE_SPACE = 4
 # ISA-L's fastest level that still matches strings: float maps hardly shrink beyond it.
 _LEVEL = 1
 # zlib's usual one: whole numbers shrink to a fifth of what ISA-L makes of them.
@@ -249,8 +247,8 @@ def _header(
     header.set_data_shape(shape)
     header.set_zooms((*grid.voxel_sizes_mm, *(1.0 for _ in shape[3:])))
     # strip_shears: a lattice with shears has no qform; the sform holds the truth.
-    header.set_qform(grid.affine, code=_TEMPLATE_SPACE, strip_shears=True)
-    header.set_sform(grid.affine, code=_TEMPLATE_SPACE)
+    header.set_qform(grid.affine, code=grid.form_code, strip_shears=True)
+    header.set_sform(grid.affine, code=grid.form_code)
     header.set_xyzt_units("mm", "sec" if len(shape) > 3 else None)
     header.set_intent(intent)
     header["descrip"] = description.encode("ascii", "replace")[:79]

@@ -92,7 +92,7 @@ def find_anatomy(
     study = STUDIES.get(dataset.input_type)
     if study is not None:
         raise RunError(
-            f"sub-{participant}: {study.title} has no transforms to T1w space that can be read",
+            f"{study.title} has no transforms to T1w space that can be read",
             expected="from-TEMPLATE_to-T1w_mode-image_xfm.h5 in fMRIPrep's anat folder",
             remedy="leave out what is to be in the participant's own space",
         )

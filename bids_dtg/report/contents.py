@@ -19,6 +19,8 @@ from bids_dtg.stats.conformal import LEVELS
 SYNTHETIC, SPREAD = "synthetic", "segmentSpread"
 DEVIATION = "deviation"  # of maps of what is a person's own
 HALF_WIDTH = "halfwidth"  # how desc- of half-width maps begins
+# In sidecars of maps in another space than the model's: that of the model. Pages show its own.
+RESAMPLED = "ResampledFrom"
 _MAPS = FileKind("statmap", SYNTHETIC, ".nii.gz")
 # Entities that say what a file holds, not which run or set it is of.
 _OF_FILES = (
@@ -193,7 +195,8 @@ def find_participant(
             named.setdefault(_title(name), []).append((name, path))
         elif kind in of_runs:
             runs.setdefault(_title(name), {})[kind] = path
-    sets = tuple(_set(dataset, title, maps) for title, maps in sorted(named.items()))
+    found = [_set(dataset, title, maps) for title, maps in sorted(named.items())]
+    sets = tuple(made for made in found if made is not None)
     facts = _facts_of_runs(sets)
     return ParticipantFiles(
         label=label,
@@ -227,10 +230,15 @@ def _title(name: BidsName) -> str:
     return "_".join(f"{key}-{value}" for key, value in name.entities if key not in _OF_FILES)
 
 
-def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]) -> SetFiles:
+def _set(
+    dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]
+) -> SetFiles | None:
+    """Return a set of maps; None where all that is left of it are maps in other spaces."""
     maps, damage = [], dict[str, None]()  # in order, each once
     for name, path in named:
         sidecar, faults = _of_their_kinds(read_inherited(path))
+        if RESAMPLED in sidecar:
+            continue
         beside = _overlays(dataset, name, path, sidecar)
         if faults:
             own = read_json(sidecar_of(path))
@@ -242,6 +250,8 @@ def _set(dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Pat
         deviation = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_"))
         different = deviation if deviation.is_file() else None
         maps.append(MapFile(name.get("contrast") or "", path, sidecar, there, different))
+    if not maps:
+        return None
     # By task, and within it by the length of the label: simple contrasts before differences.
     maps.sort(
         key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)

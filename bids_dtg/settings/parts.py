@@ -534,6 +534,14 @@ class OutputOptions:
         default=False,
         shapes_results=True,
     )
+    output_spaces: tuple[str, ...] = map_option(
+        "output",
+        "further spaces in which the maps are written, each resampled once from the model's grid: "
+        "T1w (the participant's own), MNI152NLin2009cAsym or MNI152NLin6Asym",
+        default=(),
+        metavar="SPACE",
+        shapes_results=True,
+    )
     atlas: Path | None = map_option(
         "output",
         "label image in the model's space; the maps' parcel means are written as a table",

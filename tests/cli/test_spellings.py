@@ -80,13 +80,13 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
         "--random-seed is taken as --seed: ",
         "--fs-license-file changes nothing: no surfaces are made",
         "--use-aroma changes nothing: .* add --denoise-strategy ica_aroma",
-        "--output-spaces changes nothing: maps are written in the model's space",
     ):
         assert sum(bool(re.search(fact, note)) for note in notes) == 1, fact
     options = written_options(job)
     assert (options["n_cpus"], options["omp_nthreads"], options["mem_gb"]) == (8, 4, 32.0)
     assert (options["dummy_scans"], options["seed"], options["verbose"]) == ("2", 1, 1)
     assert options["participant_label"] == ("01",)
+    assert options["output_spaces"] == ("MNI152NLin6Asym",)
     assert options["bids_filter_file"] == filters
 
 
@@ -183,14 +183,6 @@ def test_each_option_of_other_programs_has_its_line(capsys, flag, row):
     # What it names is there.
     for own in re.findall(r"--[a-z-]+", row.why):
         assert own in LONG, own
-
-
-def test_spaces_that_maps_are_not_written_in(capsys):
-    words = ("--output-spaces", "MNI152NLin2009cAsym:res-2", "fsaverage")
-    told = refused(capsys, *words)
-    assert f"{' '.join(words)} is refused: maps are written in the model's space" in told
-    (note,) = getattr(understood("--output-spaces", "T1w", "MNI152NLin6Asym:res-2"), HEARD)
-    assert "changes nothing: maps are written in the model's space" in note
 
 
 def test_spellings_are_shown_nowhere_but_in_the_documentation():

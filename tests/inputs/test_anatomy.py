@@ -168,5 +168,5 @@ def test_folders_of_studies_have_no_such_anatomy(tmp_path):
     bids = InputDataset(tmp_path, "x", {}, tmp_path, input_type="fmriprep")
     assert find_anatomy(bids, "01", None, templateflow=flow) == Anatomy(tmp_path, "01", None, flow)
     hcp = InputDataset(tmp_path, "x", {}, tmp_path, input_type="hcp")
-    with pytest.raises(RunError, match="sub-01: an HCP folder has no transforms to T1w"):
+    with pytest.raises(RunError, match="an HCP folder has no transforms to T1w"):
         find_anatomy(hcp, "01", None, templateflow=flow)

@@ -64,6 +64,9 @@ def _plan(planned: MapSet, request: Request) -> tuple[bool, list[str]]:
         except DtgError as err:
             return True, [f"{planned.title}: would fail: {err}"]
         lines += _of_run(run, left)
+    for target in request.targets(planned):
+        through = ", ".join(transform.path.name for transform in target.transforms)
+        lines.append(f"    also writes them in {target.grid.space}, through {through}")
     session = dict(planned.entities).get("ses")
     folder = request.output.root / participant_folder(planned.participant, session) / "func"
     count = len(request.bundle.contrasts)

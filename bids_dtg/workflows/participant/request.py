@@ -38,7 +38,7 @@ from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.asked import refuse_absent
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
-from bids_dtg.inputs.find import find_input_runs
+from bids_dtg.inputs.find import find_anatomy, find_input_runs
 from bids_dtg.inputs.index import forget_database, read_filter_file
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
@@ -52,6 +52,11 @@ from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.model import Model, bytes_needed, obtain_bundle, resolve_device
 from bids_dtg.workflows.participant.outputs.half_widths import check_level
 from bids_dtg.workflows.participant.outputs.map_files import Origin
+from bids_dtg.workflows.participant.outputs.spaces import (
+    Needs,
+    Target,
+    choose_spaces,
+)
 from bids_dtg.workflows.participant.outputs.write import Writer
 from bids_dtg.workflows.participant.sets import MapSet, plan_map_sets
 
@@ -101,6 +106,7 @@ class Request:
         refuse_model_folder(output, bundle.path)
         bundle.require_finite()  # else each participant would fail for it
         check_level(bundle, settings.outputs.interval_level)
+        _check_spaces(settings, dataset, bundle.grid)
         capacity = divide(
             settings.resources,
             units=len(participants),
@@ -137,8 +143,6 @@ class Request:
             There is no run that can be used.
         """
         inputs = self.settings.inputs
-        # A plan downloads nothing.
-        download = inputs.templateflow_download and not self.settings.behaviour.dry_run
         return find_input_runs(
             self.dataset,
             participant,
@@ -147,7 +151,7 @@ class Request:
                 model=self.bundle.grid.space,
                 asked=inputs.space,
                 on_lattice=partial(_lies_on_lattice, grid=self.bundle.grid),
-                templateflow=TemplateFlow.here(download=download),
+                templateflow=_templateflow(self.settings),
             ),
             bids_filter=self.bids_filter,
             database_dir=self.database_dir,
@@ -162,6 +166,22 @@ class Request:
             There is no run that can be used.
         """
         return plan_map_sets(self.runs(participant), self.settings.outputs.combine)
+
+    def targets(self, planned: MapSet) -> tuple[Target, ...]:
+        """Find the other spaces that a set is also written in, and the ways there.
+
+        Raises
+        ------
+        RunError
+            The participant's transforms or T1w image are not there.
+        """
+        templateflow, session = _templateflow(self.settings), dict(planned.entities).get("ses")
+        anatomy = partial(
+            find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
+        )
+        needs = Needs(self.bundle.grid, templateflow, anatomy)
+        asked = self.settings.outputs.output_spaces
+        return tuple(space.find(needs) for space in choose_spaces(asked, self.bundle.grid.space))
 
     def reader(
         self,
@@ -218,6 +238,7 @@ class Request:
             threads=self.capacity.threads,
             workflow=self.workflow,
             methods=self.methods,
+            targets=self.targets,
         )
 
     def methods(self, lacking: Lacking) -> str:
@@ -277,6 +298,7 @@ class Request:
             for run in planned.runs
             for path in (*run.inputs, *confound_files(run, self.settings.cleaning))
         ]
+        paths += [path for target in self.targets(planned) for path in target.inputs]
         return input_fingerprints(paths, self.dataset.root, self.path_names)
 
     def why_incomplete(self, planned: MapSet, inputs: Mapping[str, Fingerprint]) -> str | None:
@@ -333,6 +355,32 @@ def find_runs(settings: Settings) -> list[RestRun]:
 def _selection(settings: Settings) -> Selection:
     inputs = settings.inputs
     return Selection(inputs.session_label, inputs.task_id, inputs.run)
+
+
+def _templateflow(settings: Settings) -> TemplateFlow:
+    """Return TemplateFlow's folder; a plan downloads nothing."""
+    download = settings.inputs.templateflow_download and not settings.behaviour.dry_run
+    return TemplateFlow.here(download=download)
+
+
+def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> None:
+    """Refuse output spaces that no participant's maps could be written in.
+
+    Raises
+    ------
+    SettingsError
+        There is no such space, no way to a template, or the input has no T1w space.
+    """
+    templateflow = _templateflow(settings)
+    anatomy = partial(find_anatomy, dataset, "*", None, templateflow=templateflow)
+    for space in choose_spaces(settings.outputs.output_spaces, model.space):
+        try:
+            if space.personal:
+                anatomy()
+            elif not settings.behaviour.dry_run:  # a plan names it with the participants
+                space.find(Needs(model, templateflow, anatomy))
+        except RunError as err:
+            raise err.as_kind(SettingsError, f"--output-spaces {space.name}: ") from err
 
 
 def _lies_on_lattice(path: Path, *, grid: Grid) -> bool:

@@ -6,7 +6,7 @@ the folder of the template.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import SettingsError
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import encode_integers
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.warp import Warp
 from bids_dtg.report.contents import half_width_desc, half_width_path
 from bids_dtg.stats.conformal import LEAST_PEOPLE
 from bids_dtg.version import __version__
@@ -60,27 +63,46 @@ def half_width_layer(bundle: ModelBundle, level: int) -> Layer | None:
     return Layer(half_width_desc(level), values, words, everybody=True)
 
 
-def half_width_paths(bundle: ModelBundle, level: int) -> tuple[PurePosixPath, ...]:
-    """Return the paths of the half-width maps, one a contrast, relative to the output folder."""
+def half_width_paths(
+    bundle: ModelBundle, level: int, grid: Grid | None = None
+) -> tuple[PurePosixPath, ...]:
+    """Return the paths of the half-width maps, one a contrast, relative to the output folder.
+
+    `grid` is that of another template; None: the model's.
+    """
     if bundle.calibration is None:
         return ()
-    return tuple(_path(contrast, bundle, level, ".nii.gz") for contrast in bundle.contrasts)
+    where = grid or bundle.grid
+    return tuple(_path(contrast, bundle, level, where, ".nii.gz") for contrast in bundle.contrasts)
 
 
-def half_width_images(bundle: ModelBundle, level: int) -> Iterator[OutputFile]:
-    """Yield the half-width maps; none where the model carries no calibration."""
+def half_width_images(
+    bundle: ModelBundle, level: int, warp: Warp | None = None
+) -> Iterator[OutputFile]:
+    """Yield the half-width maps; none where the model carries no calibration.
+
+    `warp` brings them to another template; None: they stay on the model's grid.
+    """
     if (layer := half_width_layer(bundle, level)) is None:
         return
-    for contrast, widths in zip(bundle.contrasts, layer.values, strict=True):
+    voxels = bundle.voxels if warp is None else warp.voxels
+    for contrast, row in zip(bundle.contrasts, layer.values, strict=True):
         text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
-        path = _path(contrast, bundle, level, ".nii.gz")
-        yield OutputFile(path, _image(bundle, widths, text))
+        path = _path(contrast, bundle, level, voxels.grid, ".nii.gz")
+        widths = row if warp is None else warp.apply(row[None])[0]
+        yield OutputFile(path, encode_half_widths(voxels, widths, text))
 
 
 def half_width_sidecars(
-    bundle: ModelBundle, level: int
+    bundle: ModelBundle,
+    level: int,
+    grid: Grid | None = None,
+    facts_of_space: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-    """Yield path and content of the sidecars of the half-width maps of a level in percent."""
+    """Yield path and content of the sidecars of the half-width maps of a level in percent.
+
+    `grid` is that of another template, and `facts_of_space` what is said of it; None: the model's.
+    """
     calibration, layer = bundle.calibration, half_width_layer(bundle, level)
     if calibration is None or layer is None:
         return
@@ -90,11 +112,11 @@ def half_width_sidecars(
         if share := round(float(missing[contrast.index]), 4):
             facts = {"ShareWithoutInterval": share, "MissingValues": _NO_INTERVAL}
         yield (
-            _path(contrast, bundle, level, ".json"),
+            _path(contrast, bundle, level, grid or bundle.grid, ".json"),
             {
                 "Description": f"{layer.words}{contrast.description}",
                 **contrast_facts(contrast, bundle),
-                **bundle.grid.metadata,
+                **(facts_of_space or bundle.grid.metadata),
                 "Units": bundle.card.part.units,
                 "IntervalLevel": level / 100,
                 "IntervalCovers": f"{level} % of the voxels of a newly measured map (one session "
@@ -108,21 +130,33 @@ def half_width_sidecars(
         )
 
 
-def _path(contrast: Contrast, bundle: ModelBundle, level: int, extension: str) -> PurePosixPath:
+def encode_half_widths(voxels: VoxelPlaces, widths: NDArray[np.float32], description: str) -> bytes:
+    """Encode a map in 8 bits or, where there are gaps, in floats of as many steps.
+
+    Parameters
+    ----------
+    voxels
+        Where the half-widths are.
+    widths
+        (voxels,), NaN where there is none.
+    description
+        Text of `descrip`, at most 79 ASCII characters.
+    """
+    known = np.isfinite(widths)
+    slope = float(widths[known].max(initial=0.0)) / _STEPS or 1.0
+    if known.all():
+        volume = voxels.volume(np.rint(widths / slope).astype(np.uint8))
+        return encode_integers(volume, voxels.grid, slope=slope, description=description)
+    steps = np.rint(widths / np.float32(slope)) * np.float32(slope)
+    return voxels.encode(steps, description=description)
+
+
+def _path(
+    contrast: Contrast, bundle: ModelBundle, level: int, grid: Grid, extension: str
+) -> PurePosixPath:
     named = {
-        **bundle.places.entities,
+        **grid.entities,
         "contrast": contrast.label,
         "stat": bundle.card.part.statistic,
     }
     return half_width_path(named, level, bundle.identity, extension)
-
-
-def _image(bundle: ModelBundle, widths: NDArray[np.float32], text: str) -> bytes:
-    """Encode a map in 8 bits or, where there are gaps, in floats of as many steps."""
-    known = np.isfinite(widths)
-    slope = float(widths[known].max(initial=0.0)) / _STEPS or 1.0
-    if known.all():
-        volume = bundle.voxels.volume(np.rint(widths / slope).astype(np.uint8))
-        return encode_integers(volume, bundle.grid, slope=slope, description=text)
-    steps = np.rint(widths / np.float32(slope)) * np.float32(slope)
-    return bundle.places.encode(steps, description=text)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
+from bids_dtg.imaging.places import Places
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.notices import counted
 from bids_dtg.report.panels.predictability import predictability_facts
@@ -61,11 +62,15 @@ def map_path(
     extension: str,
     *,
     bundle: ModelBundle,
+    places: Places | None = None,
 ) -> PurePosixPath:
-    """Return the path of one map or its sidecar, relative to the output folder."""
+    """Return the path of one map or its sidecar, relative to the output folder.
+
+    `places` are those of its values; None: the model's.
+    """
     named = {
         **entities,
-        **bundle.places.entities,
+        **(places or bundle.places).entities,
         "contrast": contrast.label,
         "stat": bundle.card.part.statistic,
         "desc": desc,
@@ -74,32 +79,41 @@ def map_path(
 
 
 def map_images(
-    entities: Mapping[str, str], layers: Sequence[Layer], bundle: ModelBundle, *, threads: int
+    entities: Mapping[str, str],
+    layers: Sequence[Layer],
+    bundle: ModelBundle,
+    *,
+    threads: int,
+    places: Places | None = None,
 ) -> Iterator[OutputFile]:
-    """Encode the maps of layers on the model's grid, a few at a time.
+    """Encode the maps of layers, a few at a time.
 
     Parameters
     ----------
     entities
         What the names of the set share.
     layers
-        Kinds of values over the bundle's places. A contrast without a value has no map.
+        Kinds of values. A contrast without a value has no map.
     bundle
-        Grid and places.
+        The model.
     threads
         Maps encoded at the same time.
+    places
+        Where the values are; None: the bundle's places.
     """
+    where = places or bundle.places
 
     def encode(item: tuple[Layer, Contrast]) -> OutputFile:
         layer, contrast = item
-        data = bundle.places.encode(
+        data = where.encode(
             layer.values[contrast.index],
             intent=layer.intent,
             description=f"bids_dtg {__version__} {contrast.label} {layer.desc}",
         )
-        return OutputFile(map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle), data)
+        path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
+        return OutputFile(path, data)
 
-    items = list(_maps_of(layers, bundle))
+    items = list(maps_of(layers, bundle))
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(items), threads):  # no more maps in memory than are encoded
             yield from pool.map(encode, items[first : first + threads])
@@ -119,7 +133,7 @@ def map_sidecars(
     bundle
         The model.
     """
-    for layer, contrast in _maps_of(layers, bundle):
+    for layer, contrast in maps_of(layers, bundle):
         yield (
             map_path(entities, contrast, layer.desc, ".json", bundle=bundle),
             {
@@ -237,8 +251,8 @@ def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
     }
 
 
-def _maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Layer, Contrast]]:
-    """Yield each map that has a value."""
+def maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Layer, Contrast]]:
+    """Yield each map of layers that has a value, with its contrast."""
     for layer in layers:
         for contrast in bundle.contrasts:
             if not np.isnan(layer.values[contrast.index]).all():
@@ -249,14 +263,25 @@ def run_sources(run: RestRun, source: str) -> list[str]:
     """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
     transforms = (transform.path for transform in run.transforms)
     files = (run.bold, run.mask, run.confounds, *transforms)
-    return [
-        bids_uri(source, path.relative_to(run.root).as_posix())
-        if path.is_relative_to(run.root)
-        # A transform of TemplateFlow's folder, wherever this machine has it.
-        else bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
-        for path in files
-        if path
-    ]
+    return [source_uri(path, run.root, source) for path in files if path]
+
+
+def source_uri(path: Path, root: Path, source: str) -> str:
+    """Return the BIDS URI of a file of the input, or of TemplateFlow's folder.
+
+    Parameters
+    ----------
+    path
+        The file.
+    root
+        The dataset of derivatives.
+    source
+        Name of that dataset in URIs.
+    """
+    if path.is_relative_to(root):
+        return bids_uri(source, path.relative_to(root).as_posix())
+    # A transform of TemplateFlow's folder, wherever this machine has it.
+    return bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
 
 
 def form_facts(form: Form) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from bids_dtg.report.quality import write_quality
 from bids_dtg.report.workflows import Workflow
 from bids_dtg.workflows.participant.outputs.half_widths import (
     half_width_images,
+    half_width_layer,
     half_width_paths,
     half_width_sidecars,
 )
@@ -46,6 +47,12 @@ from bids_dtg.workflows.participant.outputs.map_files import (
     run_sources,
     set_sidecar,
 )
+from bids_dtg.workflows.participant.outputs.space_files import (
+    space_facts,
+    space_images,
+    space_sidecars,
+)
+from bids_dtg.workflows.participant.outputs.spaces import Target
 from bids_dtg.workflows.participant.quality import RunSummary
 from bids_dtg.workflows.participant.sets import MapSet, run_entities
 
@@ -69,6 +76,7 @@ class Writer:
     threads: int  # maps encoded at the same time
     workflow: Workflow  # whose quality columns are written
     methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
+    targets: Callable[[MapSet], Sequence[Target]]  # other spaces that a set is also written in
 
     def write_run(
         self,
@@ -143,6 +151,7 @@ class Writer:
             path,
             *self._write_maps(entities, layers),
             *self._write_half_widths(),
+            *self._write_spaces(planned, layers),
             *self._write_tables(entities, estimate),
         ]
 
@@ -202,19 +211,46 @@ class Writer:
             self.output.write(image.path, image.data)
             yield image.path
 
-    def _write_half_widths(self) -> Iterator[PurePosixPath]:
-        """Write what is the same for all participants, unless it is there."""
-        images = half_width_paths(self.bundle, self.interval_level)
+    def _write_half_widths(
+        self, target: Target | None = None, facts: Mapping[str, Any] | None = None
+    ) -> Iterator[PurePosixPath]:
+        """Write what is the same for all participants, unless it is there.
+
+        `target` is another template, and `facts` what its sidecars say of it.
+        """
+        grid = None if target is None else target.grid
+        images = half_width_paths(self.bundle, self.interval_level, grid)
         files = [
             *images,
             *(path.with_name(path.name.removesuffix(".nii.gz") + ".json") for path in images),
         ]
         if not all(self.output.path(path).exists() for path in files):
-            for path, content in half_width_sidecars(self.bundle, self.interval_level):
+            sidecars = half_width_sidecars(self.bundle, self.interval_level, grid, facts)
+            for path, content in sidecars:
                 write_json(self.output.path(path), content)
-            for image in half_width_images(self.bundle, self.interval_level):
+            warp = None if target is None else target.warp(self.bundle.voxels)
+            for image in half_width_images(self.bundle, self.interval_level, warp):
                 self.output.write(image.path, image.data)
         yield from files
+
+    def _write_spaces(self, planned: MapSet, layers: Sequence[Layer]) -> Iterator[PurePosixPath]:
+        """Write the maps in other spaces, and the half-widths there."""
+        entities, root = dict(planned.entities), planned.runs[0].root
+        widths = half_width_layer(self.bundle, self.interval_level)
+        for target in self.targets(planned):
+            facts = space_facts(target, self.bundle, root, self.origin.source)
+            # On a template they are the same for all participants.
+            own = [*layers, widths] if target.personal and widths is not None else layers
+            sidecars = space_sidecars(entities, own, self.bundle, target, facts)
+            for path, content in sidecars:
+                write_json(self.output.path(path), content)
+                yield path
+            warp = target.warp(self.bundle.voxels)
+            for image in space_images(entities, own, self.bundle, warp, threads=self.threads):
+                self.output.write(image.path, image.data)
+                yield image.path
+            if not target.personal:
+                yield from self._write_half_widths(target, facts)
 
     def _write_tables(
         self, entities: Mapping[str, str], estimate: Estimate

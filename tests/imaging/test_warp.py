@@ -1,0 +1,231 @@
+"""Maps in another space: the right place, the right side, and values at the rim of the mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itk_files import affine_part, field_part, write_composite
+
+from bids_dtg.imaging.grid import Grid, grid_over
+from bids_dtg.imaging.nifti import read_single
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.transforms.chain import Affine, map_points
+from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.imaging.warp import Warp
+from bids_dtg.inputs.run import TransformFile
+
+# 2 mm, right to left, 60 x 64 x 56 mm around the origin.
+MODEL = Grid(
+    (31, 33, 29), np.array([[-2.0, 0, 0, 30], [0, 2, 0, -32], [0, 0, 2, -28], [0, 0, 0, 1]])
+)
+TILTED = np.eye(4)
+TILTED[:3, :3] = np.linalg.qr(np.array([[1.0, 0.3, 0], [-0.3, 1, 0.2], [0, -0.2, 1]]))[0]
+TILTED[:3, :3] *= np.sign(np.diag(TILTED[:3, :3]))
+
+
+def ball(grid: Grid, radius: float, centre=(0.0, 0.0, 0.0)) -> np.ndarray:
+    """(i, j, k) bool."""
+    points = VoxelPlaces(grid, np.arange(int(np.prod(grid.shape)))).points
+    return (np.linalg.norm(points - centre, axis=1) <= radius).reshape(grid.shape)
+
+
+PLACES = VoxelPlaces.within(MODEL, ball(MODEL, 25.0))
+
+
+def person_grid(edge: float = 2.0) -> Grid:
+    """Return a grid over a tilted T1w image whose first axis runs left to right."""
+    affine = TILTED @ np.diag([1.0, 1.0, 1.2, 1.0])
+    affine[:3, 3] = TILTED[:3, :3] @ (-40, -45, -42)
+    return grid_over((80, 90, 70), affine, (edge,) * 3, space="T1w")
+
+
+def smooth(points: np.ndarray) -> np.ndarray:
+    x, y, z = points.T / 8
+    return (np.sin(x) + np.cos(y + 1) * np.sin(z)).astype(np.float32)
+
+
+def test_a_grid_over_an_image_has_its_axes_its_centre_and_all_of_it():
+    affine = TILTED @ np.diag([1.0, 0.9, 1.2, 1.0])
+    affine[:3, 3] = 4, -7, 9
+    grid = grid_over((80, 91, 70), affine, (2.0, 2.0, 2.0), space="T1w")
+    assert grid.shape == (40, 41, 42)
+    assert grid.voxel_sizes_mm == pytest.approx((2, 2, 2))
+    assert np.allclose(grid.affine[:3, :3] / 2, TILTED[:3, :3])
+    middles = [
+        a[:3, :3] @ ((np.array(shape) - 1) / 2) + a[:3, 3]
+        for shape, a in (((80, 91, 70), affine), (grid.shape, grid.affine))
+    ]
+    assert np.allclose(*middles)
+    assert grid.entities == {"space": "T1w", "res": None}
+
+
+def test_images_in_a_persons_space_say_so_in_their_codes(tmp_path):
+    grid = person_grid()
+    for where, code in ((grid, 1), (MODEL, 4)):
+        path = tmp_path / f"{where.space}.nii.gz"
+        path.write_bytes(VoxelPlaces(where, np.array([0])).encode(np.ones(1)))
+        header = nib.load(path).header
+        assert (int(header["sform_code"]), int(header["qform_code"])) == (code, code)
+        assert np.allclose(nib.load(path).affine, where.affine, atol=1e-4)
+
+
+def test_the_same_grid_gives_the_same_values():
+    values = np.random.default_rng(0).normal(size=(3, PLACES.number)).astype(np.float32)
+    warp = Warp.between(PLACES, MODEL, ())
+    assert np.array_equal(warp.voxels.positions, PLACES.positions)
+    assert np.array_equal(warp.apply(values), values)
+
+
+@given(
+    st.tuples(*[st.floats(-0.3, 0.3)] * 9),
+    st.tuples(*[st.floats(-6, 6)] * 3),
+    st.tuples(*[st.floats(-1, 1)] * 4),
+)
+def test_a_linear_map_stays_so_where_the_mask_is_whole(bend, shift, slopes):
+    """Trilinear interpolation is exact for it, through any affine."""
+    matrix = np.eye(4)
+    matrix[:3, :3] += np.reshape(bend, (3, 3))
+    matrix[:3, 3] = shift
+    warp = Warp.between(PLACES, person_grid(4.0), [Affine(matrix)])
+    values = (PLACES.points @ slopes[:3] + slopes[3]).astype(np.float32)
+    there = map_points(warp.voxels.points, [Affine(matrix)])
+    whole = warp.inside > 1 - 1e-5
+    found = warp.apply(values[None])[0]
+    assert np.allclose(found[whole], (there @ slopes[:3] + slopes[3])[whole], atol=2e-3)
+
+
+def test_values_at_the_rim_are_not_pulled_to_zero():
+    """What lies between voxels of the mask and others is the mean of those of the mask."""
+    warp = Warp.between(PLACES, person_grid(), [Affine(np.linalg.inv(TILTED))])
+    assert (warp.inside < 0.9).mean() > 0.05
+    assert np.allclose(warp.apply(np.full((1, PLACES.number), 3.0, np.float32)), 3.0, atol=1e-4)
+    # a voxel has a value where most of its weight is in the mask: some half of a voxel's edge
+    radius = np.linalg.norm(map_points(warp.voxels.points, [Affine(np.linalg.inv(TILTED))]), axis=1)
+    assert 25.0 < radius.max() < 27.0
+    values = smooth(PLACES.points)
+    truth = smooth(map_points(warp.voxels.points, [Affine(np.linalg.inv(TILTED))]))
+    rim = warp.inside < 0.9
+    plain = warp.weights @ values
+    error, plain_error = (
+        np.sqrt(np.mean((found - truth)[rim] ** 2))
+        for found in (warp.apply(values[None])[0], plain)
+    )
+    assert error < 0.25 * plain_error
+
+
+def test_left_stays_left():
+    """A spot left, in front and above of the middle lies there in mm, however images are stored."""
+    spot = np.array([-12.0, 6.0, 4.0])
+    values = ball(MODEL, 5.0, spot)[tuple(PLACES.index.T)].astype(np.float32)
+    moved = np.eye(4)
+    moved[:3, 3] = 3.0, -2.0, 1.0  # from the person's points to the model's
+    for flip in ((1, 1, 1), (-1, 1, 1), (1, -1, -1)):
+        grid = person_grid()
+        affine = grid.affine @ np.diag([*flip, 1.0])
+        affine[:3, 3] += grid.affine[:3, :3] @ (
+            (1 - np.array(flip)) / 2 * (np.array(grid.shape) - 1)
+        )
+        stored = Grid(grid.shape, affine, "T1w", None)
+        warp = Warp.between(PLACES, stored, [Affine(moved)])
+        found = warp.apply(values[None])[0]
+        centre = np.average(warp.voxels.points, axis=0, weights=found)
+        assert np.allclose(centre, spot - moved[:3, 3], atol=0.3), flip
+
+
+def test_what_has_no_value_has_none_there():
+    warp = Warp.between(PLACES, person_grid(), ())
+    values = np.ones((2, PLACES.number), np.float32)
+    values[0, PLACES.points[:, 0] < 0] = np.nan
+    values[1] = np.nan
+    found = warp.apply(values)
+    left = warp.voxels.points[:, 0]
+    assert np.isnan(found[0, left < -2]).all()
+    assert np.allclose(found[0, left > 1], 1.0)
+    assert np.isnan(found[1]).all()
+
+
+def test_a_grid_elsewhere_is_refused():
+    away = np.eye(4)
+    away[0, 3] = 500.0
+    with pytest.raises(ValueError, match="no voxel of the grid in T1w lies in the model's mask"):
+        Warp.between(PLACES, person_grid(), [Affine(away)])
+
+
+def test_a_field_and_an_affine_meet_points_in_the_files_order(tmp_path):
+    """As ITK applies a composite: against points mapped by hand."""
+    nodes = np.diag([4.0, 4.0, 4.0, 1.0])
+    nodes[:3, 3] = -60
+    vectors = np.random.default_rng(1).normal(size=(31, 31, 31, 3)).cumsum(axis=0) * 0.2
+    path = write_composite(tmp_path / "x.h5", [field_part(vectors, nodes), affine_part(TILTED)])
+    chain = read_transforms([TransformFile(path)])
+    warp = Warp.between(PLACES, person_grid(4.0), chain)
+    there = map_points(warp.voxels.points, chain)
+    whole = warp.inside > 1 - 1e-5
+    values = (PLACES.points[:, 0] - 2 * PLACES.points[:, 1]).astype(np.float32)
+    found = warp.apply(values[None])[0]
+    assert np.allclose(found[whole], (there[:, 0] - 2 * there[:, 1])[whole], atol=2e-3)
+
+
+# --- against ANTs
+
+
+def test_ants_moves_maps_to_the_same_values(shared, tmp_path):
+    """To 2009cAsym and to a person's space; antsApplyTransforms on a file with 0 outside the mask.
+
+    Its map divided by its mask is ours everywhere; where the mask is whole its map alone is.
+    """
+    ants = pytest.importorskip("ants", reason="antspyx is not installed")
+    data = shared / "data/real"
+    mask, affine = read_single(shared / "data/mni/MNI_2mm_cortical_mask_crop.nii.gz")
+    places = VoxelPlaces.within(Grid(mask.shape, affine), mask > 0)
+    stem = "sub-HAPPYTEST_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
+    template = "tpl-MNI152NLin2009cAsym"
+    brain, placed = read_single(
+        data / "templateflow_like" / template / f"{template}_res-02_desc-brain_mask.nii.gz"
+    )
+    native, at = read_single(
+        data / "fmriprep_like/sub-HAPPYTEST/func/sub-HAPPYTEST_task-rest_desc-coreg_boldref.nii.gz"
+    )
+    ways = {
+        Grid(brain.shape, placed, "MNI152NLin2009cAsym"): data
+        / f"templateflow_like/{template}/{template}_from-MNI152NLin6Asym_mode-image_xfm.h5",
+        grid_over(native.shape, at, (2.0,) * 3, space="T1w"): data
+        / "fmriprep_like/sub-HAPPYTEST/anat"
+        / stem,
+    }
+    values = smooth(places.points)
+    for grid, path in ways.items():
+        warp = Warp.between(places, grid, read_transforms([TransformFile(path)]))
+        found = warp.apply(values[None])[0]
+        moved = _by_ants(ants, places, grid, path, tmp_path)
+        by_ants, inside = moved(values), moved(np.ones(places.number))
+        kept = warp.voxels.positions
+        assert np.array_equal(np.flatnonzero(inside > 0.501), kept[inside[kept] > 0.501])
+        assert (inside[kept] > 0.499).all()
+        assert np.corrcoef(found, by_ants[kept] / inside[kept])[0, 1] > 0.9999
+        whole = warp.inside > 0.999
+        assert np.corrcoef(found[whole], by_ants[kept][whole])[0, 1] > 0.9999
+        assert np.corrcoef(warp.weights @ values, by_ants[kept])[0, 1] > 0.9999
+
+
+def _by_ants(ants, places: VoxelPlaces, grid: Grid, path: Path, folder: Path):
+    fixed = folder / "fixed.nii.gz"
+    everything = VoxelPlaces(grid, np.arange(int(np.prod(grid.shape))))
+    fixed.write_bytes(everything.encode(np.zeros(everything.number)))
+
+    def move(values: np.ndarray) -> np.ndarray:
+        (folder / "moving.nii.gz").write_bytes(places.encode(values))
+        moved = ants.apply_transforms(
+            ants.image_read(str(fixed)),
+            ants.image_read(str(folder / "moving.nii.gz")),
+            [str(path)],
+            "linear",
+        )
+        return moved.numpy().reshape(-1)
+
+    return move

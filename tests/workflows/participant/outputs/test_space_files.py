@@ -1,0 +1,221 @@
+"""`--output-spaces` through the whole job: values by scipy, names, sidecars, and refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import make_image
+from scipy.ndimage import map_coordinates
+from study_folders import write_affine
+from tiny_bundle import TINY_AFFINE
+from tiny_job import TinyJob, add_rest, tree
+
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.report.contents import find_participant
+from bids_dtg.stats.conformal import Calibration, UsualError
+
+SPACE, OTHER = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
+# From points of T1w space to points of the model's, RAS+ mm: turned, shifted, a little larger.
+TO_MODEL = np.array(
+    [[0.98, 0.2, 0, 1.5], [-0.2, 0.98, 0.1, -2], [0, -0.1, 1.02, 0.7], [0, 0, 0, 1]]
+)
+LPS = np.diag([-1.0, -1, 1, 1])
+T1W_SHAPE = (44, 50, 41)
+MAPS = "contrast-languageMath_stat-z_desc"
+
+
+def add_anatomy(root: Path, participant: str = "01") -> Path:
+    """Add a T1w image of 1 mm, left to right, and the transform to it from the model's space."""
+    anat = root / f"sub-{participant}" / "anat"
+    affine = np.eye(4)
+    affine[:3, 3] = -24, -40, -16
+    image = anat / f"sub-{participant}_desc-preproc_T1w.nii.gz"
+    make_image(image, np.ones(T1W_SHAPE, np.float32), affine)
+    name = f"sub-{participant}_from-{SPACE}_to-T1w_mode-image_xfm.txt"
+    write_affine(anat / name, LPS @ TO_MODEL @ LPS)
+    return anat / name
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """Return a TemplateFlow folder with an affine from 2009cAsym to the model's space."""
+    folder = tmp_path / "templateflow"
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(folder))
+    name = f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"
+    write_affine(folder / f"tpl-{OTHER}" / name, LPS @ TO_MODEL @ LPS)
+    return folder
+
+
+@pytest.fixture
+def job(tmp_path, home) -> TinyJob:
+    job = TinyJob(tmp_path)
+    contrasts, lattice = len(job.bundle.contrasts), job.bundle.places.lattice(4)
+    values = np.linspace(0.5, 1.5, contrasts * lattice.cells, dtype=np.float32)
+    usual = UsualError(values.reshape(contrasts, *lattice.shape), lattice)
+    quantiles = np.tile(np.array([0.7, 1.6], np.float32), (contrasts, 1))
+    calibration = Calibration(20, 4, (50, 90), quantiles, usual)
+    job.model = tmp_path / "calibrated"
+    job.bundle = extend_bundle(job.bundle, job.model, calibration=calibration)
+    add_anatomy(job.bids)
+    return job
+
+
+def only(folder: Path, pattern: str) -> Path:
+    (path,) = folder.rglob(pattern)
+    return path
+
+
+def resampled(path: Path, mask: np.ndarray, affine: np.ndarray, shape) -> np.ndarray:
+    """Interpolate a map among voxels of its mask at the voxels of another image, by scipy."""
+    points = np.indices(shape).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
+    there = points @ TO_MODEL[:3, :3].T + TO_MODEL[:3, 3]
+    back = np.linalg.inv(TINY_AFFINE)
+    at = (there @ back[:3, :3].T + back[:3, 3]).T
+    values, _ = read_volume(path)
+    total, weight = (
+        map_coordinates(volume.astype(float), at, order=1, mode="constant").reshape(shape)
+        for volume in (np.where(mask, values, 0), mask)
+    )
+    return np.where(weight >= 0.5, total / np.maximum(weight, 0.5), 0)
+
+
+def assert_resampled(original: Path, moved: Path, mask: np.ndarray, atol: float = 1e-3) -> None:
+    found, affine = read_volume(moved)
+    wanted = resampled(original, mask, affine, found.shape)
+    rim = (found != 0) != (wanted != 0)  # a weight of a half, but for rounding
+    assert rim.mean() < 1e-3
+    assert np.count_nonzero(found) > 100
+    np.testing.assert_allclose(found[~rim], wanted[~rim], atol=atol * np.abs(wanted).max())
+
+
+def test_maps_and_half_widths_in_the_own_space_and_in_a_template(job):
+    spaces = ("--output-spaces", "T1w", f"{OTHER}:res-02", SPACE)
+    assert job.run(*spaces) == 0
+    mask = job.bundle.voxels.mask
+    original = only(job.out / "sub-01", f"*space-{SPACE}_res-2_{MAPS}-synthetic_statmap.nii.gz")
+    own = only(job.out / "sub-01", f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz")
+    other = only(job.out / "sub-01", f"*_space-{OTHER}_res-2_{MAPS}-synthetic_statmap.nii.gz")
+    assert_resampled(original, own, mask)
+    assert_resampled(original, other, mask)
+    # the field of view of the T1w image, at the model's voxel size; TemplateFlow's grid
+    assert nib.load(own).shape == (22, 25, 21)
+    assert np.allclose(nib.load(own).affine[:3, 3], (-23.5, -39.5, -16.0))
+    assert int(nib.load(own).header["sform_code"]) == 1
+    assert nib.load(other).shape == (97, 115, 97)
+    assert np.allclose(nib.load(other).affine[:3, 3], (-96.5, -132.5, -78.5))
+    assert nib.load(own).header.get_intent()[0] == "z score"
+    # half-widths: with the participant in T1w, once a dataset on the template
+    shared = only(job.out / f"tpl-{SPACE}", f"*{MAPS}-halfwidth90m*_statmap.nii.gz")
+    widths = only(job.out / "sub-01", f"*_space-T1w_{MAPS}-halfwidth90_statmap.nii.gz")
+    assert_resampled(shared, widths, mask, atol=1 / 100)
+    there = only(job.out / f"tpl-{OTHER}", f"*{MAPS}-halfwidth90m*_statmap.nii.gz")
+    assert_resampled(shared, there, mask, atol=1 / 100)
+    assert not list((job.out / "sub-01").rglob(f"*_space-{OTHER}_*halfwidth*"))
+    assert len(list(job.out.rglob("*_space-T1w_*statmap.nii.gz"))) == 6
+
+
+def test_sidecars_name_the_space_the_transforms_and_the_interpolation(job):
+    assert job.run("--output-spaces", "T1w", OTHER) == 0
+    own = read_inherited(only(job.out, f"*_space-T1w_{MAPS}-synthetic_statmap.nii.gz"))
+    assert own["SpatialReference"] == ("bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz")
+    assert own["Resolution"].startswith("2 x 2 x 2 mm, 22 x 25 x 21 voxels over the field of view")
+    assert own["Transforms"] == [f"sub-01_from-{SPACE}_to-T1w_mode-image_xfm.txt"]
+    assert own["ResampledFrom"] == SPACE
+    assert own["Interpolation"].startswith("linear, of voxels in the model's mask alone")
+    original = only(job.out, f"*space-{SPACE}_*{MAPS}-synthetic_statmap.nii.gz")
+    assert own["Sources"] == [
+        f"bids::{original.relative_to(job.out).as_posix()}",
+        f"bids:fmriprep:sub-01/anat/{own['Transforms'][0]}",
+        "bids:fmriprep:sub-01/anat/sub-01_desc-preproc_T1w.nii.gz",
+    ]
+    assert own["Units"] == read_inherited(original)["Units"]
+    assert own["ModelSHA256"] == job.bundle.identity
+    widths = json.loads(
+        only(job.out, f"tpl-{OTHER}/*{MAPS}-halfwidth90m*_statmap.json").read_text()
+    )
+    assert widths["SpatialReference"] == f"https://templateflow.s3.amazonaws.com/tpl-{OTHER}"
+    assert widths["Transforms"] == [f"tpl-{OTHER}_from-{SPACE}_mode-image_xfm.h5"]
+    assert widths["IntervalLevel"] == 0.9
+
+
+def test_what_was_there_before_is_the_same_and_pages_show_the_models_space(job):
+    assert job.run() == 0
+    before = tree(job.out)
+    job.out.rename(job.folder / "before")
+    assert job.run("--output-spaces", "T1w", OTHER) == 0
+    after = tree(job.out)
+    maps = {name for name in before if name.endswith("statmap.nii.gz")}
+    assert maps
+    assert {name: after[name] for name in maps} == {name: before[name] for name in maps}
+    files = find_participant(DerivativeDataset(job.out), "01")
+    (made,) = files.sets
+    assert len(made.maps) == 3
+    assert all(f"space-{SPACE}" in shown.path.name for shown in made.maps)
+
+
+def test_a_set_is_made_again_when_a_transform_or_the_spaces_change(job, capsys):
+    path = add_anatomy(job.bids)
+    for _ in range(2):
+        assert job.run("--output-spaces", "T1w") == 0
+    assert "0 sets of maps made, 1 complete before" in capsys.readouterr().err
+    write_affine(path, np.diag([1.01, 1, 1, 1]))
+    assert job.run("--output-spaces", "T1w") == 0
+    assert "1 set of maps made, 0 complete before" in capsys.readouterr().err
+    assert job.run() == 0
+    assert not list(job.out.rglob("*space-T1w*"))
+
+
+def test_who_has_no_transform_fails_alone_and_before_the_work(job, capsys):
+    add_rest(job.bids, "02", seed=1)
+    bold = only(job.bids / "sub-02", "*_desc-preproc_bold.nii.gz")
+    bold.write_bytes(bold.read_bytes()[:2000])  # reading it would fail otherwise
+    assert job.run("--output-spaces", "T1w", "--dry-run") == 1
+    said = capsys.readouterr().out
+    line = f"sub-02: would fail: {job.bids}/sub-02/anat has no sub-02_from-{SPACE}_to-T1w"
+    assert line in said
+    assert "also writes them in T1w, through sub-01_from-" in said
+    assert job.run("--output-spaces", "T1w") == 1
+    assert f"sub-02/anat has no sub-02_from-{SPACE}_to-T1w_mode-image_xfm.h5" in (
+        capsys.readouterr().err
+    )
+    assert list((job.out / "sub-01").rglob("*space-T1w*"))
+    assert not (job.out / "sub-02").exists()
+
+
+@pytest.mark.parametrize(
+    ("spaces", "line"),
+    [
+        (
+            ["MNI305"],
+            f"--output-spaces has 'MNI305'. Expected: of {OTHER}[:res-2], {SPACE}[:res-2]",
+        ),
+        ([f"{OTHER}:res-1"], f"has '{OTHER}:res-1', and maps are not written so"),
+        (["T1w:res-2"], "has 'T1w:res-2', and maps are not written so"),
+        ([OTHER], f"--output-spaces {OTHER}: "),
+    ],
+)
+def test_spaces_that_nobody_has_are_refused_at_once(job, home, capsys, spaces, line):
+    shutil.rmtree(home)
+    assert job.run("--output-spaces", *spaces) == 2
+    assert line in capsys.readouterr().err
+    assert not job.out.exists()
+
+
+def test_two_forms_that_differ_are_refused(job, capsys):
+    path = only(job.bids, "sub-01_desc-preproc_T1w.nii.gz")
+    image = nib.load(path)
+    moved = image.affine.copy()
+    moved[0, 3] += 5
+    image.set_sform(image.affine, 1)
+    image.set_qform(moved, 2)
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
+    assert job.run("--output-spaces", "T1w") == 1
+    assert "voxel 5 mm apart, and transforms lead to one of them" in capsys.readouterr().err
