@@ -32,7 +32,7 @@ from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.contrasts.network.prepared import prepare
-from bids_dtg.imaging.atlas import find_atlas, region_means
+from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.inputs.atlases import SHIPPED
 from bids_dtg.phantom.contrasts.model import Phantom
@@ -46,7 +46,7 @@ from bids_dtg.stats.conformal import (
     coverage,
     interval_score,
 )
-from bids_dtg.stats.parcel_intervals import ParcelIntervals
+from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 
 Array = NDArray[np.float32]
 DEMO = Path(__file__).parent.parent / "bids_dtg" / "bundles" / "demo"
@@ -135,13 +135,9 @@ def add_parcels(work: Path, folder: Path) -> None:
 def parcel_intervals(errors: Iterable[Array], bundle: ModelBundle) -> dict[str, ParcelIntervals]:
     """Learn how wide intervals of parcel means are, for each atlas that is shipped."""
     atlases = [find_atlas(known.name, bundle.voxels) for known in SHIPPED.values()]
-    means: list[list[Array]] = [[] for _ in atlases]
-    for error in errors:
-        for own, atlas in zip(means, atlases, strict=True):
-            own.append(region_means(error, atlas).astype(np.float32))
     return {
-        atlas.key: ParcelIntervals.fit(np.stack(own), SEGMENTS, atlas.digest)
-        for atlas, own in zip(atlases, means, strict=True)
+        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas), SEGMENTS, atlas.digest)
+        for atlas in atlases
     }
 
 

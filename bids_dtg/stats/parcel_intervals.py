@@ -15,12 +15,13 @@ Genet Mol Biol 3: 3, with a fixed number in place of an estimated one).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.imaging.atlas import Atlas, region_coverage, region_means
 from bids_dtg.stats.conformal import (
     DEFAULT_LEVEL,
     LEAST_PEOPLE,
@@ -30,6 +31,7 @@ from bids_dtg.stats.conformal import (
 )
 
 POOLED_PEOPLE = 10  # that the mean square of all parcels counts as much as, in each parcel
+LEAST_COVERAGE = 0.5  # of a parcel, below which its mean is not that of the parcel
 
 Array = NDArray[np.float32]
 Counts = NDArray[np.int32]
@@ -128,6 +130,40 @@ class ParcelIntervals:
         widths: Array = self.usual * self.quantiles[:, self.levels.index(level), None]
         widths[self.without_interval] = np.nan
         return widths
+
+
+def parcel_errors(
+    people: Iterable[Array], atlas: Atlas, least_coverage: float = LEAST_COVERAGE
+) -> Array:
+    """Average people's errors over the parcels of an atlas.
+
+    Parameters
+    ----------
+    people
+        Measured less predicted maps of each, (contrasts, places); NaN: not measured.
+    atlas
+        Parcels at the places.
+    least_coverage
+        A mean over less than this share of a parcel is left out, as in tables of regions.
+
+    Returns
+    -------
+    (people, contrasts, parcels); NaN where a parcel was not measured.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> parcels = {1: "a", 2: "b"}
+    >>> atlas = Atlas({"atlas": "A"}, np.array([1, 1, 2, 2, 2]), parcels, np.array([2, 3]))
+    >>> errors = np.array([[[1.0, 3.0, 7.0, np.nan, np.nan]]], np.float32)
+    >>> parcel_errors(errors, atlas)
+    array([[[ 2., nan]]], dtype=float32)
+    """
+    found = []
+    for errors in people:
+        covered = region_coverage(errors, atlas) >= least_coverage
+        found.append(np.where(covered, region_means(errors, atlas), np.nan).astype(np.float32))
+    return np.stack(found)
 
 
 def intervals_of(

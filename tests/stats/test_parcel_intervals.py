@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bids_dtg.imaging.atlas import Atlas
 from bids_dtg.stats.conformal import LEAST_PEOPLE, LEVELS, coverage
-from bids_dtg.stats.parcel_intervals import POOLED_PEOPLE, ParcelIntervals, intervals_of
+from bids_dtg.stats.parcel_intervals import (
+    POOLED_PEOPLE,
+    ParcelIntervals,
+    intervals_of,
+    parcel_errors,
+)
 
 PARCELS = 60
 
@@ -98,6 +104,13 @@ def test_what_was_not_measured_counts_nowhere():
     )
 
 
+def test_parcels_without_an_interval_have_no_say_in_how_wide_others_are():
+    errors = people(15, 3)
+    errors[:, :, 30:] *= 0.01
+    errors[:6, :, 30:] = np.nan  # nine are left
+    assert held(fit(errors), errors, 50) == pytest.approx(0.5, abs=0.06)
+
+
 def test_half_of_the_people_without_half_of_the_parcels_cover_alike():
     rng, shares = np.random.default_rng(5), []
     for seed in range(12):
@@ -130,3 +143,15 @@ def test_what_cannot_be_is_refused():
         ParcelIntervals(**parts | {"measured": intervals.measured[:, :2]})
     with pytest.raises(ValueError, match=r"quantiles are \(3, 5\), found \(3, 4\)"):
         ParcelIntervals(**parts | {"quantiles": intervals.quantiles[:, 1:]})
+
+
+def test_a_parcel_of_which_too_little_was_measured_has_no_error():
+    atlas = Atlas(
+        {"atlas": "A"}, np.array([1, 1, 1, 2, 2, 0]), {1: "a", 2: "b", 3: "c"}, np.array([4, 2, 3])
+    )
+    errors = np.arange(24, dtype=np.float32).reshape(2, 2, 6)
+    errors[0, 1, 0], errors[1, :, 1:3] = np.nan, np.nan
+    nan = np.nan
+    expected = [[[1, 3.5, nan], [7.5, 9.5, nan]], [[nan, 15.5, nan], [nan, 21.5, nan]]]
+    np.testing.assert_array_equal(parcel_errors(iter(errors), atlas), expected)
+    assert np.isfinite(parcel_errors(errors, atlas, 0.25)[1, 0, 0])

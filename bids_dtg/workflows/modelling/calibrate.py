@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, predicted_maps
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.imaging.atlas import Atlas, find_atlas
 from bids_dtg.inputs.splits_file import read_sets
 from bids_dtg.inputs.statmaps import plain_contrast
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
 from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort import Cohort
@@ -26,6 +28,7 @@ from bids_dtg.workflows.modelling.seen import record_people, unseen
 from bids_dtg.workflows.modelling.splits import say_families
 
 Array = NDArray[np.float32]
+_DEFAULT_ATLAS = "Schaefer400"
 
 
 def run_calibration(settings: Settings) -> int:
@@ -48,14 +51,14 @@ def run_calibration(settings: Settings) -> int:
             f"{bundle.card.part.statistic}",
             expected="the same statistic: intervals are in its unit",
         )
-    labels = _labels(analysis, plan)
+    labels, atlases = _labels(analysis, plan), _atlases(analysis)
     if analysis.is_dry:
         return analysis.print_plan(plan, {"calibrate": labels})
     with analysis.begun() as locks:
-        return _calibrate(analysis, analysis.cohort(plan.of(labels), locks))
+        return _calibrate(analysis, analysis.cohort(plan.of(labels), locks), atlases)
 
 
-def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
+def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> int:
     bundle = analysis.bundle
     people = cohort.people
     _require_enough(people)
@@ -74,12 +77,14 @@ def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
             expected=f"{LEAST_PEOPLE} or more who were measured at the same places",
         )
     held = np.nanmean([coverage(own, widths) for own in errors])
+    of_parcels = _parcel_intervals(errors, atlases, calibration.segments)
     analysis.store.discard("work")
     whom = {"calibration": [person.label for person in people]}
     made = extend_bundle(
         bundle,
         analysis.folder / "bundle",
         calibration=calibration,
+        parcel_intervals=of_parcels,
         # Of a model that knows its training's rest, that stays: it is what it was made from.
         training_range=learn_range(people, bundle) if bundle.training_range is None else None,
         people=record_people(analysis.source, whom, earlier=bundle),
@@ -89,6 +94,8 @@ def _calibrate(analysis: Analysis, cohort: Cohort) -> int:
         f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
         f"their own voxels; median half-width {np.nanmedian(widths):.2f} {bundle.card.part.units}"
     )
+    for key, intervals in of_parcels.items():
+        say(_parcel_words(key, intervals, bundle.card.part.units))
     if words := _without_interval(calibration, [contrast.label for contrast in bundle.contrasts]):
         say(words)
     say(f"{made.card.name} {made.card.version} with intervals: {made.path}")
@@ -107,6 +114,19 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
     labels = unseen(analysis.source, labels)
     _require_enough(labels)
     return labels
+
+
+def _atlases(analysis: Analysis) -> tuple[Atlas, ...]:
+    """Return the atlases whose parcels get intervals; the default one only where it fits."""
+    bundle, asked = analysis.bundle, analysis.settings.outputs.atlas
+    if bundle.card.part.grid is None:
+        return ()
+    if asked is not None:
+        return (find_atlas(asked, bundle.voxels),)
+    try:
+        return (find_atlas(_DEFAULT_ATLAS, bundle.voxels),)
+    except SettingsError:  # another template, or another part of the brain
+        return ()
 
 
 def _require_enough(people: Sequence[object]) -> None:
@@ -142,6 +162,27 @@ def _errors(
         sums.add(predicted)
         say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
     return errors
+
+
+def _parcel_intervals(
+    errors: Array, atlases: Sequence[Atlas], segments: int
+) -> dict[str, ParcelIntervals]:
+    """Learn how sure means over parcels are, by atlas; errors are (people, contrasts, voxels)."""
+    return {
+        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas), segments, atlas.digest)
+        for atlas in atlases
+    }
+
+
+def _parcel_words(key: str, intervals: ParcelIntervals, units: str) -> str:
+    widths, without = intervals.half_widths(DEFAULT_LEVEL), intervals.without_interval
+    if without.all():
+        return f"{key}: no intervals, as no parcel was measured in {LEAST_PEOPLE} people"
+    some = f", none for {100 * without.mean():.1f} % of parcels and contrasts"
+    return (
+        f"{key}: means over parcels have a median half-width of {np.nanmedian(widths):.2f} {units}"
+        f"{some if without.any() else ''}"
+    )
 
 
 def _without_interval(calibration: Calibration, labels: Sequence[str]) -> str | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import nibabel as nib
 import numpy as np
 import pytest
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE
 from tiny_cohort import CONTRASTS, TinyCohort, read_json
 from tiny_job import read_table
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.stats.conformal import coverage
+from bids_dtg.stats.parcel_intervals import intervals_of, parcel_errors
 
 LABELS = tuple(f"{n:02d}" for n in range(1, 19))
 
@@ -137,6 +141,38 @@ def test_intervals_hold_where_half_of_the_people_lack_data(half_known, learnt):
     assert np.mean(held) == pytest.approx(0.9, abs=0.02)
     # For each contrast, and where everybody was measured and where half of them were.
     assert np.mean(held, axis=0) == pytest.approx([0.9, 0.9], abs=0.03)
+
+
+def write_atlas(folder, block: int):
+    """Write a label image of cubes on the tiny grid."""
+    cubes = np.indices(TINY_SHAPE) // block
+    labels = (1 + cubes[0] + 10 * cubes[1] + 100 * cubes[2]).astype(np.int16)
+    path = folder / "tpl-MNI152NLin6Asym_atlas-Own_dseg.nii.gz"
+    nib.Nifti1Image(labels, TINY_AFFINE).to_filename(path)
+    return path
+
+
+def test_means_over_parcels_have_intervals_of_their_own(half_known, learnt, tmp_path, capsys):
+    asked = [f"{n:03d}" for n in ASKED]
+    path = write_atlas(tmp_path, 3)
+    words = ("--model", learnt, "--model-name", "parcels", "--atlas", path)
+    assert half_known.analyse("calibrate", *words, "--participant-label", *asked) == 0
+    assert "Own: means over parcels have a median half-width of" in capsys.readouterr().err
+    made = load_bundle(half_known.out / "group/model-parcels/bundle")
+    atlas = find_atlas(path, made.voxels)
+    intervals = intervals_of(made.parcel_intervals, "Own", atlas.digest)
+    widths = intervals.half_widths(90)
+    assert intervals.participants == 80
+    # Noise of voxels on their own: means over some of them are surer than a voxel.
+    assert np.nanmedian(widths) < 0.6 * np.nanmedian(made.calibration.half_widths(90))
+    errors = parcel_errors(errors_of_new_people(half_known, made), atlas)
+    assert np.nanmean([coverage(own, widths) for own in errors]) == pytest.approx(0.9, abs=0.03)
+    # Another image of that name gets none of them.
+    other = find_atlas(write_atlas(tmp_path, 4), made.voxels)
+    assert (other.key, intervals_of(made.parcel_intervals, other.key, other.digest)) == (
+        "Own",
+        None,
+    )
 
 
 def test_there_is_no_interval_where_fewer_than_ten_were_measured(half_known, learnt, capsys):
