@@ -78,7 +78,7 @@ def _minutes(text: str) -> str:
         raise argparse.ArgumentTypeError(f"'{text}' is no number of seconds") from err
 
 
-_NO_SURFACES = "no surfaces are made, and FreeSurfer is not used"
+_NO_SURFACES = "FreeSurfer is not used; --surfaces writes maps on surfaces that fMRIPrep made"
 _NO_PREPROCESSING = "runs are read as they were preprocessed"
 _NO_NIPYPE = "the work runs without nipype; see --nprocs, --n-cpus and --mem-gb"
 _CLEANING = "choose the cleaning with --denoise-strategy, --confound-model and --gsr"

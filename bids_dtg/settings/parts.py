@@ -542,6 +542,15 @@ class OutputOptions:
         metavar="SPACE",
         shapes_results=True,
     )
+    surfaces: tuple[str, ...] = map_option(
+        "output",
+        "meshes to write the maps on as well, sampled on the participant's own midthickness where "
+        "there is one: fsLR (91k CIFTI and GIFTI), fsaverage (GIFTI of fsaverage5)",
+        default=(),
+        metavar="MESH",
+        shapes_results=True,
+        shown_default="none",
+    )
     atlas: Path | None = map_option(
         "output",
         "label image in the model's space; the maps' parcel means are written as a table",

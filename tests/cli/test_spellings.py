@@ -78,7 +78,7 @@ def test_a_line_of_somebody_who_knows_fmriprep(job):
     for fact in (
         "--low-mem changes nothing: ",
         "--random-seed is taken as --seed: ",
-        "--fs-license-file changes nothing: no surfaces are made",
+        "--fs-license-file changes nothing: FreeSurfer is not used",
         "--use-aroma changes nothing: .* add --denoise-strategy ica_aroma",
     ):
         assert sum(bool(re.search(fact, note)) for note in notes) == 1, fact

@@ -67,6 +67,8 @@ def _plan(planned: MapSet, request: Request) -> tuple[bool, list[str]]:
     for target in request.targets(planned):
         through = ", ".join(transform.path.name for transform in target.transforms)
         lines.append(f"    also writes them in {target.grid.space}, through {through}")
+    if surfaces := request.surface_maps.files_of(planned):
+        lines.append(f"    on surfaces: {surfaces.reason}")
     session = dict(planned.entities).get("ses")
     folder = request.output.root / participant_folder(planned.participant, session) / "func"
     count = len(request.bundle.contrasts)

@@ -281,6 +281,7 @@ class MapSetMaker:
         ]
         notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
         notes += self._notes_on_other_maps()
+        notes += self._writer.surfaces.notes(self.begun.planned)
         origin = self._writer.origin
         more = notes_on_set(
             self._writer.bundle.card,

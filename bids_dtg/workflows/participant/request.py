@@ -43,6 +43,7 @@ from bids_dtg.inputs.index import forget_database, read_filter_file
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.workflows import CONTRASTS, Workflow
@@ -57,6 +58,7 @@ from bids_dtg.workflows.participant.outputs.spaces import (
     Target,
     choose_spaces,
 )
+from bids_dtg.workflows.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.workflows.participant.outputs.write import Writer
 from bids_dtg.workflows.participant.sets import MapSet, plan_map_sets
 
@@ -107,6 +109,7 @@ class Request:
         bundle.require_finite()  # else each participant would fail for it
         check_level(bundle, settings.outputs.interval_level)
         _check_spaces(settings, dataset, bundle.grid)
+        check_surfaces(settings.outputs.surfaces, bundle.grid.space)
         capacity = divide(
             settings.resources,
             units=len(participants),
@@ -155,6 +158,29 @@ class Request:
             ),
             bids_filter=self.bids_filter,
             database_dir=self.database_dir,
+        )
+
+    def surfaces(self, planned: MapSet) -> SurfaceFiles:
+        """Find the midthickness surfaces of the participant of a set."""
+        return find_surfaces(
+            self.dataset,
+            planned.participant,
+            dict(planned.entities).get("ses"),
+            model=self.bundle.grid.space,
+            templateflow=_templateflow(self.settings),
+        )
+
+    @cached_property
+    def surface_maps(self) -> SurfaceMaps:
+        """What writes maps on the surfaces that are asked for."""
+        outputs = self.settings.outputs
+        return SurfaceMaps(
+            bundle=self.bundle,
+            meshes=check_surfaces(outputs.surfaces, self.bundle.grid.space),
+            find=self.surfaces,
+            source=self.dataset.name,
+            names=self.path_names,
+            interval_level=outputs.interval_level,
         )
 
     def map_sets(self, participant: str) -> tuple[MapSet, ...]:
@@ -235,6 +261,7 @@ class Request:
             options=self.recorded_options,
             interval_level=settings.outputs.interval_level,
             atlas=self.atlas,
+            surfaces=self.surface_maps,
             threads=self.capacity.threads,
             workflow=self.workflow,
             methods=self.methods,
@@ -299,6 +326,8 @@ class Request:
             for path in (*run.inputs, *confound_files(run, self.settings.cleaning))
         ]
         paths += [path for target in self.targets(planned) for path in target.inputs]
+        surfaces = self.surface_maps.files_of(planned)
+        paths += () if surfaces is None else surfaces.inputs
         return input_fingerprints(paths, self.dataset.root, self.path_names)
 
     def why_incomplete(self, planned: MapSet, inputs: Mapping[str, Fingerprint]) -> str | None:

@@ -5,5 +5,6 @@
 - `half_widths`: maps of the half-widths of intervals, the same for all participants
 - `spaces`: other spaces that maps are also written in: the table of them
 - `space_files`: maps in another space, with their sidecars
+- `surface_files`: maps at the vertices of surfaces, and as grayordinates
 - `write`: writes all of a set and of its runs, and records that it is complete
 """

@@ -53,6 +53,7 @@ from bids_dtg.workflows.participant.outputs.space_files import (
     space_sidecars,
 )
 from bids_dtg.workflows.participant.outputs.spaces import Target
+from bids_dtg.workflows.participant.outputs.surface_files import Mesh, SurfaceMaps
 from bids_dtg.workflows.participant.quality import RunSummary
 from bids_dtg.workflows.participant.sets import MapSet, run_entities
 
@@ -73,6 +74,7 @@ class Writer:
     options: Mapping[str, Any]  # what shapes results beside inputs, for the completion records
     interval_level: int  # of the intervals, in percent
     atlas: Atlas | None  # parcels for the table of means
+    surfaces: SurfaceMaps  # what is written on surfaces
     threads: int  # maps encoded at the same time
     workflow: Workflow  # whose quality columns are written
     methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
@@ -134,6 +136,7 @@ class Writer:
             Why other runs of the set were not, by their titles.
         """
         entities = dict(planned.entities)
+        meshes = self.surfaces.read(planned)  # first: they may be refused
         # It shows other maps, and might not be made anew.
         discard_report(self.output, planned.participant)
         layers = set_layers(estimate, self.bundle)
@@ -152,6 +155,7 @@ class Writer:
             *self._write_maps(entities, layers),
             *self._write_half_widths(),
             *self._write_spaces(planned, layers),
+            *self._write_surfaces(planned, layers, meshes),
             *self._write_tables(entities, estimate),
         ]
 
@@ -251,6 +255,13 @@ class Writer:
                 yield image.path
             if not target.personal:
                 yield from self._write_half_widths(target, facts)
+
+    def _write_surfaces(
+        self, planned: MapSet, layers: Sequence[Layer], meshes: Sequence[Mesh]
+    ) -> Iterator[PurePosixPath]:
+        half_widths = half_width_layer(self.bundle, self.interval_level)
+        everything = [*layers, *([] if half_widths is None else [half_widths])]
+        return self.surfaces.write(planned, everything, meshes, self.output)
 
     def _write_tables(
         self, entities: Mapping[str, str], estimate: Estimate
