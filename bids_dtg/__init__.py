@@ -10,6 +10,7 @@ The public names, in the order of a run's way from its file to its maps:
 - `measure_array`: does the same for an image at hand, as an array
 - `predict_maps`: the contrast maps that a model predicts from a connectome
 - `run_workflow`: all of this for all participants, with files, tables and reports
+- `load_maps`: what an output folder holds, as a data frame
 - ``__version__``: the version of the program
 
 The rooms, from top to bottom. A room imports only rooms below it:
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from bids_dtg.cli.tables import run_workflow
     from bids_dtg.settings import Settings
     from bids_dtg.version import __version__
+    from bids_dtg.workflows.group.frames import load_maps
     from bids_dtg.workflows.participant.arrays import measure_array
     from bids_dtg.workflows.participant.measure import measure
     from bids_dtg.workflows.participant.predict import predict_maps
@@ -61,6 +63,7 @@ __all__ = [
     "__version__",
     "find_runs",
     "load_bundle",
+    "load_maps",
     "measure",
     "measure_array",
     "predict_maps",
@@ -75,6 +78,7 @@ _MODULES: Mapping[str, str] = {
     "__version__": "bids_dtg.version",
     "find_runs": "bids_dtg.workflows.participant.request",
     "load_bundle": "bids_dtg.bundles.bundle",
+    "load_maps": "bids_dtg.workflows.group.frames",
     "measure_array": "bids_dtg.workflows.participant.arrays",
     "measure": "bids_dtg.workflows.participant.measure",
     "predict_maps": "bids_dtg.workflows.participant.predict",

@@ -25,6 +25,7 @@ NAMES = {
     "__version__",
     "find_runs",
     "load_bundle",
+    "load_maps",
     "measure",
     "measure_array",
     "predict_maps",

@@ -22,6 +22,7 @@ Intent = Literal["none", "z score", "correlation"]
 
 # nibabel's headers carry no types.
 _Nifti1Header: Any = nib.Nifti1Header
+_Nifti1Image: Any = nib.Nifti1Image
 # ISA-L's fastest level that still matches strings: float maps hardly shrink beyond it.
 _LEVEL = 1
 # zlib's usual one: whole numbers shrink to a fifth of what ISA-L makes of them.
@@ -187,12 +188,11 @@ def maps_image(
         raise ValueError(f"{len(positions)} voxels and maps of {np.shape(values)} values")
     # (n, k, j, i) in memory is (i, j, k, n) with i fastest, as files have it.
     volumes = np.zeros((len(values), *grid.shape[::-1]), np.float32).T
-    indices = np.unravel_index(positions, grid.shape)
-    for number, row in enumerate(values):
-        volumes[(*indices, number)] = row
+    i, j, k = np.unravel_index(positions, grid.shape)
+    volumes[i, j, k] = values.T
     encoded = _header(volumes.shape, grid, intent, description)
     header = _Nifti1Header.from_fileobj(BytesIO(encoded))
-    return nib.Nifti1Image(volumes, header.get_best_affine(), header)
+    return _Nifti1Image(volumes, header.get_best_affine(), header)
 
 
 def encode_integers(

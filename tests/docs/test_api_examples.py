@@ -15,7 +15,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re
 
 @pytest.mark.parametrize("code", EXAMPLES, ids=range(len(EXAMPLES)))
 def test_example_prints_what_it_says(tmp_path, code):
-    said = re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE)
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
     assert said
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

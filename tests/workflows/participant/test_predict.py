@@ -6,16 +6,19 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nibabel as nib
 import numpy as np
 import pytest
+from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
 
 from bids_dtg.engine.messages import Finished
+from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.worker import ParticipantWork, Steps
@@ -445,36 +448,86 @@ def test_odd_but_legal_labels(tmp_path):
 # --- readers of the dataset
 
 
-def test_pybids_finds_the_maps_by_their_entities(job):
-    """With pybids' own names and the two entities that it does not know, as docs say."""
+def pybids_layout(out: Path):
+    """Index an output folder with pybids and the configuration that the program ships."""
     from bids import BIDSLayout
 
+    shipped = files("bids_dtg") / "files" / "pybids_config.json"
+    config = ["bids", "derivatives", str(shipped)]
+    return BIDSLayout(out, validate=False, is_derivative=True, config=config)
+
+
+# What pybids calls entities whose keys it spells otherwise.
+PYBIDS = {
+    "sub": "subject",
+    "ses": "session",
+    "seg": "segmentation",
+    "tpl": "template",
+    "acq": "acquisition",
+    "rec": "reconstruction",
+    "ce": "ceagent",
+    "dir": "direction",
+}
+
+
+def test_pybids_finds_each_file_by_its_entities(job):
+    for session in "AB":
+        add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
+    assert job.run("--half-maps", "--write-connectome") == 0
+    layout = pybids_layout(job.out)
+    found = {Path(file.path): file.get_entities() for file in layout.get()}
+    written = {*job.out.glob("sub-*/**/func/*.*"), *job.out.glob("tpl-*/*.*")}
+    assert written <= found.keys()
+    assert {path.name.partition("_")[0].partition("-")[0] for path in written} >= {"sub"}
+    for path in written:
+        name = parse_name(path.name)
+        wanted = {PYBIDS.get(key, key): label for key, label in name.entities}
+        wanted |= {"suffix": name.suffix, "extension": name.extension}
+        read = {key: str(found[path].get(key)) for key in wanted}
+        assert read == wanted, path.name
+
+
+def test_pybids_reads_sidecars_and_builds_names(job):
     for session in "AB":
         add_rest(job.bids, session=session, frames=90)
     assert job.run() == 0
-    plain = BIDSLayout(job.out, validate=False, is_derivative=True)
-    found = plain.get(suffix="statmap", extension=".nii.gz", desc="synthetic", session="A")
-    assert len(found) == 3
-    assert all(file.get_entities()["space"] == "MNI152NLin6Asym" for file in found)
-    known = plain.get_entities().keys()
-    more = {"contrast": "contrast-([0-9A-Za-z]+)", "stat": "_stat-([0-9A-Za-z]+)"}
-    config = {
-        "name": "statmaps",
-        "entities": [
-            {"name": name, "pattern": pattern}
-            for name, pattern in more.items()
-            if name not in known
-        ],
-    }
-    layout = BIDSLayout(
-        job.out, validate=False, is_derivative=True, config=["bids", "derivatives", config]
-    )
+    layout = pybids_layout(job.out)
+    assert len(layout.get_contrasts()) == 3
     query = {"subject": "01", "session": "B", "contrast": "languageMath", "stat": "z"}
-    (one,) = layout.get(**query, desc="synthetic", extension=".nii.gz", return_type="file")
+    (found,) = layout.get(**query, desc="synthetic", extension=".nii.gz")
     title = "sub-01_ses-B_task-rest"
-    assert Path(one).name == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
-    metadata = layout.get(**query, desc="synthetic", extension=".nii.gz")[0].get_metadata()
+    assert Path(found.path).name == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
+    metadata = found.get_metadata()
+    # What all maps share, and what is this one's own.
+    assert metadata == read_inherited(Path(found.path))
     assert metadata["Synthetic"] is True
+    assert metadata["Contrast"] == "MATH"
+    built = layout.build_path(found.get_entities(), validate=False)
+    assert Path(built) == Path(found.path)
+
+
+def test_pybids_knows_atlases_densities_and_templates(tmp_path):
+    """Files of other options: their names alone."""
+    for name in (
+        "sub-01_task-rest_space-A_atlas-S_seg-7n_scale-400_stat-z_desc-regions_statmap.tsv",
+        "sub-01_task-rest_hemi-L_space-fsLR_den-32k_stat-z_desc-synthetic_statmap.func.gii",
+        "sub-01_task-rest_space-fsLR_den-91k_stat-z_desc-synthetic_statmap.dscalar.nii",
+    ):
+        place = tmp_path / "sub-01" / "func" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    shared = "tpl-A_res-2_contrast-C_stat-z_desc-halfwidth90m0a1b2c3d_statmap.nii.gz"
+    (tmp_path / "tpl-A").mkdir()
+    (tmp_path / "tpl-A" / shared).touch()
+    describe_dataset(tmp_path)
+    layout = pybids_layout(tmp_path)
+    (table,) = layout.get(atlas="S", segmentation="7n", scale="400", desc="regions")
+    (left,) = layout.get(hemi="L", den="32k")
+    (both,) = layout.get(den="91k", extension=".dscalar.nii")
+    (template,) = layout.get(template="A", contrast="C")
+    for file in (table, left, both, template):
+        built = layout.build_path(file.get_entities(), validate=False)
+        assert Path(built) == Path(file.path)
 
 
 @pytest.mark.skipif(not shutil.which("bids-validator-deno"), reason="no bids-validator-deno here")

@@ -1,0 +1,222 @@
+"""An output folder as a data frame: its maps as files, or the means of its regions."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bids_dtg.errors import DatasetError, ForeignFileError, SettingsError
+from bids_dtg.files.derivatives import participants_in
+from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
+from bids_dtg.files.names import BidsName, parse_name
+from bids_dtg.inputs.statmaps import nearest_contrast, plain_contrast
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What says of which set a row is; n/a where its names have no such entity.
+_OF_SET = {"participant": "sub", "session": "ses", "task": "task", "run": "run"}
+_OF_MAP = {"contrast": "contrast", "desc": "desc", "stat": "stat", "space": "space", "res": "res"}
+_ATLAS = ("atlas", "seg", "scale")
+_REGIONS = "regions"
+_TEXT = ["contrast", "name"]  # columns of tables of regions that hold no numbers
+_TABLE = "a table of regions as the program writes it"
+_AGAIN = "remove it and call the participant level again"
+
+
+def load_maps(
+    folder: str | Path,
+    *,
+    contrast: str | Sequence[str] | None = None,
+    atlas: str | None = None,
+) -> pd.DataFrame:
+    """Load what an output folder holds of all participants.
+
+    Parameters
+    ----------
+    folder
+        OUTPUT_DIR of the participant level.
+    contrast
+        Label of a contrast, or several, in any case; None: all.
+    atlas
+        Name of an atlas whose table of regions was written, as ``--atlases`` takes it or as the
+        names of the tables have it: ``"Schaefer400"``, ``"Schaefer2018_seg-7n_scale-400"``. None:
+        the maps themselves.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Without an atlas a row an image on a grid: participant, session, task, run, contrast, desc,
+        stat, space, res, path. With one a row a contrast and region: participant, session, task,
+        run, and the columns of the table as they are: contrast, index, name, mean, coverage,
+        voxels, half_width, deviation. What is not there is NaN.
+
+    Raises
+    ------
+    DatasetError
+        There is no such folder, or nothing in it that was asked for.
+    SettingsError
+        No map or table is of the contrast or the atlas; with the nearest name.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> folder = Path(mkdtemp(), "sub-01", "func")
+    >>> folder.mkdir(parents=True)
+    >>> name = "sub-01_task-rest_space-MNI152NLin6Asym_res-2_contrast-languageMath_stat-z"
+    >>> _ = (folder / f"{name}_desc-synthetic_statmap.nii.gz").write_bytes(b"")
+    >>> load_maps(folder.parents[1])[["participant", "contrast", "desc"]].values.tolist()
+    [['01', 'languageMath', 'synthetic']]
+    """
+    root = Path(folder).expanduser().absolute()
+    if not root.is_dir():
+        raise DatasetError(f"{root} is not a folder", expected="OUTPUT_DIR of a call")
+    wanted = [contrast] if isinstance(contrast, str) else None if contrast is None else [*contrast]
+    files = list(_named(root))
+    return _maps(root, files, wanted) if atlas is None else _regions(root, files, atlas, wanted)
+
+
+def _named(root: Path) -> Iterator[tuple[Path, BidsName]]:
+    """List the statistic maps and tables of all participants, in the order of their names."""
+    for label in participants_in(root):
+        person = root / f"sub-{label}"
+        for path in sorted(
+            (*person.glob("func/*_statmap.*"), *person.glob("ses-*/func/*_statmap.*"))
+        ):
+            try:
+                yield path, parse_name(path.name)
+            except ValueError:
+                continue  # copies that people leave lying about
+
+
+def _maps(
+    root: Path, files: Sequence[tuple[Path, BidsName]], contrasts: Sequence[str] | None
+) -> pd.DataFrame:
+    import pandas as pd
+
+    found = [
+        (path, name)
+        for path, name in files
+        if name.extension == ".nii.gz" and name.get("contrast") is not None
+    ]
+    if not found:
+        raise DatasetError(
+            f"{root} has no maps of participants",
+            expected="OUTPUT_DIR of the participant level",
+        )
+    known = dict.fromkeys(name.get("contrast") or "" for _, name in found)
+    kept = _kept(contrasts, list(known), root)
+    columns = {**_OF_SET, **_OF_MAP}
+    rows = [
+        [*(name.get(entity) for entity in columns.values()), str(path)]
+        for path, name in found
+        if name.get("contrast") in kept
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "path"])
+
+
+def _regions(
+    root: Path,
+    files: Sequence[tuple[Path, BidsName]],
+    atlas: str,
+    contrasts: Sequence[str] | None,
+) -> pd.DataFrame:
+    import pandas as pd
+
+    tables = [
+        (path, name)
+        for path, name in files
+        if (name.extension, name.get("desc")) == (".tsv", _REGIONS)
+    ]
+    if not tables:
+        raise DatasetError(
+            f"{root} has no tables of regions",
+            expected="OUTPUT_DIR of the participant level, called with an atlas",
+            remedy=f"--atlases {atlas}",
+        )
+    key = _find_atlas(atlas, dict.fromkeys(_key(name) for _, name in tables), root)
+    read = [(_read(path), name) for path, name in tables if _key(name) == key]
+    known = dict.fromkeys(str(label) for table, _ in read for label in table["contrast"].unique())
+    kept = _kept(contrasts, list(known), root)
+    parts = []
+    for table, name in read:
+        rows = table[table["contrast"].isin(list(kept))]
+        of_set = {column: name.get(entity) for column, entity in _OF_SET.items()}
+        parts.append(pd.DataFrame({**of_set, **rows}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read a table of regions: numbers where they are, text else."""
+    import pandas as pd
+
+    try:
+        table = text_columns(read_bytes(path, MOST_TABLE), path)
+        if missing := [name for name in ("contrast", "index", "name") if name not in table]:
+            raise ValueError(f"it has no column {missing[0]}")
+        for column in table.columns.difference(_TEXT):
+            values = table[column]
+            table[column] = pd.to_numeric(values.where(values != "n/a"))
+    except ForeignFileError as err:
+        raise err.as_kind(DatasetError, expected=_TABLE, remedy=_AGAIN) from err
+    except ValueError as err:
+        raise DatasetError(f"{path} cannot be read: {err}", expected=_TABLE, remedy=_AGAIN) from err
+    return table
+
+
+def _kept(asked: Sequence[str] | None, known: Sequence[str], root: Path) -> set[str]:
+    """Return which contrasts were asked for; all where none was."""
+    if asked is None:
+        return set(known)
+    by_plain = {plain_contrast(label): label for label in known}
+    for label in asked:
+        if plain_contrast(label) not in by_plain:
+            near = nearest_contrast(label, known)
+            raise SettingsError(
+                f"{root} has nothing of a contrast {label!r}",
+                expected=f"one of {len(known)}, e.g. {known[0]}",
+                remedy=f"did you mean {near}?" if near else None,
+            )
+    return {by_plain[plain_contrast(label)] for label in asked}
+
+
+def _key(name: BidsName) -> str:
+    """Return what names a table's atlas, e.g. ``Schaefer2018_seg-7n_scale-400``."""
+    pairs = [f"{entity}-{label}" for entity in _ATLAS if (label := name.get(entity)) is not None]
+    return "_".join(pairs).removeprefix("atlas-")
+
+
+def _find_atlas(atlas: str, keys: Mapping[str, object], root: Path) -> str:
+    """Find the tables' atlas that somebody means by a name."""
+    for key in keys:
+        if _plain(atlas) in (_plain(key), _plain(f"atlas-{key}")):
+            return key
+    called = {key: _names(key) for key in keys}
+    found = [key for key, names in called.items() if _plain(atlas) in names]
+    if len(found) == 1:
+        return found[0]
+    near = difflib.get_close_matches(
+        _plain(atlas), [name for names in called.values() for name in names], 1, 0.5
+    )
+    meant = [key for key, names in called.items() if near and near[0] in names]
+    raise SettingsError(
+        f"{root} has tables of {len(found)} atlases {atlas!r}"
+        if found
+        else f"{root} has no tables of an atlas {atlas!r}",
+        expected=f"one of {', '.join(found or keys)}",
+        remedy=f"did you mean {meant[0]}?" if meant and not found else None,
+    )
+
+
+def _names(key: str) -> set[str]:
+    """Return what else people call an atlas: its label, and its label and size without the year."""
+    label, *others = key.split("_")
+    size = "".join(pair.partition("-")[2] for pair in others if pair.startswith("scale-"))
+    return {_plain(label), _plain(re.sub(r"\d{4}$", "", label) + size), _plain(label + size)}
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^0-9a-z]", "", name.lower())
