@@ -4,9 +4,10 @@
 
 Simulates the people that are not in the work folder yet, predicts their maps with the bundle's
 network, and writes the bundle again: its table of scores, its re-centring, a calibration, intervals
-of parcel means, the coverage on test people, and what is usual of the training people's runs. The
-same command resumes a stopped call. `train_demo.py` ends with the same steps. `--only parcels`
-makes the intervals of parcel means alone, and leaves all else as it is.
+of parcel means, what people's maps have in common, the coverage on test people, and what is usual
+of the training people's runs. The same command resumes a stopped call. `train_demo.py` ends with
+the same steps. `--only parcels` makes the intervals of parcel means alone, `--only deviation` the
+mean and the spread of people's maps, and both leave all else as it is.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ from bids_dtg.stats.conformal import (
     coverage,
     interval_score,
 )
+from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
 
 Array = NDArray[np.float32]
@@ -63,12 +65,12 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder of people and maps")
     parser.add_argument("--bundle", type=Path, default=DEMO, help="the bundle's folder")
     parser.add_argument("--compare", action="store_true", help="compare half-widths, and stop")
-    parser.add_argument("--only", choices=["parcels"], help="make these alone, and stop")
+    parser.add_argument("--only", choices=list(ONLY), help="make these alone, and stop")
     args = parser.parse_args()
     if args.compare:
         compare_poolings(args.work, load_bundle(args.bundle))
-    elif args.only == "parcels":
-        add_parcels(args.work, args.bundle)
+    elif args.only:
+        ONLY[args.only](args.work, args.bundle)
     else:
         remake(args.work, args.bundle)
 
@@ -116,6 +118,7 @@ def add_statistics(work: Path, folder: Path) -> ModelBundle:
         parcel_intervals=parcel_intervals(errors, bundle),
         training_range=training,
         people=seen,
+        deviation=learn_deviation(work, bundle),
     )
     shutil.rmtree(folder)
     new.rename(folder)
@@ -130,6 +133,31 @@ def add_parcels(work: Path, folder: Path) -> None:
     extend_bundle(bundle, new, parcel_intervals=parcel_intervals(errors, bundle))
     shutil.rmtree(folder)
     new.rename(folder)
+
+
+def add_deviation(work: Path, folder: Path) -> None:
+    """Write the bundle in `folder` again, with what people's maps have in common."""
+    bundle = load_bundle(folder)
+    phantom = Phantom(block=round(bundle.grid.voxel_sizes_mm[0] / 2))
+    _calibration_errors(work, phantom, bundle)
+    new = folder.with_name(folder.name + "_new")
+    extend_bundle(bundle, new, deviation=learn_deviation(work, bundle))
+    shutil.rmtree(folder)
+    new.rename(folder)
+
+
+def learn_deviation(work: Path, bundle: ModelBundle) -> Deviation:
+    """Return mean and spread of the calibration people's maps, which were predicted before."""
+    correction, sums = bundle.correction, PeopleSums(_lattice(bundle))
+    assert correction is not None
+    predicted = np.load(work / "predicted" / "calibration" / "predicted.npy", mmap_mode="r")
+    for maps in track(predicted, "Adding up people"):
+        sums.add(correction.apply(maps.astype(np.float32)))
+    # In steps: the package is to stay small.
+    return replace(sums.deviation(segments=SEGMENTS, of="calibration"), exact=False)
+
+
+ONLY = {"parcels": add_parcels, "deviation": add_deviation}
 
 
 def parcel_intervals(errors: Iterable[Array], bundle: ModelBundle) -> dict[str, ParcelIntervals]:

@@ -175,6 +175,18 @@ class ModelBundle(Bundle[MapsPart]):
         return self.card.part.contrasts
 
     @property
+    def without_deviation(self) -> tuple[str, ...]:
+        """Labels of the contrasts that have no deviations: all, where the model knows none."""
+        if self.deviation is None:
+            return tuple(contrast.label for contrast in self.contrasts)
+        alike = self.card.part.not_individual
+        return tuple(
+            contrast.label
+            for contrast, none in zip(self.contrasts, self.deviation.has_none, strict=True)
+            if none or contrast.label in alike
+        )
+
+    @property
     def place_roi_maps(self) -> NDArray[np.float32]:
         """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
         if self.card.part.grid is None:
@@ -277,6 +289,8 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
             expected=f"{len(card.part.contrasts)}, as model.json lists",
         )
     brain, places, roi_maps = _read_geometry(folder, card, rois)
+    correction = _correction(folder, card.part, places.number)
+    calibration = _calibration(folder, card, places)
     return ModelBundle(
         path=folder,
         card=card,
@@ -284,12 +298,12 @@ def load_bundle(name_or_path: str | Path) -> ModelBundle:
         brain=brain,
         places=places,
         roi_maps=roi_maps,
-        correction=_correction(folder, card.part, places.number),
-        calibration=_calibration(folder, card, places),
+        correction=correction,
+        calibration=calibration,
         parcel_intervals=_parcel_intervals(folder, card),
         training_range=_training_range(folder, card, rois),
         people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
-        deviation=_deviation(folder, card, places),
+        deviation=_deviation(folder, card, places, correction, calibration),
     )
 
 
@@ -445,12 +459,19 @@ def _parcel_intervals(folder: Path, card: ModelCard[MapsPart]) -> dict[str, Parc
     return read_parcel_intervals(folder, facts, len(card.part.contrasts))
 
 
-def _deviation(folder: Path, card: ModelCard[MapsPart], places: Places) -> Deviation | None:
+def _deviation(
+    folder: Path,
+    card: ModelCard[MapsPart],
+    places: Places,
+    correction: Correction | None,
+    calibration: Calibration | None,
+) -> Deviation | None:
     facts = card.part.deviation
     if facts is None:
         return None
     _require_listed(folder, card.files, DEVIATION_FILE, "deviation")
-    return read_deviation(folder, facts, places, len(card.part.contrasts))
+    made = None if calibration is None else calibration.usual.lattice
+    return read_deviation(folder, facts, places, len(card.part.contrasts), correction, made)
 
 
 def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:

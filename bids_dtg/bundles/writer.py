@@ -125,7 +125,7 @@ def write_bundle(
         facts = training_range_facts(arrays.training_range)
         card = replace(card, part=replace(card.part, training_range=facts))
     if arrays.deviation is not None:
-        files[DEVIATION_FILE] = encode_deviation(arrays.deviation)
+        files[DEVIATION_FILE] = encode_deviation(arrays.deviation, as_kept(correction))
         card = replace(card, part=replace(card.part, deviation=deviation_facts(arrays.deviation)))
     if people is not None:
         files[PEOPLE_FILE] = people.encode()
@@ -213,7 +213,7 @@ def extend_bundle(
         added[TRAINING_RANGE_FILE] = encode_training_range(training_range)
         part = replace(part, training_range=training_range_facts(training_range))
     if deviation is not None:
-        added[DEVIATION_FILE] = encode_deviation(deviation)
+        added[DEVIATION_FILE] = encode_deviation(deviation, bundle.correction)
         part = replace(part, deviation=deviation_facts(deviation))
     if people is not None:
         added[PEOPLE_FILE] = people.encode()

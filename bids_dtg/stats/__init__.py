@@ -11,6 +11,7 @@
 - `conformal`: prediction intervals: a half-width a contrast and place
 - `parcel_intervals`: the same for means over parcels: a half-width a contrast and parcel
 - `deviation`: how a person's maps differ from the mean of others, in units of their spread
+- `individuality`: how much of a person's own part is the person's, not the rest's
 - `agreement`: intraclass correlations of repeated measurements
 - `map_checks`: what is wrong with a measured map, on its own and beside other people's
 - `fixed_effects`: maps of several runs of a person put together

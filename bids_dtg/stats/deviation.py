@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,9 @@ class Deviation:
         none: NDArray[np.bool_] = (self.spread.reshape(len(self.spread), -1) == 0).all(axis=1)
         return none
 
+    @cached_property
     def spread_at_places(self) -> Array:
-        """Interpolate the spread between the cells' centres, (contrasts, places); NaN: none."""
+        """The spread, interpolated between the cells' centres, (contrasts, places); NaN: none."""
         spread = self.lattice.interpolate(self.spread)
         spread[self.has_none] = np.nan
         return spread
@@ -91,7 +93,7 @@ class Deviation:
         if maps.shape != self.mean.shape:
             raise ValueError(f"maps are {self.mean.shape}, found {maps.shape}")
         found = np.subtract(maps, self.mean, dtype=np.float32)
-        found /= self.spread_at_places()
+        found /= self.spread_at_places
         return found
 
 

@@ -30,6 +30,7 @@ from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.dry_run import print_plan
 from bids_dtg.workflows.participant.model import device_note
+from bids_dtg.workflows.participant.outputs.layers import deviation_note
 from bids_dtg.workflows.participant.reports import Reports, write_methods
 from bids_dtg.workflows.participant.request import Request
 from bids_dtg.workflows.participant.worker import Outcome, ParticipantWork, Steps
@@ -94,6 +95,8 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
             if request.bundle.card.notice:
                 board.note(f"{request.bundle.card.name}: {request.bundle.card.notice}")
             if note := note_on_namesakes(settings.inputs.model):
+                board.note(note)
+            if note := deviation_note(request.bundle):
                 board.note(note)
             if note := device_note(settings.resources.device, request.device):
                 board.note(note)

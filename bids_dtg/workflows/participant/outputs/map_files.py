@@ -26,7 +26,7 @@ from bids_dtg.report.panels.predictability import predictability_facts
 from bids_dtg.settings import InputChoice
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.outputs.layers import Layer
+from bids_dtg.workflows.participant.outputs.layers import Layer, deviation_facts
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 
 _NOT_INDIVIDUAL = {
@@ -215,6 +215,7 @@ def set_sidecar(
         common["CalibrationParticipants"] = bundle.calibration.participants
         common["IntervalLevel"] = interval_level / 100
         common |= segments_note(bundle.calibration, estimate.n_segments)
+    common |= deviation_facts(bundle)
     if bundle.correction is not None:
         common["Recentred"] = True
         if bundle.card.part.recentring is not None:

@@ -37,6 +37,7 @@ from bids_dtg.workflows.participant.outputs.half_widths import (
     half_width_paths,
     half_width_sidecars,
 )
+from bids_dtg.workflows.participant.outputs.individuality import write_individuality
 from bids_dtg.workflows.participant.outputs.layers import Layer, set_layers
 from bids_dtg.workflows.participant.outputs.map_files import (
     Origin,
@@ -270,6 +271,7 @@ class Writer:
             yield from write_map_reliability(
                 entities, estimate.contrasts, estimate.halves, self.output
             )
+        yield from write_individuality(entities, estimate, self.bundle, self.output)
         if self.atlas is not None:
             yield self._write_parcels(entities, estimate, self.atlas)
 
