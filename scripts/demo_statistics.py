@@ -35,7 +35,7 @@ from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.lattice import Lattice
-from bids_dtg.inputs.atlases import SHIPPED
+from bids_dtg.inputs.regions.known_atlases import SHIPPED
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import (

@@ -17,7 +17,6 @@ BOLD = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-preproc_bold"
 MASK = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz"
 DEMO_MODEL = "inputs/format1"  # the demo model of the first format, see `compare_states.py`
 REAL = "shared/data/real/fmriprep_like"
-ATLAS = "shared/data/real/parcellations/Schaefer2018_400Parcels_7Networks_order_FSLMNI152_2mm"
 CHECKPOINT = "shared/reference/deeptaskgen/random_fdim64.ckpt"
 ONE_CORE = "--device cpu --nprocs 1 --omp-nthreads 1"
 ALL_OUTPUTS = "--half-maps --write-connectome --combine participant"
@@ -95,7 +94,7 @@ CLEANING = {
     "36p": "--confound-model 36P",
     "gsr": "--denoise-strategy scrubbing --gsr --min-minutes 1",
     "band": "--high-pass 0.01 --low-pass 0.15",
-    "smoothing": f"--smoothing-fwhm 6 --atlas {ATLAS}.nii.gz",
+    "smoothing": "--smoothing-fwhm 6 --atlases Schaefer400 HCP",
     "custom": "--custom-confounds inputs/custom.tsv",
 }
 

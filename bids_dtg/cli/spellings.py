@@ -216,13 +216,12 @@ FOREIGN: tuple[Foreign, ...] = (
         ("--combine-runs",), "runs are not joined; --combine says over what maps are averaged", "?"
     ),
     Foreign(
-        ("--atlases",),
-        "--atlas FILE writes means of the maps in the parcels of a label image",
-        "+",
+        ("--atlas",),
+        "--atlases NAME|FILE ... writes means of the maps over the parcels of atlases",
+        1,
         refused=True,
     ),
-    Foreign(("--skip-parcellation",), "parcels are made with --atlas only"),
-    Foreign(("--min-coverage",), "parcels are made with --atlas only", 1),
+    Foreign(("--skip-parcellation",), "--atlases none writes no means over parcels", 0, True),
     Foreign(
         ("--create-matrices",), "--write-connectome writes the ROI-by-ROI matrix of each run", "+"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,17 +12,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import ForeignFileError, RunError, SettingsError
-from bids_dtg.files.foreign import read_table
+from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_single
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.inputs.atlases import AtlasFile, atlas_file
+from bids_dtg.imaging.transforms.chain import Transform, map_points
+from bids_dtg.imaging.transforms.itk import read_transforms
+from bids_dtg.inputs.regions.atlases import AtlasFile, AtlasPlaces, find_atlas_files
+from bids_dtg.inputs.regions.known_atlases import DEFAULT, atlas_key
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import say
 
 # An image with more labels is a picture, not an atlas; the finest in use have some 1,000.
 _MOST_PARCELS = 10_000
-# Voxels of the lattice that are counted around the model's grid: 64 mm at 2 mm.
-_MARGIN = 32
+_LARGEST = np.iinfo(np.int32).max  # label
+# Voxels of the lattice that are counted around the model's grid (64 mm at 2 mm), and around the
+# labels of an image that is in another space.
+_MARGIN, _WARPED = 32, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +56,9 @@ class Atlas:
     file: AtlasFile | None = None  # where it is from; None: made of arrays
 
     @property
-    def name(self) -> str:
-        """Letters and digits that name it."""
-        return "".join(self.entities.values())
-
-    @property
     def key(self) -> str:
         """What its files, and the intervals of its parcels' means, are found by."""
-        (_, first), *others = self.entities.items()
-        return "_".join([first, *(f"{entity}-{label}" for entity, label in others)])
+        return atlas_key(self.entities)
 
     @cached_property
     def digest(self) -> str:
@@ -70,20 +71,37 @@ class Atlas:
         return hashlib.sha256(content).hexdigest()
 
     @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that its tables depend on: labels, sizes and names of the parcels."""
+        content = json.dumps([self.digest, self.voxels.tolist(), list(self.parcels.values())])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @cached_property
     def columns(self) -> NDArray[np.intp]:
         """The parcel at each place as its number in `parcels`, (places,); their count for none."""
         return _columns(self.labels, list(self.parcels))
 
 
-def find_atlas(name_or_file: str | Path, places: VoxelPlaces) -> Atlas:
+def find_atlas(
+    name_or_file: str | Path,
+    places: VoxelPlaces,
+    *,
+    templateflow: TemplateFlow | None = None,
+    datasets: Sequence[Path] = (),
+) -> Atlas:
     """Find an atlas by its name or file, and read it at the centres of voxels.
 
     Parameters
     ----------
     name_or_file
-        As `bids_dtg.inputs.atlases.atlas_file` takes it: ``"Schaefer400"``, ``"HCP"`` or a path.
+        As `bids_dtg.inputs.regions.atlases.find_atlas_files` takes it: ``"Schaefer400"``,
+        ``"HCP"`` or the path of a label image.
     places
         The model's voxels.
+    templateflow
+        Folder that further atlases and transforms are looked for in; None: this machine's.
+    datasets
+        BIDS data sets of atlases.
 
     Raises
     ------
@@ -100,22 +118,59 @@ def find_atlas(name_or_file: str | Path, places: VoxelPlaces) -> Atlas:
     >>> len(atlas.parcels), atlas.parcels[16], int(atlas.voxels.sum())
     (19, 'BRAIN_STEM', 31870)
     """
-    return read_atlas_file(atlas_file(name_or_file, places.grid.space), places)
+    where = AtlasPlaces(places.grid.space, templateflow or TemplateFlow.here(), tuple(datasets))
+    (file,) = find_atlas_files([name_or_file], where)
+    return read_atlas(file, places)
 
 
-def read_atlas(path: Path, places: VoxelPlaces) -> Atlas:
-    """Read a label image at the centres of voxels; as `find_atlas`."""
-    return find_atlas(path, places)
+def choose_atlases(
+    asked: Sequence[str],
+    places: VoxelPlaces,
+    *,
+    templateflow: TemplateFlow,
+    datasets: Sequence[Path] = (),
+) -> tuple[Atlas, ...]:
+    """Read the atlases of a call at the model's voxels.
+
+    Parameters
+    ----------
+    asked
+        Names and files; none: the default, where it fits the model.
+    places
+        The model's voxels.
+    templateflow
+        Folder that further atlases and transforms are looked for in.
+    datasets
+        BIDS data sets of atlases.
+
+    Raises
+    ------
+    SettingsError
+        One of those asked for cannot be had.
+    """
+    if not asked:
+        return _default(places)
+    where = AtlasPlaces(places.grid.space, templateflow, tuple(datasets))
+    return tuple(read_atlas(file, places) for file in find_atlas_files(asked, where))
 
 
-def read_atlas_file(file: AtlasFile, places: VoxelPlaces) -> Atlas:
+def _default(places: VoxelPlaces) -> tuple[Atlas, ...]:
+    """Return the default atlas; say why there is none where it does not fit."""
+    try:
+        return (find_atlas(DEFAULT, places, templateflow=TemplateFlow(None)),)
+    except SettingsError:  # another template, or another part of the brain
+        say(f"no table of regions: the default atlas, {DEFAULT}, has no parcel in the model's mask")
+        return ()
+
+
+def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:
     """Read a label image at the centres of voxels, nearest neighbour.
 
     Parameters
     ----------
     file
-        Three-dimensional image of whole numbers; 0 is background. Its table, where it has one,
-        names every label of the image.
+        Three-dimensional image of whole numbers; 0 is background. Where the image is in another
+        space, the labels are those at the points that its transforms lead to.
     places
         The model's voxels.
 
@@ -125,18 +180,19 @@ def read_atlas_file(file: AtlasFile, places: VoxelPlaces) -> Atlas:
         Not whole numbers, no label inside the mask, or a table that does not fit the image.
     """
     volume, affine = _read_labels(file.image)
+    image = _LabelImage(volume, affine, _transforms(file))
     indices = _present(volume, file.image)
-    labels = _nearest(volume, affine, places.grid, places.index)
+    labels = image.at(places.grid, places.index)
     if not labels.any():
         raise SettingsError(
-            f"--atlas {file.image} has no label in the model's grey matter",
+            f"--atlases {file.image} has no label in the model's grey matter",
             expected=f"a label image in {places.grid.space}",
         )
     return Atlas(
         entities=file.entities,
         labels=labels,
         parcels=_parcels(indices, file),
-        voxels=_lattice_counts(volume, affine, places.grid, indices),
+        voxels=_lattice_counts(image, places.grid, indices),
         file=file,
     )
 
@@ -216,15 +272,6 @@ def region_coverage(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.floa
     return region_voxels(maps, atlas) / np.maximum(atlas.voxels, 1)
 
 
-def parcel_means(
-    maps: NDArray[np.floating], labels: NDArray[np.integer], parcels: Sequence[int]
-) -> NDArray[np.float64]:
-    """Average maps (contrasts, voxels) over the voxels of each label; NaN where it has none."""
-    named = {int(label): str(label) for label in parcels}
-    atlas = Atlas({"atlas": "labels"}, np.asarray(labels), named, np.zeros(len(named), np.int64))
-    return region_means(maps, atlas)
-
-
 def _known(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.bool_]:
     """Return where maps have a value: (maps, places), or (1, places) where it is everywhere."""
     if atlas.labels.shape != maps.shape[1:]:
@@ -258,14 +305,41 @@ def _columns(labels: NDArray[np.integer], parcels: Sequence[int]) -> NDArray[np.
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _LabelImage:
+    volume: NDArray[np.generic]  # (i, j, k)
+    affine: NDArray[np.float64]  # (4, 4), indices to RAS+ mm of its own space
+    transforms: tuple[Transform, ...]  # from the model's points to its own
+
+    def at(self, grid: Grid, index: NDArray[np.intp]) -> NDArray[np.int64]:
+        """Return the labels at voxels (n, 3) of a grid's lattice, (n,); 0 outside the image."""
+        if self.transforms:
+            points = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+            found, steps = map_points(points, self.transforms), np.linalg.inv(self.affine)
+        else:
+            found, steps = index.astype(np.float64), np.linalg.inv(self.affine) @ grid.affine
+        nearest = np.rint(found @ steps[:3, :3].T + steps[:3, 3])  # (n, 3), in the image
+        inside = ((nearest >= 0) & (nearest < np.asarray(self.volume.shape))).all(axis=1)
+        labels = np.zeros(len(nearest), np.int64)
+        labels[inside] = self.volume[tuple(nearest[inside].astype(np.intp).T)]
+        return labels
+
+
+def _transforms(file: AtlasFile) -> tuple[Transform, ...]:
+    try:
+        return read_transforms(file.transforms)
+    except RunError as err:
+        raise err.as_kind(SettingsError, "--atlases: ") from err
+
+
 def _read_labels(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
     try:
         volume, affine = read_single(path)
     except RunError as err:
-        raise err.as_kind(SettingsError, "--atlas: ") from err
+        raise err.as_kind(SettingsError, "--atlases: ") from err
     if not all(_is_whole(sheet) for sheet in volume.T):  # all at once would take ten times as much
         raise SettingsError(
-            f"--atlas {path} is no label image", expected="one whole number a voxel, 0 or above"
+            f"--atlases {path} is no label image", expected="one whole number a voxel, 0 or above"
         )
     return volume, affine
 
@@ -273,84 +347,62 @@ def _read_labels(path: Path) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
 def _is_whole(values: NDArray[np.generic]) -> bool:
     if values.dtype.kind not in "iuf":
         return False
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.rint(values))).all():
-        return False
-    most = np.iinfo(np.int32).max
-    return bool(((values >= 0) & (values <= most)).all())  # type: ignore[operator]
+    numbers = values.astype(np.float64)
+    return bool(((numbers >= 0) & (numbers <= _LARGEST) & (numbers == np.rint(numbers))).all())
 
 
 def _present(volume: NDArray[np.generic], path: Path) -> list[int]:
+    """Return the labels of an image in order, without the background."""
     found: set[int] = set()
     for sheet in volume.T:
         found.update(int(label) for label in np.unique(sheet))
         if len(found) > _MOST_PARCELS:
             raise SettingsError(
-                f"--atlas {path} is no label image: it has more than {_MOST_PARCELS} values",
+                f"--atlases {path} is no label image: it has more than {_MOST_PARCELS} values",
                 expected="one number a parcel",
             )
     return sorted(found - {0})
 
 
-def _nearest(
-    volume: NDArray[np.generic], affine: NDArray[np.float64], grid: Grid, index: NDArray[np.intp]
-) -> NDArray[np.int64]:
-    """Read a volume at voxels (n, 3) of a grid's lattice; 0 outside the volume."""
-    to_file = np.linalg.inv(affine) @ grid.affine
-    positions = index @ to_file[:3, :3].T + to_file[:3, 3]  # (n, 3), in the file
-    nearest = np.rint(positions).astype(np.int64)
-    inside = ((nearest >= 0) & (nearest < np.asarray(volume.shape))).all(axis=1)
-    labels = np.zeros(len(nearest), np.int64)
-    labels[inside] = volume[tuple(nearest[inside].T)]
-    return labels
-
-
-def _lattice_counts(
-    volume: NDArray[np.generic],
-    affine: NDArray[np.float64],
-    grid: Grid,
-    indices: Sequence[int],
-) -> NDArray[np.int64]:
+def _lattice_counts(image: _LabelImage, grid: Grid, indices: Sequence[int]) -> NDArray[np.int64]:
     """Count the voxels of the grid's lattice in each parcel, (parcels,), beyond the grid too."""
     counts = np.zeros(len(indices) + 1, np.int64)
-    i, j, k = (np.arange(-_MARGIN, size + _MARGIN) for size in grid.shape)
+    i, j, k = _lattice_box(image, grid)
     sheet = np.stack(np.meshgrid([0], j, k, indexing="ij"), axis=-1).reshape(-1, 3)
     for number in i:
         sheet[:, 0] = number
-        labels = _nearest(volume, affine, grid, sheet)
-        counts += np.bincount(_columns(labels, indices), minlength=len(counts))
+        counts += np.bincount(_columns(image.at(grid, sheet), indices), minlength=len(counts))
     return counts[:-1]
+
+
+def _lattice_box(image: _LabelImage, grid: Grid) -> list[NDArray[np.intp]]:
+    """Return the indices of the grid's lattice along i, j and k that labels may lie at."""
+    ends = []
+    for axis in range(3):
+        others = tuple({0, 1, 2} - {axis})
+        filled = np.flatnonzero((image.volume != 0).any(axis=others))
+        ends.append((filled[0], filled[-1]))
+    corners = np.stack(np.meshgrid(*ends, indexing="ij"), axis=-1).reshape(-1, 3)
+    steps = np.linalg.inv(grid.affine) @ image.affine
+    lattice = corners @ steps[:3, :3].T + steps[:3, 3]
+    # A voxel of the image may be larger than one of the lattice; templates differ by millimetres.
+    about = np.abs(steps[:3, :3]).sum(axis=1) + (_WARPED if image.transforms else 1)
+    first = np.maximum(np.floor(lattice.min(axis=0) - about), -_MARGIN)
+    last = np.minimum(np.ceil(lattice.max(axis=0) + about), np.array(grid.shape) + _MARGIN)
+    return [np.arange(low, high + 1) for low, high in zip(*(first, last), strict=True)]
 
 
 def _parcels(indices: Sequence[int], file: AtlasFile) -> dict[int, str]:
     """Name the parcels of an image, by its table where it has one."""
-    if file.table is None:
+    names = file.names
+    if names is None:
         return {index: str(index) for index in indices}
-    names = _read_names(file.table)
     if lacking := [index for index in indices if index not in names]:
         raise SettingsError(
-            f"--atlas: the table {file.table} has no row for {len(lacking)} of the {len(indices)} "
-            f"labels in {file.image.name}, the first {lacking[0]}",
+            f"--atlases: the table {file.table} has no row for {len(lacking)} of the "
+            f"{len(indices)} labels in {file.image.name}, the first {lacking[0]}",
             expected="a row for each label; a table that counts from 0 beside an image that "
             "counts from 1 would name every parcel wrongly",
             remedy="correct the column index of the table",
         )
     return {index: names[index] for index in indices}
-
-
-def _read_names(table: Path) -> dict[int, str]:
-    expected = "tab-separated columns index and name, one row a label"
-    try:
-        read = read_table(table)
-        if read.short:
-            raise ValueError(f"{read.short} of its lines are cut off")
-        rows = [(int(row["index"]), row["name"].strip() or row["index"]) for row in read.dicts()]
-        names = dict(rows)
-        if len(names) < len(rows):
-            raise ValueError("it has two rows of one index")
-    except ForeignFileError as err:
-        raise err.as_kind(SettingsError, "--atlas: the table ", expected=expected) from err
-    except (ValueError, KeyError) as err:
-        raise SettingsError(
-            f"--atlas: the table {table} cannot be read: {err}", expected=expected
-        ) from err
-    return names

@@ -30,8 +30,7 @@ Spaces:
 - `anatomy`: a participant's T1w image, its mask, and transforms from and to templates
 - `templateflow`: transforms between templates, from TemplateFlow
 - `surfaces`: a participant's midthickness surfaces, and the transforms to the model's space
-- `atlases`: atlases by name and by file, and the space they are in
-- `regions`: regions of the brain: where they lie, and what is known of each
+- `regions`: atlases, and what is known of regions of the brain
 
 Measured maps:
 

@@ -15,6 +15,7 @@ from bids_dtg.files.foreign import read_json_object
 from bids_dtg.files.home import expand_home
 from bids_dtg.files.names import plain_label
 from bids_dtg.files.text import read_json
+from bids_dtg.inputs.regions.atlases import names_atlases
 from bids_dtg.inputs.studies import STUDIES, holds_study, person_folders
 from bids_dtg.notices import counted
 from bids_dtg.settings import InputChoice, InputType
@@ -61,7 +62,7 @@ def find_dataset(
     bids_dir
         A raw BIDS dataset, a folder of derivatives, or the participants' folders of a study.
     derivatives
-        `[PACKAGE=]PATH` texts; those of packages that are not read are left out.
+        `[PACKAGE=]PATH` texts; those of packages that are not read, and of atlases, are left out.
     input_type
         What is to be found; auto: whatever there is.
 
@@ -71,6 +72,7 @@ def find_dataset(
         If nothing, or more than one dataset, is found, or a description is broken;
         if `derivatives` names other packages only.
     """
+    derivatives = [text for text in derivatives if not names_atlases(text)]
     bids_dir = _absolute(bids_dir)
     _require_folder(bids_dir, "BIDS_DIR")
     if input_type in ("hcp", "ukb"):

@@ -1,4 +1,4 @@
-"""TemplateFlow's folder on this machine: transforms between templates, and their images."""
+"""TemplateFlow's folder on this machine: transforms between templates, their images, atlases."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from bids_dtg.files.download import (
 from bids_dtg.files.progress import TransferLines
 
 ADDRESS = "https://templateflow.s3.amazonaws.com"
-# What may be downloaded, by its place in the folder: one row a file.
+# Transforms that may be downloaded, by their place in the folder: one row a file. Those of atlases
+# stand with their names in `regions/known_atlases`.
 PINNED: Mapping[str, PinnedFile] = {
     file.location: file
     for file in (
@@ -104,7 +105,7 @@ class TemplateFlow:
             )
         path, url = self.home / relative, f"{self.address}/{relative.replace('+', '%2B')}"
         pinned = PINNED.get(relative)
-        if _has_content(path):
+        if has_content(path):
             _compare_size(path, pinned)
             return path
         if to not in _PUBLISHED or not _PUBLISHED[to].fullmatch(origin):
@@ -131,7 +132,57 @@ class TemplateFlow:
         if self.home is None:
             return None
         path = self.home / f"tpl-{space}/tpl-{space}_res-02_T1w.nii.gz"
-        return path if _has_content(path) else None
+        return path if has_content(path) else None
+
+    def atlas(self, pinned: PinnedFile) -> Path:
+        """Find the image of an atlas, or fetch it where that is allowed.
+
+        Parameters
+        ----------
+        pinned
+            Its place in the folder, with the digest that a download must have.
+
+        Raises
+        ------
+        RunError
+            It is not there and may not be downloaded, or it cannot be.
+        """
+        if self.home is None:
+            raise RunError(
+                f"TemplateFlow's {pinned.name} is needed, and there is no folder for it: no home "
+                "folder is known",
+                remedy=f"set TEMPLATEFLOW_HOME to a folder that has {pinned.location}",
+            )
+        path = self.home / pinned.location
+        if not has_content(path):
+            if not self.download:
+                raise RunError(
+                    f"{path} is {'empty' if path.exists() else 'not there'}",
+                    remedy=f"curl -fL --create-dirs -o '{path}' {self.address}/{pinned.location} "
+                    "(or add --templateflow-download)",
+                )
+            self._fetch(pinned, path)
+        return path
+
+    def list_atlases(self, space: str) -> list[Path]:
+        """List the label images in a template's folder, as TemplateFlow's client knows them.
+
+        Nothing is fetched. Files without content, as the client's skeleton has them, are listed.
+
+        Parameters
+        ----------
+        space
+            TemplateFlow's name of the template.
+        """
+        if self.home is None or not (self.home / f"tpl-{space}").is_dir():
+            return []  # the client would fill an empty folder with its skeleton
+        # It reads the variable when it is imported, and looks into that folder, too.
+        os.environ["TEMPLATEFLOW_HOME"] = str(self.home)
+        from templateflow.client import TemplateFlowClient
+
+        client = TemplateFlowClient(root=self.home, use_datalad=False, autoupdate=False)
+        found = client.ls(space, suffix="dseg", extension=[".nii.gz", ".nii"])
+        return sorted(Path(path) for path in found)
 
     def _fetch(self, file: PinnedFile, path: Path) -> None:
         """Fetch a file of the table; other processes see nothing or all of it."""
@@ -146,7 +197,7 @@ class TemplateFlow:
         assert self.home is not None
         try:
             with download_folder(self.home, reporter, remedy=remedy) as work:
-                if _has_content(path):  # another process was faster
+                if has_content(path):  # another process was faster
                     return
                 reporter.note(f"downloading {file.name} to {path.parent}")
                 fetched = obtain_file(file, work, hosts, reporter)
@@ -187,7 +238,7 @@ def _compare_size(path: Path, pinned: PinnedFile | None) -> None:
         )
 
 
-def _has_content(path: Path) -> bool:
+def has_content(path: Path) -> bool:
     """Say whether a file is no stub: TemplateFlow keeps empty files, DataLad pointers."""
     try:
         with path.open("rb") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,12 +188,17 @@ _HALVES = (
     "Maps were also predicted from the odd and from the even pieces of each run, and the two "
     "were compared. "
 )
-_PARCELS = "Maps were averaged in the parcels of the label image {atlas}. "
+_PARCELS = "Maps were averaged over the parcels of {atlases}. "
 _CITED = {
     "Serin": """\
 - Serin, E., et al. (2025). Generating synthetic task-based brain fingerprints for population
   neuroscience using deep learning. *Communications Biology*, 8, 1572. (DeepTaskGen)
   https://doi.org/10.1038/s42003-025-09158-6
+""",
+    "Schaefer": """\
+- Schaefer, A., et al. (2018). Local-global parcellation of the human cerebral cortex from intrinsic
+  functional connectivity MRI. *Cerebral Cortex*, 28, 3095-3114.
+  https://doi.org/10.1093/cercor/bhx179
 """,
     "Nickerson": """\
 - Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
@@ -315,7 +320,7 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         f"{_COMBINED[outputs.combine]}. "
         f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
         f"{_HALVES * outputs.half_maps}"
-        f"{_PARCELS.format(atlas=outputs.atlas.name) if outputs.atlas else ''}"
+        f"{_parcels(outputs.atlases)}"
     )
     kind = words.model.format(models=model.blended)
     about = f"The model is {kind} {_trained(model.training)}"
@@ -331,6 +336,15 @@ def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
         references=f"## References\n\n{references}",
         model=about,
     )
+
+
+def _parcels(atlases: Sequence[str]) -> str:
+    """Name the atlases whose parcels maps were averaged over, by their keys."""
+    named = [
+        f"{key} (Schaefer et al., 2018)" if key.startswith("Schaefer2018") else key
+        for key in atlases
+    ]
+    return _PARCELS.format(atlases=" and ".join(named)) if named else ""
 
 
 def _connected(model: ModelOfMaps) -> str:

@@ -75,6 +75,10 @@ def check(settings: Settings) -> None:
         raise SettingsError(
             f"--interval-level is {settings.outputs.interval_level}", expected="1 to 99 percent"
         )
+    if not 0 <= settings.outputs.min_coverage <= 1:
+        raise SettingsError(
+            f"--min-coverage is {settings.outputs.min_coverage:g}", expected="a share, 0 to 1"
+        )
     if settings.resources.clean_workdir and settings.resources.work_dir is None:
         raise SettingsError("--clean-workdir was given", expected="--work-dir with it")
     if settings.behaviour.reports_only and settings.behaviour.no_reports:

@@ -84,7 +84,8 @@ class InputOptions:
     )
     derivatives: tuple[str, ...] = map_option(
         "selection",
-        "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR",
+        "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR; atlas=PATH: a BIDS "
+        "data set of atlases",
         default=(),
         flags=("-d", "--derivatives"),
         metavar="[PACKAGE=]PATH",
@@ -112,7 +113,8 @@ class InputOptions:
     )
     templateflow_download: bool = map_option(
         "selection",
-        "download transforms between templates that are missing in TemplateFlow's folder",
+        "download transforms between templates, and atlases, that are missing in TemplateFlow's "
+        "folder",
         default=False,
     )
     workflow: str = option("model", "what is made of rest", default="contrasts")
@@ -551,11 +553,21 @@ class OutputOptions:
         shapes_results=True,
         shown_default="none",
     )
-    atlas: Path | None = map_option(
+    atlases: tuple[str, ...] = map_option(
         "output",
-        "label image in the model's space; the maps' parcel means are written as a table",
-        default=None,
-        metavar="FILE",
+        "atlases over whose parcels the maps are averaged, a table each: names (Schaefer100 to "
+        "Schaefer1000, Schaefer400x17, HCP, those in TemplateFlow's folder), label images that "
+        "state their space, or none",
+        default=(),
+        metavar="NAME|FILE",
+        shapes_results=True,
+        shown_default="Schaefer400, where it fits the model",
+    )
+    min_coverage: float = map_option(
+        "output",
+        "share of a parcel that must have values; below it, its mean is n/a",
+        default=0.5,
+        metavar="SHARE",
         shapes_results=True,
     )
 

@@ -135,9 +135,9 @@ def custom(rng: random.Random, scene: Scene) -> None:
 
 
 def atlas(rng: random.Random, scene: Scene) -> None:
-    path = scene.place / "atlas.nii.gz"
+    path = scene.place / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"
     put(path, mutators.some_image(rng, scene["mask"].read_bytes()))
-    scene.options += ["--atlas", str(path)]
+    scene.options += ["--atlases", str(path)]
 
 
 FILTER = {"bold": {"acquisition": "mb", "run": [1, 2], "session": None, "task": "rest"}}

@@ -12,7 +12,7 @@ from bids_dtg.bundles import store
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.imaging.atlas import find_atlas, region_means
-from bids_dtg.inputs.atlases import SHIPPED
+from bids_dtg.inputs.regions.known_atlases import SHIPPED
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import FROZEN_HASH
 from bids_dtg.phantom.streams import Cohort

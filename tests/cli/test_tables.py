@@ -86,9 +86,9 @@ def told(tmp_path, monkeypatch, capsys):
             "--gsr was given with --workflow dynamics. Expected: --workflow contrasts, or no --gsr",
         ),
         (
-            f"{TRAIN} --combine run --atlas a.nii --architecture linear",
-            "--architecture and --combine and --atlas were given with --workflow dynamics. "
-            "Expected: --workflow contrasts, or no --architecture, no --combine, no --atlas",
+            f"{TRAIN} --combine run --atlases a.nii --architecture linear",
+            "--architecture and --combine and --atlases were given with --workflow dynamics. "
+            "Expected: --workflow contrasts, or no --architecture, no --combine, no --atlases",
         ),
         (
             "participant --states 3",

@@ -15,8 +15,6 @@ from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.atlas import (
     Atlas,
     find_atlas,
-    parcel_means,
-    read_atlas,
     region_coverage,
     region_means,
     region_voxels,
@@ -24,10 +22,17 @@ from bids_dtg.imaging.atlas import (
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.templateflow import TemplateFlow
 
 GRID = Grid((4, 5, 6), np.array([[-2.0, 0, 0, 8], [0, 2, 0, -10], [0, 0, 2, 4], [0, 0, 0, 1]]))
 MASK = np.ones(GRID.shape, bool)
 PLACES = VoxelPlaces.within(GRID, MASK)
+SPACE = "space-MNI152NLin6Asym_dseg.nii.gz"
+HERE = TemplateFlow(None)
+
+
+def read_atlas(path, places=PLACES):
+    return find_atlas(path, places, templateflow=HERE)
 
 
 def _save(path, volume, affine=GRID.affine, dtype=np.int16):
@@ -39,8 +44,10 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
     volume = np.random.default_rng(0).integers(0, 9, GRID.shape)
     flip = np.diag([-1.0, 1, 1, 1])
     flip[0, 3] = GRID.shape[0] - 1
-    straight = read_atlas(_save(tmp_path / "a.nii.gz", volume), PLACES)
-    flipped = read_atlas(_save(tmp_path / "b.nii.gz", volume[::-1], GRID.affine @ flip), PLACES)
+    straight = read_atlas(_save(tmp_path / f"atlas-a_{SPACE}", volume), PLACES)
+    flipped = read_atlas(
+        _save(tmp_path / f"atlas-b_{SPACE}", volume[::-1], GRID.affine @ flip), PLACES
+    )
     np.testing.assert_array_equal(straight.labels, volume.ravel())
     np.testing.assert_array_equal(flipped.labels, volume.ravel())
     assert list(straight.parcels) == list(range(1, 9))
@@ -49,13 +56,13 @@ def test_labels_are_those_at_the_voxels_whatever_the_storage_order(tmp_path):
 def test_finer_atlas_is_read_at_voxel_centres(tmp_path):
     fine = np.repeat(np.repeat(np.repeat(np.arange(120).reshape(4, 5, 6), 2, 0), 2, 1), 2, 2)
     affine = GRID.affine @ np.diag([0.5, 0.5, 0.5, 1.0])  # centres of even fine voxels coincide
-    labels = read_atlas(_save(tmp_path / "fine.nii.gz", fine, affine), PLACES).labels
+    labels = read_atlas(_save(tmp_path / f"atlas-fine_{SPACE}", fine, affine), PLACES).labels
     np.testing.assert_array_equal(labels, np.arange(120))
 
 
 def test_outside_the_field_of_view_is_background(tmp_path):
     small = np.ones((2, 5, 6))
-    labels = read_atlas(_save(tmp_path / "small.nii.gz", small), PLACES).labels
+    labels = read_atlas(_save(tmp_path / f"atlas-small_{SPACE}", small), PLACES).labels
     np.testing.assert_array_equal(labels.reshape(GRID.shape).any(axis=(1, 2)), [1, 1, 0, 0])
 
 
@@ -63,32 +70,72 @@ def test_names_come_from_the_table_and_the_file(tmp_path):
     path = _save(tmp_path / "tpl-MNI152NLin6Asym_atlas-Yeo_desc-7_dseg.nii.gz", 1 + MASK)
     path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text("index\tname\n2\tVis\n9\tX\n")
     atlas = read_atlas(path, PLACES)
-    assert (atlas.name, dict(atlas.parcels)) == ("Yeo7", {2: "Vis"})
+    assert (atlas.key, dict(atlas.parcels)) == ("Yeo_seg-7", {2: "Vis"})
 
 
 @pytest.mark.parametrize(
-    ("name", "volume", "dtype", "message"),
+    ("volume", "dtype", "message"),
     [
-        ("space-MNI152NLin2009cAsym_dseg", MASK, np.int16, "is in MNI152NLin2009cAsym by its name"),
-        ("half", MASK * 0.5, np.float32, "is no label image"),
-        ("nan", np.where(MASK, np.nan, 0), np.float32, "is no label image"),
-        ("series", np.ones((*GRID.shape, 2)), np.int16, "has sizes .* one volume"),
-        ("empty", MASK * 0, np.int16, "has no label in the model's grey matter"),
+        (MASK * 0.5, np.float32, "is no label image"),
+        (np.where(MASK, np.nan, 0), np.float32, "is no label image"),
+        (np.where(MASK, 1e30, 0), np.float32, "is no label image"),
+        (MASK * -1, np.int16, "is no label image"),
+        (np.ones((*GRID.shape, 2)), np.int16, "has sizes .* one volume"),
+        (MASK * 0, np.int16, "has no label in the model's grey matter"),
     ],
 )
-def test_what_is_no_atlas_is_refused(tmp_path, name, volume, dtype, message):
-    path = _save(tmp_path / f"{name}.nii.gz", volume, dtype=dtype)
-    with pytest.raises(SettingsError, match=f"{name}.*{message}"):
-        read_atlas(path, PLACES)
+def test_what_is_no_atlas_is_refused(tmp_path, volume, dtype, message):
+    path = _save(tmp_path / f"atlas-x_{SPACE}", volume, dtype=dtype)
+    with pytest.raises(SettingsError, match=f"atlas-x_.*{message}"):
+        read_atlas(path)
 
 
-def test_missing_files_and_broken_tables_are_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"nothere\.nii\.gz"):
-        read_atlas(tmp_path / "nothere.nii.gz", PLACES)
-    path = _save(tmp_path / "a.nii.gz", MASK)
-    (tmp_path / "a.tsv").write_text("number\tlabel\n1\tx\n")
-    with pytest.raises(SettingsError, match=r"a\.tsv cannot be read"):
-        read_atlas(path, PLACES)
+def test_a_picture_is_no_atlas(tmp_path):
+    grid = Grid((30, 30, 30), GRID.affine)
+    places = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
+    path = _save(tmp_path / f"T1w_{SPACE}", np.arange(27000).reshape(grid.shape), dtype=np.int32)
+    with pytest.raises(SettingsError, match="is no label image: it has more than 10000 values"):
+        read_atlas(path, places)
+
+
+def test_a_table_that_counts_from_0_beside_an_image_that_counts_from_1(tmp_path):
+    """The tables of TemplateFlow's HOCPA and HOCPAL."""
+    volume = 1 + np.arange(120).reshape(GRID.shape) % 4
+    path = _save(tmp_path / f"atlas-HOCPA_{SPACE}", volume)
+    rows = "".join(f"{index}\tname{index}\n" for index in range(4))
+    path.with_name(path.name.replace(".nii.gz", ".tsv")).write_text(f"index\tname\n{rows}")
+    with pytest.raises(SettingsError, match=r"no row for 1 of the 4 labels .* the first 4\."):
+        read_atlas(path)
+
+
+def test_parcels_are_counted_beyond_the_models_mask_and_grid(tmp_path):
+    wide = np.zeros((12, 12, 12), np.int16)
+    wide[1:11, 1:11, 1:11] = 5
+    affine = GRID.affine.copy()
+    affine[:3, 3] -= GRID.affine[:3, :3] @ [4, 4, 4]
+    atlas = read_atlas(_save(tmp_path / f"atlas-w_{SPACE}", wide, affine))
+    assert atlas.voxels.tolist() == [1000]
+    known = np.where(np.arange(120) < 30, 1.0, np.nan)[None]
+    np.testing.assert_allclose(region_coverage(known, atlas), 0.03)
+
+
+def test_a_finer_atlas_counts_voxels_of_the_models_lattice(tmp_path):
+    fine = np.repeat(np.repeat(np.repeat(np.arange(1, 121).reshape(4, 5, 6), 2, 0), 2, 1), 2, 2)
+    affine = GRID.affine @ np.diag([0.5, 0.5, 0.5, 1.0])
+    atlas = read_atlas(_save(tmp_path / f"atlas-fine_{SPACE}", fine, affine))
+    assert atlas.voxels.tolist() == [1] * 120
+    np.testing.assert_array_equal(region_coverage(np.ones((1, 120)), atlas), 1.0)
+
+
+def test_the_digest_tells_images_of_one_name_apart(tmp_path):
+    first, second = (
+        read_atlas(_save(tmp_path / folder / f"atlas-A_{SPACE}", volume))
+        for folder, volume in (("one", 1 + MASK), ("two", 2 + MASK))
+        if not (tmp_path / folder).mkdir()
+    )
+    assert first.key == second.key
+    assert first.digest != second.digest
+    assert first.identity != second.identity
 
 
 @given(
@@ -98,7 +145,8 @@ def test_missing_files_and_broken_tables_are_named(tmp_path):
 def test_means_are_those_of_a_loop(seed, parcels):
     rng = np.random.default_rng(seed)
     maps, labels = rng.standard_normal((3, 40)), rng.integers(0, 10, 40)
-    means = parcel_means(maps, labels, parcels)
+    named = {label: str(label) for label in parcels}
+    means = region_means(maps, Atlas({"atlas": "A"}, labels, named, np.ones(len(parcels))))
     assert means.shape == (3, len(parcels))
     for column, label in zip(means.T, parcels, strict=True):
         inside = maps[:, labels == label]
@@ -110,12 +158,17 @@ def test_means_are_those_of_a_loop(seed, parcels):
 
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"labels \(4,\) do not fit maps \(2, 5\)"):
-        parcel_means(np.ones((2, 5)), np.ones(4, int), [1])
+        region_means(np.ones((2, 5)), Atlas({"atlas": "A"}, np.ones(4, int), {1: "a"}, np.ones(1)))
 
 
 def test_a_huge_atlas_is_refused_by_its_header(tmp_path):
-    with pytest.raises(SettingsError, match=r"--atlas: .* = 1073741824 voxels"):
-        read_atlas(declare(tmp_path / "x.nii", (1024, 1024, 1024), sparse=True), PLACES)
+    with pytest.raises(SettingsError, match=r"--atlases: .* = 1073741824 voxels"):
+        read_atlas(
+            declare(
+                tmp_path / "atlas-x_space-MNI152NLin6Asym_dseg.nii", (1024, 1024, 1024), sparse=True
+            ),
+            PLACES,
+        )
 
 
 MODEL = Grid(
@@ -211,3 +264,36 @@ def test_each_map_has_its_own_missing_places(seed, share):
             values = row[(labels == label) & ~np.isnan(row)]
             assert covered == len(values) / size
             np.testing.assert_allclose(found, values.mean() if len(values) else np.nan)
+
+
+@pytest.mark.slow
+def test_an_atlas_in_another_template_is_carried_to_the_models(shared, tmp_path):
+    """TemplateFlow's own images of the same 200 parcels in both templates."""
+    folder, home = shared / "data/real/parcellations", shared / "data/real/templateflow_like"
+    name = "tpl-{}_res-01_atlas-Schaefer2018_desc-200Parcels7Networks_dseg.nii.gz"
+    places = VoxelPlaces.within(MODEL, find_mask(shared))
+    here = TemplateFlow(home)
+    own, carried, taken = (
+        find_atlas(path, places, templateflow=here).labels
+        for path in (
+            folder / name.format("MNI152NLin6Asym"),
+            folder / name.format("MNI152NLin2009cAsym"),
+            _under_another_name(folder / name.format("MNI152NLin2009cAsym"), tmp_path),
+        )
+    )
+
+    def agreement(labels):
+        both = (own > 0) & (labels > 0)
+        return np.mean(own[both] == labels[both])
+
+    assert agreement(carried) > 0.93 > 0.91 > agreement(taken)
+
+
+def find_mask(shared):
+    return read_mask(shared / "data/mni/MNI_2mm_cortical_mask_crop.nii.gz", MODEL)
+
+
+def _under_another_name(path, folder):
+    copy = folder / "atlas-Taken_space-MNI152NLin6Asym_dseg.nii.gz"
+    copy.write_bytes(path.read_bytes())
+    return copy

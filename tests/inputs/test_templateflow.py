@@ -122,6 +122,22 @@ def test_what_is_not_the_pinned_file_never_gets_its_name(tmp_path, host, address
     assert not list(home.rglob("*.h5"))
 
 
+def test_an_atlas_is_fetched_by_its_pin_where_that_is_allowed(tmp_path, host, address):
+    name = f"tpl-{TO}/tpl-{TO}_res-02_atlas-A_dseg.nii.gz"
+    pinned = PinnedFile(name, Digest("md5", hashlib.md5(CONTENT).hexdigest()), size=len(CONTENT))
+    host.files[f"/{name}"] = CONTENT
+    with pytest.raises(RunError, match=r"dseg\.nii\.gz is not there.*--templateflow-download"):
+        TemplateFlow(tmp_path, address=address).atlas(pinned)
+    assert host.asked == []
+    path = TemplateFlow(tmp_path, download=True, address=address).atlas(pinned)
+    assert path.read_bytes() == CONTENT
+    host.files[f"/{name}"] = bytes(1008)
+    path.unlink()
+    with pytest.raises(RunError, match="wrong content"):
+        TemplateFlow(tmp_path, download=True, address=address).atlas(pinned)
+    assert not path.exists()
+
+
 def test_a_broken_download_is_resumed_by_the_next_call(tmp_path, host, address):
     flow = TemplateFlow(tmp_path, download=True, address=address)
     host.faults[f"/{NAME}"] += [Fault(cut=500), Fault(404)]

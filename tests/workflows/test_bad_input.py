@@ -255,7 +255,9 @@ def test_checkpoint_with_a_pickled_object(tmp_path, capsys):
         (["--gsr", "--input-type", "hcp"], r"--gsr was given with --denoise-strategy none"),
         (["--config-file", "absent.toml"], r"absent.toml cannot be read"),
         (["--bids-filter-file", "absent.json"], r"absent.json cannot be read"),
-        (["--atlas", "absent.nii.gz"], r"--atlas: absent.nii.gz cannot be read"),
+        (["--atlases", "absent.nii.gz"], r"--atlases: absent.nii.gz cannot be read"),
+        (["--atlases", "HCP", "Brodmann"], r"--atlases: there is no atlas 'Brodmann'"),
+        (["--min-coverage", "1.5"], r"--min-coverage is 1.5.*a share, 0 to 1"),
         (["--derivatives", "absent"], r"--derivatives \S+/absent does not exist"),
         (["--device", "cuda:99"], r"--device cuda:99 was given, but torch finds \d+ CUDA"),
     ],
@@ -694,9 +696,9 @@ def test_internal_error_before_the_start(job, capsys, monkeypatch):
 
 @pytest.mark.parametrize("row", ["2", "2\t"])
 def test_atlas_with_a_parcel_without_name(job, capsys, row):
-    atlas = job.folder / "atlas.nii.gz"
+    atlas = job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"
     make_image(atlas, 2 * np.ones(TINY_SHAPE, np.int16), TINY_AFFINE)
-    atlas.with_name("atlas.tsv").write_text(f"index\tname\n{row}\n")
-    code = job.run("--atlas", atlas)
+    atlas.with_name("atlas-A_space-MNI152NLin6Asym_dseg.tsv").write_text(f"index\tname\n{row}\n")
+    code = job.run("--atlases", atlas)
     line = capsys.readouterr().err
     assert (code, "internal" in line) == ((2, False) if row == "2" else (0, False))

@@ -72,7 +72,7 @@ def test_a_pipe_in_the_model_is_refused(job, capsys, name):
     assert f"{name} cannot be read: it is a named pipe" in the_line(capsys)
 
 
-@pytest.mark.parametrize("option", ["--atlas", "--bids-filter-file", "--config-file"])
+@pytest.mark.parametrize("option", ["--atlases", "--bids-filter-file", "--config-file"])
 def test_a_pipe_as_an_option_is_refused(job, capsys, option):
     replace_by_pipe(job.folder / "pipe.nii")
     assert job.run(option, job.folder / "pipe.nii") == 2

@@ -62,7 +62,7 @@ def test_a_transform_without_a_home_is_a_line_about_it(tmp_path, monkeypatch, ca
     [
         ["~nosuchuser/in", "out", "participant"],
         ["in", "~nosuchuser/out", "participant"],
-        ["in", "out", "participant", "--atlas", "~nosuchuser/a.nii"],
+        ["in", "out", "participant", "--atlases", "~nosuchuser/a.nii"],
         ["in", "out", "participant", "--derivatives", "fmriprep=~nosuchuser/x"],
         ["in", "out", "group", "--analysis", "train", "-d", "statmaps=~nosuchuser/x"],
         ["in", "out", "participant", "--config-file", "~nosuchuser/c.toml"],

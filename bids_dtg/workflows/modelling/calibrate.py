@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.contrasts.people import Person, predicted_maps
-from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.imaging.atlas import Atlas, find_atlas
+from bids_dtg.errors import DatasetError
+from bids_dtg.imaging.atlas import Atlas, choose_atlases
+from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.splits_file import read_sets
 from bids_dtg.inputs.statmaps import plain_contrast
+from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, named, say
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
@@ -28,7 +30,6 @@ from bids_dtg.workflows.modelling.seen import record_people, unseen
 from bids_dtg.workflows.modelling.splits import say_families
 
 Array = NDArray[np.float32]
-_DEFAULT_ATLAS = "Schaefer400"
 
 
 def run_calibration(settings: Settings) -> int:
@@ -118,15 +119,15 @@ def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
 
 def _atlases(analysis: Analysis) -> tuple[Atlas, ...]:
     """Return the atlases whose parcels get intervals; the default one only where it fits."""
-    bundle, asked = analysis.bundle, analysis.settings.outputs.atlas
+    bundle, settings = analysis.bundle, analysis.settings
     if bundle.card.part.grid is None:
         return ()
-    if asked is not None:
-        return (find_atlas(asked, bundle.voxels),)
-    try:
-        return (find_atlas(_DEFAULT_ATLAS, bundle.voxels),)
-    except SettingsError:  # another template, or another part of the brain
-        return ()
+    return choose_atlases(
+        settings.outputs.atlases,
+        bundle.voxels,
+        templateflow=TemplateFlow.here(download=settings.inputs.templateflow_download),
+        datasets=atlas_datasets(settings.inputs.derivatives),
+    )
 
 
 def _require_enough(people: Sequence[object]) -> None:

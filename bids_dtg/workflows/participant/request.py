@@ -27,12 +27,11 @@ from bids_dtg.files.derivatives import (
 from bids_dtg.files.path_names import PathNames, machine_folders
 from bids_dtg.files.provenance import (
     Fingerprint,
-    file_fingerprint,
     input_fingerprints,
     package_versions,
     why_incomplete,
 )
-from bids_dtg.imaging.atlas import Atlas, read_atlas
+from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
@@ -40,6 +39,7 @@ from bids_dtg.inputs.asked import refuse_absent
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_anatomy, find_input_runs
 from bids_dtg.inputs.index import forget_database, read_filter_file
+from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
@@ -53,6 +53,7 @@ from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.model import Model, bytes_needed, obtain_bundle, resolve_device
 from bids_dtg.workflows.participant.outputs.half_widths import check_level
 from bids_dtg.workflows.participant.outputs.map_files import Origin
+from bids_dtg.workflows.participant.outputs.region_files import RegionTables
 from bids_dtg.workflows.participant.outputs.spaces import (
     Needs,
     Target,
@@ -76,7 +77,7 @@ class Request:
     bundle: ModelBundle  # the model
     device: str  # that computes
     capacity: Capacity  # processes side by side, and threads of each
-    atlas: Atlas | None  # parcels for the table of means
+    atlases: tuple[Atlas, ...]  # for the tables of means over parcels
     workflow: Workflow = CONTRASTS  # whose words, quality columns and panels are written
 
     @classmethod
@@ -116,7 +117,6 @@ class Request:
             bytes_each=bytes_needed(bundle.places.number),
             on_cpu=device == "cpu",
         )
-        atlas = settings.outputs.atlas
         return cls(
             settings=settings,
             dataset=dataset,
@@ -127,7 +127,12 @@ class Request:
             bundle=bundle,
             device=device,
             capacity=capacity,
-            atlas=read_atlas(atlas, bundle.voxels) if atlas else None,
+            atlases=choose_atlases(
+                settings.outputs.atlases,
+                bundle.voxels,
+                templateflow=_templateflow(settings),
+                datasets=atlas_datasets(settings.inputs.derivatives),
+            ),
         )
 
     def with_segments(self, seconds: float) -> Request:
@@ -260,8 +265,13 @@ class Request:
             ),
             options=self.recorded_options,
             interval_level=settings.outputs.interval_level,
-            atlas=self.atlas,
             surfaces=self.surface_maps,
+            regions=RegionTables(
+                self.atlases,
+                self.bundle,
+                settings.outputs.interval_level,
+                settings.outputs.min_coverage,
+            ),
             threads=self.capacity.threads,
             workflow=self.workflow,
             methods=self.methods,
@@ -283,7 +293,10 @@ class Request:
             lacking=lacking,
             packages=package_versions(),
         )
-        return methods_text(facts, self.workflow.methods_words(self.bundle, settings.outputs))
+        outputs = dataclasses.replace(
+            settings.outputs, atlases=tuple(atlas.key for atlas in self.atlases)
+        )
+        return methods_text(facts, self.workflow.methods_words(self.bundle, outputs))
 
     @cached_property
     def recorded_options(self) -> dict[str, Any]:
@@ -294,9 +307,7 @@ class Request:
             "version": __version__,
         }
         # By content: a file that lies elsewhere now is the same. Confounds are among the inputs.
-        if (atlas := self.settings.outputs.atlas) is not None:
-            options["atlas"] = atlas.name
-            options["atlas_ends_sha256"] = file_fingerprint(atlas).ends_sha256
+        options["atlases"] = {atlas.key: atlas.identity for atlas in self.atlases}
         if self.settings.cleaning.custom_confounds is not None:
             options["custom_confounds"] = "given"
         return options

@@ -300,8 +300,8 @@ def bold_beside_its_uncompressed_twin(scene: Scene) -> None:
 
 def atlas(content):
     def attack(scene: Scene) -> None:
-        path = scene.place / "atlas.nii.gz"
-        scene.options += ["--atlas", str(path)]
+        path = scene.place / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"
+        scene.options += ["--atlases", str(path)]
         content(path)
 
     return attack
@@ -344,7 +344,9 @@ rows(
 @case((0, 1, 2), healthy=False)
 def atlas_with_a_table_of_labels_that_is_damaged(scene: Scene) -> None:
     atlas(ATLASES["fine"])(scene)
-    (scene.place / "atlas.tsv").write_bytes(b'index\tname\n1\t"open\n\xff\t\n' + b"\0" * 50)
+    (scene.place / "atlas-A_space-MNI152NLin6Asym_dseg.tsv").write_bytes(
+        b'index\tname\n1\t"open\n\xff\t\n' + b"\0" * 50
+    )
 
 
 @case(1, says=r"_mask\.nii\.gz")

@@ -155,7 +155,7 @@ def write_atlas(folder, block: int):
 def test_means_over_parcels_have_intervals_of_their_own(half_known, learnt, tmp_path, capsys):
     asked = [f"{n:03d}" for n in ASKED]
     path = write_atlas(tmp_path, 3)
-    words = ("--model", learnt, "--model-name", "parcels", "--atlas", path)
+    words = ("--model", learnt, "--model-name", "parcels", "--atlases", path)
     assert half_known.analyse("calibrate", *words, "--participant-label", *asked) == 0
     assert "Own: means over parcels have a median half-width of" in capsys.readouterr().err
     made = load_bundle(half_known.out / "group/model-parcels/bundle")

@@ -408,34 +408,6 @@ def test_connectome_reads_back(job):
     assert min(agreement) > 0.99999
 
 
-def test_parcel_means(job):
-    add_rest(job.bids)
-    labels = np.zeros(tiny_masks()[1].shape, np.int16)
-    labels[:5], labels[5:8] = 3, 7
-    atlas = job.folder / "tpl-MNI152NLin6Asym_atlas-My_1_dseg.nii.gz"
-    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
-    atlas.with_name("tpl-MNI152NLin6Asym_atlas-My_1_dseg.tsv").write_text(
-        "index\tname\n3\tleft\n7\tright\n"
-    )
-    assert job.run("--atlas", atlas) == 0
-    (path,) = job.out.rglob("*_stat-mean_desc-synthetic_statmap.tsv")
-    assert "_seg-My_" in path.name
-    grid = tiny_masks()[1]
-    for row in read_table(path):
-        values = read_map(job.out, "sub-01_task-rest", row["contrast"])
-        assert float(row["left"]) == pytest.approx(values[grid & (labels == 3)].mean(), rel=1e-4)
-        assert float(row["right"]) == pytest.approx(values[grid & (labels == 7)].mean(), rel=1e-4)
-    assert len(read_table(path)) == 3
-
-
-def test_atlas_whose_name_has_no_letter_for_a_label(job):
-    add_rest(job.bids)
-    atlas = job.folder / "µ_.nii.gz"
-    nib.save(nib.Nifti1Image(np.ones(tiny_masks()[1].shape, np.int16), TINY_AFFINE), atlas)
-    assert job.run("--atlas", atlas) == 0
-    assert len(list(job.out.rglob("*_seg-atlas_*_statmap.tsv"))) == 1
-
-
 def test_odd_but_legal_labels(tmp_path):
     job = TinyJob(tmp_path, ())
     add_rest(job.bids, "A+b01", session="2", task="restOpen", entities="acq-1+2_rec-x_run-007")
@@ -537,8 +509,18 @@ def test_validator_reports_no_error(job):
     add_rest(job.bids, session="A", entities="run-1", frames=90)
     add_rest(job.bids, "02")
     labels = np.ones(tiny_masks()[1].shape, np.int16)
-    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), job.folder / "one.nii.gz")
-    assert job.run("--write-connectome", "--atlas", job.folder / "one.nii.gz") == 0
+    nib.save(
+        nib.Nifti1Image(labels, TINY_AFFINE),
+        job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
+    )
+    assert (
+        job.run(
+            "--write-connectome",
+            "--atlases",
+            job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
+        )
+        == 0
+    )
     assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 2 + 2 * 47 + 47
     done = subprocess.run(
         ["bids-validator-deno", "--json", str(job.out)], capture_output=True, text=True, check=False

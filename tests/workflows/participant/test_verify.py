@@ -92,15 +92,20 @@ def test_the_same_atlas_and_confounds_elsewhere_make_nothing_again(job, capsys):
         place = job.folder / folder
         place.mkdir()
         image = nib.Nifti1Image(np.ones(TINY_SHAPE, np.int16), TINY_AFFINE)
-        nib.save(image, place / "atlas-A_dseg.nii.gz")
+        nib.save(image, place / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz")
         rows = "\n".join(str(number % 7) for number in range(FRAMES))
         for label in job.labels:
             (place / f"sub-{label}.tsv").write_text(f"mine\n{rows}\n")
         table = str(place / "sub-{sub}.tsv")
-        return ("--atlas", str(place / "atlas-A_dseg.nii.gz"), "--custom-confounds", table)
+        return (
+            "--atlases",
+            str(place / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz"),
+            "--custom-confounds",
+            table,
+        )
 
     assert job.run(*options("here")) == 0
-    shutil.copy2(job.folder / "here/atlas-A_dseg.nii.gz", job.folder)
+    shutil.copy2(job.folder / "here/atlas-A_space-MNI152NLin6Asym_dseg.nii.gz", job.folder)
     assert job.run(*options("there")) == 0
     assert "0 sets of maps made, 2 complete before" in capsys.readouterr().err
 

@@ -22,9 +22,7 @@ from bids_dtg.files.provenance import (
     write_completion,
 )
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.imaging.atlas import Atlas, parcel_means
 from bids_dtg.notices import named
-from bids_dtg.report.contents import SYNTHETIC
 from bids_dtg.report.map_reliability import write_map_reliability
 from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.report.pages.participant import discard_report
@@ -48,6 +46,7 @@ from bids_dtg.workflows.participant.outputs.map_files import (
     run_sources,
     set_sidecar,
 )
+from bids_dtg.workflows.participant.outputs.region_files import RegionTables
 from bids_dtg.workflows.participant.outputs.space_files import (
     space_facts,
     space_images,
@@ -74,8 +73,8 @@ class Writer:
     origin: Origin  # what their sidecars say of where they come from
     options: Mapping[str, Any]  # what shapes results beside inputs, for the completion records
     interval_level: int  # of the intervals, in percent
-    atlas: Atlas | None  # parcels for the table of means
     surfaces: SurfaceMaps  # what is written on surfaces
+    regions: RegionTables  # what makes the tables of means over parcels
     threads: int  # maps encoded at the same time
     workflow: Workflow  # whose quality columns are written
     methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
@@ -157,7 +156,7 @@ class Writer:
             *self._write_half_widths(),
             *self._write_spaces(planned, layers),
             *self._write_surfaces(planned, layers, meshes),
-            *self._write_tables(entities, estimate),
+            *self._write_tables(entities, estimate, layers),
         ]
 
     def complete(
@@ -265,34 +264,19 @@ class Writer:
         return self.surfaces.write(planned, everything, meshes, self.output)
 
     def _write_tables(
-        self, entities: Mapping[str, str], estimate: Estimate
+        self, entities: Mapping[str, str], estimate: Estimate, layers: Sequence[Layer]
     ) -> Iterator[PurePosixPath]:
         if estimate.halves is not None:
             yield from write_map_reliability(
                 entities, estimate.contrasts, estimate.halves, self.output
             )
         yield from write_individuality(entities, estimate, self.bundle, self.output)
-        if self.atlas is not None:
-            yield self._write_parcels(entities, estimate, self.atlas)
-
-    def _write_parcels(
-        self, entities: Mapping[str, str], estimate: Estimate, atlas: Atlas
-    ) -> PurePosixPath:
-        named = {
-            **entities,
-            "space": self.bundle.grid.space,
-            "seg": atlas.name,
-            "stat": "mean",
-            "desc": SYNTHETIC,
-        }
-        path = build_path(named, "statmap", ".tsv")
-        means = parcel_means(estimate.values, atlas.labels, list(atlas.parcels))
-        rows = [
-            [contrast.label, *(f"{value:.6g}" if value == value else None for value in row)]
-            for contrast, row in zip(estimate.contrasts, means, strict=True)
-        ]
-        write_tsv(self.output.path(path), ["contrast", *atlas.parcels.values()], rows)
-        return path
+        for path, content in self.regions.sidecars(entities, layers):
+            write_json(self.output.path(path), content)
+            yield path
+        for file in self.regions.files(entities, layers):
+            self.output.write(file.path, file.data)
+            yield file.path
 
     def _write_connectome(
         self, summary: RunSummary, connectomes: RunConnectomes
