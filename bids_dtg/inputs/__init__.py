@@ -27,9 +27,8 @@ Arrays:
 Spaces:
 
 - `space_choice`: which version of a run is read, and the transforms to it
-- `anatomy`: a participant's T1w image, its mask, and transforms from and to templates
+- `anatomy`: a participant's T1w image, surfaces, and transforms from and to templates
 - `templateflow`: transforms between templates, from TemplateFlow
-- `surfaces`: a participant's midthickness surfaces, and the transforms to the model's space
 - `regions`: atlases, and what is known of regions of the brain
 
 Measured maps:

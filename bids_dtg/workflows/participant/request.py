@@ -35,6 +35,7 @@ from bids_dtg.imaging.atlas import Atlas, choose_atlases
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.header import read_header
 from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.asked import refuse_absent
 from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
 from bids_dtg.inputs.find import find_anatomy, find_input_runs
@@ -43,7 +44,6 @@ from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.inputs.selection import Selection
 from bids_dtg.inputs.space_choice import SpaceRule
-from bids_dtg.inputs.surfaces import SurfaceFiles, find_surfaces
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.report.methods import MethodsFacts, methods_text
 from bids_dtg.report.workflows import CONTRASTS, Workflow

@@ -28,7 +28,7 @@ from bids_dtg.imaging.surfaces.templates import (
     MeshName,
     read_template,
 )
-from bids_dtg.inputs.surfaces import SurfaceFiles
+from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
 from bids_dtg.notices import counted
 from bids_dtg.report.contents import half_width_path
 from bids_dtg.workflows.participant.outputs.layers import Layer
@@ -148,13 +148,13 @@ class SurfaceMaps:
         """
         for mesh in meshes:
             for layer in layers:
-                shared = layer.everybody and not mesh.own
-                sidecars = dict(self._sidecars(planned, layer, mesh, shared=shared))
-                paths = [*sidecars, *self._paths(planned, layer, mesh, shared=shared)]
-                if not (shared and all(output.path(path).exists() for path in paths)):
+                sheet = _Sheet(self, planned, layer, mesh)
+                sidecars = dict(sheet.sidecars())
+                paths = [*sidecars, *sheet.paths()]
+                if not (sheet.shared and all(output.path(path).exists() for path in paths)):
                     for path, content in sidecars.items():
                         write_json(output.path(path), content)
-                    for file in self._encode(planned, layer, mesh, shared=shared):
+                    for file in sheet.files():
                         output.write(file.path, file.data)
                 yield from paths
 
@@ -165,47 +165,47 @@ class SurfaceMaps:
         points = read_midthickness(files, self.bundle.brain_voxels)
         return Mesh(name, True, _sampling(self.bundle, name, points))
 
-    def _path(
-        self,
-        planned: MapSet,
-        layer: Layer,
-        mesh: Mesh,
-        extension: str,
-        *,
-        density: str,
-        side: str | None = None,
-        shared: bool,
-    ) -> PurePosixPath:
+
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """One layer on one mesh, and the files that are made of it."""
+
+    asked: SurfaceMaps
+    planned: MapSet
+    layer: Layer
+    mesh: Mesh
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is the same for all participants."""
+        return self.layer.everybody and not self.mesh.own
+
+    def path(self, extension: str, density: str, side: str | None = None) -> PurePosixPath:
+        """Return the path of a file of it."""
+        bundle, level = self.asked.bundle, self.asked.interval_level
         named = {
             "hemi": side,
-            "space": mesh.name,
+            "space": self.mesh.name,
             "den": density,
-            "stat": self.bundle.card.part.statistic,
+            "stat": bundle.card.part.statistic,
         }
-        if shared:
-            return half_width_path(named, self.interval_level, self.bundle.identity, extension)
-        named = {**dict(planned.entities), **named, "desc": layer.desc}
+        if self.shared:
+            return half_width_path(named, level, bundle.identity, extension)
+        named = {**dict(self.planned.entities), **named, "desc": self.layer.desc}
         return build_path(named, "statmap", extension)
 
-    def _paths(
-        self, planned: MapSet, layer: Layer, mesh: Mesh, *, shared: bool
-    ) -> Iterator[PurePosixPath]:
-        if mesh.name == "fsLR":
-            yield self._path(
-                planned, layer, mesh, ".dscalar.nii", density=_GRAYORDINATES, shared=shared
-            )
+    def paths(self) -> Iterator[PurePosixPath]:
+        """Yield the paths of its maps: grayordinates with fsLR, then both sides."""
+        if self.mesh.name == "fsLR":
+            yield self.path(".dscalar.nii", _GRAYORDINATES)
         for side in SIDES:
-            density = DENSITIES[mesh.name]
-            yield self._path(
-                planned, layer, mesh, ".func.gii", density=density, side=side, shared=shared
-            )
+            yield self.path(".func.gii", DENSITIES[self.mesh.name], side)
 
-    def _encode(
-        self, planned: MapSet, layer: Layer, mesh: Mesh, *, shared: bool
-    ) -> Iterator[OutputFile]:
-        labels = [contrast.label for contrast in self.bundle.contrasts]
-        values = mesh.sampling.apply(layer.values)
-        paths = self._paths(planned, layer, mesh, shared=shared)
+    def files(self) -> Iterator[OutputFile]:
+        """Yield its maps, in the order of `paths`."""
+        mesh, paths = self.mesh, self.paths()
+        labels = [contrast.label for contrast in self.asked.bundle.contrasts]
+        values = mesh.sampling.apply(self.layer.values)
         if mesh.name == "fsLR":
             places = standard_grayordinates()
             taken = np.concatenate([_cortex(mesh.name), _voxels(mesh)])
@@ -216,44 +216,41 @@ class SurfaceMaps:
             maps[:, ~read_template(mesh.name).cortex[side]] = np.nan
             yield OutputFile(path, encode_metrics(maps, side, names=labels))
 
-    def _sidecars(
-        self, planned: MapSet, layer: Layer, mesh: Mesh, *, shared: bool
-    ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
-        densities = [DENSITIES[mesh.name]]
-        if mesh.name == "fsLR":
-            densities.append(_GRAYORDINATES)
-        for density in densities:
-            path = self._path(planned, layer, mesh, ".json", density=density, shared=shared)
+    def sidecars(self) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+        """Yield path and content of its sidecars, one a density."""
+        bundle, layer, mesh = self.asked.bundle, self.layer, self.mesh
+        for density in _densities(mesh.name):
             yield (
-                path,
+                self.path(".json", density),
                 {
-                    "Description": layer.words
-                    + f"{counted(len(self.bundle.contrasts), 'contrast')}, a map each",
-                    "Contrasts": [contrast.label for contrast in self.bundle.contrasts],
-                    "Units": layer.units or self.bundle.card.part.units,
+                    "Description": f"{layer.words}{counted(len(bundle.contrasts), 'contrast')}, "
+                    "a map each",
+                    "Contrasts": [contrast.label for contrast in bundle.contrasts],
+                    "Units": layer.units or bundle.card.part.units,
                     "Density": _DENSITY_WORDS[density],
                     "SpatialReference": _spatial_reference(mesh.name, density),
-                    **self._surface_facts(planned, mesh, shared=shared),
+                    **self._surface_facts(),
                     "Interpolation": "trilinear, of voxels that have a value: their weights add up "
                     "to one",
                     "MissingValues": _NO_VALUE,
                     **_shares(mesh),
-                    **(model_facts(self.bundle) if shared else {}),
+                    **(model_facts(bundle) if self.shared else {}),
                 },
             )
 
-    def _surface_facts(self, planned: MapSet, mesh: Mesh, *, shared: bool) -> dict[str, Any]:
-        """Return which surfaces maps were sampled on, and why unless all participants share it."""
-        files = self.files_of(planned) if mesh.name == "fsLR" else None
-        if files is None or not mesh.own:
-            why = "" if files is None or shared else f": {files.reason}"
-            note = self.names.hide(f"Sampled on {_TEMPLATE}{why}.")
+    def _surface_facts(self) -> dict[str, Any]:
+        """Return which surfaces it was sampled on, and why unless all participants share it."""
+        asked, planned = self.asked, self.planned
+        files = asked.files_of(planned) if self.mesh.name == "fsLR" else None
+        if files is None or not self.mesh.own:
+            why = "" if files is None or self.shared else f": {files.reason}"
+            note = asked.names.hide(f"Sampled on {_TEMPLATE}{why}.")
             return {"Surfaces": "template", "SurfaceNote": note}
         root = planned.runs[0].root
         return {
             "Surfaces": "participant",
-            "SurfaceNote": self.names.hide(f"Sampled on {_OWN}: {files.reason}."),
-            "SurfaceSources": [source_uri(path, root, self.source) for path in files.inputs],
+            "SurfaceNote": asked.names.hide(f"Sampled on {_OWN}: {files.reason}."),
+            "SurfaceSources": [source_uri(path, root, asked.source) for path in files.inputs],
         }
 
 
@@ -261,6 +258,11 @@ def _vertices(name: MeshName, side: Hemisphere) -> tuple[int, int]:
     """Return the part of a mesh's vertices, both sides in a row, that is of one side."""
     size = len(read_template(name).cortex["L"])
     return (0, size) if side == "L" else (size, 2 * size)
+
+
+def _densities(name: MeshName) -> tuple[str, ...]:
+    """Return the densities of a mesh's files: of GIFTI, and of CIFTI where there is one."""
+    return (DENSITIES[name], *([_GRAYORDINATES] if name == "fsLR" else []))
 
 
 def _cortex(name: MeshName) -> NDArray[np.intp]:

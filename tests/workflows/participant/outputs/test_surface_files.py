@@ -25,8 +25,8 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.gifti import read_metrics
 from bids_dtg.imaging.surfaces.grayordinates import read_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.stats.conformal import Calibration, UsualError
 from bids_dtg.workflows.participant.outputs.layers import Layer
 from bids_dtg.workflows.participant.outputs.surface_files import SurfaceMaps, check_surfaces
