@@ -58,6 +58,7 @@ class ViewerSet:
 
     title: str  # for people
     scripts: Mapping[str, str]  # desc -> address
+    surface: Mapping[str, str] | None = None  # addresses of mesh and values; None: no surfaces
 
 
 def viewer_data(
@@ -101,11 +102,21 @@ def write_shared_files(dataset: DerivativeDataset, grid: Grid, background: Backg
     return name
 
 
-def pack(volume: NDArray[np.floating], grid: Grid) -> bytes:
-    """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN becomes -128 steps."""
+def pack(volume: NDArray[np.floating], grid: Grid, *, least_step: float = 0.0) -> bytes:
+    """Make an 8-bit copy of a map as a .nii.gz file, for display; NaN becomes -128 steps.
+
+    Parameters
+    ----------
+    volume
+        (i, j, k).
+    grid
+        Where its voxels lie.
+    least_step
+        What values are rounded to at least, in their units: coarser copies are smaller.
+    """
     known = np.isfinite(volume)
     largest = float(np.abs(volume[known]).max(initial=0.0))
-    slope = largest / _STEPS if largest else 1.0
+    slope = max(largest / _STEPS, least_step) or 1.0
     steps = np.where(known, np.rint(np.where(known, volume, 0.0) / slope), _NONE)
     return encode_integers(steps.astype(np.int8), grid, slope=slope)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
 from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.imaging.gifti import Hemisphere
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.notices import counted
@@ -34,6 +36,13 @@ from bids_dtg.report.panels.background import of_participant
 from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.panels.predictability import lead as predictability_lead
 from bids_dtg.report.panels.predictability import not_predicted, read_predictability
+from bids_dtg.report.panels.surfaces import (
+    mesh_of,
+    pack_vertices,
+    read_vertices,
+    surface_files,
+    write_mesh,
+)
 from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
 from bids_dtg.report.quality import number
 from bids_dtg.report.slices import Background, Box, Volume
@@ -54,6 +63,7 @@ _MINUS = "\N{MINUS SIGN}"
 _KINDS = {SYNTHETIC: "predicted map", DEVIATION: "difference from other people's predictions"}
 # Of deviations, in spreads between people: the brightest colour, and what is far.
 _FULL, _FAR = 4.0, 2.0
+_STEP = 0.1  # of them, that copies for the viewer are rounded to
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,10 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     galleries: list[Gallery] = []
     background = of_participant(dataset, files)
 
+    def look(made: SetFiles, desc: str) -> Look:
+        limit, step = (_FULL, _STEP) if desc == DEVIATION else (None, 0.0)
+        return Look(background, desc, limit, step, surface_files(made, desc))
+
     def draw(made: SetFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
         drawer = GalleryDrawer(
             dataset,
@@ -148,9 +162,9 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         galleries.append(drawer.draw(maps))
         return galleries[-1]
 
-    whole = [draw(made, made.maps, Look(background)) for made in files.sets]
+    whole = [draw(made, made.maps, look(made, SYNTHETIC)) for made in files.sets]
     own = [
-        draw(made, maps, Look(background, DEVIATION, _FULL)).groups if maps else ()
+        draw(made, maps, look(made, DEVIATION)).groups if maps else ()
         for made, maps in zip(files.sets, map(_deviations, files.sets), strict=True)
     ]
     sets = [
@@ -180,10 +194,16 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
 def _deviations(made: SetFiles) -> list[MapFile]:
     """Return the maps of a set that say what is the participant's own."""
     return [
-        replace(shown, path=shown.deviation, sidecar=read_inherited(shown.deviation), overlays={})
+        replace(shown, path=shown.deviation, sidecar=_own_sidecar(shown), overlays={})
         for shown in made.maps
         if shown.deviation is not None
     ]
+
+
+def _own_sidecar(shown: MapFile) -> dict[str, Any]:
+    """Return the sidecar of a deviation; the description is that of the contrast."""
+    assert shown.deviation is not None
+    return {**read_inherited(shown.deviation), "Description": shown.description}
 
 
 def _own_lead(made: SetFiles) -> str:
@@ -240,6 +260,9 @@ class Look:
     background: Background  # behind them
     desc: str = SYNTHETIC  # value of desc- of their files
     limit: float | None = None  # value of the brightest colour; None: each task has its own
+    step: float = 0.0  # what the viewer's copies are rounded to at least
+    # Files of the maps on both sides of a mesh; none: they are shown in the volume alone.
+    surfaces: Mapping[Hemisphere, Path] = field(default_factory=dict)
 
 
 class GalleryDrawer:
@@ -303,7 +326,7 @@ class GalleryDrawer:
                 scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid)
         return Gallery(
             groups=groups,
-            viewer_set=ViewerSet(self._title, scripts),
+            viewer_set=ViewerSet(self._title, scripts, self._write_surface()),
             viewer_maps=tuple(self._shown),
             backdrop=write_shared_files(self._dataset, grid, self._look.background),
             files=tuple(self._files),
@@ -327,7 +350,7 @@ class GalleryDrawer:
             picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
             write_atomic(self._inside(picture), encode(pixels))
             self._files.append(picture)
-            self._packed[shown.label] = pack(volume, grid)
+            self._packed[shown.label] = pack(volume, grid, least_step=self._look.step)
             peak, where = _peak(volume, grid.affine)
             number = self._first + len(self._shown)
             cards.append(
@@ -370,6 +393,16 @@ class GalleryDrawer:
                 return link(path, self._dataset)
         packed = {label: pack(_read(own, grid, gaps=True), grid) for label, own in paths.items()}
         return self._write_script(path, packed)
+
+    def _write_surface(self) -> Mapping[str, str] | None:
+        """Pack the maps on surfaces, if there are some; return addresses of mesh and values."""
+        if not self._look.surfaces:
+            return None
+        maps = read_vertices(self._look.surfaces)
+        packed = {label: pack_vertices(values) for label, values in maps.items()}
+        path = self._folder / f"{self._title}_hemi-LR_desc-{self._look.desc}{SCRIPT}"
+        mesh = write_mesh(self._dataset, mesh_of(self._look.surfaces))
+        return {"mesh": mesh, "values": self._write_script(path, packed)}
 
     def _script(self, desc: str) -> Path:
         return self._folder / f"{self._title}_desc-{desc}{SCRIPT}"
