@@ -19,7 +19,7 @@ from bids_dtg.errors import EmptyMapError, RunError
 from bids_dtg.imaging.gifti import Hemisphere, encode_metrics, read_metric
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.lattice import Lattice, point_lattice, single_lattice, voxel_lattice
-from bids_dtg.imaging.nifti import Intent, encode_maps, maps_image
+from bids_dtg.imaging.nifti import Intent, encode_integers, encode_maps, maps_image
 from bids_dtg.imaging.statmap import read_statmap
 
 _NONE = -1
@@ -174,6 +174,22 @@ class VoxelPlaces:
         return encode_maps(
             values, self.positions, self.grid, intent=intent, description=description
         )
+
+    def encode_steps(
+        self, values: NDArray[np.floating[Any]], step: float, *, description: str = ""
+    ) -> bytes:
+        """Make a .nii.gz file of one map (voxels,) in whole steps: a fraction of the size.
+
+        Where there are gaps (NaN) or more than 8 bits hold, the steps are stored as floats.
+        """
+        steps = np.rint(values / np.float32(step))
+        fit = np.isfinite(steps).all()
+        for kind in (np.uint8, np.int8):
+            limits = np.iinfo(kind)
+            if fit and limits.min <= steps.min(initial=0) and steps.max(initial=0) <= limits.max:
+                volume = self.volume(steps.astype(kind))
+                return encode_integers(volume, self.grid, slope=step, description=description)
+        return self.encode(steps * np.float32(step), description=description)
 
     def image(
         self, values: NDArray[np.floating[Any]], *, intent: Intent = "none", description: str = ""

@@ -302,3 +302,24 @@ def test_listed_places_share_nothing(tmp_path):
         ListedPlaces(("a", "a"))
     with pytest.raises(ValueError, match="numbers from 0 to 1"):
         ListedPlaces(("a", "b"), np.array([[0, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ([0.0, 2.54, 25.5], np.uint8),
+        ([-12.7, 0.04, 12.7], np.int8),
+        ([-12.7, 0.0, 25.5], np.float32),  # too many steps for 8 bits
+        ([np.nan, 0.0, 2.54], np.float32),
+    ],
+)
+def test_maps_in_steps_are_small_where_8_bits_hold_them(tmp_path, values, stored):
+    grid = Grid((3, 1, 2), np.diag([2.0, 2.0, 2.0, 1.0]), "MNI152NLin6Asym", "2")
+    places = VoxelPlaces(grid, np.array([0, 3, 4]))
+    path = tmp_path / "map.nii.gz"
+    path.write_bytes(places.encode_steps(np.array(values, np.float32), 0.1))
+    image = nib.load(path)
+    assert image.get_data_dtype() == stored
+    found = image.get_fdata().reshape(-1)
+    np.testing.assert_allclose(found[places.positions], values, atol=0.051)
+    assert not found[[1, 2, 5]].any()

@@ -18,7 +18,6 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.errors import SettingsError
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import encode_integers
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.report.contents import half_width_desc, half_width_path
@@ -142,13 +141,8 @@ def encode_half_widths(voxels: VoxelPlaces, widths: NDArray[np.float32], descrip
     description
         Text of `descrip`, at most 79 ASCII characters.
     """
-    known = np.isfinite(widths)
-    slope = float(widths[known].max(initial=0.0)) / _STEPS or 1.0
-    if known.all():
-        volume = voxels.volume(np.rint(widths / slope).astype(np.uint8))
-        return encode_integers(volume, voxels.grid, slope=slope, description=description)
-    steps = np.rint(widths / np.float32(slope)) * np.float32(slope)
-    return voxels.encode(steps, description=description)
+    step = float(np.nanmax(widths, initial=0.0)) / _STEPS or 1.0
+    return voxels.encode_steps(widths, step, description=description)
 
 
 def _path(

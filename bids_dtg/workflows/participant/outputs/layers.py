@@ -15,6 +15,8 @@ from bids_dtg.notices import counted
 from bids_dtg.report.contents import DEVIATION, NOT_MEASURED, SPREAD, SYNTHETIC
 from bids_dtg.report.map_reliability import HALVES
 
+# Of a spread between people: far finer than what is known of anybody.
+_DEVIATION_STEP = 0.1
 DEVIATION_UNITS = "spreads (standard deviations) between people"
 _HALF_WORDS = "Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
 
@@ -29,6 +31,7 @@ class Layer:
     intent: Intent = "none"  # of images
     units: str | None = None  # of the values; None: the maps'
     everybody: bool = False  # whether it is the same for all participants
+    step: float | None = None  # images are in such steps, which makes them small; None: floats
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:
@@ -70,7 +73,7 @@ def deviation_layer(estimate: Estimate, bundle: ModelBundle) -> Layer | None:
         "What is the person's own of the predicted map, less the mean of those of "
         f"{whose(bundle)}, in units of the spread between these: "
     )
-    return Layer(DEVIATION, values, words, units=DEVIATION_UNITS)
+    return Layer(DEVIATION, values, words, units=DEVIATION_UNITS, step=_DEVIATION_STEP)
 
 
 def whose(bundle: ModelBundle) -> str:

@@ -19,7 +19,7 @@ from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri, build_path
 from bids_dtg.files.path_names import PathNames
 from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
-from bids_dtg.imaging.places import Places
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.run import RestRun, TransformFile
 from bids_dtg.notices import counted
 from bids_dtg.report.panels.predictability import predictability_facts
@@ -84,7 +84,7 @@ def map_images(
     bundle: ModelBundle,
     *,
     threads: int,
-    places: Places | None = None,
+    places: VoxelPlaces | None = None,
 ) -> Iterator[OutputFile]:
     """Encode the maps of layers, a few at a time.
 
@@ -101,15 +101,16 @@ def map_images(
     places
         Where the values are; None: the bundle's places.
     """
-    where = places or bundle.places
+    where = places or bundle.voxels
 
     def encode(item: tuple[Layer, Contrast]) -> OutputFile:
         layer, contrast = item
-        data = where.encode(
-            layer.values[contrast.index],
-            intent=layer.intent,
-            description=f"bids_dtg {__version__} {contrast.label} {layer.desc}",
-        )
+        values = layer.values[contrast.index]
+        text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
+        if layer.step is None:
+            data = where.encode(values, intent=layer.intent, description=text)
+        else:
+            data = where.encode_steps(values, layer.step, description=text)
         path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
         return OutputFile(path, data)
 
