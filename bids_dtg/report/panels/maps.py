@@ -359,8 +359,7 @@ class GalleryDrawer:
                     volume,
                     look=self._look,
                     number=number,
-                    peak=peak,
-                    where=where,
+                    peak=(peak, where),
                     picture=link(picture, self._dataset),
                     pixels=pixels,
                 )
@@ -423,12 +422,12 @@ def _card(
     *,
     look: Look,
     number: int,
-    peak: float,
-    where: tuple[float, float, float],
+    peak: tuple[float, tuple[float, float, float]],
     picture: str,
     pixels: NDArray[np.uint8],
 ) -> Card:
-    text = f"{peak:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+    value, where = peak
+    text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
     return Card(
         number=number,
         anchor=shown.label if look.desc == SYNTHETIC else f"{look.desc}-{shown.label}",
