@@ -4,6 +4,7 @@
 - `atomic`: a file is whole under its final name, or it is not there
 - `path_names`: names that stand for folders of this machine in what others may read
 - `text`: JSON objects, tables and plain text of our own
+- `long_table`: one table of rows that come in parts, as text and as Parquet
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `home`: paths that begin with somebody's home folder
 - `walk`: files below a folder that others made

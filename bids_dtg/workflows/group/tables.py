@@ -43,6 +43,7 @@ from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.half_maps import agreements
 from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets, choose_sets
+from bids_dtg.workflows.group.regions import write_region_tables
 from bids_dtg.workflows.participant.reports import output_for_pages
 
 _TABLE = "group/desc-runs_qc.tsv"
@@ -110,6 +111,10 @@ def _gather(
     averaged = [made for made in sets if made.title in chosen]
     halves = tuple(agreements(averaged, maps.mask)) if maps else ()
     write_group_reliability(halves, output)
+    for path in write_region_tables(
+        output, ((made.title, made.maps[0].path.parent) for made in sets if made.maps)
+    ):
+        say(f"regions of all participants: {path}")
     table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
     failures = [
         failure
