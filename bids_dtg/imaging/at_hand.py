@@ -139,7 +139,10 @@ def _plain_run(path: Path, rule: SpaceRule) -> RestRun:
     """Take a file whose name says nothing as a run in the model's space."""
     label = re.sub("[^0-9A-Za-z]", "", path.name.partition(".")[0]) or "image"
     require_content(path, label)
-    tr_seconds, sidecars = repetition_time(path, path.parent)
+    try:
+        tr_seconds, sidecars = repetition_time(path, path.parent)
+    except ValueError:  # sidecars go by names of BIDS
+        tr_seconds, sidecars = None, ()
     return RestRun(
         bold=path,
         mask=None,

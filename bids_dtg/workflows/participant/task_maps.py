@@ -325,6 +325,9 @@ smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
         tags.no_validation = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "bundle_")
+
     def __getstate__(self) -> dict[str, Any]:
         # What is ready to compute has threads and devices: it is made again where it is loaded.
         state: dict[str, Any] = dict(super().__getstate__())

@@ -20,7 +20,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
-from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
 from tiny_job import TR, TinyJob, add_rest
 
 import bids_dtg
@@ -127,6 +127,19 @@ def test_a_run_on_another_lattice_is_resampled_as_by_the_command_line(job, tmp_p
         maps = TaskMaps(str(job.model), strategy, "cpu", threads=1).fit()
         first = nib.four_to_three(maps.transform(bold))[0]
         assert bits(first) == bits(written(job, maps.contrasts_[0], out=out))
+
+
+def test_a_file_of_another_name_is_in_the_models_space(job, tmp_path):
+    image = nib.load(bold_of(job))
+    image.to_filename(tmp_path / "my_bold_2.nii.gz")
+    maps = TaskMaps(str(job.model), "none", "cpu", threads=1).fit()
+    with pytest.warns(UserWarning, match=r"sub-mybold2: .*no brain mask"):
+        found = maps.transform(tmp_path / "my_bold_2.nii.gz")
+    assert bits(found) == bits(clone(maps).fit().transform(_in_memory(image)))
+
+
+def _in_memory(image):
+    return nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header)
 
 
 def test_an_image_in_memory_is_cleaned_with_what_is_handed_over(job, maps):
@@ -445,3 +458,88 @@ def test_it_says_that_it_takes_no_arrays():
     assert not tags.input_tags.two_d_array
     assert tags.transformer_tags is not None
     assert not list(estimator_checks._yield_all_checks(TaskMaps(), legacy=True))
+
+
+# --- nilearn's checks of maskers
+
+DOCS = "it looks at nilearn's own documentation, tags and verbosity"
+IMAGES_OUT = "it takes what `transform` returns for an array of time series: maps are images"
+OWN_MASK = "it gives the masker a mask to fit, or lets it find one: the mask is the model's"
+REPORTS = "it looks at nilearn's reports: the program has its own"
+CLEANING = "it names options of nilearn.signal.clean: those of the cleaning are the command line's"
+RUNS = "it transforms single volumes, or tables that are not fMRIPrep's: there is no rest in them"
+NOT_FOR_MASKERS_OF_REST = {
+    **dict.fromkeys(("check_doc_attributes", "check_tags", "check_verbose"), DOCS),
+    **dict.fromkeys(("check_doc_link", "check_img_estimator_verbose"), DOCS),
+    "check_masker_verbose": DOCS,
+    "check_set_output": IMAGES_OUT,  # test_a_data_frame_of_regions
+    "check_img_estimator_fit_idempotent": IMAGES_OUT,  # test_fitting_again_changes_nothing
+    "check_img_estimator_n_elements": IMAGES_OUT,
+    "check_img_estimator_pipeline_consistency": IMAGES_OUT,  # test_it_stands_in_a_pipeline
+    "check_nilearn_methods_sample_order_invariance": IMAGES_OUT,
+    "check_masker_inverse_transform": IMAGES_OUT,
+    "check_masker_transformer": IMAGES_OUT,
+    "check_masker_transformer_sample_mask": IMAGES_OUT,  # test_frames_are_kept_by_index_…
+    "check_nifti_masker_fit_transform_5d": IMAGES_OUT,  # test_several_images_give_a_list
+    "check_masker_compatibility_mask_image": OWN_MASK,
+    "check_masker_empty_data_messages": OWN_MASK,
+    "check_masker_fit_with_empty_mask": OWN_MASK,
+    "check_masker_fit_with_non_finite_in_mask": OWN_MASK,
+    "check_masker_mask_img": OWN_MASK,
+    "check_masker_mask_img_from_imgs": OWN_MASK,
+    "check_masker_no_mask_no_img": OWN_MASK,
+    "check_masker_refit": OWN_MASK,
+    "check_masker_generate_report": REPORTS,
+    "check_masker_generate_report_constant": REPORTS,
+    "check_masker_generate_report_false": REPORTS,
+    "check_nifti_masker_generate_report_after_fit_with_only_mask": REPORTS,
+    "check_masker_clean_kwargs": CLEANING,
+    "check_masker_joblib_cache": CLEANING,
+    "check_img_estimator_dtypes_transform": RUNS,
+    "check_masker_smooth": RUNS,
+    "check_masker_with_confounds": RUNS,  # test_an_array_of_confounds_is_removed_…
+    "check_nifti_masker_dtype": RUNS,
+    "check_nifti_masker_fit_transform": RUNS,
+    "check_nifti_masker_fit_transform_files": RUNS,  # test_paths_images_and_runs_are_one
+}
+SMALL = (7, 8, 9)  # of nilearn's images, whose affine is the identity
+
+
+class Masker(TaskMaps):
+    __doc__ = TaskMaps.__doc__
+
+    def __sklearn_tags__(self) -> Any:
+        from nilearn._utils.tags import InputTags
+
+        tags = super().__sklearn_tags__()
+        tags.input_tags, tags.estimator_type = InputTags(niimg_like=True), "masker"
+        return tags
+
+
+def test_nilearns_checks_of_maskers_pass_or_do_not_apply(tmp_path, monkeypatch, request):
+    """On a model of nilearn's grid, with a run of rest where nilearn has a single volume."""
+    pytest.importorskip("polars", reason="nilearn's checks need polars and numpydoc")
+    pytest.importorskip("numpydoc", reason="nilearn's checks need polars and numpydoc")
+    for mark in (
+        "ai_generated",
+        "flaky",
+        "single_process",
+        "thread_unsafe",
+    ):  # that their module has
+        request.config.addinivalue_line("markers", f"{mark}: nilearn's")
+    checks = pytest.importorskip("nilearn._utils.estimator_checks")
+    write_tiny_bundle(tmp_path / "small", shape=SMALL, affine=np.eye(4))
+    rest = np.random.default_rng(0).random((*SMALL, 40)).astype(np.float32) + 100
+    run = nib.Nifti1Image(rest, np.eye(4))
+    monkeypatch.setattr(checks, "generate_data_to_fit", lambda estimator: (run, None))
+    options = {"device": "cpu", "threads": 1, "min_minutes": 0.0, "min_dof": 0.0, "t_r": 10.0}
+    masker = Masker(str(tmp_path / "small"), "none", **options)
+    failed, ran = {}, set()
+    for estimator, check in checks.nilearn_check_generator(masker):
+        ran.add(check.__name__)
+        try:
+            check(estimator)
+        except (Exception, pytest.fail.Exception) as err:
+            failed[check.__name__] = err
+    assert set(failed) == set(NOT_FOR_MASKERS_OF_REST), failed
+    assert {"check_fit_returns_self", "check_img_estimator_pickle", "check_masker_clean"} <= ran
