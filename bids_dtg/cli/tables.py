@@ -176,6 +176,10 @@ _CONTRASTS = Workflow(
                 "give --model intervals by them",
                 arrays="may",
             ),
+            "deviation": Analysis(
+                _later("group.deviation:run_deviation"),
+                "what is each participant's own of the maps in OUTPUT_DIR, against all others",
+            ),
             "predict": Analysis(
                 _later("modelling.predict:run_prediction"),
                 "maps by --model, of --input-arrays",

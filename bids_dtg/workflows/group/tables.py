@@ -65,8 +65,8 @@ def run_group(settings: Settings) -> int:
         The output folder holds no results, or BIDS_DIR is another dataset than theirs.
     """
     output = output_for_pages(settings.inputs.output_dir)
-    _require_own_dataset(settings.inputs, output)
-    labels = _labels(settings.inputs.participant_label, output)
+    require_own_dataset(settings.inputs, output)
+    labels = participants_asked(settings.inputs.participant_label, output)
     participants = [find_participant(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
@@ -151,7 +151,7 @@ def _gather(
     return 0
 
 
-def _require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
+def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
     """Refuse a BIDS_DIR that is not the dataset of the results; nothing is read from it.
 
     Raises
@@ -196,7 +196,7 @@ def _print_plan(
     return 0
 
 
-def _labels(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
+def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
     """Return whom to gather: those asked for, or all that the output folder has.
 
     Raises
