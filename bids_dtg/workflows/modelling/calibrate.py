@@ -78,7 +78,8 @@ def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> 
             expected=f"{LEAST_PEOPLE} or more who were measured at the same places",
         )
     held = np.nanmean([coverage(own, widths) for own in errors])
-    of_parcels = _parcel_intervals(errors, atlases, calibration.segments)
+    least = analysis.settings.outputs.min_coverage
+    of_parcels = _parcel_intervals(errors, atlases, calibration.segments, least)
     analysis.store.discard("work")
     whom = {"calibration": [person.label for person in people]}
     made = extend_bundle(
@@ -166,11 +167,15 @@ def _errors(
 
 
 def _parcel_intervals(
-    errors: Array, atlases: Sequence[Atlas], segments: int
+    errors: Array, atlases: Sequence[Atlas], segments: int, least: float
 ) -> dict[str, ParcelIntervals]:
-    """Learn how sure means over parcels are, by atlas; errors are (people, contrasts, voxels)."""
+    """Learn how sure means over parcels are, by atlas.
+
+    Errors are (people, contrasts, voxels); parcels of which less than `least` was measured are
+    left out.
+    """
     return {
-        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas), segments, atlas.digest)
+        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas, least), segments, atlas.digest)
         for atlas in atlases
     }
 
