@@ -22,6 +22,7 @@ from bids_dtg.files.provenance import (
     write_completion,
 )
 from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.imaging.warp import Warp
 from bids_dtg.notices import named
 from bids_dtg.report.map_reliability import write_map_reliability
 from bids_dtg.report.methods import keep_methods, methods_path
@@ -136,7 +137,9 @@ class Writer:
             Why other runs of the set were not, by their titles.
         """
         entities = dict(planned.entities)
-        meshes = self.surfaces.read(planned)  # first: they may be refused
+        # First, as they may be refused.
+        meshes = self.surfaces.read(planned)
+        warps = [(target, target.warp(self.bundle.voxels)) for target in self.targets(planned)]
         # It shows other maps, and might not be made anew.
         discard_report(self.output, planned.participant)
         layers = set_layers(estimate, self.bundle)
@@ -154,7 +157,7 @@ class Writer:
             path,
             *self._write_maps(entities, layers),
             *self._write_half_widths(),
-            *self._write_spaces(planned, layers),
+            *self._write_spaces(planned, layers, warps),
             *self._write_surfaces(planned, layers, meshes),
             *self._write_tables(entities, estimate, layers),
         ]
@@ -237,11 +240,13 @@ class Writer:
                 self.output.write(image.path, image.data)
         yield from files
 
-    def _write_spaces(self, planned: MapSet, layers: Sequence[Layer]) -> Iterator[PurePosixPath]:
+    def _write_spaces(
+        self, planned: MapSet, layers: Sequence[Layer], warps: Sequence[tuple[Target, Warp]]
+    ) -> Iterator[PurePosixPath]:
         """Write the maps in other spaces, and the half-widths there."""
         entities, root = dict(planned.entities), planned.runs[0].root
         widths = half_width_layer(self.bundle, self.interval_level)
-        for target in self.targets(planned):
+        for target, warp in warps:
             facts = space_facts(target, self.bundle, root, self.origin.source)
             # On a template they are the same for all participants.
             own = [*layers, widths] if target.personal and widths is not None else layers
@@ -249,7 +254,6 @@ class Writer:
             for path, content in sidecars:
                 write_json(self.output.path(path), content)
                 yield path
-            warp = target.warp(self.bundle.voxels)
             for image in space_images(entities, own, self.bundle, warp, threads=self.threads):
                 self.output.write(image.path, image.data)
                 yield image.path

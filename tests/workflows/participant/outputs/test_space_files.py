@@ -219,3 +219,13 @@ def test_two_forms_that_differ_are_refused(job, capsys):
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, image.header), path)
     assert job.run("--output-spaces", "T1w") == 1
     assert "voxel 5 mm apart, and transforms lead to one of them" in capsys.readouterr().err
+
+
+def test_a_transform_that_cannot_be_read_leaves_what_was_written_before(job, capsys):
+    assert job.run("--output-spaces", "T1w") == 0
+    before = {name: digest for name, digest in tree(job.out).items() if "statmap" in name}
+    add_anatomy(job.bids).write_text("no transform")
+    assert job.run("--output-spaces", "T1w") == 1
+    assert "_xfm.txt cannot be used as a transform" in capsys.readouterr().err
+    after = tree(job.out)
+    assert {name: after.get(name) for name in before} == before
