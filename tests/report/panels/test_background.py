@@ -84,6 +84,8 @@ def test_the_template_stands_behind_everybodys_maps(tmp_path, data, output):
     found = of_group(output)
     assert_is(found, image, data.bundle)
     assert (found.words, found.file) == (f"TemplateFlow's template {SPACE}", path)
+    # Then nobody's own image is kept.
+    anatomy(data.run.root / f"sub-01/anat/sub-01_space-{SPACE}_desc-preproc_T1w.nii.gz")
     assert list(keep_own(data, flow)) == []
 
 
