@@ -50,3 +50,16 @@ def test_it_equals_workbench(shared, side):
     expected, _ = read_surface(anat / f"{stem}_space-fsLR_den-32k_midthickness.surf.gii")
     moved = sphere_weights(sphere, faces, fs_lr_sphere(side)) @ points
     assert np.linalg.norm(moved - expected, axis=1).max() < 0.001
+
+
+def test_a_point_in_a_long_triangle_beside_many_small_ones():
+    rng = np.random.default_rng(0)
+    cap = np.array([0.0, 0.3, 1.0]) + 0.02 * rng.normal(size=(25, 3))
+    sphere = np.vstack([np.eye(3), -np.eye(3), cap])
+    sphere /= np.linalg.norm(sphere, axis=1, keepdims=True)
+    faces = ConvexHull(sphere).simplices.astype(np.intp)
+    wanted = np.array([[0.0, 0.3, 1.0]]) + 0.08 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0]])
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    directions = sphere_weights(sphere, faces, wanted) @ sphere
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(directions, wanted, atol=1e-9)

@@ -51,7 +51,7 @@ _TEMPLATE = (
     "a template's midthickness surfaces (registration fusion, Wu et al. 2018): group anatomy "
     "blurs, and the participant's folds are not used"
 )
-_NO_VALUE = "NaN: the medial wall, and vertices without a voxel of the model around them"
+_NO_VALUE = "NaN: the medial wall, and vertices without a voxel that has a value around them"
 
 
 def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
@@ -234,9 +234,16 @@ class _Sheet:
                     "to one",
                     "MissingValues": _NO_VALUE,
                     **_shares(mesh),
-                    **(model_facts(bundle) if self.shared else {}),
+                    **(self._model_facts() if self.shared else {}),
                 },
             )
+
+    def _model_facts(self) -> dict[str, Any]:
+        """Return what a participant's files inherit from their set."""
+        return {
+            "IntervalLevel": self.asked.interval_level / 100,
+            **model_facts(self.asked.bundle),
+        }
 
     def _surface_facts(self) -> dict[str, Any]:
         """Return which surfaces it was sampled on, and why unless all participants share it."""

@@ -181,6 +181,8 @@ def test_a_template_stands_in_and_its_half_widths_are_everybodys(tmp_path, capsy
     found = read_dscalar(widths, PLACES)[1]
     wanted = job.bundle.calibration.half_widths(90)
     np.testing.assert_allclose(np.nanmax(found, axis=1), wanted.max(axis=1), rtol=1e-3)
+    assert facts(widths)["IntervalLevel"] == 0.9
+    assert facts(widths)["ModelSHA256"] == job.bundle.identity
     before = widths.stat().st_mtime_ns
     for record in (job.out / "logs" / "complete").glob("*.json"):
         record.unlink()
