@@ -276,8 +276,9 @@ def _known(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.bool_]:
     """Return where maps have a value: (maps, places), or (1, places) where it is everywhere."""
     if atlas.labels.shape != maps.shape[1:]:
         raise ValueError(f"labels {atlas.labels.shape} do not fit maps {maps.shape}")
-    missing = np.isnan(maps)
-    return ~missing if missing.any() else np.ones((1, maps.shape[1]), bool)
+    if not np.isnan(maps.min(initial=0)):  # a tenth of the time of asking each place
+        return np.ones((1, maps.shape[1]), bool)
+    return ~np.isnan(maps)
 
 
 def _sums(values: NDArray[np.floating | np.bool_], atlas: Atlas) -> NDArray[np.float64]:

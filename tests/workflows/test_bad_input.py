@@ -256,7 +256,6 @@ def test_checkpoint_with_a_pickled_object(tmp_path, capsys):
         (["--config-file", "absent.toml"], r"absent.toml cannot be read"),
         (["--bids-filter-file", "absent.json"], r"absent.json cannot be read"),
         (["--atlases", "absent.nii.gz"], r"--atlases: absent.nii.gz cannot be read"),
-        (["--atlases", "HCP", "Brodmann"], r"--atlases: there is no atlas 'Brodmann'"),
         (["--min-coverage", "1.5"], r"--min-coverage is 1.5.*a share, 0 to 1"),
         (["--derivatives", "absent"], r"--derivatives \S+/absent does not exist"),
         (["--device", "cuda:99"], r"--device cuda:99 was given, but torch finds \d+ CUDA"),
