@@ -18,7 +18,8 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.stats.deviation import PeopleSums
 from bids_dtg.stats.individuality import individuality
 
-ALIKE = 1  # row of the contrast that is the same for everybody
+ALIKE = 1  # row of the contrast that is the same for everybody: its gain is 0
+SAID = 2  # of the one of which the card says so
 
 
 def with_deviation(folder, *, alike: tuple[int, ...] = (ALIKE,)) -> ModelBundle:
@@ -31,6 +32,7 @@ def with_deviation(folder, *, alike: tuple[int, ...] = (ALIKE,)) -> ModelBundle:
         folder / "corrected",
         correction=Correction(gains, offset),
         recentring=Recentring(12, 4),
+        same_for_all=(plain.contrasts[SAID].label,),
     )
     rng = np.random.default_rng(0)
     maps = gains[:, None] * rng.normal(size=(12, 3, plain.places.number)).astype(np.float32)
@@ -63,11 +65,11 @@ def test_maps_are_the_deviations_of_the_predicted_ones(job):
     bundle = load_bundle(job.model)
     found, whole = maps(job, "deviation"), maps(job, "synthetic")
     labels = [contrast.label for contrast in bundle.contrasts]
-    assert set(found) == set(labels) - {labels[ALIKE]}
+    assert set(found) == {labels[0]}
     predicted = np.stack([values(bundle, whole[label]) for label in labels])
     wanted = bundle.deviation.deviations(predicted)
     for row, label in enumerate(labels):
-        if row != ALIKE:
+        if row == 0:
             np.testing.assert_allclose(values(bundle, found[label]), wanted[row], atol=0.051)
 
 
@@ -81,7 +83,7 @@ def test_sidecars_say_of_whom_and_in_which_unit(job):
     assert told["Deviations"] is True
     assert (told["DeviationsFrom"], told["DeviationsFromParticipants"]) == ("training", 12)
     assert told["DeviationsFromNSegments"] == 4
-    assert told["WithoutDeviation"] == [bundle.contrasts[ALIKE].label]
+    assert told["WithoutDeviation"] == [bundle.contrasts[row].label for row in (ALIKE, SAID)]
 
 
 def test_the_table_tells_how_individual_each_contrast_is(job):
@@ -101,7 +103,7 @@ def test_the_table_tells_how_individual_each_contrast_is(job):
         found.deviations(synthetic), error, (found.deviations(odd), found.deviations(even))
     )
     for row, label in enumerate(order):
-        if row != ALIKE:
+        if row == 0:
             for column, figure in (
                 ("distance", wanted.distance),
                 ("chance", wanted.chance),
@@ -112,7 +114,7 @@ def test_the_table_tells_how_individual_each_contrast_is(job):
                 assert float(rows[label][column]) == pytest.approx(figure[row], abs=2e-4)
     told = json.loads(path.with_suffix(".json").read_text())
     assert set(told) == {"Description", *rows[order[0]]}
-    assert f"none of {order[ALIKE]}" in told["Description"]
+    assert f"none of {order[ALIKE]}, {order[SAID]}" in told["Description"]
 
 
 def test_a_model_that_knows_nobody_s_mean_says_so_once(tmp_path, capsys):
