@@ -278,7 +278,8 @@ def _known(maps: NDArray[np.floating], atlas: Atlas) -> NDArray[np.bool_]:
         raise ValueError(f"labels {atlas.labels.shape} do not fit maps {maps.shape}")
     if not np.isnan(maps.min(initial=0)):  # a tenth of the time of asking each place
         return np.ones((1, maps.shape[1]), bool)
-    return ~np.isnan(maps)
+    known: NDArray[np.bool_] = ~np.isnan(maps)
+    return known
 
 
 def _sums(values: NDArray[np.floating | np.bool_], atlas: Atlas) -> NDArray[np.float64]:
