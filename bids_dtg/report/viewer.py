@@ -118,7 +118,7 @@ def pack(volume: NDArray[np.floating], grid: Grid, *, least_step: float = 0.0) -
     largest = float(np.abs(volume[known]).max(initial=0.0))
     slope = max(largest / _STEPS, least_step) or 1.0
     steps = np.where(known, np.rint(np.where(known, volume, 0.0) / slope), _NONE)
-    return encode_integers(steps.astype(np.int8), grid, slope=slope)
+    return encode_integers(steps.astype(np.int8), grid, slope=slope, noisy=True)
 
 
 def write_script(path: Path, address: str, volumes: Mapping[str, bytes]) -> None:

@@ -7,6 +7,7 @@ the folder of the template.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -76,20 +77,33 @@ def half_width_paths(
 
 
 def half_width_images(
-    bundle: ModelBundle, level: int, warp: Warp | None = None
+    bundle: ModelBundle, level: int, warp: Warp | None = None, *, threads: int
 ) -> Iterator[OutputFile]:
     """Yield the half-width maps; none where the model carries no calibration.
 
-    `warp` brings them to another template; None: they stay on the model's grid.
+    Parameters
+    ----------
+    bundle
+        The model.
+    level
+        Of the intervals, in percent.
+    warp
+        Brings them to another template; None: they stay on the model's grid.
+    threads
+        Maps encoded at the same time.
     """
     if (layer := half_width_layer(bundle, level)) is None:
         return
     voxels = bundle.voxels if warp is None else warp.voxels
-    for contrast, row in zip(bundle.contrasts, layer.values, strict=True):
+
+    def encode(contrast: Contrast, row: NDArray[np.float32]) -> OutputFile:
         text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
         path = _path(contrast, bundle, level, voxels.grid, ".nii.gz")
         widths = row if warp is None else warp.apply(row[None])[0]
-        yield OutputFile(path, encode_half_widths(voxels, widths, text))
+        return OutputFile(path, encode_half_widths(voxels, widths, text))
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(encode, bundle.contrasts, layer.values)
 
 
 def half_width_sidecars(

@@ -29,6 +29,7 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.outputs.layers import Layer, deviation_facts
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
 
+_STEPS = 127  # that 8 bits hold on either side of 0
 _NOT_INDIVIDUAL = {
     "Individual": False,
     "IndividualNote": "The model found nothing of this contrast in rest: "
@@ -110,7 +111,9 @@ def map_images(
         if layer.step is None:
             data = where.encode(values, intent=layer.intent, description=text)
         else:
-            data = where.encode_steps(values, layer.step, description=text)
+            # Wider steps where more than 8 bits would be needed.
+            step = max(layer.step, float(np.nanmax(np.abs(values))) / _STEPS)
+            data = where.encode_steps(values, step, description=text, noisy=True)
         path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
         return OutputFile(path, data)
 

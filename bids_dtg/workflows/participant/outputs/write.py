@@ -236,7 +236,8 @@ class Writer:
             for path, content in sidecars:
                 write_json(self.output.path(path), content)
             warp = None if target is None else target.warp(self.bundle.voxels)
-            for image in half_width_images(self.bundle, self.interval_level, warp):
+            made = half_width_images(self.bundle, self.interval_level, warp, threads=self.threads)
+            for image in made:
                 self.output.write(image.path, image.data)
         yield from files
 
