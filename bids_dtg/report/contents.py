@@ -248,7 +248,9 @@ def _set(
                 damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
         deviation = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_"))
-        different = deviation if deviation.is_file() else None
+        # Against the model's people, else against the cohort (`group --analysis deviation`).
+        cohort = dataset.root / "group/deviation" / deviation.relative_to(dataset.root)
+        different = next((file for file in (deviation, cohort) if file.is_file()), None)
         maps.append(MapFile(name.get("contrast") or "", path, sidecar, there, different))
     if not maps:
         return None

@@ -215,7 +215,8 @@ def _own_lead(made: SetFiles) -> str:
     if not there:
         return (
             "Not known: the model keeps no mean of other people's predictions. The group level "
-            "makes one from the people of this folder (group --analysis deviation)."
+            "makes one from this folder's people (group --analysis deviation; then participant "
+            "--reports-only)."
         )
     none = len(made.maps) - len(there)
     without = (
