@@ -24,7 +24,6 @@ What they share:
 - `analysis`: an analysis: its call, its folder, a model that is there already, its tables
 - `ridge`: how strong the ridge of partial connectomes is, chosen on the people who train
 - `fit`: fits a model of any kind, re-centres it, and learns what is usual of people's rest
-- `deviations`: what a model predicts for its people on average, and how far they lie apart
 - `baselines`: simple models that a model is printed beside
 - `score`: models side by side on the same people: scores, intervals, tests
 """

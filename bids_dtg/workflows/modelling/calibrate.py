@@ -24,8 +24,7 @@ from bids_dtg.stats.splits import SETS
 from bids_dtg.workflows.modelling.analysis import Analysis
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.modelling.deviations import mean_segments, sums_over
-from bids_dtg.workflows.modelling.fit import learn_range
+from bids_dtg.workflows.modelling.fit import learn_range, mean_segments, sums_over
 from bids_dtg.workflows.modelling.seen import record_people, unseen
 from bids_dtg.workflows.modelling.splits import say_families
 

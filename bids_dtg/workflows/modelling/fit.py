@@ -20,9 +20,12 @@ from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.errors import DatasetError
+from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.deviation import LEAST_PEOPLE as LEAST_APART
+from bids_dtg.stats.deviation import Deviation, PeopleSums
 from bids_dtg.stats.splits import Split
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.model import resolve_device
@@ -233,3 +236,41 @@ def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange 
         f"{usual.highest:.0f} {unit}"
     )
     return learned
+
+
+def sums_over(places: Places) -> PeopleSums:
+    """Return sums over nobody yet, in cells of the usual size."""
+    return PeopleSums(places.lattice(cell_block(places.spacing_mm)))
+
+
+def mean_segments(people: Sequence[Person]) -> int:
+    """Return how many segments of rest people have, on average and rounded."""
+    return round(float(np.mean([len(person.connectomes) for person in people])))
+
+
+def learn_deviation(
+    people: Sequence[Person], predict: Callable[[Person], Array], places: Places, of: str
+) -> Deviation | None:
+    """Learn what people's predicted maps have in common; None, with a line, of too few people.
+
+    Parameters
+    ----------
+    people
+        Who they are.
+    predict
+        Predicts a person's maps as the bundle's users will, (contrasts, places).
+    places
+        Of the maps.
+    of
+        As of `Deviation`.
+    """
+    if len(people) < LEAST_APART:
+        say(
+            f"no deviations: {counted(len(people), 'participant')} are too few to tell a person's "
+            f"own part from (at least {LEAST_APART}); group --analysis deviation can make them"
+        )
+        return None
+    sums = sums_over(places)
+    for person in people:
+        sums.add(predict(person))
+    return sums.deviation(segments=mean_segments(people), of=of)

@@ -51,14 +51,15 @@ from bids_dtg.workflows.modelling.baselines import (
 )
 from bids_dtg.workflows.modelling.cohort import Cohort
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
-from bids_dtg.workflows.modelling.deviations import learn_deviation, mean_segments
 from bids_dtg.workflows.modelling.fit import (
     FittedModel,
     fit_device,
     fit_model,
     fit_plan,
     fit_task,
+    learn_deviation,
     learn_range,
+    mean_segments,
     model_space,
     require_people,
 )
