@@ -4,8 +4,9 @@ A predicted map is mostly what everybody has. Its deviation is the map less the 
 the same model predicts for a group of people, over their spread: a standardised score against
 reference people (as in Marquand et al. 2016, Biol. Psychiatry 80: 552, there of measured maps).
 
-The spread is the standard deviation between people, with n - 1, in the cells of a lattice, smoothed
-as the usual error of `bids_dtg.stats.conformal`: the spread of few people at one place is chance.
+The spread is the standard deviation between people, with n - 1, pooled over all places of a contrast
+unless it is asked for in cells: divided by a spread of their own, places where the model tells
+little apart would count as much as those where it tells much, and people were told apart less well.
 Where a contrast is predicted alike for everybody, there is nothing individual: NaN.
 
 All sums are additive over people, so that a group of any size takes one pass in bounded memory,
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.imaging.lattice import Lattice
-from bids_dtg.stats.conformal import POOLING_MM, ErrorSums
+from bids_dtg.stats.conformal import ErrorSums
 
 OF = ("training", "calibration", "cohort")  # whose mean and spread may be meant
 LEAST_PEOPLE = 10  # fewer put a third of a spread, and more, of chance into every deviation
@@ -184,9 +185,7 @@ class PeopleSums:
             self._squares[row] += sign * np.bincount(cell, found * found, minlength=cells)
             self._whole[row] += sign * float(np.square(values[known], dtype=np.float64).sum())
 
-    def deviation(
-        self, *, segments: int, of: str, pooling_mm: float | None = POOLING_MM
-    ) -> Deviation:
+    def deviation(self, *, segments: int, of: str, pooling_mm: float | None = None) -> Deviation:
         """Return the mean of the people who were added, and their spread.
 
         Parameters

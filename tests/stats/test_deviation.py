@@ -29,7 +29,7 @@ def people(count: int, seed: int, places: int) -> np.ndarray:
     return (mean + own).astype(np.float32)
 
 
-def fit(maps: np.ndarray, cells: Lattice, pooling_mm: float | None = 14.0) -> Deviation:
+def fit(maps: np.ndarray, cells: Lattice, pooling_mm: float | None = None) -> Deviation:
     sums = PeopleSums.of(maps, cells)
     return sums.deviation(segments=4, of="cohort", pooling_mm=pooling_mm)
 
