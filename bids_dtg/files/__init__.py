@@ -4,6 +4,7 @@
 - `atomic`: a file is whole under its final name, or it is not there
 - `path_names`: names that stand for folders of this machine in what others may read
 - `text`: JSON objects, tables and plain text of our own
+- `transfer`: files from elsewhere: downloads that are verified, and their progress
 - `long_table`: one table of rows that come in parts, as text and as Parquet
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `home`: paths that begin with somebody's home folder
@@ -15,8 +16,6 @@
 - `derivatives`: the output dataset
 - `provenance`: what was run, on what, with which result; failures
 - `annex`: files whose content is elsewhere: git-annex, git-LFS, broken links
-- `download`: pinned files over HTTP, resumed and verified
 - `digest`: digests of files, by which they are pinned
 - `temporary`: the machine's folder for temporary files
-- `progress`: how far a transfer is, on a terminal or in lines
 """
