@@ -5,8 +5,9 @@ the same model predicts for a group of people, over their spread: a standardised
 reference people (as in Marquand et al. 2016, Biol. Psychiatry 80: 552, there of measured maps).
 
 The spread is the standard deviation between people, with n - 1, pooled over all places of a
-contrast unless it is asked for in cells: divided by a spread of their own, places where the model tells
-little apart would count as much as those where it tells much, and people were told apart less well.
+contrast unless it is asked for in cells: divided by a spread of their own, places where the model
+tells little apart would count as much as those where it tells much, and people were told apart less
+well.
 Where a contrast is predicted alike for everybody, there is nothing individual: NaN.
 
 All sums are additive over people, so that a group of any size takes one pass in bounded memory,
