@@ -33,7 +33,9 @@ _LICENCE = "figures/niivue-LICENSE.txt"
 # End of the names of scripts with maps.
 SCRIPT = "_volumes.js"
 _DIGITS = 12  # of the hash of an anatomy
-_STEPS, _NONE = 127, -128  # of 8 bits; the viewer's script knows both
+# Steps of a copy on either side of 0: more are not told apart on a screen, and take more room.
+_STEPS = 50
+_NONE = -128  # of 8 bits; the viewer's script knows it
 
 
 @dataclass(frozen=True)

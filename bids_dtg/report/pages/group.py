@@ -202,7 +202,11 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         groups=gallery.groups if gallery else (),
         slices=slice_text(),
         background=background.words,
-        viewer_data=viewer_data([gallery.viewer_set], gallery.viewer_maps, gallery.backdrop)
+        viewer_data=viewer_data(
+            [gallery.viewer_set] if gallery.viewer_set else [],
+            gallery.viewer_maps,
+            gallery.backdrop,
+        )
         if gallery
         else None,
     )

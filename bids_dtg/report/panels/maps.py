@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -63,7 +63,7 @@ _MINUS = "\N{MINUS SIGN}"
 _KINDS = {SYNTHETIC: "predicted map", DEVIATION: "difference from other people's predictions"}
 # Of deviations, in spreads between people: the brightest colour, and what is far.
 _FULL, _FAR = 4.0, 2.0
-_STEP = 0.1  # of them, that copies for the viewer are rounded to
+_STEP = 0.25  # of them, that copies for the viewer are rounded to
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,16 @@ class Gallery:
     """The maps of a set, ready for a page."""
 
     groups: tuple[TaskCards, ...]
-    viewer_set: ViewerSet
+    viewer_set: ViewerSet | None  # None: the viewer has no copies of these maps
     viewer_maps: tuple[ViewerMap, ...]
     backdrop: str  # address of the anatomy
     files: tuple[Path, ...]  # written
+    first: int = 0  # number of the first map on the page
+
+    @property
+    def numbered(self) -> Iterable[tuple[int, ViewerMap]]:
+        """Its maps in the viewer, with their numbers on the page."""
+        return enumerate(self.viewer_maps, self.first)
 
 
 def slice_text() -> str:
@@ -146,9 +152,10 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     galleries: list[Gallery] = []
     background = of_participant(dataset, files)
 
-    def look(made: SetFiles, desc: str) -> Look:
-        limit, step = (_FULL, _STEP) if desc == DEVIATION else (None, 0.0)
-        return Look(background, desc, limit, step, surface_files(made, desc))
+    def own_look(made: SetFiles, gallery: Gallery) -> Look:
+        surfaces = surface_files(made, DEVIATION)
+        opens = {} if surfaces else {shown.label: n for n, shown in gallery.numbered}
+        return Look(background, DEVIATION, _FULL, _STEP, surfaces, opens)
 
     def draw(made: SetFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
         drawer = GalleryDrawer(
@@ -162,10 +169,13 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         galleries.append(drawer.draw(maps))
         return galleries[-1]
 
-    whole = [draw(made, made.maps, look(made, SYNTHETIC)) for made in files.sets]
+    whole = [
+        draw(made, made.maps, Look(background, surfaces=surface_files(made, SYNTHETIC)))
+        for made in files.sets
+    ]
     own = [
-        draw(made, maps, look(made, DEVIATION)).groups if maps else ()
-        for made, maps in zip(files.sets, map(_deviations, files.sets), strict=True)
+        draw(made, maps, own_look(made, gallery)).groups if maps else ()
+        for made, gallery, maps in zip(files.sets, whole, map(_deviations, files.sets), strict=True)
     ]
     sets = [
         SetOnPage(
@@ -184,7 +194,7 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
         facts={"sets": sets, "background": background.words},
         files=tuple(path for gallery in galleries for path in gallery.files),
         viewer_data=viewer_data(
-            [gallery.viewer_set for gallery in galleries],
+            [gallery.viewer_set for gallery in galleries if gallery.viewer_set],
             [shown for gallery in galleries for shown in gallery.viewer_maps],
             galleries[0].backdrop,
         ),
@@ -226,8 +236,8 @@ def _own_lead(made: SetFiles) -> str:
     return (
         "Each predicted map less the mean prediction for other people, in units of the spread "
         f"between them. By chance 4.6 % of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}; all "
-        f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens in the "
-        "viewer."
+        f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens the "
+        "predicted map in the viewer or, where maps were written on surfaces, itself."
     )
 
 
@@ -264,6 +274,9 @@ class Look:
     step: float = 0.0  # what the viewer's copies are rounded to at least
     # Files of the maps on both sides of a mesh; none: they are shown in the volume alone.
     surfaces: Mapping[Hemisphere, Path] = field(default_factory=dict)
+    # Numbers of the maps that cards open in the viewer, by label; none: each opens its own. Copies
+    # for the viewer are large.
+    opens: Mapping[str, int] = field(default_factory=dict)
 
 
 class GalleryDrawer:
@@ -319,19 +332,26 @@ class GalleryDrawer:
             )
             for task, members in groupby(maps, key=lambda map_file: map_file.task)
         )
+        viewer_set = None if self._look.opens else self._write_copies(maps, uncertainty, grid)
+        return Gallery(
+            groups=groups,
+            viewer_set=viewer_set,
+            viewer_maps=tuple(self._shown),
+            backdrop=write_shared_files(self._dataset, grid, self._look.background),
+            files=tuple(self._files),
+            first=self._first,
+        )
+
+    def _write_copies(
+        self, maps: Sequence[MapFile], uncertainty: Sequence[Overlay], grid: Grid
+    ) -> ViewerSet:
         # The viewer calls what it opens first so, whatever it is.
         scripts = {SYNTHETIC: self._write_script(self._script(self._look.desc), self._packed)}
         for overlay in uncertainty:
             there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
             if paths := {label: path for label, path in there.items() if path}:
                 scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid)
-        return Gallery(
-            groups=groups,
-            viewer_set=ViewerSet(self._title, scripts, self._write_surface()),
-            viewer_maps=tuple(self._shown),
-            backdrop=write_shared_files(self._dataset, grid, self._look.background),
-            files=tuple(self._files),
-        )
+        return ViewerSet(self._title, scripts, self._write_surface())
 
     def _draw_task(
         self,
@@ -351,9 +371,8 @@ class GalleryDrawer:
             picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
             write_atomic(self._inside(picture), encode(pixels))
             self._files.append(picture)
-            self._packed[shown.label] = pack(volume, grid, least_step=self._look.step)
             peak, where = _peak(volume, grid.affine)
-            number = self._first + len(self._shown)
+            number = self._look.opens.get(shown.label, self._first + len(self._shown))
             cards.append(
                 _card(
                     shown,
@@ -365,6 +384,9 @@ class GalleryDrawer:
                     pixels=pixels,
                 )
             )
+            if self._look.opens:
+                continue
+            self._packed[shown.label] = pack(volume, grid, least_step=self._look.step)
             self._shown.append(
                 ViewerMap(
                     set=self._number_of_set,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 
 import numpy as np
@@ -12,7 +10,6 @@ import pytest
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.contents import find_participant, sidecar_of
 from bids_dtg.report.pages.participant import write_participant_report
@@ -61,15 +58,12 @@ def test_the_viewer_and_the_cards_show_the_deviation(output):
     assert card.anchor == "deviation-faces"
     assert "1 contrast has none" in shown.own_lead
     assert "most of each is what everybody has" in shown.lead
+    # Its card opens the predicted map: a copy of each deviation would double what the viewer takes.
     viewer = made.viewer_data
-    own = viewer["maps"][card.number]
-    assert (own["label"], own["limit"], own["overlays"]) == ("faces", 4.0, [])
-    script = (output.root / viewer["sets"][own["set"]]["scripts"]["synthetic"]).read_text()
-    data = base64.b64decode(json.loads(re.search(r'"faces": ("[^"]+")', script)[1]))
-    copy = output.root / "copy.nii.gz"
-    copy.write_bytes(data)
-    shown_values = np.asarray(read_volume(copy)[0]).ravel()[PLACES.positions]
-    np.testing.assert_allclose(shown_values[:200], 3.0, atol=0.02)
+    opened = viewer["maps"][card.number]
+    assert (opened["label"], opened["limit"]) == ("faces", 3.0)
+    assert len(viewer["maps"]) == len(viewer["sets"][0]["scripts"]) + 1 == 2
+    assert not list(output.root.rglob("*deviation*_volumes.js"))
 
 
 def test_different_comes_before_everybodys_on_the_page(output):
@@ -77,7 +71,7 @@ def test_different_comes_before_everybodys_on_the_page(output):
     order = [page.index(text) for text in ("What is different here", "<h2>Maps", 'id="decision"')]
     assert order == sorted(order)
     numbers = [int(number) for number in re.findall(r'data-map="(\d+)"', page)]
-    assert numbers == [2, 0, 1]
+    assert numbers == [0, 0, 1]
     assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
 
 

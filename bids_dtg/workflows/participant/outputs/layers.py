@@ -15,8 +15,8 @@ from bids_dtg.notices import counted
 from bids_dtg.report.contents import DEVIATION, NOT_MEASURED, SPREAD, SYNTHETIC
 from bids_dtg.report.map_reliability import HALVES
 
-# Of a spread between people: far finer than what is known of anybody.
-_DEVIATION_STEP = 0.1
+# Of a spread between people: rounding adds 0.3 % to their variance.
+_DEVIATION_STEP = 0.2
 DEVIATION_UNITS = "spreads (standard deviations) between people"
 _HALF_WORDS = "Predicted from the {pieces} pieces of the runs, for the maps' reliability: "
 
@@ -31,7 +31,9 @@ class Layer:
     intent: Intent = "none"  # of images
     units: str | None = None  # of the values; None: the maps'
     everybody: bool = False  # whether it is the same for all participants
-    step: float | None = None  # images are in such steps, which makes them small; None: floats
+    # Images are in such steps, which makes them small: times the root mean square of the map where
+    # that is above 1. None: floats.
+    step: float | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:

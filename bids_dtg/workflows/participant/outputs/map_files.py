@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.form import MARGINAL, Form
@@ -111,9 +112,9 @@ def map_images(
         if layer.step is None:
             data = where.encode(values, intent=layer.intent, description=text)
         else:
-            # Wider steps where more than 8 bits would be needed.
-            step = max(layer.step, float(np.nanmax(np.abs(values))) / _STEPS)
-            data = where.encode_steps(values, step, description=text, noisy=True)
+            data = where.encode_steps(
+                values, _step(values, layer.step), description=text, noisy=True
+            )
         path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
         return OutputFile(path, data)
 
@@ -121,6 +122,12 @@ def map_images(
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(items), threads):  # no more maps in memory than are encoded
             yield from pool.map(encode, items[first : first + threads])
+
+
+def _step(values: NDArray[np.float32], least: float) -> float:
+    """Return the step of a map's image: wider where values are large, and where 8 bits need it."""
+    rms = float(np.sqrt(np.nanmean(np.square(values))))
+    return max(least * max(rms, 1.0), float(np.nanmax(np.abs(values))) / _STEPS)
 
 
 def map_sidecars(
