@@ -200,9 +200,9 @@ def _head(names: tuple[str, ...], grayordinates: Grayordinates) -> bytes:
     header.set_data_dtype("<f4")
     header.set_data_shape((1, 1, 1, 1, len(names), grayordinates.number))
     header.set_intent(_INTENT)
-    header.extensions.append(
-        nib.nifti1.Nifti1Extension(_EXTENSION, _cifti.Cifti2Header(matrix).to_xml())
-    )
+    # An element a line, as Workbench writes them: NiiVue reads nothing else.
+    xml = _cifti.Cifti2Header(matrix).to_xml().replace(b"><", b">\n<")
+    header.extensions.append(nib.nifti1.Nifti1Extension(_EXTENSION, xml))
     stream = BytesIO()
     header.write_to(stream)
     return stream.getvalue().ljust(int(header["vox_offset"]), b"\0")
