@@ -21,7 +21,7 @@ pytest.importorskip("PIL", reason="reports need the extra [report]")
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 
 # What a panel is, and the maps of a set, which belong to no run.
-NO_PANELS = ("panel", "maps", "background", "predictability", "surfaces")
+NO_PANELS = ("panel", "maps", "background", "individuality", "predictability", "surfaces")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ Beside them:
 - `panel`: what a panel is, and how its file is written
 - `background`: the anatomy behind maps
 - `predictability`: whether a contrast can be predicted, by the model's evaluation
+- `individuality`: how far maps lie from other people's, and how much of it is the person's
 - `surfaces`: maps at the vertices of surfaces, and the mesh that they are shown on
 - `maps`: the maps of a set as cards and for the viewer; they belong to no single run
 

@@ -33,6 +33,7 @@ from bids_dtg.report.contents import (
 from bids_dtg.report.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
 from bids_dtg.report.pages.page import link
 from bids_dtg.report.panels.background import of_participant
+from bids_dtg.report.panels.individuality import individuality_words
 from bids_dtg.report.panels.panel import Section
 from bids_dtg.report.panels.predictability import lead as predictability_lead
 from bids_dtg.report.panels.predictability import not_predicted, read_predictability
@@ -155,7 +156,8 @@ def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path)
     def own_look(made: SetFiles, gallery: Gallery) -> Look:
         surfaces = surface_files(made, DEVIATION)
         opens = {} if surfaces else {shown.label: n for n, shown in gallery.numbered}
-        return Look(background, DEVIATION, _FULL, _STEP, surfaces, opens)
+        words = individuality_words(made)
+        return Look(background, DEVIATION, _FULL, _STEP, surfaces, opens, words)
 
     def draw(made: SetFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
         drawer = GalleryDrawer(
@@ -277,6 +279,7 @@ class Look:
     # Numbers of the maps that cards open in the viewer, by label; none: each opens its own. Copies
     # for the viewer are large.
     opens: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)  # that cards also have, by label
 
 
 class GalleryDrawer:
@@ -401,7 +404,8 @@ class GalleryDrawer:
                     overlays=[vars(o) for o in uncertainty if o.desc in shown.overlays],
                 )
             )
-        units = str(members[0].sidecar.get("Units") or "")
+        # A legend on a phone has no room for what stands in brackets.
+        units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
         return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards))
 
     def _write_overlay(self, desc: str, paths: Mapping[str, Path], grid: Grid) -> str:
@@ -461,7 +465,7 @@ def _card(
         width=pixels.shape[1],
         height=pixels.shape[0],
         alt=f"{shown.name}: {_KINDS[look.desc]}, largest value {text}",
-        verdict=_verdict(shown) if look.desc == SYNTHETIC else _beyond(volume),
+        verdict=_verdict(shown) if look.desc == SYNTHETIC else _own_words(shown, volume, look),
         faded=bool(not_predicted(shown)),
     )
 
@@ -472,6 +476,11 @@ def _name(shown: MapFile) -> str:
 
 def _about(shown: MapFile) -> str:
     return shown.description.removeprefix(NOT_MEASURED)
+
+
+def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
+    """Say how far a map of deviations is from others', and how much of it would show again."""
+    return ". ".join(filter(None, (_beyond(volume), look.words.get(shown.label))))
 
 
 def _beyond(volume: NDArray[np.float32]) -> str:

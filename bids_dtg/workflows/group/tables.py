@@ -170,7 +170,8 @@ def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None
         present = participants_in(bids_dir) if bids_dir.is_dir() else ()
         if not present:
             raise DatasetError(err.found, remedy=remedy) from err
-    if not set(present) & set(known := find_participant_labels(output)):
+    known = find_participant_labels(output)
+    if known and not set(present) & set(known):  # where nobody is, that is said below
         raise DatasetError(
             f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
             expected=f"of {named(known)}",

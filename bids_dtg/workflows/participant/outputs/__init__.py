@@ -7,6 +7,5 @@
 - `spaces`: other spaces that maps are also written in: the table of them
 - `space_files`: maps in another space, with their sidecars
 - `surface_files`: maps at the vertices of surfaces, and as grayordinates
-- `individuality`: the table of how individual a participant's maps are
 - `write`: writes all of a set and of its runs, and records that it is complete
 """

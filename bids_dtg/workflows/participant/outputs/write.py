@@ -27,6 +27,7 @@ from bids_dtg.notices import named
 from bids_dtg.report.map_reliability import write_map_reliability
 from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.report.pages.participant import discard_report
+from bids_dtg.report.panels.individuality import write_individuality
 from bids_dtg.report.panels.panel import Kept, write_kept
 from bids_dtg.report.quality import write_quality
 from bids_dtg.report.workflows import Workflow
@@ -36,8 +37,7 @@ from bids_dtg.workflows.participant.outputs.half_widths import (
     half_width_paths,
     half_width_sidecars,
 )
-from bids_dtg.workflows.participant.outputs.individuality import write_individuality
-from bids_dtg.workflows.participant.outputs.layers import Layer, set_layers
+from bids_dtg.workflows.participant.outputs.layers import Layer, set_layers, whose
 from bids_dtg.workflows.participant.outputs.map_files import (
     Origin,
     form_facts,
@@ -275,7 +275,10 @@ class Writer:
             yield from write_map_reliability(
                 entities, estimate.contrasts, estimate.halves, self.output
             )
-        yield from write_individuality(entities, estimate, self.bundle, self.output)
+        if self.bundle.deviation is not None:
+            yield from write_individuality(
+                entities, estimate, self.bundle, self.output, whose=whose(self.bundle)
+            )
         for path, content in self.regions.sidecars(entities, layers):
             write_json(self.output.path(path), content)
             yield path

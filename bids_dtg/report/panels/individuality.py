@@ -1,4 +1,4 @@
-"""The table of how individual a participant's maps are: a row a contrast."""
+"""How individual a participant's maps are: the table of it, and its words on a page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import build_path
-from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.files.names import build_name, build_path, parse_name
+from bids_dtg.files.text import read_rows, write_json, write_tsv
+from bids_dtg.report.contents import SetFiles
+from bids_dtg.report.quality import number
 from bids_dtg.stats.individuality import Individuality, individuality
-from bids_dtg.workflows.participant.outputs.layers import whose
 
 INDIVIDUALITY = "individuality"  # value of desc-
 _COLUMNS = {
@@ -57,7 +58,12 @@ def figures_of(estimate: Estimate, bundle: ModelBundle) -> Individuality | None:
 
 
 def write_individuality(
-    entities: Mapping[str, str], estimate: Estimate, bundle: ModelBundle, output: DerivativeDataset
+    entities: Mapping[str, str],
+    estimate: Estimate,
+    bundle: ModelBundle,
+    output: DerivativeDataset,
+    *,
+    whose: str,
 ) -> Iterator[PurePosixPath]:
     """Write the table and its dictionary, and yield their paths; nothing where none can be told.
 
@@ -71,6 +77,8 @@ def write_individuality(
         The model that predicted them.
     output
         Where the files go.
+    whose
+        In words, whose mean and spread the model knows.
     """
     figures = figures_of(estimate, bundle)
     if figures is None:
@@ -78,8 +86,37 @@ def write_individuality(
     path = individuality_path(entities, bundle)
     write_tsv(output.path(path), list(_COLUMNS), list(_rows(figures, bundle)))
     yield path
-    write_json(output.path(path.with_suffix(".json")), _sidecar(bundle))
+    write_json(output.path(path.with_suffix(".json")), _sidecar(bundle, whose))
     yield path.with_suffix(".json")
+
+
+def individuality_words(made: SetFiles) -> dict[str, str]:
+    """Return what a page says of each contrast of a set, by label; nothing where there is no table.
+
+    Parameters
+    ----------
+    made
+        The set, whose maps' names lead to the table.
+    """
+    name = parse_name(made.maps[0].path.name)
+    named = {key: value for key, value in name.entities if key != "contrast"}
+    table = build_name({**named, "desc": INDIVIDUALITY}, name.suffix, ".tsv")
+    rows = read_rows(made.maps[0].path.with_name(table))
+    return {row.get("contrast") or "": _words(row) for row in rows}
+
+
+def _words(row: Mapping[str, str]) -> str:
+    distance, share, reliability = (
+        number(row.get(name)) for name in ("distance", "individual", "reliability")
+    )
+    if distance is None:
+        return ""
+    words = f"Distance from others {distance:.1f} (usual: 1)"
+    if share is not None:
+        words += f"; other rest would show {share:.0%} of its square again"
+    if reliability is not None:
+        words += f"; reliability by halves {reliability:.2f}"
+    return words
 
 
 def _rows(figures: Individuality, bundle: ModelBundle) -> Iterator[list[str | None]]:
@@ -90,11 +127,11 @@ def _rows(figures: Individuality, bundle: ModelBundle) -> Iterator[list[str | No
             yield [contrast.label, *(None if v != v else f"{v:.4f}" for v in values)]
 
 
-def _sidecar(bundle: ModelBundle) -> dict[str, Any]:
+def _sidecar(bundle: ModelBundle, whose: str) -> dict[str, Any]:
     none = bundle.without_deviation
     without = f"; none of {', '.join(none)}, which the model predicts alike for all" * bool(none)
     return {
         "Description": "How individual the predicted maps are, against those of "
-        f"{whose(bundle)}: a row a contrast{without}",
+        f"{whose}: a row a contrast{without}",
         **{name: {"Description": text} for name, text in _COLUMNS.items()},
     }
