@@ -21,7 +21,6 @@ from bids_dtg.imaging.transforms.itk import read_transforms
 from bids_dtg.inputs.regions.atlases import AtlasFile, AtlasPlaces, find_atlas_files
 from bids_dtg.inputs.regions.known_atlases import DEFAULT, atlas_key
 from bids_dtg.inputs.templateflow import TemplateFlow
-from bids_dtg.notices import say
 
 # An image with more labels is a picture, not an atlas; the finest in use have some 1,000.
 _MOST_PARCELS = 10_000
@@ -155,12 +154,31 @@ def choose_atlases(
 
 
 def _default(places: VoxelPlaces) -> tuple[Atlas, ...]:
-    """Return the default atlas; say why there is none where it does not fit."""
+    """Return the default atlas; none where it does not fit."""
     try:
         return (find_atlas(DEFAULT, places, templateflow=TemplateFlow(None)),)
     except SettingsError:  # another template, or another part of the brain
-        say(f"no table of regions: the default atlas, {DEFAULT}, has no parcel in the model's mask")
         return ()
+
+
+def atlases_note(asked: Sequence[str], chosen: Sequence[Atlas]) -> str | None:
+    """Return a line for people where the default atlas was meant and does not fit the model.
+
+    Parameters
+    ----------
+    asked
+        As of `choose_atlases`.
+    chosen
+        What it returned.
+
+    Examples
+    --------
+    >>> atlases_note(["none"], []) is None
+    True
+    """
+    if asked or chosen:
+        return None
+    return f"no table of regions: the default atlas, {DEFAULT}, has no parcel in the model's mask"
 
 
 def read_atlas(file: AtlasFile, places: VoxelPlaces) -> Atlas:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import SettingsError
+from bids_dtg.files.home import expand_home
 
 if TYPE_CHECKING:
     from bids_dtg.settings import (
@@ -55,6 +56,9 @@ def check_meaning(given: Mapping[str, Sequence[str]], workflow: str) -> None:
 
 def check(settings: Settings) -> None:
     """Raise SettingsError where options have values, or go together, as they cannot."""
+    for name in settings.outputs.atlases:
+        if name.startswith("~"):
+            expand_home(name, "--atlases")
     _check_cleaning(settings.cleaning)
     _check_modelling(settings)
     _check_dynamics(settings.dynamics)

@@ -97,7 +97,8 @@ def test_the_marginal_form_says_what_it_always_said(tmp_path):
     assert " ".join(sidecar) == (
         "Sources Synthetic ModelName ModelVersion ModelKind ModelSHA256 ModelNotice NotForScience "
         "ModelTraining NSegments SecondsOfRest ResidualDegreesOfFreedom SegmentsWeightedBy "
-        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Calibrated Description Task "
+        "OptionsSHA256 InputType DenoiseStrategy Runs ExcludedRuns Calibrated Deviations "
+        "Description Task "
         "Contrast SpatialReference Resolution Units"
     )
     assert " ".join(sidecar["Runs"][0]) == (

@@ -21,6 +21,7 @@ from bids_dtg.errors import OutputError
 from bids_dtg.files.derivatives import prepare_output_folder
 from bids_dtg.files.locks import Locks
 from bids_dtg.files.provenance import Failure, RunFolder, running_container
+from bids_dtg.imaging.atlas import atlases_note
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.notices import counted, say
@@ -100,6 +101,8 @@ def run_participants(settings: Settings, *, retry_seconds: Sequence[float] = _RE
                 board.note(note)
             if note := device_note(settings.resources.device, request.device):
                 board.note(note)
+            if note := atlases_note(settings.outputs.atlases, request.atlases):
+                board.note(note)
             call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)
             call.process(cluster or _pool(request, board, clock), retry_seconds)
     except BaseException:
@@ -128,6 +131,10 @@ def with_whole_paths(settings: Settings) -> Settings:
     changes["task_file"] = tuple(
         str(Path(name).absolute()) if Path(name).is_file() else name
         for name in settings.twin.task_file
+    )
+    changes["atlases"] = tuple(
+        str(Path(name).absolute()) if Path(name).is_file() else name
+        for name in settings.outputs.atlases
     )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())

@@ -17,7 +17,7 @@ from tiny_job import TinyJob, add_rest, read_table
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.imaging.atlas import Atlas, choose_atlases, region_means
+from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases, region_means
 from bids_dtg.inputs.templateflow import TemplateFlow
 from bids_dtg.report.contents import DEVIATION, SYNTHETIC
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
@@ -143,13 +143,14 @@ def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share, least):
         assert (row["mean"] != "n/a") == (part >= least and int(row["voxels"]) > 0)
 
 
-def test_the_default_stands_back_where_it_does_not_fit(bundle, capsys):
+def test_the_default_stands_back_where_it_does_not_fit(bundle):
     places = bundle.voxels
     moved = dataclasses.replace(
         places, grid=dataclasses.replace(places.grid, space="MNI152NLin2009cAsym")
     )
     assert choose_atlases((), moved, templateflow=TemplateFlow(None)) == ()
-    assert "no table of regions" in capsys.readouterr().err
+    assert "no table of regions: the default atlas" in atlases_note((), ())
+    assert atlases_note(("none",), ()) is None
     with pytest.raises(SettingsError, match="is in MNI152NLin6Asym"):
         choose_atlases(("Schaefer400",), moved, templateflow=TemplateFlow(None))
 
