@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from bids_dtg.cli.demo import main
+from bids_dtg.files.sidecars import read_inherited
 
 PROGRAM = Path(sys.executable).with_name("dtg-demo")
 
@@ -93,7 +93,7 @@ def test_the_whole_job_with_a_broken_run(tmp_path):
     assert not list(out.glob("maps/sub-sim002/func/*statmap.nii.gz"))
     maps = list(out.glob("maps/sub-sim001/func/*desc-synthetic_statmap.nii.gz"))
     assert len(maps) == 47
-    sidecar = json.loads(maps[0].with_name(maps[0].name.replace(".nii.gz", ".json")).read_text())
+    sidecar = read_inherited(maps[0])
     assert sidecar["ModelName"] == "demo"
     for text in (done.stdout, done.stderr, (out / "maps" / "README").read_text()):
         assert "not for science" in text.lower()

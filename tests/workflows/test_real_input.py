@@ -19,6 +19,7 @@ from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.inputs.runs import find_runs
@@ -119,7 +120,7 @@ def test_47_valid_images(made):
         assert np.isfinite(data).all()
         assert not data[~made.grey].any()
         assert data[made.grey].std() > 0
-        sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+        sidecar = read_inherited(path)
         assert sidecar["Synthetic"] is True
         assert sidecar["SecondsOfRest"] == pytest.approx(128, abs=3)
 
