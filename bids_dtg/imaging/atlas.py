@@ -309,7 +309,7 @@ def _sums(values: NDArray[np.floating | np.bool_], atlas: Atlas) -> NDArray[np.f
 
 def _counts(known: NDArray[np.bool_], atlas: Atlas) -> NDArray[np.float64]:
     """Count the places with a value, (maps, parcels); maps mostly lack the same places."""
-    if (known == known[0]).all():
+    if known.all() or (known == known[0]).all():  # the first is ten times as fast
         known = known[:1]
     return _sums(known, atlas)
 
