@@ -127,8 +127,7 @@ def half_width_sidecars(
         yield (
             _path(contrast, bundle, level, grid or bundle.grid, ".json"),
             {
-                "Description": f"{layer.words}{contrast.description}",
-                **contrast_facts(contrast, bundle),
+                **contrast_facts(layer, contrast, bundle),
                 **(facts_of_space or bundle.grid.metadata),
                 "Units": bundle.card.part.units,
                 "IntervalLevel": level / 100,

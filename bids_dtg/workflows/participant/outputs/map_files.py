@@ -148,18 +148,18 @@ def map_sidecars(
         yield (
             map_path(entities, contrast, layer.desc, ".json", bundle=bundle),
             {
-                "Description": f"{layer.words}{contrast.description}",
-                **contrast_facts(contrast, bundle),
+                **contrast_facts(layer, contrast, bundle),
                 **bundle.grid.metadata,
                 "Units": layer.units or bundle.card.part.units,
             },
         )
 
 
-def contrast_facts(contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
-    """Return what sidecars say of a contrast, beside its description."""
+def contrast_facts(layer: Layer, contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
+    """Return what the sidecar of a map says of it and its contrast, in any space."""
     gains = bundle.card.part.gains
     return {
+        "Description": f"{layer.words}{contrast.description}",
         "Task": contrast.task,
         "Contrast": contrast.name,
         **predictability_facts(bundle.card.evaluation, contrast.label),

@@ -92,8 +92,7 @@ def space_sidecars(
         yield (
             map_path(entities, contrast, layer.desc, ".json", bundle=bundle, places=places),
             {
-                "Description": f"{layer.words}{contrast.description}",
-                **contrast_facts(contrast, bundle),
+                **contrast_facts(layer, contrast, bundle),
                 **facts,
                 "Sources": [*sources, *facts["Sources"]],
                 "Units": layer.units or bundle.card.part.units,
