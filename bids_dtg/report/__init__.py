@@ -6,6 +6,7 @@ A report is made from what the output folder holds, by a process of its own
 - `pages`: one page a module: participant, group, model, index
 - `panels`: what a page shows of a run: one panel a module
 - `demos`: the picture that a demo draws
+- `drawings`: drawings on pages of analyses, as PNG files
 - `workflows`: the table of workflows: words, quality columns, panels and sections of each
 - `contrasts`: the row of the workflow `contrasts`, in words
 - `dynamics`: the row of the workflow `dynamics`, in words

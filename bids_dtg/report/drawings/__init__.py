@@ -1,0 +1,4 @@
+"""Drawings on pages of analyses that are PNG files, made by matplotlib.
+
+- `glass_brain`: a map of voxels, seen through the brain from four sides
+"""
