@@ -24,6 +24,7 @@ _GROUPS = {
     "cleaning": "cleaning of the resting runs",
     "output": "outputs",
     "modelling": "models of one's own (group level)",
+    "statistics": "statistics over participants (group level)",
     "dynamics": "network model (--workflow dynamics)",
     "twin": "digital twin (--workflow twin)",
     "resources": "resources",
@@ -103,7 +104,7 @@ def _add_option(section: argparse._ArgumentGroup, option: Option, choices: Choic
         if choices is not None or get_origin(hint) is Literal:
             arguments["choices"] = choices.values if choices else get_args(hint)
             arguments.pop("metavar")
-        elif get_origin(hint) is tuple:
+        if get_origin(hint) is tuple:
             # `-d a b` and `-d a -d b` are the same.
             arguments |= {"nargs": "+", "action": "extend"}
     section.add_argument(*flags_of(field.name), **arguments)

@@ -167,7 +167,7 @@ FOREIGN: tuple[Foreign, ...] = (
     # XCP-D
     Foreign(("--mode",), f"its modes are sets of XCP-D's options; {_CLEANING}", 1, refused=True),
     Foreign(
-        ("--nuisance-regressors", "-p"),
+        ("--nuisance-regressors",),
         f"{_CLEANING}, as --denoise-strategy simple --confound-model 36P",
         1,
         refused=True,

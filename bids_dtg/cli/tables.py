@@ -26,6 +26,7 @@ from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, BehaviourOptions, Settings
 from bids_dtg.settings.option import find_row
 from bids_dtg.twin import recipe as twin
+from bids_dtg.workflows.group.feature_kinds import FEATURES
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 Arrays = Literal["never", "may", "must"]
@@ -179,6 +180,31 @@ _CONTRASTS = Workflow(
             "deviation": Analysis(
                 _later("group.deviation:run_deviation"),
                 "what is each participant's own of the maps in OUTPUT_DIR, against all others",
+            ),
+            "stats": Analysis(
+                _later("group.stats:run_stats"),
+                "tests over participants' maps (one or two samples, paired, regression), and "
+                "group maps beside those of measured maps",
+            ),
+            "associate": Analysis(
+                _later("group.associate:run_associate"),
+                "association of each region or voxel with phenotypes",
+            ),
+            "phenotypes": Analysis(
+                _later("group.phenotypes:run_phenotypes"),
+                "prediction of phenotypes from maps, beside that from connectomes",
+            ),
+            "embed": Analysis(
+                _later("group.embed:run_embed"),
+                "participants and contrasts in few dimensions; typical and atypical maps",
+            ),
+            "normative": Analysis(
+                _later("group.normative:run_normative"),
+                "deviations of regions from what age, sex and site let expect",
+            ),
+            "glm": Analysis(
+                _later("group.glm:run_glm"),
+                "measured maps from task runs and their events (--glm-model)",
             ),
             "predict": Analysis(
                 _later("modelling.predict:run_prediction"),
@@ -349,6 +375,9 @@ def table_choices() -> Mapping[str, Choices]:
             tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
         ),
         "recipe": Choices(tuple(dict.fromkeys(name for row in rows for name in row.recipes))),
+        "features": Choices(
+            tuple(FEATURES), tuple(f"{row.name}: {row.help}" for row in FEATURES.values())
+        ),
     }
 
 

@@ -6,6 +6,7 @@ Datasets and participants:
 - `index`: a participant's functional files, and what a BIDS filter leaves of them
 - `selection`: sessions, tasks and runs that were asked for, and the file of each run
 - `asked`: labels that no run has, refused before any work
+- `participants`: tables of what is known of participants besides their scans
 - `splits_file`: tables on participants: sets of a split, families
 
 Runs:

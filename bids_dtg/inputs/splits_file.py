@@ -10,12 +10,14 @@ from pathlib import Path
 from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError
 from bids_dtg.files.foreign import Table, read_table
 from bids_dtg.files.text import write_tsv
+from bids_dtg.inputs.participants import (
+    FAMILY_COLUMNS,
+    NONE,
+    PERSON_COLUMNS,
+    plain_column,
+)
 from bids_dtg.notices import counted
 
-# Names of columns without case and signs, so that HCP's Family_ID is one of them.
-_FAMILY_COLUMNS = ("familyid", "family", "famid")
-_PERSON_COLUMNS = ("participantid", "subjectid", "subject", "participant")
-_NONE = ("", "n/a", "na", "nan")
 _TABLES = ("participants.tsv", "participants.csv")
 
 
@@ -57,14 +59,14 @@ class Families:
         return "; ".join((found, *self.trouble))
 
 
-def read_families(roots: Sequence[Path]) -> Families:
+def read_families(roots: Sequence[Path], tables: Sequence[Path] = ()) -> Families:
     """Read who belongs to which family from the first table that has families.
 
-    Looked at are `participants.tsv` and `participants.csv` of each folder, with tabs or commas;
-    a column of families may be called family_id, Family_ID, familyID or family.
+    Looked at are `tables`, then `participants.tsv` and `participants.csv` of each folder, with
+    tabs or commas; a column of families may be called family_id, Family_ID, familyID or family.
     """
     trouble = []
-    for path in dict.fromkeys(root / name for root in roots for name in _TABLES):
+    for path in dict.fromkeys((*tables, *(root / name for root in roots for name in _TABLES))):
         try:
             column, by_label = _families_in(read_table(path, None))
         except MissingFileError:
@@ -79,9 +81,9 @@ def read_families(roots: Sequence[Path]) -> Families:
 
 def _families_in(table: Table) -> tuple[str, dict[str, str]]:
     """Return the name of the column of families, and them by label; "" where it has none."""
-    columns = {_plain(name): number for number, name in reversed([*enumerate(table.header)])}
-    person = next((columns[key] for key in _PERSON_COLUMNS if key in columns), None)
-    family = next((columns[key] for key in _FAMILY_COLUMNS if key in columns), None)
+    columns = {plain_column(name): number for number, name in reversed([*enumerate(table.header)])}
+    person = next((columns[key] for key in PERSON_COLUMNS if key in columns), None)
+    family = next((columns[key] for key in FAMILY_COLUMNS if key in columns), None)
     if person is None:
         raise ForeignFileError(
             f"{table.path} is no table of participants: its first line has no column "
@@ -97,7 +99,7 @@ def _families_in(table: Table) -> tuple[str, dict[str, str]]:
                 f"{table.path} has participant {label} in two families, {found[label]} and {name}"
             )
     return table.header[family], {
-        label: name for label, name in found.items() if label and name.casefold() not in _NONE
+        label: name for label, name in found.items() if label and name.casefold() not in NONE
     }
 
 
@@ -134,7 +136,3 @@ def write_sets(path: Path, sets: Mapping[str, Sequence[str]]) -> None:
     """Write a table of participant_id and set, as `read_sets` reads it."""
     rows = sorted((f"sub-{label}", name) for name, labels in sets.items() for label in labels)
     write_tsv(path, ["participant_id", "set"], rows)
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())

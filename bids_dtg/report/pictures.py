@@ -132,8 +132,9 @@ def draw_matrix(matrix: NDArray[np.floating], scale: Scale, low: float, high: fl
 
 
 def inline(picture: bytes) -> str:
-    """Return the address of a picture that lies in the page itself."""
-    return f"data:image/webp;base64,{base64.b64encode(picture).decode()}"
+    """Return the address of a picture, PNG or WebP, that lies in the page itself."""
+    kind = "png" if picture.startswith(b"\x89PNG") else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
 
 
 def draw_maps(

@@ -33,6 +33,7 @@ from bids_dtg.settings.parts import (
     CleaningOptions,
     Combine,
     ConfoundModel,
+    Design,
     DynamicsOptions,
     EpochChoice,
     InputChoice,
@@ -42,6 +43,7 @@ from bids_dtg.settings.parts import (
     ModellingOptions,
     OutputOptions,
     ResourceOptions,
+    StatisticsOptions,
     Structural,
     TwinOptions,
 )
@@ -55,6 +57,7 @@ __all__ = [
     "CleaningOptions",
     "Combine",
     "ConfoundModel",
+    "Design",
     "DynamicsOptions",
     "EpochChoice",
     "InputChoice",
@@ -66,6 +69,7 @@ __all__ = [
     "OutputOptions",
     "ResourceOptions",
     "Settings",
+    "StatisticsOptions",
     "Structural",
     "TwinOptions",
     "plain",
@@ -96,6 +100,7 @@ class Settings:
     modelling: ModellingOptions = field(default_factory=ModellingOptions)  # of one's own models
     dynamics: DynamicsOptions = field(default_factory=DynamicsOptions)  # of the network model
     twin: TwinOptions = field(default_factory=TwinOptions)  # of the digital twin
+    statistics: StatisticsOptions = field(default_factory=StatisticsOptions)  # over many people
     outputs: OutputOptions = field(default_factory=OutputOptions)  # what is written
     resources: ResourceOptions = field(default_factory=ResourceOptions)  # where it is computed
     behaviour: BehaviourOptions = field(default_factory=BehaviourOptions)  # of the program

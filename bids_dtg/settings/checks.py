@@ -18,12 +18,14 @@ if TYPE_CHECKING:
         ModellingOptions,
         ResourceOptions,
         Settings,
+        StatisticsOptions,
     )
 
 # A space as fMRIPrep's --output-spaces has it.
 _SPACE = r"[A-Za-z0-9]+(:cohort-[A-Za-z0-9]+)?(:res-[A-Za-z0-9]+)?"
 _SEEDS = 1 << 63  # what torch and numpy take
 _MOST_ROIS = 500  # that are made of people's arrays
+_MOST_PERMUTATIONS = 1_000_000
 _MOST_DIGITS = 9  # of a count: nothing that is counted here has more
 
 
@@ -62,6 +64,7 @@ def check(settings: Settings) -> None:
     _check_cleaning(settings.cleaning)
     _check_modelling(settings)
     _check_dynamics(settings.dynamics)
+    _check_statistics(settings.statistics)
     _check_resources(settings.resources)
     kind, _, number = settings.resources.device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (
@@ -174,7 +177,23 @@ def _check_dynamics(dynamics: DynamicsOptions) -> None:
     )
 
 
-def _check_counts(part: ModellingOptions | DynamicsOptions, *names: str) -> None:
+def _check_statistics(statistics: StatisticsOptions) -> None:
+    _check_counts(statistics, "repeats")
+    if not 2 <= statistics.folds < 10**_MOST_DIGITS:
+        raise SettingsError(f"--folds is {statistics.folds}", expected="2 or more")
+    if not 0 <= statistics.permutations <= _MOST_PERMUTATIONS:
+        raise SettingsError(
+            f"--permutations is {statistics.permutations}", expected=f"0 to {_MOST_PERMUTATIONS}"
+        )
+    if both := sorted({*statistics.phenotype} & {*statistics.covariates}):
+        raise SettingsError(
+            f"{both[0]} is given as --phenotype and as --covariates", expected="one of them"
+        )
+
+
+def _check_counts(
+    part: ModellingOptions | DynamicsOptions | StatisticsOptions, *names: str
+) -> None:
     """Refuse numbers of things that are none, or more than there can be."""
     for name in names:
         number, flag = getattr(part, name), "--" + name.replace("_", "-")

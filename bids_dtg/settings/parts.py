@@ -25,6 +25,7 @@ SCRUBBING_FD_MM = 0.5
 SCRUBBING_STD_DVARS = 1.5
 EpochChoice = Literal["loss", "r", "residual_r", "diagonality"]
 Combine = Literal["run", "session", "participant"]
+Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
 # Of structural connectomes: rows of `bids_dtg.dynamics.networks.STRUCTURAL`.
@@ -247,7 +248,7 @@ class ModellingOptions:
 
     analysis: str | None = option(
         "modelling",
-        "what to do at the group level with models of one's own",
+        "what to do at the group level",
         default=None,
         shown_default="none: the table and page of all participants",
     )
@@ -282,10 +283,11 @@ class ModellingOptions:
     )
     model_name: str | None = option(
         "modelling",
-        "name of the model that is made, or of an evaluation: of its folder in OUTPUT_DIR/group",
+        "name of the model that is made, or of other results: of their folder in OUTPUT_DIR/group",
         default=None,
+        flags=("--model-name", "--name"),
         metavar="NAME",
-        shown_default="own; of an evaluation the name of --model",
+        shown_default="own; of an evaluation the name of --model; of statistics none",
     )
     input_arrays: tuple[str, ...] = option(
         "modelling",
@@ -503,6 +505,78 @@ class TwinOptions:
         "learn presses as pulses of one time step, as published, not as held until the response "
         "window ends",
         default=False,
+    )
+
+
+@dataclass(frozen=True)
+class StatisticsOptions:
+    """What is asked of many people's maps together, and of their task runs."""
+
+    participants_file: Path | None = map_option(
+        "statistics",
+        "table of participants: a row each, with phenotypes, covariates, families (family_id) and "
+        "sites (site)",
+        default=None,
+        flags=("-p", "--participants-file"),
+        metavar="TSV",
+        shown_default="participants.tsv of BIDS_DIR",
+    )
+    phenotype: tuple[str, ...] = map_option(
+        "statistics",
+        "columns of the table to test or to predict",
+        default=(),
+        metavar="NAME",
+        shown_default="for associate and phenotypes each column of numbers or of two levels that "
+        "is no covariate; for stats none",
+    )
+    covariates: tuple[str, ...] = map_option(
+        "statistics",
+        "columns whose part is taken out, of the table or of the runs' quality (fd_mean, "
+        "minutes_kept); numbers as they are, words as levels",
+        default=(),
+        metavar="NAME",
+    )
+    features: tuple[str, ...] = map_option(
+        "statistics",
+        "what of each participant is looked at",
+        default=(),
+        metavar="NAME",
+        shown_default="that of --analysis",
+    )
+    design: Design | None = map_option(
+        "statistics",
+        "of stats; paired: two sessions, named by --session-label",
+        default=None,
+        shown_default="one-sample; with --phenotype two-sample or regression, as its values are",
+    )
+    permutations: int = map_option(
+        "statistics",
+        "permutations of participants, or of their signs; 0: none",
+        default=1000,
+        metavar="N",
+    )
+    tfce: bool = map_option(
+        "statistics", "of stats: threshold-free cluster enhancement too", default=False
+    )
+    within_families: bool = map_option(
+        "statistics",
+        "permute the members of each family too, not only whole families of one size",
+        default=False,
+    )
+    folds: int = map_option(
+        "statistics", "of phenotypes: folds of the cross-validation", default=5, metavar="N"
+    )
+    repeats: int = map_option(
+        "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"
+    )
+    leave_site_out: bool = map_option(
+        "statistics", "of phenotypes: each fold is a site", default=False
+    )
+    glm_model: Path | None = map_option(
+        "statistics",
+        "of glm: tasks, conditions and contrasts, in TOML",
+        default=None,
+        metavar="TOML",
     )
 
 

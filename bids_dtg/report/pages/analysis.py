@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,15 @@ class Scatter:
 
 
 @dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures that were drawn elsewhere, as PNG files."""
+
+    caption: str
+    items: Mapping[str, bytes]  # the files, by name
+    alternatives: Mapping[str, str] = field(default_factory=dict)  # each in words; else its name
+
+
+@dataclass(frozen=True, eq=False)
 class PageSection:
     """A part of the page; what is empty is left out."""
 
@@ -98,6 +107,7 @@ class PageSection:
     matrices: Sequence[Matrices] = ()
     spectra: Sequence[Spectra] = ()
     scatters: Sequence[Scatter] = ()
+    pictures: Sequence[Pictures] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +180,23 @@ class MatricesOnPage:
 
 
 @dataclass(frozen=True)
+class PictureOnPage:
+    """A picture with its name."""
+
+    name: str
+    picture: str  # address
+    summary: str  # in words
+
+
+@dataclass(frozen=True)
+class PicturesOnPage:
+    """Pictures that share a caption."""
+
+    caption: str
+    pictures: tuple[PictureOnPage, ...]
+
+
+@dataclass(frozen=True)
 class SectionOnPage:
     """A section as the page shows it."""
 
@@ -180,11 +207,13 @@ class SectionOnPage:
     charts: tuple[ChartOnPage, ...]
     matrices: tuple[MatricesOnPage, ...]
     more_charts: tuple[ChartOnPage, ...]
+    pictures: tuple[PicturesOnPage, ...]
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing below the heading."""
-        parts = (self.text, self.tables, self.charts, self.matrices, self.more_charts)
+        shown = (self.charts, self.matrices, self.more_charts, self.pictures)
+        parts = (self.text, self.tables, *shown)
         return not any(parts)
 
 
@@ -227,6 +256,17 @@ def _section(number: int, section: PageSection) -> SectionOnPage:
         more_charts=(
             *_drawn(map(_spectra, section.spectra)),
             *_drawn(map(_scatter, section.scatters)),
+        ),
+        pictures=tuple(_pictures(pictures) for pictures in section.pictures if pictures.items),
+    )
+
+
+def _pictures(pictures: Pictures) -> PicturesOnPage:
+    return PicturesOnPage(
+        pictures.caption,
+        tuple(
+            PictureOnPage(name, inline(data), pictures.alternatives.get(name, name))
+            for name, data in pictures.items.items()
         ),
     )
 

@@ -18,10 +18,13 @@ from bids_dtg.report.workflows import workflow_of
 
 INDEX, GROUP = "index.html", "group.html"
 MODEL_PAGE = "report.html"  # in the folder of an analysis
+STATISTICS_PAGE = "statistics_report.html"  # in that of one over people
 # Pages of analyses, by file name, and what each shows.
 _ANALYSES = {
     MODEL_PAGE: "scores beside those of simple models",
-    **dict.fromkeys((NETWORK_PAGE, TWIN_PAGE), "what was found, in tables and charts"),
+    **dict.fromkeys(
+        (NETWORK_PAGE, TWIN_PAGE, STATISTICS_PAGE), "what was found, in tables and charts"
+    ),
 }
 # Other processes may add reports at the same time; each looks again after it has written.
 _TRIES = 5

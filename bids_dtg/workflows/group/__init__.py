@@ -5,5 +5,9 @@
 - `regions`: one long table of all participants' means over parcels
 - `mean_maps`: mean and spread of all maps, in one pass over the files
 - `deviation`: what is each person's own, against all others
+- `people`: whose maps are looked at together, and what is known of them
+- `feature_kinds`: what can be looked at in each participant: one table
+- `features`: these numbers side by side, one contrast at a time
+- `results`: the folder of one analysis over people
 - `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

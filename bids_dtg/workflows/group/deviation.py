@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.derivatives import DerivativeDataset
-from bids_dtg.files.names import bids_uri, parse_name
+from bids_dtg.files.names import bids_uri
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say, show
@@ -37,6 +36,7 @@ from bids_dtg.stats.conformal import cell_block
 from bids_dtg.stats.deviation import LEAST_PEOPLE, Deviation, PeopleSums
 from bids_dtg.version import __version__
 from bids_dtg.workflows.group.mean_maps import choose_sets
+from bids_dtg.workflows.group.people import places_of
 from bids_dtg.workflows.group.tables import participants_asked, require_own_dataset
 from bids_dtg.workflows.participant.outputs.layers import DEVIATION_UNITS
 from bids_dtg.workflows.participant.reports import output_for_pages
@@ -111,15 +111,7 @@ class _Cohort:
     @classmethod
     def of(cls, output: DerivativeDataset, first: SetFiles) -> _Cohort:
         """Take grid and places from the maps of a set: where one of them has a value."""
-        mask, affine = None, np.eye(4)
-        for found in first.maps:
-            values, affine = read_volume(found.path)
-            mask = (values != 0) if mask is None else mask | (values != 0)
-        assert mask is not None  # a set has maps
-        name = parse_name(first.maps[0].path.name)
-        i, j, k = mask.shape
-        grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
-        places = VoxelPlaces.within(grid, mask)
+        places = places_of(first)
         return cls(output, places, tuple(found.label for found in first.maps))
 
     def write(self, people: Mapping[str, Sequence[SetFiles]]) -> int:

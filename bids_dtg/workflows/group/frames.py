@@ -137,8 +137,8 @@ def _regions(
             expected="OUTPUT_DIR of the participant level, called with an atlas",
             remedy=f"--atlases {atlas}",
         )
-    key = _find_atlas(atlas, dict.fromkeys(_key(name) for _, name in tables), root)
-    read = [(_read(path), name) for path, name in tables if _key(name) == key]
+    key = find_atlas_key(atlas, dict.fromkeys(atlas_key(name) for _, name in tables), root)
+    read = [(_read(path), name) for path, name in tables if atlas_key(name) == key]
     known = dict.fromkeys(str(label) for table, _ in read for label in table["contrast"].unique())
     kept = _kept(contrasts, list(known), root)
     parts = []
@@ -183,14 +183,43 @@ def _kept(asked: Sequence[str] | None, known: Sequence[str], root: Path) -> set[
     return {by_plain[plain_contrast(label)] for label in asked}
 
 
-def _key(name: BidsName) -> str:
+def region_tables(title: str, image: Path) -> tuple[Path, ...]:
+    """Return the tables of regions of a set of maps, in the order of their names.
+
+    Parameters
+    ----------
+    title
+        Of the set: how its files' names begin.
+    image
+        A file of the set.
+    """
+    pattern = f"{title}_space-*_desc-{_REGIONS}_statmap.tsv"
+    return tuple(sorted(image.parent.glob(pattern)))
+
+
+def atlas_key(name: BidsName) -> str:
     """Return what names a table's atlas, e.g. ``Schaefer2018_seg-7n_scale-400``."""
     pairs = [f"{entity}-{label}" for entity in _ATLAS if (label := name.get(entity)) is not None]
     return "_".join(pairs).removeprefix("atlas-")
 
 
-def _find_atlas(atlas: str, keys: Mapping[str, object], root: Path) -> str:
-    """Find the tables' atlas that somebody means by a name."""
+def find_atlas_key(atlas: str, keys: Mapping[str, object], root: Path) -> str:
+    """Find the tables' atlas that somebody means by a name.
+
+    Parameters
+    ----------
+    atlas
+        As ``--atlases`` takes it, or as the names of the tables have it.
+    keys
+        `atlas_key` of the tables that there are.
+    root
+        The output folder, for messages.
+
+    Raises
+    ------
+    SettingsError
+        No table is of it, or tables of several are: with the nearest name.
+    """
     for key in keys:
         if _plain(atlas) in (_plain(key), _plain(f"atlas-{key}")):
             return key
