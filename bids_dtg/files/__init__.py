@@ -6,6 +6,7 @@
 - `text`: JSON objects, tables and plain text of our own
 - `transfer`: files from elsewhere: downloads that are verified, and their progress
 - `long_table`: one table of rows that come in parts, as text and as Parquet
+- `mapped_rows`: rows of numbers that come one at a time, memory-mapped
 - `foreign`: the one door for text that others wrote: JSON, TOML, tables, plain text
 - `home`: paths that begin with somebody's home folder
 - `walk`: files below a folder that others made

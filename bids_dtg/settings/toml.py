@@ -157,14 +157,14 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
     legal = choices or (get_args(hint) if get_origin(hint) is Literal else None)
     expected = _describe(hint) if legal is None else "one of " + ", ".join(map(str, legal))
     wrong = SettingsError(f"{source} is {value!r}", expected=expected)
+    if get_origin(hint) is tuple:
+        if not _is_list(value, legal):
+            raise wrong
+        return tuple(str(item) for item in value)
     if legal is not None:
         if value not in legal:
             raise wrong
         return value
-    if get_origin(hint) is tuple:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise wrong
-        return tuple(str(item) for item in value)
     if hint is bool or isinstance(value, bool):
         if hint is not bool or not isinstance(value, bool):
             raise wrong
@@ -179,6 +179,13 @@ def convert(name: str, value: Any, source: str, choices: Sequence[str] | None = 
         return hint(value)
     except (TypeError, ValueError, OverflowError):
         raise wrong from None
+
+
+def _is_list(value: Any, legal: Sequence[str] | None) -> bool:
+    """Return whether a value is a list, of legal items where only some are."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return False
+    return legal is None or all(item in legal for item in value)
 
 
 def _shown(value: Any, shown: Callable[[str], str]) -> Any:

@@ -34,7 +34,7 @@ def test_levels_of_numbers_are_in_order_of_size_and_infinity_is_no_number(tmp_pa
 
 def test_a_misspelt_name_gets_the_nearest_one(tmp_path):
     table = read_participants(write(tmp_path, "participant_id\treasoning\n01\t3\n"))
-    with pytest.raises(SettingsError, match="no column resoning.*did you mean reasoning"):
+    with pytest.raises(SettingsError, match=r"no column resoning.*did you mean reasoning"):
         table.find("resoning")
 
 

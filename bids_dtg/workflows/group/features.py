@@ -6,7 +6,6 @@ They lie in a memory-mapped file of a temporary folder: a contrast of 10,000 peo
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
-from bids_dtg.files.foreign import MOST_TABLE, read_bytes
+from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
+from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
 from bids_dtg.imaging.nifti import read_volume
@@ -47,7 +47,6 @@ from bids_dtg.workflows.group.people import GroupPeople
 from bids_dtg.workflows.modelling.person_arrays import read_measured
 
 Row = NDArray[np.float32]
-_PIECE = 1 << 26  # bytes of a table that are looked at at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -432,41 +431,25 @@ def _fill(
     DatasetError
         Nobody could be read.
     """
-    path, labels, failed = folder / "features.f32", list[str](), dict[str, str]()
-    known = np.ones(columns, bool)
-    path.unlink(missing_ok=True)  # who still maps the file before keeps it
-    with path.open("wb") as file:
+    labels, failed = list[str](), dict[str, str]()
+    with MappedRows(folder / "features.f32", columns) as rows:
         for label in people.labels:
             try:
-                row = np.asarray(read(label), np.float32)
+                row = read(label)
                 if not np.isfinite(row).any():
                     raise RunError(f"sub-{label} has no value")
+                rows.add(row)
             except DtgError as err:
                 failed[label] = str(err)
-                continue
-            known &= np.isfinite(row)
-            file.write(row.tobytes())
-            labels.append(label)
+            else:
+                labels.append(label)
     if not labels:
         raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
-    if not known.any():
+    if not len(kept := rows.known()):
         raise DatasetError(
             f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
         )
-    values: NDArray[np.float32] = np.memmap(path, np.float32, "r+", shape=(len(labels), columns))
-    kept = np.flatnonzero(known)
-    if len(kept) < columns:
-        values = _only(values, kept, folder / "kept.f32")
-    return _Filled(tuple(labels), values, kept, failed)
-
-
-def _only(values: NDArray[np.float32], kept: NDArray[np.intp], path: Path) -> NDArray[np.float32]:
-    path.unlink(missing_ok=True)
-    found = np.memmap(path, np.float32, "w+", shape=(len(values), len(kept)))
-    step = max(1, _PIECE // (4 * values.shape[1]))
-    for start in range(0, len(values), step):
-        found[start : start + step] = values[start : start + step, kept]
-    return found
+    return _Filled(tuple(labels), rows.array(kept), kept, failed)
 
 
 def _of_voxels(
@@ -518,24 +501,19 @@ def _read_map(path: Path, places: VoxelPlaces) -> Row:
 
 def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
     """Return contrast and index of all rows of a table of regions, and a column of it."""
-    import pandas as pd
-
     try:
-        content = read_bytes(path, MOST_TABLE)
-        table = pd.read_csv(
-            io.BytesIO(content),
-            sep="\t",
-            usecols=["contrast", "index", column],
-            dtype={"contrast": str, "index": str, column: np.float32},
-            na_values=["n/a"],
-            keep_default_na=False,
+        table = text_columns(
+            read_bytes(path, MOST_TABLE), path, lambda name: name in ("contrast", "index", column)
         )
-    except (ForeignFileError, ValueError, OverflowError) as err:
+        texts = table[column].to_numpy(str)
+        texts[texts == "n/a"] = "nan"
+        values = texts.astype(np.float32)
+        keys = "\n".join(table["contrast"] + "\t" + table["index"]).encode()
+    except (ForeignFileError, KeyError, ValueError) as err:
         raise RunError(
             f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
         ) from err
-    keys = "\n".join(table["contrast"] + "\t" + table["index"]).encode()
-    return keys, table[column].to_numpy(np.float32)
+    return keys, values
 
 
 def _read_matrix(path: Path, rois: int) -> NDArray[np.float64]:

@@ -71,7 +71,7 @@ def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
     assert "left out: 3 participants without a value of age" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="one is the same for all 2"):
         people.complete(["age"]).covariates(["one"])
-    with pytest.raises(SettingsError, match="no column agee.*did you mean age"):
+    with pytest.raises(SettingsError, match=r"no column agee.*did you mean age"):
         people.column("agee")
 
 
