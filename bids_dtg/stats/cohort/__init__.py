@@ -2,4 +2,5 @@
 
 - `coding`: columns of a table as numbers of a design
 - `exchangeability`: permutations that respect families and sites, and flips of signs
+- `association`: columns, as regions or voxels, against a phenotype
 """

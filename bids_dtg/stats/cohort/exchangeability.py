@@ -170,9 +170,12 @@ def permutation_p(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
     array([0.25, 1.  ])
     """
     found, chance = np.atleast_1d(np.asarray(observed, np.float64)), np.asarray(null, np.float64)
-    chance = chance[:, None] if chance.ndim == 1 else chance
     least = found - 1e-6 * np.abs(found)
-    p = ((chance >= least).sum(axis=0) + 1.0) / (len(chance) + 1.0)
+    if chance.ndim == 1:  # may be compared with very many tests
+        as_large = len(chance) - np.searchsorted(np.sort(chance), least)
+    else:
+        as_large = (chance >= least).sum(axis=0)
+    p = (as_large + 1.0) / (len(chance) + 1.0)
     return np.where(np.isnan(found), np.nan, p)
 
 

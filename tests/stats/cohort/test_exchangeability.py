@@ -134,6 +134,7 @@ def test_p_counts_ties_and_keeps_gaps():
     null = np.array([[1.0, 5.0, 0.0], [2.0, 6.0, 0.0], [3.0, 7.0, 0.0]])
     found = permutation_p([3.0 + 1e-9, 1.0, np.nan], null)
     np.testing.assert_array_equal(found, [0.5, 1.0, np.nan])
+    np.testing.assert_array_equal(permutation_p([3.0 + 1e-9, np.nan], null[:, 0]), [0.5, np.nan])
 
 
 def test_p_is_uniform_where_families_are_alike_and_the_phenotype_tells_nothing():
