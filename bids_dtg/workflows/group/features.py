@@ -308,7 +308,9 @@ def find_region_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSou
 
 def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> FeatureSource:
     tables = {
-        label: [table for made in sets for table in region_tables(made.title, made.maps[0].path)]
+        label: [
+            table for made in sets for table in region_tables(made.title, made.maps[0].path.parent)
+        ]
         for label, sets in people.sets.items()
     }
     keys = dict.fromkeys(atlas_key(parse_name(p.name)) for own in tables.values() for p in own)

@@ -183,18 +183,18 @@ def _kept(asked: Sequence[str] | None, known: Sequence[str], root: Path) -> set[
     return {by_plain[plain_contrast(label)] for label in asked}
 
 
-def region_tables(title: str, image: Path) -> tuple[Path, ...]:
+def region_tables(title: str, folder: Path) -> tuple[Path, ...]:
     """Return the tables of regions of a set of maps, in the order of their names.
 
     Parameters
     ----------
     title
         Of the set: how its files' names begin.
-    image
-        A file of the set.
+    folder
+        Of its files.
     """
     pattern = f"{title}_space-*_desc-{_REGIONS}_statmap.tsv"
-    return tuple(sorted(image.parent.glob(pattern)))
+    return tuple(sorted(folder.glob(pattern)))
 
 
 def atlas_key(name: BidsName) -> str:

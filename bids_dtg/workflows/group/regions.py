@@ -13,7 +13,8 @@ from bids_dtg.files.long_table import Kind, LongTable
 from bids_dtg.files.names import build_name, parse_name
 from bids_dtg.files.text import read_json, write_json
 from bids_dtg.notices import counted, named, say
-from bids_dtg.workflows.participant.outputs.region_files import COLUMNS, REGIONS
+from bids_dtg.workflows.group.frames import region_tables
+from bids_dtg.workflows.participant.outputs.region_files import COLUMNS
 
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys(("contrast", "name"), "text"),
@@ -56,7 +57,7 @@ def write_region_tables(
     sets = tuple(sets)
     names: dict[str, None] = {}
     for title, folder in sets:
-        names.update(dict.fromkeys(_common_name(path) for path in _tables(title, folder)))
+        names.update(dict.fromkeys(_common_name(path) for path in region_tables(title, folder)))
     return tuple(path for name in names for path in _write(output, name, sets))
 
 
@@ -71,7 +72,7 @@ def _write(
     damaged, sidecar, number = [], None, 0
     with LongTable(output.path(path), columns) as table:
         for title, folder in sets:
-            for source in _tables(title, folder):
+            for source in region_tables(title, folder):
                 if _common_name(source) != name:
                     continue
                 if (rows := _rows(source, title)) is None:
@@ -88,12 +89,6 @@ def _write(
     if output.path(parquet).exists():
         yield parquet
     yield path.with_name(f"{name}.json")
-
-
-def _tables(title: str, folder: Path) -> list[Path]:
-    """Return the tables of regions of a set."""
-    pattern = f"{title}_space-*_desc-{REGIONS.desc}_{REGIONS.suffix}{REGIONS.extension}"
-    return sorted(folder.glob(pattern))
 
 
 def _common_name(path: Path) -> str:
