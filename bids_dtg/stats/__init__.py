@@ -18,5 +18,6 @@
 - `linear`: simple linear models that every network is compared with
 - `group_ica`: spatial maps of a group's networks, from people's rest
 - `kernel_ridge`: whole maps from whole connectomes
-- `cohort`: what is asked of many people together: permutations, tests over many columns
+- `cohort`: what is asked of many people together: permutations, tests over many
+  columns, layouts, who is atypical
 """
