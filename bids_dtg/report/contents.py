@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -173,7 +174,11 @@ class ParticipantFiles:
 
 
 def find_participant(
-    dataset: DerivativeDataset, label: str, of_runs: Iterable[FileKind] = ()
+    dataset: DerivativeDataset,
+    label: str,
+    of_runs: Iterable[FileKind] = (),
+    *,
+    each_sidecar: bool = True,
 ) -> ParticipantFiles:
     """Find a participant's files below the output folder; damaged ones are as if absent.
 
@@ -185,6 +190,10 @@ def find_participant(
         Without sub-.
     of_runs
         The files of runs that are looked for, beside their quality tables.
+    each_sidecar
+        Whether the sidecar of each map is read, and overlays are looked for. False: only that of
+        a set's first map, in a tenth of the time and memory; the others' are empty, and maps are
+        in the order of their labels.
     """
     folder, of_runs = dataset.root / f"sub-{label}", {quality.FILE, *of_runs}
     named: dict[str, list[tuple[BidsName, Path]]] = {}
@@ -195,7 +204,8 @@ def find_participant(
             named.setdefault(_title(name), []).append((name, path))
         elif kind in of_runs:
             runs.setdefault(_title(name), {})[kind] = path
-    found = [_set(dataset, title, maps) for title, maps in sorted(named.items())]
+    find_set = _set if each_sidecar else _plain_set
+    found = [find_set(dataset, title, maps) for title, maps in sorted(named.items())]
     sets = tuple(made for made in found if made is not None)
     facts = _facts_of_runs(sets)
     return ParticipantFiles(
@@ -247,10 +257,7 @@ def _set(
                 place = sidecar_of(path).name if key in own else f"{title}_{_MAPS.suffix}.json"
                 damage[f"{place} was changed by hand or damaged: {key} cannot be used"] = None
         there = {desc: overlay for desc, overlay in beside.items() if overlay.is_file()}
-        deviation = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_"))
-        # Against the model's people, else against the cohort (`group --analysis deviation`).
-        cohort = dataset.root / "group/deviation" / deviation.relative_to(dataset.root)
-        different = next((file for file in (deviation, cohort) if file.is_file()), None)
+        different = _deviation(dataset, path)
         maps.append(MapFile(name.get("contrast") or "", path, sidecar, there, different))
     if not maps:
         return None
@@ -258,6 +265,34 @@ def _set(
     maps.sort(
         key=lambda found: (found.task, " VS " in found.name or "-" in found.name, found.label)
     )
+    return _set_of(dataset, title, maps, tuple(damage))
+
+
+def _plain_set(
+    dataset: DerivativeDataset, title: str, named: list[tuple[BidsName, Path]]
+) -> SetFiles | None:
+    """Return a set of maps as `_set` does, with the sidecar of the first one alone."""
+    by_space: dict[tuple[str | None, ...], list[tuple[BidsName, Path]]] = {}
+    for name, path in named:
+        of_space = tuple(name.get(entity) for entity in ("space", "res", "den", "cohort"))
+        by_space.setdefault(of_space, []).append((name, path))
+    for files in by_space.values():
+        files.sort(key=lambda item: item[0].get("contrast") or "")
+        sidecar, _ = _of_their_kinds(read_inherited(files[0][1]))
+        if RESAMPLED in sidecar:
+            continue
+        maps = [
+            MapFile(name.get("contrast") or "", path, {}, {}, _deviation(dataset, path))
+            for name, path in files
+        ]
+        maps[0] = dataclasses.replace(maps[0], sidecar=sidecar)
+        return _set_of(dataset, title, maps)
+    return None
+
+
+def _set_of(
+    dataset: DerivativeDataset, title: str, maps: Sequence[MapFile], damage: tuple[str, ...] = ()
+) -> SetFiles:
     common = maps[0].sidecar
     titles = [str(run.get("Run")) for run in common.get("Runs", ())]
     return SetFiles(
@@ -266,8 +301,18 @@ def _set(
         runs=tuple(titles),
         excluded=common.get("ExcludedRuns", {}),
         record=completion_record(dataset, title),
-        damage=tuple(damage),
+        damage=damage,
     )
+
+
+def _deviation(dataset: DerivativeDataset, path: Path) -> Path | None:
+    """Return the deviation of a map, where there is one.
+
+    Against the model's people, else against the cohort (`group --analysis deviation`).
+    """
+    own = path.with_name(path.name.replace(f"_desc-{SYNTHETIC}_", f"_desc-{DEVIATION}_"))
+    cohort = dataset.root / "group/deviation" / own.relative_to(dataset.root)
+    return next((file for file in (own, cohort) if file.is_file()), None)
 
 
 def _overlays(

@@ -467,7 +467,7 @@ def _mean(rows: Sequence[NDArray[np.floating[Any]]]) -> Row:
 
 
 def _labels(people: GroupPeople) -> list[str]:
-    return [found.label for found in next(iter(people.sets.values()))[0].maps]
+    return [found.label for found in people.example.maps]
 
 
 def _wanted(settings: Settings, there: Sequence[str]) -> tuple[str, ...]:

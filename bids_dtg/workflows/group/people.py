@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +29,7 @@ from bids_dtg.inputs.participants import (
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.contents import ParticipantFiles, SetFiles, find_participant
+from bids_dtg.report.contents import MapFile, ParticipantFiles, SetFiles, find_participant
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.inclusion import read_inclusion
 from bids_dtg.report.panels import connectome
@@ -40,6 +41,8 @@ from bids_dtg.workflows.group.mean_maps import choose_sets
 from bids_dtg.workflows.group.tables import participants_asked, require_own_dataset
 from bids_dtg.workflows.participant.reports import output_for_pages
 
+# What is kept of the sidecar of each participant's first map.
+_KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference")
 FEW_PEOPLE = 8  # with fewer, no verdict is given (`bids_dtg.stats.paired`)
 
 
@@ -50,7 +53,7 @@ class GroupPeople:
     settings: Settings  # of the call
     output: DerivativeDataset
     files: Mapping[str, ParticipantFiles]  # all that there is of each, by label without sub-
-    sets: Mapping[str, tuple[SetFiles, ...]]  # the maps of each that count, by label
+    sets: Mapping[str, tuple[SetFiles, ...]]  # the maps of each that count, by label; see `example`
     table: ParticipantsTable | None  # what is known of them; None: there is no table
     related: Families  # who belongs to which family
     left_out: tuple[tuple[str, str], ...] = ()  # title of a set and why it does not count
@@ -182,14 +185,24 @@ class GroupPeople:
         return coded
 
     @cached_property
+    def example(self) -> SetFiles:
+        """The first set with all that its maps' sidecars say, in the order of pages.
+
+        Those of `sets` have the sidecar of their first map alone.
+        """
+        (title,) = (made.title for made in self.sets[self.labels[0]][:1])
+        found = find_participant(self.output, self.labels[0]).sets
+        return next(made for made in found if made.title == title)
+
+    @cached_property
     def places(self) -> VoxelPlaces:
         """Where the maps have values: the voxels of the first set's maps."""
-        return places_of(next(iter(self.sets.values()))[0])
+        return places_of(self.example)
 
     @property
     def flags(self) -> list[Flag]:
         """What a page must say of the model that made the maps."""
-        common = next(iter(self.sets.values()))[0].common
+        common = self.example.common
         notice = str(common.get("ModelNotice") or "")
         if common.get("NotForScience"):
             return [Flag("warning", notice or "The model is not for science")]
@@ -227,7 +240,7 @@ def gather_people(settings: Settings) -> GroupPeople:
     output = output_for_pages(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
     files = {
-        label: find_participant(output, label, (connectome.FILE,))
+        label: _what_counts(find_participant(output, label, (connectome.FILE,), each_sidecar=False))
         for label in participants_asked(settings.inputs.participant_label, output)
     }
     found = [made for own in files.values() for made in own.sets]
@@ -258,6 +271,38 @@ def gather_people(settings: Settings) -> GroupPeople:
     people.related.require_known()
     say(people.related.line(people.labels))
     return people
+
+
+def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
+    """Return a participant's files without what is long and not used: there may be thousands."""
+    sets = tuple(
+        dataclasses.replace(
+            made,
+            record={key: made.record[key] for key in ("Options",) if key in made.record},
+            maps=tuple(map(_without_words, made.maps)),
+        )
+        for made in found.sets
+    )
+    runs = tuple(
+        dataclasses.replace(
+            run,
+            facts={},
+            quality={name: text for name, text in run.quality.items() if number(text) is not None},
+        )
+        for run in found.runs
+    )
+    return dataclasses.replace(found, sets=sets, runs=runs)
+
+
+def _without_words(found: MapFile) -> MapFile:
+    """Return a map with what is used of its sidecar, and paths without texts that they keep."""
+    return MapFile(
+        sys.intern(found.label),
+        Path(found.path),
+        {key: found.sidecar[key] for key in _KEPT if key in found.sidecar},
+        {},
+        None if found.deviation is None else Path(found.deviation),
+    )
 
 
 def places_of(made: SetFiles) -> VoxelPlaces:

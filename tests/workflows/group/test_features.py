@@ -158,3 +158,15 @@ def test_each_kind_of_features_has_a_reader():
     from bids_dtg.workflows.group import features
 
     assert all(callable(getattr(features, row.reader)) for row in FEATURES.values())
+
+
+def test_the_example_has_what_all_sidecars_say(cohort):
+    people = people_of(cohort)
+    assert [found.task for found in people.example.maps] == [
+        contrast.task for contrast in sorted(cohort.bundle.contrasts, key=lambda c: c.task)
+    ]
+    assert people.example.title == people.sets["01"][0].title
+    assert {found.label for found in people.sets["01"][0].maps} == {
+        found.label for found in people.example.maps
+    }
+    assert people.flags == [] or people.flags[0].text
