@@ -28,18 +28,13 @@ from bids_dtg.report.contents import (
     SYNTHETIC,
     MapFile,
     SetFiles,
-    find_participant,
 )
-from bids_dtg.report.inclusion import read_inclusion
 from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import cell_block
 from bids_dtg.stats.deviation import LEAST_PEOPLE, Deviation, PeopleSums
 from bids_dtg.version import __version__
-from bids_dtg.workflows.group.mean_maps import choose_sets
-from bids_dtg.workflows.group.people import places_of
-from bids_dtg.workflows.group.tables import participants_asked, require_own_dataset
+from bids_dtg.workflows.group.people import counting_sets, places_of
 from bids_dtg.workflows.participant.outputs.layers import DEVIATION_UNITS
-from bids_dtg.workflows.participant.reports import output_for_pages
 
 Array = NDArray[np.float32]
 FOLDER = PurePosixPath("group/deviation")
@@ -64,14 +59,8 @@ def run_deviation(settings: Settings) -> int:
     DatasetError
         The output folder holds no results, those of another dataset, or of too few people.
     """
-    output = output_for_pages(settings.inputs.output_dir)
-    require_own_dataset(settings.inputs, output)
-    labels = participants_asked(settings.inputs.participant_label, output)
-    found = [made for label in labels for made in find_participant(output, label).sets]
-    sets, left_out = choose_sets(read_inclusion(output).split(found)[0])
-    for title, why in left_out:
-        say(f"{title} is left out: {why}")
-    people = _by_person(sets)
+    found = counting_sets(settings, each_sidecar=True)
+    output, people = found.output, found.sets
     _require_enough(len(people))
     if settings.behaviour.dry_run:
         show(f"would write deviations of {counted(len(people), 'participant')} to {FOLDER}")
@@ -80,15 +69,8 @@ def run_deviation(settings: Settings) -> int:
         locks.require(
             "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
         )
-        cohort = _Cohort.of(output, sets[0])
+        cohort = _Cohort.of(output, next(iter(people.values()))[0])
         return cohort.write(people)
-
-
-def _by_person(sets: Sequence[SetFiles]) -> dict[str, list[SetFiles]]:
-    people: dict[str, list[SetFiles]] = {}
-    for made in sets:
-        people.setdefault(made.title.partition("_")[0], []).append(made)
-    return people
 
 
 def _require_enough(people: int) -> None:
@@ -123,11 +105,11 @@ class _Cohort:
                 sums.add(self._mean(sets))
                 kept[person] = sets
             except RunError as err:
-                say(f"{person} is left out: {err}")
+                say(f"sub-{person} is left out: {err}")
         _require_enough(sums.people)
         rows, written = [], set[PurePosixPath]()
         for position, (person, sets) in enumerate(kept.items()):
-            say(f"{position / len(kept):4.0%} {person}")
+            say(f"{position / len(kept):4.0%} sub-{person}")
             others = self._others(sums, sets)
             for made in sets:
                 values = others.deviations(self._read(made))

@@ -221,11 +221,64 @@ class GroupPeople:
         return {name: Column(name, texts) for name, texts in found.items()}
 
 
-def gather_people(settings: Settings) -> GroupPeople:
-    """Find whose maps in the output folder can be looked at together, and report who is not.
+@dataclass(frozen=True, eq=False)
+class CountingSets:
+    """The maps in an output folder that are looked at together."""
+
+    output: DerivativeDataset
+    files: Mapping[str, ParticipantFiles]  # all that there is of each participant, by label
+    sets: Mapping[str, tuple[SetFiles, ...]]  # those that count, by label, sorted
+    left_out: tuple[tuple[str, str], ...]  # title of a set and why it does not count
+
+
+def counting_sets(settings: Settings, *, each_sidecar: bool) -> CountingSets:
+    """Find the maps in the output folder that can be looked at together; lines report the others.
 
     Decisions of the inclusion table are kept to; maps of another model, grid or cleaning than most
     are left out; a person's sets that count are all of the person.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    each_sidecar
+        As of `find_participant`.
+
+    Raises
+    ------
+    DatasetError
+        The output folder holds no maps, or those of another dataset.
+    """
+    output = output_for_pages(settings.inputs.output_dir)
+    require_own_dataset(settings.inputs, output)
+    files = {}
+    for label in participants_asked(settings.inputs.participant_label, output):
+        found = find_participant(output, label, (connectome.FILE,), each_sidecar=each_sidecar)
+        files[label] = found if each_sidecar else _what_counts(found)
+    inclusion = read_inclusion(output)
+    for line in inclusion.lines(list(files)):
+        say(line)
+    counting, undecided = inclusion.split(made for own in files.values() for made in own.sets)
+    sets, unlike = choose_sets(counting)
+    for title, why in unlike:
+        say(f"{title} is left out: {why}")
+    if not sets:
+        raise DatasetError(
+            f"{output.root} has no maps of participants", remedy="run the participant level first"
+        )
+    by_label: dict[str, list[SetFiles]] = {}
+    for made in sets:
+        by_label.setdefault(made.title.partition("_")[0].removeprefix("sub-"), []).append(made)
+    return CountingSets(
+        output,
+        files,
+        {label: tuple(by_label[label]) for label in sorted(by_label)},
+        (*undecided, *unlike),
+    )
+
+
+def gather_people(settings: Settings) -> GroupPeople:
+    """Find whose maps in the output folder can be looked at together, and what is known of them.
 
     Parameters
     ----------
@@ -235,38 +288,18 @@ def gather_people(settings: Settings) -> GroupPeople:
     Raises
     ------
     DatasetError, SettingsError
-        The output folder holds no maps, those of another dataset, or the table cannot be read.
+        As `counting_sets`, or the table of participants cannot be read.
     """
-    output = output_for_pages(settings.inputs.output_dir)
-    require_own_dataset(settings.inputs, output)
-    files = {
-        label: _what_counts(find_participant(output, label, (connectome.FILE,), each_sidecar=False))
-        for label in participants_asked(settings.inputs.participant_label, output)
-    }
-    found = [made for own in files.values() for made in own.sets]
-    inclusion = read_inclusion(output)
-    for line in inclusion.lines(list(files)):
-        say(line)
-    counting, undecided = inclusion.split(found)
-    sets, unlike = choose_sets(counting)
-    if not sets:
-        raise DatasetError(
-            f"{output.root} has no maps of participants", remedy="run the participant level first"
-        )
-    for title, why in unlike:
-        say(f"{title} is left out: {why}")
+    found = counting_sets(settings, each_sidecar=False)
     path = _table_path(settings)
-    by_label: dict[str, list[SetFiles]] = {}
-    for made in sets:
-        by_label.setdefault(made.title.partition("_")[0].removeprefix("sub-"), []).append(made)
     people = GroupPeople(
         settings,
-        output,
-        files,
-        {label: tuple(by_label[label]) for label in sorted(by_label)},
+        found.output,
+        found.files,
+        found.sets,
         None if path is None else read_participants(path),
         _families(settings, path),
-        (*undecided, *unlike),
+        found.left_out,
     )
     people.related.require_known()
     say(people.related.line(people.labels))
