@@ -8,4 +8,5 @@
 - `typicality`: each person's map against the mean of the others'
 - `second_level`: tests of a mean or a difference at each voxel, corrected for all voxels
 - `group_maps`: two maps of one group side by side: r, Dice, clusters
+- `normative`: how far people's values lie from what is normal for their age, sex and site
 """
