@@ -20,4 +20,5 @@
 - `kernel_ridge`: whole maps from whole connectomes
 - `cohort`: what is asked of many people together: permutations, tests over many
   columns, layouts, who is atypical
+- `prediction`: phenotypes predicted from people's maps and connectomes
 """

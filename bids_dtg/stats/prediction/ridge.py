@@ -1,0 +1,478 @@
+"""Ridge regression of many targets, by people or by columns, less confounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+Index = NDArray[np.integer[Any]]
+
+_SMALLEST_SHARE = 1e-12  # of the largest eigenvalue: what is below is rounding
+_RANK_OF_CONFOUNDS = 1e-10  # of the largest singular value
+_JITTER = 1e-12  # what left-out people alone determine counts as known, not as NaN
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A set of features in the smaller of two forms."""
+
+    columns: int
+    values: Array | None  # (people, columns), where columns < people
+    kernel: Array | None  # (people, people) inner products, else
+
+    def products(self, some: Index, others: Index) -> Array:
+        """Return inner products (some, others)."""
+        if self.values is not None:
+            made: Array = self.values[some] @ self.values[others].T
+            return made
+        assert self.kernel is not None
+        held: Array = self.kernel[np.ix_(some, others)]
+        return held
+
+
+@dataclass(frozen=True)
+class Features:
+    """People's features in the form that ridge regression solves fastest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((20, 300)).astype(np.float32)
+    >>> Features.of(x).form, Features.of(x[:, :5]).form, Features.of(x).people
+    ('dual', 'primal', 20)
+    """
+
+    parts: tuple[_Part, ...]
+
+    @classmethod
+    def of(cls, values: Values, *, block_bytes: int = 1 << 26) -> Features:
+        """Read features once, in blocks of columns.
+
+        Parameters
+        ----------
+        values
+            (people, columns); may be memory-mapped float32.
+        block_bytes
+            Memory for a block.
+
+        Returns
+        -------
+        Features
+            With fewer columns than people the columns themselves (float64): the primal form.
+            Else the people's inner products: the dual form; memory is 8 x people² bytes and a
+            block. Products are summed in float64. Columns' means over all these people are
+            taken away first, against rounding; no result depends on them, for each fold takes
+            away the means of its own training people.
+
+        Raises
+        ------
+        ValueError
+            If values are not (people, columns) or a value is not finite.
+        """
+        if values.ndim != 2 or not values.size:
+            raise ValueError(f"features are (people, columns), found {values.shape}")
+        people, columns = values.shape
+        blocks = (block for _, block in centred_blocks(values, block_bytes))
+        if columns < people:
+            return cls((_Part(columns, np.hstack(list(blocks)), None),))
+        kernel = np.zeros((people, people))
+        for block in blocks:
+            kernel += block @ block.T
+        return cls((_Part(columns, None, kernel),))
+
+    @property
+    def people(self) -> int:
+        """How many people."""
+        part = self.parts[0]
+        held = part.kernel if part.values is None else part.values
+        assert held is not None
+        return len(held)
+
+    @property
+    def columns(self) -> int:
+        """How many features."""
+        return sum(part.columns for part in self.parts)
+
+    @property
+    def form(self) -> Literal["primal", "dual"]:
+        """By columns (primal) or by people (dual)."""
+        by_columns = all(part.values is not None for part in self.parts)
+        return "primal" if by_columns and self.columns < self.people else "dual"
+
+    def of_people(self, people: Index) -> Features:
+        """Return the features of some people, by their places."""
+        return Features(
+            tuple(
+                _Part(
+                    part.columns,
+                    None if part.values is None else part.values[people],
+                    None if part.kernel is None else part.kernel[np.ix_(people, people)],
+                )
+                for part in self.parts
+            )
+        )
+
+
+def join_features(sets: Sequence[Features]) -> Features:
+    """Put sets of features of the same people side by side.
+
+    Parameters
+    ----------
+    sets
+        Of one number of people.
+
+    Returns
+    -------
+    Features
+        In each fold every set is divided by one number, so that its columns have the same total
+        variance in training people as those of any other: neither units nor numbers of columns
+        decide which set counts.
+
+    Raises
+    ------
+    ValueError
+        If they are of different numbers of people.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((20, 30))
+    >>> join_features([Features.of(x), Features.of(x[:, :4])]).columns
+    34
+    """
+    if len({features.people for features in sets}) != 1:
+        raise ValueError(f"sets have {[features.people for features in sets]} people")
+    return Features(tuple(part for features in sets for part in features.parts))
+
+
+def centred_blocks(values: Values, block_bytes: int = 1 << 26) -> Iterator[tuple[slice, Array]]:
+    """Yield blocks of columns, less their means, as float64.
+
+    Parameters
+    ----------
+    values
+        (people, columns); may be memory-mapped.
+    block_bytes
+        Memory for a block.
+
+    Yields
+    ------
+    tuple
+        Which columns, and (people, columns) of them.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [block.tolist() for _, block in centred_blocks(np.array([[1.0, 5.0], [3.0, 5.0]]))]
+    [[[-1.0, 0.0], [1.0, 0.0]]]
+    """
+    people, columns = values.shape
+    step = max(1, block_bytes // (8 * people))
+    for start in range(0, columns, step):
+        here = slice(start, min(start + step, columns))
+        block = np.array(values[:, here], np.float64)
+        block -= block.mean(axis=0)
+        wrong = ~np.isfinite(block).all(axis=0)
+        if wrong.any():
+            first = start + int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"column {first} of the features has a value that is not finite")
+        yield here, block
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """An intercept and confounds, fitted on training people alone."""
+
+    basis: Array  # (train, rank) orthonormal: what the design of training people spans
+    solve: Array  # (columns, train): from training people's values to coefficients
+    test: Array  # (test, columns), the design of test people
+
+    @classmethod
+    def of(cls, confounds: Values | None, train: Index, test: Index) -> Nuisance:
+        """Fit the design of training people.
+
+        Parameters
+        ----------
+        confounds
+            (people, confounds), numbers; None: the intercept alone. A column that training
+            people do not vary in has no coefficient.
+        train, test
+            Places of people.
+        """
+        own, new = np.ones((len(train), 1)), np.ones((len(test), 1))
+        if confounds is not None:
+            given = np.asarray(confounds, np.float64)
+            mean, spread = given[train].mean(axis=0), given[train].std(axis=0)
+            varies = spread > _SMALLEST_SHARE * np.maximum(np.abs(mean), np.finfo(float).tiny)
+            scaled = (given[:, varies] - mean[varies]) / spread[varies]
+            own, new = np.hstack([own, scaled[train]]), np.hstack([new, scaled[test]])
+        left, strengths, _ = np.linalg.svd(own, full_matrices=False)
+        kept = strengths > _RANK_OF_CONFOUNDS * strengths[0]
+        solve = np.asarray(np.linalg.pinv(own, rcond=_RANK_OF_CONFOUNDS), np.float64)
+        return cls(left[:, kept], solve, new)
+
+    def remove(self, values: Array) -> Array:
+        """Return what the design leaves of training people's values (train, ...)."""
+        left: Array = values - self.basis @ (self.basis.T @ values)
+        return left
+
+    def expect(self, values: Array) -> Array:
+        """Return what the design says of test people by training people's values (train, ...)."""
+        expected: Array = self.test @ (self.solve @ values)
+        return expected
+
+
+@dataclass(frozen=True)
+class RidgeFit:
+    """Training people's features less confounds, decomposed once for all penalties and targets.
+
+    With X the training people's features less what their confounds explain (by coefficients of
+    training people), X Xᵀ = Q diag(strengths) Qᵀ, and test people, treated by the same
+    coefficients, have `scores` such that the ridge prediction of a target y is
+    scores diag(1 / (strengths + alpha)) Qᵀ y: alpha means what it means in scikit-learn.
+    """
+
+    nuisance: Nuisance
+    directions: Array  # Q, (train, rank)
+    strengths: Array  # (rank,), above 0
+    scores: Array  # (test, rank)
+    columns: int
+
+    @property
+    def people(self) -> int:
+        """How many people it is fitted on."""
+        return len(self.directions)
+
+    @property
+    def published_alpha(self) -> float:
+        """Features / training people, for features whose mean variance in these people is 1."""
+        return max(float(self.strengths.sum()) / self.people**2, np.finfo(float).tiny)
+
+    @property
+    def mean_strength(self) -> float:
+        """The mean eigenvalue: a unit for alpha that does not depend on units of features."""
+        return float(self.strengths.mean()) if len(self.strengths) else 1.0
+
+    def degrees_of_freedom(self, alpha: float) -> float:
+        """Return the trace of the smoother, without the intercept and confounds."""
+        return float((self.strengths / (self.strengths + alpha)).sum())
+
+    def alpha_of(self, degrees_of_freedom: float) -> float:
+        """Return the alpha with these degrees of freedom, above 0 and below the rank.
+
+        Raises
+        ------
+        ValueError
+            If no alpha has so many.
+        """
+        from scipy.optimize import brentq
+
+        if not 0 < degrees_of_freedom < len(self.strengths):
+            raise ValueError(
+                f"no alpha has {degrees_of_freedom:g} degrees of freedom: "
+                f"the features have {len(self.strengths)}"
+            )
+
+        def excess(exponent: float) -> float:
+            return self.degrees_of_freedom(float(np.exp(exponent))) - degrees_of_freedom
+
+        low = np.log(self.strengths.min()) - 40
+        return float(np.exp(brentq(excess, low, np.log(self.strengths.sum()) + 40, xtol=1e-12)))
+
+    def deviations(self, targets: Array, alphas: Values | float) -> Array:
+        """Predict how test people deviate from what confounds and training means say.
+
+        Parameters
+        ----------
+        targets
+            (train, targets).
+        alphas
+            One for all targets, or (targets,).
+
+        Returns
+        -------
+        (test, targets)
+        """
+        shrunk = (self.directions.T @ targets) / (self.strengths[:, None] + np.atleast_1d(alphas))
+        predicted: Array = self.scores @ shrunk
+        return predicted
+
+    def fitted(self, targets: Array, alpha: float) -> Array:
+        """Return the fitted deviations of the training people themselves, (train, targets)."""
+        kept = self.strengths / (self.strengths + alpha)
+        found: Array = self.directions @ (kept[:, None] * (self.directions.T @ targets))
+        return found
+
+    def left_out_errors(self, targets: Array, alphas: Values, groups: Index) -> Array:
+        """Return squared errors for groups that are left out, in closed form.
+
+        Parameters
+        ----------
+        targets
+            (train, targets).
+        alphas
+            (alphas,).
+        groups
+            (train,): people of one number are left out together; confounds and means are
+            fitted without them.
+
+        Returns
+        -------
+        (alphas, targets), summed over training people.
+
+        Notes
+        -----
+        With S the smoother of everybody, what a fit without the group g leaves of its people is
+        (I - S_gg)⁻¹ (y - S y)_g (Allen 1974, doi:10.1080/00401706.1974.10489157, for groups).
+        """
+        basis = np.hstack([self.nuisance.basis, self.directions])
+        parts = [(members, basis[members]) for members in _members(groups)]
+        seen, errors = basis.T @ targets, np.zeros((len(alphas), targets.shape[1]))
+        free = np.ones(self.nuisance.basis.shape[1])
+        for n, alpha in enumerate(alphas):
+            kept = np.concatenate([free, self.strengths / (self.strengths + alpha)])
+            left = targets - basis @ (kept[:, None] * seen)
+            for members, own in parts:
+                errors[n] += np.square(_without(own, kept, left[members])).sum(axis=0)
+        return errors
+
+
+def _members(groups: Index) -> list[NDArray[np.intp]]:
+    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
+
+
+def _without(basis: Array, kept: Array, left: Array) -> Array:
+    """Solve (I - B diag(kept) Bᵀ) x = left, by people or by columns of B."""
+    if len(basis) <= len(kept):
+        own = (1 + _JITTER) * np.eye(len(basis)) - (basis * kept) @ basis.T
+        return np.asarray(np.linalg.solve(own, left), np.float64)
+    inner = np.diag((1 + _JITTER) / kept) - basis.T @ basis
+    added: Array = basis @ np.linalg.solve(inner, basis.T @ left)
+    return left + added
+
+
+def fit_ridge(
+    features: Features, train: Index, test: Index, confounds: Values | None = None
+) -> RidgeFit:
+    """Decompose training people's features, less confounds, once for all penalties and targets.
+
+    Parameters
+    ----------
+    features
+        Of all people.
+    train, test
+        Places of people. Nothing of test people enters but their own scores.
+    confounds
+        (people, confounds), regressed out of features by coefficients of training people: on
+        the kernel in the dual form (R K R, and (K_test - Z_test Z⁺ K) R), so that features are
+        not read again. None: the intercept alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).standard_normal((30, 4))
+    >>> fit = fit_ridge(Features.of(x), np.arange(20), np.arange(20, 30))
+    >>> y = x @ np.ones((4, 1)) + 5
+    >>> expected = fit.nuisance.expect(y[:20])
+    >>> bool(np.allclose(expected + fit.deviations(y[:20], 1e-9), y[20:]))
+    True
+    """
+    nuisance = Nuisance.of(confounds, train, test)
+    decompose = _by_columns if features.form == "primal" else _by_people
+    directions, strengths, scores = decompose(features, nuisance, train, test)
+    return RidgeFit(nuisance, directions, strengths, scores, features.columns)
+
+
+def _by_people(
+    features: Features, nuisance: Nuisance, train: Index, test: Index
+) -> tuple[Array, Array, Array]:
+    """Decompose the kernel of the training people."""
+    kernel, new = np.zeros((len(train), len(train))), np.zeros((len(test), len(train)))
+    for part in features.parts:
+        own, across = part.products(train, train), part.products(test, train)
+        before = float(np.trace(own))
+        across = nuisance.remove((across - nuisance.expect(own)).T).T
+        own = nuisance.remove(nuisance.remove(own).T)
+        scale = _scale(before, float(np.trace(own)), len(features.parts))
+        kernel += own * scale
+        new += across * scale
+    strengths, directions = np.linalg.eigh((kernel + kernel.T) / 2)
+    directions, strengths = _above_rounding(directions, strengths)
+    return directions, strengths, new @ directions
+
+
+def _by_columns(
+    features: Features, nuisance: Nuisance, train: Index, test: Index
+) -> tuple[Array, Array, Array]:
+    """Decompose the columns' inner products over the training people."""
+    own_parts, new_parts = [], []
+    for part in features.parts:
+        assert part.values is not None
+        own, new = part.values[train], part.values[test]
+        before = float(np.square(own).sum())
+        new, own = new - nuisance.expect(own), nuisance.remove(own)
+        scale = np.sqrt(_scale(before, float(np.square(own).sum()), len(features.parts)))
+        own_parts.append(own * scale)
+        new_parts.append(new * scale)
+    own, new = np.hstack(own_parts), np.hstack(new_parts)
+    strengths, loadings = np.linalg.eigh(own.T @ own)
+    loadings, strengths = _above_rounding(loadings, strengths)
+    roots = np.sqrt(strengths)
+    return own @ loadings / roots, strengths, new @ loadings * roots
+
+
+def _scale(before: float, left: float, parts: int) -> float:
+    """Return what a set's products are multiplied by: of several, each gets equal variance.
+
+    Where confounds explain all of a set, what is left is rounding and counts as nothing.
+    """
+    if left <= _SMALLEST_SHARE * before:
+        return 0.0
+    return 1.0 if parts == 1 else 1.0 / left
+
+
+def _above_rounding(vectors: Array, values: Array) -> tuple[Array, Array]:
+    kept = values > _SMALLEST_SHARE * max(float(values[-1]), np.finfo(float).tiny)
+    return vectors[:, kept], values[kept]
+
+
+def predict_ridge(
+    fit: RidgeFit, targets: Values, alphas: Sequence[float] | Values
+) -> NDArray[np.float64]:
+    """Predict targets of test people with several penalties.
+
+    Parameters
+    ----------
+    fit
+        Of `fit_ridge`.
+    targets
+        (train, targets), of the training people.
+    alphas
+        (alphas,), of all targets each; as scikit-learn's `Ridge` with an intercept.
+
+    Returns
+    -------
+    (alphas, test, targets), what confounds and means of training people say included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(6.0)[:, None]
+    >>> fit = fit_ridge(Features.of(x), np.arange(4), np.arange(4, 6))
+    >>> predict_ridge(fit, 2 * x[:4], [0.0]).round(6).ravel().tolist()
+    [8.0, 10.0]
+    """
+    y = np.asarray(targets, np.float64)
+    expected = fit.nuisance.expect(y)
+    return np.stack([expected + fit.deviations(y, float(alpha)) for alpha in alphas])
