@@ -5,5 +5,6 @@
 - `group`: all participants side by side
 - `model`: an analysis of models: scores side by side
 - `analysis`: an analysis of network models or twins: tables and charts, section by section
+- `phenotypes`: phenotypes predicted from maps and connectomes: the answers in words, and figures
 - `index`: the index at the root of the output
 """

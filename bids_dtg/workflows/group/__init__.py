@@ -9,5 +9,6 @@
 - `feature_kinds`: what can be looked at in each participant: one table
 - `features`: these numbers side by side, one contrast at a time
 - `results`: the folder of one analysis over people
+- `phenotypes`: phenotypes predicted from connectomes, maps and regions
 - `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

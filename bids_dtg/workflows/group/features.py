@@ -250,7 +250,10 @@ class RegionFeatures(FeatureSource):
 
     def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
         """As `FeatureSource`."""
-        whole = self.together(people, folder)
+        yield from self.parts(self.together(people, folder))
+
+    def parts(self, whole: FeatureTable) -> Iterator[FeatureTable]:
+        """Yield the contrasts of a table of all (`together`)."""
         wanted = np.array([name.partition(": ")[0] for name in whole.names])
         for contrast in self.contrasts:
             columns = np.flatnonzero(wanted == contrast)

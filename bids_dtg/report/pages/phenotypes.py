@@ -1,0 +1,471 @@
+"""The page of phenotypes predicted from maps and connectomes: the answers come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.notices import counted
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.numbers import Cell, figure
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Scatter, Table
+from bids_dtg.stats.paired import FEWEST_PEOPLE, Interval
+
+ALL = "all"  # in place of a contrast: all contrasts side by side
+EDGES = "edges"  # the features that all others are compared with
+SYNTHETIC = ("maps", "deviations", "regions", "region-deviations")  # computed from the connectome
+LARGEST_Q = 0.05
+FEW = 100  # people; below it, intervals of scores are wide (about 0.2 either side of an r of 0)
+_SHORT = {"r": "r", "r2": "R²", "mae": "MAE", "auc": "AUC"}
+_BETTER, _WORSE = "better", "worse"
+_KEPT_BY_MAPS = (
+    "Maps are computed from the connectome of every voxel, of which the edges are a summary: what "
+    "they hold beyond the edges comes from the same rest, not from a task."
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better features predict than the edges alone."""
+
+    score: str  # name of the score
+    interval: Interval  # of the difference, over folds
+    p: float
+    q: float  # corrected for the contrasts of these features (Benjamini and Hochberg)
+
+    @property
+    def verdict(self) -> str:
+        """What can be said of it.
+
+        Examples
+        --------
+        >>> Difference("r", Interval(0.1, 0.04, 0.16), 0.001, 0.04).verdict
+        'better'
+        """
+        if np.isnan(self.q):
+            return "too few people"
+        if self.q > LARGEST_Q:
+            return "not told apart"
+        return _BETTER if self.interval.mean > 0 else _WORSE
+
+    @property
+    def cell(self) -> Cell:
+        """As a table shows it."""
+        return (self.interval.mean, self.interval.low, self.interval.high)
+
+
+@dataclass(frozen=True)
+class FitScores:
+    """What cross-validation found with one penalty."""
+
+    scores: Mapping[str, float]  # by name, means over repeats
+    within_folds: float  # the main score, the mean over folds
+    sd: float  # of the main score, over repeats
+    p: float  # of the main score, by permutation; NaN: there is none
+    q: float  # corrected for the contrasts of the same features
+    chance: float  # mean of the main score over permutations; NaN: there is none
+    degrees_of_freedom: float  # mean over folds
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """How well the features of a contrast predict a phenotype."""
+
+    features: str  # their name, as ``--features`` takes it
+    words: str  # the same for people, plural
+    contrast: str  # label; empty: of none; `ALL`: of all contrasts together
+    people: int
+    families: int  # that they are of
+    columns: int
+    nested: FitScores  # with the penalty that was chosen inside of the folds
+    published: FitScores
+    interval: Interval  # of the main score, with the nested penalty
+    # (people, 2): measured, and predicted (mean over repeats)
+    points: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    over: Difference | None = None  # less the edges, both as they predict best
+    over_equal: Difference | None = None  # with equal degrees of freedom
+    added: Difference | None = None  # both together, less the edges alone
+
+    @property
+    def name(self) -> str:
+        """Features and contrast, in a sentence."""
+        return self.words if self.contrast in ("", ALL) else f"{self.words}, {self.contrast}"
+
+    @property
+    def title(self) -> str:
+        """Contrast, or the features where they are of none."""
+        return self.words if self.contrast in ("", ALL) else self.contrast
+
+
+@dataclass(frozen=True, eq=False)
+class PhenotypeResults:
+    """All that was found of one phenotype."""
+
+    name: str
+    levels: tuple[str, ...]  # the two of a phenotype of words; none of one of numbers
+    people: int
+    score: str  # name of the main score
+    score_words: Mapping[str, str]  # what the scores mean, by name
+    baselines: Mapping[str, Mapping[str, float]]  # scores of what has no features, by words
+    predictions: tuple[Prediction, ...]  # in the order in which they are shown
+    notes: tuple[str, ...]  # on people, folds and permutations
+
+    @property
+    def edges(self) -> Prediction | None:
+        """The prediction from the edges; None: they are not there."""
+        return next((found for found in self.predictions if found.features == EDGES), None)
+
+    @property
+    def kinds(self) -> Mapping[str, list[Prediction]]:
+        """The predictions by the words of their features."""
+        kinds: dict[str, list[Prediction]] = {}
+        for found in self.predictions:
+            kinds.setdefault(found.words, []).append(found)
+        return kinds
+
+    def score_of(self, found: Prediction) -> float:
+        """Return the main score of a prediction."""
+        return found.nested.scores[self.score]
+
+
+def answer(results: PhenotypeResults) -> str:
+    """Say in words what predicts a phenotype, and whether maps add anything to the connectome.
+
+    Parameters
+    ----------
+    results
+        Of one phenotype.
+    """
+    if results.people < FEWEST_PEOPLE:
+        return (
+            f"No verdict on {results.name}: {results.people} people are too few to tell anything "
+            f"from chance ({FEWEST_PEOPLE} are the least)."
+        )
+    tested = [found for found in results.predictions if np.isfinite(found.nested.p)]
+    if tested and not any(found.nested.q <= LARGEST_Q for found in tested):
+        return _nothing(results)
+    beyond = _beyond_chance(results) if tested else "Nothing was tested: there is no permutation."
+    return f"{_beside_edges(results)} {beyond}"
+
+
+def _nothing(results: PhenotypeResults) -> str:
+    edges, others = results.edges, [own for own in results.predictions if own.features != EDGES]
+    parts = []
+    if edges is not None:
+        parts.append(f"the connectome ({_edges_scored(results, edges)})")
+    if others:
+        best = max(others, key=results.score_of)
+        some = f"any of {_sets(others)}" if len(others) > 1 else others[0].words
+        parts.append(f"{some} (best: {best.name}, {_scored(results, best)})")
+    listed = " nor ".join(parts)
+    which = f"neither {listed}" if len(parts) > 1 else f"not {listed}"
+    words = f"Nothing predicts {results.name} beyond chance: {which}."
+    alike = max(results.predictions, key=results.score_of)
+    if alike.interval.low > (0.5 if results.levels else 0.0):
+        words += (
+            f" People permuted within their sites and families score as well ({alike.name}: "
+            f"{figure(alike.nested.chance, 2)}): what is predicted goes with these."
+        )
+    return words
+
+
+def _beside_edges(results: PhenotypeResults) -> str:
+    edges = results.edges
+    if edges is None:
+        return (
+            f"Whether maps say more of {results.name} than the connectome that they are made from "
+            "is not known: there are no edges to compare them with."
+        )
+    beside = _edges_scored(results, edges)
+    compared = [own for own in results.predictions if own.over is not None and _is_synthetic(own)]
+    if not compared:
+        return f"{results.name} was predicted from the connectome ({beside})."
+    better = [own for own in compared if _is_better(own.over)]
+    adding = [own for own in compared if _is_better(own.added)]
+    best = max(better or adding or compared, key=results.score_of)
+    example = f"best: {best.name}, {_scored(results, best)}"
+    if not better:
+        how = f"but {len(adding)} of {len(compared)} add to it" if adding else "and none adds to it"
+        return (
+            f"No synthetic map predicts {results.name} better than the connectome it was made from "
+            f"({beside}), {how}: {_sets(compared)}; {example}.{f' {_KEPT_BY_MAPS}' * bool(adding)}"
+        )
+    fair = sum(_is_better(own.over_equal) for own in better)
+    return (
+        f"{len(better)} of {_sets(compared)} predict {results.name} better than the edges of the "
+        f"connectome ({beside}; {example}), {fair} of these with equal degrees of freedom too, and "
+        f"{len(adding)} of {len(compared)} add to the edges. {_KEPT_BY_MAPS}"
+    )
+
+
+def _is_better(found: Difference | None) -> bool:
+    return found is not None and found.verdict == _BETTER
+
+
+def _sets(found: Sequence[Prediction]) -> str:
+    kinds = ", ".join(dict.fromkeys(own.words for own in found))
+    return f"{counted(len(found), 'set')} of features ({kinds})"
+
+
+def _edges_scored(results: PhenotypeResults, edges: Prediction) -> str:
+    return f"{counted(edges.columns, 'edge')}: {_scored(results, edges)}"
+
+
+def _scored(results: PhenotypeResults, found: Prediction) -> str:
+    """Write the main score with its interval."""
+    value = f"{_short(results.score)} = {figure(results.score_of(found), 2)}"
+    if np.isnan(found.interval.low):
+        return value
+    return f"{value} [{figure(found.interval.low, 2)}, {figure(found.interval.high, 2)}]"
+
+
+def _short(score: str) -> str:
+    return _SHORT.get(score, score.replace("_", " "))
+
+
+def _beyond_chance(results: PhenotypeResults) -> str:
+    parts = []
+    for words, found in results.kinds.items():
+        sure = sum(own.nested.q <= LARGEST_Q for own in found)
+        if sure:
+            parts.append(
+                words if len(found) == 1 else f"{words} ({sure} of {len(found)} contrasts)"
+            )
+    return (
+        f"Predicted beyond chance (q \N{LESS-THAN OR EQUAL TO} {LARGEST_Q:g}) from "
+        f"{'; '.join(parts)}."
+    )
+
+
+def phenotypes_page(
+    results: Sequence[PhenotypeResults], *, lead: str, flags: Sequence[Flag], index: str
+) -> AnalysisPageFacts:
+    """Lay out the page.
+
+    Parameters
+    ----------
+    results
+        A phenotype each.
+    lead
+        Who and how, after the answers.
+    flags
+        What a reader must know of the model.
+    index
+        Address of the output's index.
+    """
+    return AnalysisPageFacts(
+        title="Phenotypes from maps and connectomes",
+        lead=f"{_in_short(results)} {lead}",
+        flags=[*flags, *_few_people(results)],
+        sections=[
+            *([_overview(results)] if len(results) > 1 else []),
+            *(section for found in results for section in _sections(found)),
+            _how_to_read(results),
+        ],
+        index=index,
+    )
+
+
+def _few_people(results: Sequence[PhenotypeResults]) -> Iterator[Flag]:
+    few = sorted({found.people for found in results if found.people < FEW})
+    if few:
+        most = f"{few[0]} to {few[-1]}" if len(few) > 1 else f"{few[0]}"
+        yield Flag("warning", f"Few people ({most}): the scores' intervals are wide")
+
+
+def _in_short(results: Sequence[PhenotypeResults]) -> str:
+    """Say it in a sentence or two, of all phenotypes."""
+    if len(results) == 1:
+        return answer(results[0])
+    asked = [found for found in results if found.edges is not None]
+    gained = [found.name for found in asked if _gains(found)]
+    if not asked:
+        return f"{len(results)} phenotypes; there are no edges of the connectome to compare with."
+    if not gained:
+        return (
+            f"Synthetic maps predict none of {len(asked)} phenotypes better than the connectome "
+            "they were made from, and add nothing to it."
+        )
+    return (
+        f"Synthetic maps predict {len(gained)} of {len(asked)} phenotypes better than the edges of "
+        f"the connectome, or add to these: {', '.join(gained)}."
+    )
+
+
+def _gains(results: PhenotypeResults) -> bool:
+    """Return whether maps say more of a phenotype, which something predicts, than the edges."""
+    sure = any(found.nested.q <= LARGEST_Q for found in results.predictions)
+    parts = [(found.over, found.added) for found in results.predictions if _is_synthetic(found)]
+    return sure and any(_is_better(part) for pair in parts for part in pair)
+
+
+def _is_synthetic(found: Prediction) -> bool:
+    return found.features in SYNTHETIC
+
+
+def _overview(results: Sequence[PhenotypeResults]) -> PageSection:
+    columns = (
+        "Phenotype",
+        "people",
+        "score",
+        "edges",
+        "best of the others",
+        "which",
+        "beyond chance",
+    )
+    rows = [_overview_row(found) for found in results]
+    caption = "Each phenotype: what the connectome's edges predict, and the best of all others"
+    return PageSection("All phenotypes", tables=(Table(caption, columns, rows),))
+
+
+def _overview_row(results: PhenotypeResults) -> Sequence[Cell]:
+    edges = results.edges
+    others = [own for own in results.predictions if own.features != EDGES]
+    best = max(others, key=results.score_of) if others else None
+    sure = sum(own.nested.q <= LARGEST_Q for own in results.predictions)
+    return (
+        results.name,
+        results.people,
+        _short(results.score),
+        None if edges is None else _main_cell(results, edges),
+        None if best is None else _main_cell(results, best),
+        "" if best is None else f"{best.features}, {best.contrast}",
+        f"{sure} of {counted(len(results.predictions), 'set')}",
+    )
+
+
+def _main_cell(results: PhenotypeResults, found: Prediction) -> Cell:
+    return (results.score_of(found), found.interval.low, found.interval.high)
+
+
+def _how_to_read(results: Sequence[PhenotypeResults]) -> PageSection:
+    meanings = {name: words for found in results for name, words in found.score_words.items()}
+    return PageSection(
+        "How to read the figures",
+        (
+            *(f"{_short(name)}: {words}." for name, words in meanings.items()),
+            "Below a score stands its 95 % interval. p is the share of permutations of people that "
+            "score as well; q corrects it for the contrasts of the same features. Permuted is the "
+            "mean score of permuted people: what chance gives here.",
+            "Less edges: the difference from the connectome's edges in the same folds, with its "
+            "95 % interval (Nadeau and Bengio 2003). With equal freedom both have the same "
+            "effective degrees of freedom in each fold. Added to edges: both together, less the "
+            "edges alone. Verdicts are corrected for the contrasts.",
+            "The best of several contrasts is chosen after the fact: its score is too high, its q "
+            "is not.",
+        ),
+    )
+
+
+def _sections(results: PhenotypeResults) -> Iterator[PageSection]:
+    yield PageSection(
+        results.name,
+        (answer(results), *results.notes),
+        tables=(_summary(results),),
+        scatters=tuple(_scatters(results)),
+    )
+    for found in results.kinds.values():
+        if len(found) > 1:
+            yield PageSection(
+                f"{results.name}: {found[0].words}", tables=(_contrasts(results, found),)
+            )
+
+
+def _summary(results: PhenotypeResults) -> Table:
+    names = list(results.score_words)
+    rows: list[Sequence[Cell]] = []
+    for words, scores in results.baselines.items():
+        rows.append((words, *(scores.get(name) for name in names), *[None] * 6))
+    for found in results.kinds.values():
+        if len(found) == 1:
+            rows.append((found[0].words, *_cells(results, found[0], names)))
+        else:
+            rows.append((f"{found[0].words}, median of {len(found)}", *_medians(found, names)))
+            best = max(found, key=results.score_of)
+            rows.append((f"{found[0].words}, best: {best.title}", *_cells(results, best, names)))
+    return Table(
+        f"How well {results.name} is predicted, in people who were not used to learn it",
+        ("Features", *map(_short, names), *_COLUMNS),
+        rows,
+    )
+
+
+_COLUMNS = (
+    "p",
+    "q",
+    "permuted",
+    "published penalty",
+    "less edges",
+    "edges and these, less edges",
+)
+
+
+def _cells(results: PhenotypeResults, found: Prediction, names: Sequence[str]) -> list[Cell]:
+    scores: list[Cell] = [
+        _main_cell(results, found) if name == results.score else found.nested.scores.get(name)
+        for name in names
+    ]
+    return [
+        *scores,
+        found.nested.p,
+        found.nested.q,
+        found.nested.chance,
+        found.published.scores[results.score],
+        None if found.over is None else found.over.cell,
+        None if found.added is None else found.added.cell,
+    ]
+
+
+def _medians(found: Sequence[Prediction], names: Sequence[str]) -> list[Cell]:
+    scores: list[Cell] = [
+        float(np.median([own.nested.scores[name] for own in found])) for name in names
+    ]
+    return [*scores, *[None] * len(_COLUMNS)]
+
+
+def _contrasts(results: PhenotypeResults, found: Sequence[Prediction]) -> Table:
+    rows = [
+        (
+            own.title,
+            *_cells(results, own, [results.score])[:3],
+            *_difference(own.over),
+            *_difference(own.over_equal),
+            *_difference(own.added),
+        )
+        for own in sorted(found, key=results.score_of, reverse=True)
+    ]
+    columns = (
+        *("Contrast", _short(results.score), "p", "q"),
+        *("less edges", "verdict"),
+        *("less edges, equal freedom", "verdict, equal freedom"),
+        *("added to edges", "verdict, added"),
+    )
+    known = any(own.over is not None for own in found)
+    return Table(
+        f"{results.name} from {found[0].words}, a row a contrast",
+        columns if known else columns[:4],
+        rows if known else [row[:4] for row in rows],
+    )
+
+
+def _difference(found: Difference | None) -> tuple[Cell, Cell]:
+    return (None, None) if found is None else (found.cell, found.verdict)
+
+
+def _scatters(results: PhenotypeResults) -> Iterator[Scatter]:
+    if results.levels:
+        return
+    others = [own for own in results.predictions if own.features != EDGES]
+    chosen = [] if results.edges is None else [results.edges]
+    chosen += [max(others, key=results.score_of)] if others else []
+    for found in chosen:
+        yield Scatter(
+            f"{found.name}: {_scored(results, found)}.",
+            f"{results.name}, measured",
+            "predicted, mean over repeats",
+            found.points,
+            identity=True,
+        )

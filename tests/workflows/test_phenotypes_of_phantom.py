@@ -1,0 +1,138 @@
+"""Phenotypes of simulated people, from files to the page: the scores are those of the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import Ridge
+from tiny_job import read_table
+from written_cohort import PARCELS, WrittenCohort
+
+from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.phantom.contrasts.model import Person, Phantom
+from bids_dtg.phantom.contrasts.phenotype import phenotype
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.prediction.folds import repeated_folds
+
+pytestmark = pytest.mark.slow
+TRAINING, PEOPLE, CONTRASTS = 80, 160, 3
+SHARE = 0.6  # of the variance of reasoning that a trait explains
+ROWS = slice(0, CONTRASTS)
+EDGES = np.triu_indices(50, 1)
+
+
+def roi_r(person: Person) -> np.ndarray:
+    frames = person.frames(session=0, segment=0)
+    return np.corrcoef((frames @ person.phantom.series_weights.T).T)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> WrittenCohort:
+    """People whose maps a local ridge predicts from rest, and who has learnt it from others."""
+    phantom = Phantom(block=4)
+    anatomy, grid = phantom.anatomy, phantom.anatomy.grid
+    cohort = WrittenCohort(
+        tmp_path_factory.mktemp("phantom"),
+        rois=50,
+        contrasts=CONTRASTS,
+        shape=grid.shape,
+        affine=grid.affine,
+        masks=(anatomy.brain, anatomy.grey),
+    )
+    sums = LocalRidgeSums(cohort.bundle.places.lattice(1))
+    for index in range(TRAINING):
+        person = phantom.person(Cohort.TRAINING, index)
+        sums.fit_person(person.connectome(0, 0), person.measured_maps(0)[ROWS])
+    model = sums.solve(1.0)
+    people = [phantom.person(Cohort.TEST, index) for index in range(PEOPLE)]
+    cohort.maps = np.stack([model.predict(person.connectome(0, 0)) for person in people])
+    cohort.edges = np.stack([roi_r(person) for person in people]).round(6)
+    cohort.reasoning = np.array([phenotype(person).reasoning for person in people])
+    cohort.regions = _regions(cohort)
+    rng = np.random.default_rng(0)
+    known = cohort.regions @ rng.standard_normal(cohort.regions.shape[1])
+    known = (known - known.mean()) / known.std()
+    chance = rng.standard_normal(PEOPLE)
+    cohort.known = (np.sqrt(SHARE) * known + np.sqrt(1 - SHARE) * chance).round(4)
+    table = {
+        "reasoning": cohort.reasoning.tolist(),
+        "known": cohort.known.tolist(),
+        "luck": rng.standard_normal(PEOPLE).round(4).tolist(),
+    }
+    cohort.write(cohort.maps, cohort.edges, table)
+    return cohort
+
+
+def _regions(cohort: WrittenCohort) -> np.ndarray:
+    """Return the means of all contrasts over parcels, in which people differ alike."""
+    means = [
+        cohort.maps[:, :, cohort.parcels == parcel].mean(axis=2)
+        for parcel in range(1, PARCELS + 1)
+        if (cohort.parcels == parcel).any()
+    ]
+    found = np.concatenate(means, axis=1)
+    return (found - found.mean(axis=0)) / found.std(axis=0)
+
+
+@pytest.fixture(scope="module")
+def scores(cohort):
+    words = ("--features", "edges", "maps", "regions", "--permutations", 99, "--repeats", 4)
+    assert cohort.analyse("phenotypes", *words) == 0
+    return read_table(cohort.out / "group/phenotypes/desc-phenotypes_scores.tsv")
+
+
+def rows(scores, phenotype: str, features: str, penalty: str = "nested"):
+    wanted = {"phenotype": phenotype, "features": features, "penalty": penalty}
+    return [row for row in scores if wanted.items() <= row.items()]
+
+
+def by_hand(x: np.ndarray, y: np.ndarray) -> float:
+    """Return r with the published penalty as scikit-learn's ridge has it, over the same folds."""
+    folds, found = repeated_folds(np.arange(len(y)), folds=5, repeats=4, seed=0), []
+    for repeat in range(folds.repeats):
+        predicted = np.empty((2, len(y)))
+        for split in folds.splits(repeat):
+            scale = np.sqrt(x[split.train].var(axis=0).mean())
+            ridge = Ridge(x.shape[1] / len(split.train)).fit(x[split.train] / scale, y[split.train])
+            mean = y[split.train].mean()
+            predicted[0, split.test] = ridge.predict(x[split.test] / scale) - mean
+            predicted[1, split.test] = y[split.test] - mean
+        found.append(np.corrcoef(predicted)[0, 1])
+    return float(np.mean(found))
+
+
+def test_scores_of_the_files_are_those_of_the_arrays(cohort, scores):
+    (edges,) = rows(scores, "reasoning", "edges", "published")
+    wanted = by_hand(cohort.edges[:, EDGES[0], EDGES[1]].astype(np.float64), cohort.reasoning)
+    assert float(edges["r"]) == pytest.approx(wanted, abs=1e-4)
+    for contrast, row in enumerate(rows(scores, "reasoning", "maps", "published")):
+        wanted = by_hand(cohort.maps[:, contrast].astype(np.float64), cohort.reasoning)
+        assert float(row["r"]) == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_known_share_is_recovered(cohort, scores):
+    """A share of 0.6 in p columns gives r = √0.6 / √(1 + p/n · 0.4/0.6) of n training people."""
+    (found,) = [row for row in rows(scores, "known", "regions") if row["contrast"] == "all"]
+    ratio = cohort.regions.shape[1] / (0.8 * PEOPLE)
+    expected = np.sqrt(SHARE) / np.sqrt(1 + ratio * (1 - SHARE) / SHARE)
+    error = (1 - expected**2) / np.sqrt(PEOPLE)
+    assert abs(float(found["r"]) - expected) < 3 * error
+    assert float(found["p"]) == 0.01
+
+
+def test_reasoning_stays_below_what_its_trait_explains(scores):
+    found = [
+        float(row["r"])
+        for row in scores
+        if row["phenotype"] == "reasoning" and row["penalty"] == "nested"
+    ]
+    assert 0.25 < max(found) < np.sqrt(SHARE)
+    assert all(float(row["q"]) <= 0.05 for row in rows(scores, "reasoning", "maps"))
+
+
+def test_luck_is_not_predicted(cohort, scores):
+    own = [row for row in scores if row["phenotype"] == "luck" and row["penalty"] == "nested"]
+    assert max(abs(float(row["r"])) for row in own) < 0.35
+    assert all(float(row["q"]) > 0.05 for row in own)
+    page = (cohort.out / "group/phenotypes/statistics_report.html").read_text()
+    assert "Nothing predicts luck beyond chance: neither the connectome (1225 edges" in page

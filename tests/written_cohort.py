@@ -1,0 +1,153 @@
+"""Many people's results as the participant level leaves them, with values of a test's own."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from fmriprep_dataset import describe_dataset
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, write_tiny_bundle
+from tiny_job import FRAMES, TR, TinyJob, add_rest
+
+MODEL = "01"  # who goes through the participant level
+PARCELS = 12
+
+
+def person_labels(people: int) -> tuple[str, ...]:
+    """Return labels that no other part of a file's name can be taken for."""
+    return tuple(f"P{number:03d}" for number in range(people))
+
+
+class WrittenCohort(TinyJob):
+    """An output folder of people whose maps, edges and regions are what a test says.
+
+    One person goes through the participant level. What others have are copies of that person's
+    files, with their label and their values.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        rois: int = 12,
+        contrasts: int = 3,
+        shape: tuple[int, int, int] = TINY_SHAPE,
+        affine: np.ndarray = TINY_AFFINE,
+        masks: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.bids = describe_dataset(folder / "fmriprep")
+        self.model, self.out = folder / "tiny", folder / "out"
+        self.atlas = folder / "atlas-Slabs_space-MNI152NLin6Asym_dseg.nii.gz"
+        self.bundle = write_tiny_bundle(
+            self.model,
+            rois=rois,
+            contrasts=contrasts,
+            shape=shape,
+            affine=affine,
+            masks=masks or tiny_masks(shape),
+        )
+        rng = np.random.default_rng(0)
+        bold = rng.normal(1000, 30, (*shape, FRAMES)).round().astype(np.int16)
+        add_rest(self.bids, MODEL, bold=bold, affine=affine, tr=TR)
+        self._write_atlas(shape, affine)
+
+    @property
+    def places(self) -> int:
+        """How many values a map has."""
+        return self.bundle.places.number
+
+    def write(
+        self,
+        maps: np.ndarray,
+        edges: np.ndarray,
+        table: Mapping[str, Sequence[object]],
+        fd_mean: Sequence[float] | None = None,
+    ) -> tuple[str, ...]:
+        """Write everybody's results, and participants.tsv of the input; return the labels.
+
+        `maps` is (people, contrasts, places), `edges` (people, rois, rois).
+        """
+        assert self.run("--atlases", self.atlas) == 0
+        labels = person_labels(len(maps))
+        for number, label in enumerate(labels):
+            own = {} if fd_mean is None else {"fd_mean": f"{fd_mean[number]:.6f}"}
+            self._copy(label, maps[number], edges[number], own)
+        shutil.rmtree(self.out / f"sub-{MODEL}")
+        for path in self.out.glob(f"logs/complete/*sub-{MODEL}*"):
+            path.unlink()
+        self.write_table(labels, table)
+        return labels
+
+    def write_table(self, labels: Sequence[str], table: Mapping[str, Sequence[object]]) -> Path:
+        """Write participants.tsv of the input."""
+        path = self.bids / "participants.tsv"
+        lines = ["\t".join(("participant_id", *table))]
+        for label, *cells in zip(labels, *table.values(), strict=True):
+            lines.append("\t".join((f"sub-{label}", *map(str, cells))))
+        path.write_text("\n".join(lines) + "\n")
+        for label in labels:
+            (self.bids / f"sub-{label}").mkdir(exist_ok=True)
+        return path
+
+    def analyse(self, analysis: str, *more: object, out: Path | None = None) -> int:
+        """Call an analysis of the group level."""
+        words = self.arguments(out=out)
+        words[2:5] = ["group", "--analysis", analysis]
+        from bids_dtg.cli.run import main
+
+        return main([*words, *map(str, more)])
+
+    def _write_atlas(self, shape: tuple[int, int, int], affine: np.ndarray) -> None:
+        slabs = np.arange(shape[2]) * PARCELS // shape[2] + 1
+        image = np.broadcast_to(slabs, shape).astype(np.int16)
+        nib.save(nib.Nifti1Image(image, affine), self.atlas)
+        self.parcels = image[self.bundle.places.mask]  # (places,), the parcel of each
+
+    def _copy(
+        self, label: str, maps: np.ndarray, edges: np.ndarray, own: Mapping[str, str]
+    ) -> None:
+        contrasts = [contrast.label for contrast in self.bundle.contrasts]
+        by_label = dict(zip(contrasts, maps, strict=True))
+        records = self.out.glob(f"logs/complete/*sub-{MODEL}*")
+        for source in [*(self.out / f"sub-{MODEL}").rglob("*"), *records]:
+            if not source.is_file():
+                continue
+            inside = str(source.relative_to(self.out)).replace(f"sub-{MODEL}", f"sub-{label}")
+            path = self.out / inside
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.name.endswith("_desc-synthetic_statmap.nii.gz"):
+                values = by_label[path.name.split("contrast-")[1].split("_")[0]]
+                path.write_bytes(self.bundle.places.encode(values.astype(np.float32)))
+            elif path.name.endswith("_relmat.tsv"):
+                header = source.read_text().splitlines()[0]
+                rows = ["\t".join(f"{value:.6f}" for value in row) for row in edges]
+                path.write_text("\n".join([header, *rows]) + "\n")
+            elif path.name.endswith("_desc-regions_statmap.tsv"):
+                path.write_text(self._region_text(source, by_label))
+            elif path.suffix in (".tsv", ".json"):
+                path.write_text(_with_cells(source, own).replace(f"sub-{MODEL}", f"sub-{label}"))
+            else:
+                path.write_bytes(source.read_bytes())
+
+    def _region_text(self, source: Path, maps: Mapping[str, np.ndarray]) -> str:
+        with source.open(newline="") as lines:
+            rows = list(csv.DictReader(lines, delimiter="\t"))
+        for row in rows:
+            inside = self.parcels == int(row["index"])
+            row["mean"] = f"{maps[row['contrast']][inside].mean():.7g}"
+        return "\n".join(["\t".join(rows[0]), *("\t".join(row.values()) for row in rows)]) + "\n"
+
+
+def _with_cells(source: Path, cells: Mapping[str, str]) -> str:
+    """Return a quality table with other cells; any other text as it is."""
+    text = source.read_text()
+    if not cells or not source.name.endswith("_qc.tsv"):
+        return text
+    header, row = (line.split("\t") for line in text.splitlines())
+    changed = [cells.get(name, cell) for name, cell in zip(header, row, strict=True)]
+    return "\t".join(header) + "\n" + "\t".join(changed) + "\n"
