@@ -6,5 +6,6 @@
 - `model`: an analysis of models: scores side by side
 - `analysis`: an analysis of network models or twins: tables and charts, section by section
 - `phenotypes`: phenotypes predicted from maps and connectomes: the answers in words, and figures
+- `associations`: what the page of associations says
 - `index`: the index at the root of the output
 """

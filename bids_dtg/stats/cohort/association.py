@@ -27,8 +27,10 @@ class ColumnTests:
     r: Floats  # (columns,) partial correlation with the phenotype
     t: Floats  # (columns,) Student's t of the phenotype in the linear model of the column
     p: Floats  # (columns,) two-sided, of t: as if people were independent
-    p_permuted: Floats  # (columns,) two-sided, counted
-    p_fitted: Floats  # (columns,) of the distribution fitted to the permuted r: has no floor
+    p_permuted: Floats  # (columns,) two-sided, counted; NaN without permutations
+    # (columns,) of the distribution fitted to the permuted r, which has no floor; without
+    # permutations as p.
+    p_fitted: Floats
     largest: Floats  # (permutations,) the largest |r| of any column
     dof: int  # of t
 
@@ -38,7 +40,7 @@ class CorrectedTests:
     """What is left when all columns of all tables count as tests."""
 
     q: Floats  # (columns,) false discovery rate, over `p_fitted`
-    p_fwe: Floats  # (columns,) family-wise, by the largest |r|
+    p_fwe: Floats  # (columns,) family-wise, by the largest |r|; NaN without permutations
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +55,12 @@ class Association:
     dof: int  # of t: people less the rank of the model
     _phenotype: Floats  # (people,) what covariates leave of it, of length 1
     _covariates: Floats  # (people, rank) an orthonormal basis, without the constant
-    _permutations: Permutations
+    _permutations: Permutations | None
 
     @classmethod
-    def of(cls, phenotype: Values, covariates: Values, permutations: Permutations) -> Association:
+    def of(
+        cls, phenotype: Values, covariates: Values, permutations: Permutations | None
+    ) -> Association:
         """Prepare the model.
 
         Parameters
@@ -66,7 +70,8 @@ class Association:
         covariates
             (people, covariates) without NaN, of any rank; a constant is added.
         permutations
-            Of the same people in the same order.
+            Of the same people in the same order; None: people are taken for independent, and only
+            t is looked at.
 
         Raises
         ------
@@ -92,7 +97,7 @@ class Association:
         (37, array([ 0.71, -0.18]), array([0.001, 0.296]))
         """
         y, given = np.asarray(phenotype, np.float64), np.asarray(covariates, np.float64)
-        people = permutations.orders.shape[1]
+        people = len(y) if permutations is None else permutations.orders.shape[1]
         if y.shape != (people,) or given.ndim != 2 or len(given) != people:
             raise ValueError(
                 f"a phenotype {y.shape} and covariates {given.shape}, expected ({people},) and "
@@ -111,7 +116,13 @@ class Association:
             raise ValueError("covariates leave nothing of the phenotype")
         return cls(dof, left[:, 0], basis, permutations)
 
-    def test(self, values: Values, *, slab_bytes: int = _SLAB_BYTES) -> ColumnTests:
+    def test(
+        self,
+        values: Values,
+        *,
+        rows: NDArray[np.integer[Any]] | None = None,
+        slab_bytes: int = _SLAB_BYTES,
+    ) -> ColumnTests:
         """Test columns, a block of them at a time.
 
         Parameters
@@ -119,6 +130,8 @@ class Association:
         values
             (people, columns); memory-mapped, if large. A column of which someone's value is NaN is
             not tested.
+        rows
+            Positions of the phenotype's people in `values`, where these are of more people.
         slab_bytes
             Memory for a block, of which there are about four.
 
@@ -136,28 +149,32 @@ class Association:
         doi:10.1016/j.neuroimage.2016.05.068; it is never below one over the possible permutations.
         """
         people = len(self._phenotype)
-        if values.ndim != 2 or len(values) != people:
+        number = len(values) if rows is None else len(rows)
+        if values.ndim != 2 or number != people:
             raise ValueError(f"values {values.shape}, expected ({people}, columns)")
         columns = values.shape[1]
         r, as_large, squares = (np.full(columns, np.nan) for _ in range(3))
-        largest = np.zeros(len(self._permutations.orders))
+        largest = np.zeros(0 if self._permutations is None else len(self._permutations.orders))
         step = max(1, slab_bytes // (8 * people))
         for start in range(0, columns, step):
             block = slice(start, start + step)
-            left, _ = _left(np.asarray(values[:, block], np.float64), self._covariates)
+            own = values[:, block] if rows is None else values[rows, block]
+            left, _ = _left(np.asarray(own, np.float64), self._covariates)
             r[block] = self._phenotype @ left
-            as_large[block], squares[block] = self._permuted(left, r[block], largest, slab_bytes)
+            if self._permutations is not None:
+                found = self._permuted(left, r[block], self._permutations, largest, slab_bytes)
+                as_large[block], squares[block] = found
         return self._results(r, as_large, squares, largest)
 
     def _permuted(
-        self, left: Floats, r: Floats, largest: Floats, slab_bytes: int
+        self, left: Floats, r: Floats, drawn: Permutations, largest: Floats, slab_bytes: int
     ) -> tuple[Floats, Floats]:
         """Count permuted |r| as large as the found, and average their squares; note the largest."""
         columns, known = left.astype(np.float32), np.isfinite(r)
         columns[:, ~known] = 0.0
         least = (np.abs(r) * (1 - 1e-6) - 1e-6).astype(np.float32)  # rounding is no difference
         as_large, squares = np.zeros(len(r)), np.zeros(len(r))
-        for draws, model in self._models(columns.shape[1], slab_bytes):
+        for draws, model in self._models(drawn.orders, columns.shape[1], slab_bytes):
             sums = (model.reshape(-1, len(columns)) @ columns).reshape(*model.shape[:2], -1)
             # Of a column's length 1, what covariates explain when it is permuted is taken away.
             explained = np.square(sums[1:]).sum(axis=0)
@@ -167,13 +184,14 @@ class Association:
             largest[draws] = np.maximum(largest[draws], permuted.max(axis=1, initial=0.0))
         return as_large, squares / len(largest)
 
-    def _models(self, columns: int, slab_bytes: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    def _models(
+        self, orders: NDArray[np.int32], columns: int, slab_bytes: int
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield some permutations at a time, (1 + rank, permutations, people) of the model.
 
         The model is put in the permuted order in place of the columns, which are many more.
         """
         model = np.column_stack([self._phenotype, self._covariates]).T.astype(np.float32)
-        orders = self._permutations.orders
         step = max(1, slab_bytes // (4 * len(model) * max(columns, model.shape[1])))
         for start in range(0, len(orders), step):
             draws = slice(start, start + step)
@@ -182,15 +200,17 @@ class Association:
     def _results(
         self, r: Floats, as_large: Floats, squares: Floats, largest: Floats
     ) -> ColumnTests:
-        known = np.isfinite(r)
-        n, floor = len(largest), 1 / self._permutations.possible
-        matched = 1 / np.clip(squares, 1e-12, 1 - 1e-6) - 1
+        p = p_fitted = _two_sided(r, self.dof)
+        if self._permutations is not None:
+            matched = 1 / np.clip(squares, 1e-12, 1 - 1e-6) - 1
+            floor = 1 / self._permutations.possible
+            p_fitted = np.maximum(_two_sided(r, matched), floor)  # NaN stays
         return ColumnTests(
             r=r,
             t=_t(r, self.dof),
-            p=_two_sided(r, self.dof),
-            p_permuted=np.where(known, (as_large + 1) / (n + 1), np.nan),
-            p_fitted=np.where(known, np.maximum(_two_sided(r, matched), floor), np.nan),
+            p=p,
+            p_permuted=np.where(np.isfinite(r), (as_large + 1) / (len(largest) + 1), np.nan),
+            p_fitted=p_fitted,
             largest=largest,
             dof=self.dof,
         )
@@ -202,7 +222,7 @@ def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
     Parameters
     ----------
     tests
-        Of one `Association`: their permutations are the same.
+        Of one phenotype and one number of permutations, best of the same people.
 
     Returns
     -------
@@ -234,7 +254,8 @@ def corrected(tests: Sequence[ColumnTests]) -> tuple[CorrectedTests, ...]:
     ends = np.cumsum([len(found.r) for found in tests])[:-1]
     q = false_discovery_rate(np.concatenate([found.p_fitted for found in tests]))
     largest = np.max([found.largest for found in tests], axis=0)
-    p_fwe = permutation_p(np.concatenate([np.abs(found.r) for found in tests]), largest)
+    sizes = np.concatenate([np.abs(found.r) for found in tests])
+    p_fwe = permutation_p(sizes, largest) if len(largest) else np.full(len(sizes), np.nan)
     parts = zip(np.split(q, ends), np.split(p_fwe, ends), strict=True)
     return tuple(CorrectedTests(*part) for part in parts)
 

@@ -10,5 +10,7 @@
 - `features`: these numbers side by side, one contrast at a time
 - `results`: the folder of one analysis over people
 - `phenotypes`: phenotypes predicted from connectomes, maps and regions
+- `asked`: which phenotypes are asked for, and how files are named after them
+- `associate`: association of each region, edge or voxel with phenotypes
 - `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

@@ -183,13 +183,14 @@ class MeasuredFeatures(FeatureSource):
         """As `FeatureSource`: of each contrast, those who have its map."""
         for contrast in self.contrasts:
             key = plain_contrast(contrast)
+            those = people.of([label for label in people.labels if key in self.maps[label]])
+            if not len(those):
+                continue
 
             def read(label: str, key: str = key) -> Row:
-                if key not in self.maps[label]:
-                    raise RunError(f"sub-{label} has no measured map of this contrast")
                 return read_measured(self.maps[label][key], self.statistic, self.places)
 
-            filled = _fill(people, folder, self.places.number, read, self.kind.words)
+            filled = _fill(those, folder, self.places.number, read, self.kind.words)
             yield _of_voxels(self.kind, contrast, filled, self.places)
 
 

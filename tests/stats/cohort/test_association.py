@@ -168,6 +168,22 @@ def test_no_p_is_below_what_permutations_are_left():
     np.testing.assert_array_equal([stuck.p_permuted, stuck.p_fitted], 1.0)
 
 
+def test_without_permutations_t_is_all_there_is(cohort):
+    phenotype, covariates, columns = cohort
+    found = Association.of(phenotype, covariates, None).test(columns)
+    np.testing.assert_array_equal(found.p_fitted, found.p)
+    assert np.isnan(found.p_permuted).all()
+    assert np.isnan(corrected([found])[0].p_fwe).all()
+
+
+def test_some_rows_are_a_table_of_these_people(cohort):
+    phenotype, covariates, columns = cohort
+    more = np.concatenate([columns[:3], columns, columns[5:]])
+    association = Association.of(phenotype, covariates, free(40))
+    found = association.test(more, rows=np.arange(3, 43), slab_bytes=700)
+    np.testing.assert_allclose(found.r, association.test(columns).r)
+
+
 def test_what_cannot_be_tested_is_refused(cohort):
     phenotype, covariates, columns = cohort
     with pytest.raises(ValueError, match=r"a phenotype \(39,\) and covariates \(40, 2\)"):
