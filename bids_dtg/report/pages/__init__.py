@@ -7,5 +7,6 @@
 - `analysis`: an analysis of network models or twins: tables and charts, section by section
 - `phenotypes`: phenotypes predicted from maps and connectomes: the answers in words, and figures
 - `associations`: what the page of associations says
+- `normative`: of norms: who is far from what age, sex and site let expect
 - `index`: the index at the root of the output
 """

@@ -10,7 +10,7 @@ same other people, whatever their age.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -28,6 +28,7 @@ SMOOTH_FROM = 10  # different values of a number: with fewer it is a straight li
 # badly, and z-scores come out too wide (docs/statistics.md has the figures): who is scored then
 # has the one spread that all people share.
 SPREADS_FROM, LEVEL_SPREAD_FROM = 120, 20
+_DRAWS_AT_ONCE = 500  # people; their values are in memory together
 
 
 class ToolkitMissingError(RuntimeError):
@@ -110,6 +111,7 @@ class Extremes:
     expected: Floats  # of N(0, 1)
     usual: Floats  # 95 of 100 normal people with the same correlations have no more
     p: Floats  # share of such people with as many or more, (b + 1) / (m + 1); NaN: no score
+    drawn: NDArray[np.intp]  # (draws,), how many each person drawn has of all columns
 
 
 def load_toolkit() -> ModuleType:
@@ -449,14 +451,15 @@ def count_extremes(z: Floats, *, draws: int, seed: int) -> Extremes:
     Regions go together, so that a person with one extreme value has others too: a binomial test
     would call far too many people unusual. Chance is people drawn from a normal distribution with
     mean 0, variance 1 and the correlations that these people's z-scores have between columns
-    (weighted sums of their rows with normal weights have just these).
+    (weighted sums of their rows with normal weights have just these), whose extreme values count
+    as just extreme.
 
     Parameters
     ----------
     z
         (people, columns), NaN where there is none.
     draws
-        How many people are drawn.
+        How many people are drawn; with 0 there is no p.
     seed
         Of the draws.
 
@@ -469,22 +472,87 @@ def count_extremes(z: Floats, *, draws: int, seed: int) -> Extremes:
     >>> int(found.p.argmin()), bool(found.p[7] < 0.01), found.expected[7].round(2)
     (7, True, np.float64(1.82))
     """
-    from scipy.special import ndtr
-
     known = np.isfinite(z)
     filled = np.where(known, z, 0.0)
-    norms = np.sqrt((filled**2).sum(axis=0))
-    rows = np.divide(filled, norms, out=np.zeros_like(filled), where=norms > 0)
-    rng = np.random.default_rng(seed)
-    beyond = np.abs(rng.standard_normal((draws, len(z))) @ rows) > EXTREME
+    # One person who is far out in all columns would make them all seem to go together.
+    within = filled.clip(-EXTREME, EXTREME)
+    norms = np.sqrt((within**2).sum(axis=0))
+    rows = np.divide(within, norms, out=np.zeros_like(within), where=norms > 0)
+    patterns, own = np.unique(known, axis=0, return_inverse=True)
+    drawn = _drawn_extremes(rows, np.vstack([patterns, np.ones_like(known[:1])]), draws, seed)
     columns, count = known.sum(axis=1), (np.abs(filled) > EXTREME).sum(axis=1)
     usual, p = np.full(len(z), np.nan), np.full(len(z), np.nan)
-    patterns, own = np.unique(known, axis=0, return_inverse=True)
-    for number, pattern in enumerate(patterns):
-        if pattern.any():
-            drawn = np.sort(beyond[:, pattern].sum(axis=1))
-            who = own.reshape(-1) == number
-            usual[who] = np.quantile(drawn, 0.95, method="higher")
-            more = draws - np.searchsorted(drawn, count[who], side="left")
-            p[who] = (more + 1) / (draws + 1)
-    return Extremes(columns, count, columns * 2 * ndtr(-EXTREME), usual, p)
+    for number, of_pattern in enumerate(drawn[:-1]):
+        who = own.reshape(-1) == number
+        usual[who], p[who] = _beside_chance(count[who], columns[who], of_pattern)
+    return Extremes(columns, count, _expected(columns), usual, p, drawn[-1])
+
+
+def _drawn_extremes(
+    rows: Floats, patterns: NDArray[np.bool_], draws: int, seed: int
+) -> NDArray[np.intp]:
+    """Return how many extreme columns of each pattern people drawn have, (patterns, draws).
+
+    The same numbers of people, draws and seed give the same weights of people.
+    """
+    rng = np.random.default_rng(seed)
+    found = np.zeros((len(patterns), draws), np.intp)
+    for first in range(0, draws, _DRAWS_AT_ONCE):
+        # As many weights each time, so that the same ones are drawn whatever the columns.
+        weights = rng.standard_normal((min(_DRAWS_AT_ONCE, draws - first), len(rows)))
+        beyond = np.abs(weights @ rows) > EXTREME
+        for number, pattern in enumerate(patterns):
+            found[number, first : first + len(weights)] = beyond[:, pattern].sum(axis=1)
+    return found
+
+
+def _beside_chance(
+    count: NDArray[np.intp], columns: NDArray[np.intp], drawn: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
+    """Return what is usual, and p, of counts of people; NaN without columns or draws."""
+    if not drawn.size:
+        return np.full(len(count), np.nan), np.full(len(count), np.nan)
+    ordered = np.sort(drawn)
+    usual = float(np.quantile(ordered, 0.95, method="higher"))
+    more = drawn.size - np.searchsorted(ordered, count, side="left")
+    p = (more + 1) / (drawn.size + 1)
+    return np.where(columns > 0, usual, np.nan), np.where(columns > 0, p, np.nan)
+
+
+def _expected(columns: NDArray[np.intp]) -> Floats:
+    from scipy.special import ndtr
+
+    return np.asarray(columns * 2.0 * ndtr(-EXTREME))
+
+
+def add_extremes(parts: Sequence[Extremes]) -> Extremes:
+    """Put counts of several tables of the same people together.
+
+    Parameters
+    ----------
+    parts
+        Of `count_extremes`, with the same draws and seed: the people drawn are then the same in
+        all tables, and correlations between tables are kept too. Who lacks columns of some
+        tables is compared with people who have all, and so has too large a p.
+
+    Raises
+    ------
+    ValueError
+        If numbers of people or draws differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> z = np.random.default_rng(0).standard_normal((50, 40))
+    >>> half = [count_extremes(part, draws=99, seed=0) for part in (z[:, :9], z[:, 9:])]
+    >>> whole = count_extremes(z, draws=99, seed=0)
+    >>> bool((add_extremes(half).p == whole.p).all())
+    True
+    """
+    if len({(len(part.count), len(part.drawn)) for part in parts}) != 1:
+        raise ValueError("extremes are of different numbers of people or draws")
+    columns = np.sum([part.columns for part in parts], axis=0)
+    count = np.sum([part.count for part in parts], axis=0)
+    drawn = np.sum([part.drawn for part in parts], axis=0)
+    usual, p = _beside_chance(count, columns, drawn)
+    return Extremes(columns, count, _expected(columns), usual, p, drawn)

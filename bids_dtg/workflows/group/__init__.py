@@ -12,5 +12,6 @@
 - `phenotypes`: phenotypes predicted from connectomes, maps and regions
 - `asked`: which phenotypes are asked for, and how files are named after them
 - `associate`: association of each region, edge or voxel with phenotypes
+- `normative`: how far regions lie from what age, sex and site let expect
 - `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

@@ -14,6 +14,7 @@ from scipy import stats
 from bids_dtg.stats.cohort.normative import (
     NormCovariates,
     Scores,
+    add_extremes,
     compare_with_normal,
     count_extremes,
     explained,
@@ -118,6 +119,20 @@ def test_people_are_compared_over_the_columns_they_have():
     assert found.usual[1] <= found.usual[2]
     assert found.expected[1] == pytest.approx(4 * 2 * stats.norm.sf(2))
     assert found.p.min(initial=1, where=np.isfinite(found.p)) >= 1 / 100
+
+
+def test_tables_that_go_together_are_put_together_as_one():
+    # The second table repeats the first: counts double, and so do those of people drawn.
+    rng = np.random.default_rng(2)
+    z = rng.standard_normal((200, 1)) * 0.8 + 0.6 * rng.standard_normal((200, 20))
+    one = count_extremes(z, draws=1100, seed=0)
+    both = add_extremes([one, count_extremes(z, draws=1100, seed=0)])
+    np.testing.assert_array_equal(both.p, one.p)
+    np.testing.assert_array_equal(both.usual, 2 * one.usual)
+    assert (both.p < 0.05).mean() < 0.1
+    with pytest.raises(ValueError, match="different numbers of people or draws"):
+        add_extremes([one, count_extremes(z, draws=99, seed=0)])
+    assert np.isnan(count_extremes(z, draws=0, seed=0).p).all()
 
 
 @given(share=st.floats(0, 1), seed=st.integers(0, 99))
