@@ -535,6 +535,7 @@ class StatisticsOptions:
         "minutes_kept); numbers as they are, words as levels",
         default=(),
         metavar="NAME",
+        shown_default="none; for normative age, sex and site",
     )
     features: tuple[str, ...] = map_option(
         "statistics",
@@ -564,7 +565,10 @@ class StatisticsOptions:
         default=False,
     )
     folds: int = map_option(
-        "statistics", "of phenotypes: folds of the cross-validation", default=5, metavar="N"
+        "statistics",
+        "of phenotypes and normative: folds of the cross-validation",
+        default=5,
+        metavar="N",
     )
     repeats: int = map_option(
         "statistics", "of phenotypes: how often folds are drawn anew", default=10, metavar="N"

@@ -176,7 +176,7 @@ def _quantiles(found: NormsFound) -> Scatter:
         for name in ("quantiles", "plain_quantiles")
     ]
     return Scatter(
-        "Quantiles of the scores of all regions, mean over contrasts",
+        "Quantiles of the scores of all regions, mean over contrasts.",
         "quantile of N(0, 1)",
         "quantile of the scores",
         np.concatenate(both),
@@ -192,11 +192,11 @@ def _people(found: NormsFound) -> Table:
         extremes = one.extremes
         most = _most(one.kind, found)
         for n in np.lexsort((-extremes.count, extremes.p)):
-            if np.isfinite(extremes.p[n]):
+            if np.isfinite(extremes.p[n]) and extremes.count[n]:
                 counts = (int(extremes.count[n]), float(extremes.expected[n]))
                 shares = (float(extremes.usual[n]), float(extremes.p[n]), float(one.q[n]))
                 label = one.labels[n]
-                rows.append((f"sub-{label}", one.kind, *counts, *shares, most.get(label, "none")))
+                rows.append((f"sub-{label}", one.kind, *counts, *shares, most[label]))
     return Table(
         f"The {min(_SHOWN, len(rows))} participants with the smallest p",
         (
