@@ -8,5 +8,6 @@
 - `phenotypes`: phenotypes predicted from maps and connectomes: the answers in words, and figures
 - `associations`: what the page of associations says
 - `normative`: of norms: who is far from what age, sex and site let expect
+- `embedding`: people and their maps as points, to be looked at by hand
 - `index`: the index at the root of the output
 """

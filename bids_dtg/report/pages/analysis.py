@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,19 +231,28 @@ def write_analysis_page(path: Path, facts: AnalysisPageFacts) -> str | None:
     """
     if missing := missing_packages():
         return f"no page was made: {', '.join(missing)} missing ({HOW_TO_GET})"
+    write_text(path, render("analysis.html", **on_page(facts)))
+    return None
+
+
+def on_page(facts: AnalysisPageFacts) -> dict[str, Any]:
+    """Lay facts out as the template, or one that extends it, asks for them.
+
+    Raises
+    ------
+    ValueError
+        As `write_analysis_page`.
+    """
     laid_out = (_section(number, section) for number, section in enumerate(facts.sections, 1))
     sections = [section for section in laid_out if not section.empty]
-    page = render(
-        "analysis.html",
-        title=facts.title,
-        index=facts.index,
-        sections=[(section.anchor, section.title) for section in sections],
-        lead=facts.lead,
-        flags=sorted_flags(facts.flags),
-        parts_of_page=sections,
-    )
-    write_text(path, page)
-    return None
+    return {
+        "title": facts.title,
+        "index": facts.index,
+        "sections": [(section.anchor, section.title) for section in sections],
+        "lead": facts.lead,
+        "flags": sorted_flags(facts.flags),
+        "parts_of_page": sections,
+    }
 
 
 def _section(number: int, section: PageSection) -> SectionOnPage:

@@ -46,6 +46,17 @@ class PointCloud:
         distances: Values = np.sqrt(np.maximum(apart, 0.0) / max(self.columns, 1))
         return distances
 
+    def of(self, rows: NDArray[np.integer[Any]]) -> PointCloud:
+        """Return some of the points, as deviations from their own mean.
+
+        Examples
+        --------
+        >>> cloud_of([np.array([[0.0], [2.0], [9.0]])]).of(np.array([0, 1])).total
+        2.0
+        """
+        own = PointCloud(self.products[np.ix_(rows, rows)], self.columns, self.left_out)
+        return own.within(np.zeros(len(rows)))
+
     def within(self, groups: NDArray[Any]) -> PointCloud:
         """Return the cloud with each group's own mean taken off its points.
 

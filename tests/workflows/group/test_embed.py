@@ -1,0 +1,205 @@
+"""People and their maps laid out from the files of an output folder, as typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from browser import chromium, opened
+from tiny_cohort import TinyCohort
+from tiny_job import read_table
+
+from bids_dtg.stats.cohort.embedding import umap_is_missing
+
+LABELS = tuple(f"{n:02d}" for n in range(1, 10))
+STRANGER = "07"
+EVIL = "<img src=x onerror=hacked()>"
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Nine people, whose predicted maps are a mean, some noise and of one a map of its own."""
+    cohort = TinyCohort(
+        tmp_path_factory.mktemp("cohort"), LABELS, contrasts=("languageMath", "languageStory")
+    )
+    rows = "".join(
+        f"sub-{label}\t{20 + n}\t{EVIL if n % 2 else 'B'}\n" for n, label in enumerate(LABELS)
+    )
+    (cohort.bids / "participants.tsv").write_text(f"participant_id\tage\tsite\n{rows}")
+    assert cohort.run() == 0
+    rng = np.random.default_rng(0)
+    means: dict[str, np.ndarray] = {}
+    for path in sorted(cohort.out.glob("sub-*/func/*_desc-synthetic_statmap.nii.gz")):
+        image = nib.load(path)
+        values = image.get_fdata(dtype=np.float32)
+        inside = values != 0
+        contrast = path.name.partition("_contrast-")[2].partition("_")[0]
+        mean = means.setdefault(contrast, rng.standard_normal(values.shape))
+        own = rng.standard_normal(values.shape)
+        mean = -mean if path.name.startswith(f"sub-{STRANGER}") else mean
+        made = np.where(inside, mean + 0.3 * own, 0).astype(np.float32)
+        nib.save(nib.Nifti1Image(made, image.affine, image.header), path)
+    assert cohort.analyse("embed") == 0
+    return cohort
+
+
+def table(cohort, name: str) -> list[dict[str, str]]:
+    return read_table(cohort.out / f"group/embed/{name}.tsv")
+
+
+def maps(cohort, contrast: str) -> np.ndarray:
+    paths = sorted(cohort.out.glob(f"sub-*/func/*contrast-{contrast}_*synthetic_statmap.nii.gz"))
+    assert len(paths) == len(LABELS)
+    whole = np.stack([nib.load(path).get_fdata().ravel() for path in paths])
+    return whole[:, (whole != 0).any(axis=0)]
+
+
+def test_coordinates_are_the_principal_components_of_the_files(cohort):
+    own = maps(cohort, "languageMath")
+    rows = [
+        row
+        for row in table(cohort, "desc-people_coordinates")
+        if (row["features"], row["contrast"]) == ("maps", "languageMath")
+    ]
+    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS]
+    centred = own - own.mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    found = np.array([[float(row[f"pc{n}"]) for n in (1, 2, 3)] for row in rows])
+    wanted = (left * sizes)[:, :3] / np.sqrt(own.shape[1])
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted), rtol=1e-2, atol=1e-4)
+    shares = [
+        float(row["share"])
+        for row in table(cohort, "desc-people_components")
+        if (row["features"], row["contrast"]) == ("maps", "languageMath")
+    ]
+    np.testing.assert_allclose(shares, sizes[:-1] ** 2 / np.sum(sizes**2), rtol=1e-3)
+
+
+def test_a_stranger_is_unusual_and_nobody_else(cohort):
+    own = [row for row in table(cohort, "desc-people_typicality") if row["features"] == "maps"]
+    contrasts = {row["contrast"] for row in own}
+    assert {"all contrasts", "languageMath"} < contrasts
+    for contrast in contrasts:
+        odd = {
+            row["participant_id"]: row["unusual"]
+            for row in own
+            if row["contrast"] == contrast and row["unusual"] != "no"
+        }
+        assert odd == {f"sub-{STRANGER}": "both"}
+    assert {row["rest"] for row in own} == {"no"}
+
+
+def test_each_distance_is_from_the_mean_of_the_others(cohort):
+    own = maps(cohort, "languageStory")
+    rows = [
+        row
+        for row in table(cohort, "desc-people_typicality")
+        if (row["features"], row["contrast"]) == ("maps", "languageStory")
+    ]
+    others = np.delete(own, 2, axis=0).mean(axis=0)
+    assert float(rows[2]["distance"]) == pytest.approx(np.sqrt(np.mean((own[2] - others) ** 2)))
+    assert float(rows[2]["r"]) == pytest.approx(np.corrcoef(own[2], others)[0, 1], abs=1e-5)
+
+
+def test_contrasts_are_clusters_in_the_figures(cohort):
+    figures = {(row["features"], row["space"]): row for row in table(cohort, "desc-maps_clusters")}
+    whole = figures["maps", "all components"]
+    # All but the stranger's maps are found.
+    assert float(whole["contrast_accuracy"]) == pytest.approx(8 / 9, abs=0.04)
+    assert float(whole["contrast_chance"]) == pytest.approx(1 / 3, abs=1e-6)
+    assert ("maps", "without the contrasts' means") in figures
+    assert ("measured", "all components") in figures
+    (shares, _) = table(cohort, "desc-maps_variance")
+    assert sum(float(shares[name]) for name in ("contrasts", "people", "rest")) == pytest.approx(1)
+    points = table(cohort, "desc-maps_coordinates")
+    assert sum(row["features"] == "maps" for row in points) == 3 * len(LABELS)
+
+
+def test_kinds_are_put_beside_each_other(cohort):
+    pairs = {(row["features"], row["others"]) for row in table(cohort, "desc-people_likeness")}
+    assert pairs == {("maps", "edges"), ("maps", "measured"), ("edges", "measured")}
+
+
+def test_the_page_has_the_answer_first_and_escapes_what_others_wrote(cohort):
+    page = (cohort.out / "group/embed/statistics_report.html").read_text()
+    assert "sub-07" in page
+    assert "1 person is unusual" in page
+    assert EVIL not in page
+    assert page.index("contrasts form") < page.index('id="points"')
+    words = json.loads((cohort.out / "group/embed/desc-people_typicality.json").read_text())
+    assert set(words) == {"Description", *table(cohort, "desc-people_typicality")[0]}
+    assert ("UMAP" in page) or umap_is_missing()
+
+
+def test_three_people_are_too_few(cohort, capsys):
+    assert cohort.analyse("embed", "--participant-label", *LABELS[:3]) == 2
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "too few to lay out" in x]
+    assert "only 3 participants with maps" in line
+
+
+def test_few_people_get_no_verdict(cohort, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(cohort.out, out)
+    arguments = ["--participant-label", *LABELS[:4], "--features", "maps", "--name", "few"]
+    assert cohort.analyse("embed", *arguments, out=out) == 0
+    said = capsys.readouterr().err
+    assert "contrasts form" not in said
+    page = (out / "group/embed-few/statistics_report.html").read_text()
+    assert "4 participants: too few for any verdict" in page
+    assert "contrasts form" not in page
+
+
+def test_a_damaged_map_leaves_its_person_out_of_what_it_is_of(cohort, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(cohort.out, out)
+    broken = next((out / "sub-02/func").glob("*contrast-languageStory_*synthetic_statmap.nii.gz"))
+    broken.write_bytes(b"no image")
+    assert cohort.analyse("embed", "--features", "maps", out=out) == 1
+    assert "sub-02 is left out of maps: languageStory" in capsys.readouterr().err
+    rows = read_table(out / "group/embed/desc-people_coordinates.tsv")
+    people = {
+        contrast: {row["participant_id"] for row in rows if row["contrast"] == contrast}
+        for contrast in ("languageMath", "languageStory", "all contrasts")
+    }
+    assert "sub-02" in people["languageMath"]
+    assert "sub-02" not in people["languageStory"] | people["all contrasts"]
+
+
+def test_a_dry_run_writes_nothing(cohort, capsys):
+    assert cohort.analyse("embed", "--dry-run", "--name", "dry") == 0
+    assert "would lay out 9 participants by predicted maps" in capsys.readouterr().out
+    assert not (cohort.out / "group/embed-dry").exists()
+
+
+@pytest.mark.slow
+def test_the_page_opens_and_leads_to_reports(cohort):
+    for label in LABELS[:2]:
+        (cohort.out / f"sub-{label}.html").write_text("A report")
+    assert cohort.analyse("embed") == 0
+    page = cohort.out / "group/embed/statistics_report.html"
+    with chromium() as browser, opened(browser, page) as watched:
+        watched.page.select_option(
+            "[data-part=cloud]", label="predicted maps: people, by all contrasts"
+        )
+        assert watched.page.locator("svg.plot .point").count() == len(LABELS)
+        assert watched.page.locator("svg.plot .unusual").count() == 1
+        watched.page.locator("svg.plot").focus()
+        watched.page.keyboard.press("Home")
+        link = watched.page.locator("[data-part=details] a").get_attribute("href")
+        assert (page.parent / link).resolve() == (cohort.out / "sub-01.html").resolve()
+        watched.check()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    umap_is_missing(), reason="UMAP needs the extra [umap]: pip install 'bids-dtg[umap]'"
+)
+def test_umap_is_in_tables_and_page(cohort):
+    (row, *_) = table(cohort, "desc-maps_coordinates")
+    assert row["umap1"] != "n/a"
+    spaces = {row["space"] for row in table(cohort, "desc-maps_clusters")}
+    assert "UMAP" in spaces
+    assert "UMAP 1" in (cohort.out / "group/embed/statistics_report.html").read_text()
