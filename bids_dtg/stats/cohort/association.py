@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 # What is left of a column, as a share of its sum of squares, that counts as nothing: rounding of
 # float32 leaves 4e-15.
 _NOTHING = 1e-12
-_SLAB_BYTES = 1 << 26
+_SLAB_BYTES = 1 << 24  # larger ones are slower: they leave the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,16 +172,17 @@ class Association:
         """Count permuted |r| as large as the found, and average their squares; note the largest."""
         columns, known = left.astype(np.float32), np.isfinite(r)
         columns[:, ~known] = 0.0
-        least = (np.abs(r) * (1 - 1e-6) - 1e-6).astype(np.float32)  # rounding is no difference
+        # A difference by rounding is none.
+        least = np.square(np.maximum(np.abs(r) * (1 - 1e-6) - 1e-6, 0)).astype(np.float32)
         as_large, squares = np.zeros(len(r)), np.zeros(len(r))
         for draws, model in self._models(drawn.orders, columns.shape[1], slab_bytes):
             sums = (model.reshape(-1, len(columns)) @ columns).reshape(*model.shape[:2], -1)
             # Of a column's length 1, what covariates explain when it is permuted is taken away.
-            explained = np.square(sums[1:]).sum(axis=0)
-            permuted = np.abs(sums[0]) / np.sqrt(np.maximum(1 - explained, np.float32(1e-6)))
+            explained = np.einsum("kpc,kpc->pc", sums[1:], sums[1:])
+            permuted = np.square(sums[0]) / np.maximum(1 - explained, np.float32(1e-6))
             as_large += (permuted >= least).sum(axis=0)
-            squares += np.square(permuted).sum(axis=0, dtype=np.float64)
-            largest[draws] = np.maximum(largest[draws], permuted.max(axis=1, initial=0.0))
+            squares += permuted.sum(axis=0, dtype=np.float64)
+            largest[draws] = np.maximum(largest[draws], np.sqrt(permuted.max(axis=1, initial=0.0)))
         return as_large, squares / len(largest)
 
     def _models(

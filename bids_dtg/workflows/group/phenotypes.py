@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.inputs.participants import (
-    FAMILY_COLUMNS,
-    PERSON_COLUMNS,
-    SITE_COLUMNS,
-    plain_column,
-)
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.pages.phenotypes import (
     ALL,
@@ -38,6 +31,7 @@ from bids_dtg.stats.prediction.phenotypes import SCORES, Outcome, Target, score_
 from bids_dtg.stats.prediction.question import Question
 from bids_dtg.stats.prediction.ridge import Features
 from bids_dtg.stats.prediction.weights import haufe_weights
+from bids_dtg.workflows.group.asked import camel_case, phenotypes_asked
 from bids_dtg.workflows.group.feature_kinds import FEATURES
 from bids_dtg.workflows.group.features import (
     FeatureSource,
@@ -105,7 +99,7 @@ def run_phenotypes(settings: Settings) -> int:
         There are no features, no phenotype, or too few people.
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
-    names = _phenotypes_asked(people)
+    names = phenotypes_asked(people)
     sources = find_features(people, tuple(FEATURES))
     people = _with_edges(people, sources)
     if settings.behaviour.dry_run:
@@ -117,37 +111,6 @@ def run_phenotypes(settings: Settings) -> int:
             study.add(source, number / len(sources), 1 / len(sources))
         study.write()
     return len(study.failed)
-
-
-def _phenotypes_asked(people: GroupPeople) -> tuple[str, ...]:
-    """Return the phenotypes of ``--phenotype``, else all columns that can be predicted."""
-    options = people.settings.statistics
-    if options.phenotype:
-        return tuple(dict.fromkeys(people.column(name).name for name in options.phenotype))
-    if people.table is None:
-        raise SettingsError(
-            "there is no table of participants to take phenotypes from",
-            expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
-        )
-    addresses = (*PERSON_COLUMNS, *FAMILY_COLUMNS, *SITE_COLUMNS)
-    taken = {people.column(name).name for name in options.covariates}
-    found = [
-        name
-        for name in people.table.columns
-        if name not in taken and plain_column(name) not in addresses and _is_usable(people, name)
-    ]
-    if not found:
-        raise SettingsError(
-            f"{people.table.path} has no column of numbers or of two levels beside families, sites "
-            "and covariates",
-            remedy="name a phenotype with --phenotype",
-        )
-    return tuple(found)
-
-
-def _is_usable(people: GroupPeople, name: str) -> bool:
-    column = people.column(name)
-    return len(column.levels) == 2 or (column.is_number and len(column.levels) > 2)
 
 
 def _with_edges(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
@@ -326,7 +289,7 @@ class _Study:
             confounds=question.confounds,
             seed=question.seed,
         )
-        label = _camel_case(f"{asked.name} {table.kind.name}")
+        label = camel_case(f"{asked.name} {table.kind.name}")
         what = (
             f"Haufe-transformed weights of the prediction of {asked.name} from "
             f"{prediction.words}: how the features change with the fitted phenotype, in all "
@@ -442,13 +405,6 @@ class _Study:
             "fold; beside it stands the published one, features / training people."
             f"{covariates} Seed {self._people.settings.modelling.seed}."
         )
-
-
-def _camel_case(words: str) -> str:
-    """Write words as a value of an entity is: family_score edges becomes familyScoreEdges."""
-    parts: list[str] = re.findall("[^\\W_]+", words)
-    first, *others = parts
-    return first + "".join(word[0].upper() + word[1:] for word in others)
 
 
 def _fit_scores(outcome: Outcome, target: Target) -> FitScores:

@@ -168,6 +168,22 @@ def test_without_permutations_t_is_all(cohort):
     assert "No permutations: participants count as unrelated." in page
 
 
+def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):
+    table = tmp_path / "sites.tsv"
+    rows = [f"{label}\t{n * 7 % 12}\t{'AB'[n // 6]}\tf{n // 2}" for n, label in enumerate(LABELS)]
+    rows[0] = "01\t0\tA\talone"
+    table.write_text("\n".join(["participant_id\tscore\tsite\tfamily_id", *rows]) + "\n")
+    words = ["-p", table, "--covariates", "site", "--within-families", "--permutations", 99]
+    assert cohort.analyse("associate", *words, "--name", "sites") == 0
+    page = (cohort.out / "group/associate-sites/statistics_report.html").read_text()
+    for words in (
+        "with each other within 2 sites (families by number of people: 2 of 1, 5 of 2).",
+        "People were also permuted within families and sites.",
+        "Covariates: site.",
+    ):
+        assert words in page
+
+
 def test_few_people_get_no_verdict(cohort, capsys):
     words = ["--phenotype", "score", "--permutations", 19, "--name", "few"]
     assert cohort.analyse("associate", *words, "--participant-label", *LABELS[:6]) == 0
