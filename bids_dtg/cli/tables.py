@@ -195,7 +195,7 @@ _CONTRASTS = Workflow(
                 "prediction of phenotypes from maps, beside that from connectomes",
             ),
             "embed": Analysis(
-                _later("group.embed:run_embed"),
+                _later("group.embedding.embed:run_embed"),
                 "participants and contrasts in few dimensions; typical and atypical maps",
             ),
             "normative": Analysis(

@@ -13,7 +13,6 @@
 - `asked`: which phenotypes are asked for, and how files are named after them
 - `associate`: association of each region, edge or voxel with phenotypes
 - `normative`: how far regions lie from what age, sex and site let expect
-- `layouts`: people and their maps as points: components, UMAP, clusters
-- `embed`: these layouts, typical and atypical people, and their page
+- `embedding`: people and their maps in few dimensions; typical and atypical people
 - `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

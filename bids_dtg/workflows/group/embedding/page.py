@@ -1,18 +1,15 @@
-"""``group --analysis embed``: people and their maps laid out, who is atypical, and the page."""
+"""The page of an embedding: the answer in words, tables of figures, and the plot."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import combinations, islice
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, SettingsError
-from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.inputs.participants import Column
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.notices import counted, named
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Scatter, Table
 from bids_dtg.report.pages.embedding import (
@@ -21,391 +18,45 @@ from bids_dtg.report.pages.embedding import (
     PageColumn,
     PageContrast,
     PagePerson,
-    write_embedding_page,
 )
-from bids_dtg.report.pages.index import STATISTICS_PAGE
 from bids_dtg.report.pages.page import link
-from bids_dtg.settings import Settings
 from bids_dtg.stats.cohort.embedding import (
-    FEWEST_POINTS,
     NEIGHBOURS,
     Components,
-    same_arrangement,
     umap_is_missing,
 )
 from bids_dtg.stats.cohort.typicality import (
     MOST_DEVIATIONS,
     Typicality,
-    deviations_from_median,
-    rank_correlation,
-    unusual,
 )
 from bids_dtg.stats.paired import Interval
-from bids_dtg.workflows.group.features import find_features
-from bids_dtg.workflows.group.layouts import (
+from bids_dtg.workflows.group.embedding.figures import (
+    BESIDE,
+    likeness_rows,
+    motion_rows,
+    unusual_words,
+    values_of,
+)
+from bids_dtg.workflows.group.embedding.layouts import (
     ALL,
     NO_UMAP,
-    TOGETHER,
     Embedded,
     Layout,
     MapPoints,
     Values,
-    embed,
 )
-from bids_dtg.workflows.group.people import FEW_PEOPLE, GroupPeople, gather_people
-from bids_dtg.workflows.group.results import GroupResults
+from bids_dtg.workflows.group.people import FEW_PEOPLE, GroupPeople
 
-Row = dict[str, object]
-
-_DEFAULT = ("maps", "edges", "measured")
-BESIDE = ("fd_mean", "minutes_kept")  # figures of runs that an atypical map may stand for
-_MOST_LEVELS = 48  # of a column that points are coloured by: more are names
 _MINUS = "\N{MINUS SIGN}"
-_AXES, _AXES_SHOWN = 10, 5  # components in tables, and on the page
+_AXES_SHOWN = 5  # components that the plot has
 _MOST_SHOWN = 25  # unusual people on the page
 _TYPICAL_SHOWN = 5
-_FEATURES = "What of each participant was laid out, as --features names it"
-_CONTRAST = f"Label of the contrast; {TOGETHER}: side by side; n/a: of none"
-_COORDINATES = {
-    **{
-        f"pc{n}": f"Score on component {n}, in units of the maps (root mean square over places)"
-        for n in range(1, _AXES + 1)
-    },
-    "umap1": "UMAP, horizontal; no unit",
-    "umap2": "UMAP, vertical; no unit",
-}
-_PEOPLE = {"participant_id": "Participant", "features": _FEATURES, "contrast": _CONTRAST}
-_TYPICALITY = {
-    **_PEOPLE,
-    "distance": "Root mean square over places of the difference from the mean of all others, in "
-    f"units of the maps; {TOGETHER}: root of the mean of the squares",
-    "distance_deviations": "The same from the people's median, in scaled median absolute "
-    "deviations",
-    "r": f"Pearson r over places with the mean of all others; {TOGETHER}: mean over contrasts",
-    "r_deviations": "The same from the people's median, in scaled median absolute deviations",
-    "unusual": f"distance: more than {MOST_DEVIATIONS:g} deviations above the median; pattern: r "
-    f"more than {MOST_DEVIATIONS:g} below; both; no",
-    "fd_mean": "Mean framewise displacement of the person's rest (mm)",
-    "minutes_kept": "Minutes of rest that maps were made of",
-    "rest": f"moving: fd_mean more than {MOST_DEVIATIONS:g} deviations above the median; short: "
-    f"minutes_kept more than {MOST_DEVIATIONS:g} below; both; no",
-}
-_SHARES = {
-    "features": _FEATURES,
-    "contrast": _CONTRAST,
-    "people": "How many people were laid out",
-    "component": "Number of the component, the largest first",
-    "share": "Share of the variance between people",
-    "cumulative": "The same of this component and all larger ones",
-}
-_FIGURES = {
-    "features": _FEATURES,
-    "space": "What distances are of: all components, the maps without the contrasts' mean maps, "
-    "the first two components, or UMAP",
-    "people": "How many people",
-    "contrasts": "How many contrasts",
-    "silhouette": "Of the contrasts, -1 to 1 (Rousseeuw 1987)",
-    "task_silhouette": "Of the tasks",
-    "contrast_accuracy": f"Share of maps whose contrast most of the {NEIGHBOURS} nearest maps of "
-    "other people have",
-    "contrast_chance": "The same, where contrasts mean nothing",
-    "person_accuracy": f"Share of maps whose person most of the {NEIGHBOURS} nearest maps of other "
-    "contrasts are of",
-    "person_chance": "The same, where maps are nobody's own",
-    "trustworthiness": "How far neighbours here are neighbours of the whole maps, 0 to 1 (Venna & "
-    "Kaski 2001)",
-}
-_VARIANCE = {
-    "features": _FEATURES,
-    "contrasts": "Share of the variance of all maps between the contrasts' mean maps",
-    "people": "Share between the people's mean maps",
-    "rest": "Share of neither: of one person in one contrast, and noise",
-}
-_MOTION = {
-    "features": _FEATURES,
-    "contrast": _CONTRAST,
-    "figure": "Figure of atypicality: distance or r",
-    "against": "What of the rest it is held against",
-    "people": "How many have both",
-    "rho": "Spearman's correlation over people",
-    "low": "Lower end of its 95 % interval (Bonett & Wright 2000)",
-    "high": "Upper end",
-}
-_LIKENESS = {
-    "features": _FEATURES,
-    "others": "What it is compared with",
-    "people": "How many have both",
-    "r": "Pearson r of the distances between people, over pairs of people",
-}
 
 
-def run_embed(settings: Settings) -> int:
-    """Write layouts, figures, tables and the page; return how many people could not be read.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-
-    Raises
-    ------
-    DatasetError
-        The output folder holds no maps, or those of three people or fewer.
-    """
-    people = gather_people(settings)
-    if len(people) < FEWEST_POINTS:
-        raise DatasetError(
-            f"only {counted(len(people), 'participant')} with maps: too few to lay out",
-            expected=f"{FEWEST_POINTS} or more",
-        )
-    sources = find_features(people, _DEFAULT)
-    results = GroupResults.of(settings, people.output)
-    if settings.behaviour.dry_run:
-        kinds = named([source.kind.words for source in sources])
-        show(f"would lay out {counted(len(people), 'participant')} by {kinds} in {results.path}")
-        return 0
-    if umap_is_missing():
-        say(NO_UMAP)
-    with results.begun():
-        found = []
-        for source in sources:
-            say(f"{source.kind.words}: {counted(len(source.contrasts), 'table')}")
-            with temporary_folder() as folder:
-                embedded = embed(source, people.of(source.has), folder)
-            if embedded is not None:
-                found.append(embedded)
-        if not found:
-            raise DatasetError(
-                "nobody's maps differ from those of others", expected="maps that can be laid out"
-            )
-        _write_results(results, people, found)
-    failed = {label for embedded in found for label in embedded.failed}
-    return len(failed)
-
-
-def _known_columns(people: GroupPeople) -> dict[str, Column]:
-    """Return what is known of people: figures of their runs, and columns of the table.
-
-    Columns of words in which nearly everybody has a value of the person's own are left out.
-    """
-    found = {}
-    table = {} if people.table is None else people.table.columns
-    for name in dict.fromkeys((*BESIDE, *table)):
-        with contextlib.suppress(SettingsError):
-            column = people.column(name)
-            if column.is_number or 1 < len(column.levels) <= _MOST_LEVELS:
-                found[name] = column
-    return found
-
-
-def _write_results(results: GroupResults, people: GroupPeople, found: Sequence[Embedded]) -> None:
-    """Write tables and page of what was found; a line has the answer."""
-    known = _known_columns(people)
-    _write_coordinates(results, found)
-    results.table(
-        "desc-people_typicality",
-        [row for one_kind in found for row in _typicality_rows(one_kind, known)],
-        _TYPICALITY,
-        "A person's map of a contrast against the mean of all others'. The rule describes these "
-        "people, and tests nothing",
-    )
-    results.table(
-        "desc-maps_clusters", list(_figure_rows(found)), _FIGURES, "Clusters of maps in a space"
-    )
-    results.table(
-        "desc-maps_variance", list(_variance_rows(found)), _VARIANCE, "What the maps' variance is"
-    )
-    results.table(
-        "desc-people_motion",
-        [row for one_kind in found for row in _motion_rows(one_kind, known)],
-        _MOTION,
-        "A figure of atypicality against a figure of people's rest",
-    )
-    results.table(
-        "desc-people_likeness",
-        list(_likeness_rows(found)),
-        _LIKENESS,
-        "Whether two kinds of numbers put the same people close to each other",
-    )
-    facts = _page(people, found, known)
-    say(facts.lead)
-    path = results.add(STATISTICS_PAGE)
-    if trouble := write_embedding_page(path, facts, _plot(people, found, known)):
-        say(trouble)
-
-
-def _write_coordinates(results: GroupResults, found: Sequence[Embedded]) -> None:
-    layouts = [layout for one_kind in found for layout in one_kind.layouts]
-    results.table(
-        "desc-people_coordinates",
-        [row for layout in layouts for row in _layout_rows(layout)],
-        {**_PEOPLE, **_COORDINATES},
-        "A person among all by the map of a contrast. Signs of components are such that the "
-        "largest score is positive",
-    )
-    maps = [one_kind.maps for one_kind in found if one_kind.maps is not None]
-    results.table(
-        "desc-maps_coordinates",
-        [row for points in maps for row in _map_rows(points)],
-        {**_PEOPLE, "task": "Task of the contrast", **_COORDINATES},
-        "A map among all maps of all contrasts",
-    )
-    results.table(
-        "desc-people_components",
-        [row for layout in layouts for row in _share_rows(layout)],
-        _SHARES,
-        "A principal component of people",
-    )
-
-
-def _layout_rows(layout: Layout) -> Iterator[Row]:
-    for row, label in enumerate(layout.labels):
-        yield {
-            "participant_id": f"sub-{label}",
-            "features": layout.kind.name,
-            "contrast": layout.contrast or None,
-            **_coordinates(layout.components, layout.umap, row),
-        }
-
-
-def _map_rows(points: MapPoints) -> Iterator[Row]:
-    for row, (person, contrast) in enumerate(zip(points.people, points.of_contrasts, strict=True)):
-        yield {
-            "participant_id": f"sub-{points.labels[person]}",
-            "features": points.kind.name,
-            "contrast": points.contrasts[contrast],
-            "task": points.tasks[contrast] or None,
-            **_coordinates(points.components, points.umap, row),
-        }
-
-
-def _coordinates(components: Components, umap: Values | None, row: int) -> Row:
-    own: Row = {f"pc{n}": value for n, value in enumerate(components.scores[row, :_AXES], 1)}
-    if umap is not None:
-        own |= {"umap1": umap[row, 0], "umap2": umap[row, 1]}
-    return own
-
-
-def _share_rows(layout: Layout) -> Iterator[Row]:
-    shares = layout.components.shares
-    for n, (share, whole) in enumerate(zip(shares, np.cumsum(shares), strict=True), 1):
-        yield {
-            "features": layout.kind.name,
-            "contrast": layout.contrast or None,
-            "people": len(layout.labels),
-            "component": n,
-            "share": share,
-            "cumulative": whole,
-        }
-
-
-def _values_of(known: Mapping[str, Column], name: str, labels: Sequence[str]) -> Values:
-    column = known.get(name)
-    numbers = {} if column is None else column.numbers
-    return np.array([numbers.get(label, np.nan) for label in labels])
-
-
-def _typicality_rows(found: Embedded, known: Mapping[str, Column]) -> Iterator[Row]:
-    for contrast, (labels, typical) in found.typical.items():
-        beside = {name: _values_of(known, name, labels) for name in BESIDE}
-        moved, short = unusual(beside["fd_mean"]), unusual(beside["minutes_kept"], low=True)
-        words = unusual_words(typical)
-        far, odd = map(deviations_from_median, (typical.distance, typical.r))
-        for row, label in enumerate(labels):
-            yield {
-                "participant_id": f"sub-{label}",
-                "features": found.kind.name,
-                "contrast": contrast or None,
-                "distance": typical.distance[row],
-                "distance_deviations": far[row],
-                "r": typical.r[row],
-                "r_deviations": odd[row],
-                "unusual": words[row],
-                **{name: values[row] for name, values in beside.items()},
-                "rest": _both(moved[row], short[row], "moving", "short"),
-            }
-
-
-def unusual_words(typical: Typicality) -> list[str]:
-    """Return of each person whether the map is unusual: distance, pattern, both or no."""
-    far, odd = unusual(typical.distance), unusual(typical.r, low=True)
-    return [_both(*pair, "distance", "pattern") for pair in zip(far, odd, strict=True)]
-
-
-def _both(first: np.bool_, second: np.bool_, word: str, other: str) -> str:
-    if first and second:
-        return "both"
-    return word if first else other if second else "no"
-
-
-def _figure_rows(found: Sequence[Embedded]) -> Iterator[Row]:
-    for points in (one_kind.maps for one_kind in found if one_kind.maps is not None):
-        for space, figures in points.figures.items():
-            yield {
-                "features": points.kind.name,
-                "space": space,
-                "people": len(points.labels),
-                "contrasts": len(points.contrasts),
-                "silhouette": figures.contrasts.silhouette,
-                "task_silhouette": figures.task_silhouette,
-                "contrast_accuracy": figures.contrasts.accuracy,
-                "contrast_chance": figures.contrasts.chance,
-                "person_accuracy": figures.people.accuracy,
-                "person_chance": figures.people.chance,
-                "trustworthiness": figures.kept,
-            }
-
-
-def _variance_rows(found: Sequence[Embedded]) -> Iterator[Row]:
-    for points in (one_kind.maps for one_kind in found if one_kind.maps is not None):
-        yield {"features": points.kind.name, **vars(points.shares)}
-
-
-def _motion_rows(found: Embedded, known: Mapping[str, Column]) -> Iterator[Row]:
-    for contrast, (labels, typical) in found.typical.items():
-        for figure, values in vars(typical).items():
-            for name in BESIDE:
-                other = _values_of(known, name, labels)
-                rho = rank_correlation(values, other)
-                yield {
-                    "features": found.kind.name,
-                    "contrast": contrast or None,
-                    "figure": figure,
-                    "against": name,
-                    "people": int((np.isfinite(values) & np.isfinite(other)).sum()),
-                    "rho": rho.mean,
-                    "low": rho.low,
-                    "high": rho.high,
-                }
-
-
-def _likeness_rows(found: Sequence[Embedded]) -> Iterator[Row]:
-    for (kind, whole), (other, another) in combinations(
-        ((one_kind.kind, one_kind.whole) for one_kind in found), 2
-    ):
-        if whole is None or another is None:
-            continue
-        common = sorted(set(whole[0]) & set(another[0]))
-        if len(common) < FEW_PEOPLE:
-            continue
-        clouds = [
-            cloud.of(np.array([labels.index(label) for label in common]))
-            for labels, cloud in (whole, another)
-        ]
-        yield {
-            "features": kind.name,
-            "others": other.name,
-            "people": len(common),
-            "r": same_arrangement(*clouds),
-        }
-
-
-# The page
-
-
-def _page(
+def embedding_page(
     people: GroupPeople, found: Sequence[Embedded], known: Mapping[str, Column]
 ) -> AnalysisPageFacts:
+    """Return what the page says beside the plot."""
     return AnalysisPageFacts(
         "Embedding",
         " ".join(_answer(found, len(people))),
@@ -542,7 +193,7 @@ def _people_section(found: Sequence[Embedded], known: Mapping[str, Column]) -> P
         words = unusual_words(typical)
         rows += _unusual_rows(one_kind.kind.words, labels, typical, words, known)
         few += _typical_rows(one_kind.kind.words, labels, typical, known)
-        fd = _values_of(known, "fd_mean", labels)
+        fd = values_of(known, "fd_mean", labels)
         scatters.append(
             Scatter(
                 f"Distance from the others' mean against motion: {one_kind.kind.words}",
@@ -612,7 +263,7 @@ def _person_row(
         float(typical.distance[row]),
         float(typical.r[row]),
         unusual_as,
-        *(float(_values_of(known, name, own)[0]) for name in BESIDE),
+        *(float(values_of(known, name, own)[0]) for name in BESIDE),
     )
 
 
@@ -621,7 +272,7 @@ def _motion_cells(
 ) -> Iterator[tuple[str | tuple[float, float, float] | float, ...]]:
     for one_kind in found:
         first = next(iter(one_kind.typical))
-        for row in _motion_rows(one_kind, known):
+        for row in motion_rows(one_kind, known):
             if row["contrast"] == (first or None):
                 rho = Interval(*(float(str(row[name])) for name in ("rho", "low", "high")))
                 yield (
@@ -646,7 +297,7 @@ def _components_section(found: Sequence[Embedded]) -> PageSection:
     ]
     likeness = [
         (f"{row['features']} and {row['others']}", float(str(row["r"])), int(str(row["people"])))
-        for row in _likeness_rows(found)
+        for row in likeness_rows(found)
     ]
     return PageSection(
         "People's components",
@@ -687,9 +338,10 @@ def _how_section(people: GroupPeople) -> PageSection:
     )
 
 
-def _plot(
+def embedding_plot(
     people: GroupPeople, found: Sequence[Embedded], known: Mapping[str, Column]
 ) -> EmbeddingPlot:
+    """Return the points that the plot can show, and what is known of them."""
     labels = people.labels
     number = {label: n for n, label in enumerate(labels)}
     first, typical = next(iter(found[0].typical.values()))
