@@ -156,9 +156,7 @@ class GroupResults:
 
     def add(self, name: str) -> Path:
         """Return the path of a file that is written by other means, and keep it at the end."""
-        path = self.output.path(self._add(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+        return self.output.path(self._add(name))
 
     def _add(self, name: str) -> PurePosixPath:
         relative = self.folder / name

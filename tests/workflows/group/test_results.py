@@ -10,6 +10,7 @@ from tiny_job import read_table
 
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_text
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures
@@ -73,7 +74,7 @@ def test_what_an_earlier_call_has_left_goes_once_the_new_one_is_done(cohort):
     made = results(cohort, model_name="mine")
     assert made.path.name == "stats-mine"
     with made.begun():
-        made.add("old.txt").write_text("old")
+        write_text(made.add("old.txt"), "old")
     with pytest.raises(RuntimeError, match="broken"), results(cohort, model_name="mine").begun():
         raise RuntimeError("broken")
     assert (made.path / "old.txt").is_file()
