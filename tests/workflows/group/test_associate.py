@@ -184,6 +184,23 @@ def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):
         assert words in page
 
 
+def test_who_cannot_be_read_is_left_out_and_counts_as_failed(cohort, capsys):
+    path = next(cohort.out.glob("sub-02/**/*_desc-regions_statmap.tsv"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    try:
+        words = ["--phenotype", "score", "--permutations", 19, "--name", "damaged"]
+        assert cohort.analyse("associate", *words) == 1
+    finally:
+        path.write_bytes(whole)
+    assert "sub-02 is left out: " in capsys.readouterr().err
+    found = summary(cohort.out / "group/associate-damaged")
+    assert {key[1]: row["participants"] for key, row in found.items()} == {
+        "regions": "11",
+        "edges": "12",
+    }
+
+
 def test_few_people_get_no_verdict(cohort, capsys):
     words = ["--phenotype", "score", "--permutations", 19, "--name", "few"]
     assert cohort.analyse("associate", *words, "--participant-label", *LABELS[:6]) == 0
