@@ -8,6 +8,8 @@
 - `people`: whose maps are looked at together, and what is known of them
 - `feature_kinds`: what can be looked at in each participant: one table
 - `features`: these numbers side by side, one contrast at a time
+- `group_maps`: what is tested over maps, and what is found
+- `stats`: group maps: these tests, and predicted beside measured group maps
 - `results`: the folder of one analysis over people
 - `phenotypes`: phenotypes predicted from connectomes, maps and regions
 - `asked`: which phenotypes are asked for, and how files are named after them
