@@ -32,6 +32,10 @@ Spaces:
 - `templateflow`: transforms between templates, from TemplateFlow
 - `regions`: atlases, and what is known of regions of the brain
 
+Tasks:
+
+- `task`: the file of `--glm-model`, task runs and their trials
+
 Measured maps:
 
 - `statmap_files`: the files of measured contrast maps, as names, folders and sidecars tell

@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     NUISANCE = 24
     RUN_SERIES = 25
     RUN_NOISE = 26
+    TRIALS = 27
     # A simulated network of regions
     STRUCTURE = 30
     REGIONS = 31

@@ -5,6 +5,7 @@
 - `structure`: what all people share: networks, couplings, responses
 - `rest`: series of networks, signals of voxels, connectome of a segment
 - `bold`: runs as a scanner and fMRIPrep would leave them
+- `task_run`: runs of a task: trials, and the responses to them
 - `tasks`: conditions and contrasts of the HCP tasks
 - `responses`: responses to conditions, and the contrast maps they make
 - `phenotype`: age, sex and scores

@@ -47,7 +47,8 @@ class BoldRun:
     series: Array  # (frames, networks)
     shared: Array  # (frames,), of all voxels
     noise: Array  # (frames, *lattice)
-    nuisance_maps: Array  # (signals, brain voxels), in intensity; the first is the mean image
+    # (signals, brain voxels), in intensity: the mean image, what is not neural, responses to trials
+    nuisance_maps: Array
     nuisance: Array  # (frames, signals)
 
     @property

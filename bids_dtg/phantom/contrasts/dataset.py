@@ -155,6 +155,21 @@ def write_participant(out: Path, person: Person, *, plan: RunPlan, stage: Stage)
 def write_run(root: Path, person: Person, plan: RunPlan) -> None:
     """Write a participant's resting run: BOLD, brain mask, confounds and their sidecars."""
     run = draw_run(person, plan.frames, plan.repetition_time_s)
+    write_series(root, run, {"sub": participant_label(person.index), "task": "rest"})
+
+
+def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
+    """Write a run as fMRIPrep leaves it: BOLD, brain mask, confounds and their sidecars.
+
+    Parameters
+    ----------
+    root
+        The dataset of derivatives.
+    run
+        Of voxels of 2 mm.
+    entities
+        Of its names, up to the run's number.
+    """
     signals = SignalRecorder(run.anatomy)
     image = encode_bold(
         _recorded(run, signals),
@@ -163,7 +178,6 @@ def write_run(root: Path, person: Person, plan: RunPlan) -> None:
         repetition_time_s=run.repetition_time_s,
         description=_DESCRIP,
     )
-    entities = {"sub": participant_label(person.index), "task": "rest"}
     bold = {**entities, **SPACE, "desc": "preproc"}
     mask = {**entities, **SPACE, "desc": "brain"}
     table = {**entities, "desc": "confounds"}
@@ -179,8 +193,8 @@ def write_run(root: Path, person: Person, plan: RunPlan) -> None:
         bold,
         "bold",
         {
-            "RepetitionTime": plan.repetition_time_s,
-            "TaskName": "rest",
+            "RepetitionTime": run.repetition_time_s,
+            "TaskName": entities["task"],
             "SkullStripped": True,
             **_RESOLUTION,
         },

@@ -16,5 +16,7 @@
 - `associate`: association of each region, edge or voxel with phenotypes
 - `normative`: how far regions lie from what age, sex and site let expect
 - `embedding`: people and their maps in few dimensions; typical and atypical people
+- `glm`: maps of task runs, for people who have none
+- `first_level`: designs of task runs, their fit, and what is written of it
 - `half_maps`: how well the maps of two halves of rest agree beyond the mean map
 """

@@ -1,0 +1,74 @@
+"""Simulated task runs as fMRIPrep leaves them, on coarse grids: small files for fast tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from fmriprep_dataset import add_run, describe_dataset, write_confounds
+
+from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
+from bids_dtg.phantom.contrasts.model import Person
+from bids_dtg.phantom.contrasts.task_run import TaskPlan, draw_task_run
+
+MOTOR = """task = "motor"
+[contrasts]
+motorLh = "LH"
+motorLhVsRh = "LH - RH"
+"""
+
+
+def make_task_dataset(root: Path) -> tuple[Path, Path]:
+    """Describe a raw dataset and its fMRIPrep derivatives below it; return both folders."""
+    raw = describe_dataset(root, kind="raw")
+    return raw, describe_dataset(root / "derivatives" / "fmriprep")
+
+
+def add_task_run(
+    raw: Path,
+    derivatives: Path,
+    person: Person,
+    plan: TaskPlan,
+    run: int = 0,
+    *,
+    label: str = "01",
+    session: str | None = None,
+) -> Path:
+    """Add a run of a task and its events; return the path of the event file."""
+    drawn = draw_task_run(person, plan, run)
+    signals, frames = SignalRecorder(drawn.bold.anatomy), []
+    for block in drawn.bold.blocks():
+        signals.add(block)
+        frames.append(block)
+    anatomy = drawn.bold.anatomy
+    bold = np.zeros((*anatomy.grid.shape, drawn.bold.frames), np.float32)
+    bold[anatomy.brain] = np.concatenate(frames).T
+    image = add_run(
+        derivatives,
+        label,
+        session=session,
+        task=plan.task.lower(),
+        entities=f"run-{run + 1}",
+        bold=bold,
+        mask=anatomy.brain,
+        affine=anatomy.grid.affine,
+        tr=plan.repetition_time_s,
+        parts=("bold", "json", "mask"),
+    )
+    columns, _ = confounds_table(
+        drawn.bold.motion, signals, non_steady=2, repetition_time_s=plan.repetition_time_s
+    )
+    stem = image.name.partition("_space-")[0]
+    write_confounds(
+        image.with_name(f"{stem}_desc-confounds_timeseries.tsv"),
+        {
+            name: ["n/a" if np.isnan(value) else f"{value:.6f}" for value in column]
+            for name, column in columns.items()
+        },
+    )
+    events = raw / image.parent.relative_to(derivatives) / f"{stem}_events.tsv"
+    rows = zip(drawn.onset_s, drawn.condition, strict=True)
+    lines = [f"{onset:g}\t{drawn.duration_s:g}\t{name}" for onset, name in rows]
+    events.parent.mkdir(parents=True, exist_ok=True)
+    events.write_text("\n".join(["onset\tduration\ttrial_type", *lines]) + "\n")
+    return events
