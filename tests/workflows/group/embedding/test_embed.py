@@ -166,6 +166,8 @@ def test_a_damaged_map_leaves_its_person_out_of_what_it_is_of(cohort, tmp_path, 
     }
     assert "sub-02" in people["languageMath"]
     assert "sub-02" not in people["languageStory"] | people["all contrasts"]
+    points = read_table(out / "group/embed/desc-maps_coordinates.tsv")
+    assert {row["participant_id"] for row in points} == people["all contrasts"]
 
 
 def test_a_dry_run_writes_nothing(cohort, capsys):
