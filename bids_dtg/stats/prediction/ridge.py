@@ -337,29 +337,38 @@ class RidgeFit:
         (I - S_gg)⁻¹ (y - S y)_g (Allen 1974, doi:10.1080/00401706.1974.10489157, for groups).
         """
         basis = np.hstack([self.nuisance.basis, self.directions])
-        parts = [(members, basis[members]) for members in _members(groups)]
-        seen, errors = basis.T @ targets, np.zeros((len(alphas), targets.shape[1]))
         free = np.ones(self.nuisance.basis.shape[1])
-        for n, alpha in enumerate(alphas):
-            kept = np.concatenate([free, self.strengths / (self.strengths + alpha)])
-            left = targets - basis @ (kept[:, None] * seen)
-            for members, own in parts:
-                errors[n] += np.square(_without(own, kept, left[members])).sum(axis=0)
+        kept = np.stack(
+            [np.concatenate([free, self.strengths / (self.strengths + own)]) for own in alphas]
+        )
+        seen, errors = basis.T @ targets, np.zeros((len(alphas), targets.shape[1]))
+        for group in np.unique(groups):
+            own, y = basis[groups == group], targets[groups == group]
+            add = _errors_by_people if len(own) <= basis.shape[1] else _errors_by_columns
+            errors += add(own, y, kept, seen)
         return errors
 
 
-def _members(groups: Index) -> list[NDArray[np.intp]]:
-    return [np.flatnonzero(groups == group) for group in np.unique(groups)]
+def _errors_by_people(basis: Array, targets: Array, kept: Array, seen: Array) -> Array:
+    """Return a group's errors (alphas, targets), solved for its people."""
+    errors = []
+    for own in kept:
+        left = targets - basis @ (own[:, None] * seen)
+        without = (1 + _JITTER) * np.eye(len(basis)) - (basis * own) @ basis.T
+        errors.append(np.square(np.linalg.solve(without, left)).sum(axis=0))
+    return np.stack(errors)
 
 
-def _without(basis: Array, kept: Array, left: Array) -> Array:
-    """Solve (I - B diag(kept) Bᵀ) x = left, by people or by columns of B."""
-    if len(basis) <= len(kept):
-        own = (1 + _JITTER) * np.eye(len(basis)) - (basis * kept) @ basis.T
-        return np.asarray(np.linalg.solve(own, left), np.float64)
-    inner = np.diag((1 + _JITTER) / kept) - basis.T @ basis
-    added: Array = basis @ np.linalg.solve(inner, basis.T @ left)
-    return left + added
+def _errors_by_columns(basis: Array, targets: Array, kept: Array, seen: Array) -> Array:
+    """Return the same, solved for the columns of the basis: people enter by sums alone."""
+    products, crossed = basis.T @ basis, basis.T @ targets
+    size, errors = np.square(targets).sum(axis=0), []
+    for own in kept:
+        fitted = own[:, None] * seen
+        without = np.diag((1 + _JITTER) / own) - products
+        fitted = fitted - np.linalg.solve(without, crossed - products @ fitted)
+        errors.append(size + (fitted * (products @ fitted - 2 * crossed)).sum(axis=0))
+    return np.maximum(np.stack(errors), 0.0)
 
 
 def fit_ridge(
