@@ -1,7 +1,7 @@
 """What do 1,000 permutations of a phenotype's prediction from whole maps cost?
 
     python benchmarks/phenotypes.py [--people 500] [--columns 158680] [--permutations 1000]
-        [--folds 5] [--repeats 10] [--plain 2] [--threads 2]
+        [--folds 5] [--repeats 10] [--plain 2] [--threads 1]
 
 Simulated maps (noise that a trait is spread over) lie in a memory-mapped float32 file. Our
 procedure runs in a process of its own: seconds and the largest resident memory are printed, with
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--plain", type=int, default=2, help="permutations of the plain loop")
-    parser.add_argument("--threads", type=int, default=2, help="of linear algebra")
+    parser.add_argument("--threads", type=int, default=1, help="of linear algebra")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path, y = simulate(Path(folder), args.people, args.columns)

@@ -178,6 +178,16 @@ def test_blocks_do_not_change_the_kernel(tmp_path):
     assert [block.shape[1] for _, block in centred_blocks(values, 8 * 9 * 40)] == [40, 40, 21]
 
 
+@pytest.mark.parametrize("columns", [5, 60])
+def test_a_large_mean_costs_no_digits(columns):
+    x = np.random.default_rng(0).standard_normal((30, columns)).round(6)
+    y, train, test = x[:20, :1], np.arange(20), np.arange(20, 30)
+    one, other = (
+        fit_ridge(Features.of(own), train, test).deviations(y, 1.0) for own in (x, x + 2.0**20)
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
 def test_some_people_are_features_too():
     x, y, *_ = data((30, 50, 1), 4)
     kept = np.arange(5, 30)
