@@ -368,7 +368,7 @@ def _errors_by_columns(basis: Array, targets: Array, kept: Array, seen: Array) -
         without = np.diag((1 + _JITTER) / own) - products
         fitted = fitted - np.linalg.solve(without, crossed - products @ fitted)
         errors.append(size + (fitted * (products @ fitted - 2 * crossed)).sum(axis=0))
-    return np.maximum(np.stack(errors), 0.0)
+    return np.asarray(np.maximum(np.stack(errors), 0.0), np.float64)
 
 
 def fit_ridge(
