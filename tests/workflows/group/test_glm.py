@@ -26,6 +26,9 @@ PLAN = TaskPlan("MOTOR", blocks=3)
 def dataset(tmp_path_factory):
     """Two people: one with two runs, one with a run in each of two sessions."""
     raw, derivatives = make_task_dataset(tmp_path_factory.mktemp("data"))
+    description = json.loads((derivatives / "dataset_description.json").read_text())
+    text = json.dumps(description | {"Simulated": True})
+    (derivatives / "dataset_description.json").write_text(text)
     phantom = Phantom(block=4)
     for run in range(2):
         add_task_run(raw, derivatives, phantom.person(Cohort.DEMO, 0), PLAN, run)
@@ -122,6 +125,7 @@ def test_tables_and_sidecars_say_how_it_was_made(results):
     own = [float(row["residual_dof"]) for row in runs[:2]]
     assert sidecar["ResidualDegreesOfFreedom"] == sum(own)
     page = (results / "statistics_report.html").read_text()
+    assert "Simulated people: not for science" in page
     assert "Glass brain of the mean z of motorLh" in page
     assert "sub-01_task-motor_run-1" in page
 
