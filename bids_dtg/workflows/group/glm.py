@@ -76,7 +76,8 @@ def run_glm(settings: Settings) -> int:
             call.do_participant(label, runs, number / len(call.runs))
         if not call.run_rows:
             raise DatasetError(
-                "no run could be analysed", expected="as the lines above", remedy="see docs, glm"
+                f"no run of the task {call.model.task} could be analysed: the lines above have the "
+                "reasons"
             )
         call.write_summary()
     return len(call.incomplete)
