@@ -233,7 +233,7 @@ class Findings:
         question, options = self.question, self.question.people.settings.statistics
         first = self.tested[0]
         given = ", ".join(question.covariates.names)
-        beside = f", with {given} as covariates (centred)" if given else ", without covariates"
+        beside = f", given {given} (centred)" if given else ", without covariates"
         yield (
             f"Tested was {question.words}{beside}. The unit of inference is the participant: "
             f"{counted(len(question.people), 'participant')}; of several runs or sessions of one "
