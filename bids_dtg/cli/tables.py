@@ -41,6 +41,7 @@ class Analysis:
     help: str  # for ``--help``
     arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
     needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
+    statistics: tuple[str, ...] = ()  # options of this group that it reads
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Workflow:
             self._require("architecture", settings.modelling.architecture)
         run = self._level(settings) if name is None else self._analysis(name, settings)
         _check_arrays(self, settings)
+        _check_statistics(self, settings)
         return run
 
     def legal(self, option: str) -> Collection[str]:
@@ -146,6 +148,8 @@ def _later(name: str) -> Run:
     return run
 
 
+# Options of what is asked of people with a table of what is known of them.
+_ASKED = ("participants_file", "phenotype", "covariates", "features")
 _CONTRASTS = Workflow(
     name="contrasts",
     help="maps of task activation",
@@ -185,26 +189,39 @@ _CONTRASTS = Workflow(
                 _later("group.stats:run_stats"),
                 "tests over participants' maps (one or two samples, paired, regression), and "
                 "group maps beside those of measured maps",
+                statistics=(*_ASKED, "design", "permutations", "tfce", "within_families"),
             ),
             "associate": Analysis(
                 _later("group.associate:run_associate"),
                 "association of each region or voxel with phenotypes",
+                statistics=(*_ASKED, "permutations", "within_families"),
             ),
             "phenotypes": Analysis(
                 _later("group.phenotypes:run_phenotypes"),
                 "prediction of phenotypes from maps, beside that from connectomes",
+                statistics=(
+                    *_ASKED,
+                    "permutations",
+                    "within_families",
+                    "folds",
+                    "repeats",
+                    "leave_site_out",
+                ),
             ),
             "embed": Analysis(
                 _later("group.embedding.embed:run_embed"),
                 "participants and contrasts in few dimensions; typical and atypical maps",
+                statistics=("participants_file", "features"),
             ),
             "normative": Analysis(
                 _later("group.normative:run_normative"),
                 "deviations of regions from what age, sex and site let expect",
+                statistics=("participants_file", "covariates", "features", "permutations", "folds"),
             ),
             "glm": Analysis(
                 _later("group.glm:run_glm"),
                 "measured maps from task runs and their events (--glm-model)",
+                statistics=("glm_model",),
             ),
             "predict": Analysis(
                 _later("modelling.predict:run_prediction"),
@@ -292,6 +309,22 @@ def _check_arrays(workflow: Workflow, settings: Settings) -> None:
         raise SettingsError(
             f"--analysis {name} was given without --input-arrays",
             expected=f"arrays{level if workflow.participants else ''}",
+        )
+
+
+def _check_statistics(workflow: Workflow, settings: Settings) -> None:
+    """Refuse options of statistics that the analysis does not read."""
+    name = settings.modelling.analysis
+    read = () if name is None else workflow.analyses[name].statistics
+    for option, value in settings.options.items():
+        row = OPTIONS[option]
+        if row.group != "statistics" or option in read or value == row.field.default:
+            continue
+        able = [own for own, other in workflow.analyses.items() if option in other.statistics]
+        raise SettingsError(
+            f"--{option.replace('_', '-')} was given with "
+            f"{f'--analysis {name}' if name else 'no --analysis'}",
+            expected=f"group --analysis {' or '.join(able)}",
         )
 
 

@@ -185,6 +185,8 @@ def _check_statistics(statistics: StatisticsOptions) -> None:
         raise SettingsError(
             f"--permutations is {statistics.permutations}", expected=f"0 to {_MOST_PERMUTATIONS}"
         )
+    if statistics.tfce and not statistics.permutations:
+        raise SettingsError("--tfce was given with --permutations 0", expected="1 or more")
     if both := sorted({*statistics.phenotype} & {*statistics.covariates}):
         raise SettingsError(
             f"{both[0]} is given as --phenotype and as --covariates", expected="one of them"

@@ -103,6 +103,29 @@ def told(tmp_path, monkeypatch, capsys):
         (f"{TRAIN} --learning-rate 0", "--learning-rate is 0.0. Expected: above 0"),
         (f"{TRAIN} --structural linaer", "invalid choice: 'linaer'"),
         ("participant --workflow twins", "invalid choice: 'twins'"),
+        (
+            "group --analysis associate --leave-site-out",
+            "--leave-site-out was given with --analysis associate. Expected: group --analysis "
+            "phenotypes.",
+        ),
+        ("participant -p people.tsv", "--participants-file was given with no --analysis. Expected"),
+        (
+            "group --analysis train --phenotype age",
+            "--phenotype was given with --analysis train. Expected: group --analysis stats or "
+            "associate or phenotypes.",
+        ),
+        (
+            "group --analysis stats --tfce --permutations 0",
+            "--tfce was given with --permutations 0",
+        ),
+        ("group --analysis phenotypes --folds 1", "--folds is 1. Expected: 2 or more"),
+        ("group --analysis phenotypes --repeats 0", "--repeats is 0. Expected: 1 or more"),
+        ("group --analysis associate --permutations -1", "--permutations is -1. Expected: 0 to"),
+        (
+            "group --analysis associate --phenotype age --covariates age",
+            "age is given as --phenotype and as --covariates. Expected: one of them.",
+        ),
+        ("group --analysis embed --features eges", "invalid choice: 'eges'"),
         (f"participant {TWIN}", "twin has no participant level. Expected: group --analysis train"),
         (f"group {TWIN}", "--workflow twin was given with group and no --analysis"),
         (f"group {TWIN} --analysis train", "was given without --input-arrays. Expected: arrays."),
@@ -255,3 +278,9 @@ def test_an_output_whose_maker_is_not_known_is_left_to_later_checks(tmp_path, ca
     (tmp_path / "out/dataset_description.json").write_text(description)
     assert main([str(tmp_path / "in"), str(tmp_path / "out"), "participant"]) == 2
     assert "in does not exist" in capsys.readouterr().err
+
+
+def test_each_option_of_statistics_is_read_by_an_analysis():
+    rows = [row for workflow in WORKFLOWS.values() for row in workflow.analyses.values()]
+    read = {name for row in rows for name in row.statistics}
+    assert read == {name for name, option in OPTIONS.items() if option.group == "statistics"}

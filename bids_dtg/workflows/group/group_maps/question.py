@@ -127,7 +127,7 @@ def _ask_column(people: GroupPeople, kind: str, covariates: Coded) -> Question:
     if kind == "two-sample":
         if len(levels) != 2:
             raise SettingsError(
-                f"{column.name} has {counted(len(levels), 'level')}: {named(levels)}",
+                f"{column.name} has {counted(len(levels), 'level')}, such as {levels[0]}",
                 expected="two for a two-sample test",
             )
         tested = np.array([float(column.texts[label] == levels[1]) for label in people.labels])
