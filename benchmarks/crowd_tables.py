@@ -1,6 +1,6 @@
 """What statistics over 10,000 people take: time and peak memory of `associate` and `phenotypes`.
 
-    nice python benchmarks/crowd_tables.py [--people 10000] [--parcels 100] [--analyses ...]
+    nice python benchmarks/crowd_tables.py [--people 10000] [--parcels 19] [--analyses ...]
 
 1. An output folder of simulated people, as the participant level writes it: one person goes through
    that level with a tiny model, the others' files are that person's with values of their own. Each
@@ -35,8 +35,7 @@ FACTORS, SHARE, SITES, ROIS, CONTRASTS = 20, 0.3, 5, 50, 47
 ANALYSES = {
     "associate": ["--features", "regions", "--permutations", "1000"],
     "phenotypes": [
-        *("--features", "edges", "regions", "--permutations", "100"),
-        *("--repeats", "1", "--folds", "5"),
+        *("--features", "regions", "--permutations", "100", "--repeats", "1", "--folds", "5"),
     ],
 }
 
@@ -74,6 +73,7 @@ class CrowdWriter(WrittenCohort):
             texts = {
                 "regions": template % tuple(regions.tolist()),
                 "edges": matrix % tuple(edges.ravel().tolist()),
+                "quality": self._with_motion(files["quality"], rng.gamma(4, 0.04), number),
             }
             self._write_person(f"P{number:05d}", files, texts)
         subprocess.run(["rm", "-r", str(self.out / f"sub-{MODEL}")], check=True)
@@ -115,8 +115,14 @@ class CrowdWriter(WrittenCohort):
         mean = header.index("mean")
         lines = ["\t".join(header)]
         for row in rows:
-            lines.append("\t".join([*row[:mean], "%.6g", *row[mean + 1 :]]).replace("n/a", "n/a"))
+            lines.append("\t".join([*row[:mean], "%.6g", *row[mean + 1 :]]))
         return "\n".join(lines) + "\n", len(rows)
+
+    def _with_motion(self, source: Path, fd_mean: float, number: int) -> str:
+        header, row = (line.split("\t") for line in self._text(source).splitlines())
+        row[header.index("fd_mean")] = f"{fd_mean:.6f}"
+        row[0] = f"sub-P{number:05d}"
+        return "\t".join(header) + "\n" + "\t".join(row) + "\n"
 
     def _write_person(self, label: str, files: dict[str, Path], texts: dict[str, str]) -> None:
         (self.out / f"sub-{label}/func").mkdir(parents=True)
@@ -176,7 +182,7 @@ def dual(people: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=10_000)
-    parser.add_argument("--parcels", type=int, default=100)
+    parser.add_argument("--parcels", type=int, default=19)
     parser.add_argument("--analyses", nargs="*", default=[*ANALYSES])
     parser.add_argument("--dual", action="store_true", help="the third part alone")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)

@@ -188,10 +188,12 @@ def _beside_edges(results: PhenotypeResults) -> str:
     best = max(better or adding or compared, key=results.score_of)
     example = f"best: {best.name}, {_scored(results, best)}"
     if not better:
-        how = f"but {len(adding)} of {len(compared)} add to it" if adding else "and none adds to it"
+        how, why = "and none adds measurably to it", ""
+        if adding:
+            how, why = f"but {len(adding)} of {len(compared)} add to it", f" {_KEPT_BY_MAPS}"
         return (
-            f"No synthetic map predicts {results.name} better than the connectome it was made from "
-            f"({beside}), {how}: {_sets(compared)}; {example}.{f' {_KEPT_BY_MAPS}' * bool(adding)}"
+            f"No synthetic map predicts {results.name} measurably better than the connectome it "
+            f"was made from ({beside}), {how}: {_sets(compared)}; {example}.{why}"
         )
     fair = sum(_is_better(own.over_equal) for own in better)
     return (
@@ -286,8 +288,8 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
         return f"{len(results)} phenotypes; there are no edges of the connectome to compare with."
     if not gained:
         return (
-            f"Synthetic maps predict none of {len(asked)} phenotypes better than the connectome "
-            "they were made from, and add nothing to it."
+            f"Synthetic maps predict none of {len(asked)} phenotypes measurably better than the "
+            "connectome they were made from, and add nothing measurable to it."
         )
     return (
         f"Synthetic maps predict {len(gained)} of {len(asked)} phenotypes better than the edges of "

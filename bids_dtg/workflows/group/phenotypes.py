@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from bids_dtg.workflows.group.results import GroupResults
 
 _FEWEST = 4  # families: with fewer there are no folds
 _WEIGHTS_FROM_P = 0.05
+_THREADS_FROM = 1500  # people
 # Fields of `Prediction` by the comparison, and what a row of the table of differences says.
 _COMPARISONS = {
     "over": "less edges, penalties chosen in the folds",
@@ -251,9 +253,10 @@ class _Study:
         self, asked: _Asked, features: Features, table: FeatureTable, contrast: str
     ) -> Prediction:
         question, target = asked.question, asked.question.target
-        published, nested = question.predict(features)
-        alone = table.kind.name == EDGES
-        beside = {} if alone else question.beside_baseline(features, nested)
+        with _threads(features.people):
+            published, nested = question.predict(features)
+            alone = table.kind.name == EDGES
+            beside = {} if alone else question.beside_baseline(features, nested)
         score = target.headline
         return Prediction(
             features=table.kind.name,
@@ -405,6 +408,16 @@ class _Study:
             "fold; beside it stands the published one, features / training people."
             f"{covariates} Seed {self._people.settings.modelling.seed}."
         )
+
+
+def _threads(people: int) -> AbstractContextManager[object]:
+    """Keep the algebra of few people to one thread: many small systems wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    if people >= _THREADS_FROM:
+        return nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def _fit_scores(outcome: Outcome, target: Target) -> FitScores:

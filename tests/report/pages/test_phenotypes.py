@@ -55,8 +55,9 @@ def test_maps_that_add_nothing():
     worse = prediction(contrast="two", r=0.2, over=LESS, over_equal=LESS, added=NOTHING)
     said = answer(results(same, worse))
     assert said.startswith(
-        "No synthetic map predicts reasoning better than the connectome it was made from (1225 "
-        "edges: r = 0.50 [0.40, 0.60]), and none adds to it: 2 sets of features (predicted maps); "
+        "No synthetic map predicts reasoning measurably better than the connectome it was made "
+        "from (1225 edges: r = 0.50 [0.40, 0.60]), and none adds measurably to it: 2 sets of "
+        "features (predicted maps); "
         "best: predicted maps, one, r = 0.40 [0.30, 0.50]."
     )
     assert "from edges of the connectome; predicted maps (2 of 2 contrasts)." in said
@@ -74,7 +75,9 @@ def test_maps_that_are_better_are_counted_and_explained():
 def test_measured_maps_are_no_synthetic_ones():
     measured = prediction("measured", r=0.9, over=MORE, over_equal=MORE, added=MORE)
     same = prediction(over=NOTHING, over_equal=NOTHING, added=NOTHING)
-    assert answer(results(measured, same)).startswith("No synthetic map predicts reasoning better")
+    assert answer(results(measured, same)).startswith(
+        "No synthetic map predicts reasoning measurably better"
+    )
 
 
 def test_nothing_beyond_chance():
