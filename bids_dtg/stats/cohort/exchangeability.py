@@ -142,7 +142,7 @@ def sign_flips(n: int, families: ArrayLike, *, seed: int = 0) -> SignFlips:
         else "Each person's sign was flipped: nobody is known to be related."
     )
     possible: int = 2 ** len(names)
-    return SignFlips(signs[:, number], (told, *_limits(possible, n, "flips of signs")), possible)
+    return SignFlips(signs[:, number], (told, *_limits_of_signs(possible, n)), possible)
 
 
 def permutation_p(observed: ArrayLike, null: ArrayLike) -> NDArray[np.float64]:
@@ -267,8 +267,19 @@ def _told(blocks: _Blocks, by_site: bool, within_families: bool) -> Iterator[str
         yield "People were also permuted within families" + (" and sites." if by_site else ".")
 
 
-def _limits(possible: int, n: int, what: str = "orders") -> Iterator[str]:
+def _limits(possible: int, n: int) -> Iterator[str]:
     if possible == 1:
         yield "No permutation is left: no family is like another, so no p is below 1."
     elif possible <= n:
-        yield f"Only {possible} different {what} exist, so no p is below {1 / possible:.2g}."
+        yield f"Only {possible} different orders exist, so no p is below {1 / possible:.2g}."
+
+
+def _limits_of_signs(possible: int, n: int) -> Iterator[str]:
+    least = 2 / possible  # all signs the other way give the same size of t
+    if least == 1:
+        yield "No test is left: all people are of one family, so no two-sided p is below 1."
+    elif possible <= 2 * n:
+        yield (
+            f"Only {possible} different flips of signs exist, and two of them give each size of t, "
+            f"so no two-sided p is below {least:.2g}."
+        )

@@ -78,9 +78,18 @@ class GroupDesign:
         return int(people - columns)
 
     def of(self, people: NDArray[np.bool_] | NDArray[np.intp]) -> GroupDesign:
-        """Return the design of some of the people."""
+        """Return the design of some of the people.
+
+        Raises
+        ------
+        ValueError
+            The tested column differs between people, and not between these.
+        """
         own = None if self.covariates is None else self.covariates[people]
-        return GroupDesign(self.tested[people], own)
+        some = GroupDesign(self.tested[people], own)
+        if some.tests_mean and not self.tests_mean:
+            raise ValueError(f"what is tested is the same for all {len(some.tested)} people")
+        return some
 
     def require(self) -> None:
         """Refuse what cannot be estimated.
@@ -220,7 +229,7 @@ def correct_for_voxels(
     people = len(design.tested)
     if draws.ndim != 2 or draws.shape[1] != people:
         raise ValueError(f"draws {draws.shape}, expected (draws, {people})")
-    if design.tests_mean != bool((np.abs(draws) == 1).all() and (draws == -1).any()):
+    if design.tests_mean != bool((np.abs(draws) == 1).all()):  # each order has a 0
         raise ValueError("a mean is tested with signs, everything else with orders")
     tested, others = _directions(design)
     null = np.zeros(len(draws))

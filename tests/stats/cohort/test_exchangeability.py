@@ -125,9 +125,17 @@ def test_families_flip_apart_from_each_other():
     assert np.abs(times - 500).max() < 5 * np.sqrt(500)
     assert found.words[0] == "Signs were flipped, those of each of 3 families together."
     assert sign_flips(4, [0, 1]).words[0].endswith("nobody is known to be related.")
-    assert sign_flips(9, [0, 1]).words[-1] == (
-        "Only 4 different flips of signs exist, so no p is below 0.25."
-    )
+
+
+@pytest.mark.parametrize("families", [4, 7])
+def test_the_smallest_p_that_flips_of_signs_can_give_is_that_of_both_sides(families):
+    found = sign_flips(999, np.arange(families))
+    data = np.ones(families)
+    least = (np.abs(found.signs @ data) >= families).mean()
+    assert float(found.words[-1].split()[-1].rstrip(".")) == pytest.approx(2 / 2**families, rel=0.1)
+    assert least == pytest.approx(2 / 2**families, rel=0.5)
+    assert "flips of signs exist" not in sign_flips(99, np.arange(9)).words[-1]
+    assert sign_flips(9, [3, 3, 3]).words[-1].endswith("so no two-sided p is below 1.")
 
 
 def test_p_counts_ties_and_keeps_gaps():

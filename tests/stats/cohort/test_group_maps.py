@@ -122,6 +122,16 @@ def test_no_half_without_both_groups():
         half_likeness(np.zeros((5, 9)), design, np.arange(5))
 
 
+def test_a_half_of_one_group_is_never_taken_for_a_mean():
+    """Where one half is all of the second group, its mean would stand for the difference."""
+    rng = np.random.default_rng(0)
+    maps = 5 * np.tile([1.0, -1.0], 500) + rng.standard_normal((8, 1000))
+    design = GroupDesign(np.array([0.0, 0, 1, 1, 1, 1, 1, 1]))
+    difference = np.tile([1.0, 1.0, -1.0, -1.0], 250)
+    maps[2:] += 4 * difference
+    assert half_likeness(maps, design, np.arange(8)).r > 0.9
+
+
 def test_spread_leaves_out_what_the_design_explains():
     rng = np.random.default_rng(3)
     group = np.repeat([0.0, 1.0], 200)

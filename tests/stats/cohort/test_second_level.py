@@ -166,6 +166,17 @@ def test_families_flip_together_and_their_p_is_larger():
     assert np.median(together.null) > 1.5 * np.median(alone.null)
 
 
+def test_signs_that_are_all_above_0_are_signs():
+    maps = np.random.default_rng(0).standard_normal((8, 5))
+    assert (correct_for_voxels(maps, GroupDesign.of_mean(8), np.ones((1, 8), int)).p == 1).all()
+
+
+def test_a_group_is_not_tested_in_people_of_one_level():
+    with pytest.raises(ValueError, match="the same for all 2 people"):
+        GroupDesign(np.array([0.0, 1, 1])).of(np.array([1, 2]))
+    assert GroupDesign.of_mean(3).of(np.array([1, 2])).tests_mean
+
+
 @pytest.mark.parametrize(
     ("design", "draws", "why"),
     [

@@ -269,6 +269,22 @@ def test_a_map_that_cannot_be_read_leaves_its_owner_out(cohort, tmp_path, capsys
     assert f"sub-03 is left out of {STORY}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("people", [LABELS[:6], LABELS])
+def test_groups_of_whom_only_one_has_measured_maps_are_not_tested(cohort, people, tmp_path, capsys):
+    (measured := tmp_path / "statmaps").mkdir()
+    for label in people[1::2]:  # of sex M
+        (measured / f"sub-{label}").symlink_to(cohort.statmaps / f"sub-{label}")
+    words = ["--phenotype", "sex", "--contrast", MATH, "--participant-label", *people]
+    words += ["--permutations", 9, "--name", "one-sex"]
+    before, cohort.statmaps = cohort.statmaps, measured
+    try:
+        assert cohort.analyse("stats", *words) == 2
+    finally:
+        cohort.statmaps = before
+    said = capsys.readouterr().err
+    assert f"what is tested is the same for all {len(people) // 2} who have maps of it" in said
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -132,8 +132,8 @@ class MapTests:
 
     def _test(self, numbers: Numbers) -> Tested:
         options, settings = self.question.people.settings.statistics, self.question.people.settings
-        design = self.question.design(numbers.rows)
         try:
+            design = self.question.design(numbers.rows)
             test = fit_group(numbers.values, design)
         except ValueError as err:
             raise DatasetError(f"{numbers.contrast} cannot be tested: {err}") from err

@@ -53,9 +53,18 @@ class Question:
         return self.kind in ("one-sample", "paired")
 
     def design(self, rows: NDArray[np.intp]) -> GroupDesign:
-        """Return the design of some of the people."""
+        """Return the design of some of the people.
+
+        Raises
+        ------
+        ValueError
+            A column is tested that is the same for all of them.
+        """
         own = self.covariates.values[rows] if self.covariates.names else None
-        return GroupDesign(self.tested[rows], own)
+        design = GroupDesign(self.tested[rows], own)
+        if design.tests_mean and not self.tests_mean:
+            raise ValueError(f"what is tested is the same for all {len(rows)} who have maps of it")
+        return design
 
     def draws(self, rows: NDArray[np.intp], number: int, seed: int) -> tuple[Any, tuple[str, ...]]:
         """Draw signs or orders of some of the people, and describe them."""
