@@ -41,6 +41,20 @@ class Column:
         """Whether all values are finite numbers."""
         return bool(self.numbers)
 
+    def spelled_alike(self) -> Column:
+        """Return the column with one text for each number: 1 and 1.0 are one level.
+
+        Examples
+        --------
+        >>> Column("group", {"01": "1", "02": "1.0", "03": "0"}).spelled_alike().levels
+        ('0', '1')
+        """
+        first: dict[float, str] = {}
+        for label, number in self.numbers.items():
+            first.setdefault(number, self.texts[label])
+        own = {label: first[number] for label, number in self.numbers.items()}
+        return Column(self.name, own) if own else self
+
     @property
     def levels(self) -> tuple[str, ...]:
         """The different values, sorted; those of numbers by their size."""

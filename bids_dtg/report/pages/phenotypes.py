@@ -164,7 +164,8 @@ def _nothing(results: PhenotypeResults) -> str:
     which = f"neither {listed}" if len(parts) > 1 else f"not {listed}"
     words = f"Nothing predicts {results.name} beyond chance: {which}."
     alike = max(results.predictions, key=results.score_of)
-    if alike.interval.low > (0.5 if results.levels else 0.0):
+    # With q of many contrasts above 0.05, permuted people may score far worse all the same.
+    if alike.nested.chance >= alike.interval.low > (0.5 if results.levels else 0.0):
         words += (
             f" People permuted within their sites and families score as well ({alike.name}: "
             f"{figure(alike.nested.chance, 2)}): what is predicted goes with these."
@@ -282,10 +283,13 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
     """Say it in a sentence or two, of all phenotypes."""
     if len(results) == 1:
         return answer(results[0])
-    asked = [found for found in results if found.edges is not None]
+    asked = [found for found in results if _is_compared(found)]
     gained = [found.name for found in asked if _gains(found)]
     if not asked:
-        return f"{len(results)} phenotypes; there are no edges of the connectome to compare with."
+        return (
+            f"{len(results)} phenotypes; of none are there synthetic maps, edges of the connectome "
+            f"and {FEWEST_PEOPLE} people to compare."
+        )
     if not gained:
         return (
             f"Synthetic maps predict none of {len(asked)} phenotypes measurably better than the "
@@ -295,6 +299,12 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
         f"Synthetic maps predict {len(gained)} of {len(asked)} phenotypes better than the edges of "
         f"the connectome, or add to these: {', '.join(gained)}."
     )
+
+
+def _is_compared(results: PhenotypeResults) -> bool:
+    """Return whether a verdict on synthetic maps beside the edges is given."""
+    beside = (found.over for found in results.predictions if _is_synthetic(found))
+    return results.people >= FEWEST_PEOPLE and any(part is not None for part in beside)
 
 
 def _gains(results: PhenotypeResults) -> bool:

@@ -111,7 +111,11 @@ class Association:
             raise ValueError(
                 f"{people} people are too few for a model of {basis.shape[1] + 2} columns"
             )
-        left, length = _left(y[:, None], basis)
+        if not np.ptp(y):
+            raise ValueError("it is the same for all")
+        # Of any size, and far from 0 beside how they differ: large dates, very small doses.
+        scaled = y / np.abs(y).max()
+        left, length = _left((scaled - scaled.mean())[:, None] / np.ptp(scaled), basis)
         if np.isnan(length[0]):
             raise ValueError("covariates leave nothing of the phenotype")
         return cls(dof, left[:, 0], basis, permutations)

@@ -25,6 +25,7 @@ NESTED_GRID = tuple(float(10**exponent) for exponent in np.arange(-3.0, 3.01, 0.
 EQUAL_GRID = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 INNER_FOLDS = 5
 _FEWEST_IN_FOLD = 3  # people, for a correlation
+_LARGEST = 1e100  # of a phenotype: squares of larger values are not finite
 _TIE = 1e-9  # scores that are nearer to each other than this are equal
 
 
@@ -79,7 +80,8 @@ class Target:
         Raises
         ------
         ValueError
-            If one is not finite or all are equal.
+            If one is not finite or all are equal, or they are too large or too near to each other
+            for their squares.
 
         Examples
         --------
@@ -92,6 +94,8 @@ class Target:
             raise ValueError("a phenotype has a value that is not finite: leave such people out")
         if np.ptp(own) == 0:
             raise ValueError("all people have one value of the phenotype")
+        if np.abs(own).max() > _LARGEST or own.std() < 1 / _LARGEST:
+            raise ValueError(f"its values are above {_LARGEST:g}, or differ by less than one over")
         return cls(own)
 
     @classmethod

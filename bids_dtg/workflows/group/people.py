@@ -126,7 +126,7 @@ class GroupPeople:
                 )
             found = self.table.find(name)
         own = {label: found.texts[label] for label in self.labels if label in found.texts}
-        return Column(found.name, own)
+        return Column(found.name, own).spelled_alike()
 
     def complete(self, names: Sequence[str]) -> GroupPeople:
         """Return those who have a value of each name; a line reports who has not.
@@ -175,8 +175,9 @@ class GroupPeople:
             coded = code(columns, len(self))
         except ValueError as err:
             raise SettingsError(f"--covariates: {err}", remedy="leave it out") from err
-        whole = np.column_stack([np.ones(len(self)), coded.values])
-        if np.linalg.matrix_rank(whole) < whole.shape[1]:
+        # Rounding of a large number, such as a time in ms, must not hide a small one's column.
+        centred = coded.values - coded.values.mean(axis=0)
+        if names and np.linalg.matrix_rank(centred / np.ptp(centred, axis=0)) < centred.shape[1]:
             raise SettingsError(
                 f"--covariates {' '.join(names)}: the columns {named(coded.names)} depend on each "
                 f"other, or are more than {counted(len(self), 'participant')} can tell apart",

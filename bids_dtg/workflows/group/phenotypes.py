@@ -162,6 +162,8 @@ class _Study:
         self._asked: dict[tuple[str, tuple[str, ...]], _Asked | None] = {}
         self._found: dict[str, list[Prediction]] = {name: [] for name in names}
         self.failed: dict[str, str] = {}  # who could not be read, and why
+        asked = people.settings.statistics.covariates
+        self._covariates = people.covariates(asked).values if asked else None
 
     @property
     def _options(self) -> StatisticsOptions:
@@ -227,6 +229,7 @@ class _Study:
         target, orders = _target(people, name), None
         words: tuple[str, ...] = ()
         folds = _folds(people, target, options, seed)
+        _require_learnable(target, folds)
         if options.permutations:
             drawn = permutations(
                 options.permutations,
@@ -237,9 +240,15 @@ class _Study:
             )
             # With the order of the data alone, no p says anything.
             orders, words = (drawn.orders if drawn.possible > 1 else None), drawn.words
-        covariates = people.covariates(options.covariates).values if options.covariates else None
-        question = Question(target, folds, covariates, orders, seed, self._edges_of(people.labels))
+        edges = self._edges_of(people.labels)
+        question = Question(target, folds, self._covariates_of(people), orders, seed, edges)
         return _Asked(name, people, question, words)
+
+    def _covariates_of(self, people: GroupPeople) -> NDArray[np.float64] | None:
+        """Return rows of everybody's covariates, some of which need not differ in these people."""
+        if self._covariates is None:
+            return None
+        return self._covariates[[label in people.sets for label in self._people.labels]]
 
     def _edges_of(self, labels: Sequence[str]) -> Features | None:
         if self._edges is None:
@@ -300,7 +309,11 @@ class _Study:
         )
         if table.places is not None:
             entities = {"contrast": table.contrast, "stat": "haufe", "desc": label}
-            facts = {"PValue": prediction.nested.p, "Scores": dict(prediction.nested.scores)}
+            p = prediction.nested.p
+            facts = {
+                "PValue": None if np.isnan(p) else p,
+                "Scores": dict(prediction.nested.scores),
+            }
             self._results.map(entities, pattern, table.places, what, **facts)
             return
         contrast = f"contrast-{table.contrast}_" if table.contrast else ""
@@ -471,6 +484,15 @@ def _folds(people: GroupPeople, target: Target, options: StatisticsOptions, seed
         sites=people.sites,
         levels=(target.values > 0).astype(np.intp) if target.levels else None,
     )
+
+
+def _require_learnable(target: Target, folds: Folds) -> None:
+    """Raise ValueError where people of a fold have nobody to learn from."""
+    for _, _, train, _ in folds.splits():
+        if len(np.unique(folds.families[train])) < 2:
+            raise ValueError("all people beside those of a fold are of one family")
+        if not np.ptp(target.values[train]):
+            raise ValueError("all people beside those of a fold have one value")
 
 
 def _corrected(found: Sequence[Prediction]) -> list[Prediction]:

@@ -99,6 +99,24 @@ def test_what_permuted_people_score_as_well_goes_with_sites_and_families():
     assert "0.69" in answer(found)
 
 
+def test_what_many_contrasts_leave_uncertain_is_not_laid_to_sites():
+    """One of many contrasts has an interval above 0 and q above 0.05; permuted people score 0."""
+    said = answer(results(prediction(r=0.4, q=0.3, chance=0.0), edges=False))
+    assert said.startswith("Nothing predicts reasoning beyond chance")
+    assert "permuted" not in said
+
+
+def test_of_several_phenotypes_nothing_is_claimed_that_was_not_compared():
+    same = prediction(over=NOTHING, over_equal=NOTHING, added=NOTHING)
+    measured = prediction("measured", over=NOTHING, over_equal=NOTHING, added=NOTHING)
+    for pair in ([results(same, people=7)] * 2, [results(measured)] * 2, [results()] * 2):
+        lead = phenotypes_page(pair, lead="Ridge.", flags=(), index="").lead
+        assert "Synthetic maps predict" not in lead
+        assert lead.startswith("2 phenotypes; of none are there synthetic maps, edges of the")
+    both = phenotypes_page([results(same), results()], lead="", flags=(), index="").lead
+    assert both.startswith("Synthetic maps predict none of 1 phenotypes")
+
+
 def test_few_people_get_no_verdict():
     assert answer(results(people=7)).startswith("No verdict on reasoning: 7 people are too few")
     assert not answer(results(people=8)).startswith("No verdict")

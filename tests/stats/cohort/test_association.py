@@ -184,6 +184,16 @@ def test_some_rows_are_a_table_of_these_people(cohort):
     np.testing.assert_allclose(found.r, association.test(columns).r)
 
 
+@pytest.mark.parametrize(("size", "zero"), [(1e300, 0.0), (1e-300, 0.0), (1.0, 1e9)])
+def test_neither_units_nor_zero_of_a_phenotype_change_anything(cohort, size, zero):
+    phenotype, covariates, columns = cohort
+    found = Association.of(size * (phenotype + zero), covariates, None).test(columns)
+    expected = Association.of(phenotype, covariates, None).test(columns)
+    np.testing.assert_allclose(found.r, expected.r, atol=1e-6)
+    with pytest.raises(ValueError, match="it is the same for all"):
+        Association.of(np.full(40, 0.1), covariates, None)
+
+
 def test_what_cannot_be_tested_is_refused(cohort):
     phenotype, covariates, columns = cohort
     with pytest.raises(ValueError, match=r"a phenotype \(39,\) and covariates \(40, 2\)"):

@@ -215,7 +215,7 @@ def test_what_cannot_be_tested_is_said(cohort, tmp_path, capsys):
     assert cohort.analyse("associate", "--phenotype", "eyes", "same") == 2
     said = capsys.readouterr().err
     assert "eyes is not tested: it has 3 levels that are no numbers, not two" in said
-    assert "same is not tested: covariates leave nothing of the phenotype" in said
+    assert "same is not tested: it is the same for all" in said
     assert "none of eyes, same can be tested" in said
     assert cohort.analyse("associate", "--phenotype", "scores") == 2
     assert "did you mean score?" in capsys.readouterr().err

@@ -81,6 +81,18 @@ def test_columns_that_depend_on_each_other_are_refused(cohort):
         people.of(["01", "04"]).covariates(["age", "site"])
 
 
+def test_a_number_has_one_level_however_it_is_spelled(cohort, tmp_path):
+    table = tmp_path / "own.tsv"
+    rows = zip(LABELS, ("1", "1.0", "0", "1.00", "0"), (1, 3, 2, 5, 4), strict=True)
+    lines = [f"{label}\t{group}\t{1_700_000_000_000 + time}" for label, group, time in rows]
+    table.write_text("\n".join(["participant_id\tgroup\tms", *lines, ""]))
+    people = people_of(cohort, participants_file=table)
+    assert people.column("group").levels == ("0", "1")
+    assert set(people.column("group").texts.values()) == {"0", "1"}
+    # Of numbers far from 0, the rank is that of how they differ.
+    assert people.covariates(["group", "ms"]).names == ("group", "ms")
+
+
 def test_maps_are_the_files_values(cohort, tmp_path):
     people, found = tables(cohort, "maps", tmp_path)
     assert [table.contrast for table, _ in found] == [c.label for c in cohort.bundle.contrasts]

@@ -247,3 +247,60 @@ def test_leaving_sites_out_needs_sites(cohort, capsys):
     ]
     assert cohort.analyse("phenotypes", *words, "--participant-label", *people) == 2
     assert "no two sites are known" in capsys.readouterr().err
+
+
+AWKWARD = ("--features", "edges", "maps", "--permutations", 9, "--repeats", 1)
+
+
+def awkward(cohort, tmp_path, capsys, columns, *words):
+    """Call the analysis with columns of its own; return the exit code and what was said."""
+    table = tmp_path / "own.tsv"
+    rows = ["\t".join(["participant_id", *columns])]
+    for label, *values in zip(cohort.labels, *columns.values(), strict=True):
+        rows.append("\t".join([f"sub-{label}", *map(str, values)]))
+    table.write_text("\n".join([*rows, ""]))
+    code = cohort.analyse("phenotypes", "-p", table, "--name", "awkward", *AWKWARD, *words)
+    return code, capsys.readouterr().err
+
+
+def test_a_covariate_may_be_the_same_for_all_who_have_a_phenotype(cohort, tmp_path, capsys):
+    sex = ["FM"[n % 2] for n in range(PEOPLE)]
+    score = cohort.truth.table["score"]
+    only = [value if own == "F" else "n/a" for value, own in zip(score, sex, strict=True)]
+    columns = {"sex": sex, "of_women": only, "score": score}
+    code, _ = awkward(cohort, tmp_path, capsys, columns, "--covariates", "sex")
+    assert code == 0
+    rows = read_table(cohort.out / "group/phenotypes-awkward/desc-phenotypes_scores.tsv")
+    people = {one["phenotype"]: one["people"] for one in rows if one["features"] == "edges"}
+    assert people == {"of_women": str(PEOPLE // 2), "score": str(PEOPLE)}
+
+
+def test_levels_that_are_sites_cannot_be_learned_elsewhere(cohort, tmp_path, capsys):
+    site = ["AB"[n // (PEOPLE // 2)] for n in range(PEOPLE)]
+    columns = {"site": site, "patient": [int(own == "A") for own in site]}
+    code, said = awkward(cohort, tmp_path, capsys, columns, "--leave-site-out")
+    assert code == 2
+    assert "patient is not predicted: all people beside those of a fold have one value" in said
+    family = [0 if own == "A" else n for n, own in enumerate(site)]
+    columns = {"site": site, "family_id": family, "score": cohort.truth.table["score"]}
+    code, said = awkward(cohort, tmp_path, capsys, columns, "--leave-site-out")
+    assert code == 2
+    assert "score is not predicted: all people beside those of a fold are of one family" in said
+
+
+def test_weights_of_a_named_contrast_need_no_permutation(cohort, tmp_path, capsys):
+    columns = {"score": cohort.truth.table["score"]}
+    words = ("--contrast", "languageMath", "--permutations", 0)
+    assert awkward(cohort, tmp_path, capsys, columns, *words)[0] == 0
+    (path,) = (cohort.out / "group/phenotypes-awkward").glob("*_stat-haufe_*_statmap.json")
+    assert json.loads(path.read_text())["PValue"] is None
+
+
+def test_numbers_that_have_no_squares_are_left_out(cohort, tmp_path, capsys):
+    score = np.array(cohort.truth.table["score"])
+    columns = {"huge": 1e300 * score, "tiny": 1e-300 * score, "score": score}
+    code, said = awkward(cohort, tmp_path, capsys, columns)
+    assert code == 0
+    assert "huge is not predicted: its values are above 1e+100" in said
+    assert "tiny is not predicted" in said
+    assert "warning" not in said
