@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from bids_dtg.errors import SettingsError
@@ -57,7 +58,8 @@ def _named_apart(names: Sequence[str]) -> tuple[str, ...]:
     """Refuse phenotypes whose files would have the same names."""
     by_label: dict[str, str] = {}
     for name in dict.fromkeys(names):
-        if (other := by_label.setdefault(camel_case(name), name)) != name:
+        # Some file systems do not tell Score from score.
+        if (other := by_label.setdefault(camel_case(name).casefold(), name)) != name:
             raise SettingsError(
                 f"the phenotypes {other} and {name} would have files of the same names",
                 remedy="name one of them with --phenotype",
@@ -79,12 +81,15 @@ def is_phenotype(column: Column) -> bool:
 
 
 def camel_case(words: str) -> str:
-    """Write words as a value of a BIDS entity is.
+    """Write words as a value of a BIDS entity is: of letters without accents, and digits.
 
     Examples
     --------
     >>> camel_case("family_score edges")
     'familyScoreEdges'
+    >>> camel_case("Körpergröße, cm")
+    'KorpergroeCm'
     """
-    first, *others = list[str](re.findall("[^\\W_]+", words)) or ["phenotype"]
+    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode()
+    first, *others = list[str](re.findall("[^\\W_]+", plain)) or ["phenotype"]
     return first + "".join(word[0].upper() + word[1:] for word in others)

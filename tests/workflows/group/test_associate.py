@@ -243,3 +243,14 @@ def test_without_regions_the_remedies_are_named(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "has no tables of regions" in said
     assert "with --atlases, or give --features maps" in said
+
+
+def test_files_are_named_in_plain_letters(cohort, tmp_path, capsys):
+    table = tmp_path / "own.tsv"
+    rows = (f"sub-{label}\t{n}\t{n * n % 7}" for n, label in enumerate(LABELS))
+    table.write_text("\n".join(["participant_id\tGröße <cm>\tgroße_cm", *rows, ""]))
+    words = ["-p", table, "--permutations", 9, "--features", "maps", "--name", "plain"]
+    assert cohort.analyse("associate", *words, "--phenotype", "Größe <cm>") == 0
+    assert list((cohort.out / "group/associate-plain").glob("*_stat-r_desc-GroeCmMaps_*.nii.gz"))
+    assert cohort.analyse("associate", *words) == 2
+    assert "would have files of the same names" in capsys.readouterr().err
