@@ -33,9 +33,9 @@ from written_cohort import MODEL, WrittenCohort
 
 FACTORS, SHARE, SITES, ROIS, CONTRASTS = 20, 0.3, 5, 50, 47
 ANALYSES = {
-    "associate": ["--features", "regions", "--permutations", "1000"],
+    "associate": ["--feature-sets", "regions", "--permutations", "1000"],
     "phenotypes": [
-        *("--features", "regions", "--permutations", "100", "--repeats", "1", "--folds", "5"),
+        *("--feature-sets", "regions", "--permutations", "100", "--repeats", "1", "--folds", "5"),
     ],
 }
 

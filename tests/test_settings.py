@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bids_dtg.errors import SettingsError
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import make_settings, read_options, to_toml
 
 REQUIRED = {"bids_dir": "/data", "output_dir": "/out", "analysis_level": "participant"}
@@ -163,3 +164,10 @@ def test_an_address_with_a_secret_is_refused_and_not_shown(address):
 def test_paths_may_be_text():
     settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="participant")
     assert settings.inputs.bids_dir == Path("in")
+
+
+def test_no_two_parts_have_an_option_of_one_name():
+    made = make_settings(REQUIRED)
+    parts = [getattr(made, field.name) for field in dataclasses.fields(made)]
+    names = [option.name for part in parts for option in dataclasses.fields(part)]
+    assert sorted(names) == sorted(OPTIONS)

@@ -149,7 +149,7 @@ def _later(name: str) -> Run:
 
 
 # Options of what is asked of people with a table of what is known of them.
-_ASKED = ("participants_file", "phenotype", "covariates", "features")
+_ASKED = ("participants_file", "phenotype", "covariates", "feature_sets")
 _CONTRASTS = Workflow(
     name="contrasts",
     help="maps of task activation",
@@ -211,12 +211,18 @@ _CONTRASTS = Workflow(
             "embed": Analysis(
                 _later("group.embedding.embed:run_embed"),
                 "participants and contrasts in few dimensions; typical and atypical maps",
-                statistics=("participants_file", "features"),
+                statistics=("participants_file", "feature_sets"),
             ),
             "normative": Analysis(
                 _later("group.normative:run_normative"),
                 "deviations of regions from what age, sex and site let expect",
-                statistics=("participants_file", "covariates", "features", "permutations", "folds"),
+                statistics=(
+                    "participants_file",
+                    "covariates",
+                    "feature_sets",
+                    "permutations",
+                    "folds",
+                ),
             ),
             "glm": Analysis(
                 _later("group.glm:run_glm"),
@@ -408,7 +414,7 @@ def table_choices() -> Mapping[str, Choices]:
             tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
         ),
         "recipe": Choices(tuple(dict.fromkeys(name for row in rows for name in row.recipes))),
-        "features": Choices(
+        "feature_sets": Choices(
             tuple(FEATURES), tuple(f"{row.name}: {row.help}" for row in FEATURES.values())
         ),
     }

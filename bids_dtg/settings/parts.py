@@ -537,7 +537,7 @@ class StatisticsOptions:
         metavar="NAME",
         shown_default="none; for normative age, sex and site",
     )
-    features: tuple[str, ...] = map_option(
+    feature_sets: tuple[str, ...] = map_option(
         "statistics",
         "what of each participant is looked at",
         default=(),

@@ -125,7 +125,7 @@ def told(tmp_path, monkeypatch, capsys):
             "group --analysis associate --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
         ),
-        ("group --analysis embed --features eges", "invalid choice: 'eges'"),
+        ("group --analysis embed --feature-sets eges", "invalid choice: 'eges'"),
         (f"participant {TWIN}", "twin has no participant level. Expected: group --analysis train"),
         (f"group {TWIN}", "--workflow twin was given with group and no --analysis"),
         (f"group {TWIN} --analysis train", "was given without --input-arrays. Expected: arrays."),

@@ -76,7 +76,7 @@ def _regions(cohort: WrittenCohort) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def scores(cohort):
-    words = ("--features", "edges", "maps", "regions", "--permutations", 99, "--repeats", 4)
+    words = ("--feature-sets", "edges", "maps", "regions", "--permutations", 99, "--repeats", 4)
     assert cohort.analyse("phenotypes", *words) == 0
     return read_table(cohort.out / "group/phenotypes/desc-phenotypes_scores.tsv")
 

@@ -44,7 +44,7 @@ class ContrastAssociations:
 class FeatureAssociations:
     """All contrasts of one kind of features: what is corrected together."""
 
-    kind: str  # a value of --features
+    kind: str  # a value of --feature-sets
     words: str  # plural, in a sentence
     unit: str  # of a column: region, voxel, edge
     contrasts: Sequence[ContrastAssociations]

@@ -25,7 +25,7 @@ _PLAIN = "plain z-score: mean and spread of the same other people"
 class ContrastNorms:
     """Norms of the regions of one contrast."""
 
-    kind: str  # a value of --features
+    kind: str  # a value of --feature-sets
     contrast: str  # label; empty: of none
     labels: Sequence[str]  # of the people, without sub-
     names: Sequence[str]  # of the regions
@@ -46,7 +46,7 @@ class ContrastNorms:
 class KindExtremes:
     """Extreme regions of all contrasts of a kind of features together."""
 
-    kind: str  # a value of --features
+    kind: str  # a value of --feature-sets
     labels: Sequence[str]  # of the people, without sub-
     extremes: Extremes
     q: NDArray[np.float64]  # (people,), of its p over people

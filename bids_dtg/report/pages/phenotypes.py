@@ -74,7 +74,7 @@ class FitScores:
 class Prediction:
     """How well the features of a contrast predict a phenotype."""
 
-    features: str  # their name, as ``--features`` takes it
+    features: str  # their name, as ``--feature-sets`` takes it
     words: str  # the same for people, plural
     contrast: str  # label; empty: of none; `ALL`: of all contrasts together
     people: int

@@ -51,7 +51,7 @@ _MEANINGS = {
 }
 _SUMMARY_MEANINGS = {
     "phenotype": "Column of the table of participants",
-    "features": "What of each participant was looked at, as --features takes it",
+    "features": "What of each participant was looked at, as --feature-sets takes it",
     "contrast": _MEANINGS["contrast"],
     "participants": _MEANINGS["participants"],
     "dof": "Degrees of freedom of t",
@@ -107,9 +107,9 @@ def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
     try:
         found = find_features(people, _DEFAULT)
     except DatasetError as err:
-        if people.settings.statistics.features:
+        if people.settings.statistics.feature_sets:
             raise
-        remedy = "call the participant level with --atlases, or give --features maps"
+        remedy = "call the participant level with --atlases, or give --feature-sets maps"
         raise err.as_kind(DatasetError, remedy=remedy) from err
     if EDGES in {source.kind.name for source in found}:
         return found

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class FeatureKind:
     """A kind of numbers that each participant has."""
 
-    name: str  # a value of ``--features``
+    name: str  # a value of ``--feature-sets``
     help: str  # for ``--help``
     words: str  # in a sentence, plural
     reader: str  # the function that finds them, in `bids_dtg.workflows.group.features`

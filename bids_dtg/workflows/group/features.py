@@ -90,22 +90,22 @@ class FeatureSource(ABC):
 
 
 def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureSource, ...]:
-    """Find the numbers that ``--features`` asks for, or those of `default` that there are.
+    """Find the numbers that ``--feature-sets`` asks for, or those of `default` that there are.
 
     Parameters
     ----------
     people
         Of whom numbers are wanted.
     default
-        Kinds that are looked for without ``--features``; a line names those that nobody has.
+        Kinds that are looked for without ``--feature-sets``; a line names those that nobody has.
 
     Raises
     ------
     SettingsError, DatasetError
         There is no such kind, or nobody has numbers of a kind that was asked for, or of any.
     """
-    asked = people.settings.statistics.features
-    kinds = [find_row(FEATURES, "--features", name) for name in dict.fromkeys(asked or default)]
+    asked = people.settings.statistics.feature_sets
+    kinds = [find_row(FEATURES, "--feature-sets", name) for name in dict.fromkeys(asked or default)]
     found: list[FeatureSource] = []
     missing: list[DatasetError] = []
     for kind in kinds:

@@ -69,7 +69,7 @@ _SCORES = {
 }
 _PEOPLE = {
     "participant_id": "Participant",
-    "features": "What was looked at, as --features takes it",
+    "features": "What was looked at, as --feature-sets takes it",
     "contrast": "Contrast of the maps; all: together",
     "fold": "Who is in the same fold was left out of the norms",
     "regions": "Regions with a score",
@@ -175,8 +175,8 @@ def _require_names(sources: Sequence[FeatureSource]) -> None:
     for source in sources:
         if source.kind.name not in _KINDS:
             raise SettingsError(
-                f"--features {source.kind.name}: norms take seconds for each column, and voxels "
-                "are too many",
+                f"--feature-sets {source.kind.name}: norms take seconds for each column, and "
+                "voxels are too many",
                 expected=f"of {', '.join(_KINDS)}",
             )
 

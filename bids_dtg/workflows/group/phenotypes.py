@@ -54,7 +54,7 @@ _COMPARISONS = {
 }
 _SCORE_MEANINGS = {
     "phenotype": "Column of the table of participants",
-    "features": "What of each participant it was predicted from, as --features takes it; "
+    "features": "What of each participant it was predicted from, as --feature-sets takes it; "
     "otherwise what has no features",
     "contrast": "Contrast of the maps; all: the regions of all contrasts side by side",
     "penalty": "nested: chosen inside of each fold; published: features / training people",

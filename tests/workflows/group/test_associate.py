@@ -103,7 +103,7 @@ def test_a_region_that_is_the_phenotype_is_found_beside_the_edges(cohort, capsys
 
 @pytest.mark.slow
 def test_voxels_have_maps_and_a_line_a_contrast(cohort):
-    words = ["--phenotype", "score", "group", "--features", "maps", "--permutations", 49]
+    words = ["--phenotype", "score", "group", "--feature-sets", "maps", "--permutations", 49]
     assert cohort.analyse("associate", *words, "--covariates", "age", "--name", "voxels") == 0
     folder = cohort.out / "group/associate-voxels"
     names = {path.name for path in folder.glob("*.nii.gz")}
@@ -127,7 +127,7 @@ def test_voxels_have_maps_and_a_line_a_contrast(cohort):
 
 @pytest.mark.slow
 def test_who_lacks_a_measured_map_lacks_only_its_contrast(cohort):
-    words = ["--phenotype", "score", "--features", "measured", "--name", "measured"]
+    words = ["--phenotype", "score", "--feature-sets", "measured", "--name", "measured"]
     assert cohort.analyse("associate", *words, "--permutations", 19) == 0
     found = summary(cohort.out / "group/associate-measured")
     people = [found["score", "measured", contrast]["participants"] for contrast in PREDICTED]
@@ -242,14 +242,14 @@ def test_without_regions_the_remedies_are_named(tmp_path, capsys):
     assert cohort.analyse("associate") == 2
     said = capsys.readouterr().err
     assert "has no tables of regions" in said
-    assert "with --atlases, or give --features maps" in said
+    assert "with --atlases, or give --feature-sets maps" in said
 
 
 def test_files_are_named_in_plain_letters(cohort, tmp_path, capsys):
     table = tmp_path / "own.tsv"
     rows = (f"sub-{label}\t{n}\t{n * n % 7}" for n, label in enumerate(LABELS))
     table.write_text("\n".join(["participant_id\tGröße <cm>\tgroße_cm", *rows, ""]))
-    words = ["-p", table, "--permutations", 9, "--features", "maps", "--name", "plain"]
+    words = ["-p", table, "--permutations", 9, "--feature-sets", "maps", "--name", "plain"]
     assert cohort.analyse("associate", *words, "--phenotype", "Größe <cm>") == 0
     assert list((cohort.out / "group/associate-plain").glob("*_stat-r_desc-GroeCmMaps_*.nii.gz"))
     assert cohort.analyse("associate", *words) == 2

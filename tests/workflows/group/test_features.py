@@ -35,7 +35,7 @@ def people_of(cohort, **options):
 
 
 def tables(cohort, name, tmp_path, **options):
-    people = people_of(cohort, features=(name,), **options)
+    people = people_of(cohort, feature_sets=(name,), **options)
     (source,) = find_features(people, ())
     return people, list(copied(source.tables(people, tmp_path)))
 
@@ -120,7 +120,7 @@ def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
 
 
 def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
-    people = people_of(cohort, features=("maps",))
+    people = people_of(cohort, feature_sets=("maps",))
     path = people.sets["02"][0].maps[0].path
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -137,7 +137,7 @@ def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
 
 
 def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
-    people = people_of(cohort, features=("maps",))
+    people = people_of(cohort, feature_sets=("maps",))
     path = people.sets["03"][0].maps[1].path
     whole, img = path.read_bytes(), nib.load(path)
     values = np.ascontiguousarray(img.get_fdata(dtype=np.float32))
@@ -158,12 +158,12 @@ def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
 def test_what_nobody_has_is_refused_when_asked_for_and_named_else(cohort, tmp_path, capsys):
     people = people_of(cohort, derivatives=())
     with pytest.raises(DatasetError, match="no folder of measured maps was given"):
-        find_features(people_of(cohort, derivatives=(), features=("measured",)), ())
+        find_features(people_of(cohort, derivatives=(), feature_sets=("measured",)), ())
     found = find_features(people, ("edges", "deviations", "measured"))
     assert [source.kind.name for source in found] == ["edges"]
     assert "not looked at: no participant has maps of deviations" in capsys.readouterr().err
     with pytest.raises(SettingsError, match="--contrast names nonsense"):
-        find_features(people_of(cohort, features=("maps",), contrast=("nonsense",)), ())
+        find_features(people_of(cohort, feature_sets=("maps",), contrast=("nonsense",)), ())
 
 
 def test_each_kind_of_features_has_a_reader():

@@ -77,7 +77,7 @@ def run(cohort, *more):
     [
         (("--covariates", "agee"), "no column agee.*did you mean age"),
         (("--covariates", "sex", "site"), "sex, site has no numbers that differ"),
-        (("--features", "maps"), "--features maps: norms take seconds for each column"),
+        (("--feature-sets", "maps"), "--feature-sets maps: norms take seconds for each column"),
         (("--participant-label", *LABELS[:49]), "only 49 participants with all that norms need"),
     ],
 )

@@ -97,7 +97,7 @@ def page(cohort, name="own") -> str:
 
 @pytest.fixture(scope="module")
 def score(cohort):
-    words = ("--phenotype", "score", "--features", "edges", "maps", "regions")
+    words = ("--phenotype", "score", "--feature-sets", "edges", "maps", "regions")
     return results(cohort, *words, *FEW, "--covariates", "age", name="score")
 
 
@@ -144,7 +144,9 @@ def test_scores_are_those_of_scikit_learn_in_each_fold(cohort, score):
 
 
 def test_what_chance_gives_is_called_nothing(cohort, capsys):
-    found = results(cohort, "--phenotype", "luck", "--features", "edges", "maps", *FEW, name="luck")
+    found = results(
+        cohort, "--phenotype", "luck", "--feature-sets", "edges", "maps", *FEW, name="luck"
+    )
     assert row(found)["p"] > 0.05
     assert "Nothing predicts luck beyond chance: neither the connectome (66 edges" in page(
         cohort, "luck"
@@ -154,7 +156,7 @@ def test_what_chance_gives_is_called_nothing(cohort, capsys):
 
 def test_relatives_are_never_on_both_sides(cohort, tmp_path):
     """What relatives share predicts nothing, unless a split tears them apart."""
-    words = ("--phenotype", "of_family", "--features", "edges", *FEW)
+    words = ("--phenotype", "of_family", "--feature-sets", "edges", *FEW)
     whole = row(results(cohort, *words, name="whole"))
     unrelated = {name: own for name, own in cohort.truth.table.items() if name != "family_id"}
     leaking = WrittenCohort.__new__(WrittenCohort)
@@ -169,7 +171,7 @@ def test_relatives_are_never_on_both_sides(cohort, tmp_path):
 
 
 def test_a_site_effect_is_no_prediction(cohort):
-    words = ("--phenotype", "of_site", "--features", "edges", *FEW)
+    words = ("--phenotype", "of_site", "--feature-sets", "edges", *FEW)
     plain = row(results(cohort, *words, name="plain"))
     assert plain["r"] > 0.7
     assert plain["p"] > 0.05  # people are permuted within their sites
@@ -183,7 +185,7 @@ def test_a_site_effect_is_no_prediction(cohort):
 
 
 def test_two_levels_have_their_scores(cohort):
-    found = results(cohort, "--phenotype", "sex", "--features", "edges", *FEW, name="sex")
+    found = results(cohort, "--phenotype", "sex", "--feature-sets", "edges", *FEW, name="sex")
     edges = row(found)
     assert edges["auc"] > 0.9
     assert edges["balanced_accuracy"] > 0.75
@@ -205,7 +207,7 @@ def test_weights_show_what_goes_with_the_phenotype(cohort, score):
 
 
 def test_few_people_get_no_verdict(cohort, capsys):
-    words = ("--phenotype", "score", "--features", "edges", "maps", "--repeats", 1)
+    words = ("--phenotype", "score", "--feature-sets", "edges", "maps", "--repeats", 1)
     few = ("--permutations", 19, "--participant-label", *cohort.labels[:12:2])
     results(cohort, *words, *few, name="few")
     assert "No verdict on score: 6 people are too few" in page(cohort, "few")
@@ -222,7 +224,7 @@ def test_who_lacks_a_value_or_cannot_be_read_is_left_out(cohort, tmp_path, capsy
     other.write_table(cohort.labels, lacking)
     broken = next(out.glob(f"sub-{cohort.labels[-1]}/func/*_desc-synthetic_statmap.nii.gz"))
     broken.write_bytes(b"no image")
-    words = ("--features", "edges", "maps", "--phenotype", "score", *FEW)
+    words = ("--feature-sets", "edges", "maps", "--phenotype", "score", *FEW)
     assert other.analyse("phenotypes", *words) == 1
     told = capsys.readouterr().err
     assert f"sub-{cohort.labels[-1]} is left out" in told
@@ -241,7 +243,15 @@ def test_phenotypes_are_found_in_the_table_and_a_dry_run_writes_nothing(cohort, 
 
 
 def test_leaving_sites_out_needs_sites(cohort, capsys):
-    words = ("--phenotype", "score", "--leave-site-out", "--name", "none", "--features", "edges")
+    words = (
+        "--phenotype",
+        "score",
+        "--leave-site-out",
+        "--name",
+        "none",
+        "--feature-sets",
+        "edges",
+    )
     people = [
         label for label, site in zip(cohort.labels, cohort.truth.site, strict=True) if not site
     ]
@@ -249,7 +259,7 @@ def test_leaving_sites_out_needs_sites(cohort, capsys):
     assert "no two sites are known" in capsys.readouterr().err
 
 
-AWKWARD = ("--features", "edges", "maps", "--permutations", 9, "--repeats", 1)
+AWKWARD = ("--feature-sets", "edges", "maps", "--permutations", 9, "--repeats", 1)
 
 
 def awkward(cohort, tmp_path, capsys, columns, *words):

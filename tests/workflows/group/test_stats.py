@@ -96,7 +96,16 @@ def read_map(where: Path, contrast: str, stat: str, desc: str) -> np.ndarray:
 
 
 def test_maps_are_those_that_nilearn_makes_of_the_same_files(cohort):
-    words = ["--phenotype", "age", "--covariates", "sex", "--features", "maps", "--contrast", MATH]
+    words = [
+        "--phenotype",
+        "age",
+        "--covariates",
+        "sex",
+        "--feature-sets",
+        "maps",
+        "--contrast",
+        MATH,
+    ]
     assert cohort.analyse("stats", *words, "--permutations", 99, "--name", "age") == 0
     several = images(cohort, MATH)
     mask = np.any([image.get_fdata() != 0 for image in several], axis=0)
@@ -162,7 +171,7 @@ def test_predicted_group_maps_beside_measured_ones_with_their_baselines(cohort, 
 
 
 def test_families_flip_together_and_sites_do_not_matter_to_a_mean(cohort):
-    words = ["--features", "maps", "--contrast", MATH, "--permutations", 199]
+    words = ["--feature-sets", "maps", "--contrast", MATH, "--permutations", 199]
     words += ["-p", cohort.folder / "related.tsv", "--name", "families"]
     assert cohort.analyse("stats", *words) == 0
     page = (folder(cohort, "families") / "statistics_report.html").read_text()
@@ -175,7 +184,14 @@ def test_families_flip_together_and_sites_do_not_matter_to_a_mean(cohort):
 
 
 def test_groups_are_permuted_by_family_and_within_sites(cohort):
-    words = ["--phenotype", "sex", "-p", cohort.folder / "related.tsv", "--features", "measured"]
+    words = [
+        "--phenotype",
+        "sex",
+        "-p",
+        cohort.folder / "related.tsv",
+        "--feature-sets",
+        "measured",
+    ]
     words += ["--tfce", "--within-families", "--contrast", MATH, "--permutations", 99]
     assert cohort.analyse("stats", *words, "--name", "sex") == 0
     page = (folder(cohort, "sex") / "statistics_report.html").read_text()
@@ -188,7 +204,7 @@ def test_groups_are_permuted_by_family_and_within_sites(cohort):
 
 
 def test_cluster_enhancement_is_written_where_nobody_is_related(cohort):
-    words = ["--features", "measured", "--tfce", "--contrast", MATH, "--permutations", 19]
+    words = ["--feature-sets", "measured", "--tfce", "--contrast", MATH, "--permutations", 19]
     assert cohort.analyse("stats", *words, "--name", "tfce") == 0
     (row,) = read_table(folder(cohort, "tfce") / "desc-tests_contrasts.tsv")
     found = read_map(folder(cohort, "tfce"), MATH, "logp", "measuredTFCE")
@@ -197,7 +213,7 @@ def test_cluster_enhancement_is_written_where_nobody_is_related(cohort):
 
 
 def test_without_permutations_only_the_false_discovery_rate_is_kept(cohort):
-    words = ["--features", "maps", "--contrast", MATH, "--permutations", 0]
+    words = ["--feature-sets", "maps", "--contrast", MATH, "--permutations", 0]
     assert cohort.analyse("stats", *words, "--name", "none") == 0
     (row,) = read_table(folder(cohort, "none") / "desc-tests_contrasts.tsv")
     assert "p_fwe" not in row
@@ -213,7 +229,7 @@ def test_without_permutations_only_the_false_discovery_rate_is_kept(cohort):
 
 
 def test_of_few_people_there_is_no_verdict(cohort):
-    words = ["--participant-label", *LABELS[:7], "--features", "maps", "--contrast", MATH]
+    words = ["--participant-label", *LABELS[:7], "--feature-sets", "maps", "--contrast", MATH]
     assert cohort.analyse("stats", *words, "--name", "few") == 0
     where = folder(cohort, "few")
     assert (
@@ -262,7 +278,7 @@ def test_a_map_that_cannot_be_read_leaves_its_owner_out(cohort, tmp_path, capsys
     shutil.copytree(cohort.out, out)
     (broken,) = out.glob(f"sub-03/func/*contrast-{STORY}_*desc-synthetic_*.nii.gz")
     broken.write_bytes(b"nothing")
-    words = ["--features", "maps", "--contrast", MATH, STORY, "--permutations", 9]
+    words = ["--feature-sets", "maps", "--contrast", MATH, STORY, "--permutations", 9]
     assert cohort.analyse("stats", *words, out=out) == 1
     rows = read_table(out / "group/stats/desc-tests_contrasts.tsv")
     assert [row["participants"] for row in rows] == ["12", "11"]
@@ -298,7 +314,7 @@ def test_groups_of_whom_only_one_has_measured_maps_are_not_tested(cohort, people
             ["--design", "paired", "--session-label", "a", "b"],
             "no participant has maps of session a",
         ),
-        (["--features", "regions"], "--features regions is not looked at by stats"),
+        (["--feature-sets", "regions"], "--feature-sets regions is not looked at by stats"),
         (["--participant-label", "01"], "maps of only 1 participant"),
     ],
 )

@@ -32,7 +32,7 @@ from bids_dtg.workflows.group.people import FEW_PEOPLE
 Row = dict[str, object]
 _AXES = 10  # components in tables
 BESIDE = ("fd_mean", "minutes_kept")  # figures of runs that an atypical map may stand for
-_FEATURES = "What of each participant was laid out, as --features names it"
+_FEATURES = "What of each participant was laid out, as --feature-sets names it"
 _CONTRAST = f"Label of the contrast; {TOGETHER}: side by side; n/a: of none"
 COORDINATES = {
     **{

@@ -34,7 +34,7 @@ _EVIDENCE = (
     "one model, so that it asks how sure the model's mean prediction is."
 )
 TESTS = {
-    "features": "What was tested: a value of --features",
+    "features": "What was tested: a value of --feature-sets",
     "contrast": "Contrast of the maps",
     "participants": "Participants in this test",
     "voxels": "Voxels that were tested: all participants have a value there",
@@ -79,7 +79,7 @@ class Findings:
 
     @property
     def kinds(self) -> list[str]:
-        """What was tested, values of --features."""
+        """What was tested, values of --feature-sets."""
         return list(dict.fromkeys(each.kind for each in self.tested))
 
     def of_kind(self, kind: str) -> list[Tested]:

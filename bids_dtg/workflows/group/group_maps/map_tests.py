@@ -49,7 +49,7 @@ _REGIONS = ("Schaefer400", "HCP")  # cortex and the rest; both come with the pro
 class Numbers:
     """Maps of one kind and contrast, a row a person."""
 
-    kind: str  # a value of --features
+    kind: str  # a value of --feature-sets
     contrast: str
     rows: NDArray[np.intp]  # (people,), which of the question's people they are
     values: Array  # (people, voxels)

@@ -212,10 +212,10 @@ def find_sources(question: Question) -> dict[str, tuple[FeatureSource, ...]]:
     people = question.people
     place, _ = statmaps_place(people.settings.inputs.derivatives)
     default = (MAPS, MEASURED) if place is not None else (MAPS,)
-    asked = people.settings.statistics.features
+    asked = people.settings.statistics.feature_sets
     if unknown := [name for name in asked if name not in _VOXELWISE]:
         raise SettingsError(
-            f"--features {unknown[0]} is not looked at by stats",
+            f"--feature-sets {unknown[0]} is not looked at by stats",
             expected=f"of {named(_VOXELWISE)}",
             remedy="associate tests regions",
         )

@@ -143,7 +143,7 @@ def test_three_people_are_too_few(cohort, capsys):
 def test_few_people_get_no_verdict(cohort, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(cohort.out, out)
-    arguments = ["--participant-label", *LABELS[:4], "--features", "maps", "--name", "few"]
+    arguments = ["--participant-label", *LABELS[:4], "--feature-sets", "maps", "--name", "few"]
     assert cohort.analyse("embed", *arguments, out=out) == 0
     said = capsys.readouterr().err
     assert "contrasts form" not in said
@@ -157,7 +157,7 @@ def test_a_damaged_map_leaves_its_person_out_of_what_it_is_of(cohort, tmp_path, 
     shutil.copytree(cohort.out, out)
     broken = next((out / "sub-02/func").glob("*contrast-languageStory_*synthetic_statmap.nii.gz"))
     broken.write_bytes(b"no image")
-    assert cohort.analyse("embed", "--features", "maps", out=out) == 1
+    assert cohort.analyse("embed", "--feature-sets", "maps", out=out) == 1
     assert "sub-02 is left out of maps: languageStory" in capsys.readouterr().err
     rows = read_table(out / "group/embed/desc-people_coordinates.tsv")
     people = {
