@@ -184,6 +184,11 @@ def _beside_edges(results: PhenotypeResults) -> str:
     compared = [own for own in results.predictions if own.over is not None and _is_synthetic(own)]
     if not compared:
         return f"{results.name} was predicted from the connectome ({beside})."
+    if not _is_compared(results):
+        return (
+            f"{results.name} was predicted from the connectome ({beside}). Whether maps say more "
+            "of it is not known: most folds have too few people for a score of their own."
+        )
     better = [own for own in compared if _is_better(own.over)]
     adding = [own for own in compared if _is_better(own.added)]
     best = max(better or adding or compared, key=results.score_of)
@@ -304,7 +309,8 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
 def _is_compared(results: PhenotypeResults) -> bool:
     """Return whether a verdict on synthetic maps beside the edges is given."""
     beside = (found.over for found in results.predictions if _is_synthetic(found))
-    return results.people >= FEWEST_PEOPLE and any(part is not None for part in beside)
+    known = any(part is not None and np.isfinite(part.q) for part in beside)
+    return results.people >= FEWEST_PEOPLE and known
 
 
 def _gains(results: PhenotypeResults) -> bool:

@@ -117,6 +117,15 @@ def test_of_several_phenotypes_nothing_is_claimed_that_was_not_compared():
     assert both.startswith("Synthetic maps predict none of 1 phenotypes")
 
 
+def test_folds_too_small_for_scores_tell_nothing_of_maps():
+    unknown = prediction(over=(0.1, np.nan), over_equal=(0.1, np.nan), added=(0.1, np.nan))
+    said = answer(results(unknown))
+    assert "Whether maps say more of it is not known" in said
+    assert "measurably" not in said
+    lead = phenotypes_page([results(unknown)] * 2, lead="", flags=(), index="").lead
+    assert "Synthetic maps predict" not in lead
+
+
 def test_few_people_get_no_verdict():
     assert answer(results(people=7)).startswith("No verdict on reasoning: 7 people are too few")
     assert not answer(results(people=8)).startswith("No verdict")
