@@ -148,7 +148,8 @@ class Association:
         -----
         `p_fitted`: the permuted r² of a column is taken for a Beta variable (1/2, f/2), as it is
         of independent people with f the degrees of freedom, and f follows from its mean. Where
-        relatives are alike, their blocks make r² vary more, and f is smaller. It replaces the tail
+        relatives are alike, their blocks make r² vary more, and f is smaller; it is never
+        larger than that of t, which few permutations might say. It replaces the tail
         of the count as gamma variables do in Winkler et al. 2016, NeuroImage 141: 502,
         doi:10.1016/j.neuroimage.2016.05.068; it is never below one over the possible permutations.
         """
@@ -207,7 +208,8 @@ class Association:
     ) -> ColumnTests:
         p = p_fitted = _two_sided(r, self.dof)
         if self._permutations is not None:
-            matched = 1 / np.clip(squares, 1e-12, 1 - 1e-6) - 1
+            # Few permutations tell it badly: never more than of independent people.
+            matched = np.minimum(1 / np.clip(squares, 1e-12, 1 - 1e-6) - 1, self.dof)
             floor = 1 / self._permutations.possible
             p_fitted = np.maximum(_two_sided(r, matched), floor)  # NaN stays
         return ColumnTests(

@@ -157,6 +157,18 @@ def test_the_fitted_p_is_that_of_t_where_people_are_independent():
     assert np.log10(found.p_fitted[0]) == pytest.approx(np.log10(found.p[0]), rel=0.1)
 
 
+def test_few_permutations_find_no_more_in_noise():
+    """The spread of nine permuted r² tells little: it made p far too small."""
+    found = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        columns, phenotype = rng.normal(size=(20, 100)), rng.normal(size=20)
+        tests = Association.of(phenotype, np.zeros((20, 0)), free(20, 9)).test(columns)
+        assert (tests.p_fitted >= tests.p * (1 - 1e-9)).all()
+        found += bool((corrected([tests])[0].q <= 0.05).any())
+    assert found <= 9  # 3 are to be expected; 9 with a probability of 0.003
+
+
 def test_no_p_is_below_what_permutations_are_left():
     rng = np.random.default_rng(6)
     phenotype = rng.normal(size=40)
