@@ -41,7 +41,8 @@ class DtgError(Exception):
         if remedy:
             parts.append(f"To do: {remedy}")
         # Messages may quote other programs' text; a log line stays one line.
-        super().__init__(visible(" ".join(". ".join(p.rstrip(". ") for p in parts).split())) + ".")
+        line = " ".join(_sentence(part) for part in parts)
+        super().__init__(visible(" ".join(line.split())))
 
     def as_kind(
         self,
@@ -73,6 +74,18 @@ class DtgError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.found, self.expected, self.remedy))
+
+
+def _sentence(part: str) -> str:
+    """End a part as a sentence; what goes on (...) and questions keep their ends.
+
+    Examples
+    --------
+    >>> _sentence("a, b, ..."), _sentence("did you mean a?"), _sentence("found. ")
+    ('a, b, ...', 'did you mean a?', 'found.')
+    """
+    plain = part.rstrip()
+    return plain if plain.endswith(("...", "?")) else plain.rstrip(". ") + "."
 
 
 def _rebuild(

@@ -46,15 +46,15 @@ class Families:
                 "drawn may have relatives on both sides",
             )
 
-    def line(self, labels: Sequence[str]) -> str:
-        """Say how many families some people have."""
+    def line(
+        self, labels: Sequence[str], unknown: str = "relatives may be on both sides of a split"
+    ) -> str:
+        """Say how many families some people have, or what follows where none are known."""
         known = [self.by_label[label] for label in labels if label in self.by_label]
         words = f"families: {len(set(known))} of {counted(len(known), 'participant')}"
         rest = len(labels) - len(known)
         alone = f"; {rest} without one count as unrelated" if known and rest else ""
-        none = (
-            f"families: none are known ({self.absent}): relatives may be on both sides of a split"
-        )
+        none = f"families: none are known ({self.absent}): {unknown}"
         found = f"{words} ({self.source}){alone}" if known else none
         return "; ".join((found, *self.trouble))
 

@@ -7,7 +7,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -41,7 +41,8 @@ class StatMap:
     level: Level = "subject"  # of the analysis that made it
     runs: int | None = None  # how many it is of; None: not known
     space: str | None = None  # template; None where neither name nor sidecar has one
-    pattern: str = ""  # how its files are named
+    # How the files of each quantity are named.
+    patterns: Mapping[Quantity, str] = field(default_factory=dict)
 
     def combination(self, statistic: Statistic) -> Combination | None:
         """Return how the map of a statistic is made; None where its files do not give it."""
@@ -56,9 +57,13 @@ class StatMap:
 
     def sources(self, statistic: Statistic) -> tuple[Path, ...]:
         """Return the files that the map of a statistic is made from; variances come last."""
+        return tuple(path for kind in self.quantities(statistic) for path in self.files[kind])
+
+    def quantities(self, statistic: Statistic) -> tuple[Quantity, ...]:
+        """Return what is read to make the map of a statistic; variances come last."""
         if self.combination(statistic) == "inverse variance":
-            return (*self.files["effect"], *self.files["variance"])
-        return self.files[statistic]
+            return ("effect", "variance")
+        return (statistic,)
 
 
 @dataclass(frozen=True)
@@ -253,7 +258,9 @@ def _map_of(files: Sequence[StatFile], below: Sequence[StatFile]) -> StatMap:
         level=first.level,
         runs=len(counted_runs) or None,
         space=first.space,
-        pattern=first.pattern,
+        patterns={
+            quantity: next(iter(of.values())).pattern for quantity, of in by_quantity.items()
+        },
     )
 
 
@@ -395,7 +402,8 @@ def describe_files(people: Collection[PersonMaps], statistic: Statistic) -> tupl
     maps = [statmap for person in people for statmap in person.target.values()]
     patterns: Counter[str] = Counter()
     for statmap in maps:
-        patterns[statmap.pattern] += len(statmap.sources(statistic))
+        for quantity in statmap.quantities(statistic):
+            patterns[statmap.patterns.get(quantity, "")] += len(statmap.files[quantity])
     shown = [f"{pattern} ({counted(n, 'file')})" for pattern, n in patterns.most_common(5)]
     more = f", and {len(patterns) - 5} other kinds of names" if len(patterns) > 5 else ""
     levels: Counter[str] = Counter(statmap.level for statmap in maps)

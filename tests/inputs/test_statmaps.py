@@ -268,6 +268,20 @@ def test_a_pattern_states_space_task_and_runs(tmp_path):
     )
 
 
+def test_the_files_that_are_read_are_named(tmp_path):
+    ends = [f"stat-{kind}_statmap.nii.gz" for kind in ("effect", "variance", "z")]
+    touch(tmp_path, *(f"sub-01_run-{run}_contrast-a_{end}" for run in (1, 2) for end in ends))
+    (found,) = group_maps(find_statmap_files(tmp_path).files)
+    (line, _) = describe_files([PersonMaps({"a": found}, {})], "z")
+    assert "sub-*_run-*_contrast-*_stat-effect_statmap.nii.gz (2 files)" in line
+    assert "sub-*_run-*_contrast-*_stat-variance_statmap.nii.gz (2 files)" in line
+    # Of one file it is that file.
+    touch(tmp_path / "one", *(f"sub-01_contrast-a_{end}" for end in ends))
+    (found,) = group_maps(find_statmap_files(tmp_path / "one").files)
+    (line, _) = describe_files([PersonMaps({"a": found}, {})], "z")
+    assert line.endswith("from sub-*_contrast-*_stat-z_statmap.nii.gz (1 file)")
+
+
 @pytest.mark.parametrize("desc", ["synthetic", "segmentSpread", "halfwidth90"])
 def test_predicted_maps_are_never_taken_for_measured_ones(tmp_path, desc):
     touch(tmp_path, f"sub-01/sub-01_contrast-a_stat-z_desc-{desc}_statmap.nii.gz")

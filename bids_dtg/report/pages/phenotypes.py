@@ -219,7 +219,7 @@ def _sets(found: Sequence[Prediction]) -> str:
 
 
 def _edges_scored(results: PhenotypeResults, edges: Prediction) -> str:
-    return f"{counted(edges.columns, 'edge')}: {_scored(results, edges)}"
+    return f"{edges.columns:,} edges: {_scored(results, edges)}"
 
 
 def _scored(results: PhenotypeResults, found: Prediction) -> str:
@@ -417,7 +417,7 @@ _COLUMNS = (
     "permuted",
     "published penalty",
     "less edges",
-    "edges and these, less edges",
+    "added to edges",
 )
 
 

@@ -31,6 +31,36 @@ class Permutations:
         """The smallest p that these orders can give."""
         return 1 / min(len(self.orders) + 1, self.possible)
 
+    def trouble_with(self, name: str, values: ArrayLike) -> str:
+        """Say that no order changes a column, such as a diagnosis that only one site has.
+
+        Parameters
+        ----------
+        name
+            Of the column.
+        values
+            (people,), the column that is tested.
+
+        Returns
+        -------
+        A sentence; empty where an order changes the column, or there is none but that of the data.
+
+        Examples
+        --------
+        >>> drawn = permutations(99, families=[0, 1, 2, 3], sites=[0, 0, 1, 1])
+        >>> drawn.trouble_with("patient", [0, 0, 1, 1])[:38]
+        'Every permutation leaves patient as it'
+        >>> drawn.trouble_with("age", [20, 30, 40, 50])
+        ''
+        """
+        column = np.asarray(values)
+        if self.possible == 1 or any((column[order] != column).any() for order in self.orders):
+            return ""
+        return (
+            f"Every permutation leaves {name} as it is, as sites or families have one value: "
+            "its permuted p says nothing."
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class SignFlips:

@@ -213,7 +213,11 @@ class _Study:
         if drawn is None:
             return _Model(association, (*note, "No permutations: participants count as unrelated."))
         words = f"{len(drawn.orders):,} permutations, seed {self.people.settings.modelling.seed}."
-        return _Model(association, (*note, f"{words} {' '.join(drawn.words)}"))
+        sentences = drawn.words
+        if trouble := drawn.trouble_with(name, values):
+            say(f"warning: {trouble}")
+            sentences = (*sentences, trouble)
+        return _Model(association, (*note, f"{words} {' '.join(sentences)}"))
 
     def _permutations(self, labels: tuple[str, ...]) -> Permutations | None:
         options, people = self.people.settings.statistics, self.people.of(labels)
@@ -322,7 +326,7 @@ def _write_features(
         return
     rows = [row for own in found.contrasts for row in _rows(own)]
     meanings = _MEANINGS if found.contrasts[0].contrast else dict(list(_MEANINGS.items())[1:])
-    words = f"Association of {found.words} with {phenotype}: a row a {found.unit}"
+    words = f"Association of {found.words} with {phenotype}: a row for each {found.unit}"
     results.table(f"desc-{desc}_associations", rows, meanings, words)
 
 

@@ -303,7 +303,7 @@ def gather_people(settings: Settings) -> GroupPeople:
         found.left_out,
     )
     people.related.require_known()
-    say(people.related.line(people.labels))
+    say(people.related.line(people.labels, "participants count as unrelated"))
     return people
 
 

@@ -240,6 +240,9 @@ class _Study:
             )
             # With the order of the data alone, no p says anything.
             orders, words = (drawn.orders if drawn.possible > 1 else None), drawn.words
+            if trouble := drawn.trouble_with(name, target.values):
+                say(f"warning: {trouble}")
+                words = (*words, trouble)
         edges = self._edges_of(people.labels)
         question = Question(target, folds, self._covariates_of(people), orders, seed, edges)
         return _Asked(name, people, question, words)

@@ -32,6 +32,8 @@ def run_stats(settings: Settings) -> int:
     question = ask(gather_people(settings))
     sources = find_sources(question)
     question = of_those_who_have(question, sources)
+    if settings.statistics.tfce and question.restricted:
+        say("no threshold-free cluster enhancement: people are related or of different sites")
     if settings.behaviour.dry_run:
         show(f"would test {question.words}, of {counted(len(question.people), 'participant')}")
         return 0

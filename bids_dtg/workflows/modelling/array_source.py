@@ -263,7 +263,13 @@ class ArraySource:
         both = {
             label: PersonMaps(
                 {
-                    key: StatMap(label, None, names[key], {"effect": (path,)}, pattern=path.name)
+                    key: StatMap(
+                        label,
+                        None,
+                        names[key],
+                        files={"effect": (path,)},
+                        patterns={"effect": path.name},
+                    )
                     for key in keys
                 },
                 {},

@@ -56,7 +56,7 @@ def test_maps_that_add_nothing():
     said = answer(results(same, worse))
     assert said.startswith(
         "No synthetic map predicts reasoning measurably better than the connectome it was made "
-        "from (1225 edges: r = 0.50 [0.40, 0.60]), and none adds measurably to it: 2 sets of "
+        "from (1,225 edges: r = 0.50 [0.40, 0.60]), and none adds measurably to it: 2 sets of "
         "features (predicted maps); "
         "best: predicted maps, one, r = 0.40 [0.30, 0.50]."
     )
@@ -163,7 +163,7 @@ def test_the_page_begins_with_the_answer(tmp_path, number):
     text = (tmp_path / "page.html").read_text()
     if number == 1:
         assert (
-            "was made from (1225 edges: r = 0.50 [0.40, 0.60]), but 1 of 2 add to it" in page.lead
+            "was made from (1,225 edges: r = 0.50 [0.40, 0.60]), but 1 of 2 add to it" in page.lead
         )
         assert "Few people" not in text
     else:

@@ -16,6 +16,15 @@ COHORTS = st.lists(
 SWITCHES = st.booleans()
 
 
+@pytest.mark.parametrize(
+    ("column", "alike"), [([1, 1, 1, 2, 2, 2], True), ([1, 1, 2, 1, 2, 2], False)]
+)
+def test_a_column_that_no_order_changes_is_reported(column, alike):
+    drawn = permutations(99, families=range(6), sites=[0, 0, 0, 1, 1, 1])
+    assert bool(drawn.trouble_with("group", column)) == alike
+    assert not permutations(99, families=[0] * 6).trouble_with("group", column)
+
+
 def is_allowed(order, families, sites, within) -> bool:
     """Say from the definition whether an order keeps sites, and families whole."""
     if (sites[order] != sites).any():

@@ -184,6 +184,20 @@ def test_sites_are_kept_and_lone_families_stay(cohort, tmp_path):
         assert words in page
 
 
+def test_a_phenotype_that_goes_with_the_site_has_no_permuted_p(cohort, tmp_path, capsys):
+    table = tmp_path / "scanners.tsv"
+    rows = [f"{label}\t{'AB'[n // 6]}\t{'AB'[n // 6]}" for n, label in enumerate(LABELS)]
+    table.write_text("\n".join(["participant_id\tpatients\tsite", *rows]) + "\n")
+    words = ["-p", table, "--phenotype", "patients", "--permutations", 49]
+    assert cohort.analyse("associate", *words, "--name", "scanners") == 0
+    trouble = "Every permutation leaves patients as it is, as sites or families have one value"
+    assert f"warning: {trouble}" in capsys.readouterr().err
+    page = (cohort.out / "group/associate-scanners/statistics_report.html").read_text()
+    assert trouble in page
+    dictionary = "group/associate-scanners/desc-patientsRegions_associations.json"
+    assert "a row for each region" in (cohort.out / dictionary).read_text()
+
+
 def test_who_cannot_be_read_is_left_out_and_counts_as_failed(cohort, capsys):
     path = next(cohort.out.glob("sub-02/**/*_desc-regions_statmap.tsv"))
     whole = path.read_bytes()

@@ -168,6 +168,7 @@ def test_predicted_group_maps_beside_measured_ones_with_their_baselines(cohort, 
     said = capsys.readouterr().err
     assert "Tested: the mean of the maps against 0." in said
     assert "other contrasts' predicted maps do with" in said
+    assert "participants count as unrelated" in said
 
 
 def test_families_flip_together_and_sites_do_not_matter_to_a_mean(cohort):
@@ -183,7 +184,21 @@ def test_families_flip_together_and_sites_do_not_matter_to_a_mean(cohort):
     assert float(row["p_fwe"]) > 1 / 64
 
 
-def test_groups_are_permuted_by_family_and_within_sites(cohort):
+def test_groups_that_are_the_sites_have_no_permuted_p(cohort, capsys):
+    words = ["--phenotype", "site", "-p", cohort.folder / "related.tsv"]
+    words += ["--contrast", MATH, "--permutations", 9]
+    assert cohort.analyse("stats", *words, "--name", "site") == 0
+    trouble = "Every permutation leaves site as it is, as sites or families have one value"
+    said = capsys.readouterr().err
+    assert f"warning: {trouble}" in said
+    assert trouble in (folder(cohort, "site") / "statistics_report.html").read_text()
+    # Of one contrast there is no other to compare with.
+    assert "correlate with r" in said
+    assert "other contrasts" not in said
+    assert "n/a" not in said
+
+
+def test_groups_are_permuted_by_family_and_within_sites(cohort, capsys):
     words = [
         "--phenotype",
         "sex",
@@ -194,6 +209,7 @@ def test_groups_are_permuted_by_family_and_within_sites(cohort):
     ]
     words += ["--tfce", "--within-families", "--contrast", MATH, "--permutations", 99]
     assert cohort.analyse("stats", *words, "--name", "sex") == 0
+    assert "no threshold-free cluster enhancement: people are related" in capsys.readouterr().err
     page = (folder(cohort, "sex") / "statistics_report.html").read_text()
     assert "participants with sex M against those with sex F" in page
     assert "permuted within families and sites" in page

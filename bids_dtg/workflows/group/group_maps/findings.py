@@ -163,19 +163,31 @@ class Findings:
     def answer(self) -> str:
         """The answer in a sentence or two."""
         given = ", ".join(self.question.covariates.names)
-        beside = f" given {given}" if given else ""
+        beside = f", given {given}" if given else ""
         sentences = [f"Tested: {self.question.words}{beside}."]
         sentences += [self._answer_of(kind) for kind in self.kinds]
         if self.compared:
-            r, group, other = (
-                figure(self.mean(name), 2) for name in ("r", "r_other_group", "r_other_contrast")
-            )
-            sentences.append(
-                f"Group maps of predicted and measured maps correlate with r {r} (mean over "
-                f"{counted(len(self.compared), 'contrast')}); another measured group of as many "
-                f"people would with {group}, other contrasts' predicted maps do with {other}."
-            )
+            sentences.append(self._likeness)
         return " ".join(sentences)
+
+    @property
+    def _likeness(self) -> str:
+        """How alike the group maps are, beside those of the references that are known."""
+        references = (
+            ("another measured group of as many people would correlate with r", "r_other_group"),
+            ("other contrasts' predicted maps do with", "r_other_contrast"),
+        )
+        known = [
+            f"{words} {figure(self.mean(name), 2)}"
+            for words, name in references
+            if not np.isnan(self.mean(name))
+        ]
+        beside = f"; {', '.join(known)}" if known else ""
+        return (
+            "Group maps of predicted and measured maps correlate with r "
+            f"{figure(self.mean('r'), 2)} (mean over {counted(len(self.compared), 'contrast')})"
+            f"{beside}."
+        )
 
     def _answer_of(self, kind: str) -> str:
         own = self.of_kind(kind)
@@ -235,7 +247,7 @@ class Findings:
         given = ", ".join(question.covariates.names)
         beside = f", given {given} (centred)" if given else ", without covariates"
         yield (
-            f"Tested was {question.words}{beside}. The unit of inference is the participant: "
+            f"Tested: {question.words}{beside}. The unit of inference is the participant: "
             f"{counted(len(question.people), 'participant')}; of several runs or sessions of one "
             "the mean counts, unless sessions are compared."
         )
@@ -243,10 +255,13 @@ class Findings:
             yield "Left out: " + "; ".join(f"{title} ({why})" for title, why in gone) + "."
         yield (
             "Effect, t and z are those of nilearn's second-level model (ordinary least squares). "
-            f"The false discovery rate is over the {first.places.number:,} voxels of each map; "
-            f"neither correction is over the {counted(len(self.of_kind(first.kind)), 'contrast')}: "
-            "for one of many, take p_fwe_contrasts of the table, which is."
+            f"The false discovery rate is over the {first.places.number:,} voxels of each map."
         )
+        if (contrasts := len(self.of_kind(first.kind))) > 1:
+            yield (
+                f"Neither p (FWE) nor the false discovery rate is corrected for the {contrasts} "
+                "contrasts; p_fwe_contrasts of the table is."
+            )
         if not self.enough:
             return
         if not self.permuted:

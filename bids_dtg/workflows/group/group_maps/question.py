@@ -73,9 +73,14 @@ class Question:
             flips = sign_flips(number, families, seed=seed)
             return flips.signs, flips.words
         sites = None if self.people.sites is None else self.people.sites[rows]
-        within = self.people.settings.statistics.within_families
+        options = self.people.settings.statistics
+        within = options.within_families
         orders = permutations(number, families, sites=sites, within_families=within, seed=seed)
-        return orders.orders, orders.words
+        words = orders.words
+        if trouble := orders.trouble_with(options.phenotype[0], self.tested[rows]):
+            say(f"warning: {trouble}")
+            words = (*words, trouble)
+        return orders.orders, words
 
 
 def ask(people: GroupPeople) -> Question:
