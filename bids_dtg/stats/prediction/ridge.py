@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ Index = NDArray[np.integer[Any]]
 
 _SMALLEST_SHARE = 1e-12  # of the largest eigenvalue: what is below is rounding
 _RANK_OF_CONFOUNDS = 1e-10  # of the largest singular value
+_ROWS = 256  # of a matrix that are copied at once
 _JITTER = 1e-12  # what left-out people alone determine counts as known, not as NaN
 
 
@@ -81,10 +82,7 @@ class Features:
         blocks = (block for _, block in centred_blocks(values, block_bytes))
         if columns < people:
             return cls((_Part(columns, np.hstack(list(blocks)), None),))
-        kernel = np.zeros((people, people))
-        for block in blocks:
-            kernel += block @ block.T
-        return cls((_Part(columns, None, kernel),))
+        return cls((_Part(columns, None, _inner_products(blocks, people)),))
 
     @property
     def people(self) -> int:
@@ -117,6 +115,22 @@ class Features:
                 for part in self.parts
             )
         )
+
+
+def _inner_products(blocks: Iterable[Array], people: int) -> Array:
+    """Return the sum of block @ block.T, added up in place: (people, people)."""
+    from scipy.linalg.blas import dsyrk
+
+    # In Fortran's order BLAS adds to what is there; of a symmetric matrix it works out one half.
+    upper: Array = np.zeros((people, people), order="F")
+    for block in blocks:
+        upper = dsyrk(1.0, block.T, beta=1.0, c=upper, trans=1, overwrite_c=1)
+    for start in range(0, people, _ROWS):
+        rows = slice(start, start + _ROWS)
+        upper[rows, :start] = upper[:start, rows].T
+        corner = np.triu(upper[rows, rows])
+        upper[rows, rows] = corner + np.triu(corner, 1).T
+    return upper
 
 
 def join_features(sets: Sequence[Features]) -> Features:
@@ -414,9 +428,12 @@ def _by_people(
         across = nuisance.remove((across - nuisance.expect(own)).T).T
         own = nuisance.remove(nuisance.remove(own).T)
         scale = _scale(before, float(np.trace(own)), len(features.parts))
-        kernel += own * scale
+        own *= scale
+        kernel += own
         new += across * scale
-    strengths, directions = np.linalg.eigh((kernel + kernel.T) / 2)
+        del own, across  # of many people each takes as much memory as the kernel
+    strengths, directions = np.linalg.eigh(kernel)  # of its lower half
+    del kernel
     directions, strengths = _above_rounding(directions, strengths)
     return directions, strengths, new @ directions
 
