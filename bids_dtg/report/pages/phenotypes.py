@@ -297,8 +297,8 @@ def _in_short(results: Sequence[PhenotypeResults]) -> str:
         )
     if not gained:
         return (
-            f"Synthetic maps predict none of {len(asked)} phenotypes measurably better than the "
-            "connectome they were made from, and add nothing measurable to it."
+            f"Synthetic maps predict none of {counted(len(asked), 'phenotype')} measurably better "
+            "than the connectome they were made from, and add nothing measurable to it."
         )
     return (
         f"Synthetic maps predict {len(gained)} of {len(asked)} phenotypes better than the edges of "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.drawings.glass_brain import draw_glass_brain
 from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.report.pages.associations import (
@@ -29,7 +29,7 @@ from bids_dtg.stats.cohort.association import Association, ColumnTests, correcte
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
 from bids_dtg.workflows.group.asked import camel_case, phenotypes_asked
 from bids_dtg.workflows.group.feature_kinds import FEATURES, FeatureKind
-from bids_dtg.workflows.group.features import FeatureSource, FeatureTable, find_features
+from bids_dtg.workflows.group.features import FeatureSource, FeatureTable, find_features, print_plan
 from bids_dtg.workflows.group.people import GroupPeople, gather_people
 from bids_dtg.workflows.group.results import GroupResults
 
@@ -89,7 +89,8 @@ def run_associate(settings: Settings) -> int:
     names = phenotypes_asked(people)
     sources = _sources(people)
     if settings.behaviour.dry_run:
-        return _print_plan(people, names, sources)
+        would = f"would test {named(names)} of {counted(len(people), 'participant')}"
+        return print_plan(sources, [would])
     results = GroupResults.of(settings, people.output)
     with results.begun(), temporary_folder() as folder:
         study = _Study(people, names)
@@ -118,15 +119,6 @@ def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
     except DatasetError as err:
         say(f"not seen beside the edges of the connectome: {err}")
         return found
-
-
-def _print_plan(people: GroupPeople, names: Sequence[str], sources: Sequence[FeatureSource]) -> int:
-    for source in sources:
-        contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
-        show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
-    show(f"would test {named(names)} of {counted(len(people), 'participant')}")
-    show("no map was read, and no output was written")
-    return 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +261,7 @@ def _numbers(people: GroupPeople, name: str) -> tuple[NDArray[np.float64], tuple
     if column.is_number:
         return np.array([column.numbers[label] for label in people.labels]), ()
     if len(column.levels) > 2:
-        raise ValueError(f"it has {len(column.levels)} levels that are no numbers, not two")
+        raise ValueError(f"it has {counted(len(column.levels), 'level')} of words, and not two")
     if len(column.levels) < 2:
         raise ValueError("it is the same for all, or nobody has it")
     first, second = column.levels

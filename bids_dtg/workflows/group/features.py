@@ -7,7 +7,7 @@ They lie in a memory-mapped file of a temporary folder: a contrast of 10,000 peo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from bids_dtg.inputs.statmaps import (
     plain_contrast,
     statmaps_place,
 )
-from bids_dtg.notices import counted, named, say
+from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.contents import SetFiles
 from bids_dtg.report.panels import connectome
 from bids_dtg.settings import Settings
@@ -120,6 +120,25 @@ def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureS
     for why in missing:
         say(f"not looked at: {why}")
     return tuple(found)
+
+
+def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
+    """Print what would be looked at and done; return 0, as no failure.
+
+    Parameters
+    ----------
+    sources
+        What would be looked at.
+    lines
+        What would be done with it.
+    """
+    for source in sources:
+        contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
+        show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
+    for line in lines:
+        show(line)
+    show("no map was read, and no output was written")
+    return 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import build_name
 from bids_dtg.files.temporary import temporary_folder
 from bids_dtg.inputs.participants import SITE_COLUMNS, Column, plain_column
-from bids_dtg.notices import counted, duration, named, say, show
+from bids_dtg.notices import counted, duration, named, say
 from bids_dtg.report.pages.analysis import AnalysisPageFacts
 from bids_dtg.report.pages.normative import (
     ContrastNorms,
@@ -44,7 +44,7 @@ from bids_dtg.stats.cohort.normative import (
     stand,
 )
 from bids_dtg.stats.splits import fold_people
-from bids_dtg.workflows.group.features import FeatureSource, FeatureTable, find_features
+from bids_dtg.workflows.group.features import FeatureSource, FeatureTable, find_features, print_plan
 from bids_dtg.workflows.group.people import GroupPeople, gather_people
 from bids_dtg.workflows.group.results import GroupResults
 
@@ -120,7 +120,7 @@ def run_normative(settings: Settings) -> int:
         _require_people(len([label for label in people.labels if label in source.has]))
     cohort = _Cohort.of(people, asked)
     if settings.behaviour.dry_run:
-        return _print_plan(cohort, sources)
+        return print_plan(sources, cohort.words())
     _require_toolkit()
     results = GroupResults.of(settings, people.output)
     with results.begun(), temporary_folder() as folder:
@@ -313,16 +313,6 @@ class _Cohort:
                     "uncertain, and their scores lie wider."
                 )
         return lines
-
-
-def _print_plan(cohort: _Cohort, sources: Sequence[FeatureSource]) -> int:
-    for source in sources:
-        contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
-        show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
-    for line in cohort.words():
-        show(line)
-    show("no map was read, and no output was written")
-    return 0
 
 
 class _Progress:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.temporary import temporary_folder
-from bids_dtg.notices import counted, named, say, show
+from bids_dtg.notices import counted, named, say
 from bids_dtg.report.pages.phenotypes import (
     ALL,
     EDGES,
@@ -39,6 +39,7 @@ from bids_dtg.workflows.group.features import (
     FeatureTable,
     RegionFeatures,
     find_features,
+    print_plan,
 )
 from bids_dtg.workflows.group.people import GroupPeople, gather_people
 from bids_dtg.workflows.group.results import GroupResults
@@ -105,7 +106,8 @@ def run_phenotypes(settings: Settings) -> int:
     sources = find_features(people, tuple(FEATURES))
     people = _with_edges(people, sources)
     if settings.behaviour.dry_run:
-        return _print_plan(people, names, sources)
+        would = f"would predict {named(names)} of {counted(len(people), 'participant')}"
+        return print_plan(sources, [would])
     results = GroupResults.of(settings, people.output)
     with results.begun(), temporary_folder() as folder:
         study = _Study(people, folder, results, names)
@@ -125,15 +127,6 @@ def _with_edges(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupP
             f"which maps are compared with ({named([f'sub-{label}' for label in lacking])})"
         )
     return people.of([label for label in people.labels if label not in lacking])
-
-
-def _print_plan(people: GroupPeople, names: Sequence[str], sources: Sequence[FeatureSource]) -> int:
-    for source in sources:
-        contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
-        show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
-    show(f"would predict {named(names)} of {counted(len(people), 'participant')}")
-    show("no map was read, and no output was written")
-    return 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -464,7 +457,7 @@ def _target(people: GroupPeople, name: str) -> Target:
             raise ValueError(f"one participant alone has {rare}")
         return Target.two_levels(texts)
     if not column.is_number:
-        raise ValueError(f"it has {len(column.levels)} levels that are no numbers, not two")
+        raise ValueError(f"it has {counted(len(column.levels), 'level')} of words, and not two")
     return Target.numbers(np.array([column.numbers[label] for label in people.labels]))
 
 
@@ -478,7 +471,7 @@ def _folds(people: GroupPeople, target: Target, options: StatisticsOptions, seed
         return site_folds(people.families, people.sites)
     families = len(np.unique(people.families))
     if families < _FEWEST:
-        raise ValueError(f"{counted(families, 'unrelated participant')} are too few for folds")
+        raise ValueError(f"too few unrelated participants for folds: {families}")
     return repeated_folds(
         people.families,
         folds=min(options.folds, families),

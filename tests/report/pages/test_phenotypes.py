@@ -114,7 +114,7 @@ def test_of_several_phenotypes_nothing_is_claimed_that_was_not_compared():
         assert "Synthetic maps predict" not in lead
         assert lead.startswith("2 phenotypes; of none are there synthetic maps, edges of the")
     both = phenotypes_page([results(same), results()], lead="", flags=(), index="").lead
-    assert both.startswith("Synthetic maps predict none of 1 phenotypes")
+    assert both.startswith("Synthetic maps predict none of 1 phenotype ")
 
 
 def test_folds_too_small_for_scores_tell_nothing_of_maps():

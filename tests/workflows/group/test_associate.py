@@ -228,7 +228,7 @@ def test_few_people_get_no_verdict(cohort, capsys):
 def test_what_cannot_be_tested_is_said(cohort, tmp_path, capsys):
     assert cohort.analyse("associate", "--phenotype", "eyes", "same") == 2
     said = capsys.readouterr().err
-    assert "eyes is not tested: it has 3 levels that are no numbers, not two" in said
+    assert "eyes is not tested: it has 3 levels of words, and not two" in said
     assert "same is not tested: it is the same for all" in said
     assert "none of eyes, same can be tested" in said
     assert cohort.analyse("associate", "--phenotype", "scores") == 2
