@@ -135,4 +135,4 @@ def test_luck_is_not_predicted(cohort, scores):
     assert max(abs(float(row["r"])) for row in own) < 0.35
     assert all(float(row["q"]) > 0.05 for row in own)
     page = (cohort.out / "group/phenotypes/statistics_report.html").read_text()
-    assert "Nothing predicts luck beyond chance: neither the connectome (1225 edges" in page
+    assert "Nothing predicts luck beyond chance: neither the connectome (1,225 edges" in page
