@@ -29,7 +29,13 @@ from bids_dtg.stats.cohort.association import Association, ColumnTests, correcte
 from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
 from bids_dtg.workflows.group.asked import camel_case, phenotypes_asked
 from bids_dtg.workflows.group.feature_kinds import FEATURES, FeatureKind
-from bids_dtg.workflows.group.features import FeatureSource, FeatureTable, find_features, print_plan
+from bids_dtg.workflows.group.features import (
+    FeatureSource,
+    FeatureTable,
+    find_features,
+    print_plan,
+    report_failed,
+)
 from bids_dtg.workflows.group.people import GroupPeople, gather_people
 from bids_dtg.workflows.group.results import GroupResults
 
@@ -169,10 +175,7 @@ class _Study:
 
     def add(self, table: FeatureTable) -> None:
         """Test a contrast against all phenotypes."""
-        for label, why in table.failed.items():
-            if label not in self.failed:
-                say(f"sub-{label} is left out: {why}")
-                self.failed[label] = why
+        self.failed |= report_failed(table, self.failed)
         self._kinds[table.kind.name] = table.kind
         names = _VoxelNames(table.places) if table.places is not None else table.names
         for name in self.names:

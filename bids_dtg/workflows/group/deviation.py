@@ -19,7 +19,6 @@ from bids_dtg.errors import DatasetError, RunError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import bids_uri
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.contents import (
@@ -33,7 +32,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.conformal import cell_block
 from bids_dtg.stats.deviation import LEAST_PEOPLE, Deviation, PeopleSums
 from bids_dtg.version import __version__
-from bids_dtg.workflows.group.people import counting_sets, places_of
+from bids_dtg.workflows.group.people import counting_sets, places_of, read_map
 from bids_dtg.workflows.participant.outputs.layers import DEVIATION_UNITS
 
 Array = NDArray[np.float32]
@@ -141,13 +140,7 @@ class _Cohort:
         by_label = {found.label: found.path for found in made.maps}
         maps = np.empty((len(self.labels), self.places.number), np.float32)
         for row, label in zip(maps, self.labels, strict=True):
-            values, _ = read_volume(by_label[label])
-            if values.shape != self.places.grid.shape:
-                raise RunError(
-                    f"{by_label[label]} has sizes {values.shape}",
-                    expected=f"{self.places.grid.shape}",
-                )
-            row[:] = values.reshape(-1)[self.places.positions]
+            row[:] = read_map(by_label[label], self.places)
         return maps
 
     def _write_set(

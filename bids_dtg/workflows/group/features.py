@@ -7,7 +7,7 @@ They lie in a memory-mapped file of a temporary folder: a contrast of 10,000 peo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
 from bids_dtg.files.mapped_rows import MappedRows
 from bids_dtg.files.names import parse_name, plain_label
 from bids_dtg.files.text import read_rows
-from bids_dtg.imaging.nifti import read_volume
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.inputs.statmaps import (
@@ -43,7 +42,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
 from bids_dtg.workflows.group.feature_kinds import FEATURES, FeatureKind
 from bids_dtg.workflows.group.frames import atlas_key, find_atlas_key, region_tables
-from bids_dtg.workflows.group.people import GroupPeople
+from bids_dtg.workflows.group.people import GroupPeople, read_map
 from bids_dtg.workflows.modelling.person_arrays import read_measured
 
 Row = NDArray[np.float32]
@@ -122,6 +121,22 @@ def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureS
     return tuple(found)
 
 
+def report_failed(table: FeatureTable, known: Collection[str]) -> dict[str, str]:
+    """Return who could not be read of a table, and why, without those who are known; a line each.
+
+    Parameters
+    ----------
+    table
+        The last one.
+    known
+        Labels of those whom earlier lines have reported.
+    """
+    failed = {label: why for label, why in table.failed.items() if label not in known}
+    for label, why in failed.items():
+        say(f"sub-{label} is left out: {why}")
+    return failed
+
+
 def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
     """Print what would be looked at and done; return 0, as no failure.
 
@@ -154,7 +169,7 @@ class MapFeatures(FeatureSource):
 
             def read(label: str, contrast: str = contrast) -> Row:
                 paths = [self.path(made, contrast) for made in people.sets[label]]
-                rows = [_read_map(path, self.places) for path in paths if path is not None]
+                rows = [read_map(path, self.places) for path in paths if path is not None]
                 return _mean(rows)
 
             filled = _fill(people, folder, self.places.number, read, self.kind.words)
@@ -515,13 +530,6 @@ def _map_path(made: SetFiles, contrast: str) -> Path | None:
 
 def _deviation_path(made: SetFiles, contrast: str) -> Path | None:
     return next((found.deviation for found in made.maps if found.label == contrast), None)
-
-
-def _read_map(path: Path, places: VoxelPlaces) -> Row:
-    values, _ = read_volume(path)
-    if values.shape != places.grid.shape:
-        raise RunError(f"{path} has sizes {values.shape}", expected=f"{places.grid.shape}")
-    return np.asarray(values.reshape(-1)[places.positions], np.float32)
 
 
 def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:

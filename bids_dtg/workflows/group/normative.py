@@ -44,7 +44,13 @@ from bids_dtg.stats.cohort.normative import (
     stand,
 )
 from bids_dtg.stats.splits import fold_people
-from bids_dtg.workflows.group.features import FeatureSource, FeatureTable, find_features, print_plan
+from bids_dtg.workflows.group.features import (
+    FeatureSource,
+    FeatureTable,
+    find_features,
+    print_plan,
+    report_failed,
+)
 from bids_dtg.workflows.group.people import GroupPeople, gather_people
 from bids_dtg.workflows.group.results import GroupResults
 
@@ -384,10 +390,7 @@ class _Study:
             who = f"{counted(len(lacking), 'participant')} without {source.kind.words}"
             say(f"left out: {who} ({named(lacking)})")
         for number, table in enumerate(source.tables(people.of(source.has), folder)):
-            for label, why in table.failed.items():
-                if label not in self.failed:
-                    say(f"sub-{label} is left out: {why}")
-            self.failed |= table.failed
+            self.failed |= report_failed(table, self.failed)
             _require_people(len(table.labels))
             self._score(table, len(source.contrasts) * sources - number - 1)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.errors import DatasetError, RunError, SettingsError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import parse_name
 from bids_dtg.imaging.grid import Grid
@@ -361,6 +361,27 @@ def places_of(made: SetFiles) -> VoxelPlaces:
     i, j, k = mask.shape
     grid = Grid((i, j, k), affine, name.get("space") or "", name.get("res"))
     return VoxelPlaces.within(grid, mask)
+
+
+def read_map(path: Path, places: VoxelPlaces) -> NDArray[np.float32]:
+    """Read a map that the program wrote on the places' grid, (voxels,).
+
+    Parameters
+    ----------
+    path
+        Of the image.
+    places
+        As of `places_of`.
+
+    Raises
+    ------
+    RunError
+        It cannot be read, or is of another grid.
+    """
+    values, _ = read_volume(path)
+    if values.shape != places.grid.shape:
+        raise RunError(f"{path} has sizes {values.shape}", expected=f"{places.grid.shape}")
+    return np.asarray(values.reshape(-1)[places.positions], np.float32)
 
 
 def _table_path(settings: Settings) -> Path | None:

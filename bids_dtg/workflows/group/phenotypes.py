@@ -40,6 +40,7 @@ from bids_dtg.workflows.group.features import (
     RegionFeatures,
     find_features,
     print_plan,
+    report_failed,
 )
 from bids_dtg.workflows.group.people import GroupPeople, gather_people
 from bids_dtg.workflows.group.results import GroupResults
@@ -167,10 +168,7 @@ class _Study:
         people = self._people.of(source.has)
         for position, table in enumerate(self._tables(source, people)):
             say(f"{done + share * position / (len(source.contrasts) + 1):4.0%} {table.title}")
-            for label, why in table.failed.items():
-                if label not in self.failed:
-                    say(f"sub-{label} is left out: {why}")
-                    self.failed[label] = why
+            self.failed |= report_failed(table, self.failed)
             contrast = ALL if not table.contrast and source.contrasts != ("",) else table.contrast
             self._add_table(table, contrast)
 
