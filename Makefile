@@ -1,8 +1,9 @@
 # Tasks; `make` lists them. Needs only Python 3.10 or newer (PYTHON=python3.12 make test).
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests call programs that are installed beside pytest, such as the BIDS validator.
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest -rs
+# Tests call programs that are installed beside pytest, such as the BIDS validator. There is a process
+# of tests for each core: with more threads than one they would wait for one another.
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -rs
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 DEMO ?= demo-output
@@ -10,7 +11,7 @@ N ?= 20000
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow fuzz lint measure format bench docs container clean
+.PHONY: help demo test coverage test-slow test-gpu bench-gpu fuzz lint measure format bench docs container clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +21,7 @@ help: ## list the tasks
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
 	$(PYTHON) -m venv .venv
 	$(PIP) '.[report]'
+	$(BIN)/python -m compileall -q bids_dtg
 	touch $@
 
 .venv/installed: .venv/program
@@ -30,11 +32,20 @@ demo: .venv/program ## simulate 3 participants, predict their maps with the demo
 	$(BIN)/dtg-demo $(DEMO)
 
 test: .venv/installed ## run the fast tests (minutes)
-	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term:skip-covered
+	$(PYTEST) --numprocesses auto --dist loadfile
+
+coverage: .venv/installed ## run the fast tests, and list the lines that none of them runs (twice the time)
+	$(PYTEST) --numprocesses auto --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 test-slow: .venv/installed ## run the tests with full-size data, killed processes and the BIDS validator
 	$(PYTEST) -m slow --timeout 1500 --ignore tests/attacks --numprocesses auto --dist loadfile
 	$(PYTEST) -m slow --timeout 1500 tests/attacks
+
+test-gpu: .venv/installed ## run the tests that need a GPU; without one each is skipped, with the reason
+	$(PYTEST) -m gpu --timeout 1500 tests
+
+bench-gpu: .venv/installed ## time the network, the sums, training and whole participants on a GPU, as Markdown tables
+	$(BIN)/python benchmarks/gpu.py
 
 fuzz: .venv/installed ## give the program N inputs made by chance (N=20000, SEED=1); goes on where it was ended
 	$(BIN)/python tests/attacks/fuzz.py --count $(N) --seed $(SEED) --state .fuzz
@@ -53,10 +64,12 @@ format: .venv/installed ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed ## compare time and memory with a plain implementation (about 10 minutes)
-	$(BIN)/python benchmarks/participant.py
-	$(BIN)/python benchmarks/forward.py
-	$(BIN)/python benchmarks/connectome.py
+# Each adds its figures to benchmarks/history.tsv, and prints their ratios to the last ones there.
+bench: .venv/installed ## time and memory against a plain implementation and the last figures (20 minutes)
+	$(BIN)/python benchmarks/participant.py --record
+	$(BIN)/python benchmarks/forward.py --record
+	$(BIN)/python benchmarks/connectome.py --record
+	$(BIN)/python benchmarks/throughput.py --record
 
 docs: .venv/installed ## build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,6 +1,6 @@
 """One 2 mm run to a connectome: the one-pass route against plain whole arrays.
 
-    python benchmarks/connectome.py [--volumes 490] [--repeats 3] [--keep FOLDER]
+    python benchmarks/connectome.py [--volumes 490] [--repeats 3] [--keep FOLDER] [--record]
 
 The routes run in separate processes on the same synthetic file, with all threads. The plain route
 follows the published pipeline: the whole series as float64, dual regression by `pinv`, confounds
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from history import record
 
 SHAPE = (91, 109, 91)
 AFFINE = np.array([[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]])
@@ -186,8 +187,8 @@ def measure_route(route: str, folder: Path) -> None:
     print(json.dumps({"seconds": seconds, "peak": peak / 1024, "before": before / 1024} | parts))
 
 
-def compare(folder: Path, volumes: int, repeats: int) -> None:
-    """Run each route in a separate process and print their figures."""
+def compare(folder: Path, volumes: int, repeats: int) -> dict[str, float]:
+    """Run each route in a separate process, print their figures and return those to be kept."""
     compressed = (folder / "bold.nii.gz").stat().st_size
     stored = 2 * volumes * np.prod(SHAPE)
     print(f"{volumes} volumes, {compressed / 2**20:.0f} MiB, {compressed / stored:.0%} of its size")
@@ -209,6 +210,9 @@ def compare(folder: Path, volumes: int, repeats: int) -> None:
     difference = np.abs(plain_r - r).max()
     print(f"{plain['seconds'] / ours['seconds']:.1f} times faster", end=", ")
     print(f"{ours['peak'] / plain['peak']:.1%} of the memory, largest difference {difference:.1e}")
+    fast = {name: result for name, result in best.items() if name != "plain"}
+    times = {f"plain / {name}: wall": plain["seconds"] / fast[name]["seconds"] for name in fast}
+    return times | {f"{name}: peak_mb": fast[name]["peak"] for name in fast}
 
 
 def main() -> None:
@@ -219,6 +223,7 @@ def main() -> None:
     )
     parser.add_argument("--keep", type=Path, help="folder for the inputs, reused if it has them")
     parser.add_argument("--route", choices=ROUTES, help=argparse.SUPPRESS)
+    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
     options = parser.parse_args()
     if options.route:
         measure_route(options.route, options.keep)
@@ -228,7 +233,9 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "bold.nii.gz").exists():
             make_inputs(folder, options.volumes)
-        compare(folder, options.volumes, options.repeats)
+        figures = compare(folder, options.volumes, options.repeats)
+        if options.record:
+            record(f"connectome, {options.volumes} volumes", figures)
 
 
 if __name__ == "__main__":

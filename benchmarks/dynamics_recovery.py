@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.likeness import (
+from bids_dtg.dynamics.judging.likeness import (
     controls,
     histogram_distance,
     mode_limits,
@@ -36,9 +36,9 @@ from bids_dtg.dynamics.likeness import (
     switch_difference,
     variance_difference,
 )
-from bids_dtg.dynamics.measures import connectivity, fc_fit, fc_strength
+from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength
+from bids_dtg.dynamics.judging.recovery import recover
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.recovery import recover
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.phantom.dynamics.connectomes import simulate_weights
 from bids_dtg.phantom.dynamics.people import (
@@ -86,7 +86,7 @@ def train(people: SimulatedPeople, args: argparse.Namespace) -> Fitted:
         states=2,
         region_parameters=2,
         person_parameters=1,
-        external_input=False,
+        external_inputs=0,
         samples=args.samples,
         epochs=args.epochs,
         batch_size=16,

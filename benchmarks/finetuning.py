@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from demo_people import CONNECTOME_STEP, SegmentModel, StoredPeople, simulate_people
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_outputs_of, with_rows
@@ -58,7 +59,7 @@ def predictions(
 ) -> Array:
     network = AttentionUNet(50, contrasts, FEATURES).eval()
     network.load_state_dict(state)
-    predict = prepare(network, mask).predict
+    predict = prepare(Parameters.of(network), mask).predict
     return np.stack(
         [
             np.mean([predict(steps * np.float32(CONNECTOME_STEP)) for steps in segments], axis=0)

@@ -206,6 +206,7 @@ def network(world: World, form: str, folder: Path, epochs: int) -> dict[str, Sco
     """Train the network by the default recipe on all training people's voxels, and score it."""
     import torch
 
+    from bids_dtg.contrasts.network.parameters import Parameters
     from bids_dtg.contrasts.network.prepared import prepare
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.contrasts.plan import TrainingPlan
@@ -236,7 +237,11 @@ def network(world: World, form: str, folder: Path, epochs: int) -> dict[str, Sco
     rois, contrasts = training[0].connectomes.shape[1], len(training[0].maps)
     unet = AttentionUNet(rois, contrasts, 16).eval()
     unet.load_state_dict(trained.state)
-    model, sums, mean_map = prepare(unet, grey), RecentringSums(), mean_maps(training)
+    model, sums, mean_map = (
+        prepare(Parameters.of(unet), grey),
+        RecentringSums(),
+        mean_maps(training),
+    )
     for person in held:
         sums.add(predicted_maps(model, person), person.maps)
     correction = sums.correction(mean_map)

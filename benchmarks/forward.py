@@ -3,7 +3,7 @@
 Each variant runs in a separate process, so that its peak memory is its own. The variants take
 turns, and the ratios compare neighbours. Weights are random (seeded). Usage:
 
-    python benchmarks/forward.py [--rounds 3] [--repeats 3] [--threads 2]
+    python benchmarks/forward.py [--rounds 3] [--repeats 3] [--threads 2] [--record]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from history import record
 
 ROIS, CONTRASTS, SHAPE = 50, 47, (76, 93, 78)
 MNI = Path(os.environ.get("DTG_SHARED", "../shared")) / "data" / "mni"
@@ -38,10 +40,36 @@ def grey_matter() -> Any:
     return (radius > 0.66) & (radius < 0.94)
 
 
-def eager_form(network: Any, mask: Any) -> Callable[[Any], Any]:
+def random_parameters() -> Any:
+    """Return parameters as torch begins them: uniform, by how many values a layer adds up."""
+    import numpy as np
+
+    from bids_dtg.contrasts.network.parameters import Parameters, Sizes
+
+    rng, arrays = np.random.default_rng(0), {}
+    for name, shape in Sizes(ROIS, CONTRASTS, 64, 1).shapes().items():
+        if len(shape) == 5:
+            added = np.prod(shape[1:])
+            arrays[name] = rng.uniform(-1, 1, shape).astype(np.float32) * added**-0.5
+        else:
+            is_one = name.endswith(("conv.1.weight", "running_var"))
+            kind = np.int64 if name.endswith("tracked") else np.float32
+            arrays[name] = np.full(shape, int(is_one), kind)
+    return Parameters.from_arrays(arrays)
+
+
+def mask_name() -> str:
+    real = all(path.exists() for path in MASKS)
+    return "grey matter" if real else "an ellipsoid shell (no DTG_SHARED)"
+
+
+def eager_form(parameters: Any, mask: Any, threads: int) -> Callable[[Any], Any]:
     import torch
 
-    inside = torch.from_numpy(mask)
+    from bids_dtg.contrasts.network.unet import AttentionUNet
+
+    torch.set_num_threads(threads)
+    network, inside = AttentionUNet.from_parameters(parameters), torch.from_numpy(mask)
 
     def predict(connectome: Any) -> Any:
         grid = torch.zeros(1, ROIS, *mask.shape)
@@ -52,50 +80,73 @@ def eager_form(network: Any, mask: Any) -> Callable[[Any], Any]:
     return predict
 
 
-def prepared_form(network: Any, mask: Any) -> Callable[[Any], Any]:
+def prepared_form(parameters: Any, mask: Any, threads: int) -> Callable[[Any], Any]:
     from bids_dtg.contrasts.network.prepared import prepare
 
-    return prepare(network, mask).predict
+    return prepare(parameters, mask, threads=threads).predict
 
 
 FORMS = {"eager": eager_form, "prepared": prepared_form}
 
 
-def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, float]:
-    import numpy as np
+def eager_products(parameters: Any, mask: Any) -> int:
+    """Return how many multiplications and additions the eager form's products take."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bids_dtg.contrasts.network.threads import Workers
     from bids_dtg.contrasts.network.unet import AttentionUNet
 
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    network, mask = AttentionUNet(ROIS, CONTRASTS).eval(), grey_matter()
+    network = AttentionUNet.from_parameters(parameters)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, ROIS, *mask.shape))
+    return int(counter.get_total_flops())
+
+
+def prepared_products(parameters: Any, mask: Any) -> int:
+    """Return the same of the prepared form, whose transforms only add."""
+    from bids_dtg.contrasts.network.blocks_plan import BlockPlan
+
+    plan = BlockPlan(parameters, mask, threads=1)
+    total = sum(blocks.count * conv.weight.size for conv, blocks in plan.down)
+    for up, region in zip(plan.up, plan.regions, strict=True):
+        gate = up.gate.of_gating.size + up.gate.of_skip.size + up.gate.psi.size
+        total += sum(slab.blocks.count for slab in region.slabs) * up.conv.weight.size
+        taps = sum(weight.size for _, runs in up.upscale.terms for _, weight in runs)
+        total += region.upscale_blocks.count * taps
+        total += len(region.skip_reads) * gate
+    return 2 * int(total + mask.sum() * plan.head.size)
+
+
+PRODUCTS = {"eager": eager_products, "prepared": prepared_products}
+
+
+def measure(form: str, repeats: int, threads: int, count: bool) -> dict[str, float]:
+    import numpy as np
+
+    parameters, mask = random_parameters(), grey_matter()
     connectome = np.random.default_rng(0).uniform(-1, 1, (ROIS, mask.sum())).astype(np.float32)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    predict = FORMS[form](network, mask)
-    times = [time.perf_counter() - start]
+    start = time.process_time()
+    predict = FORMS[form](parameters, mask, threads)
+    prepared = time.process_time() - start
+    walls, processors = [], []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start, wall = time.process_time(), time.perf_counter()
         maps = predict(connectome)
-        times.append(time.perf_counter() - start)
+        walls.append(time.perf_counter() - wall)
+        processors.append(time.process_time() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = {
-        "prepare_s": times[0],
-        "first_s": times[1],
-        "warm_s": statistics.median(times[2:]),
+        "prepare_cpu_s": prepared,
+        "first_s": walls[0],
+        "warm_s": statistics.median(walls[1:]),
+        "warm_cpu_s": statistics.median(processors[1:]),
         "peak_mb": peak / 1024,
         "before_mb": before / 1024,
         "mean_abs": float(np.abs(maps).mean()),
     }
     if count:
-        # The counter sees only the calling thread.
-        Workers.each = lambda _, prepare, items: [*map(prepare(), items)]  # type: ignore
-        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            predict(connectome)
-        found["gflop"] = counter.get_total_flops() / 1e9
+        found["gflop"] = PRODUCTS[form](parameters, mask) / 1e9
     return found
 
 
@@ -108,24 +159,31 @@ def child(form: str, options: argparse.Namespace, count: bool) -> dict[str, floa
     return found
 
 
-def report(rounds: list[dict[str, dict[str, float]]]) -> None:
-    real = all(path.exists() for path in MASKS)
-    print("mask:", "grey matter" if real else "an ellipsoid shell (no DTG_SHARED)")
+def report(rounds: list[dict[str, dict[str, float]]]) -> dict[str, float]:
+    """Print medians and ratios; return the figures that are kept."""
+    print("mask:", mask_name())
     for form in FORMS:
         runs = [found[form] for found in rounds]
         middle = {
             name: statistics.median(r[name] for r in runs) for name in runs[0] if name in runs[-1]
         }
         print(
-            f"{form:9} warm {middle['warm_s']:.2f} s, first {middle['first_s']:.2f} s, "
-            f"prepare {middle['prepare_s']:.2f} s, peak {middle['peak_mb']:.0f} MB "
+            f"{form:9} warm {middle['warm_s']:.2f} s ({middle['warm_cpu_s']:.2f} CPU-s), "
+            f"first {middle['first_s']:.2f} s, prepare {middle['prepare_cpu_s']:.2f} CPU-s, "
+            f"peak {middle['peak_mb']:.0f} MB "
             f"({middle['before_mb']:.0f} MB before), {runs[0]['gflop']:.0f} GFLOP, "
             f"mean |map| {middle['mean_abs']:.6f}"
         )
-    for name in ("warm_s", "first_s"):
+    kept = {
+        f"prepared: {name}": statistics.median(found["prepared"][name] for found in rounds)
+        for name in ("warm_cpu_s", "prepare_cpu_s", "peak_mb")
+    }
+    for name in ("warm_s", "warm_cpu_s", "first_s"):
         ratios = [found["eager"][name] / found["prepared"][name] for found in rounds]
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         print(f"eager / prepared, {name}: {statistics.median(ratios):.2f} ({spread})")
+        kept[f"eager / prepared: {name.removesuffix('_s')}"] = statistics.median(ratios)
+    return kept
 
 
 def main() -> None:
@@ -133,18 +191,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
     parser.add_argument("--form", choices=FORMS, help=argparse.SUPPRESS)
     parser.add_argument("--count", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.form:
         print(json.dumps(measure(options.form, options.repeats, options.threads, options.count)))
         return
-    report(
+    figures = report(
         [
             {form: child(form, options, count=number == 0) for form in FORMS}
             for number in range(options.rounds)
         ]
     )
+    if options.record:
+        record(f"forward, {options.threads} threads, {mask_name().partition(' (')[0]}", figures)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """One participant from the command line to its 47 maps, against the plain way.
 
-    python benchmarks/participant.py [--volumes 490] [--rounds 3]
+    python benchmarks/participant.py [--volumes 490] [--rounds 2] [--against published ...]
     python benchmarks/participant.py --forms [--rounds 5]
 
 Both sides are whole processes on the same synthetic run (2 mm, 91 x 109 x 91, int16 .nii.gz) with
 the published network's size and random weights; they take turns, and ratios compare neighbours.
-The plain side (plain_reference.py) cleans nothing, so its ratio is to a call with
-`--denoise-strategy none`; the script also times `simple`. With `--forms` the same network reads
-either form of the connectome, in turn.
+The plain side is plain_reference.py, once as the published code resamples and correlates, once
+with its resampling only, and once with neither. It cleans nothing; the headline is nevertheless
+the ratio to a call with `--denoise-strategy simple`. Beside it are `none`, and `simple` with a
+report. Memory is measured in runs apart. Takes 9 minutes on 2 quiet cores; `--record` keeps the
+figures in history.tsv. With `--forms` the same network reads either form of the connectome.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from connectome import AFFINE, GRID_ORIGIN, ROIS, TR_SECONDS, make_inputs
+from history import record
+from plain_reference import STEPS
 
 HERE = Path(__file__).parent
 FUNC = Path("sub-01/func")
@@ -36,6 +40,15 @@ STEM = "sub-01_task-rest_"
 GRID_STEM = f"{STEM}space-MNI152NLin6Asym_res-2_desc-"
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
 SUFFIXES = ["", "_derivative1", "_power2", "_derivative1_power2"]
+# The calls of ours; the first is the headline.
+CALLS = {
+    "simple": ["--denoise-strategy", "simple", "--no-reports"],
+    "none": ["--denoise-strategy", "none", "--no-reports"],
+    "simple with report": ["--denoise-strategy", "simple"],
+}
+HEADLINE = next(iter(CALLS))
+BARE = "none"  # the plain way does not clean either: the maps are the same
+MEASURES = ("wall_s", "cpu_s", "peak_mb")
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,10 @@ def run(command: list[str], *, memory: bool) -> Finished:
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         while memory and process.poll() is None:
+            looked = time.perf_counter()
             peak = max(peak, tree_memory_mb(process.pid))
-            time.sleep(0.02)
+            # To look at 8 GB takes long: at most a fifth of the time is spent on it.
+            time.sleep(max(0.02, 4 * (time.perf_counter() - looked)))
         process.wait()
         wall = time.perf_counter() - start
         output.seek(0)
@@ -80,6 +95,18 @@ def tree_memory_mb(pid: int) -> float:
     except (OSError, TypeError):  # it has just ended
         return total
     return total + sum(tree_memory_mb(int(child)) for child in children)
+
+
+def kept_dataset(folder: Path, volumes: int) -> Path:
+    """Return the root of the dataset in a folder, made where it is not there yet."""
+    root = folder / "fmriprep"
+    if not root.exists():
+        folder.mkdir(exist_ok=True)
+        return make_dataset(folder, volumes)
+    found = nib.load(root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz").shape[3]
+    if found != volumes:
+        sys.exit(f"{folder} has a run of {found} volumes, not {volumes}: name another folder")
+    return root
 
 
 def make_dataset(folder: Path, volumes: int) -> Path:
@@ -140,19 +167,14 @@ def write_confounds(path: Path, volumes: int) -> None:
 
 
 def ours(
-    root: Path,
-    folder: Path,
-    strategy: str,
-    *,
-    memory: bool = False,
-    report: bool = False,
-    bundle: str = "bundle",
+    root: Path, folder: Path, name: str, *, memory: bool = False, bundle: str = "bundle"
 ) -> tuple[Finished, dict[str, float]]:
-    out = folder / "ours"
+    """Run one of `CALLS`, and return the seconds of its stages, too."""
+    out = folder / f"ours {name}"
     shutil.rmtree(out, ignore_errors=True)
     program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(out), "participant"]
-    options = ["--model", str(folder / bundle), "--denoise-strategy", strategy]
-    options += [] if report else ["--no-reports"]
+    program += ["--participant-label", "01"]  # throughput.py adds others to a folder that is kept
+    options = ["--model", str(folder / bundle), *CALLS[name]]
     finished = run(program + options, memory=memory)
     (timing,) = out.glob("logs/*/timing.json")
     return finished, json.loads(timing.read_text())
@@ -166,10 +188,10 @@ def start_up() -> float:
     return time.perf_counter() - start
 
 
-def plain(root: Path, folder: Path, *, memory: bool = False) -> Finished:
+def plain(root: Path, folder: Path, steps: str, *, memory: bool = False) -> Finished:
     bold = root / FUNC / f"{GRID_STEM}preproc_bold.nii.gz"
-    script = [sys.executable, str(HERE / "plain_reference.py"), str(bold)]
-    return run([*script, str(folder / "bundle"), str(folder / "plain")], memory=memory)
+    script = [sys.executable, str(HERE / "plain_reference.py"), str(bold), str(folder / "bundle")]
+    return run([*script, str(folder / f"plain {steps}"), "--steps", steps], memory=memory)
 
 
 def inflate_alone(root: Path) -> float:
@@ -184,12 +206,14 @@ def inflate_alone(root: Path) -> float:
     return time.perf_counter() - start
 
 
-def difference(folder: Path) -> float:
+def difference(folder: Path, steps: str) -> float:
     """Return the largest difference between the maps of the two sides."""
     found = []
-    for path in (folder / "plain").glob("*.nii.gz"):
+    for path in (folder / f"plain {steps}").glob("*.nii.gz"):
         label = path.name.removesuffix(".nii.gz")
-        (mine,) = (folder / "ours").glob(f"sub-01/func/*contrast-{label}_*synthetic*.nii.gz")
+        (mine,) = (folder / f"ours {BARE}").glob(
+            f"sub-01/func/*contrast-{label}_*synthetic*.nii.gz"
+        )
         found.append(np.abs(nib.load(path).get_fdata() - nib.load(mine).get_fdata()).max())
     return float(max(found))
 
@@ -207,9 +231,9 @@ def compare_forms(root: Path, folder: Path, rounds: int) -> None:
     """Run both forms in turn and print what the partial one costs, by neighbours."""
     add_partial_bundle(folder)
     names = ("bundle", "partial")
-    made = [[ours(root, folder, "simple", bundle=name) for name in names] for _ in range(rounds)]
+    made = [[ours(root, folder, HEADLINE, bundle=name) for name in names] for _ in range(rounds)]
     for form, runs in zip(("marginal", "partial"), zip(*made, strict=True), strict=True):
-        line(form, [finished for finished, _ in runs], 0)
+        print(line(form, middle([finished for finished, _ in runs])))
         print(f"  {stages([timing for _, timing in runs])}")
     for key in ("wall_s", "cpu_s"):
         pairs = [(getattr(a, key), getattr(b, key)) for (a, _), (b, _) in made]
@@ -260,70 +284,117 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
     return marginal, partial
 
 
-def line(name: str, runs: list[Finished], peak_mb: float) -> None:
-    wall, cpu = (
-        statistics.median(getattr(run, key) for run in runs) for key in ("wall_s", "cpu_s")
-    )
-    peak = f", peak {peak_mb:6.0f} MB" if peak_mb else ""
-    print(f"{name:14} wall {wall:6.2f} s, cpu {cpu:6.2f} s{peak}")
+@dataclass(frozen=True)
+class Side:
+    """One side's runs, of which each has neighbours of the other side, and one for its memory."""
+
+    runs: list[Finished]
+    apart: Finished  # slowed by measuring memory
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {**middle(self.runs), "peak_mb": self.apart.peak_mb}
+
+    def times(self, other: Side, measure: str) -> list[float]:
+        """Return how many times the other side's measure this one's is: for each pair, sorted."""
+        if measure == "peak_mb":
+            return [self.apart.peak_mb / other.apart.peak_mb]
+        pairs = zip(self.runs, other.runs, strict=True)
+        return sorted(getattr(a, measure) / getattr(b, measure) for a, b in pairs)
+
+
+def middle(runs: list[Finished]) -> dict[str, float]:
+    """Return the medians of wall clock and processor time."""
+    return {
+        name: statistics.median(getattr(run, name) for run in runs) for name in ("wall_s", "cpu_s")
+    }
+
+
+def line(name: str, figures: dict[str, float]) -> str:
+    peak = f", peak {figures['peak_mb']:6.0f} MB" if "peak_mb" in figures else ""
+    return f"{name:26} wall {figures['wall_s']:6.2f} s, cpu {figures['cpu_s']:6.2f} s{peak}"
 
 
 def stages(times: list[dict[str, float]]) -> str:
-    middle = {key: statistics.median(call[key] for call in times) for key in times[0]}
-    return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in middle.items())
+    medians = {key: statistics.median(call[key] for call in times) for key in times[0]}
+    return ", ".join(f"{key} {seconds:.2f} s" for key, seconds in medians.items())
 
 
-def compare(name: str, runs: list[Finished], other: list[Finished], memory: float) -> None:
-    walls = [b.wall_s / a.wall_s for a, b in zip(runs, other, strict=True)]
-    print(
-        f"plain / {name}: wall {statistics.median(walls):.1f} ({min(walls):.1f} to "
-        f"{max(walls):.1f}), peak memory {memory:.1f}"
+def ratios(other: Side, side: Side) -> str:
+    """Say how many times more the other side takes: wall clock with its range, cpu, memory."""
+    wall, cpu, peak = (other.times(side, measure) for measure in MEASURES)
+    return (
+        f"wall {statistics.median(wall):5.1f} ({wall[0]:.1f} to {wall[-1]:.1f}), "
+        f"cpu {statistics.median(cpu):4.1f}, peak memory {peak[0]:4.1f}"
     )
+
+
+def recorded(mine: dict[str, Side], others: dict[str, Side]) -> dict[str, float]:
+    """Name the figures that are kept: ours, and the plain sides' ratios to the headline."""
+    found = {f"{name}: {key}": v for name, side in mine.items() for key, v in side.figures.items()}
+    for name, other in others.items():
+        for measure in MEASURES:
+            key = f"{name} / {HEADLINE}: {measure.partition('_')[0]}"
+            found[key] = statistics.median(other.times(mine[HEADLINE], measure))
+    return found
+
+
+def compare(root: Path, folder: Path, rounds: int, against: list[str]) -> dict[str, float]:
+    """Run all sides in turn, print their figures and ratios, and return what is to be kept."""
+    first, _ = ours(root, folder, HEADLINE)  # what is kept on disk after it is there from now on
+    made: dict[str, list[Finished]] = {name: [] for name in [*CALLS, *against]}
+    times, plain_times = [], {steps: [] for steps in against}
+    for _ in range(rounds):
+        for name in CALLS:
+            finished, timing = ours(root, folder, name)
+            made[name].append(finished)
+            if name == HEADLINE:
+                times.append({"interpreter and arguments": start_up(), **timing})
+        for steps in against:
+            made[steps].append(plain(root, folder, steps))
+            plain_times[steps].append(json.loads(made[steps][-1].output.splitlines()[-1]))
+    mine = {name: Side(made[name], ours(root, folder, name, memory=True)[0]) for name in CALLS}
+    others = {
+        steps: Side(made[steps], plain(root, folder, steps, memory=True)) for steps in against
+    }
+    print(line("ours, first call", {"wall_s": first.wall_s, "cpu_s": first.cpu_s}))
+    for name, side in mine.items():
+        print(line(f"ours, {name}", side.figures))
+    print(f"  {HEADLINE}: reading and predicting overlap: {stages(times)}")
+    print(f"  inflating the file alone: {inflate_alone(root):.2f} s")
+    for steps, other in others.items():
+        print(line(f"plain, {steps}", other.figures))
+        print(f"  {stages(plain_times[steps])}")
+    for steps, other in others.items():
+        for name, side in mine.items():
+            print(f"plain, {steps:10} / ours, {name:18}: {ratios(other, side)}")
+        print(f"  largest difference of a map from {BARE}: {difference(folder, steps):.1e}")
+    return recorded(mine, others)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--volumes", type=int, default=490)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--against", nargs="+", choices=STEPS, default=[*reversed(STEPS)])
     parser.add_argument("--alone", action="store_true", help="omit the plain side")
     parser.add_argument("--forms", action="store_true", help="compare forms of the connectome")
+    parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
+    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
-        folder = Path(name)
-        root = make_dataset(folder, options.volumes)
+        folder = options.folder or Path(name)
+        root = kept_dataset(folder, options.volumes)
         if options.forms:
             compare_forms(root, folder, options.rounds)
             alone = algebra_alone(folder, options.volumes, 3 * options.rounds)
             print("algebra alone, cpu: marginal {:.2f} s, partial {:.2f} s".format(*alone))
             return
-        cleaned, bare, other, times, plain_times = [], [], [], [], []
-        for _ in range(options.rounds):
-            cleaned.append(ours(root, folder, "simple")[0])
-            finished, timing = ours(root, folder, "none")
-            bare.append(finished)
-            times.append({"interpreter and arguments": start_up(), **timing})
-            if not options.alone:
-                other.append(plain(root, folder))
-                plain_times.append(json.loads(other[-1].output.splitlines()[-1]))
-        peaks = {
-            strategy: ours(root, folder, strategy, memory=True)[0].peak_mb
-            for strategy in ("simple", "none")
-        }
-        # The folder still holds the maps of strategy `none`: the plain way does not clean either.
-        apart = difference(folder) if other else 0.0
         print(f"{options.volumes} volumes, {os.cpu_count()} cores, medians of {options.rounds}")
-        line("ours, simple", cleaned, peaks["simple"])
-        line("ours, none", bare, peaks["none"])
-        line("with a report", [ours(root, folder, "simple", report=True)[0]], 0)
-        print(f"  reading and predicting overlap: {stages(times)}")
-        print(f"  inflating the file alone: {inflate_alone(root):.2f} s")
-        if other:
-            plain_peak = plain(root, folder, memory=True).peak_mb
-            line("plain", other, plain_peak)
-            print(f"  {stages(plain_times)}")
-            compare("ours, none", bare, other, plain_peak / peaks["none"])
-            compare("ours, simple", cleaned, other, plain_peak / peaks["simple"])
-            print(f"largest difference of a map: {apart:.1e}")
+        against = [] if options.alone else options.against
+        figures = compare(root, folder, options.rounds, against)
+        if options.record:
+            record(f"participant, {options.volumes} volumes", figures)
 
 
 if __name__ == "__main__":

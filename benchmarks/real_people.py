@@ -31,7 +31,8 @@ from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_conne
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
-from bids_dtg.connectome.moments import Blocks, RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.kind import FitTask, ModelSpace
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.imaging.places import ListedPlaces

@@ -106,6 +106,7 @@ def fit_network(
     if not all(path.exists() for path in kept.values()):
         import torch
 
+        from bids_dtg.contrasts.network.parameters import Parameters
         from bids_dtg.contrasts.network.prepared import prepare
         from bids_dtg.contrasts.network.unet import AttentionUNet
         from bids_dtg.contrasts.plan import TrainingPlan
@@ -135,7 +136,7 @@ def fit_network(
         )
         network = AttentionUNet(50, len(world.phantom.design), 16).eval()
         network.load_state_dict(trained.state)
-        predict = prepare(network, grey).predict
+        predict = prepare(Parameters.of(network), grey).predict
         for name, path in kept.items():
             people = getattr(world, name)
             maps = [

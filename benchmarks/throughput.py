@@ -1,11 +1,13 @@
 """Many participants in one call, against a call for each.
 
-    python benchmarks/throughput.py [--people 8] [--volumes 490] [--folder F] [--only NAME ...]
+    python benchmarks/throughput.py [--people 8] [--volumes 490] [--rounds 1] [--only NAME ...]
 
 The participants are links to one synthetic run (2 mm, int16 .nii.gz, as in participant.py), with
-the published network's size and random weights. Prints wall clock, processor time and peak memory
-(sum of the proportional set sizes of all processes, measured in a separate run), the memory that
-`capacity.need` reserves, and the seconds of the stages, summed over all processes.
+the published network's size and random weights. The calls take turns. Prints the table of
+docs/hpc.md: seconds and seconds of the processor a participant, participants an hour, on the
+machine and on each of its cores, and peak memory, which is the sum of the proportional set sizes
+of all processes in a separate call with half of the participants. Below are the seconds of the
+stages, summed over all processes. `--folder` keeps the data, `--record` the figures in history.tsv.
 """
 
 from __future__ import annotations
@@ -14,107 +16,162 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from participant import FUNC, Finished, make_dataset, run
+from history import record
+from participant import FUNC, Finished, kept_dataset, run, stages
 
-# Name -> processes, threads of each, further options.
+# Name -> options; by name, processes x threads of each, none of which writes reports.
 CALLS = {
-    "default": ([], "what a user gets"),
-    "1 x 2": (["--nprocs", "1", "--omp-nthreads", "2"], "no reports"),
-    "2 x 1": (["--nprocs", "2", "--omp-nthreads", "1"], "no reports"),
-    "2 x 2": (["--nprocs", "2", "--omp-nthreads", "2"], "no reports"),
-    "1 x 1": (["--nprocs", "1", "--omp-nthreads", "1"], "no reports"),
+    "1 x 2": ["--nprocs", "1", "--omp-nthreads", "2", "--no-reports"],
+    "2 x 1": ["--nprocs", "2", "--omp-nthreads", "1", "--no-reports"],
+    "2 x 2": ["--nprocs", "2", "--omp-nthreads", "2", "--no-reports"],
+    "1 x 1": ["--nprocs", "1", "--omp-nthreads", "1", "--no-reports"],
+    "default with reports": [],
 }
 SINGLE = "single calls"
+NAMES = [SINGLE, *CALLS]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """All participants, once."""
+
+    wall_s: float
+    cpu_s: float
+    stages: dict[str, float]  # seconds, summed over processes
 
 
 def make_people(folder: Path, people: int, volumes: int) -> Path:
     """Write a dataset of participants who all have the same run; return its root."""
-    root = folder / "fmriprep"
-    if not root.exists():
-        make_dataset(folder, volumes)
-    first = root / FUNC
+    root = kept_dataset(folder, volumes)
     for number in range(2, people + 1):
         label = f"sub-{number:02d}"
         func = root / label / "func"
         if func.exists():
             continue
         func.mkdir(parents=True)
-        for path in first.iterdir():
+        for path in (root / FUNC).iterdir():
             os.link(path, func / path.name.replace("sub-01", label))
     return root
 
 
-def call(root: Path, folder: Path, options: list[str], *, memory: bool = False) -> Finished:
-    program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(folder / "out"), "participant"]
-    return run([*program, "--model", str(folder / "bundle"), *options], memory=memory)
+def call(folder: Path, options: list[str], *, memory: bool = False) -> Finished:
+    """Run the program on the participants that the options name; it writes all maps anew."""
+    out = folder / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    program = [sys.executable, "-m", "bids_dtg.cli", str(folder / "fmriprep"), str(out)]
+    model = ["--model", str(folder / "bundle"), "--denoise-strategy", "simple"]
+    return run([*program, "participant", *model, *options], memory=memory)
 
 
-def one_call(root: Path, folder: Path, name: str, labels: list[str]) -> Finished:
-    """Time all participants in one call; measure memory in a second call with half of them."""
-    options, what = CALLS[name]
-    if what == "no reports":
-        options = [*options, "--no-reports"]
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    timed = call(root, folder, [*options, "--participant-label", *labels])
+def stage_seconds(folder: Path) -> dict[str, float]:
     (timing,) = (folder / "out").glob("logs/*/timing.json")
-    stages = json.loads(timing.read_text())
-    shutil.rmtree(folder / "out")
-    half = labels[: max(2, len(labels) // 2)]
-    seen = call(root, folder, [*options, "--participant-label", *half], memory=True)
-    line(f"one call, {name} ({what})", timed.wall_s, timed.cpu_s, seen.peak_mb, len(labels))
-    print("    " + ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in stages.items()))
-    return timed
+    return json.loads(timing.read_text())
 
 
-def single_calls(root: Path, folder: Path, labels: list[str]) -> float:
-    """Time a call for each participant, one after the other; return the sum."""
-    shutil.rmtree(folder / "out", ignore_errors=True)
-    timed = [call(root, folder, ["--no-reports", "--participant-label", label]) for label in labels]
-    wall, cpu = sum(done.wall_s for done in timed), sum(done.cpu_s for done in timed)
-    line(SINGLE, wall, cpu, 0.0, len(labels))
-    return wall
+def one_call(folder: Path, name: str, labels: list[str]) -> Timed:
+    done = call(folder, [*CALLS[name], "--participant-label", *labels])
+    return Timed(done.wall_s, done.cpu_s, stage_seconds(folder))
 
 
-def line(name: str, wall: float, cpu: float, peak_mb: float, people: int) -> None:
-    memory = f", peak {peak_mb:.0f} MB" if peak_mb else ""
-    print(
-        f"{name}: wall {wall:.1f} s, {wall / people:.2f} s a participant, "
-        f"{3600 * people / wall:.0f} an hour, cpu {cpu / people:.2f} s a participant{memory}",
-        flush=True,
+def single_calls(folder: Path, labels: list[str]) -> Timed:
+    """Time a call for each participant, one after the other; return the sums."""
+    done, spent = [], []
+    for label in labels:
+        done.append(call(folder, ["--no-reports", "--participant-label", label]))
+        spent.append(stage_seconds(folder))
+    sums = {name: sum(seconds[name] for seconds in spent) for name in spent[0]}
+    return Timed(sum(one.wall_s for one in done), sum(one.cpu_s for one in done), sums)
+
+
+def peak_mb(folder: Path, name: str, labels: list[str]) -> float:
+    if name == SINGLE:
+        options, some = ["--no-reports"], labels[:1]
+    else:
+        options, some = CALLS[name], labels[: max(2, len(labels) // 2)]
+    return call(folder, [*options, "--participant-label", *some], memory=True).peak_mb
+
+
+def measure(
+    folder: Path, names: list[str], labels: list[str], rounds: int
+) -> tuple[dict[str, list[Timed]], dict[str, float]]:
+    """Time the calls in turn, then measure their memory, in MB."""
+    made: dict[str, list[Timed]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name in names:
+            single = name == SINGLE
+            timed = single_calls(folder, labels) if single else one_call(folder, name, labels)
+            made[name].append(timed)
+            print(f"  {name}: {timed.wall_s / len(labels):.2f} s a participant", flush=True)
+    return made, {name: peak_mb(folder, name, labels) for name in names}
+
+
+def figures(made: list[Timed], peak: float, people: int) -> dict[str, float]:
+    """Return medians of a participant, and the highest memory."""
+    wall, cpu = (
+        statistics.median(getattr(one, key) for one in made) for key in ("wall_s", "cpu_s")
     )
+    return {"wall_s": wall / people, "cpu_s": cpu / people, "peak_mb": peak}
+
+
+def table(found: dict[str, dict[str, float]], cores: int) -> list[str]:
+    """Return the table of docs/hpc.md."""
+    lines = ["| | a participant | of the processor | an hour | an hour a core | peak memory |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, values in found.items():
+        hour = 3600 / values["wall_s"]
+        lines.append(
+            f"| {spelled(name)} | {values['wall_s']:.1f} s | {values['cpu_s']:.1f} s | {hour:,.0f} "
+            f"| {hour / cores:,.0f} | {values['peak_mb'] / 1000:.1f} GB |"
+        )
+    return lines
+
+
+def spelled(name: str) -> str:
+    """Name a row of the table by what somebody types."""
+    typed = " ".join(word for word in CALLS.get(name, []) if word != "--no-reports")
+    return f"one call, `{typed}`" if typed else name
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--volumes", type=int, default=490)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="keep the data here, and reuse it")
-    parser.add_argument("--only", nargs="+", choices=[SINGLE, *CALLS], default=[SINGLE, *CALLS])
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--record", action="store_true", help="add the figures to history.tsv")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
-        folder = options.folder or Path(name)
-        folder.mkdir(exist_ok=True)
-        root = make_people(folder, options.people, options.volumes)
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory(prefix="dtg-bench-") as temporary:
+        folder = options.folder or Path(temporary)
+        make_people(folder, options.people, options.volumes)
         labels = [f"{number:02d}" for number in range(1, options.people + 1)]
-        print_need(folder)
-        alone = single_calls(root, folder, labels) if SINGLE in options.only else None
-        for name in CALLS:
-            if name in options.only:
-                together = one_call(root, folder, name, labels)
-                if alone:
-                    print(f"    {SINGLE} / one call: {alone / together.wall_s:.2f}")
+        print_need(folder, cores)
+        call(folder, ["--no-reports", "--participant-label", "01"])  # keeps what later calls use
+        made, peaks = measure(folder, options.only, labels, options.rounds)
+        found = {name: figures(made[name], peaks[name], len(labels)) for name in made}
+        print("\n".join(table(found, cores)))
+        for name, values in found.items():
+            print(f"{name}: {stages([one.stages for one in made[name]])}")
+            if name != SINGLE and SINGLE in found:
+                print(f"  {SINGLE} / {name}: {found[SINGLE]['wall_s'] / values['wall_s']:.2f}")
+    if options.record:
+        kept = {f"{name}: {key}": value for name in found for key, value in found[name].items()}
+        record(f"throughput, {options.people} people, {options.volumes} volumes", kept)
 
 
-def print_need(folder: Path) -> None:
+def print_need(folder: Path, cores: int) -> None:
     from bids_dtg.bundles.bundle import load_bundle
     from bids_dtg.workflows.participant.model import bytes_needed
 
     voxels = load_bundle(str(folder / "bundle")).places.number
-    print(f"{os.cpu_count()} cores; a process is given {bytes_needed(voxels) / 1e6:.0f} MB")
+    print(f"{cores} cores; a process is given {bytes_needed(voxels, on_cpu=True) / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ class Forecast:
         here = np.flatnonzero(segments.trials.task[0] == task)
         found = decode(outputs, segments)
         seconds = np.broadcast_to(found.seconds, found.answered.shape)[0]
-        ends = found.curve[..., here, -1, :]
+        ends = found.ends[..., here, :]
         return cls(
             seconds=np.asarray(seconds[here], np.float64),
             answered=_of_each(found.answered[..., here, :], own),

@@ -19,7 +19,8 @@ from rich.progress import track
 from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.connectome.moments import Blocks, RunVoxels, measure_run
+from bids_dtg.connectome.moments import measure_run
+from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.range.pattern import PatternPlaces
 from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch, pack_rest, unpack_rest
 from bids_dtg.connectome.range.training import TrainingRange
@@ -120,7 +121,7 @@ class SimulatedRun:
         moments = measure_run(
             blocks,
             design,
-            RunVoxels(voxels.maps, voxels.grey_voxels, (source >= 0) & voxels.in_brain),
+            voxels.of_run(source >= 0),
             segments=design.segments(bundle.card.part.segment_seconds, halved=other_lengths),
         )
         return run_connectomes(moments, every_part=False, other_lengths=other_lengths)
@@ -140,9 +141,7 @@ def brain_positions(bundle: ModelBundle) -> NDArray[np.intp]:
 
 def pattern_places(bundle: ModelBundle, voxels: ModelVoxels) -> PatternPlaces:
     """Return what patterns are taken by."""
-    places = bundle.places
-    maps = voxels.maps[:, : voxels.grey_voxels]
-    return PatternPlaces(maps, places.mirror(), places.neighbours())
+    return voxels.pattern_places(bundle.places)
 
 
 def learn_range(

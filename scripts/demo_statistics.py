@@ -32,6 +32,7 @@ from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.lattice import Lattice
@@ -174,7 +175,7 @@ def _calibration_errors(work: Path, phantom: Phantom, bundle: ModelBundle) -> Se
     cohort = Cohort.CALIBRATION
     name = cohort.name.lower()
     people = simulate_people(work / f"held_out_{name}", phantom, cohort, HELD_OUT, SEGMENTS)
-    predict = prepare(bundle.network(), phantom.anatomy.grey).predict
+    predict = prepare(Parameters.of(bundle.network()), phantom.anatomy.grey).predict
     predict_people(work / "predicted" / name, people, predict)
     return errors_of(work, name, bundle)
 

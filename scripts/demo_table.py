@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
@@ -63,7 +64,7 @@ def make_table(
     }
     validation, test = phantom_people.values()
     answers = simulate_answers(work / "answers", phantom, Cohort.TEST, people)
-    prepared = prepare(network, phantom.anatomy.grey)
+    prepared = prepare(Parameters.of(network), phantom.anatomy.grey)
     folder = work / "predicted"
     predicted = predict_people(folder / "test", test, prepared.predict)
     sums = _ridge_sums(training, phantom)

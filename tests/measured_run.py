@@ -11,6 +11,8 @@ from tiny_job import FRAMES, TR, add_rest
 
 from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.imaging.bold import read_bold_header, stream_blocks
+from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.report.panels.panel import RunData
 
@@ -28,14 +30,19 @@ def measured_run(folder: Path) -> RunData[RunConnectomes]:
     series = rng.normal(size=(FRAMES, rois))
     covered = np.arange(voxels) % 5 > 0
     (run,) = find_runs(root, "01")
+    header, kept = read_bold_header(run.bold), np.arange(FRAMES) >= 3
+    mean_frame = MeanFrame(header, kept, 8)
+    for stored in stream_blocks(header, FRAMES):
+        mean_frame.add(0, stored)
     return RunData(
         run=run,
         source="fmriprep",
-        kept=np.arange(FRAMES) >= 3,
+        kept=kept,
         fd_mm=np.where(np.arange(FRAMES) > 0, 0.1, np.nan),
         std_dvars=None,
         tr_seconds=TR,
         interpolation="linear",
+        mean_frame=mean_frame,
         bundle=bundle,
         measured=RunConnectomes(
             whole=None,

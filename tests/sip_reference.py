@@ -16,7 +16,7 @@ from bids_dtg.dynamics.recipe import RECIPES, Recipe
 _AB = replace(RECIPES["published-code"])
 RECIPES_BY_PREFIX = {
     "AB": _AB,
-    "AN": replace(_AB, states=2, region_parameters=2, external_input=False, person_penalty=1.0),
+    "AN": replace(_AB, states=2, region_parameters=2, external_inputs=0, person_penalty=1.0),
 }
 _DIRECTIONS = {"fw": "l0", "bw": "l0_reverse"}
 
@@ -62,7 +62,7 @@ class Reference:
             "observation_log_variance": take("olv"),
             "person_table": take("tsub"),
         }
-        if self.recipe.external_input:
+        if self.recipe.external_inputs:
             state |= {"log_tau": take("logtau"), "external_table": take("us")}
         for ours, theirs in (("state_encoder", "state"), ("region_encoder", "param")):
             state[f"{ours}.out.weight"] = take(f"{theirs}_dense_kernel").T
@@ -84,7 +84,7 @@ class Reference:
         )
 
     def noise(self) -> Noise:
-        external = self["eps_us"] if self.recipe.external_input else None
+        external = self["eps_us"] if self.recipe.external_inputs else None
         return Noise(
             states=self.by_sample(self["eps_x"]).permute(2, 0, 1, 3),
             region=self.by_sample(self["eps_treg"]),

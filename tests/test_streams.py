@@ -133,12 +133,11 @@ def test_simulated_people_are_written_without_standard_streams(tmp_path, state):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("state", "code"), [("closed", 0), ("full", 1), ("gone", 0)])
-def test_the_demo_is_made_without_standard_streams(tmp_path, state, code):
+def test_the_demo_is_made_where_nothing_can_be_printed(tmp_path):
     out = tmp_path / "out"
     program = [sys.executable, "-m", "bids_dtg.cli.demo", str(out), "--participants", "1"]
-    done = subprocess.run(program, preexec_fn=partial(_all_spoilt, state), check=False)
-    assert done.returncode == code
+    done = subprocess.run(program, preexec_fn=partial(_all_spoilt, "full"), check=False)
+    assert done.returncode == 1
     assert (out / "demo.tsv").is_file()
     assert (out / "demo.png").is_file()
     assert (out / "maps" / "index.html").is_file()

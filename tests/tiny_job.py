@@ -40,7 +40,6 @@ def add_rest(root: Path, participant: str = "01", *, seed: int = 0, **options: o
 @functools.cache
 def warm_up() -> None:
     """Do what is slow the first time here, and not in each process that the program forks."""
-    import nilearn.interfaces.fmriprep  # noqa: F401
     import torch  # noqa: F401
 
     from bids_dtg.inputs.runs import find_runs

@@ -11,8 +11,8 @@ import torch
 
 from bids_dtg.bundles.dynamics.bundle import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.bundles.people import SeenPeople
+from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.fitting import Fitted, Restart
-from bids_dtg.dynamics.model import NetworkModel
 from bids_dtg.dynamics.recipe import Recipe
 
 TINY_RECIPE = Recipe(
@@ -33,14 +33,14 @@ def tiny_fitted(recipe: Recipe = TINY_RECIPE, frames: int = 20, seed: int = 0) -
     people = ("ann", "bob", "cy")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = NetworkModel(recipe, len(people), len(TINY_REGIONS), frames).eval()
+        model = make_model(recipe, len(people), len(TINY_REGIONS), frames).eval()
     history = tuple({"epoch": float(n), "loss": 9.0 - n, "seconds": 1800.0} for n in range(2))
     scores = ((-20.0, -30.5), (-19.0, float("nan")))
     restarts = tuple(
         Restart(seed + n, *score, history, model.state_dict()) for n, score in enumerate(scores)
     )
     trained = np.random.default_rng(seed).random((len(people), len(TINY_REGIONS))) < 0.8
-    return Fitted(model, people, TINY_REGIONS, 0.72, trained, restarts, chosen=0)
+    return Fitted(model, people, TINY_REGIONS, 0.72, frames, trained, restarts, chosen=0)
 
 
 def write_tiny_network(

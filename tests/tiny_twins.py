@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from array_people import write
 
+from bids_dtg.files.names import build_path
+from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.phantom.twin.files import write_twin_people
 from bids_dtg.phantom.twin.people import TwinPeople, simulate_twin_people
 from bids_dtg.phantom.twin.sequences import TrialSequence, trial_sequence
@@ -16,6 +21,8 @@ from bids_dtg.twin.trials import read_trials
 PEOPLE, REGIONS, TRIALS = 6, 8, 18
 LABELS = tuple(f"c0p{number:04d}" for number in range(PEOPLE))
 TRAIN = ("--epochs", "2")
+PARCELS = tuple(f"parcel {number}" for number in range(REGIONS))
+ATLAS = {"atlas": "Tiny", "seg": "8n"}
 
 
 def write_twins(folder: Path, *, tasks: tuple[str, ...] = ("hammerAP", "stroopAP")) -> Path:
@@ -58,12 +65,51 @@ def events_of(folder: Path, label: str, task: str = "stroopAP") -> Path:
     return folder / "bids" / f"sub-{label}" / "func" / f"sub-{label}_task-{task}_run-01_events.tsv"
 
 
+def write_set(
+    root: Path,
+    label: str,
+    values: np.ndarray,
+    *,
+    session: str | None = None,
+    atlas: Mapping[str, str] = ATLAS,
+    names: Sequence[str] = PARCELS,
+    run: str | None = None,
+    **facts: Any,
+) -> Path:
+    """Write Fisher z (edges,) as the participant level does; `facts` change the sidecar."""
+    entities = {"sub": label, "ses": session, "task": "rest", "run": run, "space": "MNI6", **atlas}
+    path = root / build_path({**entities, "stat": "fisherz"}, "relmat", ".tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    matrix = np.full((len(names),) * 2, np.nan)
+    above = np.triu_indices(len(names), 1)
+    matrix[above] = matrix[above[::-1]] = values
+    path.write_bytes(encode_relmat(RegionMatrix(tuple(names), matrix)))
+    sidecar = {
+        "Runs": [{"Run": f"sub-{label}_{session}_{run}"}],
+        "Atlas": {"SHA256": "abc"},
+        "InputType": "fmriprep",
+        "DenoiseStrategy": "simple",
+        "ResidualDegreesOfFreedom": 100.0,
+        **facts,
+    }
+    path.with_suffix(".json").write_text(json.dumps(sidecar))
+    return path
+
+
+def write_sets(root: Path) -> Path:
+    """Write the connectomes of `edges` as the participant level does."""
+    for label, values in zip(LABELS, edges()["edges"], strict=True):
+        write_set(root, label, values)
+    return root
+
+
 def arguments(
-    folder: Path, out: Path, analysis: str, *more: str, arrays: str = "connectomes.npz"
+    folder: Path, out: Path, analysis: str, *more: str, arrays: str | None = "connectomes.npz"
 ) -> list[str]:
-    """Return what a user gives for an analysis of these people."""
+    """Return what a user gives for an analysis of these people; without arrays, of the output."""
     return [
         *(str(folder / "bids"), str(out), "group", "--workflow", "twin", "--analysis", analysis),
-        *("--input-arrays", str(folder / arrays), "--data-set", "tiny", "--omp-nthreads", "1"),
+        *(("--input-arrays", str(folder / arrays)) if arrays else ()),
+        *("--data-set", "tiny", "--omp-nthreads", "1"),
         *more,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from hypothesis import strategies as st
@@ -99,6 +100,26 @@ def slow_and_quick(people=12, seed=0, bold=False):
         return stack_people(runs), takes
     series = [[Bold(_boxcars() * (1 + own), 0.8)] for own in takes]
     return stack_people(runs, bold=series), takes
+
+
+@cache
+def fitted_quickly():
+    """Return a twin of 30 people, their connectomes, segments and how long each takes.
+
+    The first 9 of 45 edges are larger in who takes longer, the others are noise.
+    """
+    from bids_dtg.twin.fitting import fit
+    from bids_dtg.twin.recipe import Recipe, find_architecture
+
+    segments, takes = slow_and_quick(people=30)
+    rng = np.random.default_rng(7)
+    loadings = np.where(np.arange(45) < 9, 1.0, 0.0)
+    edges = np.outer(takes - takes.mean(), loadings) + rng.normal(0.0, 0.1, (30, 45))
+    recipe = Recipe(
+        units=24, codes=6, group_epochs=30, group_updates=10, batch_people=6, batch_segments=2
+    )
+    fitted = fit(edges, segments, architecture=find_architecture("lowrank", recipe))
+    return fitted, edges.astype(np.float32), segments, takes
 
 
 def _correct():

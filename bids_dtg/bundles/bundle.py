@@ -244,7 +244,8 @@ class ModelBundle(Bundle[MapsPart]):
         BundleError
             As for `prepare`, or if the model has no network.
         """
-        from bids_dtg.contrasts.network.kind import read_network
+        from bids_dtg.contrasts.network.kind import read_parameters
+        from bids_dtg.contrasts.network.unet import AttentionUNet
 
         weights, prefix = self.weights(), find_maps_kind(self.card.kind).network_prefix
         if prefix is None:
@@ -253,7 +254,7 @@ class ModelBundle(Bundle[MapsPart]):
                 f"{weights.path} is of a model of kind {self.card.kind}",
                 expected=" or ".join(able),
             )
-        return read_network(weights.below(prefix))
+        return AttentionUNet.from_parameters(read_parameters(weights.below(prefix)))
 
 
 def load_bundle(name_or_path: str | Path) -> ModelBundle:

@@ -13,12 +13,8 @@ import torch
 from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, Parameters, not_the_network
 from bids_dtg.contrasts.network.unet import AttentionUNet
-from bids_dtg.contrasts.network.weights import (
-    FIRST_WEIGHT,
-    network_from_tensors,
-    not_the_network,
-)
 from bids_dtg.errors import BundleError
 
 # Where the hyperparameters of a published checkpoint may come from: torch, Lightning, argparse and
@@ -61,7 +57,8 @@ def read_lightning_checkpoint(path: str | Path) -> AttentionUNet:
         raise BundleError(
             f"{path} has no state_dict", expected="a PyTorch Lightning checkpoint of the network"
         )
-    return network_from_tensors(_without_prefix(state, str(path)), source=str(path))
+    tensors = _without_prefix(state, str(path))
+    return AttentionUNet.from_parameters(Parameters.of_tensors(tensors, source=str(path)))
 
 
 def _load_tensors_only(path: Path) -> object:

@@ -107,7 +107,7 @@ def _network_facts(bundle: NetworkBundle) -> list[tuple[str, str]]:
     parameters = (
         f"{recipe.states} states, {recipe.region_parameters} parameters of a region, "
         f"{recipe.person_parameters} of a person, "
-        f"{'an' if recipe.external_input else 'no'} external input"
+        f"{counted(recipe.external_inputs, 'external input')}"
     )
     held_out = bundle.trained.size - int(bundle.trained.sum())
     return [

@@ -457,3 +457,33 @@ def read_tensors(
         if not np.isfinite(array).all():
             raise BundleError(f"{path} has values that are not finite in {name}")
     return tensors
+
+
+def require_same_parcels(name: str, own: tuple[str, str], given: tuple[str, str]) -> None:
+    """Refuse parcels of another label image than the model's: equal names may be of others.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    own, given
+        Key and digest of its atlas, and of the one at hand; an empty digest is not known, and
+        nothing is compared then.
+
+    Raises
+    ------
+    BundleError
+        The digests differ.
+
+    Examples
+    --------
+    >>> require_same_parcels("mine", ("Schaefer400", "a1"), ("Schaefer400", "a1"))
+    >>> require_same_parcels("mine", ("", ""), ("Schaefer400", "a1"))
+    """
+    if own[1] and given[1] and own[1] != given[1]:
+        raise BundleError(
+            f"the parcels of {given[0] or 'the atlas'} are not those of {own[0]} that the "
+            f"model {name} was fitted to, though their names are",
+            expected="the same label image on the same grid",
+            remedy="choose the file that the model was fitted with, with --atlases",
+        )

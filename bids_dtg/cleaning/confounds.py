@@ -2,57 +2,46 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.cleaning.aroma import AromaComponents
+from bids_dtg.cleaning.columns import (
+    FD,
+    STD_DVARS,
+    censored,
+    choose_columns,
+    fill_first,
+    needed_columns,
+)
 from bids_dtg.cleaning.custom import find_custom_table, read_custom_table
-from bids_dtg.cleaning.strategies import NoiseComponents, Strategy, find_strategy
+from bids_dtg.cleaning.strategies import SHORTEST_STRETCH, NoiseComponents, Strategy, find_strategy
 from bids_dtg.cleaning.table import (
-    EXPANSIONS,
-    GLOBAL,
     MOTION,
-    NON_STEADY,
-    TISSUE,
+    ConfoundTable,
     add_expansions,
-    compcor_metadata,
-    doubled_names,
+    compcor_columns,
     metadata_file,
+    non_steady_frames,
     numbers,
-    quoted,
     read_table,
     require_numbers,
 )
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.text import temporary_table
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_FD, _STD_DVARS = "framewise_displacement", "std_dvars"
-# How the names of the columns begin that nilearn may choose from.
-_KNOWN = (*MOTION, *TISSUE, GLOBAL, _FD, _STD_DVARS, "cosine", "a_comp_cor", "aroma_motion")
-# Columns of nilearn's parts that a table may lack.
+# Columns of parts that a table may lack.
 _COLUMNS_OF = {"motion": MOTION, "ica_aroma": ("aroma_motion",)}
 # Those whose absence leaves a run less clean; noise components are then read from files.
 _MAY_LACK: Mapping[str, tuple[str, ...]] = {"high_pass": ("cosine",), "motion": MOTION}
 NOT_IN_TABLE = "not_in_table"  # in decisions: parts of the strategy that a run's table lacks
-# What nilearn takes beside a column itself, by its arguments.
-_ENDS: Mapping[str | None, tuple[str, ...]] = {
-    "basic": ("",),
-    "derivatives": ("", "_derivative1"),
-    "power2": ("", "_power2"),
-    "full": EXPANSIONS,
-}
 
 
 @dataclass(frozen=True)
@@ -118,16 +107,19 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
     columns = _strategy_columns(table, options, run, n_frames)
     if options.custom_confounds is not None:
         columns = _with_custom(columns, find_custom_table(options.custom_confounds, run), run)
-    fd, dvars = (_known(numbers(table, name)) for name in (_FD, _STD_DVARS))
+    fd, dvars = (_known(numbers(table, name)) for name in (FD, STD_DVARS))
     thresholds = row.thresholds(options)
     over_fd = _above(fd, thresholds.get("fd_threshold"), n_frames)
     over_dvars = _above(dvars, thresholds.get("std_dvars_threshold"), n_frames)
-    non_steady = _flagged(table, n_frames) if n_dummy is None else np.zeros(n_frames, bool)
+    scrubbed = censored(over_fd | over_dvars, SHORTEST_STRETCH)
+    non_steady = np.zeros(n_frames, bool)
+    if table is not None and n_dummy is None:
+        non_steady = non_steady_frames(table)
     dummy = np.arange(n_frames) < (n_dummy or 0)
     return Confounds(
         values=columns.values,
         names=columns.names,
-        keep=columns.unscrubbed & ~non_steady & ~dummy,
+        keep=~scrubbed & ~non_steady & ~dummy,
         fd_mm=fd,
         std_dvars=dvars,
         dropped=DroppedFrames(
@@ -135,7 +127,7 @@ def load_confounds(run: RestRun, options: CleaningOptions, *, n_frames: int) -> 
             dummy=int(dummy.sum()),
             fd=int(over_fd.sum()),
             dvars=int(over_dvars.sum()),
-            isolated=int((~columns.unscrubbed & ~over_fd & ~over_dvars).sum()),
+            isolated=int((scrubbed & ~over_fd & ~over_dvars).sum()),
         ),
         decisions={
             "strategy": row.name,
@@ -164,11 +156,10 @@ def confound_files(run: RestRun, options: CleaningOptions) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, eq=False)
 class _Columns:
-    """What is to be regressed out, and which frames scrubbing keeps."""
+    """What is to be regressed out."""
 
     values: NDArray[np.float64]  # (frames, columns)
     names: tuple[str, ...]  # of the columns
-    unscrubbed: NDArray[np.bool_]  # (frames,), False where scrubbing drops a frame
     with_na: tuple[str, ...] = ()  # columns that had n/a
     facts: Mapping[str, Any] | None = None  # for the sidecar
     notes: tuple[str, ...] = ()  # sentences on what was unusual
@@ -176,12 +167,12 @@ class _Columns:
 
 
 def _strategy_columns(
-    table: pd.DataFrame | None, options: CleaningOptions, run: RestRun, n_frames: int
+    table: ConfoundTable | None, options: CleaningOptions, run: RestRun, n_frames: int
 ) -> _Columns:
     """Take what a strategy removes from a table, which is None where the run has none."""
     row = find_strategy(options.denoise_strategy)
     if not row.reads_table:
-        return _Columns(np.zeros((n_frames, 0)), (), np.ones(n_frames, bool))
+        return _Columns(np.zeros((n_frames, 0)), ())
     remedy = "choose another --denoise-strategy (none needs no column), or rerun fMRIPrep"
     if table is None:
         raise RunError(
@@ -189,22 +180,22 @@ def _strategy_columns(
             expected="…_desc-confounds_timeseries.tsv",
             remedy=f"copy it there, or {remedy}",
         )
-    metadata = compcor_metadata(table, run) if "compcor" in row.parts else {}
+    components = compcor_columns(table, run) if "compcor" in row.parts else ()
     table, computed = add_expansions(table)
     wanted = row.nilearn_arguments(options)
-    arguments = _for_table(wanted, row, list(table.columns))
-    needed = _needed_columns(arguments)
-    missing = [column for column in needed if column not in table.columns]
+    arguments = _for_table(wanted, row, table.names)
+    needed = needed_columns(arguments)
+    missing = [column for column in needed if column not in table.cells]
     if missing:
         some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if missing[8:] else "")
         raise RunError(
             f"sub-{run.participant}: {run.confounds} lacks {len(missing)} of {len(needed)} columns "
-            f"that strategy {row.name} needs: {some}; it has {', '.join(table.columns[:8])}, …",
+            f"that strategy {row.name} needs: {some}; it has {', '.join(table.names[:8])}, …",
             remedy=remedy,
         )
-    values, names, unscrubbed = _by_nilearn(table, arguments, metadata, run)
-    thresholds = tuple(name for name in needed if name in (_FD, _STD_DVARS))
-    require_numbers(table, (*names, *thresholds), run)
+    names = choose_columns(arguments, table.names, components)
+    require_numbers(table, (*names, *(name for name in needed if name not in names)), run)
+    values = _values(table, names)
     facts: dict[str, Any] = {"gsr": options.gsr}
     # What 24P and 36P have in common is 24 motion parameters.
     if "motion" in arguments["strategy"] and arguments["motion"] == "full":
@@ -214,10 +205,9 @@ def _strategy_columns(
     if used := [name for name in computed if name in names]:
         facts["columns_computed"] = used
     columns = _Columns(
-        values,
+        fill_first(values),
         names,
-        unscrubbed,
-        with_na=_with_missing_values(table, names),
+        with_na=_with_gaps(values, names),
         facts=facts,
         notes=_notes(row, options, lacking),
     )
@@ -229,7 +219,9 @@ def _strategy_columns(
     return _with_noise(columns, row.noise, options, run)
 
 
-def _for_table(arguments: Mapping[str, Any], row: Strategy, columns: list[str]) -> dict[str, Any]:
+def _for_table(
+    arguments: Mapping[str, Any], row: Strategy, columns: Sequence[str]
+) -> dict[str, Any]:
     """Leave out the parts of a strategy that a table may lack, and lacks."""
     absent = {
         part
@@ -238,20 +230,6 @@ def _for_table(arguments: Mapping[str, Any], row: Strategy, columns: list[str]) 
     }
     parts = tuple(part for part in arguments["strategy"] if part not in absent)
     return {**arguments, "strategy": parts}
-
-
-def _needed_columns(arguments: Mapping[str, Any]) -> list[str]:
-    """List the columns that nilearn needs for its arguments.
-
-    They are checked beforehand, because nilearn ends in a KeyError where only some of the tissue
-    columns, or framewise displacement, are missing (0.10 to 0.14).
-    """
-    parts = arguments["strategy"]
-    needed: list[str] = []
-    for part, bases in (("motion", MOTION), ("wm_csf", TISSUE), ("global_signal", (GLOBAL,))):
-        if part in parts:
-            needed += [base + end for base in bases for end in _ENDS[arguments[part]]]
-    return needed + ([_FD, _STD_DVARS] if "scrub" in parts else [])
 
 
 def _lacking(parts: Sequence[str], names: tuple[str, ...]) -> list[str]:
@@ -274,8 +252,8 @@ def _notes(row: Strategy, options: CleaningOptions, lacking: Sequence[str]) -> t
     return tuple(notes[part] for part in told)
 
 
-def _notes_on_doubles(table: pd.DataFrame | None) -> tuple[str, ...]:
-    doubled = () if table is None else doubled_names(table)
+def _notes_on_doubles(table: ConfoundTable | None) -> tuple[str, ...]:
+    doubled = () if table is None else table.doubled
     if not doubled:
         return ()
     more = f" and {len(doubled) - 5} more" if doubled[5:] else ""
@@ -283,41 +261,6 @@ def _notes_on_doubles(table: pd.DataFrame | None) -> tuple[str, ...]:
         f"The table of confounds names columns more than once: {', '.join(doubled[:5])}{more}. "
         "The first of each was used.",
     )
-
-
-def _by_nilearn(
-    table: pd.DataFrame,
-    arguments: Mapping[str, Any],
-    metadata: Mapping[str, Mapping[str, str]],
-    run: RestRun,
-) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray[np.bool_]]:
-    """Let nilearn choose columns and scrub frames: values, names, frames not scrubbed.
-
-    nilearn looks for the table itself, by the name of the image, and refuses other names than
-    fMRIPrep's for either, and tables with a column named in capitals; a copy under the names that
-    it knows takes that away, and leaves out the non-steady-state columns, which are ours.
-    """
-    from nilearn.interfaces.fmriprep import load_confounds as by_nilearn
-
-    known = [column for column in table.columns if column.startswith(_KNOWN)]
-    name = "sub-x_task-rest_desc-confounds_timeseries.tsv"
-    with temporary_table(name, table[known], metadata) as path, warnings.catch_warnings():
-        # "All volumes were marked": the caller refuses runs that are too short, with numbers.
-        warnings.simplefilter("ignore")
-        image = path.with_name("sub-x_task-rest_desc-preproc_bold.nii.gz")
-        try:
-            columns, kept = by_nilearn(str(image), **arguments)
-            values = columns.to_numpy(np.float64)
-        except (ValueError, TypeError, KeyError) as err:
-            require_numbers(table, known, run)
-            raise RunError(
-                f"sub-{run.participant}: nilearn cannot use {run.confounds}: {quoted(err)}",
-                expected="columns of numbers and n/a",
-            ) from err
-    unscrubbed = np.full(len(table), kept is None)
-    if kept is not None:
-        unscrubbed[kept] = True
-    return values, tuple(columns.columns), unscrubbed
 
 
 def _with_noise(
@@ -340,23 +283,23 @@ def _with_noise(
 def _with_custom(columns: _Columns, path: Path, run: RestRun) -> _Columns:
     """Add all columns of a table of one's own."""
     values, names = read_custom_table(path, run, len(columns.values))
-    gaps = tuple(
-        name for name, column in zip(names, values.T, strict=True) if np.isnan(column).any()
-    )
     return replace(
         columns,
         values=np.hstack([columns.values, values]),
         names=(*columns.names, *names),
-        with_na=(*columns.with_na, *gaps),
+        with_na=(*columns.with_na, *_with_gaps(values, names)),
         facts={**(columns.facts or {}), "custom_confounds": path.name},
     )
 
 
-def _with_missing_values(table: pd.DataFrame, names: tuple[str, ...]) -> tuple[str, ...]:
-    """List used columns with n/a in the table: nilearn fills the first of a derivative itself."""
-    columns = {name: numbers(table, name) for name in names}
-    gaps = (n for n, column in columns.items() if column is not None and np.isnan(column).any())
-    return tuple(gaps)
+def _values(table: ConfoundTable, names: Sequence[str]) -> NDArray[np.float64]:
+    columns = [column for name in names if (column := numbers(table, name)) is not None]
+    return np.array(columns, np.float64).reshape(len(names), table.frames).T.copy()
+
+
+def _with_gaps(values: NDArray[np.float64], names: Sequence[str]) -> tuple[str, ...]:
+    gaps = np.flatnonzero(np.isnan(values).any(axis=0))
+    return tuple(names[place] for place in gaps.tolist())
 
 
 def _number_of_dummies(dummy_scans: int | str) -> int | None:
@@ -384,12 +327,3 @@ def _above(
     if values is None or threshold is None:
         return np.zeros(n_frames, bool)
     return values > threshold  # n/a is above nothing
-
-
-def _flagged(table: pd.DataFrame | None, n_frames: int) -> NDArray[np.bool_]:
-    flagged = np.zeros(n_frames, bool)
-    for name in [] if table is None else table.columns:
-        if name.startswith(NON_STEADY):
-            column = numbers(table, name)
-            flagged |= column is not None and column > 0
-    return flagged

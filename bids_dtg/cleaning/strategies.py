@@ -41,8 +41,9 @@ class NoiseComponents:
 class Strategy:
     """A row: what a strategy removes, in the terms of nilearn's `load_confounds`.
 
-    nilearn's presets (`load_confounds_strategy`) are such arguments. Only non-aggressive
-    ICA-AROMA takes more than columns of the table: nilearn reads fMRIPrep's denoised image for it.
+    nilearn's presets (`load_confounds_strategy`) are such arguments; `columns` follows them as it
+    does. Only non-aggressive ICA-AROMA takes more than columns of the table: nilearn reads
+    fMRIPrep's denoised image for it.
     """
 
     name: str  # on the command line, in TOML files and in sidecars

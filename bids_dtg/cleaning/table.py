@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.errors import ForeignFileError, RunError
-from bids_dtg.files.foreign import read_content, text_columns
+from bids_dtg.files.foreign import parse_table, read_content
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.inputs.run import RestRun
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 # Hundreds of columns that most strategies do not look at; not reading them saves half a second.
 _COMPONENTS = ("a_comp_cor", "c_comp_cor", "w_comp_cor")
-# A tab at the ends of lines makes a column without a name, which pandas calls "Unnamed: N".
-_UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier", "Unnamed: ")
+_UNUSED = ("t_comp_cor", "edge_comp", "motion_outlier")
+_COMBINED = "combined"  # the mask of white matter and CSF together, in fMRIPrep's JSON file
 # One-hot columns of the frames at the start that fMRIPrep flagged.
 NON_STEADY = "non_steady_state"
 _LONGEST_QUOTE = 200  # characters of another program's message that are shown
@@ -54,10 +51,24 @@ _NUMBERED = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class ConfoundTable:
+    """A table of confounds as its file has it: all cells are text."""
+
+    cells: Mapping[str, tuple[str, ...]]  # (frames,) by the name that fMRIPrep uses since 1.2
+    frames: int
+    doubled: tuple[str, ...] = ()  # names of several columns in the file; the first is here
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns, in the order of the file."""
+        return tuple(self.cells)
+
+
 def read_table(
     path: Path, run: RestRun, n_frames: int, *, components: bool = False
-) -> pd.DataFrame:
-    """Read the table as text, so that it can be handed on without rounding.
+) -> ConfoundTable:
+    """Read the table as text, so that nothing is rounded twice.
 
     Columns have the names that fMRIPrep uses since 1.2, whichever version wrote them. Those of
     CompCor are read only where `components` says so.
@@ -74,8 +85,10 @@ def read_table(
         # An editor's empty lines go; tabs at the end of the last line of cells stay.
         end = content.find(b"\n", len(content.rstrip()))
         content = content if end < 0 else content[:end]
-        table = text_columns(
-            content, path, wanted=lambda name: not modern_name(name).startswith(unused)
+        table = parse_table(
+            content,
+            path,
+            wanted=lambda name: bool(name) and not modern_name(name).startswith(unused),
         )
     except ForeignFileError as err:
         raise err.as_kind(
@@ -84,9 +97,9 @@ def read_table(
             expected="tab-separated text with a header, as fMRIPrep writes it",
             remedy="copy it again, or rerun fMRIPrep",
         ) from err
-    if len(table) != n_frames:
+    if len(table.rows) != n_frames:
         raise RunError(
-            f"sub-{run.participant}: {path} has {len(table)} rows",
+            f"sub-{run.participant}: {path} has {len(table.rows)} rows",
             expected=f"{n_frames}, the frames of {run.bold.name}",
             remedy="both must come from one run of fMRIPrep: copy or make them again",
         )
@@ -95,33 +108,45 @@ def read_table(
         raise RunError(
             f"sub-{run.participant}: {path} is cut off in its last line", remedy="copy it again"
         )
-    return rename_columns(table)
+    cells: dict[str, tuple[str, ...]] = {}
+    for name, column in zip(table.header, zip(*table.rows, strict=True), strict=True):
+        cells.setdefault(name, column)
+    return ConfoundTable(rename_columns(cells), n_frames, table.twice())
 
 
-def doubled_names(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the names that more than one column has; the first of them is used.
+def numbers(table: ConfoundTable | None, name: str) -> NDArray[np.float64] | None:
+    """Return the numbers of a column, n/a and other text as NaN; None without such a column.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> doubled_names(pd.DataFrame({"csf": ["1"], "csf.1": ["2"], "rot_x": ["3"]}))
-    ('csf',)
+    >>> numbers(ConfoundTable({"csf": ("n/a", "1.5", "1_0")}, frames=3), "csf")
+    array([nan, 1.5, nan])
     """
-    # pandas tells equal names apart by ".1", ".2".
-    bases = (re.sub(r"\.\d+$", "", name) for name in table.columns if re.search(r"\.\d+$", name))
-    return tuple(dict.fromkeys(base for base in bases if base in table.columns))
-
-
-def numbers(table: pd.DataFrame | None, name: str) -> NDArray[np.float64] | None:
-    """Return the numbers of a column, n/a as NaN; None where there is no such column."""
-    import pandas as pd
-
-    if table is None or name not in table.columns:
+    if table is None or name not in table.cells:
         return None
-    return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+    return np.array([_number(cell) for cell in table.cells[name]], np.float64)
 
 
-def require_numbers(table: pd.DataFrame, names: Sequence[str], run: RestRun) -> None:
+def non_steady_frames(table: ConfoundTable) -> NDArray[np.bool_]:
+    """Return which frames (frames,) fMRIPrep flagged as not yet in steady state.
+
+    As nilearn, take whatever is not 0 for a flag, and n/a for none.
+
+    Examples
+    --------
+    >>> flags = {"non_steady_state_outlier00": ("1", "0", "n/a"), "csf": ("5", "5", "5")}
+    >>> non_steady_frames(ConfoundTable(flags, frames=3))
+    array([ True, False, False])
+    """
+    flagged = np.zeros(table.frames, bool)
+    for name in table.names:
+        if name.startswith(NON_STEADY):
+            column = numbers(table, name)
+            flagged |= column is not None and np.nan_to_num(column) != 0
+    return flagged
+
+
+def require_numbers(table: ConfoundTable, names: Sequence[str], run: RestRun) -> None:
     """Refuse columns that cannot be regressed out or compared with a threshold.
 
     Parameters
@@ -143,11 +168,13 @@ def require_numbers(table: pd.DataFrame, names: Sequence[str], run: RestRun) -> 
         column = numbers(table, name)
         if column is None:
             continue
-        where, words = f"sub-{run.participant}: {run.confounds}", table[name].str.strip()
+        where = f"sub-{run.participant}: {run.confounds}"
         beyond = np.abs(column) > _LARGEST  # infinity too; n/a is beyond nothing
-        odd = np.isnan(column) & ~words.str.lower().isin(_NOT_KNOWN).to_numpy(bool)
+        words, odd = table.cells[name], np.isnan(column)
+        for frame in np.flatnonzero(odd):
+            odd[frame] = words[frame].strip().lower() not in _NOT_KNOWN
         if (wrong := np.flatnonzero(beyond | odd)).size:
-            found = words.iloc[wrong[0]]
+            found = words[wrong[0]].strip()
             found = found if len(found) <= _LONGEST_CELL else f"{found[:_LONGEST_CELL]}…"
             raise RunError(
                 f"{where} has {found!r} in row {wrong[0] + 1} of column {name}",
@@ -185,18 +212,24 @@ def modern_name(name: str) -> str:
     return name
 
 
-def rename_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Give columns the names that fMRIPrep uses since 1.2; a name that is taken stays taken."""
-    taken, names = set(table.columns), {}
-    for name in table.columns:
+def rename_columns(cells: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Give columns the names that fMRIPrep uses since 1.2; a name that is taken stays taken.
+
+    Examples
+    --------
+    >>> rename_columns({"X": ("1",), "trans_x": ("2",), "Y": ("3",)})
+    {'X': ('1',), 'trans_x': ('2',), 'trans_y': ('3',)}
+    """
+    taken, renamed = set(cells), dict[str, tuple[str, ...]]()
+    for name, column in cells.items():
         new = modern_name(name)
-        if new not in taken:
-            names[name] = new
-            taken.add(new)
-    return table.rename(columns=names)
+        new = name if new in taken else new
+        taken.add(new)
+        renamed[new] = column
+    return renamed
 
 
-def add_expansions(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def add_expansions(table: ConfoundTable) -> tuple[ConfoundTable, tuple[str, ...]]:
     """Compute derivatives and squares that are missing beside their column.
 
     fMRIPrep before 1.4 wrote none. A derivative is the difference to the frame before (n/a in
@@ -205,7 +238,7 @@ def add_expansions(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     Parameters
     ----------
     table
-        Text, as read; numbers and n/a.
+        As read; numbers and n/a.
 
     Returns
     -------
@@ -214,27 +247,23 @@ def add_expansions(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     computed
         Names of the columns added.
     """
-    import pandas as pd
-
-    added: dict[str, list[str]] = {}
+    added: dict[str, tuple[str, ...]] = {}
     for base in (*MOTION, *TISSUE, GLOBAL):
-        missing = [base + end for end in EXPANSIONS if base + end not in table.columns]
-        if base not in table.columns or not missing:
+        missing = [base + end for end in EXPANSIONS if base + end not in table.cells]
+        values = numbers(table, base)
+        if values is None or not missing:
             continue
-        values = pd.to_numeric(table[base], errors="coerce").to_numpy(np.float64)
         with np.errstate(over="ignore", invalid="ignore"):  # `require_numbers` refuses the column
             derivative = np.concatenate([[np.nan], np.diff(values)])
             squares = values**2, derivative**2
         made = dict(zip(EXPANSIONS, (values, derivative, *squares), strict=True))
         for name in missing:
-            added[name] = [_text(value) for value in made[name.removeprefix(base)]]
-    if not added:
-        return table, ()
-    return pd.concat([table, pd.DataFrame(added, index=table.index)], axis=1), tuple(added)
+            added[name] = tuple(_text(value) for value in made[name.removeprefix(base)])
+    return replace(table, cells={**table.cells, **added}), tuple(added)
 
 
-def compcor_metadata(table: pd.DataFrame, run: RestRun) -> dict[str, dict[str, str]]:
-    """Return the mask that each component of anatomical CompCor is from, as nilearn asks for it.
+def compcor_columns(table: ConfoundTable, run: RestRun) -> tuple[str, ...]:
+    """Return the names of the components of anatomical CompCor in the combined mask.
 
     fMRIPrep numbers the components of three masks in one row from 1.4 to 20.2, and says in the
     JSON file which are which. Since 21.0 those of single masks have names of their own; before
@@ -250,9 +279,9 @@ def compcor_metadata(table: pd.DataFrame, run: RestRun) -> dict[str, dict[str, s
     Raises
     ------
     RunError
-        There are no components, or it is not known whose they are.
+        There are no such components, or it is not known whose they are.
     """
-    names = [name for name in table.columns if re.fullmatch(r"a_comp_cor_\d+", name)]
+    names = [name for name in table.cells if re.fullmatch(r"a_comp_cor_\d+", name)]
     if not names:
         raise RunError(
             f"sub-{run.participant}: {run.confounds} has no column of anatomical CompCor",
@@ -263,11 +292,18 @@ def compcor_metadata(table: pd.DataFrame, run: RestRun) -> dict[str, dict[str, s
     entries = read_sidecar(path) if path else {}
     masks = {name: entry.get("Mask") for name, entry in entries.items() if isinstance(entry, dict)}
     if all(masks.get(name) for name in names):
-        return {name: {"Mask": str(masks[name])} for name in names}
-    apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in table.columns)
-    expanded = any(name.endswith(EXPANSIONS[1:]) for name in table.columns)
+        if combined := tuple(name for name in names if masks[name] == _COMBINED):
+            return combined
+        raise RunError(
+            f"sub-{run.participant}: {path} names no component of anatomical CompCor of the "
+            f"combined mask among {len(names)}",
+            expected=f'"Mask": "{_COMBINED}" for some of them',
+            remedy="choose another --denoise-strategy, or rerun fMRIPrep",
+        )
+    apart = any(name.startswith(("c_comp_cor", "w_comp_cor")) for name in table.cells)
+    expanded = any(name.endswith(EXPANSIONS[1:]) for name in table.cells)
     if apart or not expanded:
-        return {name: {"Mask": "combined"} for name in names}
+        return tuple(names)
     raise RunError(
         f"sub-{run.participant}: {run.confounds} has {len(names)} columns of anatomical CompCor, "
         "and no JSON file beside it that says from which masks",
@@ -281,6 +317,14 @@ def metadata_file(run: RestRun) -> Path | None:
     """Return the JSON file beside a run's table of confounds; None where there is none."""
     path = run.confounds.with_suffix(".json") if run.confounds else None
     return path if path is not None and (path.is_file() or path.is_symlink()) else None
+
+
+def _number(cell: str) -> float:
+    # Python's numbers may have underscores and digits of any script; a table's may not.
+    try:
+        return float(cell) if cell.isascii() and "_" not in cell else np.nan
+    except ValueError:
+        return np.nan
 
 
 def _text(value: float) -> str:

@@ -40,7 +40,7 @@ _WHERE = " (in runs whose table of confounds has them)"
 CLEANING_REFERENCES = {
     "Abraham": """\
 - Abraham, A., et al. (2014). Machine learning for neuroimaging with scikit-learn. *Frontiers in
-  Neuroinformatics*, 8, 14. (nilearn, which read the confounds)
+  Neuroinformatics*, 8, 14. (nilearn, whose choice of confounds was followed)
   https://doi.org/10.3389/fninf.2014.00014
 """,
     "Behzadi": """\
@@ -122,7 +122,7 @@ def cleaning_text(options: CleaningOptions, lacking: Lacking = _NOTHING_LACKING)
             f"{options.smoothing_fwhm:g} mm full width at half maximum"
         )
     if row.reads_table:
-        sentences.append("Confounds were read with nilearn (Abraham et al., 2014)")
+        sentences.append("Confounds were chosen as nilearn does (Abraham et al., 2014)")
     if row.noise is not None and options.aroma_denoising == "nonaggr":
         sentences.append(
             f"What the noise components of {row.noise.title} explain beside the other components "

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from bids_dtg.cli.exits import EXIT_FAILED, Parser, call
-from bids_dtg.engine.machine import available_cores, limit_threads
+from bids_dtg.engine.machine import available_cores, limit_threads, wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.streams import run_program
@@ -145,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run ``dtg-demo`` as a program: end the process with its exit code."""
+    wait_asleep()
     run_program("dtg-demo", main)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bids_dtg.cli.exits import Parser, call
+from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.notices import show
 from bids_dtg.streams import run_program
@@ -113,6 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run ``dtg-models`` as a program: end the process with its exit code."""
+    wait_asleep()
     run_program("dtg-models", main)
 
 

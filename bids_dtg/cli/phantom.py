@@ -7,37 +7,121 @@ internal error; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from bids_dtg.cli.exits import Parser, call
+from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
+if TYPE_CHECKING:
+    from bids_dtg.phantom.dynamics.dataset import NetworkPhantom
+    from bids_dtg.phantom.twin.dataset import TwinPhantom
+
+_Plan = TypeVar("_Plan")
+
 _MOST_PARTICIPANTS = 999  # labels have three digits
 
 _EPILOG = """\
+With --workflow contrasts:
 OUT/fmriprep   resting-state BOLD, brain masks and confounds, as fMRIPrep leaves them
 OUT/statmaps   47 measured task contrast maps a participant, sessions test and retest
 OUT/truth      the same maps without measurement noise
+
+With --workflow dynamics:
+OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/atlas      the regions, as --atlases takes them
+OUT/connectomes, OUT/qsirecon
+               structural connectomes, as --structural-connectivity takes them
+OUT/truth      the regions' series and parameters
+
+With --workflow twin:
+OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/atlas      the regions, as --atlases takes them
+OUT/bids       a raw dataset: event files of two tasks, without images
+OUT/truth      connectomes, parameters and mean response times
 
 The same options give the same files. Nobody real is in them: for trying out, teaching
 and testing only.
 """
 
 
+def _contrasts(arguments: argparse.Namespace) -> None:
+    # Here, so that --help and wrong arguments are answered at once.
+    from bids_dtg.phantom.contrasts.dataset import RunPlan
+    from bids_dtg.phantom.contrasts.model import Phantom
+    from bids_dtg.phantom.streams import Cohort
+    from bids_dtg.workflows.demo import write_people
+
+    try:
+        plan = RunPlan(arguments.frames, arguments.repetition_time)
+    except ValueError as err:
+        raise SettingsError(f"--frames and --repetition-time: {err}") from err
+    phantom = Phantom(seed=arguments.seed)
+    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
+    write_people(arguments.out, phantom, people, plan=plan, program="dtg-phantom")
+
+
+def _dynamics(arguments: argparse.Namespace) -> None:
+    from bids_dtg.phantom.dynamics.dataset import NetworkPhantom, NetworkPlan
+
+    _write(NetworkPhantom.of(_planned(NetworkPlan, arguments)), arguments.out)
+
+
+def _twin(arguments: argparse.Namespace) -> None:
+    from bids_dtg.phantom.twin.dataset import TwinPhantom, TwinPlan
+
+    _write(TwinPhantom.of(_planned(TwinPlan, arguments)), arguments.out)
+
+
+def _planned(plan: Callable[..., _Plan], arguments: argparse.Namespace) -> _Plan:
+    """Return the plan of a run of regions."""
+    try:
+        return plan(
+            people=arguments.participants,
+            frames=arguments.frames,
+            repetition_time_s=arguments.repetition_time,
+            seed=arguments.seed,
+        )
+    except ValueError as err:
+        raise SettingsError(f"--frames and --repetition-time: {err}") from err
+
+
+def _write(phantom: NetworkPhantom | TwinPhantom, out: Path) -> None:
+    from bids_dtg.notices import say
+
+    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
+    phantom.write(out, generator=generator, report=say)
+
+
+WORKFLOWS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(
+    {"contrasts": _contrasts, "dynamics": _dynamics, "twin": _twin}
+)
+_DEFAULT = "contrasts"
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
     parser = Parser(
         prog="dtg-phantom",
-        description="Simulate people with a known truth: resting-state fMRI and task maps.",
+        description="Simulate people with a known truth: rest, and what a workflow needs with it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make, new or empty")
+    parser.add_argument(
+        "--workflow",
+        choices=tuple(WORKFLOWS),
+        default=_DEFAULT,
+        help="whose input is simulated: contrasts: rest and task maps; dynamics: networks of "
+        "oscillators with known parameters; twin: rest and event files of people whose connectome "
+        f"decides how they respond (default: {_DEFAULT})",
+    )
     parser.add_argument(
         "--participants", type=int, default=3, metavar="N", help="how many people (default: 3)"
     )
@@ -69,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
 
     def action() -> int:
-        _write(arguments)
+        _check(arguments)
+        WORKFLOWS[arguments.workflow](arguments)
         return 0
 
     kept = "finished participants are kept"
@@ -78,25 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run ``dtg-phantom`` as a program: end the process with its exit code."""
+    wait_asleep()
     run_program("dtg-phantom", main)
-
-
-def _write(arguments: argparse.Namespace) -> None:
-    _check(arguments)
-    # Here, so that --help and wrong arguments are answered at once.
-    from bids_dtg.phantom.contrasts.dataset import RunPlan
-    from bids_dtg.phantom.contrasts.model import Phantom
-    from bids_dtg.phantom.streams import Cohort
-    from bids_dtg.workflows.demo import write_people
-
-    out: Path = arguments.out
-    try:
-        plan = RunPlan(arguments.frames, arguments.repetition_time)
-    except ValueError as err:
-        raise SettingsError(f"--frames and --repetition-time: {err}") from err
-    phantom = Phantom(seed=arguments.seed)
-    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
-    write_people(out, phantom, people, plan=plan, program="dtg-phantom")
 
 
 def _check(arguments: argparse.Namespace) -> None:

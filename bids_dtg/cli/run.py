@@ -12,6 +12,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.cli.spellings import HEARD, add_spellings, flags_of, with_hyphens
 from bids_dtg.cli.tables import Choices, legal_values, run_workflow, table_choices
+from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Option
 from bids_dtg.settings.toml import make_settings
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="bids_dtg",
         description="Synthetic task-activation maps from resting-state fMRI: reads fMRIPrep "
         "derivatives, writes one map for each contrast of the model as BIDS derivatives. With "
-        "--workflow dynamics: a model of the activity of people's networks, from arrays. With "
+        "--workflow dynamics: a model of the activity of people's networks. With "
         "--workflow twin: networks made from connectomes that perform people's tasks.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -143,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """Run ``bids_dtg`` as a program: end the process with its exit code."""
+    wait_asleep()
     run_program("bids_dtg", main)
 
 

@@ -24,7 +24,7 @@ from bids_dtg.files.derivatives import refuse_other_workflow
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, BehaviourOptions, Settings
-from bids_dtg.settings.option import find_row
+from bids_dtg.settings.option import find_row, rest_option
 from bids_dtg.twin import recipe as twin
 from bids_dtg.workflows.group.feature_kinds import FEATURES
 
@@ -68,12 +68,13 @@ class Workflow:
 
     name: str  # a value of ``--workflow``
     help: str  # for ``--help``
+    participants: ParticipantLevel
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
     recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
     # Of models: what ``--architecture`` may be; none: no option.
     architectures: Callable[[], tuple[str, ...]] = tuple
-    participants: ParticipantLevel | None = None  # None: all people are worked on together
     group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
+    group_reads_runs: bool = False  # whether the group level may read runs of rest
 
     def chosen(self, settings: Settings) -> Run:
         """Return what the options ask for.
@@ -91,6 +92,7 @@ class Workflow:
         run = self._level(settings) if name is None else self._analysis(name, settings)
         _check_arrays(self, settings)
         _check_statistics(self, settings)
+        _check_rest(self, settings)
         return run
 
     def legal(self, option: str) -> Collection[str]:
@@ -106,15 +108,12 @@ class Workflow:
 
     def _level(self, settings: Settings) -> Run:
         """Return what is done at a level without an analysis."""
-        run, level = self.group, settings.inputs.analysis_level
-        if level == "participant":
-            own = self.participants
-            run = None if own is None else own.chosen(settings.behaviour)
-        if run is not None:
-            return run
-        lacks = "was given with group and no --analysis"
+        if settings.inputs.analysis_level == "participant":
+            return self.participants.chosen(settings.behaviour)
+        if self.group is not None:
+            return self.group
         raise SettingsError(
-            f"--workflow {self.name} {lacks if level == 'group' else 'has no participant level'}",
+            f"--workflow {self.name} was given with group and no --analysis",
             expected=f"group --analysis {'|'.join(self.analyses)}",
         )
 
@@ -155,11 +154,12 @@ _CONTRASTS = Workflow(
     help="maps of task activation",
     participants=ParticipantLevel(
         results=_later("participant.call:run_participants"),
-        reports=_later("participant.reports:remake_reports"),
-        verify=_later("participant.verify:verify_participants"),
-        methods=_later("participant.reports:print_methods"),
+        reports=_later("participants.reports:remake_reports"),
+        verify=_later("participants.verify:verify_participants"),
+        methods=_later("participant.call:print_methods"),
     ),
     group=_later("group.tables:run_group"),
+    group_reads_runs=True,
     analyses=MappingProxyType(
         {
             "train": Analysis(
@@ -241,31 +241,38 @@ _CONTRASTS = Workflow(
 )
 _DYNAMICS = Workflow(
     name="dynamics",
-    help="a model of each participant's network of regions and its activity (Sip et al., 2023), "
-    "from --input-arrays at the group level",
+    help="a model of each participant's network of regions and its activity (Sip et al., 2023): "
+    "from images at the participant level; at the group level from the output of participants, "
+    "or from --input-arrays",
+    participants=ParticipantLevel(
+        results=_later("dynamics.participant.call:run_participants"),
+        reports=_later("participants.reports:remake_reports"),
+        verify=_later("participants.verify:verify_participants"),
+        methods=_later("dynamics.participant.call:print_methods"),
+    ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 _later("dynamics.train:run_training"),
                 "fit the network model to people's series",
-                arrays="must",
+                arrays="may",
             ),
             "evaluate": Analysis(
                 _later("dynamics.evaluate:run_evaluation"),
                 "judge --model and what it simulates by people's series, beside simple models",
-                arrays="must",
+                arrays="may",
                 needs_model=True,
             ),
             "simulate": Analysis(
                 _later("dynamics.simulate:run_simulation"),
                 "people's activity by --model",
-                arrays="must",
+                arrays="may",
                 needs_model=True,
             ),
             "fixed-points": Analysis(
                 _later("dynamics.fixed_points:run_fixed_points"),
                 "where the activity of --model rests, and whether it is stable there",
-                arrays="must",
+                arrays="may",
                 needs_model=True,
             ),
         }
@@ -275,19 +282,34 @@ _DYNAMICS = Workflow(
 _TWIN = Workflow(
     name="twin",
     help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
-    "2026), from --input-arrays and the event files of BIDS_DIR at the group level",
+    "2026): connectomes and what twins do in tasks at the participant level; at the group level "
+    "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
+    participants=ParticipantLevel(
+        results=_later("twin.participant.call:run_participants"),
+        reports=_later("participants.reports:remake_reports"),
+        verify=_later("participants.verify:verify_participants"),
+        methods=_later("twin.participant.call:print_methods"),
+    ),
     analyses=MappingProxyType(
         {
             "train": Analysis(
                 _later("twin.train:run_training"),
                 "fit networks to people's connectomes and responses",
-                arrays="must",
+                arrays="may",
             ),
             "evaluate": Analysis(
                 _later("twin.evaluate:run_evaluation"),
                 "judge --model by people whom it was not fitted to",
-                arrays="must",
+                arrays="may",
                 needs_model=True,
+            ),
+            "intervene": Analysis(
+                _later("twin.intervene.call:run_interventions"),
+                "what edges the behaviour of --model depends on, and what it does once connectomes "
+                "are moved",
+                arrays="may",
+                needs_model=True,
+                statistics=("permutations",),
             ),
         }
     ),
@@ -311,10 +333,9 @@ def _check_arrays(workflow: Workflow, settings: Settings) -> None:
             expected=f"group --analysis {' or '.join(able)}",
         )
     if not arrays and use == "must":
-        level = "; maps from images are made at the level participant"
         raise SettingsError(
             f"--analysis {name} was given without --input-arrays",
-            expected=f"arrays{level if workflow.participants else ''}",
+            expected="arrays; results from images are made at the level participant",
         )
 
 
@@ -332,6 +353,22 @@ def _check_statistics(workflow: Workflow, settings: Settings) -> None:
             f"{f'--analysis {name}' if name else 'no --analysis'}",
             expected=f"group --analysis {' or '.join(able)}",
         )
+
+
+def _check_rest(workflow: Workflow, settings: Settings) -> None:
+    """Refuse options of runs of rest where the group level reads none."""
+    if workflow.group_reads_runs or settings.inputs.analysis_level == "participant":
+        return
+    for option, value in settings.options.items():
+        row = OPTIONS[option].field
+        of_runs = option == "combine" or row.metadata["workflows"] == rest_option.workflows
+        if of_runs and value != row.default:
+            flag = "--" + option.replace("_", "-")
+            raise SettingsError(
+                f"{flag} was given with group --workflow {workflow.name}, which reads what the "
+                "participant level has written, or arrays",
+                expected=f"the level participant, or no {flag}",
+            )
 
 
 def run_workflow(settings: Settings) -> int:

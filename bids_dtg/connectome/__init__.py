@@ -2,10 +2,13 @@
 
 - `design`: the temporal design: frames kept, columns projected out
 - `form`: what a value of a connectome says: of an ROI alone, or of all together
+- `passes`: one pass over a run's blocks, whatever is added up
 - `moments`: the sums that one pass over a run adds up
 - `algebra`: cleaned series and cleaned correlations, from these sums
 - `connectome`: connectomes of a run, its segments and its halves
 - `series`: the same for arrays at hand: `roi_series`, `voxel_to_roi`
+- `parcels`: mean series of an atlas' parcels, cleaned, and their correlations
+- `edges`: Fisher z of these, averaged over runs
 - `freedom`: effective degrees of freedom of cleaned series
 - `device`: where sums are kept: NumPy on the CPU, or torch on a device
 - `range`: whether the model is for this run

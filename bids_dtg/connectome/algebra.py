@@ -51,33 +51,32 @@ class Algebra(ABC):
 
 
 class Part:
-    """A set of frames: cleaned ROI series demeaned there, and their norms.
+    """A set of frames: cleaned ROI series, centred and of length 1 there; 0 where constant.
 
-    With `mixing` (rois, columns) the series are standardised and mixed, and what is summed with
-    them are the correlations times `mixing`: a regression on all series costs no more than
-    correlations do.
+    Voxels' sums with them are divided by the voxels' own norms only. By `mixing` (rois, columns)
+    the series are then mixed: a regression on all series costs no more than correlations do.
     """
 
     def __init__(
         self, algebra: Algebra, pieces: Sequence[int], mixing: Float | None = None
     ) -> None:
-        self.pieces = list(pieces)
+        self.pieces, self.mixed = tuple(pieces), mixing is not None
         self.rows = algebra.rows(pieces)
         self.frames = len(self.rows)
         series = algebra.series[self.rows]
-        self.series_mean = series.mean(axis=0)
-        self.series = series - self.series_mean
-        self.norms = np.sqrt((self.series**2).sum(axis=0))
-        self.scaled: Float | None = None
-        if mixing is not None:
-            self.scaled = ratio(mixing, np.broadcast_to(self.norms[:, None], mixing.shape))
-            self.series_mean = self.series_mean @ self.scaled
-            self.series = self.series @ self.scaled
+        mean = series.mean(axis=0)
+        centred = series - mean
+        norms = np.sqrt((centred**2).sum(axis=0))
+        # (rois, columns), what turns series into those of this part; 0 for one that is constant.
+        mixing = np.eye(len(norms)) if mixing is None else mixing
+        self.scaled = ratio(mixing, np.broadcast_to(norms[:, None], mixing.shape))
+        self.series_mean = mean @ self.scaled
+        self.series = centred @ self.scaled
 
     def correlation(self) -> Float:
         """Pearson r (rois, rois) of the series, where they are not mixed; 0 where undefined."""
-        found = ratio(self.series.T @ self.series, np.outer(self.norms, self.norms))
-        return np.clip(found, -1.0, 1.0)
+        r: Float = np.clip(self.series.T @ self.series, -1.0, 1.0)
+        return r
 
 
 class VoxelSums(ABC):
@@ -85,10 +84,9 @@ class VoxelSums(ABC):
 
     def correlate(self, part: Part) -> Float:
         """Pearson r (voxels, rois) of cleaned voxels and cleaned ROI series in a part, mixed."""
-        norms = np.sqrt(self.sum_of_squares(part))
-        if part.scaled is not None:
-            return ratio(self.covariance(part), norms[:, None])
-        return np.clip(ratio(self.covariance(part), norms[:, None] * part.norms), -1.0, 1.0)
+        r = self.covariance(part)
+        r *= ratio(np.ones(len(r)), np.sqrt(self.sum_of_squares(part)))[:, None]
+        return r if part.mixed else np.clip(r, -1.0, 1.0, out=r)
 
     @property
     @abstractmethod
@@ -142,12 +140,11 @@ class _RemovedPart(Part):
         super().__init__(algebra, pieces, mixing)
         columns = algebra.columns[self.rows]
         self.intercept = float(columns[0, 0])
-        self.weights = (
-            algebra.weights.copy() if self.scaled is None else algebra.weights @ self.scaled
-        )
+        self.weights = algebra.weights @ self.scaled
         # The first column is constant: it takes the mean away.
         self.weights[algebra.projections] -= self.series_mean / self.intercept
-        self.columns_series = columns.T @ self.series
+        # What cleaning takes, times the sums of the whole run with the columns.
+        self.taken = algebra.inverse @ (columns.T @ self.series)
         self.columns_columns = columns.T @ columns
         self.columns_sum = columns.sum(axis=0)
 
@@ -157,15 +154,22 @@ class _RemovedSums(VoxelSums):
         self.algebra = algebra
         self.cross = algebra.moments.cross(low, high)
         self.squares = algebra.moments.squares[:, low:high]
-        self.total = self.cross.sum(axis=0)[:, algebra.projections :]
+        self._within: dict[tuple[int, ...], Float] = {}
+        self._left: dict[tuple[int, ...], Float] = {}
+        self.total = self._cross(tuple(range(len(self.cross))))[:, algebra.projections :]
         self.betas = self.total @ algebra.inverse
-        self._within: dict[int, Float] = {}
 
-    def _cross(self, part: Part) -> Float:
-        """Add up a part's pieces once: (voxels, rois + 1 + columns)."""
-        if id(part) not in self._within:
-            self._within[id(part)] = self.cross[part.pieces].sum(axis=0)
-        return self._within[id(part)]
+    def _cross(self, pieces: tuple[int, ...]) -> Float:
+        """Add up pieces once: (voxels, rois + 1 + columns)."""
+        if len(pieces) == 1:
+            within: Float = self.cross[pieces[0]]
+            return within
+        if pieces not in self._within:
+            first, second, *others = (self.cross[piece] for piece in pieces)
+            self._within[pieces] = total = first + second
+            for other in others:
+                total += other
+        return self._within[pieces]
 
     @property
     def mean(self) -> Float:
@@ -175,13 +179,19 @@ class _RemovedSums(VoxelSums):
 
     def covariance(self, part: Part) -> Float:
         assert isinstance(part, _RemovedPart)
-        covariance: Float = self._cross(part) @ part.weights - self.betas @ part.columns_series
+        covariance: Float = self._cross(part.pieces) @ part.weights
+        covariance -= self.total @ part.taken
         return covariance
 
     def sum_of_squares(self, part: Part) -> Float:
         assert isinstance(part, _RemovedPart)
-        cross = self._cross(part)[:, self.algebra.projections :]
-        squares = self.squares[part.pieces].sum(axis=0)
+        if part.pieces not in self._left:  # it is the same however the series are mixed
+            self._left[part.pieces] = self._squares_left(part)
+        return self._left[part.pieces]
+
+    def _squares_left(self, part: _RemovedPart) -> Float:
+        cross = self._cross(part.pieces)[:, self.algebra.projections :]
+        squares = self.squares[list(part.pieces)].sum(axis=0)
         residual_sum = cross[:, 0] / part.intercept - self.betas @ part.columns_sum
         left: Float = squares - residual_sum**2 / part.frames
         left -= np.einsum("vc,vc->v", self.betas, 2 * cross - self.betas @ part.columns_columns)

@@ -211,7 +211,7 @@ def run_connectomes(
         even=made[parts.even] if every_part else None,
         agreement=agreement,
         icc=icc,
-        covered=varying[: moments.grey_voxels],
+        covered=moments.voxels.ordered(varying[: moments.grey_voxels]),
         roi_coverage=_roi_coverage(moments.maps, varying),
         series=algebra.series,
         roi_r=_correlation(algebra.series),
@@ -288,23 +288,23 @@ def _correlate(
     # The agreement of the halves is of the marginal form.
     marginal = {*halves, *(pieces for pieces in wanted if pieces not in mixed)}
     parts = {pieces: algebra.part(pieces) for pieces in marginal}
-    whole = algebra.part(moments.segments.whole)
+    whole = parts.get(moments.segments.whole) or algebra.part(moments.segments.whole)
+    order = moments.voxels.order
     agreement, icc, tsnr = (np.zeros(voxels, np.float32) for _ in range(3))
     freedom = moments.design.frames_kept - moments.design.rank
 
     def fill(low: int) -> None:
         high = min(low + VOXELS_AT_A_TIME, voxels)
+        here = slice(low, high) if order is None else order[low:high]
         sums = algebra.voxels(low, high)
         r = {pieces: sums.correlate(part) for pieces, part in parts.items()}
         for pieces, made in wanted.items():
-            made.r[:, low:high] = (
-                sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]
-            ).T
+            made.r[:, here] = (sums.correlate(mixed[pieces]) if pieces in mixed else r[pieces]).T
         odd, even = (r[half] for half in halves)
-        agreement[low:high] = profile_agreement(odd, even)
-        icc[low:high] = intraclass_correlation(odd, even)
+        agreement[here] = profile_agreement(odd, even)
+        icc[here] = intraclass_correlation(odd, even)
         mean = moments.subtracted[low:high] + sums.mean
-        tsnr[low:high] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / freedom))
+        tsnr[here] = ratio(mean, np.sqrt(sums.sum_of_squares(whole) / freedom))
 
     with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, range(0, voxels, VOXELS_AT_A_TIME)))

@@ -27,6 +27,9 @@ class Arrays(Protocol):
     def widen(self, values: Any) -> Any:
         """Turn values that stay here to float64."""
 
+    def sum_of_squares(self, values: Any) -> Any:
+        """Add up the squares of (frames, voxels) over frames: (voxels,)."""
+
     def computing(self) -> AbstractContextManager[object]:
         """Surround products that run beside other threads."""
 
@@ -61,6 +64,10 @@ class NumpyArrays:
     def join(self, parts: list[NDArray[np.generic]]) -> NDArray[np.generic]:
         return np.concatenate(parts, axis=1)
 
+    def sum_of_squares(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        squares: NDArray[np.floating] = np.einsum("tv,tv->v", values, values)
+        return squares
+
     def computing(self) -> AbstractContextManager[object]:
         return one_blas_thread()
 
@@ -93,6 +100,9 @@ class TorchArrays:
 
     def join(self, parts: list[Any]) -> Any:
         return self.torch.cat(parts, dim=1)
+
+    def sum_of_squares(self, values: Any) -> Any:
+        return (values * values).sum(0)
 
     def computing(self) -> AbstractContextManager[object]:
         return nullcontext()

@@ -9,10 +9,9 @@ machines. Where Z spans what cleaning leaves, the sums of y Z are enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +24,16 @@ from bids_dtg.connectome.design import (
     choose_cleaning,
 )
 from bids_dtg.connectome.device import Arrays, NumpyArrays
-
-Block = NDArray[np.floating]
+from bids_dtg.connectome.passes import (
+    Block,
+    BlockPass,
+    Blocks,
+    InvalidVoxelsError,
+    MakeSmoothing,
+)
 
 # Voxels handled at a time: a block's share of them, and of the sums, stays in the cache.
 _VOXELS = 4096
-
-
-class InvalidVoxelsError(ValueError):
-    """A frame holds NaN or infinite values at voxels that were taken as valid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,8 @@ class RunVoxels:
     # A voxel that is 0 in all frames has no data (zero-filled edge of the field of view). If False
     # it counts as a constant one.
     zeros_missing: bool = True
+    # (grey voxels,), where each grey-matter voxel stands in what is made of the sums; None: as here
+    order: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         _, voxels = self.maps.shape
@@ -61,6 +63,16 @@ class RunVoxels:
             raise ValueError(f"maps have {voxels} voxels, validity {self.valid.shape}")
         if not 0 < self.grey_voxels <= voxels:
             raise ValueError(f"{self.grey_voxels} grey-matter voxels of {voxels}")
+        if self.order is not None and self.order.shape != (self.grey_voxels,):
+            raise ValueError(f"{self.grey_voxels} grey-matter voxels, an order {self.order.shape}")
+
+    def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values (grey voxels,) as they stand in what is made of the sums."""
+        if self.order is None:
+            return values
+        ordered = np.empty_like(values)
+        ordered[self.order] = values
+        return ordered
 
 
 class RunMoments:
@@ -122,9 +134,12 @@ class RunMoments:
         # blocks' means; and y^2.
         summed = rois + 1 + columns.shape[1] - self._first_summed
         self._cross = [arrays.zeros(self.grey_voxels, summed) for _ in self._edges[1:]]
+        # The first of the time courses is constant.
+        self._intercept = rois + 1 - self._first_summed
         self._squares = arrays.zeros(len(self._cross), count, wide=True)
         # (piece, first row, last row + 1, mean of y) of each block
         self._means: list[tuple[int, int, int, Any]] = []
+        self._shares: tuple[list[list[Any]], list[NDArray[np.float64]]] | None = None
 
     def add(self, block: Block, first_frame: int) -> None:
         """Add consecutive frames.
@@ -152,6 +167,7 @@ class RunMoments:
             return
         if self.seen[position[kept]].any():
             raise ValueError(f"frames from {first_frame} were added before")
+        self._shares = None  # they are of the blocks before
         values = self._arrays.put(block if kept.all() else block[kept])
         start, stop = int(position[kept][0]), int(position[kept][-1]) + 1
         self._features[start:stop, : len(self.maps) + 1] = self._project(values)
@@ -186,22 +202,25 @@ class RunMoments:
         that of the rest.
         """
         features = self._features[low_frame:high_frame, self._first_summed :]
-        frames = len(values)
+        frames, grey = len(values), self.grey_voxels
         cross, squares = self._cross[piece], self._squares[piece]
-        means = self._arrays.zeros(self.grey_voxels)
-        for low in range(0, self.maps.shape[1], _VOXELS):
-            part = values[:, low : low + _VOXELS]
-            mean = part.sum(0) / frames
+        means = self._arrays.zeros(grey)
+        average = self._arrays.zeros(frames) + 1.0 / frames
+        constant = features[0, self._intercept]
+        for low in range(0, grey, _VOXELS):
+            high = min(low + _VOXELS, grey)
+            part, square = values[:, low:high], squares[low:high]
+            mean = average @ part
             part -= mean
-            square = squares[low : low + _VOXELS]
-            square += (part * part).sum(0)
+            product = part.T @ features
+            square += self._arrays.sum_of_squares(part)
             # The mean is rounded: what is left of it counts too.
-            square += 2.0 * mean * part.sum(0)
+            square += 2.0 * mean * (product[:, self._intercept] / constant)
             square += frames * self._arrays.widen(mean) ** 2
-            if low < self.grey_voxels:
-                high = min(low + _VOXELS, self.grey_voxels)
-                means[low:high] = mean[: high - low]
-                cross[low:high] += part[:, : high - low].T @ features
+            means[low:high] = mean
+            cross[low:high] += product
+        # Of the rest of the brain it is asked only whether a voxel varies.
+        squares[grey:] += self._arrays.sum_of_squares(values[:, grey:])
         self._means.append((piece, low_frame, high_frame, means))
 
     def __add__(self, other: RunMoments) -> RunMoments:
@@ -245,14 +264,25 @@ class RunMoments:
 
         (pieces, high - low, rois + 1 + columns), or (1, high - low, columns).
         """
-        sums = np.stack([self._arrays.get(piece[low:high]) for piece in self._cross])
-        features = self.features[:, self._first_summed :]
-        for piece in range(len(self._cross)):
-            blocks = [block for block in self._means if block[0] == piece]
-            means = np.stack([self._arrays.get(mean[low:high]) for *_, mean in blocks])
-            shares = np.stack([features[first:stop].sum(axis=0) for _, first, stop, _ in blocks])
-            sums[piece] += means.T @ shares
+        sums = np.empty((len(self._cross), high - low, self._cross[0].shape[1]))
+        for total, cross, means, shares in zip(sums, self._cross, *self._of_means, strict=True):
+            parts = np.stack([self._arrays.get(mean[low:high]) for mean in means])
+            np.matmul(parts.T, shares, out=total)
+            total += self._arrays.get(cross[low:high])
         return sums
+
+    @property
+    def _of_means(self) -> tuple[list[list[Any]], list[NDArray[np.float64]]]:
+        """Of each piece, its blocks' means, and the sums of the features (blocks, features)."""
+        if self._shares is None:
+            features = self.features[:, self._first_summed :]
+            blocks = [[b for b in self._means if b[0] == n] for n in range(len(self._cross))]
+            sums = [
+                np.stack([features[first:stop].sum(axis=0) for _, first, stop, _ in piece])
+                for piece in blocks
+            ]
+            self._shares = [[mean for *_, mean in piece] for piece in blocks], sums
+        return self._shares
 
     @property
     def varying(self) -> NDArray[np.bool_]:
@@ -269,20 +299,6 @@ class RunMoments:
         return solved
 
 
-Blocks = Generator[tuple[int, Block], None, None]
-
-
-class Smoothing(Protocol):
-    """A linear operator on the voxels of a frame."""
-
-    def apply(self, frame: NDArray[np.float32]) -> None:
-        """Smooth (voxels,) in place."""
-
-
-# From the voxels with data, (voxels,), to what smooths among them.
-MakeSmoothing = Callable[[NDArray[np.bool_]], Smoothing]
-
-
 def measure_run(
     open_blocks: Callable[[], Blocks],
     design: TemporalDesign,
@@ -293,10 +309,7 @@ def measure_run(
     smoothing: MakeSmoothing | None = None,
     cleaning: Cleaning | None = None,
 ) -> RunMoments:
-    """Add up one run in one pass.
-
-    A voxel with NaN or infinity in a kept frame becomes invalid. If that happens after the first
-    block, its earlier values are in the sums: the pass is then repeated once without it.
+    """Add up one run in one pass, as `BlockPass` does.
 
     Parameters
     ----------
@@ -331,90 +344,5 @@ def measure_run(
             comes_subtracted=smoothing is not None,
         )
 
-    one_pass = _Pass(open_blocks, design, start, smoothing)
-    finite = np.ones(len(voxels.valid), dtype=bool)
     with arrays.computing():
-        moments = one_pass.run(voxels.valid, finite)
-        if not finite.all() and not moments.seen.all():
-            moments = one_pass.run(voxels.valid & finite, finite)
-    if not moments.seen.all():
-        raise ValueError("the frames hold values beyond the range of float32, or are not all there")
-    return moments
-
-
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """How a run is read and added up."""
-
-    open_blocks: Callable[[], Blocks]  # starts reading
-    design: TemporalDesign  # frames kept
-    start: Callable[
-        [NDArray[np.floating], NDArray[np.bool_]], RunMoments
-    ]  # subtracted volume, voxels
-    smoothing: MakeSmoothing | None  # makes what smooths each frame
-
-    def run(self, valid: NDArray[np.bool_], finite: NDArray[np.bool_]) -> RunMoments:
-        """Read all blocks; from the first late invalid voxel on, only look for more (`finite`)."""
-        moments: RunMoments | None = None
-        smooth: _CentredSmoothing | None = None
-        adding = True
-        with closing(self.open_blocks()) as blocks:
-            for first, block in blocks:
-                keep = self.design.keep[first : first + len(block)]
-                if moments is None and keep.any():
-                    moments, smooth = self._begin(block, keep, valid)
-                if moments is None:
-                    continue
-                if adding:
-                    try:
-                        if smooth is not None:
-                            smooth.apply(block, keep)
-                        moments.add(block, first)
-                    except InvalidVoxelsError:
-                        adding = False
-                if not adding:
-                    finite &= np.isfinite(block[keep]).all(axis=0)
-        if moments is None:
-            raise ValueError("no frame is kept")
-        return moments
-
-    def _begin(
-        self, block: Block, keep: NDArray[np.bool_], valid: NDArray[np.bool_]
-    ) -> tuple[RunMoments, _CentredSmoothing | None]:
-        """Subtract the mean of the first block's kept frames, and see which voxels have data."""
-        with np.errstate(invalid="ignore"):  # infinities of both signs make NaN
-            mean = block[keep].mean(axis=0, dtype=np.float64).astype(block.dtype)
-        usable = valid & np.isfinite(mean)
-        if self.smoothing is None:
-            return self.start(mean, usable), None
-        usable &= (np.isfinite(block) & (block != 0)).any(axis=0)
-        mean = np.where(usable, mean, 0).astype(np.float32)
-        smooth = _CentredSmoothing(self.smoothing(usable), np.flatnonzero(~usable), mean)
-        subtracted = mean.copy()
-        smooth.operator.apply(subtracted)
-        return self.start(subtracted, usable), smooth
-
-
-@dataclass(frozen=True, eq=False)
-class _CentredSmoothing:
-    """Smoothing of what frames have beside their mean, of which little is lost by rounding."""
-
-    operator: Smoothing  # among the voxels with data
-    absent: NDArray[np.intp]  # positions of the other voxels
-    mean: NDArray[np.float32]  # (voxels,), 0 at the others
-
-    def apply(self, block: Block, keep: NDArray[np.bool_]) -> None:
-        """Take the mean off kept frames and smooth them in place, up to one that is not finite.
-
-        Raises
-        ------
-        InvalidVoxelsError
-            There is one; it and the later frames are as they were, but for voxels without data.
-        """
-        for position in np.flatnonzero(keep):
-            frame = block[position]
-            frame[self.absent] = 0
-            if not np.isfinite(frame.sum(dtype=np.float64)):
-                raise InvalidVoxelsError("values at valid voxels are not finite")
-            frame -= self.mean
-            self.operator.apply(frame)
+        return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)

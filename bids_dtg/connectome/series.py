@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from bids_dtg.connectome.connectome import raw_series, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.connectome.moments import Blocks, RunMoments, RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
+from bids_dtg.connectome.passes import Blocks
 
 _FRAMES = 64
 

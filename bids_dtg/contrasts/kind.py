@@ -27,7 +27,7 @@ class Processor:
     """Where a model computes."""
 
     device: str = "cpu"  # as torch names it
-    threads: int | None = None  # of the CPU; None: as torch is set
+    threads: int | None = None  # of the CPU; None: as NumPy's BLAS is set
     report: Callable[[str], None] = warnings.warn  # is given a line, as where memory is short
 
 

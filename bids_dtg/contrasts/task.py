@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,8 @@ from bids_dtg.contrasts.losses import crr_loss
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import Batch, Samples, training_batches, validation_batches
+from bids_dtg.engine.ahead import run_ahead
+from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Report, Task
 from bids_dtg.training.share import WHOLE, Share
 
@@ -54,7 +56,7 @@ class TrainingTask(Task):
         corner = slice(0, 1), slice(0, 1), slice(0, 1)
         rois = len(training.segment(0, 0, corner))
         contrasts = len(training.maps(0, corner))
-        with torch.random.fork_rng():
+        with borrowed_chance():
             torch.manual_seed(plan.seed)
             self.network = AttentionUNet(rois, contrasts, plan.features, plan.levels)
         if start is not None:
@@ -81,10 +83,7 @@ class TrainingTask(Task):
     def _loader(
         self, batches: Callable[[], Iterator[list[Batch]]]
     ) -> DataLoader[list[TensorBatch]]:
-        # On a GPU, one process reads ahead.
-        return DataLoader(
-            _Batches(batches), batch_size=None, num_workers=int(torch.cuda.is_available())
-        )
+        return DataLoader(_Batches(batches, ahead=self.device.type != "cpu"), batch_size=None)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimiser = torch.optim.Adam(self.network.parameters(), self.plan.learning_rate)
@@ -205,22 +204,37 @@ def _statistics_kept(network: torch.nn.Module) -> Iterator[None]:
 
 
 class _Batches(IterableDataset[list[TensorBatch]]):
-    """The batches of an epoch as tensors."""
+    """The batches of an epoch as tensors.
 
-    def __init__(self, batches: Callable[[], Iterator[list[Batch]]]) -> None:
-        self._batches = batches
+    Where a GPU computes, the next ones are read ahead, in a thread: a batch of whole grids has
+    gigabytes, and what another process reads comes through /dev/shm, which is small in containers.
+    """
+
+    def __init__(self, batches: Callable[[], Iterator[list[Batch]]], *, ahead: bool) -> None:
+        self._batches, self._ahead = batches, ahead
 
     def __iter__(self) -> Iterator[list[TensorBatch]]:
+        if not self._ahead:
+            yield from map(_tensors, self._batches())
+            return
+        with closing(run_ahead(self._read, forked=False)) as batches:
+            yield from batches
+
+    def _read(self, send: Callable[[list[TensorBatch]], None]) -> None:
         for batch in self._batches():
-            yield [
-                (
-                    torch.from_numpy(box.connectomes),
-                    torch.from_numpy(box.maps),
-                    torch.from_numpy(box.counted),
-                    box.people,
-                )
-                for box in batch
-            ]
+            send(_tensors(batch))
+
+
+def _tensors(batch: list[Batch]) -> list[TensorBatch]:
+    return [
+        (
+            torch.from_numpy(box.connectomes),
+            torch.from_numpy(box.maps),
+            torch.from_numpy(box.counted),
+            box.people,
+        )
+        for box in batch
+    ]
 
 
 def validation_scores(predicted: Tensor, measured: Tensor) -> dict[str, Tensor]:

@@ -9,18 +9,22 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bids_dtg.dynamics.amortised import AmortisedModel, restored
 from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.model import NetworkModel, restored
+from bids_dtg.dynamics.judging.features import features_of
+from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
-from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.parameters import align
+from bids_dtg.dynamics.recipe import Recipe, find_recipe
+from bids_dtg.dynamics.session_task import SessionTask
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.dynamics.task import NetworkTask
 from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Schedule, Workplace, run_epochs
 from bids_dtg.training.share import Share
 
@@ -43,10 +47,11 @@ class Restart:
 class Fitted:
     """A fitted network model, and what it was fitted to."""
 
-    model: NetworkModel  # on the CPU
+    model: GenerativeModel  # on the CPU
     people: tuple[str, ...]  # labels, in the order of the model's tables
     regions: tuple[str, ...]  # names
     tr_seconds: float
+    frames: int  # of each series
     trained: NDArray[np.bool_]  # (people, regions): whether a series was trained on
     restarts: tuple[Restart, ...] = ()  # all trainings, in their order
     chosen: int = 0  # the number of the restart that the model is of
@@ -57,7 +62,7 @@ class Fitted:
         return self.model.recipe
 
     def infer(self, networks: Networks) -> Inferred:
-        """Return what the model infers of people whom it was fitted to.
+        """Return what the model infers of people: whom it was fitted to; amortised, of anybody.
 
         Parameters
         ----------
@@ -147,8 +152,9 @@ def fit(
     >>> fitted.infer(networks).region.mean.shape
     (2, 5, 3)
     """
-    recipe = recipe or Recipe()
-    trained = choose_trained(len(networks.people), len(networks.regions), recipe.held_out, seed)
+    recipe = recipe or find_recipe("default")
+    people, regions, _ = networks.series.shape
+    trained = choose_trained(people, regions, recipe, seed)
     with temporary_folder() if workplace is None else nullcontext(workplace.folder) as folder:
         place = replace(workplace or Workplace(folder), folder=folder)
         restarts = tuple(
@@ -156,30 +162,42 @@ def fit(
             for number in range(recipe.restarts)
         )
     chosen = choose_restart(restarts)
+    model = restored(recipe, networks.series.shape, restarts[chosen].state)
+    if isinstance(model, AmortisedModel):
+        # New people have no say in what is called theta1: whom it was fitted to, decide once.
+        region = infer(model, networks).region
+        model.take_order(align(region.mean, region.kl, features_of(networks)))
     return Fitted(
-        model=restored(recipe, networks.series.shape, restarts[chosen].state),
+        model=model,
         people=networks.people,
         regions=networks.regions,
         tr_seconds=networks.tr_seconds,
+        frames=networks.frames,
         trained=trained,
         restarts=restarts,
         chosen=chosen,
     )
 
 
-def choose_trained(people: int, regions: int, held_out: float, seed: int) -> NDArray[np.bool_]:
+def choose_trained(people: int, regions: int, recipe: Recipe, seed: int) -> NDArray[np.bool_]:
     """Draw which series are trained on, (people, regions); all of them where none are held out.
+
+    An amortised model is for people it has not seen: whole people are held out. Else, single
+    series are, as published.
 
     Examples
     --------
-    >>> int(choose_trained(5, 20, 0.2, seed=0).sum())
+    >>> int(choose_trained(5, 20, Recipe(), seed=0).sum())
     80
+    >>> choose_trained(5, 3, Recipe(amortised=True), seed=0).all(axis=1).sum()
+    np.int64(4)
     """
     rng = np.random.default_rng((seed, _HELD_OUT))
-    number = people * regions
+    each = regions if recipe.amortised else 1  # series that are held out together
+    number = people * regions // each
     trained = np.ones(number, bool)
-    trained[rng.permutation(number)[: round(held_out * number)]] = False
-    return trained.reshape(people, regions)
+    trained[rng.permutation(number)[: round(recipe.held_out * number)]] = False
+    return trained.repeat(each).reshape(people, regions)
 
 
 def choose_restart(restarts: tuple[Restart, ...]) -> int:
@@ -218,7 +236,7 @@ def _train(
     )
     workplace = replace(workplace, folder=workplace.folder / f"restart-{number + 1}")
     schedule = Schedule(epochs=recipe.epochs, monitor="epoch", better="max")
-    with torch.random.fork_rng():  # each epoch begins with a seed of its own
+    with borrowed_chance(workplace.device):  # each epoch begins with a seed of its own
         best = run_epochs(make, schedule, workplace, report)
         task = make(Share(), report)
         task.load_state_dict(best.state)
@@ -246,12 +264,14 @@ def _make_task(
     share: Share,
     report: Callable[[str], None],
 ) -> NetworkTask:
-    return NetworkTask(networks, trained, recipe, seed=seed, identity=identity, report=report)
+    task = SessionTask if recipe.amortised else NetworkTask
+    return task(networks, trained, recipe, seed=seed, identity=identity, report=report)
 
 
 def _identity(networks: Networks, recipe: Recipe, seed: int) -> str:
     """Return a hash of what epochs of a training depend on: not of how many they are."""
-    shaping = {**asdict(recipe), "ramp_epochs": recipe.ramp, "epochs": None, "restarts": None}
+    shaping = {**asdict(recipe), "ramp_epochs": (recipe.ramp, recipe.late)}
+    shaping |= dict.fromkeys(("epochs", "restarts", "ramp_share", "late_share"))
     digest = hashlib.sha256(repr((sorted(shaping.items()), seed)).encode())
     for array in (networks.series, networks.weights):
         digest.update(repr(array.shape).encode())

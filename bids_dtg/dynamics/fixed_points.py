@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.model import GenerativeModel
 
 Values = NDArray[np.floating[Any]]
 Numbers = NDArray[np.intp]
@@ -61,11 +61,16 @@ class NodeField:
     region, person
         (cases, parameters).
     network, external
-        (cases,), the inputs; `external` does not count in a model without it.
+        (cases,), the inputs; all external ones of a model have one value, if it has any.
     """
 
     def __init__(
-        self, model: NetworkModel, region: Values, person: Values, network: Values, external: Values
+        self,
+        model: GenerativeModel,
+        region: Values,
+        person: Values,
+        network: Values,
+        external: Values,
     ) -> None:
         self._layers = _Layers(model)
         self._constant = self._layers.constant(region, person, external)
@@ -116,9 +121,15 @@ class NetworkField:
     """
 
     def __init__(
-        self, model: NetworkModel, weights: Values, region: Values, person: Values, external: Values
+        self,
+        model: GenerativeModel,
+        weights: Values,
+        region: Values,
+        person: Values,
+        external: Values,
     ) -> None:
-        self._layers, self._weights = _Layers(model), np.asarray(weights, np.float64)
+        self._layers = _Layers(model)
+        self._weights = float(model.gain) * np.asarray(weights, np.float64)
         self._observation = model.observation.weight.detach().cpu().double().numpy()[0]
         offset = model.observation.bias.item() * self._weights.sum(axis=1)
         own = self._layers.constant(region, person[:, None], external[:, None])
@@ -162,7 +173,7 @@ class NetworkField:
 class _Layers:
     """The weights of the transition, in float64."""
 
-    def __init__(self, model: NetworkModel) -> None:
+    def __init__(self, model: GenerativeModel) -> None:
         def array(tensor: Any) -> Values:
             values: Values = tensor.detach().cpu().double().numpy()
             return values
@@ -182,7 +193,7 @@ class _Layers:
         """Return what the hidden layer gets that is not of the state."""
         constant: Values = region @ self.of_region.T + person @ self.of_person.T + self._bias
         if self.of_external.shape[1]:
-            constant = constant + np.multiply.outer(external, self.of_external[:, 0])
+            constant = constant + np.multiply.outer(external, self.of_external.sum(axis=1))
         return constant
 
     def out(self, hidden: Values) -> Values:
@@ -232,7 +243,7 @@ class FixedPoints:
 
 
 def node_fixed_points(
-    model: NetworkModel,
+    model: GenerativeModel,
     region: Values,
     person: Values,
     *,
@@ -268,13 +279,14 @@ def node_fixed_points(
 
     Examples
     --------
+    >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
     >>> points = node_fixed_points(model, np.zeros((1, 2, 3)), np.zeros((1, 0)), starts=5)
     >>> points.number().shape
     (1, 2, 3, 3)
     """
-    external = levels if model.recipe.external_input else (0.0,)
+    external = levels if model.recipe.external_inputs else (0.0,)
     shape = (*region.shape[:2], len(levels), len(external))
     who, where, u, u_ext = (index.ravel() for index in np.indices(shape))
     field = NodeField(
@@ -284,7 +296,7 @@ def node_fixed_points(
 
 
 def network_fixed_points(
-    model: NetworkModel,
+    model: GenerativeModel,
     weights: Values,
     region: Values,
     person: Values,
@@ -319,6 +331,7 @@ def network_fixed_points(
 
     Examples
     --------
+    >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
     >>> weights, parameters = 1.0 - np.eye(2)[None], np.zeros((1, 1, 2, 3))
@@ -505,7 +518,7 @@ class Settling:
 
 
 def network_settling(
-    model: NetworkModel,
+    model: GenerativeModel,
     weights: Values,
     region: Values,
     person: Values,
@@ -527,6 +540,7 @@ def network_settling(
 
     Examples
     --------
+    >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=2, frames=10)
     >>> weights, parameters = 1.0 - np.eye(2)[None], np.zeros((1, 1, 2, 3))

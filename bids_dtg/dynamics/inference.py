@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel
+from bids_dtg.dynamics.amortised import AmortisedModel, Sessions
+from bids_dtg.dynamics.model import Gaussian, GenerativeModel, Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, terms_of
 from bids_dtg.dynamics.parameters import latent_kl
+from bids_dtg.dynamics.session_objective import elbo_of_sessions
+from bids_dtg.training.chance import borrowed_chance
 
 Array = NDArray[np.float64]
+
+PATHS = 8  # of an amortised model's states that end at a frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +49,19 @@ class Inferred:
     first_state: Belief  # (people, regions, states)
 
 
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """Draws of what a model infers of a person at the last frame of a series."""
+
+    state: Array  # (draws, regions, states)
+    external: Array  # (draws, external inputs)
+    region: Array  # (draws, regions, region parameters)
+    person: Array  # (draws, person parameters)
+
+
 @torch.no_grad()
-def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...]) -> Inferred:
-    """Infer parameters and first states of people whom the model was fitted to.
+def infer(model: GenerativeModel, networks: Networks, known: tuple[str, ...] = ()) -> Inferred:
+    """Infer parameters and first states of people; an amortised model may never have seen them.
 
     Parameters
     ----------
@@ -54,13 +70,16 @@ def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...]) -> In
     networks
         People's series, of the session it was fitted to or of another one.
     known
-        Labels of all people it was fitted to, in the order of its tables.
+        Labels of all people it was fitted to, in the order of its tables, if it has some.
 
     Raises
     ------
     ValueError
-        It was not fitted to somebody.
+        It has tables of people, and somebody is not in them.
     """
+    if isinstance(model, AmortisedModel):
+        return _infer_anybody(model, networks)
+    assert isinstance(model, NetworkModel)
     region, first = [], []
     for label, series, network in zip(
         networks.people, networks.series, networks.network_input, strict=True
@@ -80,17 +99,25 @@ def infer(model: NetworkModel, networks: Networks, known: tuple[str, ...]) -> In
 
 @torch.no_grad()
 def elbo_of(
-    model: NetworkModel,
+    model: GenerativeModel,
     networks: Networks,
-    known: tuple[str, ...],
+    known: tuple[str, ...] = (),
     *,
     samples: int = 8,
     seed: int = 0,
 ) -> Array:
     """Return the ELBO of each series, (people, regions): a mean over samples, all terms in full."""
     found = []
-    with torch.random.fork_rng():
+    with borrowed_chance(str(model.observation.weight.device)):
         torch.manual_seed(seed)
+        if isinstance(model, AmortisedModel):
+            return np.concatenate(
+                [
+                    elbo_of_sessions(model, own, samples).cpu().double().numpy()
+                    for own in _sessions(model, networks)
+                ]
+            )
+        assert isinstance(model, NetworkModel)
         for label, series, network in zip(
             networks.people, networks.series, networks.network_input, strict=True
         ):
@@ -99,6 +126,90 @@ def elbo_of(
             terms = terms_of(model, items, model.infer(items), noise)
             found.append(terms.elbo().mean(0).cpu().double().numpy())
     return np.array(found)
+
+
+@torch.no_grad()
+def draw_ending(
+    model: GenerativeModel,
+    networks: Networks,
+    known: tuple[str, ...],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> Ending:
+    """Draw parameters of one person, and state and external inputs at the series' last frame.
+
+    Parameters
+    ----------
+    model, known
+        As for `infer`.
+    networks
+        Of the person; what follows its series may then be simulated.
+    draws
+        How many. Of an amortised model, they share `PATHS` paths of states.
+    rng
+        Of the draws.
+
+    Raises
+    ------
+    ValueError
+        The model has tables of people, and the person is not in them.
+
+    Notes
+    -----
+    Of an external input that a table holds, draws are of its prior: the table was learned from
+    all frames of a session, and so from those that follow.
+    """
+    if isinstance(model, AmortisedModel):
+        return _ending_of_anybody(model, networks, draws, rng)
+    assert isinstance(model, NetworkModel)
+    (label,), series, network = networks.people, networks.series[0], networks.network_input[0]
+    posterior = model.infer(_items(model, series, network, _number(label, known)))
+
+    def drawn(mean: Tensor, log_variance: Tensor) -> Array:
+        return Belief(*_stacked(Gaussian(mean, log_variance))).draw(rng, draws)
+
+    return Ending(
+        state=drawn(posterior.states.mean[-1], posterior.states.log_variance[-1]),
+        external=rng.standard_normal((draws, model.recipe.external_inputs)),
+        region=drawn(posterior.region.mean, posterior.region.log_variance),
+        person=drawn(posterior.person.mean[0], posterior.person.log_variance[0]),
+    )
+
+
+def _ending_of_anybody(
+    model: AmortisedModel, networks: Networks, draws: int, rng: np.random.Generator
+) -> Ending:
+    """Draw paths over the last frames, as many as the model was trained on at once."""
+    (whole,) = _sessions(model, networks)
+    last = replace(whole, series=whole.series[..., -model.recipe.window :])
+    paths = last.repeated(min(PATHS, draws))
+    with borrowed_chance(str(model.observation.weight.device)):
+        torch.manual_seed(int(rng.integers(2**62)))
+        posterior, of_person = model.parameters_of(paths)
+        region, person = (q.mean + q.sd * torch.randn_like(q.mean) for q in (posterior, of_person))
+        states, external = model.path(paths, posterior.mean, region, person).last
+    which = np.arange(draws) % len(region)
+    found = (part.cpu().double().numpy()[which] for part in (states, external, region, person))
+    return Ending(*found)
+
+
+def _infer_anybody(model: AmortisedModel, networks: Networks) -> Inferred:
+    found = []
+    for own in _sessions(model, networks):
+        of_regions, of_people = model.parameters_of(own)
+        first = model.first_state(own, of_regions.mean)
+        found.append([_stacked(gaussian) for gaussian in (of_regions, of_people, first)])
+    return Inferred(*(Belief(*np.concatenate(own, axis=1)) for own in zip(*found, strict=True)))
+
+
+def _sessions(model: AmortisedModel, networks: Networks) -> Iterator[Sessions]:
+    """Yield people's sessions, one after the other: covariances of many would fill the memory."""
+    like = model.observation.weight
+    for series, weights in zip(networks.series, networks.weights, strict=True):
+        yield Sessions.whole(
+            *(torch.as_tensor(array[None]).to(like) for array in (series, weights))
+        )
 
 
 def _number(label: str, known: tuple[str, ...]) -> int:

@@ -7,7 +7,6 @@ person's region each), then dimensions.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +63,7 @@ class Transition(nn.Module):
             recipe.region_parameters,
             recipe.person_parameters,
             1,
-            int(recipe.external_input),
+            recipe.external_inputs,
         )
         self.hidden = nn.Linear(sum(self.sizes), recipe.hidden)
         self.out = nn.Linear(recipe.hidden, recipe.states)
@@ -174,8 +173,60 @@ class Posterior:
     external: Gaussian | None  # (frames, items); None for a model without it
 
 
-class NetworkModel(nn.Module):
-    """The data-driven model of Sip et al. (2023) [1]_: one for all regions of all people.
+class GenerativeModel(nn.Module):
+    """What makes series: the transition, the observation, and the noise of both.
+
+    Parameters
+    ----------
+    recipe
+        What the model consists of.
+
+    Examples
+    --------
+    >>> model = GenerativeModel(Recipe())
+    >>> model.transition.sizes, round(model.alpha.item(), 2)
+    ((3, 3, 0, 1, 1), 0.9)
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.transition = Transition(recipe)
+        self._add_encoders()
+        self.observation = nn.Linear(recipe.states, 1)
+        nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
+        nn.init.zeros_(self.observation.bias)
+        self.state_log_variance = nn.Parameter(
+            torch.full((recipe.states,), _FIRST_STATE_LOG_VARIANCE)
+        )
+        self.observation_log_variance = nn.Parameter(torch.zeros(1))
+        if recipe.external_inputs:
+            shape = (recipe.external_inputs,) if recipe.amortised else ()
+            self.log_tau = nn.Parameter(torch.full(shape, math.log(_FIRST_TAU)))
+        if recipe.coupling_gain:
+            self.log_gain = nn.Parameter(torch.zeros(()))
+
+    def limited(self, states: Tensor) -> Tensor:
+        """Return states within the recipe's limit: what grows without bounds teaches nothing."""
+        limit = self.recipe.state_limit
+        return states if limit is None else states.clamp(-limit, limit)
+
+    def _add_encoders(self) -> None:
+        """Add what infers; here, in the order of the published weights: a seed gives the same."""
+
+    @property
+    def alpha(self) -> Tensor:
+        """(external inputs,): what each keeps from a frame to the next."""
+        return torch.exp(-torch.exp(-self.log_tau))
+
+    @property
+    def gain(self) -> Tensor | float:
+        """Factor of the network input that comes of the model's own states."""
+        return torch.exp(self.log_gain) if self.recipe.coupling_gain else 1.0
+
+
+class NetworkModel(GenerativeModel):
+    """The data-driven model of Sip et al. (2023) [1]_: one for all regions of the people it knows.
 
     Parameters
     ----------
@@ -197,27 +248,21 @@ class NetworkModel(nn.Module):
     """
 
     def __init__(self, recipe: Recipe, people: int, regions: int, frames: int) -> None:
-        super().__init__()
-        self.recipe, self.people, self.regions, self.frames = recipe, people, regions, frames
-        units, inputs = recipe.encoder_units, 2 + people
-        self.transition = Transition(recipe)
-        self.state_encoder = Encoder(inputs, units, recipe.states)
-        self.region_encoder = Encoder(inputs, units, recipe.region_parameters)
-        self.observation = nn.Linear(recipe.states, 1)
-        nn.init.normal_(self.observation.weight, std=_FIRST_OBSERVATION_SD)
-        nn.init.zeros_(self.observation.bias)
-        self.state_log_variance = nn.Parameter(
-            torch.full((recipe.states,), _FIRST_STATE_LOG_VARIANCE)
-        )
-        self.observation_log_variance = nn.Parameter(torch.zeros(1))
+        self._people = people
+        super().__init__(recipe)
+        self.people, self.regions, self.frames = people, regions, frames
         self.person_table = nn.Parameter(
             _FIRST_TABLE_SD * torch.randn(people, recipe.person_parameters, 2)
         )
-        if recipe.external_input:
-            self.log_tau = nn.Parameter(torch.tensor(math.log(_FIRST_TAU)))
+        if recipe.external_inputs:
             self.external_table = nn.Parameter(
                 recipe.external_start_sd * torch.randn(people, frames, 2)
             )
+
+    def _add_encoders(self) -> None:
+        recipe, inputs = self.recipe, 2 + self._people
+        self.state_encoder = Encoder(inputs, recipe.encoder_units, recipe.states)
+        self.region_encoder = Encoder(inputs, recipe.encoder_units, recipe.region_parameters)
 
     def infer(self, items: Items) -> Posterior:
         """Return the approximate posterior of the states and parameters of some series.
@@ -239,7 +284,7 @@ class NetworkModel(nn.Module):
 
     def external_posterior(self, person: Tensor) -> Gaussian | None:
         """Return the posterior of the external input, (frames, items)."""
-        if not self.recipe.external_input:
+        if not self.recipe.external_inputs:
             return None
         return Gaussian(*self.external_table[person].permute(2, 1, 0).unbind(0))
 
@@ -255,16 +300,3 @@ class NetworkModel(nn.Module):
             ),
             -1,
         )
-
-    @property
-    def alpha(self) -> Tensor:
-        """What the external input keeps from a frame to the next."""
-        return torch.exp(-torch.exp(-self.log_tau))
-
-
-def restored(recipe: Recipe, shape: tuple[int, ...], state: Mapping[str, Tensor]) -> NetworkModel:
-    """Return a model with given weights; `shape` is (people, regions, frames)."""
-    with torch.random.fork_rng():  # first weights are drawn, and replaced
-        model = NetworkModel(recipe, *shape)
-    model.load_state_dict(dict(state))
-    return model.eval()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
+LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from its course
 # Of streamline counts that were divided by a person's largest: what a weight of 1 becomes is 1.
 _LOG_SCALE = 1000.0
 _HOMOTOPIC_PERCENTILE = 97.0  # of the upper triangle: what homotopic weights are raised to

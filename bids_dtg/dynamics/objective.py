@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bids_dtg.dynamics.model import Gaussian, Items, NetworkModel, Posterior
+from bids_dtg.dynamics.model import Gaussian, GenerativeModel, Items, NetworkModel, Posterior
 
 _LOG_2_PI = math.log(2 * math.pi)
 
@@ -36,7 +35,7 @@ class Noise:
             states=normal(frames, samples, count, recipe.states),
             region=normal(samples, count, recipe.region_parameters),
             person=normal(samples, count, recipe.person_parameters),
-            external=normal(frames, samples, count) if recipe.external_input else None,
+            external=normal(frames, samples, count) if recipe.external_inputs else None,
         )
 
 
@@ -104,7 +103,7 @@ def terms_of(model: NetworkModel, items: Items, posterior: Posterior, noise: Noi
 
 
 def loss_of(
-    model: NetworkModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
+    model: GenerativeModel, terms: Terms, state_weight: float = 1.0, region_weight: float = 1.0
 ) -> Tensor:
     """Return what training lowers: a mean over samples and items, and the penalties."""
     recipe = model.recipe
@@ -123,7 +122,6 @@ class _Sampled:
 
 
 _Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
-_Part = Callable[[NetworkModel, Items, Posterior, Noise, _Sampled], _Parts]
 
 
 def _sampled(

@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, get_args
 
+from bids_dtg.errors import SettingsError
 from bids_dtg.settings.option import find_row
 
 Innovation = Literal["stationary", "unit"]
 
+# Of amortised encoders; here, so that the shapes of their weights are known without torch.
+LAGS = 8  # frames, of the covariances that parameters are inferred from
+CROSS_LAGS = 2  # of those with the network input and with pooled signals, to both sides
+FEATURE_UNITS, KERNEL = 64, 7  # hidden units of a region's features; frames of a convolution
+
+
+def feature_count(pooled: int) -> int:
+    """Return how many figures of a region an amortised encoder reads.
+
+    Examples
+    --------
+    >>> feature_count(pooled=6)
+    46
+    """
+    return LAGS + (2 * CROSS_LAGS + 1) * (1 + pooled) + 3
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a model consists of, and how it is trained (Sip et al., 2023)."""
+    """What a model consists of, and how it is trained (Sip et al., 2023).
+
+    Raises
+    ------
+    ValueError
+        It is not amortised and has several external inputs, or is and lets their variance grow.
+    """
 
     # The model.
     states: int = 3  # dimensions of a region's state
     region_parameters: int = 3  # of each region of each person
     person_parameters: int = 0  # of each person
-    external_input: bool = True  # whether all regions of a person share an input from outside
+    external_inputs: int = 1  # from outside, which all regions of a person share
     hidden: int = 32  # units of the transition's hidden layer
     encoder_units: int = 32  # of each direction of each LSTM
+
+    # Beyond the publication: encoders that infer all of anybody, in place of tables of people.
+    amortised: bool = False
+    pooled: int = 6  # weighted means over a person's regions, which amortised encoders read
+    structured: bool = True  # whether a state's posterior depends on the state before it
+    sampled_coupling: bool = True  # the network input is of sampled states, not of measured series
+    state_limit: float | None = None  # that states stay within, to both sides; None: nothing
+    coupling_gain: bool = False  # whether a factor of the neighbours' own activity is learned
+    window: int = 100  # frames of each series in a batch
+    forecast_weight: float = 1.0  # of the likelihood of the frames after the window, nats a frame
+    forecast_frames: int = 10  # after the window, simulated from its last states
+    generation_weight: float = 30.0  # of squared errors of simulated covariances
+    generation_frames: int = 200  # of each simulation
 
     # Where publication and public code differ, or where either is doubtful.
     first_state_log_variance: float = 0.0  # of the first state's prior; the code has 1
@@ -35,20 +73,38 @@ class Recipe:
     # Training.
     samples: int = 2  # of the posterior for each series
     epochs: int = 60
-    ramp_epochs: int | None = None  # until terms have their full weight; None: half the epochs
-    batch_size: int = 16  # series
+    ramp_epochs: int | None = None  # until terms have their full weight; None: as `ramp_share`
+    ramp_share: float = 0.5  # of the epochs
+    batch_size: int = 16  # series; people, where encoders are amortised
     learning_rate: float = 3e-3
-    late_learning_rate: float | None = 1e-3  # after the ramp; None: the same
-    held_out: float = 0.2  # share of the series (a person's region) that is not trained on
+    late_learning_rate: float | None = 1e-3  # in late epochs; None: the same
+    late_share: float = 0.0  # of the epochs: what comes after them and after the ramp, is late
+    held_out: float = (
+        0.2  # share not trained on, of series (a person's region); amortised: of people
+    )
     state_penalty: float = 0.01  # of the sum of squares of the states
     transition_penalty: float = 0.01  # of the sum of squares of the transition's weights
     gradient_limit: float = 1000.0  # of each element
     restarts: int = 1  # trainings from other random weights; that with the best held-out ELBO stays
 
+    def __post_init__(self) -> None:
+        if self.amortised and self.innovation != "stationary":
+            raise ValueError("external inputs that are inferred of anybody have a variance of 1")
+        if self.external_inputs > 1 and not self.amortised:
+            raise ValueError(
+                f"a table of people has 1 external input, not {self.external_inputs}: amortised "
+                "encoders infer several"
+            )
+
     @property
     def ramp(self) -> int:
         """How many epochs the weights of terms rise from 0 to 1."""
-        return self.epochs // 2 if self.ramp_epochs is None else self.ramp_epochs
+        return int(self.ramp_share * self.epochs) if self.ramp_epochs is None else self.ramp_epochs
+
+    @property
+    def late(self) -> int:
+        """From which epoch on the learning rate is the late one."""
+        return max(self.ramp, int(self.late_share * self.epochs))
 
     def term_weights(self, epoch: int) -> tuple[float, float]:
         """Return the weights of the states' and of the region parameters' terms at an epoch.
@@ -63,14 +119,23 @@ class Recipe:
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate at an epoch."""
-        late = self.late_learning_rate is not None and epoch >= self.ramp
+        late = self.late_learning_rate is not None and epoch >= self.late
         return self.late_learning_rate if late and self.late_learning_rate else self.learning_rate
 
 
 # A new recipe is a row; `--recipe` chooses it.
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "default": Recipe(),
+        "default": Recipe(
+            amortised=True,
+            state_limit=8.0,
+            external_inputs=3,
+            region_parameters=6,
+            batch_size=8,
+            epochs=40,
+            ramp_share=0.1,
+            late_share=0.65,
+        ),
         "published-code": Recipe(
             person_parameters=1,
             first_state_log_variance=1.0,
@@ -98,6 +163,79 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             restarts=2,
         ),
     }
+)
+
+
+def with_fields(recipe: Recipe, texts: Sequence[str]) -> Recipe:
+    """Return a recipe that is other in some fields, by ``--recipe-field NAME=VALUE`` texts.
+
+    Raises
+    ------
+    SettingsError
+        A text names no field, or its value is of another kind than the field's.
+
+    Examples
+    --------
+    >>> with_fields(Recipe(), ["states=2", "closed_form=false"]).states
+    2
+    """
+    changes: dict[str, Any] = {}
+    known = {field.name for field in dataclasses.fields(Recipe)} - set(_OF_OTHER_OPTIONS)
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or name not in known:
+            raise SettingsError(
+                f"--recipe-field is '{text}'",
+                expected=f"NAME=VALUE, NAME one of {', '.join(sorted(known))}",
+            )
+        changes[name] = _read(name, value, getattr(recipe, name))
+    try:
+        found = dataclasses.replace(recipe, **changes)
+    except ValueError as err:
+        raise SettingsError(f"--recipe-field {' '.join(texts)}: {err}") from err
+    of_others = _OF_TABLES if found.amortised else _OF_AMORTISED
+    if idle := [name for name in changes if name in of_others]:
+        raise SettingsError(
+            f"--recipe-field changes {', '.join(idle)}, which a model with "
+            f"{'amortised encoders' if found.amortised else 'tables of people'} does not have",
+            expected=f"other fields, or amortised={'false' if found.amortised else 'true'}",
+        )
+    return found
+
+
+def _read(name: str, text: str, like: object) -> object:
+    """Return the value of a text, of the kind of the field's own."""
+    read, expected = _KINDS[type(like)]
+    try:
+        found = read(text)
+    except (KeyError, ValueError):
+        found = None
+    least = 0 if isinstance(like, float) or name in _MAY_BE_NONE else 1
+    wrong = found is None
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        signed = name == "first_state_log_variance"
+        wrong = not math.isfinite(found) or (found < least and not signed)
+        wrong = wrong or (name == "held_out" and found >= 1)
+    if wrong:
+        raise SettingsError(f"--recipe-field {name} is '{text}'", expected=f"{expected}, as {like}")
+    return found
+
+
+# How a field's text is read by the kind of its value, and what to expect.
+_KINDS: Mapping[type, tuple[Callable[[str], Any], str]] = {
+    bool: (lambda text: {"true": True, "false": False}[text.casefold()], "true or false"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    type(None): (float, "a number"),
+    str: (dict(zip(get_args(Innovation), get_args(Innovation), strict=True)).__getitem__, "a word"),
+}
+_MAY_BE_NONE = ("external_inputs", "person_parameters")
+_OF_OTHER_OPTIONS = ("ramp_epochs", "late_learning_rate")
+# What a model of the other form has no use for.
+_OF_TABLES = ("samples", "closed_form", "external_start_sd", "gradient_limit")
+_OF_AMORTISED = (
+    *("pooled", "structured", "sampled_coupling", "coupling_gain", "window"),
+    *("forecast_weight", "forecast_frames", "generation_weight", "generation_frames"),
 )
 
 

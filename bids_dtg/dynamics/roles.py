@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import low_power
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.judging.measures import low_power
+from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Drawn, external_path, run
 from bids_dtg.stats.correlation import correlation
@@ -40,7 +40,7 @@ FIGURES = {
 
 
 def roles(
-    model: NetworkModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
+    model: GenerativeModel, networks: Networks, *, simulations: int = 1000, seed: int = 0
 ) -> Roles:
     """Simulate regions alone whose parameters are of the prior (Sip et al., 2023 [1]_, figure 7).
 
@@ -67,6 +67,7 @@ def roles(
 
     Examples
     --------
+    >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> rng = np.random.default_rng(0)
     >>> networks = Networks(
@@ -87,10 +88,10 @@ def roles(
     driven = run(model, drawn, None, drop=drop, network=network)[0, :, 0]
     figures = {
         "low_power": low_power(alone, networks.tr_seconds),
-        "external": correlation(driven, drawn.external[drop:, 0].T),
+        "external": _with_inputs(driven, drawn.external[drop:, 0]),
         "network": correlation(driven, network[drop:]),
     }
-    if not model.recipe.external_input:
+    if not model.recipe.external_inputs:
         del figures["external"]
     region = drawn.region[0, :, 0]
     fits = {name: _linear(region, figure) for name, figure in figures.items()}
@@ -101,6 +102,24 @@ def roles(
         slopes={name: slopes for name, (slopes, _) in fits.items()},
         r2={name: r2 for name, (_, r2) in fits.items()},
     )
+
+
+def _with_inputs(series: Values, external: Values) -> Values:
+    """Return how series go with their external inputs: r of one, of several the largest in size.
+
+    Parameters
+    ----------
+    series
+        (simulations, frames).
+    external
+        (frames, simulations, external inputs).
+    """
+    each = np.array([correlation(series, own.T) for own in np.moveaxis(external, -1, 0)])
+    if not len(each):
+        return np.zeros(len(series))
+    largest = np.abs(each).argmax(axis=0)
+    found: Values = np.take_along_axis(each, largest[None], axis=0)[0]
+    return found
 
 
 def typical_input(networks: Networks) -> Values:
@@ -119,9 +138,9 @@ def typical_input(networks: Networks) -> Values:
     return series
 
 
-def _draw(model: NetworkModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
+def _draw(model: GenerativeModel, simulations: int, frames: int, rng: np.random.Generator) -> Drawn:
     recipe, size = model.recipe, (1, simulations)
-    noise = rng.standard_normal((simulations, frames))
+    noise = rng.standard_normal((simulations, frames, max(1, recipe.external_inputs)))
     return Drawn(
         region=rng.standard_normal((*size, 1, recipe.region_parameters)),
         person=np.zeros((*size, recipe.person_parameters)),

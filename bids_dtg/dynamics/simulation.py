@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bids_dtg.dynamics.inference import Belief, Inferred
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 
 Array = NDArray[np.floating[Any]]
@@ -38,13 +38,13 @@ class Drawn:
     region: Array  # (people, simulations, regions, region parameters)
     person: Array  # (people, simulations, person parameters)
     first: Array  # (people, simulations, regions, states)
-    external: Array  # (frames, people, simulations), the external input itself
+    external: Array  # (frames, people, simulations, external inputs), the inputs themselves
     system: Array  # (frames, states, people, simulations, regions), noise
     observed: Array  # (frames, people, simulations, regions), noise
 
 
 def simulate(
-    model: NetworkModel,
+    model: GenerativeModel,
     networks: Networks,
     inferred: Inferred,
     *,
@@ -91,6 +91,7 @@ def simulate(
     Examples
     --------
     >>> from bids_dtg.dynamics.inference import infer
+    >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> rng = np.random.default_rng(0)
     >>> networks = Networks(
@@ -123,7 +124,7 @@ def _only(inferred: Inferred, number: int) -> Inferred:
 
 
 def draw(
-    model: NetworkModel,
+    model: GenerativeModel,
     networks: Networks,
     inferred: Inferred,
     simulations: int,
@@ -147,7 +148,7 @@ def draw(
         region=np.empty((*size, regions, recipe.region_parameters)),
         person=np.empty((*size, recipe.person_parameters)),
         first=np.empty((*size, regions, recipe.states)),
-        external=np.empty((frames, *size)),
+        external=np.empty((frames, *size, recipe.external_inputs)),
         system=np.empty((frames, recipe.states, *size, regions), np.float32),
         observed=np.empty((frames, *size, regions), np.float32),
     )
@@ -157,7 +158,8 @@ def draw(
             drawn.region[at] = _of(inferred.region, person).draw(rng)
             drawn.person[at] = _of(inferred.person, person).draw(rng)
             drawn.first[at] = _first_state(model, _of(inferred.first_state, person), rng, first)
-            drawn.external[(every, *at)] = external_path(model, rng.standard_normal(frames))
+            noise = rng.standard_normal((frames, max(1, recipe.external_inputs)))
+            drawn.external[(every, *at)] = external_path(model, noise)
             drawn.system[(every, every, *at)] = _normal(rng, frames, recipe.states, regions)
             drawn.observed[(every, *at)] = _normal(rng, frames, regions)
     return drawn
@@ -179,7 +181,7 @@ def _normal(rng: np.random.Generator, *shape: int) -> NDArray[np.float32]:
 
 
 def _first_state(
-    model: NetworkModel, posterior: Belief, rng: np.random.Generator, first: First
+    model: GenerativeModel, posterior: Belief, rng: np.random.Generator, first: First
 ) -> Array:
     drawn: Array = posterior.draw(rng)
     if first == "posterior":
@@ -190,42 +192,46 @@ def _first_state(
     return prior
 
 
-def external_path(model: NetworkModel, noise: Array) -> Array:
-    """Return a path of the external input's prior, an AR(1) process, made of noise.
+def external_path(model: GenerativeModel, noise: Array) -> Array:
+    """Return a path of the external inputs' prior, AR(1) processes, made of noise.
 
     Parameters
     ----------
     model
-        A fitted model; without an external input, the path is 0.
+        A fitted model.
     noise
-        (frames,), of mean 0 and variance 1.
+        (frames, external inputs), of mean 0 and variance 1.
 
     Returns
     -------
     numpy.ndarray
-        (frames,).
+        (frames, external inputs); of a model without them, (frames, 0).
 
     Examples
     --------
+    >>> from bids_dtg.dynamics.model import NetworkModel
     >>> from bids_dtg.dynamics.recipe import Recipe
     >>> model = NetworkModel(Recipe(), people=1, regions=1, frames=10)
-    >>> external_path(model, np.array([1.0, 0.0, 0.0])).round(3)  # what stays after 1/10 of tau
+    >>> path = external_path(model, np.array([[1.0], [0.0], [0.0]]))
+    >>> path[:, 0].round(3)  # what stays after 1/10 of tau
     array([1.   , 0.905, 0.819])
     """
     from scipy.signal import lfilter
 
-    if not model.recipe.external_input:
-        return np.zeros_like(noise)
-    alpha = model.alpha.item()
+    if not model.recipe.external_inputs:
+        return noise[:, :0]
+    alpha = np.atleast_1d(model.alpha.detach().cpu().double().numpy())
     innovations = noise * (1.0 if model.recipe.innovation == "unit" else np.sqrt(1.0 - alpha**2))
     innovations[:1] = noise[:1]
-    path: Array = lfilter([1.0], [1.0, -alpha], innovations)
-    return path
+    paths = [
+        lfilter([1.0], [1.0, -keep], own) for keep, own in zip(alpha, innovations.T, strict=True)
+    ]
+    return np.stack(paths, 1)
 
 
 @torch.inference_mode()
 def run(
-    model: NetworkModel,
+    model: GenerativeModel,
     drawn: Drawn,
     weights: Array | None,
     *,
@@ -258,7 +264,7 @@ def run(
     state = _State(model, drawn)
     noise = state.tensor(drawn.system).flatten(2)
     expected = noise.new_empty(drawn.observed.shape)
-    give = _inputs(state, drawn, weights, inputs, network)
+    give = _inputs(model, state, drawn, weights, inputs, network)
     for frame, (of_frame, of_change) in enumerate(zip(expected, noise, strict=True)):
         state.observe(of_frame)
         for each in give:
@@ -273,7 +279,12 @@ _Give = Callable[[int, Tensor], object]
 
 
 def _inputs(
-    state: _State, drawn: Drawn, weights: Array | None, inputs: Inputs, network: Array | None
+    model: GenerativeModel,
+    state: _State,
+    drawn: Drawn,
+    weights: Array | None,
+    inputs: Inputs,
+    network: Array | None,
 ) -> list[_Give]:
     """Return what writes the inputs of a frame, of which what is expected to be observed is known.
 
@@ -282,13 +293,13 @@ def _inputs(
     give: list[_Give] = []
     if inputs in ("both", "network"):
         if weights is not None:
-            transposed = state.tensor(weights).transpose(1, 2)
+            transposed = model.gain * state.tensor(weights).transpose(1, 2)
             give.append(lambda _, expected: torch.bmm(expected, transposed, out=state.network))
         if network is not None:
             series = state.tensor(network)
             give.append(lambda frame, _: state.network.copy_(series[frame]))
     if inputs in ("both", "external") and state.external is not None:
-        row, paths = state.external, state.tensor(drawn.external).unsqueeze(-1)
+        row, paths = state.external, state.tensor(drawn.external).movedim(-1, 1).unsqueeze(-1)
         give.append(lambda frame, _: row.copy_(paths[frame]))
     return give
 
@@ -300,7 +311,7 @@ class _State:
     for what changes, to which the rest is added.
     """
 
-    def __init__(self, model: NetworkModel, drawn: Drawn) -> None:
+    def __init__(self, model: GenerativeModel, drawn: Drawn) -> None:
         transition, self._like = model.transition, model.observation.weight
         shape = drawn.first.shape[:3]
         self._rows = torch.zeros(sum(transition.sizes) + 1, int(np.prod(shape))).to(self._like)
@@ -309,7 +320,8 @@ class _State:
         for block, array in zip(blocks, (drawn.first, drawn.region, person), strict=False):
             block.copy_(self.tensor(array).flatten(0, 2).T)
         self._state, self.network = blocks[0], blocks[3].view(shape)
-        self.external = blocks[4].view(shape) if model.recipe.external_input else None
+        inputs = model.recipe.external_inputs
+        self.external = blocks[4].view(inputs, *shape) if inputs else None
         blocks[5].fill_(1.0)  # what the bias is multiplied by
         self._first_layer = torch.cat(
             (transition.hidden.weight, transition.hidden.bias[:, None]), 1
@@ -318,6 +330,7 @@ class _State:
         self._second_layer, self._offset = transition.out.weight, transition.out.bias[:, None]
         self._sd = _sd(model.state_log_variance)[:, None]
         self._observation = model.observation
+        self._limit = model.recipe.state_limit
 
     def tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array)).to(self._like)
@@ -332,6 +345,8 @@ class _State:
         torch.mm(self._first_layer, self._rows, out=self._hidden)
         self._state.addmm_(self._second_layer, self._hidden.relu_())
         self._state.addcmul_(noise, self._sd).add_(self._offset)
+        if self._limit is not None:
+            self._state.clamp_(-self._limit, self._limit)
 
 
 def _sd(log_variance: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.model import Items, NetworkModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.objective import Noise, Terms, loss_of, terms_of
 from bids_dtg.dynamics.optimiser import KerasAdam
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.errors import RunError
+from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Task
 
 # Streams of random numbers, beside the seed.
-_WEIGHTS, _BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
+_WEIGHTS, BATCHES, _NOISE, _JUDGING = 0, 1, 2, 3
 JUDGING_SAMPLES = 8  # of the posterior, for an ELBO that models are compared by
 _LOOKS = 20  # at the ELBO of held-out series, in all epochs
+
+
+@dataclass(frozen=True, eq=False)
+class BatchFigures:
+    """What one batch gives."""
+
+    loss: Tensor
+    elbo: Tensor  # a mean over series, all terms in full
+    region_kl: Tensor  # a mean over series
 
 
 class NetworkTask(Task):
@@ -64,8 +76,7 @@ class NetworkTask(Task):
         self._records: list[tuple[Tensor, Tensor, Tensor]] = []
         self._started = 0.0
         torch.manual_seed(_stream(seed, _WEIGHTS))
-        people, regions, frames = networks.series.shape
-        self.model = NetworkModel(recipe, people, regions, frames)
+        self.model = make_model(recipe, *networks.series.shape)
         self.register_buffer("series", torch.as_tensor(networks.series), persistent=False)
         network = torch.as_tensor(networks.network_input)
         self.register_buffer("network_input", network, persistent=False)
@@ -81,16 +92,9 @@ class NetworkTask(Task):
         )
 
     def train_dataloader(self) -> DataLoader[Tensor]:
-        rng = np.random.default_rng((self.seed, _BATCHES, self.current_epoch))
+        rng = np.random.default_rng((self.seed, BATCHES, self.current_epoch))
         order = torch.as_tensor(rng.permutation(len(self.trained)))
-        batches = torch.split(self.trained[order], self.recipe.batch_size)
-        # Lightning takes a bare sequence for several loaders. Each loader draws a number, before or
-        # after the epoch's seed is set: not from the stream of the noise.
-        return DataLoader(
-            batches,  # type: ignore[arg-type]
-            batch_size=None,
-            generator=torch.Generator(),
-        )
+        return loader_of(torch.split(self.trained[order], self.recipe.batch_size))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         learning = [p for p in self.model.parameters() if p.requires_grad]
@@ -103,20 +107,25 @@ class NetworkTask(Task):
             group["lr"] = self.recipe.rate(self.current_epoch)
 
     def training_step(self, batch: Tensor, index: int) -> Tensor:
-        terms, loss = self._loss(batch)
-        with torch.no_grad():
-            self._records.append((loss.detach(), terms.elbo().mean(), terms.region_kl.mean()))
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(batch))
-        return loss
+        step = self._step(batch, index)
+        self._records.append((step.loss.detach(), step.elbo, step.region_kl))
+        self.log("loss", step.loss.detach(), prog_bar=True, batch_size=len(batch))
+        return step.loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         torch.nn.utils.clip_grad_value_(self.model.parameters(), self.recipe.gradient_limit)
 
-    def _loss(self, pairs: Tensor) -> tuple[Terms, Tensor]:
+    def _step(self, batch: Tensor, index: int) -> BatchFigures:
+        terms = self._terms(batch, self.recipe.samples)
+        loss = loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
+        with torch.no_grad():
+            return BatchFigures(loss, terms.elbo().mean(), terms.region_kl.mean())
+
+    def _terms(self, pairs: Tensor, samples: int) -> Terms:
+        assert isinstance(self.model, NetworkModel)
         items = self.items(pairs)
-        noise = Noise.draw(self.model, items, self.recipe.samples)
-        terms = terms_of(self.model, items, self.model.infer(items), noise)
-        return terms, loss_of(self.model, terms, *self.recipe.term_weights(self.current_epoch))
+        noise = Noise.draw(self.model, items, samples)
+        return terms_of(self.model, items, self.model.infer(items), noise)
 
     def on_train_epoch_end(self) -> None:
         loss, elbo, kl = torch.tensor(self._records).double().mean(0).tolist()
@@ -149,14 +158,18 @@ class NetworkTask(Task):
         (pairs,)
         """
         found = []
-        with torch.random.fork_rng():
+        with borrowed_chance(str(self.device)):
             torch.manual_seed(_stream(self.seed, _JUDGING))
-            for part in torch.split(pairs, self.recipe.batch_size):
-                items = self.items(part)
-                noise = Noise.draw(self.model, items, JUDGING_SAMPLES)
-                terms = terms_of(self.model, items, self.model.infer(items), noise)
-                found.append(terms.elbo().mean(0).cpu())
+            for part in torch.split(pairs, self._judged_together()):
+                found.append(self._elbo(part, JUDGING_SAMPLES).cpu())
         return torch.cat(found).double().numpy()
+
+    def _judged_together(self) -> int:
+        """Return of how many series the ELBO is computed at a time."""
+        return self.recipe.batch_size
+
+    def _elbo(self, pairs: Tensor, samples: int) -> Tensor:
+        return self._terms(pairs, samples).elbo().mean(0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -172,14 +185,30 @@ class NetworkTask(Task):
             )
 
 
+def loader_of(batches: Sequence[Tensor]) -> DataLoader[Tensor]:
+    """Return batches as the loop takes them, in their order."""
+    # Lightning takes a bare sequence for several loaders. Each loader draws a number, before or
+    # after the epoch's seed is set: not from the stream of the noise.
+    return DataLoader(
+        batches,  # type: ignore[arg-type]
+        batch_size=None,
+        generator=torch.Generator(),
+    )
+
+
 def _stream(seed: int, *purpose: int) -> int:
     return int(np.random.SeedSequence((seed, *purpose)).generate_state(1)[0])
+
+
+def _number(value: float) -> str:
+    """Return a loss for people: of a series it is thousands, of a frame about one."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def _line(epoch: dict[str, float], recipe: Recipe) -> str:
     held_out = epoch.get("held_out_elbo")
     looked = f", held out {held_out:,.0f}" if held_out is not None else ""
     return (
-        f"epoch {int(epoch['epoch']) + 1} of {recipe.epochs}: loss {epoch['loss']:,.0f}, "
+        f"epoch {int(epoch['epoch']) + 1} of {recipe.epochs}: loss {_number(epoch['loss'])}, "
         f"ELBO {epoch['elbo']:,.0f}{looked} ({epoch['seconds']:.0f} s)"
     )

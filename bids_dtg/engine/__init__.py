@@ -12,6 +12,7 @@ What runs work, and what it reports:
 What they stand on:
 
 - `child`: how a process begins, what it hears and how it ends
+- `channel`: values from one process to another, whose arrays are not copied
 - `machine`: cores and memory that a container or a scheduler leaves this process
 - `capacity`: how many processes work side by side, and their threads
 - `display`: what a user sees meanwhile: a bar, or plain lines

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from bids_dtg.engine.channel import receive_value, send_value
 from bids_dtg.engine.child import can_fork, describe_end, end_children, process_context, start_child
 from bids_dtg.engine.display import Reporter
 from bids_dtg.engine.messages import Finished, Message, MessageReporter, ReaderDied
@@ -157,7 +158,7 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
     receiver, sender = context.Pipe(duplex=False)
     process = start_child(
         context,
-        partial(_send_all, work, sender.send),
+        partial(_send_all, work, partial(send_value, sender)),
         name="reader",
         far_ends=[sender],
         near_ends=[receiver],
@@ -165,7 +166,7 @@ def _in_process(work: Callable[[Send[Event]], None]) -> Generator[Event, None, N
     try:
         while True:
             try:
-                event = receiver.recv()
+                event = receive_value(receiver)
             except (EOFError, OSError):  # it has ended; OSError: in the middle of an event
                 break
             yield event

@@ -8,10 +8,9 @@ from bids_dtg.engine.machine import Machine
 from bids_dtg.notices import counted
 from bids_dtg.settings import ResourceOptions
 
-# A process reads the next run while its network works on this one: it keeps two cores busy. On two
-# cores 8 people at 2 mm took 3.6 s each in 1 process of 2 threads, 3.5 s in 2 of 1 and 3.6 s in 2
-# of 2, in 1.1, 1.7 and 2.0 GB (benchmarks/throughput.py); a single person is soonest done on 2.
-_CORES_EACH = 2
+# More processes of one thread do more than fewer of several: no thread waits for another, and a
+# process's reader fills what its network leaves (benchmarks/throughput.py; docs/hpc.md).
+_CORES_EACH = 1
 # More threads or processes than this do not make anything faster; very many exhaust the machine.
 _MOST_A_CORE = 4
 _MOST_MEMORY = 1e18  # bytes; what somebody allows beyond is not there
@@ -58,9 +57,8 @@ def divide(
     if resources.nprocs is not None:
         processes = _bounded(resources.nprocs, machine)
     else:
-        # Who states cores and threads states how many processes fit.
-        each = threads if threads and resources.n_cpus is not None else _CORES_EACH
-        processes = max(1, cores // each) if on_cpu else 1
+        # Who states threads states how many processes fit.
+        processes = max(1, cores // (threads or _CORES_EACH)) if on_cpu else 1
     processes = min(processes, max(1, units))
     # What somebody asks for in so many words is done, whatever this estimate says.
     if memory is not None and (resources.nprocs is None or resources.mem_gb is not None):

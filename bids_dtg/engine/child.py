@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import NoReturn
 
-from bids_dtg.engine.machine import end_of, end_with_parent
+from bids_dtg.engine.machine import end_of, end_with_parent, wait_asleep
 
 # How long a process may take to end, and after how long it is asked once more: Python drops what a
 # signal's handler raises while an object is being deleted.
@@ -81,6 +81,7 @@ def be_child(work: Callable[[], None], inherited: Sequence[Connection]) -> NoRet
     code: object = 1
     try:
         end_with_parent()
+        wait_asleep()
         for end in inherited:
             end.close()
         leave_to_first()

@@ -14,6 +14,9 @@ from pathlib import Path
 _ROOT = Path("/")
 # What numerical libraries take their number of threads from.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# How threads of OpenMP and OpenBLAS wait for work: asleep. By default they spin, and take the time
+# of processes that have work. The second is the logarithm of clock cycles; 4 is the least.
+WAIT_VARIABLES = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 _PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
@@ -65,12 +68,32 @@ def limit_threads(threads: int) -> None:
         os.environ[variable] = str(threads)
 
 
+def wait_asleep() -> None:
+    """Have threads of numerical libraries sleep while they wait; where the user has not said how.
+
+    The libraries read it once, when first imported, so that a program of ours calls this before.
+    """
+    for variable, value in WAIT_VARIABLES.items():
+        os.environ.setdefault(variable, value)
+
+
 def share_cores(threads: int) -> None:
     """Set how many threads numerical libraries use from now on, those imported already too."""
     from threadpoolctl import threadpool_limits
 
     limit_threads(threads)
     threadpool_limits(threads)
+
+
+def return_memory() -> None:
+    """Give memory that was freed back to the system, where the C library keeps it (glibc).
+
+    Examples
+    --------
+    >>> return_memory()
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def end_with_parent() -> None:

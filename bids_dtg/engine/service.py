@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from bids_dtg.engine.child import describe_end
-from bids_dtg.engine.machine import THREAD_VARIABLES
+from bids_dtg.engine.machine import THREAD_VARIABLES, WAIT_VARIABLES
 from bids_dtg.engine.messages import Finished, Raised, WorkerDied
 
 # How long the program may take to end once it has no more requests.
@@ -111,7 +111,7 @@ class Service:
             stderr=subprocess.DEVNULL,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **threads, "PYTHONUTF8": "1"},
+            env={**WAIT_VARIABLES, **os.environ, **threads, "PYTHONUTF8": "1"},
             start_new_session=True,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,8 @@ BIDS_VERSION = "1.11.1"
 IGNORED = (
     *("*.html", "logs/", "log", "figures", "*_statmap.*", "statmap.json"),
     *("*_relmat.*", "*_timeseries.*", "*_boldref.*", "group", "models", "*_qc.*"),
+    *("*_parameters.*", "*_dynamics.*", "*_stat-coverage_bold.*"),
+    *("*_behaviour.*", "*_trials.*"),
     "desc-inclusion_participants.*",
 )
 # Every try starts from the folders as they are then; two in a row already need bad luck.
@@ -177,15 +180,42 @@ class DerivativeDataset:
         gone: tuple[str, ...] = ()
         for _ in range(_TRIES):
             columns, rows = _parse_participants(self._read("participants.tsv"))
-            wanted = [f"sub-{label}" for label in participants_in(self.root)]
-            if columns and set(wanted) == set(rows):
+            # A dictionary is a set in order: a list is searched from its beginning for each row.
+            wanted = dict.fromkeys(f"sub-{label}" for label in participants_in(self.root))
+            if columns and wanted.keys() == rows.keys():
                 return gone
             gone = tuple(name for name in rows if name not in wanted) or gone
             columns = columns or ["participant_id"]
             absent = ["n/a"] * (len(columns) - 1)
             table = [[name, *rows.get(name, absent)] for name in wanted]
             write_tsv(self.path("participants.tsv"), columns, table)
-        raise OutputError(
+        raise self._changed_too_often()
+
+    def add_participant(self, label: str) -> None:
+        """Give a participant a row in participants.tsv; the other rows stay as they are.
+
+        No folder is looked at, of which there may be 100,000. Of two processes that replace the
+        table at the same time, one may lose the row of the other: `update_participants`, at the
+        end of each call, puts it back.
+        """
+        name = f"sub-{label}"
+        for _ in range(_TRIES):
+            lines = _lines(self._read("participants.tsv"))
+            header = lines[0].split("\t") if lines else []
+            if header[:1] != ["participant_id"]:
+                self.update_participants()
+                return
+            place = bisect_left(lines, name, lo=1, key=_first_cell)
+            if place < len(lines) and _first_cell(lines[place]) == name:
+                return
+            if any(_first_cell(line) == name for line in lines):  # people have sorted it otherwise
+                return
+            lines.insert(place, "\t".join([name, *["n/a"] * (len(header) - 1)]))
+            write_text(self.path("participants.tsv"), "\n".join(lines) + "\n")
+        raise self._changed_too_often()
+
+    def _changed_too_often(self) -> OutputError:
+        return OutputError(
             f"{self.root / 'participants.tsv'} was changed {_TRIES} times while it was written",
             remedy="run again when fewer processes write there",
         )
@@ -423,7 +453,7 @@ def _generator(description: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]:
     """Take a table apart: columns, and the further cells of each participant."""
-    lines = [line.split("\t") for line in text.splitlines() if line.strip()]
+    lines = [line.split("\t") for line in _lines(text) if line.strip()]
     if not lines or lines[0][0] != "participant_id":
         return [], {}
     columns, *rows = lines
@@ -431,6 +461,15 @@ def _parse_participants(text: str) -> tuple[list[str], dict[str, Sequence[str]]]
     return columns, {
         name: (cells + ["n/a"] * width)[:width] for name, *cells in rows if name.startswith("sub-")
     }
+
+
+def _lines(text: str) -> list[str]:
+    """Split at the line ends of all systems; what Python breaks lines at too may be in a cell."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+
+
+def _first_cell(line: str) -> str:
+    return line.partition("\t")[0]
 
 
 def _sources(source: SourceDataset, links: Mapping[str, str]) -> list[dict[str, str]]:

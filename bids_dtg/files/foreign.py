@@ -318,8 +318,24 @@ def read_table(path: Path, delimiter: str | None = "\t", most: int = MOST_TABLE)
     return parse_table(read_text(path, most), path, delimiter)
 
 
-def parse_table(text: str, path: Path, delimiter: str | None = "\t") -> Table:
+def parse_table(
+    text: str | bytes,
+    path: Path,
+    delimiter: str | None = "\t",
+    wanted: Callable[[str], bool] | None = None,
+) -> Table:
     """Take the text of a table apart, as `read_table` does.
+
+    Parameters
+    ----------
+    text
+        Of the table; as bytes UTF-8, of which a spreadsheet may have put a mark at the start.
+    path
+        Of its file, for errors.
+    delimiter
+        As `read_table` has it.
+    wanted
+        Whether the column of a name is kept; None keeps all. Only those take memory.
 
     Raises
     ------
@@ -327,16 +343,17 @@ def parse_table(text: str, path: Path, delimiter: str | None = "\t") -> Table:
         As `read_table`.
     """
     with _parsing(str(path), "a table"):
+        text = text if isinstance(text, str) else text.decode("utf-8-sig")
         lines = io.StringIO(text, newline=None)  # line ends of all systems become one
         if delimiter is None:
             delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
         try:
-            return _table(path, lines, delimiter, csv.QUOTE_MINIMAL)
+            return _table(path, lines, delimiter, csv.QUOTE_MINIMAL, wanted)
         except (csv.Error, ValueError):
             if '"' not in text:
                 raise
             lines.seek(0)
-            return _table(path, lines, delimiter, csv.QUOTE_NONE)
+            return _table(path, lines, delimiter, csv.QUOTE_NONE, wanted)
 
 
 def read_content(path: Path, participant: str, most: int = MOST_CONFOUNDS) -> bytes:
@@ -443,13 +460,20 @@ def _require_sound(content: object) -> None:
     raise RecursionError
 
 
-def _table(path: Path, lines: io.StringIO, delimiter: str, quoting: Any) -> Table:
+def _table(
+    path: Path,
+    lines: io.StringIO,
+    delimiter: str,
+    quoting: Any,
+    wanted: Callable[[str], bool] | None,
+) -> Table:
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     header = next(reader, [])
     while header and not header[-1].strip():
         header.pop()  # a tab at the end of the line
     if len(header) > MOST_COLUMNS:
         raise ValueError(f"it has {len(header)} columns, more than {MOST_COLUMNS}")
+    kept = [place for place, name in enumerate(header) if wanted is None or wanted(name)]
     rows, short = [], 0
     for cells in reader:
         if not any(cells):
@@ -459,5 +483,6 @@ def _table(path: Path, lines: io.StringIO, delimiter: str, quoting: Any) -> Tabl
                 f"line {reader.line_num} has {len(cells)} cells, the header {len(header)}"
             )
         short += len(cells) < len(header)
-        rows.append(tuple(cells[: len(header)]) + ("",) * (len(header) - len(cells)))
-    return Table(path, tuple(header), tuple(rows), short)
+        cells += [""] * (len(header) - len(cells))
+        rows.append(tuple([cells[place] for place in kept]))
+    return Table(path, tuple([header[place] for place in kept]), tuple(rows), short)

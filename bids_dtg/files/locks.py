@@ -19,7 +19,7 @@ from types import TracebackType
 from bids_dtg.errors import ForeignFileError, MissingFileError, SettingsError
 from bids_dtg.files.atomic import output_error, process_exists, process_life, this_host
 from bids_dtg.files.foreign import read_json_object
-from bids_dtg.notices import duration
+from bids_dtg.notices import duration, visible
 
 # A lock is touched this often while it is held.
 _REFRESH_SECONDS = 60.0
@@ -275,7 +275,8 @@ def _this_process() -> Owner:
         host=socket.gethostname(),
         place=this_host(),
         life=process_life(os.getpid()),
-        command=" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # A path may hold bytes that are no text, and nobody could read them back from the file.
+        command=visible(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         since=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         token=secrets.token_hex(8),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -20,12 +20,11 @@ from bids_dtg.errors import BundleError, ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import open_foreign
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 _REMEDY = "fetch or make the bundle again"
 # Bytes; the published network's names and shapes take 6,000.
 _LARGEST_HEADER = 1 << 20
+# How safetensors fails where NumPy lacks a tensor's type.
+_LACKING = (TypeError, AttributeError)
 _IN_WORDS = ("no axis", "one axis", "two axes", "three axes", "four axes", "five axes")
 
 
@@ -86,21 +85,33 @@ class TensorFile:
     def read(self) -> dict[str, NDArray[Any]]:
         """Read the tensors as arrays, by their names without the prefix.
 
+        Tensors of types that NumPy lacks, as bfloat16, become float32; only these import torch.
+
         Raises
         ------
         BundleError
             If the file cannot be read, or a value is not finite.
         """
-        return self._read("numpy")
-
-    def read_torch(self) -> dict[str, Tensor]:
-        """Read the tensors as those of torch, on the CPU; else as `read`. This imports torch."""
-        return self._read("pt")
+        found = {}
+        try:
+            _check_header_size(self.path)
+            with _open(self.path, "numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (no mapping)
+                    if name.startswith(self.prefix):
+                        found[name] = self._array(tensors, name)
+        except ForeignFileError as err:
+            raise err.as_kind(BundleError, remedy=_REMEDY) from err
+        except (SafetensorError, OSError) as err:
+            raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
+        for name, array in found.items():
+            if not _is_finite(array):
+                raise self.error(f" has values that are not finite in {name}")
+        return {name.removeprefix(self.prefix): array for name, array in found.items()}
 
     def require_finite(self) -> None:
         """Read the tensors one after the other, without torch, and keep none.
 
-        Those of types that NumPy lacks are left to `read_torch`.
+        Those of types that NumPy lacks are left to `read`.
 
         Raises
         ------
@@ -113,7 +124,7 @@ class TensorFile:
                 for name in tensors.keys():  # noqa: SIM118 (no mapping)
                     if not name.startswith(self.prefix):
                         continue
-                    with suppress(TypeError):
+                    with suppress(*_LACKING):
                         if not _is_finite(tensors.get_tensor(name)):
                             raise self.error(f" has values that are not finite in {name}")
         except ForeignFileError as err:
@@ -125,23 +136,13 @@ class TensorFile:
         """Make the error for tensors that are not what they should be; the path comes first."""
         return BundleError(f"{self.path}{found}", expected=expected, remedy=_REMEDY)
 
-    def _read(self, framework: str) -> dict[str, Any]:
-        found = {}
+    def _array(self, tensors: Any, name: str) -> NDArray[Any]:
         try:
-            _check_header_size(self.path)
-            with _open(self.path, framework) as tensors:
-                for name in tensors.keys():  # noqa: SIM118 (no mapping)
-                    if name.startswith(self.prefix):
-                        found[name] = tensors.get_tensor(name)
-        except ForeignFileError as err:
-            raise err.as_kind(BundleError, remedy=_REMEDY) from err
-        # NumPy lacks some of the format's types: a TypeError.
-        except (SafetensorError, OSError, TypeError) as err:
-            raise BundleError(f"{self.path} cannot be read: {err}", remedy=_REMEDY) from err
-        for name, tensor in found.items():
-            if not _is_finite(tensor):
-                raise self.error(f" has values that are not finite in {name}")
-        return {name.removeprefix(self.prefix): tensor for name, tensor in found.items()}
+            found: NDArray[Any] = tensors.get_tensor(name)
+        except _LACKING:
+            with _open(self.path, "pt") as of_torch:
+                found = of_torch.get_tensor(name).float().numpy()
+        return found
 
 
 def encode_arrays(arrays: Mapping[str, ArrayLike], notes: Mapping[str, str] | None = None) -> bytes:
@@ -199,12 +200,10 @@ def _open(path: Path, framework: str) -> Iterator[Any]:
         yield stack.enter_context(safetensors.safe_open(name, framework=framework))
 
 
-def _is_finite(tensor: Any) -> bool:
-    """Return whether an array, or a tensor of torch, is finite in 32 bits: models compute so."""
-    if not isinstance(tensor, np.ndarray):
-        return bool(tensor.float().isfinite().all())
+def _is_finite(array: NDArray[Any]) -> bool:
+    """Return whether an array is finite in 32 bits: models compute so."""
     with np.errstate(over="ignore"):
-        return bool(np.isfinite(tensor.astype(np.float32, copy=False)).all())
+        return bool(np.isfinite(array.astype(np.float32, copy=False)).all())
 
 
 def _check_header_size(path: Path) -> None:

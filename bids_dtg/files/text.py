@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bids_dtg.errors import ForeignFileError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.foreign import read_json_object, read_table
-from bids_dtg.files.temporary import temporary_error
 from bids_dtg.notices import visible
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,38 +76,6 @@ def read_json(path: Path) -> dict[str, Any]:
         return read_json_object(path)
     except ForeignFileError:
         return {}
-
-
-@contextmanager
-def temporary_table(name: str, table: pd.DataFrame, metadata: Mapping[str, Any]) -> Iterator[Path]:
-    """Write a table, and a JSON file beside it, for a library that reads nothing but files.
-
-    Parameters
-    ----------
-    name
-        Of the table's file; that of the JSON file ends in .json instead.
-    table, metadata
-        Content of the two.
-
-    Yields
-    ------
-    Path
-        Of the table, in a folder of its own that is removed afterwards.
-
-    Raises
-    ------
-    SettingsError
-        There is no folder for temporary files, or no space in it.
-    """
-    with ExitStack() as stack:
-        try:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dtg-"))
-            path = Path(folder, name)
-            table.to_csv(path, sep="\t", index=False)
-            path.with_suffix(".json").write_text(json.dumps(metadata), "utf-8")
-        except OSError as err:
-            raise temporary_error(err) from err
-        yield path
 
 
 def _cell(value: object) -> str:

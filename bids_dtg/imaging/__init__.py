@@ -17,6 +17,7 @@ Files:
 - `header`: bytes and header of a NIfTI file, or one line that says why there are none
 - `repetition_time`: the time between a run's frames, by its sidecar and its header
 - `bold`: a BOLD file, read once in blocks of frames by a thread
+- `mean_frame`: the mean of its first frames, summed up as they pass by
 - `nifti`: masks and maps in; statistic maps out
 - `gifti`: surfaces and values at their vertices in; values out
 - `surfaces`: maps at the vertices of surfaces, and as grayordinates

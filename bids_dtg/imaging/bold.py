@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -27,7 +27,7 @@ from bids_dtg.imaging.header import (
 from bids_dtg.imaging.sampling import Sampling
 
 # The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
-# goes on while 32 frames are summed up; memory is bounded whatever the frame's size and type.
+# goes on while 64 frames are summed up; memory is bounded whatever the frame's size and type.
 _BUFFERS = 8
 _BLOCK_BYTES = 8 * 2**20
 # Of all buffers together, where a single frame is larger than a block; there are two at least.
@@ -116,22 +116,23 @@ def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[S
         The file ends early, is damaged, cannot be read, or was changed since its header was read.
     """
     per_block = max(1, min(frames_per_block, header.frames, _BLOCK_BYTES // header.frame_bytes))
-    shape = (per_block, header.file_voxels)
     free: queue.SimpleQueue[Stored | None] = queue.SimpleQueue()
-    ready: queue.SimpleQueue[Stored | BaseException | None] = queue.SimpleQueue()
-    size = header.frame_bytes * per_block
-    for _ in range(max(2, min(_BUFFERS, _MOST_BYTES // size))):
-        free.put(np.empty(shape, header.dtype))
+    ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None] = queue.SimpleQueue()
+    count = max(2, min(_BUFFERS, _MOST_BYTES // (header.frame_bytes * per_block)))
+    # In one piece, which goes back to the system; smaller ones would stay with the process.
+    for buffer in np.empty((count, per_block, header.file_voxels), header.dtype):
+        free.put(buffer)
     reader = threading.Thread(
         target=_fill, args=(header, free, ready), name=f"read {header.path.name}", daemon=True
     )
     reader.start()
     try:
-        while (block := ready.get()) is not None:
-            if isinstance(block, BaseException):
-                raise block
-            yield block
-            free.put(block.base)
+        while (filled := ready.get()) is not None:
+            if isinstance(filled, BaseException):
+                raise filled
+            buffer, frames = filled
+            yield buffer[:frames]
+            free.put(buffer)
     finally:
         free.put(None)
         reader.join()
@@ -140,7 +141,7 @@ def stream_blocks(header: BoldHeader, frames_per_block: int = 32) -> Generator[S
 def _fill(
     header: BoldHeader,
     free: queue.SimpleQueue[Stored | None],
-    ready: queue.SimpleQueue[Stored | BaseException | None],
+    ready: queue.SimpleQueue[tuple[Stored, int] | BaseException | None],
 ) -> None:
     """Fill free buffers in turn; None ends either side; errors travel to the consumer."""
     try:
@@ -161,7 +162,7 @@ def _fill(
                 if done == header.frames:
                     file.read(1)  # reaches the gzip trailer, whose checksum is then compared
                     require_unchanged(header, inode)
-                ready.put(block)
+                ready.put((buffer, len(block)))
         ready.put(None)
     except READ_ERRORS as err:
         error = RunError(f"{header.path} is damaged: {err}", remedy="fetch or make the file anew")
@@ -195,9 +196,25 @@ def _truncated(header: BoldHeader, held: int) -> RunError:
 
 
 def stream_voxels(
-    header: BoldHeader, sampling: Sampling, frames_per_block: int = 32
+    header: BoldHeader,
+    sampling: Sampling,
+    frames_per_block: int = 64,
+    *,
+    watch: Callable[[int, Stored], None] = lambda first, stored: None,
 ) -> Generator[tuple[int, NDArray[np.float32]], None, None]:
     """Read a run's frames at the wanted voxels only, scaled.
+
+    Parameters
+    ----------
+    header
+        Of the file.
+    sampling
+        Takes the voxels out of frames.
+    frames_per_block
+        At most; products with larger blocks are faster, up to about 64 frames.
+    watch
+        Called with what passes by whole: the index of the first frame, and (frames, file voxels)
+        as `stream_blocks` yields them.
 
     Yields
     ------
@@ -216,6 +233,7 @@ def stream_voxels(
     first = held = 0
     with closing(stream_blocks(header, frames_per_block)) as blocks:
         for stored in blocks:
+            watch(first + held, stored)
             rest = stored
             while len(rest):
                 taken = rest[: len(voxels) - held]

@@ -55,6 +55,23 @@ class Grid:
         }
 
 
+def standard_grid() -> Grid:
+    """Return the grid of what needs no model: FSL's 2 mm lattice of MNI152NLin6Asym.
+
+    The whole template, 91 x 109 x 91 voxels, as TemplateFlow's and fMRIPrep's res-2 images have
+    it, the first axis from right to left. Bundles of contrasts are cut out of the same lattice.
+
+    Examples
+    --------
+    >>> grid = standard_grid()
+    >>> grid.shape, grid.affine[:3, 3].tolist(), grid.entities
+    ((91, 109, 91), [90.0, -126.0, -72.0], {'space': 'MNI152NLin6Asym', 'res': '2'})
+    """
+    affine = np.diag([-2.0, 2.0, 2.0, 1.0])
+    affine[:3, 3] = (90.0, -126.0, -72.0)
+    return Grid((91, 109, 91), affine)
+
+
 def grid_over(
     shape: tuple[int, ...],
     affine: NDArray[np.float64],

@@ -34,8 +34,7 @@ class Placement:
     """Voxels of a grid as points in the space of a run's files."""
 
     voxels: VoxelPlaces  # that are wanted
-    points: NDArray[np.float64]  # (voxels, 3), RAS+ mm in the files' space
-    transformed: bool  # whether that is another space than the grid's
+    mapped: NDArray[np.float64] | None  # (voxels, 3), as `points`; None: in the grid's space
 
     @classmethod
     def through(cls, voxels: VoxelPlaces, transforms: Sequence[TransformFile]) -> Placement:
@@ -54,8 +53,14 @@ class Placement:
         RunError
             A transform cannot be read.
         """
-        points = map_points(voxels.points, read_transforms(transforms))
-        return cls(voxels, points, bool(transforms))
+        if not transforms:
+            return cls(voxels, None)  # looked up on a lattice, they need no points
+        return cls(voxels, map_points(voxels.points, read_transforms(transforms)))
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """(voxels, 3), RAS+ mm in the files' space."""
+        return self.voxels.points if self.mapped is None else self.mapped
 
     def in_file(self, header: NiftiHeader, interpolation: Interpolation) -> tuple[Sampling, Method]:
         """Find the voxels in a file.
@@ -74,7 +79,7 @@ class Placement:
         RunError
             The file's forms differ, so that it is not known to which the transforms lead.
         """
-        if not self.transformed:
+        if self.mapped is None:
             try:
                 lattice = LatticeSampling.between(
                     header.shape,

@@ -307,12 +307,15 @@ def _positions(
     grid: Grid,
     voxels: NDArray[np.intp],
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    # (voxels, 3) file indices = grid indices @ steps.T + start
-    indices = np.stack(np.unravel_index(voxels, grid.shape), axis=1) @ steps.T + start
-    covered: NDArray[np.bool_] = np.all((indices >= 0) & (indices < np.asarray(shape)), axis=1)
-    indices[~covered] = 0
-    # As stored, the first axis is the fastest.
-    source: NDArray[np.intp] = indices @ np.array([1, shape[0], shape[0] * shape[1]], dtype=np.intp)
+    source, covered = np.zeros(len(voxels), np.intp), np.ones(len(voxels), dtype=bool)
+    along = np.unravel_index(voxels, grid.shape)
+    # Each axis of the grid is one of the file's, so that what it adds is looked up.
+    for indices, size, axis in zip(along, grid.shape, np.abs(steps).argmax(axis=0), strict=True):
+        in_file = start[axis] + steps[axis].sum() * np.arange(size)
+        inside = (in_file >= 0) & (in_file < shape[axis])
+        source += (in_file * _strides(shape)[axis])[indices]
+        covered &= inside[indices]
+    source[~covered] = 0
     return source, covered
 
 

@@ -20,6 +20,10 @@ Behaviour:
 
 - `events`: event files of a raw dataset, and files that describe a task
 
+Connections:
+
+- `structural`: structural connectomes that others made: whose they are, and what is refused
+
 Arrays:
 
 - `arrays`: people as arrays, joined from several files

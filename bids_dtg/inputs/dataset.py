@@ -26,7 +26,7 @@ MOUNT_REMINDER = (
 _NAMED = re.compile(r"(?P<package>[A-Za-z][A-Za-z0-9_-]*)=(?P<path>.+)")
 # Names of programs, as in `--derivatives NAME=PATH` and in dataset_description.json, without signs.
 _PACKAGES: Mapping[str, InputType] = {"fmriprep": "fmriprep", "xcpd": "xcpd"}
-_TITLES: Mapping[InputType, str] = {
+TITLES: Mapping[InputType, str] = {
     "fmriprep": "fMRIPrep derivatives",
     "xcpd": "XCP-D derivatives",
     "hcp": "HCP folders",
@@ -44,7 +44,7 @@ class InputDataset(SourceDataset):
     @property
     def title(self) -> str:
         """What it is, for messages."""
-        return _TITLES[self.input_type]
+        return TITLES[self.input_type]
 
 
 def find_dataset(
@@ -88,7 +88,7 @@ def find_dataset(
         found: list[InputType] = [t for t, study in STUDIES.items() if holds_study(study, bids_dir)]
         if len(found) > 1:
             raise DatasetError(
-                f"{bids_dir} has folders of {' and of '.join(_TITLES[t] for t in found)}",
+                f"{bids_dir} has folders of {' and of '.join(TITLES[t] for t in found)}",
                 remedy=f"choose one with --input-type {' or '.join(found)}",
             )
         if found:
@@ -256,10 +256,10 @@ def _study(root: Path, input_type: InputType) -> InputDataset:
 
 def _explicit(derivatives: Sequence[str], bids_dir: Path, input_type: InputChoice) -> InputDataset:
     named = [_named_path(text) for text in derivatives]
-    wanted = tuple(_TITLES) if input_type == "auto" else (input_type,)
+    wanted = tuple(TITLES) if input_type == "auto" else (input_type,)
     paths = [(path, kind) for path, kind in named if kind in (*wanted, "auto")]
     if not paths:
-        title = "fMRIPrep derivatives" if input_type == "auto" else _TITLES[input_type]
+        title = "fMRIPrep derivatives" if input_type == "auto" else TITLES[input_type]
         raise DatasetError(
             f"--derivatives names no {title}: {', '.join(derivatives)}",
             expected="fmriprep=PATH, xcpd=PATH or PATH",
@@ -295,10 +295,10 @@ def _derivatives_of_raw(raw: Path, input_type: InputChoice) -> InputDataset:
             return _dataset(made[0], raw, kind)
         if made:
             raise DatasetError(
-                f"{raw} has several {_TITLES[kind]}: {', '.join(path.name for path in made)}",
+                f"{raw} has several {TITLES[kind]}: {', '.join(path.name for path in made)}",
                 remedy="choose one with --derivatives PATH",
             )
-    title = _TITLES["fmriprep" if input_type == "auto" else input_type]
+    title = TITLES["fmriprep" if input_type == "auto" else input_type]
     raise DatasetError(
         f"{raw} is a raw dataset without {title}",
         expected=f"{raw / 'derivatives' / _USUAL.get(input_type, _USUAL['fmriprep'])[0]}",

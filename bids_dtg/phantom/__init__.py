@@ -7,7 +7,13 @@ For every kind of simulation:
 - `anatomy`: where the tissues lie
 - `motion`: head motion
 - `confounds`: the table of confounds, and the signals that fMRIPrep measures for it
+- `nuisance`: what a run has beside neural signals
+- `bold_run`: a run, streamed some frames at a time
 - `bold_image`: a run as the bytes of a compressed NIfTI file
+- `derivatives`: a run's files, as fMRIPrep leaves them
+- `regions`: names and places of regions
+- `parcels`: what voxels regions have, as an atlas
+- `region_run`: a run of rest whose regions have given series
 
 For single workflows:
 

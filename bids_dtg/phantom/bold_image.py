@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import nibabel as nib
@@ -10,6 +11,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from bids_dtg.imaging.grid import Grid
 from bids_dtg.phantom.anatomy import MODEL_SHAPE, Anatomy
 
 # FSL's 2 mm field of view, which fMRIPrep writes; the model grid is a block of it.
@@ -31,14 +33,16 @@ def encode_bold(
     repetition_time_s: float,
     description: str,
 ) -> bytearray:
-    """Make a complete .nii.gz file: int16 with a scale factor, in FSL's 2 mm field of view.
+    """Make a complete .nii.gz file: int16 with a scale factor.
+
+    Voxels of 2 mm lie in FSL's field of view, larger ones in that of their own grid.
 
     Parameters
     ----------
     blocks
         Intensities, (frames, brain voxels), in order.
     anatomy
-        Of 2 mm voxels.
+        On the phantom's grid, or blocks of it.
     frames, repetition_time_s
         For the header.
     description
@@ -47,16 +51,14 @@ def encode_bold(
     Raises
     ------
     ValueError
-        If the voxels are not those of the model grid, or the blocks hold another number
-        of frames.
+        If the blocks hold another number of frames.
     """
-    if anatomy.grid.shape != MODEL_SHAPE:
-        raise ValueError(f"runs are written at 2 mm, {MODEL_SHAPE}, not {anatomy.grid.shape}")
+    view = _View.of(anatomy.grid)
     compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    header = _header((*FIELD_OF_VIEW, frames), "<i2", repetition_time_s, _SLOPE, description)
+    header = view.header(frames, "<i2", repetition_time_s, _SLOPE, description)
     encoded = bytearray(compressor.compress(header))
-    positions = _file_positions(anatomy.brain)
-    stored = np.zeros(int(np.prod(FIELD_OF_VIEW)), "<i2")
+    positions = view.positions(anatomy.brain)
+    stored = np.zeros(view.voxels, "<i2")
     written = 0
     for block in blocks:
         whole = np.rint(block / np.float32(_SLOPE)).astype("<i2")
@@ -70,43 +72,64 @@ def encode_bold(
     return encoded
 
 
-def encode_mask(mask: NDArray[np.bool_], description: str) -> bytes:
-    """Make a complete .nii.gz file of a mask on the model grid, in FSL's field of view."""
-    stored = np.zeros(int(np.prod(FIELD_OF_VIEW)), np.uint8)
-    stored[_file_positions(mask)] = 1
+def encode_mask(anatomy: Anatomy, description: str) -> bytes:
+    """Make a complete .nii.gz file of the brain's mask, in the field of view of `encode_bold`."""
+    view = _View.of(anatomy.grid)
+    stored = np.zeros(view.voxels, np.uint8)
+    stored[view.positions(anatomy.brain)] = 1
     compressor = isal_zlib.compressobj(_LEVEL, wbits=_GZIP_CONTAINER)
-    header = _header(FIELD_OF_VIEW, "|u1", None, 1.0, description)
+    header = view.header(None, "|u1", None, 1.0, description)
     encoded: bytes = compressor.compress(header + stored.tobytes()) + compressor.flush()
     return encoded
 
 
-def _file_positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return where the mask's voxels, C order of (i, j, k), lie in a frame, i fastest."""
-    i, j, k = (index + offset for index, offset in zip(np.nonzero(mask), _OFFSET, strict=True))
-    ni, nj, _ = FIELD_OF_VIEW
-    return i + ni * (j + nj * k)
+@dataclass(frozen=True, eq=False)
+class _View:
+    """The field of view that a grid's images are written in."""
 
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    offset: tuple[int, int, int]  # of the grid's first voxel in it
 
-def _header(
-    shape: tuple[int, ...],
-    dtype: str,
-    repetition_time_s: float | None,
-    slope: float,
-    description: str,
-) -> bytes:
-    affine = np.diag([-2.0, 2.0, 2.0, 1.0])
-    affine[:3, 3] = _ORIGIN_MM
-    header = _Nifti1Header(endianness="<")
-    header.set_data_dtype(dtype)
-    header.set_data_shape(shape)
-    times = () if repetition_time_s is None else (repetition_time_s,)
-    header.set_zooms((2.0, 2.0, 2.0, *times))
-    header.set_qform(affine, code=_TEMPLATE_SPACE)
-    header.set_sform(affine, code=_TEMPLATE_SPACE)
-    header.set_xyzt_units("mm", "sec" if times else None)
-    header["descrip"] = description.encode("ascii", "replace")[:79]
-    header.set_slope_inter(slope, 0.0)
-    header["vox_offset"] = 352
-    header["magic"] = b"n+1"
-    # Four zero bytes: no extensions follow.
-    return bytes(header.binaryblock) + bytes(4)
+    @classmethod
+    def of(cls, grid: Grid) -> _View:
+        if grid.shape != MODEL_SHAPE:
+            return cls(grid.shape, grid.affine, (0, 0, 0))
+        affine = np.diag([-2.0, 2.0, 2.0, 1.0])
+        affine[:3, 3] = _ORIGIN_MM
+        return cls(FIELD_OF_VIEW, affine, _OFFSET)
+
+    @property
+    def voxels(self) -> int:
+        return int(np.prod(self.shape))
+
+    def positions(self, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return where the mask's voxels, C order of (i, j, k), lie in a frame, i fastest."""
+        i, j, k = (
+            index + first for index, first in zip(np.nonzero(mask), self.offset, strict=True)
+        )
+        ni, nj, _ = self.shape
+        return i + ni * (j + nj * k)
+
+    def header(
+        self,
+        frames: int | None,
+        dtype: str,
+        repetition_time_s: float | None,
+        slope: float,
+        description: str,
+    ) -> bytes:
+        header = _Nifti1Header(endianness="<")
+        header.set_data_dtype(dtype)
+        header.set_data_shape(self.shape if frames is None else (*self.shape, frames))
+        times = () if repetition_time_s is None else (repetition_time_s,)
+        header.set_zooms((*np.abs(np.diagonal(self.affine)[:3]), *times))
+        header.set_qform(self.affine, code=_TEMPLATE_SPACE)
+        header.set_sform(self.affine, code=_TEMPLATE_SPACE)
+        header.set_xyzt_units("mm", "sec" if times else None)
+        header["descrip"] = description.encode("ascii", "replace")[:79]
+        header.set_slope_inter(slope, 0.0)
+        header["vox_offset"] = 352
+        header["magic"] = b"n+1"
+        # Four zero bytes: no extensions follow.
+        return bytes(header.binaryblock) + bytes(4)

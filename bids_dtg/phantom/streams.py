@@ -47,11 +47,15 @@ class Purpose(IntEnum):
     REGIONS = 31
     INITIAL_STATE = 32
     SYSTEM_NOISE = 33
+    NETWORK_BOLD = 34
     # Simulated twins: what all people share, a person, and what a person does in a run
     TWIN_WORLD = 40
     TWIN_PERSON = 41
     TWIN_RESPONSES = 42
     TWIN_BOLD = 43
+    TWIN_PLACES = 44
+    TWIN_REST = 45
+    TWIN_IMAGE = 46
 
 
 def stream(

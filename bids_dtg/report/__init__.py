@@ -9,8 +9,9 @@ A report is made from what the output folder holds, by a process of its own
 - `drawings`: drawings on pages of analyses, as PNG files
 - `workflows`: the table of workflows: words, quality columns, panels and sections of each
 - `contrasts`: the row of the workflow `contrasts`, in words
-- `dynamics`: the row of the workflow `dynamics`, in words
-- `twin`: the row of the workflow `twin`, in words
+- `dynamics`: the row of the workflow `dynamics`: words, and panels of its runs
+- `twin`: the row of the workflow `twin`: words, and what its pages show
+- `parcels`: what pages show of the parcels of an atlas, in every workflow that reads them
 - `contents`: what the output folder holds of a participant
 - `quality`: the quality table of a run
 - `map_reliability`: maps of odd against maps of even pieces of rest

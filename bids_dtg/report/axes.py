@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,22 +107,45 @@ def axis_of(values: Floats, *, log: bool = False, most: int = _TICKS) -> Axis:
     return Axis(low, high, False, _linear_ticks(low, high, most))
 
 
+_NO_BANDS: Mapping[str, tuple[Floats, Floats, Floats]] = MappingProxyType({})
+
+
 def line_chart(
-    series: Mapping[str, tuple[Floats, Floats]], *, x_label: str, y_label: str
+    series: Mapping[str, tuple[Floats, Floats]],
+    *,
+    x_label: str,
+    y_label: str,
+    x_reach: Sequence[float] = (),
+    y_reach: Sequence[float] = (),
+    bands: Mapping[str, tuple[Floats, Floats, Floats]] = _NO_BANDS,
 ) -> Chart | None:
     """Lay out a line each for series of x and y, (points,); NaN leaves a gap.
 
-    None where no value is known.
+    None where no value is known. An axis also has the values of its reach, whether or not a series
+    has them. `bands` are x, low and high, of a line of the same name or of none.
     """
     known = {name: xy for name, xy in series.items() if np.isfinite(xy[1]).any()}
     if not known:
         return None
-    x = axis_of(np.concatenate([xy[0] for xy in known.values()]))
-    y = axis_of(np.concatenate([xy[1] for xy in known.values()]))
-    styles = _styles(series)
+    ends = [end for _, low, high in bands.values() for end in (low, high)]
+    x = axis_of(np.concatenate([np.array(x_reach), *(xy[0] for xy in known.values())]))
+    y = axis_of(np.concatenate([np.array(y_reach), *(xy[1] for xy in known.values()), *ends]))
+    styles = _styles((*series, *(name for name in bands if name not in series)))
+    drawn = {
+        name: _band(_across(x, at), _up(y, low), _up(y, high))
+        for name, (at, low, high) in bands.items()
+    }
     marks = [
-        Mark(name, styles[name], line=_line(_across(x, at), _up(y, values)))
-        for name, (at, values) in known.items()
+        *(Mark(name, styles[name], band=band) for name, band in drawn.items() if name not in known),
+        *(
+            Mark(
+                name,
+                styles[name],
+                line=_line(_across(x, at), _up(y, values)),
+                band=drawn.get(name, ""),
+            )
+            for name, (at, values) in known.items()
+        ),
     ]
     parts = [
         f"{name}: {_from_to(values)}".removeprefix(": ") for name, (_, values) in known.items()

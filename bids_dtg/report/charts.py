@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 960.0, 120.0  # of a trace, in SVG units
 _BINS = 40
+_MINUTE_MARKS = 12  # at most
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,9 @@ def histogram(
         (number * step, height * (1 - count / most), step - 1, height * count / most)
         for number, count in enumerate(counts)
     )
-    ticks = tuple((width * (tick - low) / (high - low), f"{tick:g}") for tick in _ticks(low, high))
+    ticks = tuple(
+        (width * (tick - low) / (high - low), f"{tick:g}") for tick in ticks_between(low, high)
+    )
     middle = float(np.clip((np.median(values) - low) / (high - low), 0, 1)) if values.size else 0.0
     return Histogram(columns, ticks, width * middle)
 
@@ -142,8 +145,12 @@ def strip(
     width: float,
     height: float,
     most: float = float("inf"),
+    median: float | None = None,
 ) -> Strip:
-    """Lay out one dot a value, none above `most`; dots that would overlap are stacked."""
+    """Lay out one dot a value, none above `most`; dots that would overlap are stacked.
+
+    `median` is that of all values where the points are some of them.
+    """
     values = [point.value for point in points]
     low, high = min(values), max(values)
     margin = 0.06 * (high - low) or max(abs(high), 1.0) * 0.05
@@ -156,9 +163,11 @@ def strip(
         offset = (1 if place % 2 else -1) * ((place + 1) // 2) * 7.0
         y = float(np.clip(height / 2 + offset, 4, height - 4))
         dots.append(Dot(x, y, f"{point.name}: {point.value:.4g}", point.link, point.out))
-    ticks = tuple((width * (tick - low) / (high - low), f"{tick:g}") for tick in _ticks(low, high))
-    middle = width * (float(np.median(values)) - low) / (high - low)
-    return Strip(title, tuple(dots), ticks, middle)
+    ticks = tuple(
+        (width * (tick - low) / (high - low), f"{tick:g}") for tick in ticks_between(low, high)
+    )
+    middle = float(np.median(values)) if median is None else median
+    return Strip(title, tuple(dots), ticks, width * (middle - low) / (high - low))
 
 
 def nice(value: float) -> float:
@@ -174,7 +183,31 @@ def nice(value: float) -> float:
     return float(next((s * power for s in steps if s * power >= value * 0.9999), 10 * power))
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def minute_marks(seconds: float) -> tuple[tuple[float, str], ...]:
+    """Return marks of an axis over minutes: how far along it each lies, 0 to 1, and its text.
+
+    Examples
+    --------
+    >>> minute_marks(60)
+    ((0.0, '0'), (0.5, '0.5'), (1.0, '1'))
+    """
+    minutes = seconds / 60
+    if minutes <= 0:
+        return ()
+    step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= _MINUTE_MARKS), 60)
+    marks = np.arange(0, minutes + 1e-9, step)
+    return tuple((float(minute / minutes), f"{minute:g}") for minute in marks)
+
+
+def ticks_between(low: float, high: float) -> list[float]:
+    """Return some five round numbers between two.
+
+    Examples
+    --------
+    >>> ticks_between(0.0, 1.0)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
     step = nice((high - low) / 5)
     first = np.ceil(low / step - 1e-9) * step
-    return [round(float(tick), 10) for tick in np.arange(first, high + step * 1e-6, step)]
+    # What rounds to zero has no sign.
+    return [round(float(tick), 10) + 0.0 for tick in np.arange(first, high + step * 1e-6, step)]

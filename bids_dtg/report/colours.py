@@ -44,6 +44,8 @@ SIGNED = Scale(
     "dtg-signed",
     ("#16396b", "#2f6fb0", "#8fbcdc", "#f3f3f1", "#f0b08c", "#cf5a43", "#7b1128"),
 )
+# Series, from low to high.
+GREYS = Scale("dtg-greys", ("#101010", "#808080", "#f0f0f0"))
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

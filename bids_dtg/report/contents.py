@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
 from bids_dtg.files.names import BidsName, FileKind, build_name, parse_name
 from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.sidecars import read_inherited
@@ -137,12 +138,12 @@ class MapFile:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """What the output folder holds of one run."""
+    """What the output folder holds of one run, or of one set of runs whose results are no maps."""
 
     title: str  # as sub-01_task-rest_run-1
-    quality: Mapping[str, str]  # row of its quality table
+    quality: Mapping[str, str]  # row of its quality table; of a set: none
     files: Mapping[FileKind, Path]  # what panels are drawn from; those that are there
-    # What the sidecars of its maps say of it.
+    # What the sidecars of its maps, or of its own results, say of it.
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -171,6 +172,7 @@ class ParticipantFiles:
     label: str  # without sub-
     sets: tuple[SetFiles, ...]  # in the order of their titles
     runs: tuple[RunFiles, ...]  # likewise
+    combined: tuple[RunFiles, ...] = ()  # sets of runs whose results are no maps, likewise
 
 
 def find_participant(
@@ -178,6 +180,8 @@ def find_participant(
     label: str,
     of_runs: Iterable[FileKind] = (),
     *,
+    results: Iterable[FileKind] = (),
+    of_sets: Iterable[FileKind] = (),
     each_sidecar: bool = True,
 ) -> ParticipantFiles:
     """Find a participant's files below the output folder; damaged ones are as if absent.
@@ -190,20 +194,28 @@ def find_participant(
         Without sub-.
     of_runs
         The files of runs that are looked for, beside their quality tables.
+    results
+        Those of them whose sidecars say how results of the run were made, where no set does.
+    of_sets
+        The files of sets of runs that are no maps, with their sidecars.
     each_sidecar
         Whether the sidecar of each map is read, and overlays are looked for. False: only that of
         a set's first map, in a tenth of the time and memory; the others' are empty, and maps are
         in the order of their labels.
     """
-    folder, of_runs = dataset.root / f"sub-{label}", {quality.FILE, *of_runs}
+    folder, results, of_sets = dataset.root / f"sub-{label}", tuple(results), tuple(of_sets)
+    of_runs = {quality.FILE, *of_runs, *results} - {*of_sets}
     named: dict[str, list[tuple[BidsName, Path]]] = {}
     runs: dict[str, dict[FileKind, Path]] = {}
+    combined: dict[str, dict[FileKind, Path]] = {}
     for path, name in sorted(_named(folder), key=lambda item: item[0].name):
         kind = FileKind.of(name)
         if kind == _MAPS:
             named.setdefault(_title(name), []).append((name, path))
         elif kind in of_runs:
             runs.setdefault(_title(name), {})[kind] = path
+        elif kind in of_sets:
+            combined.setdefault(_title(name), {})[kind] = path
     find_set = _set if each_sidecar else _plain_set
     found = [find_set(dataset, title, maps) for title, maps in sorted(named.items())]
     sets = tuple(made for made in found if made is not None)
@@ -211,7 +223,42 @@ def find_participant(
     return ParticipantFiles(
         label=label,
         sets=sets,
-        runs=tuple(_run(title, files, facts) for title, files in sorted(runs.items())),
+        runs=tuple(
+            _run(title, files, {**_own_facts(files, results), **facts.get(title, {})})
+            for title, files in sorted(runs.items())
+        ),
+        combined=tuple(
+            RunFiles(title, {}, files, _own_facts(files, of_sets))
+            for title, files in sorted(combined.items())
+        ),
+    )
+
+
+def with_what_counts(made: SetFiles, keys: Collection[str]) -> SetFiles:
+    """Return a set without what is long and not used: there may be thousands in memory.
+
+    Parameters
+    ----------
+    made
+        From `find_participant`.
+    keys
+        What is kept of the maps' sidecars; of the record the options are.
+    """
+    return dataclasses.replace(
+        made,
+        record={key: made.record[key] for key in ("Options",) if key in made.record},
+        maps=tuple(_with_keys(found, keys) for found in made.maps),
+    )
+
+
+def _with_keys(found: MapFile, keys: Collection[str]) -> MapFile:
+    """Return a map with paths without the texts that they keep once they were used."""
+    return MapFile(
+        sys.intern(found.label),
+        Path(found.path),
+        {key: found.sidecar[key] for key in keys if key in found.sidecar},
+        {},
+        None if found.deviation is None else Path(found.deviation),
     )
 
 
@@ -222,9 +269,7 @@ def sidecar_of(image: Path) -> Path:
 
 def find_participant_labels(dataset: DerivativeDataset) -> tuple[str, ...]:
     """List who has a folder in the output."""
-    return tuple(
-        sorted(p.name.removeprefix("sub-") for p in dataset.root.glob("sub-*") if p.is_dir())
-    )
+    return participants_in(dataset.root) if dataset.root.is_dir() else ()
 
 
 def _named(folder: Path) -> Iterator[tuple[Path, BidsName]]:
@@ -349,16 +394,23 @@ def _of_their_kinds(sidecar: Mapping[str, Any]) -> tuple[dict[str, Any], list[st
     return kept, faults
 
 
-def _run(
-    title: str, files: Mapping[FileKind, Path], facts: Mapping[str, Mapping[str, Any]]
-) -> RunFiles:
+def _run(title: str, files: Mapping[FileKind, Path], facts: Mapping[str, Any]) -> RunFiles:
     table = files.get(quality.FILE)
     return RunFiles(
         title=title,
         quality=quality.read_quality(table) if table else {},
         files={kind: path for kind, path in files.items() if kind != quality.FILE},
-        facts=facts.get(title, {}),
+        facts=facts,
     )
+
+
+def _own_facts(files: Mapping[FileKind, Path], results: Iterable[FileKind]) -> dict[str, Any]:
+    """Return what the sidecars of the results of a run, or of a set, say."""
+    found: dict[str, Any] = {}
+    for kind in results:
+        if path := files.get(kind):
+            found |= read_json(path.with_name(path.name.removesuffix(kind.extension) + ".json"))
+    return found
 
 
 def _facts_of_runs(sets: Iterable[SetFiles]) -> dict[str, Mapping[str, Any]]:

@@ -43,6 +43,8 @@ def flags_of(
     failures: Mapping[str, str],
     columns: Sequence[QualityColumn],
     notes: Callable[[SetFiles], Iterable[Flag]],
+    run_notes: Callable[[RunFiles], Iterable[Flag]] = lambda run: (),
+    combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: (),
 ) -> tuple[Flag, ...]:
     """Collect the flags of a participant, the worst first.
 
@@ -56,12 +58,18 @@ def flags_of(
         Of the quality tables.
     notes
         What the workflow alone says of a set.
+    run_notes
+        What it says of a run.
+    combined_notes
+        What it says of a set of runs whose results are no maps.
     """
     flags = [Flag("problem", message, stage) for stage, message in failures.items()]
     for made in files.sets:
         flags += [*_of_set(made), *notes(made), *_of_runs_of(made)]
-    flags += [flag for run in files.runs for flag in _of_run(run, columns)]
-    if not any(flag.level in ("problem", "warning") for flag in flags) and files.sets:
+    flags += [flag for run in files.runs for flag in (*_of_run(run, columns), *run_notes(run))]
+    flags += [flag for made in files.combined for flag in combined_notes(made)]
+    anything = bool(files.sets) or any(run.facts for run in files.runs)
+    if not any(flag.level in ("problem", "warning") for flag in flags) and anything:
         flags.append(Flag("good", "Every quality figure is within its usual range"))
     return sorted_flags(flags)
 

@@ -76,7 +76,7 @@ class MethodsFacts:
     """What the methods text says of one call of any workflow."""
 
     version: str  # of this program
-    model_name: str  # name and version of the bundle
+    model_name: str  # name and version of the bundle; empty: there is none
     model_sha256: str  # identity of the bundle
     model_notice: str  # terms or warnings that go with the bundle; may be empty
     space: str  # template of the model's grid
@@ -84,6 +84,7 @@ class MethodsFacts:
     cleaning: CleaningOptions  # how runs were cleaned, by a strategy of the table
     lacking: Lacking  # what of it the tables of confounds did not have
     packages: Mapping[str, str]  # versions of what computed the results
+    grid: str = "the model's grid"  # where runs were sampled
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,14 @@ def _least(facts: MethodsFacts) -> str:
     return f"Runs with less than {least} left were not used."
 
 
+def _program(facts: MethodsFacts, words: MethodsWords) -> str:
+    """Name the program, the method that it implements, and the model, as far as there are any."""
+    method = f", {words.method}" if words.method else ""
+    model = f"{facts.model_name} (SHA-256 {facts.model_sha256})"
+    by = f", and the model {model}" if facts.model_name else ""
+    return f"{words.made} with bids_dtg {facts.version}{method}{by}"
+
+
 def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     """Write the methods boilerplate as Markdown.
 
@@ -127,17 +136,21 @@ def methods_text(facts: MethodsFacts, words: MethodsWords) -> str:
     cleaning = facts.cleaning
     packages = ", ".join(f"{name} {version}" for name, version in facts.packages.items())
     paragraphs = [
-        f"{words.made} with bids_dtg {facts.version}, {words.method}, and the model "
-        f"{facts.model_name} (SHA-256 {facts.model_sha256}). {words.model}",
-        f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on the model's "
-        f"grid were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
+        f"{_program(facts, words)}. {words.model}",
+        f"{_SOURCES[facts.input_type]}. Runs that were not in {facts.space} space on {facts.grid} "
+        f"were sampled there once, by {_INTERPOLATED[cleaning.interpolation]}. "
         f"{cleaning_text(cleaning, facts.lacking)} {_dummy_scans(facts)} {_least(facts)} "
         f"{words.computed}",
         words.caution,
         facts.model_notice,
         f"Software: {packages}.",
     ]
-    filled = [textwrap.fill(paragraph.strip(), 99) for paragraph in paragraphs if paragraph]
+    # A page joins lines by spaces: no line ends within a word.
+    filled = [
+        textwrap.fill(paragraph.strip(), 99, break_on_hyphens=False)
+        for paragraph in paragraphs
+        if paragraph
+    ]
     text = " ".join(paragraphs)
     known = _SOURCE_REFERENCES | CLEANING_REFERENCES
     cited = [reference for name, reference in known.items() if name in text]

@@ -181,11 +181,11 @@ def _check_statistics(statistics: StatisticsOptions) -> None:
     _check_counts(statistics, "repeats")
     if not 2 <= statistics.folds < 10**_MOST_DIGITS:
         raise SettingsError(f"--folds is {statistics.folds}", expected="2 or more")
-    if not 0 <= statistics.permutations <= _MOST_PERMUTATIONS:
+    if not 0 <= statistics.map_permutations <= _MOST_PERMUTATIONS:
         raise SettingsError(
             f"--permutations is {statistics.permutations}", expected=f"0 to {_MOST_PERMUTATIONS}"
         )
-    if statistics.tfce and not statistics.permutations:
+    if statistics.tfce and not statistics.map_permutations:
         raise SettingsError("--tfce was given with --permutations 0", expected="1 or more")
     if both := sorted({*statistics.phenotype} & {*statistics.covariates}):
         raise SettingsError(
@@ -206,7 +206,9 @@ def _check_counts(
 def _check_arrays(settings: Settings) -> None:
     """Refuse what does not go with arrays, and what goes with nothing else."""
     modelling, arrays = settings.modelling, settings.modelling.input_arrays
-    for flag, given in (("--array-key", modelling.array_key), ("--rois", modelling.rois)):
+    _check_structural(settings)
+    keyed = () if settings.dynamics.structural_connectivity else modelling.array_key
+    for flag, given in (("--array-key", keyed), ("--rois", modelling.rois)):
         if given and not arrays:
             raise SettingsError(f"{flag} was given", expected="--input-arrays with it")
     if not arrays:
@@ -233,6 +235,23 @@ def _check_arrays(settings: Settings) -> None:
         raise SettingsError(
             "--rois and --add-sums were given",
             expected="ROI maps that all sites have in common, under the key roi_maps",
+        )
+
+
+def _check_structural(settings: Settings) -> None:
+    """Refuse structural connectomes twice, and keys of what their files do not hold."""
+    modelling = settings.modelling
+    if settings.dynamics.structural_connectivity is None:
+        return
+    if modelling.input_arrays:
+        raise SettingsError(
+            "--structural-connectivity and --input-arrays were given",
+            expected="one of them: arrays have structural connectomes under the key structural",
+        )
+    if others := [text for text in modelling.array_key if not text.startswith("structural=")]:
+        raise SettingsError(
+            f"--array-key is '{others[0]}'",
+            expected="structural=KEY with --structural-connectivity",
         )
 
 

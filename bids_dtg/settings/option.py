@@ -63,6 +63,8 @@ class OptionMaker:
 
 option = OptionMaker()
 map_option = OptionMaker(("contrasts",))
+# Of runs of rest, and how they are cleaned.
+rest_option = OptionMaker(("contrasts", "dynamics", "twin"))
 network_option = OptionMaker(("dynamics",))
 twin_option = OptionMaker(("twin",))
 map_or_twin_option = OptionMaker(("contrasts", "twin"))

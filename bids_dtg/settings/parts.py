@@ -11,6 +11,7 @@ from bids_dtg.settings.option import (
     map_or_twin_option,
     network_option,
     option,
+    rest_option,
     twin_option,
 )
 
@@ -28,6 +29,7 @@ Combine = Literal["run", "session", "participant"]
 Design = Literal["one-sample", "two-sample", "paired", "regression"]
 # Of the network that predicts maps; the recipes of other workflows have values of their own.
 NETWORK_EPOCHS, NETWORK_BATCH, NETWORK_RATE = 100, 10, 1e-3
+MAP_PERMUTATIONS = 1000
 # Of structural connectomes: rows of `bids_dtg.dynamics.networks.STRUCTURAL`.
 Structural = Literal["linear", "log", "homotopic", "log-homotopic"]
 
@@ -62,7 +64,7 @@ class InputOptions:
         metavar="LABEL",
         shown_default="all",
     )
-    task_id: tuple[str, ...] = map_option(
+    task_id: tuple[str, ...] = rest_option(
         "selection",
         "tasks to process",
         default=(),
@@ -70,20 +72,20 @@ class InputOptions:
         metavar="TASK",
         shown_default="every task whose name begins with 'rest'",
     )
-    run: tuple[str, ...] = map_option(
+    run: tuple[str, ...] = rest_option(
         "selection",
         "runs to process",
         default=(),
         metavar="RUN",
         shown_default="all",
     )
-    bids_filter_file: Path | None = map_option(
+    bids_filter_file: Path | None = rest_option(
         "selection",
         'JSON file of pybids filters for the BOLD series, e.g. {"bold": {"acquisition": "mb"}}',
         default=None,
         metavar="FILE",
     )
-    derivatives: tuple[str, ...] = map_option(
+    derivatives: tuple[str, ...] = rest_option(
         "selection",
         "the fMRIPrep or XCP-D derivatives, where they are not in BIDS_DIR; atlas=PATH: a BIDS "
         "data set of atlases",
@@ -92,27 +94,27 @@ class InputOptions:
         metavar="[PACKAGE=]PATH",
         shown_default="BIDS_DIR, or BIDS_DIR/derivatives/fmriprep",
     )
-    bids_database_dir: Path | None = map_option(
+    bids_database_dir: Path | None = rest_option(
         "selection",
         "folder of a pybids database to keep and reuse; pybids is needed for filters only",
         default=None,
         metavar="FOLDER",
         shown_default="one in the work folder, if there is one",
     )
-    input_type: InputChoice = map_option(
+    input_type: InputChoice = rest_option(
         "selection",
         "what BIDS_DIR holds: fMRIPrep or XCP-D derivatives, HCP or UK Biobank folders; "
         "auto: what is found there",
         default="auto",
     )
-    space: str | None = map_option(
+    space: str | None = rest_option(
         "selection",
         "space of the BOLD series to read: a template, T1w, or boldref for the run's own",
         default=None,
         metavar="SPACE",
         shown_default="of those there, the one that needs the least resampling",
     )
-    templateflow_download: bool = map_option(
+    templateflow_download: bool = rest_option(
         "selection",
         "download transforms between templates, and atlases, that are missing in TemplateFlow's "
         "folder",
@@ -131,13 +133,13 @@ class InputOptions:
 class CleaningOptions:
     """How runs are cleaned."""
 
-    denoise_strategy: str = map_option(
+    denoise_strategy: str = rest_option(
         "cleaning",
         "what is removed from runs",
         default="auto",
         shapes_results=True,
     )
-    fd_threshold: float | None = map_option(
+    fd_threshold: float | None = rest_option(
         "cleaning",
         "framewise displacement in mm above which scrubbing censors a frame",
         default=None,
@@ -145,7 +147,7 @@ class CleaningOptions:
         shapes_results=True,
         shown_default=f"{SCRUBBING_FD_MM} with scrubbing",
     )
-    std_dvars_threshold: float | None = map_option(
+    std_dvars_threshold: float | None = rest_option(
         "cleaning",
         "standardised DVARS above which scrubbing censors a frame",
         default=None,
@@ -153,27 +155,27 @@ class CleaningOptions:
         shapes_results=True,
         shown_default=f"{SCRUBBING_STD_DVARS} with scrubbing",
     )
-    confound_model: ConfoundModel = map_option(
+    confound_model: ConfoundModel = rest_option(
         "cleaning",
         "24P: the columns of the strategy; 36P, with simple or scrubbing: 24 motion parameters, "
         "and white matter, CSF and global signal with their derivatives and squares",
         default="24P",
         shapes_results=True,
     )
-    gsr: bool = map_option(
+    gsr: bool = rest_option(
         "cleaning",
         "also remove the global signal",
         default=False,
         shapes_results=True,
     )
-    aroma_denoising: AromaDenoising = map_option(
+    aroma_denoising: AromaDenoising = rest_option(
         "cleaning",
         "with ica_aroma: nonaggr takes away what noise components explain beside the others; "
         "aggr all that they could explain",
         default="nonaggr",
         shapes_results=True,
     )
-    custom_confounds: Path | None = map_option(
+    custom_confounds: Path | None = rest_option(
         "cleaning",
         "further columns to remove: a folder of tables with the names of fMRIPrep's, a table, or "
         "a path with entities in braces, e.g. /c/{sub}_{ses}_{task}.tsv",
@@ -181,42 +183,42 @@ class CleaningOptions:
         metavar="FOLDER|TSV",
         shapes_results=True,
     )
-    high_pass: float | None = map_option(
+    high_pass: float | None = rest_option(
         "cleaning",
         "remove what is slower, in Hz, in place of fMRIPrep's cosines (slower than 128 s)",
         default=None,
         metavar="HZ",
         shapes_results=True,
     )
-    low_pass: float | None = map_option(
+    low_pass: float | None = rest_option(
         "cleaning",
         "remove what is faster, in Hz",
         default=None,
         metavar="HZ",
         shapes_results=True,
     )
-    smoothing_fwhm: float | None = map_option(
+    smoothing_fwhm: float | None = rest_option(
         "cleaning",
         "smooth each frame within the brain by a Gaussian of this full width at half maximum",
         default=None,
         metavar="MM",
         shapes_results=True,
     )
-    dummy_scans: str = map_option(
+    dummy_scans: str = rest_option(
         "cleaning",
         "frames to drop at the start of each run; auto: those that fMRIPrep flagged",
         default="auto",
         metavar="auto|N",
         shapes_results=True,
     )
-    min_minutes: float = map_option(
+    min_minutes: float = rest_option(
         "cleaning",
         "refuse a run with less time than this left after censoring",
         default=4.0,
         metavar="MINUTES",
         shapes_results=True,
     )
-    min_dof: float = map_option(
+    min_dof: float = rest_option(
         "cleaning",
         "refuse a run with fewer residual degrees of freedom than this: frames kept less columns "
         "removed, those of filters included",
@@ -224,7 +226,7 @@ class CleaningOptions:
         metavar="N",
         shapes_results=True,
     )
-    interpolation: Interpolation = map_option(
+    interpolation: Interpolation = rest_option(
         "cleaning",
         "how values are read between voxels of a series that is not on the model's grid",
         default="linear",
@@ -451,6 +453,13 @@ class DynamicsOptions:
         "side raised to the 97th percentile of all; once a model is trained, as it has it",
         default="linear",
     )
+    recipe_field: tuple[str, ...] = network_option(
+        "dynamics",
+        "what is other than in --recipe, by the names of its fields (docs/dynamics.md), as "
+        "external_inputs=1 or sampled_coupling=false",
+        default=(),
+        metavar="NAME=VALUE",
+    )
     samples: int | None = network_option(
         "dynamics",
         "samples of the posterior for each series, in training",
@@ -464,7 +473,7 @@ class DynamicsOptions:
         "training goes on with more --epochs",
         default=None,
         metavar="N",
-        shown_default="that of --recipe; with other --epochs, half of them",
+        shown_default="that of --recipe; with other --epochs, the same share of them",
     )
     restarts: int | None = network_option(
         "dynamics",
@@ -476,9 +485,17 @@ class DynamicsOptions:
     )
     simulations: int = network_option(
         "dynamics",
-        "simulations of each participant, for evaluate and simulate",
+        "simulations of each participant, for evaluate, simulate and the participant level",
         default=50,
         metavar="N",
+    )
+    structural_connectivity: Path | None = network_option(
+        "dynamics",
+        "structural connectomes over the atlas' regions: a file for everybody, or a folder with "
+        "sub-*_relmat.tsv or QSIRecon's *connectivity.mat, .csv; --array-key structural=KEY "
+        "chooses one of several; at the group level those in OUTPUT_DIR where it is not given",
+        default=None,
+        metavar="FILE|FOLDER",
     )
     region_maps: Path | None = network_option(
         "dynamics",
@@ -550,11 +567,12 @@ class StatisticsOptions:
         default=None,
         shown_default="one-sample; with --phenotype two-sample or regression, as its values are",
     )
-    permutations: int = map_option(
+    permutations: int | None = map_or_twin_option(
         "statistics",
-        "permutations of participants, or of their signs; 0: none",
-        default=1000,
+        "permutations of participants, of their signs, or of intervene of what they did; 0: none",
+        default=None,
         metavar="N",
+        shown_default=f"{MAP_PERMUTATIONS}; of intervene 200",
     )
     tfce: bool = map_option(
         "statistics", "of stats: threshold-free cluster enhancement too", default=False
@@ -583,14 +601,19 @@ class StatisticsOptions:
         metavar="TOML",
     )
 
+    @property
+    def map_permutations(self) -> int:
+        """Permutations of analyses of maps; twins, of which each costs more, have a default."""
+        return MAP_PERMUTATIONS if self.permutations is None else self.permutations
+
 
 @dataclass(frozen=True)
 class OutputOptions:
     """What is written."""
 
-    combine: Combine = map_option(
+    combine: Combine = map_or_twin_option(
         "output",
-        "average maps within each run, session or participant",
+        "average maps, or connectomes, within each run, session or participant",
         default="session",
         shapes_results=True,
     )
@@ -631,19 +654,20 @@ class OutputOptions:
         shapes_results=True,
         shown_default="none",
     )
-    atlases: tuple[str, ...] = map_option(
+    atlases: tuple[str, ...] = rest_option(
         "output",
-        "atlases over whose parcels the maps are averaged, a table each: names (Schaefer100 to "
+        "atlases over whose parcels the maps are averaged, a table each, or the one whose parcels "
+        "a network model or a twin's connectome is of: names (Schaefer100 to "
         "Schaefer1000, Schaefer400x17, HCP, those in TemplateFlow's folder), label images that "
         "state their space, or none",
         default=(),
         metavar="NAME|FILE",
         shapes_results=True,
-        shown_default="Schaefer400, where it fits the model",
+        shown_default="Schaefer400, where it fits the model; that of a network model or a twin",
     )
-    min_coverage: float = map_option(
+    min_coverage: float = rest_option(
         "output",
-        "share of a parcel that must have values; below it, its mean is n/a",
+        "share of a parcel that must have values; below it, its mean, or series, is n/a",
         default=0.5,
         metavar="SHARE",
         shapes_results=True,
@@ -665,7 +689,7 @@ class ResourceOptions:
         "participants to work on at the same time, each in a process of its own",
         default=None,
         metavar="N",
-        shown_default="one for each two cores, as memory allows; one on a GPU",
+        shown_default="one for each core, as memory allows; one on a GPU",
     )
     omp_nthreads: int | None = option(
         "resources",
@@ -688,7 +712,7 @@ class ResourceOptions:
         metavar="GB",
         shown_default="what is available",
     )
-    scheduler: str | None = map_option(
+    scheduler: str | None = rest_option(
         "resources",
         "have the workers of a dask scheduler do the work; they must see the same paths",
         default=None,

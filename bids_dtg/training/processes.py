@@ -7,15 +7,18 @@ they need to begin with, and find each other by a file of this machine.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,6 +35,16 @@ Report = Callable[[str], None]
 Work = Callable[[Share, Report], None]  # pickled; a function of a module, or a partial of one
 
 _END_SECONDS = 10.0
+# The others fail once one is gone, and may be heard before it: how long to wait for the cause.
+_CAUSE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """Why a process ended: the first one to end is the cause, and others lost its connection."""
+
+    when: float  # seconds of the machine's clock; -inf: a signal ended it
+    text: str  # a trace, or what its end is called
 
 
 class Processes(LightningEnvironment):
@@ -100,22 +113,41 @@ def run_together(work: Work, processes: int, device: str, report: Report) -> Non
 
 def _listen(members: list[tuple[BaseProcess, Connection]], report: Report) -> None:
     """Pass lines on until all processes have ended well."""
-    working = list(members)
-    while working:
-        wait([end for process, lines in working for end in (process.sentinel, lines)])
+    working, failed = list(members), list[_Failed]()
+    give_up = math.inf
+    while working and time.monotonic() < give_up:
+        ends = [end for process, lines in working for end in (process.sentinel, lines)]
+        wait(ends, None if give_up == math.inf else give_up - time.monotonic())
         for member in list(working):
-            process, lines = member
-            with suppress(EOFError, OSError):
-                while lines.poll():
-                    failed, text = lines.recv()
-                    if failed:
-                        raise _failure(text)
-                    report(text)
-            if not process.is_alive():
-                process.join()
-                if process.exitcode:
-                    raise _failure(end_of(process.exitcode))
+            ended = not member[0].is_alive()  # before its lines are read: the last are among them
+            found = _failed(member[1], report) or (_end(member[0]) if ended else None)
+            if found:
+                failed.append(found)
+            if found or ended:
                 working.remove(member)
+        if failed:
+            give_up = min(give_up, time.monotonic() + _CAUSE_SECONDS)
+    if failed:
+        raise _failure(min(failed, key=lambda one: one.when).text)
+
+
+def _failed(lines: Connection, report: Report) -> _Failed | None:
+    """Pass on the lines of a process; return why it has failed, where it says so."""
+    with suppress(EOFError, OSError):
+        while lines.poll():
+            said = lines.recv()
+            if isinstance(said, _Failed):
+                return said
+            report(said)
+    return None
+
+
+def _end(process: BaseProcess) -> _Failed | None:
+    """Return why a process that has ended has failed; None where it ended well."""
+    process.join()
+    if not process.exitcode:
+        return None
+    return _Failed(-math.inf if process.exitcode < 0 else math.inf, end_of(process.exitcode))
 
 
 def _failure(text: str) -> RunError:
@@ -138,7 +170,7 @@ def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connecti
 
     def report(text: str) -> None:
         if share.rank == 0:
-            lines.send((False, text))
+            lines.send(text)
 
     # Of libraries; the first process shows none either.
     warnings.simplefilter("ignore")
@@ -147,8 +179,9 @@ def _serve(work: Work, share: Share, device: str, meeting: Path, lines: Connecti
         work(share, report)
         torch.distributed.destroy_process_group()
     except Exception:
+        failed_at = time.monotonic()
         with suppress(OSError):
-            lines.send((True, traceback.format_exc()))
+            lines.send(_Failed(failed_at, traceback.format_exc()))
         sys.stderr.flush()
         # What is left of the group would wait for the others.
         os._exit(1)

@@ -16,6 +16,7 @@ What a network gets and gives, on its time step:
 - `cuts`: a run as stretches that are performed one at a time, with no response window cut
 - `traces`: trials as inputs and targets, and BOLD, of one person or several
 - `decoding`: what outputs say of each trial's response time, button and miss
+- `curves`: the mean trial of a condition: how likely it is answered by a time
 
 The networks, and how they are fitted:
 
@@ -25,6 +26,7 @@ The networks, and how they are fitted:
 - `learning`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
 - `judging`: how well twins predict what people did, beside simple predictions
+- `interventions`: what twins do once their connectome or network is moved
 """
 
 from __future__ import annotations

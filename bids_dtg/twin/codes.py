@@ -98,6 +98,29 @@ def map_codes(connectomes: NDArray[np.floating], codes: Array) -> CodeMap:
     )
 
 
+def map_code_blocks(connectomes: NDArray[np.floating], codes: Array, responses: int) -> CodeMap:
+    """Map codes of responses and those of BOLD, each with penalties of their own.
+
+    Parameters
+    ----------
+    connectomes
+        (people, edges).
+    codes
+        (people, codes): those of responses first, then those of BOLD.
+    responses
+        How many are of responses, at most.
+    """
+    blocks = [codes[:, :responses], codes[:, responses:]]
+    maps = [map_codes(connectomes, block) for block in blocks if block.shape[1]]
+    return CodeMap(
+        edge_mean=maps[0].edge_mean,
+        weights=np.hstack([each.weights for each in maps]),
+        penalties=np.concatenate([each.penalties for each in maps]),
+        left_out=np.hstack([each.left_out for each in maps]),
+        explained=np.concatenate([each.explained for each in maps]),
+    )
+
+
 def _predictable(kernel: _Kernel, target: Array) -> Array:
     """Return the turn (codes, codes) to the directions that left-out people are predicted best in.
 

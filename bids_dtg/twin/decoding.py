@@ -49,6 +49,16 @@ class Decoded:
         shares: Values = np.divide(end, total, out=np.full_like(end, np.nan), where=total > 0)
         return shares
 
+    @property
+    def ends(self) -> Values:
+        """How likely each button has been pressed within the window, (..., trials, buttons).
+
+        Shares at the window's end of what was ever likely before: networks, which learn that held
+        buttons are let go then, begin to let go of them a little earlier.
+        """
+        ends: Values = np.nan_to_num(self.shares) * self.answered[..., -1:]
+        return ends
+
     def quantile(self, share: float) -> Values:
         """Return by when this share of the responses within the window is given, (..., trials).
 
@@ -113,22 +123,50 @@ def decode(outputs: Values, segments: Segments) -> Decoded:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Where trials' curves are in outputs; leading axes: people, where they saw different things.
+
+    A curve has w steps; beyond the end of its window, the window's last step is repeated.
+    """
+
+    place: NDArray[np.intp]  # (..., trials, w): of a step, counted through all segments
+    own: NDArray[np.bool_]  # (..., trials, buttons): whether the button is one of the task's
+    repeated: NDArray[np.bool_]  # (..., trials, w): whether the step is beyond the window's end
+    seconds: Values  # (..., trials, w): time since the trial's onset
+
+    @classmethod
+    def of(cls, segments: Segments) -> Windows:
+        """Find the windows of all trials of segments.
+
+        Parameters
+        ----------
+        segments
+            Of one person or of several.
+        """
+        rows, tasks = segments.trials, segments.tasks
+        first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
+        task, segment = _each(rows.task), _each(rows.segment)
+        step = first + np.arange(tasks.window_steps)
+        within = np.minimum(step, last)
+        seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
+        # Targets hold all responses of the window from its last step on, which stands for its end.
+        return cls(
+            place=segment[..., None] * segments.action.shape[-2] + within,
+            own=tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None],
+            repeated=step != within,
+            seconds=np.where(step < last, seconds, _each(rows.window_seconds)[..., None]),
+        )
+
+
 def _curves(outputs: Values, segments: Segments) -> tuple[Values, Values]:
-    rows, tasks = segments.trials, segments.tasks
     _check(outputs, segments)
-    first, last = _each(rows.first_step)[..., None], _each(rows.last_step)[..., None]
-    task, segment = _each(rows.task), _each(rows.segment)
-    step = first + np.arange(tasks.window_steps)
-    within = np.minimum(step, last)
-    curve = _at(outputs, segment[..., None] * outputs.shape[-2] + within)
-    counts = tasks.own_buttons[task] & ((task >= 0) & (last >= first)[..., 0])[..., None]
-    curve = np.where(counts[..., None, :], curve, 0.0)
+    windows = Windows.of(segments)
+    curve = np.where(windows.own[..., None, :], _at(outputs, windows.place), 0.0)
     if not segments.held:
-        pulses = np.where((step == within)[..., None], curve, 0.0)
+        pulses = np.where(windows.repeated[..., None], 0.0, curve)
         curve = pulses.cumsum(axis=-2, dtype=curve.dtype)
-    seconds = (step - _each(rows.onset_step)[..., None]) * STEP_SECONDS
-    # Targets hold all responses within the window from its last step on, which stands for its end.
-    return np.where(step < last, seconds, _each(rows.window_seconds)[..., None]), curve
+    return windows.seconds, curve
 
 
 def _each(shown: NDArray[Any]) -> NDArray[Any]:

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.training.chance import borrowed_chance
 from bids_dtg.training.loop import Best, Schedule, Workplace, run_epochs
 from bids_dtg.training.loop import Task as TrainingTask
 from bids_dtg.training.share import Share
-from bids_dtg.twin.codes import CodeMap, PersonCodes, find_codes, map_codes
+from bids_dtg.twin.codes import find_codes, map_code_blocks
 from bids_dtg.twin.learning import GroupTask, HyperTask, Length
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
 from bids_dtg.twin.network.main import MainWeights, Sizes, perform
@@ -110,7 +111,13 @@ class Fitted:
     explained: NDArray[np.float64] | None  # (codes,): of each code, by connectomes of others
     history: Mapping[str, tuple[Mapping[str, float], ...]]  # epochs of each stage
 
-    def perform(self, connectomes: NDArray[np.floating], segments: Segments) -> Performance:
+    def perform(
+        self,
+        connectomes: NDArray[np.floating],
+        segments: Segments,
+        *,
+        change: Callable[[MainWeights], MainWeights] | None = None,
+    ) -> Performance:
         """Return what people's twins do.
 
         Parameters
@@ -119,9 +126,16 @@ class Fitted:
             (people, edges), of anybody.
         segments
             What they see: the same for all, or of the same people.
+        change
+            What is done to their networks before they perform; None: nothing.
         """
+
+        def make(some: Tensor) -> MainWeights:
+            weights = self.twin.weights(some)
+            return weights if change is None else change(weights)
+
         values = torch.as_tensor(np.asarray(connectomes), dtype=torch.float32)
-        return self._perform(self.twin.weights, values, segments)
+        return self._perform(make, values, segments)
 
     def perform_own(self, segments: Segments) -> Performance:
         """Return what the twins of those do whom it was fitted to, who are known by behaviour.
@@ -343,7 +357,7 @@ class _Run:
             number=recipe.codes,
             prior=recipe.prior,
         )
-        mapped = _map_blocks(connectomes, found, recipe.codes)
+        mapped = map_code_blocks(connectomes, found.codes, recipe.codes)
         twin = Twin(
             self.architecture, recipe, connectomes.shape[1], self.sizes, found.codes.shape[1]
         )
@@ -381,7 +395,7 @@ class _Run:
             stop_after=self.recipe.patience,
         )
         place = replace(self.workplace, folder=self.workplace.folder / stage)
-        with torch.random.fork_rng():  # each epoch begins with a seed of its own
+        with borrowed_chance(place.device):  # each epoch begins with a seed of its own
             best = run_epochs(task, schedule, place, self.report)
         if not np.isfinite(best.history[best.epoch]["validation_loss"]):
             raise RunError(
@@ -392,19 +406,6 @@ class _Run:
 
 def _make_task(make: Callable[..., TrainingTask], share: Share, report: Report) -> TrainingTask:
     return make(report=report)
-
-
-def _map_blocks(connectomes: NDArray[np.float32], found: PersonCodes, responses: int) -> CodeMap:
-    """Map codes of responses and those of BOLD, each with a penalty of its own."""
-    blocks = [found.codes[:, :responses], found.codes[:, responses:]]
-    maps = [map_codes(connectomes, block) for block in blocks if block.shape[1]]
-    return CodeMap(
-        edge_mean=maps[0].edge_mean,
-        weights=np.hstack([each.weights for each in maps]),
-        penalties=np.concatenate([each.penalties for each in maps]),
-        left_out=np.hstack([each.left_out for each in maps]),
-        explained=np.concatenate([each.explained for each in maps]),
-    )
 
 
 def _scale_edges(network: HyperNetwork, connectomes: NDArray[np.float32]) -> None:
@@ -426,7 +427,7 @@ class _seeded:
 
     def __init__(self, *seed: int) -> None:
         self._seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
-        self._fork = torch.random.fork_rng()
+        self._fork = borrowed_chance()
 
     def __enter__(self) -> None:
         self._fork.__enter__()

@@ -116,6 +116,12 @@ class _Twins(TrainingTask):
         seeds = np.random.SeedSequence((self.seed, _DROPOUT, self.current_epoch))
         torch.manual_seed(int(seeds.generate_state(1)[0]))
 
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, Tensor], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Leave the numbers of people and segments where the data are that they choose from."""
+        return batch
+
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         people, segments = batch
         data = self.training_data.part(people, segments).to(self.device)

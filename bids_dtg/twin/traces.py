@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from bids_dtg.twin.cuts import (
     SEGMENT_STEPS,
@@ -173,6 +172,9 @@ class Bold:
         tuple
             (..., regions), by cubic interpolation as published, 0 outside the run; and (...).
         """
+        # Here, as every call of a command imports this module, and scipy takes 0.4 s.
+        from scipy.interpolate import CubicSpline
+
         times = self.start_seconds + self.tr_seconds * np.arange(len(self.z))
         inside = (seconds >= times[0]) & (seconds <= times[-1])
         values = np.zeros((*seconds.shape, self.z.shape[1]), np.float32)

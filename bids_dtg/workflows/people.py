@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,21 +44,50 @@ def read_rows(
     DatasetError
         Something is wrong with somebody's row: with the participants, and what it is.
     """
+    # Back may be from the start: so rows are read in their order.
+    in_order = sorted(labels, key=lambda label: array.rows[label])
+    rows = ((label, array.of(label).astype(np.float64)) for label in in_order)
+    values = require_usable(rows, array.stored.title, faults, expected)
+    return [values[label] for label in labels]
+
+
+def require_usable(
+    rows: Iterable[tuple[str, Array]],
+    title: str,
+    faults: Callable[[Array], list[str]],
+    expected: str,
+) -> dict[str, Array]:
+    """Return people's values by label; refuse what is wrong with any of them, all at once.
+
+    Parameters
+    ----------
+    rows
+        Labels and values.
+    title
+        What errors call all of them.
+    faults, expected
+        As for `read_rows`.
+
+    Raises
+    ------
+    DatasetError
+        As `read_rows`.
+    """
     values: dict[str, Array] = {}
     wrong = []
-    for label in sorted(labels, key=lambda label: array.rows[label]):  # back may be from the start
-        values[label] = array.of(label).astype(np.float64)
-        if found := faults(values[label]):
+    for label, row in rows:
+        values[label] = row
+        if found := faults(row):
             wrong.append(f"sub-{label}: {named(found)}")
     if wrong:
         raise DatasetError(
-            f"{array.stored.title} cannot be used for {counted(len(wrong), 'participant')}: "
+            f"{title} cannot be used for {counted(len(wrong), 'participant')}: "
             + "; ".join([*wrong[:_SHOWN], *(["..."] if len(wrong) > _SHOWN else [])]),
             expected=expected,
             remedy="leave the region out for everybody, or name the other participants with "
             "--participant-label",
         )
-    return [values[label] for label in labels]
+    return values
 
 
 def given_split(

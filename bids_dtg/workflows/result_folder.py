@@ -26,7 +26,7 @@ from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, Settings, plain
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.call import with_whole_paths
+from bids_dtg.workflows.participants.call import with_whole_paths
 
 DEFAULT_NAME = "own"  # of a model that is made
 # Its options for people, and for comparing them with others.

@@ -59,7 +59,11 @@ def test_prefix_is_removed_and_other_keys_are_left_out(tmp_path, tensors, prefix
         ("extra.weight", torch.ones(2), "extra.weight unknown"),
         ("upscale.0.bias", torch.ones(3), r"upscale.0.bias has shape \(3,\), not \(8,\)"),
         ("in_block.conv.0.weight", torch.ones(3), r"in_block.conv.0.weight has shape \(3,\)"),
-        ("upscale.0.bias", torch.ones(8, dtype=torch.int64), "upscale.0.bias has type torch.int64"),
+        (
+            "upscale.0.bias",
+            torch.ones(8, dtype=torch.int64),
+            "upscale.0.bias has type int64, not float32",
+        ),
         ("upscale.0.bias", torch.full((8,), torch.nan), "upscale.0.bias has values .* not finite"),
         ("upscale.0.bias", [1.0], "upscale.0.bias is list"),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,6 +55,7 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.linear import LinearModel, Parcels
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.plan import RECIPES, find_recipe
 from bids_dtg.errors import BundleError, SettingsError
@@ -147,6 +150,25 @@ def test_each_row_of_maps_is_complete(row, tmp_path, connectome):
     assert f"model       tiny, version 0 ({row.name})" in bundle_lines(bundle)
 
 
+def test_no_kind_needs_torch_on_the_cpu(tmp_path):
+    """All are read, verified and asked for maps in one process."""
+    code = """
+import sys, numpy as np, bids_dtg
+from bids_dtg.connectome.connectome import Connectome
+for folder in sys.argv[1:]:
+    bundle = bids_dtg.load_bundle(folder)
+    bundle.check_weights()
+    r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)
+    form = bundle.card.part.connectome
+    connectome = Connectome(r, frames=100, seconds=432.0, form=form)
+    bids_dtg.predict_maps(connectome, bundle, device="cpu", threads=1)
+sys.exit("torch" in sys.modules)
+"""
+    bundles = [written(tmp_path / name, name, make()) for name, make in TENSORS.items()]
+    command = [sys.executable, "-c", code, *(str(bundle.path) for bundle in bundles)]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
 def test_what_is_not_in_the_table_is_refused_with_what_is():
     with pytest.raises(
         SettingsError, match=r"--architecture is 'x'\. Expected: one of auto, attention-u"
@@ -213,7 +235,7 @@ def test_parcels_that_do_not_fit_are_refused(tmp_path):
 
 def test_a_blend_is_the_weighed_sum_of_both(tmp_path, connectome):
     bundle = written(tmp_path / "blend", BLEND.name, blend_tensors())
-    network = prepare(tiny_network(ROIS, CONTRASTS), PLACES.mask)
+    network = prepare(Parameters.of(tiny_network(ROIS, CONTRASTS)), PLACES.mask)
     expected = blend.blended([solved().predict(connectome), network.predict(connectome)], WEIGHTS)
     found = Model(bundle, "cpu", 1).predict(connectome)
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
@@ -225,7 +247,7 @@ def test_a_blend_as_earlier_versions_wrote_it_predicts_the_same_to_the_bit(tmp_p
     bundle = written(tmp_path / "blend", BLEND.name, written_then)
     weights = bundle.weights()
     ridge = local_ridge_kind.read_ridge(weights, PLACES).predict(connectome)
-    unet = prepare(bundle.network(), PLACES.mask).predict(connectome)
+    unet = prepare(Parameters.of(bundle.network()), PLACES.mask).predict(connectome)
     found = bundle.prepare(Processor()).predict(connectome)
     np.testing.assert_array_equal(found, blend.blended([ridge, unet], WEIGHTS))
 

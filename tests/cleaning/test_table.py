@@ -4,11 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from fmriprep_dataset import EXPANSIONS, MOTION
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nuisance_tables import nuisance_columns
 
-from bids_dtg.cleaning.table import add_expansions, modern_name, rename_columns
+from bids_dtg.cleaning.table import (
+    ConfoundTable,
+    add_expansions,
+    modern_name,
+    numbers,
+    quoted,
+    rename_columns,
+)
 
 OLD = {
     "WhiteMatter": "white_matter",
@@ -45,17 +52,19 @@ def test_names_of_today_stay(name):
 
 
 def test_a_name_that_is_there_is_not_made_twice():
-    table = pd.DataFrame({"X": ["1"], "trans_x": ["2"], "Y": ["3"]})
-    assert list(rename_columns(table).columns) == ["X", "trans_x", "trans_y"]
+    cells = {"X": ("1",), "trans_x": ("2",), "Y": ("3",), "y": ("4",)}
+    renamed = {"X": ("1",), "trans_x": ("2",), "trans_y": ("3",), "y": ("4",)}
+    assert rename_columns(cells) == renamed
 
 
 def test_missing_expansions_are_computed_and_others_left_alone():
-    table = pd.DataFrame({"rot_x": ["0.5", "n/a", "2", "-1"], "rot_x_power2": list("abcd")})
+    cells = {"rot_x": ("0.5", "n/a", "2", "-1"), "rot_x_power2": tuple("abcd")}
+    table = ConfoundTable(cells, frames=4)
     full, computed = add_expansions(table)
     assert computed == ("rot_x_derivative1", "rot_x_derivative1_power2")
-    assert list(full["rot_x_derivative1"]) == ["n/a", "n/a", "n/a", "-3.0"]
-    assert list(full["rot_x_derivative1_power2"])[-1] == "9.0"
-    assert list(full["rot_x_power2"]) == list("abcd")
+    assert full.cells["rot_x_derivative1"] == ("n/a", "n/a", "n/a", "-3.0")
+    assert full.cells["rot_x_derivative1_power2"][-1] == "9.0"
+    assert full.cells["rot_x_power2"] == tuple("abcd")
     assert add_expansions(full)[1] == ()
 
 
@@ -72,11 +81,26 @@ def test_computed_expansions_are_fmriprep_s(shared, name):
     path = shared / "data" / "real" / "confounds" / name
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     bare = [*MOTION, "csf", "white_matter", "global_signal"]
-    full, computed = add_expansions(table[bare])
+    cells = {name: tuple(table[name]) for name in bare}
+    full, computed = add_expansions(ConfoundTable(cells, len(table)))
     assert set(computed) == {base + end for base in bare for end in EXPANSIONS[1:]}
     for column in computed:
-        ours = pd.to_numeric(full[column], errors="coerce").to_numpy()
+        ours = numbers(full, column)
         theirs = pd.to_numeric(table[column], errors="coerce").to_numpy()
         scale = np.nanmax(np.abs(theirs))
         # The first rows of one table were edited by those who cut it.
         np.testing.assert_allclose(ours[2:], theirs[2:], atol=1e-6 * scale)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.one_of(st.floats().map(repr), st.text(max_size=6)), min_size=1))
+@example(["1_0", "\uff11", "0x10", "inf", "-Infinity", "1e400", "nan(1)", " 2\t", "n/a", "1d5"])
+def test_cells_are_numbers_where_pandas_has_them(cells):
+    ours = numbers(ConfoundTable({"csf": tuple(cells)}, len(cells)), "csf")
+    theirs = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_messages_of_other_programs_are_short():
+    assert len(quoted(ValueError("the columns are\n" + "column " * 500))) == 200
+    assert quoted(KeyError("a\nb")) == "'a\\nb'"

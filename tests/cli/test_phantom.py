@@ -52,6 +52,8 @@ def test_participants_are_written_one_by_one(tmp_path, capsys):
         (["--seed", "-1"], "--seed -1"),
         (["--frames", "10"], "50 frames or more of 0.2 to 10 s, not 10 of 1.5 s"),
         (["--repetition-time", "1500"], "not 300 of 1500 s"),
+        (["--workflow", "dynamics", "--frames", "50"], "not 50 of 1.5 s"),
+        (["--workflow", "twin", "--repetition-time", "4"], "not 300 of 4 s"),
     ],
 )
 def test_wrong_arguments_end_with_2(tmp_path, options, message, capsys):
@@ -97,6 +99,25 @@ def test_what_keeps_a_participant_from_being_written_ends_with_1(
     assert main([str(tmp_path / "out"), "--frames", "50"]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
     assert message in line
+
+
+def test_networks_are_written_with_their_atlas_and_connectomes(tmp_path, capsys):
+    options = ["--workflow", "dynamics", "--participants", "1", "--frames", "100"]
+    assert main([str(tmp_path / "out"), *options, "--repetition-time", "1"]) == 0
+    assert "sub-sim01 is written (1 of 1)" in capsys.readouterr().err
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"fmriprep", "atlas", "connectomes", "qsirecon", "truth"}
+    (bold,) = (tmp_path / "out/fmriprep").rglob("*_bold.json")
+    assert json.loads(bold.read_text())["RepetitionTime"] == 1.0
+
+
+def test_twins_are_written_with_their_atlas_and_event_files(tmp_path, capsys):
+    options = ["--workflow", "twin", "--participants", "1", "--frames", "100"]
+    assert main([str(tmp_path / "out"), *options]) == 0
+    assert "sub-c3p0000 is written (1 of 1)" in capsys.readouterr().err
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"fmriprep", "atlas", "bids", "truth"}
+    assert len([*(tmp_path / "out/bids").rglob("*_events.tsv")]) == 2
 
 
 def test_help_does_not_wait_for_numpy():

@@ -43,14 +43,6 @@ def told(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (
-            f"participant {DYNAMICS}",
-            "--workflow dynamics has no participant level. Expected: group --analysis "
-            "train|evaluate|simulate|fixed-points.",
-        ),
-        (f"participant {DYNAMICS} --reports-only", "dynamics has no participant level"),
-        (f"participant {DYNAMICS} --verify", "dynamics has no participant level"),
-        (f"participant {DYNAMICS} --boilerplate-only", "dynamics has no participant level"),
         (f"participant {DYNAMICS} --analysis train", "was given with participant. Expected: group"),
         (
             f"group {DYNAMICS}",
@@ -84,12 +76,13 @@ def told(tmp_path, monkeypatch, capsys):
         ),
         (
             f"{TRAIN} --gsr",
-            "--gsr was given with --workflow dynamics. Expected: --workflow contrasts, or no --gsr",
+            "--gsr was given with group --workflow dynamics, which reads what the participant "
+            "level has written, or arrays. Expected: the level participant, or no --gsr",
         ),
         (
             f"{TRAIN} --combine run --atlases a.nii --architecture linear",
-            "--architecture and --combine and --atlases were given with --workflow dynamics. "
-            "Expected: --workflow contrasts, or no --architecture, no --combine, no --atlases",
+            "--architecture and --combine were given with --workflow dynamics. "
+            "Expected: --workflow contrasts or twin, or no --architecture, no --combine",
         ),
         (
             "participant --states 3",
@@ -122,13 +115,15 @@ def told(tmp_path, monkeypatch, capsys):
         ("group --analysis phenotypes --repeats 0", "--repeats is 0. Expected: 1 or more"),
         ("group --analysis associate --permutations -1", "--permutations is -1. Expected: 0 to"),
         (
+            f"{TWINS} --permutations 5",
+            "--permutations was given with --analysis train. Expected: group --analysis intervene.",
+        ),
+        (
             "group --analysis associate --phenotype age --covariates age",
             "age is given as --phenotype and as --covariates. Expected: one of them.",
         ),
         ("group --analysis embed --feature-sets eges", "invalid choice: 'eges'"),
-        (f"participant {TWIN}", "twin has no participant level. Expected: group --analysis train"),
         (f"group {TWIN}", "--workflow twin was given with group and no --analysis"),
-        (f"group {TWIN} --analysis train", "was given without --input-arrays. Expected: arrays."),
         (
             f"{TWINS} --architecture linear",
             "--architecture linear was given with --workflow twin. Expected: one of auto, lowrank, "
@@ -151,17 +146,14 @@ def told(tmp_path, monkeypatch, capsys):
             "--task-file was given with --workflow contrasts. Expected: --workflow twin, or no",
         ),
         (f"{TWINS} --states 3", "--states was given with --workflow twin"),
-        (f"{TWINS} --gsr", "--gsr was given with --workflow twin"),
-        (
-            f"group {DYNAMICS} --analysis train",
-            "--analysis train was given without --input-arrays. Expected: arrays.",
-        ),
+        (f"{TWINS} --gsr", "--gsr was given with group --workflow twin, which reads what the par"),
+        (f"{TWINS} --combine run", "--combine was given with group --workflow twin"),
         (
             f"group {DYNAMICS} --analysis simulate --input-arrays a.npz",
             "--workflow dynamics --analysis simulate was given without --model. Expected: a model "
             "that --workflow dynamics --analysis train has made",
         ),
-        ("group --analysis predict", "maps from images are made at the level participant"),
+        ("group --analysis predict", "results from images are made at the level participant"),
         (
             "group --analysis finetune --input-arrays a.npz",
             "Expected: group --analysis train or eva",
@@ -176,9 +168,9 @@ def test_what_does_not_belong_together_is_one_line(told, words, line):
 def test_a_file_of_options_is_refused_like_the_command_line(told, tmp_path):
     file = tmp_path / "options.toml"
     file.write_text('[model]\nworkflow = "dynamics"\n[cleaning]\ngsr = true\n')
-    assert "--gsr was given with --workflow dynamics" in told("group --config-file options.toml")
-    file.write_text('[model]\nworkflow = "dynamics"\n')
-    assert "no participant level" in told("participant --config-file options.toml")
+    assert "--gsr was given with group --workflow dynamics" in told(
+        "group --analysis train --config-file options.toml"
+    )
     file.write_text('[model]\nworkflow = "dynamic"\n')
     assert "workflow is 'dynamic'. Expected: one of contrasts, dynamics, twin" in told(
         "participant --config-file options.toml"

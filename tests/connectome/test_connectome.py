@@ -13,6 +13,7 @@ from bids_dtg.cleaning.design import StopBand
 from bids_dtg.connectome.connectome import profile_agreement, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 
 
@@ -179,6 +180,33 @@ def test_segments_alone_are_the_same_and_hold_no_other_part():
         np.testing.assert_array_equal(full.agreement, lean.agreement)
         assert (lean.odd, lean.even) == (None, None)
         assert lean.whole is (lean.segments[0] if count == 1 else None)
+
+
+@pytest.mark.parametrize("form", [MARGINAL, Form("partial")])
+def test_voxels_may_be_summed_in_another_order_than_they_are_wanted_in(form):
+    rng = np.random.default_rng(9)
+    bold, maps, _ = drifting_run(rng, 200, 150, 4, drift=0)
+    bold[:, 7] = 1000  # not covered
+    design = TemporalDesign.build(None, [], np.ones(200, bool), 2.0)
+    order = rng.permutation(100)
+    mixed = np.r_[order, 100:150]
+    voxels = RunVoxels(maps[:, mixed], 100, np.ones(150, bool), order=order)
+
+    def blocks():
+        yield 0, bold[:, mixed].copy()
+
+    found = run_connectomes(measure_run(blocks, design, voxels), form=form)
+    expected = run_connectomes(sums(bold, maps, design, 100, size=200), form=form)
+    assert not expected.covered[7]
+    np.testing.assert_allclose(found.whole.r, expected.whole.r, atol=1e-5)
+    for name in ("covered", "agreement", "icc", "tsnr"):
+        values, wanted = getattr(found, name), getattr(expected, name)
+        np.testing.assert_allclose(values, wanted, atol=1e-4, err_msg=name)
+
+
+def test_an_order_of_other_voxels_is_refused():
+    with pytest.raises(ValueError, match=r"2 grey-matter voxels, an order \(3,\)"):
+        RunVoxels(np.eye(2, 3), 2, np.ones(3, bool), order=np.arange(3))
 
 
 @pytest.mark.slow

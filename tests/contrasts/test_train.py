@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import torch
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
-from bids_dtg.contrasts.task import mean_correlation, validation_scores
+from bids_dtg.contrasts.task import TrainingTask, mean_correlation, validation_scores
 from bids_dtg.contrasts.train import TrainedNetwork, train
 from bids_dtg.training.loop import Workplace
 
@@ -102,6 +103,53 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     assert rates[1][5] > rates[1][6]
     for name, tensor in whole.state.items():
         torch.testing.assert_close(resumed.state[name], tensor, atol=1e-5, rtol=0)
+
+
+class WatchedSamples(ArraySamples):
+    """Samples that remember which threads read them, and one of which cannot be read."""
+
+    broken: int | None = None
+
+    def __init__(self, *arrays: np.ndarray) -> None:
+        super().__init__(*arrays)
+        self.readers: set[str] = set()
+
+    def maps(self, person, box):
+        self.readers.add(threading.current_thread().name)
+        if person == self.broken:
+            raise OSError("the disk is gone")
+        return super().maps(person, box)
+
+
+def watched(people: int, seed: int) -> WatchedSamples:
+    made = cohort(people, seed)
+    return WatchedSamples(made._connectomes, made._maps, made.mask)
+
+
+def training_task(people: ArraySamples) -> TrainingTask:
+    return TrainingTask(people, people, SHORT, start=None, report=lambda line: None)
+
+
+def test_a_device_has_its_batches_read_ahead_in_a_thread():
+    """Processes would send them by way of /dev/shm, which is small in containers."""
+    people = watched(12, 1)
+    task = training_task(people)
+    people.readers.clear()
+    here = list(task.train_dataloader())
+    assert people.readers == {threading.current_thread().name}
+    people.readers.clear()
+    ahead = list(task.to("meta").train_dataloader())  # a device that every torch has
+    assert people.readers == {"reader"}
+    assert len(here) == 3
+    torch.testing.assert_close(ahead, here, rtol=0, atol=0)
+
+
+def test_an_error_of_who_reads_ahead_is_raised():
+    people = watched(12, 1)
+    task = training_task(people).to("meta")
+    people.broken = 7
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(task.train_dataloader())
 
 
 def test_a_finished_training_is_only_read(plain, tmp_path):

@@ -132,7 +132,7 @@ def test_the_restart_with_the_best_held_out_elbo_is_chosen(networks: Networks) -
 
 
 def test_held_out_series_do_not_move_the_weights(networks: Networks) -> None:
-    trained = choose_trained(2, 5, 0.2, seed=0)
+    trained = choose_trained(2, 5, TINY, seed=0)
     person, region = np.argwhere(~trained)[0]
     changed = networks.series.copy()
     # Its neighbours read it as their network input: cut the connections to see it alone.

@@ -40,7 +40,7 @@ def _model(seed: int = 0, recipe: Recipe = RECIPE) -> NetworkModel:
 
 def _linear(matrix: NDArray, constant: NDArray, of_network: float = 0.0) -> NetworkModel:
     """f(x) = matrix x + constant + of_network u: two units a state, one for each sign."""
-    model = _model(recipe=Recipe(states=2, region_parameters=1, hidden=6, external_input=False))
+    model = _model(recipe=Recipe(states=2, region_parameters=1, hidden=6, external_inputs=0))
     with torch.no_grad():
         for weights in model.transition.parameters():
             weights.zero_()
@@ -77,7 +77,7 @@ def test_node_field_and_its_jacobian_are_the_originals(reference: Reference) -> 
     recipe, inputs = reference.recipe, reference["f_in"].astype(float)
     sizes = (recipe.states, recipe.region_parameters, 1, 1)
     states, region, person, network, external = np.split(inputs, np.cumsum(sizes), axis=1)
-    external = external[:, 0] if recipe.external_input else np.zeros(len(inputs))
+    external = external[:, 0] if recipe.external_inputs else np.zeros(len(inputs))
     field = NodeField(reference.model(), region, person, network[:, 0], external)
     case = np.arange(len(inputs))
     np.testing.assert_allclose(field.change(states, case), reference["f_out"], atol=1e-5)

@@ -39,7 +39,7 @@ def test_transition_and_its_jacobian_are_the_originals(reference: Reference) -> 
     def change(row: torch.Tensor) -> torch.Tensor:
         sizes = (recipe.states, recipe.region_parameters, recipe.person_parameters, 1)
         state, region, person, network, *rest = row.split(
-            (*sizes, 1) if recipe.external_input else sizes
+            (*sizes, 1) if recipe.external_inputs else sizes
         )
         external = rest[0].reshape(1, 1, 1) if rest else None
         return model.transition(

@@ -35,7 +35,7 @@ def test_each_term_is_the_originals(reference: Reference) -> None:
         "person_kl": reference["t_kl_sub"] * reference.recipe.person_penalty,
         "state_squares": reference["t_xpen"] / reference.recipe.state_penalty,
     }
-    if reference.recipe.external_input:
+    if reference.recipe.external_inputs:
         expected["external"] = (reference["t_logp_us"] - reference["t_logq_us"]) / 68
     for name, rows in expected.items():
         found = getattr(terms, name).detach()
@@ -69,7 +69,7 @@ def test_gradients_are_the_originals(reference: Reference) -> None:
 @pytest.mark.parametrize("external", [True, False])
 def test_closed_forms_are_what_samples_tend_to(external: bool) -> None:
     torch.manual_seed(0)
-    recipe = Recipe(states=2, region_parameters=2, external_input=external)
+    recipe = Recipe(states=2, region_parameters=2, external_inputs=int(external))
     model = NetworkModel(recipe, people=2, regions=3, frames=12).double()
     items = Items(torch.randn(12, 4).double(), torch.randn(12, 4).double(), torch.arange(4) % 2)
     with torch.no_grad():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bids_dtg.dynamics.recipe import RECIPES, Recipe, find_recipe
+from bids_dtg.dynamics.recipe import RECIPES, Recipe, find_recipe, with_fields
 from bids_dtg.errors import SettingsError
 
 
@@ -40,3 +41,37 @@ def test_published_recipes_are_as_published() -> None:
 def test_an_unknown_recipe_is_refused() -> None:
     with pytest.raises(SettingsError, match="published-cod"):
         find_recipe("published-cod")
+
+
+def test_fields_are_changed_by_their_names() -> None:
+    texts = ["external_inputs=0", "sampled_coupling=FALSE", "generation_weight=2.5"]
+    changed = with_fields(find_recipe("default"), texts)
+    assert changed == replace(
+        find_recipe("default"), external_inputs=0, sampled_coupling=False, generation_weight=2.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("states", "is 'states'. Expected: NAME=VALUE, NAME one of amortised"),
+        ("colour=3", "is 'colour=3'. Expected: NAME=VALUE"),
+        ("states=two", "states is 'two'. Expected: a whole number, as 3"),
+        ("states=0", "states is '0'"),
+        ("closed_form=1", "closed_form is '1'. Expected: true or false"),
+        ("generation_weight=nan", "generation_weight is 'nan'"),
+        ("generation_weight=-1", "generation_weight is '-1'"),
+        ("held_out=1", "held_out is '1'"),
+        ("innovation=none", "innovation is 'none'. Expected: a word, as stationary"),
+        ("amortised=false", "1 external input"),
+        ("innovation=unit", "a variance of 1"),
+        (
+            "gradient_limit=3",
+            "changes gradient_limit, which a model with amortised encoders does not have. "
+            "Expected: other fields, or amortised=false",
+        ),
+    ],
+)
+def test_wrong_fields_are_refused(text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        with_fields(find_recipe("default"), [text])

@@ -62,12 +62,12 @@ def _draw(model: NetworkModel, networks: Networks, inferred: Inferred) -> Drawn:
 def test_simulation_is_the_originals(prefix: str, shared: Path) -> None:
     reference = Reference.read(shared, prefix)
     frames = reference["gen_y"].shape[1]
-    external = reference["gen_us"] if reference.recipe.external_input else np.zeros(frames)
+    external = reference["gen_us"] if reference.recipe.external_inputs else np.zeros(frames)
     drawn = Drawn(
         region=reference["gen_thetareg"][None, None],
         person=reference["gen_thetasub"][None, None],
         first=reference["gen_ic"][None, None],
-        external=external[:, None, None],
+        external=external[:, None, None, None][..., : reference.recipe.external_inputs],
         system=np.moveaxis(reference["gen_eta_sys"], (0, 1, 2), (2, 1, 0))[:, :, None, None],
         observed=reference["gen_eta_obs"].T[:, None, None],
     )
@@ -81,7 +81,7 @@ def test_external_path_is_the_originals(shared: Path) -> None:
     alpha = model.alpha.item()
     noise = reference["gen_us_innov"] / np.sqrt(1 - alpha**2)
     noise[0] = reference["gen_us_first"].item()
-    found = external_path(model, noise)
+    found = external_path(model, noise[:, None])[:, 0]
     np.testing.assert_allclose(found, reference["gen_us"], rtol=0, atol=1e-5)
 
 
@@ -211,13 +211,13 @@ def test_a_given_network_input_is_that_of_every_region(
 @pytest.mark.parametrize(("innovation", "times"), [("stationary", 1.0), ("unit", 5.52)])
 def test_external_path_varies_as_its_recipe_says(innovation: str, times: float) -> None:
     model = _model(replace(RECIPE, innovation=innovation))
-    path = external_path(model, np.random.default_rng(0).standard_normal(200_000))
+    path = external_path(model, np.random.default_rng(0).standard_normal((200_000, 1)))[:, 0]
     assert path.var() == pytest.approx(times, rel=0.1)  # 1 / (1 - exp(-2 / 10)) of the second
     assert np.corrcoef(path[1:], path[:-1])[0, 1] == pytest.approx(np.exp(-0.1), abs=0.01)
 
 
 def test_a_model_without_external_input_simulates(networks: Networks) -> None:
-    model = _model(replace(RECIPE, external_input=False, person_parameters=0))
+    model = _model(replace(RECIPE, external_inputs=0, person_parameters=0))
     inferred = infer(model, networks, networks.people)
     both = next(simulate(model, networks, inferred, simulations=2))
     network = next(simulate(model, networks, inferred, simulations=2, inputs="network"))
@@ -231,3 +231,19 @@ def test_precision_is_that_of_the_weights(networks: Networks, inferred: Inferred
     single = next(simulate(model.float(), networks, inferred, simulations=2))
     assert not np.array_equal(double, single)
     np.testing.assert_allclose(double, single, atol=1e-4)
+
+
+def test_states_stay_within_their_limit(networks: Networks, inferred: Inferred) -> None:
+    model = _model(replace(RECIPE, state_limit=2.0))
+    with torch.no_grad():  # whatever the states are, they grow
+        model.transition.out.bias.fill_(1.0)
+    found = next(simulate(model, networks, inferred, simulations=2, inputs="none"))
+    weight, bias = model.observation.weight.detach(), model.observation.bias.item()
+    furthest = 2.0 * float(weight.abs().sum()) + abs(bias)
+    noise = 6 * float(torch.exp(0.5 * model.observation_log_variance.detach()))
+    assert np.abs(found).max() < furthest + noise
+    free = _model()
+    with torch.no_grad():
+        free.transition.out.bias.fill_(1.0)
+    without = next(simulate(free, networks, inferred, simulations=2, inputs="none"))
+    assert np.abs(without).max() > furthest + noise

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bids_dtg.engine.machine import available_cores, available_memory
+from bids_dtg.engine.machine import (
+    THREAD_VARIABLES,
+    WAIT_VARIABLES,
+    available_cores,
+    available_memory,
+    wait_asleep,
+)
 
 GB = 10**9
 
@@ -119,3 +127,64 @@ def test_this_machine(monkeypatch):
     monkeypatch.undo()
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
     assert (available_memory() or 1) > 0
+
+
+# A program of ours, and what it finds in its environment when it imports NumPy.
+SPY = """
+import os, sys
+class Spy:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numpy":
+            print(*(os.environ.get(name) for name in {names}), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Spy())
+from bids_dtg.cli.{program} import run
+sys.argv = {words}
+run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("run", ["bids_dtg", "nowhere", "out", "participant"]),
+        ("models", ["dtg-models", "info", "nowhere"]),
+        ("phantom", ["dtg-phantom", "out", "--participants", "1"]),
+        ("demo", ["dtg-demo", "out"]),
+    ],
+)
+@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "ACTIVE", "OPENBLAS_THREAD_TIMEOUT": "9"}])
+def test_threads_wait_asleep_from_the_start_or_as_the_user_says(tmp_path, program, words, own):
+    code = SPY.format(names=[*WAIT_VARIABLES], program=program, words=words)
+    bare = {name: value for name, value in os.environ.items() if name not in WAIT_VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**bare, **own},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert " ".join({**WAIT_VARIABLES, **own}.values()) == done.stdout.strip()
+
+
+def test_what_the_user_has_set_stays(monkeypatch):
+    for name in WAIT_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")
+    wait_asleep()
+    assert (os.environ["OMP_WAIT_POLICY"], os.environ["OPENBLAS_THREAD_TIMEOUT"]) == ("", "4")
+
+
+def test_the_public_names_leave_the_user_s_environment_alone():
+    names = [*WAIT_VARIABLES, *THREAD_VARIABLES]
+    code = (
+        "import os, bids_dtg; [getattr(bids_dtg, name) for name in bids_dtg.__all__]; "
+        f"print(*(name for name in {names} if name in os.environ))"
+    )
+    bare = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

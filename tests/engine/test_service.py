@@ -20,7 +20,8 @@ for line in sys.stdin:
         os.kill(os.getpid(), 9)
     if request["do"] == "wait":
         time.sleep(60)
-    print(json.dumps({"process": os.getpid(), "did": request["do"]}), flush=True)
+    did, waits = request["do"], os.environ["OMP_WAIT_POLICY"]
+    print(json.dumps({"process": os.getpid(), "did": did, "waits": waits}), flush=True)
 """
 COMMAND = [sys.executable, "-c", PROGRAM]
 
@@ -70,3 +71,15 @@ def test_given_up_at_once():
     assert time.monotonic() - start < 10
     assert [answer.label for answer in answers] == ["a"]
     assert not Path(f"/proc/{answers[0].result['process']}").exists()
+
+
+@pytest.mark.parametrize(("own", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_its_threads_wait_asleep_unless_the_user_says_otherwise(monkeypatch, own, found):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    answers = []
+    service = Service(COMMAND, answers.append)
+    service.request("a", {"do": "a"})
+    service.close()
+    assert [answer.result["waits"] for answer in answers] == [found]

@@ -184,6 +184,55 @@ def test_participants_follow_the_folders_and_keep_columns(dataset):
     assert table.read_text() == "participant_id\nsub-01\nsub-02\n"
 
 
+def test_a_participant_is_listed_without_a_look_at_the_folders(dataset, monkeypatch):
+    (dataset.root / "sub-05").mkdir()
+    dataset.update_participants()
+    table = dataset.root / "participants.tsv"
+    table.write_text("participant_id\tage\nsub-05\t30\n")
+
+    def refuse(folder):
+        raise AssertionError(f"{folder} is listed: with 100,000 participants for each of them")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for label in ("07", "01", "06", "01", "05"):
+        dataset.add_participant(label)
+    assert table.read_text().splitlines() == [
+        "participant_id\tage",
+        *("sub-01\tn/a", "sub-05\t30", "sub-06\tn/a", "sub-07\tn/a"),
+    ]
+
+
+def test_a_table_that_people_sorted_keeps_its_order_and_rows(dataset):
+    table = dataset.root / "participants.tsv"
+    text = "participant_id\tage\nsub-09\t1\nsub-01\t2\nsub-05\t3\n"
+    table.write_text(text)
+    for label in ("01", "05", "09"):
+        dataset.add_participant(label)
+    assert table.read_text() == text
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_cell_keeps_what_python_breaks_lines_at(dataset, end):
+    """As spreadsheets put breaks into cells."""
+    note = "tired\v\u2028slept \x85"
+    table = dataset.root / "participants.tsv"
+    rows = ["participant_id\tnote", f"sub-01\t{note}", "sub-03\tn/a"]
+    table.write_bytes((end.join(rows) + end).encode())
+    for label in ("01", "02", "03"):
+        (dataset.root / f"sub-{label}").mkdir()
+    dataset.add_participant("02")
+    expected = [*rows[:2], "sub-02\tn/a", rows[2]]
+    assert table.read_text("utf-8").split("\n") == [*expected, ""]
+    assert dataset.update_participants() == ()
+    assert table.read_text("utf-8").split("\n") == [*expected, ""]
+
+
+def test_the_first_participant_makes_the_table(dataset):
+    (dataset.root / "sub-01").mkdir()
+    dataset.add_participant("01")
+    assert (dataset.root / "participants.tsv").read_text() == "participant_id\nsub-01\n"
+
+
 def test_a_participant_lost_to_another_writer_is_put_back(dataset, monkeypatch):
     (dataset.root / "sub-01").mkdir()
     real = Path.replace
@@ -215,13 +264,15 @@ from bids_dtg.files.derivatives import DerivativeDataset
 root, first = Path(sys.argv[1]), int(sys.argv[2])
 for number in range(first, first + 25):
     (root / f"sub-{number:03d}").mkdir()
-    DerivativeDataset(root).update_participants()
+    getattr(DerivativeDataset(root), sys.argv[3])(*([f"{number:03d}"] if sys.argv[4:] else []))
+DerivativeDataset(root).update_participants()
 """
 
 
-def test_many_processes_lose_nobody(dataset):
+@pytest.mark.parametrize("how", [("update_participants",), ("add_participant", "each")])
+def test_many_processes_lose_nobody(dataset, how):
     writers = [
-        subprocess.Popen([sys.executable, "-c", MANY, str(dataset.root), str(first)])
+        subprocess.Popen([sys.executable, "-c", MANY, str(dataset.root), str(first), *how])
         for first in (0, 25, 50, 75)
     ]
     assert [writer.wait(60) for writer in writers] == [0] * 4

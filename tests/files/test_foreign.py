@@ -202,6 +202,15 @@ def test_short_lines_and_double_names_are_counted(tmp_path):
     assert (table.short, table.twice()) == (1, ("a",))
 
 
+def test_only_wanted_columns_are_kept_of_bytes_with_a_mark(tmp_path):
+    content = b'\xef\xbb\xbfa\t"b"\tc\n1\t2\n3\t4\t5\n'
+    table = foreign.parse_table(content, tmp_path / "x", wanted=lambda name: name != "b")
+    assert table.dicts() == [{"a": "1", "c": ""}, {"a": "3", "c": "5"}]
+    assert table.short == 1
+    with pytest.raises(ForeignFileError, match="cannot be read as a table: 'utf-8' codec"):
+        foreign.parse_table(b"\xff\xfe", tmp_path / "x")
+
+
 def test_so_many_columns_are_no_table_of_confounds(tmp_path):
     content = "\t".join(f"c{n}" for n in range(200_000)).encode()
     begun = time.process_time()

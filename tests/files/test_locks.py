@@ -56,6 +56,15 @@ def age(path: Path, hours: float) -> None:
     os.utime(path, (then, then))
 
 
+def test_a_call_on_names_of_any_bytes_gives_its_lock_back(folder, locks, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bids_dtg", os.fsdecode(b"in\xff\x1b[31m"), "out"])
+    assert locks.take("sub-01") is None
+    with Locks(folder, print) as others:
+        assert r"bids_dtg in\xff\x1b[31m out" in others.take("sub-01").words
+    locks.release("sub-01")
+    assert not folder.exists()
+
+
 def test_the_second_is_refused_with_owner_host_and_age(folder, locks):
     other = hold(folder)
     with pytest.raises(SettingsError) as caught:

@@ -39,7 +39,7 @@ def test_a_run_reads_back_within_half_a_step(anatomy, tmp_path):
 
 def test_a_mask_reads_back(anatomy, tmp_path):
     path = tmp_path / "mask.nii.gz"
-    path.write_bytes(encode_mask(anatomy.brain, "SIMULATED"))
+    path.write_bytes(encode_mask(anatomy, "SIMULATED"))
     volume = np.asarray(nib.load(path).dataobj)
     assert volume.dtype == np.uint8
     np.testing.assert_array_equal(volume[7:83, 9:102, 0:78], anatomy.brain)
@@ -52,6 +52,19 @@ def test_a_wrong_number_of_frames_is_refused(anatomy):
         encode_bold([frames], anatomy, frames=3, repetition_time_s=1.0, description="")
 
 
-def test_coarser_voxels_are_refused():
-    with pytest.raises(ValueError, match=r"not \(19, 24, 20\)"):
-        encode_bold([], load_anatomy(4), frames=0, repetition_time_s=1.0, description="")
+def test_coarser_voxels_are_written_on_their_own_grid(tmp_path):
+    coarse, rng = load_anatomy(4), np.random.default_rng(1)
+    frames = rng.uniform(0, 3000, (2, coarse.brain.sum())).astype(np.float32)
+    files = {
+        "bold": encode_bold([frames], coarse, frames=2, repetition_time_s=1.5, description=""),
+        "mask": encode_mask(coarse, ""),
+    }
+    images = {}
+    for name, data in files.items():
+        (tmp_path / f"{name}.nii.gz").write_bytes(data)
+        images[name] = nib.load(tmp_path / f"{name}.nii.gz")
+        np.testing.assert_array_equal(images[name].affine, coarse.grid.affine)
+    np.testing.assert_allclose(images["bold"].header.get_zooms(), (8, 8, 8, 1.5))
+    volume = np.asarray(images["bold"].dataobj)
+    assert np.abs(volume[coarse.brain].T - frames).max() <= 0.25 + 1e-3
+    np.testing.assert_array_equal(np.asarray(images["mask"].dataobj), coarse.brain)

@@ -453,8 +453,3 @@ def test_check_is_content_with_a_house_within_its_limits(measured, tmp_path):
     assert measure_house.main(["--check", str(tmp_path)]) == 0
     measured("modules in no layer", {"toy/low.py": "".join(map(example.format, range(39)))})
     assert measure_house.main(["--check", str(tmp_path)]) == 1
-
-
-def test_this_house_is_measured(capsys):
-    assert measure_house.main([]) == 0
-    assert "modules without __init__ " in capsys.readouterr().out

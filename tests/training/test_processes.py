@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import time
 from functools import partial
 
 import numpy as np
@@ -177,6 +178,11 @@ def test_shares_are_of_one_size_and_make_up_the_batch(number, processes):
 
 
 def _fail(how: str, share: Share, report: Report) -> None:
+    if how == "killed, and heard of later":
+        if share.rank == 0:
+            raise RuntimeError("connection reset by peer")
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
     if share.rank == 1:
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -186,7 +192,12 @@ def _fail(how: str, share: Share, report: Report) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("how", "words"), [("killed", "ended by SIGKILL"), ("raised", "MemoryError: no memory is left")]
+    ("how", "words"),
+    [
+        ("killed", "ended by SIGKILL"),
+        ("killed, and heard of later", "ended by SIGKILL"),
+        ("raised", "MemoryError: no memory is left"),
+    ],
 )
 def test_one_that_fails_ends_the_others(how, words):
     with pytest.raises(RunError, match=words):

@@ -196,3 +196,15 @@ def test_pulses_are_added_up_within_the_window_only():
     outputs = np.full((1, 262, 3), 0.01)
     decoded = decode(outputs, segments)
     np.testing.assert_allclose(decoded.miss, 1 - 0.03 * 25)
+
+
+def test_letting_go_before_the_window_ends_is_no_miss():
+    segments = make_segments([a_run([1.0], rt=[0.5], button=[1])])
+    outputs = segments.action.copy()
+    down = np.flatnonzero(outputs[0, :, 1])
+    outputs[0, down[-3:], 1] *= [0.8, 0.4, 0.1]
+    found = decode(outputs, segments)
+    assert found.miss == pytest.approx(0)
+    assert found.ends == pytest.approx(np.eye(outputs.shape[-1])[[1]])
+    nothing = decode(np.zeros_like(outputs), segments)
+    assert nothing.ends == pytest.approx(0)

@@ -71,7 +71,8 @@ class Spoilt:
         """Correlate after `cleaned` (frames, n) -> (frames kept, n), on the whole array."""
         maps = self.voxels.maps[:, self.voxels.in_brain]
         series = plain_series(self.bold[:, self.voxels.in_brain], maps)
-        grey = self.bold[:, : self.voxels.grey_voxels]
+        grey = np.empty((len(self.bold), self.voxels.grey_voxels))
+        grey[:, self.voxels.order] = self.bold[:, : self.voxels.grey_voxels]
         return correlate(cleaned(grey), cleaned(series))
 
     def by_nilearn(self, strategy: str | None, more: np.ndarray | None = None, **options):

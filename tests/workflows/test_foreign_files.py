@@ -175,7 +175,7 @@ def test_too_little_memory_is_a_line_with_the_participant(tmp_path):
     job = TinyJob(tmp_path)
     program = (
         "import sys, bids_dtg.imaging.bold as bold\n"
-        "def full(*_): raise MemoryError('Unable to allocate 41 GiB')\n"
+        "def full(*_, **__): raise MemoryError('Unable to allocate 41 GiB')\n"
         "bold.stream_voxels = full\n"
         "from bids_dtg.cli.run import main\n"
         "sys.exit(main(sys.argv[1:]))\n"

@@ -26,7 +26,7 @@ def kill(target: str, call: int = 1, when: str = "before", matching: str = "") -
 POINTS = {
     "describing the dataset": kill(REPLACE, 1, "cut", "dataset_description.json"),
     "reading block 1": kill("bids_dtg.connectome.moments:RunMoments.add", 1),
-    "reading block 3": kill("bids_dtg.connectome.moments:RunMoments.add", 3),
+    "reading block 2": kill("bids_dtg.connectome.moments:RunMoments.add", 2),
     "predicting segment 1": kill("bids_dtg.workflows.participant.model:Model.predict", 1),
     "predicting segment 2": kill("bids_dtg.workflows.participant.model:Model.predict", 2),
     "writing the quality table": kill(REPLACE, 1, "cut", "_qc.tsv"),
@@ -59,7 +59,7 @@ def assert_files_are_whole(folder: Path) -> None:
             assert path.read_text().endswith("\n"), path
 
 
-QUICK = {"reading block 3", "writing map 24 of 47", "before the participants' table"}
+QUICK = {"reading block 2", "writing map 24 of 47", "before the participants' table"}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,8 @@ def test_processes_side_by_side(crowd, forks):
 def test_asked_to_stop(crowd, forks, number, code, told):
     out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
     where = Signal(number, "bids_dtg.workflows.participant.model:Model.predict", 2)
-    assert forks.run(crowd.arguments(out=out), signal=where, stderr=errors) == [code]
+    words = crowd.arguments("--nprocs", "1", out=out)
+    assert forks.run(words, signal=where, stderr=errors) == [code]
     lines = errors.read_text().splitlines()
     assert told in lines
     # What the worker says may not have been heard when the signal comes.

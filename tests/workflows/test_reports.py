@@ -25,7 +25,7 @@ from bids_dtg.files.text import write_json
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.workflows.group.mean_maps import average_sets
-from bids_dtg.workflows.participant.reports import Reports
+from bids_dtg.workflows.participants.reports import Reports
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")

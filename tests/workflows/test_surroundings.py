@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -241,13 +240,12 @@ def test_signals_end_with_what_is_left(tmp_path, number):
 
 def test_a_terminal_that_closes_is_reported_once(tmp_path):
     """All processes of the terminal get the signal; the first one decides."""
-    job = TinyJob(tmp_path)
+    job = TinyJob(tmp_path, tuple(f"{number:02d}" for number in range(1, 31)))
     process = subprocess.Popen(
         [*PROGRAM, *job.arguments()], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    while "sub-01" not in process.stderr.readline():
-        pass
-    time.sleep(0.5)  # its processes have begun
+    while "maps from" not in process.stderr.readline():
+        pass  # until one of many is done: all processes have begun
     os.killpg(process.pid, signal.SIGHUP)
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + signal.SIGHUP

@@ -9,6 +9,7 @@ bundle is data of these people.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +33,22 @@ from bids_dtg.bundles.parts import (
     encode_names,
     encode_people,
     read_tensors,
+    require_same_parcels,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.writer import require_finite, write_files
-from bids_dtg.errors import BundleError
+from bids_dtg.dynamics.networks import LEAST_FRAMES
+from bids_dtg.errors import BundleError, RunError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
+from bids_dtg.notices import counted, named
 
 if TYPE_CHECKING:
     from bids_dtg.dynamics.fitting import Fitted, Restart
-    from bids_dtg.dynamics.model import NetworkModel
+    from bids_dtg.dynamics.model import GenerativeModel
 
 _REGIONS, _PEOPLE, _TRAINED = "regions", "people", "trained"  # tensors of `FITTED_FILE`
+SAME_TR = 0.05  # share of the model's time between frames that another may be from it
 _REMEDY = "fetch or make the bundle again"
 CITATION = (
     "Sip V, Hashemi M, Dickscheid T, Amunts K, Petkoski S, Jirsa V (2023). Characterization of "
@@ -62,6 +67,8 @@ class NetworkFacts:
     data_set: str = ""  # its name, which people are hashed with; empty: it has none
     session: str = ""  # of which the series were; empty: not said
     cleaning: str = "unknown"  # how the series were cleaned, in words
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    atlas_digest: str = ""  # SHA-256 of its parcels
     version: str = "1"  # the model's own
     licence: str = "unknown"  # SPDX name, or words
     citation: str = CITATION  # what users are asked to cite
@@ -117,6 +124,78 @@ class NetworkBundle(Bundle[NetworkPart]):
         row = {name: number for number, name in enumerate(self.known(labels, data_set))}
         return {label: row[label] for label in labels if label in row}
 
+    def require_fits(
+        self,
+        *,
+        regions: Sequence[str],
+        tr_seconds: float,
+        frames: int,
+        atlas: str = "",
+        atlas_digest: str = "",
+    ) -> None:
+        """Refuse series that the model cannot describe: `require_regions` and `require_frames`."""
+        self.require_regions(regions, atlas=atlas, atlas_digest=atlas_digest)
+        self.require_frames(tr_seconds, frames)
+
+    def require_regions(
+        self, regions: Sequence[str], *, atlas: str = "", atlas_digest: str = ""
+    ) -> None:
+        """Refuse series of other regions than the model's.
+
+        Parameters
+        ----------
+        regions
+            Names, in order.
+        atlas, atlas_digest
+            Key and digest of the atlas whose parcels they are; empty: not known. They are compared
+            where the model knows its own: equal names may be of other parcels.
+
+        Raises
+        ------
+        BundleError
+            Number, names, order or parcels differ.
+        """
+        part, name = self.part, self.card.name
+        if tuple(regions) != self.regions:
+            raise BundleError(
+                f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
+                f"{name} has {counted(len(self.regions), 'region')} ({named(self.regions)})",
+                expected="the same regions in the same order",
+                remedy=f"choose its atlas {part.atlas} with --atlases"
+                if part.atlas
+                else "give their names under the key places",
+            )
+        require_same_parcels(name, (part.atlas, part.atlas_digest), (atlas, atlas_digest))
+
+    def require_frames(self, tr_seconds: float, frames: int) -> None:
+        """Refuse series whose frames are further apart than the model's steps, or too few.
+
+        Parameters
+        ----------
+        tr_seconds
+            Between frames: at most 5 % from the model's.
+        frames
+            Of the series, from the first to the last that is used.
+
+        Raises
+        ------
+        RunError
+            Time between frames, or their number.
+        """
+        own = self.part.tr_seconds
+        if not math.isclose(tr_seconds, own, rel_tol=0.0, abs_tol=SAME_TR * own):
+            raise RunError(
+                f"the frames are {tr_seconds:g} s apart and those of the model {self.card.name} "
+                f"{own:g} s",
+                expected=f"at most {SAME_TR:.0%} between them: a step of the model is a frame",
+                remedy="use a model of series with the same repetition time",
+            )
+        if frames < LEAST_FRAMES:
+            raise RunError(
+                f"there are {counted(frames, 'frame')} from the first to the last that is kept",
+                expected=f"{LEAST_FRAMES} or more",
+            )
+
     def check_weights(self) -> None:
         """Read all of the weights, without torch.
 
@@ -127,7 +206,7 @@ class NetworkBundle(Bundle[NetworkPart]):
         """
         self._tensors()
 
-    def model(self) -> NetworkModel:
+    def model(self) -> GenerativeModel:
         """Read the model, in eval mode, on the CPU. This imports torch.
 
         Raises
@@ -137,7 +216,7 @@ class NetworkBundle(Bundle[NetworkPart]):
         """
         import torch
 
-        from bids_dtg.dynamics.model import restored
+        from bids_dtg.dynamics.amortised import restored
 
         state = {name: torch.from_numpy(array) for name, array in self._tensors().items()}
         part = self.part
@@ -215,12 +294,14 @@ def write_network_bundle(
         recipe=fitted.recipe,
         regions=len(fitted.regions),
         people=len(fitted.people),
-        frames=fitted.model.frames,
+        frames=fitted.frames,
         tr_seconds=float(fitted.tr_seconds),
         recipe_name=facts.recipe_name,
         structural=facts.structural,
         data_set=facts.data_set,
         session=facts.session,
+        atlas=facts.atlas,
+        atlas_digest=facts.atlas_digest,
     )
     card = ModelCard(
         name=facts.name,

@@ -10,10 +10,18 @@ from typing import Any, ClassVar, get_args
 from bids_dtg.bundles.fields import JsonFields
 from bids_dtg.bundles.people import PEOPLE_FILE
 from bids_dtg.dynamics.networks import STRUCTURAL
-from bids_dtg.dynamics.recipe import Innovation, Recipe
+from bids_dtg.dynamics.recipe import (
+    FEATURE_UNITS,
+    KERNEL,
+    Innovation,
+    Recipe,
+    feature_count,
+)
 from bids_dtg.notices import counted
 
 FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
+
+_OF_ATLAS = ("atlas", "atlas_digest")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -25,7 +33,8 @@ class NetworkPart:
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "recipe_name", "recipe", "regions", "people", "frames", "tr_seconds"),
-        *("structural", "data_set", "session", "for_science", "notice", "files"),
+        *("structural", "data_set", "session", "atlas", "atlas_digest"),
+        *("for_science", "notice", "files"),
     )
     FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
 
@@ -38,6 +47,8 @@ class NetworkPart:
     structural: str = "linear"  # how structural connectomes were scaled: a row of `STRUCTURAL`
     data_set: str = ""  # its name; empty: it has none
     session: str = ""  # of which the series were; empty: not said
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
 
     @property
     def outputs(self) -> str:
@@ -59,23 +70,65 @@ class NetworkPart:
         recipe = self.recipe
         states, hidden = recipe.states, recipe.hidden
         inputs = states + recipe.region_parameters + recipe.person_parameters + 1
-        inputs += int(recipe.external_input)
+        inputs += recipe.external_inputs
         shapes: dict[str, tuple[int, ...]] = {
             "transition.hidden.weight": (hidden, inputs),
             "transition.hidden.bias": (hidden,),
             "transition.out.weight": (states, hidden),
             "transition.out.bias": (states,),
-            **self._of_encoder("state_encoder", states),
-            **self._of_encoder("region_encoder", recipe.region_parameters),
             "observation.weight": (1, states),
             "observation.bias": (1,),
             "state_log_variance": (states,),
             "observation_log_variance": (1,),
+            **(self._of_anybody() if recipe.amortised else self._of_people()),
+        }
+        if recipe.coupling_gain:
+            shapes["log_gain"] = ()
+        return shapes
+
+    def _of_people(self) -> Shapes:
+        """Return the shapes of encoders and tables of people."""
+        recipe = self.recipe
+        shapes = {
+            **self._of_encoder("state_encoder", recipe.states),
+            **self._of_encoder("region_encoder", recipe.region_parameters),
             "person_table": (self.people, recipe.person_parameters, 2),
         }
-        if recipe.external_input:
+        if recipe.external_inputs:
             shapes |= {"log_tau": (), "external_table": (self.people, self.frames, 2)}
         return shapes
+
+    def _of_anybody(self) -> Shapes:
+        """Return the shapes of amortised encoders."""
+        recipe, units = self.recipe, FEATURE_UNITS
+        region, person = recipe.region_parameters, recipe.person_parameters
+        external = recipe.external_inputs
+        features = feature_count(recipe.pooled)
+        shapes = {
+            "pooling": (recipe.pooled, self.regions),
+            "features.weight": (units, features),
+            "features.bias": (units,),
+            "region_encoder.weight": (2 * region, units),
+            "region_encoder.bias": (2 * region,),
+            "person_encoder.weight": (2 * person, units),
+            "person_encoder.bias": (2 * person,),
+            **self._of_convolutions("state_encoder", 2 + recipe.pooled + region, 3 * recipe.states),
+            **self._of_convolutions("external_encoder", recipe.pooled, 3 * external),
+        }
+        return {**shapes, **({"log_tau": (external,)} if external else {})}
+
+    def _of_convolutions(self, name: str, inputs: int, outputs: int) -> Shapes:
+        units = self.recipe.encoder_units
+        layers: Shapes = {
+            "near": (units, inputs, KERNEL),
+            "far": (units, units, KERNEL),
+            "out": (outputs, units),
+        }
+        return {
+            f"{name}.{layer}.{kind}": shape if kind == "weight" else shape[:1]
+            for layer, shape in layers.items()
+            for kind in ("weight", "bias")
+        }
 
     def _of_encoder(self, name: str, dimensions: int) -> Shapes:
         units, inputs = self.recipe.encoder_units, 2 + self.people
@@ -122,6 +175,8 @@ class NetworkPart:
             structural=fields.one_of("structural", STRUCTURAL),
             data_set=fields.text("data_set"),
             session=fields.text("session"),
+            # Models of arrays, and older ones, know no atlas.
+            **{name: "" if fields.absent(name) else fields.text(name) for name in _OF_ATLAS},
         )
         # For readers of any card; the part's are for the program.
         training = fields.nested("training")
@@ -149,24 +204,42 @@ _RECIPE: Mapping[str, Callable[[JsonFields, str], Any]] = MappingProxyType(
         **dict.fromkeys(
             ("states", "region_parameters", "hidden", "encoder_units"), JsonFields.size
         ),
-        **dict.fromkeys(("external_input", "ramp_states", "closed_form"), JsonFields.flag),
+        **dict.fromkeys(
+            (
+                *("amortised", "structured", "sampled_coupling", "coupling_gain"),
+                *("ramp_states", "closed_form"),
+            ),
+            JsonFields.flag,
+        ),
+        **dict.fromkeys(
+            ("pooled", "window", "forecast_frames", "generation_frames"), JsonFields.size
+        ),
+        **dict.fromkeys(
+            ("forecast_weight", "generation_weight", "ramp_share", "late_share"),
+            JsonFields.not_negative,
+        ),
         **dict.fromkeys(("samples", "epochs", "batch_size", "restarts"), JsonFields.size),
         **dict.fromkeys(("learning_rate", "gradient_limit"), JsonFields.positive),
         **dict.fromkeys(
             ("person_penalty", "external_start_sd", "state_penalty", "transition_penalty"),
             JsonFields.not_negative,
         ),
+        "external_inputs": _count,
         "person_parameters": _count,
         "first_state_log_variance": JsonFields.number,
         "innovation": _innovation,
         "ramp_epochs": _or_none(_count),
         "late_learning_rate": _or_none(JsonFields.positive),
+        "state_limit": _or_none(JsonFields.positive),
         "held_out": JsonFields.share,
     }
 )
 
 
 def _recipe(fields: JsonFields) -> Recipe:
-    recipe = Recipe(**{name: read(fields, name) for name, read in _RECIPE.items()})
+    values = {name: read(fields, name) for name, read in _RECIPE.items()}
     fields.refuse_unknown()
-    return recipe
+    try:
+        return Recipe(**values)
+    except ValueError as err:
+        raise fields.wrong("amortised", values["amortised"], str(err)) from err

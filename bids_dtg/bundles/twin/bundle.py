@@ -30,6 +30,7 @@ from bids_dtg.bundles.parts import (
     encode_names,
     encode_people,
     read_tensors,
+    require_same_parcels,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
 from bids_dtg.bundles.store import find_bundle
@@ -37,7 +38,7 @@ from bids_dtg.bundles.twin.part import FITTED_FILE, TwinPart, pairs_of
 from bids_dtg.bundles.writer import require_finite, write_files
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
-from bids_dtg.notices import counted
+from bids_dtg.notices import counted, named
 from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import Task
 
@@ -70,6 +71,9 @@ class TwinFacts:
     bold_scale: BoldScale | None = None  # by which BOLD was scaled; None: not known
     held: bool = True  # whether presses were held until the response window's end, in training
     data_set: str = ""  # its name, which people are hashed with; empty: it has none
+    cleaning: str = "unknown"  # how the runs of rest were cleaned, in words
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
     version: str = "1"  # the model's own
     licence: str = "unknown"  # SPDX name, or words
     citation: str = CITATION  # what users are asked to cite
@@ -110,6 +114,37 @@ class TwinBundle(Bundle[TwinPart]):
         name = self.part.data_set if data_set is None else data_set
         known = set(self.fitted_people)
         return tuple(label for label in labels if hash_person(name, label) in known)
+
+    def require_regions(
+        self, regions: Sequence[str], *, atlas: str = "", atlas_digest: str = ""
+    ) -> None:
+        """Refuse connectomes of other regions than the model's.
+
+        Parameters
+        ----------
+        regions
+            Names, in order. They are compared where the model knows its own, else their number is.
+        atlas, atlas_digest
+            Key and digest of the atlas whose parcels they are; empty: not known. They are compared
+            where the model knows its own: equal names may be of other parcels.
+
+        Raises
+        ------
+        BundleError
+            Number, names, order or parcels differ.
+        """
+        part, name = self.part, self.card.name
+        known = f" ({named(self.regions)})" if self.regions else ""
+        if pairs_of(len(regions)) != part.edges or self.regions not in ((), tuple(regions)):
+            raise BundleError(
+                f"there are {counted(len(regions), 'region')} ({named(regions)}) and the model "
+                f"{name} was fitted to connectomes of {counted(part.edges, 'edge')}{known}",
+                expected="the same regions in the same order",
+                remedy=f"choose its atlas {part.atlas} with --atlases"
+                if part.atlas
+                else "train a model on connectomes of these regions",
+            )
+        require_same_parcels(name, (part.atlas, part.atlas_digest), (atlas, atlas_digest))
 
     def check_weights(self) -> None:
         """Read all of the weights, without torch.
@@ -246,7 +281,11 @@ def write_twin_bundle(
         licence=facts.licence,
         citation=facts.citation,
         description=facts.description,
-        training=TrainingData(data=facts.data_set or "unknown", participants=len(fitted.people)),
+        training=TrainingData(
+            data=facts.data_set or "unknown",
+            cleaning=facts.cleaning,
+            participants=len(fitted.people),
+        ),
         for_science=facts.for_science,
         notice=facts.notice,
         record=record_of(fitted),
@@ -298,6 +337,8 @@ def _part(fitted: Fitted, facts: TwinFacts) -> TwinPart:
         data_set=facts.data_set,
         recipe_name=facts.recipe_name,
         seed=fitted.seed,
+        atlas=facts.atlas,
+        atlas_digest=facts.atlas_digest,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bids_dtg.twin.traces import TaskSet
 
 FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
+_OF_ATLAS = ("atlas", "atlas_digest")
 _MOST_TASKS = 100  # flags of tasks are inputs, and their numbers have eight bits
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -31,7 +32,8 @@ class TwinPart:
     ORDER: ClassVar[tuple[str, ...]] = (
         *("format_version", "name", "version", "kind", "licence", "citation", "description"),
         *("training", "architecture", "recipe_name", "recipe", "seed", "codes", "edges"),
-        *("regions", "connectome", "bold", "held", "people", "data_set", "tasks"),
+        *("regions", "connectome", "atlas", "atlas_digest", "bold", "held", "people", "data_set"),
+        "tasks",
         *("for_science", "notice", "files"),
     )
     FILES: ClassVar[tuple[str, ...]] = (FITTED_FILE, PEOPLE_FILE)
@@ -49,6 +51,8 @@ class TwinPart:
     data_set: str = ""  # its name; empty: it has none
     recipe_name: str = "default"  # what --recipe named; fields of `recipe` may have been changed
     seed: int = 0
+    atlas: str = ""  # key of the atlas whose parcels the regions are; empty: not known
+    atlas_digest: str = ""  # SHA-256 of its parcels, as `Atlas.digest`; empty: not known
 
     @property
     def outputs(self) -> str:
@@ -147,6 +151,8 @@ class TwinPart:
             data_set=fields.text("data_set"),
             recipe_name=fields.text("recipe_name"),
             seed=fields.whole("seed", least=0),
+            # Models of arrays, and older ones, know no atlas.
+            **{name: "" if fields.absent(name) else fields.text(name) for name in _OF_ATLAS},
         )
         pairs = pairs_of(part.regions)
         if part.regions and part.edges != pairs:

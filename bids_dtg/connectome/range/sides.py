@@ -73,13 +73,9 @@ def compare_sides(
     if len(there) <= len(roi_r) or varying.sum() < 3:
         return nothing
     both = np.concatenate([there, here])
-    swapped = np.concatenate([here, there])
     rows = np.stack([r[:, both][varying] for r in connectomes]).mean(axis=0, dtype=np.float64)
-    own = roi_r[np.ix_(varying, varying)]
-    readings = [
-        _matches(rows, own, places.maps[:, order][varying].astype(np.float64))
-        for order in (both, swapped)
-    ]
+    maps = places.maps_at(both)[varying].astype(np.float64)
+    readings = _matches(rows, roi_r[np.ix_(varying, varying)], maps)
     gains = readings[1] - readings[0]
     gains_known = gains[np.isfinite(gains)]
     if len(gains_known) < 3:
@@ -91,17 +87,31 @@ def compare_sides(
 
 def _matches(
     rows: NDArray[np.float64], roi_r: NDArray[np.float64], maps: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Read with other maps: how well each row of the connectome fits its map, (rois,)."""
-    maps = maps - maps.mean(axis=1, keepdims=True)
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Read with the maps, and with their mirror images: how well rows fit their maps, (rois,).
+
+    Parameters
+    ----------
+    rows, maps
+        (rois, places), the places of one side and then, in the same order, those of the other;
+        they are centred in place.
+    roi_r
+        (rois, rois) of the series.
+    """
+    for values in (rows, maps):
+        values -= values.mean(axis=1, keepdims=True)
+    of_rows, of_maps = np.split(rows, 2, axis=1), np.split(maps, 2, axis=1)
+    gram, spread = maps @ maps.T, rows @ rows.T
+    with_ridge = gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
     ridge = _RIDGE * np.linalg.eigvalsh(roi_r)[-1] * np.eye(len(roi_r))
-    # What each place does, by the ROI series at hand; and by these, the series of other maps.
-    courses = np.linalg.solve(roi_r + ridge, rows)
-    gram = maps @ maps.T
-    weights = np.linalg.solve(gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), maps)
-    read = (weights @ courses.T) @ rows
-    read -= read.mean(axis=1, keepdims=True)
-    products = np.einsum("rp,rp->r", read, maps)
-    norms = np.linalg.norm(read, axis=1) * np.linalg.norm(maps, axis=1)
-    matches: NDArray[np.float64] = products / np.where(norms > 0, norms, np.nan)
-    return matches
+    found = []
+    for left, right in (of_maps, of_maps[::-1]):
+        shared = left @ of_rows[0].T + right @ of_rows[1].T
+        # What each place does, by the ROI series at hand; and by these, the series of the maps: so
+        # many times each row is what is read.
+        weights = np.linalg.solve(with_ridge, np.linalg.solve(roi_r + ridge, shared.T).T)
+        products = np.einsum("rs,rs->r", weights, shared)
+        sizes = np.einsum("rs,st,rt->r", weights, spread, weights, optimize=True)
+        norms = np.sqrt(np.maximum(sizes, 0.0) * np.diagonal(gram))
+        found.append(products / np.where(norms > 0, norms, np.nan))
+    return found[0], found[1]

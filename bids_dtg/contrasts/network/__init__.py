@@ -1,7 +1,8 @@
 """The attention U-Net of DeepTaskGen and its prepared form.
 
 - `unet`: the network, with the parameter names of the published checkpoints
-- `weights`: the network from its tensors, and its outputs made ready to learn
+- `parameters`: the parameters as arrays, checked against the sizes they have
+- `weights`: its outputs made ready to learn
 - `kind`: the network as a kind of model
 - `prepared`: the prepared form: the same maps, sooner and in less memory
 - `dense`: its plan for the GPU: whole grids
@@ -23,7 +24,7 @@ __all__ = ["AttentionUNet"]
 
 
 def __getattr__(name: str) -> Any:
-    # The package must not import torch: its modules `blocks` and `winograd` do without.
+    # The package must not import torch: only its modules `unet` and `dense` do.
     if name == "AttentionUNet":
         from bids_dtg.contrasts.network.unet import AttentionUNet
 

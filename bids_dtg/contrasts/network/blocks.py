@@ -9,14 +9,14 @@ positions of a block), block by block within a position.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Rows = NDArray[np.int32]
 Wanted = NDArray[np.bool_]
+Table = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +31,78 @@ class Field:
 class Blocks:
     """The blocks that a layer computes."""
 
-    reads: tuple[Tensor, ...]  # a chunk: int32 (points, blocks), the rows that each point reads
+    reads: tuple[Rows, ...]  # a chunk: (points, blocks), the rows that each point reads
     number: Rows  # a block's place in the order of work, shape of the grid halved; `count` if none
     count: int  # blocks
     field: Field  # of the output, eight rows a block
 
     def start(self, chunk: int) -> int:
         """Return the number of a chunk's first block; all chunks but the last are of one size."""
-        return chunk * self.reads[0].shape[1]
+        return chunk * int(self.reads[0].shape[1])
 
-    def written(self, table: Tensor, chunk: int) -> Tensor:
-        """Return the rows of the output table that a chunk writes, (8 · blocks, channels)."""
+    def rows(self, chunk: int) -> range:
+        """Return the rows of the output table that a chunk writes, eight a block."""
         start = 8 * self.start(chunk)
-        return table[start : start + 8 * self.reads[chunk].shape[1]]
+        return range(start, start + 8 * int(self.reads[chunk].shape[1]))
+
+    def written(self, table: Table, chunk: int) -> Table:
+        """Return the rows of the whole output table that a chunk writes."""
+        rows = self.rows(chunk)
+        return table[rows.start : rows.stop]
+
+    def chunks(self, rows: range) -> range:
+        """Return the chunks that write rows of the output."""
+        return range(rows.start // self._size, -(-rows.stop // self._size))
+
+    def whole(self, rows: Rows) -> range:
+        """Return all rows of the chunks that write these rows, and of the chunks between."""
+        of = self.chunks(range(int(rows.min()), int(rows.max()) + 1))
+        return range(of.start * self._size, min(of.stop * self._size, self.field.count))
+
+    @property
+    def _size(self) -> int:
+        return 8 * self.start(1)
+
+
+class Window:
+    """Rows of a table too large to be held at once; the row behind those held is zero.
+
+    Parameters
+    ----------
+    most
+        Rows that are held at a time.
+    channels
+        Of a row.
+    """
+
+    def __init__(self, most: int, channels: int) -> None:
+        self._room = np.empty((most + 1, channels), np.float32)
+        self.held = range(0)
+
+    @property
+    def rows(self) -> Table:
+        """The rows that are held, and the row of zeros."""
+        return self._room[: len(self.held) + 1]
+
+    def at(self, rows: range) -> Table:
+        """Return some of the rows that are held."""
+        first = self.held.start
+        return self._room[rows.start - first : rows.stop - first]
+
+    def move(self, wanted: range) -> range:
+        """Hold other rows, of which those stay that are held already.
+
+        Returns
+        -------
+        The rows that are yet to be written, the last of the wanted.
+        """
+        kept = range(wanted.start, wanted.start)
+        if wanted.start in self.held:
+            kept = range(wanted.start, min(wanted.stop, self.held.stop))
+        self._room[: len(kept)] = self.at(kept)
+        self.held = wanted
+        self._room[len(wanted)] = 0
+        return range(kept.stop, wanted.stop)
 
 
 def masked_field(mask: Wanted) -> Field:
@@ -128,14 +187,13 @@ def _blocks(padded: Rows, step: int, width: int, wanted: Wanted, size: int) -> B
     strides = np.array(padded.strides) // padded.itemsize
     corners = step * np.argwhere(coarse) @ strides
     points = np.indices((width,) * 3).reshape(3, -1).T @ strides
-    reads = padded.ravel()[corners[:, None] + points]
-    kept, numbers = _merged(reads)
-    count = len(kept)
+    rows = padded.ravel()
+    kept, numbers = _merged(rows, corners, points)
+    corners, count = corners[kept], len(kept)
     number = np.full(coarse.shape, count, np.int32)
     number[coarse] = numbers
     chunks = tuple(
-        torch.from_numpy(np.ascontiguousarray(reads[kept[start : start + size]].T))
-        for start in range(0, count, size)
+        rows[points[:, None] + corners[start : start + size]] for start in range(0, count, size)
     )
     return Blocks(chunks, number, count, _output_field(number, wanted, count, size))
 
@@ -149,25 +207,31 @@ def _halved(grid: Wanted, join: np.ufunc) -> Wanted:
     return grid
 
 
-def _merged(reads: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _merged(
+    rows: Rows, corners: NDArray[np.intp], points: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the blocks to compute, and for each block its place among them.
 
     Blocks that read one row only (the constant far from the mask) are computed once.
     """
-    same = np.arange(len(reads))
-    uniform = np.flatnonzero((reads == reads[:, :1]).all(axis=1))
-    _, first, inverse = np.unique(reads[uniform, 0], return_index=True, return_inverse=True)
-    same[uniform] = uniform[first[inverse]]
-    kept, place = np.unique(same, return_inverse=True)
-    return kept, place
+    first = rows[corners]
+    is_uniform = np.ones(len(corners), bool)
+    for point in points:
+        is_uniform &= rows[corners + point] == first
+    uniform, same = np.flatnonzero(is_uniform), np.arange(len(corners))
+    _, earliest, inverse = np.unique(first[uniform], return_index=True, return_inverse=True)
+    same[uniform] = uniform[earliest[inverse]]
+    is_kept = same == np.arange(len(corners))
+    return np.flatnonzero(is_kept), (np.cumsum(is_kept) - 1)[same]
 
 
 def _output_field(number: Rows, wanted: Wanted, count: int, size: int) -> Field:
-    voxels = np.argwhere(wanted)
-    block = number[tuple((voxels // 2).T)]
-    position = (voxels % 2) @ (4, 2, 1)
-    start = block // size * size
+    start = number // size * size
     width = np.minimum(size, count - start)
-    index = np.full(wanted.shape, 8 * count, np.int32)
-    index[wanted] = 8 * start + position * width + (block - start)
+    first = 8 * start + (number - start)
+    index = np.empty(wanted.shape, np.int32)
+    for position, (i, j, k) in enumerate(product((0, 1), repeat=3)):
+        voxels = index[i::2, j::2, k::2]
+        voxels[:] = (first + position * width)[tuple(map(slice, voxels.shape))]
+    index[~wanted] = 8 * count
     return Field(index, 8 * count)

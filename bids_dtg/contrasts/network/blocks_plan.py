@@ -7,14 +7,18 @@ place of grids (see `blocks`), so that no value is held that nobody asks for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from bids_dtg.contrasts.network.blocks import (
     Blocks,
     Field,
+    Rows,
+    Table,
     Wanted,
+    Window,
     conv_blocks,
     dilated,
     doubled,
@@ -22,9 +26,8 @@ from bids_dtg.contrasts.network.blocks import (
     pooled_field,
     upscale_blocks,
 )
-from bids_dtg.contrasts.network.dense import folded_network
-from bids_dtg.contrasts.network.threads import Workers
-from bids_dtg.contrasts.network.unet import AttentionGate, AttentionUNet, ConvBlock
+from bids_dtg.contrasts.network.parameters import Parameters
+from bids_dtg.contrasts.network.threads import Task, Workers
 from bids_dtg.contrasts.network.upscaling import (
     BlockUpscale,
     RowResize,
@@ -34,12 +37,12 @@ from bids_dtg.contrasts.network.upscaling import (
 from bids_dtg.contrasts.network.winograd import BlockConv, block_maxima
 
 # Sizes of a chunk: a few MB at the published widths, so that the caches hold it.
-_CHUNK = 8192  # input channels × blocks of a convolution
+_CHUNK = 16384  # input channels × blocks of a convolution
 _BLOCKS = 256  # of a transposed convolution
 _ROWS = 1024  # where each row is worked on by itself
 
 # The last level, the widest by far, runs slab by slab, so that memory stays low.
-_SLAB = 20  # planes along i; even, so that no block is cut
+_SLAB = 12  # planes along i; even, so that no block is cut
 
 
 class BlockPlan:
@@ -47,74 +50,66 @@ class BlockPlan:
 
     Parameters
     ----------
-    network
-        Weights and running statistics; not changed.
+    parameters
+        Of the network.
     mask
         Voxels that are read and predicted, shape (i, j, k).
+    threads
+        To compute with.
     """
 
-    def __init__(self, network: AttentionUNet, mask: Wanted) -> None:
-        network = folded_network(network)
-        decoder, encoder = _wanted_regions(mask, network.levels)
+    def __init__(self, parameters: Parameters, mask: Wanted, threads: int) -> None:
+        self.threads, levels = threads, parameters.sizes.levels
+        decoder, encoder = _wanted_regions(mask, levels)
         field, skips = masked_field(mask), []
         self.down: list[tuple[BlockConv, Blocks]] = []
-        for block, wanted in zip(
-            [network.in_block, *network.downs, network.bottleneck], encoder, strict=True
-        ):
-            conv = _convolution(block)
+        downs = [f"downs.{level}" for level in range(levels)]
+        for name, wanted in zip(["in_block", *downs, "bottleneck"], encoder, strict=True):
+            conv = BlockConv(*parameters.convolution(name))
             blocks = conv_blocks(field, wanted, _chunk(conv))
-            self.down.append((BlockConv(conv), blocks))
+            self.down.append((conv, blocks))
             skips.append(blocks.field)
             field = pooled_field(blocks, wanted)
         field = skips.pop()
-        self.up = [
-            _Up(upscale, gate, _convolution(block))
-            for upscale, gate, block in zip(
-                network.upscale,
-                network.attention_gates,
-                [*network.ups, network.out_block[0]],
-                strict=True,
-            )
-        ]
+        ups = [*(f"ups.{level}" for level in range(levels)), "out_block.0"]
+        self.up = [_Up(parameters, level, name) for level, name in enumerate(ups)]
         self.regions: list[_Region] = []
-        for up, wanted in zip(self.up[:-1], decoder[:0:-1], strict=True):
-            self.regions.append(_Region(field, skips.pop(), wanted, up.chunk))
-            field = self.regions[-1].field
-        self.head, self.head_bias = _pointwise(network.out_block[1])
-        self.slabs = [
-            _Region(field, skips[0], slab, self.up[-1].chunk) for slab in _slabs(mask, _SLAB)
-        ]
+        for up, wanted in zip(self.up, decoder[::-1], strict=True):
+            planes = _SLAB if up is self.up[-1] else len(wanted)
+            self.regions.append(_Region(field, skips.pop(), wanted, up.chunk, planes))
+            field = self.regions[-1].slabs[0].blocks.field
+        self.head, self.head_bias = parameters.pointwise("out_block.1")
 
-    def maps(self, connectome: Tensor) -> Tensor:
+    def maps(self, connectome: Table) -> Table:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
-        with Workers(torch.get_num_threads()) as workers:
+        with Workers(self.threads) as workers:
             return self._maps(connectome, workers)
 
-    def _maps(self, connectome: Tensor, workers: Workers) -> Tensor:
+    def _maps(self, connectome: Table, workers: Workers) -> Table:
         table, skips = _rows_of(connectome), []
         for conv, blocks in self.down[:-1]:
             skips.append(conv(table, blocks, workers))
             table = block_maxima(skips[-1], blocks, workers)
         conv, blocks = self.down[-1]
         table = conv(table, blocks, workers)
-        for up, region in zip(self.up[:-1], self.regions, strict=True):
-            table = up(table, skips.pop(), region, workers)
-        out = table.new_empty(len(self.head_bias), connectome.shape[1])
+        for up, region in zip(self.up[:-1], self.regions[:-1], strict=True):
+            ((table, _),) = up.tables(table, skips.pop(), region, workers)
+        out = np.empty((len(self.head_bias), connectome.shape[1]), np.float32)
         start = 0
-        for slab in self.slabs:
+        for found, slab in self.up[-1].tables(table, skips[0], self.regions[-1], workers):
             stop = start + len(slab.voxels)
-            found = self.up[-1](table, skips[0], slab, workers)
             self._read_out(found, slab.voxels, out[:, start:stop], workers)
             start = stop
         return out
 
-    def _read_out(self, table: Tensor, voxels: Tensor, out: Tensor, workers: Workers) -> None:
+    def _read_out(self, table: Table, voxels: Rows, out: Table, workers: Workers) -> None:
         """Write the maps (contrasts, voxels) of the last level's table into `out`."""
 
         def read(start: int) -> None:
-            rows = table.index_select(0, voxels[start : start + _ROWS])
-            found = torch.mm(self.head.T, rows.T).add_(self.head_bias[:, None])
-            out[:, start : start + _ROWS] = found
+            rows = table.take(voxels[start : start + _ROWS], axis=0, mode="clip")
+            maps = out[:, start : start + _ROWS]
+            np.matmul(self.head.T, rows.T, out=maps)
+            maps += self.head_bias[:, None]
 
         workers.each(lambda: read, range(0, len(voxels), _ROWS))
 
@@ -122,46 +117,77 @@ class BlockPlan:
 class _Up:
     """A level of the decoder: upscale, resize, gate the skip, convolve both."""
 
-    def __init__(self, upscale: nn.Module, gate: nn.Module, conv: nn.Conv3d) -> None:
-        assert isinstance(upscale, nn.ConvTranspose3d)
-        assert isinstance(gate, AttentionGate)
-        self.upscale, self.gate, self.conv = BlockUpscale(upscale), _RowGate(gate), BlockConv(conv)
-        self.chunk = _chunk(conv)
+    def __init__(self, parameters: Parameters, level: int, block: str) -> None:
+        self.upscale = BlockUpscale(*parameters.layer(f"upscale.{level}"))
+        self.gate = _RowGate(parameters, f"attention_gates.{level}")
+        self.conv = BlockConv(*parameters.convolution(block))
+        self.chunk = _chunk(self.conv)
 
-    def __call__(self, table: Tensor, skip: Tensor, region: _Region, workers: Workers) -> Tensor:
-        """Return the level's output table, from that below and that of the skip."""
-        upscaled = self.upscale(table, region.upscale_blocks, workers)
-        joined = self._joined(upscaled, skip, region, workers)
-        return self.conv(joined, region.conv_blocks, workers)
-
-    def _joined(self, upscaled: Tensor, skip: Tensor, region: _Region, workers: Workers) -> Tensor:
-        """Return rows of [upscaled and resized, gated skip]."""
+    def tables(
+        self, table: Table, skip: Table, region: _Region, workers: Workers
+    ) -> Iterator[tuple[Table, _Slab]]:
+        """Yield the level's output tables, one a slab, from that below and that of the skip."""
         channels = skip.shape[1]
-        out = skip.new_empty(len(region.skip_reads) + 1, 2 * channels)
-        out[-1] = 0
+        upscaled = Window(max(len(slab.upscaled) for slab in region.slabs), channels)
+        joined = Window(max(len(slab.joined) for slab in region.slabs), 2 * channels)
+        for slab in region.slabs:
+            missing = upscaled.move(slab.upscaled)
+            self.upscale(table, region.upscale_blocks, upscaled, missing, workers)
+            missing = joined.move(slab.joined)
+            workers.each(lambda: self._joining(upscaled, skip, region, joined), missing[::_ROWS])
+            yield self.conv(joined.rows, slab.blocks, workers), slab
+
+    def _joining(self, upscaled: Window, skip: Table, region: _Region, joined: Window) -> Task:
+        """Make a task that writes rows of [upscaled and resized, gated skip]."""
+        channels = skip.shape[1]
+        room = np.empty(8 * _ROWS * channels, np.float32)
 
         def join(start: int) -> None:
-            reads = region.skip_reads[start : start + _ROWS]
-            rows = out[start : start + len(reads)]
-            region.resize.into(rows[:, :channels], upscaled, start)
-            self.gate.into(rows[:, channels:], rows[:, :channels], skip.index_select(0, reads))
+            places = range(start, min(start + _ROWS, joined.held.stop))
+            rows = joined.at(places)
+            region.resize.into(rows[:, :channels], upscaled, start, room)
+            reads = region.skip_reads[start : places.stop]
+            self.gate.into(rows[:, channels:], rows[:, :channels], skip, reads, room)
 
-        workers.each(lambda: join, range(0, len(region.skip_reads), _ROWS))
-        return out
+        return join
 
 
 class _Region:
-    """Where a level of the decoder reads and writes to give the wanted voxels."""
+    """Where a level of the decoder reads and writes to give the wanted voxels, slab by slab."""
 
-    def __init__(self, below: Field, skip: Field, wanted: Wanted, chunk: int) -> None:
+    def __init__(self, below: Field, skip: Field, wanted: Wanted, chunk: int, planes: int) -> None:
         concat = dilated(wanted)
         upscaled = tuple(2 * n + 1 for n in below.index.shape)
         self.upscale_blocks = upscale_blocks(below, resize_reads(concat, upscaled), _BLOCKS)
         self.resize = RowResize(self.upscale_blocks.field, concat)
-        self.skip_reads = torch.from_numpy(skip.index[concat])
-        self.conv_blocks = conv_blocks(masked_field(concat), wanted, chunk)
-        self.field = self.conv_blocks.field
-        self.voxels = torch.from_numpy(self.field.index[wanted])
+        self.skip_reads = skip.index[concat]
+        joined = masked_field(concat)
+        slabs = (slice(start, start + planes) for start in range(0, len(wanted), planes))
+        self.slabs = [
+            self._slab(joined, wanted, slab, chunk) for slab in slabs if wanted[slab].any()
+        ]
+
+    def _slab(self, joined: Field, wanted: Wanted, slab: slice, chunk: int) -> _Slab:
+        near = slice(max(0, slab.start - 2), slab.stop + 2)  # begins even, as blocks do
+        rows = _rows_between(joined, max(0, slab.start - 1), slab.stop + 1)
+        index = joined.index[near]
+        inside = (index >= rows.start) & (index < rows.stop)
+        field = Field(np.where(inside, index - rows.start, np.int32(len(rows))), len(rows))
+        asked = np.zeros_like(wanted)
+        asked[slab] = wanted[slab]
+        blocks = conv_blocks(field, asked[near], chunk)
+        upscaled = self.upscale_blocks.whole(self.resize.reads[:, rows.start : rows.stop])
+        return _Slab(upscaled, rows, blocks, blocks.field.index[asked[near]])
+
+
+@dataclass(frozen=True, eq=False)
+class _Slab:
+    """Planes of a level that are computed at once."""
+
+    upscaled: range  # rows of the upscaled table that are resized for it
+    joined: range  # rows of the joined table that its convolution reads
+    blocks: Blocks  # of its convolution
+    voxels: Rows  # rows of these blocks' output that are wanted
 
 
 class _RowGate:
@@ -171,17 +197,33 @@ class _RowGate:
     signal: the signal that was resized for the concatenation is used.
     """
 
-    def __init__(self, gate: AttentionGate) -> None:
-        self.of_gating, self.gating_bias = _pointwise(gate.W_g)
-        self.of_skip, self.skip_bias = _pointwise(gate.W_x)
-        self.psi, self.psi_bias = _pointwise(gate.psi[0])
+    def __init__(self, parameters: Parameters, name: str) -> None:
+        self.of_gating, self.gating_bias = parameters.pointwise(f"{name}.W_g")
+        self.of_skip, self.skip_bias = parameters.pointwise(f"{name}.W_x")
+        self.psi, self.psi_bias = parameters.pointwise(f"{name}.psi.0")
 
-    def into(self, out: Tensor, gating: Tensor, skip: Tensor) -> None:
-        """Write the gated projection of `skip` into `out`; all are (rows, channels)."""
-        projected = torch.addmm(self.skip_bias, skip, self.of_skip)
-        hidden = torch.addmm(self.gating_bias, gating, self.of_gating).add_(projected).relu_()
-        attention = torch.addmm(self.psi_bias, hidden, self.psi).sigmoid_()
-        torch.mul(projected, attention, out=out)
+    def into(self, out: Table, gating: Table, skip: Table, reads: Rows, room: Table) -> None:
+        """Write the gated projection of rows of `skip` into `out`; all are (rows, channels)."""
+        size = out.size
+        rows, projected, hidden = (
+            room[start : start + size].reshape(out.shape) for start in (0, size, 2 * size)
+        )
+        np.take(skip, reads, axis=0, out=rows, mode="clip")
+        np.matmul(rows, self.of_skip, out=projected)
+        projected += self.skip_bias
+        np.matmul(gating, self.of_gating, out=hidden)
+        hidden += self.gating_bias
+        hidden += projected
+        np.maximum(hidden, 0, out=hidden)
+        np.multiply(projected, _sigmoid(hidden @ self.psi + self.psi_bias), out=out)
+
+
+def _sigmoid(values: Table) -> Table:
+    """Return 1 / (1 + exp(-values)); what overflows gives 0."""
+    np.negative(values, out=values)
+    np.exp(values, out=values)
+    values += 1
+    return np.reciprocal(values, out=values)
 
 
 def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wanted]]:
@@ -206,38 +248,22 @@ def _wanted_regions(mask: Wanted, levels: int) -> tuple[list[Wanted], list[Wante
     return decoder, encoder[::-1]
 
 
-def _slabs(mask: Wanted, planes: int) -> list[Wanted]:
-    """Split a mask along i, leaving out empty slabs; in C order their voxels follow each other."""
-    slabs = []
-    for start in range(0, len(mask), planes):
-        slab = np.zeros_like(mask)
-        slab[start : start + planes] = mask[start : start + planes]
-        if slab.any():
-            slabs.append(slab)
-    return slabs
+def _rows_between(field: Field, start: int, stop: int) -> range:
+    """Return the rows of a table in C order which planes start … stop along i have."""
+    before, within = (
+        np.count_nonzero(index < field.count)
+        for index in (field.index[:start], field.index[start:stop])
+    )
+    return range(before, before + within)
 
 
-def _rows_of(connectome: Tensor) -> Tensor:
+def _rows_of(connectome: Table) -> Table:
     rois, voxels = connectome.shape
-    table = connectome.new_empty(voxels + 1, rois)
+    table = np.empty((voxels + 1, rois), np.float32)
     table[:-1] = connectome.T
     table[-1] = 0
     return table
 
 
-def _convolution(block: nn.Module) -> nn.Conv3d:
-    assert isinstance(block, ConvBlock)
-    conv = block.conv[0]
-    assert isinstance(conv, nn.Conv3d)
-    return conv
-
-
-def _chunk(conv: nn.Conv3d) -> int:
-    return max(32, min(512, _CHUNK // conv.in_channels))
-
-
-def _pointwise(conv: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return a 1×1×1 convolution as a matrix (in, out) and a bias."""
-    assert isinstance(conv, nn.Conv3d)
-    assert conv.bias is not None
-    return conv.weight.detach().flatten(1).T.contiguous(), conv.bias.detach()
+def _chunk(conv: BlockConv) -> int:
+    return max(32, min(512, _CHUNK // len(conv.weight[0])))

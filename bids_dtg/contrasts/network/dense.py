@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.unet import AttentionUNet, ConvBlock, resize
 
 
@@ -21,51 +24,64 @@ class DensePlan:
 
     Parameters
     ----------
-    network
-        Weights and running statistics; not changed.
+    parameters
+        Of the network.
     mask
         Voxels that are read and predicted, shape (i, j, k).
     device
-        Where to compute.
+        Where to compute, as torch names it.
     planes
         Planes along i of a slab of the last level; the whole grid at once where None.
     """
 
     def __init__(
         self,
-        network: AttentionUNet,
+        parameters: Parameters,
         mask: NDArray[np.bool_],
-        device: torch.device,
+        device: str,
         planes: int | None = None,
     ) -> None:
-        self.network = folded_network(network).to(device)
+        self.device = torch.device(device)
+        self.network = folded_network(AttentionUNet.from_parameters(parameters)).to(self.device)
         for weight in self.network.parameters():
             if weight.ndim == 5:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
         self.grid_shape, self.planes = mask.shape, planes
-        self.mask = torch.from_numpy(mask).to(device)
-        self.voxels = torch.from_numpy(np.flatnonzero(mask)).to(device)
+        self.voxels = torch.from_numpy(np.flatnonzero(mask)).to(self.device)
+        # Those of each slab, by their numbers in it: a mask as an index would wait for the device.
+        size = planes or len(mask)
+        self.slabs = [
+            torch.from_numpy(np.flatnonzero(mask[start : start + size])).to(self.device)
+            for start in range(0, len(mask), size)
+        ]
 
-    def maps(self, connectome: Tensor) -> Tensor:
+    def maps(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
+        with torch.inference_mode():
+            found: NDArray[np.float32] = (
+                self._maps(torch.from_numpy(connectome).to(self.device)).cpu().numpy()
+            )
+        return found
+
+    def _maps(self, connectome: Tensor) -> Tensor:
         rois = connectome.shape[0]
         rows = connectome.new_zeros(int(np.prod(self.grid_shape)), rois)
         rows[self.voxels] = connectome.T
         # (i, j, k, c) seen as (1, c, i, j, k) is what torch calls channels-last.
         grid = rows.view(1, *self.grid_shape, rois).permute(0, 4, 1, 2, 3)
-        # cuDNN rounds float32 to TF32 by default: ten bits are too few for 1e-5.
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        with exact_convolutions():
             if self.planes is None:
                 out: Tensor = self.network(grid)
                 return out[0].flatten(1)[:, self.voxels]
             up, skip = self.network.below_last_level(grid)
             del rows, grid
             up = resize(up, skip.shape[2:])
-            slabs = range(0, self.grid_shape[0], self.planes)
-            return torch.cat([self._slab(up, skip, start, self.planes) for start in slabs], dim=1)
+            slabs = [self._slab(up, skip, number, self.planes) for number in range(len(self.slabs))]
+            return torch.cat(slabs, dim=1)
 
-    def _slab(self, up: Tensor, skip: Tensor, start: int, planes: int) -> Tensor:
-        """Return the maps (contrasts, voxels) of some planes; `up` has the grid of `skip`."""
+    def _slab(self, up: Tensor, skip: Tensor, number: int, planes: int) -> Tensor:
+        """Return the maps (contrasts, voxels) of a slab; `up` has the grid of `skip`."""
+        start = number * planes
         first, stop = max(0, start - 1), start + planes + 1
         # Interpolation has weights of sum 1, so it commutes with the gate's 1×1×1 convolution:
         # what was resized for the concatenation is gated by.
@@ -73,16 +89,51 @@ class DensePlan:
         gated = self.network.attention_gates[-1](up, skip)
         out: Tensor = self.network.out_block(torch.cat([up, gated], dim=1))
         inner = out[0, :, start - first : start - first + planes]
-        return inner[:, self.mask[start : start + planes]]
+        return inner.flatten(1)[:, self.slabs[number]]
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """Have cuDNN convolve in float32, with the same bytes each time, in a block.
+
+    By default it rounds operands to TF32, whose ten bits are too few for maps within 1e-5. What
+    other code in this process has chosen comes back afterwards.
+
+    Examples
+    --------
+    >>> before = torch.backends.cudnn.deterministic
+    >>> with exact_convolutions():
+    ...     torch.backends.cudnn.deterministic
+    True
+    >>> torch.backends.cudnn.deterministic == before
+    True
+    """
+    cudnn = torch.backends.cudnn
+    wanted: list[tuple[Any, str, object]] = [
+        (cudnn, "enabled", True),
+        (cudnn, "deterministic", True),
+        (cudnn, "benchmark", False),
+        # torch from 2.9 on refuses the older name in a process that has used the newer one.
+        (cudnn.conv, "fp32_precision", "ieee")
+        if hasattr(cudnn, "conv")
+        else (cudnn, "allow_tf32", False),
+    ]
+    before = [(place, name, getattr(place, name)) for place, name, _ in wanted]
+    try:
+        for place, name, value in wanted:
+            setattr(place, name, value)
+        yield
+    finally:
+        for place, name, value in before:
+            setattr(place, name, value)
 
 
 def folded_network(network: AttentionUNet) -> AttentionUNet:
-    """Return a copy in eval mode whose batch norms are folded into the convolutions."""
-    folded = copy.deepcopy(network).eval()
-    for block in folded.modules():
+    """Fold the batch norms of a network in eval mode into its convolutions, in place."""
+    for block in network.modules():
         if isinstance(block, ConvBlock):
             conv, norm, relu = block.conv
             assert isinstance(conv, nn.Conv3d)
             assert isinstance(norm, nn.BatchNorm3d)
             block.conv = nn.Sequential(fuse_conv_bn_eval(conv, norm), nn.Identity(), relu)
-    return folded
+    return network

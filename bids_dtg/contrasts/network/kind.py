@@ -1,6 +1,6 @@
 """The kind attention-unet: DeepTaskGen's network, trained on people or read from tensors.
 
-torch and Lightning are imported where the network is built or trained, not before.
+torch and Lightning are imported where the network is trained or runs on a GPU, not before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.kind import FitPlan, FitTask, Fitted, Processor
-from bids_dtg.contrasts.network.weights import FIRST_WEIGHT, LAST_WEIGHT, network_from_tensors
+from bids_dtg.contrasts.network.parameters import FIRST_WEIGHT, LAST_WEIGHT, Parameters
+from bids_dtg.contrasts.network.prepared import lacks_memory
+from bids_dtg.contrasts.network.prepared import prepare as prepare_network
 from bids_dtg.contrasts.people import MapModel, Person
 from bids_dtg.contrasts.plan import TrainingPlan, find_recipe, hinge_weight
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
@@ -29,8 +31,6 @@ from bids_dtg.settings import ModellingOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from bids_dtg.contrasts.network.unet import AttentionUNet
 
 _FOLDER = "network"  # of checkpoints, below the task's
 
@@ -53,15 +53,15 @@ def channels(weights: TensorFile) -> tuple[int, int]:
     return first[1], last[0]
 
 
-def read_network(weights: TensorFile) -> AttentionUNet:
-    """Read the network: eval mode, float32, on the CPU. This imports torch."""
-    return network_from_tensors(weights.read_torch(), source=str(weights.path))
+def read_parameters(weights: TensorFile) -> Parameters:
+    """Read the network's parameters, without torch."""
+    return Parameters.from_arrays(weights.read(), source=str(weights.path))
 
 
 def check(weights: TensorFile, places: Places) -> None:
-    """Read the network; it fits any voxels."""
+    """Read the network's parameters; they fit any voxels."""
     _mask(places)
-    read_network(weights)
+    read_parameters(weights)
 
 
 def _mask(places: Places) -> NDArray[np.bool_]:
@@ -81,15 +81,13 @@ def _mask(places: Places) -> NDArray[np.bool_]:
 
 
 def prepare(weights: TensorFile, places: Places, processor: Processor) -> MapModel:
-    """Read the network and prepare it for the places."""
-    import torch
-
-    from bids_dtg.contrasts.network import prepared
-
-    if processor.threads is not None:
-        torch.set_num_threads(processor.threads)
-    return prepared.prepare(
-        read_network(weights), _mask(places), processor.device, report=processor.report
+    """Read the network and prepare it for the places; torch is imported for a GPU only."""
+    return prepare_network(
+        read_parameters(weights),
+        _mask(places),
+        processor.device,
+        threads=processor.threads,
+        report=processor.report,
     )
 
 
@@ -160,7 +158,6 @@ def fit(
         There is too little memory.
     """
     from bids_dtg.contrasts import train
-    from bids_dtg.contrasts.network.prepared import prepare as prepare_network
     from bids_dtg.training.loop import Workplace
 
     options = task.options
@@ -182,18 +179,17 @@ def fit(
             report=task.report,
         )
     except RuntimeError as err:
-        # torch has a class for a GPU's memory only.
-        if not any(words in str(err) for words in ("out of memory", "can't allocate memory")):
+        if not lacks_memory(err):
             raise
         raise RunError(
             f"there is too little memory to train on {plan.part or plan.sampling.people} "
             "participants at once",
             remedy="use --batch-part with fewer; finished epochs are kept",
         ) from err
-    network = network_from_tensors(dict(trained.state), source=str(folder))
+    parameters = Parameters.of_tensors(trained.state, source=str(folder))
     return Fitted(
-        model=prepare_network(network, _mask(task.space.places), task.device),
-        tensors={name: tensor.numpy() for name, tensor in trained.state.items()},
+        model=prepare_network(parameters, _mask(task.space.places), task.device),
+        tensors=parameters.arrays,
         record=NetworkRecord(trained.card),
     )
 

@@ -1,10 +1,10 @@
 """The prepared form of the network: the same maps, sooner and in less memory.
 
 The connectome is zero outside the mask, and maps are wanted only inside it. Two plans use that:
-``blocks`` (CPU) computes only what the wanted voxels depend on, on as many threads as torch is
-set to, with the same bytes on any number of them; ``dense`` (GPU) runs whole grids, and ``slabs``
-the last level in parts. All agree with the eager network to 1e-5. A GPU without the memory for one
-plan gets the next: dense, slabs, and at last blocks on the CPU.
+``blocks`` (CPU, in NumPy) computes only what the wanted voxels depend on, with the same bytes on
+any number of threads; ``dense`` (GPU, in torch) runs whole grids, and ``slabs`` the last level in
+parts. All agree with the eager network to 1e-5. A GPU without the memory for one plan gets the
+next: dense, slabs, and at last blocks on the CPU. Only the plans for the GPU import torch.
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
-from bids_dtg.contrasts.network.dense import DensePlan
-from bids_dtg.contrasts.network.unet import AttentionUNet, check_input_shape
+from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
+from bids_dtg.contrasts.network.threads import blas_threads
 
 T = TypeVar("T")
 
-# Besides torch's own error: what cuDNN, cuBLAS and Apple's backend say.
-_TOO_LITTLE = ("out of memory", "ALLOC_FAILED")
+# What torch, cuDNN, cuBLAS and Apple's backend say of too little memory. The last is what torch
+# says where no algorithm of cuDNN finds room for its work space.
+_TOO_LITTLE = (
+    *("out of memory", "can't allocate memory", "ALLOC_FAILED", "ALLOCATION_FAILED"),
+    "was unable to find an engine",
+)
 
 
 class Plan(Protocol):
     """A way to run the network for one mask."""
 
-    def maps(self, connectome: Tensor) -> Tensor:
-        """Return maps (contrasts, voxels) for a connectome (rois, voxels), both on the device."""
+    def maps(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return maps (contrasts, voxels) for a connectome (rois, voxels)."""
         ...
 
 
@@ -83,39 +85,35 @@ class PreparedUNet:
         ------
         ValueError
             The shape is not that of the network and mask.
-        RuntimeError
-            Not even the last way has the memory it needs.
+        MemoryError, RuntimeError
+            Not even the last way has the memory it needs; torch has no class of its own for it.
         """
         if connectome.shape != self._shape:
             raise ValueError(f"connectome of shape {connectome.shape}, expected {self._shape}")
-        values = torch.from_numpy(np.ascontiguousarray(connectome, dtype=np.float32))
-
-        def run() -> NDArray[np.float32]:
-            found: NDArray[np.float32] = (
-                self._make().maps(values.to(self._ways[0].device)).cpu().numpy()
-            )
-            return found
-
-        return self._attempt(run)
+        values = np.ascontiguousarray(connectome, dtype=np.float32)
+        return self._attempt(lambda: self._make().maps(values))
 
     def _make(self) -> Plan:
         if self._plan is None:
             self._plan = self._ways[0].make()
+            if len(self._ways) == 1:
+                self._ways.clear()  # and what it was made of
         return self._plan
 
     def _attempt(self, action: Callable[[], T]) -> T:
         """Do something in the first way for which there is memory."""
         while True:
             try:
-                with torch.inference_mode():
-                    return action()
+                return action()
             except RuntimeError as err:
-                if len(self._ways) == 1 or not _lacks_memory(err):
+                if len(self._ways) <= 1 or not lacks_memory(err):
                     raise
             # The error is gone by now, and with it what its frames held.
             self._step_down()
 
     def _step_down(self) -> None:
+        import torch
+
         self._plan, failed = None, self._ways.pop(0)
         torch.cuda.empty_cache()
         self._report(
@@ -124,15 +122,27 @@ class PreparedUNet:
         )
 
 
-def _lacks_memory(err: RuntimeError) -> bool:
+def lacks_memory(err: RuntimeError) -> bool:
+    """Return whether an error of torch says that a device, or the CPU, has too little memory.
+
+    Examples
+    --------
+    >>> lacks_memory(RuntimeError("CUDA error: out of memory"))
+    True
+    >>> lacks_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    False
+    """
+    import torch
+
     return isinstance(err, torch.OutOfMemoryError) or any(w in str(err) for w in _TOO_LITTLE)
 
 
 def prepare(
-    network: AttentionUNet,
+    parameters: Parameters,
     mask: NDArray[np.bool_],
     device: str = "cpu",
     *,
+    threads: int | None = None,
     plan: Literal["auto", "blocks", "dense", "slabs"] = "auto",
     slab_planes: int = 16,
     report: Callable[[str], None] = warnings.warn,
@@ -141,12 +151,14 @@ def prepare(
 
     Parameters
     ----------
-    network
-        Weights and running statistics (as in eval mode, whatever its mode is); not changed.
+    parameters
+        Of the network; those of a network of torch are ``Parameters.of(network)``.
     mask
         Voxels that are read and predicted, shape (i, j, k), boolean.
     device
         Where to compute, as torch names it.
+    threads
+        Of the CPU; as many as NumPy's BLAS is set to by default.
     plan
         ``auto`` takes ``blocks`` on the CPU; elsewhere ``dense``, or of ``slabs`` and ``blocks``
         on the CPU the first for which there is memory.
@@ -165,15 +177,24 @@ def prepare(
         raise ValueError(
             f"mask of type {mask.dtype} and shape {mask.shape} with {mask.sum()} voxels"
         )
-    check_input_shape((1, network.in_channels, *mask.shape), network.in_channels, network.levels)
-    place = torch.device(device)
+    sizes = parameters.sizes
+    check_input_shape((1, sizes.in_channels, *mask.shape), sizes.in_channels, sizes.levels)
+
+    def blocks() -> Plan:
+        return BlockPlan(parameters, mask, threads or blas_threads())
+
+    def dense(planes: int | None) -> Plan:
+        from bids_dtg.contrasts.network.dense import DensePlan
+
+        return DensePlan(parameters, mask, device, planes)
+
     ways = {
-        "dense": Way("plan of whole grids", device, lambda: DensePlan(network, mask, place)),
-        "slabs": Way("plan of slabs", device, lambda: DensePlan(network, mask, place, slab_planes)),
-        "blocks": Way("plan of blocks", "cpu", lambda: BlockPlan(network, mask)),
+        "dense": Way("plan of whole grids", device, lambda: dense(None)),
+        "slabs": Way("plan of slabs", device, lambda: dense(slab_planes)),
+        "blocks": Way("plan of blocks", "cpu", blocks),
     }
     if plan != "auto":
         chosen = [ways[plan]]
     else:
-        chosen = [ways["blocks"]] if place.type == "cpu" else list(ways.values())
-    return PreparedUNet(chosen, (network.in_channels, int(mask.sum())), report)
+        chosen = [ways["blocks"]] if device == "cpu" else list(ways.values())
+    return PreparedUNet(chosen, (sizes.in_channels, int(mask.sum())), report)

@@ -1,8 +1,8 @@
 """Threads that each work off whole chunks, instead of sharing every small operation.
 
-Torch splits each operation over its threads and waits for the slowest; with thousands of small
-operations, one neighbour on a core makes all of them wait. Workers wait once a layer, keep a
-chunk in their own cache, and compute the same bytes however many they are.
+NumPy's BLAS splits each product over its threads, which spin while they wait for the slowest; with
+thousands of small operations, one neighbour on a core makes all of them wait. Workers wait once a
+layer, keep a chunk in their own cache, and compute the same bytes however many they are.
 """
 
 from __future__ import annotations
@@ -10,39 +10,34 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack
 from types import TracebackType
 
-import torch
+import numpy as np
+
+from bids_dtg.connectome.device import one_blas_thread
 
 Task = Callable[[int], None]
 
 
 class Workers:
-    """A pool of threads with one torch thread each; use as a context manager.
+    """Threads of this process; use as a context manager, in which its BLAS has one thread.
 
     Parameters
     ----------
     count
-        Threads.
+        Threads; one is the caller's own.
     """
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._started = threading.Barrier(count + 1)
-        self._pool = ThreadPoolExecutor(count, initializer=self._start)
+        self._open = ExitStack()
+        self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
-        before = torch.get_num_threads()
-        try:
-            for _ in range(self._count):
-                self._pool.submit(int)
-            self._started.wait()
-        except BaseException:  # no more threads to be had, or a signal: let those that wait go
-            self._started.abort()
-            raise
-        # The workers' setting is also the one that later threads start with: give it back.
-        torch.set_num_threads(before)
+        self._open.enter_context(one_blas_thread())
+        if self._count > 1:
+            self._pool = self._open.enter_context(ThreadPoolExecutor(self._count - 1))
         return self
 
     def __exit__(
@@ -51,13 +46,7 @@ class Workers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pool.shutdown()
-
-    def _start(self) -> None:
-        torch.set_num_threads(1)
-        torch.get_num_threads()  # a thread takes the setting over for good when it first asks
-        with suppress(threading.BrokenBarrierError):
-            self._started.wait()
+        self._open.close()
 
     def each(self, prepare: Callable[[], Task], items: Iterable[int]) -> None:
         """Call a task for each item, in any order; `prepare` makes a task for each worker.
@@ -71,7 +60,8 @@ class Workers:
         lock = threading.Lock()
 
         def work() -> None:
-            with torch.inference_mode():
+            # What overflows shows in the maps, which are looked at.
+            with np.errstate(over="ignore", invalid="ignore"):
                 task = prepare()
                 while True:
                     with lock:
@@ -80,5 +70,18 @@ class Workers:
                         return
                     task(item)
 
-        for done in [self._pool.submit(work) for _ in range(self._count)]:
+        others = (
+            [] if self._pool is None else [self._pool.submit(work) for _ in range(self._count - 1)]
+        )
+        work()
+        for done in others:
             done.result()
+
+
+def blas_threads() -> int:
+    """Return how many threads NumPy's BLAS is set to: what the user or this program chose."""
+    from threadpoolctl import threadpool_info
+
+    return max(
+        (pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1
+    )

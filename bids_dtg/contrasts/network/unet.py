@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bids_dtg.contrasts.network.parameters import Parameters, check_input_shape
+
 
 class ConvBlock(nn.Module):
     """A 3×3×3 convolution (zero padding), batch norm, ReLU; (n, c, i, j, k) in and out."""
@@ -90,6 +92,16 @@ class AttentionUNet(nn.Module):
             ConvBlock(2 * features, features), nn.Conv3d(features, out_channels, kernel_size=1)
         )
 
+    @classmethod
+    def from_parameters(cls, parameters: Parameters) -> AttentionUNet:
+        """Make the network of parameters, with copies of them; in eval mode, on the CPU."""
+        sizes = parameters.sizes
+        with torch.device("meta"):  # no weights are drawn
+            network = cls(sizes.in_channels, sizes.out_channels, sizes.features, sizes.levels)
+        state = {name: torch.from_numpy(array.copy()) for name, array in parameters.arrays.items()}
+        network.load_state_dict(state, assign=True)
+        return network.requires_grad_(True).eval()
+
     def forward(self, x: Tensor) -> Tensor:
         """Predict the maps.
 
@@ -131,13 +143,3 @@ def resize(x: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
     if tuple(x.shape[2:]) == tuple(shape):
         return x
     return F.interpolate(x, size=tuple(shape), mode="trilinear", align_corners=False)
-
-
-def check_input_shape(shape: tuple[int, ...], in_channels: int, levels: int) -> None:
-    """Raise ValueError unless `shape` is (n, in_channels, i, j, k) and can be halved down."""
-    smallest = 2 ** (levels + 1)
-    if len(shape) != 5 or shape[1] != in_channels or min(shape[2:]) < smallest:
-        raise ValueError(
-            f"input of shape {shape}, but the network needs (n, {in_channels}, i, j, k) "
-            f"with i, j, k of at least {smallest}"
-        )

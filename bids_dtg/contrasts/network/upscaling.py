@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from bids_dtg.contrasts.network.blocks import Blocks, Field, Wanted
+from bids_dtg.contrasts.network.blocks import Blocks, Field, Table, Wanted, Window
 from bids_dtg.contrasts.network.threads import Task, Workers
 
 # On an axis, output 2m takes input m - 1 by tap 2 and input m by tap 0; 2m + 1 takes m by tap 1.
@@ -18,40 +17,87 @@ _TAPS = {0: ((0, 2), (1, 0)), 1: ((1, 1),)}  # parity of the output: (input of t
 
 
 class BlockUpscale:
-    """A 3×3×3 transposed convolution of stride 2 on the blocks of its output."""
+    """A 3×3×3 transposed convolution of stride 2 on the blocks of its output.
 
-    def __init__(self, conv: nn.ConvTranspose3d) -> None:
-        weight = conv.weight.detach()
+    Parameters
+    ----------
+    weight
+        Shape (in, out, 3, 3, 3).
+    bias
+        Shape (out,).
+    """
+
+    def __init__(self, weight: Table, bias: Table) -> None:
+        self.bias = bias
         self.terms = [
-            (4 * a + 2 * b + c, 4 * i + 2 * j + k, weight[:, :, u, v, w].contiguous())
+            (4 * a + 2 * b + c, [*_runs(weight, _TAPS[a], _TAPS[b], _TAPS[c])])
             for a, b, c in product((0, 1), repeat=3)
-            for (i, u), (j, v), (k, w) in product(_TAPS[a], _TAPS[b], _TAPS[c])
         ]
-        assert conv.bias is not None
-        self.bias = conv.bias.detach()
 
-    def __call__(self, table: Tensor, blocks: Blocks, workers: Workers) -> Tensor:
-        """Return the output table (rows, out) for an input table (rows, in)."""
-        out = table.new_empty(blocks.field.count + 1, len(self.bias))
-        out[-1] = 0
+    def __call__(
+        self, table: Table, blocks: Blocks, window: Window, missing: range, workers: Workers
+    ) -> None:
+        """Write rows of the output table, whole chunks of them, from the input table's.
+
+        Parameters
+        ----------
+        table
+            Rows (rows, in).
+        blocks
+            Of the output.
+        window
+            The rows of the output that are held, (rows, out).
+        missing
+            Which of them to write.
+        workers
+            Who write them.
+        """
+        inputs, outputs = table.shape[1], len(self.bias)
 
         def worker() -> Task:
-            points = table.new_empty(blocks.reads[0].numel(), table.shape[1])
+            widest = blocks.reads[0].shape[1]
+            points = np.empty((widest, 8, inputs), np.float32)
+            room = np.empty((widest, outputs), np.float32)
 
             def upscale(number: int) -> None:
                 reads = blocks.reads[number]
-                size, length = reads.shape[1], reads.numel()
-                point = torch.index_select(table, 0, reads.view(-1), out=points[:length])
-                rows = blocks.written(out, number)
-                rows[:] = self.bias
-                inputs, outputs = point.view(8, size, -1), rows.view(8, size, -1)
-                for position, source, weight in self.terms:
-                    outputs[position].addmm_(inputs[source], weight)
+                size = reads.shape[1]
+                np.take(table, reads.T, axis=0, out=points[:size], mode="clip")
+                sources = points[:size].reshape(size, 8 * inputs)
+                rows = window.at(blocks.rows(number)).reshape(8, size, outputs)
+                for position, ((first, weight), *others) in self.terms:
+                    found = rows[position]
+                    np.matmul(sources[:, first : first + len(weight)], weight, out=found)
+                    for start, weight in others:
+                        np.matmul(sources[:, start : start + len(weight)], weight, out=room[:size])
+                        found += room[:size]
+                    found += self.bias
 
             return upscale
 
-        workers.each(worker, range(len(blocks.reads)))
-        return out
+        workers.each(worker, blocks.chunks(missing))
+
+
+def _runs(weight: Table, *taps: tuple[tuple[int, int], ...]) -> Iterator[tuple[int, Table]]:
+    """Yield the products that give a position of a block, from its sources side by side.
+
+    Sources that lie next to each other are multiplied at once.
+
+    Yields
+    ------
+    tuple[int, Table]
+        The first column that is read, and weights (columns, out).
+    """
+    inputs = weight.shape[0]
+    start, run = 0, list[Table]()
+    for (i, u), (j, v), (k, w) in product(*taps):
+        column = (4 * i + 2 * j + k) * inputs
+        if run and column != start + len(run) * inputs:
+            yield start, np.concatenate(run)
+            run = []
+        start = start if run else column
+        run.append(weight[:, :, u, v, w])
+    yield start, np.concatenate(run)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +147,7 @@ class RowResize:
 
     def __init__(self, source: Field, wanted: Wanted) -> None:
         places: list[tuple[NDArray[np.intp], ...]] = []
-        self.weights: list[Tensor] = []
+        self.weights: list[Table] = []
         for axis, voxel in enumerate(np.nonzero(wanted)):
             size = source.index.shape[axis]
             resize = AxisResize.between(size, wanted.shape[axis])
@@ -109,16 +155,31 @@ class RowResize:
                 places.append((voxel,))
             else:
                 places.append((resize.lower[voxel], resize.upper[voxel]))
-                self.weights.append(torch.from_numpy(resize.weight[voxel])[:, None])
+                self.weights.append(resize.weight[voxel][:, None])
         corners = [source.index[corner] for corner in product(*places)]
-        self.reads = torch.from_numpy(np.stack(corners))
+        self.reads = np.stack(corners)
 
-    def into(self, out: Tensor, table: Tensor, start: int) -> None:
-        """Write rows start, start + 1, … of the resized grid into `out` (rows, channels)."""
+    def into(self, out: Table, source: Window, start: int, room: Table) -> None:
+        """Write rows start, start + 1, … of the resized grid into `out` (rows, channels).
+
+        Parameters
+        ----------
+        out
+            Where to write.
+        source
+            Rows of the source, all that these are made of.
+        start
+            The first row.
+        room
+            To work in: 8 times as many values as `out`, at least.
+        """
         size, channels = out.shape
-        reads = self.reads[:, start : start + size]
-        rows = table.index_select(0, reads.reshape(-1))
+        reads = self.reads[:, start : start + size] - source.held.start
+        rows = room[: reads.size * channels].reshape(len(reads), size, channels)
+        np.take(source.rows, reads, axis=0, out=rows, mode="clip")
         for weight in self.weights:
-            lower, upper = rows.view(2, -1, size, channels)
-            rows = torch.lerp(lower, upper, weight[start : start + size])
-        out.copy_(rows.view(size, channels))
+            rows, upper = rows.reshape(2, -1, size, channels)
+            upper -= rows
+            upper *= weight[start : start + size]
+            rows += upper
+        out[:] = rows.reshape(size, channels)

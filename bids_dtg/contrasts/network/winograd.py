@@ -7,48 +7,56 @@ convolutional neural networks", equations 5 to 8, extended to three axes.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
 
-from bids_dtg.contrasts.network.blocks import Blocks
+from bids_dtg.contrasts.network.blocks import Blocks, Table
 from bids_dtg.contrasts.network.threads import Task, Workers
 
-_FILTER = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))  # G of eq. 8
+_POINTS = 4**3  # of a block and a pair of channels
+# Of eq. 8's points, that which all outputs of a block take once and with a plus: the second.
+_IN_ALL = (1, 1, 1)
+
+Values = NDArray[np.float32]
 
 
 class BlockConv:
-    """A convolution (padding 1, batch norm folded) with ReLU, on blocks."""
+    """A convolution (padding 1) with ReLU, on blocks.
 
-    def __init__(self, conv: nn.Conv3d) -> None:
-        transform = torch.tensor(_FILTER, dtype=torch.float64)
-        weight = conv.weight.detach().double()
-        for axis in (2, 3, 4):
-            weight = torch.tensordot(weight, transform, dims=([axis], [1])).movedim(-1, axis)
-        # (out, in, 4, 4, 4) -> (64 points, in, out)
-        self.weight = weight.float().permute(2, 3, 4, 1, 0).flatten(0, 2).contiguous()
-        assert conv.bias is not None
-        self.bias = conv.bias.detach()
+    Parameters
+    ----------
+    weight
+        Shape (out, in, 3, 3, 3), batch norm folded.
+    bias
+        Shape (out,).
+    """
 
-    def __call__(self, table: Tensor, blocks: Blocks, workers: Workers) -> Tensor:
+    def __init__(self, weight: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+        taps = np.ascontiguousarray(weight.transpose(2, 3, 4, 1, 0), np.float32)
+        self.weight = _transform_filter(taps).reshape(_POINTS, *taps.shape[3:])
+        self.bias = bias.astype(np.float32)
+
+    def __call__(self, table: Table, blocks: Blocks, workers: Workers) -> Table:
         """Return the output table (rows, out) for an input table (rows, in)."""
         inputs, outputs = self.weight.shape[1:]
-        widest = blocks.reads[0].numel()
-        out = table.new_empty(blocks.field.count + 1, outputs)
+        out = np.empty((blocks.field.count + 1, outputs), np.float32)
         out[-1] = 0
 
         def worker() -> Task:
-            points, products = table.new_empty(widest, inputs), table.new_empty(widest, outputs)
+            widest = blocks.reads[0].size
+            points, products = (np.empty(widest * n, np.float32) for n in (inputs, outputs))
 
             def convolve(number: int) -> None:
-                reads = blocks.reads[number]
-                size, length = reads.shape[1], reads.numel()
-                point = torch.index_select(table, 0, reads.view(-1), out=points[:length])
-                _transform_input(point.view(4, 4, 4, size, inputs))
-                product = products[:length].view(64, size, outputs)
-                torch.bmm(point.view(64, size, inputs), self.weight, out=product)
-                found = _transform_output(product.view(4, 4, 4, size, outputs))
-                rows = blocks.written(out, number).view(2, 2, 2, size, outputs)
-                torch.add(found, self.bias, out=rows).relu_()
+                size = blocks.reads[number].shape[1]
+                point = points[: _POINTS * size * inputs].reshape(_POINTS, size, inputs)
+                np.take(table, blocks.reads[number], axis=0, out=point, mode="clip")
+                _transform_input(point.reshape(4, 4, 4, -1))
+                product = products[: _POINTS * size * outputs].reshape(_POINTS, size, outputs)
+                np.matmul(point, self.weight, out=product)
+                product = product.reshape(4, 4, 4, size, outputs)
+                product[_IN_ALL] += self.bias
+                rows = blocks.written(out, number).reshape(2, 2, 2, size, outputs)
+                np.maximum(_transform_output(product), 0, out=rows)
 
             return convolve
 
@@ -56,36 +64,53 @@ class BlockConv:
         return out
 
 
-def _transform_input(points: Tensor) -> None:
+def _transform_filter(taps: Values) -> Values:
+    """Apply G of eq. 8 to each of the three axes of 3 taps; without BLAS, whose threads spin."""
+    for axis in range(3):
+        a, b, c = np.moveaxis(taps, axis, 0)
+        outer, inner = (a + c) / 2, b / 2
+        taps = np.stack([a, outer + inner, outer - inner, c], axis)
+    return taps
+
+
+def _transform_input(points: Values) -> None:
     """Apply Bᵀ of eq. 8 in place to each of the three axes of 4 points."""
     for axis in range(3):
-        a, b, c, d = points.unbind(axis)
-        a.sub_(c)
-        torch.sub(b, d, out=d)
-        c.sub_(b)
-        torch.add(c, b, alpha=2, out=b)  # b + c, from the c - b that is there
+        a, b, c, d = _parts(points, axis, 4)
+        a -= c
+        np.subtract(b, d, out=d)
+        c -= b
+        b += b
+        b += c  # what was b + c, from the c - b that is there
 
 
-def _transform_output(products: Tensor) -> Tensor:
+def _transform_output(products: Values) -> Values:
     """Apply Aᵀ of eq. 8 to each of the three axes, overwriting; a view of (2, 2, 2, …)."""
     for axis in range(3):
-        a, b, c, d = products.unbind(axis)
-        a.add_(b).add_(c)
-        b.sub_(c).sub_(d)
-        products = products.narrow(axis, 0, 2)
-    return products
+        a, b, c, d = _parts(products, axis, 2)
+        a += b
+        a += c
+        b -= c
+        b -= d
+    return products[:2, :2, :2]
 
 
-def block_maxima(table: Tensor, blocks: Blocks, workers: Workers) -> Tensor:
+def _parts(values: Values, axis: int, before: int) -> list[Values]:
+    """Return the four points of one of the three axes, with so many of the axes before."""
+    first: tuple[slice | int, ...] = (slice(before),) * axis
+    return [values[(*first, point)] for point in range(4)]
+
+
+def block_maxima(table: Table, blocks: Blocks, workers: Workers) -> Table:
     """Return the table of 2×2×2 max-pooled values, one row a block, for a layer's output."""
-    out = table.new_empty(blocks.count + 1, table.shape[1])
+    out = np.empty((blocks.count + 1, table.shape[1]), np.float32)
     out[-1] = 0
 
     def pool(number: int) -> None:
         size = blocks.reads[number].shape[1]
         start = blocks.start(number)
-        rows = blocks.written(table, number).view(8, size, -1)
-        torch.amax(rows, 0, out=out[start : start + size])
+        rows = blocks.written(table, number).reshape(8, size, -1)
+        np.max(rows, axis=0, out=out[start : start + size])
 
     workers.each(lambda: pool, range(len(blocks.reads)))
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.files.atomic import write_atomic
-from bids_dtg.files.names import build_path
-from bids_dtg.files.text import write_json, write_text, write_tsv
-from bids_dtg.phantom.bold_image import encode_bold, encode_mask
-from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
-from bids_dtg.phantom.contrasts.bold import BoldRun, draw_run
+from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.phantom.contrasts.bold import draw_run
 from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.contrasts.phenotype import Phenotype, phenotype
 from bids_dtg.phantom.contrasts.tasks import CONTRASTS
+from bids_dtg.phantom.derivatives import DESCRIP, describe_dataset, marks, save, write_series
 from bids_dtg.phantom.streams import Cohort
 
 Array = NDArray[np.float32]
@@ -27,20 +24,13 @@ Stage = Callable[[str, float], None]  # what is done now, and the share that is 
 
 SESSIONS = ("test", "retest")
 SPACE = {"space": "MNI152NLin6Asym", "res": "2"}
-_WARNING = (
-    "SIMULATED data without any real person in them. Approximate geometry: the ICBM 2009a "
-    "symmetric template stands in for MNI152NLin6Asym. Not for science about brains."
-)
-_DESCRIP = "SIMULATED, no real person (bids_dtg.phantom)"
 # Of the datasets, by their folders.
 CONTENTS = {
     "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
     "statmaps": "measured task contrast maps, two sessions",
     "truth": "task contrast maps without measurement noise",
 }
-_FRACTION_DIGITS = 6
 _IGNORE = "*_statmap.*\nstatmap.json\n*_timeseries.*\n"  # not in the validator's schema
-_RESOLUTION = {"Resolution": {"2": "voxels of 2 mm, FSL's field of view"}}
 
 
 @dataclass(frozen=True)
@@ -109,23 +99,17 @@ def describe_datasets(
     }
     for name, content in CONTENTS.items():
         root = out / name
-        write_json(
-            root / "dataset_description.json",
-            {
-                "Name": dataset_name(phantom, people[0].cohort, content),
-                "BIDSVersion": "1.10.0",
-                "DatasetType": "derivative",
-                "License": "CC0",
-                "GeneratedBy": [{**generator, "Description": _WARNING}],
-                "Simulated": True,
-                "Simulation": recipe,
-            },
+        describe_dataset(
+            root,
+            name=dataset_name(phantom, people[0].cohort, content),
+            content=content,
+            generator=generator,
+            recipe=recipe,
+            ignored=_IGNORE,
         )
-        write_text(root / "README", f"{content[0].upper()}{content[1:]}.\n\n{_WARNING}\n")
-        write_text(root / ".bidsignore", _IGNORE)
         _write_participants(root, people)
     for name in ("statmaps", "truth"):
-        units = {"Units": "z", "SpatialReference": SPACE["space"], **_marks()}
+        units = {"Units": "z", "SpatialReference": SPACE["space"], **marks()}
         write_json(out / name / "statmap.json", {"Description": CONTENTS[name], **units})
 
 
@@ -158,64 +142,6 @@ def write_run(root: Path, person: Person, plan: RunPlan) -> None:
     write_series(root, run, {"sub": participant_label(person.index), "task": "rest"})
 
 
-def write_series(root: Path, run: BoldRun, entities: dict[str, Any]) -> None:
-    """Write a run as fMRIPrep leaves it: BOLD, brain mask, confounds and their sidecars.
-
-    Parameters
-    ----------
-    root
-        The dataset of derivatives.
-    run
-        Of voxels of 2 mm.
-    entities
-        Of its names, up to the run's number.
-    """
-    signals = SignalRecorder(run.anatomy)
-    image = encode_bold(
-        _recorded(run, signals),
-        run.anatomy,
-        frames=run.frames,
-        repetition_time_s=run.repetition_time_s,
-        description=_DESCRIP,
-    )
-    bold = {**entities, **SPACE, "desc": "preproc"}
-    mask = {**entities, **SPACE, "desc": "brain"}
-    table = {**entities, "desc": "confounds"}
-    columns, details = confounds_table(
-        run.motion,
-        signals,
-        non_steady=run.non_steady,
-        repetition_time_s=run.repetition_time_s,
-    )
-    _save(root, bold, "bold", ".nii.gz", image)
-    _save_json(
-        root,
-        bold,
-        "bold",
-        {
-            "RepetitionTime": run.repetition_time_s,
-            "TaskName": entities["task"],
-            "SkullStripped": True,
-            **_RESOLUTION,
-        },
-    )
-    _save(root, mask, "mask", ".nii.gz", encode_mask(run.anatomy.brain, _DESCRIP))
-    _save_json(root, mask, "mask", {"Type": "Brain", **_RESOLUTION})
-    rows = zip(*(_cells(column) for column in columns.values()), strict=True)
-    write_tsv(root / build_path(table, "timeseries", ".tsv"), list(columns), rows)
-    _save_json(root, table, "timeseries", details)
-
-
-def _recorded(run: BoldRun, signals: SignalRecorder) -> Iterator[Array]:
-    for block in run.blocks():
-        signals.add(block)
-        yield block
-
-
-def _cells(column: NDArray[np.float64]) -> list[float]:
-    return [round(value, _FRACTION_DIGITS) for value in column.tolist()]
-
-
 def _write_maps(root: Path, person: Person, maps: Array, session: str | None) -> None:
     """Write a participant's 47 maps; without a session they are the truth."""
     places = person.phantom.anatomy.places
@@ -229,8 +155,8 @@ def _write_maps(root: Path, person: Person, maps: Array, session: str | None) ->
             "stat": "z",
             "desc": "truth" if session is None else None,
         }
-        data = places.encode(values, intent="z score", description=_DESCRIP)
-        _save(root, entities, "statmap", ".nii.gz", data)
+        data = places.encode(values, intent="z score", description=DESCRIP)
+        save(root, entities, "statmap", ".nii.gz", data)
 
 
 def _write_participants(root: Path, people: Sequence[Person]) -> None:
@@ -250,20 +176,6 @@ def _write_participants(root: Path, people: Sequence[Person]) -> None:
             "vigilance": {"Description": f"{score}; traits explain 30 % of its variance"},
         },
     )
-
-
-def _marks() -> dict[str, Any]:
-    return {"Simulated": True, "Warning": _WARNING}
-
-
-def _save(
-    root: Path, entities: dict[str, Any], suffix: str, extension: str, data: bytes | bytearray
-) -> None:
-    write_atomic(root / build_path(entities, suffix, extension), data)
-
-
-def _save_json(root: Path, entities: dict[str, Any], suffix: str, content: dict[str, Any]) -> None:
-    write_json(root / build_path(entities, suffix, ".json"), {**content, **_marks()})
 
 
 def cut_run(folder: Path, person: Person) -> None:

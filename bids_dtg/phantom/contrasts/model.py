@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.phantom.anatomy import load_anatomy
+from bids_dtg.phantom.bold_run import brain_frames
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.contrasts.responses import (
     condition_gains,
@@ -16,7 +17,6 @@ from bids_dtg.phantom.contrasts.responses import (
     network_responses,
 )
 from bids_dtg.phantom.contrasts.rest import (
-    brain_frames,
     draw_series,
     segment_connectome,
     series_mixing,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,10 +9,8 @@ from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.phantom.anatomy import Anatomy
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.contrasts.structure import Structure
-from bids_dtg.phantom.fields import SmoothField
 
 Array = NDArray[np.float32]
-_BLOCK = 32  # frames in memory at once
 
 
 def series_mixing(
@@ -50,35 +46,6 @@ def draw_series(
     independent = rng.standard_normal((frames, len(mixing)))
     shared = parameters.global_signal * rng.standard_normal(frames)
     return (independent @ mixing.T * state).astype(np.float32), shared.astype(np.float32)
-
-
-def brain_frames(
-    maps: Array, series: Array, shared: Array, noise: Array, anatomy: Anatomy, field: SmoothField
-) -> Iterator[Array]:
-    """Yield the voxels' signals, some frames at a time.
-
-    Parameters
-    ----------
-    maps
-        The person's network maps, (networks, grey voxels).
-    series, shared
-        (frames, networks) and (frames,).
-    noise
-        White noise with its amplitude, (frames, *lattice).
-    anatomy, field
-        Voxels; smoothness of their noise.
-
-    Yields
-    ------
-    (frames, brain voxels), float32
-    """
-    inside, grey = anatomy.brain, anatomy.grey_in_brain
-    for start in range(0, len(series), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        frames = field.spread(noise[part])[:, inside]
-        frames += shared[part, None]
-        frames[:, grey] += series[part] @ maps
-        yield frames
 
 
 def series_weights(group_maps: Array, anatomy: Anatomy) -> Array:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from bids_dtg.files.names import build_path
 from bids_dtg.files.text import write_tsv
-from bids_dtg.phantom.contrasts.bold import BoldRun, draw_run
-from bids_dtg.phantom.contrasts.dataset import participant_label, write_series
+from bids_dtg.phantom.bold_run import BoldRun
+from bids_dtg.phantom.contrasts.bold import draw_run
+from bids_dtg.phantom.contrasts.dataset import participant_label
 from bids_dtg.phantom.contrasts.model import Person
 from bids_dtg.phantom.contrasts.tasks import CONDITIONS, condition_list
+from bids_dtg.phantom.derivatives import write_series
 from bids_dtg.phantom.streams import Purpose
 
 Array = NDArray[np.float32]

@@ -6,4 +6,5 @@
 - `connectomes`: synthetic structural connectomes, and disturbed ones
 - `people`: people whose series come from one of the two, with the truth beside
 - `arrays`: people as files of arrays, and the truth as tables
+- `dataset`: people as fMRIPrep leaves them, with the atlas and structural connectomes
 """

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import normalised
+from bids_dtg.phantom.regions import draw_positions, region_names
 
 Array = NDArray[np.float32]
 _Exact = NDArray[np.float64]
@@ -17,9 +18,6 @@ _CONNECTED = 0.52
 _FALL_MM = 14.0  # over which weights fall by a factor e
 _GROUP_SD = 0.5  # of log weights: what all people share beside the distance
 _OWN_SD = 0.35  # of log weights: between people
-
-_RADII_MM = np.array([62.0, 82.0, 58.0])  # of the ellipsoid on which regions lie
-_LEAST_X_MM = 6.0  # from the plane between the hemispheres
 
 
 def simulate_weights(
@@ -50,7 +48,7 @@ def simulate_weights(
     >>> weights.shape, positions.shape, names[9:11]
     ((3, 20, 20), (20, 3), ('lh-r10', 'rh-r01'))
     """
-    names, positions = region_names(regions), _positions(regions // 2, rng)
+    names, positions = region_names(regions), draw_positions(regions // 2, rng)
     distance = np.linalg.norm(positions[:, None] - positions, axis=-1)
     group = -distance / _FALL_MM + _symmetric(rng, (regions, regions), _GROUP_SD)
     log_weights = group + _symmetric(rng, (people, regions, regions), _OWN_SD)
@@ -58,32 +56,6 @@ def simulate_weights(
     upper = log_weights[:, rows, columns]
     least = np.quantile(upper, 1.0 - _CONNECTED, axis=1)[:, None, None]
     return normalised(np.exp(log_weights) * (log_weights >= least)), positions, names
-
-
-def region_names(regions: int) -> tuple[str, ...]:
-    """Return names of regions in two hemispheres.
-
-    Raises
-    ------
-    ValueError
-        The number of regions is odd, or smaller than 4.
-
-    Examples
-    --------
-    >>> region_names(4)
-    ('lh-r01', 'lh-r02', 'rh-r01', 'rh-r02')
-    """
-    if regions % 2 or regions < 4:
-        raise ValueError(f"two hemispheres need an even number of regions from 4, not {regions}")
-    return tuple(f"{side}-r{r:02d}" for side in ("lh", "rh") for r in range(1, regions // 2 + 1))
-
-
-def _positions(count: int, rng: np.random.Generator) -> _Exact:
-    """Draw places on the left half of an ellipsoid and mirror them."""
-    direction = rng.standard_normal((count, 3))
-    left = _RADII_MM * direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    left[:, 0] = -np.maximum(np.abs(left[:, 0]), _LEAST_X_MM)
-    return np.concatenate([left, left * [-1.0, 1.0, 1.0]])
 
 
 def _symmetric(rng: np.random.Generator, shape: tuple[int, ...], sd: float) -> _Exact:

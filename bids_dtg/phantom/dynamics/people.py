@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import Networks, normalised
-from bids_dtg.phantom.dynamics.connectomes import region_names
 from bids_dtg.phantom.dynamics.hopf import Hopf, HopfRecipe, simulate_hopf
 from bids_dtg.phantom.dynamics.pmfm import Pmfm, PmfmRecipe, simulate_pmfm, strongest_coupling
 from bids_dtg.phantom.dynamics.steps import Array, unit_noise
+from bids_dtg.phantom.regions import region_names
 from bids_dtg.phantom.streams import Purpose, stream
 
 _HOPF_COUPLING = (0.0, 0.7)  # of the first and the last person

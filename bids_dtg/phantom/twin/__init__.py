@@ -8,4 +8,6 @@
 - `bold`: BOLD of people in a run
 - `people`: people with connectomes and parameters, and what an intervention does to them
 - `files`: people as files
+- `rest`: series of regions that correlate as a connectome says
+- `dataset`: people as fMRIPrep leaves them, with the atlas and event files
 """

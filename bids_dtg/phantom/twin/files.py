@@ -56,31 +56,70 @@ def write_twin_people(
     ...     sorted(path.name for path in Path(name).iterdir())
     ['bids', 'connectomes.npz', 'truth.tsv']
     """
-    _write_connectomes(folder / "connectomes.npz", people)
-    _write_truth(folder / "truth.tsv", people)
+    names = tuple(f"r{region:03d}" for region in range(people.world.regions))
+    write_connectomes(folder / "connectomes.npz", people, names)
+    write_truth(folder / "truth.tsv", people)
     bids = folder / "bids"
     content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
     write_json(bids / "dataset_description.json", content)
+    write_events(bids, people, sequences, runs)
+
+
+def write_events(
+    root: Path,
+    people: TwinPeople,
+    sequences: Sequence[TrialSequence],
+    runs: Sequence[Sequence[Trials]],
+) -> None:
+    """Write ``participants.tsv`` and event files below a raw dataset.
+
+    Parameters
+    ----------
+    root
+        Of the dataset.
+    people, sequences, runs
+        As for `write_twin_people`.
+    """
     names = [f"sub-{label}" for label in people.labels]
-    write_tsv(bids / "participants.tsv", ["participant_id"], [(name,) for name in names])
+    write_tsv(root / "participants.tsv", ["participant_id"], [(name,) for name in names])
     for name, of_person in zip(names, runs, strict=True):
         for sequence, trials in zip(sequences, of_person, strict=True):
-            path = bids / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
+            path = root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
             write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
 
 
-def _write_connectomes(path: Path, people: TwinPeople) -> None:
+def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) -> None:
+    """Write connectomes as ``--input-arrays`` takes them.
+
+    Parameters
+    ----------
+    path
+        Of the file, ``.npz``.
+    people
+        Whose.
+    regions
+        Names.
+    """
     content = io.BytesIO()
     np.savez_compressed(
         content,
         people=np.array(people.labels),
-        places=np.array([f"r{region:03d}" for region in range(people.world.regions)]),
+        places=np.array(regions),
         edges=people.connectomes,
     )
     write_atomic(path, content.getvalue())
 
 
-def _write_truth(path: Path, people: TwinPeople) -> None:
+def write_truth(path: Path, people: TwinPeople) -> None:
+    """Write true parameters, mean response times and shares of correct responses.
+
+    Parameters
+    ----------
+    path
+        Of the table: a row a person.
+    people
+        Whose.
+    """
     conditions = [condition for names in TASKS.values() for condition in names]
     columns = [name.replace(" ", "_").replace("-", "_") for name in PARAMETERS]
     columns += [f"mean_rt_seconds_{name}" for name in conditions]

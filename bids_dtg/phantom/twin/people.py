@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -35,6 +36,7 @@ from bids_dtg.phantom.twin.world import (
 from bids_dtg.twin.trials import Trials
 
 Array = NDArray[np.float64]
+_SLOPE_STEP = 0.1  # of a trait, for differences
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +117,42 @@ class TwinPeople:
         traits = self.traits + self.world.traits_of(delta_edges)
         connectomes = (self.connectomes + np.asarray(delta_edges)).astype(np.float32)
         return replace(self, connectomes=connectomes, traits=traits)
+
+    def gradient(self, task: str, what: Literal["rt", "effect"]) -> Array:
+        """Return how the median response time truly depends on each edge, averaged over people.
+
+        Differences over traits, and by which change of edges a trait changes (`after`).
+
+        Parameters
+        ----------
+        task
+            ``faces`` or ``stroop``.
+        what
+            ``rt``: mean of both conditions; ``effect``: second less first.
+
+        Returns
+        -------
+        numpy.ndarray
+            (edges,), seconds a unit of Fisher z.
+
+        Examples
+        --------
+        >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
+        >>> slope = people.gradient("stroop", "rt")
+        >>> move = -0.01 * slope / (slope**2).sum()  # 10 ms quicker, if all were linear
+        >>> change = people.after(move).median_rt_seconds("stroop").mean(axis=1)
+        >>> float((change - people.median_rt_seconds("stroop").mean(axis=1)).mean().round(3))
+        -0.01
+        """
+        slopes = []
+        for trait in np.eye(TRAITS):
+            sides = [
+                replace(self, traits=self.traits + step * trait).median_rt_seconds(task)
+                for step in (_SLOPE_STEP, -_SLOPE_STEP)
+            ]
+            first, second = ((sides[0] - sides[1]) / (2 * _SLOPE_STEP)).mean(axis=0)
+            slopes.append(second - first if what == "effect" else (first + second) / 2)
+        return np.asarray(self.world.traits_of(np.eye(len(self.world.mean))) @ np.array(slopes))
 
     def runs(self, sequences: Sequence[TrialSequence], *, seed: int) -> list[list[Trials]]:
         """Have everybody perform sequences.
@@ -238,7 +276,7 @@ def simulate_twin_people(
     people
         How many.
     regime
-        ``easy`` or ``hard``: see `simulate_twin_world`.
+        ``easy``, ``hard`` or ``images``: see `simulate_twin_world`.
     regions
         Of the connectome.
     seed

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bids_dtg.phantom.streams import Purpose, stream
 
 Array = NDArray[np.float64]
-Regime = Literal["easy", "hard"]
+Regime = Literal["easy", "hard", "images"]
 
 TRAITS = 6
 PARAMETERS = (
@@ -51,11 +51,8 @@ PERSONAL_REGIONS = tuple(
 )
 
 _NUISANCE = 12
-_LOADED = 0.15  # share of the edges that a trait loads on
-_LOADING_SD = 0.04
-_NUISANCE_SD = 0.05
 _NETWORKS = 7
-_MEAN_BETWEEN, _MEAN_WITHIN, _MEAN_SD = 0.05, 0.35, 0.12
+_MEAN_BETWEEN, _MEAN_WITHIN = 0.05, 0.35
 
 
 @dataclass(frozen=True)
@@ -63,14 +60,22 @@ class Difficulty:
     """How well the connectome can tell behaviour."""
 
     shared: float  # share of the variance of each parameter that is due to traits
-    edge_noise_sd: float  # Fisher z
+    edge_noise_sd: float  # Fisher z, as the following
+    loaded: float = 0.15  # share of the edges that a trait loads on
+    loading_sd: float = 0.04
+    nuisance_sd: float = 0.05
+    mean_sd: float = 0.12  # over edges of the same network, or of two
 
 
 # Edge noise: a ridge regression of 200 people's connectomes recovers the traits of unseen people
-# at r 0.99 and 0.93, with 100 regions.
+# at r 0.99 and 0.93, with 100 regions. Series of few regions cannot correlate as these connectomes
+# say (their matrices have eigenvalues below 0): those of images vary less between edges and people.
 REGIMES: dict[Regime, Difficulty] = {
     "easy": Difficulty(shared=1.0, edge_noise_sd=0.11),
     "hard": Difficulty(shared=0.4, edge_noise_sd=0.20),
+    "images": Difficulty(
+        shared=1.0, edge_noise_sd=0.02, loaded=0.3, loading_sd=0.06, nuisance_sd=0.015, mean_sd=0.05
+    ),
 }
 
 
@@ -138,7 +143,8 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
     ----------
     regime
         ``easy``: traits decide all parameters, and connectomes show them clearly; ``hard``: 40 %
-        of the parameters' variance, and noisier edges.
+        of the parameters' variance, and noisier edges; ``images``: as ``easy``, with connectomes
+        that series of 20 regions can nearly have.
     regions
         Of the connectome, from 8: fewer have too few edges to tell traits and nuisance apart.
     seed
@@ -160,7 +166,8 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
     if regions < 8:
         raise ValueError(f"a simulated connectome needs 8 regions or more, not {regions}")
     rng, edges = stream(seed, Purpose.TWIN_WORLD), regions * (regions - 1) // 2
-    loaded = rng.random((TRAITS, edges)) < _LOADED
+    difficulty = REGIMES[regime]
+    loaded = rng.random((TRAITS, edges)) < difficulty.loaded
     # A column each: parameters are independent of each other in every world.
     weights = np.linalg.qr(rng.standard_normal((TRAITS, len(PARAMETERS))))[0]
     bold_weights = rng.standard_normal((TRAITS, len(BOLD_REGIONS)))
@@ -168,21 +175,21 @@ def simulate_twin_world(regime: Regime, *, regions: int = 100, seed: int) -> Twi
         seed=seed,
         regime=regime,
         regions=regions,
-        mean=_mean_connectome(regions, rng),
-        loadings=loaded * rng.normal(0.0, _LOADING_SD, (TRAITS, edges)),
-        nuisance=rng.normal(0.0, _NUISANCE_SD, (_NUISANCE, edges)),
+        mean=_mean_connectome(regions, difficulty.mean_sd, rng),
+        loadings=loaded * rng.normal(0.0, difficulty.loading_sd, (TRAITS, edges)),
+        nuisance=rng.normal(0.0, difficulty.nuisance_sd, (_NUISANCE, edges)),
         weights=weights,
         bold_pattern=_bold_pattern(rng),
         bold_weights=bold_weights / np.linalg.norm(bold_weights, axis=0),
     )
 
 
-def _mean_connectome(regions: int, rng: np.random.Generator) -> Array:
+def _mean_connectome(regions: int, sd: float, rng: np.random.Generator) -> Array:
     """Draw mean edges, stronger within networks than between them."""
     network = np.arange(regions) * _NETWORKS // regions
     rows, columns = np.triu_indices(regions, 1)
     level = np.where(network[rows] == network[columns], _MEAN_WITHIN, _MEAN_BETWEEN)
-    mean: Array = level + rng.normal(0.0, _MEAN_SD, len(rows))
+    mean: Array = level + rng.normal(0.0, sd, len(rows))
     return mean
 
 

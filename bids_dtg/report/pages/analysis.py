@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,19 @@ class Curves:
     series: Mapping[str, Floats]  # by name, (points,); NaN leaves a gap
     start: float = 1.0  # x of the first value
     step: float = 1.0  # from one value to the next, along x
+    # By name, low and high, (points,) each: of a line of this name, or a band without a line.
+    bands: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """One figure by another, as lines."""
+
+    caption: str
+    x_label: str
+    y_label: str  # with its unit
+    series: Mapping[str, tuple[Floats, Floats]]  # by name: x and y, (points,); NaN leaves a gap
+    y_reach: Sequence[float] = ()  # values that the axis has, whether or not a line has them
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +123,7 @@ class PageSection:
     spectra: Sequence[Spectra] = ()
     scatters: Sequence[Scatter] = ()
     pictures: Sequence[Pictures] = ()
+    lines: Sequence[Lines] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +276,7 @@ def _section(number: int, section: PageSection) -> SectionOnPage:
         title=section.title,
         text=tuple(section.text),
         tables=tuple(_table(table) for table in section.tables if table.rows),
-        charts=_drawn(map(_curves, section.curves)),
+        charts=(*_drawn(map(_curves, section.curves)), *_drawn(map(_lines, section.lines))),
         matrices=tuple(_matrices(matrices) for matrices in section.matrices if _shown(matrices)),
         more_charts=(
             *_drawn(map(_spectra, section.spectra)),
@@ -374,15 +389,32 @@ def _curves(curves: Curves) -> ChartOnPage | None:
         if values.ndim != 1:
             raise ValueError(f"the curve '{name}' has the shape {values.shape}, expected (points,)")
         series[name] = (curves.start + curves.step * np.arange(len(values)), values)
-    labels = {"x_label": curves.x_label, "y_label": curves.y_label}
-    whole = line_chart(series, **labels)
+    draw = partial(line_chart, x_label=curves.x_label, y_label=curves.y_label)
+    bands = {
+        name: (curves.start + curves.step * np.arange(len(low)), low, high)
+        for name, (low, high) in curves.bands.items()
+    }
+    whole = draw(series, bands=bands)
     if whole is None:
         return None
     charts = [("", whole)]
-    late = _second_half(series)
-    if late and (chart := line_chart(late, **labels)):
+    late = None if bands else _second_half(series)
+    if late and (chart := draw(late)):
         charts = [("Whole", whole), ("Second half, enlarged", chart)]
     return ChartOnPage(curves.caption, tuple(charts))
+
+
+def _lines(lines: Lines) -> ChartOnPage | None:
+    for name, (x, y) in lines.series.items():
+        if np.ndim(x) != 1 or np.shape(x) != np.shape(y):
+            raise ValueError(
+                f"the line '{name}' has the shapes {np.shape(x)} and {np.shape(y)}, expected "
+                "(points,) of both"
+            )
+    chart = line_chart(
+        lines.series, x_label=lines.x_label, y_label=lines.y_label, y_reach=lines.y_reach
+    )
+    return None if chart is None else ChartOnPage(lines.caption, (("", chart),))
 
 
 def _second_half(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 st
 _STRIP = (440.0, 64.0)
 # Beyond this many runs a table is no page any more; the TSV file has them all.
 _MOST_ROWS = 2000
+# So many dots a figure: with all dots of 100,000 runs the page has 150 MB, and no browser opens it.
+_MOST_DOTS = 2000
 # A figure this far from the median is marked.
 OUTLIER_Z = 3.5
 # With fewer runs a spread is guesswork.
@@ -140,6 +142,7 @@ class Cell:
 class Row:
     """One run of the table on the page."""
 
+    position: int  # in the quality table
     participant: str
     address: str | None  # of the report
     run: str  # session, task and run
@@ -147,8 +150,8 @@ class Row:
     level: str  # of that verdict; empty where nothing is wrong
     reasons: str  # for it, for the pointer
     flags: FlagCount  # of the participant
-    cells: tuple[Cell, ...]
     marks: int  # how many figures are marked
+    cells: tuple[Cell, ...] = ()  # of a run that is shown
 
 
 def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
@@ -163,12 +166,8 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
     """
     workflow = workflow_of(dataset)
     columns = columns_of(facts.rows, (*workflow.quality_columns, *workflow.group_columns))
-    addresses = [_address(dataset, row) for row in facts.rows]
     counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
-    rows = [
-        _row(position, row, columns, address, counts=counts)
-        for position, (row, address) in enumerate(zip(facts.rows, addresses, strict=True))
-    ]
+    rows = _rows(dataset, facts.rows, columns, counts)
     folder = dataset.root / "group" / "figures"
     gallery, background = None, of_group(dataset)
     if facts.means:
@@ -178,14 +177,16 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
     matrix = _draw_similarity(dataset, folder, facts)
     shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
+    failures, left_out = facts.failures, facts.left_out
     page = render(
         "group.html",
         title="Group: bids_dtg",
         sections=_sections(facts, gallery is not None, matrix is not None),
         participants=len({row.participant for row in rows}),
         flags=_flags(facts, rows, columns),
-        rows=shown,
+        rows=[replace(row, cells=_cells(row.position, columns)) for row in shown],
         hidden=len(rows) - len(shown),
+        most_dots=_MOST_DOTS if len(rows) > _MOST_DOTS else 0,
         measures=[column.measure for column in columns],
         strips=[_strip(column, rows) for column in columns],
         rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
@@ -193,8 +194,10 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
         table=link(facts.table, dataset),
         people=_people(rows)[:_MOST_ROWS],
         inclusion=page_facts(facts.inclusion, sorted(counts)),
-        failures=facts.failures,
-        left_out=facts.left_out,
+        failures=failures[:_MOST_ROWS],
+        more_failures=max(0, len(failures) - _MOST_ROWS),
+        left_out=left_out[:_MOST_ROWS],
+        more_left_out=max(0, len(left_out) - _MOST_ROWS),
         matrix=matrix,
         halves=facts.halves,
         halves_lead=_halves_lead(facts.halves),
@@ -220,19 +223,49 @@ def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
 _MATRIX = f"group_similarity{PICTURE}"
 
 
-def _address(dataset: DerivativeDataset, row: Mapping[str, str]) -> str | None:
-    report = dataset.root / f"{row.get('participant_id', '')}.html"
-    return link(report, dataset) if report.is_file() else None
+def _rows(
+    dataset: DerivativeDataset,
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[Column],
+    counts: Mapping[str, FlagCount],
+) -> list[Row]:
+    """Return a row a run, without cells: most of very many runs are not shown."""
+    # One look at the folder, and not one a run.
+    reports = {path.name: link(path, dataset) for path in dataset.root.glob("sub-*.html")}
+    marks = np.sum([np.zeros(len(rows), int), *(column.out for column in columns)], axis=0)
+    return [
+        _row(position, row, reports, counts, marks=int(marks[position]))
+        for position, row in enumerate(rows)
+    ]
 
 
 def _row(
     position: int,
     row: Mapping[str, str],
-    columns: Sequence[Column],
-    address: str | None,
-    *,
+    reports: Mapping[str, str],
     counts: Mapping[str, FlagCount],
+    *,
+    marks: int,
 ) -> Row:
+    parts = [row.get("session_id"), f"task-{row.get('task_id')}", row.get("run_id")]
+    named = [part for part in parts if part and part != "n/a"]
+    if row.get("run_id") not in (None, "", "n/a"):
+        named[-1] = f"run-{named[-1]}"
+    participant, verdict = row.get("participant_id") or "", _known(row.get("range"))
+    return Row(
+        position=position,
+        participant=participant,
+        address=reports.get(f"{participant}.html"),
+        run=" ".join(named),
+        range=verdict,
+        level=VERDICTS.get(verdict, ""),
+        reasons=_known(row.get("range_reasons")),
+        flags=counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
+        marks=marks,
+    )
+
+
+def _cells(position: int, columns: Sequence[Column]) -> tuple[Cell, ...]:
     cells = []
     for column in columns:
         value, z, out = column.values[position], column.z[position], bool(column.out[position])
@@ -245,22 +278,7 @@ def _row(
                 title=f"robust z {z:+.1f}" if np.isfinite(z) else "",
             )
         )
-    parts = [row.get("session_id"), f"task-{row.get('task_id')}", row.get("run_id")]
-    named = [part for part in parts if part and part != "n/a"]
-    if row.get("run_id") not in (None, "", "n/a"):
-        named[-1] = f"run-{named[-1]}"
-    participant, verdict = row.get("participant_id") or "", _known(row.get("range"))
-    return Row(
-        participant=participant,
-        address=address,
-        run=" ".join(named),
-        range=verdict,
-        level=VERDICTS.get(verdict, ""),
-        reasons=_known(row.get("range_reasons")),
-        flags=counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
-        cells=tuple(cells),
-        marks=sum(cell.out for cell in cells),
-    )
+    return tuple(cells)
 
 
 def _known(text: str | None) -> str:
@@ -268,23 +286,41 @@ def _known(text: str | None) -> str:
 
 
 def _strip(column: Column, rows: Sequence[Row]) -> Strip:
-    measure = column.measure
+    measure, out = column.measure, column.out
     return strip(
         f"{measure.title} ({measure.unit})" if measure.unit else measure.title,
         [
             Point(
-                value=float(value),
-                name=f"{row.participant} {row.run}",
-                link=row.address or "",
-                out=bool(out),
+                value=float(column.values[run]),
+                name=f"{rows[run].participant} {rows[run].run}",
+                link=rows[run].address or "",
+                out=bool(out[run]),
             )
-            for value, out, row in zip(column.values, column.out, rows, strict=True)
-            if np.isfinite(value)
+            for run in drawn_runs(column, _MOST_DOTS)
         ],
         width=_STRIP[0],
         height=_STRIP[1],
         most=measure.most,
+        median=float(np.nanmedian(column.values)),
     )
+
+
+def drawn_runs(column: Column, most: int) -> NDArray[np.intp]:
+    """Return which runs have a dot: (dots,) positions in the table, ascending.
+
+    All that have the figure; of more than `most` the smallest and the largest value, the most
+    unusual of those that are marked (half of the dots at the most), and of the others runs that
+    lie evenly along their order, so that the dots have the shape of the distribution.
+    """
+    known = np.flatnonzero(np.isfinite(column.values))
+    if len(known) <= most:
+        return known
+    marked = known[column.out[known]]
+    marked = marked[np.argsort(-np.abs(column.z[marked]), kind="stable")][: most // 2]
+    others = np.setdiff1d(known, marked)
+    others = others[np.argsort(column.values[others], kind="stable")]
+    even = np.linspace(0, len(others) - 1, most - len(marked)).round().astype(np.intp)
+    return np.union1d(marked, others[even])
 
 
 def _draw_similarity(

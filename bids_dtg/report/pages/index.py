@@ -30,6 +30,8 @@ _ANALYSES = {
 _TRIES = 5
 # The beginning of so many reports is read for their flags; of more, the group page has them.
 _MOST_READ = 2000
+# Beyond so many participants a list is no page any more; reports can be opened by their names.
+_MOST_LISTED = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def write_index(dataset: DerivativeDataset) -> None:
             title=workflow.title,
             about=workflow.about,
             sections=[],
-            listed=listed,
+            listed=listed[:_MOST_LISTED],
+            number=len(listed),
             flags=_flags(listed),
             group=GROUP if (dataset.root / GROUP).is_file() else None,
             analyses=[

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.notices import visible
-from bids_dtg.report.colours import AMOUNT, NEGATIVE, POSITIVE, SIGNED
+from bids_dtg.report.colours import AMOUNT, GREYS, NEGATIVE, POSITIVE, SIGNED
 from bids_dtg.version import __version__
 
 _NEEDED = ("jinja2", "PIL")
@@ -62,7 +62,13 @@ def render(template: str, *, title: str, sections: Sequence[tuple[str, str]], **
 
 def gradients() -> dict[str, str]:
     """Return the colour scales as CSS."""
-    scales = {"positive": POSITIVE, "negative": NEGATIVE, "amount": AMOUNT, "signed": SIGNED}
+    scales = {
+        "positive": POSITIVE,
+        "negative": NEGATIVE,
+        "amount": AMOUNT,
+        "signed": SIGNED,
+        "greys": GREYS,
+    }
     css = {name: scale.css for name, scale in scales.items()}
     # The bar of a map runs from the strongest negative colour through 0 to the strongest positive.
     reversed_stops = ", ".join(reversed(NEGATIVE.stops))

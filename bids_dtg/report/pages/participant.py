@@ -15,17 +15,18 @@ from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json
+from bids_dtg.files.provenance import completion_record
 from bids_dtg.files.text import write_text
-from bids_dtg.report.contents import RunFiles, SetFiles, find_participant
+from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles, find_participant
 from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, own_flags
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
 from bids_dtg.report.panels.background import of_participant
-from bids_dtg.report.panels.panel import Canvas, Figure, Panel, Section
+from bids_dtg.report.panels.panel import Canvas, Figure, Section
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others
-from bids_dtg.report.workflows import workflow_of
+from bids_dtg.report.workflows import Workflow, workflow_of
 
 # Figures of runs that stand beside those of the model's training, by their column.
 _BESIDE_MODEL = {"repetition_time": ("Repetition time", "s"), "voxel_size": ("Voxel size", "mm")}
@@ -121,31 +122,40 @@ def write_participant_report(
         A file cannot be written.
     """
     workflow = workflow_of(dataset)
-    files = find_participant(dataset, label, workflow.run_files)
+    files = find_participant(
+        *(dataset, label, workflow.run_files),
+        results=workflow.results,
+        of_sets=workflow.of_sets,
+    )
     folder = dataset.root / f"sub-{label}" / "figures"
     sections = [section for draw in workflow.sections if (section := draw(dataset, files, folder))]
     background = of_participant(dataset, files)
     drawn = [
-        _draw_run(run, workflow.panels, Canvas(dataset, folder, run.title, background), position)
+        _draw_run(run, workflow, Canvas(dataset, folder, run.title, background), position)
         for position, run in enumerate(files.runs, 1)
     ]
     runs = [run for run, _ in drawn]
-    records = [made.record for made in files.sets]
+    made = _made(dataset, files, workflow)
+    records = [record for _, _, record in made]
     methods = find_methods(dataset, records) if records else ""
     page = render(
         "participant.html",
         title=f"sub-{label}: bids_dtg",
-        sections=_links(sections, runs, methods=bool(methods), results=bool(files.sets)),
+        sections=_links(sections, runs, methods=bool(methods), results=bool(made)),
         label=label,
         subtitle=workflow.subtitle(files),
         model=workflow.model(files),
-        flags=flags_of(files, failures, workflow.quality_columns, workflow.notes),
+        flags=flags_of(
+            *(files, failures, workflow.quality_columns, workflow.notes),
+            *(workflow.run_notes, workflow.combined_notes),
+        ),
         own_flags=_shortened(own_flags(files, failures, workflow.quality_columns)),
         figures=_key_figures(files.runs, workflow.quality_columns),
         results=sections,
         runs=runs,
         methods={"text": methods, "blocks": parse_markdown(methods)} if methods else None,
-        provenance=[_provenance(made) for made in files.sets],
+        provenance=[_provenance(*of) for of in made],
+        what=workflow.made,
         failures=list(failures.items()),
         inclusion=page_facts(_decided(dataset), [label]),
         viewer_data=next((s.viewer_data for s in sections if s.viewer_data), None),
@@ -171,28 +181,74 @@ def _shortened(flags: Sequence[Flag]) -> Mapping[str, Any]:
 
 
 def _draw_run(
-    run: RunFiles, panels: Sequence[Panel], canvas: Canvas, position: int
+    run: RunFiles, workflow: Workflow, canvas: Canvas, position: int
 ) -> tuple[RunOnPage, Sequence[Path]]:
     """Draw one run; return it with the pictures that were written."""
     groups = []
-    for beside, members in groupby(panels, key=lambda panel: panel.beside):
+    for beside, members in groupby(workflow.panels, key=lambda panel: panel.beside):
         shown = [
             PanelOnPage(panel.name, panel.title, figure)
             for panel in members
             if (figure := panel.draw(run, canvas)) is not None
         ]
         groups += [PanelGroup(beside, tuple(shown))] if shown else []
-    missing = any(panel.kind not in run.files for panel in panels)
     return (
         RunOnPage(
             title=run.title,
             anchor=f"run-{position}",
             quality=run.quality,
             groups=tuple(groups),
-            missing=_MISSING if missing else "",
+            missing=_missing(run, workflow),
         ),
         canvas.files,
     )
+
+
+def _missing(run: RunFiles, workflow: Workflow) -> str:
+    """Say what is not shown of a run."""
+    if workflow.missing is not None:
+        return workflow.missing(run)
+    return _MISSING if any(panel.kind not in run.files for panel in workflow.panels) else ""
+
+
+# Title, sidecar and completion record of what was made.
+_Made = tuple[str, Mapping[str, Any], Mapping[str, Any]]
+
+
+def _made(dataset: DerivativeDataset, files: ParticipantFiles, workflow: Workflow) -> list[_Made]:
+    """List what was made of a participant: sets of maps or of other results, or single runs'."""
+    if workflow.of_sets:
+        return [
+            (made.title, _facts_of_combined(made), completion_record(dataset, made.title))
+            for made in files.combined
+        ]
+    if not workflow.results:
+        return [(made.title, _facts_of_set(made), made.record) for made in files.sets]
+    return [
+        (run.title, run.facts, record)
+        for run in files.runs
+        if (record := completion_record(dataset, run.title)) or run.facts
+    ]
+
+
+def _facts_of_set(made: SetFiles) -> Mapping[str, Any]:
+    return {
+        **made.common,
+        "Runs": ", ".join(made.runs),
+        "LeftOut": ", ".join(made.excluded),
+        "Maps": made.title,
+    }
+
+
+def _facts_of_combined(made: RunFiles) -> Mapping[str, Any]:
+    runs = made.facts.get("Runs")
+    found = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+    left = made.facts.get("ExcludedRuns")
+    return {
+        **made.facts,
+        "Runs": ", ".join(str(run.get("Run")) for run in found),
+        "LeftOut": ", ".join(map(str, left)) if isinstance(left, dict) else "",
+    }
 
 
 def _links(
@@ -245,29 +301,53 @@ def _worst(column: QualityColumn, values: Sequence[float]) -> KeyFigure:
     return KeyFigure(column.title + several, text, column.unit, level_of(column.name, value))
 
 
-def _provenance(made: SetFiles) -> dict[str, Any]:
-    common, record = made.common, made.record
+def _option_rows(options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, in_words(value)) for name, value in sorted(options.items())]
+
+
+def in_words(value: object) -> str:
+    """Return the value of an option, as JSON has it, in words.
+
+    Examples
+    --------
+    >>> in_words({"HCP": "95c4", "Schaefer400": "0f1e"}), in_words(["a", "b"]), in_words([])
+    ('HCP (95c4), Schaefer400 (0f1e)', 'a, b', 'none')
+    >>> in_words(True), in_words(None), in_words(0.5)
+    ('yes', 'not given', '0.5')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} ({in_words(held)})" for key, held in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(in_words, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not given" if value is None else str(value)
+
+
+def _provenance(title: str, common: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     options = record.get("Options")
     version = options.get("version") if isinstance(options, dict) else None
     program = f"bids_dtg {version}" if version else ""
+    atlas = common.get("Atlas")
     facts = {
-        "Maps": made.title,
+        "Maps": common.get("Maps"),
+        "Run": "" if common.get("Maps") else title,
         "Completed": record.get("Completed"),
         "Program": program,
         "Model": f"{common.get('ModelName', '')} {common.get('ModelVersion', '')}".strip(),
         "Model, kind": common.get("ModelKind"),
         "Model, SHA-256": common.get("ModelSHA256"),
+        "Atlas": atlas.get("Key") if isinstance(atlas, dict) else None,
         "Space": common.get("Resolution"),
-        "Runs": ", ".join(made.runs),
-        "Left out": ", ".join(made.excluded),
+        "Runs": common.get("Runs"),
+        "Left out": common.get("LeftOut"),
         "Cleaning": common.get("DenoiseStrategy"),
     }
     inputs = record.get("Inputs")
-    options = record.get("Options")
     return {
-        "title": made.title,
+        "title": title,
         "facts": [(name, value) for name, value in facts.items() if value],
-        "options": sorted(options.items()) if isinstance(options, dict) else [],
+        "options": _option_rows(options) if isinstance(options, dict) else [],
         "inputs": [
             (name, value.get("size"), str(value.get("ends_sha256"))[:_DIGITS_SHOWN])
             for name, value in (inputs.items() if isinstance(inputs, dict) else ())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import encoded, read_rows, tsv_text
-from bids_dtg.report.charts import WIDTH, dropped_spans, trace
+from bids_dtg.report.charts import WIDTH, dropped_spans, minute_marks, trace
 from bids_dtg.report.contents import RunFiles
-from bids_dtg.report.panels.panel import Canvas, Figure, Frames, Kept, RunData
+from bids_dtg.report.panels.panel import Canvas, Figure, Frames, Kept, RunFrames
 from bids_dtg.report.quality import number
 
 FILE = FileKind("timeseries", "frames", ".tsv")
@@ -24,7 +22,7 @@ _COLUMNS = {
 }
 
 
-def keep(data: RunData[Any]) -> Kept:
+def keep(data: RunFrames) -> Kept:
     """Make a table with a row a frame."""
     columns = [
         [None] * len(data.kept) if values is None else [*map(_rounded, values)]
@@ -80,13 +78,7 @@ def _caption(run: RunFiles, fd_threshold: float | None) -> str:
 
 
 def _minutes(seconds: float) -> tuple[tuple[float, str], ...]:
-    minutes = seconds / 60
-    if minutes <= 0:
-        return ()
-    step = next((s for s in (0.5, 1, 2, 5, 10, 20) if minutes / s <= 12), 60)
-    return tuple(
-        (WIDTH * minute / minutes, f"{minute:g}") for minute in np.arange(0, minutes + 1e-9, step)
-    )
+    return tuple((WIDTH * share, text) for share, text in minute_marks(seconds))
 
 
 def _rounded(value: float) -> str | None:

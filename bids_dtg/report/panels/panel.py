@@ -16,8 +16,10 @@ from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import FileKind, bids_uri
 from bids_dtg.files.text import write_json
 from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import encode_integers, read_volume
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.report.axes import Chart
 from bids_dtg.report.charts import Histogram, Span, Trace
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.pages.page import link
@@ -29,16 +31,23 @@ Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True, eq=False)
-class RunData(Generic[Measured]):
-    """What panels keep something of: one run that has just been measured."""
+class RunFrames:
+    """The frames of a run, in any workflow."""
 
-    run: RestRun  # its files
-    source: str  # name of its dataset in BIDS URIs
     kept: NDArray[np.bool_]  # (frames,)
     fd_mm: NDArray[np.float64] | None  # (frames,), NaN where n/a; None where there is no column
     std_dvars: NDArray[np.float64] | None  # (frames,), likewise
     tr_seconds: float  # between frames
+
+
+@dataclass(frozen=True, eq=False)
+class RunData(RunFrames, Generic[Measured]):
+    """What panels keep something of: one run that has just been measured."""
+
+    run: RestRun  # its files
+    source: str  # name of its dataset in BIDS URIs
     interpolation: Interpolation  # how voxels are taken out of the file
+    mean_frame: MeanFrame  # of its first kept frames
     bundle: ModelBundle  # the model that reads it
     measured: Measured  # by the workflow; of contrasts: `RunConnectomes`
 
@@ -120,13 +129,81 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A word beside a plot, at a part of its side."""
+
+    text: str
+    start: float  # of the side, in percent
+    size: float = 0.0  # likewise; 0: it stands at the start
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One plot of several beside each other: a picture, or a mark with a bar a row."""
+
+    alt: str
+    title: str = ""  # above it
+    address: str = ""  # of a picture that fills it; empty: lines
+    bars: str = ""  # SVG path within 1000 by 1000
+    points: str = ""  # likewise
+    zero: float | None = None  # where a line down stands, in percent; None: none
+    ticks: tuple[Label, ...] = ()  # below it
+    dropped: tuple[Label, ...] = ()  # parts of the width that are shaded
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Plots whose rows are the same, with words on the rows beside them."""
+
+    form: ClassVar[str] = "lanes"
+    labels: tuple[Label, ...]  # of the rows
+    plots: tuple[Plot, ...]
+    height: float = 0.0  # in rem; 0: as high as wide
+    parts: tuple[float, ...] = ()  # where lines part groups of rows, in percent
+    below: str = ""  # what the ticks are
+
+
+@dataclass(frozen=True)
+class Among:
+    """A measured value among simulated ones."""
+
+    form: ClassVar[str] = "among"
+    title: str  # with its unit
+    words: str  # what is to be seen
+    dots: tuple[tuple[float, float], ...]  # x and y of the simulated values, within 440 by 48
+    middle: tuple[float, float] | None  # ends of the part that is shaded; None: none
+    own: float | None  # x of the measured one; None: not known
+    ticks: tuple[tuple[float, str], ...]  # x and text
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A chart with two axes."""
+
+    form: ClassVar[str] = "lines"
+    title: str
+    chart: Chart
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table."""
+
+    form: ClassVar[str] = "listing"
+    columns: tuple[str, ...]  # headings; the first is that of the rows' names
+    rows: tuple[tuple[str, ...], ...]
+    summary: str = ""  # what is clicked to see it; empty: it is to be seen
+
+
+@dataclass(frozen=True)
 class Figure:
     """What a panel shows, under its heading."""
 
-    pieces: tuple[Picture | Layers | Frames | Distribution, ...]
+    pieces: tuple[Picture | Layers | Frames | Distribution | Lanes | Among | Lines | Listing, ...]
     caption: str
     keys: tuple[Key, ...] = ()
     ramp: Ramp | None = None
+    columns: bool = False  # whether the pieces stand beside each other
 
 
 class Canvas:
@@ -164,9 +241,12 @@ class Panel:
     name: str  # of its anchor, and of the link to it
     title: str  # its heading
     kind: FileKind  # the file that it keeps of each run
-    keep: Callable[[RunData[Any]], Kept | None]  # None where a run has nothing for it
+    # What it keeps of a run that was measured, `RunData` or what the workflow has instead of it;
+    # None where a run has nothing for it.
+    keep: Callable[[Any], Kept | None]
     draw: Callable[[RunFiles, Canvas], Figure | None]  # None where files are missing
     beside: bool = False  # whether it stands beside its neighbours that say the same
+    also: tuple[FileKind, ...] = ()  # further files that it is drawn from, where they are
 
 
 @dataclass(frozen=True)
@@ -220,7 +300,7 @@ def keep_volume(
     )
 
 
-def keep_all(panels: Iterable[Panel], data: RunData[Any]) -> tuple[Kept, ...]:
+def keep_all(panels: Iterable[Panel], data: RunFrames) -> tuple[Kept, ...]:
     """Let panels take what they keep of a run."""
     return tuple(kept for panel in panels if (kept := panel.keep(data)) is not None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.names import FileKind
-from bids_dtg.imaging.bold import read_bold_header, stream_voxels
 from bids_dtg.imaging.placement import Placement
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.report.contents import RunFiles
@@ -30,8 +28,6 @@ from bids_dtg.report.pictures import draw_grey, draw_outlines, encode
 from bids_dtg.report.slices import AXIAL, CORONAL, SAGITTAL, Box, View, Volume
 
 FILE = FileKind("boldref", None, ".nii.gz")
-# Enough to see where the brain is; a hundredth of a run is inflated for it.
-_MEAN_OVER = 8
 _VIEWS = (
     tuple(View(AXIAL, mm) for mm in (-40, -20, 0, 20, 40, 60)),
     tuple(View(SAGITTAL, mm) for mm in (-50, -25, -4, 25, 50)),
@@ -45,7 +41,7 @@ _KEYS = (
 
 
 def keep(data: RunData[Any]) -> Kept | None:
-    """Average the first kept frames over the whole grid; None where the file cannot be read."""
+    """Keep the mean of the first kept frames; None where it is not known where they lie."""
     mean = _mean_bold(data)
     if mean is None:
         return None
@@ -54,7 +50,7 @@ def keep(data: RunData[Any]) -> Kept | None:
         FILE,
         np.rint(np.maximum(mean, 0) / slope).astype(np.int16),
         data,
-        description=f"Mean of the first {_MEAN_OVER} frames that were kept",
+        description=f"Mean of the first {data.mean_frame.frames} frames that were kept",
         slope=slope,
     )
 
@@ -99,25 +95,15 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
 
 
 def _mean_bold(data: RunData[Any]) -> NDArray[np.float32] | None:
-    """Average the first kept frames over the whole grid, what lies outside the brain included."""
-    run, grid = data.run, data.bundle.grid
+    """Take the mean over the whole grid, what lies outside the brain included."""
+    grid, mean = data.bundle.grid, data.mean_frame
     everywhere = VoxelPlaces(grid, np.arange(np.prod(grid.shape)))
-    total, count = np.zeros(everywhere.number), 0
     try:
-        header = read_bold_header(run.bold)
-        placement = Placement.through(everywhere, run.transforms)
-        sampling, _ = placement.in_file(header, data.interpolation)
-        with closing(stream_voxels(header, sampling, _MEAN_OVER)) as blocks:
-            for first, block in blocks:
-                used = block[data.kept[first : first + len(block)]]
-                total += np.nan_to_num(used, posinf=0.0, neginf=0.0).sum(axis=0)
-                count += len(used)
-                if count >= _MEAN_OVER:
-                    break
+        placement = Placement.through(everywhere, data.run.transforms)
+        sampling, _ = placement.in_file(mean.header, data.interpolation)
     except RunError:
-        return None  # only a picture; what is wrong with the file has been reported
-    mean: NDArray[np.float32] = (total / max(count, 1)).astype(np.float32).reshape(grid.shape)
-    return mean
+        return None  # only a picture; what is wrong with the files has been reported
+    return mean.at(sampling).reshape(grid.shape)
 
 
 def _soft(labels: Volume, region: NDArray[np.bool_]) -> Volume:

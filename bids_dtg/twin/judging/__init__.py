@@ -7,6 +7,7 @@
 - `cohort`: people whose responses are known, and the figures of them that are predicted
 - `simple`: figures, distributions and BOLD of unseen people by the baselines
 - `cross_losses`: the loss of each twin on each person's responses
+- `curves`: the mean trial over people: what they did, and what networks say of them
 - `bold_contrasts`: contrasts of BOLD between conditions, of segments
 - `evaluation`: all of that together, of one fit or cross-validated (extra ``train``)
 """

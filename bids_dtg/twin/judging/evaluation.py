@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bids_dtg.stats.correlation import correlation, correlation_interval
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
+from bids_dtg.twin.curves import MeanTrial
 from bids_dtg.twin.decoding import Decoded, decode
 from bids_dtg.twin.fitting import Fitted, Performance, fit
 from bids_dtg.twin.judging.behaviour import Answers
@@ -33,6 +34,7 @@ from bids_dtg.twin.judging.cohort import (
     targets_of,
 )
 from bids_dtg.twin.judging.cross_losses import cross_losses, own_losses
+from bids_dtg.twin.judging.curves import curves_of_people
 from bids_dtg.twin.judging.matching import Matching, match
 from bids_dtg.twin.judging.scores import (
     BoldFit,
@@ -146,6 +148,8 @@ class Evaluation:
     bold: tuple[BoldScore, ...]
     notes: tuple[str, ...]  # sentences on what could not be judged
     choice: Mapping[str, Values] = field(default_factory=dict)  # by task, (people,)
+    # The mean trial of each task and condition: by `PEOPLE`, what they did, and by network.
+    curves: Mapping[str, tuple[MeanTrial, ...]] = field(default_factory=dict)
 
     def score(self, figure: str, task: str = "", name: str = TWIN, condition: str = "") -> Score:
         """Return one of the scores.
@@ -557,6 +561,11 @@ class _Judged:
                 task.task.name: self._choice(task, of[TWIN].answers)
                 for task, of in zip(self.tasks, heard, strict=True)
             },
+            curves=curves_of_people(
+                self.segments,
+                {name: performed.buttons for name, performed in self.performed.items()},
+                half=self.half,
+            ),
         )
 
     def _heard(self, number: int, task: TaskAnswers) -> dict[str, _Heard]:
@@ -578,7 +587,7 @@ class _Judged:
             task.decoded(of),
             np.broadcast_to(answered, (*shape, answered.shape[-1])),
             np.broadcast_to(task.part(seconds), (*shape, seconds.shape[-1])),
-            outcome_shares(task.part(of.curve[..., -1, :]), task.answers.correct_button),
+            outcome_shares(task.part(of.ends), task.answers.correct_button),
         )
 
     def _predicted(self, heard: Sequence[Mapping[str, _Heard]]) -> dict[str, Values]:

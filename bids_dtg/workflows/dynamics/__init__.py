@@ -2,7 +2,11 @@
 
 What analyses share:
 
-- `people`: whom files of arrays hold: series and structural connectomes, checked
+- `participant`: one participant at a time: series of an atlas' parcels, and what is inferred
+- `people`: who is used, and their series and structural connectomes, checked
+- `source`: the form in which people's series and structural connectomes are at hand
+- `array_people`: people of files of arrays
+- `output_people`: people of the output of the participant level
 - `analysis`: people, the model and the folder of results of a call
 - `columns`: what the columns of the tables mean
 
@@ -10,6 +14,7 @@ Analyses, and what they are made of:
 
 - `train`: fits a model, and writes its bundle
 - `evaluate`: judges a model by people's series
+- `unseen`: judges it by people whom it was not fitted to
 - `connectivity`: fit of simulated functional connectivity, beside simple models
 - `latents`: what regional parameters mean: use, features, maps, the other session
 - `simulate`: simulated sessions

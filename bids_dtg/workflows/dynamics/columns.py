@@ -24,7 +24,7 @@ _MEANINGS: Meanings = MappingProxyType(
         "seed": "of the training",
         "epoch": "number, from 1",
         "epochs": "how many",
-        "loss": "nats a series; what training lowers; terms that are ramped are in part",
+        "loss": "what training lowers, ramped terms in part: nats a series, or amortised a frame",
         "elbo": "nats a series that was trained on; all terms in full",
         "held_out_elbo": "nats a series that was held out; all terms in full",
         "region_kl": "nats a series; divergence of the region parameters from their prior",
@@ -45,6 +45,10 @@ _MEANINGS: Meanings = MappingProxyType(
         "series": "which series: trained on or held out",
         "elbo_mean": "nats; mean over series",
         "elbo_sd": "nats; standard deviation over series",
+        "score": "mean over people of the figure: elbo and nll_K (negative log density K frames "
+        "ahead), nats a region a frame; r2_K, share of the variance K frames ahead; fit, Pearson r "
+        "of functional connectivity; icc_theta_N, ICC(A,1) of parameter N with the first session",
+        "score_low|score_high": _AT_INTERVAL,
         "unit": "of observed, simulated, low and high",
         "observed": "of people's own sessions, mean over people",
         "simulated": "mean over simulations and people",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.baselines import BASELINES, fit_baseline
 from bids_dtg.dynamics.inference import Inferred
-from bids_dtg.dynamics.measures import connectivity, fc_fit, fc_strength, spectra
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
+from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength, spectra
+from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate
 from bids_dtg.report.pages.analysis import Spectra
@@ -97,7 +97,7 @@ def measured(networks: Networks) -> Kept:
 
 
 def model_simulations(
-    model: NetworkModel,
+    model: GenerativeModel,
     networks: Networks,
     inferred: Inferred,
     sessions: Sessions,
@@ -117,7 +117,7 @@ def model_simulations(
 
 
 def ablation_rows(
-    model: NetworkModel,
+    model: GenerativeModel,
     networks: Networks,
     inferred: Inferred,
     sessions: Sessions,
@@ -129,7 +129,7 @@ def ablation_rows(
     """Return the scores of simulations that lack inputs."""
     rows = []
     for name, (inputs, words) in ABLATIONS.items():
-        if inputs in ("both", "external") and not model.recipe.external_input and name != _PRIOR:
+        if inputs in ("both", "external") and not model.recipe.external_inputs and name != _PRIOR:
             continue
         report(f"simulating: {words}")
         kept = Kept()

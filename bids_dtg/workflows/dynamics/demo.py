@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.measures import (
+from bids_dtg.dynamics.judging.measures import (
     autocorrelation,
     connectivity,
     fc_fit,
     spectra,
 )
+from bids_dtg.dynamics.judging.recovery import left_out
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.recovery import left_out
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.text import write_tsv
@@ -53,7 +53,7 @@ _RECIPE = Recipe(
     states=2,
     region_parameters=2,
     person_parameters=1,
-    external_input=False,
+    external_inputs=0,
     encoder_units=16,
     epochs=240,
     batch_size=16,

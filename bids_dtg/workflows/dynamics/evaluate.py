@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.judging.features import features_of
+from bids_dtg.dynamics.judging.predictive import check
+from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
-from bids_dtg.dynamics.predictive import check
 from bids_dtg.dynamics.roles import roles
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
@@ -36,6 +36,7 @@ from bids_dtg.workflows.dynamics.connectivity import (
     CHECKED_SIMULATIONS,
     MODEL,
     Kept,
+    Sessions,
     ablation_rows,
     baseline_rows,
     measured,
@@ -50,6 +51,7 @@ from bids_dtg.workflows.dynamics.latents import (
     retest_rows,
     role_rows,
 )
+from bids_dtg.workflows.dynamics.unseen import unseen_notices, unseen_rows, unseen_sections
 
 Row = dict[str, Any]
 Values = NDArray[np.floating[Any]]
@@ -67,7 +69,7 @@ class Judged:
     labels: tuple[str, ...]
 
     @cached_property
-    def model(self) -> NetworkModel:
+    def model(self) -> GenerativeModel:
         """The model, on the CPU."""
         assert self.analysis.bundle is not None
         return self.analysis.bundle.model()
@@ -102,7 +104,7 @@ class Judged:
     @cached_property
     def alignment(self) -> Alignment:
         """Order and signs in which parameters are compared."""
-        return alignment_of(self.inferred, self.networks)
+        return alignment_of(self.model.recipe, self.inferred, self.networks)
 
     @cached_property
     def theta(self) -> Values:
@@ -119,6 +121,8 @@ def run_evaluation(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = NetworkAnalysis.prepare(settings, "evaluation")
+    if unseen := analysis.unseen():
+        return _judge_unseen(settings, Judged(analysis, unseen))
     judged = Judged(analysis, analysis.known())
     maps = read_region_maps(settings.dynamics.region_maps, analysis.people.regions)
     if settings.behaviour.dry_run:
@@ -129,6 +133,34 @@ def run_evaluation(settings: Settings) -> int:
         sections = (*simulated, *_parameters(judged, maps), *_held_out(judged))
         _write_page(judged, sections, (*notices(judged), *_unbounded(rows), *_above(judged, rows)))
     return 0
+
+
+def _judge_unseen(settings: Settings, judged: Judged) -> int:
+    """Judge an amortised model by people whom it was not fitted to; return 0."""
+    analysis = judged.analysis
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("scores, a table and a page", judged.labels)
+    with analysis.results.begun():
+        analysis.describe()
+        rows = unseen_rows(
+            judged.model,
+            _of_all(judged),
+            simulations=settings.dynamics.simulations,
+            seed=settings.modelling.seed,
+        )
+        analysis.write_table("desc-unseen_scores", rows)
+        flags = [*_notice(judged), *unseen_notices(len(judged.labels))]
+        _write_page(judged, unseen_sections(rows), flags, whom="whom it was not fitted to")
+    return 0
+
+
+def _of_all(judged: Judged) -> Sessions:
+    """Return the sessions that all people have: so each figure is of the same people."""
+    everybody = judged.networks.people
+    kept = {name: own for name, own in judged.sessions.items() if own.people == everybody}
+    if missing := [name for name in judged.sessions if name not in kept]:
+        say(f"left out, as not everybody has it: session {', '.join(missing)}")
+    return kept
 
 
 def _simulated(judged: Judged, settings: Settings) -> tuple[Sequence[Row], tuple[PageSection, ...]]:
@@ -363,7 +395,7 @@ def _has_elbo(judged: Judged, networks: Networks) -> bool:
     bundle = judged.analysis.bundle
     assert bundle is not None
     own = networks is judged.networks and judged.analysis.session == bundle.part.session
-    return not bundle.part.recipe.external_input or (own and networks.frames == bundle.part.frames)
+    return not bundle.part.recipe.external_inputs or (own and networks.frames == bundle.part.frames)
 
 
 def table_of(caption: str, rows: Sequence[Row], without: Sequence[str] = ()) -> Table:
@@ -375,16 +407,25 @@ def table_of(caption: str, rows: Sequence[Row], without: Sequence[str] = ()) -> 
 
 def notices(judged: Judged) -> list[Flag]:
     """Return what a reader must know before all figures."""
-    bundle = judged.analysis.bundle
-    assert bundle is not None
-    flags = [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
+    flags = _notice(judged)
     if len(judged.labels) < _FEW:
         people = counted(len(judged.labels), "participant")
         flags.append(Flag("warning", f"Nothing is decided by {people}: figures are theirs alone"))
     return flags
 
 
-def _write_page(judged: Judged, sections: Sequence[PageSection], flags: Sequence[Flag]) -> None:
+def _notice(judged: Judged) -> list[Flag]:
+    bundle = judged.analysis.bundle
+    assert bundle is not None
+    return [Flag("warning", bundle.card.notice)] if bundle.card.notice else []
+
+
+def _write_page(
+    judged: Judged,
+    sections: Sequence[PageSection],
+    flags: Sequence[Flag],
+    whom: str = "whom it was fitted to",
+) -> None:
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
     people = counted(len(judged.labels), "participant")
@@ -395,7 +436,7 @@ def _write_page(judged: Judged, sections: Sequence[PageSection], flags: Sequence
             title=analysis.results.path.name,
             index=f"../../{INDEX}",
             lead=f"{bundle.card.name} {bundle.card.version}, judged by {people} of "
-            f"{analysis.data_set} whom it was fitted to, sessions {', '.join(judged.sessions)}. "
+            f"{analysis.data_set} {whom}, sessions {', '.join(judged.sessions)}. "
             "The unit of inference is the person.",
             flags=flags,
             sections=sections,

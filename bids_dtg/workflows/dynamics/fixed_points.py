@@ -42,7 +42,7 @@ def run_fixed_points(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = NetworkAnalysis.prepare(settings, "fixed-points")
-    judged = Judged(analysis, analysis.known())
+    judged = Judged(analysis, analysis.inferable())
     if settings.behaviour.dry_run:
         return analysis.print_plan("fixed points", judged.labels)
     with analysis.results.begun():

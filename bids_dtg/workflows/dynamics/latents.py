@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.features import (
+from bids_dtg.dynamics.inference import Belief, Inferred
+from bids_dtg.dynamics.judging.features import (
     FEATURES,
     features_of,
     regress,
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.inference import Belief, Inferred
 from bids_dtg.dynamics.networks import Networks, homotopic_pairs
 from bids_dtg.dynamics.parameters import SIGNED_BY, Alignment, align, retest
+from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.roles import FIGURES, Roles
 from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.stats.spatial_nulls import moran_surrogates, within_hemispheres
@@ -48,8 +49,14 @@ def kl_rows(region: Belief) -> list[Row]:
     ]
 
 
-def alignment_of(inferred: Inferred, networks: Networks) -> Alignment:
-    """Return order and signs in which parameters are compared with others."""
+def alignment_of(recipe: Recipe, inferred: Inferred, networks: Networks) -> Alignment:
+    """Return order and signs in which parameters are compared with others.
+
+    An amortised model's own are those of the people whom it was fitted to.
+    """
+    if recipe.amortised:
+        count = recipe.region_parameters
+        return Alignment(np.arange(count), np.ones(count))
     return align(inferred.region.mean, inferred.region.kl, features_of(networks))
 
 

@@ -1,4 +1,4 @@
-"""People of the network model: series and structural connectomes, from files of arrays."""
+"""People of the network model: who is used, and their series and structural connectomes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.dynamics.networks import (
+    LEAST_FRAMES,
     SIDED,
     STRUCTURAL,
     Networks,
@@ -18,35 +19,36 @@ from bids_dtg.dynamics.networks import (
 )
 from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.names import plain_label
-from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays, read_key_names
 from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.structural import weight_faults
 from bids_dtg.notices import counted, named
 from bids_dtg.settings import Settings
 from bids_dtg.settings.option import find_row
 from bids_dtg.stats.splits import Split
-from bids_dtg.workflows.people import given_split, read_rows
+from bids_dtg.workflows.dynamics.array_people import find_array_people
+from bids_dtg.workflows.dynamics.output_people import find_output_people
+from bids_dtg.workflows.dynamics.source import NetworkSource, SessionRest
+from bids_dtg.workflows.people import given_split
 
 Array = NDArray[np.float64]
-
-LEAST_FRAMES = 60  # of a series: the encoders and the external input learn from its course
-_ASYMMETRY = 1e-4  # of a person's largest weight: files may have been rounded
-_UNUSED = ("targets", "roi_maps", "adjacency")  # by this model, of what files may hold
 
 
 @dataclass(frozen=True, eq=False)
 class NetworkPeople:
     """Whom a network model is fitted to, or judged by; values are read when asked for."""
 
-    arrays: ArrayPeople  # what the files hold
+    source: NetworkSource  # what there is: files of arrays, or the output of this program
     structural: str  # how structural connectomes are scaled, a row of `networks.STRUCTURAL`
-    sessions: tuple[str, ...]  # names of the sessions asked for; "" where the files name none
+    sessions: tuple[str, ...]  # names of the sessions asked for; "" where the source names none
     labels: tuple[str, ...]  # who was asked for and has rest and a structural connectome
     split: Split  # who of them is for what; without --split-file everybody trains
     notes: tuple[str, ...]  # sentences on what was assumed, and who was left out
 
     @classmethod
-    def prepare(cls, settings: Settings, structural: str | None = None) -> NetworkPeople:
-        """Read what the files of ``--input-arrays`` hold, and check all but the values.
+    def prepare(
+        cls, settings: Settings, structural: str | None = None, atlas: str = ""
+    ) -> NetworkPeople:
+        """Find people: those of ``--input-arrays``, else those of the output's participants.
 
         Parameters
         ----------
@@ -54,6 +56,9 @@ class NetworkPeople:
             Options of the call.
         structural
             How a model had structural connectomes scaled; None: as ``--structural`` says.
+        atlas
+            Key of the atlas of a model, of which series in the output are read; empty: of the only
+            one.
 
         Raises
         ------
@@ -62,33 +67,35 @@ class NetworkPeople:
         DatasetError
             Something is missing, or does not belong together.
         """
-        modelling = settings.modelling
-        arrays = read_arrays(modelling.input_arrays, modelling.array_key)
-        _require_networks(arrays, read_key_names(modelling.array_key)["structural"])
-        rest = _sessions(arrays, settings.inputs.session_label)
+        modelling, inputs = settings.modelling, settings.inputs
+        if modelling.input_arrays:
+            source = find_array_people(modelling.input_arrays, modelling.array_key)
+        else:
+            source = find_output_people(settings, atlas)
+        rest = _sessions(source, inputs.session_label)
         _require_alike(rest)
-        labels, left_out = _whole_people(arrays, rest, settings.inputs.participant_label)
-        split, others = given_split(modelling.split_file, labels, arrays.families)
+        labels, left_out = _whole_people(source, rest, inputs.participant_label)
+        split, others = given_split(modelling.split_file, labels, source.families)
         structural = structural or settings.dynamics.structural
-        sides = _check_sides(structural, arrays.places)
+        sides = _check_sides(structural, source.regions)
         return cls(
-            arrays=arrays,
+            source=source,
             structural=structural,
-            sessions=tuple(array.session for array in rest),
+            sessions=tuple(one.session for one in rest),
             labels=labels,
             split=split,
-            notes=(*arrays.notes, *_unused(arrays), *left_out, *others, *sides),
+            notes=(*source.notes, *left_out, *others, *sides),
         )
 
     @property
     def regions(self) -> tuple[str, ...]:
         """Names of the regions."""
-        return self.arrays.places
+        return self.source.regions
 
     @property
     def families(self) -> Families:
-        """Who is related, by the key families."""
-        return self.arrays.families
+        """Who is related."""
+        return self.source.families
 
     @property
     def tr_seconds(self) -> float:
@@ -97,8 +104,8 @@ class NetworkPeople:
 
     def of_session(self, session: str) -> tuple[str, ...]:
         """Return who has rest of a session."""
-        rows = self._rest(session).rows
-        return tuple(label for label in self.labels if label in rows)
+        there = self._rest(session).labels
+        return tuple(label for label in self.labels if label in there)
 
     def networks(self, session: str, labels: Sequence[str] | None = None) -> Networks:
         """Read people's networks in a session.
@@ -130,12 +137,9 @@ class NetworkPeople:
                 f"nobody of {named(labels or self.labels)} has rest of {session_words(session)}",
                 expected=f"labels such as {named(there)}",
             )
-        rest, connections = self._rest(session), self.arrays.structural
-        assert connections is not None
-        series = read_rows(rest, wanted, self._series_faults, "series that vary, of finite values")
-        counts = read_rows(
-            connections, wanted, self._weight_faults, "symmetric weights of 0 or more"
-        )
+        rest = self._rest(session)
+        series = rest.series(wanted, self._series_faults)
+        counts = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
         scale = find_row(STRUCTURAL, "--structural", self.structural)
         return Networks(
             people=tuple(wanted),
@@ -145,8 +149,8 @@ class NetworkPeople:
             tr_seconds=rest.tr_seconds,
         )
 
-    def _rest(self, session: str) -> PeopleArray:
-        return next(array for array in self.arrays.rest if array.session == session)
+    def _rest(self, session: str) -> SessionRest:
+        return next(rest for rest in self.source.sessions if rest.session == session)
 
     def _series_faults(self, values: Array) -> list[str]:
         """Say what is wrong with a person's series (regions, frames)."""
@@ -157,52 +161,18 @@ class NetworkPeople:
             *(f"{self.regions[n]} is constant" for n in np.flatnonzero(constant)),
         ]
 
-    def _weight_faults(self, values: Array) -> list[str]:
-        """Say what is wrong with a person's structural connectome (regions, regions)."""
-        if not np.isfinite(values).all():
-            return ["NaN or infinite weights"]
-        between = values.copy()
-        np.fill_diagonal(between, 0.0)
-        if (between < 0).any():
-            return [f"weights below 0, at {self._pair(between < 0)}"]
-        if not between.any():
-            return ["no connection between two regions"]
-        uneven = np.abs(between - between.T) > _ASYMMETRY * between.max()
-        return [f"other weights there than back, at {self._pair(uneven)}"] if uneven.any() else []
 
-    def _pair(self, where: NDArray[np.bool_]) -> str:
-        row, column = np.argwhere(where)[0]
-        return f"{self.regions[row]} and {self.regions[column]}"
-
-
-def _require_networks(arrays: ArrayPeople, key: str) -> None:
-    """Refuse arrays without series, or without structural connectomes."""
-    if not arrays.rest:
-        raise DatasetError(
-            "there are connectomes made elsewhere, and no rest",
-            expected="rest (people, places, frames): the network model describes its course",
-        )
-    if arrays.structural is None:
-        raise DatasetError(
-            f"no file has structural connectomes under the key {key}",
-            expected="structural (people, places, places): connections between regions",
-            remedy="give the key with --array-key structural=KEY",
-        )
-    if len(arrays.places) < 2:
-        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
-
-
-def _sessions(arrays: ArrayPeople, asked: Sequence[str]) -> tuple[PeopleArray, ...]:
-    """Return the arrays of rest of the sessions asked for, or all."""
-    by_name = {_plain(array.session): array for array in arrays.rest}
+def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest, ...]:
+    """Return the sessions asked for, or all."""
+    by_name = {_plain(rest.session): rest for rest in source.sessions}
     for label in asked:
         if _plain(label) not in by_name:
             raise SettingsError(
-                f"--session-label is '{label}', which no array of rest has",
-                expected=f"one of {named([array.session or 'no name' for array in arrays.rest])}",
+                f"--session-label is '{label}', which no rest has",
+                expected=f"one of {named([rest.session or 'no name' for rest in source.sessions])}",
             )
     wanted = {_plain(label) for label in asked} or set(by_name)
-    return tuple(array for name, array in by_name.items() if name in wanted)
+    return tuple(rest for name, rest in by_name.items() if name in wanted)
 
 
 def session_words(session: str) -> str:
@@ -215,38 +185,34 @@ def _plain(session: str) -> str:
     return "".join(filter(str.isalnum, session.removeprefix("ses-"))).casefold()
 
 
-def _require_alike(rest: Sequence[PeopleArray]) -> None:
+def _require_alike(rest: Sequence[SessionRest]) -> None:
     """Refuse sessions that are too short, or of different times between frames."""
-    for array in rest:
-        frames = array.stored.shape[2]
-        if frames < LEAST_FRAMES:
+    for one in rest:
+        if one.frames < LEAST_FRAMES:
             raise DatasetError(
-                f"{array.stored.title} has {frames} frames", expected=f"{LEAST_FRAMES} or more"
+                f"{one.title} has {one.frames} frames", expected=f"{LEAST_FRAMES} or more"
             )
-        if array.tr_seconds != rest[0].tr_seconds:
+        if one.tr_seconds != rest[0].tr_seconds:
             raise DatasetError(
-                f"{array.stored.title} has {array.tr_seconds:g} seconds between frames, and "
-                f"{rest[0].stored.title} has {rest[0].tr_seconds:g}",
+                f"{one.title} has {one.tr_seconds:g} seconds between frames, and "
+                f"{rest[0].title} has {rest[0].tr_seconds:g}",
                 expected="the same: a step of the model is a frame",
                 remedy="choose sessions with --session-label",
             )
 
 
 def _whole_people(
-    arrays: ArrayPeople, rest: Sequence[PeopleArray], asked: Sequence[str]
+    source: NetworkSource, rest: Sequence[SessionRest], asked: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return who was asked for and has all that is needed, and sentences on who has not."""
-    assert arrays.structural is not None
-    wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or arrays.labels
-    if absent := [label for label in wanted if label not in arrays.labels]:
+    wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or source.labels
+    if absent := [label for label in wanted if label not in source.labels]:
         raise DatasetError(
-            f"no file has {', '.join(absent)}", expected=f"labels such as {named(arrays.labels)}"
+            f"no file has {', '.join(absent)}", expected=f"labels such as {named(source.labels)}"
         )
     lacking = {
-        "no rest": [label for label in wanted if not any(label in array.rows for array in rest)],
-        "no structural connectome": [
-            label for label in wanted if label not in arrays.structural.rows
-        ],
+        "no rest": [label for label in wanted if not any(label in one.labels for one in rest)],
+        "no structural connectome": [label for label in wanted if label not in source.connected],
     }
     notes = tuple(
         f"left out: {counted(len(who), 'participant')} with {what} ({named(who)})"
@@ -279,8 +245,3 @@ def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:
     alone = [name for number, name in enumerate(regions) if number not in paired]
     words = f"without a like on the other side: {counted(len(alone), 'region')} ({named(alone)})"
     return (words,) if alone else ()
-
-
-def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
-    given = [name for name in _UNUSED if getattr(arrays, name) is not None]
-    return (f"not used by network models: {named(given)}",) if given else ()

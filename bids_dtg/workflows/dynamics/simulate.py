@@ -38,7 +38,7 @@ def run_simulation(settings: Settings) -> int:
         Wrong options, files or model.
     """
     analysis = NetworkAnalysis.prepare(settings, "simulation")
-    judged = Judged(analysis, analysis.known())
+    judged = Judged(analysis, analysis.inferable())
     number = settings.dynamics.simulations
     if settings.behaviour.dry_run:
         return analysis.print_plan(f"{counted(number, 'simulation')} of each person", judged.labels)

@@ -14,7 +14,7 @@ from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
-from bids_dtg.dynamics.recipe import Recipe, find_recipe
+from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (
@@ -32,8 +32,6 @@ from bids_dtg.workflows.dynamics.analysis import NetworkAnalysis
 from bids_dtg.workflows.dynamics.latents import alignment_of, kl_rows
 from bids_dtg.workflows.dynamics.people import session_words
 from bids_dtg.workflows.participant.model import resolve_device
-
-_CLEANING = "arrays, cleaned before"
 
 
 def run_training(settings: Settings) -> int:
@@ -90,11 +88,11 @@ def run_training(settings: Settings) -> int:
 def chosen_recipe(settings: Settings) -> Recipe:
     """Return the recipe of ``--recipe`` with what other options change of it.
 
-    Fewer or more epochs than the recipe's ramp the terms' weights over their first half, unless
-    ``--ramp-epochs`` says otherwise, and a learning rate that is given is kept until the end.
+    Fewer or more epochs than the recipe's ramp the terms' weights over the same share of them,
+    unless ``--ramp-epochs`` says otherwise. A learning rate that is given is kept until the end.
     """
     own, modelling = settings.dynamics, settings.modelling
-    recipe = find_recipe(modelling.recipe)
+    recipe = with_fields(find_recipe(modelling.recipe), own.recipe_field)
     changes: dict[str, Any] = {
         "states": own.states,
         "region_parameters": own.region_parameters,
@@ -105,12 +103,17 @@ def chosen_recipe(settings: Settings) -> Recipe:
         "learning_rate": modelling.learning_rate,
     }
     changes = {name: value for name, value in changes.items() if value is not None}
+    if recipe.amortised and "samples" in changes:
+        raise SettingsError(
+            f"--samples was given with --recipe {modelling.recipe}, which draws once a window",
+            expected="no --samples, or a published recipe",
+        )
     if own.ramp_epochs is not None or changes.get("epochs", recipe.epochs) != recipe.epochs:
         changes["ramp_epochs"] = own.ramp_epochs
     if "learning_rate" in changes:
         changes["late_learning_rate"] = None
     if own.no_external_input:
-        changes["external_input"] = False
+        changes["external_inputs"] = 0
     return dataclasses.replace(recipe, **changes)
 
 
@@ -123,7 +126,9 @@ def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitt
         structural=settings.dynamics.structural,
         data_set=analysis.data_set,
         session=session,
-        cleaning=_CLEANING,
+        cleaning=analysis.people.source.cleaning,
+        atlas=analysis.people.source.atlas,
+        atlas_digest=analysis.people.source.atlas_digest,
         description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
         f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}, "
         f"{hours:.1f} hours",
@@ -134,7 +139,9 @@ def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted
     """Write the tables and the page of a model that was just fitted."""
     inferred = infer(fitted.model, networks, fitted.people)
     results = analysis.results
-    rows = region_rows(inferred, networks, alignment_of(inferred, networks), fitted.trained)
+    rows = region_rows(
+        inferred, networks, alignment_of(fitted.recipe, inferred, networks), fitted.trained
+    )
     analysis.write_table("desc-regions_parameters", rows)
     if inferred.person.mean.size:
         analysis.write_table("desc-participants_parameters", person_rows(inferred, networks))
@@ -182,6 +189,7 @@ def _table(caption: str, rows: list[dict[str, Any]]) -> Table:
 
 def _curves(fitted: Fitted) -> tuple[Curves, ...]:
     """Return how loss and ELBO went, a curve a restart."""
+    frame = "frame" if fitted.recipe.amortised else "series"
     named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
     charts = {
         "loss": "Loss (it rises while terms are ramped)",
@@ -192,7 +200,7 @@ def _curves(fitted: Fitted) -> tuple[Curves, ...]:
         Curves(
             caption=title,
             x_label="epoch",
-            y_label="nats a series",
+            y_label=f"nats a {frame if key == 'loss' else 'series'}",
             series={
                 name: np.array([record.get(key, np.nan) for record in history])
                 for name, history in named_restarts.items()

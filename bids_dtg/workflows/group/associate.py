@@ -216,11 +216,11 @@ class _Study:
 
     def _permutations(self, labels: tuple[str, ...]) -> Permutations | None:
         options, people = self.people.settings.statistics, self.people.of(labels)
-        if not options.permutations:
+        if not options.map_permutations:
             return None
         if labels not in self._drawn:
             self._drawn[labels] = permutations(
-                options.permutations,
+                options.map_permutations,
                 people.families,
                 sites=people.sites,
                 within_families=options.within_families,

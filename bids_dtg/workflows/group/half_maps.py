@@ -23,7 +23,9 @@ from bids_dtg.report.map_reliability import (
 _COMPARED_VOXELS = 10_000
 
 
-def agreements(sets: Sequence[SetFiles], mask: NDArray[np.bool_]) -> Iterator[HalfAgreement]:
+def agreements(
+    sets: Sequence[SetFiles], mask: NDArray[np.bool_], contrasts: Sequence[str]
+) -> Iterator[HalfAgreement]:
     """Yield how well half-maps agree, contrast by contrast; nothing of too few people.
 
     Parameters
@@ -32,6 +34,8 @@ def agreements(sets: Sequence[SetFiles], mask: NDArray[np.bool_]) -> Iterator[Ha
         Of one model, cleaned in one way; the first of a person's that has half-maps counts.
     mask
         (i, j, k), where maps have values.
+    contrasts
+        Labels, in the order of the result.
     """
     chosen: dict[str, SetFiles] = {}
     for made in sets:
@@ -39,7 +43,7 @@ def agreements(sets: Sequence[SetFiles], mask: NDArray[np.bool_]) -> Iterator[Ha
             chosen.setdefault(made.title.partition("_")[0], made)
     voxels = np.flatnonzero(mask)
     voxels = voxels[np.linspace(0, len(voxels) - 1, min(_COMPARED_VOXELS, len(voxels)), dtype=int)]
-    for label in (found.label for found in next(iter(sets)).maps):
+    for label in contrasts:
         pairs = []
         for made in chosen.values():
             found = next(found for found in made.maps if found.label == label)

@@ -38,7 +38,11 @@ class GroupMaps:
     ]  # (sets,), r with the mean of the other people; NaN where it is not known
 
 
-def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None]) -> GroupMaps:
+def average_sets(
+    sets: Sequence[SetFiles],
+    progress: Callable[[str, float], None],
+    whole: Callable[[SetFiles], SetFiles] = lambda made: made,
+) -> GroupMaps:
     """Read every set of maps once.
 
     Parameters
@@ -48,6 +52,9 @@ def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None
         that were cleaned in another way; a person's sets are averaged first.
     progress
         Is given the title of the set that is read, and the share that is done.
+    whole
+        Returns a set with the sidecars of all its maps, in their order: of the first one, which
+        stands for all. Thousands of sets need not have theirs in memory.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def average_sets(sets: Sequence[SetFiles], progress: Callable[[str, float], None
     chosen, left_out = choose_sets(sets)
     if not chosen:
         raise RunError("there are no maps to average")
-    sums = _MapSums(chosen[0])
+    sums = _MapSums(whole(chosen[0]))
     by_person: dict[str, list[SetFiles]] = {}
     for files in chosen:
         by_person.setdefault(_person(files), []).append(files)

@@ -422,7 +422,7 @@ class _Study:
                 normal_quantiles(plain.z),
                 count_extremes(
                     scores.z,
-                    draws=_draws(options.statistics.permutations, len(table.labels)),
+                    draws=_draws(options.statistics.map_permutations, len(table.labels)),
                     seed=options.modelling.seed,
                 ),
             )

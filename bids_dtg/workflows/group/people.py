@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +28,7 @@ from bids_dtg.inputs.participants import (
 from bids_dtg.inputs.splits_file import Families, read_families
 from bids_dtg.inputs.statmaps import statmaps_place
 from bids_dtg.notices import counted, named, say
-from bids_dtg.report.contents import MapFile, ParticipantFiles, SetFiles, find_participant
+from bids_dtg.report.contents import ParticipantFiles, SetFiles, find_participant, with_what_counts
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.inclusion import read_inclusion
 from bids_dtg.report.panels import connectome
@@ -39,7 +38,7 @@ from bids_dtg.settings import Settings
 from bids_dtg.stats.cohort.coding import Coded, code
 from bids_dtg.workflows.group.mean_maps import choose_sets
 from bids_dtg.workflows.group.tables import participants_asked, require_own_dataset
-from bids_dtg.workflows.participant.reports import output_for_pages
+from bids_dtg.workflows.participants.reports import output_for_pages
 
 # What is kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference")
@@ -309,14 +308,7 @@ def gather_people(settings: Settings) -> GroupPeople:
 
 def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
     """Return a participant's files without what is long and not used: there may be thousands."""
-    sets = tuple(
-        dataclasses.replace(
-            made,
-            record={key: made.record[key] for key in ("Options",) if key in made.record},
-            maps=tuple(map(_without_words, made.maps)),
-        )
-        for made in found.sets
-    )
+    sets = tuple(with_what_counts(made, _KEPT) for made in found.sets)
     runs = tuple(
         dataclasses.replace(
             run,
@@ -326,17 +318,6 @@ def _what_counts(found: ParticipantFiles) -> ParticipantFiles:
         for run in found.runs
     )
     return dataclasses.replace(found, sets=sets, runs=runs)
-
-
-def _without_words(found: MapFile) -> MapFile:
-    """Return a map with what is used of its sidecar, and paths without texts that they keep."""
-    return MapFile(
-        sys.intern(found.label),
-        Path(found.path),
-        {key: found.sidecar[key] for key in _KEPT if key in found.sidecar},
-        {},
-        None if found.deviation is None else Path(found.deviation),
-    )
 
 
 def places_of(made: SetFiles) -> VoxelPlaces:

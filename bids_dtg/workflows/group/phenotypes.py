@@ -221,9 +221,9 @@ class _Study:
         words: tuple[str, ...] = ()
         folds = _folds(people, target, options, seed)
         _require_learnable(target, folds)
-        if options.permutations:
+        if options.map_permutations:
             drawn = permutations(
-                options.permutations,
+                options.map_permutations,
                 people.families,
                 sites=people.sites,
                 within_families=options.within_families,
@@ -404,7 +404,7 @@ class _Study:
                 "a few sites decide by chance; the table's within_folds are those within sites."
             )
         if asked.words:
-            yield f"{self._options.permutations} permutations. {' '.join(asked.words)}"
+            yield f"{self._options.map_permutations} permutations. {' '.join(asked.words)}"
 
     def _lead(self) -> str:
         names = ", ".join(self._options.covariates)

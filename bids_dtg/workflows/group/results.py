@@ -23,7 +23,7 @@ from bids_dtg.report.pages.index import INDEX, STATISTICS_PAGE, write_index
 from bids_dtg.settings import Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
-from bids_dtg.workflows.participant.call import with_whole_paths
+from bids_dtg.workflows.participants.call import with_whole_paths
 
 _CONFIGURATION = "configuration.toml"
 

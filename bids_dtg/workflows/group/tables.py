@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bids_dtg.report.contents import (
     find_participant,
     find_participant_labels,
     sidecar_of,
+    with_what_counts,
 )
 from bids_dtg.report.flags import own_flags
 from bids_dtg.report.inclusion import Inclusion, describe_inclusion, read_inclusion
@@ -44,10 +46,12 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.group.half_maps import agreements
 from bids_dtg.workflows.group.mean_maps import GroupMaps, average_sets, choose_sets
 from bids_dtg.workflows.group.regions import write_region_tables
-from bids_dtg.workflows.participant.reports import output_for_pages
+from bids_dtg.workflows.participants.reports import output_for_pages
 
 _TABLE = "group/desc-runs_qc.tsv"
 _MEAN = "groupMean"
+# What is kept of the sidecar of each participant's first map.
+_KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
 # What the sidecar of a mean map takes from the maps behind it.
 _COMMON = (
     *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
@@ -67,7 +71,7 @@ def run_group(settings: Settings) -> int:
     output = output_for_pages(settings.inputs.output_dir)
     require_own_dataset(settings.inputs, output)
     labels = participants_asked(settings.inputs.participant_label, output)
-    participants = [find_participant(output, label) for label in labels]
+    participants = [_what_counts(output, label) for label in labels]
     rows = [
         dict(run.quality) for participant in participants for run in participant.runs if run.quality
     ]
@@ -102,14 +106,15 @@ def _gather(
     workflow, labels = workflow_of(output), [files.label for files in participants]
     sets, decided = inclusion.split(made for files in participants for made in files.sets)
     describe_inclusion(output)
-    maps = average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}")) if sets else None
+    maps = _average(sets, output) if sets else None
     _report_left_out(maps.left_out if maps else ())
     means = tuple(_write_means(output, maps)) if maps else ()
     _add_strategy(rows, participants)
     _add_similarity(rows, participants, maps)
     chosen = set(maps.sets) if maps else set()
     averaged = [made for made in sets if made.title in chosen]
-    halves = tuple(agreements(averaged, maps.mask)) if maps else ()
+    contrasts = [found.label for found in maps.first] if maps else []
+    halves = tuple(agreements(averaged, maps.mask, contrasts)) if maps else ()
     write_group_reliability(halves, output)
     for path in write_region_tables(
         output, ((made.title, made.maps[0].path.parent) for made in sets if made.maps)
@@ -149,6 +154,21 @@ def _gather(
     with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
     say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
     return 0
+
+
+def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
+    """Find a participant's files, and keep what tables and means need: 50 kB, not 630."""
+    found = find_participant(output, label, each_sidecar=False)
+    sets = tuple(with_what_counts(made, _KEPT) for made in found.sets)
+    return replace(found, sets=sets, runs=tuple(replace(run, facts={}) for run in found.runs))
+
+
+def _average(sets: Sequence[SetFiles], output: DerivativeDataset) -> GroupMaps:
+    def whole(made: SetFiles) -> SetFiles:
+        label = made.title.partition("_")[0].removeprefix("sub-")
+        return next(s for s in find_participant(output, label).sets if s.title == made.title)
+
+    return average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}"), whole)
 
 
 def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:

@@ -26,7 +26,8 @@ from bids_dtg.connectome.connectome import run_connectomes
 from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
-from bids_dtg.connectome.moments import Blocks, RunVoxels, measure_run
+from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.connectome.passes import Blocks
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.engine.display import Reporter, make_board
 from bids_dtg.engine.machine import share_cores

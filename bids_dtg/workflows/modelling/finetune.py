@@ -204,8 +204,9 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -
     """
     import torch
 
+    from bids_dtg.contrasts.network.parameters import Parameters
     from bids_dtg.contrasts.network.prepared import prepare
-    from bids_dtg.contrasts.network.weights import network_from_tensors, with_outputs_of
+    from bids_dtg.contrasts.network.weights import with_outputs_of
 
     state = with_outputs_of(
         {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
@@ -226,11 +227,11 @@ def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -
     tuned = bundle.contrasts[row].label
     others = (label for label in bundle.card.part.not_individual if label != tuned)
     same = (*others, tuned) if fitted.same_for_all else tuple(others)
-    network = network_from_tensors(state, source=str(bundle.path))
+    parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
     return dataclasses.replace(
         fitted,
         tensors=tensors,
-        model=prepare(network, bundle.voxels.mask, device),
+        model=prepare(parameters, bundle.voxels.mask, device),
         correction=correction,
         same_for_all=same,
     )

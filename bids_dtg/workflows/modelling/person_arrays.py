@@ -31,7 +31,7 @@ from bids_dtg.version import __version__
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan
 from bids_dtg.workflows.participant.measure import Reader
 from bids_dtg.workflows.participant.request import Request
-from bids_dtg.workflows.participant.sets import MapSet
+from bids_dtg.workflows.participants.sets import RunSet
 
 # Raised when other maps are left out than before: arrays are made again then.
 _CHECKS = 2
@@ -263,7 +263,7 @@ class RunArrays(PersonArrays):
 
     def facts_of_rest(self, label: str) -> dict[str, Any]:
         """As `PersonArrays`."""
-        planned = self.request.map_sets(label)
+        planned = self.request.sets(label)
         return {
             "geometry": self._geometry(),
             "segment_seconds": self.segment_seconds,
@@ -280,7 +280,7 @@ class RunArrays(PersonArrays):
     def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
         """As `PersonArrays`, in one pass over each run."""
         assert self.reader is not None
-        planned = self.request.map_sets(label)
+        planned = self.request.sets(label)
         found, by_dof = MeasuredRest(Rest((), ())), _by_dof(planned)
         for run in (run for plan in planned for run in plan.runs):
             try:
@@ -354,7 +354,7 @@ def read_measured(statmap: StatMap, statistic: Statistic, places: Places) -> NDA
             return mean
 
 
-def _by_dof(planned: tuple[MapSet, ...]) -> bool:
+def _by_dof(planned: tuple[RunSet, ...]) -> bool:
     """Return whether a person's segments are weighted by their residual degrees of freedom."""
     return all(plan.by_dof for plan in planned)
 

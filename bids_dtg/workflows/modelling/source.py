@@ -27,9 +27,9 @@ from bids_dtg.settings import Settings
 from bids_dtg.workflows.modelling.cohort import make_side_by_side
 from bids_dtg.workflows.modelling.cohort_plan import CohortPlan, plan_cohort
 from bids_dtg.workflows.modelling.person_arrays import PersonArrays, RunArrays
-from bids_dtg.workflows.participant.measure import plan_run
 from bids_dtg.workflows.participant.model import Model
 from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.run_source import plan_run
 
 
 class Source(Protocol):
@@ -249,7 +249,7 @@ class DatasetSource:
         try:
             for run in self.request.runs(label):
                 try:
-                    plan_run(run, self.bundle, self.settings.cleaning)
+                    plan_run(run, self.bundle.grid.space, self.settings.cleaning)
                     usable = True
                 except TooShortError as err:
                     short = str(err)
@@ -264,7 +264,7 @@ class DatasetSource:
     def rest_hashes(self, label: str) -> tuple[str, ...]:
         """Return those of the id and a file of rest each; other cleaning leaves them the same."""
         try:
-            runs = [run for planned in self.request.map_sets(label) for run in planned.runs]
+            runs = [run for planned in self.request.sets(label) for run in planned.runs]
             digests = sorted({file_fingerprint(run.bold).ends_sha256 for run in runs})
             return tuple(hash_rest(label, digest) for digest in digests)
         except DtgError:

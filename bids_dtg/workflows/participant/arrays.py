@@ -11,7 +11,8 @@ from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import Connectome, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import NumpyArrays
-from bids_dtg.connectome.moments import Blocks, RunVoxels, measure_run
+from bids_dtg.connectome.moments import measure_run
+from bids_dtg.connectome.passes import Blocks
 from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.workflows.participant.measure import ModelVoxels
 
@@ -92,7 +93,7 @@ def measure_array(
     moments = measure_run(
         blocks,
         design,
-        RunVoxels(voxels.maps, voxels.grey_voxels, sampling.covered & voxels.in_brain),
+        voxels.of_run(sampling.covered),
         segments=design.segments(math.inf),
         arrays=NumpyArrays(np.float64),
     )

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.cleaning.confounds import Confounds, load_confounds
-from bids_dtg.cleaning.design import design_run, frequency_facts
+from bids_dtg.cleaning.confounds import Confounds
+from bids_dtg.cleaning.design import frequency_facts
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.device import Arrays, arrays_on
 from bids_dtg.connectome.form import Form
-from bids_dtg.connectome.moments import (
-    Blocks,
-    MakeSmoothing,
-    RunMoments,
-    RunVoxels,
-    measure_run,
-)
+from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
+from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.range.judge import RangeJudge
 from bids_dtg.connectome.range.pattern import PatternPlaces
 from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch
 from bids_dtg.engine.display import Clock
 from bids_dtg.errors import RunError
-from bids_dtg.imaging.bold import BoldHeader, frames_beyond, read_bold_header, stream_voxels
-from bids_dtg.imaging.grid import voxel_edge_mm
+from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.imaging.nifti import read_single
-from bids_dtg.imaging.placement import Method, Placement
-from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.imaging.repetition_time import decide_repetition_time
-from bids_dtg.imaging.sampling import Sampling
-from bids_dtg.imaging.smoothing import MaskedSmoothing
+from bids_dtg.imaging.placement import Method
+from bids_dtg.imaging.places import Places, VoxelPlaces
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import CleaningOptions, InputChoice
 from bids_dtg.stats.conformal import cell_block
+from bids_dtg.workflows.run_source import RunSource, plan_run, require_coverage, smoothing_among
 
-# Below this a run's brain and the model's hardly meet: a wrong space or an empty image.
-LEAST_COVERAGE = 0.5
+# Frames that the picture of a run is the mean of: enough to see where its brain is.
+_MEAN_OVER = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,79 +50,56 @@ class MeasuredRun:
     interpolation: Method  # how the model's voxels were taken out of the file
     voxel_mm: float  # edge of a cube of the volume of the file's voxels
     mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
+    mean_frame: MeanFrame  # of the first kept frames over its whole file
     notes: tuple[str, ...]  # sentences on what was unusual
 
 
 @dataclass(frozen=True, eq=False)
 class ModelVoxels:
-    """The voxels that a model reads: grey matter first, then the rest of the brain."""
+    """The voxels that a model reads: grey matter first, then the rest of the brain.
+
+    Either lies as in a file on the model's grid, so that memory is walked forward.
+    """
 
     places: VoxelPlaces
     in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
     maps: NDArray[np.float32]  # (rois, voxels), 0 outside the brain
-    grey_voxels: int  # number of leading grey-matter voxels
+    order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
+
+    @property
+    def grey_voxels(self) -> int:
+        """Number of leading grey-matter voxels."""
+        return len(self.order)
+
+    def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
+        """Return what is summed over of a run: connectomes are of the model's places, in order.
+
+        Parameters
+        ----------
+        valid
+            (voxels,), whether the run has data there.
+        """
+        return RunVoxels(self.maps, self.grey_voxels, valid & self.in_brain, order=self.order)
+
+    def pattern_places(self, places: Places) -> PatternPlaces:
+        """Return what patterns of connectomes over the model's places are taken by."""
+        columns = np.argsort(self.order)
+        return PatternPlaces(self.maps, places.mirror(), places.neighbours(), columns)
 
     @classmethod
     def of(cls, bundle: ModelBundle) -> ModelVoxels:
         """Order a bundle's voxels as the pass over a run wants them."""
         grey, brain = bundle.voxels, bundle.brain_voxels
+        order = _as_in_a_file(grey.positions, bundle.grid)
         rest = np.flatnonzero(brain.mask & ~grey.mask)
-        positions = np.concatenate([grey.positions, rest])
+        rest = rest[_as_in_a_file(rest, bundle.grid)]
+        positions = np.concatenate([grey.positions[order], rest])
         in_brain = brain.mask.ravel()[positions]
         # Position of each grid voxel among the brain's voxels, which order the maps.
         rank = np.cumsum(brain.mask.ravel()) - 1
         maps = bundle.roi_maps[:, rank[positions]]
         maps[:, ~in_brain] = 0.0
-        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, grey.number)
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedRun:
-    """What is known of a run before its images are read."""
-
-    header: BoldHeader  # of its file
-    confounds: Confounds  # what is taken from its table
-    design: TemporalDesign  # frames to keep and columns to remove
-    notes: tuple[str, ...]  # sentences on what was unusual
-
-
-def plan_run(
-    run: RestRun,
-    bundle: ModelBundle,
-    cleaning: CleaningOptions,
-    keep: NDArray[np.bool_] | None = None,
-) -> PlannedRun:
-    """Decide how a run is cleaned, by its file's header and its tables alone.
-
-    Parameters
-    ----------
-    run
-        Its files.
-    bundle
-        The model, whose space it must be in, or have transforms to.
-    cleaning
-        How runs are cleaned, by a strategy of the table.
-    keep
-        (frames,), False for frames to remove beside those of the cleaning.
-
-    Raises
-    ------
-    TooShortError
-        Less than ``min_minutes`` or ``min_dof`` are left.
-    RunError
-        Its space, its header or its table of confounds cannot be used.
-    """
-    _require_way_to(bundle, run)
-    header = read_bold_header(run.bold)
-    tr_seconds, notes = decide_repetition_time(
-        run.bold, header.time, run.time_sidecar, run.tr_seconds
-    )
-    confounds = load_confounds(run, cleaning, n_frames=header.frames)
-    if keep is not None:
-        confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
-    design, more = design_run(run, confounds, tr_seconds, cleaning)
-    found = (*notes, *_notes_on_frames(header), *design.notes, *confounds.notes, *more)
-    return PlannedRun(header, confounds, design, found)
+        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +167,7 @@ class Reader:
 
     @cached_property
     def _pattern_places(self) -> PatternPlaces:
-        voxels, places = self.voxels, self.bundle.places
-        grey = voxels.maps[:, : voxels.grey_voxels]
-        return PatternPlaces(grey, places.mirror(), places.neighbours())
+        return self.voxels.pattern_places(self.bundle.places)
 
     @cached_property
     def _cells(self) -> Cells:
@@ -248,11 +214,15 @@ class Reader:
         """
         clock = Clock() if clock is None else clock
         with clock.time("confounds"):
-            planned = plan_run(run, self.bundle, self.cleaning, keep)
+            planned = plan_run(run, self.bundle.grid.space, self.cleaning, keep)
         header, confounds, design = planned.header, planned.confounds, planned.design
         with clock.time("sampling"):
-            source = self._open(run, header)
-        moments = self._add_up(source, design, clock, progress)
+            source = RunSource.of(run, header, self.voxels.places, self.cleaning.interpolation)
+            mask_overlap = self._mask_overlap(run, source)
+        mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+        moments = self._add_up(
+            lambda: source.blocks(clock, progress, mean_frame.add), source, design
+        )
         with clock.time("algebra"):
             connectomes = run_connectomes(
                 moments,
@@ -261,12 +231,7 @@ class Reader:
                 other_lengths=self.other_lengths,
                 threads=self.threads,
             )
-        if connectomes.coverage < LEAST_COVERAGE:
-            raise RunError(
-                f"{run.bold} has signal in {connectomes.coverage:.0%} of the model's grey matter",
-                expected=f"at least {LEAST_COVERAGE:.0%}",
-                remedy="check that the image is not empty and that its space is right",
-            )
+        require_coverage(run, connectomes.coverage, "the model's grey matter")
         return MeasuredRun(
             run=run,
             connectomes=connectomes,
@@ -275,69 +240,46 @@ class Reader:
             confounds=confounds,
             interpolation=source.interpolation,
             voxel_mm=voxel_edge_mm(header.affine),
-            mask_overlap=source.mask_overlap,
+            mask_overlap=mask_overlap,
+            mean_frame=mean_frame,
             notes=(*planned.notes, *source.notes),
         )
 
-    def _open(self, run: RestRun, header: BoldHeader) -> _Source:
-        """Find out where the model's voxels lie in a run's file, and which have data."""
-        bundle, voxels = self.bundle, self.voxels
-        placement = Placement.through(voxels.places, run.transforms)
-        sampling, method = placement.in_file(header, self.cleaning.interpolation)
-        notes = _notes_on_forms(header)
-        masked = _run_mask(run, placement, notes)
-        return _Source(
-            header=header,
-            sampling=sampling,
-            valid=sampling.covered & voxels.in_brain & masked,
-            interpolation=method,
-            mask_overlap=_mask_overlap(run, bundle, int((masked & voxels.in_brain).sum())),
-            notes=tuple(notes),
-        )
-
     def _add_up(
-        self,
-        source: _Source,
-        design: TemporalDesign,
-        clock: Clock,
-        progress: Callable[[float], None],
+        self, open_blocks: Callable[[], Blocks], source: RunSource, design: TemporalDesign
     ) -> RunMoments:
         """Go through the file once."""
-
-        def blocks() -> Blocks:
-            stream = stream_voxels(source.header, source.sampling)
-            with closing(stream):
-                while True:
-                    # What is not hidden behind the sums.
-                    with clock.time("wait for file"):
-                        item = next(stream, None)
-                    if item is None:
-                        return
-                    first, block = item
-                    progress((first + len(block)) / source.header.frames)
-                    start = time.perf_counter()
-                    yield first, block
-                    clock.seconds["sums"] += time.perf_counter() - start
-
         try:
             return measure_run(
-                blocks,
+                open_blocks,
                 design,
-                RunVoxels(self.voxels.maps, self.voxels.grey_voxels, source.valid),
+                self.voxels.of_run(source.valid),
                 segments=design.segments(
                     self.bundle.card.part.segment_seconds, halved=self.other_lengths
                 ),
                 arrays=self.arrays,
-                smoothing=self._smoothing(),
+                smoothing=smoothing_among(self.voxels.places, self.cleaning),
             )
         except ValueError as err:
             raise RunError(f"{source.header.path} cannot be used: {err}") from err
 
-    def _smoothing(self) -> MakeSmoothing | None:
-        fwhm_mm = self.cleaning.smoothing_fwhm
-        if fwhm_mm is None:
-            return None
-        return partial(MaskedSmoothing.within, self.voxels.places, fwhm_mm=fwhm_mm)
+    def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
+        """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
+        if run.mask is None or run.transforms:
+            return None  # a brain of native space has another volume
+        values, affine = read_single(run.mask)
+        in_mask = np.count_nonzero(np.greater(values, 0.5))
+        of_run = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
+        voxel = float(abs(np.linalg.det(self.bundle.grid.affine[:3, :3])))
+        of_model = voxel * float(self.bundle.brain.number)
+        shared = int((source.in_mask & self.voxels.in_brain).sum())
+        return 2 * voxel * shared / (of_run + of_model)
+
+
+def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
+    """Return what sorts flat positions in a grid as a file does: first axis fastest."""
+    index = np.unravel_index(positions, grid.shape)
+    return np.argsort(np.ravel_multi_index(index, grid.shape, order="F"))
 
 
 def measure(
@@ -403,69 +345,3 @@ def measure(
     whole = reader.measure(run).connectomes.whole
     assert whole is not None  # a reader keeps every part, if not made otherwise
     return whole
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """A run's file, and how the model's voxels are read from it."""
-
-    header: BoldHeader  # of the file
-    sampling: Sampling  # takes the voxels out of a frame
-    valid: NDArray[np.bool_]  # (voxels,), that the file covers, in the brain of run and model
-    interpolation: Method  # how voxels are taken out
-    mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
-    notes: tuple[str, ...]  # sentences on what was unusual
-
-
-def _require_way_to(bundle: ModelBundle, run: RestRun) -> None:
-    if not run.transforms and run.space != bundle.grid.space:
-        raise RunError(
-            f"{run.bold} is in {run.space}, with no transforms to it",
-            expected=f"{bundle.grid.space}, the model's space, or transforms from it",
-        )
-
-
-def _fitting(keep: NDArray[np.bool_], run: RestRun, header: BoldHeader) -> NDArray[np.bool_]:
-    if keep.shape != (header.frames,):
-        raise RunError(
-            f"{len(keep)} frames of {run.bold} are said to be kept or not",
-            expected=f"{header.frames}, those of the file",
-        )
-    return keep
-
-
-def _notes_on_frames(header: BoldHeader) -> list[str]:
-    beyond = frames_beyond(header)
-    if not beyond:
-        return []
-    return [
-        f"The header says {header.frames} frames, and the file holds {header.frames + beyond}: "
-        f"the first {header.frames} were used."
-    ]
-
-
-def _notes_on_forms(header: BoldHeader) -> list[str]:
-    if not header.forms_differ_mm:
-        return []
-    return [
-        "The header's sform was used; its qform, of another space, puts a voxel up to "
-        f"{header.forms_differ_mm:.3g} mm elsewhere."
-    ]
-
-
-def _mask_overlap(run: RestRun, bundle: ModelBundle, shared_voxels: int) -> float | None:
-    """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
-    if run.mask is None or run.transforms:
-        return None  # a brain of native space has another volume
-    values, affine = read_single(run.mask)
-    of_run = float(np.count_nonzero(np.greater(values, 0.5)) * abs(np.linalg.det(affine[:3, :3])))
-    voxel = float(abs(np.linalg.det(bundle.grid.affine[:3, :3])))
-    of_model = voxel * float(bundle.brain.number)
-    return 2 * voxel * shared_voxels / (of_run + of_model)
-
-
-def _run_mask(run: RestRun, placement: Placement, notes: list[str]) -> NDArray[np.bool_]:
-    if run.mask is None:
-        notes.append("The run has no brain mask: every voxel with signal was used.")
-        return np.ones(placement.voxels.number, dtype=bool)
-    return placement.mask(run.mask)

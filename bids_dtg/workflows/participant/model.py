@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -27,13 +28,17 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.people import MapModel
 
 _NICENESS = 10
+_OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/gpu.md)"
+_CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was built for
 # A driver's device files: where there is none, torch need not be imported to know it.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 # What a process was seen to take at most with its reader and the first process, for the published
-# model's 158,680 voxels: 1.13 GB (benchmarks/throughput.py), rounded up; most of the first part is
-# torch itself. It does not grow with the length of runs.
-_BYTES_EACH, _BYTES_A_VOXEL = 600e6, 4e3
+# model's 158,680 voxels: 0.72 GB (sums of PSS), rounded up. It does not grow with the length of
+# runs.
+_BYTES_EACH, _BYTES_A_VOXEL = 250e6, 4e3
+# Of torch, which a process imports for a GPU; seen of the build for CPUs.
+_BYTES_OF_TORCH = 350e6
 
 
 class Model:
@@ -51,7 +56,7 @@ class Model:
         return self._bundle.contrasts
 
     def begin(self) -> None:
-        """Start to import torch and prepare the network, beside what the caller does next."""
+        """Start to read and prepare the model, beside what the caller does next."""
         if self._prepared is None:
             self._prepared = self._pool.submit(self._prepare)
 
@@ -74,8 +79,9 @@ class Model:
         assert self._prepared is not None
         try:
             maps = self._prepared.result().predict(connectome)
-        except RuntimeError as err:
-            if "can't allocate memory" not in str(err):  # torch has no class for it
+        except (MemoryError, RuntimeError) as err:
+            # Torch has no class for it.
+            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
                 raise
             raise RunError(
                 "there is too little memory for the network", remedy="use fewer --nprocs"
@@ -98,9 +104,9 @@ class Model:
         return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
 
 
-def bytes_needed(voxels: int) -> float:
+def bytes_needed(voxels: int, *, on_cpu: bool) -> float:
     """Return the bytes that a process needs for a model of so many voxels."""
-    return _BYTES_EACH + _BYTES_A_VOXEL * voxels
+    return _BYTES_EACH + _BYTES_A_VOXEL * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
 
 
 def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
@@ -153,6 +159,8 @@ def device_note(wanted: str, device: str) -> str | None:
             "a GPU was found, but this PyTorch is the build for CPUs, and the model runs on the "
             "CPU. To do: install PyTorch for CUDA, or build the image without TORCH=cpu"
         )
+    if (gpu := _unsupported_gpu(0)) is not None:
+        return f"{gpu}: the model runs on the CPU. To do: {_OLDER_BUILD}"
     return (
         "a GPU was found, but PyTorch cannot use it, and the model runs on the CPU. To do: check "
         "the driver, and how the GPU is passed on (docker --gpus all, apptainer --nv)"
@@ -172,7 +180,7 @@ def resolve_device(wanted: str) -> str:
     import torch
 
     if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() and _unsupported_gpu(0) is None else "cpu"
     kind, _, number = wanted.partition(":")
     if kind == "mps":
         if not torch.backends.mps.is_available():
@@ -185,4 +193,28 @@ def resolve_device(wanted: str) -> str:
             remedy="use --device cpu, or check the driver and how the GPU is passed on "
             "(docker --gpus all, apptainer --nv)",
         )
+    if (gpu := _unsupported_gpu(int(number or 0))) is not None:
+        raise SettingsError(
+            f"--device {wanted} was given, but {gpu}", remedy=f"use --device cpu, or {_OLDER_BUILD}"
+        )
     return wanted
+
+
+def _unsupported_gpu(number: int) -> str | None:
+    """Say of a GPU that this build of PyTorch has no code for it; None where it has, or no GPU is.
+
+    A build has code for a list of compute capabilities. Code of one runs on those of the same
+    first number that are not below it; what it brings to be compiled runs on any that is not.
+    """
+    import torch
+
+    if torch.version.cuda is None or not torch.cuda.is_available():
+        return None
+    major, minor = torch.cuda.get_device_capability(number)
+    for kind, code in _CODE.findall(" ".join(torch.cuda.get_arch_list())):
+        first, second = divmod(int(code), 10)
+        is_compiled_here = kind == "compute" and (first, second) <= (major, minor)
+        if is_compiled_here or (first == major and second <= minor):
+            return None
+    name = torch.cuda.get_device_name(number)
+    return f"this PyTorch has no code for the GPU ({name}, compute capability {major}.{minor})"

@@ -6,7 +6,6 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -24,7 +23,9 @@ from bids_dtg.workflows.participant.model import Model, resolve_device
 from bids_dtg.workflows.participant.outputs.half_widths import check_level
 from bids_dtg.workflows.participant.outputs.write import Writer
 from bids_dtg.workflows.participant.quality import RunSummary, notes_on_set
-from bids_dtg.workflows.participant.read import RunRead, SetBegun
+from bids_dtg.workflows.participant.read import RunRead, SegmentRead
+from bids_dtg.workflows.participants.read import RunPart, SetBegun
+from bids_dtg.workflows.participants.worker import MadeSet
 
 
 def predict_maps(
@@ -165,14 +166,6 @@ def _result(
     return estimate
 
 
-@dataclass(frozen=True)
-class MadeSet:
-    """What became of a set."""
-
-    notes: tuple[str, ...]  # sentences for the log
-    summary: str  # one line for people
-
-
 class MapSetMaker:
     """Predicts and averages the maps of a set as its runs arrive, then has them written.
 
@@ -193,18 +186,13 @@ class MapSetMaker:
         self._average = self._new_average()
         # Of the odd and the even pieces; none where they were not asked for.
         self._halves: tuple[MapAverage, MapAverage] | None = None
-        # All of a run, so that the process that reads can end before the network takes memory.
-        self._segments: list[Connectome] = []
+        self._seconds = 0.0  # that maps of the run took whose segments arrive
         self._summaries: list[RunSummary] = []
         self._left_out: dict[str, str] = {}
         self._files: list[PurePosixPath] = []
 
-    def add_segment(self, connectome: Connectome) -> None:
-        """Keep a segment's connectome until its run has been read."""
-        self._segments.append(connectome)
-
-    def add_run(self, read: RunRead, reporter: Reporter) -> None:
-        """Predict the maps of the run's segments, and write what belongs to the run.
+    def take(self, part: RunPart, reporter: Reporter) -> None:
+        """Predict the maps of a segment, or write what belongs to a run.
 
         Raises
         ------
@@ -213,17 +201,21 @@ class MapSetMaker:
         OutputError
             A file cannot be written.
         """
-        start, count = time.perf_counter(), len(self._segments)
-        while self._segments:
-            reporter.stage("predicting", 1 - len(self._segments) / count)
-            self._predict(self._segments.pop(0), self._average)
+        if isinstance(part, SegmentRead):
+            reporter.stage("predicting", part.share)
+            self._predict(part.connectome, self._average)
             for note in self._model.take_notes():
                 reporter.note(f"warning: {note}")
+        elif isinstance(part, RunRead):
+            self._add_run(part)
+
+    def _add_run(self, read: RunRead) -> None:
+        """Predict the maps of the run's halves, and write what belongs to the run."""
         if read.halves is not None:
             self._halves = self._halves or (self._new_average(), self._new_average())
             for average, half in zip(self._halves, read.halves, strict=True):
                 self._predict(half, average)
-        seconds = read.seconds + time.perf_counter() - start
+        seconds, self._seconds = read.seconds + self._seconds, 0.0
         with self._clock.time("write"):
             self._files += self._writer.write_run(
                 read.summary, seconds=seconds, kept=read.kept, connectomes=read.connectomes
@@ -234,8 +226,10 @@ class MapSetMaker:
         return MapAverage(by_dof=self.begun.planned.by_dof)
 
     def _predict(self, connectome: Connectome, average: MapAverage) -> None:
+        start = time.perf_counter()
         with self._clock.time("network"):
             _add(average, self._model, connectome)
+        self._seconds += time.perf_counter() - start
 
     def leave_out(self, run: str, reason: str) -> None:
         """Remember a run that is not part of the average."""
@@ -265,9 +259,9 @@ class MapSetMaker:
             self._files += writer.write_set(
                 planned, estimate, runs=self._summaries, left_out=self._left_out
             )
-            notes = writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
+            writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
         summary = _line(estimate, self._summaries, left_out=len(self._left_out))
-        return MadeSet((*self._notes(), *notes), summary)
+        return MadeSet(tuple(self._notes()), summary)
 
     def _notes(self) -> list[str]:
         notes = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.inputs.run import RestRun
 from bids_dtg.settings import InputChoice
 from bids_dtg.workflows.participant.measure import MeasuredRun
-from bids_dtg.workflows.participant.sets import run_entities
+from bids_dtg.workflows.participants.figures import first_figures, rounded
 
 _RANGE_COLUMNS = (
     "mask_overlap",
@@ -82,31 +81,25 @@ def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> R
     bundle
         The model: what it was trained with stands beside what the run has.
     """
-    run, design, result = measured.run, measured.design, measured.connectomes
-    reliability, fd = result.reliability, measured.confounds.mean_fd_mm
+    run, result = measured.run, measured.connectomes
     figures = {
-        "participant_id": f"sub-{run.participant}",
-        "session_id": f"ses-{run.session}" if run.session else None,
-        "task_id": run.task,
-        "run_id": run_entities(run).get("run"),
-        "repetition_time": design.tr_seconds,
-        "model_repetition_time": bundle.card.training.repetition_time_s,
-        "voxel_size": _rounded(measured.voxel_mm),
-        "model_voxel_size": _rounded(bundle.training_voxel_mm),
-        "frames": len(design.keep),
-        "frames_kept": design.frames_kept,
-        "minutes_kept": round(design.seconds_kept / 60, 3),
-        "confound_columns": design.rank,
-        "residual_dof": _rounded(result.residual_dof),
-        "effective_dof": _rounded(result.effective_dof),
-        "fd_mean": None if fd is None else round(fd, 4),
+        **first_figures(
+            run,
+            measured.design,
+            measured.confounds,
+            voxel_mm=measured.voxel_mm,
+            residual_dof=result.residual_dof,
+            model_tr_seconds=bundle.card.training.repetition_time_s,
+            model_voxel_mm=bundle.training_voxel_mm,
+        ),
+        "effective_dof": rounded(result.effective_dof),
         "n_segments": len(result.segments),
         "dof_beyond_rois": _dof_beyond_rois(result),
         "coverage": round(result.coverage, 4),
         "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
         "tsnr_median": round(result.median_tsnr, 2),
-        "connectome_reliability": _rounded(reliability),
-        "connectome_icc": _rounded(result.reliability_icc),
+        "connectome_reliability": rounded(result.reliability),
+        "connectome_icc": rounded(result.reliability_icc),
         **_range_figures(judged),
     }
     return RunSummary(
@@ -134,21 +127,17 @@ def _dof_beyond_rois(result: RunConnectomes) -> float | None:
     """Return what ROIs as regressors leave of the segment with the fewest degrees of freedom."""
     if not result.segments[0].form.row.joint:
         return None
-    return _rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
+    return rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
 
 
 def _range_figures(judged: RunRange) -> dict[str, object]:
     figures = judged.figures
     return {
-        **{name: _rounded(figures[name]) for name in _RANGE_COLUMNS},
-        "training_distance": None if judged.distance is None else _rounded(judged.distance),
+        **{name: rounded(figures[name]) for name in _RANGE_COLUMNS},
+        "training_distance": None if judged.distance is None else rounded(judged.distance),
         "range": judged.verdict,
         "range_reasons": "; ".join(judged.reasons) or None,
     }
-
-
-def _rounded(value: float) -> float | None:
-    return round(value, 4) if math.isfinite(value) else None
 
 
 def notes_on_set(

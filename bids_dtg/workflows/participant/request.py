@@ -3,82 +3,64 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from bids_dtg.bundles.bundle import ModelBundle
-from bids_dtg.cleaning.confounds import confound_files
-from bids_dtg.cleaning.custom import check_custom_place
-from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.form import Form
-from bids_dtg.engine.capacity import Capacity, divide
+from bids_dtg.engine.capacity import divide
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.files.derivatives import (
-    DerivativeDataset,
-    check_output_location,
-    refuse_model_folder,
-)
-from bids_dtg.files.path_names import PathNames, machine_folders
-from bids_dtg.files.provenance import (
-    Fingerprint,
-    input_fingerprints,
-    package_versions,
-    why_incomplete,
-)
-from bids_dtg.imaging.atlas import Atlas, choose_atlases
+from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
+from bids_dtg.files.provenance import package_versions
+from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
 from bids_dtg.imaging.grid import Grid
-from bids_dtg.imaging.header import read_header
-from bids_dtg.imaging.sampling import LatticeSampling
 from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles, find_surfaces
-from bids_dtg.inputs.asked import refuse_absent
-from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
-from bids_dtg.inputs.find import find_anatomy, find_input_runs
-from bids_dtg.inputs.index import forget_database, read_filter_file
+from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.regions.atlases import atlas_datasets
 from bids_dtg.inputs.run import RestRun
-from bids_dtg.inputs.selection import Selection
-from bids_dtg.inputs.space_choice import SpaceRule
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import counted
 from bids_dtg.report.methods import MethodsFacts, methods_text
+from bids_dtg.report.panels.background import keep_template
 from bids_dtg.report.workflows import CONTRASTS, Workflow
-from bids_dtg.settings import Settings
+from bids_dtg.settings import Combine, Settings
 from bids_dtg.version import __version__
 from bids_dtg.workflows.participant.measure import Reader
-from bids_dtg.workflows.participant.model import Model, bytes_needed, obtain_bundle, resolve_device
+from bids_dtg.workflows.participant.model import (
+    Model,
+    bytes_needed,
+    device_note,
+    obtain_bundle,
+    resolve_device,
+)
 from bids_dtg.workflows.participant.outputs.half_widths import check_level
+from bids_dtg.workflows.participant.outputs.layers import deviation_note
 from bids_dtg.workflows.participant.outputs.map_files import Origin
 from bids_dtg.workflows.participant.outputs.region_files import RegionTables
-from bids_dtg.workflows.participant.outputs.spaces import (
-    Needs,
-    Target,
-    choose_spaces,
-)
+from bids_dtg.workflows.participant.outputs.spaces import Needs, Target, choose_spaces
 from bids_dtg.workflows.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.workflows.participant.outputs.write import Writer
-from bids_dtg.workflows.participant.sets import MapSet, plan_map_sets
+from bids_dtg.workflows.participants.dry_run import head_of, plan_runs
+from bids_dtg.workflows.participants.request import Asked, CallRequest, templateflow_of
+from bids_dtg.workflows.participants.sets import RunSet
+from bids_dtg.workflows.run_source import plan_run
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
-    """What a call asks for. Steps of the work are made from it, and get what they use of it."""
+class Request(CallRequest):
+    """What a call for maps asks for. Steps of the work get what they use of it."""
 
-    settings: Settings  # options of the call, with the input type that was found
-    dataset: InputDataset  # where the runs come from
-    participants: tuple[str, ...]  # labels to process
-    bids_filter: Mapping[str, Any]  # of the filter file
-    database_dir: Path | None  # where pybids keeps its database
-    output: DerivativeDataset  # where results go
+    workflow: ClassVar[Workflow] = CONTRASTS
+
     bundle: ModelBundle  # the model
     device: str  # that computes
-    capacity: Capacity  # processes side by side, and threads of each
     atlases: tuple[Atlas, ...]  # for the tables of means over parcels
-    workflow: Workflow = CONTRASTS  # whose words, quality columns and panels are written
 
     @classmethod
     def prepare(cls, settings: Settings) -> Request:
@@ -89,51 +71,64 @@ class Request:
         SettingsError, DatasetError, BundleError
             Wrong options, dataset or model.
         """
-        dataset = find_dataset(
-            settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
-        )
-        settings = settings.replace(
-            input_type=dataset.input_type,
-            denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
-        )
-        output = check_output_location(settings.inputs.output_dir, dataset)
-        participants = select_participants(dataset, settings.inputs.participant_label)
-        refuse_absent(dataset, participants, _selection(settings), settings.inputs.space)
-        if settings.cleaning.custom_confounds is not None:
-            check_custom_place(settings.cleaning.custom_confounds)
-        filters = settings.inputs.bids_filter_file
-        bids_filter = read_filter_file(filters) if filters else {}
+        asked = Asked.of(settings)
+        settings = asked.settings
         device = resolve_device(settings.resources.device)
         bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
         bundle.grid  # noqa: B018 (what has no grid reads no images)
-        refuse_model_folder(output, bundle.path)
+        refuse_model_folder(asked.output, bundle.path)
         bundle.require_finite()  # else each participant would fail for it
         check_level(bundle, settings.outputs.interval_level)
-        _check_spaces(settings, dataset, bundle.grid)
+        _check_spaces(settings, asked.dataset, bundle.grid)
         check_surfaces(settings.outputs.surfaces, bundle.grid.space)
         capacity = divide(
             settings.resources,
-            units=len(participants),
-            bytes_each=bytes_needed(bundle.places.number),
+            units=len(asked.participants),
+            bytes_each=bytes_needed(bundle.places.number, on_cpu=device == "cpu"),
             on_cpu=device == "cpu",
         )
-        return cls(
-            settings=settings,
-            dataset=dataset,
-            participants=participants,
-            bids_filter=bids_filter,
-            database_dir=_database_dir(settings, dataset, output),
-            output=DerivativeDataset(output),
-            bundle=bundle,
-            device=device,
-            capacity=capacity,
-            atlases=choose_atlases(
-                settings.outputs.atlases,
-                bundle.voxels,
-                templateflow=_templateflow(settings),
-                datasets=atlas_datasets(settings.inputs.derivatives),
-            ),
+        atlases = choose_atlases(
+            settings.outputs.atlases,
+            bundle.voxels,
+            templateflow=templateflow_of(settings),
+            datasets=atlas_datasets(settings.inputs.derivatives),
         )
+        return cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
+
+    @property
+    def grid(self) -> Grid:
+        """The model's grid."""
+        return self.bundle.grid
+
+    @property
+    def combine(self) -> Combine:
+        """Which runs are averaged."""
+        return self.settings.outputs.combine
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the model."""
+        return self.bundle.path
+
+    def notes(self) -> Iterable[str]:
+        """Yield lines on the model, the device and the atlases."""
+        card, settings = self.bundle.card, self.settings
+        found = (
+            f"{card.name}: {card.notice}" if card.notice else None,
+            note_on_namesakes(settings.inputs.model),
+            deviation_note(self.bundle),
+            device_note(settings.resources.device, self.device),
+            atlases_note(settings.outputs.atlases, self.atlases),
+        )
+        return filter(None, found)
+
+    def dataset_words(self) -> DatasetWords:
+        """Return how an output of maps by this model describes itself."""
+        return self.workflow.dataset_words(self.bundle.card)
+
+    def keep_shared(self) -> None:
+        """Keep the template that stands behind everybody's maps."""
+        keep_template(self.output, self.bundle, TemplateFlow.here())
 
     def with_segments(self, seconds: float) -> Request:
         """Return the same request whose runs of rest are cut to another length, in seconds."""
@@ -142,37 +137,14 @@ class Request:
         bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
         return dataclasses.replace(self, bundle=bundle)
 
-    def runs(self, participant: str) -> tuple[RestRun, ...]:
-        """Find a participant's runs, each in the version that suits the model best.
-
-        Raises
-        ------
-        RunError
-            There is no run that can be used.
-        """
-        inputs = self.settings.inputs
-        return find_input_runs(
-            self.dataset,
-            participant,
-            _selection(self.settings),
-            rule=SpaceRule(
-                model=self.bundle.grid.space,
-                asked=inputs.space,
-                on_lattice=partial(_lies_on_lattice, grid=self.bundle.grid),
-                templateflow=_templateflow(self.settings),
-            ),
-            bids_filter=self.bids_filter,
-            database_dir=self.database_dir,
-        )
-
-    def surfaces(self, planned: MapSet) -> SurfaceFiles:
+    def surfaces(self, planned: RunSet) -> SurfaceFiles:
         """Find the midthickness surfaces of the participant of a set."""
         return find_surfaces(
             self.dataset,
             planned.participant,
             dict(planned.entities).get("ses"),
             model=self.bundle.grid.space,
-            templateflow=_templateflow(self.settings),
+            templateflow=self.templateflow,
         )
 
     @cached_property
@@ -188,17 +160,7 @@ class Request:
             interval_level=outputs.interval_level,
         )
 
-    def map_sets(self, participant: str) -> tuple[MapSet, ...]:
-        """Find a participant's runs and group them.
-
-        Raises
-        ------
-        RunError
-            There is no run that can be used.
-        """
-        return plan_map_sets(self.runs(participant), self.settings.outputs.combine)
-
-    def targets(self, planned: MapSet) -> tuple[Target, ...]:
+    def targets(self, planned: RunSet) -> tuple[Target, ...]:
         """Find the other spaces that a set is also written in, and the ways there.
 
         Raises
@@ -206,7 +168,7 @@ class Request:
         RunError
             The participant's transforms or T1w image are not there.
         """
-        templateflow, session = _templateflow(self.settings), dict(planned.entities).get("ses")
+        templateflow, session = self.templateflow, dict(planned.entities).get("ses")
         anatomy = partial(
             find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
         )
@@ -298,54 +260,35 @@ class Request:
         )
         return methods_text(facts, self.workflow.methods_words(self.bundle, outputs))
 
-    @cached_property
-    def recorded_options(self) -> dict[str, Any]:
-        """Return all that shapes results beside the inputs; a change makes sets be redone."""
-        options = {
-            **self.settings.result_options,
-            "model": self.bundle.identity,
-            "version": __version__,
-        }
-        # By content: a file that lies elsewhere now is the same. Confounds are among the inputs.
-        options["atlases"] = {atlas.key: atlas.identity for atlas in self.atlases}
-        if self.settings.cleaning.custom_confounds is not None:
-            options["custom_confounds"] = "given"
-        return options
+    def shaping_options(self) -> dict[str, Any]:
+        """Return all that shapes maps beside the inputs."""
+        # By content: a file that lies elsewhere now is the same.
+        atlases = {atlas.key: atlas.identity for atlas in self.atlases}
+        return {**super().shaping_options(), "model": self.bundle.identity, "atlases": atlases}
 
-    @cached_property
-    def path_names(self) -> PathNames:
-        """Names that stand for the call's folders in what it writes for others."""
-        folders = {
-            "input": self.dataset.root,
-            "output": self.output.root,
-            "bids": self.dataset.bids_dir,
-            "model": self.bundle.path,
-        }
-        options = {
-            # Of a file its folder is named, so that its own name is kept.
-            name.replace("_", "-"): value.parent if value.is_file() else value
-            for name, value in self.settings.options.items()
-            if isinstance(value, Path)
-        }
-        return PathNames.of(folders).plus(options).plus(machine_folders())
-
-    def fingerprints(self, planned: MapSet) -> dict[str, Fingerprint]:
-        """Take the fingerprints of a set's inputs."""
-        paths = [
-            path
-            for run in planned.runs
-            for path in (*run.inputs, *confound_files(run, self.settings.cleaning))
-        ]
-        paths += [path for target in self.targets(planned) for path in target.inputs]
+    def input_files(self, planned: RunSet) -> Iterable[Path]:
+        """Yield the files that a set depends on."""
+        yield from super().input_files(planned)
+        for target in self.targets(planned):
+            yield from target.inputs
         surfaces = self.surface_maps.files_of(planned)
-        paths += () if surfaces is None else surfaces.inputs
-        return input_fingerprints(paths, self.dataset.root, self.path_names)
+        yield from () if surfaces is None else surfaces.inputs
 
-    def why_incomplete(self, planned: MapSet, inputs: Mapping[str, Fingerprint]) -> str | None:
-        """Say why a set must be made (again); None where it is complete."""
-        return why_incomplete(
-            self.output, planned.title, options=self.recorded_options, inputs=inputs
+    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
+        """Return whether a set of maps would fail, and the lines about it."""
+        cleaning = self.settings.cleaning
+        fails, lines = plan_runs(
+            planned, lambda run: plan_run(run, self.grid.space, cleaning).design
         )
+        if fails:
+            return True, lines
+        for target in self.targets(planned):
+            through = ", ".join(transform.path.name for transform in target.transforms)
+            lines.append(f"    also writes them in {target.grid.space}, through {through}")
+        if surfaces := self.surface_maps.files_of(planned):
+            lines.append(f"    on surfaces: {surfaces.reason}")
+        what = counted(len(self.bundle.contrasts), "map")
+        return False, [head_of(planned, what, self.output, reason), *lines]
 
 
 def find_runs(settings: Settings) -> list[RestRun]:
@@ -392,17 +335,6 @@ def find_runs(settings: Settings) -> list[RestRun]:
     return [run for participant in request.participants for run in request.runs(participant)]
 
 
-def _selection(settings: Settings) -> Selection:
-    inputs = settings.inputs
-    return Selection(inputs.session_label, inputs.task_id, inputs.run)
-
-
-def _templateflow(settings: Settings) -> TemplateFlow:
-    """Return TemplateFlow's folder; a plan downloads nothing."""
-    download = settings.inputs.templateflow_download and not settings.behaviour.dry_run
-    return TemplateFlow.here(download=download)
-
-
 def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> None:
     """Refuse output spaces that no participant's maps could be written in.
 
@@ -411,7 +343,7 @@ def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> Non
     SettingsError
         There is no such space, no way to a template, or the input has no T1w space.
     """
-    templateflow = _templateflow(settings)
+    templateflow = templateflow_of(settings)
     anatomy = partial(find_anatomy, dataset, "*", None, templateflow=templateflow)
     for space in choose_spaces(settings.outputs.output_spaces, model.space):
         try:
@@ -421,43 +353,3 @@ def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> Non
                 space.find(Needs(model, templateflow, anatomy))
         except RunError as err:
             raise err.as_kind(SettingsError, f"--output-spaces {space.name}: ") from err
-
-
-def _lies_on_lattice(path: Path, *, grid: Grid) -> bool:
-    """Return whether a file's voxels are the grid's, by its header; a damaged one's are not."""
-    try:
-        header = read_header(path)
-        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
-    except RunError:
-        return False
-    return True
-
-
-def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Path | None:
-    """Return the folder of pybids' database, emptied if that was asked for.
-
-    Raises
-    ------
-    SettingsError
-        It would lie in the input, or the output in it.
-    """
-    work, database = settings.resources.work_dir, settings.inputs.bids_database_dir
-    own = work / "bids_dtg_database" if work else None
-    for option, folder in (("--work-dir", own), ("--bids-database-dir", database)):
-        if folder is None:
-            continue
-        place = folder.resolve()
-        inputs = {dataset.root.resolve(), dataset.bids_dir.resolve()}
-        if inputs & set(place.parents) and output not in place.parents:
-            raise SettingsError(
-                f"{option} {folder} is inside the input dataset",
-                expected="a folder elsewhere, as nothing is written there but OUTPUT_DIR",
-            )
-        if place in (output, *output.parents):
-            raise SettingsError(
-                f"OUTPUT_DIR {output} is where {option} keeps its database ({place})",
-                remedy="choose another folder for one of them",
-            )
-    if own and settings.resources.clean_workdir and not settings.behaviour.dry_run:
-        forget_database(own)
-    return database or own

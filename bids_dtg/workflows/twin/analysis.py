@@ -19,6 +19,7 @@ from bids_dtg.inputs.dataset import name_folder
 from bids_dtg.notices import counted, named, say, show
 from bids_dtg.report.workflows import TWIN
 from bids_dtg.settings import Settings
+from bids_dtg.workflows.output_tables import UNKNOWN_CLEANING
 from bids_dtg.workflows.result_folder import ResultFolder, data_set_name
 from bids_dtg.workflows.twin.columns import meanings
 from bids_dtg.workflows.twin.people import TwinPeople
@@ -55,7 +56,9 @@ class TwinAnalysis:
         bundle = None if makes == "model" else load_twin_bundle(settings.inputs.model)
         if bundle is not None:
             refuse_model_folder(output, bundle.path)
-        people = TwinPeople.prepare(settings, bundle.part.tasks if bundle else None)
+        people = TwinPeople.prepare(
+            settings, bundle.part.tasks if bundle else None, bundle.part.atlas if bundle else ""
+        )
         if bundle is not None:
             _require_same_connectomes(people, bundle)
         results = ResultFolder.of_call(settings, output, makes, bundle)
@@ -79,10 +82,10 @@ class TwinAnalysis:
 
     @property
     def _path_names(self) -> PathNames:
-        modelling = self.settings.modelling
+        modelling, source = self.settings.modelling, self.people.source
         files = {
             "split-file": [modelling.split_file] if modelling.split_file else [],
-            "arrays": self.people.arrays.files,
+            "arrays": list(source.paths) if modelling.input_arrays else [],
             "task-file": [Path(name) for name in self.settings.twin.task_file],
         }
         folders: dict[str, Path | None] = {
@@ -105,34 +108,44 @@ class TwinAnalysis:
             Whom it would work on.
         """
         people = self.people
-        files = ", ".join(str(path) for path in people.arrays.files)
-        show(f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source})")
+        files = ", ".join(str(path) for path in people.source.paths)
+        show(f"{files}: {counted(people.edges, 'edge')} a connectome ({people.source.words})")
         for task in people.tasks.tasks:
             runs = [run for label in labels for run in people.behaviour[label].of(task)]
             scored = sum(int(run.scored.sum()) for run in runs)
             show(f"{task.name}: {counted(len(runs), 'run')}, {counted(scored, 'scored trial')}")
         show(f"to work on: {counted(len(labels), 'participant')} ({named(labels)})")
         show(f"would write {what} to {self.results.path}")
-        show("no connectome was read, and no output was written")
+        unread = "no connectome was read, and " if self.settings.modelling.input_arrays else ""
+        show(f"{unread}no output was written")
         return 0
 
 
 def _require_same_connectomes(people: TwinPeople, bundle: TwinBundle) -> None:
-    name = bundle.card.name
-    if people.edges != bundle.part.edges:
+    """Refuse connectomes of other edges than the model's; warn of those made in another way."""
+    source, name = people.source, bundle.card.name
+    if source.atlas:
+        bundle.require_regions(source.regions, atlas=source.atlas, atlas_digest=source.atlas_digest)
+    if source.edges != bundle.part.edges:
         raise DatasetError(
-            f"the files have connectomes of {counted(people.edges, 'edge')}, and the model {name} "
+            f"the files have connectomes of {counted(source.edges, 'edge')}, and the model {name} "
             f"was fitted to connectomes of {bundle.part.edges}",
             expected="the same regions in the same order",
         )
-    if people.arrays.places_named and bundle.regions and people.regions != bundle.regions:
+    if source.places_named and bundle.regions and source.regions != bundle.regions:
         raise DatasetError(
-            f"the files have the regions {named(people.regions)}, and the model {name} has "
+            f"the files have the regions {named(source.regions)}, and the model {name} has "
             f"{named(bundle.regions)}",
             expected="the same regions in the same order",
         )
-    if people.source != bundle.part.connectome:
+    if source.words != bundle.part.connectome:
         say(
-            f"bids_dtg: warning: connectomes here are {people.source}; the model {name} was fitted "
+            f"bids_dtg: warning: connectomes here are {source.words}; the model {name} was fitted "
             f"to {bundle.part.connectome}"
+        )
+    own = bundle.card.training.cleaning
+    if UNKNOWN_CLEANING not in (own, source.cleaning) and own != source.cleaning:
+        say(
+            f"bids_dtg: warning: runs here were cleaned by {source.cleaning}; those that the model "
+            f"{name} was fitted to, by {own}"
         )

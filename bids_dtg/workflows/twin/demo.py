@@ -48,6 +48,7 @@ from bids_dtg.twin.judging.scores import (
 from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
 from bids_dtg.twin.traces import Segments, stack_people
 from bids_dtg.twin.trials import Trials
+from bids_dtg.workflows.twin.demo_move import DOSES, DemoMove, move_people
 
 if TYPE_CHECKING:
     from bids_dtg.twin.fitting import Fitted
@@ -101,6 +102,7 @@ class Demo:
     group: Decoded  # of the group's network
     observed: Values  # (people, targets), seconds
     predictions: Mapping[str, Values]  # the same, by the prediction's name
+    move: DemoMove | None  # of connectomes, beside the truth; None: twins are all alike
 
     def fit(self, name: str, target: int) -> PeopleFit:
         """Return how well a prediction does, over people."""
@@ -145,6 +147,7 @@ def run_twin_demo(
     _write_table(out / "demo.tsv", demo)
     _print_scores(demo, size, participants)
     show(f"table: {out / 'demo.tsv'}")
+    _write_moves(out / "moves.tsv", demo)
     picture = _picture(demo)
     if picture is None:
         show("no picture: matplotlib is not installed (pip install 'bids-dtg[report]')")
@@ -186,9 +189,12 @@ def _fitted(
         targets[known],
         (sequence.trials.task.name,) * len(_TARGETS),
     )
-    return _performed(
+    demo = _performed(
         fitted, people.select(unseen), sequence, segments.people(unseen), targets[unseen], training
     )
+    say(f"{len(unseen)} unseen people's connectomes are moved …")
+    own = demo.segments, demo.observed[:, _RT]
+    return replace(demo, move=move_people(fitted, demo.people, *own, seed=seed))
 
 
 def _performed(
@@ -226,6 +232,7 @@ def _performed(
             MEAN: predict(simple["group_mean"], training, unseen),
             TRUTH: targets_of(people.median_rt_seconds(sequence.trials.task.name)),
         },
+        move=None,
     )
 
 
@@ -277,6 +284,24 @@ def _write_table(path: Path, demo: Demo) -> None:
     write_tsv(path, ["participant_id", *columns], rows)
 
 
+def _write_moves(path: Path, demo: Demo) -> None:
+    """Write what moves of the connectome change, as twins predict it and as it truly is."""
+    if demo.move is None:
+        return
+    move, last = demo.move, DOSES[-1]
+    rows = [
+        *zip(["lower rt"] * len(DOSES), DOSES, move.predicted, move.true, strict=True),
+        *(
+            (f"random {number}", last, predicted, true)
+            for number, (predicted, true) in enumerate(
+                zip(move.controls_predicted, move.controls_true, strict=True), 1
+            )
+        ),
+    ]
+    columns = ["direction", "dose", "rt_change_predicted", "rt_change_true"]
+    write_tsv(path, columns, [(name, dose, _cell(a), _cell(b)) for name, dose, a, b in rows])
+
+
 def _cell(value: float) -> object:
     return round(float(value), _DIGITS) if math.isfinite(value) else "n/a"
 
@@ -296,7 +321,9 @@ def _print_scores(demo: Demo, size: DemoSize, participants: int) -> None:
     for name in demo.predictions:
         rt, effect = demo.fit(name, _RT), demo.fit(name, _EFFECT)
         _line(name, _r_words(rt), _error_words(rt), _r_words(effect), _error_words(effect))
-    for line in (*_WORDS, *_trial_words(demo), *_matching_words(demo), *_last_words(size)):
+    moved = () if demo.move is None else demo.move.words()
+    found = (*_trial_words(demo), *_matching_words(demo), *moved)
+    for line in (*_WORDS, *found, *_last_words(size)):
         show(line)
 
 

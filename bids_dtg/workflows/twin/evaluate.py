@@ -13,6 +13,7 @@ from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
     TWIN_PAGE,
     AnalysisPageFacts,
+    Lines,
     Matrices,
     PageSection,
     Scatter,
@@ -20,9 +21,12 @@ from bids_dtg.report.pages.analysis import (
     write_analysis_page,
 )
 from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.twin.words import NO_EVIDENCE
 from bids_dtg.settings import Settings
 from bids_dtg.stats.paired import Interval
+from bids_dtg.twin.curves import MeanTrial, Values, per_second
 from bids_dtg.twin.judging.cohort import Cohort
+from bids_dtg.twin.judging.curves import PEOPLE
 from bids_dtg.twin.judging.evaluation import (
     FEWEST_PEOPLE,
     FIGURES,
@@ -38,6 +42,12 @@ from bids_dtg.workflows.twin.analysis import TwinAnalysis
 
 Row = dict[str, Any]
 _FEWEST_TRAINING = 3  # people whom the model was fitted to, for baselines
+_FROM_ONSET = "seconds from the onset"
+_WHOSE = {
+    PEOPLE: "people",
+    TWIN: "their twins",
+    GROUP: "group\N{RIGHT SINGLE QUOTATION MARK}s network",
+}
 _OVER_PEOPLE = ("r, 95 % interval over people", "mean absolute error (s)", "people")
 
 
@@ -104,6 +114,7 @@ def _tables(found: Evaluation) -> dict[str, list[Row]]:
         "desc-people_predicted": people_rows(found),
         "desc-scores_models": [score_row(score) for score in found.scores],
         "desc-rt_quantiles": quantile_rows(found),
+        "desc-trials_curves": curve_rows(found),
         "desc-twins_matched": matching_rows(found),
         "desc-bold_scores": [
             {
@@ -178,6 +189,25 @@ def quantile_rows(found: Evaluation) -> list[Row]:
     ]
 
 
+def curve_rows(found: Evaluation) -> list[Row]:
+    """Return by when trials are answered, by people and by networks, a row each."""
+    return [
+        {
+            "task": tuple(found.conditions)[mean.task],
+            "condition": found.conditions[tuple(found.conditions)[mean.task]][mean.condition],
+            "curve_of": name,
+            "seconds_from_onset": float(seconds),
+            "share_answered": float(answered),
+            "share_answered_correctly": float(correct),
+        }
+        for name, curves in found.curves.items()
+        for mean in curves
+        for seconds, answered, correct in zip(
+            mean.seconds, mean.answered, mean.correct, strict=True
+        )
+    ]
+
+
 def matching_rows(found: Evaluation) -> list[Row]:
     """Return what the losses of all twins on all people say; no row where there is one person."""
     if found.comparison is None:
@@ -208,9 +238,15 @@ def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageF
         index=f"../../{INDEX}",
         lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) judged by "
         f"{counted(len(found.labels), 'participant')} of {analysis.data_set} whom it was not "
-        f"fitted to, by {judged}. {_baselines_in_words(seen)}",
+        f"fitted to, by {judged}. {_baselines_in_words(seen)} What a twin answers was not "
+        f"measured. {NO_EVIDENCE}",
         flags=_flags(analysis, found),
-        sections=(*_figure_sections(found), _trial_section(found), *_match_sections(found)),
+        sections=(
+            *_figure_sections(found),
+            _trial_section(found),
+            _curve_section(found),
+            *_match_sections(found),
+        ),
     )
 
 
@@ -295,11 +331,6 @@ def _scatter(found: Evaluation, figure: str, task: str) -> Scatter:
 
 
 def _trial_section(found: Evaluation) -> PageSection:
-    scores = [s for s in found.scores if s.figure in ("choice", "crps", "brier")]
-    keys = list(dict.fromkeys((s.figure, s.task, s.condition) for s in scores))
-    names = list(dict.fromkeys(score.name for score in scores))
-    cells = {(s.figure, s.task, s.condition, s.name): _shown(s.value) for s in scores}
-    headings = [" ".join(part for part in key if part) for key in keys]
     return PageSection(
         title="Choices and distributions",
         text=(
@@ -308,17 +339,25 @@ def _trial_section(found: Evaluation) -> PageSection:
             "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
             "missed trials are from what happened. Less is better but for choice.",
         ),
-        tables=(
-            Table(
-                "Mean over people, 95 % interval",
-                ("prediction", *headings),
-                [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
-                highlight=[_words(name) for name in names if name != TWIN],
-                model=_words(TWIN),
-                lower_is_better=[h for h in headings if not h.startswith("choice")],
-            ),
-        ),
+        tables=tuple(_trial_table(found, task) for task in found.conditions),
         scatters=tuple(_quantiles(found, task) for task in found.quantiles),
+    )
+
+
+def _trial_table(found: Evaluation, task: str) -> Table:
+    figures = ("choice", "crps", "brier")
+    scores = [s for s in found.scores if s.figure in figures and s.task == task]
+    keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
+    names = list(dict.fromkeys(score.name for score in scores))
+    cells = {(s.figure, s.condition, s.name): _shown(s.value) for s in scores}
+    headings = [" ".join(part for part in key if part) for key in keys]
+    return Table(
+        f"Mean over people, 95 % interval: {task}",
+        ("prediction", *headings),
+        [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
+        highlight=[_words(name) for name in names if name != TWIN],
+        model=_words(TWIN),
+        lower_is_better=[h for h in headings if not h.startswith("choice")],
     )
 
 
@@ -332,6 +371,51 @@ def _quantiles(found: Evaluation, task: str) -> Scatter:
         groups=[row["condition"] for row in rows],
         identity=True,
     )
+
+
+def _curve_section(found: Evaluation) -> PageSection:
+    own = found.curves[PEOPLE]
+    return PageSection(
+        title="Real and simulated trials",
+        text=(
+            "Means over people of all their scored trials of a condition. Response times: how many "
+            "of the trials are answered in each second around a time; misses are left out. Traces: "
+            "by when a trial is answered, a line each for the correct button and for the others, "
+            "which are pressed less often; what is left at the end is missed. Twins that resemble "
+            "people on average need not tell one person from another.",
+        ),
+        lines=(
+            *(_distributions(found, place, mean) for place, mean in enumerate(own)),
+            *(_traces(found, place, mean) for place, mean in enumerate(own)),
+        ),
+    )
+
+
+def _distributions(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
+    series = {
+        _WHOSE[name]: per_second(curves[place].seconds, curves[place].answered)
+        for name, curves in found.curves.items()
+    }
+    caption = f"Response times: {_where(found, mean)}"
+    return Lines(caption, _FROM_ONSET, "share of trials per second", series)
+
+
+def _traces(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
+    series = {_WHOSE[name]: _buttons(curves[place]) for name, curves in found.curves.items()}
+    caption = f"Mean traces: {_where(found, mean)}"
+    return Lines(caption, _FROM_ONSET, "share of trials", series, y_reach=(0.0, 1.0))
+
+
+def _buttons(mean: MeanTrial) -> tuple[Values, Values]:
+    """Return two lines of one style: of any other button, and after a gap of the correct one."""
+    gap = np.full(1, np.nan)
+    seconds = np.concatenate([mean.seconds, gap, mean.seconds])
+    return seconds, np.concatenate([mean.answered - mean.correct, gap, mean.correct])
+
+
+def _where(found: Evaluation, mean: MeanTrial) -> str:
+    task = tuple(found.conditions)[mean.task]
+    return f"{task}, {found.conditions[task][mean.condition]} ({counted(mean.trials, 'trial')})"
 
 
 def _match_sections(found: Evaluation) -> Iterator[PageSection]:

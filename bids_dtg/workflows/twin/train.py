@@ -23,6 +23,7 @@ from bids_dtg.report.pages.analysis import (
     write_analysis_page,
 )
 from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.twin.words import NO_EVIDENCE
 from bids_dtg.settings import Settings
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.fitting import Fitted, fit
@@ -32,10 +33,7 @@ from bids_dtg.workflows.twin.analysis import TwinAnalysis
 from bids_dtg.workflows.twin.people import TwinPeople
 
 _FEWEST = 2  # people: one is left out to choose the best epoch by
-_CAUTION = (
-    "What a twin answers was not measured, and an effect inside a model is no evidence of an "
-    "effect in a person."
-)
+_CAUTION = f"What a twin answers was not measured. {NO_EVIDENCE}"
 Row = dict[str, Any]
 
 
@@ -130,12 +128,16 @@ def _epochs(architecture: str, recipe: Recipe) -> int:
 
 def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
     settings, people = analysis.settings, analysis.people
+    source = people.source
     epochs = sum(map(len, fitted.history.values()))
     return TwinFacts(
         name=analysis.results.name,
         recipe_name=settings.modelling.recipe,
-        connectome=people.source,
-        regions=people.regions if people.arrays.places_named else (),
+        connectome=source.words,
+        regions=source.regions if source.places_named else (),
+        atlas=source.atlas,
+        atlas_digest=source.atlas_digest,
+        cleaning=source.cleaning,
         held=not settings.twin.pulse_targets,
         data_set=analysis.data_set,
         description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "

@@ -28,7 +28,7 @@ from bids_dtg.dynamics.inference import infer
 from bids_dtg.dynamics.model import Items
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
-from bids_dtg.errors import BundleError
+from bids_dtg.errors import BundleError, RunError
 
 FILES = ("weights.safetensors", "fitted.safetensors")
 
@@ -40,7 +40,7 @@ def bundle(tmp_path: Path) -> NetworkBundle:
 
 @pytest.mark.parametrize(
     "recipe",
-    [TINY_RECIPE, replace(TINY_RECIPE, external_input=False, person_parameters=0), Recipe()],
+    [TINY_RECIPE, replace(TINY_RECIPE, external_inputs=0, person_parameters=0), Recipe()],
     ids=["all", "least", "default"],
 )
 def test_what_is_written_is_loaded(tmp_path: Path, recipe: Recipe) -> None:
@@ -74,6 +74,32 @@ def test_a_model_leaves_the_callers_random_numbers_alone(bundle: NetworkBundle) 
     state = torch.random.get_rng_state()
     bundle.model()
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"regions": TINY_REGIONS[:3]}, r"there are 3 regions .* has 4 regions .*same order"),
+        ({"regions": TINY_REGIONS[::-1]}, "the same regions in the same order.*--atlases"),
+        ({"atlas_digest": "b"}, "the parcels of Mine are not those of Mine that the model tiny"),
+        (
+            {"tr_seconds": 0.76},
+            r"0.76 s apart and those of the model tiny 0.72 s\. Expected: at mo",
+        ),
+        ({"tr_seconds": 0.68}, "at most 5% between them: a step of the model is a frame"),
+        ({"frames": 59}, r"59 frames from the first to the last .*Expected: 60 or more"),
+    ],
+)
+def test_series_that_a_model_cannot_describe_are_refused(tmp_path, changed, message) -> None:
+    facts = replace(TINY_FACTS, atlas="Mine", atlas_digest="a")
+    bundle = write_network_bundle(tmp_path / "tiny", tiny_fitted(), facts)
+    assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
+    fits = {"regions": TINY_REGIONS, "atlas": "Mine", "atlas_digest": "a"}
+    fits |= {"tr_seconds": 0.75, "frames": 60}
+    bundle.require_fits(**fits)
+    bundle.require_fits(**{**fits, "atlas": "", "atlas_digest": ""})  # it is not known
+    with pytest.raises((BundleError, RunError), match=message):
+        bundle.require_fits(**{**fits, **changed})
 
 
 def test_the_record_has_each_restart(bundle: NetworkBundle) -> None:

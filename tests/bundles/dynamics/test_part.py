@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
 from bids_dtg.bundles.dynamics.part import FITTED_FILE, NetworkPart
-from bids_dtg.dynamics.model import NetworkModel
+from bids_dtg.dynamics.amortised import make_model
 from bids_dtg.dynamics.networks import STRUCTURAL
 from bids_dtg.dynamics.recipe import RECIPES, Recipe
 from bids_dtg.errors import BundleError
@@ -47,32 +47,51 @@ def edited(path: str, value: object) -> str:
 
 small, positive = st.integers(1, 6), st.floats(1e-6, 1e6)
 not_negative = st.floats(0, 1e6)
-recipes = st.builds(
-    Recipe,
-    states=small,
-    region_parameters=small,
-    person_parameters=st.integers(0, 3),
-    external_input=st.booleans(),
-    hidden=small,
-    encoder_units=small,
-    first_state_log_variance=st.floats(-5, 5),
-    ramp_states=st.booleans(),
-    person_penalty=not_negative,
-    external_start_sd=not_negative,
-    innovation=st.sampled_from(["stationary", "unit"]),
-    closed_form=st.booleans(),
-    samples=small,
-    epochs=small,
-    ramp_epochs=st.none() | st.integers(0, 9),
-    batch_size=small,
-    learning_rate=positive,
-    late_learning_rate=st.none() | positive,
-    held_out=st.floats(0, 0.99),
-    state_penalty=not_negative,
-    transition_penalty=not_negative,
-    gradient_limit=positive,
-    restarts=small,
-)
+
+
+def _recipes(amortised: bool) -> st.SearchStrategy[Recipe]:
+    return st.builds(
+        Recipe,
+        states=small,
+        region_parameters=small,
+        person_parameters=st.integers(0, 3),
+        external_inputs=st.integers(0, 3 if amortised else 1),
+        amortised=st.just(amortised),
+        pooled=small,
+        structured=st.booleans(),
+        state_limit=st.none() | positive,
+        sampled_coupling=st.booleans(),
+        coupling_gain=st.booleans(),
+        window=small,
+        forecast_weight=not_negative,
+        forecast_frames=small,
+        generation_weight=not_negative,
+        generation_frames=small,
+        hidden=small,
+        encoder_units=small,
+        first_state_log_variance=st.floats(-5, 5),
+        ramp_states=st.booleans(),
+        person_penalty=not_negative,
+        external_start_sd=not_negative,
+        innovation=st.sampled_from(["stationary"] if amortised else ["stationary", "unit"]),
+        closed_form=st.booleans(),
+        samples=small,
+        epochs=small,
+        ramp_epochs=st.none() | st.integers(0, 9),
+        batch_size=small,
+        learning_rate=positive,
+        late_learning_rate=st.none() | positive,
+        ramp_share=not_negative,
+        late_share=not_negative,
+        held_out=st.floats(0, 0.99),
+        state_penalty=not_negative,
+        transition_penalty=not_negative,
+        gradient_limit=positive,
+        restarts=small,
+    )
+
+
+recipes = st.booleans().flatmap(_recipes)
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=9)
 parts = st.builds(
     NetworkPart,
@@ -85,6 +104,8 @@ parts = st.builds(
     structural=st.sampled_from(sorted(STRUCTURAL)),
     data_set=texts,
     session=texts,
+    atlas=texts,
+    atlas_digest=texts,
 )
 
 
@@ -96,10 +117,16 @@ def test_to_json_and_back(part: NetworkPart) -> None:
     assert back.to_json() == card(part).to_json()
 
 
+def test_a_card_without_an_atlas_is_read() -> None:
+    content = json.loads(card(replace(PART, atlas="Mine", atlas_digest="a")).to_json())
+    del content["atlas"], content["atlas_digest"]
+    assert ModelCard.from_json(json.dumps(content)).part == PART
+
+
 @given(part=parts)
 @settings(max_examples=10, deadline=None)
 def test_shapes_are_those_of_the_model(part: NetworkPart) -> None:
-    state = NetworkModel(part.recipe, part.people, part.regions, part.frames).state_dict()
+    state = make_model(part.recipe, part.people, part.regions, part.frames).state_dict()
     assert dict(part.shapes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 

@@ -113,6 +113,34 @@ def test_regions_are_counted_where_they_have_no_names(tmp_path: Path) -> None:
     assert other.part.regions == 0
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"regions": TINY_TWIN_REGIONS[:3]}, r"there are 3 regions .* of 6 edges \(L insula, R in"),
+        ({"regions": TINY_TWIN_REGIONS[::-1]}, "the same regions in the same order.*--atlases"),
+        ({"atlas_digest": "b"}, "the parcels of Mine are not those of Mine that the model tiny"),
+    ],
+)
+def test_connectomes_of_other_regions_are_refused(
+    tmp_path: Path, changed: dict[str, object], message: str
+) -> None:
+    bundle = write_tiny_twin(tmp_path / "tiny", atlas="Mine", atlas_digest="a", cleaning="simple")
+    assert (bundle.part.atlas, bundle.part.atlas_digest) == ("Mine", "a")
+    assert bundle.card.training.cleaning == "simple"
+    fits = {"regions": TINY_TWIN_REGIONS, "atlas": "Mine", "atlas_digest": "a"}
+    bundle.require_regions(**fits)
+    bundle.require_regions(**{**fits, "atlas": "", "atlas_digest": ""})  # it is not known
+    with pytest.raises(BundleError, match=message):
+        bundle.require_regions(**{**fits, **changed})
+
+
+def test_regions_without_names_are_compared_by_their_number(tmp_path: Path) -> None:
+    bundle = write_tiny_twin(tmp_path / "tiny", regions=())
+    bundle.require_regions(["a", "b", "c", "d"])
+    with pytest.raises(BundleError, match=r"5 regions .*6 edges.*train a model on connectomes of"):
+        bundle.require_regions(["a", "b", "c", "d", "e"])
+
+
 def test_the_same_fit_gives_the_same_bytes(tmp_path: Path) -> None:
     first, again = (write_tiny_twin(tmp_path / name) for name in "ab")
     for name in (*FILES, "model.json"):

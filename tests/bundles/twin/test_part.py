@@ -76,6 +76,8 @@ parts = st.builds(
     data_set=texts,
     recipe_name=texts,
     seed=st.integers(0, 2**63),
+    atlas=texts,
+    atlas_digest=texts,
 )  # fmt: skip
 
 
@@ -85,6 +87,13 @@ def test_to_json_and_back(part: TwinPart) -> None:
     back = ModelCard.from_json(card(part).to_json())
     assert back.part == part
     assert back.to_json() == card(part).to_json()
+
+
+def test_a_card_without_an_atlas_is_read() -> None:
+    known = dataclasses.replace(PART, atlas="Mine", atlas_digest="a")
+    content = json.loads(card(known).to_json())
+    del content["atlas"], content["atlas_digest"]
+    assert ModelCard.from_json(json.dumps(content)).part == PART
 
 
 @given(part=parts)

@@ -114,3 +114,41 @@ def test_icc_is_that_of_the_textbook():
     within = ((both - means) ** 2).sum() / 6
     expected = (between - within) / (between + within)
     assert intraclass_correlation(odd, even)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_figures_are_those_of_plain_formulas(places, share):
+    rng = np.random.default_rng(5)
+    r = rng.normal(0.2, 0.3, places.maps.shape).astype(np.float32) + 0.5 * places.maps
+    covered = rng.random(VOXELS) < share
+    r[:, ~covered] = 0
+    figures = pattern_figures(r, covered, places)
+    rows, maps = r.astype(float), places.maps.astype(float)
+    with_maps = np.corrcoef(rows[:, covered], maps[:, covered])[:5, 5:]
+    pairs = np.argwhere(places.mirror >= 0)[:, 0]
+    pairs = pairs[covered[pairs] & covered[places.mirror[pairs]]]
+    there, mirrored = rows[:, pairs], rows[:, places.mirror[pairs]]
+    of_maps = maps[:, pairs] - maps[:, places.mirror[pairs]]
+    own = there - mirrored
+    near = places.neighbours[covered[places.neighbours].all(axis=1)].T
+    jump = ((rows[:, near[0]] - rows[:, near[1]]) ** 2).mean()
+    variance = rows[:, covered].var(axis=1).mean()
+    expected = {
+        "map_match": np.diag(with_maps).mean(),
+        "map_identity": (with_maps.argmax(axis=1) == np.arange(5)).mean(),
+        "side_match": (own * of_maps).sum() / np.sqrt((own**2).sum() * (of_maps**2).sum()),
+        "symmetry": np.mean(
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(there, mirrored, strict=True)]
+        ),
+        "strength": np.sqrt(variance),
+        "smoothness": 1 - jump / (2 * variance),
+    }
+    assert {name: getattr(figures, name) for name in expected} == pytest.approx(expected, abs=1e-5)
+
+
+def test_of_a_constant_row_no_match_is_defined(places):
+    r = places.maps.copy()
+    r[2] = 0.7
+    figures = pattern_figures(r, EVERYWHERE, places)
+    assert figures.map_match == pytest.approx(1)  # of the others
+    assert figures.map_identity == 1

@@ -5,6 +5,7 @@ from scipy.ndimage import binary_dilation
 from torch.nn import functional as F
 
 from bids_dtg.contrasts.network.blocks import (
+    Window,
     conv_blocks,
     dilated,
     doubled,
@@ -31,8 +32,8 @@ def rng():
 
 def table_of(grid, mask):
     """Rows of a (1, c, i, j, k) grid inside the mask, and the row of zeros."""
-    rows = grid[0][:, torch.from_numpy(mask)].T
-    return torch.cat([rows, torch.zeros(1, rows.shape[1])])
+    rows = grid[0].numpy()[:, mask].T
+    return np.concatenate([rows, np.zeros((1, rows.shape[1]), np.float32)])
 
 
 def masked_grid(rng, mask, channels=3):
@@ -41,7 +42,26 @@ def masked_grid(rng, mask, channels=3):
 
 
 def read(table, field, wanted):
-    return table[torch.from_numpy(field.index[wanted])].T
+    return table[field.index[wanted]].T
+
+
+def window_on(table):
+    window = Window(len(table) - 1, table.shape[1])
+    missing = window.move(range(len(table) - 1))
+    window.at(missing)[:] = table[:-1]
+    return window
+
+
+def convolution(conv):
+    return conv.weight.numpy(), conv.bias.numpy()
+
+
+def inside(grid, wanted):
+    return grid[0].numpy()[:, wanted]
+
+
+def assert_close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 @torch.inference_mode()
@@ -51,11 +71,11 @@ def test_block_convolution_and_maxima_equal_those_of_the_grid(rng):
     conv, grid = torch.nn.Conv3d(3, 4, 3, padding=1), masked_grid(rng, mask)
     blocks = conv_blocks(masked_field(mask), wanted, size=7)
     with Workers(2) as workers:
-        table = BlockConv(conv)(table_of(grid, mask), blocks, workers)
+        table = BlockConv(*convolution(conv))(table_of(grid, mask), blocks, workers)
         pooled = block_maxima(table, blocks, workers)
     dense = torch.relu(conv(grid))
     found = read(table, blocks.field, wanted)
-    torch.testing.assert_close(found, dense[0][:, torch.from_numpy(wanted)])
+    assert_close(found, inside(dense, wanted))
 
     field = pooled_field(blocks, wanted)
     whole = field.index < field.count
@@ -64,7 +84,7 @@ def test_block_convolution_and_maxima_equal_those_of_the_grid(rng):
     assert not table[-1].any()
     assert not pooled[-1].any()
     found = read(pooled, field, whole)
-    torch.testing.assert_close(found, F.max_pool3d(dense, 2)[0][:, torch.from_numpy(whole)])
+    assert_close(found, inside(F.max_pool3d(dense, 2), whole))
 
 
 def test_constant_far_from_the_mask_is_computed_once():
@@ -80,11 +100,16 @@ def test_block_upscaling_equals_that_of_the_grid(rng):
     wanted = rng.random(tuple(2 * n + 1 for n in SHAPE)) < 0.3
     conv, grid = torch.nn.ConvTranspose3d(3, 4, 3, stride=2), masked_grid(rng, mask)
     blocks = upscale_blocks(masked_field(mask), wanted, size=50)
+    upscale, count = BlockUpscale(*convolution(conv)), blocks.field.count
+    window, whole = Window(count, 4), np.zeros((count + 1, 4), np.float32)
+    half = blocks.rows(len(blocks.reads) // 2).start
     with Workers(2) as workers:
-        table = BlockUpscale(conv)(table_of(grid, mask), blocks, workers)
-    dense = conv(grid)[0][:, torch.from_numpy(wanted)]
-    torch.testing.assert_close(read(table, blocks.field, wanted), dense)
-    assert not table[-1].any()
+        for rows, missing in ((range(half), range(half)), (range(400, count), range(half, count))):
+            assert window.move(rows) == missing
+            upscale(table_of(grid, mask), blocks, window, missing, workers)
+            assert not window.rows[-1].any()
+            whole[rows.start : rows.stop] = window.at(rows)
+    assert_close(read(whole, blocks.field, wanted), inside(conv(grid), wanted))
 
 
 @pytest.mark.parametrize("target", [(6, 10, 8), (7, 11, 9), (14, 5, 9), (7, 10, 9)])
@@ -93,11 +118,13 @@ def test_resize_of_rows_equals_torch(rng, target):
     grid = masked_grid(rng, np.ones(SHAPE, bool), channels=4)
     needed = resize_reads(wanted, SHAPE)
     resize = RowResize(masked_field(needed), wanted)
-    out = torch.empty(np.count_nonzero(wanted), 4)
-    resize.into(out[:5], table_of(grid, needed), 0)
-    resize.into(out[5:], table_of(grid, needed), 5)
+    out = np.empty((np.count_nonzero(wanted), 4), np.float32)
+    room = np.empty(8 * out.size, np.float32)
+    source = window_on(table_of(grid, needed))
+    resize.into(out[:5], source, 0, room)
+    resize.into(out[5:], source, 5, room)
     dense = F.interpolate(grid, size=target, mode="trilinear")
-    torch.testing.assert_close(out.T, dense[0][:, torch.from_numpy(wanted)])
+    assert_close(out.T, inside(dense, wanted))
 
 
 def test_voxels_that_layers_read(rng):
@@ -116,3 +143,15 @@ def test_voxels_that_layers_read(rng):
         stride=2,
     )
     np.testing.assert_array_equal(upscale_reads(upscaled), adjoint[0, 0].numpy() > 0)
+
+
+def test_a_window_keeps_the_rows_that_are_wanted_again():
+    table = np.arange(40, dtype=np.float32).reshape(20, 2) + 1
+    window, written = Window(8, 2), []
+    for wanted in (range(3, 9), range(5, 13), range(6, 10), range(2, 4), range(15, 20)):
+        missing = window.move(wanted)
+        written.append(len(missing))
+        window.at(missing)[:] = table[missing.start : missing.stop]
+        np.testing.assert_array_equal(window.rows[:-1], table[wanted.start : wanted.stop])
+        assert not window.rows[-1].any()
+    assert written == [6, 4, 0, 2, 5]

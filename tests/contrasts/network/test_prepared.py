@@ -10,22 +10,29 @@ from hypothesis import strategies as st
 from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.dense import DensePlan
-from bids_dtg.contrasts.network.prepared import PreparedUNet, Way, prepare
+from bids_dtg.contrasts.network.parameters import Parameters
+from bids_dtg.contrasts.network.prepared import PreparedUNet, Way
+from bids_dtg.contrasts.network.prepared import prepare as prepare_parameters
 from bids_dtg.contrasts.network.unet import AttentionUNet
 
-# Tiny layers on many threads only wait; the threads have a test of their own.
-pytestmark = pytest.mark.usefixtures("one_thread")
 PLANS = ["dense", "slabs", "blocks"]
-# Cuts small grids into several slabs, the last of them thinner.
-prepare_thin = partial(prepare, slab_planes=3)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def one_thread():
+    """Tiny layers on many threads only wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def prepare(network, mask, **options):
+    return prepare_parameters(Parameters.of(network), mask, **{"threads": 1, **options})
+
+
+# Cuts small grids into several slabs, the last of them thinner.
+prepare_thin = partial(prepare, slab_planes=3)
 
 
 def random_network(seed, features=4, levels=1, rois=5, contrasts=3):
@@ -110,14 +117,10 @@ def test_blocks_give_the_same_bytes_on_any_number_of_threads():
     network = random_network(2, features=8)
     mask = np.random.default_rng(0).random((25, 12, 14)) < 0.3
     connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
-    prepared = prepare(network, mask, plan="blocks")
-    alone = prepared.predict(connectome)
-    torch.set_num_threads(3)
-    try:
-        assert prepared.predict(connectome).tobytes() == alone.tobytes()
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(1)
+    alone, three = (
+        prepare(network, mask, threads=threads).predict(connectome) for threads in (1, 3)
+    )
+    assert three.tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize(("plan", "kind"), [("auto", BlockPlan), ("dense", DensePlan)])
@@ -150,10 +153,10 @@ class FullDevice:
 def test_too_little_memory_leads_to_the_next_plan_for_good(error):
     network, mask = random_network(4), np.random.default_rng(0).random((13, 9, 10)) < 0.3
     connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
-    place, told = torch.device("cpu"), []
+    parameters, told = Parameters.of(network), []
     ways = [
-        Way("first", "cpu", lambda: FullDevice(DensePlan(network, mask, place), 1, error)),
-        Way("second", "cpu", lambda: FullDevice(DensePlan(network, mask, place, 4), 0, error)),
+        Way("first", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu"), 1, error)),
+        Way("second", "cpu", lambda: FullDevice(DensePlan(parameters, mask, "cpu", 4), 0, error)),
         Way("third", "cpu", lambda: pytest.fail("there was memory")),
     ]
     prepared = PreparedUNet(ways, (5, int(mask.sum())), told.append)
@@ -212,17 +215,6 @@ def test_published_size_on_the_real_mask(shared):
     connectome = rng.uniform(-1, 1, (50, np.count_nonzero(mask))).astype(np.float32)
     found = prepare(network, mask).predict(connectome)
     np.testing.assert_allclose(found, eager(network, mask, connectome), rtol=0, atol=1e-5)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_equals_the_processor():
-    network, mask = (
-        random_network(3, features=16),
-        np.random.default_rng(0).random((21, 18, 16)) < 0.3,
-    )
-    connectome = np.random.default_rng(1).normal(size=(5, mask.sum())).astype(np.float32)
-    found = prepare(network, mask, device="cuda").predict(connectome)
-    np.testing.assert_allclose(found, prepare(network, mask).predict(connectome), rtol=0, atol=1e-5)
 
 
 def test_wrong_shapes_are_named():

@@ -1,9 +1,10 @@
 import threading
 
+import numpy as np
 import pytest
-import torch
+from threadpoolctl import threadpool_limits
 
-from bids_dtg.contrasts.network.threads import Workers
+from bids_dtg.contrasts.network.threads import Workers, blas_threads
 
 
 def test_each_item_is_done_once():
@@ -14,22 +15,29 @@ def test_each_item_is_done_once():
     assert sorted(done) == list(range(150))
 
 
-def test_workers_have_one_torch_thread_and_give_the_setting_back():
-    before = torch.get_num_threads()
-    seen = []
-    try:
-        torch.set_num_threads(3)
+def test_blas_has_one_thread_beside_workers_and_as_many_as_before_after_them():
+    with threadpool_limits(2, "blas"):
+        before = blas_threads()
+        seen = []
         with Workers(2) as workers:
-            workers.each(lambda: lambda _: seen.append(torch.get_num_threads()), range(20))
-            assert torch.get_num_threads() == 3
-        later = []
-        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
-        thread.start()
-        thread.join()
-    finally:
-        torch.set_num_threads(before)
-    assert set(seen) == {1}
-    assert later == [3]
+            workers.each(lambda: lambda _: seen.append(blas_threads()), range(20))
+        assert set(seen) == {1}
+        assert blas_threads() == before
+
+
+def test_one_worker_is_the_caller():
+    seen = []
+    with Workers(1) as workers:
+        workers.each(lambda: lambda _: seen.append(threading.current_thread()), range(3))
+    assert set(seen) == {threading.current_thread()}
+
+
+def test_what_overflows_is_not_told(recwarn):
+    """Maps that are not finite are refused by whoever asked for them."""
+    values = np.full(8, 3e38, np.float32)
+    with Workers(2) as workers:
+        workers.each(lambda: lambda _: values * 10, range(9))
+    assert not recwarn
 
 
 def test_error_of_a_task_is_raised():
@@ -38,25 +46,3 @@ def test_error_of_a_task_is_raised():
 
     with Workers(2) as workers, pytest.raises(MemoryError, match="item"):
         workers.each(lambda: fail, range(10))
-
-
-def test_signal_while_threads_start_leaves_none_waiting(monkeypatch, capsys):
-    """A thread that waits would keep the process from ending."""
-    wait = threading.Barrier.wait
-
-    def interrupted(self, timeout=None):
-        if threading.current_thread() is threading.main_thread():
-            raise SystemExit(143)
-        return wait(self, timeout)
-
-    monkeypatch.setattr(threading.Barrier, "wait", interrupted)
-    before = set(threading.enumerate())
-    workers = Workers(2)
-    with pytest.raises(SystemExit):
-        workers.__enter__()
-    started = set(threading.enumerate()) - before
-    workers.__exit__(None, None, None)  # ends those that wait for work only
-    for thread in started:
-        thread.join(10)
-        assert not thread.is_alive()
-    assert "BrokenBarrierError" not in capsys.readouterr().err

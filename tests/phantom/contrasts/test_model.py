@@ -9,9 +9,10 @@ from scipy import ndimage
 
 from bids_dtg.connectome import voxel_to_roi
 from bids_dtg.connectome.form import Form
+from bids_dtg.phantom.bold_run import brain_frames
 from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.contrasts.parameters import PhantomParameters
-from bids_dtg.phantom.contrasts.rest import brain_frames, draw_series, segment_connectome
+from bids_dtg.phantom.contrasts.rest import draw_series, segment_connectome
 from bids_dtg.phantom.contrasts.tasks import CONTRASTS
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from bids_dtg.dynamics.networks import homotopic_pairs
-from bids_dtg.phantom.dynamics.connectomes import perturbed, region_names, simulate_weights
+from bids_dtg.phantom.dynamics.connectomes import perturbed, simulate_weights
 
 
 @settings(max_examples=20)
@@ -37,12 +37,6 @@ def test_weights_resemble_measured_ones():
     alike = np.corrcoef(pairs)[np.triu_indices(8, 1)]
     assert 0.7 < alike.mean() < 0.97
     assert alike.max() < 1
-
-
-@pytest.mark.parametrize("regions", [2, 7])
-def test_regions_that_make_no_two_hemispheres_are_refused(regions):
-    with pytest.raises(ValueError, match=f"not {regions}"):
-        region_names(regions)
 
 
 @settings(max_examples=20)

@@ -42,7 +42,7 @@ def test_another_seed_is_another_world():
     assert abs(one.traits - other.traits).min() > 1e-6
 
 
-@pytest.mark.parametrize(("regime", "shared"), [("easy", 1.0), ("hard", 0.4)])
+@pytest.mark.parametrize(("regime", "shared"), [("easy", 1.0), ("hard", 0.4), ("images", 1.0)])
 def test_traits_decide_the_regimes_share_of_the_parameters(regime, shared):
     people = simulate_twin_people(1500, regime, regions=8, seed=2)
     kept = people.traits @ people.world.weights
@@ -59,6 +59,13 @@ def test_ridge_recovers_traits_as_well_as_the_regime_says(regime, least, most):
     found = ridge.predict(people.connectomes[200:])
     r = [np.corrcoef(found[:, k], people.traits[200:, k])[0, 1] for k in range(6)]
     assert least < np.mean(r) < most
+
+
+def test_few_people_with_few_regions_tell_who_is_fast_where_images_are_simulated():
+    people = simulate_twin_people(60, "images", regions=20, seed=3)
+    drift = people.parameters[:, 2]
+    ridge = RidgeCV(np.logspace(-2, 2, 9)).fit(people.connectomes[:40], drift[:40])
+    assert np.corrcoef(ridge.predict(people.connectomes[40:]), drift[40:])[0, 1] > 0.8
 
 
 def test_mean_times_are_those_of_many_responses():
@@ -132,7 +139,10 @@ def test_a_change_of_another_size_is_refused():
 
 @pytest.mark.parametrize(
     ("regime", "regions", "fact"),
-    [("medium", 20, "a regime is one of easy, hard, not 'medium'"), ("easy", 7, "8 regions")],
+    [
+        ("medium", 20, "a regime is one of easy, hard, images, not 'medium'"),
+        ("easy", 7, "8 regions"),
+    ],
 )
 def test_impossible_people_are_refused(regime, regions, fact):
     with pytest.raises(ValueError, match=fact):
@@ -160,3 +170,17 @@ def test_bold_has_the_true_amplitudes():
     lag = (residual[..., 1:] * residual[..., :-1]).mean() / (residual**2).mean()
     assert lag == pytest.approx(0.4, abs=0.02)
     assert residual.std() == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize(("task", "what"), [("stroop", "rt"), ("faces", "effect")])
+def test_the_gradient_is_what_a_small_change_of_edges_truly_changes(task, what):
+    people = simulate_twin_people(20, "hard", regions=20, seed=3)
+    slope = people.gradient(task, what)
+    delta = 0.01 * np.random.default_rng(0).normal(size=slope.shape)
+
+    def figure(own):
+        first, second = own.median_rt_seconds(task).mean(axis=0)
+        return second - first if what == "effect" else (first + second) / 2
+
+    change = figure(people.after(delta)) - figure(people.after(-delta))
+    assert change == pytest.approx(float(slope @ (2 * delta)), rel=0.02)

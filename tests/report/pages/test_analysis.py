@@ -12,6 +12,7 @@ from browser import chromium, opened
 from bids_dtg.report.pages import analysis
 from bids_dtg.report.pages.analysis import (
     Curves,
+    Lines,
     Matrices,
     PageSection,
     Scatter,
@@ -182,6 +183,19 @@ def test_a_history_that_settles_is_drawn_again_enlarged(tmp_path):
     assert "Second half" not in page
 
 
+def test_lines_have_their_own_places_along_x_and_captions_end_before_notes(tmp_path):
+    x, y = np.array([0.0, 0.3, np.nan, 0.1]), np.array([0.0, 1.0, np.nan, 0.5])
+    section = PageSection(
+        "C",
+        lines=(Lines("Traces", "s", "share", {"own": (x, y)}, y_reach=(0.0, 2.0)),),
+        scatters=(Scatter("People", "x", "y", np.eye(2), identity=True),),
+    )
+    page = page_of(tmp_path, section)
+    assert "share by s; own: from 0 to 0.5" in page
+    assert ">2.0<" in page
+    assert "People. Dashed: both are equal." in page
+
+
 def test_each_series_keeps_its_style_where_another_has_no_values(tmp_path):
     series = {"none": np.full(3, np.nan), "some": np.arange(3.0)}
     page = page_of(tmp_path, PageSection("C", curves=(Curves("c", "x", "y", series),)))
@@ -216,6 +230,10 @@ def test_a_scale_says_where_values_lie_beyond_it(tmp_path):
     ("section", "words"),
     [
         (PageSection("C", curves=(Curves("c", "x", "y", {"a": np.eye(2)}),)), "the curve 'a'"),
+        (
+            PageSection("C", lines=(Lines("c", "x", "y", {"a": (np.zeros(2), np.zeros(3))}),)),
+            "the line 'a'",
+        ),
         (
             PageSection("S", spectra=(Spectra("s", np.ones(3), {"a": (np.ones(2),) * 3}),)),
             "the spectrum 'a' has the shape",
@@ -266,3 +284,12 @@ def test_the_page_fits_asks_for_nothing_and_no_texts_of_a_chart_touch(tmp_path, 
                     apart = apart or top >= other[3] - 4 or other[2] >= bottom - 4
                     assert apart, (text, other[4])
         watched.check()
+
+
+def test_a_curve_has_a_band_of_its_own_and_another_stands_alone(tmp_path):
+    low, high = np.array([0.0, -2.0]), np.array([0.0, 2.0])
+    curves = Curves("c", "x", "y", {"a": high / 2}, bands={"a": (low, high), "chance": (low, high)})
+    page = page_of(tmp_path, PageSection("C", curves=(curves,)))
+    assert page.count('class="band style-1" d="M') == 1
+    assert page.count('class="band style-2" d="M') == 2  # in the chart, and in the legend
+    assert "chance</span>" in page

@@ -18,6 +18,7 @@ def test_people_whom_the_model_does_not_know_are_left_out(
     bundle: Path, call: Call, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = ("--participant-label", "01", "02", "--model-name", "few", "--epochs", "1")
+    few = (*few, "--recipe", "published-code", "--ramp-epochs", "1")
     assert call("train", *few, "--restarts", "1") == 0
     model = str(out / "group" / "model-few" / "bundle")
     assert call("simulate", "--model", model, "--dry-run") == 0
@@ -36,7 +37,7 @@ def test_a_dry_run_writes_nothing(
     assert not (out / "group" / "model-dry").exists()
     out_text = capsys.readouterr().out
     assert "4 participants" in out_text
-    assert "of session REST1 (60 epochs, 1 restart)" in out_text
+    assert "of session REST1 (40 epochs, 1 restart)" in out_text
 
 
 def test_nothing_names_a_folder_of_this_machine(bundle: Path, arrays: Path, out: Path) -> None:
@@ -71,7 +72,7 @@ def test_whoever_lacks_the_session_of_the_model_is_left_out(
     assert simulated["simulated"].shape[0] == len(simulated["people"]) == 2
     nobody = ("--participant-label", "04", "--session-label", "REST1", "REST2")
     assert main([*call, *nobody]) == 2
-    assert "nobody whom own was fitted to has rest of session REST1" in capsys.readouterr().err
+    assert "nobody has rest of session REST1" in capsys.readouterr().err
 
 
 def test_another_session_than_that_of_the_model_is_named(

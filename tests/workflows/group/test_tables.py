@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -43,6 +44,28 @@ def test_the_table_has_a_row_a_run_and_a_dictionary(made):
     assert set(told) == set(rows[0])
     own = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")[0]
     assert {name: rows[0][name] for name in own} == own
+
+
+_opened: list[str] | None = None  # files, while somebody counts them
+
+
+def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _opened is not None:
+        _opened.append(str(arguments[0]))
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """Note which files are opened."""
+    sys.addaudithook(_note_opened)  # it cannot be taken away again
+    monkeypatch.setattr(sys.modules[__name__], "_opened", [])
+    return _opened
+
+
+def test_of_each_participant_one_sidecar_is_read(made, opened):
+    assert main([str(made.bids), str(made.out), "group", "--dry-run"]) == 0
+    sidecars = [path for path in opened if path.endswith("synthetic_statmap.json")]
+    assert len(sidecars) == len(PEOPLE)  # and not one a map: 47 of 100,000 people fill the memory
 
 
 def test_mean_and_spread_are_those_of_the_maps(made):

@@ -91,7 +91,7 @@ def test_images_are_for_the_participant_level(tmp_path, capsys):
     from bids_dtg.cli.run import main as program
 
     assert program([str(tmp_path), str(tmp_path / "out"), "group", "--analysis", "predict"]) == 2
-    assert "maps from images are made at the level participant" in capsys.readouterr().err
+    assert "results from images are made at the level participant" in capsys.readouterr().err
 
 
 def test_calibration_takes_arrays(trained, tmp_path, capsys):

@@ -17,8 +17,9 @@ from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
 
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.participant.call import run_participants, with_whole_paths
+from bids_dtg.workflows.participant.call import run_participants
 from bids_dtg.workflows.participant.request import Request
+from bids_dtg.workflows.participants.call import with_whole_paths
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no process is forked here")
 
@@ -161,9 +162,22 @@ def test_stop_on_first_crash_with_two_processes(tmp_path, capsys):
     assert " not begun" in capsys.readouterr().err
 
 
+def test_a_table_of_participants_that_is_no_text_is_a_warning_where_nothing_is_to_do(
+    tmp_path, capsys
+):
+    job = TinyJob(tmp_path)
+    assert job.run() == 0
+    (job.out / "participants.tsv").write_bytes(b"\xff\xfe")
+    capsys.readouterr()
+    assert job.run() == 0
+    lines = capsys.readouterr().err
+    assert "warning: participants.tsv was not compared with the folders: " in lines
+    assert "1 participant: 0 sets of maps made, 1 complete before, 0 participants failed" in lines
+
+
 def test_memory_limit_leaves_two_processes(crowd):
-    settings = crowd.settings(nprocs=4, mem_gb=1.3)
-    assert Request.prepare(settings).capacity.processes == 2  # two times 0.6 GB, for a tiny model
+    settings = crowd.settings(nprocs=4, mem_gb=0.6)
+    assert Request.prepare(settings).capacity.processes == 2  # two times 0.25 GB, for a tiny model
 
 
 def test_processes_that_are_started_afresh(crowd, run, monkeypatch):

@@ -120,7 +120,7 @@ def test_two_segments_of_one_run(job):
     import bids_dtg
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
-    from bids_dtg.connectome.moments import RunVoxels, measure_run
+    from bids_dtg.connectome.moments import measure_run
     from bids_dtg.workflows.participant.measure import ModelVoxels
 
     bold = tiny_bold(86)
@@ -133,7 +133,7 @@ def test_two_segments_of_one_run(job):
     moments = measure_run(
         lambda: (block for block in [(0, series.copy())]),
         design,
-        RunVoxels(voxels.maps, voxels.grey_voxels, voxels.in_brain),
+        voxels.of_run(np.ones(len(voxels.in_brain), bool)),
     )
     segments = run_connectomes(moments).segments
     assert len(segments) == 2

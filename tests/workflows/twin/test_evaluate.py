@@ -37,6 +37,12 @@ def test_unseen_people_are_judged_and_others_left_out(
     assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in LABELS[3:]]
     scores = read_rows(tables["desc-scores_models"])
     assert {"twin", "group_network", "always_correct"} <= {row["model"] for row in scores}
+    curves = read_rows(tables["desc-trials_curves"])
+    assert {row["curve_of"] for row in curves} == {"people", "twin", "group_network"}
+    ends = [row for row in curves if row["seconds_from_onset"] == "2.0"]
+    assert len(ends) == 12  # of people and two networks, in two conditions of two tasks
+    for row in ends:
+        assert 0 <= float(row["share_answered_correctly"]) <= float(row["share_answered"]) <= 1
     assert {row["verdict"] for row in scores} == {"n/a", "too few people"}
     for table in tables.values():
         if rows := read_rows(table):
@@ -44,3 +50,5 @@ def test_unseen_people_are_judged_and_others_left_out(
     page = next(judged.rglob("twin_report.html")).read_text()
     assert "people are too few for any verdict" in page
     assert "Loss of each twin" in page
+    assert "Mean traces: stroop, incongruent" in page
+    assert "not evidence of an effect in a person" in page

@@ -60,7 +60,7 @@ def test_correlations_and_series_become_the_same_fisher_z(folder):
     expected = [np.arctanh(np.corrcoef(series))[above] for series in rest]
     people = prepare(folder)
     assert np.allclose(people.connectomes(LABELS), expected, atol=1e-5)
-    assert "Pearson correlations of series" in people.source
+    assert "Pearson correlations of series" in people.source.words
 
 
 def test_sessions_of_rest_are_averaged_by_their_frames(folder):

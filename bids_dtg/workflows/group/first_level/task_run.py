@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from bids_dtg.cleaning.confounds import load_confounds
 from bids_dtg.cleaning.strategies import find_strategy, resolve
-from bids_dtg.cleaning.table import add_expansions, numbers, read_table, require_numbers
+from bids_dtg.cleaning.table import (
+    NON_STEADY,
+    add_expansions,
+    non_steady_frames,
+    numbers,
+    read_table,
+    require_numbers,
+)
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import read_sidecar
 from bids_dtg.imaging.bold import BoldHeader, read_bold_header, stream_voxels
@@ -38,7 +45,6 @@ LEAST_DOF = 20  # residual degrees of freedom of a run: of fewer, variances say 
 # Trials after the end of a run, as a share: a few, if a scan was stopped; more are a mistake.
 _MOST_LATE = 0.1
 _SMOOTHED_FRAMES = 4  # whole volumes in memory while they are smoothed
-_NON_STEADY = "non_steady_state_outlier"
 _COMPONENTS = ("a_comp_cor", "t_comp_cor", "c_comp_cor", "w_comp_cor")
 
 
@@ -268,7 +274,7 @@ def _by_patterns(
     components = any(pattern.startswith(_COMPONENTS) for pattern in patterns)
     table = read_table(run.confounds, run, frames, components=components)
     table, _ = add_expansions(table)
-    present = [str(name) for name in table.columns]
+    present = table.names
     names: dict[str, None] = {}
     for pattern in patterns:
         found = [name for name in present if fnmatchcase(name, pattern)]
@@ -280,15 +286,11 @@ def _by_patterns(
                 expected=f"as {near[0]}" if near else f"as {named(present)}",
                 remedy="correct confounds in --glm-model",
             )
-        names |= dict.fromkeys(name for name in found if not name.startswith(_NON_STEADY))
+        names |= dict.fromkeys(name for name in found if not name.startswith(NON_STEADY))
     require_numbers(table, tuple(names), run)
     columns = [numbers(table, name) for name in names]
     values = np.array([column for column in columns if column is not None]).reshape(-1, frames).T
-    keep = np.ones(frames, bool)
-    for name in present:
-        if name.startswith(_NON_STEADY) and (flags := numbers(table, name)) is not None:
-            keep &= ~(flags > 0)
-    return values, tuple(names), keep
+    return values, tuple(names), ~non_steady_frames(table)
 
 
 def _filled(values: Floats) -> Floats:

@@ -98,7 +98,7 @@ class Findings:
     @property
     def permuted(self) -> bool:
         """Whether p is corrected by permutations."""
-        return bool(self.question.people.settings.statistics.permutations)
+        return bool(self.question.people.settings.statistics.map_permutations)
 
     def write(self, results: GroupResults) -> None:
         """Write the tables."""
@@ -269,7 +269,7 @@ class Findings:
             return
         yield (
             f"p (FWE) is corrected by the largest absolute t of the map in "
-            f"{options.permutations:,} permutations "
+            f"{options.map_permutations:,} permutations "
             f"(seed {question.people.settings.modelling.seed}; "
             "Freedman-Lane, as nilearn's permuted_ols, with draws of the program's own). "
             + " ".join(first.draws)

@@ -139,7 +139,7 @@ class MapTests:
             raise DatasetError(f"{numbers.contrast} cannot be tested: {err}") from err
         verdict = len(numbers.rows) >= FEW_PEOPLE
         corrected, enhanced, words = None, None, tuple[str, ...]()
-        if verdict and options.permutations:
+        if verdict and options.map_permutations:
             draws, words = self._draws(numbers.rows)
             corrected = correct_for_voxels(numbers.values, design, draws)
             if options.tfce and not self.question.restricted:
@@ -147,7 +147,7 @@ class MapTests:
                     numbers.values,
                     design,
                     numbers.places,
-                    permutations=options.permutations,
+                    permutations=options.map_permutations,
                     seed=settings.modelling.seed,
                 )
         self._write(numbers, test, corrected, enhanced)
@@ -158,7 +158,7 @@ class MapTests:
         key = rows.tobytes()
         if key not in self._drawn:
             settings = self.question.people.settings
-            number, seed = settings.statistics.permutations, settings.modelling.seed
+            number, seed = settings.statistics.map_permutations, settings.modelling.seed
             self._drawn[key] = self.question.draws(rows, number, seed)
         return self._drawn[key]
 
@@ -250,7 +250,7 @@ class MapTests:
             "Design": question.kind,
             "Participants": len(numbers.rows),
             "Covariates": list(question.covariates.names),
-            "Permutations": options.permutations,
+            "Permutations": options.map_permutations,
             "Seed": self._seed,
             "Synthetic": numbers.kind != MEASURED,
         }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle
+from bids_dtg.bundles.bundle import Bundle, ModelBundle
 from bids_dtg.connectome.form import MARGINAL, Form
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
@@ -239,7 +239,7 @@ def set_sidecar(
     return shared_sidecar_path(entities, "statmap"), common
 
 
-def model_facts(bundle: ModelBundle) -> dict[str, Any]:
+def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
     """Return what sidecars say of the model."""
     card = bundle.card
     return {
@@ -333,13 +333,13 @@ def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
         "Range": summary.judged.verdict,
         "RangeReasons": list(summary.judged.reasons),
         "TrainingDistance": summary.figures["training_distance"],
-        "Confounds": _camel_case(summary.confounds),
-        "Cleaning": _camel_case(summary.cleaning),
+        "Confounds": camel_case(summary.confounds),
+        "Cleaning": camel_case(summary.cleaning),
         "Notes": [names.hide(note) for note in summary.notes],
     }
 
 
-def _camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
+def camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
     """Name values as BIDS metadata are: frames_kept becomes FramesKept."""
     return {key.title().replace("_", ""): value for key, value in values.items()}
 

@@ -146,7 +146,7 @@ class RegionTables:
             },
             "MinCoverage": self.min_coverage,
             **({} if intervals is None else _calibration(intervals, self.interval_level)),
-            **_atlas_facts(atlas),
+            **atlas_facts(atlas),
         }
 
     def _width_words(self, intervals: ParcelIntervals | None) -> str:
@@ -179,7 +179,8 @@ def _calibration(intervals: ParcelIntervals, level: int) -> dict[str, Any]:
     }
 
 
-def _atlas_facts(atlas: Atlas) -> dict[str, Any]:
+def atlas_facts(atlas: Atlas) -> dict[str, Any]:
+    """Return what sidecars say of an atlas: its key, and what its file says of itself."""
     file = atlas.file
     if file is None:
         return {"Atlas": {"Key": atlas.key}}

@@ -33,7 +33,7 @@ from bids_dtg.notices import counted
 from bids_dtg.report.contents import half_width_path
 from bids_dtg.workflows.participant.outputs.layers import Layer
 from bids_dtg.workflows.participant.outputs.map_files import OutputFile, model_facts, source_uri
-from bids_dtg.workflows.participant.sets import MapSet
+from bids_dtg.workflows.participants.sets import RunSet
 
 Points = Mapping[Hemisphere, NDArray[np.float64]]
 
@@ -97,23 +97,23 @@ class SurfaceMaps:
 
     bundle: ModelBundle  # the model whose maps they are
     meshes: tuple[MeshName, ...]  # that were asked for
-    find: Callable[[MapSet], SurfaceFiles]  # finds the surfaces of the participant of a set
+    find: Callable[[RunSet], SurfaceFiles]  # finds the surfaces of the participant of a set
     source: str  # name of the input dataset in BIDS URIs
     names: PathNames  # that stand for folders, in sentences on surfaces
     interval_level: int  # of the intervals, in percent
 
-    def files_of(self, planned: MapSet) -> SurfaceFiles | None:
+    def files_of(self, planned: RunSet) -> SurfaceFiles | None:
         """Return the participant's surfaces; None where no asked mesh may be the participant's."""
         return self.find(planned) if "fsLR" in self.meshes else None
 
-    def notes(self, planned: MapSet) -> tuple[str, ...]:
+    def notes(self, planned: RunSet) -> tuple[str, ...]:
         """Return a line on a template's surface that stands in for the participant's."""
         files = self.files_of(planned)
         if files is None or files.sides:
             return ()
         return (f"{planned.title}: maps on fsLR are sampled on {_TEMPLATE}: {files.reason}",)
 
-    def read(self, planned: MapSet) -> tuple[Mesh, ...]:
+    def read(self, planned: RunSet) -> tuple[Mesh, ...]:
         """Read the surfaces that a set is written on.
 
         Raises
@@ -125,7 +125,7 @@ class SurfaceMaps:
 
     def write(
         self,
-        planned: MapSet,
+        planned: RunSet,
         layers: Sequence[Layer],
         meshes: Sequence[Mesh],
         output: DerivativeDataset,
@@ -158,7 +158,7 @@ class SurfaceMaps:
                         output.write(file.path, file.data)
                 yield from paths
 
-    def _mesh(self, name: MeshName, planned: MapSet) -> Mesh:
+    def _mesh(self, name: MeshName, planned: RunSet) -> Mesh:
         files = self.files_of(planned) if name == "fsLR" else None
         if files is None or not files.sides:
             return _template_mesh(self.bundle, name)
@@ -171,7 +171,7 @@ class _Sheet:
     """One layer on one mesh, and the files that are made of it."""
 
     asked: SurfaceMaps
-    planned: MapSet
+    planned: RunSet
     layer: Layer
     mesh: Mesh
 

@@ -14,18 +14,10 @@ from bids_dtg.connectome.connectome import RunConnectomes
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.names import build_path
-from bids_dtg.files.provenance import (
-    Fingerprint,
-    options_hash,
-    recorded_outputs,
-    sets_made_otherwise,
-    write_completion,
-)
+from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.warp import Warp
-from bids_dtg.notices import named
 from bids_dtg.report.map_reliability import write_map_reliability
-from bids_dtg.report.methods import keep_methods, methods_path
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.individuality import write_individuality
 from bids_dtg.report.panels.panel import Kept, write_kept
@@ -56,7 +48,8 @@ from bids_dtg.workflows.participant.outputs.space_files import (
 from bids_dtg.workflows.participant.outputs.spaces import Target
 from bids_dtg.workflows.participant.outputs.surface_files import Mesh, SurfaceMaps
 from bids_dtg.workflows.participant.quality import RunSummary
-from bids_dtg.workflows.participant.sets import MapSet, run_entities
+from bids_dtg.workflows.participants.complete import complete_set
+from bids_dtg.workflows.participants.sets import RunSet, run_entities
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +72,7 @@ class Writer:
     threads: int  # maps encoded at the same time
     workflow: Workflow  # whose quality columns are written
     methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
-    targets: Callable[[MapSet], Sequence[Target]]  # other spaces that a set is also written in
+    targets: Callable[[RunSet], Sequence[Target]]  # other spaces that a set is also written in
 
     def write_run(
         self,
@@ -117,7 +110,7 @@ class Writer:
 
     def write_set(
         self,
-        planned: MapSet,
+        planned: RunSet,
         estimate: Estimate,
         *,
         runs: Sequence[RunSummary],
@@ -164,13 +157,13 @@ class Writer:
 
     def complete(
         self,
-        planned: MapSet,
+        planned: RunSet,
         inputs: Mapping[str, Fingerprint],
         files: Sequence[PurePosixPath],
         *,
         runs: Sequence[RunSummary],
-    ) -> tuple[str, ...]:
-        """Record that a set is complete, once all else of it has been written; return notes.
+    ) -> None:
+        """Record that a set is complete, once all else of it has been written.
 
         Parameters
         ----------
@@ -183,26 +176,15 @@ class Writer:
         runs
             Those that were averaged.
         """
-        # What other options had written, as a spread over segments, must not lie beside.
-        for left in set(recorded_outputs(self.output, planned.title)) - set(files):
-            if left.is_relative_to(f"sub-{planned.participant}"):  # others may use what is shared
-                self.output.remove(left)
-        gone = self.output.update_participants()
-        lacking = Lacking.of_runs(summary.confounds.get(NOT_IN_TABLE, ()) for summary in runs)
-        methods = methods_path(options_hash(self.options), lacking)
-        keep_methods(self.output, methods, self.methods(lacking))
-        # Last: whoever is killed before this line does all of the above again.
-        write_completion(
+        complete_set(
             self.output,
-            planned.title,
+            planned,
+            inputs,
+            files,
             options=self.options,
-            inputs=inputs,
-            outputs=[self.output.path(path) for path in files],
-            methods=methods,
+            lacking=Lacking.of_runs(run.confounds.get(NOT_IN_TABLE, ()) for run in runs),
+            methods=self.methods,
         )
-        if not gone:
-            return ()
-        return (f"participants.tsv: removed the rows of {named(gone)}, who have no folder here",)
 
     def made_otherwise(self, participant: str) -> tuple[str, ...]:
         """Return the titles of sets that an earlier call averaged otherwise."""
@@ -242,7 +224,7 @@ class Writer:
         yield from files
 
     def _write_spaces(
-        self, planned: MapSet, layers: Sequence[Layer], warps: Sequence[tuple[Target, Warp]]
+        self, planned: RunSet, layers: Sequence[Layer], warps: Sequence[tuple[Target, Warp]]
     ) -> Iterator[PurePosixPath]:
         """Write the maps in other spaces, and the half-widths there."""
         entities, root = dict(planned.entities), planned.runs[0].root
@@ -262,7 +244,7 @@ class Writer:
                 yield from self._write_half_widths(target, facts)
 
     def _write_surfaces(
-        self, planned: MapSet, layers: Sequence[Layer], meshes: Sequence[Mesh]
+        self, planned: RunSet, layers: Sequence[Layer], meshes: Sequence[Mesh]
     ) -> Iterator[PurePosixPath]:
         half_widths = half_width_layer(self.bundle, self.interval_level)
         everything = [*layers, *([] if half_widths is None else [half_widths])]

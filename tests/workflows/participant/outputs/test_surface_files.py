@@ -30,7 +30,7 @@ from bids_dtg.inputs.run import RestRun
 from bids_dtg.stats.conformal import Calibration, UsualError
 from bids_dtg.workflows.participant.outputs.layers import Layer
 from bids_dtg.workflows.participant.outputs.surface_files import SurfaceMaps, check_surfaces
-from bids_dtg.workflows.participant.sets import MapSet
+from bids_dtg.workflows.participants.sets import RunSet
 
 PLACES = standard_grayordinates()
 # 8 mm voxels over the whole brain, on the lattice of the template.
@@ -252,7 +252,7 @@ def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
     values = np.full((len(bundle.contrasts), bundle.places.number), np.nan, np.float32)
     values[: len(maps)] = maps[: len(values)]
     run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
-    planned = MapSet((run,), (("sub", "01"), ("task", "rest")))
+    planned = RunSet((run,), (("sub", "01"), ("task", "rest")))
     surfaces = SurfaceMaps(
         bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
     )
@@ -276,7 +276,7 @@ def test_workbench_reads_all_contrasts_of_the_demos_model(tmp_path):
         pytest.skip("wb_command is not installed (apt-get install connectome-workbench)")
     bundle = load_bundle("demo")
     run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
-    planned = MapSet((run,), (("sub", "01"), ("task", "rest")))
+    planned = RunSet((run,), (("sub", "01"), ("task", "rest")))
     surfaces = SurfaceMaps(
         bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
     )

@@ -1,0 +1,346 @@
+"""What a GPU gives: forward passes, sums, training and whole participants; prints Markdown tables.
+
+    python benchmarks/gpu.py [--device cuda] [--only forward sums training participants]
+
+Sizes are the published ones, weights are random (seeded). Each row is measured in a process of its
+own, so that its peak memory is its own. What a device cannot do has its reason in the row. `--small
+--device cpu` tries the script itself, in about a minute. The tables are those of docs/gpu.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from forward import grey_matter
+
+REPEATS = 5
+READERS = (1, 2, 4)
+# Precision as Lightning names it, people of a batch that go through the network at once.
+TRAININGS = (("32-true", None), ("32-true", 1), ("bf16-mixed", None), ("bf16-mixed", 1))
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large things are."""
+
+    rois: int = 50
+    contrasts: int = 47
+    features: int = 64
+    shape: tuple[int, int, int] = (76, 93, 78)
+    frames: int = 490  # of a run
+    brain_voxels: int = 230_000  # that the sums are over
+    batch: int = 10  # people that are trained on together
+    people: int = 8  # in one call of the program
+
+    def mask(self) -> np.ndarray:
+        if self.shape == Size.shape:
+            return np.asarray(grey_matter())
+        return np.random.default_rng(0).random(self.shape) < 0.3
+
+
+SMALL = Size(5, 3, 8, (24, 20, 16), frames=60, brain_voxels=9_000, batch=4, people=2)
+
+
+def describe_device(device: str) -> str:
+    import torch
+
+    cores = f"{os.cpu_count()} cores"
+    if device == "cpu":
+        return f"no GPU, {cores}, PyTorch {torch.__version__}"
+    gpu = torch.cuda.get_device_properties(device)
+    return (
+        f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB, {cores}, PyTorch {torch.__version__}, "
+        f"CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    )
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> None:
+    """Print a table row by row, as it is measured."""
+    print(f"\n{title}\n\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+# --- a row in a process of its own
+
+
+def measured(work: str, options: argparse.Namespace, **facts: Any) -> dict[str, Any]:
+    """Do a piece of `WORK` in a new process; return what it found, or why it found nothing."""
+    words = [sys.executable, __file__, "--device", options.device]
+    words += ["--small"] if options.small else []
+    done = subprocess.run(
+        [*words, "--work", json.dumps([work, facts])], capture_output=True, text=True
+    )
+    if done.returncode == 0:
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+    *_, reason = done.stderr.strip().splitlines() or ["it ended without a word"]
+    return {"why": reason.replace("|", "/")[:100]}
+
+
+def peak_mib(device: str) -> float:
+    """Return the most memory that torch has taken of a GPU, with what it keeps for later."""
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) / 2**20 if device != "cpu" else float("nan")
+
+
+def forward(size: Size, device: str, *, form: str, save: str, compare: str) -> dict[str, float]:
+    """Time a form of the network, from an array to an array; compare its maps with stored ones."""
+    from gpu_forms import FORMS, Agreement, make, random_network
+
+    mask = size.mask()
+    connectome = np.random.default_rng(0).uniform(-1, 1, (size.rois, mask.sum())).astype("f4")
+    start = time.perf_counter()
+    network = random_network(size.rois, size.contrasts, size.features)
+    predict = make(FORMS[form], network, mask, device)
+    maps = predict(connectome)
+    first, times = time.perf_counter() - start, []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        maps = predict(connectome)
+        times.append(time.perf_counter() - start)
+    if save:
+        np.save(save, maps)
+    agreement = Agreement.of(maps, np.load(compare) if compare else maps)
+    return {
+        "first_s": first,
+        "seconds": statistics.median(times),
+        "peak_mib": peak_mib(device),
+        "least_r": agreement.least_r,
+        "largest_error": agreement.largest_error,
+    }
+
+
+def sums(size: Size, device: str, *, where: str) -> dict[str, float]:
+    """Time the sums of a run that lies in memory, in blocks as they are read."""
+    from bids_dtg.connectome.connectome import run_connectomes
+    from bids_dtg.connectome.design import TemporalDesign
+    from bids_dtg.connectome.device import arrays_on
+    from bids_dtg.connectome.moments import RunVoxels, measure_run
+
+    rng = np.random.default_rng(0)
+    bold = rng.normal(1000, 30, (size.frames, size.brain_voxels)).astype(np.float32)
+    maps = rng.random((size.rois, size.brain_voxels)).astype(np.float32)
+    valid, keep = np.ones(size.brain_voxels, bool), np.ones(size.frames, bool)
+    voxels = RunVoxels(maps, int(0.7 * size.brain_voxels), valid)
+    columns = rng.standard_normal((size.frames, 12)).cumsum(axis=0)
+    design = TemporalDesign.build(columns, [f"c{n}" for n in range(12)], keep, 0.72)
+
+    def blocks() -> Iterator[tuple[int, np.ndarray]]:
+        for first in range(0, size.frames, 64):
+            yield first, bold[first : first + 64].copy()
+
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        moments = measure_run(blocks, design, voxels, arrays=arrays_on(where))
+        moments.squares  # noqa: B018  # which waits for the device
+        times.append(time.perf_counter() - start)
+    r = run_connectomes(moments).whole.r
+    return {
+        "seconds": statistics.median(times),
+        "peak_mib": peak_mib(where),
+        "mean_abs": float(np.abs(r).mean()),
+    }
+
+
+def training(size: Size, device: str, *, precision: Any, part: int | None) -> dict[str, float]:
+    """Time updates of the weights, by the program's own training: a short epoch, after one more."""
+    from bids_dtg.contrasts.plan import TrainingPlan
+    from bids_dtg.contrasts.samples import ArraySamples, Sampling
+    from bids_dtg.contrasts.train import train
+    from bids_dtg.training.loop import Workplace
+
+    mask, rng = size.mask(), np.random.default_rng(0)
+    voxels, updates = int(mask.sum()), 10
+
+    def people(number: int) -> ArraySamples:
+        connectomes = rng.uniform(-1, 1, (number, 1, size.rois, voxels)).astype(np.float32)
+        maps = rng.standard_normal((number, size.contrasts, voxels)).astype(np.float32)
+        return ArraySamples(connectomes, maps, mask)
+
+    plan = TrainingPlan(
+        features=size.features,
+        part=part,
+        epochs=2,
+        precision=precision,
+        sampling=Sampling(people=size.batch, batches=updates),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workplace(Path(folder), device)
+        card = train(people(size.batch), people(2), plan, place).card
+    return {"seconds": card["history"][-1]["seconds"] / updates, "peak_mib": peak_mib(device)}
+
+
+WORK: dict[str, Callable[..., dict[str, float]]] = {
+    "forward": forward,
+    "sums": sums,
+    "training": training,
+}
+
+
+# --- the tables
+
+
+def figure(found: dict[str, Any], name: str, form: str) -> str:
+    value = found.get(name, float("nan"))
+    return "-" if np.isnan(value) else f"{value:{form}}"
+
+
+def forward_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
+    from gpu_forms import FORMS
+
+    truth = str(folder / "maps.npy")
+    for name, form in FORMS.items():
+        if options.forms and name not in (*options.forms, "blocks"):
+            continue
+        if form.needs_gpu and options.device == "cpu":
+            found: dict[str, Any] = {"why": "needs a GPU"}
+        else:
+            paths = {"save": truth, "compare": ""} if name == "blocks" else {"compare": truth}
+            found = measured("forward", options, form=name, **{"save": "", **paths})
+        yield (
+            form.words,
+            found.get("why") or figure(found, "seconds", ".4f"),
+            figure(found, "first_s", ".2f"),
+            figure({"n": 60 / found.get("seconds", np.nan)}, "n", ".0f"),
+            figure(found, "peak_mib", ",.0f"),
+            figure(found, "least_r", ".6f"),
+            figure(found, "largest_error", ".1e"),
+        )
+
+
+def sums_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
+    names = {options.device: f"torch on {options.device}, float64"}
+    names = {**names, "cpu": "NumPy on the CPU, float32"}
+    for where, words in names.items():
+        found = measured("sums", options, where=where)
+        yield (
+            words,
+            found.get("why") or figure(found, "seconds", ".3f"),
+            figure(found, "peak_mib", ",.0f"),
+            figure(found, "mean_abs", ".7f"),
+        )
+
+
+def training_rows(options: argparse.Namespace) -> Iterator[Sequence[str]]:
+    for precision, part in TRAININGS:
+        found = measured("training", options, precision=precision, part=part)
+        yield (
+            precision,
+            "all" if part is None else str(part),
+            found.get("why") or figure(found, "seconds", ".3f"),
+            figure(found, "peak_mib", ",.0f"),
+        )
+
+
+def participant_rows(options: argparse.Namespace, folder: Path) -> Iterator[Sequence[str]]:
+    """Call the program for several participants, with one, two and four processes at a time.
+
+    Each process has a reader of its own; they share the device.
+    """
+    import shutil
+
+    from participant import run
+    from throughput import make_people
+
+    size = SMALL if options.small else Size()
+    root = make_people(folder, size.people, size.frames)
+    cores = os.cpu_count() or 1
+    for readers in READERS:
+        words = ["--device", options.device, "--nprocs", str(readers), "--no-reports"]
+        words += ["--omp-nthreads", str(max(1, cores // readers))]
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        program = [sys.executable, "-m", "bids_dtg.cli", str(root), str(folder / "out")]
+        with watched_memory(options.device) as most:
+            done = run(
+                [*program, "participant", "--model", str(folder / "bundle"), *words], memory=False
+            )
+        yield (
+            str(readers),
+            f"{60 * size.people / done.wall_s:.1f}",
+            f"{done.wall_s / size.people:.2f}",
+            f"{done.cpu_s / size.people:.2f}",
+            figure({"mib": most()}, "mib", ",.0f"),
+        )
+
+
+@contextmanager
+def watched_memory(device: str) -> Iterator[Callable[[], float]]:
+    """Look at a GPU's memory, of all processes together, while a block runs; more than before."""
+    if device == "cpu":
+        yield lambda: float("nan")
+        return
+    import torch
+
+    def used() -> float:
+        free, total = torch.cuda.mem_get_info(device)
+        return (total - free) / 2**20
+
+    before = used()  # this process's own share included
+    seen, over = [before], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            seen.append(used())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield lambda: max(seen) - before
+    finally:
+        over.set()
+        thread.join()
+
+
+def tables(options: argparse.Namespace, folder: Path) -> None:
+    print(describe_device(options.device))
+    if "forward" in options.only:
+        columns = ["forward pass", "s", "first s", "a minute", "peak MiB", "least r", "error"]
+        print_table("**One forward pass**", columns, forward_rows(options, folder))
+    if "sums" in options.only:
+        columns = ["sums", "s", "peak MiB", "mean \\|r\\|"]
+        print_table("**The sums of a run**", columns, sums_rows(options))
+    if "training" in options.only:
+        columns = ["precision", "people at once", "s an update", "peak MiB"]
+        print_table("**A training step**", columns, training_rows(options))
+    if "participants" in options.only:
+        columns = ["processes, each with a reader", "participants a minute", "s each", "CPU-s each"]
+        columns.append("peak MiB of the GPU")
+        print_table("**Whole participants**", columns, participant_rows(options, folder))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda", help="cuda, cuda:N, or cpu to try the script")
+    names = ["forward", "sums", "training", "participants"]
+    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--forms", nargs="+", help="some forms of the forward pass only")
+    parser.add_argument("--small", action="store_true", help="tiny sizes")
+    parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work, facts = options.work
+        print(json.dumps(WORK[work](SMALL if options.small else Size(), options.device, **facts)))
+        return
+    with tempfile.TemporaryDirectory(prefix="dtg-bench-") as name:
+        tables(options, Path(name))
+
+
+if __name__ == "__main__":
+    main()

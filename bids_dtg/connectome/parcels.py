@@ -1,0 +1,334 @@
+"""Mean series of an atlas' parcels from one pass over a run: cleaned, standardised, correlated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.algebra import RESIDUAL_TOLERANCE
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.passes import (
+    Block,
+    BlockPass,
+    Blocks,
+    InvalidVoxelsError,
+    MakeSmoothing,
+)
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelVoxels:
+    """The voxels of a run that parcels are averaged over, those of one parcel together.
+
+    Examples
+    --------
+    >>> voxels = ParcelVoxels(np.array([0, 0, 1]), np.array([2, 4]), np.ones(3, bool))
+    >>> voxels.parcels
+    2
+    """
+
+    parcel: NDArray[np.intp]  # (voxels,), number of the parcel of each, never decreasing
+    sizes: NDArray[np.int64]  # (parcels,), voxels of each parcel, read or not
+    valid: NDArray[np.bool_]  # (voxels,), that may have data; the others are never read
+
+    def __post_init__(self) -> None:
+        if self.valid.shape != self.parcel.shape or self.parcel.ndim != 1:
+            raise ValueError(f"{self.parcel.shape} voxels have validity {self.valid.shape}")
+        if (np.diff(self.parcel) < 0).any():
+            raise ValueError("voxels of one parcel stand together, in the order of the parcels")
+        if self.parcel.size and not 0 <= self.parcel[0] <= self.parcel[-1] < self.parcels:
+            raise ValueError(f"parcels are numbers from 0 to {self.parcels - 1}")
+
+    @property
+    def parcels(self) -> int:
+        """How many parcels there are."""
+        return len(self.sizes)
+
+    def count(self, among: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Count the voxels of each parcel among some (voxels,): (parcels,)."""
+        return np.bincount(self.parcel[among], minlength=self.parcels).astype(np.int64)
+
+
+class ParcelSums:
+    """Sums of a run's frames over parcels, added block by block.
+
+    Memory is that of the sums, (frames kept, parcels) float64, whatever the number of voxels.
+    A voxel that is 0 in all kept frames has no data (zero-filled edge of the field of view): it
+    adds nothing to a sum, and is left out of the number that the sum is divided by.
+
+    Parameters
+    ----------
+    design
+        Frames kept.
+    voxels
+        Whose values are summed.
+    subtracted
+        (voxels,) volume that was subtracted from the frames before they are added; None: none.
+
+    Examples
+    --------
+    >>> design = TemporalDesign.build(None, (), np.ones(4, bool), tr_seconds=2.0)
+    >>> voxels = ParcelVoxels(np.array([0, 0, 1]), np.array([2, 1]), np.ones(3, bool))
+    >>> sums = ParcelSums(design, voxels)
+    >>> sums.add(np.array([[1.0, 3, 0], [2, 4, 0], [3, 5, 0], [4, 6, 0]]), 0)
+    >>> sums.means()[:, 0].tolist(), sums.coverage.tolist()
+    ([2.0, 3.0, 4.0, 5.0], [1.0, 0.0])
+    """
+
+    def __init__(
+        self,
+        design: TemporalDesign,
+        voxels: ParcelVoxels,
+        *,
+        subtracted: NDArray[np.floating] | None = None,
+    ) -> None:
+        self.design, self.voxels = design, voxels
+        self.seen = np.zeros(design.frames_kept, dtype=bool)
+        # (voxels,), with a value other than 0 in a kept frame so far
+        self.with_data = np.zeros(len(voxels.parcel), bool)
+        if subtracted is not None:  # what is constant has become 0, and has data nevertheless
+            self.with_data |= voxels.valid & (subtracted != 0)
+        self._position = np.where(design.keep, np.cumsum(design.keep) - 1, -1)
+        self._sums = np.zeros((design.frames_kept, voxels.parcels))
+        self._absent = np.flatnonzero(~voxels.valid)
+        self._filled, self._starts = np.unique(voxels.parcel, return_index=True)
+
+    def add(self, block: Block, first_frame: int) -> None:
+        """Add consecutive frames.
+
+        Parameters
+        ----------
+        block
+            (frames, voxels). Voxels that are not valid are set to 0 in it.
+        first_frame
+            Index of its first frame in the run, censored frames counted.
+
+        Raises
+        ------
+        InvalidVoxelsError
+            Valid voxels are not finite in a kept frame; the sums are as before the call.
+        """
+        if block.ndim != 2 or block.shape[1] != len(self.voxels.parcel):
+            raise ValueError(f"a block is (frames, {len(self.voxels.parcel)}), not {block.shape}")
+        position = self._position[first_frame : first_frame + len(block)]
+        if len(position) != len(block):
+            raise ValueError(f"frames beyond the {len(self._position)} of the design")
+        kept = np.flatnonzero(position >= 0)
+        if not len(kept):
+            return
+        if self.seen[position[kept]].any():
+            raise ValueError(f"frames from {first_frame} were added before")
+        block[:, self._absent] = 0
+        found = np.stack([self._reduce(block[frame]) for frame in kept])
+        if not np.isfinite(found).all():
+            raise InvalidVoxelsError("values at valid voxels are not finite")
+        self._sums[np.ix_(position[kept], self._filled)] = found
+        self._note_data(block[kept])
+        self.seen[position[kept]] = True
+
+    def _reduce(self, frame: NDArray[np.floating]) -> Float:
+        """Sum a frame (voxels,) over the parcels that have voxels, in float64."""
+        wide = frame.astype(np.float64)
+        return np.add.reduceat(wide, self._starts) if len(wide) else wide
+
+    def _note_data(self, frames: Block) -> None:
+        still = np.flatnonzero(~self.with_data)  # few after the first block
+        self.with_data[still] = (frames[:, still] != 0).any(axis=0)
+
+    @property
+    def coverage(self) -> Float:
+        """(parcels,), share of each parcel's voxels that have data, 0 to 1."""
+        return self.voxels.count(self.with_data) / np.maximum(self.voxels.sizes, 1)
+
+    def means(self) -> Float:
+        """Mean of each parcel's voxels with data, (frames kept, parcels); NaN where none has."""
+        count = self.voxels.count(self.with_data)
+        means = np.full(self._sums.shape, np.nan)
+        np.divide(self._sums, count, out=means, where=count > 0)
+        return means
+
+    def series(self, min_coverage: float = 0.0) -> ParcelSeries:
+        """Clean and standardise what was added.
+
+        Parameters
+        ----------
+        min_coverage
+            Share of a parcel's voxels; parcels with less have no series.
+
+        Raises
+        ------
+        ValueError
+            Frames that the design keeps were not added.
+        """
+        if not self.seen.all():
+            raise ValueError(f"{int(np.count_nonzero(~self.seen))} kept frames were not added")
+        return ParcelSeries.of(self.means(), self.design, self.coverage, min_coverage)
+
+
+@dataclass(frozen=True, eq=False)
+class ParcelSeries:
+    """Cleaned series of parcels, standardised over the frames that are kept."""
+
+    # (parcels, frames), mean 0 and standard deviation 1 (of n, not n - 1) over the kept frames;
+    # NaN at the other frames, and for parcels without enough coverage or without signal.
+    values: NDArray[np.float32]
+    keep: NDArray[np.bool_]  # (frames,), False for censored frames and dummy scans
+    tr_seconds: float  # time between frames
+    coverage: Float  # (parcels,), share of each parcel's voxels with signal
+    residual_dof: float  # kept frames less what cleaning took; NaN where that is not known
+
+    @classmethod
+    def of(
+        cls,
+        means: NDArray[np.floating],
+        design: TemporalDesign,
+        coverage: NDArray[np.floating],
+        min_coverage: float = 0.0,
+    ) -> ParcelSeries:
+        """Clean and standardise mean series.
+
+        A parcel that cleaning leaves nothing of but rounding has no series, as one below
+        `min_coverage`.
+
+        Parameters
+        ----------
+        means
+            (frames kept, parcels), NaN for a parcel without data.
+        design
+            Frames kept, and what is regressed out of them.
+        coverage
+            (parcels,), share of each parcel with signal.
+        min_coverage
+            Least share of a parcel that has a series.
+
+        Examples
+        --------
+        >>> design = TemporalDesign.build(None, (), np.array([True] * 4 + [False]), 2.0)
+        >>> means = np.array([[1.0, 5], [3, 5], [1, 5], [3, 5]])
+        >>> series = ParcelSeries.of(means, design, np.array([1.0, 1.0]))
+        >>> series.values.tolist()
+        [[-1.0, 1.0, -1.0, 1.0, nan], [nan, nan, nan, nan, nan]]
+        """
+        values = np.full((means.shape[1], len(design.keep)), np.nan, np.float32)
+        wanted = np.flatnonzero((coverage >= min_coverage) & np.isfinite(means).all(axis=0))
+        raw = means[:, wanted] - means[:, wanted].mean(axis=0)
+        cleaned = design.clean(raw)
+        left, size = (cleaned**2).sum(axis=0), (raw**2).sum(axis=0)
+        real = left > RESIDUAL_TOLERANCE * size
+        scaled = cleaned[:, real] * np.sqrt(len(cleaned) / left[real])
+        values[np.ix_(wanted[real], np.flatnonzero(design.keep))] = scaled.T
+        return cls(
+            values, design.keep, design.tr_seconds, np.asarray(coverage), design.residual_dof()
+        )
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(parcels,), which have a series."""
+        return np.asarray(np.isfinite(self.values[:, self.keep]).all(axis=1), bool)
+
+    def correlation(self) -> Float:
+        """Return Pearson r (parcels, parcels) over the kept frames.
+
+        Rows and columns of parcels without a series are NaN; the diagonal is 1 elsewhere.
+
+        Examples
+        --------
+        >>> values = np.array([[-1.0, 1, -1, 1], [1, -1, 1, -1]], np.float32)
+        >>> keep = np.ones(4, bool)
+        >>> ParcelSeries(values, keep, 2.0, np.ones(2), 3.0).correlation().tolist()
+        [[1.0, -1.0], [-1.0, 1.0]]
+        """
+        present = np.flatnonzero(self.present)
+        series = self.values[np.ix_(present, np.flatnonzero(self.keep))].astype(np.float64)
+        series /= np.linalg.norm(series, axis=1, keepdims=True)  # float32 has rounded them
+        found = np.full((len(self.values),) * 2, np.nan)
+        found[np.ix_(present, present)] = np.clip(series @ series.T, -1.0, 1.0)
+        found[present, present] = 1.0
+        return found
+
+    def filled(self) -> tuple[NDArray[np.float32], float]:
+        """Fill the gaps between the first and the last kept frame, for a model of whole series.
+
+        Returns
+        -------
+        series
+            (parcels, frames from the first to the last that is kept): frames that are not kept
+            are interpolated linearly, then each parcel is standardised again. NaN for parcels
+            without a series.
+        share
+            Of these frames that were filled, 0 to 1.
+
+        Examples
+        --------
+        >>> values = np.array([[np.nan, -1, np.nan, 1, np.nan]], np.float32)
+        >>> keep = np.array([False, True, False, True, False])
+        >>> series, share = ParcelSeries(values, keep, 2.0, np.ones(1), 1.0).filled()
+        >>> [[round(float(x), 2) for x in row] for row in series], round(share, 2)
+        ([[-1.22, 0.0, 1.22]], 0.33)
+        """
+        kept = np.flatnonzero(self.keep)
+        frames = np.arange(kept[0], kept[-1] + 1)
+        filled = np.full((len(self.values), len(frames)), np.nan)
+        for parcel in np.flatnonzero(self.present):
+            course = np.interp(frames, kept, self.values[parcel, kept].astype(np.float64))
+            filled[parcel] = (course - course.mean()) / course.std()
+        return filled.astype(np.float32), 1.0 - len(kept) / len(frames)
+
+
+def parcel_sums(
+    open_blocks: Callable[[], Blocks],
+    design: TemporalDesign,
+    voxels: ParcelVoxels,
+    *,
+    smoothing: MakeSmoothing | None = None,
+) -> ParcelSums:
+    """Add up one run over parcels in one pass, as `BlockPass` does.
+
+    A voxel with NaN or infinity in a kept frame is left out of all frames; where it shows after
+    the first block, the pass is repeated once without it.
+
+    Parameters
+    ----------
+    open_blocks
+        Starts reading the run: yields (first frame, (frames, voxels) block), all frames in order.
+        Blocks are changed.
+    design
+        Frames kept and columns to project out.
+    voxels
+        Whose values are averaged.
+    smoothing
+        Makes the operator that smooths each frame before it is added. Voxels that are 0 in the
+        whole first block have no data then: zeros would be drawn in.
+
+    Raises
+    ------
+    ValueError
+        No frame is kept, or frames are missing or hold values that cannot be summed.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> bold = rng.standard_normal((50, 6))
+    >>> design = TemporalDesign.build(None, (), np.ones(50, bool), tr_seconds=2.0)
+    >>> voxels = ParcelVoxels(np.repeat([0, 1], 3), np.array([3, 3]), np.ones(6, bool))
+    >>> def blocks():
+    ...     yield 0, bold[:30].copy()
+    ...     yield 30, bold[30:].copy()
+    >>> sums = parcel_sums(blocks, design, voxels)
+    >>> sums.series().values.shape
+    (2, 50)
+    """
+
+    def start(subtracted: NDArray[np.floating], usable: NDArray[np.bool_]) -> ParcelSums:
+        return ParcelSums(
+            design,
+            ParcelVoxels(voxels.parcel, voxels.sizes, usable),
+            subtracted=None if smoothing is None else subtracted,
+        )
+
+    return BlockPass(open_blocks, design, start, smoothing).sums(voxels.valid)

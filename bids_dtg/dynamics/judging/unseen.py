@@ -1,0 +1,186 @@
+"""Figures of a network model's people, a value a person: so models are compared over people.
+
+They need no training on the people who are judged: an amortised model may never have seen them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.inference import elbo_of, infer
+from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
+from bids_dtg.dynamics.judging.features import features_of
+from bids_dtg.dynamics.judging.forecast import Forecast, forecast, forecast_baselines
+from bids_dtg.dynamics.judging.measures import connectivity, fc_fit
+from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.parameters import align, retest
+from bids_dtg.dynamics.simulation import simulate
+from bids_dtg.stats.paired import jackknife_shares
+
+Values = NDArray[np.floating[Any]]
+Sessions = Mapping[str, Networks]  # by name, of the same people in the same order
+
+FEWEST_PEOPLE = 10  # fewer get no verdict
+_FEWEST_RETESTED = 3  # people that shares of an agreement need
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is measured of a person."""
+
+    name: str  # elbo, nll_K, r2_K, fit, icc_theta_N
+    session: str
+
+    @property
+    def words(self) -> str:
+        """As a page says it.
+
+        Examples
+        --------
+        >>> Figure("nll_5", "REST1").words, Figure("icc_theta_1", "REST2").words
+        ('5 frames ahead, nats a region a frame', 'theta 1, ICC with the first session')
+        """
+        kind, _, number = self.name.rpartition("_")
+        return {
+            "nll": f"{number} frames ahead, nats a region a frame",
+            "r2": f"{number} frames ahead, R²",
+            "icc_theta": f"theta {number}, ICC with the first session",
+            "": {"elbo": "ELBO, nats a region a frame"}.get(self.name, "fit of FC, r"),
+        }[kind]
+
+    @property
+    def smaller_is_better(self) -> bool:
+        """Whether less of it is better."""
+        return self.name.startswith("nll")
+
+
+Figures = dict[Figure, Values]  # (people,) each
+
+
+def figures_of(
+    model: GenerativeModel,
+    sessions: Sessions,
+    known: tuple[str, ...] = (),
+    *,
+    simulations: int = 20,
+    seed: int = 0,
+    with_elbo: bool = True,
+) -> Figures:
+    """Return the figures of people by a network model.
+
+    Parameters
+    ----------
+    model
+        The model; amortised, or fitted to these people.
+    sessions
+        The people's, that which parameters are inferred from first.
+    known
+        Whom the model was fitted to, as `inference.infer` takes it.
+    simulations
+        Of each person, inferred from the first session, for the fit of functional connectivity.
+    seed
+        Of all that is drawn.
+    with_elbo
+        Whether an ELBO is given: a model whose tables hold the external input of one session has
+        none of another one.
+
+    Returns
+    -------
+    dict
+        (people,) by figure. Agreement between sessions is one of all people: each has the share
+        that the jackknife gives (Efron & Stein 1981, Ann. Stat. 9: 586), and the mean of shares is
+        the ICC(A,1) over regions of people.
+    """
+    found: Figures = {}
+    first = next(iter(sessions))
+    for name, networks in sessions.items():
+        if with_elbo and (model.recipe.amortised or name == first):
+            elbo = elbo_of(model, networks, known, seed=seed).mean(axis=1)
+            found[Figure("elbo", name)] = elbo / networks.frames
+        found |= _foretold(forecast(model, networks, known, seed=seed), name)
+    inferred = infer(model, sessions[first], known)
+    simulated = simulate(model, sessions[first], inferred, simulations=simulations, seed=seed)
+    made = [_bounded_connectivity(session) for session in simulated]
+    found |= _fits(made, sessions)
+    theta, kl = inferred.region.mean, inferred.region.kl
+    alignment = align(theta, kl, features_of(sessions[first]))
+    for name, networks in list(sessions.items())[1:]:
+        again = infer(model, networks, known).region.mean
+        shares = _agreement(alignment.apply(theta), alignment.apply(again))
+        for number, values in enumerate(shares.T, 1):
+            found[Figure(f"icc_theta_{number}", name)] = values
+    return found
+
+
+def baseline_figures(
+    sessions: Sessions, *, simulations: int = 20, seed: int = 0
+) -> dict[str, tuple[str, Figures]]:
+    """Return the figures of people by simple models, and ceilings: words and figures by name.
+
+    Parameters
+    ----------
+    sessions, simulations, seed
+        As for `figures_of`. Functional connectivity is fitted on the first session; what is called
+        other people's is that of the other people here.
+    """
+    found: dict[str, tuple[str, Figures]] = {}
+    for name, networks in sessions.items():
+        for row in forecast_baselines(networks):
+            found.setdefault(row.name, (row.words, {}))[1].update(_foretold(row, name))
+    first, rng = next(iter(sessions.values())), np.random.default_rng(seed)
+    for baseline in BASELINES:
+        if len(first.people) >= baseline.fewest_people:
+            processes = fit_baseline(baseline, first)
+            made = [
+                connectivity(process.simulate(simulations, first.frames, rng))
+                for process in processes
+            ]
+            row_of = found.setdefault(baseline.name, (baseline.words, {}))
+            row_of[1].update(_fits(made, sessions))
+    return found
+
+
+def _foretold(row: Forecast, session: str) -> Figures:
+    return {
+        Figure(f"{kind}_{step}", session): values[:, number]
+        for kind, values in (("nll", row.nll), ("r2", row.r2))
+        for number, step in enumerate(row.steps)
+    }
+
+
+def _bounded_connectivity(simulated: Values) -> Values:
+    """Return (simulations, regions, regions), without those that grew without bounds."""
+    bounded = np.isfinite(simulated).all(axis=(1, 2))
+    return connectivity(simulated[bounded] if bounded.any() else simulated)
+
+
+def _fits(made: list[Values], sessions: Sessions) -> Figures:
+    """Return the mean fit of each person's simulations with each session."""
+    return {
+        Figure("fit", name): np.array(
+            [
+                fc_fit(own, measured).mean()
+                for own, measured in zip(made, connectivity(networks.series), strict=True)
+            ]
+        )
+        for name, networks in sessions.items()
+    }
+
+
+def _agreement(one: Values, other: Values) -> Values:
+    """Return each person's share in the ICC between sessions, (people, parameters)."""
+    score = retest(one, other).pairs.absolute
+    if len(one) < _FEWEST_RETESTED:
+        return np.broadcast_to(score, (len(one), len(score)))
+    people = np.arange(len(one))
+    without = np.array(
+        [retest(one[people != n], other[people != n]).pairs.absolute for n in people]
+    )
+    columns = zip(score, without.T, strict=True)
+    return np.stack([jackknife_shares(float(own), left) for own, left in columns], axis=1)

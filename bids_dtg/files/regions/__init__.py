@@ -1,0 +1,7 @@
+"""Tables of regions: their series and what is between them, and matrices that others wrote.
+
+- `series`: a column a region, a row a frame (`_timeseries.tsv`)
+- `relmat`: a row and a column a region (`_relmat.tsv`)
+- `cells`: numbers as the cells of such tables have them
+- `matrix`: a square matrix of another program: text, MATLAB or NumPy
+"""

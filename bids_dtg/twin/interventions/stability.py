@@ -1,0 +1,113 @@
+"""Whether attributions stay the same: over people, over those fitted to, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.fitting import Fitted
+from bids_dtg.twin.interventions.attribution import FittedPeople, with_code_map
+from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
+from bids_dtg.twin.traces import Segments
+
+Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
+FEWEST_FITTED = 4  # two in each half: one person has no differences to map
+
+
+def map_correlations(first: Floats, second: Floats) -> Array:
+    """Return the correlations of two attributions, (targets,).
+
+    Parameters
+    ----------
+    first, second
+        (targets, edges).
+
+    Returns
+    -------
+    numpy.ndarray
+        Pearson r over edges; NaN where either is the same everywhere.
+
+    Examples
+    --------
+    >>> map_correlations(np.array([[0.0, 1.0], [2.0, 2.0]]), np.array([[1.0, 3.0], [0.0, 1.0]]))
+    array([ 1., nan])
+    """
+    centred = [
+        np.asarray(edges, np.float64) - np.mean(edges, axis=1, keepdims=True)
+        for edges in (first, second)
+    ]
+    lengths = np.prod([np.linalg.norm(edges, axis=1) for edges in centred], axis=0)
+    shared = (centred[0] * centred[1]).sum(axis=1)
+    found: Array = np.divide(shared, lengths, out=np.full(len(shared), np.nan), where=lengths > 0)
+    return found
+
+
+def refitted_halves(
+    fitted: Fitted,
+    people: FittedPeople,
+    connectomes: Floats,
+    segments: Segments,
+    *,
+    splits: int,
+    seed: int = 0,
+) -> Iterator[Array]:
+    """Yield correlations of the attributions of twins refitted to two halves of people.
+
+    The network of the group stays: what connectomes tell of codes is fitted to each half.
+
+    Parameters
+    ----------
+    fitted
+        A twin of the group's network and codes.
+    people
+        Whom it was fitted to.
+    connectomes, segments
+        Of the people over whom attributions are averaged, as for `smooth_gradients`.
+    splits
+        How often people are drawn into halves.
+    seed
+        Of the halves.
+
+    Yields
+    ------
+    numpy.ndarray
+        (targets,), of each split.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than four people.
+    """
+    number = len(people.connectomes)
+    if number < FEWEST_FITTED:
+        raise ValueError(f"{number} people have no halves to fit twins to")
+    rng = np.random.default_rng(seed)
+    for _ in range(splits):
+        order = rng.permutation(number)
+        halves = [
+            mapped_gradients(fitted, people.of_rows(rows), connectomes, segments).edges
+            for rows in (order[: number // 2], order[number // 2 :])
+        ]
+        yield map_correlations(*halves)
+
+
+def mapped_gradients(
+    fitted: Fitted, people: FittedPeople, connectomes: Floats, segments: Segments
+) -> Gradients:
+    """Return the attribution of a twin whose codes are told by a fit to some people.
+
+    Parameters
+    ----------
+    fitted
+        A twin of the group's network and codes.
+    people
+        Whom what connectomes tell of codes is fitted to.
+    connectomes, segments
+        Of the people over whom attributions are averaged, as for `smooth_gradients`; without
+        noise, as `null_gradients` has them.
+    """
+    twin = with_code_map(fitted.twin, people, fitted.recipe.codes)
+    return smooth_gradients(twin.weights, connectomes, segments, copies=1, noise=0.0)

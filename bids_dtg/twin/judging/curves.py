@@ -1,0 +1,91 @@
+"""Curves of the mean trial over people: what they did, and what networks say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.curves import MeanTrial, observed_curves, predicted_curves
+from bids_dtg.twin.decoding import Decoded, Values, decode
+from bids_dtg.twin.traces import Segments
+
+PEOPLE = "people"  # of the curves of what people did
+
+
+def curves_of_people(
+    segments: Segments, outputs: Mapping[str, Values], *, half: int | None = None
+) -> dict[str, tuple[MeanTrial, ...]]:
+    """Return the mean trial of each task and condition, by `PEOPLE` and by name of the outputs.
+
+    Parameters
+    ----------
+    segments
+        With an axis of people.
+    outputs
+        (people, s, steps, buttons) of networks that performed them, by name; 1 person: the same
+        for everybody.
+    half
+        Of the runs, whose trials are averaged; None: all. Only scored trials are.
+    """
+    rows = [segments.trials.person(number) for number in range(len(segments.action))]
+    used = [row.scored & (row.half == half if half else True) for row in rows]
+    both, tasks = list(zip(rows, used, strict=True)), segments.tasks
+    found = {PEOPLE: mean_of_people(observed_curves(row, tasks, own) for row, own in both)}
+    for name, own_outputs in outputs.items():
+        decoded = decode(own_outputs, segments)
+        found[name] = mean_of_people(
+            predicted_curves(_person(decoded, number), row, tasks, own)
+            for number, (row, own) in enumerate(both)
+        )
+    return found
+
+
+def mean_of_people(curves: Iterable[Sequence[MeanTrial]]) -> tuple[MeanTrial, ...]:
+    """Return the mean over people of their mean trials, in each of which a person counts the same.
+
+    Parameters
+    ----------
+    curves
+        Of each person, by task and condition; who lacks one is not part of its mean.
+
+    Examples
+    --------
+    >>> at, half, none = np.array([0.0, 0.08]), np.array([0.0, 0.5]), np.array([0.0, 0.0])
+    >>> mean, = mean_of_people(
+    ...     [[MeanTrial(0, 0, 9, at, half, half)], [MeanTrial(0, 0, 3, at, none, none)], []]
+    ... )
+    >>> mean.trials, mean.answered.tolist()
+    (12, [0.0, 0.25])
+    """
+    groups: dict[tuple[int, int], list[MeanTrial]] = {}
+    for person in curves:
+        for mean in person:
+            groups.setdefault((mean.task, mean.condition), []).append(mean)
+    return tuple(
+        MeanTrial(
+            *key,
+            sum(mean.trials for mean in groups[key]),
+            groups[key][0].seconds,
+            np.mean([mean.answered for mean in groups[key]], axis=0),
+            np.mean([mean.correct for mean in groups[key]], axis=0),
+        )
+        for key in sorted(groups)
+    )
+
+
+def _person(decoded: Decoded, number: int) -> Decoded:
+    """Return what was decoded for one person, trials at the front."""
+
+    def own(values: NDArray[Any], axes: int) -> NDArray[Any]:
+        return values if values.ndim == axes else values[min(number, len(values) - 1)]
+
+    return Decoded(
+        seconds=own(decoded.seconds, 2),
+        curve=own(decoded.curve, 3),
+        answered=own(decoded.answered, 2),
+        rt_seconds=own(decoded.rt_seconds, 1),
+        button=own(decoded.button, 1),
+    )

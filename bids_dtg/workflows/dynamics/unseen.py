@@ -1,0 +1,168 @@
+"""Judge a network model by people whom it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bids_dtg.dynamics.judging.unseen import (
+    FEWEST_PEOPLE,
+    Figures,
+    baseline_figures,
+    figures_of,
+)
+from bids_dtg.dynamics.model import GenerativeModel
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import PageSection, Table
+from bids_dtg.stats.paired import bootstrap_interval
+
+Row = dict[str, Any]
+
+_MODEL = "the network model"
+
+
+def unseen_rows(
+    model: GenerativeModel, sessions: Mapping[str, Networks], *, simulations: int, seed: int
+) -> list[Row]:
+    """Return the scores of people whom a model never saw, a row a model, figure and session.
+
+    Parameters
+    ----------
+    model
+        An amortised model.
+    sessions
+        By name, of the same people; parameters are inferred from the first.
+    simulations, seed
+        As for `dynamics.judging.unseen.figures_of`.
+    """
+    say("inferring and foretelling")
+    own = figures_of(model, sessions, simulations=simulations, seed=seed)
+    rows = _rows("model", _MODEL, "model", own)
+    say("the same by simple models")
+    for name, (words, figures) in baseline_figures(sessions, seed=seed).items():
+        rows += _rows(name, words, "baseline", figures)
+    return rows
+
+
+def _rows(name: str, words: str, what: str, figures: Figures) -> list[Row]:
+    rows = []
+    for figure, values in figures.items():
+        interval = bootstrap_interval(values)
+        row: Row = {"name": name, "words": words, "what": what, "figure": figure.name}
+        row |= {"session": figure.session, "people": len(values), "score": interval.mean}
+        rows.append(row | {"score_low": interval.low, "score_high": interval.high})
+    return rows
+
+
+def unseen_sections(rows: Sequence[Row]) -> tuple[PageSection, ...]:
+    """Return what a page says of the scores, a section a kind of figure, a row a model."""
+    sessions = list(dict.fromkeys(row["session"] for row in rows))
+    ahead = [row for row in rows if row["figure"].startswith(("nll_", "r2_"))]
+    fits = [row for row in rows if row["figure"] == "fit"]
+    others = [row for row in rows if row not in ahead and row not in fits]
+    return (
+        PageSection(
+            title="Functional connectivity of people whom the model was not fitted to",
+            text=(
+                "Pearson r between upper triangles of measured functional connectivity and of "
+                "sessions that are simulated from what the first session says of a participant. "
+                "Baselines are fitted on the first session of each. Other people's mean is that of "
+                "the other people who are judged here.",
+                "Means over people, with 95 % intervals by drawing people again.",
+            ),
+            tables=(_by_session(fits),),
+        ),
+        PageSection(
+            title="Frames that are foretold",
+            text=(
+                "From the frames before alone, all regions together: negative log likelihood of "
+                "the measured values (nats a region a frame, less is better), and share of their "
+                "variance.",
+            ),
+            tables=tuple(
+                _by_steps([row for row in ahead if row["session"] == session], prefix, session)
+                for session in sessions
+                for prefix in _AHEAD
+            ),
+        ),
+        PageSection(
+            title="Evidence and agreement",
+            text=(
+                "ELBO: nats a region a frame. ICC: how well a parameter agrees with that inferred "
+                "from the first session, over all regions of people.",
+            ),
+            tables=(_of_model(others),),
+        ),
+    )
+
+
+# What is said of frames ahead, by the beginning of a figure's name.
+_AHEAD = {"nll_": "negative log likelihood", "r2_": "R²"}
+
+
+def _interval(row: Row) -> tuple[Any, ...]:
+    return tuple(row[key] for key in ("score", "score_low", "score_high"))
+
+
+def _by_session(rows: Sequence[Row]) -> Table:
+    """Return a table of one figure, a column a session."""
+    sessions = list(dict.fromkeys(row["session"] for row in rows))
+    return _table(
+        "Fit of functional connectivity", rows, "session", {name: name for name in sessions}
+    )
+
+
+def _by_steps(rows: Sequence[Row], prefix: str, session: str) -> Table:
+    """Return a table of figures of frames ahead in a session, a column a number of frames."""
+    own = [row for row in rows if row["figure"].startswith(prefix)]
+    columns = {row["figure"]: f"{row['figure'].removeprefix(prefix)} ahead" for row in own}
+    lower = list(columns.values()) if prefix == "nll_" else []
+    return _table(f"{session}: {_AHEAD[prefix]}", own, "figure", columns, lower)
+
+
+def _table(
+    caption: str,
+    rows: Sequence[Row],
+    key: str,
+    columns: Mapping[str, str],
+    lower: Sequence[str] = (),
+) -> Table:
+    """Return a table, a row a model; `columns` has the heading of each value of a row's `key`."""
+    cells: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        cells.setdefault(row["words"], {})[row[key]] = _interval(row)
+    few = bool(rows) and rows[0]["people"] < FEWEST_PEOPLE
+    return Table(
+        caption,
+        ("name", *columns.values()),
+        [(words, *(found.get(name) for name in columns)) for words, found in cells.items()],
+        highlight=list({row["words"]: None for row in rows if row["what"] == "baseline"}),
+        model=_MODEL,
+        lower_is_better=lower,
+        not_compared=list(columns.values()) if few else (),
+    )
+
+
+def _of_model(rows: Sequence[Row]) -> Table:
+    """Return a table of what the model alone has, a row a figure, a column a session."""
+    sessions = list(dict.fromkeys(row["session"] for row in rows))
+    cells: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        words = row["figure"].replace("icc_theta_", "ICC of θ").replace("elbo", "ELBO")
+        cells.setdefault(words, {})[row["session"]] = _interval(row)
+    return Table(
+        "The network model",
+        ("figure", *sessions),
+        [(words, *(found.get(name) for name in sessions)) for words, found in cells.items()],
+        not_compared=sessions,
+    )
+
+
+def unseen_notices(people: int) -> list[Flag]:
+    """Say that few people decide nothing."""
+    if people >= FEWEST_PEOPLE:
+        return []
+    text = f"Nothing is decided by {counted(people, 'participant')}: figures are theirs alone"
+    return [Flag("warning", text)]

@@ -1,0 +1,225 @@
+"""Tables of regions that the participant level has written, as analyses of all people read them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from bids_dtg.errors import DatasetError, ForeignFileError
+from bids_dtg.files.derivatives import participants_in
+from bids_dtg.files.foreign import read_json_object
+from bids_dtg.files.names import BidsName, FileKind, parse_name
+from bids_dtg.inputs.dataset import TITLES
+from bids_dtg.inputs.regions.known_atlases import atlas_key, entities_of
+from bids_dtg.notices import counted, named
+
+UNKNOWN_CLEANING = "unknown"
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """Which tables are read, and what messages call them."""
+
+    kind: FileKind  # suffix and extension
+    stat: str  # value of stat-
+    words: str  # what they hold
+    one: str  # what one of them is of, in the singular
+    workflow: str  # that writes them
+
+
+@dataclass(frozen=True)
+class OutputTable:
+    """A table, by its name and sidecar."""
+
+    label: str  # of the participant, without sub-
+    path: Path
+    name: BidsName
+    sidecar: Mapping[str, Any]
+
+    @property
+    def atlas(self) -> str:
+        """Key of the atlas whose parcels its regions are."""
+        return atlas_key(entities_of(dict(self.name.entities)))
+
+    @property
+    def atlas_digest(self) -> str:
+        """SHA-256 of that atlas, as `Atlas.digest`; empty: not said."""
+        facts = self.sidecar.get("Atlas")
+        return str(facts.get("SHA256") or "") if isinstance(facts, Mapping) else ""
+
+    @property
+    def cleaning(self) -> str:
+        """How what it is of was cleaned, in words."""
+        strategy = self.sidecar.get("DenoiseStrategy")
+        kind = self.sidecar.get("InputType")
+        title = next((words for name, words in TITLES.items() if name == kind), None)
+        return f"{title}, {strategy}" if title and strategy else UNKNOWN_CLEANING
+
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        return self.path.name.partition("_space-")[0]
+
+    def number(self, key: str) -> float | None:
+        """Return a number of the sidecar; None where there is none."""
+        value = self.sidecar.get(key)
+        return float(value) if isinstance(value, int | float) else None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Collects what is left out, and why.
+
+    Parameters
+    ----------
+    one
+        What one of the tables is of, in the singular.
+
+    Examples
+    --------
+    >>> left_out = LeftOut("run")
+    >>> left_out.notes.append("cut to 90 frames")
+    >>> left_out.lines()
+    ('cut to 90 frames',)
+    """
+
+    one: str
+    titles: dict[str, list[str]] = field(default_factory=dict)  # of tables, by why
+    notes: list[str] = field(default_factory=list)  # further sentences
+
+    def add(self, table: OutputTable, why: str) -> None:
+        """Note that a table is left out."""
+        self.titles.setdefault(why, []).append(table.title)
+
+    def unless(
+        self, fits: Callable[[OutputTable], bool], tables: Sequence[OutputTable], why: str
+    ) -> list[OutputTable]:
+        """Return the tables that fit; note the others."""
+        for table in tables:
+            if not fits(table):
+                self.add(table, why)
+        return [table for table in tables if fits(table)]
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the sentences, one a reason."""
+        left_out = (
+            f"left out: {counted(len(who), self.one)}: {why} ({named(who)})"
+            for why, who in self.titles.items()
+        )
+        return (*left_out, *dict.fromkeys(self.notes))
+
+
+def find_tables(
+    root: Path, kind: TableKind, asked: Sequence[str], atlas: str, left_out: LeftOut
+) -> list[OutputTable]:
+    """Find participants' tables of one atlas and label image.
+
+    Parameters
+    ----------
+    root
+        The output folder.
+    kind
+        Of the tables.
+    asked
+        Labels of participants, with or without sub-; none: everybody.
+    atlas
+        Key of the atlas; empty: of the only one there is.
+    left_out
+        Takes tables of another label image than most are of.
+
+    Raises
+    ------
+    DatasetError
+        There are none, or they are of several atlases.
+    """
+    tables = list(_find(root, kind, asked))
+    keys = sorted({table.atlas for table in tables})
+    if not tables or (atlas and atlas not in keys):
+        found = f", but of {', '.join(keys)}" if keys else ""
+        raise DatasetError(
+            f"{root} has no {kind.words} of {atlas or 'regions'} (_{kind.kind.suffix}"
+            f"{kind.kind.extension}){found}",
+            expected=f"what the participant level of --workflow {kind.workflow} writes",
+            remedy="call it first with the same OUTPUT_DIR, or give people by --input-arrays",
+        )
+    if not atlas and len(keys) > 1:
+        raise DatasetError(
+            f"{root} has {kind.words} of several atlases: {', '.join(keys)}",
+            expected="one atlas: its parcels are the regions of the model",
+            remedy="give each atlas an OUTPUT_DIR of its own",
+        )
+    chosen = atlas or keys[0]
+    tables = [table for table in tables if table.atlas == chosen]
+    digest = most_common([table.atlas_digest for table in tables])
+    return left_out.unless(
+        lambda table: table.atlas_digest == digest, tables, "another label image"
+    )
+
+
+def most_common(values: Sequence[Value]) -> Value:
+    """Return the value that comes most often, the first of several.
+
+    Examples
+    --------
+    >>> most_common(["a", "b", "b"])
+    'b'
+    """
+    return Counter(values).most_common(1)[0][0]
+
+
+class OfRegions(Protocol):
+    """What was read of a table."""
+
+    @property
+    def table(self) -> OutputTable:
+        """The table."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its regions, in order."""
+
+
+Read = TypeVar("Read", bound=OfRegions)
+
+
+def of_the_same_regions(read: Sequence[Read], left_out: LeftOut) -> list[Read]:
+    """Return those whose regions have the names that most have; note the others.
+
+    Parameters
+    ----------
+    read
+        Of tables.
+    left_out
+        Collects the others.
+    """
+    if not read:
+        return []
+    names = most_common([own.names for own in read])
+    for own in read:
+        if own.names != names:
+            left_out.add(own.table, "other names of parcels than most")
+    return [own for own in read if own.names == names]
+
+
+def _find(root: Path, kind: TableKind, asked: Sequence[str]) -> Iterator[OutputTable]:
+    wanted = {label.removeprefix("sub-") for label in asked}
+    for label in participants_in(root):
+        if wanted and label not in wanted:
+            continue
+        folder = root / f"sub-{label}"
+        pattern = f"func/sub-{label}_*_{kind.kind.suffix}{kind.kind.extension}"
+        for path in sorted((*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}"))):
+            name = parse_name(path.name)
+            if name.get("stat") == kind.stat and entities_of(dict(name.entities)):
+                yield OutputTable(label, path, name, _sidecar(path))
+
+
+def _sidecar(path: Path) -> Mapping[str, Any]:
+    try:
+        return read_json_object(path.with_suffix(".json"))
+    except ForeignFileError:
+        return {}  # what it should say is not known: who needs it leaves the table out

@@ -1,0 +1,242 @@
+"""A run as a source of frames: how it is cleaned, and where voxels lie in its file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cleaning.confounds import Confounds, load_confounds
+from bids_dtg.cleaning.design import design_run
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.passes import Blocks, MakeSmoothing
+from bids_dtg.engine.display import Clock
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.bold import (
+    BoldHeader,
+    Stored,
+    frames_beyond,
+    read_bold_header,
+    stream_voxels,
+)
+from bids_dtg.imaging.placement import Method, Placement
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.imaging.repetition_time import decide_repetition_time
+from bids_dtg.imaging.sampling import Sampling
+from bids_dtg.imaging.smoothing import MaskedSmoothing
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.settings import CleaningOptions, Interpolation
+
+# Below this a run's brain and what is wanted of it hardly meet: a wrong space or an empty image.
+LEAST_COVERAGE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedRun:
+    """What is known of a run before its images are read."""
+
+    header: BoldHeader  # of its file
+    confounds: Confounds  # what is taken from its table
+    design: TemporalDesign  # frames to keep and columns to remove
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+
+def plan_run(
+    run: RestRun,
+    space: str,
+    cleaning: CleaningOptions,
+    keep: NDArray[np.bool_] | None = None,
+) -> PlannedRun:
+    """Decide how a run is cleaned, by its file's header and its tables alone.
+
+    Parameters
+    ----------
+    run
+        Its files.
+    space
+        Template of the voxels that are wanted, which it must be in, or have transforms to.
+    cleaning
+        How runs are cleaned, by a strategy of the table.
+    keep
+        (frames,), False for frames to remove beside those of the cleaning.
+
+    Raises
+    ------
+    TooShortError
+        Less than ``min_minutes`` or ``min_dof`` are left.
+    RunError
+        Its space, its header or its table of confounds cannot be used.
+    """
+    _require_way_to(space, run)
+    header = read_bold_header(run.bold)
+    tr_seconds, notes = decide_repetition_time(
+        run.bold, header.time, run.time_sidecar, run.tr_seconds
+    )
+    confounds = load_confounds(run, cleaning, n_frames=header.frames)
+    if keep is not None:
+        confounds = replace(confounds, keep=confounds.keep & _fitting(keep, run, header))
+    design, more = design_run(run, confounds, tr_seconds, cleaning)
+    found = (*notes, *_notes_on_frames(header), *design.notes, *confounds.notes, *more)
+    return PlannedRun(header, confounds, design, found)
+
+
+@dataclass(frozen=True, eq=False)
+class RunSource:
+    """A run's file, and how the wanted voxels are read from it."""
+
+    header: BoldHeader  # of the file
+    sampling: Sampling  # takes the voxels out of a frame
+    in_mask: NDArray[np.bool_]  # (voxels,), in the run's brain mask; all where it has none
+    interpolation: Method  # how voxels are taken out
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+    @classmethod
+    def of(
+        cls, run: RestRun, header: BoldHeader, voxels: VoxelPlaces, interpolation: Interpolation
+    ) -> RunSource:
+        """Find out where voxels of a grid lie in a run's file, and in its brain mask.
+
+        Parameters
+        ----------
+        run
+            Its files.
+        header
+            Of its BOLD series.
+        voxels
+            That are wanted.
+        interpolation
+            For those that do not lie on voxels of the file.
+
+        Raises
+        ------
+        RunError
+            The mask or a transform cannot be read, or it is not known where they lead.
+        """
+        placement = Placement.through(voxels, run.transforms)
+        sampling, method = placement.in_file(header, interpolation)
+        in_mask, notes = _run_mask(run, placement)
+        return cls(header, sampling, in_mask, method, (*_notes_on_forms(header), *notes))
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """(voxels,), that the file covers, in the run's brain."""
+        return self.sampling.covered & self.in_mask
+
+    def blocks(
+        self,
+        clock: Clock,
+        progress: Callable[[float], None] = lambda share: None,
+        watch: Callable[[int, Stored], None] = lambda first, stored: None,
+    ) -> Blocks:
+        """Read all frames once, (first frame, (frames, voxels) block) at a time.
+
+        Parameters
+        ----------
+        clock
+            Adds up the time that the file is waited for, and that blocks are worked on.
+        progress
+            Called with the share of the frames that have been read.
+        watch
+            Called with the whole frames as stored, as `stream_voxels` does.
+        """
+        stream = stream_voxels(self.header, self.sampling, watch=watch)
+        with closing(stream):
+            while True:
+                # What is not hidden behind the sums.
+                with clock.time("wait for file"):
+                    item = next(stream, None)
+                if item is None:
+                    return
+                first, block = item
+                progress((first + len(block)) / self.header.frames)
+                start = time.perf_counter()
+                yield first, block
+                clock.seconds["sums"] += time.perf_counter() - start
+
+
+def smoothing_among(voxels: VoxelPlaces, cleaning: CleaningOptions) -> MakeSmoothing | None:
+    """Return what smooths frames among the voxels with data; None where cleaning smooths not.
+
+    Parameters
+    ----------
+    voxels
+        Of a frame.
+    cleaning
+        How runs are cleaned.
+    """
+    if cleaning.smoothing_fwhm is None:
+        return None
+    return partial(MaskedSmoothing.within, voxels, fwhm_mm=cleaning.smoothing_fwhm)
+
+
+def require_coverage(run: RestRun, coverage: float, of: str) -> None:
+    """Refuse a run with signal in hardly any of the voxels that are wanted.
+
+    Parameters
+    ----------
+    run
+        Its files.
+    coverage
+        Share of the voxels with signal, 0 to 1.
+    of
+        What the voxels are, for the message.
+
+    Raises
+    ------
+    RunError
+        Less than `LEAST_COVERAGE`.
+    """
+    if coverage < LEAST_COVERAGE:
+        raise RunError(
+            f"{run.bold} has signal in {coverage:.0%} of {of}",
+            expected=f"at least {LEAST_COVERAGE:.0%}",
+            remedy="check that the image is not empty and that its space is right",
+        )
+
+
+def _require_way_to(space: str, run: RestRun) -> None:
+    if not run.transforms and run.space != space:
+        raise RunError(
+            f"{run.bold} is in {run.space}, with no transforms to it",
+            expected=f"{space}, the space of the grid, or transforms from it",
+        )
+
+
+def _fitting(keep: NDArray[np.bool_], run: RestRun, header: BoldHeader) -> NDArray[np.bool_]:
+    if keep.shape != (header.frames,):
+        raise RunError(
+            f"{len(keep)} frames of {run.bold} are said to be kept or not",
+            expected=f"{header.frames}, those of the file",
+        )
+    return keep
+
+
+def _notes_on_frames(header: BoldHeader) -> list[str]:
+    beyond = frames_beyond(header)
+    if not beyond:
+        return []
+    return [
+        f"The header says {header.frames} frames, and the file holds {header.frames + beyond}: "
+        f"the first {header.frames} were used."
+    ]
+
+
+def _notes_on_forms(header: BoldHeader) -> list[str]:
+    if not header.forms_differ_mm:
+        return []
+    return [
+        "The header's sform was used; its qform, of another space, puts a voxel up to "
+        f"{header.forms_differ_mm:.3g} mm elsewhere."
+    ]
+
+
+def _run_mask(run: RestRun, placement: Placement) -> tuple[NDArray[np.bool_], list[str]]:
+    if run.mask is None:
+        everywhere = np.ones(placement.voxels.number, dtype=bool)
+        return everywhere, ["The run has no brain mask: every voxel with signal was used."]
+    return placement.mask(run.mask), []

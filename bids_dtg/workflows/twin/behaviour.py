@@ -1,0 +1,137 @@
+"""What people did: the event files of a dataset, read as the trials of tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.inputs.events import EventsFile, find_events, read_events
+from bids_dtg.notices import counted, named
+from bids_dtg.settings import Settings
+from bids_dtg.twin.tasks import SHIPPED, Task, find_task
+from bids_dtg.twin.trials import Trials, read_trials
+
+
+@dataclass(frozen=True, eq=False)
+class Behaviour:
+    """What a person did in all runs that can be read."""
+
+    runs: tuple[Trials, ...]
+    troubles: tuple[str, ...] = ()  # why further runs cannot be read
+
+    def of(self, task: Task) -> tuple[Trials, ...]:
+        """Return the runs of a task."""
+        return tuple(run for run in self.runs if run.task.name == task.name)
+
+    def scored(self, task: Task) -> int:
+        """Return how many trials of a task are scored."""
+        return sum(int(run.scored.sum()) for run in self.of(task))
+
+    def left_out(self, task: Task) -> int:
+        """Return how many trials of a task are not scored."""
+        return sum(len(run.unscored) for run in self.of(task))
+
+    def share_correct(self, task: Task) -> float:
+        """Return the share of a task's scored trials that are correct; misses count as errors.
+
+        NaN where no trial is scored.
+        """
+        right = [correct for run in self.of(task) for correct in run.correct[run.scored]]
+        return float(np.mean(right)) if right else np.nan
+
+    def below_chance(self, task: Task) -> bool:
+        """Return whether fewer trials are correct than by guessing, as one in as many as buttons.
+
+        Misses count as errors, as published.
+        """
+        return bool(self.share_correct(task) < 1 / len(task.buttons))
+
+
+def find_task_files(
+    settings: Settings, tasks: Sequence[Task] | None
+) -> tuple[tuple[Task, ...], tuple[EventsFile, ...]]:
+    """Return the tasks, and their event files in BIDS_DIR.
+
+    Those of ``--task-file`` must all have some; of those that ship, those are meant that do.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    tasks
+        Those of a model; None: as ``--task-file`` says.
+
+    Raises
+    ------
+    SettingsError
+        There is no such task, or two are not told apart.
+    DatasetError
+        There are no event files of the tasks.
+    """
+    root = name_folder(settings.inputs.bids_dir).root
+    given = settings.twin.task_file if tasks is None else ()
+    wanted = tuple(map(find_task, given or SHIPPED)) if tasks is None else tuple(tasks)
+    _require_apart(wanted)
+    entities = [name for task in wanted for name in task.bids_tasks]
+    files = find_events(root, entities, sessions=settings.inputs.session_label)
+    there = {file.task for file in files}
+    with_files = tuple(task for task in wanted if there & set(task.bids_tasks))
+    if given and (without := [task.name for task in wanted if task not in with_files]):
+        raise DatasetError(
+            f"{root} has no event files of {counted(len(without), 'task')} of --task-file "
+            f"({named(without)})",
+            expected="files named as bids_tasks of the task files says",
+        )
+    return (wanted if tasks is not None else with_files), files
+
+
+def _require_apart(tasks: Sequence[Task]) -> None:
+    """Refuse tasks of one name, or with event files in common."""
+    for what, names in (
+        ("the name", [task.name for task in tasks]),
+        ("event files of task", [name for task in tasks for name in task.bids_tasks]),
+    ):
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise SettingsError(
+                f"two tasks have {what} {twice[0]}", expected="tasks of different names and files"
+            )
+
+
+def read_behaviour(
+    tasks: Sequence[Task], files: Sequence[EventsFile], asked: Collection[str] = ()
+) -> dict[str, Behaviour]:
+    """Read what people did, by label; a file that cannot be read is a trouble of its person.
+
+    Parameters
+    ----------
+    tasks, files
+        As `find_task_files` returns them.
+    asked
+        Labels without sub-; none: of everybody.
+    """
+    task_of = {name: task for task in tasks for name in task.bids_tasks}
+    by_person: dict[str, list[EventsFile]] = {}
+    for file in files:
+        if file.task in task_of and (not asked or file.participant in asked):
+            by_person.setdefault(file.participant, []).append(file)
+    return {
+        label: _read_person([(file, task_of[file.task]) for file in own])
+        for label, own in by_person.items()
+    }
+
+
+def _read_person(files: Sequence[tuple[EventsFile, Task]]) -> Behaviour:
+    runs, troubles = [], []
+    for file, task in files:
+        try:
+            run = read_trials(task, read_events(file.path), file.path.name)
+            if not run.scored.any():
+                raise RunError(f"{file.path.name} has no trial that can be scored")
+            runs.append(run)
+        except RunError as err:
+            troubles.append(str(err))
+    return Behaviour(tuple(runs), tuple(troubles))

@@ -1,0 +1,127 @@
+"""Tables of series of regions, and of matrices between them: what is written is read back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from bids_dtg.errors import ForeignFileError, MissingFileError
+from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat, read_relmat
+from bids_dtg.files.regions.series import (
+    RegionSeries,
+    encode_series,
+    read_series,
+    series_sidecar,
+)
+
+# Names as tables of atlases have them: letters of any script, no control characters.
+NAMES = st.text(
+    st.characters(codec="utf-8", categories=("L", "N", "P", "S"), exclude_characters='"'),
+    min_size=1,
+    max_size=12,
+)
+FEW = settings(max_examples=40)
+
+
+@st.composite
+def series(draw) -> RegionSeries:
+    names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    shape = (len(names), draw(st.integers(1, 6)))
+    values = draw(arrays(np.float32, shape, elements=st.floats(width=32, allow_infinity=False)))
+    return RegionSeries(tuple(names), values)
+
+
+@st.composite
+def matrices(draw) -> RegionMatrix:
+    names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    elements = st.floats(-1, 1, width=32) | st.just(np.nan)
+    return RegionMatrix(
+        tuple(names), draw(arrays(np.float64, (len(names),) * 2, elements=elements))
+    )
+
+
+@FEW
+@given(series())
+def test_series_are_read_back_as_they_were(tmp_path_factory, given_series):
+    path = tmp_path_factory.mktemp("series") / "sub-01_timeseries.tsv"
+    path.write_bytes(encode_series(given_series))
+    found = read_series(path)
+    assert found.names == given_series.names
+    np.testing.assert_array_equal(found.values, given_series.values)
+    assert found.values.dtype == np.float32
+
+
+@FEW
+@given(matrices())
+def test_matrices_are_read_back_as_they_were(tmp_path_factory, matrix):
+    path = tmp_path_factory.mktemp("relmat") / "sub-01_relmat.tsv"
+    path.write_bytes(encode_relmat(matrix))
+    found = read_relmat(path)
+    assert found.names == matrix.names
+    np.testing.assert_array_equal(found.values.astype(np.float32), matrix.values)
+
+
+def test_frames_and_regions_without_a_value_are_known():
+    values = np.array([[0.5, np.nan, 1], [np.nan] * 3], np.float32)
+    found = RegionSeries(("a", "b"), values)
+    assert (found.keep.tolist(), found.present.tolist()) == ([True, False, True], [True, False])
+
+
+def test_names_never_shift_a_table(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_bytes(encode_series(RegionSeries(('a "b"', "c\td"), np.ones((2, 3), np.float32))))
+    assert read_series(path).names == ("a 'b'", "c d")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no whole table of series: it has 0 rows"),
+        ("a\tb\n1\n", "1 of them cut off"),
+        ("a\tb\n1\tx\n", "has 'x' in row 1 of its values"),
+        ("a\ta\n1\t2\n", "two regions are called a"),
+        ("a\t \tb\n1\t2\t3\n", "regions have names"),
+    ],
+)
+def test_a_damaged_table_of_series_is_refused(tmp_path, text, words):
+    path = tmp_path / "t.tsv"
+    path.write_text(text)
+    with pytest.raises(ForeignFileError, match=words):
+        read_series(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Node\ta\tb\na\t1\t2\n", "its rows are not those of its columns"),
+        ("Node\ta\tb\nb\t1\t2\na\t1\t2\n", "its rows are not those of its columns"),
+        ("Node\ta\tb\na\t1\nb\t1\t2\n", "its rows are not those of its columns"),
+        ("Node\ta\tb\na\t1\tx\nb\t1\t2\n", "has 'x' in row 1 of its values"),
+    ],
+)
+def test_a_damaged_matrix_is_refused(tmp_path, text, words):
+    path = tmp_path / "t.tsv"
+    path.write_text(text)
+    with pytest.raises(ForeignFileError, match=words):
+        read_relmat(path)
+
+
+def test_a_missing_table_is_said_to_be_missing(tmp_path):
+    with pytest.raises(MissingFileError, match=r"gone\.tsv"):
+        read_series(tmp_path / "gone.tsv")
+
+
+def test_a_name_and_a_row_belong_together():
+    with pytest.raises(ValueError, match="2 regions have values"):
+        RegionSeries(("a", "b"), np.ones((3, 2), np.float32))
+    with pytest.raises(ValueError, match="2 regions have values"):
+        RegionMatrix(("a", "b"), np.ones((3, 3)))
+
+
+def test_the_sidecar_says_when_frames_are():
+    facts = series_sidecar(["a", "b"], 0.72, FramesKept=9)
+    assert (facts["RepetitionTime"], facts["SamplingFrequency"]) == (0.72, 1.388888889)
+    assert (facts["Parcels"], facts["FramesKept"]) == (2, 9)

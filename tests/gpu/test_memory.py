@@ -1,0 +1,117 @@
+"""A device with too little memory: the next smaller plan, and at last the CPU, with a warning."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import write_tiny_bundle
+
+from bids_dtg.connectome.connectome import Connectome
+from bids_dtg.workflows.participant.predict import predict_maps
+
+WHOLE = "cuda has too little memory for the plan of whole grids"
+SLABS = "cuda has too little memory for the plan of slabs: going on with the plan of blocks on cpu"
+
+# What torch, cuDNN and cuBLAS say of too little memory.
+ERRORS = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    # Where there is no room for the work space of any algorithm.
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("FIND was unable to find an engine to execute this computation"),
+]
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A model whose grid has three slabs."""
+    return write_tiny_bundle(tmp_path / "tiny", rois=4, features=4, shape=(40, 12, 9))
+
+
+@pytest.fixture
+def connectome(bundle) -> Connectome:
+    values = np.random.default_rng(0).uniform(-1, 1, (4, bundle.places.number))
+    return Connectome(values.astype(np.float32), frames=100, seconds=432.0)
+
+
+@pytest.fixture
+def pretended(bundle, monkeypatch):
+    """Have the CPU pass for a GPU, on which convolutions of many values find no memory."""
+    to_tensor, to_module, convolve = torch.Tensor.to, torch.nn.Module.to, torch.nn.functional.conv3d
+
+    def here(place):
+        kind = getattr(place, "type", place)
+        return "cpu" if isinstance(kind, str) and kind.startswith("cuda") else place
+
+    limits = {"values": 10**12, "error": ERRORS[0]}
+
+    def limited(values, weight, *rest):
+        read_and_written = (values.shape[1] + len(weight)) * values[0, 0].numel()
+        if read_and_written > limits["values"]:
+            raise limits["error"]
+        return convolve(values, weight, *rest)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.version, "cuda", None)  # else there must be a GPU to ask
+    for owner, move in ((torch.Tensor, to_tensor), (torch.nn.Module, to_module)):
+        monkeypatch.setattr(
+            owner, "to", lambda own, *a, _move=move, **k: _move(own, *map(here, a), **k)
+        )
+    monkeypatch.setattr(torch.nn.functional, "conv3d", limited)
+    return limits
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: str(error)[:40])
+def test_a_full_gpu_leaves_the_work_to_the_cpu(pretended, bundle, connectome, error):
+    expected = predict_maps(connectome, bundle, device="cpu").values
+    pretended |= {"values": 1_000, "error": error}
+    with pytest.warns(UserWarning, match=WHOLE) as warned:
+        found = predict_maps(connectome, bundle, device="cuda").values
+    assert SLABS in [str(warning.message) for warning in warned]
+    assert found.tobytes() == expected.tobytes()
+
+
+def test_a_gpu_that_is_nearly_full_takes_slabs(pretended, bundle, connectome):
+    """The widest layer reads 8 channels and writes 4; the first one, always whole, 4 and 4."""
+    expected = predict_maps(connectome, bundle, device="cpu").values
+    pretended["values"] = 10 * int(np.prod(bundle.grid.shape))
+    with pytest.warns(
+        UserWarning, match=f"{WHOLE}: going on with the plan of slabs on cuda"
+    ) as seen:
+        found = predict_maps(connectome, bundle, device="cuda").values
+    assert len(seen) == 1
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_a_gpu_with_room_has_no_warning(pretended, bundle, connectome, recwarn):
+    expected = predict_maps(connectome, bundle, device="cpu").values
+    found = predict_maps(connectome, bundle, device="cuda").values
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert not [warning for warning in recwarn if "memory" in str(warning.message)]
+
+
+def test_other_errors_of_a_gpu_are_not_taken_for_too_little_memory(pretended, bundle, connectome):
+    pretended |= {"values": 0, "error": RuntimeError("CUDA error: an illegal memory access")}
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        predict_maps(connectome, bundle, device="cuda")
+
+
+@pytest.mark.gpu
+def test_memory_that_is_really_limited_leads_to_slabs_and_to_the_cpu():
+    """In a process of its own: what a process may take cannot be given back to it."""
+    script = Path(__file__).with_name("limited_memory.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "room for slabs: plan of slabs on cuda, maps agree",
+        "room for nothing: plan of slabs on cuda, plan of blocks on cpu, maps agree",
+    ]

@@ -1,0 +1,214 @@
+"""Structural connectomes that others made: whose a file is, over which regions, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.io import savemat
+
+from bids_dtg.errors import DatasetError, RunError, SettingsError
+from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
+from bids_dtg.settings import Settings
+
+REGIONS = ("7Networks_LH_Vis_1", "7Networks_LH_Vis_2", "7Networks_RH_Vis_1")
+WEIGHTS = np.array([[9.0, 5, 1], [5, 7, 2], [1, 2, 0]])
+
+
+def table(path: Path, values: np.ndarray = WEIGHTS, names: tuple[str, ...] = REGIONS) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["\t".join(("region", *names))] if names else []
+    for number, row in enumerate(values):
+        lines.append("\t".join([*([names[number]] if names else []), *map(str, row)]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def of(path: Path, key: str | None = None, person: str = "01", session: str | None = None):
+    return StructuralSource.find(path, key).of(person, session, REGIONS)
+
+
+@given(order=st.permutations(range(3)))
+def test_regions_come_in_the_order_of_the_atlas(tmp_path_factory, order):
+    names = tuple(REGIONS[n] for n in order)
+    path = table(tmp_path_factory.mktemp("sc") / "a.tsv", WEIGHTS[np.ix_(order, order)], names)
+    found = of(path)
+    assert np.array_equal(found.weights, WEIGHTS)
+    assert (found.path, found.notes) == (path, ())
+
+
+def test_names_that_other_programs_spell_otherwise_are_the_same(tmp_path):
+    names = ("RH-Vis-1", "LH-Vis-1", "LH-Vis-2")
+    path = table(tmp_path / "a.tsv", WEIGHTS[np.ix_([2, 0, 1], [2, 0, 1])], names)
+    assert np.array_equal(of(path).weights, WEIGHTS)
+
+
+def test_names_that_would_be_the_same_are_compared_as_they_are(tmp_path):
+    path = table(tmp_path / "a.tsv", WEIGHTS, ("a-1", "a1", "b"))
+    found = StructuralSource.find(path).of("01", None, ("a1", "a-1", "b"))
+    assert np.array_equal(found.weights, WEIGHTS[np.ix_([1, 0, 2], [1, 0, 2])])
+
+
+def test_regions_beside_those_of_the_atlas_are_left_out_with_a_note(tmp_path):
+    wide = np.full((5, 5), np.nan)
+    wide[np.ix_([1, 2, 4], [1, 2, 4])] = WEIGHTS
+    path = table(tmp_path / "4S.tsv", wide, ("LH-Pu", *REGIONS[:2], "Region3", REGIONS[2]))
+    found = of(path)
+    assert np.array_equal(found.weights, WEIGHTS)
+    assert found.notes == ("4S.tsv has 2 regions beside those of the atlas: left out",)
+
+
+def test_a_matrix_of_the_atlas_alone_goes_before_one_of_more_regions(tmp_path):
+    wide = np.zeros((4, 4))
+    wide[:3, :3] = 2 * WEIGHTS
+    parts = {"atlas_4S_count_connectivity": wide, "atlas_4S_region_labels": [*REGIONS, "LH-Pu"]}
+    own = {"atlas_S_count_connectivity": WEIGHTS, "atlas_S_region_labels": list(REGIONS)}
+    path = tmp_path / "sub-01_connectivity.mat"
+    savemat(path, parts)
+    assert of(tmp_path).weights[0, 1] == 10
+    savemat(path, {**parts, **own})
+    assert of(tmp_path).weights[0, 1] == 5
+    assert of(tmp_path, "4S").weights[0, 1] == 10
+
+
+def test_an_order_that_is_trusted_is_noted(tmp_path):
+    found = of(table(tmp_path / "a.tsv", names=()))
+    assert np.array_equal(found.weights, WEIGHTS)
+    (note,) = found.notes
+    assert note == "a.tsv names no regions: their order was trusted to be that of the atlas"
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "message"),
+    [
+        (
+            np.eye(2),
+            REGIONS[:2],
+            r"has no 7Networks_RH_Vis_1 \(1 missing\)\. Expected: one matrix over the 3 regions",
+        ),
+        (np.eye(4), (*REGIONS, "LH_Vis_3"), "has regions that the atlas has not: LH_Vis_3"),
+        (np.eye(3), (*REGIONS[:2], REGIONS[0]), "has several regions of one name"),
+        (np.eye(4), (), r"has 4 regions\. Expected: one matrix over the 3 regions"),
+        (np.ones((2, 4)), (), r"is 2 x 4\. Expected: a square matrix"),
+        (WEIGHTS - 3, REGIONS, "weights below 0, at 7Networks_LH_Vis_1 and 7Networks_RH_Vis_1"),
+        (WEIGHTS * [1, 1, np.nan], REGIONS, "has NaN or infinite weights"),
+        (np.triu(WEIGHTS), REGIONS, "has other weights there than back, at 7Networks_LH_Vis_1"),
+        (np.eye(3), REGIONS, "no connection between two regions. Expected: symmetric weights"),
+    ],
+)
+def test_what_is_no_structural_connectome_is_refused(tmp_path, values, names, message):
+    path = table(tmp_path / "a.tsv", values, names)
+    with pytest.raises(RunError, match=f"a.tsv.*{message}"):
+        of(path)
+
+
+def test_the_file_of_a_person_and_session_is_found(tmp_path):
+    table(tmp_path / "sub-01" / "dwi" / "sub-01_relmat.tsv", WEIGHTS * 2)
+    table(tmp_path / "sub-01" / "ses-b" / "dwi" / "sub-01_ses-b_relmat.tsv", WEIGHTS * 3)
+    table(tmp_path / "sub-011" / "dwi" / "sub-011_relmat.tsv", WEIGHTS * 5)
+    table(tmp_path / "sub-02" / "ses-b" / "sub-02_ses-b_relmat.tsv", WEIGHTS * 7)
+    table(tmp_path / "sub-03_connectivity.csv", WEIGHTS * 11)
+    table(tmp_path / "qsirecon" / "sub-04" / "dwi" / "sub-04_connectivity.tsv", WEIGHTS * 13)
+    found = {
+        (person, session): of(tmp_path, person=person, session=session)
+        for person, session in [
+            *(("01", "b"), ("01", "a"), ("01", None), ("011", None), ("02", "a"), ("02", "b")),
+            *(("03", None), ("04", "a")),
+        ]
+    }
+    factors = {key: one.weights[0, 1] / WEIGHTS[0, 1] for key, one in found.items()}
+    assert list(factors.values()) == [3, 2, 2, 5, 7, 7, 11, 13]
+    noted = {key: one.notes for key, one in found.items() if one.notes}
+    assert noted == {("02", "a"): ("the structural connectome of sub-02 is of session b",)}
+
+
+def test_who_has_none_is_told_apart_from_who_has_other_sessions(tmp_path):
+    for session in "bc":
+        table(tmp_path / f"sub-01/ses-{session}/sub-01_ses-{session}_relmat.tsv")
+    with pytest.raises(RunError, match=r"no structural connectome of session a, but of sessions b"):
+        of(tmp_path, session="a")
+    with pytest.raises(RunError, match=r"no structural connectome of sub-07\. Expected: sub-07_"):
+        of(tmp_path, person="07")
+
+
+def test_functional_connectivity_is_none(tmp_path):
+    table(tmp_path / "sub-01" / "func" / "sub-01_task-rest_stat-pearsoncorrelation_relmat.tsv")
+    with pytest.raises(DatasetError, match="has no file of a structural connectome"):
+        StructuralSource.find(tmp_path)
+
+
+def test_one_of_several_measures_is_chosen_by_its_key(tmp_path):
+    path = tmp_path / "sub-01" / "dwi" / "sub-01_connectivity.mat"
+    path.parent.mkdir(parents=True)
+    labels = [name.removeprefix("7Networks_") for name in REGIONS]
+    measures = {
+        "atlas_Schaefer3_radius2_count_connectivity": WEIGHTS,
+        "atlas_Schaefer3_sift_radius2_count_connectivity": WEIGHTS * 2,
+        "atlas_Other_radius2_count_connectivity": np.eye(5),
+    }
+    savemat(path, {**measures, "atlas_Schaefer3_region_labels": labels})
+    both = "atlas_Schaefer3_radius2_count_connectivity, atlas_Schaefer3_sift_radius2_count"
+    with pytest.raises(RunError, match=f"2 structural connectomes fit: {both}.*--array-key struct"):
+        of(tmp_path)
+    assert of(tmp_path, "sift").weights[0, 1] == 10
+    assert of(tmp_path, "atlas_Schaefer3_radius2_count_connectivity").weights[0, 1] == 5
+    with pytest.raises(RunError, match=r"is named 'fa'\. Expected: one of atlas_Other_|'fa'"):
+        of(tmp_path, "fa")
+    with pytest.raises(RunError, match="atlas_Other_radius2_count_connectivity has 5 regions"):
+        of(tmp_path, "Other")
+
+
+def test_one_of_several_files_is_chosen_by_part_of_its_name(tmp_path):
+    for number, measure in enumerate(("count", "meanlength"), 1):
+        table(tmp_path / f"sub-01/dwi/sub-01_desc-{measure}_connectivity.csv", WEIGHTS * number)
+    with pytest.raises(RunError, match=r"fit: sub-01_desc-count_connectivity\.csv, sub-01_desc-me"):
+        of(tmp_path)
+    assert of(tmp_path, "desc-count").weights[0, 1] == 5
+
+
+def test_a_matrix_of_another_atlas_is_passed_over(tmp_path):
+    table(tmp_path / "sub-01" / "sub-01_seg-A_relmat.tsv")
+    table(tmp_path / "sub-01" / "sub-01_seg-B_relmat.tsv", np.eye(5), tuple("abcde"))
+    assert of(tmp_path).path.name == "sub-01_seg-A_relmat.tsv"
+
+
+def test_a_file_that_cannot_be_read_fails_its_person_alone(tmp_path):
+    (tmp_path / "sub-01_relmat.tsv").write_text("1\t2\n3\n")
+    with pytest.raises(RunError, match=r"sub-01_relmat\.tsv has 1 lines with fewer cells"):
+        of(tmp_path)
+
+
+def test_weights_of_a_rounded_file_count_as_symmetric():
+    rounded = WEIGHTS + np.triu(np.full((3, 3), 4e-4), 1)
+    assert weight_faults(rounded, REGIONS) == []
+    assert weight_faults(rounded + np.triu(np.full((3, 3), 4e-4), 1), REGIONS)
+
+
+def settings(**options: object) -> Settings:
+    given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "participant"}
+    return Settings.of(**given, workflow="dynamics", **options)
+
+
+def test_the_options_say_where_they_are(tmp_path):
+    assert find_structural(settings()) is None
+    path = table(tmp_path / "a.tsv")
+    found = find_structural(settings(structural_connectivity=path, array_key=("structural=x",)))
+    assert found == StructuralSource(path, "x")
+    assert found.is_shared
+    with pytest.raises(DatasetError, match=r"--structural-connectivity .*b\.tsv does not exist"):
+        find_structural(settings(structural_connectivity=tmp_path / "b.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"array_key": ("rest=x",)}, r"--array-key is 'rest=x'\. Expected: structural=KEY"),
+        ({"input_arrays": ("a.npz",)}, "--structural-connectivity and --input-arrays were given"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(SettingsError, match=message):
+        settings(structural_connectivity="sc", **options)

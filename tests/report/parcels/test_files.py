@@ -1,0 +1,82 @@
+"""Files of parcels as pages read them: panels are drawn from files alone, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
+from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series
+from bids_dtg.report.colours import SIGNED
+from bids_dtg.report.contents import RunFiles
+from bids_dtg.report.panels.panel import Canvas
+from bids_dtg.report.parcels import CARPET, COVERAGE
+from bids_dtg.report.parcels.files import matrix_of, read_cells, series_of
+from bids_dtg.report.parcels.matrix import draw_between
+from bids_dtg.report.parcels.regions import arrange
+from bids_dtg.report.parcels.words import notes_on_lost
+
+NAMES = ("LH_Default_1", "LH_Vis_1", "RH_Vis_1")
+DAMAGED = (None, b"", b"\xff\xfe\x00", b"a\tb\n1\n")
+
+
+def run_of(folder: Path, kind: FileKind, content: bytes | None) -> RunFiles:
+    path = folder / "file.tsv"
+    if content is not None:
+        path.write_bytes(content)
+    return RunFiles("sub-01_task-rest", {}, {kind: path})
+
+
+@pytest.fixture
+def canvas(tmp_path) -> Canvas:
+    dataset = DerivativeDataset(tmp_path / "out")
+    return Canvas(dataset, dataset.root / "sub-01/figures", "sub-01_task-rest")
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("panel", [CARPET, COVERAGE], ids=lambda panel: panel.name)
+def test_absent_and_damaged_files_have_no_figure(tmp_path, canvas, panel, content):
+    assert panel.draw(run_of(tmp_path, panel.kind, content), canvas) is None
+    assert panel.draw(RunFiles("sub-01_task-rest", {}, {}), canvas) is None
+
+
+@pytest.mark.parametrize("content", [*DAMAGED, b"Node\ta\nb\t1\n"])
+def test_absent_and_damaged_files_are_as_if_there_were_none(tmp_path, content):
+    assert matrix_of(run_of(tmp_path, RELMAT, content), RELMAT) is None
+    assert series_of(run_of(tmp_path, SERIES, content)) is None
+    assert read_cells(None) is None
+
+
+def test_a_matrix_is_drawn_in_the_order_of_the_regions(tmp_path, canvas):
+    values = np.array([[np.nan, 1, -1], [1, np.nan, 0], [-1, 0, np.nan]], float)
+    content = encode_relmat(RegionMatrix(NAMES, values))
+    found = matrix_of(run_of(tmp_path, RELMAT, content), RELMAT)
+    assert found is not None
+    arranged = arrange(found.names)
+    assert arranged.order.tolist() == [1, 2, 0]  # visual before default mode
+    lanes = draw_between(found.values, arranged, canvas, ("edges", "Edges"), (SIGNED, -1, 1))
+    assert lanes.plots[0].alt == "Edges of 3 parcels"
+    drawn = np.asarray(Image.open(canvas.files[0]).convert("RGBA"))
+    cell = drawn.shape[0] // 3
+    centres = drawn[cell // 2 :: cell, cell // 2 :: cell]
+    red, blue = centres[0, 2], centres[1, 2]  # of LH_Vis_1 and of RH_Vis_1 with LH_Default_1
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    assert (centres[[0, 1, 2], [0, 1, 2], 3] == 0).all()  # what is not known is blank
+
+
+def test_parcels_without_a_series_are_named(tmp_path):
+    values = np.zeros((3, 4), np.float32)
+    values[1:] = np.nan
+    run = run_of(tmp_path, SERIES, encode_series(RegionSeries(NAMES, values)))
+    (flag,) = notes_on_lost(run)
+    assert flag.level == "warning"
+    assert flag.text.endswith("without a series, for want of signal: LH_Vis_1, RH_Vis_1")
+    values[:] = 1
+    run = run_of(tmp_path, SERIES, encode_series(RegionSeries(NAMES, values)))
+    assert not [*notes_on_lost(run)]

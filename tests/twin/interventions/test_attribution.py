@@ -1,0 +1,89 @@
+"""Which edges figures depend on, beside permuted behaviour."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twin_runs import fitted_quickly
+
+from bids_dtg.twin.interventions.attribution import (
+    FittedPeople,
+    null_gradients,
+    p_of,
+    region_means,
+    with_code_map,
+)
+from bids_dtg.twin.interventions.gradients import smooth_gradients
+
+
+def test_edges_that_tell_how_long_people_take_stand_out_from_permuted_behaviour():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    people = FittedPeople.of(fitted, connectomes, segments)
+    some = np.arange(6)
+    shown = connectomes[some], segments.people(some)
+    loaded = np.arange(45) < 9
+    found = smooth_gradients(fitted.twin.weights, *shown, copies=1, noise=0.0)
+
+    def overlap(gradients):
+        return np.corrcoef(gradients.edges[0], loaded)[0, 1]
+
+    done = []
+    null = [
+        overlap(each)
+        for each in null_gradients(
+            fitted, people, *shown, permutations=19, seed=1, report=done.append
+        )
+    ]
+    assert overlap(found) > 0.3
+    assert p_of(overlap(found), np.array(null)) == pytest.approx(0.05)
+    assert done == list(range(1, 20))
+
+
+def test_the_same_people_give_the_same_map():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    people = FittedPeople.of(fitted, connectomes, segments)
+    again = with_code_map(fitted.twin, people, fitted.recipe.codes)
+    assert again.edge_weights.numpy() == pytest.approx(fitted.twin.edge_weights.numpy(), abs=1e-6)
+    assert again.edge_weights is not fitted.twin.edge_weights
+
+
+def test_codes_that_no_bundle_keeps_are_found_again():
+    from dataclasses import replace
+
+    fitted, connectomes, segments, _ = fitted_quickly()
+    kept = FittedPeople.of(fitted, connectomes, segments)
+    found = FittedPeople.of(replace(fitted, own_codes=None), connectomes, segments)
+    # Signs of codes may differ, what they make of networks may not.
+    one, other = (each.codes.codes @ each.codes.directions.T for each in (kept, found))
+    assert one == pytest.approx(other, abs=1e-3)
+    halves = found.of_rows(np.arange(15))
+    assert len(halves.connectomes) == len(halves.codes.codes) == 15
+
+
+def test_twins_without_codes_have_no_null():
+    from bids_dtg.twin.fitting import fit
+    from bids_dtg.twin.recipe import Recipe, find_architecture
+
+    _, connectomes, segments, _ = fitted_quickly()
+    recipe = Recipe(
+        units=6, hyper_units=4, hyper_epochs=1, hyper_updates=1, batch_people=4, batch_segments=2
+    )
+    fitted = fit(connectomes, segments, architecture=find_architecture("published", recipe))
+    with pytest.raises(ValueError, match="published has no codes"):
+        FittedPeople.of(fitted, connectomes, segments)
+    with pytest.raises(ValueError, match="a training each"):
+        next(null_gradients(fitted, None, connectomes, segments))
+
+
+@given(st.integers(2, 9), st.integers(0, 99))
+def test_region_means_are_those_of_rows_of_the_matrix(regions, seed):
+    edges = np.random.default_rng(seed).normal(size=regions * (regions - 1) // 2)
+    matrix = np.zeros((regions, regions))
+    matrix[np.triu_indices(regions, 1)] = edges
+    expected = (matrix + matrix.T).sum(axis=1) / (regions - 1)
+    assert region_means(edges, regions) == pytest.approx(expected)
+
+
+def test_edges_of_other_regions_are_refused():
+    with pytest.raises(ValueError, match="not the pairs of 4 regions"):
+        region_means(np.zeros(5), 4)

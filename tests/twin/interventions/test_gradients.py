@@ -1,0 +1,78 @@
+"""How figures depend on edges."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from twin_runs import fitted_quickly, slow_and_quick
+
+from bids_dtg.twin.interventions.gradients import figure_seconds, smooth_gradients
+from bids_dtg.twin.interventions.moves import performed_outcomes
+from bids_dtg.twin.interventions.outcomes import outcomes_of
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_figures_are_those_that_are_decoded(held):
+    segments, _ = slow_and_quick(people=4)
+    object.__setattr__(segments, "held", held)
+    rng = np.random.default_rng(0)
+    for level in (0.1, 0.5, 0.02):
+        buttons = rng.uniform(0.0, level, segments.action.shape).astype(np.float32)
+        found = figure_seconds(torch.from_numpy(buttons), segments).numpy()
+        assert found == pytest.approx(outcomes_of(buttons, segments).seconds, abs=1e-5, nan_ok=True)
+
+
+def test_a_gradient_is_what_a_small_move_changes():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    found = smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, noise=0.0)
+    for row, target in enumerate(found.targets):
+        delta = 0.002 * found.edges[row] / np.linalg.norm(found.edges[row])
+        ahead, back = (
+            performed_outcomes(fitted, connectomes + sign * delta, segments).of(target).mean()
+            for sign in (1, -1)
+        )
+        assert ahead - back == pytest.approx(2 * delta @ found.edges[row], rel=0.2)
+    assert (found.of(found.targets[1]) == found.edges[1]).all()
+
+
+def test_halves_are_of_every_other_person():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    rows = np.arange(len(connectomes))
+    whole = smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, noise=0.0)
+    for half in (0, 1):
+        some = rows[half::2]
+        part = smooth_gradients(
+            fitted.twin.weights, connectomes[some], segments.people(some), copies=1, noise=0.0
+        )
+        assert whole.halves[half] == pytest.approx(part.edges, abs=1e-7)
+    assert whole.edges == pytest.approx(whole.halves.mean(axis=0), abs=1e-7)
+
+
+def test_the_seed_decides_the_noise():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    one, same, other = (
+        smooth_gradients(fitted.twin.weights, connectomes, segments, copies=1, seed=seed).edges
+        for seed in (1, 1, 2)
+    )
+    assert (one == same).all()
+    assert not (one == other).all()
+    assert np.corrcoef(one[0], other[0])[0, 1] > 0.99
+
+
+def test_who_never_answers_counts_for_nothing():
+    fitted, connectomes, segments, _ = fitted_quickly()
+    some = np.arange(10)  # they perform at once
+    connectomes, segments = connectomes[some], segments.people(some)
+
+    def make(edges):
+        weights = fitted.twin.weights(edges)
+        never = torch.zeros_like(weights.output_bias)
+        never[1:] = -50.0  # all but the first person
+        return replace(weights, output_bias=weights.output_bias + never)
+
+    whole = smooth_gradients(make, connectomes, segments, copies=1, noise=0.0)
+    first = smooth_gradients(
+        fitted.twin.weights, connectomes[:1], segments.people(some[:1]), copies=1, noise=0.0
+    )
+    assert whole.edges[0] == pytest.approx(first.edges[0], abs=1e-6)

@@ -1,0 +1,59 @@
+"""A small job of `--workflow twin`: runs of rest, an atlas, event files, and a model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from network_job import REGIONS, NetworkJob
+from tiny_twin import tiny_fitted_twin, write_tiny_twin
+from tiny_twins import LABELS, events_of, write_twins
+
+FACES, STROOP = "hammerAP", "stroopAP"
+EDGES = len(REGIONS) * (len(REGIONS) - 1) // 2
+
+
+class TwinJob(NetworkJob):
+    """A raw dataset with event files, its derivatives, an atlas and an output folder.
+
+    Simulated people lend their event files: `give` takes one of them for a participant.
+    """
+
+    workflow = "twin"
+
+    def __init__(self, folder: Path, participants: tuple[str, ...] = ("01", "02")) -> None:
+        super().__init__(folder, participants)
+        self.raw = folder / "raw"
+        self.raw.mkdir()
+        described = {"Name": "Toy", "BIDSVersion": "1.8.0"}
+        (self.raw / "dataset_description.json").write_text(json.dumps(described))
+        write_twins(folder / "lenders")
+
+    @property
+    def read(self) -> Path:
+        """What is given as BIDS_DIR."""
+        return self.raw
+
+    def run(self, *more: object, out: Path | None = None, reports: bool = False) -> int:
+        """Call the program as users do, in this process; return its exit code."""
+        return super().run("--derivatives", self.bids, *more, out=out, reports=reports)
+
+    def give(self, participant: str, task: str, lender: int = 0, session: str = "") -> Path:
+        """Copy the event file of a simulated person; return its path."""
+        folder = self.raw / f"sub-{participant}" / (f"ses-{session}" if session else "") / "func"
+        folder.mkdir(parents=True, exist_ok=True)
+        visit = f"_ses-{session}" if session else ""
+        path = folder / f"sub-{participant}{visit}_task-{task}_events.tsv"
+        return Path(shutil.copy(events_of(self.folder / "lenders", LABELS[lender], task), path))
+
+    def model(self, name: str = "tiny", *, architecture: str = "lowrank", **facts: object) -> Path:
+        """Write the bundle of a small twin of the job's parcels; `facts` as in TwinFacts."""
+        given = {"name": name, "regions": REGIONS, "bold_regions": (), "bold_scale": None}
+        fitted = tiny_fitted_twin(architecture, edges=EDGES, bold=0)
+        if architecture == "lowrank":  # random weights alone answer hardly any trial
+            with torch.no_grad():
+                fitted.twin.network.output_bias += 2.0
+                fitted.twin.edge_weights *= 0.05
+        return write_tiny_twin(self.folder / name, fitted, **(given | facts)).path

@@ -1,0 +1,164 @@
+"""`participant --workflow dynamics` as users type it: from NIfTI to series, and to parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_amortised
+from tiny_job import read_table, tree
+
+from bids_dtg.settings import Settings
+from bids_dtg.workflows.dynamics.output_people import find_output_people
+
+STEM = "space-MNI152NLin6Asym_atlas-Slabs"
+GROUP = {"analysis_level": "group", "workflow": "dynamics", "analysis": "train"}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> NetworkJob:
+    return NetworkJob(tmp_path_factory.mktemp("networks"))
+
+
+@pytest.fixture(scope="module")
+def model(job) -> Path:
+    return write_amortised(job.folder / "tiny")
+
+
+def series_of(out: Path, label: str = "01") -> np.ndarray:
+    (path,) = out.glob(f"sub-{label}/func/*{STEM}_stat-mean_timeseries.tsv")
+    lines = path.read_text().splitlines()
+    assert lines[0].split("\t") == list(REGIONS)
+    return np.array([[float(cell) for cell in line.split("\t")] for line in lines[1:]])
+
+
+def test_series_and_connectivity_without_a_model(job, capsys):
+    out = job.folder / "series"
+    assert job.run(out=out) == 0
+    told = capsys.readouterr().err
+    assert "no --model was given" in told
+    assert "2 sets of results made" in told
+    series = series_of(out)
+    assert series.shape == (FRAMES, len(REGIONS))
+    # The courses that were put into the parcels, but for what the cleaning takes.
+    bold = network_bold(0)
+    means = np.stack([bold[slabs() == label].mean(axis=0) for label in range(1, 7)], axis=1)
+    assert min(np.corrcoef(series.T, means.T)[range(6), range(6, 12)]) > 0.8
+    (matrix,) = out.glob("sub-01/func/*_stat-pearsoncorrelation_relmat.tsv")
+    rows = [line.split("\t")[1:] for line in matrix.read_text().splitlines()[1:]]
+    np.testing.assert_allclose(np.array(rows, float), np.corrcoef(series.T), atol=1e-5)
+    before = tree(out)
+    assert job.run(out=out) == 0
+    assert "0 sets of results made, 2 complete before" in capsys.readouterr().err
+    assert tree(out) == before
+    assert job.run("--verify", out=out) == 0
+    assert "sub-01: whole (1 set of results)" in capsys.readouterr().out
+
+
+def test_parameters_of_people_whom_the_model_has_never_seen(job, model):
+    out = job.folder / "modelled"
+    more = ("--model", model, "--structural-connectivity", job.structural, "--simulations", 3)
+    assert job.run(*more, out=out) == 0
+    func = out / "sub-02/func"
+    (table,) = func.glob(f"*{STEM}_desc-dynamics_parameters.tsv")
+    rows = read_table(table)
+    assert [row["name"] for row in rows] == list(REGIONS)
+    sidecar = json.loads(table.with_suffix(".json").read_text())
+    assert sidecar["ModelName"] == "tiny"
+    (image,) = func.glob(f"*{STEM}_desc-theta1_dynamics.nii.gz")
+    volume = nib.load(image).get_fdata()
+    found = {round(float(value), 4) for value in np.unique(volume)} - {0.0}
+    assert found == {round(float(row["theta1"]), 4) for row in rows}
+    (held,) = func.glob(f"*{STEM}_desc-simulated_timeseries.npz")
+    assert np.load(held)["simulated"].shape == (3, len(REGIONS), FRAMES)
+    (structural,) = func.glob(f"*{STEM}_desc-structural_relmat.tsv")
+    cells = [line.split("\t")[1:] for line in structural.read_text().splitlines()[1:]]
+    expected = weights(1) / weights(1).max()
+    # The group level knows by these files which parcels a model that it trains is of.
+    source = find_output_people(Settings.of(bids_dir=job.bids, output_dir=out, **GROUP))
+    assert (source.atlas, source.labels) == ("Slabs", ("01", "02"))
+    assert re.fullmatch("[0-9a-f]{64}", source.atlas_digest)
+    np.testing.assert_allclose(np.array(cells, float), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow dynamics"),
+        (("--model", "{model}"), "--model was given without --structural-connectivity"),
+        (("--combine", "run"), "--combine was given with --workflow dynamics"),
+        (("--model", "{tables}", "--structural-connectivity", "{sc}"), "knows only the people"),
+        (("--model", "{model}", "--structural-connectivity", "{sc}", "--atlases", "HCP"), "19 reg"),
+        (("--model", "{other}", "--structural-connectivity", "{sc}"), "parcels of Slabs are not"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_the_start(job, model, capsys, more, message):
+    tables = write_amortised(job.folder / "tables", amortised=False)
+    other = write_amortised(job.folder / "other", atlas="Slabs", atlas_digest="0" * 64)
+    places = {"model": model, "sc": job.structural, "tables": tables, "other": other}
+    assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
+    assert message in capsys.readouterr().err
+    assert not (job.folder / "never").exists()
+
+
+def test_who_cannot_be_modelled_fails_alone(tmp_path, capsys):
+    job = NetworkJob(tmp_path, ("01", "02", "03", "04"))
+    for path in job.structural.glob("sub-02/dwi/*"):
+        path.unlink()
+    job.add_structural("03", -weights())
+    lopsided = weights()
+    lopsided[0, 1] += 50
+    job.add_structural("04", lopsided)
+    model = write_amortised(tmp_path / "tiny")
+    given = ("--model", model, "--structural-connectivity", job.structural)
+    assert job.run(*given, "--simulations", 2) == 1
+    told = capsys.readouterr().err
+    assert "has no structural connectome of sub-02" in told
+    assert "weights below 0" in told
+    assert "other weights there than back" in told
+    assert "3 participants failed" in told
+    assert list(job.out.glob("sub-01/func/*_parameters.tsv"))
+    assert job.run(*given, "--dry-run") == 1
+    assert "3 would fail" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("tr", "frames", "message"),
+    [(4.0, FRAMES, "s apart and those of the model"), (5.0, 50, "60 or more")],
+)
+def test_runs_that_the_model_cannot_describe(tmp_path, capsys, tr, frames, message):
+    job = NetworkJob(tmp_path, ())
+    job.add_run("01", bold=network_bold(0, frames), frames=frames)
+    job.add_structural("01", weights())
+    model = write_amortised(tmp_path / "tiny", tr=tr)
+    given = ("--model", model, "--structural-connectivity", job.structural)
+    assert job.run(*given, "--min-dof", 1) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_runs_with_much_censored_are_not_filled_for_a_model(tmp_path, capsys):
+    job = NetworkJob(tmp_path, ("01",))
+    (table,) = job.bids.rglob("*_desc-confounds_timeseries.tsv")
+    confounds = pd.read_csv(table, sep="\t", dtype=str)
+    moved = confounds.index.isin(range(20, 60))
+    confounds["framewise_displacement"] = np.where(moved, "2.0", "0.1")
+    confounds.to_csv(table, sep="\t", index=False)
+    model = write_amortised(tmp_path / "tiny")
+    words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.5", "--min-dof", 1)
+    words = (*words, "--structural-connectivity", job.structural)
+    assert job.run("--model", model, *words) == 1
+    told = capsys.readouterr().err
+    assert "40% of the 100 frames from the first to the last that is kept were left out" in told
+    assert "Expected: at most 30%" in told
+    assert not list(job.out.rglob("*_parameters.tsv"))
+    assert job.run(*words, out=tmp_path / "series") == 0
+    (series,) = (tmp_path / "series").rglob("*_stat-mean_timeseries.tsv")
+    read = pd.read_csv(series, sep="\t", na_values="n/a")
+    assert len(read) == FRAMES
+    assert read.iloc[20:60].isna().all(axis=None)
+    assert read.iloc[:20].notna().all(axis=None)

@@ -1,0 +1,385 @@
+"""`participant --workflow twin` as users type it: from NIfTI to connectomes and behaviour."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from network_job import FRAMES, REGIONS, network_bold, slabs
+from tiny_job import tree
+from tiny_twin import tiny_fitted_twin, write_tiny_twin
+from twin_job import FACES, STROOP, TwinJob
+
+from bids_dtg.bundles.twin.bundle import load_twin_bundle
+from bids_dtg.cli.run import main
+from bids_dtg.connectome.edges import upper_edges
+from bids_dtg.files.regions.relmat import read_relmat
+from bids_dtg.files.regions.series import read_series
+from bids_dtg.imaging.atlas import find_atlas
+from bids_dtg.imaging.grid import standard_grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.twin.decoding import decode
+from bids_dtg.twin.judging.scores import outcome_shares
+from bids_dtg.twin.traces import stack_people
+from bids_dtg.twin.trials import read_trials
+
+STEM = "space-MNI152NLin6Asym_atlas-Slabs"
+RESIDUAL_DOF = "ResidualDegreesOfFreedom"
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory) -> TwinJob:
+    made = TwinJob(tmp_path_factory.mktemp("twins"))
+    made.give("01", FACES)
+    made.give("01", STROOP)
+    made.give("02", STROOP, lender=1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def performed(job) -> Path:
+    """Return the output of a call with a model."""
+    out = job.folder / "performed"
+    assert job.run("--model", job.model(), out=out) == 0
+    return out
+
+
+def table(out: Path, label: str, what: str, extension: str = ".tsv") -> Path:
+    (path,) = out.glob(f"sub-{label}/func/*{STEM}_{what}{extension}")
+    return path
+
+
+def rows(out: Path, label: str, what: str) -> pd.DataFrame:
+    return pd.read_csv(table(out, label, what), sep="\t", na_values="n/a", keep_default_na=False)
+
+
+def edges_of(path: Path) -> np.ndarray:
+    return read_relmat(path).values
+
+
+def z_of(path: Path) -> np.ndarray:
+    """Return Fisher z of the series in a table, NaN on the diagonal."""
+    series = read_series(path)
+    r = np.corrcoef(series.values[:, series.keep].astype(float))
+    np.fill_diagonal(r, np.nan)
+    return np.arctanh(r)
+
+
+def test_connectomes_alone_where_there_is_neither_model_nor_event_file(tmp_path, capsys):
+    job = TwinJob(tmp_path)
+    assert job.run() == 0
+    assert "connectomes alone: no --model was given" in capsys.readouterr().err
+    found = edges_of(table(job.out, "01", "stat-fisherz_relmat"))
+    expected = z_of(table(job.out, "01", "stat-mean_timeseries"))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    sidecar = json.loads(table(job.out, "01", "stat-fisherz_relmat", ".json").read_text())
+    assert (sidecar["Atlas"]["Key"], len(sidecar["Atlas"]["SHA256"])) == ("Slabs", 64)
+    assert (sidecar["InputType"], sidecar["DenoiseStrategy"]) == ("fmriprep", "simple")
+    assert sidecar["FramesKept"] == FRAMES
+    assert not [*job.out.rglob("*_behaviour.tsv"), *job.out.rglob("*_trials.tsv")]
+    before = tree(job.out)
+    assert job.run() == 0
+    assert "0 sets of results made, 2 complete before" in capsys.readouterr().err
+    assert tree(job.out) == before
+    assert job.run("--verify") == 0
+    assert "sub-01: whole (1 set of results)" in capsys.readouterr().out
+    table(job.out, "01", "stat-fisherz_relmat").write_text("damaged")
+    assert job.run("--verify") == 1
+    assert job.run() == 0
+    assert "1 set of results made, 1 complete before" in capsys.readouterr().err
+
+
+def test_runs_of_a_set_count_by_what_cleaning_has_left_of_them(tmp_path, capsys):
+    job = TwinJob(tmp_path, ())
+    for number, frames in ((1, FRAMES), (2, 70), (3, 30)):
+        bold = network_bold(number, frames)
+        job.add_run("01", entities=f"run-{number}", bold=bold, frames=frames)
+    assert job.run("--min-dof", 5, "--min-minutes", 3) == 0
+    assert "sub-01_task-rest_run-3 was left out" in capsys.readouterr().err
+    series = sorted(job.out.rglob("*_stat-mean_timeseries.tsv"))
+    dof = [json.loads(path.with_suffix(".json").read_text())[RESIDUAL_DOF] for path in series]
+    assert len(set(dof)) == 2
+    expected = sum(w * z_of(path) for w, path in zip(dof, series, strict=True)) / sum(dof)
+    path = table(job.out, "01", "stat-fisherz_relmat")
+    assert path.name == f"sub-01_task-rest_{STEM}_stat-fisherz_relmat.tsv"
+    np.testing.assert_allclose(edges_of(path), expected, atol=1e-5)
+    sidecar = json.loads(path.with_suffix(".json").read_text())
+    assert sidecar["RunsWeightedBy"] == RESIDUAL_DOF
+    assert [run["Weight"] for run in sidecar["Runs"]] == dof
+    assert [*sidecar["ExcludedRuns"]] == ["sub-01_task-rest_run-3"]
+    assert job.run("--min-dof", 5, "--combine", "run", "--run", 1, 2, out=tmp_path / "each") == 0
+    assert len([*(tmp_path / "each").rglob("*_stat-fisherz_relmat.tsv")]) == 2
+
+
+def test_people_are_observed_without_a_model(job, capsys):
+    out = job.folder / "observed"
+    assert job.run(out=out) == 0
+    assert "connectomes and what people did in faces, stroop" in capsys.readouterr().err
+    found = rows(out, "01", "desc-observed_behaviour")
+    assert found.task_name.tolist() == ["faces"] * 3 + ["stroop"] * 3
+    assert not [name for name in found if name.startswith(("predicted", "group"))]
+    assert rows(out, "02", "desc-observed_behaviour").task_name.unique().tolist() == ["stroop"]
+    assert len(rows(out, "02", "desc-observed_trials")) == 18
+    assert not [*out.rglob("*_desc-t*_behaviour.tsv")]
+
+
+def test_what_is_observed_is_what_the_event_file_has(job, performed):
+    events = pd.read_csv(next(job.raw.glob(f"sub-01/func/*{STROOP}*")), sep="\t", na_values="n/a")
+    times = events[events.trial_type.str.startswith("con")].response_time
+    found = rows(performed, "01", "desc-twin_behaviour").set_index(["task_name", "condition"])
+    row = found.loc["stroop", "congruent"]
+    assert row.trials == len(times)
+    assert row.observed_rt_seconds == pytest.approx(times.mean(), abs=1e-4)
+    assert row.observed_median_rt_seconds == pytest.approx(times.median(), abs=1e-4)
+    effect = found.loc["stroop", "effect"]
+    second = found.loc["stroop", "incongruent"]
+    for name in ("predicted_rt_seconds", "observed_rt_seconds", "predicted_correct"):
+        assert effect[name] == pytest.approx(second[name] - row[name], abs=2e-5)
+
+
+def test_the_twin_of_the_connectome_performs_the_persons_own_trials(job, performed):
+    bundle = load_twin_bundle(job.folder / "tiny")
+    edges = upper_edges(edges_of(table(performed, "02", "stat-fisherz_relmat")))
+    events = pd.read_csv(next(job.raw.glob("sub-02/func/*")), sep="\t", dtype=str)
+    run = read_trials(bundle.part.tasks[1], events.fillna("n/a").to_dict("records"))
+    segments = stack_people([[run]], tasks=bundle.part.task_set)
+    fitted = bundle.fitted()
+    found = rows(performed, "02", "desc-twin_trials").query("task_name == 'stroop'")
+    twin, group = (
+        decode(performance.buttons[0], segments.person(0))
+        for performance in (fitted.perform(edges[None], segments), fitted.perform_group(segments))
+    )
+    for share in (0.1, 0.5, 0.9):
+        column = f"predicted_rt_q{share:.0%}_seconds".replace("%", "")
+        np.testing.assert_allclose(found[column], twin.quantile(share), atol=2e-5)
+    missed = outcome_shares(twin.ends, segments.person(0).trials.correct_button)[:, 2]
+    np.testing.assert_allclose(found.p_miss, missed, atol=2e-5)
+    first = segments.person(0).trials.condition == 0
+    row = rows(performed, "02", "desc-twin_behaviour").set_index("condition").loc["congruent"]
+    for column, times in (
+        ("group_rt_seconds", group.rt_seconds),
+        ("predicted_rt_seconds", twin.rt_seconds),
+    ):
+        assert row[column] == pytest.approx(np.nanmean(times[first]), abs=2e-5)
+
+
+def test_who_has_not_done_a_task_performs_somebody_elses_trials(performed):
+    found = rows(performed, "02", "desc-twin_behaviour")
+    faces, stroop = (found[found.task_name == name] for name in ("faces", "stroop"))
+    assert not faces.own_sequence.any()
+    assert faces.filter(like="observed").isna().all(axis=None)
+    assert faces.trials.sum() == 18
+    assert stroop.own_sequence.all()
+    assert stroop.observed_rt_seconds.notna().all()
+    sidecar = json.loads(table(performed, "02", "desc-twin_behaviour", ".json").read_text())
+    assert sidecar["SequencesOfOthers"] == {"faces": "sub-01_task-hammerAP_events.tsv"}
+    assert [fit["Task"] for fit in sidecar["FitToOwnResponses"]] == ["stroop"]
+    assert "not a measurement" in sidecar["Description"]
+    trials = rows(performed, "02", "desc-twin_trials").query("task_name == 'faces'")
+    assert (
+        trials[["observed_rt_seconds", "observed_button", "observed_correct"]].isna().all(axis=None)
+    )
+
+
+def test_every_column_is_explained_and_pybids_reads_all_of_it(performed):
+    from bids import BIDSLayout
+
+    for path in performed.rglob("*_desc-twin_*.tsv"):
+        told = json.loads(path.with_suffix(".json").read_text())
+        columns = path.read_text().partition("\n")[0].split("\t")
+        assert [name for name in columns if name not in told] == []
+    layout = BIDSLayout(performed, validate=False, is_derivative=True)
+    assert len(layout.get(desc="twin", extension=".tsv")) == 4
+
+
+def test_the_page_shows_what_the_twin_does(job, performed):
+    assert job.run("--reports-only", out=performed, reports=True) == 0
+    page = (performed / "sub-01.html").read_text()
+    assert "An effect inside a model is not evidence of an effect in a person" in page
+    assert "stroop: incongruent less congruent" in page
+
+
+def test_a_changed_event_file_has_its_participant_made_again(tmp_path, capsys):
+    job = TwinJob(tmp_path)
+    job.give("01", STROOP)
+    path = job.give("02", STROOP, lender=1)
+    given = ("--model", job.model())
+    assert job.run(*given) == 0
+    before = tree(job.out / "sub-01")
+    path.write_text(path.read_text().replace("con1", "con2"))
+    capsys.readouterr()
+    assert job.run(*given, "--dry-run") == 0
+    plan = capsys.readouterr().out
+    assert "sub-01_task-rest: complete, would be skipped" in plan
+    assert "a connectome of 6 parcels and behaviour in stroop by tiny" in plan
+    assert f"stroop: reads {path}" in plan
+    assert job.run(*given) == 0
+    assert "1 set of results made, 1 complete before" in capsys.readouterr().err
+    assert tree(job.out / "sub-01") == before
+
+
+def test_files_that_cannot_be_read_are_left_out(tmp_path, capsys):
+    job = TwinJob(tmp_path)
+    damaged = job.give("01", STROOP)
+    job.give("02", STROOP, lender=1)
+    damaged.write_text("onset\tduration\n1\t2\n")
+    assert job.run("--model", job.model()) == 0
+    told = capsys.readouterr().err
+    assert "left out: sub-01_task-stroopAP_events.tsv lacks the columns" in told
+    assert "stroop: performed the trials of sub-02_task-stroopAP_events.tsv" in told
+    assert "not performed, for want of event files: faces" in told
+    sidecar = json.loads(table(job.out, "01", "desc-twin_behaviour", ".json").read_text())
+    assert "lacks the columns" in sidecar["Notes"][0]
+    assert "FitToOwnResponses" not in sidecar
+
+
+def test_rows_and_files_that_are_left_out_are_reported(tmp_path, capsys):
+    job = TwinJob(tmp_path)
+    lacking, damaged = job.give("01", STROOP), job.give("02", STROOP, lender=1)
+    head, first, *others = lacking.read_text().splitlines()
+    lacking.write_text("\n".join([head, "\t".join(["n/a", *first.split("\t")[1:]]), *others]))
+    damaged.write_text("onset\tduration\n1\t2\n")
+    assert job.run() == 0
+    told = capsys.readouterr().err
+    assert "sub-01_task-stroopAP_events.tsv: 1 row without an onset left out" in told
+    assert "left out: sub-02_task-stroopAP_events.tsv lacks the columns" in told
+    sidecar = json.loads(table(job.out, "01", "desc-observed_behaviour", ".json").read_text())
+    assert sidecar["Notes"] == ["sub-01_task-stroopAP_events.tsv: 1 row without an onset left out"]
+
+
+def test_the_files_of_the_sets_session_come_first(tmp_path):
+    job = TwinJob(tmp_path, ())
+    for number, session in enumerate(("1", "2")):
+        job.add_run("01", session=session, seed=number)
+        job.give("01", STROOP, lender=number, session=session)
+    job.give("01", FACES, session="2")
+    assert job.run("--model", job.model()) == 0
+    for session in ("1", "2"):
+        (path,) = job.out.rglob(f"*_ses-{session}_*_desc-twin_behaviour.json")
+        files = json.loads(path.read_text())["EventFiles"]
+        assert [name for name in files if STROOP in name] == [
+            f"sub-01/ses-{session}/func/sub-01_ses-{session}_task-{STROOP}_events.tsv"
+        ]
+        assert any(FACES in name for name in files)  # of the only session that has it
+
+
+def test_a_parcel_without_signal_fails_with_a_model_alone(tmp_path, capsys):
+    job = TwinJob(tmp_path, ("02",))
+    bold = network_bold(0)
+    bold[slabs() == 3] = 0
+    job.add_run("01", bold=bold)
+    job.give("02", STROOP)
+    assert job.run("--model", job.model()) == 1
+    told = capsys.readouterr().err
+    assert "sub-01_task-rest has too little signal in 1 of 6 parcels (LH_Default)" in told
+    assert "1 set of results made" in told
+    assert job.run(out=tmp_path / "alone") == 0
+    edges = edges_of(table(tmp_path / "alone", "01", "stat-fisherz_relmat"))
+    assert np.isnan(edges[2]).all()
+    assert np.isfinite(upper_edges(np.delete(np.delete(edges, 2, 0), 2, 1))).all()
+
+
+def test_a_hypernetwork_has_no_group_to_stand_beside(job):
+    out = job.folder / "published"
+    assert job.run("--model", job.model("hyper", architecture="published"), out=out) == 0
+    found = rows(out, "01", "desc-twin_behaviour")
+    assert found.group_rt_seconds.isna().all()
+    assert found.predicted_rt_seconds.notna().any()
+
+
+def test_whom_the_model_was_fitted_to_is_said(tmp_path, capsys):
+    job = TwinJob(tmp_path, ())
+    job.add_run("ann")
+    job.give("ann", STROOP)
+    assert job.run("--model", job.model(data_set="Toy")) == 0
+    assert "tiny was fitted to this participant: its fit is no test" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--atlases", "HCP", "Schaefer400"), "one atlas with --workflow twin"),
+        (("--atlases", "none"), "one atlas with --workflow twin"),
+        (("--model", "{model}", "--atlases", "HCP"), "19 regions"),
+        (("--model", "{renamed}"), "the same regions in the same order"),
+        (("--model", "{other}"), "the parcels of Slabs are not those of Slabs"),
+        (("--model", "{nothing}"), "knows nothing of connectomes"),
+        (("--task-file", "{task}"), "no event files of the tasks flanker"),
+        (("--task-file", "facets"), "facets"),
+        (("--structural-connectivity", "sc"), "--structural-connectivity was given with --work"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_the_start(job, capsys, more, message):
+    task = job.folder / "flanker.toml"
+    task.write_text(
+        'name = "flanker"\nbids_tasks = ["flanker"]\nbuttons = ["a", "b"]\nchannels = 1\n'
+        '[timing]\nwindow_seconds = 1.5\n[correct]\ncolumn = "c"\n'
+        '[response]\nrt = "rt"\nbutton = "key"\n'
+        '[[inputs]]\nkind = "one-hot"\ncolumn = "c"\nvalues = ["a"]\nchannel = 0\n'
+    )
+    nothing = tiny_fitted_twin(edges=0, bold=0)
+    places = {
+        "model": job.model(),
+        "renamed": job.model("renamed", regions=REGIONS[::-1]),
+        "other": job.model("other", atlas="Slabs", atlas_digest="0" * 64),
+        "nothing": write_tiny_twin(
+            job.folder / "nothing", nothing, regions=(), bold_regions=(), bold_scale=None
+        ).path,
+        "task": task,
+    }
+    assert job.run(*(word.format(**places) for word in more), out=job.folder / "never") == 2
+    assert message in capsys.readouterr().err
+    assert not (job.folder / "never").exists()
+
+
+def test_a_model_needs_event_files_of_its_tasks(tmp_path, capsys):
+    job = TwinJob(tmp_path, ("01",))
+    model = job.model()
+    assert job.run("--model", model) == 2
+    assert "no event files of the tasks" in capsys.readouterr().err
+    job.give("01", STROOP).write_text("onset\n1\n")
+    assert job.run("--model", model) == 2
+    told = capsys.readouterr().err
+    assert "none of 1 event file of the task stroop can be read" in told
+    assert not job.out.exists()
+
+
+@pytest.mark.slow
+def test_edges_of_a_real_run_are_those_of_nilearn(shared, tmp_path):
+    from nilearn.interfaces.fmriprep import load_confounds
+    from nilearn.maskers import NiftiLabelsMasker
+
+    root = shared / "data/real/fmriprep_like"
+    if not root.is_dir():
+        pytest.skip(f"no real runs at {root}")
+    words = [root, tmp_path, "participant", "--workflow", "twin", "--space", "MNI152NLin6Asym"]
+    words += ["--participant-label", "HAPPYTEST", "--min-minutes", 1, "--omp-nthreads", 1]
+    assert main([*map(str, words), "--no-reports"]) == 0
+    (path,) = tmp_path.rglob("*_stat-fisherz_relmat.tsv")
+    (bold,) = root.rglob("sub-HAPPYTEST*space-MNI152NLin6Asym*_desc-preproc_bold.nii.gz")
+    image, mask = nib.load(bold), nib.load(str(bold).replace("preproc_bold", "brain_mask"))
+    # Voxels of zeros inside the mask have no data here; nilearn would average them in.
+    used = (mask.get_fdata() > 0.5) & np.asanyarray(image.dataobj).any(axis=3)
+    grid = standard_grid()
+    everywhere = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
+    atlas = find_atlas("Schaefer400", everywhere, templateflow=TemplateFlow(None))
+    labels = atlas.labels.reshape(grid.shape).astype(np.int32)
+    masker = NiftiLabelsMasker(
+        nib.Nifti1Image(labels, grid.affine),
+        mask_img=nib.Nifti1Image(used.astype(np.uint8), image.affine),
+        standardize=None,
+    )
+    confounds, kept = load_confounds(
+        str(bold), strategy=("motion", "wm_csf", "high_pass"), motion="full", wm_csf="basic"
+    )
+    series = masker.fit_transform(image, confounds=confounds, sample_mask=kept)
+    theirs = upper_edges(np.arctanh(np.corrcoef(series.T) - np.eye(400)))
+    ours = upper_edges(edges_of(path))
+    assert len(ours) == 79800
+    assert np.corrcoef(ours, theirs)[0, 1] > 1 - 1e-6
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
