@@ -18,7 +18,7 @@ from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.connectome.form import FORMS
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
-from bids_dtg.engine.machine import limit_threads
+from bids_dtg.engine.machine import importing, limit_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import refuse_other_workflow
 from bids_dtg.files.temporary import check_temporary_folder
@@ -142,7 +142,9 @@ def _later(name: str) -> Run:
     """Return a function of `bids_dtg.workflows` whose module is imported when it is called."""
 
     def run(settings: Settings) -> int:
-        return int(pkgutil.resolve_name(f"{_WORKFLOWS}.{name}")(settings))
+        with importing():
+            row = pkgutil.resolve_name(f"{_WORKFLOWS}.{name}")
+        return int(row(settings))
 
     return run
 

@@ -26,9 +26,9 @@ from bids_dtg.imaging.header import (
 )
 from bids_dtg.imaging.sampling import Sampling
 
-# The reader runs ahead by seven blocks of this size (about 30 frames of int16 at 2 mm), so that it
+# The reader runs ahead by eleven blocks of this size (about 45 frames of int16 at 2 mm), so that it
 # goes on while 64 frames are summed up; memory is bounded whatever the frame's size and type.
-_BUFFERS = 8
+_BUFFERS = 12
 _BLOCK_BYTES = 8 * 2**20
 # Of all buffers together, where a single frame is larger than a block; there are two at least.
 _MOST_BYTES = 2**28

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from bids_dtg.engine.machine import (
     WAIT_VARIABLES,
     available_cores,
     available_memory,
+    importing,
     wait_asleep,
 )
 
@@ -188,3 +190,30 @@ def test_the_public_names_leave_the_user_s_environment_alone():
         [sys.executable, "-c", code], env=bare, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_the_collector_leaves_alone_what_is_imported_first():
+    gc.unfreeze()
+    with importing():
+        assert not gc.isenabled()
+    kept = gc.get_freeze_count()
+    assert gc.isenabled()
+    assert kept
+    try:
+        with pytest.raises(ImportError), importing():
+            raise ImportError
+        assert gc.isenabled()
+        assert gc.get_freeze_count() == kept
+    finally:
+        gc.unfreeze()
+
+
+def test_a_collector_that_is_off_stays_off():
+    gc.disable()
+    try:
+        with importing():
+            pass
+        assert not gc.isenabled()
+        assert not gc.get_freeze_count()
+    finally:
+        gc.enable()
