@@ -613,7 +613,7 @@ def test_one_bad_participant_among_three(tmp_path, capsys):
     path.write_bytes(path.read_bytes()[:-500])
     assert job.run() == 1
     line = the_error(capsys)
-    assert re.search(r"\[2/3\] sub-02: failed: \S+sub-02_task-rest\S+bold.nii.gz", line)
+    assert re.search(r"\[\d/3\] sub-02: failed: \S+sub-02_task-rest\S+bold.nii.gz", line)
     (table,) = job.out.glob("logs/*/failures.tsv")
     assert [row["participant_id"] for row in read_table(table)] == ["sub-02"]
     maps = {path.name.split("_")[0] for path in job.out.rglob("*statmap.nii.gz")}
@@ -676,7 +676,7 @@ def test_files_of_another_participant(job, capsys, name):
     make_image(job.bids / name / "func" / BOLD.name, tiny_bold(seed=9), TINY_AFFINE, TR)
     assert job.run() == 1
     line = the_error(capsys)
-    assert re.search(rf"\[2/2\] {name}: failed: \S+.*{BOLD.name} is not of {name} by its", line)
+    assert re.search(rf"\[\d/2\] {name}: failed: \S+.*{BOLD.name} is not of {name} by its", line)
     shutil.rmtree(job.bids / name)
     assert job.run(out=job.folder / "other") == 0
     assert tree(job.out) == tree(job.folder / "other")
