@@ -209,6 +209,7 @@ def test_the_collector_leaves_alone_what_is_imported_first():
 
 
 def test_a_collector_that_is_off_stays_off():
+    gc.unfreeze()
     gc.disable()
     try:
         with importing():
