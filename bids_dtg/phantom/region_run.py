@@ -15,6 +15,38 @@ from bids_dtg.phantom.parcels import Parcels
 _VOXEL_NOISE, _NOISE_FWHM_MM = 0.4, 7.0
 _NUISANCE_FWHM_MM = 16.0
 _MOTION_SIGNAL = 1.0  # sd of what motion adds to all voxels, in the same units
+_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)  # that a run may have
+
+
+def require_length(frames: int, repetition_time_s: float, *, of: str) -> None:
+    """Refuse a run of too few or too many frames, or of frames too short or too long.
+
+    Parameters
+    ----------
+    frames
+        Of the run.
+    repetition_time_s
+        Seconds a frame.
+    of
+        What the run is of, for the message.
+
+    Raises
+    ------
+    ValueError
+        The length is refused.
+
+    Examples
+    --------
+    >>> require_length(50, 1.5, of="rest")
+    Traceback (most recent call last):
+    ValueError: a run of rest has 100 to 2000 frames of 0.5 to 3 s, not 50 of 1.5 s
+    """
+    seconds = repetition_time_s
+    if not (_FRAMES[0] <= frames <= _FRAMES[1] and _SECONDS[0] <= seconds <= _SECONDS[1]):
+        raise ValueError(
+            f"a run of {of} has {_FRAMES[0]} to {_FRAMES[1]} frames of {_SECONDS[0]:g} to "
+            f"{_SECONDS[1]:g} s, not {frames} of {seconds:g} s"
+        )
 
 
 def draw_region_run(

@@ -22,7 +22,7 @@ from bids_dtg.phantom.dynamics.connectomes import simulate_weights
 from bids_dtg.phantom.dynamics.hopf import PUBLISHED_STEP_SECONDS, HopfRecipe
 from bids_dtg.phantom.dynamics.people import SimulatedPeople, simulate_hopf_people
 from bids_dtg.phantom.parcels import ATLAS, Parcels
-from bids_dtg.phantom.region_run import draw_region_run
+from bids_dtg.phantom.region_run import draw_region_run, require_length
 from bids_dtg.phantom.streams import Purpose, stream
 
 # Of the data sets, by their folders.
@@ -35,7 +35,6 @@ CONTENTS = {
 TRUTH = "truth"  # folder of series and parameters, which nobody has of real people
 _IGNORE = "*_timeseries.*\n*_relmat.*\n*_connectivity.*\ntpl-*\n"  # not in the validator's schema
 _BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
-_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)
 _DROPPED_SECONDS = 25.0  # until oscillations have their size
 _STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
 _DIGITS = 6  # of a matrix in text
@@ -64,12 +63,7 @@ class NetworkPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        frames, seconds = self.frames, self.repetition_time_s
-        if not (_FRAMES[0] <= frames <= _FRAMES[1] and _SECONDS[0] <= seconds <= _SECONDS[1]):
-            raise ValueError(
-                f"a run of oscillators has {_FRAMES[0]} to {_FRAMES[1]} frames of {_SECONDS[0]:g} "
-                f"to {_SECONDS[1]:g} s, not {frames} of {seconds:g} s"
-            )
+        require_length(self.frames, self.repetition_time_s, of="oscillators")
 
     @property
     def hopf(self) -> HopfRecipe:

@@ -13,7 +13,7 @@ from bids_dtg.phantom.bold_run import BoldRun
 from bids_dtg.phantom.derivatives import WARNING, describe_dataset, write_series
 from bids_dtg.phantom.nuisance import persistence_of
 from bids_dtg.phantom.parcels import Parcels
-from bids_dtg.phantom.region_run import draw_region_run
+from bids_dtg.phantom.region_run import draw_region_run, require_length
 from bids_dtg.phantom.regions import draw_positions, region_names
 from bids_dtg.phantom.streams import Cohort, Purpose, stream
 from bids_dtg.phantom.twin.files import write_connectomes, write_events, write_truth
@@ -30,7 +30,6 @@ CONTENTS = {
 TRUTH = "truth"  # folder of connectomes and parameters, which nobody has of real people
 _IGNORE = "*_timeseries.*\ntpl-*\n"  # not in the validator's schema
 _BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
-_FRAMES, _SECONDS = (100, 2000), (0.5, 3.0)
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,7 @@ class TwinPlan:
     sequences: tuple[str, ...] = ("hammerAP", "stroopAP")
 
     def __post_init__(self) -> None:
-        frames, seconds = self.frames, self.repetition_time_s
-        if not (_FRAMES[0] <= frames <= _FRAMES[1] and _SECONDS[0] <= seconds <= _SECONDS[1]):
-            raise ValueError(
-                f"a run of rest has {_FRAMES[0]} to {_FRAMES[1]} frames of {_SECONDS[0]:g} to "
-                f"{_SECONDS[1]:g} s, not {frames} of {seconds:g} s"
-            )
+        require_length(self.frames, self.repetition_time_s, of="rest")
         if unknown := [name for name in self.sequences if name not in SEQUENCES]:
             raise ValueError(f"shipped sequences are {', '.join(SEQUENCES)}, not {unknown[0]}")
 
