@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes
-from bids_dtg.phantom.contrasts.model import Person
-from bids_dtg.workflows.participant.measure import ModelVoxels
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.contrasts.phantom.model import Person
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from demo_range import Length, SimulatedRun, brain_positions

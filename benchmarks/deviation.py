@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from bids_dtg.contrasts.judging.model_scores import ModelScores, score_maps
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
-from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import cell_block
 from bids_dtg.stats.deviation import Deviation, PeopleSums
-from bids_dtg.stats.model_scores import ModelScores, score_maps
 from bids_dtg.stats.paired import t_interval
 
 Array = NDArray[np.float32]

@@ -38,14 +38,14 @@ from bids_dtg.dynamics.judging.likeness import (
 )
 from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength
 from bids_dtg.dynamics.judging.recovery import recover
-from bids_dtg.dynamics.recipe import Recipe
-from bids_dtg.dynamics.simulation import simulate
-from bids_dtg.phantom.dynamics.connectomes import simulate_weights
-from bids_dtg.phantom.dynamics.people import (
+from bids_dtg.dynamics.phantom.connectomes import simulate_weights
+from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,
     simulate_hopf_people,
     simulate_pmfm_people,
 )
+from bids_dtg.dynamics.recipe import Recipe
+from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.training.loop import Workplace
 
 Series = NDArray[np.float32]

@@ -54,8 +54,8 @@ def prepared(root: Path, participant: str) -> tuple:
     from bids_dtg.imaging.places import VoxelPlaces
     from bids_dtg.inputs.runs import find_runs
     from bids_dtg.inputs.space_choice import SpaceRule
+    from bids_dtg.participants.parcels.measure import SeriesReader
     from bids_dtg.settings import CleaningOptions
-    from bids_dtg.workflows.parcels.measure import SeriesReader
 
     (run,) = find_runs(root, participant, rule=SpaceRule(asked=SPACE))
     grid = standard_grid()
@@ -74,7 +74,7 @@ def ours(root: Path, participant: str) -> tuple[np.ndarray, float]:
 def nilearns(root: Path, participant: str) -> tuple[np.ndarray, float]:
     from nilearn.maskers import NiftiLabelsMasker
 
-    from bids_dtg.workflows.run_source import plan_run
+    from bids_dtg.participants.run_source import plan_run
 
     run, atlas, reader = prepared(root, participant)
     shape = reader.grid.shape

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bids_dtg.bundles.dynamics.bundle import NetworkBundle, load_network_bundle
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.judging.unseen import (
     FEWEST_PEOPLE,
     Figures,

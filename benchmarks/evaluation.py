@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.stats.people_scores import PeopleScores
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
 
 CONTRASTS, TURNS = 47, 3
 

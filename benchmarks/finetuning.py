@@ -25,21 +25,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from demo_people import CONNECTOME_STEP, SegmentModel, StoredPeople, simulate_people
 
+from bids_dtg.contrasts.judging.model_scores import score_maps
+from bids_dtg.contrasts.judging.model_table import summary_row
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
 from bids_dtg.contrasts.network.unet import AttentionUNet
 from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_outputs_of, with_rows
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.recentring import RecentringSums
 from bids_dtg.contrasts.samples import PersonSamples, Sampling
 from bids_dtg.contrasts.train import train
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
-from bids_dtg.stats.model_scores import score_maps
-from bids_dtg.stats.model_table import summary_row
 from bids_dtg.training.loop import Workplace
 
 Array = NDArray[np.float32]

@@ -29,18 +29,18 @@ from scipy.cluster.vq import kmeans2
 
 from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.blend import BlendSums, blended
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.contrasts.linear import LeftOut, LinearSums, Parcels, fit_person, mean_features
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.local_ridge_kind import PENALTIES
 from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.phantom.model import Person as SimulatedPerson
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.rest import segment_connectome
 from bids_dtg.contrasts.recentring import RecentringSums
 from bids_dtg.imaging.lattice import Lattice, point_lattice
-from bids_dtg.phantom.contrasts.model import Person as SimulatedPerson
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.phantom.contrasts.rest import segment_connectome
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import roi_parcels
-from bids_dtg.stats.people_scores import PeopleScores
 
 Array = NDArray[np.float32]
 Scores = dict[str, float]

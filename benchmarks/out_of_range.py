@@ -23,17 +23,17 @@ from rich.console import Console
 from rich.progress import track
 from scipy.stats import binomtest
 
-from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.card import ModelCard
 from bids_dtg.bundles.kinds import ATTENTION_UNET
-from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.connectome.range.judge import CHECKS, RangeJudge, RunRange, verdict_of
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.workflows.participant.measure import ModelVoxels
 
 COHORT = 11  # a number that no other cohort has
 CLEAN = DAMAGES[:1]

@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from bids_dtg.bundles.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.atlas import Atlas, find_atlas, region_means, region_voxels
-from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import LEVELS
 from bids_dtg.stats.parcel_intervals import intervals_of
-from bids_dtg.workflows.participant.model import Model
 
 Array = NDArray[np.float32]
 ATLASES = ("Schaefer400", "HCP")

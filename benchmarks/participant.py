@@ -113,8 +113,8 @@ def make_dataset(folder: Path, volumes: int) -> Path:
     """Write one run in fMRIPrep's layout and a bundle; return the dataset's root."""
     from bids_dtg.bundles.card import ModelCard
     from bids_dtg.bundles.kinds import ATTENTION_UNET
-    from bids_dtg.bundles.maps_part import MapsPart
     from bids_dtg.bundles.writer import BundleArrays, write_bundle
+    from bids_dtg.contrasts.bundle.part import MapsPart
     from bids_dtg.contrasts.contrast import hcp_contrasts
     from bids_dtg.contrasts.network.unet import AttentionUNet
     from bids_dtg.imaging.grid import Grid
@@ -251,11 +251,11 @@ def algebra_alone(folder: Path, volumes: int, pairs: int) -> tuple[float, float]
     Of the marginal and of the partial form, medians of calls in turn: they differ by less than
     whole calls do from one another on a machine that does other things, too.
     """
-    from bids_dtg.bundles.bundle import load_bundle
     from bids_dtg.connectome.connectome import run_connectomes
     from bids_dtg.connectome.design import TemporalDesign
     from bids_dtg.connectome.form import MARGINAL, Form
     from bids_dtg.connectome.moments import RunVoxels, measure_run
+    from bids_dtg.contrasts.bundle.bundle import load_bundle
 
     maps = load_bundle(folder / "bundle").roi_maps
     grey = load_bundle(folder / "bundle").places.number

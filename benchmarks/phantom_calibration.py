@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.phantom.contrasts.parameters import PhantomParameters
-from bids_dtg.phantom.contrasts.tasks import CONTRASTS
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
+from bids_dtg.contrasts.phantom.tasks import CONTRASTS
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline, roi_parcels
 from bids_dtg.stats.metrics import (

@@ -33,6 +33,8 @@ from bids_dtg.connectome.device import NumpyArrays
 from bids_dtg.connectome.form import Form
 from bids_dtg.connectome.moments import RunVoxels, measure_run
 from bids_dtg.connectome.passes import Blocks
+from bids_dtg.contrasts.analyses.fit import fit_model
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.contrasts.kind import FitTask, ModelSpace
 from bids_dtg.contrasts.people import Person, mean_maps
 from bids_dtg.imaging.places import ListedPlaces
@@ -40,8 +42,6 @@ from bids_dtg.inputs.arrays import ArrayPeople, read_arrays
 from bids_dtg.settings import ModellingOptions
 from bids_dtg.stats.group_ica import GroupIca
 from bids_dtg.stats.paired import t_interval
-from bids_dtg.stats.people_scores import PeopleScores
-from bids_dtg.workflows.modelling.fit import fit_model
 
 ROIS = 50
 NUMBERS_OF_ROIS = (25, 50, 100)

@@ -35,14 +35,14 @@ from demo_people import (
 )
 
 from bids_dtg.contrasts.blend import BlendSums, blended
+from bids_dtg.contrasts.judging.model_scores import score_maps
 from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
 from bids_dtg.imaging.lattice import Lattice
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.phantom.contrasts.parameters import PhantomParameters
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import LinearBaseline
-from bids_dtg.stats.model_scores import score_maps
 from bids_dtg.stats.paired import t_interval, wilson_interval
 
 Array = NDArray[np.float32]

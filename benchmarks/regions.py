@@ -31,14 +31,14 @@ FILES = 8
 
 
 def participant(repeats: int) -> None:
-    from bids_dtg.bundles.bundle import load_bundle
     from bids_dtg.bundles.store import find_bundle
+    from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.contrast import hcp_contrasts
+    from bids_dtg.contrasts.participant.outputs.layers import Layer
+    from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
     from bids_dtg.imaging.atlas import Atlas, find_atlas
     from bids_dtg.report.contents import DEVIATION, SYNTHETIC
     from bids_dtg.stats.parcel_intervals import ParcelIntervals
-    from bids_dtg.workflows.participant.outputs.layers import Layer
-    from bids_dtg.workflows.participant.outputs.region_files import RegionTables
 
     bundle = load_bundle(find_bundle("demo"))
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def participant(repeats: int) -> None:
 def synthetic(root: Path, people: int) -> None:
     """Write the tables of people, a folder each."""
     from bids_dtg.contrasts.contrast import hcp_contrasts
-    from bids_dtg.workflows.participant.outputs.region_files import COLUMNS
+    from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS
 
     rng = np.random.default_rng(0)
     sources = []
@@ -104,8 +104,8 @@ def synthetic(root: Path, people: int) -> None:
 
 def group(root: Path, people: int) -> None:
     """Make the long table, and print what it took, as JSON."""
+    from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
     from bids_dtg.files.derivatives import DerivativeDataset
-    from bids_dtg.workflows.group.regions import write_region_tables
 
     sets = [(SET.format(number), root / f"sub-{number:05d}/ses-1/func") for number in range(people)]
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()

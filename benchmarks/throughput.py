@@ -167,8 +167,8 @@ def main() -> None:
 
 
 def print_need(folder: Path, cores: int) -> None:
-    from bids_dtg.bundles.bundle import load_bundle
-    from bids_dtg.workflows.participant.model import bytes_needed
+    from bids_dtg.contrasts.bundle.bundle import load_bundle
+    from bids_dtg.contrasts.participant.model import bytes_needed
 
     voxels = load_bundle(str(folder / "bundle")).places.number
     print(f"{cores} cores; a process is given {bytes_needed(voxels, on_cpu=True) / 1e6:.0f} MB")

@@ -23,8 +23,6 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 from twin_simulator import Cohorts, fitted_twin
 
-from bids_dtg.phantom.twin.people import TwinPeople
-from bids_dtg.phantom.twin.world import Regime
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients, p_of
 from bids_dtg.twin.interventions.calibration import Calibration
@@ -47,6 +45,8 @@ from bids_dtg.twin.interventions.weights import (
 )
 from bids_dtg.twin.judging.cohort import Cohort, targets_of_people
 from bids_dtg.twin.network.hypernetwork import HyperNetwork
+from bids_dtg.twin.phantom.people import TwinPeople
+from bids_dtg.twin.phantom.world import Regime
 from bids_dtg.twin.recipe import find_architecture
 
 Array = NDArray[np.float64]

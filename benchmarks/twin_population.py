@@ -5,7 +5,7 @@
 DATA is the folder with tcp_trials.tsv.gz: trials of 182 people of the Transdiagnostic Connectome
 Project (CC0). People below chance in a run are left out of that run, misses counted as errors.
 
-`--fit` prints the population values that `bids_dtg/phantom/twin/population.py` keeps. Least squares
+`--fit` prints the population values that `bids_dtg/twin/phantom/population.py` keeps. Least squares
 over means and standard deviations of the five parameters and over both delays: figures of a
 condition are analytic for 128 people on a Sobol sequence, and stand beside those of the faces run
 and the first Stroop run. Standard deviations are held near those of the project's facts by a
@@ -24,15 +24,15 @@ import pandas as pd
 from scipy.optimize import least_squares
 from scipy.stats import norm, qmc
 
-from bids_dtg.phantom.twin.diffusion import (
+from bids_dtg.twin.phantom.diffusion import (
     decision_quantiles,
     mean_decision_seconds,
     sd_decision_seconds,
     share_correct,
 )
-from bids_dtg.phantom.twin.people import simulate_twin_people
-from bids_dtg.phantom.twin.population import POPULATION, TASKS, Population
-from bids_dtg.phantom.twin.sequences import SEQUENCES, trial_sequence
+from bids_dtg.twin.phantom.people import simulate_twin_people
+from bids_dtg.twin.phantom.population import POPULATION, TASKS, Population
+from bids_dtg.twin.phantom.sequences import SEQUENCES, trial_sequence
 
 QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.9]
 LEAST_RT, MOST_RT = 0.15, 2.0  # seconds: responses that count

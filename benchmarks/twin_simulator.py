@@ -27,14 +27,14 @@ import torch
 from numpy.typing import NDArray
 
 from bids_dtg.phantom.streams import Cohort as CohortNumber
-from bids_dtg.phantom.twin.bold import TR_SECONDS
-from bids_dtg.phantom.twin.people import TwinPeople, simulate_twin_people
-from bids_dtg.phantom.twin.sequences import TrialSequence, trial_sequence
-from bids_dtg.phantom.twin.world import Regime
 from bids_dtg.training.loop import Workplace
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.cohort import Cohort
 from bids_dtg.twin.judging.evaluation import TWIN, Evaluation, Samples, evaluate
+from bids_dtg.twin.phantom.bold import TR_SECONDS
+from bids_dtg.twin.phantom.people import TwinPeople, simulate_twin_people
+from bids_dtg.twin.phantom.sequences import TrialSequence, trial_sequence
+from bids_dtg.twin.phantom.world import Regime
 from bids_dtg.twin.recipe import ARCHITECTURES, find_architecture
 from bids_dtg.twin.traces import Bold, BoldScale, TaskSet, stack_people
 from bids_dtg.twin.trials import Trials

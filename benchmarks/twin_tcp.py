@@ -29,8 +29,6 @@ import torch
 from numpy.typing import NDArray
 
 from bids_dtg.inputs.events import find_events, read_events
-from bids_dtg.phantom.twin.people import simulate_twin_people
-from bids_dtg.phantom.twin.sequences import trial_sequence
 from bids_dtg.stats.correlation import correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
 from bids_dtg.stats.splits import fold_people
@@ -57,6 +55,8 @@ from bids_dtg.twin.judging.scores import (
     quantile_table,
     rt_crps,
 )
+from bids_dtg.twin.phantom.people import simulate_twin_people
+from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import find_architecture, find_recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.traces import Segments, TaskSet, stack_people

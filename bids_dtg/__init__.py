@@ -16,13 +16,15 @@ The public names, in the order of a run's way from its file to its maps:
 The rooms, from top to bottom. A room imports only rooms below it:
 
 - `cli`: the commands: arguments to settings, settings to work
-- `workflows`: what a command does, from inputs to written outputs
-- `phantom`: simulated people with a known truth
-- `report`: pages, panels, charts and the methods text
-- `bundles`: models as folders: verified, fetched, converted, written
-- `contrasts`: from connectomes to contrast maps: network, local ridge, blend
+- `contrasts`: from connectomes to contrast maps: models, steps, analyses and pages of the workflow
 - `dynamics`: the network model: regions' parameters, simulated activity, fixed points
 - `twin`: the digital twin: networks from connectomes that perform a person's tasks
+- `statistics`: analyses over people that read any model's output or measured maps
+- `cohort`: the people of an analysis, and the folder of its results
+- `participants`: the participant level that all workflows share
+- `phantom`: what simulators of people share
+- `report`: pages, panels, charts and the methods text
+- `bundles`: models as folders: verified, written, installed
 - `training`: the training loop that all networks share
 - `stats`: splits, scores, intervals and tests over people
 - `cleaning`: what is removed from a run: strategies, confounds, the temporal design
@@ -46,16 +48,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bids_dtg.bundles.bundle import load_bundle
     from bids_dtg.cli.tables import run_workflow
+    from bids_dtg.cohort.frames import load_maps
+    from bids_dtg.contrasts.bundle.bundle import load_bundle
+    from bids_dtg.contrasts.participant.arrays import measure_array
+    from bids_dtg.contrasts.participant.measure import measure
+    from bids_dtg.contrasts.participant.predict import predict_maps
+    from bids_dtg.contrasts.participant.request import find_runs
+    from bids_dtg.contrasts.participant.task_maps import TaskMaps
     from bids_dtg.settings import Settings
     from bids_dtg.version import __version__
-    from bids_dtg.workflows.group.frames import load_maps
-    from bids_dtg.workflows.participant.arrays import measure_array
-    from bids_dtg.workflows.participant.measure import measure
-    from bids_dtg.workflows.participant.predict import predict_maps
-    from bids_dtg.workflows.participant.request import find_runs
-    from bids_dtg.workflows.participant.task_maps import TaskMaps
 
 __all__ = [
     "Settings",
@@ -74,14 +76,14 @@ __all__ = [
 # `import bids_dtg` must not cost the import of NumPy, nibabel, pandas or torch.
 _MODULES: Mapping[str, str] = {
     "Settings": "bids_dtg.settings",
-    "TaskMaps": "bids_dtg.workflows.participant.task_maps",
+    "TaskMaps": "bids_dtg.contrasts.participant.task_maps",
     "__version__": "bids_dtg.version",
-    "find_runs": "bids_dtg.workflows.participant.request",
-    "load_bundle": "bids_dtg.bundles.bundle",
-    "load_maps": "bids_dtg.workflows.group.frames",
-    "measure_array": "bids_dtg.workflows.participant.arrays",
-    "measure": "bids_dtg.workflows.participant.measure",
-    "predict_maps": "bids_dtg.workflows.participant.predict",
+    "find_runs": "bids_dtg.contrasts.participant.request",
+    "load_bundle": "bids_dtg.contrasts.bundle.bundle",
+    "load_maps": "bids_dtg.cohort.frames",
+    "measure_array": "bids_dtg.contrasts.participant.arrays",
+    "measure": "bids_dtg.contrasts.participant.measure",
+    "predict_maps": "bids_dtg.contrasts.participant.predict",
     "run_workflow": "bids_dtg.cli.tables",
 }
 

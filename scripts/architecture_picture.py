@@ -13,13 +13,15 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 # What each layer is for; layers that are missing here are programs or too small to draw.
 PURPOSES = {
     "cli": "arguments → Settings; exit codes",
-    "workflows": "what a command does, from inputs to written outputs",
-    "phantom": "simulated people with a known truth",
-    "report": "pages, figures, methods text",
-    "bundles": "models: verified, fetched, converted",
-    "contrasts": "connectome → contrast maps: network, local ridge, blend",
-    "dynamics": "regions' parameters, simulated activity, fixed points",
+    "contrasts": "connectome → contrast maps",
+    "dynamics": "regions' parameters, simulated activity",
     "twin": "networks that perform tasks",
+    "statistics": "analyses over people, of any model's output",
+    "cohort": "the people of an analysis, the folder of its results",
+    "participants": "the participant level that all workflows share",
+    "phantom": "what simulators of people share",
+    "report": "pages, figures, methods text",
+    "bundles": "models: verified, written, installed",
     "training": "the loop that all networks share",
     "stats": "splits, scores, intervals, tests over people",
     "cleaning": "strategies, confounds, the temporal design",
@@ -31,7 +33,10 @@ PURPOSES = {
     "settings": "every option, once; its hash; TOML",
     "errors": "found, expected, what to do",
 }
-OPEN_FILES = {"phantom", "report", "bundles", "imaging", "inputs", "files", "settings"}
+OPEN_FILES = {
+    *("cohort", "participants", "phantom", "report", "bundles"),
+    *("imaging", "inputs", "files", "settings"),
+}
 _WIDTH, _HEIGHT, _GAP, _TOP = 250, 38, 10, 46
 
 
@@ -39,7 +44,7 @@ def layers() -> list[list[str]]:
     """Return the layers from top to bottom, each with its modules."""
     contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     rows = contract.split("layers = [")[1].split("]")[0].strip().splitlines()
-    named = [re.findall(r"bids_dtg\.(\w+)", row) for row in rows]
+    named = [re.findall(r"\w+", row) for row in rows]
     return [drawn for row in named if (drawn := [name for name in row if name in PURPOSES])]
 
 

@@ -10,16 +10,16 @@ import numpy as np
 from demo_table import SEGMENTS, Table
 from torch import Tensor
 
-from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.bundles.card import ModelCard, TrainingData
 from bids_dtg.bundles.kinds import ATTENTION_UNET
-from bids_dtg.bundles.maps_part import MapsPart, Recentring
 from bids_dtg.bundles.people import PersonHashes, SeenPeople, hash_person
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.phantom.dataset import CONTENTS, dataset_name, participant_label
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.phantom.contrasts.dataset import CONTENTS, dataset_name, participant_label
-from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 
 VERSION = "1"

@@ -14,7 +14,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.linear import ParcelLinearBaseline, roi_parcels
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from bids_dtg.bundles.bundle import ModelBundle
 from bids_dtg.connectome.connectome import RunConnectomes, run_connectomes
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.connectome.moments import measure_run
@@ -24,12 +23,13 @@ from bids_dtg.connectome.passes import Blocks
 from bids_dtg.connectome.range.pattern import PatternPlaces
 from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch, pack_rest, unpack_rest
 from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.contrasts.phantom.bold import draw_run
+from bids_dtg.contrasts.phantom.model import Person, Phantom
 from bids_dtg.phantom.confounds import SignalRecorder, confounds_table
-from bids_dtg.phantom.contrasts.bold import draw_run
-from bids_dtg.phantom.contrasts.model import Person, Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import cell_block
-from bids_dtg.workflows.participant.measure import ModelVoxels
 
 _BLOCK = 64  # frames added at once
 # A person has one run. Neighbours differ in length, and in how often they were sampled.

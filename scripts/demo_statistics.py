@@ -28,16 +28,16 @@ from demo_table import make_table
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.lattice import Lattice
 from bids_dtg.inputs.regions.known_atlases import SHIPPED
-from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.conformal import (
     LEVELS,

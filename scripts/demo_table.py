@@ -20,20 +20,25 @@ from demo_people import (
 from numpy.typing import NDArray
 from rich.progress import track
 
-from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
-from bids_dtg.contrasts.network.parameters import Parameters
-from bids_dtg.contrasts.network.prepared import prepare
-from bids_dtg.contrasts.network.unet import AttentionUNet
-from bids_dtg.contrasts.recentring import Correction, RecentringSums
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.phantom.streams import Cohort
-from bids_dtg.stats.linear import LinearBaseline
-from bids_dtg.stats.model_scores import (
+from bids_dtg.contrasts.judging.model_scores import (
     ModelScores,
     score_judged,
     score_maps,
 )
-from bids_dtg.stats.model_table import CONVENTIONS, ceiling_row, comparison_rows, summary_row
+from bids_dtg.contrasts.judging.model_table import (
+    CONVENTIONS,
+    ceiling_row,
+    comparison_rows,
+    summary_row,
+)
+from bids_dtg.contrasts.local_ridge import LocalRidge, LocalRidgeSums
+from bids_dtg.contrasts.network.parameters import Parameters
+from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.stats.linear import LinearBaseline
 
 Array = NDArray[np.float32]
 

@@ -16,6 +16,11 @@ OPEN_FILES = {
     "bundles": "models",
     "report": "pages and panels",
     "phantom": "simulated datasets are written",
+    **{
+        f"{slice_}.{room}": "the slice's part of what the room of that name writes and reads"
+        for slice_ in ("contrasts", "dynamics", "twin")
+        for room in ("bundle", "panels", "phantom")
+    },
     "training": "the cache of training",
     "engine.machine": "/proc and /sys only: limits of memory and cores",
     "notices": "os.devnull only, in place of a stream that fails",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -87,7 +85,6 @@ class House:
     tests: tuple[Module, ...]
     imports: tuple[Import, ...]
     functions: tuple[Function, ...]
-    layers: tuple[Mapping[str, tuple[int, int]], ...]  # of each contract: row from the top, column
 
     def inner(self, name: str) -> str:
         """Return a dotted name without the package's."""
@@ -101,7 +98,6 @@ def read_house(root: Path) -> House:
     package = linter["root_package"]
     modules = tuple(_parse(root, package))
     names = {module.name for module in modules}
-    contracts = [c for c in linter.get("contracts", ()) if c["type"] == "layers"]
     return House(
         root,
         package,
@@ -111,7 +107,6 @@ def read_house(root: Path) -> House:
         tuple(
             found for module in modules for found in _functions(module, module.tree, module.name)
         ),
-        tuple(ranks for contract in contracts for ranks in _layers(contract)),
     )
 
 
@@ -121,17 +116,6 @@ def _parse(root: Path, folder: str) -> Iterator[Module]:
         parts = path.relative_to(root).with_suffix("").parts
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
         yield Module(name, path.relative_to(root).as_posix(), text, ast.parse(text))
-
-
-def _layers(contract: Mapping[str, Any]) -> Iterator[dict[str, tuple[int, int]]]:
-    """Rank modules by row; those between `|` have columns of their own: no import passes there."""
-    for container in contract.get("containers", [""]):
-        ranks = {}
-        for row, layer in enumerate(contract["layers"]):
-            for column, name in enumerate(re.split(r"\s*[|:]\s*", layer)):
-                full = f"{container}.{name.strip('() ')}".removeprefix(".")
-                ranks[full] = (row, column if "|" in layer else 0)
-        yield ranks
 
 
 def _imports(module: Module, names: set[str]) -> Iterator[Import]:

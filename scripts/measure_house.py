@@ -104,12 +104,6 @@ def modules(house: House) -> Found:
     return Found(sum(folder_sizes(house).values()))
 
 
-def largest_folder(house: House) -> Found:
-    """Find how many modules that are no `__init__` the largest folder has."""
-    sizes = folder_sizes(house).most_common()
-    return Found(sizes[0][1], [f"{folder} {size}" for folder, size in sizes])
-
-
 def folder_sizes(house: House) -> Counter[str]:
     """Count the modules that are no `__init__` directly in each folder."""
     kept = [module for module in house.modules if not module.is_package]
@@ -189,33 +183,6 @@ def root_imports(house: House) -> Found:
     """Count the inner modules' imports of the package's root."""
     to_root = (found for found in house.imports if found.imported == house.package)
     return Found.count([str(found) for found in to_root if found.importer != house.package])
-
-
-def upward_imports(house: House) -> Found:
-    """Count imports against the layers of pyproject.toml, also those hidden in functions."""
-    real = [found for found in house.imports if not found.types_only]
-    return Found.count(
-        [str(found) for found in real if any(_is_upward(found, ranks) for ranks in house.layers)]
-    )
-
-
-def _is_upward(found: Import, ranks: Mapping[str, tuple[int, int]]) -> bool:
-    low, high = _rank(found.importer, ranks), _rank(found.imported, ranks)
-    if low is None or high is None:
-        return False
-    return low[0] > high[0] or (low[0] == high[0] and low[1] != high[1])
-
-
-def _rank(name: str, ranks: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None:
-    while name and name not in ranks:
-        name = name.rpartition(".")[0]
-    return ranks.get(name)
-
-
-def unlayered(house: House) -> Found:
-    """Count the modules that no layer holds: the contract is silent on them."""
-    inner = [module.name for module in house.modules if module.name != house.package]
-    return Found.count([name for name in inner if not any(_rank(name, r) for r in house.layers)])
 
 
 # Functions
@@ -427,7 +394,6 @@ def _has_tested(house: House, test: Path) -> bool:
 
 LIMITS = (
     Measure("modules without __init__", modules),
-    Measure("modules in the largest folder", largest_folder, most=18),
     Measure("lines of a function's body: median", partial(body_sizes, share=0.5)),
     Measure("lines of a function's body: 90 %", partial(body_sizes, share=0.9)),
     Measure("lines of a function's body: largest", partial(body_sizes, share=1)),
@@ -436,8 +402,6 @@ LIMITS = (
     Measure("import circles, with local imports", circles, most=0),
     Measure("imports for types only (not counted)", typed_imports),
     Measure("imports of the package's root", root_imports, most=0),
-    Measure("upward imports, with local imports", upward_imports, most=0),
-    Measure("modules in no layer", unlayered, most=0),
     Measure("functions with over 7 parameters", partial(parameters, over=7), most=0),
     Measure("functions with over 4 by position", partial(positional, over=4)),
     Measure("public functions documented, %", documented, least=100),

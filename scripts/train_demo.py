@@ -22,10 +22,10 @@ from demo_table import make_table
 from torch import Tensor
 
 from bids_dtg.contrasts.network.unet import AttentionUNet
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.contrasts.plan import TrainingPlan
 from bids_dtg.contrasts.samples import ArraySamples, Sampling
 from bids_dtg.contrasts.train import TrainedNetwork, train
-from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.training.loop import Workplace
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,9 @@ from hypothesis import HealthCheck, settings
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("untimed", untimed)
 settings.load_profile("untimed")
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.phantom.model import Phantom
 
 TESTS = Path(__file__).parent
 sys.path.insert(0, str(TESTS))  # `from fmriprep_dataset import ...` in any test
@@ -23,3 +27,11 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared test data at {folder} (set DTG_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Phantom:
+    """Return the frozen phantom at 8 mm."""
+    from bids_dtg.contrasts.phantom.model import Phantom
+
+    return Phantom(block=4)

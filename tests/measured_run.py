@@ -9,8 +9,8 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import write_tiny_bundle
 from tiny_job import FRAMES, TR, add_rest
 
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.imaging.bold import read_bold_header, stream_blocks
 from bids_dtg.imaging.mean_frame import MeanFrame
 from bids_dtg.inputs.runs import find_runs

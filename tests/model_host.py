@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
-from bids_dtg.bundles.registry import PUBLISHED, PublishedModel
+from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
 from bids_dtg.files.digest import Digest
 from bids_dtg.files.transfer.download import PinnedFile
 

@@ -99,8 +99,8 @@ def write_amortised(
     """Write the bundle of a small network model with random weights; `facts` as in NetworkFacts."""
     import torch
 
-    from bids_dtg.bundles.dynamics.bundle import NetworkFacts, write_network_bundle
     from bids_dtg.dynamics.amortised import AmortisedModel
+    from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
     from bids_dtg.dynamics.fitting import Fitted
     from bids_dtg.dynamics.model import NetworkModel
     from bids_dtg.dynamics.recipe import Recipe

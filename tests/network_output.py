@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.dynamics.judging.measures import connectivity
+from bids_dtg.dynamics.panels import PANELS
+from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import build_path
 from bids_dtg.files.regions.relmat import RegionMatrix, encode_relmat
 from bids_dtg.files.regions.series import RegionSeries, encode_series
 from bids_dtg.files.text import write_json, write_tsv
-from bids_dtg.report.dynamics import PANELS
-from bids_dtg.report.dynamics.run import NetworkRun
 from bids_dtg.report.panels.panel import keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality

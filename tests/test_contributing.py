@@ -14,7 +14,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 TABLES = {
     "bids_dtg.__all__",
     "bids_dtg.bundles.kinds.KINDS",
-    "bids_dtg.bundles.registry.PUBLISHED",
+    "bids_dtg.contrasts.bundle.registry.PUBLISHED",
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.spellings.ALIASES",
     "bids_dtg.cli.spellings.FOREIGN",
@@ -25,8 +25,8 @@ TABLES = {
     "bids_dtg.dynamics.networks.STRUCTURAL",
     "bids_dtg.dynamics.recipe.RECIPES",
     "bids_dtg.inputs.studies.STUDIES",
-    "bids_dtg.report.contrasts.COLUMNS",
-    "bids_dtg.report.panels.PANELS",
+    "bids_dtg.contrasts.panels.words.COLUMNS",
+    "bids_dtg.contrasts.panels.PANELS",
     "bids_dtg.report.workflows.WORKFLOWS",
     "bids_dtg.settings.OPTIONS",
 }

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import bids_dtg
+from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.errors import RunError, SettingsError
-from bids_dtg.phantom.contrasts.dataset import RunPlan, describe_datasets, write_run
-from bids_dtg.phantom.contrasts.model import Phantom
 
 NAMES = {
     "Settings",

@@ -17,8 +17,8 @@ from fmriprep_dataset import describe_dataset
 from tiny_bundle import TINY_AFFINE, tiny_masks, tiny_network, write_tiny_bundle
 from tiny_job import add_rest
 
-from bids_dtg.phantom.contrasts.dataset import RunPlan, describe_datasets, write_run
-from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+from bids_dtg.contrasts.phantom.model import Phantom
 
 README = Path(__file__).parent.parent / "README.md"
 MODELS = README.parent / "docs" / "models.md"

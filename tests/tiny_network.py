@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from bids_dtg.bundles.dynamics.bundle import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.bundles.people import SeenPeople
 from bids_dtg.dynamics.amortised import make_model
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle, NetworkFacts, write_network_bundle
 from bids_dtg.dynamics.fitting import Fitted, Restart
 from bids_dtg.dynamics.recipe import Recipe
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from bids_dtg.bundles.people import SeenPeople
-from bids_dtg.bundles.twin.bundle import TwinBundle, TwinFacts, write_twin_bundle
+from bids_dtg.twin.bundle.bundle import TwinBundle, TwinFacts, write_twin_bundle
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.network.main import Sizes
 from bids_dtg.twin.recipe import Recipe, find_architecture

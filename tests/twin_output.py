@@ -19,9 +19,9 @@ from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.report.panels.panel import RunFrames, keep_all, write_kept
 from bids_dtg.report.parcels.quality import parcel_figures
 from bids_dtg.report.quality import write_quality
-from bids_dtg.report.twin.fit import TaskFit, fit_facts
-from bids_dtg.report.twin.traces import Curve, keep_traces
 from bids_dtg.report.workflows import WORKFLOWS
+from bids_dtg.twin.panels.fit import TaskFit, fit_facts
+from bids_dtg.twin.panels.traces import Curve, keep_traces
 
 TWIN = WORKFLOWS["twin"]
 TR = 2.0

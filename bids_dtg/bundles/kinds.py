@@ -34,19 +34,19 @@ class KindWords:
 
 
 def _maps_part() -> type[CardPart]:
-    from bids_dtg.bundles.maps_part import MapsPart
+    from bids_dtg.contrasts.bundle.part import MapsPart
 
     return MapsPart
 
 
 def _network_part() -> type[CardPart]:
-    from bids_dtg.bundles.dynamics.part import NetworkPart
+    from bids_dtg.dynamics.bundle.part import NetworkPart
 
     return NetworkPart
 
 
 def _twin_part() -> type[CardPart]:
-    from bids_dtg.bundles.twin.part import TwinPart
+    from bids_dtg.twin.bundle.part import TwinPart
 
     return TwinPart
 

@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from bids_dtg.bundles.bundle import Bundle, ModelBundle
 from bids_dtg.bundles.card import read_card
-from bids_dtg.bundles.dynamics.bundle import NetworkBundle
 from bids_dtg.bundles.people import UNCERTAIN, SeenPeople
-from bids_dtg.bundles.published_people import people_of
-from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.bundles.store import installed_models
-from bids_dtg.bundles.twin.bundle import TwinBundle
 from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.contrasts.bundle.bundle import Bundle, ModelBundle
+from bids_dtg.contrasts.bundle.published_people import people_of
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle
 from bids_dtg.errors import BundleError
 from bids_dtg.notices import counted
 from bids_dtg.stats.splits import SETS
+from bids_dtg.twin.bundle.bundle import TwinBundle
 from bids_dtg.twin.tasks import Task
 
 # Key of a row and heading of its column; a figure is one number, or a mean and its interval.

@@ -9,17 +9,17 @@ from types import MappingProxyType
 from typing import Any
 
 from bids_dtg.bundles.archive import check_archive, extract_archive, write_archive
-from bids_dtg.bundles.bundle import Bundle, load_bundle
 from bids_dtg.bundles.card import CARD_FILE, read_card
-from bids_dtg.bundles.dynamics.bundle import load_network_bundle
-from bids_dtg.bundles.dynamics.part import NetworkPart
-from bids_dtg.bundles.maps_part import MapsPart
 from bids_dtg.bundles.store import find_bundle
-from bids_dtg.bundles.twin.bundle import load_twin_bundle
-from bids_dtg.bundles.twin.part import TwinPart
 from bids_dtg.bundles.writer import install_bundle
+from bids_dtg.contrasts.bundle.bundle import Bundle, load_bundle
+from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.dynamics.bundle.bundle import load_network_bundle
+from bids_dtg.dynamics.bundle.part import NetworkPart
 from bids_dtg.errors import OutputError
 from bids_dtg.files.atomic import temporary_name
+from bids_dtg.twin.bundle.bundle import load_twin_bundle
+from bids_dtg.twin.bundle.part import TwinPart
 
 # What loads a bundle, by the part of its card.
 LOADERS: Mapping[type, Callable[[Path], Bundle[Any]]] = MappingProxyType(
@@ -38,7 +38,7 @@ def load_any_bundle(name_or_path: str | Path) -> Bundle[Any]:
     Raises
     ------
     BundleError
-        As `bids_dtg.bundles.bundle.load_bundle`.
+        As `bids_dtg.contrasts.bundle.bundle.load_bundle`.
     """
     folder = find_bundle(name_or_path)
     card, _ = read_card(folder)

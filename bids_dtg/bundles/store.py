@@ -13,7 +13,7 @@ from pathlib import Path
 from bids_dtg.bundles.archive import ARCHIVE_SUFFIX, extract_archive
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, read_card
 from bids_dtg.bundles.kinds import KINDS
-from bids_dtg.bundles.registry import PUBLISHED
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.errors import BundleError, ForeignFileError, OutputError
 from bids_dtg.files.atomic import temporary_name
 from bids_dtg.files.digest import sha256_of

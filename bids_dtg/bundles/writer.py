@@ -13,17 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bids_dtg.bundles.bundle import Bundle, ModelBundle, load_bundle
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
-from bids_dtg.bundles.maps_part import (
-    BRAIN_MASK_FILE,
-    GAIN_DIGITS,
-    LISTED_MAPS_FILE,
-    MAPS_FILE,
-    MASK_FILE,
-    PLACES_FILE,
-    MapsPart,
-)
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -39,13 +29,23 @@ from bids_dtg.bundles.parts import (
     training_range_facts,
 )
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
-from bids_dtg.bundles.statistics.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
-from bids_dtg.bundles.statistics.parcels import (
+from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.bundle import Bundle, ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
+from bids_dtg.contrasts.bundle.parcel_intervals import (
     PARCEL_INTERVALS_FILE,
     encode_parcel_intervals,
     parcel_intervals_facts,
 )
-from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.part import (
+    BRAIN_MASK_FILE,
+    GAIN_DIGITS,
+    LISTED_MAPS_FILE,
+    MAPS_FILE,
+    MASK_FILE,
+    PLACES_FILE,
+    MapsPart,
+)
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError, OutputError
 from bids_dtg.files.atomic import temporary_name

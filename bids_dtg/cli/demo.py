@@ -53,20 +53,20 @@ class DemoWorkflow:
 
 
 def _contrasts(arguments: argparse.Namespace, participants: int) -> int:
-    from bids_dtg.workflows.demo import run_demo
+    from bids_dtg.contrasts.demo import run_demo
 
     return run_demo(arguments.out, participants=participants, broken_run=arguments.broken_run)
 
 
 def _dynamics(arguments: argparse.Namespace, participants: int) -> int:
-    from bids_dtg.workflows.dynamics.demo import run_network_demo
+    from bids_dtg.dynamics.demo import run_network_demo
 
     run_network_demo(arguments.out, participants=participants, seed=arguments.seed or 0)
     return 0
 
 
 def _twin(arguments: argparse.Namespace, participants: int) -> int:
-    from bids_dtg.workflows.twin.demo import run_twin_demo
+    from bids_dtg.twin.demo import run_twin_demo
 
     run_twin_demo(arguments.out, participants=participants, seed=arguments.seed or 0)
     return 0

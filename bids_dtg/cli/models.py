@@ -183,9 +183,9 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.fetch import fetch_models
-    from bids_dtg.bundles.registry import PUBLISHED
     from bids_dtg.bundles.store import require_user_cache
+    from bids_dtg.contrasts.bundle.fetch import fetch_models
+    from bids_dtg.contrasts.bundle.registry import PUBLISHED
     from bids_dtg.files.transfer.progress import make_transfer_reporter
 
     for name in arguments.models:
@@ -222,12 +222,12 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> None:
-    from bids_dtg.bundles.bundle import ModelBundle
-    from bids_dtg.bundles.output_layer import compare_with_published
     from bids_dtg.bundles.overview import bundle_lines, contrast_lines, score_lines
     from bids_dtg.bundles.packing import load_any_bundle
-    from bids_dtg.bundles.registry import PUBLISHED
     from bids_dtg.bundles.store import installed_models
+    from bids_dtg.contrasts.bundle.bundle import ModelBundle
+    from bids_dtg.contrasts.bundle.output_layer import compare_with_published
+    from bids_dtg.contrasts.bundle.registry import PUBLISHED
 
     bundle = load_any_bundle(arguments.model)
     bundle.check_weights()
@@ -266,15 +266,15 @@ def _unpack(arguments: argparse.Namespace) -> None:
 
 def _convert(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.card import TrainingData
-    from bids_dtg.bundles.convert import (
+    from bids_dtg.bundles.overview import bundle_lines
+    from bids_dtg.bundles.store import installed_models
+    from bids_dtg.contrasts.bundle.convert import (
         CheckpointFiles,
         ModelFacts,
         convert_checkpoint,
         read_contrasts,
     )
-    from bids_dtg.bundles.output_layer import compare_with_published
-    from bids_dtg.bundles.overview import bundle_lines
-    from bids_dtg.bundles.store import installed_models
+    from bids_dtg.contrasts.bundle.output_layer import compare_with_published
 
     files = CheckpointFiles(
         arguments.checkpoint, arguments.maps, arguments.brain_mask, arguments.mask

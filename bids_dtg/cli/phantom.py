@@ -19,8 +19,8 @@ from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
 
 if TYPE_CHECKING:
-    from bids_dtg.phantom.dynamics.dataset import NetworkPhantom
-    from bids_dtg.phantom.twin.dataset import TwinPhantom
+    from bids_dtg.dynamics.phantom.dataset import NetworkPhantom
+    from bids_dtg.twin.phantom.dataset import TwinPhantom
 
 _Plan = TypeVar("_Plan")
 
@@ -52,10 +52,10 @@ and testing only.
 
 def _contrasts(arguments: argparse.Namespace) -> None:
     # Here, so that --help and wrong arguments are answered at once.
-    from bids_dtg.phantom.contrasts.dataset import RunPlan
-    from bids_dtg.phantom.contrasts.model import Phantom
+    from bids_dtg.contrasts.demo import write_people
+    from bids_dtg.contrasts.phantom.dataset import RunPlan
+    from bids_dtg.contrasts.phantom.model import Phantom
     from bids_dtg.phantom.streams import Cohort
-    from bids_dtg.workflows.demo import write_people
 
     try:
         plan = RunPlan(arguments.frames, arguments.repetition_time)
@@ -67,13 +67,13 @@ def _contrasts(arguments: argparse.Namespace) -> None:
 
 
 def _dynamics(arguments: argparse.Namespace) -> None:
-    from bids_dtg.phantom.dynamics.dataset import NetworkPhantom, NetworkPlan
+    from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
 
     _write(NetworkPhantom.of(_planned(NetworkPlan, arguments)), arguments.out)
 
 
 def _twin(arguments: argparse.Namespace) -> None:
-    from bids_dtg.phantom.twin.dataset import TwinPhantom, TwinPlan
+    from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
 
     _write(TwinPhantom.of(_planned(TwinPlan, arguments)), arguments.out)
 

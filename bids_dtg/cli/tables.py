@@ -15,6 +15,7 @@ from typing import Literal
 from bids_dtg.bundles.kinds import AUTO_KIND, maps_kinds, recipe_names
 from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
+from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.connectome.form import FORMS
 from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
@@ -26,11 +27,9 @@ from bids_dtg.notices import say
 from bids_dtg.settings import OPTIONS, BehaviourOptions, Settings
 from bids_dtg.settings.option import find_row, rest_option
 from bids_dtg.twin import recipe as twin
-from bids_dtg.workflows.group.feature_kinds import FEATURES
 
 Run = Callable[[Settings], int]  # does the work; returns how much of it failed
 Arrays = Literal["never", "may", "must"]
-_WORKFLOWS = "bids_dtg.workflows"  # where a workflow has its folder
 
 
 @dataclass(frozen=True)
@@ -139,11 +138,11 @@ class Workflow:
 
 
 def _later(name: str) -> Run:
-    """Return a function of `bids_dtg.workflows` whose module is imported when it is called."""
+    """Return a function of the package whose module is imported when it is called."""
 
     def run(settings: Settings) -> int:
         with importing():
-            row = pkgutil.resolve_name(f"{_WORKFLOWS}.{name}")
+            row = pkgutil.resolve_name(f"bids_dtg.{name}")
         return int(row(settings))
 
     return run
@@ -155,51 +154,51 @@ _CONTRASTS = Workflow(
     name="contrasts",
     help="maps of task activation",
     participants=ParticipantLevel(
-        results=_later("participant.call:run_participants"),
+        results=_later("contrasts.participant.call:run_participants"),
         reports=_later("participants.reports:remake_reports"),
         verify=_later("participants.verify:verify_participants"),
-        methods=_later("participant.call:print_methods"),
+        methods=_later("contrasts.participant.call:print_methods"),
     ),
-    group=_later("group.tables:run_group"),
+    group=_later("contrasts.analyses.overview.analysis:run_group"),
     group_reads_runs=True,
     analyses=MappingProxyType(
         {
             "train": Analysis(
-                _later("modelling.train:run_training"),
+                _later("contrasts.analyses.train:run_training"),
                 "make a model from participants' rest and measured maps "
                 "(--derivatives statmaps=PATH)",
                 arrays="may",
             ),
             "finetune": Analysis(
-                _later("modelling.finetune:run_finetuning"), "adapt --model to them"
+                _later("contrasts.analyses.finetune:run_finetuning"), "adapt --model to them"
             ),
             "evaluate": Analysis(
-                _later("modelling.evaluate:run_evaluation"),
+                _later("contrasts.analyses.evaluate:run_evaluation"),
                 "score the maps of --model against them",
                 arrays="may",
             ),
             "calibrate": Analysis(
-                _later("modelling.calibrate:run_calibration"),
+                _later("contrasts.analyses.calibrate:run_calibration"),
                 "give --model intervals by them",
                 arrays="may",
             ),
             "deviation": Analysis(
-                _later("group.deviation:run_deviation"),
+                _later("statistics.deviation:run_deviation"),
                 "what is each participant's own of the maps in OUTPUT_DIR, against all others",
             ),
             "stats": Analysis(
-                _later("group.stats:run_stats"),
+                _later("statistics.group_maps.analysis:run_stats"),
                 "tests over participants' maps (one or two samples, paired, regression), and "
                 "group maps beside those of measured maps",
                 statistics=(*_ASKED, "design", "permutations", "tfce", "within_families"),
             ),
             "associate": Analysis(
-                _later("group.associate:run_associate"),
+                _later("statistics.associate.analysis:run_associate"),
                 "association of each region or voxel with phenotypes",
                 statistics=(*_ASKED, "permutations", "within_families"),
             ),
             "phenotypes": Analysis(
-                _later("group.phenotypes:run_phenotypes"),
+                _later("statistics.phenotypes.analysis:run_phenotypes"),
                 "prediction of phenotypes from maps, beside that from connectomes",
                 statistics=(
                     *_ASKED,
@@ -211,12 +210,12 @@ _CONTRASTS = Workflow(
                 ),
             ),
             "embed": Analysis(
-                _later("group.embedding.embed:run_embed"),
+                _later("statistics.embed.analysis:run_embed"),
                 "participants and contrasts in few dimensions; typical and atypical maps",
                 statistics=("participants_file", "feature_sets"),
             ),
             "normative": Analysis(
-                _later("group.normative:run_normative"),
+                _later("statistics.normative.analysis:run_normative"),
                 "deviations of regions from what age, sex and site let expect",
                 statistics=(
                     "participants_file",
@@ -227,12 +226,12 @@ _CONTRASTS = Workflow(
                 ),
             ),
             "glm": Analysis(
-                _later("group.glm:run_glm"),
+                _later("statistics.glm.analysis:run_glm"),
                 "measured maps from task runs and their events (--glm-model)",
                 statistics=("glm_model",),
             ),
             "predict": Analysis(
-                _later("modelling.predict:run_prediction"),
+                _later("contrasts.analyses.predict:run_prediction"),
                 "maps by --model, of --input-arrays",
                 arrays="must",
             ),
@@ -255,24 +254,24 @@ _DYNAMICS = Workflow(
     analyses=MappingProxyType(
         {
             "train": Analysis(
-                _later("dynamics.train:run_training"),
+                _later("dynamics.analyses.train:run_training"),
                 "fit the network model to people's series",
                 arrays="may",
             ),
             "evaluate": Analysis(
-                _later("dynamics.evaluate:run_evaluation"),
+                _later("dynamics.analyses.evaluate:run_evaluation"),
                 "judge --model and what it simulates by people's series, beside simple models",
                 arrays="may",
                 needs_model=True,
             ),
             "simulate": Analysis(
-                _later("dynamics.simulate:run_simulation"),
+                _later("dynamics.analyses.simulate:run_simulation"),
                 "people's activity by --model",
                 arrays="may",
                 needs_model=True,
             ),
             "fixed-points": Analysis(
-                _later("dynamics.fixed_points:run_fixed_points"),
+                _later("dynamics.analyses.fixed_points:run_fixed_points"),
                 "where the activity of --model rests, and whether it is stable there",
                 arrays="may",
                 needs_model=True,
@@ -295,18 +294,18 @@ _TWIN = Workflow(
     analyses=MappingProxyType(
         {
             "train": Analysis(
-                _later("twin.train:run_training"),
+                _later("twin.analyses.train:run_training"),
                 "fit networks to people's connectomes and responses",
                 arrays="may",
             ),
             "evaluate": Analysis(
-                _later("twin.evaluate:run_evaluation"),
+                _later("twin.analyses.evaluate:run_evaluation"),
                 "judge --model by people whom it was not fitted to",
                 arrays="may",
                 needs_model=True,
             ),
             "intervene": Analysis(
-                _later("twin.intervene.call:run_interventions"),
+                _later("twin.analyses.intervene.call:run_interventions"),
                 "what edges the behaviour of --model depends on, and what it does once connectomes "
                 "are moved",
                 arrays="may",

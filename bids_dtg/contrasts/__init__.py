@@ -27,4 +27,14 @@ Fitting and judging:
 - `losses`: training losses (torch)
 - `baselines`: public door to `bids_dtg.stats.linear`
 - `metrics`: public door to `bids_dtg.stats.metrics`
+
+The slice around this science, from top to bottom:
+
+- `demo`: simulated people through the participant level, beside the truth
+- `analyses`: what `group --analysis` does
+- `participant`: what is made of one participant, and how people are read
+- `panels`: what pages show and say of results
+- `phantom`: simulated people with a known truth
+- `bundle`: what a bundle of such a model holds: writer and reader
+- `judging`: scores of models, a row a model
 """

@@ -25,6 +25,15 @@ What a fitted model does:
 - `fixed_points`: where states rest, of a region and of a network, and whether that is stable
 - `roles`: what a region alone does as one of its parameters varies
 - `parameters`: which regional parameters a model uses, in what order, how stable they are
+
+The slice around this science, from top to bottom:
+
+- `demo`, `demo_picture`: simulated people whose parameters are recovered, and the picture of it
+- `analyses`: what `group --analysis` does
+- `participant`: what is made of one participant, and how people are read
+- `panels`: what pages show and say of results
+- `phantom`: simulated people with a known truth
+- `bundle`: what a bundle of such a model holds: writer and reader
 - `judging`: what is measured of series, and how well a model's agree with people's
 """
 

@@ -109,7 +109,7 @@ def importing() -> Iterator[None]:
     --------
     >>> import gc
     >>> with importing():
-    ...     import bids_dtg.workflows
+    ...     import bids_dtg.participants
     >>> gc.isenabled()
     True
     """

@@ -1,6 +1,4 @@
-"""Simulated people with a known truth: connectomes, contrast maps and whole datasets.
-
-For every kind of simulation:
+"""What simulators of all workflows share: anatomy, motion, noise, runs and their files.
 
 - `streams`: random streams: one for each use, person, session and segment
 - `fields`: smooth random fields
@@ -14,10 +12,4 @@ For every kind of simulation:
 - `regions`: names and places of regions
 - `parcels`: what voxels regions have, as an atlas
 - `region_run`: a run of rest whose regions have given series
-
-For single workflows:
-
-- `contrasts`: people whose rest and responses to tasks come from the same networks
-- `dynamics`: networks of regions with known parameters
-- `twin`: people whose responses to tasks depend on their connectome
 """

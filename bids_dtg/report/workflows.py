@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
+from bids_dtg.contrasts.panels import PANELS
+from bids_dtg.contrasts.panels import words as contrasts
+from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.dynamics import panels as dynamics
+from bids_dtg.dynamics.panels import words as network_words
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
-from bids_dtg.report import contrasts, dynamics, quality, twin
+from bids_dtg.report import quality
 from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
-from bids_dtg.report.dynamics import words as network_words
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.panels import PANELS
-from bids_dtg.report.panels.maps import draw_sets
 from bids_dtg.report.panels.panel import Panel, Section
 from bids_dtg.report.parcels import CARPET
 from bids_dtg.report.parcels import quality as parcel_quality
 from bids_dtg.report.quality import QualityColumn
-from bids_dtg.report.twin import words as twin_words
 from bids_dtg.settings import OutputOptions
+from bids_dtg.twin import panels as twin
+from bids_dtg.twin.panels import words as twin_words
 from bids_dtg.version import __version__
 
 Readme = Callable[[ModelCard[Any]], str]

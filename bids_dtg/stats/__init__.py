@@ -2,9 +2,6 @@
 
 - `splits`: who trains, who chooses and who tests: never one person twice
 - `metrics`: scores of predicted maps against measured ones
-- `people_scores`: these scores for many people, a slab of voxels at a time
-- `model_scores`: these scores of a model's maps of all contrasts
-- `model_table`: models side by side: rows of scores, comparisons with verdicts, tests
 - `paired`: two models on the same people: intervals, permutation tests, verdicts, effect sizes
 - `correlation`: Pearson r with gaps; of people, with its interval
 - `spatial_nulls`: correlations of maps over regions, against surrogates that are as smooth

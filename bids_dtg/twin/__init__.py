@@ -25,8 +25,17 @@ The networks, and how they are fitted:
 - `codes`: by which few numbers people's networks differ, and what a connectome says of them
 - `learning`: batches, loss and record of a training (extra ``train``)
 - `fitting`: fits twins: resumable, one fit for all people (extra ``train``)
-- `judging`: how well twins predict what people did, beside simple predictions
+
+The slice around this science, from top to bottom:
+
+- `demo`, `demo_move`, `demo_picture`: simulated people whose responses twins predict, and moves
+- `analyses`: what `group --analysis` does
+- `participant`: what is made of one participant, and how people are read
+- `panels`: what pages show and say of results
+- `phantom`: simulated people with a known truth
+- `bundle`: what a bundle of such a model holds: writer and reader
 - `interventions`: what twins do once their connectome or network is moved
+- `judging`: how well twins predict what people did, beside simple predictions
 """
 
 from __future__ import annotations

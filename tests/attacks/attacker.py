@@ -123,8 +123,8 @@ def warm_up() -> None:
 
     import bids_dtg.bundles.archive
     import bids_dtg.cli.models
-    import bids_dtg.imaging.transforms.itk
-    import bids_dtg.workflows.modelling.analysis  # noqa: F401
+    import bids_dtg.contrasts.analyses.analysis
+    import bids_dtg.imaging.transforms.itk  # noqa: F401
 
 
 def remove(folder: Path) -> None:

@@ -273,10 +273,10 @@ def read_sums(scene: Scene) -> int:
     """Read the sums as a training would that is to add them."""
     import safetensors
 
-    from bids_dtg.bundles.bundle import load_bundle
+    from bids_dtg.contrasts.analyses.fit import model_space
+    from bids_dtg.contrasts.bundle.bundle import load_bundle
     from bids_dtg.contrasts.local_ridge_kind import SumsFacts
     from bids_dtg.contrasts.local_ridge_kind import read_sums as read
-    from bids_dtg.workflows.modelling.fit import model_space
 
     space = model_space(load_bundle(scene.place / "ridge"))
     own = scene.out / "group/model-own/local-ridge_sums.safetensors"

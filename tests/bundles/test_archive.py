@@ -11,9 +11,9 @@ import pytest
 from tiny_bundle import write_tiny_bundle
 
 from bids_dtg.bundles.archive import extract_archive
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.packing import pack_bundle, unpack_bundle
 from bids_dtg.bundles.store import find_bundle, installed_models
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import BundleError, OutputError
 
 

@@ -16,8 +16,8 @@ from bids_dtg.bundles.card import (
     read_card,
 )
 from bids_dtg.bundles.kinds import maps_kinds
-from bids_dtg.bundles.maps_part import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE, Recentring
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.bundle.part import BRAIN_MASK_FILE, MAPS_FILE, MASK_FILE, Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError
 from bids_dtg.imaging.grid import Grid

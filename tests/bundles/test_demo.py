@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from bids_dtg.bundles import store
-from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.phantom.model import Phantom
+from bids_dtg.contrasts.phantom.parameters import FROZEN_HASH
 from bids_dtg.imaging.atlas import find_atlas, region_means
 from bids_dtg.inputs.regions.known_atlases import SHIPPED
-from bids_dtg.phantom.contrasts.model import Phantom
-from bids_dtg.phantom.contrasts.parameters import FROZEN_HASH
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.parcel_intervals import intervals_of
-from bids_dtg.workflows.participant.model import Model
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from tiny_bundle import (
 from tiny_network import write_tiny_network
 from tiny_twin import write_tiny_twin
 
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
 from bids_dtg.bundles.kinds import (
     ATTENTION_UNET,
@@ -51,18 +50,19 @@ from bids_dtg.cli.models import main
 from bids_dtg.cli.tables import WORKFLOWS as COMMAND_LINE
 from bids_dtg.cli.tables import legal_values
 from bids_dtg.contrasts import blend, linear_kind, local_ridge_kind
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.contrasts.linear import LinearModel, Parcels
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
 from bids_dtg.contrasts.network.parameters import Parameters
 from bids_dtg.contrasts.network.prepared import prepare
+from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.plan import RECIPES, find_recipe
 from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.workflows.participant.model import Model
 
 GROUP_PAGE = (Path(__file__).parents[2] / "docs" / "group.md").read_text(encoding="utf-8")
 ROIS, CONTRASTS = 4, 3

@@ -12,8 +12,6 @@ import pytest
 import safetensors.numpy
 from tiny_bundle import forge, tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.bundles.parts import (
     CALIBRATION_FILE,
     OFFSET_FILE,
@@ -27,10 +25,12 @@ from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.connectome.range.usual import Parts
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.part import Recentring
+from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError
 from bids_dtg.stats.conformal import Calibration, UsualError
-from bids_dtg.workflows.participant.model import Model
 
 
 def tiny_correction(seed=0) -> Correction:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from tiny_bundle import move_program_folders, write_tiny_bundle
 
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.bundles.store import (
     find_bundle,
     installed_models,
@@ -17,6 +16,7 @@ from bids_dtg.bundles.store import (
     note_on_namesakes,
     remove_bundle,
 )
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import BundleError, OutputError
 
 

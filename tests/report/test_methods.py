@@ -11,9 +11,9 @@ import pytest
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.kinds import maps_kinds, models_in_words
 from bids_dtg.cleaning.words import Lacking
+from bids_dtg.contrasts.panels.words import ModelOfMaps, methods_words
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import write_completion
-from bids_dtg.report.contrasts import ModelOfMaps, methods_words
 from bids_dtg.report.methods import (
     LAST_METHODS,
     MethodsFacts,

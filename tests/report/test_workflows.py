@@ -9,13 +9,13 @@ import pytest
 from measured_run import ENTITIES, measured_run
 
 from bids_dtg.cli import tables as command_line
+from bids_dtg.contrasts.analyses.overview.page import GroupFacts, write_group_page
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.text import read_json, read_rows, tsv_text
 from bids_dtg.report.contents import RunFiles
 from bids_dtg.report.methods import MethodsWords
-from bids_dtg.report.pages.group import GroupFacts, write_group_page
 from bids_dtg.report.pages.index import write_index
 from bids_dtg.report.pages.participant import write_participant_report
 from bids_dtg.report.panels import MOTION

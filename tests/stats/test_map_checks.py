@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.phantom.anatomy import load_anatomy
-from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.stats.map_checks import (
     LEAST_PEOPLE,
     Geometry,

@@ -16,14 +16,14 @@ from scipy.ndimage import gaussian_filter
 from tiny_bundle import TINY_SHAPE, tiny_masks, write_tiny_bundle
 from tiny_job import TinyJob, add_rest
 
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.cleaning.strategies import resolve
 from bids_dtg.cli.run import build_parser
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.measure import ModelVoxels, Reader
 from bids_dtg.errors import RunError
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings.toml import make_settings
-from bids_dtg.workflows.participant.measure import ModelVoxels, Reader
 
 FRAMES, TR = 240, 2.0
 TITLE = "sub-01_task-rest"

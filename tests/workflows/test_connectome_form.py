@@ -17,9 +17,9 @@ from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.form import FORMS, Form
+from bids_dtg.contrasts.participant.predict import predict_maps
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.sidecars import read_inherited
-from bids_dtg.workflows.participant.predict import predict_maps
 
 CONNECTOME = "space-MNI152NLin6Asym_res-2_stat-partial_desc-connectome_statmap"
 ROIS = 4

@@ -9,8 +9,8 @@ import pytest
 from output_series import REGIONS, write_people, write_run
 from tiny_networks import TRAIN
 
-from bids_dtg.bundles.dynamics.bundle import load_network_bundle
 from bids_dtg.cli.run import main
+from bids_dtg.dynamics.bundle.bundle import load_network_bundle
 
 
 def arguments(out: Path, analysis: str, *more: str) -> list[str]:

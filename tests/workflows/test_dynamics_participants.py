@@ -13,8 +13,8 @@ import pytest
 from network_job import FRAMES, REGIONS, NetworkJob, network_bold, slabs, weights, write_amortised
 from tiny_job import read_table, tree
 
+from bids_dtg.dynamics.participant.output_people import find_output_people
 from bids_dtg.settings import Settings
-from bids_dtg.workflows.dynamics.output_people import find_output_people
 
 STEM = "space-MNI152NLin6Asym_atlas-Slabs"
 GROUP = {"analysis_level": "group", "workflow": "dynamics", "analysis": "train"}

@@ -10,9 +10,9 @@ from tiny_bundle import tiny_masks, write_tiny_bundle
 from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
 from tiny_job import TinyJob, add_rest, read_table
 
-from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.bundles.overview import bundle_lines
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.recentring import Correction
 
 WORDS = "maps are the same for everybody, as the model found nothing individual"

@@ -27,8 +27,8 @@ POINTS = {
     "describing the dataset": kill(REPLACE, 1, "cut", "dataset_description.json"),
     "reading block 1": kill("bids_dtg.connectome.moments:RunMoments.add", 1),
     "reading block 2": kill("bids_dtg.connectome.moments:RunMoments.add", 2),
-    "predicting segment 1": kill("bids_dtg.workflows.participant.model:Model.predict", 1),
-    "predicting segment 2": kill("bids_dtg.workflows.participant.model:Model.predict", 2),
+    "predicting segment 1": kill("bids_dtg.contrasts.participant.model:Model.predict", 1),
+    "predicting segment 2": kill("bids_dtg.contrasts.participant.model:Model.predict", 2),
     "writing the quality table": kill(REPLACE, 1, "cut", "_qc.tsv"),
     "writing sidecar 30": kill(REPLACE, 30, "cut", "desc-synthetic_statmap.json"),
     "writing map 1 of 47": kill(REPLACE, 1, "cut", STATMAP),
@@ -141,7 +141,7 @@ def test_processes_side_by_side(crowd, forks):
 )
 def test_asked_to_stop(crowd, forks, number, code, told):
     out, errors = crowd.folder / f"stopped by {number}", crowd.folder / f"errors {number}.txt"
-    where = Signal(number, "bids_dtg.workflows.participant.model:Model.predict", 2)
+    where = Signal(number, "bids_dtg.contrasts.participant.model:Model.predict", 2)
     words = crowd.arguments("--nprocs", "1", out=out)
     assert forks.run(words, signal=where, stderr=errors) == [code]
     lines = errors.read_text().splitlines()

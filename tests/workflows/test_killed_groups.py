@@ -38,7 +38,7 @@ POINTS = {
         "writing the page": kill(REPLACE, 1, "cut", "report.html"),
     },
     "calibrate": {
-        "predicting": kill("bids_dtg.workflows.participant.model:Model.predict", 5),
+        "predicting": kill("bids_dtg.contrasts.participant.model:Model.predict", 5),
         "before naming the bundle": kill(RENAME, 1, "before", "bundle"),
     },
     "group": {

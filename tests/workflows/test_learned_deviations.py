@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_cohort import TinyCohort
 
-from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.files.array_store import ArrayStore
 

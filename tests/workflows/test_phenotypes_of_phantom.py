@@ -9,8 +9,8 @@ from tiny_job import read_table
 from written_cohort import PARCELS, WrittenCohort
 
 from bids_dtg.contrasts.local_ridge import LocalRidgeSums
-from bids_dtg.phantom.contrasts.model import Person, Phantom
-from bids_dtg.phantom.contrasts.phenotype import phenotype
+from bids_dtg.contrasts.phantom.model import Person, Phantom
+from bids_dtg.contrasts.phantom.phenotype import phenotype
 from bids_dtg.phantom.streams import Cohort
 from bids_dtg.stats.prediction.folds import repeated_folds
 

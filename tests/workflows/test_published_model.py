@@ -16,13 +16,13 @@ from model_host import ModelHost, add_model, nifti, publish, serve_alone
 from tiny_bundle import TINY_SHAPE, move_program_folders, tiny_masks
 from tiny_job import add_rest, warm_up
 
-from bids_dtg.bundles.bundle import load_bundle
-from bids_dtg.bundles.registry import PUBLISHED
 from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.run import main
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.participant.model import obtain_bundle
 from bids_dtg.errors import BundleError
-from bids_dtg.workflows.participant.model import obtain_bundle
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def eager_maps(checkpoint: Path, connectome: np.ndarray) -> np.ndarray:
     """Return the plain network's maps (contrasts, i, j, k) of a connectome (i, j, k, rois)."""
     import torch
 
-    from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+    from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
     volume = torch.from_numpy(np.ascontiguousarray(connectome.transpose(3, 0, 1, 2)))[None]
     with torch.inference_mode():

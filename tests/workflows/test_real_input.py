@@ -14,17 +14,17 @@ import pytest
 from nilearn.interfaces.fmriprep import load_confounds_strategy
 from plain_route import clean, correlate, plain_series, regress
 
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.cli import models as models_cli
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
-from bids_dtg.workflows.participant.measure import Reader
 
 pytestmark = pytest.mark.slow
 
@@ -222,7 +222,7 @@ def test_the_partial_form_equals_least_squares_on_whole_arrays(job, cleaned, rid
 def test_maps_equal_the_eager_network_on_the_plain_connectome(made, plain):
     import torch
 
-    from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+    from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 
     checkpoint = made.shared / "reference/deeptaskgen/random_fdim64.ckpt"
     volume = torch.zeros(1, ROIS, *made.grid.shape)

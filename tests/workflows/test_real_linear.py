@@ -17,21 +17,21 @@ from plain_route import regress
 from tiny_bundle import maps_card
 from tiny_job import read_table
 
-from bids_dtg.bundles.bundle import ModelBundle, load_bundle
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.kinds import LINEAR
-from bids_dtg.bundles.maps_part import Recentring
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.form import FORMS, Form
 from bids_dtg.contrasts import linear_kind
+from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.part import Recentring
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.contrasts.linear import LinearModel
+from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.workflows.participant.model import Model
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
 from bids_dtg.inputs.statmap_files import find_statmap_files
 from bids_dtg.phantom.anatomy import load_anatomy
 from bids_dtg.stats.metrics import correlation_matrix
-from bids_dtg.stats.people_scores import PeopleScores
 
 ROOT = Path(__file__).parents[2]
 MORE_PATTERNS = """

@@ -18,14 +18,14 @@ import pytest
 from nuisance_tables import nuisance_columns, write_nuisance
 from tiny_job import TinyJob, add_rest, read_table, tree
 
+from bids_dtg.cohort.mean_maps import average_sets
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.provenance import Failure, RunFolder, all_failures, write_completion
 from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.files.text import write_json
+from bids_dtg.participants.reports import Reports
 from bids_dtg.report.contents import find_participant
 from bids_dtg.report.pages.participant import write_participant_report
-from bids_dtg.workflows.group.mean_maps import average_sets
-from bids_dtg.workflows.participants.reports import Reports
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")

@@ -13,7 +13,7 @@ import pytest
 
 from bids_dtg.cli.phantom import main as write_phantom
 from bids_dtg.cli.run import main
-from bids_dtg.phantom.twin.dataset import TwinPhantom, TwinPlan
+from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
 
 PEOPLE, NEW, FRAMES = 24, 10, 200
 LABELS = [f"c3p{number:04d}" for number in range(PEOPLE + NEW)]

@@ -14,7 +14,6 @@ from tiny_job import tree
 from tiny_twin import tiny_fitted_twin, write_tiny_twin
 from twin_job import FACES, STROOP, TwinJob
 
-from bids_dtg.bundles.twin.bundle import load_twin_bundle
 from bids_dtg.cli.run import main
 from bids_dtg.connectome.edges import upper_edges
 from bids_dtg.files.regions.relmat import read_relmat
@@ -23,6 +22,7 @@ from bids_dtg.imaging.atlas import find_atlas
 from bids_dtg.imaging.grid import standard_grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.twin.bundle.bundle import load_twin_bundle
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.judging.scores import outcome_shares
 from bids_dtg.twin.traces import stack_people

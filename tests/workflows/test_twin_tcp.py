@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from twin_runs import slow_and_quick
 
-from bids_dtg.phantom.twin.people import simulate_twin_people
-from bids_dtg.phantom.twin.sequences import trial_sequence
 from bids_dtg.twin.fitting import fit
 from bids_dtg.twin.judging.behaviour import observed
+from bids_dtg.twin.phantom.people import simulate_twin_people
+from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import Recipe, find_architecture
 from bids_dtg.twin.traces import stack_people
 

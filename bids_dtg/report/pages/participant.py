@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.connectome.range.limits import LIMITS
+from bids_dtg.contrasts.panels.background import of_participant
 from bids_dtg.errors import DatasetError, ForeignFileError
 from bids_dtg.files.derivatives import DerivativeDataset
 from bids_dtg.files.foreign import open_foreign, parse_json
@@ -22,7 +23,6 @@ from bids_dtg.report.flags import Flag, FlagCount, Level, flags_of, level_of, ow
 from bids_dtg.report.inclusion import Inclusion, page_facts, read_inclusion
 from bids_dtg.report.methods import find_methods, parse_markdown
 from bids_dtg.report.pages.page import render
-from bids_dtg.report.panels.background import of_participant
 from bids_dtg.report.panels.panel import Canvas, Figure, Section
 from bids_dtg.report.quality import QualityColumn, number
 from bids_dtg.report.viewer import remove_others

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import binom
 
-from bids_dtg.phantom.contrasts.model import Phantom
+from bids_dtg.contrasts.phantom.model import Phantom
 
 ROOT = Path(__file__).parents[3]
 MINUTES, PEOPLE = (4.2, 5.0, 7.0, 10.0, 15.0), 24

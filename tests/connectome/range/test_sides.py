@@ -7,15 +7,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_dtg.bundles.bundle import load_bundle
 from bids_dtg.connectome.range.limits import LIMITS
 from bids_dtg.connectome.range.pattern import PatternPlaces
 from bids_dtg.connectome.range.sides import Sides, compare_sides
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
 from bids_dtg.inputs.runs import find_runs
 from bids_dtg.settings import CleaningOptions
-from bids_dtg.workflows.participant.measure import Reader
 
 SHAPE = (12, 10, 8)
 AFFINE = np.array([[-2.0, 0, 0, 11], [0, 2, 0, -8], [0, 0, 2, -6], [0, 0, 0, 1]])

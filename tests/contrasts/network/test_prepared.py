@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.network.blocks_plan import BlockPlan
 from bids_dtg.contrasts.network.dense import DensePlan
 from bids_dtg.contrasts.network.parameters import Parameters

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from bids_dtg.bundles.checkpoint import read_lightning_checkpoint
+from bids_dtg.contrasts.bundle.checkpoint import read_lightning_checkpoint
 from bids_dtg.contrasts.network.unet import AttentionUNet
 
 CASES = [

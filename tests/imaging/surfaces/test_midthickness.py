@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from person_surfaces import TO_T1W, add_fmriprep_surfaces, in_t1w, template_mesh, write_surface
 
-from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.errors import RunError
 from bids_dtg.imaging.surfaces.midthickness import read_midthickness
 from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bids_dtg.bundles.bundle import load_bundle
+from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.imaging.gifti import read_metric, read_surface
 from bids_dtg.imaging.surfaces.midthickness import share_inside
 from bids_dtg.imaging.surfaces.templates import SIDES, fs_lr_sphere, read_template

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 from nilearn.reporting import get_clusters_table
 from scipy.ndimage import label
 
+from bids_dtg.contrasts.phantom.model import Phantom
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
-from bids_dtg.phantom.contrasts.model import Phantom
 from bids_dtg.stats.cohort.group_maps import (
     covered,
     dice,

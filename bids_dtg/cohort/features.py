@@ -1,0 +1,560 @@
+"""Numbers of many people side by side: (people, columns), one contrast at a time.
+
+They lie in a memory-mapped file of a temporary folder: a contrast of 10,000 people at 2 mm is
+6 GB. Each person's files are read once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.feature_kinds import FEATURES, FeatureKind
+from bids_dtg.cohort.frames import atlas_key, find_atlas_key, region_tables
+from bids_dtg.cohort.people import GroupPeople, read_map
+from bids_dtg.contrasts.analyses.person_arrays import read_measured
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.panels import connectome
+from bids_dtg.errors import DatasetError, DtgError, ForeignFileError, RunError, SettingsError
+from bids_dtg.files.foreign import MOST_TABLE, read_bytes, text_columns
+from bids_dtg.files.mapped_rows import MappedRows
+from bids_dtg.files.names import parse_name, plain_label
+from bids_dtg.files.text import read_rows
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.statmap_files import find_statmap_files
+from bids_dtg.inputs.statmaps import (
+    Statistic,
+    StatMap,
+    choose_sessions,
+    choose_statistic,
+    group_maps,
+    in_space,
+    name_targets,
+    nearest_contrast,
+    plain_contrast,
+    statmaps_place,
+)
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.report.contents import SetFiles
+from bids_dtg.settings import Settings
+from bids_dtg.settings.option import find_row
+
+Row = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """One contrast of some people."""
+
+    kind: FeatureKind  # what the numbers are
+    contrast: str  # label; empty: they are of no contrast
+    labels: tuple[str, ...]  # of the people whose files could be read, in order
+    values: NDArray[np.float32]  # (people, columns), finite; mapped from a file
+    failed: Mapping[str, str]  # who could not be read, and why
+    dropped: int = 0  # columns left out, as somebody has no value there
+    places: VoxelPlaces | None = None  # of the columns; None: they are no voxels
+    names: tuple[str, ...] = ()  # of the columns; empty: they are voxels
+
+    @property
+    def title(self) -> str:
+        """Kind and contrast, for people."""
+        return f"{self.kind.name}: {self.contrast}" if self.contrast else self.kind.name
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSource(ABC):
+    """Where numbers of one kind come from."""
+
+    kind: FeatureKind
+    contrasts: tuple[str, ...]  # labels of the contrasts, in order; one empty label: of none
+    has: frozenset[str]  # labels of those who have such numbers
+
+    @abstractmethod
+    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+        """Yield the numbers of people, a contrast at a time.
+
+        Parameters
+        ----------
+        people
+            All of whom are in `has`.
+        folder
+            For temporary files; a table is not to be used once the next one was asked for.
+        """
+
+
+def find_features(people: GroupPeople, default: Sequence[str]) -> tuple[FeatureSource, ...]:
+    """Find the numbers that ``--feature-sets`` asks for, or those of `default` that there are.
+
+    Parameters
+    ----------
+    people
+        Of whom numbers are wanted.
+    default
+        Kinds that are looked for without ``--feature-sets``; a line names those that nobody has.
+
+    Raises
+    ------
+    SettingsError, DatasetError
+        There is no such kind, or nobody has numbers of a kind that was asked for, or of any.
+    """
+    asked = people.settings.statistics.feature_sets
+    kinds = [find_row(FEATURES, "--feature-sets", name) for name in dict.fromkeys(asked or default)]
+    found: list[FeatureSource] = []
+    missing: list[DatasetError] = []
+    for kind in kinds:
+        try:
+            found.append(kind.find(people))
+        except DatasetError as err:
+            if asked:
+                raise
+            missing.append(err)
+    if not found:
+        raise missing[0]
+    for why in missing:
+        say(f"not looked at: {why}")
+    return tuple(found)
+
+
+def report_failed(table: FeatureTable, known: Collection[str]) -> dict[str, str]:
+    """Return who could not be read of a table, and why, without those who are known; a line each.
+
+    Parameters
+    ----------
+    table
+        The last one.
+    known
+        Labels of those whom earlier lines have reported.
+    """
+    failed = {label: why for label, why in table.failed.items() if label not in known}
+    for label, why in failed.items():
+        say(f"sub-{label} is left out: {why}")
+    return failed
+
+
+def print_plan(sources: Sequence[FeatureSource], lines: Iterable[str]) -> int:
+    """Print what would be looked at and done; return 0, as no failure.
+
+    Parameters
+    ----------
+    sources
+        What would be looked at.
+    lines
+        What would be done with it.
+    """
+    for source in sources:
+        contrasts = "" if source.contrasts == ("",) else f", {len(source.contrasts)} contrasts"
+        show(f"{source.kind.words} of {counted(len(source.has), 'participant')}{contrasts}")
+    for line in lines:
+        show(line)
+    show("no map was read, and no output was written")
+    return 0
+
+
+@dataclass(frozen=True, eq=False)
+class MapFeatures(FeatureSource):
+    """Maps of the output folder, predicted ones or their deviations."""
+
+    path: Callable[[SetFiles, str], Path | None]  # of a set's map of a contrast
+    places: VoxelPlaces
+
+    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+        """As `FeatureSource`: of several sets of a person, the mean."""
+        for contrast in self.contrasts:
+
+            def read(label: str, contrast: str = contrast) -> Row:
+                paths = [self.path(made, contrast) for made in people.sets[label]]
+                rows = [read_map(path, self.places) for path in paths if path is not None]
+                return _mean(rows)
+
+            filled = _fill(people, folder, self.places.number, read, self.kind.words)
+            yield _of_voxels(self.kind, contrast, filled, self.places)
+
+
+def find_maps(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find predicted maps: everybody has them."""
+    contrasts = _wanted(people.settings, _labels(people))
+    return MapFeatures(kind, contrasts, frozenset(people.labels), _map_path, people.places)
+
+
+def find_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find deviations of predicted maps, of those who have them for each contrast that has any.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has any.
+    """
+    labels = _labels(people)
+    known = {
+        label: [c for c in labels if all(_deviation_path(made, c) for made in sets)]
+        for label, sets in people.sets.items()
+    }
+    most = max(known.values(), key=len)
+    if not most:
+        raise DatasetError(
+            "no participant has maps of deviations",
+            remedy="group --analysis deviation makes them, where the model carries no statistics",
+        )
+    has = frozenset(label for label, own in known.items() if own == most)
+    return MapFeatures(kind, _wanted(people.settings, most), has, _deviation_path, people.places)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredFeatures(FeatureSource):
+    """Measured maps, read onto the grid of the predicted ones."""
+
+    maps: Mapping[str, Mapping[str, StatMap]]  # by label, then by plain contrast
+    statistic: Statistic
+    places: VoxelPlaces
+
+    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+        """As `FeatureSource`: of each contrast, those who have its map."""
+        for contrast in self.contrasts:
+            key = plain_contrast(contrast)
+            those = people.of([label for label in people.labels if key in self.maps[label]])
+            if not len(those):
+                continue
+
+            def read(label: str, key: str = key) -> Row:
+                return read_measured(self.maps[label][key], self.statistic, self.places)
+
+            filled = _fill(those, folder, self.places.number, read, self.kind.words)
+            yield _of_voxels(self.kind, contrast, filled, self.places)
+
+
+def find_measured(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find measured maps of the contrasts that are predicted.
+
+    Raises
+    ------
+    DatasetError
+        No folder of measured maps was given, or it has none of these people and contrasts.
+    """
+    place, _ = statmaps_place(people.settings.inputs.derivatives)
+    if place is None:
+        raise DatasetError(
+            "no folder of measured maps was given", expected="--derivatives statmaps=PATH"
+        )
+    files, note = in_space(find_statmap_files(place).files, people.places.grid.space)
+    known = {plain_contrast(row.label): plain_contrast(row.task) for row in hcp_contrasts()}
+    files, of_tasks = name_targets(files, known)
+    predicted = {plain_contrast(label): label for label in _labels(people)}
+    preferred = [plain_label(label, "ses") for label in people.settings.inputs.session_label]
+    by_person: dict[str, list[StatMap]] = {}
+    for statmap in group_maps(files):
+        if statmap.participant in people.sets and plain_contrast(statmap.contrast) in predicted:
+            by_person.setdefault(statmap.participant, []).append(statmap)
+    if not by_person:
+        raise DatasetError(
+            f"{place} has no measured map of these participants and contrasts",
+            expected=f"labels such as sub-{people.labels[0]}, contrasts such as "
+            f"{next(iter(predicted.values()))}",
+        )
+    chosen = {label: choose_sessions(maps, preferred) for label, maps in by_person.items()}
+    statistic, of_runs = choose_statistic(chosen)
+    for line in (note, of_tasks, of_runs):
+        if line:
+            say(line)
+    there = {key for maps in chosen.values() for key in maps.target}
+    contrasts = _wanted(people.settings, [predicted[key] for key in predicted if key in there])
+    return MeasuredFeatures(
+        kind,
+        contrasts,
+        frozenset(chosen),
+        {label: maps.target for label, maps in chosen.items()},
+        statistic,
+        people.places,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RegionFeatures(FeatureSource):
+    """A column of the tables of regions."""
+
+    paths: Mapping[str, tuple[Path, ...]]  # of each person's sets, by label
+    column: str  # of the table
+    regions: tuple[str, ...]  # names
+    rows: NDArray[np.bool_]  # which rows of a table are of the contrasts that are wanted
+    keys: bytes  # contrast and index of all rows of a table, which is the same for everybody
+
+    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+        """As `FeatureSource`."""
+        yield from self.parts(self.together(people, folder))
+
+    def parts(self, whole: FeatureTable) -> Iterator[FeatureTable]:
+        """Yield the contrasts of a table of all (`together`)."""
+        wanted = np.array([name.partition(": ")[0] for name in whole.names])
+        for contrast in self.contrasts:
+            columns = np.flatnonzero(wanted == contrast)
+            if not len(columns):
+                continue  # no region of it has a value for everybody
+            own = slice(columns[0], columns[-1] + 1)  # rows of a contrast follow each other
+            yield FeatureTable(
+                self.kind,
+                contrast,
+                whole.labels,
+                whole.values[:, own],
+                whole.failed,
+                len(self.regions) - len(columns),
+                names=tuple(name.partition(": ")[2] for name in whole.names[own]),
+            )
+
+    def together(self, people: GroupPeople, folder: Path) -> FeatureTable:
+        """Return all contrasts' regions in one table, named "contrast: region"."""
+        columns = len(self.contrasts) * len(self.regions)
+        filled = _fill(people, folder, columns, self._read_of, self.kind.words)
+        names = np.array([f"{c}: {region}" for c in self.contrasts for region in self.regions])
+        return FeatureTable(
+            self.kind,
+            "",
+            filled.labels,
+            filled.values,
+            filled.failed,
+            columns - len(filled.kept),
+            names=tuple(names[filled.kept].tolist()),
+        )
+
+    def _read_of(self, label: str) -> Row:
+        rows = [self._read(path) for path in self.paths[label]]
+        return _mean(rows)
+
+    def _read(self, path: Path) -> Row:
+        keys, values = _region_rows(path, self.column)
+        if keys != self.keys:
+            raise RunError(
+                f"{path} has other rows than most tables of this atlas",
+                remedy="call the participant level again for this participant",
+            )
+        return values[self.rows]
+
+
+def find_regions(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find the means of regions."""
+    return _find_regions(kind, people, "mean")
+
+
+def find_region_deviations(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find the regions' deviations from other people's."""
+    return _find_regions(kind, people, "deviation")
+
+
+def _find_regions(kind: FeatureKind, people: GroupPeople, column: str) -> FeatureSource:
+    tables = {
+        label: [
+            table for made in sets for table in region_tables(made.title, made.maps[0].path.parent)
+        ]
+        for label, sets in people.sets.items()
+    }
+    keys = dict.fromkeys(atlas_key(parse_name(p.name)) for own in tables.values() for p in own)
+    if not keys:
+        raise DatasetError(
+            f"{people.output.root} has no tables of regions",
+            remedy="call the participant level with --atlases",
+        )
+    wanted = _atlas(people, keys)
+    paths = {
+        label: tuple(path for path in own if atlas_key(parse_name(path.name)) == wanted)
+        for label, own in tables.items()
+    }
+    paths = {label: own for label, own in paths.items() if len(own) == len(people.sets[label])}
+    first = next(path for own in paths.values() for path in own)
+    table = read_rows(first)
+    labels = list(dict.fromkeys(row["contrast"] for row in table))
+    regions = tuple(row["name"] for row in table if row["contrast"] == labels[0])
+    if len(table) != len(labels) * len(regions) or not _region_rows(first, column)[0]:
+        raise DatasetError(f"{first} is no table of regions as the program writes it")
+    contrasts = _wanted(people.settings, labels)
+    rows = np.array([row["contrast"] in contrasts for row in table])
+    if column == "deviation" and not np.isfinite(_region_rows(first, column)[1][rows]).any():
+        raise DatasetError(
+            f"{first} has no deviations of regions: the model carries none",
+            expected="a model with the mean and spread of its training people",
+        )
+    return RegionFeatures(
+        kind,
+        tuple(label for label in labels if label in contrasts),
+        frozenset(paths),
+        paths,
+        column,
+        regions,
+        rows,
+        _region_rows(first, column)[0],
+    )
+
+
+def _atlas(people: GroupPeople, keys: Mapping[str, None]) -> str:
+    """Return the atlas that was asked for, else the only one, else Schaefer's 400 parcels."""
+    asked = people.settings.outputs.atlases
+    if asked:
+        return find_atlas_key(asked[0], keys, people.output.root)
+    if len(keys) == 1:
+        return next(iter(keys))
+    say(f"tables of {len(keys)} atlases: Schaefer400 is looked at")
+    return find_atlas_key("Schaefer400", keys, people.output.root)
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeFeatures(FeatureSource):
+    """Correlations between the ROI series, upper triangle."""
+
+    paths: Mapping[str, tuple[Path, ...]]  # of each person's runs, by label
+    rois: int
+
+    def tables(self, people: GroupPeople, folder: Path) -> Iterator[FeatureTable]:
+        """As `FeatureSource`: one table, the mean over each person's runs."""
+        upper = np.triu_indices(self.rois, 1)
+
+        def read(label: str) -> Row:
+            rows = [_read_matrix(path, self.rois)[upper] for path in self.paths[label]]
+            return _mean(rows)
+
+        filled = _fill(people, folder, len(upper[0]), read, self.kind.words)
+        names = [f"roi{i + 1:02d}-roi{j + 1:02d}" for i, j in zip(*upper, strict=True)]
+        yield FeatureTable(
+            self.kind,
+            "",
+            filled.labels,
+            filled.values,
+            filled.failed,
+            len(names) - len(filled.kept),
+            names=tuple(np.array(names)[filled.kept].tolist()),
+        )
+
+
+def find_edges(kind: FeatureKind, people: GroupPeople) -> FeatureSource:
+    """Find the correlations between ROI series of the runs behind the maps.
+
+    Raises
+    ------
+    DatasetError
+        Nobody has any.
+    """
+    paths = {}
+    for label, sets in people.sets.items():
+        runs = {title for made in sets for title in made.runs}
+        own = [run for run in people.files[label].runs if run.title in runs]
+        files = [run.files.get(connectome.FILE) for run in own]
+        if files and None not in files:
+            paths[label] = tuple(path for path in files if path is not None)
+    if not paths:
+        raise DatasetError(
+            f"{people.output.root} has no matrices of correlations between ROIs (_relmat.tsv)",
+            remedy="call the participant level again",
+        )
+    rois = len(read_rows(next(iter(paths.values()))[0]))
+    return EdgeFeatures(kind, ("",), frozenset(paths), paths, rois)
+
+
+@dataclass(frozen=True, eq=False)
+class _Filled:
+    """What was read of everybody."""
+
+    labels: tuple[str, ...]
+    values: NDArray[np.float32]  # (people, kept columns)
+    kept: NDArray[np.intp]  # (columns,), those in which everybody has a value
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def _fill(
+    people: GroupPeople, folder: Path, columns: int, read: Callable[[str], Row], words: str
+) -> _Filled:
+    """Read everybody's row into a mapped file, without the columns that somebody lacks.
+
+    Raises
+    ------
+    DatasetError
+        Nobody could be read.
+    """
+    labels, failed = list[str](), dict[str, str]()
+    with MappedRows(folder / "features.f32", columns) as rows:
+        for label in people.labels:
+            try:
+                row = read(label)
+                if not np.isfinite(row).any():
+                    raise RunError(f"sub-{label} has no value")
+                rows.add(row)
+            except DtgError as err:
+                failed[label] = str(err)
+            else:
+                labels.append(label)
+    if not labels:
+        raise DatasetError(f"nobody's {words} can be read: {next(iter(failed.values()))}")
+    if not len(kept := rows.known()):
+        raise DatasetError(
+            f"there is no place where all of {counted(len(labels), 'participant')} have {words}"
+        )
+    return _Filled(tuple(labels), rows.array(kept), kept, failed)
+
+
+def _of_voxels(
+    kind: FeatureKind, contrast: str, filled: _Filled, places: VoxelPlaces
+) -> FeatureTable:
+    kept = VoxelPlaces(places.grid, places.positions[filled.kept])
+    dropped = places.number - kept.number
+    return FeatureTable(kind, contrast, filled.labels, filled.values, filled.failed, dropped, kept)
+
+
+def _mean(rows: Sequence[NDArray[np.floating[Any]]]) -> Row:
+    return np.asarray(np.mean(rows, axis=0, dtype=np.float64), np.float32)
+
+
+def _labels(people: GroupPeople) -> list[str]:
+    return [found.label for found in people.example.maps]
+
+
+def _wanted(settings: Settings, there: Sequence[str]) -> tuple[str, ...]:
+    """Return the contrasts that ``--contrast`` names; all where it names none."""
+    asked = settings.modelling.contrast
+    known = {plain_contrast(label): label for label in there}
+    for label in asked:
+        if plain_contrast(label) not in known:
+            near = nearest_contrast(label, there)
+            raise SettingsError(
+                f"--contrast names {label}, which no map is of",
+                expected=f"of {named(list(there))}",
+                remedy=f"did you mean {near}?" if near else None,
+            )
+    wanted = {plain_contrast(label) for label in asked}
+    return tuple(label for key, label in known.items() if not asked or key in wanted)
+
+
+def _map_path(made: SetFiles, contrast: str) -> Path | None:
+    return next((found.path for found in made.maps if found.label == contrast), None)
+
+
+def _deviation_path(made: SetFiles, contrast: str) -> Path | None:
+    return next((found.deviation for found in made.maps if found.label == contrast), None)
+
+
+def _region_rows(path: Path, column: str) -> tuple[bytes, Row]:
+    """Return contrast and index of all rows of a table of regions, and a column of it."""
+    try:
+        table = text_columns(
+            read_bytes(path, MOST_TABLE), path, lambda name: name in ("contrast", "index", column)
+        )
+        texts = table[column].to_numpy(str)
+        texts[texts == "n/a"] = "nan"
+        values = texts.astype(np.float32)
+        keys = "\n".join(table["contrast"] + "\t" + table["index"]).encode()
+    except (ForeignFileError, KeyError, ValueError) as err:
+        raise RunError(
+            f"{path} cannot be read: {err}", expected="a table of regions as the program writes it"
+        ) from err
+    return keys, values
+
+
+def _read_matrix(path: Path, rois: int) -> NDArray[np.float64]:
+    try:
+        cells = [[float(cell) for cell in row.values()] for row in read_rows(path)]
+        matrix = np.array(cells)
+    except ValueError as err:
+        raise RunError(f"{path} cannot be read: {err}", expected="a matrix of numbers") from err
+    if matrix.shape != (rois, rois):
+        raise RunError(f"{path} has the shape {matrix.shape}", expected=f"{(rois, rois)}")
+    return matrix

@@ -1,0 +1,263 @@
+"""What the analyses share that make or judge models: inputs, folder, tables, an earlier model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bids_dtg.bundles.kinds import MapsKind
+from bids_dtg.bundles.store import note_on_namesakes
+from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.analyses.array_source import ArraySource
+from bids_dtg.contrasts.analyses.cohort import Cohort, gather_cohort, refuse_to_replace
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
+from bids_dtg.contrasts.analyses.source import DatasetSource, Source
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.atomic import remove_stale_temporaries
+from bids_dtg.files.locks import Locks
+from bids_dtg.files.text import write_json
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.report.workflows import CONTRASTS
+from bids_dtg.settings import Settings
+
+Result = Literal["model", "evaluation", "prediction"]
+# Locks of the arrays of people: who makes some, and, each by its folder, who uses them.
+_CACHE_LOCK, _CACHE_USERS = "cache", "cache-used-by-"
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One call of an analysis."""
+
+    settings: Settings  # its options
+    makes: Result  # what comes of it
+    results: ResultFolder  # where results go, below the output folder
+    source: Source  # where people come from, and the bundle
+    model: Model  # of the bundle, prepared when it is first needed
+    form: Form  # of the connectomes that people are read to
+
+    @classmethod
+    def prepare(
+        cls,
+        settings: Settings,
+        *,
+        makes: Result = "model",
+        repeatable: bool = True,
+        kind: MapsKind | None = None,
+    ) -> Analysis:
+        """Check everything that can be checked before anything is written.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        makes
+            What comes of it: a model, or an evaluation or predictions of one, which names the
+            folder.
+        repeatable
+            Whether the call may be given again once its model is made.
+        kind
+            Of a model that is to be trained: it decides which form of the connectome people are
+            read to, and whether runs are cut; None: as ``--model`` reads.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, dataset or model.
+        """
+        source: Source
+        if settings.modelling.input_arrays:
+            source = ArraySource.prepare(settings, kind, measured=makes != "prediction")
+        else:
+            source = DatasetSource.prepare(settings, kind)
+        bundle, card = source.bundle, source.bundle.card
+        used = UsedModel(card.name, card.version, card.kind, bundle.identity)
+        own = makes == "model"
+        results = ResultFolder(
+            settings,
+            source.output,
+            makes=makes,
+            name=settings.modelling.model_name or (DEFAULT_NAME if own else card.name),
+            used=None if own else used,
+            repeatable=repeatable,
+        )
+        results.refuse_other_results()
+        return cls(
+            settings=settings,
+            makes=makes,
+            results=results,
+            source=source,
+            model=source.model(),
+            form=kind.form(settings.modelling.connectome) if kind else card.part.connectome,
+        )
+
+    def with_maps_of(self, training: Sequence[str]) -> Analysis:
+        """Return the same with ROI maps made from training people's rest."""
+        return dataclasses.replace(self, source=self.source.with_maps_of(training))
+
+    @property
+    def name(self) -> str:
+        """Name of the model that is made, or of the evaluation."""
+        return self.results.name
+
+    @property
+    def folder(self) -> Path:
+        """Where results go."""
+        return self.results.path
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """The bundle of the call."""
+        return self.source.bundle
+
+    @property
+    def store(self) -> ArrayStore:
+        """Arrays of this analysis alone."""
+        return ArrayStore(self.folder / "arrays")
+
+    @property
+    def families(self) -> Families:
+        """Who belongs to which family."""
+        return self.source.families
+
+    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+        """Find out who has both scans, without reading any; None: all contrasts of the maps."""
+        plan = self.source.plan(contrasts)
+        for why in sorted(set(plan.left_out.values())):
+            who = [label for label, reason in plan.left_out.items() if reason == why]
+            say(f"left out: {counted(len(who), 'participant')} with {why} ({named(who)})")
+        for line in (plan.sessions, *plan.files, *plan.notes):
+            if line:
+                say(line)
+        predicted = self.bundle.card.part.statistic
+        if contrasts is not None and plan.statistic != predicted:
+            say(
+                f"the model predicts {predicted} and the measured maps are {plan.statistic}: their "
+                "scales and intervals cannot be compared"
+            )
+        return self._with_rest(plan) if self.is_dry else plan
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether nothing is to be written."""
+        return self.settings.behaviour.dry_run
+
+    def print_plan(self, plan: CohortPlan, sets: Mapping[str, Sequence[str]]) -> int:
+        """Print what the call would do, once all is checked that can be; return 0, as no failure.
+
+        Parameters
+        ----------
+        plan
+            Who has what.
+        sets
+            Who would be used for what.
+        """
+        labels = [row.label for row in plan.contrasts]
+        show(self.source.words)
+        show(f"{counted(len(labels), 'contrast')} ({plan.statistic}): {', '.join(labels)}")
+        for use, people in sets.items():
+            if people:
+                show(f"to {use}: {counted(len(people), 'participant')} ({named(people)})")
+        what = {
+            "model": f"the model {self.name}",
+            "evaluation": f"scores of {self.bundle.card.name}",
+            "prediction": f"maps by {self.bundle.card.name}",
+        }[self.makes]
+        show(f"would write {what} to {self.folder}, and arrays of people to {self._cache}")
+        show("no image was read, and no output was written")
+        return 0
+
+    @property
+    def _cache(self) -> Path:
+        """Where people's arrays are kept, for all analyses of an output."""
+        return self.source.output.path("group") / "cache"
+
+    def _with_rest(self, plan: CohortPlan) -> CohortPlan:
+        """Leave out whose rest cannot be used, as far as headers and tables show that."""
+        failures = {label: why for label in plan.labels if (why := self.source.why_no_rest(label))}
+        for label, why in failures.items():
+            say(f"sub-{label} would be left out: {why}")
+        return plan.of([label for label in plan.labels if label not in failures])
+
+    @contextmanager
+    def begun(self) -> Iterator[Locks]:
+        """Begin: from here on the analysis writes, and no other one writes to its folder.
+
+        Raises
+        ------
+        SettingsError
+            Another call works there, or it has just made a model.
+        """
+        with self.results.begun() as locks:
+            if note := note_on_namesakes(self.settings.inputs.model):
+                say(note)
+            yield locks
+
+    def cohort(self, plan: CohortPlan, locks: Locks) -> Cohort:
+        """Read everybody, or take what an earlier analysis of the same output has read.
+
+        Raises
+        ------
+        SettingsError
+            Another analysis is reading people, or uses arrays that this one would replace.
+        DatasetError
+            Nobody's data can be used.
+        """
+        store, elsewhere = ArrayStore(self._cache), "choose another OUTPUT_DIR"
+        locks.require(_CACHE_LOCK, what=f"{self._cache}, to read people,", remedy=elsewhere)
+        arrays = self.source.arrays(plan, store, self.form)
+        refuse_to_replace(arrays, locks.others(_CACHE_USERS))
+        locks.take(f"{_CACHE_USERS}{self.folder.name}")
+        remove_stale_temporaries(self._cache)
+        words = CONTRASTS.dataset_words(self.bundle.card)
+        self.results.describe(self.source.dataset, words, self.source.path_names.hide)
+        cohort = gather_cohort(arrays, self.source.make, self.source.dataset.root)
+        locks.release(_CACHE_LOCK)
+        if self.makes == "prediction":
+            return cohort
+        measured = check_measured(plan, cohort, self.bundle.places)
+        write_measured(self.folder, self.source.place, plan, measured)
+        lines = measured.lines(plan.contrast_labels)
+        for line in lines:
+            say(f"measured maps: {line}")
+        sentences = (
+            *plan.of(cohort.labels).files,
+            *plan.notes,
+            *(lines or ("no finding in any measured map",)),
+        )
+        cohort = dataclasses.replace(cohort, measured=sentences)
+        say(
+            f"{counted(len(cohort.people), 'participant')} with rest and maps, "
+            f"{counted(len(cohort.contrasts), 'contrast')} ({cohort.statistic}); "
+            f"{len(cohort.left_out)} left out"
+        )
+        return cohort
+
+    def write_scores(
+        self, tables: Mapping[str, Sequence[Mapping[str, Any]]], facts: Mapping[str, Any]
+    ) -> None:
+        """Write tables that have rows, by name, and what their columns mean."""
+        for name, nested in tables.items():
+            self.results.write_table(f"desc-{name}_scores", [_flat(row) for row in nested])
+        write_json(self.folder / "desc-models_scores.json", dict(facts))
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a mean and its interval into three columns."""
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, list):
+            flat |= dict(zip((key, f"{key}_low", f"{key}_high"), value, strict=True))
+        else:
+            flat[key] = value
+    return flat

@@ -1,0 +1,574 @@
+"""People as arrays, of one or several files, as a source of people for analyses."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.card import ModelCard
+from bids_dtg.bundles.kinds import MapsKind, maps_kinds
+from bids_dtg.bundles.people import hash_rest
+from bids_dtg.bundles.writer import BundleArrays, geometry_files
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.connectome.connectome import run_connectomes
+from bids_dtg.connectome.design import SECONDS_PER_SEGMENT, TemporalDesign
+from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.moments import RunVoxels, measure_run
+from bids_dtg.connectome.passes import Blocks
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan, contrast_rows
+from bids_dtg.contrasts.analyses.person_arrays import MeasuredRest, PersonArrays
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.part import MapsPart
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.participant.model import Model, obtain_bundle, resolve_device
+from bids_dtg.engine.display import Reporter, make_board
+from bids_dtg.engine.machine import share_cores
+from bids_dtg.errors import (
+    BundleError,
+    DatasetError,
+    DtgError,
+    OutputError,
+    RunError,
+    SettingsError,
+)
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.derivatives import (
+    DerivativeDataset,
+    SourceDataset,
+    check_output_location,
+    refuse_model_folder,
+)
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.provenance import file_fingerprint
+from bids_dtg.imaging.places import ListedPlaces
+from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.statmaps import PersonMaps, StatMap, plain_contrast
+from bids_dtg.notices import counted, say
+from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.stats.group_ica import GroupIca
+from bids_dtg.stats.map_checks import own_figures
+from bids_dtg.version import __version__
+
+_FRAMES = 64  # that are summed at once
+_CLEANED = "arrays, cleaned before; residual degrees of freedom not known"
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPlan(CohortPlan):
+    """Who has rest and maps in arrays."""
+
+    whence: str = ""  # names of the files with maps
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """A sentence on the arrays that targets are made from; none where there are none."""
+        if not self.whence:
+            return ()
+        maps = counted(len(self.people) * len(self.contrasts), f"{self.statistic} map")
+        return (f"{maps} of {counted(len(self.people), 'participant')}, from {self.whence}",)
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """People of files of arrays (`bids_dtg.contrasts.analyses.source.Source`)."""
+
+    settings: Settings  # options of the call
+    people: ArrayPeople  # what the files hold
+    dataset: SourceDataset  # the folder that names the data set
+    output: DerivativeDataset  # where results go
+    bundle: ModelBundle  # the model; of one that is made, places and ROI maps alone
+    measured: bool = True  # whether measured maps are wanted
+    maps_words: str = ""  # as `Source`
+    learns_maps: bool = False  # whether ROI maps are still to be made
+
+    @classmethod
+    def prepare(
+        cls, settings: Settings, kind: MapsKind | None, *, measured: bool = True
+    ) -> ArraySource:
+        """Check everything that can be checked before anything is written.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        kind
+            Of a model that is made; None: there is a model.
+        measured
+            Whether measured maps are wanted.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, files or model.
+        """
+        dataset = name_folder(settings.inputs.bids_dir)
+        output = check_output_location(settings.inputs.output_dir, dataset)
+        modelling = settings.modelling
+        people = read_arrays(modelling.input_arrays, modelling.array_key)
+        if measured and people.targets is None:
+            raise DatasetError(
+                "no file has measured maps under the key targets",
+                expected="targets (people, contrasts, places)",
+                remedy="give the key with --array-key targets=KEY",
+            )
+        if kind is None:
+            bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
+            refuse_model_folder(output, bundle.path)
+            bundle.require_finite()
+            _require_same_places(bundle, people)
+            words, learns = f"ROI maps are those of {bundle.card.name} {bundle.card.version}", False
+        else:
+            _refuse_a_model(settings)
+            maps, words = _roi_maps(people, modelling.rois)
+            learns = modelling.rois is not None
+            part = MapsPart(
+                (),
+                segment_seconds=kind.segment_seconds(SECONDS_PER_SEGMENT),
+                connectome=kind.form(modelling.connectome),
+            )
+            bundle = _base(people, maps, part, output / "group")
+        return cls(
+            settings, people, dataset, DerivativeDataset(output), bundle, measured, words, learns
+        )
+
+    @property
+    def place(self) -> Path:
+        """Folder of the file with measured maps."""
+        held = self.people.targets
+        return self.people.files[0].parent if held is None else held.stored.path.parent
+
+    @property
+    def families(self) -> Families:
+        """Of the key families."""
+        return self.people.families
+
+    @property
+    def own_name(self) -> str | None:
+        """The name in the folder's description, or the folder's."""
+        return str(self.dataset.description.get("Name") or "").strip() or self.dataset.name
+
+    @property
+    def words(self) -> str:
+        """As `Source`."""
+        files = ", ".join(str(path) for path in self.people.files)
+        rest = "connectomes made elsewhere" if self.people.connectomes else "rest cleaned before"
+        return f"{files}: {rest}, at {counted(len(self.people.places), 'place')}"
+
+    @property
+    def cleaning(self) -> str:
+        """As `Source`."""
+        return _CLEANED
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """As `Source`: how ROI maps were made, and which degrees of freedom are taken."""
+        if self.people.connectomes is not None:
+            return {"arrays": {"connectomes": "made elsewhere"}}
+        freedom = {"effective_dof": "of the frames less one: the cleaning is not known"}
+        return {**(self.bundle.card.record or {}), "arrays": freedom}
+
+    def with_maps_of(self, training: Sequence[str]) -> ArraySource:
+        """Make ROI maps from training people's rest, one person after the other.
+
+        Raises
+        ------
+        DatasetError
+            Nobody's rest can be used, or it has too few components.
+        """
+        assert self.settings.modelling.rois is not None
+        share_cores(1)  # sums of several threads are rounded otherwise
+        ica = GroupIca()
+        say(f"ROI maps: group ICA of {counted(len(training), 'training participant')}")
+        for label in self._in_order(training):
+            for array in self.people.sessions_of(label):
+                try:
+                    ica.add(self.people.read(array, label))
+                except RunError:
+                    continue  # a later step says so, and leaves the person out
+        maps, record = ica.maps(self.settings.modelling.rois, self.settings.modelling.seed)
+        if not record.converged:
+            say("warning: group ICA did not settle; another --seed or fewer --rois may help")
+        part = self.bundle.card.part
+        bundle = _base(self.people, maps, part, self.output.path("group"), record.to_json())
+        words = (
+            f"{counted(record.rois, 'ROI map')} made by group ICA of "
+            f"{counted(record.people, 'training participant')} (seed {record.seed})"
+        )
+        return dataclasses.replace(self, bundle=bundle, maps_words=words, learns_maps=False)
+
+    def model(self) -> Model:
+        """As `Source`."""
+        return Model(self.bundle, resolve_device(self.settings.resources.device), 1)
+
+    @property
+    def path_names(self) -> PathNames:
+        """As `Source`."""
+        folders = {"bids": self.dataset.root, "output": self.output.root}
+        arrays = {f"arrays{n}": path.parent for n, path in enumerate(self.people.files, 1)}
+        model = Path(self.settings.inputs.model)
+        given = {"model": self.bundle.path if model.exists() else None}
+        split = self.settings.modelling.split_file
+        given["split-file"] = split.parent if split else None
+        return PathNames.of(folders).plus(arrays).plus(given).plus(machine_folders())
+
+    def plan(self, contrasts: Sequence[Contrast] | None) -> CohortPlan:
+        """As `Source`; who lacks rest or maps is left out.
+
+        Raises
+        ------
+        DatasetError
+            Nobody has both, or no contrast is the model's.
+        """
+        people, asked = self.people, self._asked()
+        for note in people.notes:
+            say(note)
+        if people.structural is not None:
+            say("structural connectomes are not used by models of contrasts")
+        if not self.measured:
+            wanted = [label for label in asked if people.has_rest(label)]
+            found = {label: PersonMaps({}, {}) for label in sorted(wanted)}
+            left_out = {label: "no rest" for label in asked if label not in found}
+            return ArrayPlan(found, tuple(contrasts or ()), "effect", left_out, "")
+        if bad := [name for name in people.contrasts if not re.search("[A-Za-z0-9]", name)]:
+            raise DatasetError(
+                f"a contrast is called {bad[0]}", expected="letters from a to z, or digits, in it"
+            )
+        names = {plain_contrast(name): name for name in people.contrasts}
+        if len(names) < len(people.contrasts):
+            raise DatasetError(
+                f"two contrasts have names of the same letters: {', '.join(people.contrasts[:9])}",
+                expected="names that differ by letters or digits",
+            )
+        rows = contrast_rows(
+            people.contrasts, contrasts, self._own_contrasts, self.settings.modelling.contrast
+        )
+        assert people.targets is not None
+        path = people.targets.stored.path
+        keys = [plain_contrast(row.label) for row in rows]
+        left_out = {label: "no measured maps" for label in asked if not people.has_targets(label)}
+        left_out |= {label: "no rest" for label in asked if not people.has_rest(label)}
+        both = {
+            label: PersonMaps(
+                {
+                    key: StatMap(
+                        label,
+                        None,
+                        names[key],
+                        files={"effect": (path,)},
+                        patterns={"effect": path.name},
+                    )
+                    for key in keys
+                },
+                {},
+            )
+            for label in sorted(asked)
+            if label not in left_out
+        }
+        if not both:
+            raise DatasetError(
+                "nobody has both rest and measured maps in these files",
+                expected="the same names under the key people",
+            )
+        return ArrayPlan(both, rows, "effect", left_out, "", (), path.name)
+
+    @property
+    def _own_contrasts(self) -> tuple[Contrast, ...]:
+        return self.bundle.contrasts
+
+    def _asked(self) -> tuple[str, ...]:
+        """Return everybody, or who was asked for.
+
+        Raises
+        ------
+        DatasetError
+            Somebody who was asked for is not there.
+        """
+        labels = self.settings.inputs.participant_label
+        asked = tuple(dict.fromkeys(plain_label(label, "sub") for label in labels))
+        if absent := [label for label in asked if label not in self.people.labels]:
+            raise DatasetError(
+                f"no file has {', '.join(absent)}",
+                expected=f"labels such as {', '.join(self.people.labels[:5])}",
+            )
+        return asked or self.people.labels
+
+    def why_no_rest(self, label: str) -> str | None:
+        """As `Source`, by its length."""
+        arrays = self.people.sessions_of(label)
+        if self.people.connectomes is not None or any(map(self._is_long, arrays)):
+            return None
+        return str(self._too_short(label))
+
+    def _is_long(self, array: PeopleArray) -> bool:
+        minutes = array.stored.shape[2] * array.tr_seconds / 60
+        return minutes >= self.settings.cleaning.min_minutes
+
+    def _too_short(self, label: str) -> TooShortError:
+        return TooShortError(
+            f"sub-{label} has less than {self.settings.cleaning.min_minutes:g} minutes of rest",
+            expected="that long, or a smaller --min-minutes",
+        )
+
+    def id_of(self, label: str) -> str:
+        """Return the label, where a file names people."""
+        return "" if self.people.numbered else label
+
+    def rest_hashes(self, label: str) -> tuple[str, ...]:
+        """As `Source`, of values without an id: the same people may come without their names."""
+        return tuple(hash_rest("", digest) for digest in sorted(self.people.fingerprint(label)))
+
+    def arrays(self, plan: CohortPlan, store: ArrayStore, form: Form) -> PersonArrays:
+        """As `Source`."""
+        return RowArrays(plan, store, form, self)
+
+    def make(self, arrays: PersonArrays, labels: Sequence[str]) -> Mapping[str, str]:
+        """Make people's arrays one after the other, as the rows of a file are read in order.
+
+        Raises
+        ------
+        OutputError, SettingsError
+            Arrays cannot be written: that is nobody's data's fault.
+        """
+        share_cores(1)  # sums of several threads are rounded otherwise
+        failures = {}
+        with make_board(len(labels), verbose=self.settings.behaviour.verbose) as board:
+            lane = board.lane(0)
+            for label in self._in_order(labels):
+                lane.start(f"sub-{label}")
+                try:
+                    arrays.make(label, lane)
+                except (OutputError, SettingsError):
+                    raise
+                except DtgError as err:
+                    failures[label] = str(err)
+                board.advance(failed=label in failures)
+        return failures
+
+    def facts_of(self, array: PeopleArray, label: str) -> dict[str, Any]:
+        """Return what tells whether a person's row is still what it was."""
+        stored = array.stored
+        return {
+            "file": stored.path.name,
+            "state": self._states[stored.path],
+            "key": stored.key,
+            "row": array.rows[label],
+            "tr_seconds": None if np.isnan(array.tr_seconds) else array.tr_seconds,
+        }
+
+    @cached_property
+    def _states(self) -> Mapping[Path, Any]:
+        return {path: _state(path) for path in self.people.files}
+
+    def _in_order(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Return people in the order of their rows."""
+        wanted = set(labels)
+        return tuple(label for label in self.people.labels if label in wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class RowArrays(PersonArrays):
+    """Those of people who are rows of arrays."""
+
+    source: ArraySource  # whose rows
+
+    @property
+    def segment_seconds(self) -> float:
+        """As `PersonArrays`."""
+        return self.source.bundle.card.part.segment_seconds
+
+    sketched: ClassVar[bool] = False  # runs of images are not compared with such rest
+
+    def facts_of_maps(self, label: str, maps: Mapping[str, StatMap]) -> dict[str, Any]:
+        """As `PersonArrays`."""
+        held = self.source.people.targets
+        assert held is not None
+        facts = self.source.facts_of(held, label)
+        return {"rows": self.plan.rows, "array": facts, "contrasts": list(maps)}
+
+    def read_maps(
+        self, label: str, maps: Mapping[str, StatMap]
+    ) -> tuple[NDArray[np.float32], dict[str, str]]:
+        """As `PersonArrays`."""
+        people, rows = self.source.people, self.plan.rows
+        names = {plain_contrast(name): number for number, name in enumerate(people.contrasts)}
+        given = people.read_targets(label)
+        array = np.full((len(rows), given.shape[1]), np.nan, np.float32)
+        unusable = {}
+        for contrast in maps:
+            values = given[names[contrast]]
+            if why := own_figures(values).unusable:
+                unusable[contrast] = why
+            else:
+                array[rows[contrast]] = values
+        if len(unusable) == len(maps):
+            why = next(iter(unusable.values()))
+            raise RunError(
+                f"none of {len(maps)} measured maps of sub-{label} can be used: {why}",
+                expected="values at most places",
+            )
+        return array, unusable
+
+    def facts_of_rest(self, label: str) -> dict[str, Any]:
+        """As `PersonArrays`."""
+        card = self.source.bundle.card
+        return {
+            "geometry": {name: card.files[name] for name in card.part.of_geometry},
+            "segment_seconds": self.segment_seconds,
+            "min_minutes": self.source.settings.cleaning.min_minutes,
+            "version": __version__,
+            "arrays": [
+                self.source.facts_of(array, label)
+                for array in self.source.people.sessions_of(label)
+            ],
+        }
+
+    def measure_rest(self, label: str, reporter: Reporter) -> MeasuredRest:
+        """As `PersonArrays`: as many connectomes a session as it has segments."""
+        people, found = self.source.people, MeasuredRest()
+        for array in people.sessions_of(label):
+            if people.connectomes is not None:
+                found.segments.append(people.read(array, label).astype(np.float16))
+                found.weights.append(1.0)
+            elif self.source._is_long(array):
+                self._add_session(found, people.read(array, label), array.tr_seconds)
+        if not found.segments:
+            raise self.source._too_short(label)
+        return found
+
+    def _add_session(
+        self, found: MeasuredRest, rest: NDArray[np.float32], tr_seconds: float
+    ) -> None:
+        bundle, frames = self.source.bundle, rest.shape[1]
+        # Cleaned before: nothing is known of the columns that were removed.
+        design = TemporalDesign.build(None, [], np.ones(frames, dtype=bool), tr_seconds)
+
+        def blocks() -> Blocks:
+            for first in range(0, frames, _FRAMES):
+                yield first, np.ascontiguousarray(rest[:, first : first + _FRAMES].T)
+
+        moments = measure_run(
+            blocks,
+            design,
+            RunVoxels(bundle.roi_maps, len(rest), np.ones(len(rest), dtype=bool)),
+            segments=design.segments(self.segment_seconds),
+            arrays=NumpyArrays(),
+        )
+        found.repetition_times.append(tr_seconds)
+        for segment in run_connectomes(moments, form=self.form, every_part=False).segments:
+            found.add(segment, by_dof=False)
+
+
+def _state(path: Path) -> Any:
+    """Return what changes with a file, or with one of the files of a folder."""
+    if path.is_file():
+        return dataclasses.asdict(file_fingerprint(path))
+    found = sorted(
+        (os.path.relpath(Path(folder) / name, path), status.st_size, status.st_mtime_ns)
+        for folder, _, names in os.walk(path)
+        for name in names
+        if (status := (Path(folder) / name).stat())
+    )
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def _roi_maps(people: ArrayPeople, rois: int | None) -> tuple[NDArray[np.float32], str]:
+    """Return the ROI maps of a model that is made, and whose they are; 0 where they follow.
+
+    Raises
+    ------
+    SettingsError
+        There are none, or two kinds of them.
+    """
+    places = len(people.places)
+    if people.connectomes is not None:
+        if rois is not None:
+            raise SettingsError(
+                "--rois was given with connectomes", expected="rest to make maps of"
+            )
+        number = people.connectomes.stored.shape[1]
+        return np.zeros((number, places), np.float32), "connectomes were made elsewhere"
+    if (people.roi_maps is None) == (rois is None):
+        what = "roi_maps in a file, and --rois" if rois else "rest without ROI maps"
+        raise SettingsError(
+            f"there is {what}",
+            expected="the key roi_maps (rois, places), or --rois N to make N maps from the "
+            "training participants' rest",
+        )
+    if people.roi_maps is not None:
+        return people.roi_maps, f"{counted(len(people.roi_maps), 'ROI map')} as given"
+    assert rois is not None
+    return np.zeros((rois, places), np.float32), f"{rois} ROI maps"
+
+
+def _base(
+    people: ArrayPeople,
+    roi_maps: NDArray[np.float32],
+    part: MapsPart,
+    folder: Path,
+    record: Mapping[str, Any] | None = None,
+) -> ModelBundle:
+    """Return what a new model has in common with people as arrays: no weights, places and ROIs."""
+    places = ListedPlaces(people.places, people.adjacency)
+    arrays = BundleArrays({}, roi_maps, places, places)
+    files = geometry_files(arrays)
+    card = ModelCard(
+        name="arrays",
+        version="1",
+        kind=next(iter(maps_kinds())),
+        part=dataclasses.replace(part, places=places.number),
+        files={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        record=None if record is None else {"roi_maps": record},
+    )
+    identity = hashlib.sha256(card.to_json().encode()).hexdigest()
+    return ModelBundle(folder, card, identity, places, places, roi_maps)
+
+
+def _refuse_a_model(settings: Settings) -> None:
+    if settings.inputs.model != OPTIONS["model"].field.default:
+        raise SettingsError(
+            f"--model {settings.inputs.model} was given with --analysis train and --input-arrays",
+            expected="no --model: ROI maps are those under the key roi_maps, or made by --rois N",
+        )
+
+
+def _require_same_places(bundle: ModelBundle, people: ArrayPeople) -> None:
+    card = bundle.card
+    if not isinstance(bundle.places, ListedPlaces):
+        raise BundleError(
+            f"{card.name} is a model of voxels on a grid, which reads images",
+            expected="a model that was trained on arrays",
+        )
+    own, given = bundle.places.names, people.places
+    if len(own) != len(given) or (people.places_named and own != given):
+        first = next((a for a, b in zip(own, given, strict=False) if a != b), own[-1])
+        raise DatasetError(
+            f"the arrays have {counted(len(given), 'place')}, and {card.name} was trained on "
+            f"{len(own)}; the first that differs is {first}",
+            expected="the same places in the same order",
+        )
+    made_elsewhere = not bundle.roi_maps.any()
+    if made_elsewhere != (people.connectomes is not None):
+        reads, has = ("connectomes", "rest") if made_elsewhere else ("rest", "connectomes")
+        raise DatasetError(f"{card.name} reads {reads}, and the arrays have {has}", expected=reads)
+    if people.connectomes is not None:
+        found = people.connectomes.stored.shape[1]
+        if found != len(bundle.roi_maps):
+            raise DatasetError(
+                f"connectomes have {found} ROIs", expected=f"{len(bundle.roi_maps)}, as {card.name}"
+            )
+    if people.roi_maps is not None:
+        say(f"roi_maps of the arrays are not used: {card.name} has its own")

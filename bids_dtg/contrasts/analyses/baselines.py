@@ -1,0 +1,223 @@
+"""Simple models that a model is printed beside: group average, linear models, kernel ridge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.people import Person, filled, predicted_maps
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.stats.kernel_ridge import (
+    PENALTIES,
+    KernelRidge,
+    choose_penalty,
+    inner_products,
+    leave_one_out_weights,
+)
+from bids_dtg.stats.linear import LinearBaseline, ParcelLinearBaseline, roi_parcels
+
+GROUP_AVERAGE = "group average"
+LINEAR, WHOLE_BRAIN = "linear (Tavor)", "linear, whole brain"
+KERNEL_RIDGE = "kernel ridge"
+# People; each prediction of kernel ridge reads the maps of all of them.
+_MOST_FOR_KERNELS, _MOST_LEFT_OUT = 400, 60
+Array = NDArray[np.float32]
+Predict = Callable[[Person], NDArray[np.floating[Any]]]  # (contrasts, voxels)
+
+
+@dataclass(frozen=True, eq=False)
+class SimplePlan:
+    """What simple models need besides people."""
+
+    store: ArrayStore  # of mean connectomes: memory does not grow with people
+    parcels: NDArray[np.intp]  # (voxels,), of the published linear model
+    seed: int  # of the segment of rest that it is fitted on, a person
+    families: Mapping[str, str]  # label -> family
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> SimplePlan:
+        """Take them from an analysis."""
+        return cls(
+            analysis.store,
+            roi_parcels(analysis.bundle.place_roi_maps),
+            analysis.settings.modelling.seed,
+            analysis.families.by_label,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SimpleModels:
+    """Simple models of the same people."""
+
+    models: Mapping[str, Predict]  # by name
+    people: int  # how many each was fitted on
+    record: Mapping[str, Any]  # how they were fitted, by name, for JSON
+
+
+def baselines(training: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
+    """Fit group average, linear models and, where people are not too many, kernel ridge."""
+    connectomes = _mean_connectomes(training, plan.store)
+    maps = [person.maps for person in training]
+    segments = _drawn_segments(training, plan.seed)
+    linear = ParcelLinearBaseline(plan.parcels).fit(segments, maps)
+    whole = LinearBaseline().fit(connectomes, maps)
+    models: dict[str, Predict] = {
+        GROUP_AVERAGE: lambda person: mean,
+        LINEAR: lambda person: predicted_maps(_OfSegments(linear), person),
+        WHOLE_BRAIN: lambda person: whole.predict([person.mean_connectome()])[0],
+    }
+    record = {LINEAR: _record(linear, plan.seed)}
+    if 1 < len(training) <= _MOST_FOR_KERNELS:
+        penalty = choose_penalty(
+            inner_products(connectomes, connectomes),
+            _deviation_products(training, mean),
+            _families(training, plan.families),
+        )
+        kernel = KernelRidge(list(connectomes), _FilledMaps(training, mean), penalty)
+        models[KERNEL_RIDGE] = lambda person: kernel.predict(person.mean_connectome())
+        record[KERNEL_RIDGE] = _choice([penalty])
+    return SimpleModels(models, len(training), record)
+
+
+def leave_one_out(people: Sequence[Person], mean: Array, plan: SimplePlan) -> SimpleModels:
+    """Return simple models of each person that are fitted, and chosen, on all the others."""
+    known = np.zeros(mean.shape, np.int32)  # people who have a value
+    for person in people:
+        known += np.isfinite(person.maps)
+    place = {person.label: number for number, person in enumerate(people)}
+    connectomes = _mean_connectomes(people, plan.store)
+    maps = [person.maps for person in people]
+    segments = _drawn_segments(people, plan.seed)
+    of_parcels = ParcelLinearBaseline(plan.parcels).fit(segments, maps)
+    of_whole = LinearBaseline().fit(connectomes, maps)
+
+    def average(person: Person) -> Array:
+        own = np.isfinite(person.maps)
+        others = known - own
+        total = mean * known - np.where(own, person.maps, 0.0)
+        found: Array = (total / np.maximum(others, 1)).astype(np.float32)
+        return found
+
+    def linear(person: Person) -> Array:
+        model = of_parcels.without(segments[place[person.label]], person.maps)
+        return predicted_maps(_OfSegments(model), person)
+
+    def whole(person: Person) -> Array:
+        own = connectomes[place[person.label]]
+        found: Array = of_whole.without(own, person.maps).predict([own])[0]
+        return found
+
+    models: dict[str, Predict] = {GROUP_AVERAGE: average, LINEAR: linear, WHOLE_BRAIN: whole}
+    record = {LINEAR: _record(of_parcels, plan.seed)}
+    if 2 < len(people) <= _MOST_LEFT_OUT:
+        gram = inner_products(connectomes, connectomes)
+        products = _deviation_products(people, mean)
+        families = _families(people, plan.families)
+        penalties = []
+        for n in range(len(people)):
+            others = np.delete(np.arange(len(people)), n)
+            grid = np.ix_(others, others)
+            penalties.append(choose_penalty(gram[grid], products[grid], families[others]))
+        weights = leave_one_out_weights(gram, penalties)
+
+        def kernel(person: Person) -> Array:
+            found, gap = np.zeros_like(mean), average(person)
+            for weight, other in zip(weights[place[person.label]], people, strict=True):
+                if other is not person:
+                    found += np.float32(weight) * filled(other, gap)
+            return found
+
+        models[KERNEL_RIDGE] = kernel
+        record[KERNEL_RIDGE] = _choice(penalties)
+    return SimpleModels(models, len(people) - 1, record)
+
+
+class _OfSegments:
+    """A linear model of one person's segments of rest."""
+
+    def __init__(self, model: ParcelLinearBaseline) -> None:
+        self._model = model
+
+    def predict(self, connectome: Array) -> Array:
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels)."""
+        maps: Array = self._model.predict([connectome])[0]
+        return maps
+
+
+class _Deviations:
+    """A person's deviations from the mean maps, 0 where nothing was measured, read in parts."""
+
+    def __init__(self, person: Person, mean: Array) -> None:
+        self._maps, self._mean, self.shape = person.maps, mean, person.maps.shape
+
+    def __getitem__(self, part: tuple[slice, slice]) -> Array:
+        found: Array = np.nan_to_num(self._maps[part] - self._mean[part], copy=False)
+        return found
+
+
+class _FilledMaps(Sequence[Array]):
+    """The maps of people without gaps, made as they are asked for."""
+
+    def __init__(self, people: Sequence[Person], mean: Array) -> None:
+        self._people, self._mean = people, mean
+
+    def __len__(self) -> int:
+        return len(self._people)
+
+    @overload
+    def __getitem__(self, number: int) -> Array: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Array]: ...
+    def __getitem__(self, number: int | slice) -> Array | Sequence[Array]:
+        if isinstance(number, slice):
+            return _FilledMaps(self._people[number], self._mean)
+        return filled(self._people[number], self._mean)
+
+
+def _mean_connectomes(people: Sequence[Person], store: ArrayStore) -> NDArray[np.float32]:
+    shape = (len(people), *people[0].connectomes.shape[1:])
+    connectomes: Array = store.create("work/mean_connectomes", shape, np.float32)
+    for number, person in enumerate(people):
+        connectomes[number] = person.mean_connectome()
+    return connectomes
+
+
+def _drawn_segments(people: Sequence[Person], seed: int) -> list[NDArray[np.float16]]:
+    """Draw a segment of rest a person; they stay on disk."""
+    rng = np.random.default_rng(seed)
+    return [person.connectomes[rng.integers(len(person.connectomes))] for person in people]
+
+
+def _deviation_products(people: Sequence[Person], mean: Array) -> NDArray[np.float64]:
+    deviations = [_Deviations(person, mean) for person in people]
+    return inner_products(deviations, deviations)
+
+
+def _families(people: Sequence[Person], families: Mapping[str, str]) -> NDArray[np.intp]:
+    """Number the families of people; who has none is one."""
+    names = [
+        ("family", families[person.label]) if person.label in families else ("", person.label)
+        for person in people
+    ]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names])
+
+
+def _record(linear: ParcelLinearBaseline, seed: int) -> dict[str, Any]:
+    _, parcels, rois = linear.coef.shape
+    return {"parcels": parcels, "coefficients": 1 + rois, "segments": "one drawn", "seed": seed}
+
+
+def _choice(penalties: Sequence[float]) -> dict[str, Any]:
+    """Record what was chosen: a penalty, or how many people have each."""
+    chosen = {f"{penalty:g}": penalties.count(penalty) for penalty in sorted(set(penalties))}
+    return {
+        "penalty": penalties[0] if len(penalties) == 1 else chosen,
+        "tried": list(PENALTIES),
+        "chosen_by": "squared error for each training family, fitted on all other families",
+    }

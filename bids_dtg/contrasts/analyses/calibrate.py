@@ -1,0 +1,203 @@
+"""Calibrate a model's intervals on people on whom it was neither trained nor tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.fit import learn_range, mean_segments, sums_over
+from bids_dtg.contrasts.analyses.seen import record_people, unseen
+from bids_dtg.contrasts.analyses.splits import say_families
+from bids_dtg.contrasts.people import Person, predicted_maps
+from bids_dtg.errors import DatasetError
+from bids_dtg.imaging.atlas import Atlas, choose_atlases
+from bids_dtg.inputs.regions.atlases import atlas_datasets
+from bids_dtg.inputs.splits_file import read_sets
+from bids_dtg.inputs.statmaps import plain_contrast
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import counted, named, say
+from bids_dtg.settings import Settings
+from bids_dtg.stats.conformal import DEFAULT_LEVEL, LEAST_PEOPLE, Calibration, cell_block, coverage
+from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.parcel_intervals import ParcelIntervals, parcel_errors
+from bids_dtg.stats.splits import SETS
+
+Array = NDArray[np.float32]
+
+
+def run_calibration(settings: Settings) -> int:
+    """Write a copy of `--model` with intervals; return how many participants could not be used.
+
+    Of `--split-file` the calibration set is taken, or the test set where it has none; otherwise
+    everybody. Nobody counts on whom the model, or one that it was made from, was trained or tuned.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    analysis = Analysis.prepare(settings, repeatable=False)
+    bundle = analysis.bundle
+    plan = analysis.plan(bundle.contrasts)
+    if plan.statistic != bundle.card.part.statistic:
+        raise DatasetError(
+            f"measured maps are {plan.statistic}, and the model predicts "
+            f"{bundle.card.part.statistic}",
+            expected="the same statistic: intervals are in its unit",
+        )
+    labels, atlases = _labels(analysis, plan), _atlases(analysis)
+    if analysis.is_dry:
+        return analysis.print_plan(plan, {"calibrate": labels})
+    with analysis.begun() as locks:
+        return _calibrate(analysis, analysis.cohort(plan.of(labels), locks), atlases)
+
+
+def _calibrate(analysis: Analysis, cohort: Cohort, atlases: Sequence[Atlas]) -> int:
+    bundle = analysis.bundle
+    people = cohort.people
+    _require_enough(people)
+    predicted = sums_over(bundle.places)
+    labels = [contrast.label for contrast in cohort.contrasts]
+    errors = _errors(analysis, people, labels, predicted)
+    calibration = Calibration.fit(
+        errors,
+        bundle.places.lattice(cell_block(bundle.places.spacing_mm)),
+        mean_segments(people),
+    )
+    widths = calibration.half_widths(DEFAULT_LEVEL)
+    if np.isnan(widths).all():
+        raise DatasetError(
+            f"no contrast was measured in {LEAST_PEOPLE} of {counted(len(people), 'participant')}",
+            expected=f"{LEAST_PEOPLE} or more who were measured at the same places",
+        )
+    held = np.nanmean([coverage(own, widths) for own in errors])
+    least = analysis.settings.outputs.min_coverage
+    of_parcels = _parcel_intervals(errors, atlases, calibration.segments, least)
+    analysis.store.discard("work")
+    whom = {"calibration": [person.label for person in people]}
+    made = extend_bundle(
+        bundle,
+        analysis.folder / "bundle",
+        calibration=calibration,
+        parcel_intervals=of_parcels,
+        # Of a model that knows its training's rest, that stays: it is what it was made from.
+        training_range=learn_range(people, bundle) if bundle.training_range is None else None,
+        people=record_people(analysis.source, whom, earlier=bundle),
+        deviation=_deviation(predicted, people) if bundle.deviation is None else None,
+    )
+    say(
+        f"{len(people)} people: intervals of {DEFAULT_LEVEL} % hold {100 * held:.1f} % of "
+        f"their own voxels; median half-width {np.nanmedian(widths):.2f} {bundle.card.part.units}"
+    )
+    for key, intervals in of_parcels.items():
+        say(_parcel_words(key, intervals, bundle.card.part.units))
+    if words := _without_interval(calibration, [contrast.label for contrast in bundle.contrasts]):
+        say(words)
+    say(f"{made.card.name} {made.card.version} with intervals: {made.path}")
+    return cohort.failed
+
+
+def _labels(analysis: Analysis, plan: CohortPlan) -> tuple[str, ...]:
+    """Choose whom to calibrate on: people who are new to the model."""
+    split_file, labels = analysis.settings.modelling.split_file, plan.labels
+    if split_file is not None:
+        sets = read_sets(split_file, SETS)
+        name = "calibration" if sets["calibration"] else "test"
+        say(f"calibrated on the {name} set of {split_file}")
+        labels = tuple(label for label in labels if label in sets[name])
+    say_families(analysis, labels)
+    labels = unseen(analysis.source, labels)
+    _require_enough(labels)
+    return labels
+
+
+def _atlases(analysis: Analysis) -> tuple[Atlas, ...]:
+    """Return the atlases whose parcels get intervals; the default one only where it fits."""
+    bundle, settings = analysis.bundle, analysis.settings
+    if bundle.card.part.grid is None:
+        return ()
+    return choose_atlases(
+        settings.outputs.atlases,
+        bundle.voxels,
+        templateflow=TemplateFlow.here(download=settings.inputs.templateflow_download),
+        datasets=atlas_datasets(settings.inputs.derivatives),
+    )
+
+
+def _require_enough(people: Sequence[object]) -> None:
+    if len(people) < LEAST_PEOPLE:
+        raise DatasetError(
+            f"only {counted(len(people), 'participant')} on whom the model was neither trained nor "
+            "tuned: too few for intervals",
+            expected=f"{LEAST_PEOPLE} or more",
+        )
+
+
+def _deviation(predicted: PeopleSums, people: Sequence[Person]) -> Deviation:
+    return predicted.deviation(segments=mean_segments(people), of="calibration")
+
+
+def _errors(
+    analysis: Analysis, people: tuple[Person, ...], labels: Sequence[str], sums: PeopleSums
+) -> Array:
+    """Return measured less predicted maps, (people, contrasts, voxels), on disk.
+
+    Contrasts are the model's; NaN stands where nothing was measured. `labels` are of the
+    people's contrasts; to `sums` predicted maps are added.
+    """
+    contrasts = analysis.bundle.contrasts
+    rows = {plain_contrast(contrast.label): contrast.index for contrast in contrasts}
+    chosen = [rows[plain_contrast(label)] for label in labels]
+    shape = (len(people), len(contrasts), analysis.bundle.places.number)
+    errors: Array = analysis.store.create("work/errors", shape, np.float32)
+    for number, person in enumerate(people):
+        errors[number] = np.nan
+        predicted = predicted_maps(analysis.model, person)
+        errors[number, chosen] = person.maps - predicted[chosen]
+        sums.add(predicted)
+        say(f"{number + 1}/{len(people)} sub-{person.label}: maps predicted")
+    return errors
+
+
+def _parcel_intervals(
+    errors: Array, atlases: Sequence[Atlas], segments: int, least: float
+) -> dict[str, ParcelIntervals]:
+    """Learn how sure means over parcels are, by atlas.
+
+    Errors are (people, contrasts, voxels); parcels of which less than `least` was measured are
+    left out.
+    """
+    return {
+        atlas.key: ParcelIntervals.fit(parcel_errors(errors, atlas, least), segments, atlas.digest)
+        for atlas in atlases
+    }
+
+
+def _parcel_words(key: str, intervals: ParcelIntervals, units: str) -> str:
+    widths, without = intervals.half_widths(DEFAULT_LEVEL), intervals.without_interval
+    if without.all():
+        return f"{key}: no intervals, as no parcel was measured in {LEAST_PEOPLE} people"
+    some = f", none for {100 * without.mean():.1f} % of parcels and contrasts"
+    return (
+        f"{key}: means over parcels have a median half-width of {np.nanmedian(widths):.2f} {units}"
+        f"{some if without.any() else ''}"
+    )
+
+
+def _without_interval(calibration: Calibration, labels: Sequence[str]) -> str | None:
+    """Say where there are no intervals; None where there are some everywhere."""
+    shares = calibration.without_interval.mean(axis=1)
+    if not shares.any():
+        return None
+    none = [label for label, share in zip(labels, shares, strict=True) if share == 1]
+    whole = f"; none at all: {named(none)}" if none else ""
+    return (
+        f"no interval for {100 * shares.mean():.1f} % of voxels and contrasts, where fewer than "
+        f"{LEAST_PEOPLE} people were measured{whole}"
+    )

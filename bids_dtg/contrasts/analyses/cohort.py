@@ -1,0 +1,238 @@
+"""People with rest and measured maps: their arrays, made side by side where they are not there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.person_arrays import PersonArrays, RunArrays
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.contrasts.participant.model import bytes_needed
+from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.people import Person
+from bids_dtg.engine.capacity import divide, own_threads
+from bids_dtg.engine.child import can_fork
+from bids_dtg.engine.display import make_board
+from bids_dtg.engine.machine import share_cores
+from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Backlog, Work
+from bids_dtg.errors import DatasetError, DtgError, OutputError, SettingsError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.locks import Owner
+from bids_dtg.inputs.statmaps import Statistic
+from bids_dtg.notices import counted, named, say
+from bids_dtg.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Everybody who has both scans."""
+
+    people: tuple[Person, ...]  # sorted by label
+    contrasts: tuple[Contrast, ...]  # rows of the maps
+    statistic: Statistic  # of the maps
+    sessions: str  # a sentence on targets and retests; empty without sessions
+    left_out: Mapping[str, str]  # label -> why, of those who have one scan
+    failed: int  # how many of those because their data cannot be used
+    # Why maps were left out: label -> target or retest -> contrast -> words.
+    unusable: Mapping[str, Mapping[str, Mapping[str, str]]]
+    # Seconds a frame of everybody's rest; None where runs differ or it is not known.
+    repetition_time_s: float | None
+    measured: tuple[str, ...] = ()  # sentences on the files of targets, and what is wrong there
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Whose data can be used."""
+        return tuple(person.label for person in self.people)
+
+    def of(self, labels: Sequence[str]) -> tuple[Person, ...]:
+        """Return some people, in the order of the labels; who cannot be used is not there."""
+        known = {person.label: person for person in self.people}
+        return tuple(known[label] for label in labels if label in known)
+
+
+def gather_cohort(
+    arrays: PersonArrays,
+    make: Callable[[PersonArrays, Sequence[str]], Mapping[str, str]],
+    whence: Path,
+) -> Cohort:
+    """Read everybody's rest and maps, or take from the store what an earlier call has read.
+
+    Parameters
+    ----------
+    arrays
+        Of the people of a plan.
+    make
+        Makes those of some people, and returns why that failed for some of them.
+    whence
+        The dataset, for the error.
+
+    Raises
+    ------
+    DatasetError
+        Nobody's data can be used.
+    """
+    plan = arrays.plan
+    missing, failures = _missing(arrays)
+    failures |= make(arrays, missing) if missing else {}
+    people = []
+    for label in plan.labels:
+        if label in failures:
+            continue
+        try:
+            people.append(arrays.open(label))
+        except DtgError as err:
+            failures[label] = str(err)
+    for label, why in sorted(failures.items()):
+        say(f"sub-{label} is left out: {why}")
+    if not people:
+        raise DatasetError(
+            f"nobody in {whence} has usable rest and maps",
+            expected="one participant or more; the lines above say what is wrong",
+        )
+    return Cohort(
+        tuple(people),
+        plan.contrasts,
+        plan.statistic,
+        plan.sessions,
+        {**plan.left_out, **failures},
+        len(failures),
+        {person.label: arrays.unusable(person.label) for person in people},
+        _common([time for person in people for time in arrays.repetition_times(person.label)]),
+    )
+
+
+def refuse_to_replace(arrays: PersonArrays, users: Sequence[Owner]) -> None:
+    """Refuse to replace arrays that other analyses are using.
+
+    Raises
+    ------
+    SettingsError
+        Naming one of them.
+    """
+    replaced = [label for label in arrays.plan.labels if users and arrays.would_replace(label)]
+    if replaced:
+        raise SettingsError(
+            f"arrays of {counted(len(replaced), 'participant')} ({named(replaced)}) in "
+            f"{arrays.store.root} would be made anew from other options or files, and are in use "
+            f"by {users[0].words}",
+            remedy="wait until it has ended, or choose another OUTPUT_DIR",
+        )
+
+
+def _common(times: Sequence[float]) -> float | None:
+    """Return the one repetition time of all runs, to the millisecond."""
+    known = {round(time, 3) for time in times}
+    return known.pop() if len(known) == 1 else None
+
+
+def _missing(arrays: PersonArrays) -> tuple[list[str], dict[str, str]]:
+    """Return whose arrays are to be made, and who cannot be used at all."""
+    missing, failures = [], {}
+    for label in arrays.plan.labels:
+        try:
+            if not arrays.are_made(label):
+                missing.append(label)
+        except DtgError as err:
+            failures[label] = str(err)
+    return missing, failures
+
+
+def make_side_by_side(arrays: RunArrays, labels: Sequence[str]) -> dict[str, str]:
+    """Make people's arrays in processes side by side; return why some of them failed.
+
+    Raises
+    ------
+    OutputError, SettingsError
+        Arrays, or files on the way to them, cannot be written: that is nobody's data's fault.
+    """
+    request = arrays.request
+    settings = request.settings
+    # One thread each: sums of several threads are rounded otherwise, and arrays would depend on
+    # how many processes there are.
+    reader = request.reader(
+        threads=own_threads(settings.resources) or 1,
+        every_part=False,
+        other_lengths=True,
+        form=arrays.form,
+    )
+    on_cpu = isinstance(reader.arrays, NumpyArrays)
+    capacity = divide(
+        settings.resources,
+        units=len(labels),
+        bytes_each=bytes_needed(request.bundle.places.number, on_cpu=on_cpu),
+        on_cpu=on_cpu,
+    )
+    # A process that was forked shares what was prepared; a GPU's driver does not allow it.
+    forked = on_cpu and can_fork()
+    prepare = (
+        partial(_work, arrays, reader)
+        if forked
+        else partial(
+            _prepare,
+            settings,
+            (arrays.plan, arrays.store, arrays.form),
+            seconds=arrays.segment_seconds,
+            threads=reader.threads,
+        )
+    )
+    failures = {}
+    with make_board(len(labels), verbose=settings.behaviour.verbose) as board:
+        pool = Pool(prepare, capacity.processes, forked=forked, before_start=board.before_fork)
+        messages = pool.run(Backlog(labels))
+        with closing(follow(messages, board, lambda label: f"sub-{label}")) as ends:
+            for _, end in ends:
+                failure = _failure(end)
+                if failure is not None:
+                    failures[end.label] = failure
+                board.advance(failed=failure is not None)
+    return failures
+
+
+def _failure(end: End[None]) -> str | None:
+    """Return why a person's arrays were not made.
+
+    Raises
+    ------
+    OutputError, SettingsError
+        They, or files on the way to them, cannot be written.
+    """
+    match end:
+        case Finished():
+            return None
+        case Raised(error=OutputError() | SettingsError() as err):
+            raise err
+        case Raised(error=DtgError() as err):
+            return str(err)
+        case Raised(error=err):
+            return f"internal error: {type(err).__name__}: {err}"
+        case WorkerDied(reason=reason) | NotBegun(reason=reason):
+            return f"the process that worked on it died: {reason}"
+
+
+def _prepare(
+    settings: Settings,
+    of_arrays: tuple[CohortPlan, ArrayStore, Form],
+    *,
+    seconds: float,
+    threads: int,
+) -> Work[None]:
+    """Prepare the work anew, in a process that was started afresh."""
+    request = Request.prepare(settings).with_segments(seconds)
+    arrays = RunArrays(*of_arrays, request)
+    reader = request.reader(threads=threads, every_part=False, other_lengths=True, form=arrays.form)
+    return _work(arrays, reader)
+
+
+def _work(arrays: RunArrays, reader: Reader) -> Work[None]:
+    share_cores(reader.threads)
+    return dataclasses.replace(arrays, reader=reader).make

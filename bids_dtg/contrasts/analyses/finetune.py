@@ -1,0 +1,237 @@
+"""Adapt a trained network to other people: one of its contrasts, or contrasts that it lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.kinds import find_maps_kind, maps_kinds
+from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.analyses.baselines import SimplePlan, baselines
+from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.fit import (
+    FittedModel,
+    fit_device,
+    fit_plan,
+    fit_task,
+    judged_by_validation,
+    model_space,
+    require_people,
+)
+from bids_dtg.contrasts.analyses.score import BEFORE, retest_maps, score_models
+from bids_dtg.contrasts.analyses.seen import unseen
+from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.analyses.train import write_fitted, write_tables
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.network import kind as network_kind
+from bids_dtg.contrasts.people import Person, mean_maps, predicted_maps
+from bids_dtg.contrasts.plan import hinge_weight
+from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.errors import BundleError, SettingsError
+from bids_dtg.inputs.statmaps import plain_contrast
+from bids_dtg.notices import counted, say
+from bids_dtg.settings import Settings
+
+Array = NDArray[np.float32]
+
+
+def run_finetuning(settings: Settings) -> int:
+    """Tune `--model`, score it before and after, and write the tuned one.
+
+    Returns
+    -------
+    How many participants could not be used.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+
+    Notes
+    -----
+    Schedules 1 (`known`) and 2 (`new`) of Serin et al. 2025.
+    """
+    hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
+    network_kind.check_machine(settings.modelling)
+    analysis = Analysis.prepare(settings)
+    bundle = analysis.bundle
+    if not find_maps_kind(bundle.card.kind).tunable:
+        able = [kind.name for kind in maps_kinds().values() if kind.tunable]
+        raise BundleError(
+            f"--model {bundle.card.name} is of the kind {bundle.card.kind}",
+            expected=f"{' or '.join(able)}, which can learn on",
+        )
+    known = settings.modelling.schedule == "known"
+    plan = analysis.plan(bundle.contrasts if known else None)
+    row = _row_of(plan.contrasts, bundle) if known else None
+    planned = plan_split(analysis, plan)
+    require_people(settings.modelling, planned.training, planned.validation)
+    network_kind.check_plan(
+        fit_plan(settings.modelling, model_space(bundle, analysis.form), plan, planned)
+    )
+    if analysis.is_dry:
+        return analysis.print_plan(plan, sets_of(planned))
+    with analysis.begun() as locks:
+        return _finetune(analysis, analysis.cohort(plan.of(planned.everybody), locks), row)
+
+
+def _finetune(analysis: Analysis, cohort: Cohort, row: int | None) -> int:
+    """Tune the row of the output layer that stays; None: a new output layer."""
+    settings, bundle = analysis.settings, analysis.bundle
+    split = draw_split(analysis, cohort.labels)
+    keep_split(analysis.folder, split)
+    training, validation = cohort.of(split.training), cohort.of(split.validation)
+    test = cohort.of(unseen(analysis.source, split.test))
+    require_people(settings.modelling, training, validation)
+    fitted = _tune(analysis, training, validation, row=row, contrasts=cohort.contrasts)
+    evaluation = _score(analysis, fitted, cohort, training=training, test=test, row=row)
+    device = fit_device(settings.resources.device, find_maps_kind(bundle.card.kind))
+    whole = fitted if row is None else _put_back(fitted, bundle, row, device)
+    contrasts = cohort.contrasts if row is None else bundle.contrasts
+    made = write_fitted(
+        analysis,
+        whole,
+        cohort,
+        contrasts=contrasts,
+        split=split,
+        evaluation=evaluation,
+        earlier=bundle,
+    )
+    say(f"{made.card.name} {made.card.version}: {made.path}")
+    return cohort.failed
+
+
+def _row_of(contrasts: Sequence[Contrast], bundle: ModelBundle) -> int:
+    if len(contrasts) != 1:
+        labels = ", ".join(contrast.label for contrast in contrasts[:5])
+        raise SettingsError(
+            f"--schedule known was given with {counted(len(contrasts), 'contrast')} ({labels})",
+            expected="one contrast, with --contrast",
+        )
+    key = plain_contrast(contrasts[0].label)
+    return next(
+        contrast.index for contrast in bundle.contrasts if plain_contrast(contrast.label) == key
+    )
+
+
+def _tune(
+    analysis: Analysis,
+    training: Sequence[Person],
+    validation: Sequence[Person],
+    *,
+    row: int | None,
+    contrasts: Sequence[Contrast],
+) -> FittedModel:
+    """Train on; with a row of the output layer that stays, or a new output layer."""
+    from bids_dtg.contrasts.network.weights import OUTPUT, with_new_outputs, with_rows
+
+    settings, bundle = analysis.settings, analysis.bundle
+    state = bundle.network().state_dict()
+    if row is None:
+        start = with_new_outputs(state, len(contrasts), settings.modelling.seed)
+    else:
+        start = with_rows(state, [row])
+    task = fit_task(
+        settings.modelling,
+        model_space(bundle, analysis.form),
+        (training, validation),
+        [contrast.label for contrast in contrasts],
+        folder=analysis.folder,
+        device=fit_device(settings.resources.device, find_maps_kind(bundle.card.kind)),
+        report=say,
+    )
+    fitted = network_kind.fit(task, start=start, frozen=() if row is None else (OUTPUT,))
+    correction, same = judged_by_validation(fitted.model, task)
+    record = {
+        "schedule": settings.modelling.schedule,
+        "from": bundle.identity,
+        **fitted.record.to_json(),
+    }
+    return FittedModel(
+        kind=bundle.card.kind,
+        tensors=fitted.tensors,
+        model=fitted.model,
+        correction=correction,
+        record=record,
+        same_for_all=same,
+    )
+
+
+def _score(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    *,
+    training: Sequence[Person],
+    test: Sequence[Person],
+    row: int | None,
+) -> dict[str, Any] | None:
+    if not test:
+        say("no test participants: the model is not scored")
+        return None
+    mean, before = mean_maps(training), analysis.model
+    simple = baselines(training, mean, SimplePlan.of(analysis))
+    models = dict(simple.models)
+    if row is not None:
+        models[BEFORE] = lambda person: predicted_maps(before, person)[[row]]
+    models["tuned"] = fitted.predict
+    if fitted.correction is not None:
+        models["tuned, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    models |= retest_maps(test)
+    found = score_models(
+        models, test, "tuned", training_mean=mean, store=analysis.store, report=say
+    )
+    return write_tables(
+        analysis,
+        found,
+        cohort,
+        people=len(test),
+        simple=simple,
+        judged="tuned",
+        fitted=fitted,
+    )
+
+
+def _put_back(fitted: FittedModel, bundle: ModelBundle, row: int, device: str) -> FittedModel:
+    """Give the tuned network the whole output layer, and all contrasts a correction.
+
+    The other contrasts keep the correction that they had: theirs was found before the tuning.
+    """
+    import torch
+
+    from bids_dtg.contrasts.network.parameters import Parameters
+    from bids_dtg.contrasts.network.prepared import prepare
+    from bids_dtg.contrasts.network.weights import with_outputs_of
+
+    state = with_outputs_of(
+        {name: torch.from_numpy(np.asarray(tensor)) for name, tensor in fitted.tensors.items()},
+        bundle.network().state_dict(),
+    )
+    correction, voxels = None, bundle.places.number
+    if fitted.correction is not None or bundle.correction is not None:
+        old = bundle.correction
+        n = len(bundle.contrasts)
+        gains = np.ones(n, np.float32) if old is None else old.gains.copy()
+        offset = np.zeros((n, voxels), np.float32) if old is None else old.offset.copy()
+        if fitted.correction is not None:
+            gains[row], offset[row] = fitted.correction.gains[0], fitted.correction.offset[0]
+        else:
+            gains[row], offset[row] = 1.0, 0.0
+        correction = Correction(gains, offset)
+    tensors = {name: tensor.numpy() for name, tensor in state.items()}
+    tuned = bundle.contrasts[row].label
+    others = (label for label in bundle.card.part.not_individual if label != tuned)
+    same = (*others, tuned) if fitted.same_for_all else tuple(others)
+    parameters = Parameters.from_arrays(tensors, source=str(bundle.path))
+    return dataclasses.replace(
+        fitted,
+        tensors=tensors,
+        model=prepare(parameters, bundle.voxels.mask, device),
+        correction=correction,
+        same_for_all=same,
+    )

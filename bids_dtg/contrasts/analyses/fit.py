@@ -1,0 +1,276 @@
+"""Fitting a model of a kind to people, and re-centring it on others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.kinds import MapsKind
+from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.range.training import LEAST_PEOPLE, LEAST_SEGMENTS, TrainingRange
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
+from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
+from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
+from bids_dtg.contrasts.plan import find_recipe
+from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.errors import DatasetError
+from bids_dtg.imaging.places import Places
+from bids_dtg.notices import counted, say
+from bids_dtg.settings import ModellingOptions
+from bids_dtg.stats.conformal import cell_block
+from bids_dtg.stats.deviation import LEAST_PEOPLE as LEAST_APART
+from bids_dtg.stats.deviation import Deviation, PeopleSums
+from bids_dtg.stats.splits import Split
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A model, what a bundle needs of it, and what was done to it."""
+
+    kind: str  # of bundle
+    tensors: Mapping[str, NDArray[Any]]  # of its weights
+    model: MapModel  # before the correction
+    correction: Correction | None  # of its maps; None: none
+    record: Mapping[str, Any]  # how it came about, for the card
+    # Whether the correction was found with each training person left out in turn; else on the
+    # validation people.
+    left_out_in_turn: bool = False
+    of_other_sites: int = 0  # people whose sums were added to those of the training people
+    # Labels of the contrasts whose map, corrected, is the same for everybody.
+    same_for_all: tuple[str, ...] = ()
+
+    def in_words(self, training: int) -> str:
+        """Return on how many people the model stands, of whom so many are one's own."""
+        own = counted(training, "participant")
+        if not self.of_other_sites:
+            return own
+        return f"{own} and the sums of {self.of_other_sites} of other sites"
+
+    def predict(self, person: Person) -> Array:
+        """Predict a person's maps: the mean over segments, corrected."""
+        maps = predicted_maps(self.model, person)
+        return maps if self.correction is None else self.correction.apply(maps)
+
+
+def model_space(bundle: ModelBundle, form: Form = MARGINAL) -> ModelSpace:
+    """Return where models of the same space as a bundle read and predict, and which form."""
+    *_, places, maps = (bundle.card.files[name] for name in bundle.card.part.of_geometry)
+    return ModelSpace(
+        places=bundle.places,
+        roi_maps=bundle.place_roi_maps,
+        model=bundle.identity,
+        mask_sha256=places,
+        roi_maps_sha256=maps,
+        form=form,
+    )
+
+
+def fit_plan(
+    options: ModellingOptions, space: ModelSpace, plan: CohortPlan, split: Split
+) -> FitPlan:
+    """Return what a kind needs to know before anybody's data are read."""
+    people = (*split.training, *split.validation)
+    return FitPlan(
+        options=options,
+        space=space,
+        contrasts=tuple(contrast.label for contrast in plan.contrasts),
+        training=len(split.training),
+        incomplete=tuple(set(people) - set(plan.complete(people))),
+    )
+
+
+def fit_task(
+    options: ModellingOptions,
+    space: ModelSpace,
+    sets: tuple[Sequence[Person], Sequence[Person]],
+    contrasts: Sequence[str],
+    *,
+    folder: Path,
+    device: str,
+    report: Callable[[str], None],
+) -> FitTask:
+    """Compose what a kind is fitted to; `sets` are training and validation people."""
+    training, validation = sets
+    return FitTask(
+        options=options,
+        space=space,
+        contrasts=tuple(contrasts),
+        training=training,
+        validation=validation,
+        device=device,
+        folder=folder,
+        report=report,
+    )
+
+
+def fit_model(kind: MapsKind, task: FitTask) -> FittedModel:
+    """Fit a kind, and re-centre it unless the recipe leaves it as it comes out."""
+    require_people(task.options, task.training, task.validation if kind.needs_validation else None)
+    fitted = kind.module().fit(task)
+    record = {"recipe": task.options.recipe, "seed": task.options.seed, **fitted.record.to_json()}
+    if fitted.correction is None:
+        correction, same = judged_by_validation(fitted.model, task)
+    else:
+        correction = fitted.correction
+        same = _same_for_all(correction.gains.round(GAIN_DIGITS) > 0, task)
+    return FittedModel(
+        kind=kind.name,
+        tensors=fitted.tensors,
+        model=fitted.model,
+        correction=correction,
+        record=record,
+        left_out_in_turn=fitted.correction is not None,
+        of_other_sites=fitted.of_other_sites,
+        same_for_all=same,
+    )
+
+
+def fit_device(wanted: str, kind: MapsKind) -> str:
+    """Return where a kind is fitted, for --device: torch is asked only where it is needed."""
+    return resolve_device(wanted) if kind.needs_torch else "cpu"
+
+
+def require_people(
+    options: ModellingOptions, training: Sequence[object], validation: Sequence[object] | None
+) -> None:
+    """Refuse too few people before the work begins, not at its end, which may be days later.
+
+    Parameters
+    ----------
+    options
+        Of the call.
+    training, validation
+        People to fit to, and others to choose by; None: the kind needs no others.
+
+    Raises
+    ------
+    DatasetError
+        Re-centring, blending and the CR-R loss compare people: they need two.
+    """
+    if validation is not None and len(validation) < 2:
+        raise DatasetError(
+            f"only {counted(len(validation), 'validation participant')}: too few to choose and "
+            "re-centre by",
+            expected="2 or more",
+            remedy="give --held-out larger shares, or a --split-file; a split that an earlier call "
+            "has kept is taken until it is removed",
+        )
+    if find_recipe(options.recipe).loss == "crr" and min(len(training), options.network_batch) < 2:
+        raise DatasetError(
+            f"only {counted(len(training), 'training participant')} in batches of "
+            f"{options.network_batch}: too few for the CR-R loss, which compares people",
+            expected="2 or more",
+        )
+
+
+def judged_by_validation(
+    model: MapModel, task: FitTask
+) -> tuple[Correction | None, tuple[str, ...]]:
+    """Find out on the validation people what a model lacks.
+
+    Returns
+    -------
+    The correction, None where the recipe leaves maps as they come out, and the labels of the
+    contrasts whose maps are then the same for everybody; the task's `report` is given these.
+    """
+    sums = RecentringSums()
+    for person in task.validation:
+        sums.add(predicted_maps(model, person), person.maps)
+    individual, correction = sums.varying(), None
+    if find_recipe(task.options.recipe).recentred:
+        correction = sums.correction(task.mean)
+        # As the card has it: a gain that is rounded to 0 is 0 in use.
+        individual &= correction.gains.round(GAIN_DIGITS) > 0
+    return correction, _same_for_all(individual, task)
+
+
+def _same_for_all(individual: NDArray[np.bool_], task: FitTask) -> tuple[str, ...]:
+    """Return the labels of contrasts whose maps do not differ, and report them."""
+    pairs = zip(task.contrasts, individual, strict=True)
+    same = tuple(label for label, differs in pairs if not differs)
+    if same:
+        task.report(
+            f"the same map for everybody in {len(same)} of {counted(len(individual), 'contrast')}, "
+            f"nothing individual was found: {', '.join(same)}"
+        )
+    return same
+
+
+def learn_range(people: Sequence[Person], bundle: ModelBundle) -> TrainingRange | None:
+    """Learn what is usual of people's connectomes, for runs of new people to be judged by.
+
+    None, with a line, where the people or their segments are too few; and where places have no
+    grid, as no run of images is judged then.
+
+    Parameters
+    ----------
+    people
+        Whose rest is usual.
+    bundle
+        Where the model reads.
+    """
+    if bundle.card.part.grid is None:
+        return None
+    rest = [person.rest for person in people if person.rest is not None]
+    segments = sum(len(run) for own in rest for run in own.segments)
+    found = f"{counted(len(rest), 'participant')} with {counted(segments, 'segment')} of rest"
+    if len(rest) < LEAST_PEOPLE or segments < LEAST_SEGMENTS:
+        say(
+            f"no training statistics: {found} are too few (at least {LEAST_PEOPLE} with "
+            f"{LEAST_SEGMENTS}); runs will be judged by the checks alone"
+        )
+        return None
+    learned = TrainingRange.learn(rest, cell_block(bundle.places.spacing_mm))
+    usual = learned.usual
+    unit = "s" if usual.by_time else "effective degrees of freedom"
+    say(
+        f"training statistics: {found}, cut and joined to {usual.lowest:.0f} to "
+        f"{usual.highest:.0f} {unit}"
+    )
+    return learned
+
+
+def sums_over(places: Places) -> PeopleSums:
+    """Return sums over nobody yet, in cells of the usual size."""
+    return PeopleSums(places.lattice(cell_block(places.spacing_mm)))
+
+
+def mean_segments(people: Sequence[Person]) -> int:
+    """Return how many segments of rest people have, on average and rounded."""
+    return round(float(np.mean([len(person.connectomes) for person in people])))
+
+
+def learn_deviation(
+    people: Sequence[Person], predict: Callable[[Person], Array], places: Places, of: str
+) -> Deviation | None:
+    """Learn what people's predicted maps have in common; None, with a line, of too few people.
+
+    Parameters
+    ----------
+    people
+        Who they are.
+    predict
+        Predicts a person's maps as the bundle's users will, (contrasts, places).
+    places
+        Of the maps.
+    of
+        As of `Deviation`.
+    """
+    if len(people) < LEAST_APART:
+        say(
+            f"no deviations: {counted(len(people), 'participant')} are too few to tell a person's "
+            f"own part from (at least {LEAST_APART}); group --analysis deviation can make them"
+        )
+        return None
+    sums = sums_over(places)
+    for person in people:
+        sums.add(predict(person))
+    return sums.deviation(segments=mean_segments(people), of=of)

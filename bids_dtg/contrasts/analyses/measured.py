@@ -1,0 +1,262 @@
+"""The measured maps of an analysis: the files they are of, and what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.imaging.places import Places
+from bids_dtg.inputs.statmaps import StatMap
+from bids_dtg.notices import counted, named
+from bids_dtg.stats.map_checks import (
+    LEAST_COVERAGE,
+    LEAST_PEOPLE,
+    LEAST_SIDE_R,
+    MOST_EQUAL,
+    SCALE_FACTOR,
+    Checked,
+    Geometry,
+    check_maps,
+    judge_person,
+)
+
+TARGETS_TABLE, QUALITY_TABLE = "desc-targets_files.tsv", "desc-measuredMaps_qc.tsv"
+_MOST_LINES = 40  # of findings, for people; the table has all
+_TARGET_COLUMNS = {
+    "participant_id": "Participant",
+    "use": "target: the map to predict; retest: of a later session",
+    "contrast": "Label of the contrast",
+    "task_id": "Task that the names state",
+    "session_id": "Session that the names state",
+    "level": "Level of the analysis that made the files: run, session or subject",
+    "n_runs": "How many runs the map is of; n/a: not known",
+    "statistic": "What the values are: z, t or effect",
+    "combination": "How runs were put together: file (one file as it is), inverse variance, "
+    "sum of z (divided by the root of their number), mean",
+    "space": "Template of the files; n/a: neither name nor sidecar states it, and the "
+    "model's was assumed",
+    "files": "Paths below the folder of measured maps, separated by spaces; of inverse "
+    "variance the effects, then the variances",
+}
+_QUALITY_COLUMNS = {
+    "participant_id": "Participant",
+    "use": _TARGET_COLUMNS["use"],
+    "contrast": "Label of the contrast",
+    "used": "no: the map counts as not measured",
+    "coverage": f"Share of the model's mask with a value; below {LEAST_COVERAGE} a map is left out",
+    "equal": f"Share of the values that are the most frequent one; above {MOST_EQUAL} a map is "
+    "left out, as a mask or a thresholded map",
+    "sd": "Standard deviation of the values",
+    "scale": f"The same over the group's median; beyond a factor of {SCALE_FACTOR:g} reported",
+    "r": "Correlation with the mean of the other participants' maps, each scaled to one standard "
+    f"deviation; n/a, as all that follow, with fewer than {LEAST_PEOPLE} participants",
+    "side_r": "Correlation of what differs between left and right with the same of the mean; below "
+    f"0 where the group's median is {LEAST_SIDE_R} or more: sides look swapped",
+    "shift_x": "Where the map matches the mean best, to the right of its place in mm",
+    "shift_y": "The same to the front",
+    "shift_z": "The same upwards",
+    "shifted_r": "Correlation there",
+    "findings": "What is reported, separated by commas: coverage, scale, mirrored, shifted, "
+    "outlier, unusable",
+    "words": "The same in words",
+}
+
+
+@dataclass(frozen=True)
+class MeasuredMap:
+    """A measured map and what was found in it."""
+
+    participant: str  # label
+    use: str  # target or retest
+    contrast: str  # its key, as in a plan's rows
+    checked: Checked | None  # None: it is left out
+    unusable: str  # why it is left out; empty: it is used
+
+    @property
+    def findings(self) -> Mapping[str, str]:
+        """What is wrong, by kind."""
+        if self.checked is None:
+            return {"unusable": f"left out, because {self.unusable}"}
+        return self.checked.findings
+
+
+@dataclass(frozen=True)
+class MeasuredMaps:
+    """All measured maps that were read."""
+
+    maps: tuple[MeasuredMap, ...]
+
+    def lines(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """Say what was found, a line for each person and kind of finding; the worst first.
+
+        `labels` are those of the contrasts, in the order in which they are named.
+        """
+        grouped: dict[tuple[str, str, str], list[MeasuredMap]] = {}
+        for measured_map in self.maps:
+            for kind in measured_map.findings:
+                grouped.setdefault((kind, measured_map.participant, measured_map.use), []).append(
+                    measured_map
+                )
+        of_person = {
+            key: sum((m.participant, m.use) == key for m in self.maps)
+            for key in {(m.participant, m.use) for m in self.maps}
+        }
+        order = ("unusable", "mirrored", "shifted", "scale", "coverage", "outlier")
+        lines = []
+        for (kind, who, use), found in sorted(
+            grouped.items(), key=lambda item: (order.index(item[0][0]), item[0][1:])
+        ):
+            found_in = {m.contrast for m in found}
+            contrasts = named([label for key, label in labels.items() if key in found_in])
+            lines.append(
+                f"sub-{who}, {kind} in {len(found)} of {counted(of_person[who, use], use)} "
+                f"({contrasts}): {found[0].findings[kind]}"
+            )
+        if len(lines) > _MOST_LINES:
+            more = len(lines) - _MOST_LINES
+            lines[_MOST_LINES:] = [f"and {more} more findings: {QUALITY_TABLE}"]
+        return tuple(lines)
+
+
+def check_measured(plan: CohortPlan, cohort: Cohort, places: Places) -> MeasuredMaps:
+    """Check every measured map of a cohort, a contrast at a time, from mapped files."""
+    geometry = Geometry(places.mirror(), places.shifted, places.spacing_mm)
+    made = []
+    for number, use in enumerate(("target", "retest")):
+        for contrast, row in plan.rows.items():
+            own = [
+                (person.label, person.sessions[number][row])
+                for person in cohort.people
+                if len(person.sessions) > number and contrast in _planned(plan, person.label, use)
+            ]
+            why = {who: cohort.unusable[who].get(use, {}).get(contrast, "") for who, _ in own}
+            usable = [(who, values) for who, values in own if not why[who]]
+            sds = [float(np.nanstd(values, dtype=np.float64)) for _, values in usable]
+            checked = check_maps([values for _, values in usable], sds, geometry) if usable else []
+            results = dict(zip((who for who, _ in usable), checked, strict=True))
+            made += [MeasuredMap(who, use, contrast, results.get(who), why[who]) for who, _ in own]
+    return MeasuredMaps(_judged_together(made, places.spacing_mm))
+
+
+def _judged_together(maps: Sequence[MeasuredMap], spacing_mm: float) -> tuple[MeasuredMap, ...]:
+    """Add what all contrasts of a person tell together to each of them."""
+    by_person: dict[tuple[str, str], list[Checked]] = {}
+    for measured_map in maps:
+        if measured_map.checked is not None:
+            by_person.setdefault((measured_map.participant, measured_map.use), []).append(
+                measured_map.checked
+            )
+    together = {key: judge_person(checked, spacing_mm) for key, checked in by_person.items()}
+    return tuple(
+        measured_map
+        if measured_map.checked is None
+        else dataclasses.replace(
+            measured_map,
+            checked=dataclasses.replace(
+                measured_map.checked,
+                findings={
+                    **together[measured_map.participant, measured_map.use],
+                    **measured_map.checked.findings,
+                },
+            ),
+        )
+        for measured_map in maps
+    )
+
+
+def write_measured(folder: Path, place: Path, plan: CohortPlan, measured: MeasuredMaps) -> None:
+    """Write which files the maps are of and what was found, each with what its columns mean.
+
+    Parameters
+    ----------
+    folder
+        Of the analysis.
+    place
+        Of the measured maps, below which paths are written.
+    plan
+        Who has what.
+    measured
+        What was found.
+    """
+    root = place if place.is_dir() else place.parent
+    labels = plan.contrast_labels
+    targets = [
+        _target_row(plan, measured_map, use, labels[contrast], root)
+        for label in plan.labels
+        for use in ("target", "retest")
+        for contrast, measured_map in sorted(_planned(plan, label, use).items())
+    ]
+    quality = [_quality_row(measured_map, labels) for measured_map in measured.maps]
+    for name, columns, rows in (
+        (TARGETS_TABLE, _TARGET_COLUMNS, targets),
+        (QUALITY_TABLE, _QUALITY_COLUMNS, quality),
+    ):
+        write_tsv(folder / name, list(columns), [[row[key] for key in columns] for row in rows])
+        meanings = {key: {"Description": text} for key, text in columns.items()}
+        write_json((folder / name).with_suffix(".json"), meanings)
+
+
+def _planned(plan: CohortPlan, label: str, use: str) -> Mapping[str, StatMap]:
+    person = plan.people[label]
+    if use == "target":
+        return person.target
+    return person.retest if person.retested else {}
+
+
+def _target_row(
+    plan: CohortPlan, measured_map: StatMap, use: str, label: str, root: Path
+) -> dict[str, Any]:
+    return {
+        "participant_id": f"sub-{measured_map.participant}",
+        "use": use,
+        "contrast": label,
+        "task_id": measured_map.task,
+        "session_id": measured_map.session,
+        "level": measured_map.level,
+        "n_runs": measured_map.runs,
+        "statistic": plan.statistic,
+        "combination": measured_map.combination(plan.statistic),
+        "space": measured_map.space,
+        "files": " ".join(_relative(measured_map.sources(plan.statistic), root)),
+    }
+
+
+def _relative(paths: tuple[Path, ...], root: Path) -> Iterator[str]:
+    for path in paths:
+        # A path that leaves the folder would be a path of this machine.
+        inside = path.is_relative_to(root)
+        yield Path(os.path.relpath(path, root)).as_posix() if inside else path.name
+
+
+def _quality_row(measured_map: MeasuredMap, labels: Mapping[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(_QUALITY_COLUMNS)
+    row |= {
+        "participant_id": f"sub-{measured_map.participant}",
+        "use": measured_map.use,
+        "contrast": labels[measured_map.contrast],
+        "used": "no" if measured_map.checked is None else "yes",
+        "findings": ",".join(measured_map.findings) or None,
+        "words": "; ".join(measured_map.findings.values()) or None,
+    }
+    if measured_map.checked is not None:
+        own, group = measured_map.checked.own, measured_map.checked.group
+        row |= {"coverage": _short(own.coverage), "equal": _short(own.equal), "sd": _short(own.sd)}
+        row["scale"] = _short(measured_map.checked.scale)
+        if group is not None:
+            row |= {"r": _short(group.r), "side_r": _short(group.side_r)}
+            row |= {f"shift_{axis}": mm for axis, mm in zip("xyz", group.shift_mm, strict=True)}
+            row["shifted_r"] = _short(group.shifted_r)
+    return row
+
+
+def _short(value: float) -> str | None:
+    return f"{value:.4g}" if np.isfinite(value) else None

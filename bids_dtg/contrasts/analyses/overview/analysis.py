@@ -1,0 +1,346 @@
+"""The group level: the quality table of all runs, mean maps, and the pages over all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.mean_maps import GroupMaps, average_sets, choose_sets
+from bids_dtg.contrasts.analyses.overview.half_maps import agreements
+from bids_dtg.contrasts.analyses.overview.page import GROUP_SPREAD, GroupFacts, write_group_page
+from bids_dtg.contrasts.analyses.overview.regions import write_region_tables
+from bids_dtg.contrasts.panels.map_reliability import write_group_reliability
+from bids_dtg.contrasts.panels.predictability import KEY
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.atomic import remove_stale_in
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.names import build_name, parse_name, plain_label
+from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.provenance import all_failures
+from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.dataset import find_dataset, select_participants
+from bids_dtg.inputs.statmaps import statmaps_place
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.participants.reports import output_for_pages
+from bids_dtg.report.contents import (
+    NOT_MEASURED,
+    MapFile,
+    ParticipantFiles,
+    SetFiles,
+    find_participant,
+    find_participant_labels,
+    sidecar_of,
+    with_what_counts,
+)
+from bids_dtg.report.flags import own_flags
+from bids_dtg.report.inclusion import Inclusion, describe_inclusion, read_inclusion
+from bids_dtg.report.methods import write_all_methods
+from bids_dtg.report.pages.index import GROUP, INDEX, write_index
+from bids_dtg.report.quality import QualityColumn, dictionary
+from bids_dtg.report.workflows import workflow_of
+from bids_dtg.settings import InputOptions, Settings
+from bids_dtg.version import __version__
+
+_TABLE = "group/desc-runs_qc.tsv"
+_MEAN = "groupMean"
+# What is kept of the sidecar of each participant's first map.
+_KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy")
+# What the sidecar of a mean map takes from the maps behind it.
+_COMMON = (
+    *("Task", "Contrast", "SpatialReference", "Resolution", "Units", "Synthetic"),
+    *("ModelName", "ModelVersion", "ModelKind", "ModelSHA256", "ModelNotice", "NotForScience"),
+    *("Individual", "IndividualNote", KEY),
+)
+
+
+def run_group(settings: Settings) -> int:
+    """Gather what the participant level has made; return the number of failures, which is 0.
+
+    Raises
+    ------
+    DatasetError
+        The output folder holds no results, or BIDS_DIR is another dataset than theirs.
+    """
+    output = output_for_pages(settings.inputs.output_dir)
+    require_own_dataset(settings.inputs, output)
+    labels = participants_asked(settings.inputs.participant_label, output)
+    participants = [_what_counts(output, label) for label in labels]
+    rows = [
+        dict(run.quality) for participant in participants for run in participant.runs if run.quality
+    ]
+    if not rows:
+        raise DatasetError(
+            f"{output.root} has no quality tables of runs",
+            remedy="run the participant level first",
+        )
+    inclusion = read_inclusion(output)
+    for line in inclusion.lines(find_participant_labels(output)):
+        say(line)
+    if settings.behaviour.dry_run:
+        sets = [made for files in participants for made in files.sets]
+        return _print_plan(output, rows, inclusion.split(sets)[0])
+    with output.locks(say) as locks:
+        locks.require(
+            "group", what=f"{output.root / 'group'}", remedy="end it, if it is not wanted"
+        )
+        for folder in (output.root, output.root / "group"):
+            remove_stale_in(folder)
+        return _gather(settings, output, participants, rows, inclusion)
+
+
+def _gather(
+    settings: Settings,
+    output: DerivativeDataset,
+    participants: Sequence[ParticipantFiles],
+    rows: Sequence[dict[str, str]],
+    inclusion: Inclusion,
+) -> int:
+    """Write the tables, the mean maps and the pages; the number of failures is 0."""
+    workflow, labels = workflow_of(output), [files.label for files in participants]
+    sets, decided = inclusion.split(made for files in participants for made in files.sets)
+    describe_inclusion(output)
+    maps = _average(sets, output) if sets else None
+    _report_left_out(maps.left_out if maps else ())
+    means = tuple(_write_means(output, maps)) if maps else ()
+    _add_strategy(rows, participants)
+    _add_similarity(rows, participants, maps)
+    chosen = set(maps.sets) if maps else set()
+    averaged = [made for made in sets if made.title in chosen]
+    contrasts = [found.label for found in maps.first] if maps else []
+    halves = tuple(agreements(averaged, maps.mask, contrasts)) if maps else ()
+    write_group_reliability(halves, output)
+    for path in write_region_tables(
+        output, ((made.title, made.maps[0].path.parent) for made in sets if made.maps)
+    ):
+        say(f"regions of all participants: {path}")
+    table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
+    failures = [
+        failure
+        for failure in all_failures(output)
+        if not settings.inputs.participant_label or failure.participant in labels
+    ]
+    messages: dict[str, dict[str, str]] = {}
+    for failure in failures:
+        messages.setdefault(failure.participant, {})[failure.what] = failure.message
+    page = write_group_page(
+        output,
+        GroupFacts(
+            rows=rows,
+            failures=[(f.participant, f.what, f.message) for f in failures],
+            flags={
+                files.label: own_flags(
+                    files, messages.get(files.label, {}), workflow.quality_columns
+                )
+                for files in participants
+            },
+            sets=maps.sets if maps else (),
+            left_out=[*decided, *_without_paths(maps.left_out if maps else (), output)],
+            inclusion=inclusion,
+            similarity=maps.similarity if maps else None,
+            means=means,
+            halves=halves,
+            table=table,
+        ),
+    )
+    write_all_methods(output, "", thorough=True)
+    write_index(output)
+    with_runs = sum(any(run.quality for run in participant.runs) for participant in participants)
+    say(f"{counted(len(rows), 'run')} of {counted(with_runs, 'participant')}: {table} and {page}")
+    return 0
+
+
+def _what_counts(output: DerivativeDataset, label: str) -> ParticipantFiles:
+    """Find a participant's files, and keep what tables and means need: 50 kB, not 630."""
+    found = find_participant(output, label, each_sidecar=False)
+    sets = tuple(with_what_counts(made, _KEPT) for made in found.sets)
+    return replace(found, sets=sets, runs=tuple(replace(run, facts={}) for run in found.runs))
+
+
+def _average(sets: Sequence[SetFiles], output: DerivativeDataset) -> GroupMaps:
+    def whole(made: SetFiles) -> SetFiles:
+        label = made.title.partition("_")[0].removeprefix("sub-")
+        return next(s for s in find_participant(output, label).sets if s.title == made.title)
+
+    return average_sets(sets, lambda title, share: say(f"{share:4.0%} {title}"), whole)
+
+
+def require_own_dataset(inputs: InputOptions, output: DerivativeDataset) -> None:
+    """Refuse a BIDS_DIR that is not the dataset of the results; nothing is read from it.
+
+    Raises
+    ------
+    DatasetError
+        It is no folder, no dataset, or has none of the participants.
+    """
+    bids_dir = inputs.bids_dir.absolute()
+    if bids_dir.is_dir() and bids_dir.resolve() == output.root.resolve():
+        return
+    remedy = f"give the dataset whose maps these are, or {output.root} itself where that is gone"
+    try:
+        dataset = find_dataset(bids_dir, statmaps_place(inputs.derivatives)[1], inputs.input_type)
+        present: Sequence[str] = select_participants(dataset)
+    except DatasetError as err:
+        present = participants_in(bids_dir) if bids_dir.is_dir() else ()
+        if not present:
+            raise DatasetError(err.found, remedy=remedy) from err
+    known = find_participant_labels(output)
+    if known and not set(present) & set(known):  # where nobody is, that is said below
+        raise DatasetError(
+            f"BIDS_DIR {bids_dir} has none of the participants in {output.root}",
+            expected=f"of {named(known)}",
+            remedy=remedy,
+        )
+
+
+def _print_plan(
+    output: DerivativeDataset, rows: Sequence[Mapping[str, str]], sets: Sequence[SetFiles]
+) -> int:
+    """Print what would be written; return 0, as no failure."""
+    people = len({row.get("participant_id") for row in rows})
+    show(f"would write {output.root / _TABLE}: {counted(len(rows), 'run')} of {people} people")
+    if sets:
+        chosen, left_out = choose_sets(sets)
+        _report_left_out(left_out)
+        show(
+            f"would write means of {counted(len(chosen[0].maps), 'contrast')} over "
+            f"{counted(len(chosen), 'set')} of maps to {output.root / 'group'}"
+        )
+    show(f"would write {output.root / GROUP} and {output.root / INDEX}")
+    show("no map was read, and no output was written")
+    return 0
+
+
+def participants_asked(wanted: Sequence[str], output: DerivativeDataset) -> tuple[str, ...]:
+    """Return whom to gather: those asked for, or all that the output folder has.
+
+    Raises
+    ------
+    DatasetError
+        It has nothing of somebody who was asked for.
+    """
+    present = find_participant_labels(output)
+    asked = {plain_label(label, "sub") for label in wanted}
+    if unknown := sorted(asked - set(present)):
+        raise DatasetError(
+            f"{output.root} has no participant {', '.join(unknown)}",
+            expected=f"of {named(present)} ({counted(len(present), 'participant')} there)",
+        )
+    return tuple(label for label in present if not asked or label in asked)
+
+
+def _write_table(
+    output: DerivativeDataset,
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[QualityColumn],
+) -> Path:
+    """Write the table of all runs; columns that a version of the program added come last."""
+    known = [column.name for column in columns]
+    names = list(dict.fromkeys([*known, *(name for row in rows for name in row)]))
+    path = output.path(_TABLE)
+    write_tsv(path, names, [[row.get(name, "n/a") for name in names] for row in rows])
+    write_json(path.with_suffix(".json"), dictionary(columns))
+    return path
+
+
+def _without_paths(
+    left_out: Sequence[tuple[str, str]], output: DerivativeDataset
+) -> list[tuple[str, str]]:
+    """Return sets and why they were left out, as a page has it: others may read it too."""
+    names = PathNames.of({"output": output.root}).plus(machine_folders())
+    return [(title, names.hide(why)) for title, why in left_out]
+
+
+def _report_left_out(left_out: Sequence[tuple[str, str]]) -> None:
+    by_reason: dict[str, list[str]] = {}
+    for title, reason in left_out:
+        by_reason.setdefault(reason, []).append(title)
+    for reason, titles in by_reason.items():
+        say(f"not in the mean maps: {counted(len(titles), 'set')} ({named(titles)}), {reason}")
+
+
+def _add_strategy(rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles]) -> None:
+    """Add how each run was cleaned, as the maps that it went into say: runs are compared by it."""
+    of_run = {
+        run: str(made.common.get("DenoiseStrategy") or "n/a")
+        for files in participants
+        for made in files.sets
+        for run in made.runs
+    }
+    titles = [run.title for files in participants for run in files.runs if run.quality]
+    for row, title in zip(rows, titles, strict=True):
+        row["denoise_strategy"] = of_run.get(title, "n/a")
+    if len(strategies := sorted({row["denoise_strategy"] for row in rows} - {"n/a"})) > 1:
+        say(f"runs were cleaned in different ways ({', '.join(strategies)}): compared each by its")
+
+
+def _add_similarity(
+    rows: Sequence[dict[str, str]], participants: Sequence[ParticipantFiles], maps: GroupMaps | None
+) -> None:
+    to_mean = dict(zip(maps.sets, maps.to_mean, strict=True)) if maps else {}
+    of_run = {
+        run: to_mean[made.title]
+        for files in participants
+        for made in files.sets
+        if made.title in to_mean and np.isfinite(to_mean[made.title])
+        for run in made.runs
+    }
+    titles = [run.title for files in participants for run in files.runs if run.quality]
+    for row, title in zip(rows, titles, strict=True):
+        row["similarity"] = f"{of_run[title]:.4f}" if title in of_run else "n/a"
+
+
+def _write_means(output: DerivativeDataset, maps: GroupMaps) -> Iterator[MapFile]:
+    """Write the mean and the spread of each contrast; yield them as a page wants them."""
+    i, j, k = maps.mask.shape
+    for position, first in enumerate(maps.first):
+        entities = {
+            key: value
+            for key, value in parse_name(first.path.name).entities
+            if key in ("space", "res", "contrast", "stat")
+        }
+        space, res = entities.get("space", ""), entities.get("res")
+        grid = Grid((i, j, k), maps.affine, space, res)
+        description = first.description.removeprefix(NOT_MEASURED)
+        kinds = {_MEAN: (maps.mean, "Mean"), GROUP_SPREAD.desc: (maps.sd, "Standard deviation")}
+        paths = {}
+        for desc, (values, word) in kinds.items():
+            if values is None:
+                continue
+            path = output.path(
+                f"group/{build_name({**entities, 'desc': desc}, 'statmap', '.nii.gz')}"
+            )
+            _write_map(output, path, values[position], VoxelPlaces.within(grid, maps.mask))
+            content = {
+                "Description": f"{word} over {counted(maps.people, 'participant')} "
+                f"({counted(len(maps.sets), 'set')} of predicted maps): {description}",
+                **_of_first(first),
+                "NParticipants": maps.people,
+                "NSets": len(maps.sets),
+            }
+            write_json(sidecar_of(path), content)
+            paths[desc] = path
+        spread = paths.get(GROUP_SPREAD.desc)
+        sidecar = {**first.sidecar, "Description": description}
+        overlays = {GROUP_SPREAD.desc: spread} if spread else {}
+        yield MapFile(first.label, paths[_MEAN], sidecar, overlays)
+
+
+def _write_map(
+    output: DerivativeDataset,
+    path: Path,
+    values: NDArray[np.float32],
+    places: VoxelPlaces,
+) -> None:
+    data = places.encode(values, description=f"bids_dtg {__version__} group")
+    output.write(path.relative_to(output.root).as_posix(), data)
+
+
+def _of_first(first: MapFile) -> dict[str, Any]:
+    return {key: first.sidecar[key] for key in _COMMON if key in first.sidecar}

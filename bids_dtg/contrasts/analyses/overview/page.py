@@ -1,0 +1,448 @@
+"""The page of all participants side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.panels.background import of_group
+from bids_dtg.contrasts.panels.map_reliability import HalfAgreement
+from bids_dtg.contrasts.panels.maps import GalleryDrawer, Look, slice_text
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_text
+from bids_dtg.notices import counted
+from bids_dtg.report.charts import Point, Strip, strip
+from bids_dtg.report.colours import AMOUNT
+from bids_dtg.report.contents import MapFile, Overlay
+from bids_dtg.report.flags import (
+    LEVELS,
+    VERDICTS,
+    Flag,
+    FlagCount,
+    Level,
+    few_people,
+    same_for_all,
+    sorted_flags,
+)
+from bids_dtg.report.inclusion import Inclusion, page_facts
+from bids_dtg.report.pages.index import GROUP
+from bids_dtg.report.pages.page import link, render
+from bids_dtg.report.pictures import PICTURE, draw_matrix
+from bids_dtg.report.quality import QualityColumn, number
+from bids_dtg.report.viewer import remove_others, viewer_data
+from bids_dtg.report.workflows import workflow_of
+
+# The spread over people, as the viewer shows it beside the mean.
+GROUP_SPREAD = Overlay("groupSd", "Spread over participants", 2.0, "exceeds 2 standard deviations")
+_STRIP = (440.0, 64.0)
+# Beyond this many runs a table is no page any more; the TSV file has them all.
+_MOST_ROWS = 2000
+# So many dots a figure: with all dots of 100,000 runs the page has 150 MB, and no browser opens it.
+_MOST_DOTS = 2000
+# A figure this far from the median is marked.
+OUTLIER_Z = 3.5
+# With fewer runs a spread is guesswork.
+LEAST_RUNS = 5
+# The median absolute deviation of a normal distribution is this share of its standard deviation;
+# the mean absolute deviation that of the second.
+_MAD_TO_SD, _MEAN_AD_TO_SD = 1.4826, 1.2533
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One figure of all runs."""
+
+    measure: QualityColumn
+    values: NDArray[np.float64]  # (runs,), NaN where n/a
+    z: NDArray[np.float64]  # (runs,), robust; NaN where it is not defined
+
+    @property
+    def out(self) -> NDArray[np.bool_]:
+        """(runs,), whether the figure is unusual."""
+        marked: NDArray[np.bool_] = np.abs(np.nan_to_num(self.z)) > OUTLIER_Z
+        return marked
+
+
+def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far values are from their median, in robust standard deviations.
+
+    (x - median) / (1.4826 MAD); where more than half of the values are equal the mean
+    absolute deviation stands in for the median one (Iglewicz & Hoaglin 1993). NaN with
+    fewer than `LEAST_RUNS` values, or where all are equal.
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < LEAST_RUNS:
+        return np.full(len(values), np.nan)
+    middle = np.median(known)
+    apart = np.abs(known - middle)
+    spread = _MAD_TO_SD * np.median(apart) or _MEAN_AD_TO_SD * apart.mean()
+    if spread <= 1e-12 * max(abs(middle), 1.0):
+        return np.full(len(values), np.nan)
+    z: NDArray[np.float64] = (values - middle) / spread
+    return z
+
+
+def columns_of(
+    rows: Sequence[Mapping[str, str]], measures: Iterable[QualityColumn]
+) -> tuple[Column, ...]:
+    """Return those of the columns that have a title and that any run has a figure of.
+
+    Runs are compared with those that were cleaned alike.
+    """
+    cleaned = np.array([row.get("denoise_strategy", "n/a") for row in rows])
+    found = []
+    for measure in measures:
+        if not measure.title:
+            continue
+        cells = [number(row.get(measure.name)) for row in rows]
+        values = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
+        if np.isfinite(values).any():
+            z = np.full(len(values), np.nan)
+            for strategy in np.unique(cleaned):
+                z[cleaned == strategy] = robust_z(values[cleaned == strategy])
+            found.append(Column(measure, values, z))
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class GroupFacts:
+    """What the page shows."""
+
+    rows: Sequence[Mapping[str, str]]  # of the quality table, a run each
+    failures: Sequence[tuple[str, str, str]]  # participant, what failed, message
+    sets: Sequence[str]  # titles of the sets that were averaged, in order
+    left_out: Sequence[tuple[str, str]]  # sets that were not, and why
+    similarity: NDArray[np.float64] | None  # (sets, sets)
+    means: Sequence[MapFile]  # mean maps, with the spread as an overlay
+    table: Path  # the quality table
+    # Who is left out of the means.
+    inclusion: Inclusion = field(default_factory=Inclusion)
+    halves: Sequence[HalfAgreement] = ()  # how well half-maps agree, a contrast each
+    # Participants' own flags (`flags.own_flags`), by label without sub-.
+    flags: Mapping[str, Sequence[Flag]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of the table on the page."""
+
+    text: str
+    value: str  # to sort by; empty where there is none
+    out: bool  # whether it is marked
+    title: str  # for the pointer
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run of the table on the page."""
+
+    position: int  # in the quality table
+    participant: str
+    address: str | None  # of the report
+    run: str  # session, task and run
+    range: str  # whether the model is for the run; empty where nobody knows
+    level: str  # of that verdict; empty where nothing is wrong
+    reasons: str  # for it, for the pointer
+    flags: FlagCount  # of the participant
+    marks: int  # how many figures are marked
+    cells: tuple[Cell, ...] = ()  # of a run that is shown
+
+
+def write_group_page(dataset: DerivativeDataset, facts: GroupFacts) -> Path:
+    """Write the group page and its pictures.
+
+    Raises
+    ------
+    RunError
+        A mean map cannot be read back.
+    OutputError
+        A file cannot be written.
+    """
+    workflow = workflow_of(dataset)
+    columns = columns_of(facts.rows, (*workflow.quality_columns, *workflow.group_columns))
+    counts = {label: FlagCount.of(flags) for label, flags in facts.flags.items()}
+    rows = _rows(dataset, facts.rows, columns, counts)
+    folder = dataset.root / "group" / "figures"
+    gallery, background = None, of_group(dataset)
+    if facts.means:
+        drawer = GalleryDrawer(
+            dataset, folder, "group", first=0, number_of_set=0, look=Look(background)
+        )
+        gallery = drawer.draw(facts.means, (GROUP_SPREAD,))
+    matrix = _draw_similarity(dataset, folder, facts)
+    shown = sorted(rows, key=_least_usual)[:_MOST_ROWS] if len(rows) > _MOST_ROWS else rows
+    failures, left_out = facts.failures, facts.left_out
+    page = render(
+        "group.html",
+        title="Group: bids_dtg",
+        sections=_sections(facts, gallery is not None, matrix is not None),
+        participants=len({row.participant for row in rows}),
+        flags=_flags(facts, rows, columns),
+        rows=[replace(row, cells=_cells(row.position, columns)) for row in shown],
+        hidden=len(rows) - len(shown),
+        most_dots=_MOST_DOTS if len(rows) > _MOST_DOTS else 0,
+        measures=[column.measure for column in columns],
+        strips=[_strip(column, rows) for column in columns],
+        rule=f"more than {OUTLIER_Z:g} robust standard deviations from the median "
+        f"(1.4826 times the median absolute deviation), with {LEAST_RUNS} runs or more",
+        table=link(facts.table, dataset),
+        people=_people(rows)[:_MOST_ROWS],
+        inclusion=page_facts(facts.inclusion, sorted(counts)),
+        failures=failures[:_MOST_ROWS],
+        more_failures=max(0, len(failures) - _MOST_ROWS),
+        left_out=left_out[:_MOST_ROWS],
+        more_left_out=max(0, len(left_out) - _MOST_ROWS),
+        matrix=matrix,
+        halves=facts.halves,
+        halves_lead=_halves_lead(facts.halves),
+        averaged=len(facts.sets),
+        groups=gallery.groups if gallery else (),
+        slices=slice_text(),
+        background=background.words,
+        viewer_data=viewer_data(
+            [gallery.viewer_set] if gallery.viewer_set else [],
+            gallery.viewer_maps,
+            gallery.backdrop,
+        )
+        if gallery
+        else None,
+    )
+    path = dataset.path(GROUP)
+    write_text(path, page)
+    kept = [*(gallery.files if gallery else ()), *([folder / _MATRIX] if matrix else [])]
+    remove_others(folder, kept)
+    return path
+
+
+_MATRIX = f"group_similarity{PICTURE}"
+
+
+def _rows(
+    dataset: DerivativeDataset,
+    rows: Sequence[Mapping[str, str]],
+    columns: Sequence[Column],
+    counts: Mapping[str, FlagCount],
+) -> list[Row]:
+    """Return a row a run, without cells: most of very many runs are not shown."""
+    # One look at the folder, and not one a run.
+    reports = {path.name: link(path, dataset) for path in dataset.root.glob("sub-*.html")}
+    marks = np.sum([np.zeros(len(rows), int), *(column.out for column in columns)], axis=0)
+    return [
+        _row(position, row, reports, counts, marks=int(marks[position]))
+        for position, row in enumerate(rows)
+    ]
+
+
+def _row(
+    position: int,
+    row: Mapping[str, str],
+    reports: Mapping[str, str],
+    counts: Mapping[str, FlagCount],
+    *,
+    marks: int,
+) -> Row:
+    parts = [row.get("session_id"), f"task-{row.get('task_id')}", row.get("run_id")]
+    named = [part for part in parts if part and part != "n/a"]
+    if row.get("run_id") not in (None, "", "n/a"):
+        named[-1] = f"run-{named[-1]}"
+    participant, verdict = row.get("participant_id") or "", _known(row.get("range"))
+    return Row(
+        position=position,
+        participant=participant,
+        address=reports.get(f"{participant}.html"),
+        run=" ".join(named),
+        range=verdict,
+        level=VERDICTS.get(verdict, ""),
+        reasons=_known(row.get("range_reasons")),
+        flags=counts.get(participant.removeprefix("sub-"), FlagCount(0, 0)),
+        marks=marks,
+    )
+
+
+def _cells(position: int, columns: Sequence[Column]) -> tuple[Cell, ...]:
+    cells = []
+    for column in columns:
+        value, z, out = column.values[position], column.z[position], bool(column.out[position])
+        known = bool(np.isfinite(value))
+        cells.append(
+            Cell(
+                text=f"{value:.{column.measure.decimals}f}" if known else "n/a",
+                value=f"{value:.6g}" if known else "",
+                out=out,
+                title=f"robust z {z:+.1f}" if np.isfinite(z) else "",
+            )
+        )
+    return tuple(cells)
+
+
+def _known(text: str | None) -> str:
+    return "" if text in (None, "n/a") else str(text)
+
+
+def _strip(column: Column, rows: Sequence[Row]) -> Strip:
+    measure, out = column.measure, column.out
+    return strip(
+        f"{measure.title} ({measure.unit})" if measure.unit else measure.title,
+        [
+            Point(
+                value=float(column.values[run]),
+                name=f"{rows[run].participant} {rows[run].run}",
+                link=rows[run].address or "",
+                out=bool(out[run]),
+            )
+            for run in drawn_runs(column, _MOST_DOTS)
+        ],
+        width=_STRIP[0],
+        height=_STRIP[1],
+        most=measure.most,
+        median=float(np.nanmedian(column.values)),
+    )
+
+
+def drawn_runs(column: Column, most: int) -> NDArray[np.intp]:
+    """Return which runs have a dot: (dots,) positions in the table, ascending.
+
+    All that have the figure; of more than `most` the smallest and the largest value, the most
+    unusual of those that are marked (half of the dots at the most), and of the others runs that
+    lie evenly along their order, so that the dots have the shape of the distribution.
+    """
+    known = np.flatnonzero(np.isfinite(column.values))
+    if len(known) <= most:
+        return known
+    marked = known[column.out[known]]
+    marked = marked[np.argsort(-np.abs(column.z[marked]), kind="stable")][: most // 2]
+    others = np.setdiff1d(known, marked)
+    others = others[np.argsort(column.values[others], kind="stable")]
+    even = np.linspace(0, len(others) - 1, most - len(marked)).round().astype(np.intp)
+    return np.union1d(marked, others[even])
+
+
+def _draw_similarity(
+    dataset: DerivativeDataset, folder: Path, facts: GroupFacts
+) -> Mapping[str, Any] | None:
+    if facts.similarity is None:
+        return None
+    matrix = facts.similarity
+    others = matrix[~np.eye(len(matrix), dtype=bool)]
+    low = float(np.floor(10 * min(others.min(), 0.95)) / 10)
+    path = folder / _MATRIX
+    write_atomic(
+        dataset.path(path.relative_to(dataset.root).as_posix()),
+        draw_matrix(matrix, AMOUNT, low, 1.0),
+    )
+    return {
+        "picture": link(path, dataset),
+        "low": f"{low:g}".replace("-", "\N{MINUS SIGN}"),
+        "size": len(matrix),
+        "median": f"{np.median(others):.2f}",
+        "least": f"{others.min():.2f}",
+        "titles": list(facts.sets) if len(facts.sets) <= 30 else [],
+    }
+
+
+def _halves_lead(halves: Sequence[HalfAgreement]) -> str:
+    if not halves:
+        return ""
+    whole, own = (float(np.median([getattr(h, name) for h in halves])) for name in ("r", "own_r"))
+    return (
+        "Each participant's maps were also predicted from the odd and from the even pieces of "
+        f"rest. The two agree with r {whole:.2f} (median over contrasts), which contains the mean "
+        "map that the model predicts for everybody. With the mean over participants taken off, "
+        f"they agree with r {own:.2f}: so well does what is a participant's own repeat within the "
+        "rest that there is. Near 0, differences between participants' maps are noise."
+    )
+
+
+def _sections(facts: GroupFacts, maps: bool, matrix: bool) -> list[tuple[str, str]]:
+    links = [
+        ("summary", "Summary"),
+        ("distributions", "Distributions"),
+        ("runs", "Runs"),
+        ("decisions", "Decisions"),
+    ]
+    links += [("similarity", "Similarity")] if matrix else []
+    links += [("reliability", "Reliability")] if facts.halves else []
+    links += [("maps", "Mean maps")] if maps else []
+    return [*links, ("failures", "Failures")]
+
+
+@dataclass(frozen=True)
+class PersonOnPage:
+    """One participant, of whom somebody may decide."""
+
+    name: str  # with sub-
+    address: str | None  # of the report
+    range: str  # the worst verdict on a run; empty where nobody knows
+    level: str  # of that verdict
+    flags: FlagCount
+    marks: int  # figures of all runs that are marked
+
+
+def _people(rows: Sequence[Row]) -> list[PersonOnPage]:
+    """Put the runs of each participant together, who are to be looked at first."""
+    own: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=_least_usual):
+        own.setdefault(row.participant, []).append(row)
+    return [
+        PersonOnPage(
+            name=name,
+            address=runs[0].address,
+            range=runs[0].range,
+            level=runs[0].level,
+            flags=runs[0].flags,
+            marks=sum(row.marks for row in runs),
+        )
+        for name, runs in own.items()
+    ]
+
+
+def _least_usual(row: Row) -> tuple[bool, bool, int]:
+    """Return what runs are sorted by, so that those to look at come first."""
+    return row.level != "problem", row.level != "warning", -row.marks
+
+
+def _range_flags(rows: Sequence[Row]) -> list[Flag]:
+    """Say for how many runs the model is made; nothing where no run was judged."""
+    judged = [row.range for row in rows if row.range]
+    if not judged:
+        return []
+    numbers = {verdict: judged.count(verdict) for verdict in ("in range", *VERDICTS)}
+    listed = ", ".join(f"{number} {verdict}" for verdict, number in numbers.items())
+    unknown = f"; {len(rows) - len(judged)} not judged" if len(judged) < len(rows) else ""
+    levels = {level: numbers[verdict] for verdict, level in VERDICTS.items()}
+    found: tuple[Level, ...] = tuple(level for level in LEVELS if levels.get(level))
+    text = f"Of {counted(len(rows), 'run')} against the model's training data: {listed}{unknown}"
+    return [Flag(found[0] if found else "good", text)]
+
+
+def _flags(facts: GroupFacts, rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Flag, ...]:
+    flags = []
+    failed = len({participant for participant, _, _ in facts.failures})
+    if failed:
+        flags.append(Flag("problem", f"{failed} participant{'s' * (failed != 1)} failed"))
+    flags += _range_flags(rows)
+    people = {row.participant: row.flags for row in rows}
+    for level in LEVELS[:2]:
+        if number := sum(count.level == level for count in people.values()):
+            what = "a problem" if level == "problem" else "a warning, and no problem,"
+            have = "has" if number == 1 else "have"
+            text = f"{number} of {counted(len(people), 'participant')} {have} {what} in the report"
+            flags.append(Flag(level, text))
+    marked = sum(row.marks > 0 for row in rows)
+    if marked:
+        text = f"{marked} of {counted(len(rows), 'run')} have a figure that is far from the others'"
+        flags.append(Flag("note", text))
+    if len(rows) < LEAST_RUNS:
+        flags.append(Flag("note", f"With fewer than {LEAST_RUNS} runs no outliers are marked"))
+    if facts.means and facts.means[0].sidecar.get("NotForScience"):
+        flags.append(Flag("warning", str(facts.means[0].sidecar.get("ModelNotice") or "")))
+    if facts.means and (few := few_people(facts.means[0].sidecar)):
+        flags.append(Flag("warning", few))
+    flags += [Flag("warning", text) for text in same_for_all(facts.means)]
+    return sorted_flags(flags)

@@ -1,0 +1,124 @@
+"""One long table of all participants' means over the parcels of an atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bids_dtg.cohort.frames import region_tables
+from bids_dtg.contrasts.participant.outputs.region_files import COLUMNS
+from bids_dtg.errors import ForeignFileError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.foreign import MOST_TABLE, read_bytes
+from bids_dtg.files.long_table import Kind, LongTable
+from bids_dtg.files.names import build_name, parse_name
+from bids_dtg.files.text import read_json, write_json
+from bids_dtg.notices import counted, named, say
+
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("contrast", "name"), "text"),
+    **dict.fromkeys(("index", "voxels"), "whole"),
+    **dict.fromkeys(("mean", "coverage", "half_width", "deviation"), "number"),
+}
+_OWN = {
+    "participant_id": "Participant, as in participants.tsv",
+    "session_id": "Session; n/a where maps are averaged over sessions, or there are none",
+    "set": "The set of maps, as in the names of its files",
+}
+# What a name says of an atlas' tables, not of one set.
+_OF_ATLAS = ("space", "atlas", "seg", "scale", "stat", "desc")
+_HEADER = ("\t".join(COLUMNS) + "\n").encode()
+
+
+def write_region_tables(
+    output: DerivativeDataset, sets: Iterable[tuple[str, Path]]
+) -> tuple[PurePosixPath, ...]:
+    """Put the sets' tables of regions behind each other, an atlas at a time.
+
+    One set's table is in memory at a time, however many there are.
+
+    Parameters
+    ----------
+    output
+        Where they go: ``group/``.
+    sets
+        Title of each set (``sub-01_ses-1_task-rest``), and the folder of its files.
+
+    Returns
+    -------
+    Paths of the tables, relative to the output folder.
+
+    Raises
+    ------
+    OutputError
+        A table cannot be written.
+    """
+    sets = tuple(sets)
+    names: dict[str, None] = {}
+    for title, folder in sets:
+        names.update(dict.fromkeys(_common_name(path) for path in region_tables(title, folder)))
+    return tuple(path for name in names for path in _write(output, name, sets))
+
+
+def _write(
+    output: DerivativeDataset, name: str, sets: Sequence[tuple[str, Path]]
+) -> Iterator[PurePosixPath]:
+    path = PurePosixPath("group") / f"{name}.tsv.gz"
+    columns: dict[str, Kind] = {
+        **dict.fromkeys(_OWN, "text"),
+        **{column: _KINDS[column] for column in COLUMNS},
+    }
+    damaged, sidecar, number = [], None, 0
+    with LongTable(output.path(path), columns) as table:
+        for title, folder in sets:
+            for source in region_tables(title, folder):
+                if _common_name(source) != name:
+                    continue
+                if (rows := _rows(source, title)) is None:
+                    damaged.append(source.name)
+                    continue
+                table.add(rows)
+                number += 1
+                sidecar = sidecar or source.with_suffix(".json")
+        parquet = path.with_name(table.parquet.name)
+    if damaged:
+        say(f"{path}: left out {counted(len(damaged), 'damaged table')}: {named(damaged)}")
+    write_json(output.path(path.with_name(f"{name}.json")), _facts(sidecar, number))
+    yield path
+    if output.path(parquet).exists():
+        yield parquet
+    yield path.with_name(f"{name}.json")
+
+
+def _common_name(path: Path) -> str:
+    """Return what the names of an atlas' tables share, without an extension."""
+    name = parse_name(path.name)
+    return build_name({key: name.get(key) for key in _OF_ATLAS}, name.suffix, "")
+
+
+def _rows(path: Path, title: str) -> bytes | None:
+    """Return the rows of a table with those cells before them that say whose they are."""
+    try:
+        content = read_bytes(path, MOST_TABLE)
+    except ForeignFileError:
+        return None
+    body = content.removeprefix(_HEADER)
+    whole = body.endswith(b"\n") and body.count(b"\t") == (len(COLUMNS) - 1) * body.count(b"\n")
+    if len(body) == len(content) or not whole:
+        return None
+    entities = dict(parse_name(f"{title}_x").entities)
+    session = f"ses-{entities['ses']}" if "ses" in entities else "n/a"
+    first = f"sub-{entities['sub']}\t{session}\t{title}\t".encode()
+    return first + body[:-1].replace(b"\n", b"\n" + first) + b"\n"
+
+
+def _facts(sidecar: Path | None, number: int) -> dict[str, Any]:
+    facts = read_json(sidecar) if sidecar is not None else {}
+    return {
+        **facts,
+        "Description": "Means of all participants' predicted maps over the parcels of an atlas: a "
+        "row a set of maps, contrast and parcel",
+        **{column: {"Description": words} for column, words in _OWN.items()},
+        "NumberOfSets": number,
+    }

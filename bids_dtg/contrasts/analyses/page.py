@@ -1,0 +1,371 @@
+"""The page of one analysis of models: scores side by side, by contrast, and people by people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.judging.model_table import INDIVIDUAL, NO_VERDICT, WORTH_USING
+from bids_dtg.files.text import write_text
+from bids_dtg.notices import counted
+from bids_dtg.report.charts import nice
+from bids_dtg.report.colours import SIGNED
+from bids_dtg.report.flags import Flag, Level
+from bids_dtg.report.numbers import figure
+from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
+from bids_dtg.report.pictures import draw_matrix, inline
+from bids_dtg.stats.paired import FEWEST_PEOPLE
+
+# Of the dots of a model in every chart; legible on light and on dark.
+_COLOURS = (
+    *("#8a8f98", "#d08a1d", "#2f8f6f", "#c9302a", "#2456b8"),
+    *("#8a4fb5", "#5aa0b8", "#a06a3c", "#c05a9e", "#6f7d2a", "#30363d"),
+)
+_ROUNDING = 1e-9  # of a correlation
+_WIDTH, _ROW = 620.0, 20.0  # of the chart by contrast, in SVG units
+_BESIDE = 2.0  # between the dots of two models in a row: equal values stay visible
+_COLUMNS = {
+    "r": "r",
+    "r_over_ceiling": "r over noise ceiling",
+    "r_minus_group_average": "r minus group average",
+    "r_minus_own_mean": "r minus own mean prediction",
+    "index": "r minus another person's (index)",
+    "residual_r": "residual r",
+    "identification": "identified",
+}
+_MORE_COLUMNS = {
+    "fingerprint": "fingerprint (as published)",
+    "product": "product (as published)",
+    "ratio": "ratio",
+    "residual_r_training_mean": "residual r, training mean",
+    "explained": "explained variance",
+    "dice": "Dice AUC",
+    "r_sd_over_contrasts": "sd of r over contrasts",
+}
+# What the verdict on each question means, and how much it matters.
+_ANSWERS: Mapping[str, Mapping[str, tuple[Level, str]]] = {
+    INDIVIDUAL: {
+        "better": (
+            "good",
+            "Individual: the prediction for a person fits better than that for another person",
+        ),
+        "not told apart": (
+            "warning",
+            "Not shown to be individual: the prediction for a person is not to be told from that "
+            "for another person",
+        ),
+        "worse": (
+            "warning",
+            "Not individual: the prediction for another person fits better than that for the "
+            "person",
+        ),
+    },
+    WORTH_USING: {
+        "better": (
+            "good",
+            "Worth using: predictions fit better than their own mean, one map for everybody",
+        ),
+        "not told apart": (
+            "warning",
+            "Not shown to be worth using: predictions are not to be told from their own mean, one "
+            "map for everybody",
+        ),
+        "worse": (
+            "warning",
+            "Not worth using: their own mean, one map for everybody, fits better than predictions",
+        ),
+    },
+}
+_AGAINST = {
+    "worse": "worse than",
+    "not told apart": "not to be told from",
+    "better": "better than",
+    NO_VERDICT: "above, without a verdict,",
+}
+_FEW = 40  # people: the true mean map is above their average by 0.016 in r (docs/group.md)
+_WEAK = (
+    "Simple models were fitted on {people} people: an average of few is weak, and a map that knows "
+    "nobody is above it by their number alone"
+)
+_SCORES = {"r": "r", "residual_r": "residual r", "identification": "identification"}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelPageFacts:
+    """What the page shows."""
+
+    title: str  # of the page
+    lead: str  # who and what, in a sentence
+    definitions: Mapping[str, str]  # of scores and rows, by name
+    rows: Sequence[Mapping[str, Any]]  # a model each, as `model_table.summary_row`
+    contrasts: Sequence[str]  # labels
+    r: Mapping[str, NDArray[np.float64]]  # by model, mean r a contrast; NaN where none
+    matrices: Mapping[str, NDArray[np.float64]]  # by model, people by people, mean r
+    judged: str  # name of the model that the page is about
+    comparisons: Sequence[Mapping[str, Any]]  # as `model_table.comparison_rows`
+    fitted_on: int  # people of each simple model
+    history: Sequence[Mapping[str, float]] = ()  # epochs of the network, if one was trained
+    measured: Sequence[str] = ()  # sentences on the measured maps: their files, what was found
+    tables: Sequence[str] = ()  # names of tables on them, beside the page
+    index: str = ""  # address of the output's index; empty: there is none
+    same_for_all: Sequence[str] = ()  # labels of contrasts whose predicted map is the same for all
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A learning curve."""
+
+    title: str
+    path: str  # SVG path
+    first: str  # value of the first epoch
+    last: str  # and of the last
+    low: str  # at the lower end of the axis
+    high: str  # and at the upper one
+    epochs: int
+
+
+def write_model_page(path: Path, facts: ModelPageFacts) -> str | None:
+    """Write the page; return why there is none, where packages are missing.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    if missing := missing_packages():
+        return f"no page was made: {', '.join(missing)} missing ({HOW_TO_GET})"
+    colours = {
+        str(row["model"]): _COLOURS[number % len(_COLOURS)] for number, row in enumerate(facts.rows)
+    }
+    most = _most(*facts.matrices.values())
+    page = render(
+        "model.html",
+        title=facts.title,
+        index=facts.index,
+        sections=[
+            ("scores", "Scores"),
+            ("contrasts", "Contrasts"),
+            *([("people", "People")] if facts.matrices else []),
+            *([("training", "Training")] if facts.history else []),
+            *([("measured", "Measured maps")] if facts.measured else []),
+        ],
+        lead=facts.lead,
+        flags=[
+            *verdicts(facts.judged, facts.comparisons, facts.fitted_on),
+            *_same_for_all(facts),
+        ],
+        definitions=list(facts.definitions.items()),
+        table=_table(facts.rows, _COLUMNS),
+        more=_table(facts.rows, _MORE_COLUMNS),
+        chart=_by_contrast(facts, colours),
+        colours=list(colours.items()),
+        measured=facts.measured,
+        tables=facts.tables,
+        matrices=[_pair(name, matrix, most) for name, matrix in facts.matrices.items()],
+        curves=[
+            _curve(title, [epoch[key] for epoch in facts.history])
+            for key, title in (
+                ("loss", "training loss"),
+                ("validation_loss", "validation loss"),
+                ("validation_r", "validation r"),
+                ("validation_residual_r", "validation residual r"),
+            )
+            if len(facts.history) > 1 and all(key in epoch for epoch in facts.history)
+        ],
+    )
+    write_text(path, page)
+    return None
+
+
+def _same_for_all(facts: ModelPageFacts) -> list[Flag]:
+    """Name the contrasts of which the judged model knows nothing individual."""
+    if not facts.same_for_all:
+        return []
+    text = (
+        f"The predicted map is the same for everybody in {len(facts.same_for_all)} of "
+        f"{counted(len(facts.contrasts), 'contrast')}: {', '.join(facts.same_for_all)}"
+    )
+    return [Flag("warning", text)]
+
+
+def verdicts(judged: str, comparisons: Sequence[Mapping[str, Any]], fitted_on: int) -> list[Flag]:
+    """Say what was decided: is the model individual, worth using, better than simple ones.
+
+    Parameters
+    ----------
+    judged
+        Name of the model that the page is about.
+    comparisons
+        As `model_table.comparison_rows`.
+    fitted_on
+        On how many people each simple model was fitted.
+    """
+    decided = [row for row in comparisons if row["verdict"] != "too few people"]
+    if not decided:
+        people = max((int(row["people"]) for row in comparisons), default=0)
+        return [
+            Flag(
+                "note",
+                f"No verdict: {people} people are too few, {FEWEST_PEOPLE} are needed. What "
+                "differs here may not differ in other people",
+            )
+        ]
+    flags = []
+    for row in decided:
+        if row["question"] is not None:
+            level, words = _ANSWERS[row["question"]][row["verdict"]]
+            flags.append(Flag(level, f"{words} ({_figures(row)})"))
+    for key, word in _SCORES.items():
+        scored = [row for row in decided if row["question"] is None and row["score"] == key]
+        parts = [
+            f"{words} {', '.join(named)}"
+            for kind, words in _AGAINST.items()
+            if (
+                named := [
+                    f"{row['against']} ({_figures(row)})"
+                    for row in scored
+                    if row["verdict"] == kind
+                ]
+            )
+        ]
+        if parts:
+            worse = any(row["verdict"] == "worse" for row in scored)
+            text = f"In {word}, {judged} is {'; '.join(parts)}"
+            flags.append(Flag("warning" if worse else "note", text))
+    above = {row["verdict"] for row in decided if row["question"] is None and row["score"] == "r"}
+    if NO_VERDICT in above or ("better" in above and fitted_on < _FEW):
+        flags.append(Flag("note", _WEAK.format(people=fitted_on)))
+    return flags
+
+
+def _figures(row: Mapping[str, Any]) -> str:
+    """Write a difference with its interval, and p."""
+    interval = row["difference"]
+    # A small difference may be a sure one.
+    digits = 4 if 0 < max(map(abs, interval)) < 0.01 else 3
+    mean, low, high = (figure(value, digits) for value in interval)
+    # Without a break in the line.
+    p = "p\N{NO-BREAK SPACE}" + (
+        "<\N{NO-BREAK SPACE}0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+    )
+    return f"{mean}, 95 % from {low} to {high}, {p}"
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> dict[str, Any]:
+    """Lay out the columns that some model has, and the models that have one of them."""
+    known = [key for key in columns if any(row.get(key) is not None for row in rows)]
+    return {
+        "headings": [columns[key] for key in known],
+        "models": [
+            (row["model"], [_cell(row.get(key)) for key in known])
+            for row in rows
+            if any(row.get(key) is not None for key in known)
+        ],
+    }
+
+
+def _cell(value: object) -> tuple[str, str, str]:
+    """Return a figure, its interval where it has one, and what it is sorted by."""
+    match value:
+        case [float() | int() as mean, float() | int() as low, float() | int() as high]:
+            return figure(mean), f"{figure(low)} to {figure(high)}", str(mean)
+        case [float() | int() as mean, None, None]:
+            return figure(mean), "", str(mean)
+        case float() | int():
+            return figure(value), "", str(value)
+        case _:
+            return "n/a", "", ""
+
+
+def _by_contrast(facts: ModelPageFacts, colours: Mapping[str, str]) -> dict[str, Any]:
+    """Lay out a row a contrast with a dot a model, sorted by the first model's r."""
+    values = np.array([facts.r[name] for name in colours if name in facts.r])
+    finite = values[np.isfinite(values)]
+    top = nice(max(float(finite.max()), 0.05)) if finite.size else 1.0
+    low = min(0.0, float(np.floor(10 * finite.min()) / 10)) if finite.size else 0.0
+    first = next(iter(facts.r.values()))
+    order = np.argsort(-np.where(np.isfinite(first), first, -2.0))
+
+    def place(value: float) -> float:
+        return _WIDTH * (float(np.clip(value, low, top)) - low) / (top - low)
+
+    # The judged model is drawn last: nothing hides it.
+    names = sorted((name for name in facts.r if name in colours), key=facts.judged.__eq__)
+    middle = (len(names) - 1) / 2
+    rows = [
+        (
+            facts.contrasts[q],
+            _ROW * number,
+            [
+                (
+                    place(facts.r[name][q]),
+                    _ROW * number + _BESIDE * (at - middle),
+                    4.5 if name == facts.judged else 3,
+                    colours[name],
+                    f"{name}: {figure(facts.r[name][q])}",
+                )
+                for at, name in enumerate(names)
+                if np.isfinite(facts.r[name][q])
+            ],
+        )
+        for number, q in enumerate(order)
+    ]
+    step = nice((top - low) / 5)
+    marks = np.arange(np.ceil(low / step - 1e-9), np.floor(top / step + 1e-9) + 1) * step
+    ticks = [
+        (place(mark), f"{mark:g}".replace("-", "\N{MINUS SIGN}")) for mark in marks.round(9) + 0.0
+    ]
+    return {"rows": rows, "ticks": ticks, "height": _ROW * len(order), "width": _WIDTH}
+
+
+def _pair(name: str, matrix: NDArray[np.float64], most: float) -> dict[str, Any]:
+    """Draw a matrix, and the same with the mean of each row taken off."""
+    known, own = np.isfinite(matrix), np.eye(len(matrix), dtype=bool)
+    # A map that is constant correlates with none.
+    count = known.sum(axis=1, keepdims=True).clip(1)
+    rows = np.where(known, matrix, 0.0)
+    away = np.where(known, rows - rows.sum(axis=1, keepdims=True) / count, 0.0)
+    # Where a model predicts one map for everybody, only rounding is left of a row.
+    away[np.abs(away) < _ROUNDING] = 0.0
+    return {
+        "name": name,
+        "size": len(matrix),
+        "own": _mean(matrix[known & own]),
+        "others": _mean(matrix[known & ~own]),
+        "scale": SIGNED.css,
+        "pictures": [
+            (words, inline(draw_matrix(values, SIGNED, -largest, largest)), f"{largest:g}")
+            for words, values, largest in (
+                ("", rows, most),
+                (", less the mean of each row", away, _most(away)),
+            )
+        ],
+    }
+
+
+def _most(*matrices: NDArray[np.float64]) -> float:
+    """Return the end of a scale for all values that are known."""
+    largest = max(
+        (float(np.abs(matrix[np.isfinite(matrix)]).max(initial=0.0)) for matrix in matrices),
+        default=0.0,
+    )
+    return nice(largest) if largest > 0 else 1.0
+
+
+def _mean(values: NDArray[np.float64]) -> str:
+    return figure(float(values.mean())) if values.size else "n/a"
+
+
+def _curve(title: str, values: Sequence[float]) -> Curve:
+    known = np.asarray(values, float)
+    low, high = float(np.nanmin(known)), float(np.nanmax(known))
+    x = np.linspace(0, 440, len(known))
+    y = 80 * (1 - (known - low) / ((high - low) or 1.0))
+    path = "M" + " L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
+    first, last = figure(known[0], 4), figure(known[-1], 4)
+    return Curve(title, path, first, last, figure(low, 4), figure(high, 4), len(known))

@@ -1,0 +1,91 @@
+"""Models side by side on the same people: who predicts what, and the scores of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.analyses.baselines import (
+    GROUP_AVERAGE,
+    KERNEL_RIDGE,
+    LINEAR,
+    WHOLE_BRAIN,
+    Predict,
+)
+from bids_dtg.contrasts.judging.model_scores import (
+    ModelScores,
+    score_judged,
+    score_maps,
+)
+from bids_dtg.contrasts.people import Person
+from bids_dtg.files.array_store import ArrayStore
+
+RETEST, BEFORE = "retest", "before tuning"
+SIMPLE = (GROUP_AVERAGE, LINEAR, WHOLE_BRAIN, KERNEL_RIDGE, BEFORE)  # what a model has to beat
+PUBLISHED_OPPONENTS = (GROUP_AVERAGE, LINEAR, RETEST)  # whom Serin et al. 2025 test against
+
+
+def retest_maps(people: Sequence[Person]) -> dict[str, Predict]:
+    """Return what was measured again as a model, where everybody has it.
+
+    Voxels outside its field of view stay unknown.
+    """
+    if not all(len(person.sessions) > 1 for person in people):
+        return {}
+    return {RETEST: lambda person: person.sessions[1]}
+
+
+def score_models(
+    models: Mapping[str, Predict],
+    people: Sequence[Person],
+    judged: str,
+    *,
+    training_mean: NDArray[np.float32] | None,
+    store: ArrayStore,
+    report: Callable[[str], None],
+    leave_one_out: Collection[str] = (),
+) -> list[ModelScores]:
+    """Predict everybody's maps by each model and score them, a contrast at a time.
+
+    Parameters
+    ----------
+    models
+        By name; each is called for each person once.
+    people
+        Whose first session is the measured one.
+    judged
+        Name of the model that it is all about: its own mean prediction and another person's
+        prediction follow it.
+    training_mean
+        Of training people, (contrasts, voxels); None where they are not known.
+    store
+        Where predictions are kept while they are scored: memory does not grow with people.
+    report
+        Is given a line for each model.
+    leave_one_out
+        Names of models that were fitted for each person on all the others: their predictions
+        for others know a person's own map.
+    """
+    contrasts, voxels = people[0].maps.shape
+    measured = store.create("work/measured", (contrasts, len(people), voxels), np.float32)
+    for n, person in enumerate(people):
+        measured[:, n] = person.maps
+    predicted = store.create("work/predicted", measured.shape, np.float32)
+    # A contrast lies together on disk; scores take people first.
+    maps, own = predicted.swapaxes(0, 1), measured.swapaxes(0, 1)
+    found: list[ModelScores] = []
+    for name, predict in models.items():
+        report(f"scoring {name}")
+        for n, person in enumerate(people):
+            predicted[:, n] = predict(person)
+        if name == judged:
+            found += score_judged(name, maps, own, training_mean)
+            continue
+        scored = score_maps(name, maps, own, training_mean)
+        if name in leave_one_out:
+            scored = dataclasses.replace(scored, matrices={}, tells_apart=False, leave_one_out=True)
+        found.append(scored)
+    return found

@@ -1,0 +1,372 @@
+"""Train a model on people's rest and maps, score it on others, and write it as a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.kinds import (
+    AUTO_KIND,
+    BLEND,
+    BLEND_FROM,
+    KindChoice,
+    choose_kind,
+    find_kind,
+)
+from bids_dtg.bundles.writer import BundleArrays, as_kept, write_bundle
+from bids_dtg.contrasts.analyses.analysis import Analysis
+from bids_dtg.contrasts.analyses.baselines import (
+    GROUP_AVERAGE,
+    SimpleModels,
+    SimplePlan,
+    baselines,
+)
+from bids_dtg.contrasts.analyses.cohort import Cohort
+from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
+from bids_dtg.contrasts.analyses.fit import (
+    FittedModel,
+    fit_device,
+    fit_model,
+    fit_plan,
+    fit_task,
+    learn_deviation,
+    learn_range,
+    mean_segments,
+    model_space,
+    require_people,
+)
+from bids_dtg.contrasts.analyses.measured import QUALITY_TABLE, TARGETS_TABLE
+from bids_dtg.contrasts.analyses.page import ModelPageFacts, write_model_page
+from bids_dtg.contrasts.analyses.person_arrays import keep_in_form
+from bids_dtg.contrasts.analyses.ridge import choose_ridge
+from bids_dtg.contrasts.analyses.score import (
+    PUBLISHED_OPPONENTS,
+    RETEST,
+    SIMPLE,
+    retest_maps,
+    score_models,
+)
+from bids_dtg.contrasts.analyses.seen import record_people
+from bids_dtg.contrasts.analyses.splits import draw_split, keep_split, plan_split, sets_of
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.part import MapsPart, Recentring
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.judging.model_scores import ModelScores, mean_over
+from bids_dtg.contrasts.judging.model_table import (
+    CONVENTIONS,
+    DEFINITIONS,
+    ceiling_row,
+    comparison_rows,
+    contrast_rows,
+    predictability_rows,
+    published_tests,
+    summary_row,
+)
+from bids_dtg.contrasts.people import Person, mean_maps
+from bids_dtg.contrasts.plan import hinge_weight
+from bids_dtg.contrasts.site_sums import form_of_sums
+from bids_dtg.errors import DtgError, SettingsError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.index import INDEX, MODEL_PAGE, write_index
+from bids_dtg.settings import Settings
+from bids_dtg.stats.splits import DRAWN, Split
+
+
+def run_training(settings: Settings) -> int:
+    """Train, score and write a model; return how many participants could not be used.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, data or places.
+    """
+    asked = settings.modelling.architecture
+    kind = find_kind(asked)
+    dataclasses.replace(kind, name=asked).require_recipe(settings.modelling.recipe)
+    hinge_weight(settings.modelling.recipe, settings.modelling.alpha)
+    kind.module().check_machine(settings.modelling)
+    analysis = Analysis.prepare(settings, kind=kind)
+    plan = analysis.plan(None)
+    choice = KindChoice(kind)
+    if asked == AUTO_KIND:
+        choice = _choose(analysis, plan)
+        say(choice.line)
+        if choice.kind is not kind:
+            kind, analysis = choice.kind, Analysis.prepare(settings, kind=choice.kind)
+    base = analysis.bundle
+    planned = plan_split(analysis, plan, needs_validation=kind.needs_validation)
+    require_people(
+        settings.modelling, planned.training, planned.validation if kind.needs_validation else None
+    )
+    space = model_space(base, form_of_sums(settings.modelling.add_sums, analysis.form))
+    kind.module().check_plan(fit_plan(settings.modelling, space, plan, planned))
+    if analysis.is_dry:
+        return analysis.print_plan(plan, sets_of(planned))
+    with analysis.begun() as locks:
+        if analysis.source.learns_maps:
+            # Whoever these maps are made of must not be drawn for the test later.
+            keep_split(analysis.folder, planned)
+            analysis = analysis.with_maps_of(planned.training)
+        return _train(analysis, choice, analysis.cohort(plan.of(planned.everybody), locks))
+
+
+def _choose(analysis: Analysis, plan: CohortPlan) -> KindChoice:
+    """Choose the kind by who can be trained and validated on.
+
+    Raises
+    ------
+    SettingsError
+        Sums of other sites were named, which are of one kind.
+    """
+    options = analysis.settings.modelling
+    if options.add_sums:
+        raise SettingsError(
+            f"--add-sums was given with --architecture {AUTO_KIND}",
+            expected="the --architecture that the sums are of",
+        )
+    split = draw_split(analysis, plan.labels, needs_validation=False)
+    people = len(split.training) + len(split.validation)
+    if people < BLEND_FROM:
+        return choose_kind(people)
+    split, trouble = draw_split(analysis, plan.labels), ""
+    try:
+        space = model_space(analysis.bundle, analysis.form)
+        BLEND.module().check_plan(fit_plan(options, space, plan, split))
+    except DtgError as err:
+        trouble = err.found
+    return choose_kind(people, len(split.validation), trouble)
+
+
+def _train(analysis: Analysis, choice: KindChoice, cohort: Cohort) -> int:
+    settings, base, kind = analysis.settings, analysis.bundle, choice.kind
+    split = draw_split(analysis, cohort.labels, needs_validation=kind.needs_validation)
+    keep_split(analysis.folder, split)
+    training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
+    say(f"{len(training)} to train, {len(validation)} to validate, {len(test)} to test")
+    ridge = choose_ridge(
+        training,
+        seed=settings.modelling.seed,
+        families=analysis.families.by_label,
+        sums=settings.modelling.add_sums,
+    )
+    if ridge.line:
+        say(ridge.line)
+    analysis = dataclasses.replace(analysis, form=ridge.form)
+    work = ArrayStore(analysis.store.root / "work")
+    in_form = tuple(keep_in_form(person, ridge.form, work) for person in cohort.people)
+    cohort = dataclasses.replace(cohort, people=in_form)
+    training, validation, test = (cohort.of(getattr(split, name)) for name in DRAWN)
+    task = fit_task(
+        settings.modelling,
+        model_space(base, analysis.form),
+        (training, validation),
+        [contrast.label for contrast in cohort.contrasts],
+        folder=analysis.folder,
+        device=fit_device(settings.resources.device, kind),
+        report=say,
+    )
+    fitted = fit_model(kind, task)
+    record = {**fitted.record, **ridge.to_json(), **choice.to_json()}
+    fitted = dataclasses.replace(fitted, record=record)
+    evaluation = score_fitted(analysis, fitted, cohort, training=training, test=test)
+    bundle = write_fitted(
+        analysis,
+        fitted,
+        cohort,
+        contrasts=cohort.contrasts,
+        split=split,
+        evaluation=evaluation,
+    )
+    say(f"{bundle.card.name} {bundle.card.version} ({fitted.kind}): {bundle.path}")
+    analysis.store.discard("work")
+    return cohort.failed
+
+
+def score_fitted(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    *,
+    training: Sequence[Person],
+    test: Sequence[Person],
+) -> dict[str, Any] | None:
+    """Score a model and simple ones on the test people; None where there are none."""
+    if not test:
+        say(
+            f"no test participants: the model of {counted(len(training), 'participant')} is not "
+            "scored, and nothing is said of how good it is; it has no half-widths until new people "
+            "calibrate it"
+        )
+        return None
+    mean = mean_maps(training)
+    simple = baselines(training, mean, SimplePlan.of(analysis))
+    models = dict(simple.models)
+    models["model"] = fitted.predict
+    if fitted.correction is not None:
+        models["model, not re-centred"] = dataclasses.replace(fitted, correction=None).predict
+    models |= retest_maps(test)
+    found = score_models(
+        models, test, "model", training_mean=mean, store=analysis.store, report=say
+    )
+    return write_tables(
+        analysis,
+        found,
+        cohort,
+        people=len(test),
+        simple=simple,
+        judged="model",
+        fitted=fitted,
+    )
+
+
+def write_tables(
+    analysis: Analysis,
+    found: Sequence[ModelScores],
+    cohort: Cohort,
+    *,
+    people: int,
+    simple: SimpleModels,
+    judged: str,
+    fitted: FittedModel | None = None,
+) -> dict[str, Any]:
+    """Write scores, tests, matrices and the page; what a bundle's card keeps of them.
+
+    `simple` are the simple models beside it, `judged` is the name of the model that it is all
+    about, and `fitted` is that model where this call has fitted it.
+    """
+    labels = [contrast.label for contrast in cohort.contrasts]
+    by_name = {scores.name: scores for scores in found}
+    model, group, retest = by_name[judged], by_name[GROUP_AVERAGE], by_name.get(RETEST)
+    rows = [summary_row(scores, group, retest) for scores in found]
+    if retest is not None:
+        rows.append(ceiling_row(retest))
+    facts = {"participants": people, "conventions": CONVENTIONS, "against": GROUP_AVERAGE}
+    facts["simple_models"] = simple.record
+    same = [label for label, alike in zip(labels, model.same_for_all, strict=True) if alike]
+    facts["same_for_all"] = same
+    compared = comparison_rows(model, [by_name[name] for name in SIMPLE if name in by_name])
+    opponents = [by_name[name] for name in PUBLISHED_OPPONENTS if name in by_name]
+    analysis.write_scores(
+        {
+            "models": rows,
+            "contrasts": contrast_rows(found, group, labels),
+            "tests": published_tests(model, opponents, labels),
+        },
+        {**facts, "fitted_on": simple.people, "model": judged, "comparisons": compared},
+    )
+    means = {}
+    for scores in found:
+        shapes = {matrix.shape for matrix in scores.matrices.values()}
+        # Of people who all have all contrasts.
+        if len(scores.matrices) == len(labels) and shapes == {(people, people)}:
+            stacked = np.stack([scores.matrices[q] for q in range(len(labels))])
+            name = "".join(letter for letter in scores.name.title() if letter.isalnum())
+            analysis.store.write(f"matrices/{name}", stacked, {"model": scores.name})
+            means[scores.name] = mean_over(stacked, axis=0)
+    fitted_on = counted(simple.people, "participant")
+    basis = f"Simple models were fitted on {fitted_on}."
+    if fitted is not None:
+        basis = f"The model was fitted on {fitted.in_words(simple.people)}, simple models on the "
+        basis += "same people of one's own." if fitted.of_other_sites else "same."
+        why = fitted.record.get("architecture", {}).get("why")
+        basis += f" The kind was chosen by the number of people: {why}." if why else ""
+    page = analysis.folder / MODEL_PAGE
+    trouble = write_model_page(
+        page,
+        ModelPageFacts(
+            title=analysis.folder.name,
+            index=f"../../{INDEX}",
+            lead=f"{counted(people, 'test participant')} of {analysis.source.dataset.name}, "
+            f"{counted(len(labels), 'contrast')}. {cohort.sessions} {basis} "
+            f"The model reads {analysis.form.row.words}. "
+            "Another person's prediction decides whether the model is individual, its own mean "
+            "prediction whether it is worth using.",
+            definitions=DEFINITIONS,
+            rows=rows,
+            contrasts=labels,
+            r={scores.name: mean_over(scores.scores["r"], axis=1) for scores in found},
+            matrices=means,
+            judged=judged,
+            comparisons=compared,
+            fitted_on=simple.people,
+            history=({} if fitted is None else fitted.record).get("network", {}).get("history", ()),
+            measured=cohort.measured,
+            tables=(TARGETS_TABLE, QUALITY_TABLE),
+            same_for_all=same,
+        ),
+    )
+    say(trouble or f"page: {page}")
+    write_index(analysis.source.output)
+    analysis.store.discard("work")
+    by_contrast = predictability_rows(model, labels)
+    return {**facts, "rows": rows, "comparisons": compared, "contrasts": by_contrast}
+
+
+def write_fitted(
+    analysis: Analysis,
+    fitted: FittedModel,
+    cohort: Cohort,
+    *,
+    contrasts: Sequence[Contrast],
+    split: Split,
+    evaluation: dict[str, Any] | None,
+    earlier: ModelBundle | None = None,
+) -> ModelBundle:
+    """Write the bundle of a fitted model below the analysis' folder.
+
+    `cohort` has connectomes as the model reads them, `split` is who it was made with, and
+    `earlier` the model whose weights it began with.
+    """
+    base, training = analysis.bundle, cohort.of(split.training)
+    in_turn = fitted.left_out_in_turn
+    recentring = Recentring(
+        participants=len(training) if in_turn else len(split.validation),
+        segments=mean_segments(cohort.people),
+        left_out_in_turn=in_turn,
+    )
+    card = ModelCard(
+        name=analysis.name,
+        version="1",
+        kind=fitted.kind,
+        part=MapsPart(
+            contrasts=tuple(contrasts),
+            grid=base.card.part.grid,
+            places=base.card.part.places,
+            segment_seconds=base.card.part.segment_seconds,
+            statistic=cohort.statistic,
+            units=cohort.statistic if cohort.statistic != "effect" else "arbitrary",
+            recentring=None if fitted.correction is None else recentring,
+            same_for_all=fitted.same_for_all,
+            connectome=analysis.form,
+        ),
+        description=f"Trained with bids_dtg on {fitted.in_words(len(training))}; "
+        f"{analysis.source.maps_words}.",
+        training=TrainingData(
+            data=analysis.source.dataset.name,
+            repetition_time_s=cohort.repetition_time_s,
+            cleaning=analysis.source.cleaning,
+            participants=len(training),
+        ),
+        for_science=base.card.for_science,
+        notice=base.card.notice,
+        record={**fitted.record, **analysis.source.record},
+        evaluation=evaluation,
+    )
+    # As the bundle's users will have it.
+    kept = dataclasses.replace(fitted, correction=as_kept(fitted.correction))
+    arrays = BundleArrays(
+        fitted.tensors,
+        base.roi_maps,
+        base.brain,
+        base.places,
+        fitted.correction,
+        learn_range(cohort.of((*split.training, *split.validation)), base),
+        learn_deviation(training, kept.predict, base.places, "training"),
+    )
+    people = record_people(analysis.source, dataclasses.asdict(split), earlier)
+    return write_bundle(analysis.folder / "bundle", card, arrays, people)

@@ -1,0 +1,538 @@
+"""Model bundles: a folder that holds a model and all that its use needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard, Part, read_card
+from bids_dtg.bundles.kinds import KINDS, find_maps_kind, maps_kinds
+from bids_dtg.bundles.parts import (
+    CALIBRATION_FILE,
+    OFFSET_FILE,
+    TRAINING_RANGE_FILE,
+    read_calibration,
+    read_listed_maps,
+    read_offset,
+    read_places,
+    read_training_range,
+)
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, read_deviation
+from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE, read_parcel_intervals
+from bids_dtg.contrasts.bundle.part import (
+    BRAIN_MASK_FILE,
+    LISTED_MAPS_FILE,
+    MAPS_FILE,
+    MASK_FILE,
+    PLACES_FILE,
+    MapsPart,
+)
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.recentring import Correction
+from bids_dtg.errors import BundleError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.files.digest import sha256_of
+from bids_dtg.files.foreign import open_foreign
+from bids_dtg.files.tensors import TensorFile
+from bids_dtg.imaging.bold import BoldHeader, stream_blocks
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import read_header
+from bids_dtg.imaging.nifti import read_mask
+from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.stats.conformal import Calibration
+from bids_dtg.stats.deviation import Deviation
+from bids_dtg.stats.parcel_intervals import ParcelIntervals
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.kind import Processor
+    from bids_dtg.contrasts.network.unet import AttentionUNet
+    from bids_dtg.contrasts.people import MapModel
+
+_REMEDY = "fetch or make the bundle again"
+# Affines that agree to this many mm (or mm a voxel) describe one grid.
+_AFFINE_TOLERANCE = 1e-4
+# Of all ROI maps together, as float32: 1 GiB. Those of 50 networks at 1 mm have 90 million.
+_MOST_MAP_VALUES = 2**28
+# A few volumes at a time: they are gathered while the next ones are inflated.
+_VOLUMES_PER_BLOCK = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle(Generic[Part]):
+    """What a verified model has, of whatever kind."""
+
+    path: Path  # the folder
+    card: ModelCard[Part]  # what the model says about itself
+    identity: str  # SHA-256 of model.json, which holds the hash of every other file
+
+    def weights(self) -> TensorFile:
+        """Return the file of weights, verified; nothing of it is kept in memory.
+
+        Raises
+        ------
+        BundleError
+            If it has changed since the bundle was loaded.
+        """
+        path = self.path / WEIGHTS_FILE
+        verify_file(path, self.card.files[WEIGHTS_FILE])
+        return TensorFile(path)
+
+    def check_weights(self) -> None:
+        """Read all of the weights.
+
+        Raises
+        ------
+        BundleError
+            If they have changed since the bundle was loaded, are damaged, or do not fit the card.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class ModelBundle(Bundle[MapsPart]):
+    """A verified model of contrast maps: its card, masks and ROI maps; its weights on demand."""
+
+    brain: Places  # where the ROI series are computed
+    places: Places  # where the model reads and predicts
+    roi_maps: NDArray[np.float32]  # (rois, brain voxels)
+    correction: Correction | None = None  # of the model's maps, over the places; None: none
+    calibration: Calibration | None = None  # of intervals around the maps; None: none
+    # Of intervals around means of the maps over parcels, by the atlases' keys.
+    parcel_intervals: Mapping[str, ParcelIntervals] = field(default_factory=dict)
+    training_range: TrainingRange | None = None  # of the training connectomes; None: not known
+    people: SeenPeople | None = None  # whom the model has seen; None: not known
+    deviation: Deviation | None = None  # tells a person's own part; None: nothing does
+
+    def __post_init__(self) -> None:
+        grids = [p.grid.shape if isinstance(p, VoxelPlaces) else None for p in self._all_places]
+        grid = None if self.card.part.grid is None else self.card.part.grid.shape
+        if set(grids) != {grid}:
+            raise ValueError(f"brain and places are voxels of the card's grid, {grid}")
+        if self.roi_maps.ndim != 2 or self.roi_maps.shape[1] != self.brain.number:
+            raise ValueError(
+                f"roi_maps is (rois, {self.brain.number}), found {self.roi_maps.shape}"
+            )
+        if (self.correction is None) != (self.card.part.gains is None):
+            raise ValueError("a correction and the card's gains belong together")
+
+    @property
+    def _all_places(self) -> tuple[Places, Places]:
+        return self.brain, self.places
+
+    @property
+    def grid(self) -> Grid:
+        """Where maps and masks lie.
+
+        Raises
+        ------
+        BundleError
+            The model has no grid.
+        """
+        card = self.card
+        if card.part.grid is None:
+            raise BundleError(
+                f"{card.name} is a model of {card.part.places} places without a grid: it reads "
+                "arrays",
+                expected="a model on a grid, for images",
+                remedy=f"bids_dtg BIDS_DIR OUTPUT_DIR group --analysis predict --model {card.name} "
+                "--input-arrays FILE",
+            )
+        return card.part.grid
+
+    @property
+    def training_voxel_mm(self) -> float:
+        """Edge of a voxel of the runs that it was trained on: the grid's if nothing is stated."""
+        stated = self.card.training.voxel_size_mm
+        return self.grid.voxel_edge_mm if stated is None else stated
+
+    @property
+    def voxels(self) -> VoxelPlaces:
+        """The places as voxels; BundleError as for `grid`."""
+        return self._as_voxels(self.places)
+
+    @property
+    def brain_voxels(self) -> VoxelPlaces:
+        """The brain as voxels; BundleError as for `grid`."""
+        return self._as_voxels(self.brain)
+
+    def _as_voxels(self, places: Places) -> VoxelPlaces:
+        if not isinstance(places, VoxelPlaces):
+            raise TypeError(f"places of a model on {self.grid} are voxels")
+        return places
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """What the model predicts, in the order of its outputs."""
+        return self.card.part.contrasts
+
+    @property
+    def without_deviation(self) -> tuple[str, ...]:
+        """Labels of the contrasts that have no deviations: all, where the model knows none."""
+        if self.deviation is None:
+            return tuple(contrast.label for contrast in self.contrasts)
+        alike = self.card.part.not_individual
+        return tuple(
+            contrast.label
+            for contrast, none in zip(self.contrasts, self.deviation.has_none, strict=True)
+            if none or contrast.label in alike
+        )
+
+    @property
+    def place_roi_maps(self) -> NDArray[np.float32]:
+        """(rois, places), the ROI maps where the model predicts; 0 outside the brain mask."""
+        if self.card.part.grid is None:
+            return self.roi_maps
+        mask, grey = self.brain_voxels.mask.ravel(), self.voxels.positions
+        # Position of each grid voxel among the brain's voxels, which order the maps.
+        rank = np.cumsum(mask) - 1
+        maps = self.roi_maps[:, rank[grey]]
+        # As the ROI series have them: no map reaches out of the brain.
+        maps[:, ~mask[grey]] = 0.0
+        return maps
+
+    def prepare(self, processor: Processor) -> MapModel:
+        """Read the model and make it ready to predict; the correction is left to the caller.
+
+        Raises
+        ------
+        BundleError
+            If the weights have changed since the bundle was loaded, or are damaged.
+        """
+        return (
+            find_maps_kind(self.card.kind).module().prepare(self.weights(), self.places, processor)
+        )
+
+    def check_weights(self) -> None:
+        """Read all of the weights.
+
+        Raises
+        ------
+        BundleError
+            As for `prepare`.
+        """
+        find_maps_kind(self.card.kind).module().check(self.weights(), self.places)
+
+    def require_finite(self) -> None:
+        """Look at all weights, without torch and one tensor at a time: a fraction of a second.
+
+        Raises
+        ------
+        BundleError
+            One is not finite.
+        """
+        TensorFile(self.path / WEIGHTS_FILE).require_finite()
+
+    def network(self) -> AttentionUNet:
+        """Read the network of a kind that has one. This imports torch.
+
+        Returns
+        -------
+        AttentionUNet
+            In eval mode, float32, on the CPU.
+
+        Raises
+        ------
+        BundleError
+            As for `prepare`, or if the model has no network.
+        """
+        from bids_dtg.contrasts.network.kind import read_parameters
+        from bids_dtg.contrasts.network.unet import AttentionUNet
+
+        weights, prefix = self.weights(), find_maps_kind(self.card.kind).network_prefix
+        if prefix is None:
+            able = [row.name for row in maps_kinds().values() if row.network_prefix is not None]
+            raise BundleError(
+                f"{weights.path} is of a model of kind {self.card.kind}",
+                expected=" or ".join(able),
+            )
+        return AttentionUNet.from_parameters(read_parameters(weights.below(prefix)))
+
+
+def load_bundle(name_or_path: str | Path) -> ModelBundle:
+    """Find, verify and load a model bundle, without torch.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of an installed bundle (`bids_dtg.bundles.store`), or its folder.
+
+    Raises
+    ------
+    BundleError
+        If there is no such bundle, a file is missing, damaged or not the one that
+        the card lists (SHA-256), or masks, maps, weights and contrasts do not belong
+        together.
+    TypeError
+        If it is neither a text nor a path, as a bundle that is loaded.
+
+    Examples
+    --------
+    >>> bundle = load_bundle("demo")
+    >>> bundle.card.name, bundle.roi_maps.shape[0], len(bundle.contrasts)
+    ('demo', 50, 47)
+    """
+    folder = find_bundle(name_or_path)
+    card, identity = read_verified_card(folder, MapsPart)
+    weights = TensorFile(folder / WEIGHTS_FILE)
+    rois, outputs = find_maps_kind(card.kind).module().channels(weights)
+    if outputs != len(card.part.contrasts):
+        raise BundleError(
+            f"{weights.path} predicts {outputs} maps",
+            expected=f"{len(card.part.contrasts)}, as model.json lists",
+        )
+    brain, places, roi_maps = _read_geometry(folder, card, rois)
+    correction = _correction(folder, card.part, places.number)
+    calibration = _calibration(folder, card, places)
+    return ModelBundle(
+        path=folder,
+        card=card,
+        identity=identity,
+        brain=brain,
+        places=places,
+        roi_maps=roi_maps,
+        correction=correction,
+        calibration=calibration,
+        parcel_intervals=_parcel_intervals(folder, card),
+        training_range=_training_range(folder, card, rois),
+        people=SeenPeople.read(folder / PEOPLE_FILE) if PEOPLE_FILE in card.files else None,
+        deviation=_deviation(folder, card, places, correction, calibration),
+    )
+
+
+def read_verified_card(folder: Path, part: type[Part]) -> tuple[ModelCard[Part], str]:
+    """Read a bundle's card, and compare all files with it.
+
+    Returns
+    -------
+    The card, and the bundle's identity.
+
+    Raises
+    ------
+    BundleError
+        If the card cannot be read or its part is another one, or a file is missing or has changed.
+    """
+    card, raw_card = read_card(folder)
+    if not isinstance(card.part, part):
+        row = KINDS[card.kind]
+        wanted = next(other for other in KINDS.values() if other.part() is part)
+        raise BundleError(
+            f"{folder} is a model of kind {card.kind}",
+            expected=f"one that predicts {wanted.predicts}",
+            remedy=row.remedy,
+        )
+    for name, digest in card.files.items():
+        verify_file(folder / name, digest)
+    return card, hashlib.sha256(raw_card).hexdigest()
+
+
+def _read_geometry(
+    folder: Path, card: ModelCard[MapsPart], rois: int
+) -> tuple[Places, Places, NDArray[np.float32]]:
+    """Return where ROI series are computed, where the model predicts, and the ROI maps."""
+    grid, number = card.part.grid, card.part.places
+    if grid is None:
+        assert number is not None  # a part has either
+        listed = read_places(folder / PLACES_FILE, number)
+        return listed, listed, read_listed_maps(folder / LISTED_MAPS_FILE, rois, number)
+    _check_on_grid(folder / MAPS_FILE, grid, volumes=rois)
+    brain = _read_places(folder / BRAIN_MASK_FILE, grid)
+    places = _read_places(folder / MASK_FILE, grid)
+    return brain, places, read_roi_maps(folder / MAPS_FILE, brain)
+
+
+def verify_file(path: Path, digest: str) -> None:
+    """Refuse a file whose SHA-256 is not `digest` (hexadecimal).
+
+    Raises
+    ------
+    BundleError
+        Naming the file and both hashes.
+    """
+    try:
+        with open_foreign(path) as file:
+            found = sha256_of(file)
+    except MissingFileError as err:
+        raise BundleError(
+            f"{path} is missing", expected="it is in model.json", remedy=_REMEDY
+        ) from err
+    except ForeignFileError as err:
+        raise err.as_kind(BundleError) from err
+    except OSError as err:
+        raise BundleError(f"{path} cannot be read: {err.strerror or err}") from err
+    if found != digest:
+        raise BundleError(
+            f"{path} has changed: its SHA-256 is {found}",
+            expected=f"{digest} (model.json)",
+            remedy=_REMEDY,
+        )
+
+
+def read_roi_maps(path: Path, brain: VoxelPlaces) -> NDArray[np.float32]:
+    """Read ROI maps over the brain mask.
+
+    Parameters
+    ----------
+    path
+        4-D NIfTI, one volume a ROI, on the grid or on any larger field of view, crop or
+        flip of its lattice that covers the brain mask. Never resampled.
+    brain
+        Voxels of the model's brain mask.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rois, brain voxels).
+
+    Raises
+    ------
+    BundleError
+        If the file is damaged, not 4-D, on another lattice or too small, has values that
+        are not finite, or a map that is constant over the brain mask.
+    """
+    try:
+        header = BoldHeader(**vars(read_header(path)))
+        if len(header.shape) != 4:
+            raise BundleError(f"{path} has sizes {header.shape}", expected="four, one volume a ROI")
+        sampling = LatticeSampling.between(
+            header.shape, header.affine, brain.grid, brain.positions, name=str(path)
+        )
+        if not sampling.covered.all():
+            missing = np.count_nonzero(~sampling.covered)
+            raise BundleError(
+                f"{path} does not cover {missing} voxels of the brain mask",
+                expected="maps that cover all of it",
+            )
+        if header.frames * brain.number > _MOST_MAP_VALUES:
+            raise BundleError(
+                f"{path} has {header.frames} ROI maps of {brain.number} voxels",
+                expected=f"at most {_MOST_MAP_VALUES} values",
+            )
+        roi_maps = np.empty((header.frames, brain.number), np.float32)
+        done = 0
+        for block in stream_blocks(header, _VOLUMES_PER_BLOCK):
+            out = roi_maps[done : done + len(block)]
+            done += len(sampling.apply(block, header.slope, header.inter, out=out))
+    except RunError as err:
+        raise BundleError(
+            err.found, expected=err.expected, remedy="fetch or make the file again"
+        ) from err
+    _check_values(path, roi_maps)
+    return roi_maps
+
+
+def _correction(folder: Path, part: MapsPart, voxels: int) -> Correction | None:
+    if part.gains is None:
+        return None
+    offset = read_offset(folder / OFFSET_FILE, len(part.contrasts), voxels)
+    with np.errstate(over="ignore"):
+        gains = np.array(part.gains, np.float32)
+    if not np.isfinite(gains).all():
+        raise BundleError(
+            f"{folder / CARD_FILE}: gains go up to {max(map(abs, part.gains)):.3g}",
+            expected="gains that floats of 32 bits can hold",
+            remedy=_REMEDY,
+        )
+    return Correction(gains, offset)
+
+
+def _calibration(folder: Path, card: ModelCard[MapsPart], places: Places) -> Calibration | None:
+    facts = card.part.calibration
+    if facts is None:
+        return None
+    _require_listed(folder, card.files, CALIBRATION_FILE, "calibration")
+    return read_calibration(folder, facts, places, len(card.part.contrasts))
+
+
+def _parcel_intervals(folder: Path, card: ModelCard[MapsPart]) -> dict[str, ParcelIntervals]:
+    facts = card.part.parcel_intervals
+    if facts is None:
+        return {}
+    _require_listed(folder, card.files, PARCEL_INTERVALS_FILE, "parcel_intervals")
+    return read_parcel_intervals(folder, facts, len(card.part.contrasts))
+
+
+def _deviation(
+    folder: Path,
+    card: ModelCard[MapsPart],
+    places: Places,
+    correction: Correction | None,
+    calibration: Calibration | None,
+) -> Deviation | None:
+    facts = card.part.deviation
+    if facts is None:
+        return None
+    _require_listed(folder, card.files, DEVIATION_FILE, "deviation")
+    made = None if calibration is None else calibration.usual.lattice
+    return read_deviation(folder, facts, places, len(card.part.contrasts), correction, made)
+
+
+def _training_range(folder: Path, card: ModelCard[MapsPart], rois: int) -> TrainingRange | None:
+    facts = card.part.training_range
+    if facts is None:
+        return None
+    _require_listed(folder, card.files, TRAINING_RANGE_FILE, "reference")
+    training = read_training_range(folder, facts)
+    if len(training.basis.mean) != rois:
+        raise BundleError(
+            f"{folder / TRAINING_RANGE_FILE} is of {len(training.basis.mean)} ROIs",
+            expected=f"{rois}, as the model's",
+        )
+    return training
+
+
+def _require_listed(folder: Path, files: Mapping[str, str], name: str, field: str) -> None:
+    if name not in files:
+        raise BundleError(f"{folder / 'model.json'} has {field}, but lists no {name}")
+
+
+def _read_places(path: Path, grid: Grid) -> VoxelPlaces:
+    _check_on_grid(path, grid, volumes=1)
+    try:
+        mask = read_mask(path, grid)
+    except RunError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
+    if not mask.any():
+        raise BundleError(f"{path} has no voxel in it", remedy=_REMEDY)
+    return VoxelPlaces.within(grid, mask)
+
+
+def _check_on_grid(path: Path, grid: Grid, volumes: int) -> None:
+    """Refuse an image whose header does not describe so many volumes on the grid."""
+    try:
+        header = read_header(path)
+    except RunError as err:
+        raise BundleError(err.found, expected=err.expected, remedy=_REMEDY) from err
+    if (*header.shape, 1)[:4] != (*grid.shape, volumes) or len(header.shape) > 4:
+        raise BundleError(
+            f"{path} has sizes {header.shape}", expected=f"{volumes} volume(s) of {grid.shape}"
+        )
+    if not np.allclose(header.affine, grid.affine, rtol=0, atol=_AFFINE_TOLERANCE):
+        raise BundleError(
+            f"{path} has the affine {header.affine.tolist()}",
+            expected=f"{np.asarray(grid.affine).tolist()} (model.json)",
+        )
+
+
+def _check_values(path: Path, roi_maps: NDArray[np.float32]) -> None:
+    lowest, highest = roi_maps.min(axis=1), roi_maps.max(axis=1)
+    # NaN and infinity show in the extremes.
+    wrong = np.flatnonzero(~(np.isfinite(lowest) & np.isfinite(highest)))
+    if wrong.size:
+        raise BundleError(
+            f"{path}: ROI map {wrong[0]} (from 0) has NaN or infinite values in the brain mask"
+        )
+    constant = np.flatnonzero(lowest == highest)
+    if constant.size:
+        raise BundleError(
+            f"{path}: ROI map {constant[0]} (from 0) is constant over the brain mask",
+            expected="maps that differ between voxels, as ROI series are regression weights",
+        )

@@ -1,0 +1,82 @@
+"""The output layers of published models: one may have got that of another.
+
+A published script puts the output layer of a network of its own on the tuned one. If that network
+is the published model, both layers are equal; if not, the maps of the tuned model are those of a
+layer that its other layers were never trained with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from bids_dtg.bundles.kinds import find_maps_kind
+from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.errors import BundleError
+
+_OUTPUT = "out_block.1."  # before the names of its weight and bias
+
+
+def compare_with_published(bundle: ModelBundle, folders: Iterable[Path]) -> list[str]:
+    """Compare a model's output layer with those of published models.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    folders
+        Of bundles; those that are no published models, or this one, are left out.
+
+    Returns
+    -------
+    A line a model that can be compared; none where there is no other.
+
+    Raises
+    ------
+    BundleError
+        If the bundle's weights cannot be read.
+    """
+    lines = []
+    for folder in folders:
+        if folder.name not in PUBLISHED or folder.name == bundle.card.name or not folder.exists():
+            continue
+        try:
+            other = load_bundle(folder)
+            other.check_weights()
+        except BundleError:
+            continue  # `dtg-models verify` says what is wrong with it
+        line = compare_output_layers(bundle, other)
+        if line is not None:
+            lines.append(line)
+    return lines
+
+
+def compare_output_layers(bundle: ModelBundle, other: ModelBundle) -> str | None:
+    """Say whether two models have the same output layer; None where that means nothing.
+
+    Raises
+    ------
+    BundleError
+        If weights cannot be read.
+    """
+    prefixes = [find_maps_kind(model.card.kind).network_prefix for model in (bundle, other)]
+    if None in prefixes or bundle.contrasts != other.contrasts:
+        return None
+    layers = [
+        model.weights().below(f"{prefix}{_OUTPUT}").read()
+        for model, prefix in zip((bundle, other), prefixes, strict=True)
+    ]
+    shapes = [{name: tensor.shape for name, tensor in layer.items()} for layer in layers]
+    if shapes[0] != shapes[1] or not shapes[0]:  # a blend may have no network
+        return None
+    names = f"{bundle.card.name} and {other.card.name}"
+    largest = max(float(np.abs(layers[0][name] - layers[1][name]).max()) for name in layers[0])
+    if largest == 0:
+        return f"{names} have the same output layer"
+    return (
+        f"warning: the output layers of {names} differ (by up to {largest:.2g}): one of them was "
+        "not tuned from the other with its output layer kept"
+    )

@@ -1,0 +1,309 @@
+"""What the card of a model of contrast maps says beside what every card says."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.parts import CALIBRATION_FILE, OFFSET_FILE, TRAINING_RANGE_FILE
+from bids_dtg.bundles.people import PEOPLE_FILE
+from bids_dtg.connectome.form import FORMS, MARGINAL, Form
+from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE
+from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE
+from bids_dtg.contrasts.contrast import Contrast, check_contrasts
+from bids_dtg.errors import BundleError
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.notices import counted
+
+MAPS_FILE = "maps.nii.gz"
+BRAIN_MASK_FILE = "brain_mask.nii.gz"
+MASK_FILE = "mask.nii.gz"
+# Of a model without a grid: names of its places, and its ROI maps.
+PLACES_FILE, LISTED_MAPS_FILE = "places.safetensors", "maps.safetensors"
+_REQUIRED = (MAPS_FILE, BRAIN_MASK_FILE, MASK_FILE)
+_REQUIRED_LISTED = (LISTED_MAPS_FILE, PLACES_FILE)
+
+# A template at one millimetre has 7 million voxels: what is beyond these bounds would only fill
+# the memory.
+_LARGEST_GRID, LARGEST_PLACES = 1 << 24, 1 << 20
+
+DUAL_REGRESSION = "dual-regression"
+GAIN_DIGITS = 4  # a hundredth of what the people who were measured determine
+_LABEL = re.compile(r"[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Recentring:
+    """How the error in a model's mean maps was found; the offset is in `OFFSET_FILE`."""
+
+    participants: int  # people with both scans, whom the model that showed it was not trained on
+    segments: int  # segments of rest that each of their predictions is the mean of
+    lattice: str = "grid"  # where the offset lies: at every voxel of the mask
+    # Whether they are training people, each of whom was left out of a model fitted to the others.
+    left_out_in_turn: bool = False
+
+    @classmethod
+    def read(cls, card: JsonFields) -> Recentring:
+        """Read the field `recentring` of a card.
+
+        Raises
+        ------
+        BundleError
+            If it does not hold what it should.
+        """
+        fields = card.nested("recentring")
+        lattice = fields.text("lattice")
+        if lattice != "grid":
+            raise fields.wrong("lattice", lattice, "grid")
+        recentring = cls(
+            fields.whole("participants"),
+            fields.whole("segments"),
+            lattice,
+            not fields.absent("left_out_in_turn") and fields.flag("left_out_in_turn"),
+        )
+        fields.refuse_unknown()
+        return recentring
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field; cards of models with held-out people are as they always were."""
+        content = asdict(self)
+        if not self.left_out_in_turn:
+            del content["left_out_in_turn"]
+        return content
+
+
+@dataclass(frozen=True)
+class MapsPart:
+    """The part of a card that models of contrast maps have, whatever their kind."""
+
+    # Keys of a card in the order of the first version, so that old bundles keep their identity.
+    ORDER: ClassVar[tuple[str, ...]] = (
+        *("format_version", "name", "version", "grid", "contrasts", "kind", "licence", "citation"),
+        *("description", "training", "roi_series", "segment_seconds", "mask_input", "statistic"),
+        *("units", "for_science", "notice", "files", "recentring", "gains", "reference"),
+        *("calibration", "places", "sources", "same_for_all", "connectome"),
+        *("parcel_intervals", "deviation"),
+    )
+    FILES: ClassVar[tuple[str, ...]] = (
+        *(*_REQUIRED, *_REQUIRED_LISTED, OFFSET_FILE, CALIBRATION_FILE, TRAINING_RANGE_FILE),
+        *(PEOPLE_FILE, PARCEL_INTERVALS_FILE, DEVIATION_FILE),
+    )
+
+    contrasts: tuple[Contrast, ...]  # in the order of the outputs
+    grid: Grid | None = None  # where its maps and masks lie; None: at places that have names alone
+    places: int | None = None  # how many places it has, without a grid; None: it has a grid
+    roi_series: str = DUAL_REGRESSION  # how ROI series are made from the ROI maps
+    segment_seconds: float = 432.0  # length of rest in one training sample
+    mask_input: bool = True  # whether the connectome is 0 outside the mask at prediction
+    statistic: str = "z"  # value of the BIDS entity stat- of the maps
+    units: str = "z"  # unit of the maps
+    recentring: Recentring | None = None  # None: maps are what the model predicts
+    gains: tuple[float, ...] | None = None  # of the contrasts' deviations; with `recentring` only
+    # Of the training connectomes, as `parts.read_training_range` reads it; "reference" in files.
+    training_range: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Any] | None = None  # how intervals were made: `parts`
+    # Of parcel means, by atlas, as `statistics.parcels` reads it.
+    parcel_intervals: Mapping[str, Any] | None = None
+    # Labels of contrasts whose map is the same for everybody; those of gain 0 need not be here.
+    same_for_all: tuple[str, ...] = ()
+    connectome: Form = MARGINAL  # what the model reads
+    deviation: Mapping[str, Any] | None = None  # whose mean and spread: `statistics`
+
+    @property
+    def outputs(self) -> str:
+        """What the model predicts, counted."""
+        return counted(len(self.contrasts), "contrast")
+
+    @property
+    def of_geometry(self) -> tuple[str, ...]:
+        """Names of the files that decide where it reads and what its ROIs are; the maps last."""
+        if self.grid is None:
+            return (PLACES_FILE, LISTED_MAPS_FILE)
+        return (BRAIN_MASK_FILE, MASK_FILE, MAPS_FILE)
+
+    @property
+    def not_individual(self) -> tuple[str, ...]:
+        """Labels of the contrasts whose map is the same for everybody, in order.
+
+        Examples
+        --------
+        >>> two = (Contrast(0, "faces", "", "", ""), Contrast(1, "shapes", "", "", ""))
+        >>> MapsPart(two, recentring=Recentring(12, 4), gains=(0.0, 0.8)).not_individual
+        ('faces',)
+        """
+        gains = self.gains or (1.0,) * len(self.contrasts)
+        return tuple(
+            contrast.label
+            for contrast, gain in zip(self.contrasts, gains, strict=True)
+            if gain == 0 or contrast.label in self.same_for_all
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part's fields of `model.json`."""
+        content = dict(vars(self))
+        # Cards without it are as they were before there was such a field.
+        same, of_parcels = content.pop("same_for_all"), content.pop("parcel_intervals")
+        content |= {"same_for_all": list(same)} if same else {}
+        form = content.pop("connectome")
+        # Programs of format version 2 know of one form only: they are to ask for a newer one.
+        content |= {"format_version": 3, "connectome": asdict(form)} if form != MARGINAL else {}
+        deviation = content.pop("deviation")
+        if self.grid is None:
+            # Programs of format version 2 know models on grids only.
+            del content["grid"]
+            content["format_version"] = 3
+        else:
+            del content["places"]
+            content["grid"] = {
+                "shape": list(self.grid.shape),
+                "affine": np.asarray(self.grid.affine, dtype=np.float64).tolist(),
+                "space": self.grid.space,
+                "resolution": self.grid.resolution,
+            }
+        # Programs of format version 3 refuse what they do not know: they ask for a newer one.
+        content |= {"format_version": 4, "parcel_intervals": of_parcels} if of_parcels else {}
+        content |= {"format_version": 4, "deviation": dict(deviation)} if deviation else {}
+        content["contrasts"] = [asdict(contrast) for contrast in self.contrasts]
+        content["recentring"] = self.recentring and self.recentring.to_json()
+        content["reference"] = content.pop("training_range")
+        return content
+
+    @classmethod
+    def required_files(cls, fields: JsonFields) -> tuple[str, ...]:
+        """Return which files the bundle of a card must have, beside the weights."""
+        return _REQUIRED if fields.absent("places") else _REQUIRED_LISTED
+
+    @classmethod
+    def read(cls, fields: JsonFields, files: Mapping[str, str]) -> MapsPart:
+        """Read the part's fields of a card.
+
+        Parameters
+        ----------
+        fields
+            Of the card.
+        files
+            Names of the bundle's files, and their hashes.
+
+        Raises
+        ------
+        BundleError
+            If a field is missing or wrong.
+        """
+        listed = not fields.absent("places")
+        part = cls(
+            contrasts=_contrasts(fields),
+            grid=None if listed else _grid(fields.nested("grid")),
+            places=_places(fields) if listed else None,
+            roi_series=_roi_series(fields),
+            segment_seconds=fields.positive("segment_seconds"),
+            mask_input=fields.flag("mask_input"),
+            statistic=fields.matching("statistic", _LABEL, "letters and digits"),
+            units=fields.text("units"),
+            recentring=None if fields.absent("recentring") else Recentring.read(fields),
+            gains=_gains(fields),
+            training_range=fields.mapping_or_none("reference"),
+            calibration=fields.mapping_or_none("calibration"),
+            parcel_intervals=fields.mapping_or_none("parcel_intervals"),
+            same_for_all=_same_for_all(fields),
+            connectome=_form(fields),
+            deviation=fields.mapping_or_none("deviation"),
+        )
+        if (part.recentring is None) != (part.gains is None):
+            raise fields.wrong("gains", part.gains, "gains and recentring, or neither")
+        if part.recentring is not None and OFFSET_FILE not in files:
+            raise BundleError(f"{fields.source} has recentring, but lists no {OFFSET_FILE}")
+        return part
+
+
+def _grid(fields: JsonFields) -> Grid:
+    shape = fields.numbers("shape", (3,))
+    if not all(type(size) is int and 1 <= size <= 2048 for size in shape):
+        raise fields.wrong("shape", shape, "three whole numbers from 1 to 2048")
+    if math.prod(shape) > _LARGEST_GRID:
+        raise fields.wrong("shape", shape, f"at most {_LARGEST_GRID} voxels")
+    affine = np.array(fields.numbers("affine", (4, 4)), dtype=np.float64)
+    if abs(np.linalg.det(affine[:3, :3])) < 1e-9 or affine[3].tolist() != [0, 0, 0, 1]:
+        raise fields.wrong("affine", affine.tolist(), "an affine that can be inverted")
+    resolution = fields.text_or_none("resolution")
+    if resolution is not None and not _LABEL.fullmatch(resolution):
+        raise fields.wrong("resolution", resolution, "letters and digits, or null")
+    grid = Grid(
+        shape=(shape[0], shape[1], shape[2]),
+        affine=affine,
+        space=fields.matching("space", _LABEL, "letters and digits"),
+        resolution=resolution,
+    )
+    fields.refuse_unknown()
+    return grid
+
+
+def _places(fields: JsonFields) -> int:
+    number = fields.whole("places")
+    if not 1 <= number <= LARGEST_PLACES:
+        raise fields.wrong("places", number, f"1 to {LARGEST_PLACES} places")
+    return number
+
+
+def _roi_series(fields: JsonFields) -> str:
+    found = fields.text("roi_series")
+    if found != DUAL_REGRESSION:
+        raise fields.wrong("roi_series", found, DUAL_REGRESSION)
+    return found
+
+
+def _gains(fields: JsonFields) -> tuple[float, ...] | None:
+    if fields.absent("gains"):
+        return None
+    count = len(fields.list_of_nested("contrasts"))
+    return tuple(float(gain) for gain in fields.numbers("gains", (count,)))
+
+
+def _form(card: JsonFields) -> Form:
+    """Read the form of the connectomes; cards without it are of models of the marginal form."""
+    if card.absent("connectome"):
+        return MARGINAL
+    fields = card.nested("connectome")
+    name, ridge = fields.text("name"), fields.not_negative("ridge")
+    if name not in FORMS:
+        raise fields.wrong("name", name, " or ".join(FORMS))
+    fields.refuse_unknown()
+    return Form(name, ridge) if FORMS[name].joint else MARGINAL
+
+
+def _same_for_all(fields: JsonFields) -> tuple[str, ...]:
+    if fields.absent("same_for_all"):
+        return ()
+    found = fields.value("same_for_all")
+    known = {item.value("label") for item in fields.list_of_nested("contrasts")}
+    if not isinstance(found, list) or not known.issuperset(map(str, found)):
+        raise fields.wrong("same_for_all", found, "labels of contrasts")
+    return tuple(found)
+
+
+def _contrasts(fields: JsonFields) -> tuple[Contrast, ...]:
+    contrasts = []
+    for position, item in enumerate(fields.list_of_nested("contrasts")):
+        index = item.value("index")
+        if type(index) is not int or index != position:
+            raise item.wrong("index", index, f"{position}, its position")
+        contrasts.append(
+            Contrast(
+                index=index,
+                label=item.matching("label", _LABEL, "letters and digits"),
+                task=item.text("task"),
+                name=item.text("name"),
+                description=item.text("description"),
+                hcp_name=item.text_or_none("hcp_name"),
+            )
+        )
+        item.refuse_unknown()
+    try:
+        return check_contrasts(contrasts)
+    except ValueError as err:
+        raise BundleError(f"{fields.source}: contrasts: {err}") from err

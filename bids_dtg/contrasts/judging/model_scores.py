@@ -1,0 +1,179 @@
+"""Scores of a model on the same people and all its contrasts, and those of maps made of its own.
+
+`score_maps` takes the maps of any model as arrays and yields all scores; rows of tables,
+comparisons and tests follow from what it returns (`bids_dtg.contrasts.judging.model_table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.stats.metrics import dice_auc
+
+Maps = NDArray[np.floating[Any]]
+Values = NDArray[np.float64]
+
+OWN_MEAN, ANOTHER = "own mean prediction", "another person's prediction"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelScores:
+    """Scores of one model.
+
+    A score's mean over people is the score; its spread over people is right for intervals and
+    tests, also where the score of a person depends on the others (`PeopleScores.values`).
+    """
+
+    name: str  # for people
+    scores: Mapping[str, Values]  # by name, (contrasts, people): as `PeopleScores.values`, dice
+    measured: NDArray[np.bool_]  # (contrasts, people), who has a map of the contrast
+    matrices: Mapping[int, Values]  # contrast -> r, (measured people, predicted people)
+    tells_apart: bool = True  # whether its scores of individuality mean anything
+    leave_one_out: bool = False  # whether it was fitted for each person on all the others
+
+    @property
+    def same_for_all(self) -> NDArray[np.bool_]:
+        """(contrasts,), whether two people or more were all given the same map.
+
+        False for models that have no scores of individuality.
+        """
+        if "residual_r" not in self.scores:
+            return np.zeros(len(self.measured), bool)
+        no_deviation = ~np.isfinite(self.scores["residual_r"]).any(axis=1)
+        return np.asarray(no_deviation & (self.measured.sum(axis=1) > 1))
+
+    def by_person(self, score: str) -> Values:
+        """Return a score's means over contrasts, (people,).
+
+        Where a contrast has no residual r, because all people's predictions are the same, it
+        counts as 0; where none has one, all are NaN.
+        """
+        return mean_over(self.counted(score), axis=0)
+
+    def counted(self, score: str) -> Values:
+        """Return a score, (contrasts, people), with 0 for contrasts that do not have it."""
+        values = self.scores[score]
+        if not np.isfinite(values).any():
+            return values
+        return np.where(self.measured & ~np.isfinite(values), 0.0, values)
+
+
+def score_maps(
+    name: str, predicted: Maps, measured: Maps, training_mean: Maps | None = None
+) -> ModelScores:
+    """Score the predictions of one model.
+
+    Parameters
+    ----------
+    name
+        Of the model, for people.
+    predicted, measured
+        (people, contrasts, voxels), the same people; in memory or memory-mapped, read a
+        contrast at a time. Who has no finite value in a contrast, in either, does not count for
+        it; voxels that are NaN for somebody who counts are left out of r and all that follows
+        from it.
+    training_mean
+        (contrasts, voxels), mean maps of the training people, for the score
+        `residual_r_training_mean`, which is NaN without them.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or the people who count have no voxel in common.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> found = score_maps("itself", measured, measured)
+    >>> found.scores["r"].shape, float(found.by_person("identification").mean())
+    ((2, 8), 1.0)
+    """
+    if predicted.ndim != 3 or predicted.shape != measured.shape:
+        raise ValueError(
+            f"maps are (people, contrasts, voxels) of one shape, found {predicted.shape} and "
+            f"{measured.shape}"
+        )
+    people, contrasts, _ = measured.shape
+    scores: dict[str, Values] = {}
+    there = np.zeros((contrasts, people), bool)
+    matrices = {}
+    for q in range(contrasts):
+        p, m = predicted[:, q], measured[:, q]
+        there[q] = [
+            np.isfinite(one).any() and np.isfinite(own).any() for one, own in zip(p, m, strict=True)
+        ]
+        if not there[q].any():
+            continue
+        if not there[q].all():
+            p, m = p[there[q]], m[there[q]]
+        scored = PeopleScores.of(p, m, None if training_mean is None else training_mean[q])
+        for key, value in {**scored.values(), "dice": _dice(p, m)}.items():
+            scores.setdefault(key, np.full((contrasts, people), np.nan))[q, there[q]] = value
+        matrices[q] = scored.matrix
+    return ModelScores(name, scores, there, matrices)
+
+
+def score_judged(
+    name: str, predicted: Maps, measured: Maps, training_mean: Maps | None = None
+) -> tuple[ModelScores, ModelScores, ModelScores]:
+    """Score a model, its own mean prediction and another person's prediction.
+
+    Parameters
+    ----------
+    name, predicted, measured, training_mean
+        As `score_maps` takes them.
+
+    Returns
+    -------
+    tuple
+        The model. Its own mean prediction: the mean over all who count for a contrast, one map
+        for everybody, which knows nobody. And r of its predictions for all other people,
+        averaged for each person, without other scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> measured = np.random.default_rng(0).standard_normal((8, 2, 500))
+    >>> model, own_mean, another = score_judged("itself", measured, measured)
+    >>> [round(float(one.by_person("r").mean()), 1) for one in (model, own_mean)]
+    [1.0, 0.4]
+    """
+    model = score_maps(name, predicted, measured, training_mean)
+    means = np.zeros(predicted.shape[1:], np.float32)
+    for mean, maps, there in zip(means, predicted.swapaxes(0, 1), model.measured, strict=True):
+        if there.any():
+            mean[:] = maps[there].mean(axis=0, dtype=np.float64)
+    constant = np.broadcast_to(means, predicted.shape)
+    own_mean = score_maps(OWN_MEAN, constant, measured, training_mean)
+    return (
+        model,
+        # These know how much the mean prediction itself depends on each person.
+        replace(own_mean, scores={**own_mean.scores, "r": model.scores["own_mean_r"]}),
+        ModelScores(
+            ANOTHER, {"r": model.scores["others_r"]}, model.measured, {}, tells_apart=False
+        ),
+    )
+
+
+def mean_over(values: Values, axis: int) -> Values:
+    """Return means of what is known along an axis, NaN where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=axis)
+    total = np.where(known, values, 0.0).sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _dice(predicted: Maps, measured: Maps) -> Values:
+    """Return the area under Dice overlap of each person, over the voxels of both maps."""
+    found = []
+    for p, m in zip(predicted, measured, strict=True):
+        known = np.isfinite(m) & np.isfinite(p)
+        found.append(float(dice_auc(p[known][None], m[known][None])[0]) if known.any() else 0.0)
+    return np.array(found)

@@ -1,0 +1,227 @@
+"""The anatomy behind maps: kept by the participant level, found again by pages.
+
+Maps lie in the space of their model. Its own template is TemplateFlow's, which the program does not
+ship and does not fetch for a picture; where it does not lie on the machine, a person's own image in
+that space stands behind the maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.panels import coverage, registration
+from bids_dtg.errors import RunError
+from bids_dtg.files.derivatives import TEMPLATEFLOW, DerivativeDataset
+from bids_dtg.files.names import FileKind, bids_uri, build_name, build_path, parse_name
+from bids_dtg.files.text import write_json
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import encode_integers, read_single
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.report.contents import ParticipantFiles, sidecar_of
+from bids_dtg.report.panels.panel import Kept, RunData, read_image
+from bids_dtg.report.slices import Background, Volume, standard_background
+
+KIND = FileKind("T1w", "background", ".nii.gz")
+_BRIGHT = 0.995  # quantile of the brain that is drawn as white
+_SOFT_EDGE = 0.8  # voxels, by which the edge of the brain is smoothed: no stairs on the page
+_HCP_T1W = ("T1w_restore.2.nii.gz", "T1w_restore.nii.gz")
+_ENDING = f"desc-{KIND.desc}_{KIND.suffix}{KIND.extension}"
+
+
+def keep_template(
+    output: DerivativeDataset, bundle: ModelBundle, templateflow: TemplateFlow
+) -> Path | None:
+    """Keep the template's image in the output folder, once for all participants.
+
+    Parameters
+    ----------
+    output
+        Where it goes.
+    bundle
+        The model, on whose grid it is kept, within its brain.
+    templateflow
+        The folder in which the template may lie; nothing is fetched.
+
+    Returns
+    -------
+    Path
+        Of the image; None where the folder has none that can be read.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    path = output.path(_template_path(bundle.grid))
+    source = templateflow.anatomy(bundle.grid.space)
+    if path.is_file() or source is None:
+        return path if path.is_file() else None
+    image = _within_brain(source, bundle)
+    if image is None:
+        return None
+    uri = bids_uri(TEMPLATEFLOW, f"{source.parent.name}/{source.name}")
+    content = _sidecar("T1w image of the template", uri, bundle.grid)
+    output.write(_template_path(bundle.grid), image)
+    write_json(sidecar_of(path), content)
+    return path
+
+
+def keep_own(data: RunData[Any], templateflow: TemplateFlow) -> Iterator[Kept]:
+    """Yield the person's T1w image in the model's space, where there is one and no template.
+
+    Parameters
+    ----------
+    data
+        A run of the person.
+    templateflow
+        Where the template would lie, which stands behind the maps of everybody.
+    """
+    run, grid = data.run, data.bundle.grid
+    if templateflow.anatomy(grid.space) is not None:
+        return
+    source = _own_t1w(run, grid.space)
+    image = None if source is None else _within_brain(source, data.bundle)
+    if source is None or image is None:
+        return
+    uri = bids_uri(data.source, source.relative_to(run.root).as_posix())
+    # The same for all runs of the session, which have the same image.
+    named = {"sub": run.participant, "ses": run.session, **grid.entities, "desc": KIND.desc}
+    yield Kept(
+        KIND,
+        image,
+        _sidecar("T1w image of the participant", uri, grid),
+        path=build_path(named, KIND.suffix, KIND.extension, datatype="anat"),
+    )
+
+
+def of_participant(dataset: DerivativeDataset, files: ParticipantFiles) -> Background:
+    """Find what stands behind a participant's maps.
+
+    The template; else the participant's T1w image; else the mean BOLD of a run, which lies in the
+    space of the maps, too; else nilearn's template, which does not.
+    """
+    spaces = {
+        parse_name(shown.path.name).get("space") for made in files.sets for shown in made.maps
+    }
+    return (
+        _of_template(dataset, spaces)
+        or _own_image(dataset, files.label)
+        or _mean_bold(files)
+        or standard_background()
+    )
+
+
+def of_group(dataset: DerivativeDataset) -> Background:
+    """Find what stands behind maps over people: the template, else nilearn's."""
+    return _of_template(dataset, None) or standard_background()
+
+
+def _of_template(
+    dataset: DerivativeDataset, spaces: Collection[str | None] | None
+) -> Background | None:
+    for path in sorted(dataset.root.glob(f"tpl-*/*_{_ENDING}")):
+        space = parse_name(path.name).get("tpl")
+        if (spaces is None or space in spaces) and (volume := _image(path)):
+            return _drawn(volume, f"TemplateFlow's template {space}", path)
+    return None
+
+
+def _own_image(dataset: DerivativeDataset, label: str) -> Background | None:
+    folder = dataset.root / f"sub-{label}"
+    for path in sorted([*folder.glob(f"anat/*_{_ENDING}"), *folder.glob(f"*/anat/*_{_ENDING}")]):
+        if volume := _image(path):
+            space = parse_name(path.name).get("space")
+            return _drawn(volume, f"the participant's T1w image in {space}", path, label)
+    return None
+
+
+def _mean_bold(files: ParticipantFiles) -> Background | None:
+    """Take the mean BOLD of the first run that has one, within the brain of the model."""
+    for run in files.runs:
+        found, tissue = run.files.get(registration.FILE), run.files.get(coverage.FILE)
+        volume, labels = found and _image(found), tissue and _image(tissue)
+        if volume and labels and volume.values.shape == labels.values.shape:
+            inside = np.where(labels.values > 0, np.maximum(volume.values, 1e-6), 0)
+            words = (
+                "the mean BOLD of a run, as neither the template of the maps nor a T1w image in "
+                "its space was at hand"
+            )
+            return _drawn(Volume(inside, volume.affine), words, found, files.label)
+    return None
+
+
+def _image(path: Path) -> Volume | None:
+    try:
+        return read_image(path)
+    except RunError:
+        return None  # only a picture: another serves
+
+
+def _drawn(volume: Volume, words: str, file: Path | None, label: str | None = None) -> Background:
+    share = np.clip(volume.values / _brightness(volume.values), 0, 1)
+    return Background(Volume(share, volume.affine), words, file, label, soft_edge=_SOFT_EDGE)
+
+
+def _template_path(grid: Grid) -> PurePosixPath:
+    folder = f"tpl-{grid.space}"
+    named = {"tpl": grid.space, "res": grid.resolution, "desc": KIND.desc}
+    return PurePosixPath(folder) / build_name(named, KIND.suffix, KIND.extension)
+
+
+def _own_t1w(run: RestRun, space: str) -> Path | None:
+    """Find a person's T1w image in a template's space, in the layout of fMRIPrep or of the HCP."""
+    participant = run.root / f"sub-{run.participant}"
+    folders = [participant / "anat"]
+    if run.session is not None:
+        folders.append(participant / f"ses-{run.session}/anat")
+    found = [
+        path
+        for folder in folders
+        for path in sorted(folder.glob(f"*_space-{space}_*desc-preproc_T1w.nii*"))
+    ]
+    # Of several resolutions the coarsest is read fastest, and enough behind maps of 2 mm.
+    found.sort(key=lambda path: path.stat().st_size)
+    results = run.bold.parent.parent
+    if results.name == "Results" and results.parent.name == "MNINonLinear":
+        found += [path for name in _HCP_T1W if (path := results.parent / name).is_file()]
+    return found[0] if found else None
+
+
+def _within_brain(source: Path, bundle: ModelBundle) -> bytes | None:
+    """Bring an image onto the model's grid, 8 bits within its brain; None where it has no use."""
+    from scipy.ndimage import map_coordinates
+
+    try:
+        values, affine = read_single(source)
+    except RunError:
+        return None  # only a picture
+    brain = bundle.brain_voxels
+    points = brain.points
+    indices = np.linalg.solve(affine, np.c_[points, np.ones(len(points))].T)[:3]
+    taken = map_coordinates(np.nan_to_num(np.asarray(values, np.float32)), indices, order=1)
+    if not taken.any():
+        return None
+    # At least 1 within the brain: what is 0 lies outside.
+    steps = np.clip(np.rint(taken * 255 / _brightness(taken)), 1, 255).astype(np.uint8)
+    return encode_integers(brain.volume(steps), bundle.grid, description=f"bids_dtg {KIND.desc}")
+
+
+def _brightness(values: NDArray[np.floating]) -> float:
+    bright = values[values > 0]
+    return float(np.quantile(bright, _BRIGHT)) if bright.size else 1.0
+
+
+def _sidecar(what: str, uri: str, grid: Grid) -> dict[str, Any]:
+    return {
+        "Description": f"{what} on the model's grid, 8 bits within its brain: for pages",
+        "SkullStripped": True,
+        "Sources": [uri],
+        **grid.metadata,
+    }

@@ -1,0 +1,524 @@
+"""Maps: those of a set as cards with a picture, by task, and as the viewer wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.panels.background import of_participant
+from bids_dtg.contrasts.panels.individuality import individuality_words
+from bids_dtg.contrasts.panels.map_reliability import MOSTLY_THE_MEAN, read_map_reliability
+from bids_dtg.contrasts.panels.predictability import lead as predictability_lead
+from bids_dtg.contrasts.panels.predictability import not_predicted, read_predictability
+from bids_dtg.contrasts.panels.surfaces import (
+    mesh_of,
+    pack_vertices,
+    read_vertices,
+    surface_files,
+    write_mesh,
+)
+from bids_dtg.errors import RunError
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import parse_name
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.imaging.gifti import Hemisphere
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.nifti import read_volume
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import (
+    DEVIATION,
+    NOT_MEASURED,
+    OVERLAYS,
+    SYNTHETIC,
+    MapFile,
+    Overlay,
+    ParticipantFiles,
+    SetFiles,
+)
+from bids_dtg.report.pages.page import link
+from bids_dtg.report.panels.panel import Section
+from bids_dtg.report.pictures import MAP_VIEWS, PICTURE, Backdrop, encode
+from bids_dtg.report.quality import number
+from bids_dtg.report.slices import Background, Box, Volume
+from bids_dtg.report.viewer import (
+    SCRIPT,
+    ViewerMap,
+    ViewerSet,
+    pack,
+    viewer_data,
+    write_script,
+    write_shared_files,
+)
+
+# Extremes would hide the rest of a task's maps.
+_LIMIT_QUANTILE = 0.995
+_MINUS = "\N{MINUS SIGN}"
+# For people who cannot see a picture.
+_KINDS = {SYNTHETIC: "predicted map", DEVIATION: "difference from other people's predictions"}
+# Of deviations, in spreads between people: the brightest colour, and what is far.
+_FULL, _FAR = 4.0, 2.0
+_STEP = 0.25  # of them, that copies for the viewer are rounded to
+
+
+@dataclass(frozen=True)
+class Card:
+    """One map on a page."""
+
+    number: int  # in the page's list of maps
+    anchor: str
+    name: str
+    about: str  # one line
+    peak: str  # largest value and where it is
+    picture: str  # address
+    width: int  # pixels
+    height: int
+    alt: str
+    verdict: str = ""  # what the model's evaluation says of the contrast
+    faded: bool = False  # whether it cannot be predicted
+
+
+@dataclass(frozen=True)
+class TaskCards:
+    """The maps of one task, on one scale."""
+
+    title: str
+    units: str
+    limit_text: str  # value of the brightest colour
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The maps of a set, ready for a page."""
+
+    groups: tuple[TaskCards, ...]
+    viewer_set: ViewerSet | None  # None: the viewer has no copies of these maps
+    viewer_maps: tuple[ViewerMap, ...]
+    backdrop: str  # address of the anatomy
+    files: tuple[Path, ...]  # written
+    first: int = 0  # number of the first map on the page
+
+    @property
+    def numbered(self) -> Iterable[tuple[int, ViewerMap]]:
+        """Its maps in the viewer, with their numbers on the page."""
+        return enumerate(self.viewer_maps, self.first)
+
+
+def slice_text() -> str:
+    """Say where the slices of the pictures lie."""
+    places = ", ".join(f"{view.mm:g}".replace("-", _MINUS) for view in MAP_VIEWS)
+    return f"Axial slices at z = {places} mm; the person's left is on the left."
+
+
+@dataclass(frozen=True)
+class SetOnPage:
+    """A set of maps on a participant's page."""
+
+    title: str
+    anchor: str
+    lead: str
+    groups: tuple[TaskCards, ...]
+    own_lead: str  # on what is the participant's own
+    own_groups: tuple[TaskCards, ...]  # maps of it; none where it is not known
+
+
+def draw_sets(dataset: DerivativeDataset, files: ParticipantFiles, folder: Path) -> Section | None:
+    """Draw a participant's sets of maps; None where there are none.
+
+    Parameters
+    ----------
+    dataset
+        The output folder.
+    files
+        What it holds of the participant.
+    folder
+        Where pictures and scripts go.
+
+    Raises
+    ------
+    RunError
+        A map cannot be read.
+    OutputError
+        A file cannot be written.
+    """
+    if not files.sets:
+        return None
+    galleries: list[Gallery] = []
+    background = of_participant(dataset, files)
+
+    def own_look(made: SetFiles, gallery: Gallery) -> Look:
+        surfaces = surface_files(made, DEVIATION)
+        opens = {} if surfaces else {shown.label: n for n, shown in gallery.numbered}
+        words = individuality_words(made)
+        return Look(background, DEVIATION, _FULL, _STEP, surfaces, opens, words)
+
+    def draw(made: SetFiles, maps: Sequence[MapFile], look: Look) -> Gallery:
+        drawer = GalleryDrawer(
+            dataset,
+            folder,
+            made.title,
+            first=sum(len(gallery.viewer_maps) for gallery in galleries),
+            number_of_set=len(galleries),
+            look=look,
+        )
+        galleries.append(drawer.draw(maps))
+        return galleries[-1]
+
+    whole = [
+        draw(made, made.maps, Look(background, surfaces=surface_files(made, SYNTHETIC)))
+        for made in files.sets
+    ]
+    own = [
+        draw(made, maps, own_look(made, gallery)).groups if maps else ()
+        for made, gallery, maps in zip(files.sets, whole, map(_deviations, files.sets), strict=True)
+    ]
+    sets = [
+        SetOnPage(
+            made.title, f"maps-{position}", _lead(made), gallery.groups, _own_lead(made), different
+        )
+        for position, (made, gallery, different) in enumerate(
+            zip(files.sets, whole, own, strict=True), 1
+        )
+    ]
+    return Section(
+        template="maps.html",
+        links=(
+            (f"own-{sets[0].anchor}", "Different here"),
+            (sets[0].anchor, "Maps" if len(sets) == 1 else sets[0].title),
+        ),
+        facts={"sets": sets, "background": background.words},
+        files=tuple(path for gallery in galleries for path in gallery.files),
+        viewer_data=viewer_data(
+            [gallery.viewer_set for gallery in galleries if gallery.viewer_set],
+            [shown for gallery in galleries for shown in gallery.viewer_maps],
+            galleries[0].backdrop,
+        ),
+    )
+
+
+def _deviations(made: SetFiles) -> list[MapFile]:
+    """Return the maps of a set that say what is the participant's own."""
+    return [
+        replace(shown, path=shown.deviation, sidecar=_own_sidecar(shown), overlays={})
+        for shown in made.maps
+        if shown.deviation is not None
+    ]
+
+
+def _own_sidecar(shown: MapFile) -> dict[str, Any]:
+    """Return the sidecar of a deviation; the description is that of the contrast."""
+    assert shown.deviation is not None
+    return {**read_inherited(shown.deviation), "Description": shown.description}
+
+
+def _own_lead(made: SetFiles) -> str:
+    """Say what the maps of deviations are, or why there are none."""
+    there = [shown for shown in made.maps if shown.deviation is not None]
+    alike = [shown for shown in made.maps if shown.sidecar.get("Individual") is False]
+    if not there and len(alike) == len(made.maps):
+        return "Nothing: the model predicts the same maps for everybody."
+    if not there:
+        return (
+            "Not known: the model keeps no mean of other people's predictions. The group level "
+            "makes one from this folder's people (group --analysis deviation; then participant "
+            "--reports-only)."
+        )
+    none = len(made.maps) - len(there)
+    without = (
+        f"{counted(none, 'contrast')} {'has' if none == 1 else 'have'} none, as nothing of it is "
+        "individual. "
+    )
+    return (
+        "Each predicted map less the mean prediction for other people, in units of the spread "
+        f"between them. By chance 4.6 % of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}; all "
+        f"maps share a colour scale. {without if none else ''}{slice_text()} Each opens the "
+        "predicted map in the viewer or, where maps were written on surfaces, itself."
+    )
+
+
+def _lead(made: SetFiles) -> str:
+    seconds = number(str(made.common.get("SecondsOfRest")))
+    segments = made.common.get("NSegments")
+    parts = f" in {segments} segment{'s' * (segments != 1)}" if isinstance(segments, int) else ""
+    rest = f"From {seconds / 60:.1f} minutes of rest{parts}. " if seconds else ""
+    able = predictability_lead(made.maps)
+    own = any(shown.deviation for shown in made.maps)
+    able = ("The whole predicted maps: most of each is what everybody has. " if own else "") + able
+    return f"{rest}{_halves(made)}{able}Maps of a task share a colour scale. {slice_text()}"
+
+
+def _halves(made: SetFiles) -> str:
+    """Say how well maps of the two halves of rest agree, where there are such."""
+    figures = read_map_reliability(made).values()
+    if not figures:
+        return ""
+    low, middle, high = (f"{q:.2f}" for q in np.quantile([*figures], (0, 0.5, 1)))
+    return (
+        f"Maps from the odd and the even pieces of rest agree with r {low} to {high} over the "
+        f"contrasts (median {middle}): {MOSTLY_THE_MEAN}. "
+    ).replace("-", _MINUS)
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the maps of a gallery are shown."""
+
+    background: Background  # behind them
+    desc: str = SYNTHETIC  # value of desc- of their files
+    limit: float | None = None  # value of the brightest colour; None: each task has its own
+    step: float = 0.0  # what the viewer's copies are rounded to at least
+    # Files of the maps on both sides of a mesh; none: they are shown in the volume alone.
+    surfaces: Mapping[Hemisphere, Path] = field(default_factory=dict)
+    # Numbers of the maps that cards open in the viewer, by label; none: each opens its own. Copies
+    # for the viewer are large.
+    opens: Mapping[str, int] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)  # that cards also have, by label
+
+
+class GalleryDrawer:
+    """Draws the maps of a set, packs them for the viewer, and writes both.
+
+    Parameters
+    ----------
+    dataset
+        The output folder; the page lies at its root.
+    folder
+        Where pictures and scripts go.
+    title
+        Of the set; their names begin with it.
+    first
+        Number of the first map on the page.
+    number_of_set
+        Of the set on the page.
+    look
+        How the maps are shown.
+    """
+
+    def __init__(
+        self,
+        dataset: DerivativeDataset,
+        folder: Path,
+        title: str,
+        *,
+        first: int,
+        number_of_set: int,
+        look: Look,
+    ) -> None:
+        self._dataset, self._folder, self._title = dataset, folder, title
+        self._first, self._number_of_set = first, number_of_set
+        self._look = look
+        self._shown: list[ViewerMap] = []
+        self._files: list[Path] = []
+        self._packed: dict[str, bytes] = {}
+
+    def draw(self, maps: Sequence[MapFile], uncertainty: Sequence[Overlay] = OVERLAYS) -> Gallery:
+        """Draw maps, those of a task next to each other.
+
+        Raises
+        ------
+        RunError
+            A map cannot be read.
+        """
+        values, affine = read_volume(maps[0].path)
+        grid = Grid(_sizes(values), affine)
+        backdrop = Backdrop(self._look.background, Box.around(grid), MAP_VIEWS)
+        groups = tuple(
+            self._draw_task(
+                task, list(members), grid=grid, backdrop=backdrop, uncertainty=uncertainty
+            )
+            for task, members in groupby(maps, key=lambda map_file: map_file.task)
+        )
+        viewer_set = None if self._look.opens else self._write_copies(maps, uncertainty, grid)
+        return Gallery(
+            groups=groups,
+            viewer_set=viewer_set,
+            viewer_maps=tuple(self._shown),
+            backdrop=write_shared_files(self._dataset, grid, self._look.background),
+            files=tuple(self._files),
+            first=self._first,
+        )
+
+    def _write_copies(
+        self, maps: Sequence[MapFile], uncertainty: Sequence[Overlay], grid: Grid
+    ) -> ViewerSet:
+        # The viewer calls what it opens first so, whatever it is.
+        scripts = {SYNTHETIC: self._write_script(self._script(self._look.desc), self._packed)}
+        for overlay in uncertainty:
+            there = {shown.label: shown.overlays.get(overlay.desc) for shown in maps}
+            if paths := {label: path for label, path in there.items() if path}:
+                scripts[overlay.desc] = self._write_overlay(overlay.desc, paths, grid)
+        return ViewerSet(self._title, scripts, self._write_surface())
+
+    def _draw_task(
+        self,
+        task: str,
+        members: Sequence[MapFile],
+        *,
+        grid: Grid,
+        backdrop: Backdrop,
+        uncertainty: Sequence[Overlay],
+    ) -> TaskCards:
+        volumes = [_read(shown.path, grid) for shown in members]
+        limit = self._look.limit or _limit(volumes)
+        cards = []
+        for shown, volume in zip(members, volumes, strict=True):
+            pixels = backdrop.draw_map(Volume(volume, grid.affine), limit)
+            end = "" if self._look.desc == SYNTHETIC else f"_desc-{self._look.desc}"
+            picture = self._folder / f"{self._title}_contrast-{shown.label}{end}{PICTURE}"
+            write_atomic(self._inside(picture), encode(pixels))
+            self._files.append(picture)
+            peak, where = _peak(volume, grid.affine)
+            number = self._look.opens.get(shown.label, self._first + len(self._shown))
+            cards.append(
+                _card(
+                    shown,
+                    volume,
+                    look=self._look,
+                    number=number,
+                    peak=(peak, where),
+                    picture=link(picture, self._dataset),
+                    pixels=pixels,
+                )
+            )
+            if self._look.opens:
+                continue
+            self._packed[shown.label] = pack(volume, grid, least_step=self._look.step)
+            self._shown.append(
+                ViewerMap(
+                    set=self._number_of_set,
+                    label=shown.label,
+                    title=f"{shown.task} {_name(shown)}".strip(),
+                    about=". ".join(filter(None, (_about(shown), _verdict(shown)))),
+                    units=str(shown.sidecar.get("Units") or ""),
+                    limit=limit,
+                    scale=shown.task if self._look.limit is None else self._look.desc,
+                    peak=where,
+                    file=link(shown.path, self._dataset),
+                    overlays=[vars(o) for o in uncertainty if o.desc in shown.overlays],
+                )
+            )
+        # A legend on a phone has no room for what stands in brackets.
+        units = str(members[0].sidecar.get("Units") or "").partition(" (")[0]
+        return TaskCards(task or "Maps", units, f"{limit:g}", tuple(cards))
+
+    def _write_overlay(self, desc: str, paths: Mapping[str, Path], grid: Grid) -> str:
+        """Write copies of overlays; those that all participants share once an output folder."""
+        path = self._script(desc)
+        first = next(iter(paths.values())).relative_to(self._dataset.root)
+        if first.parts[0].startswith("tpl-"):
+            name = parse_name(first.name)
+            path = self._dataset.root / f"figures/{first.parts[0]}_desc-{name.get('desc')}{SCRIPT}"
+            if path.is_file():
+                return link(path, self._dataset)
+        packed = {label: pack(_read(own, grid, gaps=True), grid) for label, own in paths.items()}
+        return self._write_script(path, packed)
+
+    def _write_surface(self) -> Mapping[str, str] | None:
+        """Pack the maps on surfaces, if there are some; return addresses of mesh and values."""
+        if not self._look.surfaces:
+            return None
+        maps = read_vertices(self._look.surfaces)
+        packed = {label: pack_vertices(values) for label, values in maps.items()}
+        path = self._folder / f"{self._title}_hemi-LR_desc-{self._look.desc}{SCRIPT}"
+        mesh = write_mesh(self._dataset, mesh_of(self._look.surfaces))
+        return {"mesh": mesh, "values": self._write_script(path, packed)}
+
+    def _script(self, desc: str) -> Path:
+        return self._folder / f"{self._title}_desc-{desc}{SCRIPT}"
+
+    def _write_script(self, path: Path, volumes: Mapping[str, bytes]) -> str:
+        address = link(path, self._dataset)
+        write_script(self._inside(path), address, volumes)
+        self._files.append(path)
+        return address
+
+    def _inside(self, path: Path) -> Path:
+        return self._dataset.path(path.relative_to(self._dataset.root).as_posix())
+
+
+def _card(
+    shown: MapFile,
+    volume: NDArray[np.float32],
+    *,
+    look: Look,
+    number: int,
+    peak: tuple[float, tuple[float, float, float]],
+    picture: str,
+    pixels: NDArray[np.uint8],
+) -> Card:
+    value, where = peak
+    text = f"{value:+.2f} at {', '.join(f'{mm:.0f}' for mm in where)}".replace("-", _MINUS)
+    return Card(
+        number=number,
+        anchor=shown.label if look.desc == SYNTHETIC else f"{look.desc}-{shown.label}",
+        name=_name(shown),
+        about=_about(shown),
+        peak=text,
+        picture=picture,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        alt=f"{shown.name}: {_KINDS[look.desc]}, largest value {text}",
+        verdict=_verdict(shown) if look.desc == SYNTHETIC else _own_words(shown, volume, look),
+        faded=bool(not_predicted(shown)),
+    )
+
+
+def _name(shown: MapFile) -> str:
+    return shown.name.replace("-", f" {_MINUS} ").replace("_", " ")
+
+
+def _about(shown: MapFile) -> str:
+    return shown.description.removeprefix(NOT_MEASURED)
+
+
+def _own_words(shown: MapFile, volume: NDArray[np.float32], look: Look) -> str:
+    """Say how far a map of deviations is from others', and how much of it would show again."""
+    return ". ".join(filter(None, (_beyond(volume), look.words.get(shown.label))))
+
+
+def _beyond(volume: NDArray[np.float32]) -> str:
+    known = volume[volume != 0]
+    share = float((np.abs(known) > _FAR).mean()) if known.size else 0.0
+    return f"{share:.1%} of places lie beyond \N{PLUS-MINUS SIGN}{_FAR:g}"
+
+
+def _verdict(shown: MapFile) -> str:
+    found = read_predictability(shown.sidecar)
+    return not_predicted(shown) or (found.words if found else "")
+
+
+def _read(path: Path, grid: Grid, *, gaps: bool = False) -> NDArray[np.float32]:
+    """Read a map; what is not a number is 0, or stays where there may be gaps."""
+    values = np.asarray(read_volume(path)[0], np.float32)
+    if values.shape != grid.shape:
+        raise RunError(f"{path} has sizes {values.shape}", expected=f"{grid.shape}, as the others")
+    return values if gaps else np.nan_to_num(values)
+
+
+def _limit(volumes: Sequence[NDArray[np.float32]]) -> float:
+    tops = [
+        float(np.quantile(np.abs(inside), _LIMIT_QUANTILE))
+        for volume in volumes
+        if (inside := volume[volume != 0]).size
+    ]
+    return float(f"{max(tops, default=1.0):.2g}") or 1.0
+
+
+def _peak(
+    volume: NDArray[np.float32], affine: NDArray[np.float64]
+) -> tuple[float, tuple[float, float, float]]:
+    index = np.unravel_index(int(np.argmax(np.abs(volume))), volume.shape)
+    x, y, z = affine[:3, :3] @ np.array(index) + affine[:3, 3]
+    return float(volume[index]), (float(x), float(y), float(z))
+
+
+def _sizes(values: NDArray[np.generic]) -> tuple[int, int, int]:
+    i, j, k = values.shape
+    return i, j, k

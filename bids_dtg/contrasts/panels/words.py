@@ -1,0 +1,477 @@
+"""What outputs of the workflow `contrasts` say of themselves: its row of `workflows` in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.bundles.kinds import find_maps_kind, maps_kinds, models_in_words
+from bids_dtg.connectome.design import SECONDS_PER_RUN
+from bids_dtg.connectome.form import FORMS, MARGINAL, Form
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.files.text import read_json
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import (
+    HALF_WIDTH,
+    ParticipantFiles,
+    SetFiles,
+    sidecar_of,
+)
+from bids_dtg.report.flags import Flag, few_people, trained_on
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.quality import QualityColumn, number
+from bids_dtg.settings import OutputOptions
+
+COLUMNS = (
+    QualityColumn("n_segments", "Segments of rest whose maps were averaged"),
+    QualityColumn(
+        "dof_beyond_rois",
+        "Residual degrees of freedom less the number of ROIs, of the segment that has the fewest: "
+        "all ROIs are regressors of the partial form; n/a where the model reads the marginal form, "
+        "and where degrees of freedom are",
+        flag="{value:.0f} degrees of freedom are left in a segment beyond the ROIs, which are "
+        "regressors of the partial form that the model reads; the fewer, the noisier are the maps",
+    ),
+    QualityColumn(
+        "coverage",
+        "Share of the model's grey-matter voxels with signal",
+        title="Grey matter with signal",
+        decimals=3,
+        most=1.0,
+        summary="{:.1%}",
+        flag="{value:.1%} of the model's grey matter has signal",
+    ),
+    QualityColumn(
+        "roi_coverage_min",
+        "Smallest share, over ROI maps, of a map's weight on voxels with signal",
+        title="Lowest coverage of an ROI",
+        decimals=3,
+        most=1.0,
+        flag="An ROI has only {value:.0%} of its map on signal",
+    ),
+    QualityColumn(
+        "tsnr_median",
+        "Median over grey matter of temporal signal-to-noise, confounds removed",
+        title="Temporal signal-to-noise",
+        decimals=0,
+        summary="{:.0f}",
+        flag="Temporal signal-to-noise is {value:.0f}",
+    ),
+    QualityColumn(
+        "connectome_reliability",
+        "Median over grey-matter voxels of the correlation, over ROIs, of the connectomes of "
+        "the two halves of the run (alternate pieces of it)",
+        title="Agreement of halves",
+        unit="r",
+        summary="{:.2f}",
+        flag="The connectomes of the two halves of the run agree with r {value:.2f}",
+    ),
+    QualityColumn(
+        "connectome_icc",
+        "The same by the intraclass correlation ICC(1,1), which a difference in level lowers "
+        "too: of half the run; of the whole run it is 2 ICC / (1 + ICC)",
+    ),
+    QualityColumn(
+        "mask_overlap",
+        "Dice overlap of the run's brain mask and the model's; n/a without a mask in the "
+        "model's space",
+    ),
+    QualityColumn(
+        "roi_map_match",
+        "Mean over ROIs of the spatial correlation of an ROI's connectome with its map",
+    ),
+    QualityColumn(
+        "roi_map_identity",
+        "Share of ROIs whose connectome resembles their own map most of all maps",
+    ),
+    QualityColumn("roi_side_match", "The same correlation of what differs between left and right"),
+    QualityColumn(
+        "hemispheric_similarity",
+        "Mean over ROIs of the correlation of connectomes of mirrored voxels",
+    ),
+    QualityColumn("roi_sd_ratio", "Largest over smallest standard deviation of the ROI series"),
+    QualityColumn(
+        "connectome_strength", "Root mean square of the correlations, each ROI's mean taken off"
+    ),
+    QualityColumn("connectome_smoothness", "Correlation of the connectomes of neighbouring voxels"),
+    QualityColumn(
+        "training_distance",
+        "Distance from the model's training connectomes, about 1 is usual; n/a where the "
+        "model has no statistics of them",
+    ),
+    QualityColumn("range", "Whether the model is for such a run: in range, unusual or outside"),
+    QualityColumn("range_reasons", "What is unusual, in words; n/a where nothing is"),
+    QualityColumn(
+        "not_individual",
+        "Contrasts whose map is the same for everybody, as the model found nothing of them in "
+        "rest; n/a where there is none",
+    ),
+)
+# What the group level adds to the table of all runs.
+GROUP_COLUMNS = (
+    QualityColumn(
+        "denoise_strategy",
+        "How the run was cleaned, by the maps that it went into; figures are compared among runs "
+        "that were cleaned alike",
+    ),
+    QualityColumn(
+        "similarity",
+        "Correlation of the maps that the run went into with the mean maps of the other "
+        "participants, averaged over contrasts; n/a with fewer than three participants",
+        title="Similarity to the group",
+        unit="r",
+    ),
+)
+CITATION = """\
+cff-version: 1.2.0
+title: Synthetic task-activation maps from resting-state fMRI
+type: dataset
+message: >-
+  If you use these maps, please cite the method and the program that made them,
+  as logs/CITATION.md says.
+authors:
+  - name: The bids_dtg developers
+references:
+  - type: software
+    title: bids_dtg
+    version: {version}
+    authors:
+      - name: The bids_dtg developers
+  - type: article
+    title: >-
+      Generating synthetic task-based brain fingerprints for population
+      neuroscience using deep learning
+    authors:
+      - family-names: Serin
+        given-names: Emin
+    journal: Communications Biology
+    volume: 8
+    start: "1572"
+    year: 2025
+    doi: 10.1038/s42003-025-09158-6
+"""
+_WEIGHTED = (
+    "weighted by the residual degrees of freedom of each segment (by its time where those of a "
+    "run are not known)"
+)
+_COMBINED = {
+    "run": f"within each run, {_WEIGHTED}",
+    "session": f"within each session, {_WEIGHTED}",
+    "participant": f"over all runs of a participant, {_WEIGHTED}",
+}
+_SPREAD = (
+    "Where there was more than one segment, the standard deviation over segments is given beside "
+    "each map. "
+)
+_RECENTRED = (
+    "{owner} error in the mean map, found in {people} whom it was not fitted to, was taken off "
+    "each map, and each contrast's deviations were scaled by one gain found in the same people; "
+    "both come with the model. "
+)
+_RECENTRED_IN_TURN = (
+    "{owner} error in the mean map, found in its {people}, was taken off each map, and each "
+    "contrast's deviations were scaled by one gain, found in the same people, each of whom was "
+    "left out of the fit in turn; both come with the model. "
+)
+_CALIBRATED = (
+    "Beside each map lies a map of the half-widths of {level} % prediction intervals: "
+    "split-conformal, with an error that differs from place to place (Lei et al., 2018) and with "
+    "people, not voxels, as exchangeable units (Lee et al., 2023), from {people} with measured "
+    "maps, each predicted from {segments}. They are meant to hold {level} % of the voxels of a "
+    "newly measured map of a person like these, on average over people, and are the same for all "
+    "participants. "
+)
+_NOT_CALIBRATED = "The model carries no calibration, so the maps have no prediction intervals. "
+_HALVES = (
+    "Maps were also predicted from the odd and from the even pieces of each run, and the two "
+    "were compared. "
+)
+_PARCELS = "Maps were averaged over the parcels of {atlases}. "
+_CITED = {
+    "Serin": """\
+- Serin, E., et al. (2025). Generating synthetic task-based brain fingerprints for population
+  neuroscience using deep learning. *Communications Biology*, 8, 1572. (DeepTaskGen)
+  https://doi.org/10.1038/s42003-025-09158-6
+""",
+    "Schaefer": """\
+- Schaefer, A., et al. (2018). Local-global parcellation of the human cerebral cortex from intrinsic
+  functional connectivity MRI. *Cerebral Cortex*, 28, 3095-3114.
+  https://doi.org/10.1093/cercor/bhx179
+""",
+    "Nickerson": """\
+- Nickerson, L. D., et al. (2017). Using dual regression to investigate network shape and
+  amplitude in functional connectivity analyses. *Frontiers in Neuroscience*, 11, 115.
+  https://doi.org/10.3389/fnins.2017.00115
+""",
+    "Schäfer": """\
+- Schäfer, J., & Strimmer, K. (2005). A shrinkage approach to large-scale covariance matrix
+  estimation and implications for functional genomics. *Statistical Applications in Genetics and
+  Molecular Biology*, 4, 32. https://doi.org/10.2202/1544-6115.1175
+""",
+    "Oktay": """\
+- Oktay, O., et al. (2018). Attention U-Net: learning where to look for the pancreas.
+  https://doi.org/10.48550/arXiv.1804.03999
+""",
+    "Tavor": """\
+- Tavor, I., et al. (2016). Task-free MRI predicts individual differences in brain activity during
+  task performance. *Science*, 352, 216-220. https://doi.org/10.1126/science.aad8127
+""",
+    "Lei": """\
+- Lei, J., et al. (2018). Distribution-free predictive inference for regression. *Journal of the
+  American Statistical Association*, 113, 1094-1111.
+  https://doi.org/10.1080/01621459.2017.1307116
+""",
+    "Lee": """\
+- Lee, Y., Barber, R. F., & Willett, R. (2023). Distribution-free inference with hierarchical data.
+  https://doi.org/10.48550/arXiv.2306.06342
+""",
+}
+
+
+def readme_text(card: ModelCard[Any]) -> str:
+    """Write what a reader of the dataset must know first."""
+    warning = "" if card.for_science else "\nThis model is NOT FOR SCIENCE.\n"
+    notice = f"\n{card.notice}\n" if card.notice else ""
+    title = find_maps_kind(card.kind).words.title
+    return f"""\
+Synthetic task-activation maps
+==============================
+
+The maps in this dataset are predictions, not measurements: each was computed by the model
+{card.name} {card.version} ({title}) from a person's resting-state fMRI.
+Nobody performed the tasks.
+{warning}{notice}
+- sub-*/[ses-*/]func/*_desc-synthetic_statmap.nii.gz: one map for each contrast; its JSON file says
+  what it was made from and how.
+- *_desc-segmentSpread_statmap.nii.gz: standard deviation over segments of rest.
+- *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
+- logs/CITATION.md: methods text and references.
+- logs/<run>/: options, versions, timing and failures of each call of the program.
+"""
+
+
+@dataclass(frozen=True)
+class ModelOfMaps:
+    """What the methods text says of a model of maps; nothing in it is assumed."""
+
+    kind: str  # a row of `bids_dtg.bundles.kinds`
+    n_rois: int  # spatial maps that it reads
+    n_voxels: int  # of its grey-matter mask
+    n_contrasts: int  # maps a set
+    segment_seconds: float  # rest behind one sample
+    training: TrainingData  # what it was fitted to
+    citation: str = ""  # what its users are asked to cite
+    form: Form = MARGINAL  # of the connectomes that it reads
+    recentred_on: int | None = None  # people whose mean error is taken off; None: nothing is
+    left_out_in_turn: bool = False  # whether they are training people, each left out in turn
+    calibrated_on: tuple[int, int] | None = None  # people, segments of each; None: no intervals
+    blended: str = "several models"  # what a blend consists of, in words
+
+    @property
+    def reads_whole_runs(self) -> bool:
+        """Whether runs are not cut into segments."""
+        return self.segment_seconds >= SECONDS_PER_RUN
+
+    @classmethod
+    def of(cls, bundle: ModelBundle) -> ModelOfMaps:
+        """Return the facts of a bundle."""
+        card, calibration = bundle.card, bundle.calibration
+        recentring = card.part.recentring if bundle.correction is not None else None
+        return cls(
+            kind=card.kind,
+            n_rois=len(bundle.roi_maps),
+            n_voxels=bundle.places.number,
+            n_contrasts=len(bundle.contrasts),
+            segment_seconds=card.part.segment_seconds,
+            training=card.training,
+            citation=card.citation,
+            form=card.part.connectome,
+            recentred_on=recentring.participants if recentring else None,
+            left_out_in_turn=recentring is not None and recentring.left_out_in_turn,
+            calibrated_on=(calibration.participants, calibration.segments) if calibration else None,
+            blended=models_in_words(card.record),
+        )
+
+
+def methods_of(bundle: ModelBundle, outputs: OutputOptions) -> MethodsWords:
+    """Return the methods words of a call with a model."""
+    return methods_words(ModelOfMaps.of(bundle), outputs)
+
+
+def methods_words(model: ModelOfMaps, outputs: OutputOptions) -> MethodsWords:
+    """Say how maps were made of cleaned runs.
+
+    Parameters
+    ----------
+    model
+        That predicted them.
+    outputs
+        What was written beside the maps, and over which runs they were averaged.
+    """
+    words = find_maps_kind(model.kind).words
+    computed = (
+        "In each run, the time series of the "
+        f"model's {model.n_rois} spatial maps were estimated over the brain by the first stage of "
+        f"dual regression (Nickerson et al., 2017), and {_connected(model)}. This was done for "
+        f"{_cut(model)} connectome into {model.n_contrasts} contrast maps, and the maps were "
+        f"averaged {'' if model.reads_whole_runs else 'over segments '}"
+        f"{_COMBINED[outputs.combine]}. "
+        f"{_recentred(model)}{_SPREAD}{_intervals(model, outputs.interval_level)}"
+        f"{_HALVES * outputs.half_maps}"
+        f"{_parcels(outputs.atlases)}"
+    )
+    kind = words.model.format(models=model.blended)
+    about = f"The model is {kind} {_trained(model.training)}"
+    said = f"{words.method} {about} {computed}"
+    references = "".join(text for name, text in _CITED.items() if f"{name} " in said)
+    if model.citation and not any(part in references for part in model.citation.split()[-1:]):
+        references += f"- {model.citation} (the model)\n"
+    return MethodsWords(
+        made="Synthetic task-activation maps were predicted from resting-state fMRI",
+        method=words.method,
+        computed=computed.strip(),
+        caution="The maps are predictions, not measurements: the person did not perform the tasks.",
+        references=f"## References\n\n{references}",
+        model=about,
+    )
+
+
+def _parcels(atlases: Sequence[str]) -> str:
+    """Name the atlases whose parcels maps were averaged over, by their keys."""
+    named = [
+        f"{key} (Schaefer et al., 2018)" if key.startswith("Schaefer2018") else key
+        for key in atlases
+    ]
+    return _PARCELS.format(atlases=" and ".join(named)) if named else ""
+
+
+def _connected(model: ModelOfMaps) -> str:
+    """Say how voxels were connected with the time series of the ROIs."""
+    if not model.form.row.joint:
+        return (
+            "Pearson correlations were computed between them and each of "
+            f"{model.n_voxels:,} grey-matter voxels"
+        )
+    return (
+        f"each of {model.n_voxels:,} grey-matter voxels was regressed on all of them together, as "
+        "in its second stage, all series scaled to variance 1, with a ridge penalty, which the "
+        f"maps' sidecars name, of {model.form.penalty_words}"
+    )
+
+
+def _cut(model: ModelOfMaps) -> str:
+    if model.reads_whole_runs:
+        return "each run as a whole; the model turned each run's"
+    return f"segments of about {model.segment_seconds:g} s; the model turned each segment's"
+
+
+def _trained(training: TrainingData) -> str:
+    """Say what a model was fitted to, as far as its bundle says it."""
+    if training.data == "unknown":
+        return "whose bundle does not name the data that it was trained on."
+    facts = [
+        *([counted(training.participants, "participant")] if training.participants else []),
+        *([f"{training.repetition_time_s:g} s a frame"] if training.repetition_time_s else []),
+        *([f"cleaning: {training.cleaning}"] if training.cleaning != "unknown" else []),
+    ]
+    return f"trained on {training.data}" + (f" ({'; '.join(facts)})." if facts else ".")
+
+
+def _recentred(model: ModelOfMaps) -> str:
+    if model.recentred_on is None:
+        return ""
+    in_turn = model.left_out_in_turn
+    people = counted(model.recentred_on, "training participant" if in_turn else "participant")
+    words = _RECENTRED_IN_TURN if in_turn else _RECENTRED
+    return words.format(owner=find_maps_kind(model.kind).words.owner, people=people)
+
+
+def _intervals(model: ModelOfMaps, level: int) -> str:
+    if model.calibrated_on is None:
+        return _NOT_CALIBRATED
+    people, segments = model.calibrated_on
+    return _CALIBRATED.format(
+        level=level,
+        people=counted(people, "participant"),
+        segments=counted(segments, "segment"),
+    )
+
+
+def subtitle(files: ParticipantFiles) -> str:
+    """Say in a line what there is of a participant."""
+    if not files.sets:
+        return "No maps."
+    common = files.sets[0].common
+    count = sum(len(made.maps) for made in files.sets)
+    sets = f" in {len(files.sets)} sets" if len(files.sets) > 1 else ""
+    runs = f"{len(files.runs)} run{'s' * (len(files.runs) != 1)} of rest"
+    return (
+        f"{count} synthetic contrast maps{sets} by the model {common.get('ModelName', '')} "
+        f"{common.get('ModelVersion', '')}{kind_in_brackets(common)} from {runs}"
+    )
+
+
+def model_line(files: ParticipantFiles) -> str:
+    """Say in a line what the model reads and on how many people it stands."""
+    if not files.sets:
+        return ""
+    common = files.sets[0].common
+    # Sidecars name a form where it is not that of the published models.
+    form = common.get("Connectome") or {}
+    row = FORMS.get(str(form.get("Form")), MARGINAL.row)
+    people = trained_on(common)
+    stands = f"The model was trained on {counted(people, 'participant')}. " if people else ""
+    return f"{stands}It reads {row.words}." if stands else f"The model reads {row.words}."
+
+
+def kind_in_brackets(sidecar: Mapping[str, Any]) -> str:
+    """Return the kind of model that a sidecar names, for people; nothing where it names none.
+
+    Examples
+    --------
+    >>> kind_in_brackets({"ModelKind": "local-ridge"})
+    ' (local ridge)'
+    """
+    kind = str(sidecar.get("ModelKind") or "")
+    row = maps_kinds().get(kind)
+    title = row.words.title if row else kind
+    return f" ({title})" if title else ""
+
+
+def notes_on_set(made: SetFiles) -> Iterator[Flag]:
+    """Yield what a reader must know of the uncertainty of maps."""
+    if few := few_people(made.common):
+        yield Flag("warning", few)
+    elif not any(made.maps[0].overlays):
+        yield Flag(
+            "note",
+            "The maps carry no uncertainty: there was one segment of rest, and the model has no "
+            "calibration",
+            made.title,
+        )
+    elif made.common.get("Calibrated") is False:
+        yield Flag(
+            "note", "The model carries no calibration: its maps have no intervals", made.title
+        )
+    yield from _notes_on_intervals(made)
+
+
+def _notes_on_intervals(made: SetFiles) -> Iterator[Flag]:
+    """Yield where there are no intervals, and that they are of maps from more or less rest."""
+    sidecars = [
+        read_json(sidecar_of(image))
+        for shown in made.maps
+        for desc, image in shown.overlays.items()
+        if desc.startswith(HALF_WIDTH)
+    ]
+    shares = [number(str(sidecar.get("ShareWithoutInterval"))) or 0.0 for sidecar in sidecars]
+    if any(shares):
+        text = (
+            f"{sum(shares) / len(shares):.1%} of the voxels of all contrasts have no interval: too "
+            "few people of the calibration were measured there"
+        )
+        yield Flag("note", text, made.title)
+    if sidecars and (note := made.common.get("IntervalNote")):
+        yield Flag("note", str(note), made.title)

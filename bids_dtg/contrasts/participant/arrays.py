@@ -1,0 +1,100 @@
+"""Images at hand, as arrays: reduced to the connectome that a model reads."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.connectome import Connectome, run_connectomes
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.device import NumpyArrays
+from bids_dtg.connectome.moments import measure_run
+from bids_dtg.connectome.passes import Blocks
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.measure import ModelVoxels
+from bids_dtg.imaging.sampling import LatticeSampling
+
+_FRAMES = 32
+
+
+def measure_array(
+    bold: NDArray[np.floating],
+    affine: NDArray[np.floating],
+    bundle: ModelBundle,
+    *,
+    repetition_time_s: float,
+    confounds: NDArray[np.floating] | None = None,
+    keep: NDArray[np.bool_] | None = None,
+) -> Connectome:
+    """Clean a BOLD image at hand and reduce it to the connectome that a model reads.
+
+    Parameters
+    ----------
+    bold
+        (i, j, k, frames), as nibabel's `get_fdata` gives it, in the space of the model's grid
+        (`bundle.grid.space`) and on its lattice: any crop, flip or order of axes of it.
+    affine
+        (4, 4), voxel indices to RAS+ mm.
+    bundle
+        The model, whose voxels and ROI maps are taken.
+    repetition_time_s
+        Seconds from one frame to the next.
+    confounds
+        (frames, columns) to regress out; an intercept always is.
+    keep
+        (frames,), False for frames to remove; all are kept by default.
+
+    Returns
+    -------
+    Connectome
+        (rois, voxels of the bundle's mask) of all frames that are kept.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or too few frames for the columns.
+    RunError
+        The voxels do not lie on the model's lattice.
+
+    Examples
+    --------
+    >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
+    >>> bundle = load_bundle("demo")
+    >>> shape = (*bundle.grid.shape, 20)
+    >>> bold = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    >>> measure_array(bold, bundle.grid.affine, bundle, repetition_time_s=2.0).r.shape
+    (50, 163310)
+    """
+    bold, to_mm = np.asarray(bold), np.asarray(affine, np.float64)
+    if bold.ndim != 4 or to_mm.shape != (4, 4):
+        raise ValueError(
+            f"bold is (i, j, k, frames) and the affine (4, 4), not {bold.shape} and {to_mm.shape}"
+        )
+    frames, columns = bold.shape[3], 0 if confounds is None else np.shape(confounds)[1]
+    voxels = ModelVoxels.of(bundle)
+    sampling = LatticeSampling.between(
+        bold.shape[:3], to_mm, bundle.grid, voxels.places.positions, name="the array"
+    )
+    design = TemporalDesign.build(
+        confounds,
+        [f"column {index}" for index in range(columns)],
+        np.ones(frames, dtype=bool) if keep is None else keep,
+        repetition_time_s,
+    )
+
+    def blocks() -> Blocks:
+        for first in range(0, frames, _FRAMES):
+            # (i, j, k, frames) -> (frames, voxels), first axis of the image fastest.
+            block = bold[..., first : first + _FRAMES]
+            yield first, sampling.apply(block.reshape(-1, block.shape[3], order="F").T, 1.0, 0.0)
+
+    moments = measure_run(
+        blocks,
+        design,
+        voxels.of_run(sampling.covered),
+        segments=design.segments(math.inf),
+        arrays=NumpyArrays(np.float64),
+    )
+    return run_connectomes(moments, form=bundle.card.part.connectome).segments[0]

@@ -1,0 +1,347 @@
+"""One resting-state run: from its files to connectomes and quality figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cleaning.confounds import Confounds
+from bids_dtg.cleaning.design import frequency_facts
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes, run_connectomes
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.device import Arrays, arrays_on
+from bids_dtg.connectome.form import Form
+from bids_dtg.connectome.moments import RunMoments, RunVoxels, measure_run
+from bids_dtg.connectome.passes import Blocks
+from bids_dtg.connectome.range.judge import RangeJudge
+from bids_dtg.connectome.range.pattern import PatternPlaces
+from bids_dtg.connectome.range.sketch import Cells, Rest, Sketch
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.engine.display import Clock
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.mean_frame import MeanFrame
+from bids_dtg.imaging.nifti import read_single
+from bids_dtg.imaging.placement import Method
+from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.run_source import RunSource, plan_run, require_coverage, smoothing_among
+from bids_dtg.settings import CleaningOptions, InputChoice
+from bids_dtg.stats.conformal import cell_block
+
+# Frames that the picture of a run is the mean of: enough to see where its brain is.
+_MEAN_OVER = 8
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredRun:
+    """What one run gives: connectomes, and how they came about."""
+
+    run: RestRun  # its files
+    connectomes: RunConnectomes  # whole run, segments, halves, coverage, tSNR
+    design: TemporalDesign  # frames kept and columns removed
+    cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
+    confounds: Confounds  # what the columns came from
+    interpolation: Method  # how the model's voxels were taken out of the file
+    voxel_mm: float  # edge of a cube of the volume of the file's voxels
+    mask_overlap: float | None  # Dice of its brain mask and the model's; None where not known
+    mean_frame: MeanFrame  # of the first kept frames over its whole file
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+
+@dataclass(frozen=True, eq=False)
+class ModelVoxels:
+    """The voxels that a model reads: grey matter first, then the rest of the brain.
+
+    Either lies as in a file on the model's grid, so that memory is walked forward.
+    """
+
+    places: VoxelPlaces
+    in_brain: NDArray[np.bool_]  # (voxels,), whether the ROI series are computed there
+    maps: NDArray[np.float32]  # (rois, voxels), 0 outside the brain
+    order: NDArray[np.intp]  # (grey matter,), position of each among the model's places
+
+    @property
+    def grey_voxels(self) -> int:
+        """Number of leading grey-matter voxels."""
+        return len(self.order)
+
+    def of_run(self, valid: NDArray[np.bool_]) -> RunVoxels:
+        """Return what is summed over of a run: connectomes are of the model's places, in order.
+
+        Parameters
+        ----------
+        valid
+            (voxels,), whether the run has data there.
+        """
+        return RunVoxels(self.maps, self.grey_voxels, valid & self.in_brain, order=self.order)
+
+    def pattern_places(self, places: Places) -> PatternPlaces:
+        """Return what patterns of connectomes over the model's places are taken by."""
+        columns = np.argsort(self.order)
+        return PatternPlaces(self.maps, places.mirror(), places.neighbours(), columns)
+
+    @classmethod
+    def of(cls, bundle: ModelBundle) -> ModelVoxels:
+        """Order a bundle's voxels as the pass over a run wants them."""
+        grey, brain = bundle.voxels, bundle.brain_voxels
+        order = _as_in_a_file(grey.positions, bundle.grid)
+        rest = np.flatnonzero(brain.mask & ~grey.mask)
+        rest = rest[_as_in_a_file(rest, bundle.grid)]
+        positions = np.concatenate([grey.positions[order], rest])
+        in_brain = brain.mask.ravel()[positions]
+        # Position of each grid voxel among the brain's voxels, which order the maps.
+        rank = np.cumsum(brain.mask.ravel()) - 1
+        maps = bundle.roi_maps[:, rank[positions]]
+        maps[:, ~in_brain] = 0.0
+        return cls(VoxelPlaces(bundle.grid, positions), in_brain, maps, order)
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Reduces resting-state runs to connectomes for one model, in one pass over each file."""
+
+    bundle: ModelBundle  # the model
+    voxels: ModelVoxels  # its voxels, in the order of the pass
+    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
+    arrays: Arrays  # where sums are computed
+    threads: int  # to compute with
+    every_part: bool  # whether connectomes of the whole run and of its halves are kept
+    form: Form  # of the connectomes
+    other_lengths: bool = False  # whether those of shorter and longer parts than segments are
+
+    @classmethod
+    def of(
+        cls,
+        bundle: ModelBundle,
+        cleaning: CleaningOptions,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        every_part: bool = True,
+        other_lengths: bool = False,
+        form: Form | None = None,
+    ) -> Reader:
+        """Order a model's voxels, and prepare a device.
+
+        Parameters
+        ----------
+        bundle, cleaning
+            The model, and how to clean.
+        device
+            As `resolve_device` gives it.
+        threads
+            Threads to compute with.
+        every_part
+            Keep the connectomes of the whole run and of its halves beside those of segments.
+        other_lengths
+            Keep those of shorter and longer parts than segments, for a range to be learned from.
+        form
+            Of the connectomes; None: that which the model reads.
+        """
+        return cls(
+            bundle=bundle,
+            voxels=ModelVoxels.of(bundle),
+            cleaning=cleaning,
+            # The sums need float64, which Apple's GPUs have not.
+            arrays=arrays_on("cpu" if device == "mps" else device),
+            threads=threads,
+            every_part=every_part,
+            form=form or bundle.card.part.connectome,
+            other_lengths=other_lengths,
+        )
+
+    @cached_property
+    def judge(self) -> RangeJudge:
+        """What runs are compared with, to judge whether the model is for them."""
+        training = self.bundle.training_range
+        cells = None
+        if training is not None:
+            cells = Cells.of(self.bundle.places.lattice(training.block).cell)
+        return RangeJudge(self._pattern_places, training, cells)
+
+    @cached_property
+    def _pattern_places(self) -> PatternPlaces:
+        return self.voxels.pattern_places(self.bundle.places)
+
+    @cached_property
+    def _cells(self) -> Cells:
+        places = self.bundle.places
+        return Cells.of(places.lattice(cell_block(places.spacing_mm)).cell)
+
+    def sketch(self, run: RunConnectomes) -> Rest:
+        """Keep of a run what the range of a model is learned from."""
+
+        def sketched(parts: tuple[Connectome, ...]) -> tuple[Sketch, ...]:
+            return tuple(
+                Sketch.drawn(part, run, self._pattern_places, self._cells) for part in parts
+            )
+
+        return Rest((sketched(run.segments),), tuple(map(sketched, run.other_lengths)))
+
+    def measure(
+        self,
+        run: RestRun,
+        *,
+        keep: NDArray[np.bool_] | None = None,
+        clock: Clock | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> MeasuredRun:
+        """Clean a run and reduce it to connectomes, in one pass over its file.
+
+        Parameters
+        ----------
+        run
+            What to read.
+        keep
+            (frames,), False for frames to remove beside those of the cleaning.
+        clock
+            Adds up the time of the stages.
+        progress
+            Called with the share of the frames that have been read.
+
+        Raises
+        ------
+        TooShortError
+            Less than ``min_minutes`` or ``min_dof`` are left after censoring.
+        RunError
+            The run's files cannot be used.
+        """
+        clock = Clock() if clock is None else clock
+        with clock.time("confounds"):
+            planned = plan_run(run, self.bundle.grid.space, self.cleaning, keep)
+        header, confounds, design = planned.header, planned.confounds, planned.design
+        with clock.time("sampling"):
+            source = RunSource.of(run, header, self.voxels.places, self.cleaning.interpolation)
+            mask_overlap = self._mask_overlap(run, source)
+        mean_frame = MeanFrame(header, design.keep, _MEAN_OVER)
+        moments = self._add_up(
+            lambda: source.blocks(clock, progress, mean_frame.add), source, design
+        )
+        with clock.time("algebra"):
+            connectomes = run_connectomes(
+                moments,
+                form=self.form,
+                every_part=self.every_part,
+                other_lengths=self.other_lengths,
+                threads=self.threads,
+            )
+        require_coverage(run, connectomes.coverage, "the model's grey matter")
+        return MeasuredRun(
+            run=run,
+            connectomes=connectomes,
+            design=design,
+            cleaning={**design.decisions, **frequency_facts(self.cleaning)},
+            confounds=confounds,
+            interpolation=source.interpolation,
+            voxel_mm=voxel_edge_mm(header.affine),
+            mask_overlap=mask_overlap,
+            mean_frame=mean_frame,
+            notes=(*planned.notes, *source.notes),
+        )
+
+    def _add_up(
+        self, open_blocks: Callable[[], Blocks], source: RunSource, design: TemporalDesign
+    ) -> RunMoments:
+        """Go through the file once."""
+        try:
+            return measure_run(
+                open_blocks,
+                design,
+                self.voxels.of_run(source.valid),
+                segments=design.segments(
+                    self.bundle.card.part.segment_seconds, halved=self.other_lengths
+                ),
+                arrays=self.arrays,
+                smoothing=smoothing_among(self.voxels.places, self.cleaning),
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err
+
+    def _mask_overlap(self, run: RestRun, source: RunSource) -> float | None:
+        """Return the Dice overlap of the brain masks; None without a mask in the model's space."""
+        if run.mask is None or run.transforms:
+            return None  # a brain of native space has another volume
+        values, affine = read_single(run.mask)
+        in_mask = np.count_nonzero(np.greater(values, 0.5))
+        of_run = float(in_mask * abs(np.linalg.det(affine[:3, :3])))
+        voxel = float(abs(np.linalg.det(self.bundle.grid.affine[:3, :3])))
+        of_model = voxel * float(self.bundle.brain.number)
+        shared = int((source.in_mask & self.voxels.in_brain).sum())
+        return 2 * voxel * shared / (of_run + of_model)
+
+
+def _as_in_a_file(positions: NDArray[np.intp], grid: Grid) -> NDArray[np.intp]:
+    """Return what sorts flat positions in a grid as a file does: first axis fastest."""
+    index = np.unravel_index(positions, grid.shape)
+    return np.argsort(np.ravel_multi_index(index, grid.shape, order="F"))
+
+
+def measure(
+    run: RestRun,
+    bundle: ModelBundle,
+    cleaning: CleaningOptions | None = None,
+    *,
+    input_type: InputChoice = "auto",
+    device: str = "cpu",
+    threads: int = 1,
+) -> Connectome:
+    """Clean a resting-state run and reduce it to the connectome that a model reads.
+
+    Parameters
+    ----------
+    run
+        From `find_runs`.
+    bundle
+        The model, whose voxels and ROI maps are taken.
+    cleaning
+        How to clean; by default as the program does where no option is given.
+    input_type
+        What the run was read from: it decides how to clean where `cleaning` leaves that open.
+    device
+        That computes: cpu or cuda.
+    threads
+        To compute with.
+
+    Returns
+    -------
+    Connectome
+        (rois, voxels of the bundle's mask) of the whole run. The program predicts maps for each
+        segment of a run and averages them; segments, halves and figures of quality are in what
+        `Reader.measure` returns.
+
+    Raises
+    ------
+    RunError
+        The run's files cannot be used, or too little time is left after censoring.
+    SettingsError
+        Options of the cleaning do not go together.
+
+    Examples
+    --------
+    A simulated participant, and the model that ships with the program:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
+    >>> from bids_dtg.inputs.runs import find_runs
+    >>> from bids_dtg.contrasts.phantom.dataset import RunPlan, write_run
+    >>> from bids_dtg.contrasts.phantom.model import Phantom
+    >>> folder = Path(mkdtemp())
+    >>> person = Phantom().person(cohort=0, index=0)
+    >>> write_run(folder, person, RunPlan(frames=60, repetition_time_s=5.0))
+    >>> (run,) = find_runs(folder, "sim001")
+    >>> connectome = measure(run, load_bundle("demo"))
+    >>> connectome.r.shape, connectome.seconds
+    ((50, 163310), 290.0)
+    """
+    cleaning = resolve(CleaningOptions() if cleaning is None else cleaning, input_type)
+    reader = Reader.of(bundle, cleaning, device=device, threads=threads)
+    whole = reader.measure(run).connectomes.whole
+    assert whole is not None  # a reader keeps every part, if not made otherwise
+    return whole

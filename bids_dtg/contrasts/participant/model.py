@@ -1,0 +1,220 @@
+"""The model of a call: its network is made ready in the background while runs are read."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
+from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
+from bids_dtg.contrasts.bundle.fetch import PUBLIC_HOST, fetch_models
+from bids_dtg.contrasts.bundle.registry import PUBLISHED
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.errors import BundleError, OutputError, RunError, SettingsError
+from bids_dtg.files.transfer.download import download_hosts
+from bids_dtg.files.transfer.progress import make_transfer_reporter
+
+if TYPE_CHECKING:
+    from bids_dtg.contrasts.people import MapModel
+
+_NICENESS = 10
+_OLDER_BUILD = "install a build of PyTorch for an older CUDA (docs/gpu.md)"
+_CODE = re.compile(r"\b(sm|compute)_(\d+)")  # as PyTorch names what it was built for
+# A driver's device files: where there is none, torch need not be imported to know it.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+
+# What a process was seen to take at most with its reader and the first process, for the published
+# model's 158,680 voxels: 0.72 GB (sums of PSS), rounded up. It does not grow with the length of
+# runs.
+_BYTES_EACH, _BYTES_A_VOXEL = 250e6, 4e3
+# Of torch, which a process imports for a GPU; seen of the build for CPUs.
+_BYTES_OF_TORCH = 350e6
+
+
+class Model:
+    """A bundle's model on a device, prepared once, at the first call of `begin`."""
+
+    def __init__(self, bundle: ModelBundle, device: str, threads: int) -> None:
+        self._bundle, self._device, self._threads = bundle, device, threads
+        self._pool = ThreadPoolExecutor(1, "model")
+        self._prepared: Future[MapModel] | None = None
+        self._notes: list[str] = []
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """What it predicts, in the order of its maps."""
+        return self._bundle.contrasts
+
+    def begin(self) -> None:
+        """Start to read and prepare the model, beside what the caller does next."""
+        if self._prepared is None:
+            self._prepared = self._pool.submit(self._prepare)
+
+    def wait(self) -> None:
+        """Wait until what `begin` started is done."""
+        if self._prepared is not None:
+            wait([self._prepared])
+
+    def predict(self, connectome: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn a connectome (rois, voxels) into maps (contrasts, voxels), re-centred if need be.
+
+        Raises
+        ------
+        RunError
+            There is too little memory.
+        BundleError
+            The weights cannot be read.
+        """
+        self.begin()
+        assert self._prepared is not None
+        try:
+            maps = self._prepared.result().predict(connectome)
+        except (MemoryError, RuntimeError) as err:
+            # Torch has no class for it.
+            if isinstance(err, RuntimeError) and "can't allocate memory" not in str(err):
+                raise
+            raise RunError(
+                "there is too little memory for the network", remedy="use fewer --nprocs"
+            ) from err
+        correction = self._bundle.correction
+        return maps if correction is None else correction.apply(maps)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return what is to be reported about the network's work since the last call."""
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return notes
+
+    def _prepare(self) -> MapModel:
+        if sys.platform == "linux":
+            # Reading is what everybody waits for: this thread takes the time that it leaves.
+            # Somebody may have started the program with less priority; nobody may raise it again.
+            niceness = max(_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+        return self._bundle.prepare(Processor(self._device, self._threads, self._notes.append))
+
+
+def bytes_needed(voxels: int, *, on_cpu: bool) -> float:
+    """Return the bytes that a process needs for a model of so many voxels."""
+    return _BYTES_EACH + _BYTES_A_VOXEL * voxels + (0 if on_cpu else _BYTES_OF_TORCH)
+
+
+def obtain_bundle(name_or_path: str, *, may_fetch: bool) -> ModelBundle:
+    """Load the model of a call; a published one that is not here is fetched on a terminal.
+
+    Somebody who looks on sees the download and can stop it. Elsewhere a hundred jobs of a
+    scheduler would begin with one each, so there it is an error that says what to do.
+
+    Raises
+    ------
+    BundleError
+        The model is not here and was not fetched, or is damaged.
+    """
+    wanted = PUBLISHED.get(name_or_path)
+    watched = may_fetch and sys.stderr.isatty() and bool(download_hosts(os.environ, PUBLIC_HOST))
+    if wanted is None or is_installed(name_or_path) or not watched:
+        return load_bundle(name_or_path)
+    try:
+        with make_transfer_reporter() as reporter:
+            reporter.note(f"the model {wanted.name} is not on this machine yet")
+            (bundle,) = fetch_models([wanted], require_user_cache(), reporter)
+    except (BundleError, OutputError) as err:
+        raise BundleError(
+            f"the model {wanted.name} is not here, and fetching it failed: {err.found}",
+            expected=err.expected,
+            remedy=f"{err.remedy}, or: {how_to_get(wanted.name)}"
+            if err.remedy
+            else how_to_get(wanted.name),
+        ) from err
+    return bundle
+
+
+def device_note(wanted: str, device: str) -> str | None:
+    """Return a line on a GPU that a call might expect and does not use; None if there is none.
+
+    Parameters
+    ----------
+    wanted
+        Value of ``--device``.
+    device
+        What `resolve_device` makes of it.
+    """
+    if wanted != "auto" or device != "cpu" or sys.platform != "linux":
+        return None
+    if not any(map(Path.exists, _GPU_DEVICES)):
+        return "no GPU was found: the model runs on the CPU"
+    # PyTorch's builds differ in the suffix of their version; to ask torch itself takes a second.
+    if importlib.metadata.version("torch").endswith("+cpu"):
+        return (
+            "a GPU was found, but this PyTorch is the build for CPUs, and the model runs on the "
+            "CPU. To do: install PyTorch for CUDA, or build the image without TORCH=cpu"
+        )
+    if (gpu := _unsupported_gpu(0)) is not None:
+        return f"{gpu}: the model runs on the CPU. To do: {_OLDER_BUILD}"
+    return (
+        "a GPU was found, but PyTorch cannot use it, and the model runs on the CPU. To do: check "
+        "the driver, and how the GPU is passed on (docker --gpus all, apptainer --nv)"
+    )
+
+
+def resolve_device(wanted: str) -> str:
+    """Turn ``--device`` into a device that is there: auto takes a CUDA GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        The device that was asked for is not there.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not any(map(Path.exists, _GPU_DEVICES))):
+        return "cpu"
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() and _unsupported_gpu(0) is None else "cpu"
+    kind, _, number = wanted.partition(":")
+    if kind == "mps":
+        if not torch.backends.mps.is_available():
+            raise SettingsError("--device mps was given, but torch finds no such device")
+        return "mps"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise SettingsError(
+            f"--device {wanted} was given, but torch finds {count} CUDA devices",
+            remedy="use --device cpu, or check the driver and how the GPU is passed on "
+            "(docker --gpus all, apptainer --nv)",
+        )
+    if (gpu := _unsupported_gpu(int(number or 0))) is not None:
+        raise SettingsError(
+            f"--device {wanted} was given, but {gpu}", remedy=f"use --device cpu, or {_OLDER_BUILD}"
+        )
+    return wanted
+
+
+def _unsupported_gpu(number: int) -> str | None:
+    """Say of a GPU that this build of PyTorch has no code for it; None where it has, or no GPU is.
+
+    A build has code for a list of compute capabilities. Code of one runs on those of the same
+    first number that are not below it; what it brings to be compiled runs on any that is not.
+    """
+    import torch
+
+    if torch.version.cuda is None or not torch.cuda.is_available():
+        return None
+    major, minor = torch.cuda.get_device_capability(number)
+    for kind, code in _CODE.findall(" ".join(torch.cuda.get_arch_list())):
+        first, second = divmod(int(code), 10)
+        is_compiled_here = kind == "compute" and (first, second) <= (major, minor)
+        if is_compiled_here or (first == major and second <= minor):
+            return None
+    name = torch.cuda.get_device_name(number)
+    return f"this PyTorch has no code for the GPU ({name}, compute capability {major}.{minor})"

@@ -1,0 +1,348 @@
+"""The files of one set of contrast maps: names, sidecars and bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.bundle.bundle import Bundle, ModelBundle
+from bids_dtg.contrasts.contrast import Contrast
+from bids_dtg.contrasts.maps import Estimate
+from bids_dtg.contrasts.panels.predictability import predictability_facts
+from bids_dtg.contrasts.participant.outputs.layers import Layer, deviation_facts
+from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_set
+from bids_dtg.files.derivatives import TEMPLATEFLOW
+from bids_dtg.files.names import bids_uri, build_path
+from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.sidecars import RESIDUAL_DOF, shared_sidecar_path
+from bids_dtg.imaging.places import Places, VoxelPlaces
+from bids_dtg.inputs.run import RestRun, TransformFile
+from bids_dtg.notices import counted
+from bids_dtg.settings import InputChoice
+from bids_dtg.stats.conformal import Calibration
+from bids_dtg.version import __version__
+
+_STEPS = 127  # that 8 bits hold on either side of 0
+_NOT_INDIVIDUAL = {
+    "Individual": False,
+    "IndividualNote": "The model found nothing of this contrast in rest: "
+    "its map is the same for everybody.",
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What maps of one call come from, for their sidecars."""
+
+    source: str  # name of the input dataset in BIDS URIs
+    input_type: InputChoice  # of the input dataset
+    strategy: str  # by which runs were cleaned
+    options_sha256: str  # of the options that shape results
+    names: PathNames  # that stand for folders, in sentences on runs
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file to be written below the output folder."""
+
+    path: PurePosixPath  # relative to the output folder
+    data: bytes  # its whole content
+
+
+def map_path(
+    entities: Mapping[str, str],
+    contrast: Contrast,
+    desc: str,
+    extension: str,
+    *,
+    bundle: ModelBundle,
+    places: Places | None = None,
+) -> PurePosixPath:
+    """Return the path of one map or its sidecar, relative to the output folder.
+
+    `places` are those of its values; None: the model's.
+    """
+    named = {
+        **entities,
+        **(places or bundle.places).entities,
+        "contrast": contrast.label,
+        "stat": bundle.card.part.statistic,
+        "desc": desc,
+    }
+    return build_path(named, "statmap", extension)
+
+
+def map_images(
+    entities: Mapping[str, str],
+    layers: Sequence[Layer],
+    bundle: ModelBundle,
+    *,
+    threads: int,
+    places: VoxelPlaces | None = None,
+) -> Iterator[OutputFile]:
+    """Encode the maps of layers, a few at a time.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    layers
+        Kinds of values. A contrast without a value has no map.
+    bundle
+        The model.
+    threads
+        Maps encoded at the same time.
+    places
+        Where the values are; None: the bundle's places.
+    """
+    where = places or bundle.voxels
+
+    def encode(item: tuple[Layer, Contrast]) -> OutputFile:
+        layer, contrast = item
+        values = layer.values[contrast.index]
+        text = f"bids_dtg {__version__} {contrast.label} {layer.desc}"
+        if layer.step is None:
+            data = where.encode(values, intent=layer.intent, description=text)
+        else:
+            data = where.encode_steps(
+                values, _step(values, layer.step), description=text, noisy=True
+            )
+        path = map_path(entities, contrast, layer.desc, ".nii.gz", bundle=bundle, places=where)
+        return OutputFile(path, data)
+
+    items = list(maps_of(layers, bundle))
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(items), threads):  # no more maps in memory than are encoded
+            yield from pool.map(encode, items[first : first + threads])
+
+
+def _step(values: NDArray[np.float32], least: float) -> float:
+    """Return the step of a map's image: wider where values are large, and where 8 bits need it."""
+    rms = float(np.sqrt(np.nanmean(np.square(values))))
+    return max(least * max(rms, 1.0), float(np.nanmax(np.abs(values))) / _STEPS)
+
+
+def map_sidecars(
+    entities: Mapping[str, str], layers: Sequence[Layer], bundle: ModelBundle
+) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+    """Yield path and content of the sidecar of each map: what other maps of the set do not share.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    layers
+        Kinds of values over the bundle's places.
+    bundle
+        The model.
+    """
+    for layer, contrast in maps_of(layers, bundle):
+        yield (
+            map_path(entities, contrast, layer.desc, ".json", bundle=bundle),
+            {
+                **contrast_facts(layer, contrast, bundle),
+                **bundle.grid.metadata,
+                "Units": layer.units or bundle.card.part.units,
+            },
+        )
+
+
+def contrast_facts(layer: Layer, contrast: Contrast, bundle: ModelBundle) -> dict[str, Any]:
+    """Return what the sidecar of a map says of it and its contrast, in any space."""
+    gains = bundle.card.part.gains
+    return {
+        "Description": f"{layer.words}{contrast.description}",
+        "Task": contrast.task,
+        "Contrast": contrast.name,
+        **predictability_facts(bundle.card.evaluation, contrast.label),
+        **({} if gains is None else {"Gain": gains[contrast.index]}),
+        **(_NOT_INDIVIDUAL if contrast.label in bundle.card.part.not_individual else {}),
+    }
+
+
+def set_sidecar(
+    entities: Mapping[str, str],
+    estimate: Estimate,
+    bundle: ModelBundle,
+    *,
+    runs: Sequence[RunSummary],
+    left_out: Mapping[str, str],
+    origin: Origin,
+    interval_level: int,
+) -> tuple[PurePosixPath, dict[str, Any]]:
+    """Return path and content of what all files of a set's maps inherit, in the folder above.
+
+    Parameters
+    ----------
+    entities
+        What the names of the set share.
+    estimate
+        The maps.
+    bundle
+        The model.
+    runs
+        Those that were averaged.
+    left_out
+        Why other runs of the set were not, by their titles.
+    origin
+        What the maps come from.
+    interval_level
+        Of the intervals, in percent.
+    """
+    by_dof = math.isfinite(estimate.residual_dof)
+    common = {
+        "Sources": [uri for summary in runs for uri in run_sources(summary.run, origin.source)],
+        "Synthetic": True,
+        **model_facts(bundle),
+        "ModelTraining": {
+            "Data": bundle.card.training.data,
+            "Participants": bundle.card.training.participants,
+            "RepetitionTime": bundle.card.training.repetition_time_s,
+            "Cleaning": bundle.card.training.cleaning,
+            "VoxelSize": round(bundle.training_voxel_mm, 4),
+        },
+        "NSegments": estimate.n_segments,
+        "SecondsOfRest": round(estimate.seconds, 3),
+        RESIDUAL_DOF: round(estimate.residual_dof, 2) if by_dof else None,
+        "SegmentsWeightedBy": RESIDUAL_DOF if by_dof else "SecondsOfRest",
+        "OptionsSHA256": origin.options_sha256,
+        "InputType": origin.input_type,
+        "DenoiseStrategy": origin.strategy,
+        "Runs": [_run_facts(summary, origin.names) for summary in runs],
+        "ExcludedRuns": {run: origin.names.hide(why) for run, why in left_out.items()},
+    }
+    common |= form_facts(bundle.card.part.connectome)
+    # Published models have seen no measured maps of people held out, so they cannot say.
+    common["Calibrated"] = bundle.calibration is not None
+    if bundle.calibration is not None:
+        common["CalibrationParticipants"] = bundle.calibration.participants
+        common["IntervalLevel"] = interval_level / 100
+        common |= segments_note(bundle.calibration, estimate.n_segments)
+    common |= deviation_facts(bundle)
+    if bundle.correction is not None:
+        common["Recentred"] = True
+        if bundle.card.part.recentring is not None:
+            common["RecentringParticipants"] = bundle.card.part.recentring.participants
+            if bundle.card.part.recentring.left_out_in_turn:
+                common["RecentringLeftOutInTurn"] = True
+    common |= notes_on_set(
+        bundle.card, runs, input_type=origin.input_type, strategy=origin.strategy
+    )
+    return shared_sidecar_path(entities, "statmap"), common
+
+
+def model_facts(bundle: Bundle[Any]) -> dict[str, Any]:
+    """Return what sidecars say of the model."""
+    card = bundle.card
+    return {
+        "ModelName": card.name,
+        "ModelVersion": card.version,
+        "ModelKind": card.kind,
+        "ModelSHA256": bundle.identity,
+        **({"ModelNotice": card.notice} if card.notice else {}),
+        **({} if card.for_science else {"NotForScience": True}),
+    }
+
+
+def segments_note(calibration: Calibration, segments: int) -> dict[str, str]:
+    """Say that maps are the mean of another number of segments than those of the calibration."""
+    if segments == calibration.segments:
+        return {}
+    than = "wider" if segments < calibration.segments else "narrower"
+    return {
+        "IntervalNote": f"The maps are means of {counted(segments, 'segment')} of rest; the "
+        f"intervals come from means of {calibration.segments}: those that hold may be {than}."
+    }
+
+
+def maps_of(layers: Sequence[Layer], bundle: ModelBundle) -> Iterator[tuple[Layer, Contrast]]:
+    """Yield each map of layers that has a value, with its contrast."""
+    for layer in layers:
+        for contrast in bundle.contrasts:
+            if not np.isnan(layer.values[contrast.index]).all():
+                yield layer, contrast
+
+
+def run_sources(run: RestRun, source: str) -> list[str]:
+    """Return the BIDS URIs of a run's files; `source` names the dataset that they are in."""
+    transforms = (transform.path for transform in run.transforms)
+    files = (run.bold, run.mask, run.confounds, *transforms)
+    return [source_uri(path, run.root, source) for path in files if path]
+
+
+def source_uri(path: Path, root: Path, source: str) -> str:
+    """Return the BIDS URI of a file of the input, or of TemplateFlow's folder.
+
+    Parameters
+    ----------
+    path
+        The file.
+    root
+        The dataset of derivatives.
+    source
+        Name of that dataset in URIs.
+    """
+    if path.is_relative_to(root):
+        return bids_uri(source, path.relative_to(root).as_posix())
+    # A transform of TemplateFlow's folder, wherever this machine has it.
+    return bids_uri(TEMPLATEFLOW, f"{path.parent.name}/{path.name}")
+
+
+def form_facts(form: Form) -> dict[str, Any]:
+    """Return what sidecars say of the form of connectomes: nothing of the published one."""
+    if form == MARGINAL:
+        return {}
+    return {
+        "Connectome": {
+            "Form": form.name,
+            "Description": form.row.words,
+            "Ridge": form.ridge,
+            "RidgePenalty": form.penalty_words,
+        }
+    }
+
+
+def penalty_facts(summary: RunSummary) -> dict[str, Any]:
+    """Return the ridge penalty of each of a run's segments; nothing where there is none."""
+    penalties = [round(penalty, 6) for penalty in summary.penalties]
+    return {"RidgePenalties": penalties} if penalties else {}
+
+
+def _run_facts(summary: RunSummary, names: PathNames) -> dict[str, Any]:
+    return {
+        "Run": summary.run.title,
+        "RepetitionTime": summary.figures["repetition_time"],
+        "VoxelSize": summary.figures["voxel_size"],
+        RESIDUAL_DOF: summary.figures["residual_dof"],
+        "EffectiveDegreesOfFreedom": summary.figures["effective_dof"],
+        "NSegments": summary.n_segments,
+        **penalty_facts(summary),
+        "Space": summary.run.space,
+        "SpaceReason": names.hide(summary.run.space_reason),
+        **({"CleanedAs": summary.run.cleaned_as} if summary.run.cleaned_as else {}),
+        "Transforms": [_used(transform) for transform in summary.run.transforms],
+        "Interpolation": summary.interpolation,
+        "Range": summary.judged.verdict,
+        "RangeReasons": list(summary.judged.reasons),
+        "TrainingDistance": summary.figures["training_distance"],
+        "Confounds": camel_case(summary.confounds),
+        "Cleaning": camel_case(summary.cleaning),
+        "Notes": [names.hide(note) for note in summary.notes],
+    }
+
+
+def camel_case(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Name values as BIDS metadata are: frames_kept becomes FramesKept."""
+    return {key.title().replace("_", ""): value for key, value in values.items()}
+
+
+def _used(transform: TransformFile) -> str:
+    return transform.path.name + (" (inverse)" if transform.inverse else "")

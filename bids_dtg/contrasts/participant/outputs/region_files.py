@@ -1,0 +1,205 @@
+"""Tables of the maps' means over the parcels of atlases: one a set and atlas, with its sidecar."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.outputs.layers import Layer
+from bids_dtg.contrasts.participant.outputs.map_files import OutputFile
+from bids_dtg.files.derivatives import TEMPLATEFLOW
+from bids_dtg.files.names import FileKind, bids_uri
+from bids_dtg.imaging.atlas import Atlas, region_means, region_voxels
+from bids_dtg.report.contents import DEVIATION, SYNTHETIC
+from bids_dtg.stats.parcel_intervals import ParcelIntervals, intervals_of
+
+REGIONS = FileKind("statmap", "regions", ".tsv")
+COLUMNS = ("contrast", "index", "name", "mean", "coverage", "voxels", "half_width", "deviation")
+
+Means = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionTables:
+    """What makes the tables of one call."""
+
+    atlases: tuple[Atlas, ...]
+    bundle: ModelBundle  # the model whose maps they are
+    interval_level: int  # in percent
+    min_coverage: float  # share of a parcel; below it there is no mean
+
+    def files(self, entities: Mapping[str, str], layers: Sequence[Layer]) -> Iterator[OutputFile]:
+        """Yield the table of each atlas.
+
+        Parameters
+        ----------
+        entities
+            What the names of the set share.
+        layers
+            Kinds of values: the maps, and their deviations where there are some.
+        """
+        found = {layer.desc: layer.values for layer in layers}
+        for atlas in self.atlases:
+            path = self._path(entities, atlas, ".tsv")
+            yield OutputFile(path, self._table(atlas, found[SYNTHETIC], found.get(DEVIATION)))
+
+    def sidecars(
+        self, entities: Mapping[str, str], layers: Sequence[Layer]
+    ) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+        """Yield path and content of the sidecar of each table; as `files`."""
+        deviation = any(layer.desc == DEVIATION for layer in layers)
+        for atlas in self.atlases:
+            yield self._path(entities, atlas, ".json"), self._facts(atlas, deviation)
+
+    def _path(self, entities: Mapping[str, str], atlas: Atlas, extension: str) -> PurePosixPath:
+        named = {
+            **entities,
+            "space": self.bundle.grid.space,
+            **atlas.entities,
+            "stat": self.bundle.card.part.statistic,
+        }
+        return REGIONS.path(named, extension)
+
+    def _table(self, atlas: Atlas, maps: NDArray[Any], deviation: NDArray[Any] | None) -> bytes:
+        voxels = region_voxels(maps, atlas)
+        coverage = voxels / np.maximum(atlas.voxels, 1)
+        means = region_means(maps, atlas)
+        apart = _means_or_nan(deviation, atlas, len(maps))
+        widths = self._width_texts[atlas.key]
+        parcels = [f"\t{index}\t{name}\t" for index, name in atlas.parcels.items()]
+        lines = ["\t".join(COLUMNS)]
+        for contrast in self.bundle.contrasts:
+            row = contrast.index
+            if not row or (voxels[row] != voxels[row - 1]).any():  # mostly the same for all
+                covered = [
+                    f"\t{share:.4f}\t{count}\t"
+                    for share, count in zip(coverage[row], voxels[row], strict=True)
+                ]
+            enough = (coverage[row] >= self.min_coverage).tolist()
+            lines += [
+                f"{contrast.label}{parcel}{mean}{share}{width}\t{other}"
+                if thick
+                else f"{contrast.label}{parcel}n/a{share}n/a\tn/a"
+                for parcel, mean, share, width, other, thick in zip(
+                    parcels,
+                    _texts(means[row], 7),
+                    covered,
+                    widths[row],
+                    _texts(apart[row], 4),
+                    enough,
+                    strict=True,
+                )
+            ]
+        return ("\n".join(lines) + "\n").encode()
+
+    @cached_property
+    def _width_texts(self) -> dict[str, list[list[str]]]:
+        """Half-widths as they are written, a list a contrast: the same for all participants."""
+        contrasts = len(self.bundle.contrasts)
+        return {
+            atlas.key: [_texts(row, 4) for row in self._half_widths(atlas, contrasts)]
+            for atlas in self.atlases
+        }
+
+    def _half_widths(self, atlas: Atlas, contrasts: int) -> Means:
+        intervals = self._intervals(atlas)
+        if intervals is None:
+            return np.full((contrasts, len(atlas.parcels)), np.nan)
+        return intervals.half_widths(self.interval_level).astype(np.float64)
+
+    def _intervals(self, atlas: Atlas) -> ParcelIntervals | None:
+        found = intervals_of(self.bundle.parcel_intervals, atlas.key, atlas.digest)
+        return found if found is not None and self.interval_level in found.levels else None
+
+    def _facts(self, atlas: Atlas, deviation: bool) -> dict[str, Any]:
+        units = self.bundle.card.part.units
+        intervals = self._intervals(atlas)
+        return {
+            "Description": "Means of the predicted maps over the parcels of an atlas: a row a "
+            "contrast and parcel",
+            "contrast": {"Description": "Contrast of the map, as in contrast- of its file"},
+            "index": {"Description": "Label of the parcel in the atlas"},
+            "name": {"Description": "Name of the parcel in the atlas' table"},
+            "mean": {
+                "Description": "Mean of the map over the parcel's voxels that have a value; n/a "
+                f"where they are less than {self.min_coverage:g} of the parcel",
+                "Units": units,
+            },
+            "coverage": {
+                "Description": "Share of the parcel's voxels that have a value, 0 to 1; the "
+                "model's mask leaves out some of most parcels"
+            },
+            "voxels": {"Description": "Voxels of the parcel that have a value"},
+            "half_width": {"Description": self._width_words(intervals), "Units": units},
+            "deviation": {
+                "Description": "Mean over the parcel of the map's deviation from the model's mean "
+                "prediction, each voxel in units of the spread between training people"
+                if deviation
+                else "n/a: the model carries no mean and spread of its training people"
+            },
+            "MinCoverage": self.min_coverage,
+            **({} if intervals is None else _calibration(intervals, self.interval_level)),
+            **atlas_facts(atlas),
+        }
+
+    def _width_words(self, intervals: ParcelIntervals | None) -> str:
+        if intervals is None:
+            return "n/a: the model has no intervals for means over the parcels of this atlas"
+        return (
+            f"Half-width of the {self.interval_level} % interval around the mean: how far the mean "
+            "over the parcel of a newly measured map lies from it, most of the time; calibrated on "
+            "means over parcels, as errors of neighbouring voxels are alike"
+        )
+
+
+def _means_or_nan(values: NDArray[Any] | None, atlas: Atlas, contrasts: int) -> Means:
+    if values is None:
+        return np.full((contrasts, len(atlas.parcels)), np.nan)
+    return region_means(values, atlas)
+
+
+def _texts(values: Means, digits: int) -> list[str]:
+    """Write numbers (n,), all at once: ten tables of a participant have 100,000 of them."""
+    text = f"%.{digits}g\n" * len(values) % tuple(values.tolist())
+    return text.replace("nan", "n/a").split("\n")[:-1]
+
+
+def _calibration(intervals: ParcelIntervals, level: int) -> dict[str, Any]:
+    return {
+        "IntervalLevel": level / 100,
+        "CalibrationParticipants": intervals.participants,
+        "CalibrationSegments": intervals.segments,
+    }
+
+
+def atlas_facts(atlas: Atlas) -> dict[str, Any]:
+    """Return what sidecars say of an atlas: its key, and what its file says of itself."""
+    file = atlas.file
+    if file is None:
+        return {"Atlas": {"Key": atlas.key}}
+    return {
+        "Atlas": {
+            "Key": atlas.key,
+            **file.facts,
+            "Image": file.image.name,
+            "Space": file.space,
+            "Parcels": len(atlas.parcels),
+            **(
+                {
+                    "Transforms": [
+                        bids_uri(TEMPLATEFLOW, f"{used.path.parent.name}/{used.path.name}")
+                        for used in file.transforms
+                    ]
+                }
+                if file.transforms
+                else {}
+            ),
+        }
+    }

@@ -1,0 +1,320 @@
+"""Maps at the vertices of surfaces, and as grayordinates: names, sidecars and bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.outputs.layers import Layer
+from bids_dtg.contrasts.participant.outputs.map_files import OutputFile, model_facts, source_uri
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import build_path
+from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.text import write_json
+from bids_dtg.imaging.gifti import Hemisphere, encode_metrics
+from bids_dtg.imaging.surfaces.grayordinates import encode_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.midthickness import read_midthickness
+from bids_dtg.imaging.surfaces.sampling import PointSampling
+from bids_dtg.imaging.surfaces.templates import (
+    DENSITIES,
+    SIDES,
+    TEMPLATE_SPACE,
+    MeshName,
+    read_template,
+)
+from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
+from bids_dtg.notices import counted
+from bids_dtg.participants.sets import RunSet
+from bids_dtg.report.contents import half_width_path
+
+Points = Mapping[Hemisphere, NDArray[np.float64]]
+
+_TEMPLATEFLOW = "https://templateflow.s3.amazonaws.com"
+_GRAYORDINATES = "91k"
+# BIDS wants it for den-; the first as fMRIPrep has it.
+_DENSITY_WORDS = {
+    "91k": "91,282 grayordinates corresponding to all of the grey matter sampled at a 2mm average "
+    "vertex spacing on the surface and as 2mm voxels subcortically",
+    "32k": "32,492 vertices a hemisphere, about 2 mm apart",
+    "10k": "10,242 vertices a hemisphere, those of fsaverage5, about 4 mm apart",
+}
+_OWN = "the participant's own midthickness surfaces"
+_TEMPLATE = (
+    "a template's midthickness surfaces (registration fusion, Wu et al. 2018): group anatomy "
+    "blurs, and the participant's folds are not used"
+)
+_NO_VALUE = "NaN: the medial wall, and vertices without a voxel that has a value around them"
+
+
+def check_surfaces(names: Sequence[str], space: str) -> tuple[MeshName, ...]:
+    """Return the meshes that were asked for, each once.
+
+    Parameters
+    ----------
+    names
+        As on the command line.
+    space
+        Template of the model's grid.
+
+    Raises
+    ------
+    SettingsError
+        One is not known, or the model is in a space that no surfaces are known in.
+    """
+    for name in names:
+        if name not in DENSITIES:
+            raise SettingsError(
+                f"--surfaces names '{name}'", expected=f"one or more of {', '.join(DENSITIES)}"
+            )
+    if names and space != TEMPLATE_SPACE:
+        raise SettingsError(
+            f"--surfaces was given for a model in {space}", expected=f"a model in {TEMPLATE_SPACE}"
+        )
+    return tuple(cast("MeshName", name) for name in dict.fromkeys(names))
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A mesh in the model's space, and the way to its vertices from the model's places."""
+
+    name: MeshName
+    own: bool  # whether its points are the participant's, not a template's
+    # To the vertices of the left side, those of the right, and with fsLR the 91k's voxels.
+    sampling: PointSampling
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceMaps:
+    """What writes the maps of a call on surfaces."""
+
+    bundle: ModelBundle  # the model whose maps they are
+    meshes: tuple[MeshName, ...]  # that were asked for
+    find: Callable[[RunSet], SurfaceFiles]  # finds the surfaces of the participant of a set
+    source: str  # name of the input dataset in BIDS URIs
+    names: PathNames  # that stand for folders, in sentences on surfaces
+    interval_level: int  # of the intervals, in percent
+
+    def files_of(self, planned: RunSet) -> SurfaceFiles | None:
+        """Return the participant's surfaces; None where no asked mesh may be the participant's."""
+        return self.find(planned) if "fsLR" in self.meshes else None
+
+    def notes(self, planned: RunSet) -> tuple[str, ...]:
+        """Return a line on a template's surface that stands in for the participant's."""
+        files = self.files_of(planned)
+        if files is None or files.sides:
+            return ()
+        return (f"{planned.title}: maps on fsLR are sampled on {_TEMPLATE}: {files.reason}",)
+
+    def read(self, planned: RunSet) -> tuple[Mesh, ...]:
+        """Read the surfaces that a set is written on.
+
+        Raises
+        ------
+        RunError
+            Those of the participant are damaged, or not where they are said to be.
+        """
+        return tuple(self._mesh(name, planned) for name in self.meshes)
+
+    def write(
+        self,
+        planned: RunSet,
+        layers: Sequence[Layer],
+        meshes: Sequence[Mesh],
+        output: DerivativeDataset,
+    ) -> Iterator[PurePosixPath]:
+        """Write layers on meshes, with their sidecars, and yield the paths.
+
+        What is the same for all participants, of a template's surface, is written once below the
+        template's folder.
+
+        Parameters
+        ----------
+        planned
+            The set, which names the files.
+        layers
+            Kinds of values over the bundle's places.
+        meshes
+            As `read` returns them.
+        output
+            Where the files go.
+        """
+        for mesh in meshes:
+            for layer in layers:
+                sheet = _Sheet(self, planned, layer, mesh)
+                sidecars = dict(sheet.sidecars())
+                paths = [*sidecars, *sheet.paths()]
+                if not (sheet.shared and all(output.path(path).exists() for path in paths)):
+                    for path, content in sidecars.items():
+                        write_json(output.path(path), content)
+                    for file in sheet.files():
+                        output.write(file.path, file.data)
+                yield from paths
+
+    def _mesh(self, name: MeshName, planned: RunSet) -> Mesh:
+        files = self.files_of(planned) if name == "fsLR" else None
+        if files is None or not files.sides:
+            return _template_mesh(self.bundle, name)
+        points = read_midthickness(files, self.bundle.brain_voxels)
+        return Mesh(name, True, _sampling(self.bundle, name, points))
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """One layer on one mesh, and the files that are made of it."""
+
+    asked: SurfaceMaps
+    planned: RunSet
+    layer: Layer
+    mesh: Mesh
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is the same for all participants."""
+        return self.layer.everybody and not self.mesh.own
+
+    def path(self, extension: str, density: str, side: str | None = None) -> PurePosixPath:
+        """Return the path of a file of it."""
+        bundle, level = self.asked.bundle, self.asked.interval_level
+        named = {
+            "hemi": side,
+            "space": self.mesh.name,
+            "den": density,
+            "stat": bundle.card.part.statistic,
+        }
+        if self.shared:
+            return half_width_path(named, level, bundle.identity, extension)
+        named = {**dict(self.planned.entities), **named, "desc": self.layer.desc}
+        return build_path(named, "statmap", extension)
+
+    def paths(self) -> Iterator[PurePosixPath]:
+        """Yield the paths of its maps: grayordinates with fsLR, then both sides."""
+        if self.mesh.name == "fsLR":
+            yield self.path(".dscalar.nii", _GRAYORDINATES)
+        for side in SIDES:
+            yield self.path(".func.gii", DENSITIES[self.mesh.name], side)
+
+    def files(self) -> Iterator[OutputFile]:
+        """Yield its maps, in the order of `paths`."""
+        mesh, paths = self.mesh, self.paths()
+        labels = [contrast.label for contrast in self.asked.bundle.contrasts]
+        values = mesh.sampling.apply(self.layer.values)
+        if mesh.name == "fsLR":
+            places = standard_grayordinates()
+            taken = np.concatenate([_cortex(mesh.name), _voxels(mesh)])
+            yield OutputFile(next(paths), encode_dscalar(values[:, taken], labels, places))
+        for side, path in zip(SIDES, paths, strict=True):
+            start, stop = _vertices(mesh.name, side)
+            maps = values[:, start:stop]
+            maps[:, ~read_template(mesh.name).cortex[side]] = np.nan
+            yield OutputFile(path, encode_metrics(maps, side, names=labels))
+
+    def sidecars(self) -> Iterator[tuple[PurePosixPath, dict[str, Any]]]:
+        """Yield path and content of its sidecars, one a density."""
+        bundle, layer, mesh = self.asked.bundle, self.layer, self.mesh
+        for density in _densities(mesh.name):
+            yield (
+                self.path(".json", density),
+                {
+                    "Description": f"{layer.words}{counted(len(bundle.contrasts), 'contrast')}, "
+                    "a map each",
+                    "Contrasts": [contrast.label for contrast in bundle.contrasts],
+                    "Units": layer.units or bundle.card.part.units,
+                    "Density": _DENSITY_WORDS[density],
+                    "SpatialReference": _spatial_reference(mesh.name, density),
+                    **self._surface_facts(),
+                    "Interpolation": "trilinear, of voxels that have a value: their weights add up "
+                    "to one",
+                    "MissingValues": _NO_VALUE,
+                    **_shares(mesh),
+                    **(self._model_facts() if self.shared else {}),
+                },
+            )
+
+    def _model_facts(self) -> dict[str, Any]:
+        """Return what a participant's files inherit from their set."""
+        return {
+            "IntervalLevel": self.asked.interval_level / 100,
+            **model_facts(self.asked.bundle),
+        }
+
+    def _surface_facts(self) -> dict[str, Any]:
+        """Return which surfaces it was sampled on, and why unless all participants share it."""
+        asked, planned = self.asked, self.planned
+        files = asked.files_of(planned) if self.mesh.name == "fsLR" else None
+        if files is None or not self.mesh.own:
+            why = "" if files is None or self.shared else f": {files.reason}"
+            note = asked.names.hide(f"Sampled on {_TEMPLATE}{why}.")
+            return {"Surfaces": "template", "SurfaceNote": note}
+        root = planned.runs[0].root
+        return {
+            "Surfaces": "participant",
+            "SurfaceNote": asked.names.hide(f"Sampled on {_OWN}: {files.reason}."),
+            "SurfaceSources": [source_uri(path, root, asked.source) for path in files.inputs],
+        }
+
+
+def _vertices(name: MeshName, side: Hemisphere) -> tuple[int, int]:
+    """Return the part of a mesh's vertices, both sides in a row, that is of one side."""
+    size = len(read_template(name).cortex["L"])
+    return (0, size) if side == "L" else (size, 2 * size)
+
+
+def _densities(name: MeshName) -> tuple[str, ...]:
+    """Return the densities of a mesh's files: of GIFTI, and of CIFTI where there is one."""
+    return (DENSITIES[name], *([_GRAYORDINATES] if name == "fsLR" else []))
+
+
+def _cortex(name: MeshName) -> NDArray[np.intp]:
+    """Return the vertices without the medial wall, both sides in a row."""
+    cortex = read_template(name).cortex
+    return np.flatnonzero(np.concatenate([cortex[side] for side in SIDES]))
+
+
+def _voxels(mesh: Mesh) -> NDArray[np.intp]:
+    """Return the points of a mesh that are voxels."""
+    return np.arange(_vertices(mesh.name, "R")[1], len(mesh.sampling.support))
+
+
+@lru_cache(maxsize=4)
+def _template_mesh(bundle: ModelBundle, name: MeshName) -> Mesh:
+    return Mesh(name, False, _sampling(bundle, name, read_template(name).points))
+
+
+def _sampling(bundle: ModelBundle, name: MeshName, points: Points) -> PointSampling:
+    wanted = [points[side] for side in SIDES]
+    if name == "fsLR":
+        wanted.append(standard_grayordinates().voxel_points)
+    return PointSampling.between(bundle.voxels, np.concatenate(wanted))
+
+
+def _shares(mesh: Mesh) -> dict[str, float]:
+    """Return how many cortical vertices lie amid the model's voxels, at their rim, and outside."""
+    cortex = _cortex(mesh.name)
+    whole, partial = (
+        float(np.mean(kind[cortex])) for kind in (mesh.sampling.whole, mesh.sampling.partial)
+    )
+    return {
+        "ShareOfVerticesWithPartialSupport": round(partial, 5),
+        "ShareOfVerticesWithoutValue": round(1 - whole - partial, 5),
+    }
+
+
+def _spatial_reference(name: MeshName, density: str) -> str | dict[str, str]:
+    template = f"{_TEMPLATEFLOW}/tpl-{name}"
+    if density != _GRAYORDINATES:
+        return template
+    volume = f"{_TEMPLATEFLOW}/tpl-{TEMPLATE_SPACE}/tpl-{TEMPLATE_SPACE}_res-02_T1w.nii.gz"
+    surface = f"{template}/tpl-{name}_den-32k_hemi-{{}}_midthickness.surf.gii"
+    return {
+        "VolumeReference": volume,
+        "CIFTI_STRUCTURE_LEFT_CORTEX": surface.format("L"),
+        "CIFTI_STRUCTURE_RIGHT_CORTEX": surface.format("R"),
+    }

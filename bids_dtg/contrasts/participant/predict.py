@@ -1,0 +1,311 @@
+"""The second half of the work: predict and average one set of contrast maps, then write it."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.maps import Estimate, MapAverage, require_finite
+from bids_dtg.contrasts.participant.model import Model, resolve_device
+from bids_dtg.contrasts.participant.outputs.half_widths import check_level
+from bids_dtg.contrasts.participant.outputs.write import Writer
+from bids_dtg.contrasts.participant.quality import RunSummary, notes_on_set
+from bids_dtg.contrasts.participant.read import RunRead, SegmentRead
+from bids_dtg.contrasts.people import Array
+from bids_dtg.engine.display import Clock, Reporter
+from bids_dtg.engine.machine import available_cores
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.notices import counted
+from bids_dtg.participants.read import RunPart, SetBegun
+from bids_dtg.participants.worker import MadeSet
+from bids_dtg.stats.conformal import DEFAULT_LEVEL
+
+
+def predict_maps(
+    connectome: Connectome | RunConnectomes,
+    bundle: ModelBundle,
+    *,
+    interval_level: int = DEFAULT_LEVEL,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Estimate:
+    """Predict contrast maps from the connectome of one or several segments of rest.
+
+    Parameters
+    ----------
+    connectome
+        (rois, voxels of the bundle's mask). Of a `RunConnectomes`, the maps of the segments are
+        averaged, as the program does; those of its halves are predicted too where it has them.
+    bundle
+        The model.
+    interval_level
+        Of the half-widths, in percent, where the model carries a calibration.
+    device
+        That computes: cpu, cuda, or auto: a GPU where there is one.
+    threads
+        To compute with; all cores by default.
+
+    Returns
+    -------
+    Estimate
+        (contrasts, voxels of the bundle's mask).
+
+    Raises
+    ------
+    SettingsError
+        The device is not there, the model is not calibrated for the level, or it reads connectomes
+        of another form.
+    BundleError
+        The weights cannot be read.
+    RunError
+        There is too little memory, or the maps are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from bids_dtg.contrasts.bundle.bundle import load_bundle
+    >>> bundle = load_bundle("demo")
+    >>> r = np.zeros((len(bundle.roi_maps), bundle.places.number), np.float32)
+    >>> estimate = predict_maps(Connectome(r, frames=100, seconds=432.0), bundle, device="cpu")
+    >>> estimate.values.shape, estimate.spread is None, len(estimate.contrasts)
+    ((47, 163310), True, 47)
+    """
+    check_level(bundle, interval_level)
+    parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
+    for part in parts:
+        require_form(part, bundle)
+    model = Model(bundle, resolve_device(device), threads or available_cores())
+    calibration = bundle.calibration
+    half_widths = None if calibration is None else calibration.half_widths(interval_level)
+    estimate = estimate_maps(connectome, model, half_widths)
+    for note in model.take_notes():
+        warnings.warn(note, stacklevel=2)
+    return estimate
+
+
+def estimate_maps(
+    connectome: Connectome | RunConnectomes, model: Model, half_widths: Array | None = None
+) -> Estimate:
+    """Predict the maps of one or several segments of rest by a model that is at hand.
+
+    Parameters
+    ----------
+    connectome
+        As for `predict_maps`.
+    model
+        Predicts maps; it is prepared once, however many connectomes follow.
+    half_widths
+        (contrasts, voxels), of the intervals; None: they are not wanted.
+
+    Raises
+    ------
+    BundleError, RunError
+        As for `predict_maps`.
+    """
+    if isinstance(connectome, Connectome):
+        return _result(_average(model, [connectome]), model, None, half_widths)
+    average, halves = _average(model, connectome.segments), None
+    if connectome.odd is not None and connectome.even is not None:
+        odd, even = (_average(model, [half]) for half in (connectome.odd, connectome.even))
+        halves = odd.mean, even.mean
+    return _result(average, model, halves, half_widths)
+
+
+def require_form(connectome: Connectome, bundle: ModelBundle) -> None:
+    """Refuse a connectome of another form than the model reads: its values mean other things.
+
+    Raises
+    ------
+    SettingsError
+        It is of another form.
+    """
+    form, read = connectome.form, bundle.card.part.connectome
+    if form != read:
+        raise SettingsError(
+            f"the connectome is of the form {form.title}",
+            expected=f"{read.title}, which {bundle.card.name} reads",
+            remedy="measure the run with this model's bundle",
+        )
+
+
+def _average(model: Model, connectomes: Sequence[Connectome]) -> MapAverage:
+    known = all(math.isfinite(connectome.residual_dof) for connectome in connectomes)
+    average = MapAverage(by_dof=known)
+    for connectome in connectomes:
+        _add(average, model, connectome)
+    return average
+
+
+def _add(average: MapAverage, model: Model, connectome: Connectome) -> None:
+    # What overflows is refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        maps = model.predict(connectome.r)
+        require_finite(maps, model.contrasts)
+        average.add(maps, seconds=connectome.seconds, residual_dof=connectome.residual_dof)
+
+
+def _result(
+    average: MapAverage,
+    model: Model,
+    halves: tuple[Array, Array] | None,
+    half_widths: Array | None = None,
+) -> Estimate:
+    """Return the average of maps; what has become too large in it is refused."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        estimate = average.result(model.contrasts, halves=halves, half_widths=half_widths)
+    require_finite(estimate.values, estimate.contrasts)
+    if estimate.spread is not None:
+        require_finite(estimate.spread, estimate.contrasts, what="spread")
+    return estimate
+
+
+class MapSetMaker:
+    """Predicts and averages the maps of a set as its runs arrive, then has them written.
+
+    Parameters
+    ----------
+    begun
+        The set.
+    model
+        Predicts maps.
+    writer
+        Writes them.
+    clock
+        Adds up the time of the stages.
+    """
+
+    def __init__(self, begun: SetBegun, *, model: Model, writer: Writer, clock: Clock) -> None:
+        self.begun, self._model, self._writer, self._clock = begun, model, writer, clock
+        self._average = self._new_average()
+        # Of the odd and the even pieces; none where they were not asked for.
+        self._halves: tuple[MapAverage, MapAverage] | None = None
+        self._seconds = 0.0  # that maps of the run took whose segments arrive
+        self._summaries: list[RunSummary] = []
+        self._left_out: dict[str, str] = {}
+        self._files: list[PurePosixPath] = []
+
+    def take(self, part: RunPart, reporter: Reporter) -> None:
+        """Predict the maps of a segment, or write what belongs to a run.
+
+        Raises
+        ------
+        RunError
+            The device has too little memory, or a map is not finite.
+        OutputError
+            A file cannot be written.
+        """
+        if isinstance(part, SegmentRead):
+            reporter.stage("predicting", part.share)
+            self._predict(part.connectome, self._average)
+            for note in self._model.take_notes():
+                reporter.note(f"warning: {note}")
+        elif isinstance(part, RunRead):
+            self._add_run(part)
+
+    def _add_run(self, read: RunRead) -> None:
+        """Predict the maps of the run's halves, and write what belongs to the run."""
+        if read.halves is not None:
+            self._halves = self._halves or (self._new_average(), self._new_average())
+            for average, half in zip(self._halves, read.halves, strict=True):
+                self._predict(half, average)
+        seconds, self._seconds = read.seconds + self._seconds, 0.0
+        with self._clock.time("write"):
+            self._files += self._writer.write_run(
+                read.summary, seconds=seconds, kept=read.kept, connectomes=read.connectomes
+            )
+        self._summaries.append(read.summary)
+
+    def _new_average(self) -> MapAverage:
+        return MapAverage(by_dof=self.begun.planned.by_dof)
+
+    def _predict(self, connectome: Connectome, average: MapAverage) -> None:
+        start = time.perf_counter()
+        with self._clock.time("network"):
+            _add(average, self._model, connectome)
+        self._seconds += time.perf_counter() - start
+
+    def leave_out(self, run: str, reason: str) -> None:
+        """Remember a run that is not part of the average."""
+        self._left_out[run] = reason
+
+    def finish(self, reporter: Reporter) -> MadeSet:
+        """Write the maps, and last the record that the set is complete.
+
+        Raises
+        ------
+        RunError
+            No run was long enough, or what was averaged is not finite.
+        OutputError
+            A file cannot be written.
+        """
+        planned, writer = self.begun.planned, self._writer
+        if not self._summaries:
+            reasons = " ".join(self._left_out.values())
+            raise RunError(f"{planned.title} has no run that can be used: {reasons}")
+        reporter.stage("writing", 1.0)
+        halves = None
+        if self._halves is not None:
+            odd, even = self._halves
+            halves = odd.mean, even.mean
+        estimate = _result(self._average, self._model, halves)
+        with self._clock.time("write"):
+            self._files += writer.write_set(
+                planned, estimate, runs=self._summaries, left_out=self._left_out
+            )
+            writer.complete(planned, self.begun.inputs, self._files, runs=self._summaries)
+        summary = _line(estimate, self._summaries, left_out=len(self._left_out))
+        return MadeSet(tuple(self._notes()), summary)
+
+    def _notes(self) -> list[str]:
+        notes = [
+            f"{summary.run.title}: {note}" for summary in self._summaries for note in summary.notes
+        ]
+        notes += [
+            f"{summary.run.title} is {summary.judged.verdict} for the model: "
+            + "; ".join(summary.judged.reasons)
+            for summary in self._summaries
+            if summary.judged.verdict != "in range"
+        ]
+        notes += [f"{run} was left out. {reason}" for run, reason in self._left_out.items()]
+        notes += self._notes_on_other_maps()
+        notes += self._writer.surfaces.notes(self.begun.planned)
+        origin = self._writer.origin
+        more = notes_on_set(
+            self._writer.bundle.card,
+            self._summaries,
+            input_type=origin.input_type,
+            strategy=origin.strategy,
+        )
+        notes += more.values()
+        return notes
+
+    def _notes_on_other_maps(self) -> list[str]:
+        """Warn of maps that an earlier call averaged otherwise: they have other names and stay."""
+        participant = self.begun.planned.participant
+        others = self._writer.made_otherwise(participant)
+        if not others:
+            return []
+        return [
+            f"sub-{participant} also has maps from calls with another --combine than "
+            f"{self._writer.options['combine']}: "
+            f"{', '.join(others)}. Remove them if they are not wanted."
+        ]
+
+
+def _line(estimate: Estimate, runs: Sequence[RunSummary], *, left_out: int) -> str:
+    """Return what was made, in one line for people."""
+    of_runs = f"{len(runs)} run{'s' * (len(runs) > 1)}"
+    segments = f"{estimate.n_segments} segment{'s' * (estimate.n_segments > 1)}"
+    coverage = min(summary.coverage for summary in runs)
+    short = f"; {left_out} left out, with too little left" if left_out else ""
+    return (
+        f"{counted(len(estimate.values), 'map')} from {estimate.seconds / 60:.1f} minutes of rest "
+        f"({of_runs}, {segments}), coverage {coverage:.1%}{short}"
+    )

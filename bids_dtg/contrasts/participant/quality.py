@@ -1,0 +1,259 @@
+"""Quality figures and decisions of a run, kept when its connectomes are gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bids_dtg.bundles.card import ModelCard, TrainingData
+from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.connectome.connectome import RunConnectomes
+from bids_dtg.connectome.range.judge import RunRange
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.participant.measure import MeasuredRun
+from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.figures import first_figures, rounded
+from bids_dtg.settings import InputChoice
+
+_RANGE_COLUMNS = (
+    "mask_overlap",
+    "roi_map_match",
+    "roi_map_identity",
+    "roi_side_match",
+    "hemispheric_similarity",
+    "roi_sd_ratio",
+    "connectome_strength",
+    "connectome_smoothness",
+)
+
+# Voxels of another volume, or a repetition time, by more than this factor are far apart.
+FAR_APART = 2.0
+
+# How the runs of each type of input were made, before any cleaning here.
+_MADE: dict[InputChoice, str] = {
+    "auto": "preprocessed by fMRIPrep",
+    "fmriprep": "preprocessed by fMRIPrep",
+    "xcpd": "cleaned by XCP-D",
+    "hcp": "cleaned by HCP's minimal preprocessing and ICA-FIX",
+    "ukb": "cleaned by UK Biobank's preprocessing and ICA-FIX",
+}
+# Words in a card's text that mean the same cleaning.
+_SAME: dict[InputChoice, str] = {
+    "xcpd": r"XCP.?D",
+    "hcp": r"HCP.*FIX",
+    "ukb": r"(UK ?Biobank|UKB).*FIX",
+}
+
+# What HCP-YA 2025 adds to ICA-FIX, in names of files and in words.
+_FURTHER = re.compile(r"[rt]clean|temporal ICA|\btICA\b", re.IGNORECASE)
+
+# Cards that say nothing, or whose model has seen no run at all.
+_SILENT = ("", "unknown", "none")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Figures and decisions of one run, without its arrays."""
+
+    run: RestRun  # its files
+    figures: Mapping[str, object]  # by column of the quality table, but for the time
+    n_segments: int  # segments that were averaged
+    coverage: float  # share of grey-matter voxels with signal
+    cleaning: Mapping[str, Any]  # what the temporal design decided
+    confounds: Mapping[str, Any]  # what was asked of the confounds, and frames dropped
+    interpolation: str  # how the model's voxels were taken out of the file
+    judged: RunRange  # whether the model is for such a run
+    notes: tuple[str, ...]  # sentences on what was unusual
+    # Ridge penalty of each segment's connectome; none where it has none.
+    penalties: tuple[float, ...] = ()
+
+
+def summarise(measured: MeasuredRun, judged: RunRange, bundle: ModelBundle) -> RunSummary:
+    """Reduce a measured run, and how it was judged, to what tables and sidecars say.
+
+    Parameters
+    ----------
+    measured, judged
+        The run.
+    bundle
+        The model: what it was trained with stands beside what the run has.
+    """
+    run, result = measured.run, measured.connectomes
+    figures = {
+        **first_figures(
+            run,
+            measured.design,
+            measured.confounds,
+            voxel_mm=measured.voxel_mm,
+            residual_dof=result.residual_dof,
+            model_tr_seconds=bundle.card.training.repetition_time_s,
+            model_voxel_mm=bundle.training_voxel_mm,
+        ),
+        "effective_dof": rounded(result.effective_dof),
+        "n_segments": len(result.segments),
+        "dof_beyond_rois": _dof_beyond_rois(result),
+        "coverage": round(result.coverage, 4),
+        "roi_coverage_min": round(float(result.roi_coverage.min()), 4),
+        "tsnr_median": round(result.median_tsnr, 2),
+        "connectome_reliability": rounded(result.reliability),
+        "connectome_icc": rounded(result.reliability_icc),
+        **_range_figures(judged),
+    }
+    return RunSummary(
+        run=run,
+        figures=figures,
+        n_segments=len(result.segments),
+        coverage=result.coverage,
+        cleaning=measured.cleaning,
+        confounds={
+            **measured.confounds.decisions,
+            **{f"dropped_{why}": n for why, n in asdict(measured.confounds.dropped).items()},
+        },
+        interpolation=measured.interpolation,
+        judged=judged,
+        notes=measured.notes,
+        penalties=tuple(
+            segment.form.penalty(segment.roi_r, segment.effective_dof)
+            for segment in result.segments
+            if segment.roi_r is not None
+        ),
+    )
+
+
+def _dof_beyond_rois(result: RunConnectomes) -> float | None:
+    """Return what ROIs as regressors leave of the segment with the fewest degrees of freedom."""
+    if not result.segments[0].form.row.joint:
+        return None
+    return rounded(min(part.residual_dof for part in result.segments) - len(result.roi_r))
+
+
+def _range_figures(judged: RunRange) -> dict[str, object]:
+    figures = judged.figures
+    return {
+        **{name: rounded(figures[name]) for name in _RANGE_COLUMNS},
+        "training_distance": None if judged.distance is None else rounded(judged.distance),
+        "range": judged.verdict,
+        "range_reasons": "; ".join(judged.reasons) or None,
+    }
+
+
+def notes_on_set(
+    card: ModelCard[Any],
+    runs: Sequence[RunSummary],
+    *,
+    input_type: InputChoice,
+    strategy: str,
+) -> dict[str, str]:
+    """Say how a set's runs differ from those of the training, and how they are weighted.
+
+    Parameters
+    ----------
+    card
+        Of the model.
+    runs
+        Those of the set.
+    input_type, strategy
+        As for `cleaning_note`.
+
+    Returns
+    -------
+    Sentences by their key in a sidecar; only those that there are.
+    """
+    cleanings = (
+        cleaning_note(card.training, input_type, strategy, cleaned_as)
+        for cleaned_as in sorted({summary.run.cleaned_as for summary in runs})
+    )
+    notes = {
+        "CleaningNote": next(filter(None, cleanings), None),
+        "AcquisitionNote": acquisition_note([summary.figures for summary in runs]),
+        "DegreesOfFreedomNote": dof_note([summary.run for summary in runs]),
+    }
+    return {key: note for key, note in notes.items() if note}
+
+
+def acquisition_note(figures: Sequence[Mapping[str, Any]]) -> str | None:
+    """Say where runs have voxels or a repetition time far from those of the training.
+
+    Parameters
+    ----------
+    figures
+        Of the runs, by column of the quality table.
+
+    Examples
+    --------
+    >>> own = {"voxel_size": 2.0, "repetition_time": 2.0}
+    >>> acquisition_note([{**own, "model_voxel_size": 2.0, "model_repetition_time": 0.72}])
+    'The model was trained on runs with a repetition time of 0.72 s; these have 2 s.'
+    """
+    words = {
+        "voxel_size": ("voxels of", "mm", 3),
+        "repetition_time": ("a repetition time of", "s", 1),
+    }
+    there, here = [], []
+    for name, (what, unit, power) in words.items():
+        of_model = next((run[f"model_{name}"] for run in figures), None)
+        far = {run[name] for run in figures if of_model and _apart(run[name], of_model, power)}
+        if far:
+            there.append(f"{what} {of_model:.3g} {unit}")
+            ends = sorted({min(far), max(far)})
+            here.append(" to ".join(f"{value:.3g}" for value in ends) + f" {unit}")
+    if not there:
+        return None
+    return f"The model was trained on runs with {' and '.join(there)}; these have " + (
+        " and ".join(here) + "."
+    )
+
+
+def _apart(value: float, other: float, power: int) -> bool:
+    """Return whether voxels by their volume (power 3), or times, differ by more than FAR_APART."""
+    ratio = (value / other) ** power
+    return not 1 / FAR_APART <= ratio <= FAR_APART
+
+
+def dof_note(runs: Sequence[RestRun]) -> str | None:
+    """Say that the degrees of freedom of runs are not known, and what follows."""
+    if all(run.dof_known for run in runs):
+        return None
+    return (
+        "The runs were cleaned elsewhere, and their sidecars do not state "
+        f"{RESIDUAL_DOF}: it is n/a, --min-dof was not applied, and runs are weighted by time."
+    )
+
+
+def cleaning_note(
+    training: TrainingData, input_type: InputChoice, strategy: str, cleaned_as: str = ""
+) -> str | None:
+    """Say where runs were cleaned otherwise than those of the training; None where not.
+
+    A card describes the training's cleaning in words, so words are compared: the note is
+    written unless they are known to mean the same.
+
+    Parameters
+    ----------
+    training
+        Of the model's card.
+    input_type
+        Type of the runs.
+    strategy
+        What was removed from them here.
+    cleaned_as
+        Their cleaning before by the names of their files, where there are several.
+    """
+    words, cleaned = training.cleaning.strip(), find_strategy(strategy).reads_table
+    if re.split(r"\W", words.lower())[0] in _SILENT:
+        return None
+    if not cleaned:
+        same = _SAME.get(input_type)
+        alike = bool(same and re.search(same, words, re.IGNORECASE))
+        if alike and bool(_FURTHER.search(cleaned_as)) == bool(_FURTHER.search(words)):
+            return None
+    elif input_type in ("auto", "fmriprep") and re.search(
+        rf"fMRIPrep.*\b{strategy}\b", words, re.IGNORECASE
+    ):
+        return None
+    further = f", and further ({cleaned_as})" if _FURTHER.search(cleaned_as) else ""
+    here = _MADE[input_type] + further + (f" and here by {strategy}" if cleaned else "")
+    return f"The model was trained on runs cleaned otherwise ({words}); these were {here}."

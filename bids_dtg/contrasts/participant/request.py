@@ -1,0 +1,355 @@
+"""What a call asks for: dataset, participants, model and options, found and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bids_dtg.bundles.store import note_on_namesakes
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.panels.background import keep_template
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.contrasts.participant.model import (
+    Model,
+    bytes_needed,
+    device_note,
+    obtain_bundle,
+    resolve_device,
+)
+from bids_dtg.contrasts.participant.outputs.half_widths import check_level
+from bids_dtg.contrasts.participant.outputs.layers import deviation_note
+from bids_dtg.contrasts.participant.outputs.map_files import Origin
+from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
+from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_spaces
+from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
+from bids_dtg.contrasts.participant.outputs.write import Writer
+from bids_dtg.engine.capacity import divide
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
+from bids_dtg.files.provenance import package_versions
+from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles, find_surfaces
+from bids_dtg.inputs.dataset import InputDataset
+from bids_dtg.inputs.find import find_anatomy
+from bids_dtg.inputs.regions.atlases import atlas_datasets
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import counted
+from bids_dtg.participants.dry_run import head_of, plan_runs
+from bids_dtg.participants.request import Asked, CallRequest, templateflow_of
+from bids_dtg.participants.run_source import plan_run
+from bids_dtg.participants.sets import RunSet
+from bids_dtg.report.methods import MethodsFacts, methods_text
+from bids_dtg.report.workflows import CONTRASTS, Workflow
+from bids_dtg.settings import Combine, Settings
+from bids_dtg.version import __version__
+
+
+@dataclass(frozen=True, eq=False)
+class Request(CallRequest):
+    """What a call for maps asks for. Steps of the work get what they use of it."""
+
+    workflow: ClassVar[Workflow] = CONTRASTS
+
+    bundle: ModelBundle  # the model
+    device: str  # that computes
+    atlases: tuple[Atlas, ...]  # for the tables of means over parcels
+
+    @classmethod
+    def prepare(cls, settings: Settings) -> Request:
+        """Check everything that can be checked before anything is written.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, dataset or model.
+        """
+        asked = Asked.of(settings)
+        settings = asked.settings
+        device = resolve_device(settings.resources.device)
+        bundle = obtain_bundle(settings.inputs.model, may_fetch=not settings.behaviour.dry_run)
+        bundle.grid  # noqa: B018 (what has no grid reads no images)
+        refuse_model_folder(asked.output, bundle.path)
+        bundle.require_finite()  # else each participant would fail for it
+        check_level(bundle, settings.outputs.interval_level)
+        _check_spaces(settings, asked.dataset, bundle.grid)
+        check_surfaces(settings.outputs.surfaces, bundle.grid.space)
+        capacity = divide(
+            settings.resources,
+            units=len(asked.participants),
+            bytes_each=bytes_needed(bundle.places.number, on_cpu=device == "cpu"),
+            on_cpu=device == "cpu",
+        )
+        atlases = choose_atlases(
+            settings.outputs.atlases,
+            bundle.voxels,
+            templateflow=templateflow_of(settings),
+            datasets=atlas_datasets(settings.inputs.derivatives),
+        )
+        return cls(**asked.prepared(capacity), bundle=bundle, device=device, atlases=atlases)
+
+    @property
+    def grid(self) -> Grid:
+        """The model's grid."""
+        return self.bundle.grid
+
+    @property
+    def combine(self) -> Combine:
+        """Which runs are averaged."""
+        return self.settings.outputs.combine
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the model."""
+        return self.bundle.path
+
+    def notes(self) -> Iterable[str]:
+        """Yield lines on the model, the device and the atlases."""
+        card, settings = self.bundle.card, self.settings
+        found = (
+            f"{card.name}: {card.notice}" if card.notice else None,
+            note_on_namesakes(settings.inputs.model),
+            deviation_note(self.bundle),
+            device_note(settings.resources.device, self.device),
+            atlases_note(settings.outputs.atlases, self.atlases),
+        )
+        return filter(None, found)
+
+    def dataset_words(self) -> DatasetWords:
+        """Return how an output of maps by this model describes itself."""
+        return self.workflow.dataset_words(self.bundle.card)
+
+    def keep_shared(self) -> None:
+        """Keep the template that stands behind everybody's maps."""
+        keep_template(self.output, self.bundle, TemplateFlow.here())
+
+    def with_segments(self, seconds: float) -> Request:
+        """Return the same request whose runs of rest are cut to another length, in seconds."""
+        card = self.bundle.card
+        part = dataclasses.replace(card.part, segment_seconds=seconds)
+        bundle = dataclasses.replace(self.bundle, card=dataclasses.replace(card, part=part))
+        return dataclasses.replace(self, bundle=bundle)
+
+    def surfaces(self, planned: RunSet) -> SurfaceFiles:
+        """Find the midthickness surfaces of the participant of a set."""
+        return find_surfaces(
+            self.dataset,
+            planned.participant,
+            dict(planned.entities).get("ses"),
+            model=self.bundle.grid.space,
+            templateflow=self.templateflow,
+        )
+
+    @cached_property
+    def surface_maps(self) -> SurfaceMaps:
+        """What writes maps on the surfaces that are asked for."""
+        outputs = self.settings.outputs
+        return SurfaceMaps(
+            bundle=self.bundle,
+            meshes=check_surfaces(outputs.surfaces, self.bundle.grid.space),
+            find=self.surfaces,
+            source=self.dataset.name,
+            names=self.path_names,
+            interval_level=outputs.interval_level,
+        )
+
+    def targets(self, planned: RunSet) -> tuple[Target, ...]:
+        """Find the other spaces that a set is also written in, and the ways there.
+
+        Raises
+        ------
+        RunError
+            The participant's transforms or T1w image are not there.
+        """
+        templateflow, session = self.templateflow, dict(planned.entities).get("ses")
+        anatomy = partial(
+            find_anatomy, self.dataset, planned.participant, session, templateflow=templateflow
+        )
+        needs = Needs(self.bundle.grid, templateflow, anatomy)
+        asked = self.settings.outputs.output_spaces
+        return tuple(space.find(needs) for space in choose_spaces(asked, self.bundle.grid.space))
+
+    def reader(
+        self,
+        *,
+        threads: int | None = None,
+        every_part: bool | None = None,
+        other_lengths: bool = False,
+        form: Form | None = None,
+    ) -> Reader:
+        """Make what reduces runs to connectomes.
+
+        Parameters
+        ----------
+        threads
+            To compute with; None: as the capacity has it.
+        every_part, other_lengths
+            As for `Reader`; None: where something is written of the parts.
+        form
+            Of the connectomes; None: that which the model reads.
+        """
+        outputs = self.settings.outputs
+        return Reader.of(
+            self.bundle,
+            self.settings.cleaning,
+            device=self.device,
+            threads=threads or self.capacity.threads,
+            every_part=outputs.write_connectome or outputs.half_maps
+            if every_part is None
+            else every_part,
+            other_lengths=other_lengths,
+            form=form,
+        )
+
+    def model(self) -> Model:
+        """Make what predicts maps; it is prepared when it is first needed."""
+        return Model(self.bundle, self.device, self.capacity.threads)
+
+    def writer(self) -> Writer:
+        """Make what writes sets of maps."""
+        settings = self.settings
+        return Writer(
+            output=self.output,
+            bundle=self.bundle,
+            origin=Origin(
+                source=self.dataset.name,
+                input_type=settings.inputs.input_type,
+                strategy=settings.cleaning.denoise_strategy,
+                options_sha256=settings.result_hash,
+                names=self.path_names,
+            ),
+            options=self.recorded_options,
+            interval_level=settings.outputs.interval_level,
+            surfaces=self.surface_maps,
+            regions=RegionTables(
+                self.atlases,
+                self.bundle,
+                settings.outputs.interval_level,
+                settings.outputs.min_coverage,
+            ),
+            threads=self.capacity.threads,
+            workflow=self.workflow,
+            methods=self.methods,
+            targets=self.targets,
+        )
+
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        settings, card = self.settings, self.bundle.card
+        assert settings.inputs.input_type != "auto"
+        facts = MethodsFacts(
+            version=__version__,
+            model_name=f"{card.name} {card.version}",
+            model_sha256=self.bundle.identity,
+            model_notice=card.notice,
+            space=self.bundle.grid.space,
+            input_type=settings.inputs.input_type,
+            cleaning=settings.cleaning,
+            lacking=lacking,
+            packages=package_versions(),
+        )
+        outputs = dataclasses.replace(
+            settings.outputs, atlases=tuple(atlas.key for atlas in self.atlases)
+        )
+        return methods_text(facts, self.workflow.methods_words(self.bundle, outputs))
+
+    def shaping_options(self) -> dict[str, Any]:
+        """Return all that shapes maps beside the inputs."""
+        # By content: a file that lies elsewhere now is the same.
+        atlases = {atlas.key: atlas.identity for atlas in self.atlases}
+        return {**super().shaping_options(), "model": self.bundle.identity, "atlases": atlases}
+
+    def input_files(self, planned: RunSet) -> Iterable[Path]:
+        """Yield the files that a set depends on."""
+        yield from super().input_files(planned)
+        for target in self.targets(planned):
+            yield from target.inputs
+        surfaces = self.surface_maps.files_of(planned)
+        yield from () if surfaces is None else surfaces.inputs
+
+    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
+        """Return whether a set of maps would fail, and the lines about it."""
+        cleaning = self.settings.cleaning
+        fails, lines = plan_runs(
+            planned, lambda run: plan_run(run, self.grid.space, cleaning).design
+        )
+        if fails:
+            return True, lines
+        for target in self.targets(planned):
+            through = ", ".join(transform.path.name for transform in target.transforms)
+            lines.append(f"    also writes them in {target.grid.space}, through {through}")
+        if surfaces := self.surface_maps.files_of(planned):
+            lines.append(f"    on surfaces: {surfaces.reason}")
+        what = counted(len(self.bundle.contrasts), "map")
+        return False, [head_of(planned, what, self.output, reason), *lines]
+
+
+def find_runs(settings: Settings) -> list[RestRun]:
+    """Find the resting-state runs that a call with these options would read.
+
+    Parameters
+    ----------
+    settings
+        As of ``bids_dtg IN OUT participant``: dataset, participants, selection, and the model,
+        whose space decides which version of each run is taken. Nothing is written.
+
+    Returns
+    -------
+    list of RestRun
+        By participant, in the order of their names.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, dataset or model, or a participant without a run that can be used.
+
+    Examples
+    --------
+    A simulated participant, and the model that ships with the program:
+
+    >>> from tempfile import mkdtemp
+    >>> from bids_dtg.contrasts.phantom.dataset import RunPlan, describe_datasets, write_run
+    >>> from bids_dtg.contrasts.phantom.model import Phantom
+    >>> folder, plan = Path(mkdtemp()), RunPlan(frames=50, repetition_time_s=5.0)
+    >>> phantom = Phantom()
+    >>> person = phantom.person(cohort=0, index=0)
+    >>> describe_datasets(folder, phantom, [person], plan=plan, generator={"Name": "example"})
+    >>> write_run(folder / "fmriprep", person, plan)
+    >>> settings = Settings.of(
+    ...     bids_dir=folder / "fmriprep",
+    ...     output_dir=folder / "maps",
+    ...     analysis_level="participant",
+    ...     model="demo",
+    ... )
+    >>> [run.title for run in find_runs(settings)]
+    ['sub-sim001_task-rest']
+    """
+    request = Request.prepare(settings)
+    return [run for participant in request.participants for run in request.runs(participant)]
+
+
+def _check_spaces(settings: Settings, dataset: InputDataset, model: Grid) -> None:
+    """Refuse output spaces that no participant's maps could be written in.
+
+    Raises
+    ------
+    SettingsError
+        There is no such space, no way to a template, or the input has no T1w space.
+    """
+    templateflow = templateflow_of(settings)
+    anatomy = partial(find_anatomy, dataset, "*", None, templateflow=templateflow)
+    for space in choose_spaces(settings.outputs.output_spaces, model.space):
+        try:
+            if space.personal:
+                anatomy()
+            elif not settings.behaviour.dry_run:  # a plan names it with the participants
+                space.find(Needs(model, templateflow, anatomy))
+        except RunError as err:
+            raise err.as_kind(SettingsError, f"--output-spaces {space.name}: ") from err

@@ -1,0 +1,497 @@
+"""Task maps by scikit-learn's conventions: an estimator whose `transform` takes a BOLD image."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.connectome.connectome import Connectome, RunConnectomes
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.maps import Estimate
+from bids_dtg.contrasts.participant.measure import MeasuredRun, Reader
+from bids_dtg.contrasts.participant.model import Model, obtain_bundle, resolve_device
+from bids_dtg.contrasts.participant.predict import estimate_maps, require_form
+from bids_dtg.engine.machine import available_cores
+from bids_dtg.errors import SettingsError
+from bids_dtg.imaging.at_hand import AtHand, ConfoundsLike, Image, ImageLike, at_hand
+from bids_dtg.imaging.atlas import Atlas, find_atlas, region_coverage, region_means
+from bids_dtg.imaging.bold import read_bold_header
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.settings import (
+    AromaDenoising,
+    CleaningOptions,
+    ConfoundModel,
+    Interpolation,
+    Settings,
+)
+from bids_dtg.version import __version__
+
+Container = Literal["default", "pandas", "polars"]
+_CONTAINERS: tuple[Container, ...] = ("default", "pandas", "polars")
+# Between a contrast and a region in the names of columns; labels of contrasts have no underscore.
+_BETWEEN = "__"
+
+
+class TaskMaps(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[misc, call-arg]
+    """Predict maps of task activation from resting-state BOLD, as a transformer of scikit-learn.
+
+    The model is trained already, so `fit` only loads it. `transform` reads an image, cleans it,
+    reduces it to the connectome that the model reads, and predicts the maps; its values are those
+    that ``bids_dtg IN OUT participant`` writes for the same file, by the same functions (Serin et
+    al. 2025, Communications Biology). All options of the cleaning have the names of the command
+    line.
+
+    Parameters
+    ----------
+    model
+        Name of an installed model, or its folder.
+    denoise_strategy
+        What is removed from runs; auto: what suits the dataset that the file lies in.
+    device
+        That computes: cpu, cuda, or auto: a GPU where there is one.
+    atlas
+        Regions of the data frame that `set_output` asks for: a name as ``--atlases`` takes it, or
+        a label image in the model's space. None: there are only images.
+    min_coverage
+        A region's mean is NaN where less than this share of its voxels has a value.
+    mask_img
+        Brain mask of all images; None: fMRIPrep's beside each, where there is one.
+    t_r
+        Seconds between frames of all images; None: of each image's sidecar or header.
+    threads
+        To compute with; None: all cores.
+    fd_threshold, std_dvars_threshold, confound_model, gsr, aroma_denoising, high_pass, low_pass, \
+smoothing_fwhm, dummy_scans, min_minutes, min_dof, interpolation
+        As on the command line.
+
+    Attributes
+    ----------
+    bundle_ : ModelBundle
+        The model, once fitted.
+    contrasts_ : tuple of str
+        Labels of the maps, in their order.
+    mask_img_ : nibabel.Nifti1Image
+        Voxels that have values: the model's mask.
+
+    Examples
+    --------
+    A simulated participant, and the model that ships with the program:
+
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from bids_dtg.contrasts.phantom.dataset import RunPlan, write_run
+    >>> from bids_dtg.contrasts.phantom.model import Phantom
+    >>> folder, person = Path(mkdtemp()), Phantom().person(cohort=0, index=0)
+    >>> write_run(folder, person, RunPlan(frames=60, repetition_time_s=5.0))
+    >>> (bold,) = folder.rglob("*_bold.nii.gz")
+    >>> maps = TaskMaps(model="demo", device="cpu").fit()
+    >>> image = maps.transform(bold)
+    >>> image.shape[3], str(maps.get_feature_names_out()[2])
+    (47, 'languageMathVsStory')
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "hcp-ya",
+        denoise_strategy: str = "simple",
+        device: str = "auto",
+        *,
+        atlas: str | Path | None = "Schaefer400",
+        min_coverage: float = 0.5,
+        mask_img: str | Path | Image | None = None,
+        t_r: float | None = None,
+        threads: int | None = None,
+        fd_threshold: float | None = None,
+        std_dvars_threshold: float | None = None,
+        confound_model: ConfoundModel = "24P",
+        gsr: bool = False,
+        aroma_denoising: AromaDenoising = "nonaggr",
+        high_pass: float | None = None,
+        low_pass: float | None = None,
+        smoothing_fwhm: float | None = None,
+        dummy_scans: str = "auto",
+        min_minutes: float = 4.0,
+        min_dof: float = 20.0,
+        interpolation: Interpolation = "linear",
+    ) -> None:
+        self.model = model
+        self.denoise_strategy = denoise_strategy
+        self.device = device
+        self.atlas = atlas
+        self.min_coverage = min_coverage
+        self.mask_img = mask_img
+        self.t_r = t_r
+        self.threads = threads
+        self.fd_threshold = fd_threshold
+        self.std_dvars_threshold = std_dvars_threshold
+        self.confound_model = confound_model
+        self.gsr = gsr
+        self.aroma_denoising = aroma_denoising
+        self.high_pass = high_pass
+        self.low_pass = low_pass
+        self.smoothing_fwhm = smoothing_fwhm
+        self.dummy_scans = dummy_scans
+        self.min_minutes = min_minutes
+        self.min_dof = min_dof
+        self.interpolation = interpolation
+
+    def fit(self, img: object = None, y: object = None) -> TaskMaps:
+        """Load the model and check the options; nothing is learned.
+
+        Parameters
+        ----------
+        img, y
+            Not looked at: there for pipelines.
+
+        Raises
+        ------
+        SettingsError
+            Options have values, or go together, as they cannot, or the device is not there.
+        BundleError
+            The model is not here, or is damaged.
+        """
+        options = self._options()
+        bundle = obtain_bundle(str(self.model), may_fetch=False)
+        bundle.grid  # noqa: B018 (what has no grid reads no images)
+        bundle.require_finite()
+        self.bundle_ = bundle
+        self.contrasts_ = tuple(contrast.label for contrast in bundle.contrasts)
+        self._ready = _Ready.of(bundle, options, self.atlas)
+        mask = np.ones((1, bundle.voxels.number), np.float32)
+        self.mask_img_ = bundle.voxels.image(mask).slicer[..., 0]
+        return self
+
+    def transform(
+        self,
+        img: ImageLike | Sequence[ImageLike],
+        confounds: ConfoundsLike | Sequence[ConfoundsLike] = None,
+        sample_mask: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    ) -> Any:
+        """Predict the maps of a BOLD image, or of several.
+
+        Parameters
+        ----------
+        img
+            Path of a BOLD series, an image of nibabel, a run that `find_runs` has found; or a
+            list of these. A file that fMRIPrep named may be in any space that leads to the
+            model's, as on the command line; other images are in the model's space,
+            ``bundle_.grid.space``, on any lattice.
+        confounds
+            Of each image. A path or data frame is a table with fMRIPrep's columns, of which the
+            strategy takes its own. An array (frames, columns) is removed as it is, in place of
+            the strategy's columns. None: the table beside the file.
+        sample_mask
+            Of each image: indices of the frames to keep, or (frames,) True for these; the strategy
+            drops others beside them.
+
+        Returns
+        -------
+        nibabel.Nifti1Image
+            (i, j, k, contrasts), in the units of the model's maps; a list of these where several
+            images were given. After ``set_output(transform="pandas")`` a data frame: a row an
+            image, a column the mean of a contrast over a region.
+
+        Raises
+        ------
+        RunError
+            A file cannot be used, or too little time is left after censoring.
+        SettingsError
+            Options do not go with the image; or a data frame was asked for, without an atlas.
+
+        Warns
+        -----
+        UserWarning
+            What was unusual about an image, as the command line notes it.
+        """
+        check_is_fitted(self)
+        several = isinstance(img, list | tuple | np.ndarray) or hasattr(img, "iloc")
+        images = list(img) if several else [img]  # type: ignore[arg-type]
+        tables = _one_each(confounds, len(images), several, "confounds")
+        kept = _one_each(sample_mask, len(images), several, "sample_mask")
+        estimates = (self._estimate(*item) for item in zip(images, tables, kept, strict=True))
+        if self._container != "default":
+            return self._frame(estimates)
+        found = [self._image(estimate) for estimate in estimates]
+        return found if several else found[0]
+
+    def fit_transform(
+        self,
+        img: ImageLike | Sequence[ImageLike],
+        y: object = None,
+        confounds: ConfoundsLike | Sequence[ConfoundsLike] = None,
+        sample_mask: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    ) -> Any:
+        """Fit, then transform the images; parameters, result and errors are those of the two."""
+        return self.fit(img, y).transform(img, confounds, sample_mask)
+
+    def predict_from_connectome(
+        self, connectome: Connectome | RunConnectomes | NDArray[np.floating]
+    ) -> Any:
+        """Predict maps from a connectome that is at hand.
+
+        Parameters
+        ----------
+        connectome
+            From `measure` or `measure_array`; or (rois, voxels of ``mask_img_``), values of the
+            form that the model reads.
+
+        Returns
+        -------
+        nibabel.Nifti1Image or data frame
+            As of `transform`, for one image.
+
+        Raises
+        ------
+        SettingsError
+            It has another form or another number of ROIs or voxels than the model reads.
+        RunError
+            There is too little memory, or the maps are not finite.
+        """
+        check_is_fitted(self)
+        if not isinstance(connectome, Connectome | RunConnectomes):
+            r = np.ascontiguousarray(connectome, np.float32)
+            connectome = Connectome(r, 0, 1.0, form=self.bundle_.card.part.connectome)
+        parts = [connectome] if isinstance(connectome, Connectome) else connectome.segments
+        wanted = len(self.bundle_.roi_maps), self.bundle_.places.number
+        for part in parts:
+            require_form(part, self.bundle_)
+            if part.r.shape != wanted:
+                raise SettingsError(
+                    f"the connectome is {part.r.shape}",
+                    expected=f"{wanted}, ROIs and voxels of {self.bundle_.card.name}",
+                )
+        estimate = self._predict(connectome)
+        return self._image(estimate) if self._container == "default" else self._frame([estimate])
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Name what `transform` returns: its volumes, or the columns of its data frame.
+
+        Parameters
+        ----------
+        input_features
+            Not looked at: there for pipelines.
+
+        Returns
+        -------
+        numpy.ndarray
+            Labels of contrasts; of a data frame, ``contrast__region``, contrast by contrast.
+        """
+        check_is_fitted(self)
+        if self._container == "default":
+            return np.asarray(self.contrasts_, object)
+        regions = self._ready.atlas.parcels.values()
+        names = [f"{label}{_BETWEEN}{region}" for label in self.contrasts_ for region in regions]
+        return np.asarray(names, object)
+
+    def set_output(self, *, transform: Container | None = None) -> TaskMaps:
+        """Choose what `transform` returns.
+
+        Parameters
+        ----------
+        transform
+            default: an image of nibabel; pandas or polars: a data frame of regions. None: as it
+            is.
+
+        Raises
+        ------
+        ValueError
+            There is no such container.
+        """
+        if transform is None:
+            return self
+        if transform not in _CONTAINERS:
+            raise ValueError(f"transform is {transform!r}. Expected: {', '.join(_CONTAINERS)}")
+        # The name under which scikit-learn's `clone` looks for it.
+        self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # images and paths
+        tags.input_tags.string = True
+        tags.no_validation = True
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "bundle_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is ready to compute has threads and devices: it is made again where it is loaded.
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_ready", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "bundle_" in state:
+            self._ready = _Ready.of(self.bundle_, self._options(), self.atlas)
+
+    @property
+    def _container(self) -> Container:
+        own: dict[str, Container] = getattr(self, "_sklearn_output_config", {})
+        shared: Container = get_config()["transform_output"]
+        return own.get("transform", shared)
+
+    def _options(self) -> _Options:
+        names = {field.name for field in fields(CleaningOptions)} & self.get_params(False).keys()
+        # Composed as for a call, whose checks look at each of them and at all together.
+        settings = Settings.of(
+            bids_dir=Path(),
+            output_dir=Path(),
+            analysis_level="participant",
+            model=str(self.model),
+            device=self.device,
+            **{name: getattr(self, name) for name in names},
+        )
+        resolve(settings.cleaning, "auto")
+        device = resolve_device(settings.resources.device)
+        return _Options(settings.cleaning, device, self.threads or available_cores())
+
+    def _estimate(
+        self, image: ImageLike, confounds: ConfoundsLike, sample_mask: ArrayLike | None
+    ) -> Estimate:
+        bundle = self.bundle_
+        rule = SpaceRule(model=bundle.grid.space, templateflow=TemplateFlow.here())
+        with at_hand(image, confounds, rule=rule, mask=self.mask_img, tr_seconds=self.t_r) as found:
+            measured = self._ready.measure(found, sample_mask)
+        for note in (*self._ready.notes(measured), *_notes_on_columns(confounds, measured)):
+            warnings.warn(f"{measured.run.title}: {note}", stacklevel=4)
+        return self._predict(measured.connectomes)
+
+    def _predict(self, connectome: Connectome | RunConnectomes) -> Estimate:
+        model = self._ready.model
+        estimate = estimate_maps(connectome, model)
+        for note in model.take_notes():
+            warnings.warn(note, stacklevel=4)
+        return estimate
+
+    def _image(self, estimate: Estimate) -> Image:
+        return self.bundle_.voxels.image(
+            estimate.values,
+            intent="z score" if self.bundle_.card.part.statistic == "z" else "none",
+            description=f"bids_dtg {__version__} predicted from rest",
+        )
+
+    def _frame(self, estimates: Any) -> Any:
+        atlas = self._ready.atlas
+        rows = [self._means(estimate, atlas).ravel() for estimate in estimates]
+        names = list(self.get_feature_names_out())
+        if self._container == "pandas":
+            import pandas as pd
+
+            return pd.DataFrame(np.stack(rows), columns=names)
+        import polars
+
+        return polars.DataFrame(np.stack(rows), schema=names, orient="row")
+
+    def _means(self, estimate: Estimate, atlas: Atlas) -> NDArray[np.float64]:
+        covered = region_coverage(estimate.values, atlas) >= self.min_coverage
+        return np.where(covered, region_means(estimate.values, atlas), np.nan)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What an estimator's options come to."""
+
+    cleaning: CleaningOptions  # its strategy may still be "auto"
+    device: str  # that computes
+    threads: int  # to compute with
+
+
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A model that is ready for images: what an estimator does not carry to other processes."""
+
+    reader: Reader  # reduces runs to connectomes
+    model: Model  # predicts maps
+    atlas_given: str | Path | None  # as the estimator's option has it
+
+    @classmethod
+    def of(cls, bundle: ModelBundle, options: _Options, atlas: str | Path | None) -> _Ready:
+        reader = Reader.of(
+            bundle,
+            options.cleaning,
+            device=options.device,
+            threads=options.threads,
+            every_part=False,
+        )
+        return cls(reader, Model(bundle, options.device, options.threads), atlas)
+
+    @cached_property
+    def atlas(self) -> Atlas:
+        """The regions of data frames."""
+        if self.atlas_given is None:
+            raise SettingsError(
+                "a data frame of regions was asked for with atlas=None",
+                expected="an atlas, or set_output(transform='default') for images",
+            )
+        return find_atlas(self.atlas_given, self.reader.bundle.voxels)
+
+    def measure(self, found: AtHand, sample_mask: ArrayLike | None) -> MeasuredRun:
+        """Clean a run and reduce it to connectomes, as the participant level does."""
+        cleaning = resolve(self.reader.cleaning, found.input_type)
+        if found.columns is not None:
+            cleaning = replace(cleaning, denoise_strategy="none", custom_confounds=found.columns)
+        keep = None if sample_mask is None else _kept(sample_mask, found.run)
+        return replace(self.reader, cleaning=cleaning).measure(found.run, keep=keep)
+
+    def notes(self, measured: MeasuredRun) -> list[str]:
+        """Return what is unusual about a run, and whether the model is for it."""
+        judged = self.reader.judge.judge(measured.connectomes, measured.mask_overlap)
+        notes = list(measured.notes)
+        if judged.verdict != "in range":
+            notes.append(f"it is {judged.verdict} for the model: {'; '.join(judged.reasons)}")
+        return notes
+
+
+def _one_each(given: Any, number: int, several: bool, name: str) -> list[Any]:
+    """Return what was given for each image; None for each where nothing was."""
+    if given is None:
+        return [None] * number
+    if not several:
+        return [given]
+    if not isinstance(given, list | tuple) or len(given) != number:
+        of = f"{len(given)} of them" if isinstance(given, list | tuple) else type(given).__name__
+        raise ValueError(f"{name} of {number} images are a list of as many, not {of}")
+    return list(given)
+
+
+def _kept(sample_mask: ArrayLike, run: RestRun) -> NDArray[np.bool_]:
+    """Return which frames a mask keeps, whether it has their indices or a truth value each."""
+    given = np.asarray(sample_mask)
+    if given.dtype == np.bool_:
+        return given
+    frames = read_bold_header(run.bold).frames
+    keep = np.zeros(frames, bool)
+    try:
+        keep[given.astype(np.intp, casting="same_kind")] = True
+    except (IndexError, TypeError) as err:
+        raise ValueError(f"sample_mask has no indices of {frames} frames: {err}") from err
+    return keep
+
+
+def _notes_on_columns(confounds: ConfoundsLike, measured: MeasuredRun) -> list[str]:
+    """Report columns of a data frame that somebody has chosen, and the strategy has not."""
+    named = [str(name) for name in getattr(confounds, "columns", ())]
+    left = [name for name in named if name not in measured.confounds.names]
+    # It stands in each whole table of fMRIPrep, and is no column that anybody removes.
+    if not left or "framewise_displacement" in named:
+        return []
+    more = f" and {len(left) - 5} more" if left[5:] else ""
+    return [
+        f"{', '.join(left[:5])}{more} of the data frame of confounds were not removed: the "
+        "strategy takes other columns. To do: pass an array to have all of it removed"
+    ]

@@ -1,0 +1,76 @@
+"""The work on one participant of contrasts: its runs to connectomes, and these to maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bids_dtg.connectome.device import NumpyArrays, one_blas_thread
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.contrasts.participant.model import Model
+from bids_dtg.contrasts.participant.outputs.write import Writer
+from bids_dtg.contrasts.participant.predict import MapSetMaker
+from bids_dtg.contrasts.participant.read import read_run
+from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.engine.display import Clock
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.read import Send, SetBegun
+from bids_dtg.participants.worker import LevelWork
+from bids_dtg.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The steps of the work on a participant, made once: forked processes share their arrays."""
+
+    request: Request  # what the call asks for
+    reader: Reader  # reduces runs to connectomes
+    model: Model  # predicts maps
+    writer: Writer  # writes them
+
+    @classmethod
+    def of(cls, request: Request) -> Steps:
+        """Make the steps that a call asks for."""
+        return cls(request, request.reader(), request.model(), request.writer())
+
+    @property
+    def forks(self) -> bool:
+        """Whether processes may be forked: a GPU's driver does not allow it."""
+        return isinstance(self.reader.arrays, NumpyArrays)
+
+    def work(self) -> ParticipantWork:
+        """Return the work, in the process that does it."""
+        return ParticipantWork(self)
+
+
+class ParticipantWork(LevelWork):
+    """Makes a participant's maps: reads runs ahead, predicts and writes.
+
+    Parameters
+    ----------
+    steps
+        Of the work; this process takes its share of the cores for them.
+    """
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__(steps.request)
+        self._steps, self.forks = steps, steps.forks
+
+    @classmethod
+    def prepare(cls, settings: Settings) -> ParticipantWork:
+        """Make the steps anew, in a process that was started afresh."""
+        return cls(Steps.of(Request.prepare(settings)))
+
+    def read_run(self, run: RestRun, clock: Clock, send: Send) -> None:
+        # Other threads inflate, and the network computes.
+        with one_blas_thread():
+            read_run(run, self._steps.request, self._steps.reader, clock=clock, send=send)
+
+    def maker(self, begun: SetBegun, clock: Clock) -> MapSetMaker:
+        return MapSetMaker(begun, model=self._steps.model, writer=self._steps.writer, clock=clock)
+
+    def begin(self) -> None:
+        self._steps.model.begin()
+
+    def before_fork(self) -> None:
+        # Forking while a thread imports or computes is unsafe.
+        self._steps.model.wait()

@@ -1,0 +1,237 @@
+"""The phantom: a population with known networks, and the people in it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.contrasts.phantom.parameters import PhantomParameters
+from bids_dtg.contrasts.phantom.responses import (
+    condition_gains,
+    linear_responses,
+    network_responses,
+)
+from bids_dtg.contrasts.phantom.rest import (
+    draw_series,
+    segment_connectome,
+    series_mixing,
+    series_weights,
+)
+from bids_dtg.contrasts.phantom.structure import draw_structure, network_maps
+from bids_dtg.contrasts.phantom.tasks import condition_list, contrast_design
+from bids_dtg.phantom.anatomy import load_anatomy
+from bids_dtg.phantom.bold_run import brain_frames
+from bids_dtg.phantom.fields import SmoothField
+from bids_dtg.phantom.streams import Purpose, stream
+
+Array = NDArray[np.float32]
+
+
+class Phantom:
+    """A simulated population: resting connectomes and task maps with a known truth.
+
+    Parameters
+    ----------
+    parameters
+        Of the generative model.
+    seed
+        Fixes the networks, the tasks and, with their numbers, the people.
+    block
+        Voxels are blocks of this many 2 mm voxels along each axis: 1, 2, 3 and 4 give
+        2, 4, 6 and 8 mm. People are the same people whatever the block.
+
+    Examples
+    --------
+    >>> phantom = Phantom(block=4)
+    >>> person = phantom.person(cohort=0, index=7)
+    >>> person.connectome(session=0, segment=0).shape, person.measured_maps(session=0).shape
+    ((50, 2682), (47, 2682))
+    """
+
+    def __init__(
+        self, parameters: PhantomParameters | None = None, seed: int = 0, block: int = 1
+    ) -> None:
+        self.parameters = PhantomParameters() if parameters is None else parameters
+        self.seed, self.block = seed, block
+        self.anatomy = load_anatomy(block)
+        grid, p = self.anatomy.grid, self.parameters
+        self.voxel_noise = SmoothField.on(grid, p.voxel_noise_fwhm_mm)
+        self.map_noise = SmoothField.on(grid, p.map_noise_fwhm_mm)
+        self.stable_maps = SmoothField.on(grid, p.stable_fwhm_mm)
+        self.structure = draw_structure(p, seed, load_anatomy(1), self.stable_maps)
+        self.design = contrast_design().astype(np.float32)
+
+    @cached_property
+    def roi_maps(self) -> Array:
+        """The group's network maps, (networks, grey voxels); 0 elsewhere in the brain."""
+        return network_maps(self.structure.foci, self.anatomy.grid, self.anatomy.grey)
+
+    @cached_property
+    def series_weights(self) -> Array:
+        """Weights of the voxels in the ROI series, (networks, brain voxels)."""
+        return series_weights(self.roi_maps, self.anatomy)
+
+    @cached_property
+    def fixed_maps(self) -> Array:
+        """The conditions' maps that no network explains, (conditions, grey voxels)."""
+        maps: Array = self.stable_maps.spread(self.structure.fixed_noise)[:, self.anatomy.grey]
+        return maps
+
+    @cached_property
+    def linear_weights(self) -> Array:
+        """Weights of the connectome's rows in the linear truth, (conditions, networks)."""
+        shape = len(condition_list()), self.parameters.networks
+        drawn = stream(self.seed, Purpose.LINEAR_TRUTH).standard_normal(shape)
+        weights: Array = (drawn / np.sqrt(shape[1])).astype(np.float32)
+        return weights
+
+    def person(self, cohort: int, index: int) -> Person:
+        """Return a person; the same numbers give the same person."""
+        return Person(self, cohort, index)
+
+
+class Person:
+    """One person of a phantom; voxel vectors are over grey matter."""
+
+    def __init__(self, phantom: Phantom, cohort: int, index: int) -> None:
+        self.phantom, self.cohort, self.index = phantom, cohort, index
+        p, s = phantom.parameters, phantom.structure
+        self.traits = self.stream(Purpose.TRAITS).standard_normal(p.traits)  # (traits,)
+        rng = self.stream(Purpose.NETWORKS)
+        self._shift_mm = p.shift_mm * self._part_of_traits(s.shift_traits, rng)
+        self._log_extent = p.log_extent * self._part_of_traits(s.extent_traits, rng)
+        self._log_strength = p.log_strength * self._part_of_traits(s.strength_traits, rng)
+
+    def stream(self, purpose: Purpose, session: int = 0, segment: int = 0) -> np.random.Generator:
+        """Open one of the person's random streams."""
+        return stream(
+            self.phantom.seed,
+            purpose,
+            cohort=self.cohort,
+            person=self.index,
+            session=session,
+            segment=segment,
+        )
+
+    def _part_of_traits(
+        self, weights: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Draw numbers of variance 1 that traits explain in part."""
+        share = self.phantom.parameters.trait_share
+        own = rng.standard_normal(weights.shape[:-1])
+        drawn: NDArray[np.float64] = np.sqrt(share) * (weights @ self.traits)
+        drawn += np.sqrt(1.0 - share) * own
+        return drawn
+
+    def _maps(self, further_shift_mm: NDArray[np.float64] | float = 0.0) -> Array:
+        return network_maps(
+            self.phantom.structure.foci,
+            self.phantom.anatomy.grid,
+            self.phantom.anatomy.grey,
+            shift_mm=self._shift_mm + further_shift_mm,
+            log_extent=self._log_extent,
+            log_strength=self._log_strength,
+        )
+
+    @cached_property
+    def network_maps(self) -> Array:
+        """The person's network maps at rest, (networks, voxels)."""
+        return self._maps()
+
+    @cached_property
+    def series_mixing(self) -> NDArray[np.float64]:
+        """How the person's networks are coupled at rest, (networks, networks)."""
+        return series_mixing(self.phantom.parameters, self.phantom.structure, self.traits)
+
+    def connectome(self, session: int, segment: int, form: Form = MARGINAL) -> Array:
+        """Simulate one segment of rest and return its connectome, (networks, voxels)."""
+        phantom = self.phantom
+        return segment_connectome(
+            self.frames(session, segment),
+            phantom.series_weights,
+            phantom.anatomy.grey_in_brain,
+            form,
+        )
+
+    def frames(self, session: int, segment: int) -> Array:
+        """Simulate one segment of rest, (frames, brain voxels); frames are independent samples."""
+        phantom, p = self.phantom, self.phantom.parameters
+        rng = self.stream(Purpose.SERIES, session, segment)
+        series, shared = draw_series(p, self.series_mixing, rng, p.samples)
+        rng = self.stream(Purpose.VOXEL_NOISE, session, segment)
+        noise = np.float32(p.voxel_noise) * phantom.voxel_noise.noise(rng, p.samples)
+        blocks = brain_frames(
+            self.network_maps, series, shared, noise, phantom.anatomy, phantom.voxel_noise
+        )
+        return np.concatenate(list(blocks))
+
+    def segments(self, n: int | None = None, session: int = 0) -> Array:
+        """Return the connectomes of the first n segments, (n, networks, voxels)."""
+        count = self.phantom.parameters.segments if n is None else n
+        return np.stack([self.connectome(session, segment) for segment in range(count)])
+
+    @cached_property
+    def mean_connectome(self) -> Array:
+        """The connectome of the first session, averaged over segments, (networks, voxels)."""
+        mean: Array = self.segments().mean(axis=0)
+        return mean
+
+    @cached_property
+    def responses(self) -> Array:
+        """The person's true responses to the conditions, in z, (conditions, voxels)."""
+        p = self.phantom.parameters
+        if p.truth == "linear":
+            return linear_responses(p, self.phantom.linear_weights, self.mean_connectome)
+        maps = self._maps(self._unseen_shift(self.stream(Purpose.UNSEEN_SHIFT)))
+        return self._stable(maps) + condition_gains(p)[:, None] * (
+            np.float32(p.own_scale) * self._own_maps()
+        )
+
+    def true_maps(self) -> Array:
+        """Return the contrast maps without noise, (contrasts, voxels)."""
+        return self.phantom.design @ self.responses
+
+    def measured_maps(self, session: int) -> Array:
+        """Measure the contrast maps once, as z statistics, (contrasts, voxels)."""
+        p, rng = self.phantom.parameters, self.stream(Purpose.MAP_NOISE, session)
+        level = np.exp(p.log_map_noise * rng.standard_normal())
+        field = self.phantom.map_noise
+        noise = field.draw(rng, len(condition_list()))[:, self.phantom.anatomy.grey]
+        return self.phantom.design @ (self.responses + np.float32(level) * noise)
+
+    def knowable_maps(self, draws: int = 20) -> Array:
+        """Return what rest could predict at best of the maps, (contrasts, voxels).
+
+        The mean of the true maps over what rest cannot know (the own maps, and the shift
+        between rest and tasks, of which `draws` are drawn), given the person's networks
+        and traits. In the linear truth rest knows everything.
+        """
+        if self.phantom.parameters.truth == "linear":
+            return self.true_maps()
+        rng = self.stream(Purpose.POSSIBLE_SHIFTS)
+        total = sum(self._stable(self._maps(self._unseen_shift(rng))) for _ in range(draws))
+        return self.phantom.design @ (total / np.float32(draws))
+
+    def _unseen_shift(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        return self.phantom.parameters.unseen_shift_mm * rng.standard_normal(self._shift_mm.shape)
+
+    def _stable(self, maps: Array) -> Array:
+        """Return responses of networks and fixed maps, in z, (conditions, voxels)."""
+        p = self.phantom.parameters
+        responses = network_responses(p, self.phantom.structure, maps, self.traits)
+        stable = (
+            np.float32(p.network_scale) * responses
+            + np.float32(p.fixed_scale) * self.phantom.fixed_maps
+        )
+        return condition_gains(p)[:, None] * stable
+
+    def _own_maps(self) -> Array:
+        """Return the person's stable maps that rest does not show, (conditions, voxels)."""
+        share, field = self.phantom.parameters.own_shared, self.phantom.stable_maps
+        drawn = field.draw(self.stream(Purpose.OWN_MAPS), len(condition_list()) + 1)
+        maps = drawn[:, self.phantom.anatomy.grey]
+        own: Array = np.sqrt(share) * maps[:1] + np.sqrt(1.0 - share) * maps[1:]
+        return own.astype(np.float32, copy=False)

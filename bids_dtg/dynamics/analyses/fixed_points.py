@@ -1,0 +1,182 @@
+"""Find where a network model's activity rests, of single regions and of whole networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
+from bids_dtg.dynamics.analyses.evaluate import Judged, notices, table_of
+from bids_dtg.dynamics.fixed_points import (
+    FixedPoints,
+    network_fixed_points,
+    network_settling,
+    node_fixed_points,
+)
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.analysis import (
+    NETWORK_PAGE,
+    AnalysisPageFacts,
+    PageSection,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.settings import Settings
+
+Row = dict[str, Any]
+Values = NDArray[np.floating[Any]]
+
+LEVELS = (-1.0, 0.0, 1.0)  # of each input of a single region
+_NODE_PEOPLE, _NODE_STARTS = 10, 60  # as published
+_DRAWS, _NETWORK_STARTS = 4, 100  # of each person's parameters, and of the search; as published
+
+
+def run_fixed_points(settings: Settings) -> int:
+    """Find the fixed points of `--model` for the people whom it was fitted to; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model.
+    """
+    analysis = NetworkAnalysis.prepare(settings, "fixed-points")
+    judged = Judged(analysis, analysis.inferable())
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("fixed points", judged.labels)
+    with analysis.results.begun():
+        analysis.describe()
+        nodes = _nodes(judged, settings.modelling.seed)
+        networks = _networks(judged, settings.modelling.seed)
+        analysis.write_table("desc-regions_fixedpoints", nodes)
+        analysis.write_table("desc-networks_fixedpoints", networks)
+        _write_page(judged, nodes, networks)
+    return 0
+
+
+def _nodes(judged: Judged, seed: int) -> list[Row]:
+    """Return how many fixed points single regions have, a row a combination of inputs."""
+    people = min(_NODE_PEOPLE, len(judged.labels))
+    regions = len(judged.networks.regions)
+    say(f"fixed points of {counted(regions, 'region')} of {counted(people, 'participant')}")
+    inferred, rng = judged.inferred, np.random.default_rng(seed)
+    points = node_fixed_points(
+        judged.model,
+        inferred.region.draw(rng)[:people],
+        inferred.person.draw(rng)[:people],
+        levels=LEVELS,
+        starts=_NODE_STARTS,
+        seed=seed,
+    )
+    externals = LEVELS if points.shape[3] > 1 else (0.0,)
+    rows = []
+    for u, network in enumerate(LEVELS):
+        for number, external in enumerate(externals):
+            cases = np.zeros(points.shape, bool)
+            cases[:, :, u, number] = True
+            rows.append(
+                {
+                    "network_input": network,
+                    "external_input": external,
+                    **_summary(points, cases),
+                }
+            )
+    return rows
+
+
+def _networks(judged: Judged, seed: int) -> list[Row]:
+    """Return how many fixed points people's networks have, a row a person."""
+    people = counted(len(judged.labels), "participant")
+    say(f"fixed points of the networks of {people}, {_DRAWS} draws of parameters each")
+    inferred, rng = judged.inferred, np.random.default_rng(seed)
+    parameters = (
+        np.moveaxis(inferred.region.draw(rng, _DRAWS), 0, 1),
+        np.moveaxis(inferred.person.draw(rng, _DRAWS), 0, 1),
+    )
+    weights = judged.networks.weights
+    points = network_fixed_points(
+        judged.model, weights, *parameters, starts=_NETWORK_STARTS, seed=seed
+    )
+    settling = network_settling(judged.model, weights, *parameters, seed=seed)
+    rows = []
+    for number, label in enumerate(judged.labels):
+        cases = np.zeros(points.shape, bool)
+        cases[number] = True
+        rows.append(
+            {
+                "participant_id": f"sub-{label}",
+                **_summary(points, cases),
+                "settling_flow": int(settling.flow[number].sum()),
+                "settling_map": int(settling.map[number].sum()),
+            }
+        )
+    return rows
+
+
+def _summary(points: FixedPoints, cases: NDArray[np.bool_]) -> Row:
+    """Return how many fixed points some cases have, and how stable they are.
+
+    `cases` says which, in the cases' shape.
+    """
+    here = cases.ravel()[points.case]
+    everything, stable = points.number()[cases], points.number(points.stable_flow)[cases]
+    eigenvalues = points.eigenvalues[here]
+    return {
+        "cases": int(cases.sum()),
+        "one_point": int((everything == 1).sum()),
+        "one_stable_point": int(((everything == 1) & (stable == 1)).sum()),
+        "several_points": int((everything > 1).sum()),
+        "no_point": int((everything == 0).sum()),
+        "points": int(here.sum()),
+        "stable_flow": int((points.stable_flow & here).sum()),
+        "stable_map": int((points.stable_map & here).sum()),
+        "rotating": int((points.rotates & here).sum()),
+        "largest_real_part": _largest(eigenvalues.real),
+        "largest_size_in_the_map": _largest(np.abs(1.0 + eigenvalues)),
+    }
+
+
+def _largest(values: Values) -> float | None:
+    return float(values.max()) if values.size else None
+
+
+def _write_page(judged: Judged, nodes: list[Row], networks: list[Row]) -> None:
+    results = judged.analysis.results
+    total = sum(row["cases"] for row in networks)
+    single = sum(row["one_stable_point"] for row in networks)
+    page = results.path / NETWORK_PAGE
+    trouble = write_analysis_page(
+        page,
+        AnalysisPageFacts(
+            title=results.path.name,
+            index=f"../../{INDEX}",
+            lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}: "
+            f"{single} of {total} networks have one fixed point, and it is stable.",
+            flags=notices(judged),
+            sections=(
+                PageSection(
+                    title="Single regions",
+                    text=(
+                        "Fixed points of the transition with both inputs held. As a flow, a point "
+                        "is stable where all eigenvalues of the derivatives have real parts below "
+                        "0, as published; the model that was trained is a map from frame to frame, "
+                        "which is stable where all of 1 + eigenvalue lie inside the unit circle.",
+                    ),
+                    tables=(table_of("Regions, by their inputs", nodes),),
+                ),
+                PageSection(
+                    title="Networks",
+                    text=(
+                        f"All regions together, without external input; {_DRAWS} draws of the "
+                        f"parameters a person, {_NETWORK_STARTS} starts of the search each. "
+                        "Settling: how many of them come to rest from a random state without "
+                        "noise, within 1,200 frames.",
+                    ),
+                    tables=(table_of("Networks, by person", networks),),
+                ),
+            ),
+        ),
+    )
+    say(trouble or f"page: {page}")
+    write_index(results.output)

@@ -1,0 +1,131 @@
+"""Simulate people's sessions with a network model, and write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
+from bids_dtg.dynamics.analyses.connectivity import Kept, measured, page_spectra
+from bids_dtg.dynamics.analyses.evaluate import Judged, notices
+from bids_dtg.dynamics.simulation import simulate
+from bids_dtg.files.array_store import Stream, write_npz
+from bids_dtg.files.text import write_json
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.analysis import (
+    NETWORK_PAGE,
+    AnalysisPageFacts,
+    Matrices,
+    PageSection,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.settings import Settings
+from bids_dtg.version import __version__
+
+SIMULATED_FILE = "desc-simulated_series.npz"
+Array = NDArray[np.float32]
+
+
+def run_simulation(settings: Settings) -> int:
+    """Simulate everybody at hand whom `--model` was fitted to; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model.
+    """
+    analysis = NetworkAnalysis.prepare(settings, "simulation")
+    judged = Judged(analysis, analysis.inferable())
+    number = settings.dynamics.simulations
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"{counted(number, 'simulation')} of each person", judged.labels)
+    with analysis.results.begun():
+        analysis.describe()
+        kept = Kept()
+        shape = (len(judged.labels), number, len(analysis.people.regions), judged.networks.frames)
+        path = analysis.results.path / SIMULATED_FILE
+        write_npz(
+            path,
+            {
+                "people": np.array(judged.labels),
+                "places": np.array(analysis.people.regions),
+                "tr_seconds": np.array(judged.networks.tr_seconds),
+                "simulated": Stream(shape, np.dtype("<f4"), _simulated(judged, settings, kept)),
+            },
+        )
+        write_json(path.with_suffix(".json"), _facts(judged, settings))
+        say(f"simulations: {path}")
+        _write_page(judged, kept)
+    return 0
+
+
+def _simulated(judged: Judged, settings: Settings, kept: Kept) -> Iterator[Array]:
+    """Yield each person's simulations, and keep what the page shows of them."""
+    found = simulate(
+        judged.model,
+        judged.networks,
+        judged.inferred,
+        simulations=settings.dynamics.simulations,
+        seed=settings.modelling.seed,
+    )
+    for label, simulated in zip(judged.labels, found, strict=True):
+        kept.add(label, simulated, judged.sessions)
+        say(f"sub-{label}: simulated")
+        yield simulated
+
+
+def _facts(judged: Judged, settings: Settings) -> dict[str, object]:
+    bundle = judged.analysis.bundle
+    assert bundle is not None
+    facts = {
+        "Description": "Simulated series (people, simulations, places, frames) under the key "
+        "simulated; people and places have the names. Simulated by a model, not measured",
+        "Units": "standard deviations of a region's measured series",
+        "RepetitionTime": judged.networks.tr_seconds,
+        "Session": judged.analysis.session,
+        "Seed": settings.modelling.seed,
+        "ModelName": bundle.card.name,
+        "ModelVersion": bundle.card.version,
+        "ModelKind": bundle.card.kind,
+        "ModelSHA256": bundle.identity,
+        "ForScience": bundle.card.for_science,
+        "Notice": bundle.card.notice,
+        "DataSet": judged.analysis.data_set,
+        "Version": __version__,
+    }
+    return {key: fact for key, fact in facts.items() if fact != ""}
+
+
+def _write_page(judged: Judged, kept: Kept) -> None:
+    results, own = judged.analysis.results, measured(judged.networks)
+    page = results.path / NETWORK_PAGE
+    trouble = write_analysis_page(
+        page,
+        AnalysisPageFacts(
+            title=results.path.name,
+            index=f"../../{INDEX}",
+            lead=f"{counted(len(judged.labels), 'participant')} of {judged.analysis.data_set}. "
+            "Simulated series were not measured.",
+            flags=notices(judged),
+            sections=(
+                PageSection(
+                    title="Simulated beside measured",
+                    matrices=(
+                        Matrices(
+                            "Functional connectivity, mean over people",
+                            {
+                                "measured": own.mean_connectivity,
+                                "simulated": kept.mean_connectivity,
+                            },
+                        ),
+                    ),
+                    spectra=page_spectra({"measured": own, "simulated": kept}),
+                ),
+            ),
+        ),
+    )
+    say(trouble or f"page: {page}")
+    write_index(results.output)

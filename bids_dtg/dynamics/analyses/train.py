@@ -1,0 +1,278 @@
+"""Fit a network model to people's series, and write its bundle, tables and page."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
+from bids_dtg.dynamics.analyses.latents import alignment_of, kl_rows
+from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
+from bids_dtg.dynamics.fitting import Fitted, fit
+from bids_dtg.dynamics.inference import Inferred, infer
+from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.parameters import Alignment
+from bids_dtg.dynamics.participant.people import session_words
+from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
+from bids_dtg.errors import SettingsError
+from bids_dtg.notices import counted, say
+from bids_dtg.report.pages.analysis import (
+    NETWORK_PAGE,
+    AnalysisPageFacts,
+    Curves,
+    PageSection,
+    Table,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.settings import Settings
+from bids_dtg.training.loop import Workplace
+
+
+def run_training(settings: Settings) -> int:
+    """Fit a network model to everybody, or to the training set of ``--split-file``; return 0.
+
+    A call that was stopped goes on after its last epoch when it is given again.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or output folder.
+    """
+    recipe = chosen_recipe(settings)
+    analysis = NetworkAnalysis.prepare(settings, "model")
+    people, session = analysis.people, analysis.people.sessions[0]
+    labels = tuple(label for label in people.split.training if label in people.of_session(session))
+    if not labels:
+        raise SettingsError(
+            f"nobody with rest of {session_words(session)} is to be trained on",
+            expected="people in the set training of --split-file",
+        )
+    schedule = f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}"
+    if settings.behaviour.dry_run:
+        what = f"the model {analysis.results.name} of {session_words(session)} ({schedule})"
+        return analysis.print_plan(what, labels)
+    if len(people.sessions) > 1:
+        say(f"{session_words(session)} is trained on; --session-label chooses another")
+    networks = people.networks(session, labels)
+    with analysis.results.begun():
+        analysis.describe()
+        say(
+            f"{counted(len(labels), 'participant')}, {counted(len(networks.regions), 'region')}, "
+            f"{networks.frames} frames of {networks.tr_seconds:g} s; {schedule}"
+        )
+        fitted = fit(
+            networks,
+            recipe,
+            seed=settings.modelling.seed,
+            workplace=Workplace(
+                analysis.results.path / "checkpoints",
+                device=resolve_device(settings.resources.device),
+                progress=sys.stderr.isatty(),
+            ),
+            report=say,
+        )
+        bundle = write_network_bundle(
+            analysis.results.bundle, fitted, _facts(analysis, session, recipe, fitted)
+        )
+        _write_results(analysis, networks, fitted)
+        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
+    return 0
+
+
+def chosen_recipe(settings: Settings) -> Recipe:
+    """Return the recipe of ``--recipe`` with what other options change of it.
+
+    Fewer or more epochs than the recipe's ramp the terms' weights over the same share of them,
+    unless ``--ramp-epochs`` says otherwise. A learning rate that is given is kept until the end.
+    """
+    own, modelling = settings.dynamics, settings.modelling
+    recipe = with_fields(find_recipe(modelling.recipe), own.recipe_field)
+    changes: dict[str, Any] = {
+        "states": own.states,
+        "region_parameters": own.region_parameters,
+        "samples": own.samples,
+        "restarts": own.restarts,
+        "epochs": modelling.epochs,
+        "batch_size": modelling.batch_size,
+        "learning_rate": modelling.learning_rate,
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if recipe.amortised and "samples" in changes:
+        raise SettingsError(
+            f"--samples was given with --recipe {modelling.recipe}, which draws once a window",
+            expected="no --samples, or a published recipe",
+        )
+    if own.ramp_epochs is not None or changes.get("epochs", recipe.epochs) != recipe.epochs:
+        changes["ramp_epochs"] = own.ramp_epochs
+    if "learning_rate" in changes:
+        changes["late_learning_rate"] = None
+    if own.no_external_input:
+        changes["external_inputs"] = 0
+    return dataclasses.replace(recipe, **changes)
+
+
+def _facts(analysis: NetworkAnalysis, session: str, recipe: Recipe, fitted: Fitted) -> NetworkFacts:
+    settings = analysis.settings
+    hours = sum(row.get("seconds", 0.0) for r in fitted.restarts for row in r.history) / 3600
+    return NetworkFacts(
+        name=analysis.results.name,
+        recipe_name=settings.modelling.recipe,
+        structural=settings.dynamics.structural,
+        data_set=analysis.data_set,
+        session=session,
+        cleaning=analysis.people.source.cleaning,
+        atlas=analysis.people.source.atlas,
+        atlas_digest=analysis.people.source.atlas_digest,
+        description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')}: "
+        f"{counted(recipe.epochs, 'epoch')}, {counted(recipe.restarts, 'restart')}, "
+        f"{hours:.1f} hours",
+    )
+
+
+def _write_results(analysis: NetworkAnalysis, networks: Networks, fitted: Fitted) -> None:
+    """Write the tables and the page of a model that was just fitted."""
+    inferred = infer(fitted.model, networks, fitted.people)
+    results = analysis.results
+    rows = region_rows(
+        inferred, networks, alignment_of(fitted.recipe, inferred, networks), fitted.trained
+    )
+    analysis.write_table("desc-regions_parameters", rows)
+    if inferred.person.mean.size:
+        analysis.write_table("desc-participants_parameters", person_rows(inferred, networks))
+    analysis.write_table("desc-training_history", history_rows(fitted))
+    restarts = restart_rows(fitted)
+    analysis.write_table("desc-restarts_scores", restarts)
+    kl = kl_rows(inferred.region)
+    analysis.write_table("desc-parameters_kl", kl)
+    page = results.path / NETWORK_PAGE
+    held_out = int((~fitted.trained).sum())
+    trouble = write_analysis_page(
+        page,
+        AnalysisPageFacts(
+            title=results.path.name,
+            index=f"../../{INDEX}",
+            lead=f"A network model of {counted(len(fitted.people), 'participant')} of "
+            f"{analysis.data_set}, {counted(len(fitted.regions), 'region')}, "
+            f"{networks.frames} frames of {networks.tr_seconds:g} s. {held_out} of "
+            f"{fitted.trained.size} series were held out: a series is one region of one person.",
+            flags=(),
+            sections=(
+                PageSection(
+                    title="Training",
+                    tables=(_table("Restarts", restarts),),
+                    curves=_curves(fitted),
+                ),
+                PageSection(
+                    title="Parameters",
+                    text=(
+                        "How far each parameter's posterior is from its prior, in nats: a parameter"
+                        " near 0 is not used by the model.",
+                    ),
+                    tables=(_table("Use of the parameters", kl),),
+                ),
+            ),
+        ),
+    )
+    say(trouble or f"page: {page}")
+    write_index(results.output)
+
+
+def _table(caption: str, rows: list[dict[str, Any]]) -> Table:
+    return Table(caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+
+
+def _curves(fitted: Fitted) -> tuple[Curves, ...]:
+    """Return how loss and ELBO went, a curve a restart."""
+    frame = "frame" if fitted.recipe.amortised else "series"
+    named_restarts = {f"restart {n}": r.history for n, r in enumerate(fitted.restarts, 1)}
+    charts = {
+        "loss": "Loss (it rises while terms are ramped)",
+        "elbo": "ELBO, mean over series that were trained on",
+        "held_out_elbo": "ELBO, mean over series that were held out",
+    }
+    return tuple(
+        Curves(
+            caption=title,
+            x_label="epoch",
+            y_label=f"nats a {frame if key == 'loss' else 'series'}",
+            series={
+                name: np.array([record.get(key, np.nan) for record in history])
+                for name, history in named_restarts.items()
+            },
+        )
+        for key, title in charts.items()
+        if any(key in record for history in named_restarts.values() for record in history)
+    )
+
+
+def region_rows(
+    inferred: Inferred,
+    networks: Networks,
+    alignment: Alignment,
+    trained: np.ndarray[Any, Any],
+) -> list[dict[str, Any]]:
+    """Return the parameters of each region of each person, a row each.
+
+    They have the order and the signs in which evaluations compare them.
+    """
+    rows = []
+    means = alignment.apply(inferred.region.mean)
+    spreads = inferred.region.sd[..., alignment.order]
+    for person, label in enumerate(networks.people):
+        for region, name in enumerate(networks.regions):
+            row: dict[str, Any] = {
+                "participant_id": f"sub-{label}",
+                "region": name,
+                "trained": bool(trained[person, region]),
+                **_beliefs(means[person, region], spreads[person, region]),
+            }
+            rows.append(row)
+    return rows
+
+
+def person_rows(inferred: Inferred, networks: Networks) -> list[dict[str, Any]]:
+    """Return the parameters of each person, a row each."""
+    return [
+        {"participant_id": f"sub-{label}", **_beliefs(mean, sd)}
+        for label, mean, sd in zip(
+            networks.people, inferred.person.mean, inferred.person.sd, strict=True
+        )
+    ]
+
+
+def _beliefs(mean: np.ndarray[Any, Any], sd: np.ndarray[Any, Any]) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for number, (middle, spread) in enumerate(zip(mean, sd, strict=True), 1):
+        row |= {f"theta{number}": float(middle), f"theta{number}_sd": float(spread)}
+    return row
+
+
+def history_rows(fitted: Fitted) -> list[Mapping[str, Any]]:
+    """Return each epoch of each restart, a row each."""
+    return [
+        {"restart": number, **record, "epoch": int(record["epoch"]) + 1}
+        for number, restart in enumerate(fitted.restarts, 1)
+        for record in restart.history
+    ]
+
+
+def restart_rows(fitted: Fitted) -> list[dict[str, Any]]:
+    """Return how each restart ended, a row each."""
+    return [
+        {
+            "restart": number,
+            "seed": restart.seed,
+            "epochs": len(restart.history),
+            "elbo": restart.elbo,
+            "held_out_elbo": restart.held_out_elbo,
+            "hours": sum(row.get("seconds", 0.0) for row in restart.history) / 3600,
+            "chosen": number - 1 == fitted.chosen,
+        }
+        for number, restart in enumerate(fitted.restarts, 1)
+    ]

@@ -1,0 +1,5 @@
+"""Bundles of fitted network models (Sip et al., 2023).
+
+- `bundle`: writes and loads such a bundle: weights, names of regions, whom it was fitted to
+- `part`: the part of the card that such models have
+"""

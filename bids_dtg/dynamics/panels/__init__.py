@@ -1,0 +1,44 @@
+"""What outputs of the workflow `dynamics` say and show: its row of `workflows`, module by module.
+
+- `words`: README, methods text, quality columns, and what pages say of participants and runs
+- `run`: what panels keep something of
+
+Panels of a run (with motion, which every workflow has, and those of `report.parcels`):
+
+- `connectivity`: functional connectivity, and the structural connectome beside it
+- `parameters`: regional parameters with their spread, and the first one in the brain
+- `predictive`: the measured session among simulated ones
+"""
+
+from __future__ import annotations
+
+from bids_dtg.dynamics.panels import connectivity, parameters, predictive
+from bids_dtg.files.regions.relmat import RELMAT
+from bids_dtg.report.panels import MOTION
+from bids_dtg.report.panels.panel import Panel
+from bids_dtg.report.parcels import CARPET, COVERAGE
+from bids_dtg.report.parcels.files import no_file
+
+FUNCTIONAL = Panel(
+    *("connectivity", "Functional connectivity", RELMAT, no_file),
+    connectivity.draw_functional,
+    beside=True,
+)
+STRUCTURAL = Panel(
+    *("structure", "Structural connectome", connectivity.STRUCTURAL, no_file),
+    connectivity.draw_structural,
+    beside=True,
+)
+PARAMETERS = Panel(
+    *("parameters", "Regional parameters", parameters.FILE, no_file, parameters.draw),
+    also=(parameters.FIRST_MAP,),
+)
+PREDICTIVE = Panel(
+    "simulations",
+    "The measured session among simulated ones",
+    predictive.FILE,
+    predictive.keep,
+    predictive.draw,
+)
+# In the order of the page.
+PANELS = (MOTION, CARPET, FUNCTIONAL, STRUCTURAL, COVERAGE, PARAMETERS, PREDICTIVE)

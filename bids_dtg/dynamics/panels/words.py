@@ -1,0 +1,295 @@
+"""What outputs of the workflow `dynamics` say of themselves: its row of `workflows` in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bids_dtg.dynamics.panels import parameters, predictive
+from bids_dtg.files.regions.series import SERIES
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.flags import Flag, trained_on
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.parcels.quality import COLUMNS as PARCEL_COLUMNS
+from bids_dtg.report.parcels.words import (
+    SCHAEFER,
+    averaged,
+    notes_in_sidecars,
+    notes_on_lost,
+    parcels_in_words,
+)
+from bids_dtg.report.quality import QualityColumn
+from bids_dtg.settings import OutputOptions
+
+README = """\
+Network models of resting-state activity
+========================================
+
+Each model in this dataset describes the resting-state activity of people's regions as one
+dynamical system (Sip et al., 2023): every region follows the same equation, with parameters of its
+own, and is driven by the regions that it is connected with. Models were fitted to measured series
+and structural connectomes; parameters are estimates, and simulated series were not measured.
+
+Of each participant and run of rest, in sub-*/[ses-*/]func:
+
+- *_stat-mean_timeseries.tsv: the cleaned series of each parcel of an atlas, a column a parcel;
+  frames that were left out, and parcels with too little signal, are n/a.
+- *_stat-pearsoncorrelation_relmat.tsv: their functional connectivity.
+- *_stat-coverage_bold.tsv: the share of each parcel's voxels that have signal.
+- *_desc-structural_relmat.tsv: the structural connectome as the model read it.
+- *_desc-dynamics_parameters.tsv, *_dynamics.nii.gz: parameters of each region, with their standard
+  deviation, as a table and as images. Estimates.
+- *_desc-simulated_timeseries.npz: series that the model simulates for the run. Not measured.
+- *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
+- logs/CITATION.md: methods text and references.
+
+Parameters and simulations are there where a model and a structural connectome were given.
+
+Over people:
+
+- group/model-NAME/: a model: its bundle, which carries everybody's parameters, and how it was
+  fitted.
+- group/evaluation-NAME/: how its simulations agree with the measured series, beside simple models.
+- group/simulation-NAME/: series that a model simulates.
+- group/fixed-points-NAME/: where the activity of a model rests.
+- Tables have a JSON file of the same name that explains their columns.
+"""
+CITATION = """\
+cff-version: 1.2.0
+title: Network models of resting-state activity
+type: dataset
+message: >-
+  If you use these models, please cite the method and the program that made them.
+authors:
+  - name: The bids_dtg developers
+references:
+  - type: software
+    title: bids_dtg
+    version: {version}
+    authors:
+      - name: The bids_dtg developers
+  - type: article
+    title: >-
+      Characterization of regional differences in resting-state fMRI with a
+      data-driven network model of brain dynamics
+    authors:
+      - family-names: Sip
+        given-names: Viktor
+      - family-names: Hashemi
+        given-names: Meysam
+      - family-names: Dickscheid
+        given-names: Timo
+      - family-names: Amunts
+        given-names: Katrin
+      - family-names: Petkoski
+        given-names: Spase
+      - family-names: Jirsa
+        given-names: Viktor
+    journal: Science Advances
+    volume: 9
+    start: eabq7547
+    year: 2023
+    doi: 10.1126/sciadv.abq7547
+"""
+
+COLUMNS = (
+    *PARCEL_COLUMNS,
+    QualityColumn(
+        "filled_share",
+        "Share of the frames from the first to the last one kept that were filled by "
+        "interpolation, for the model alone; n/a where the run was not modelled",
+        title="Frames filled for the model",
+        decimals=3,
+        most=1.0,
+        summary="{:.1%}",
+    ),
+    QualityColumn("simulations", "Sessions that the model simulated; n/a where there is no model"),
+    QualityColumn(
+        "not_modelled", "Why no parameters were inferred, in words; n/a where they were inferred"
+    ),
+)
+
+
+@dataclass(frozen=True)
+class ModelOfNetworks:
+    """What the methods text says of a network model."""
+
+    regions: int  # how many it describes
+    people: int  # how many it was fitted to
+    data_set: str = ""  # of which; empty: not known
+    amortised: bool = True  # whether it infers people that it was not fitted to
+    scaled: str = ""  # how weights were scaled further, in words; empty: not at all
+
+
+@dataclass(frozen=True)
+class ParcelMethods:
+    """What the methods text says of a call; nothing in it is assumed."""
+
+    atlas: str  # its key
+    parcels: int  # how many it has
+    min_coverage: float  # share of a parcel with signal, below which it has no series
+    structural: str = ""  # what structural connectomes were read from, in words; empty: none
+    model: ModelOfNetworks | None = None  # None: the call has none
+    simulations: int = 0  # of each run
+    most_filled: float = 0.3  # share of frames: with more of them filled no run is modelled
+    least_frames: int = 60  # with fewer no run is modelled
+
+
+_CITED = {
+    "Sip": """\
+- Sip, V., et al. (2023). Characterization of regional differences in resting-state fMRI with a
+  data-driven network model of brain dynamics. *Science Advances*, 9, eabq7547.
+  https://doi.org/10.1126/sciadv.abq7547
+""",
+    **SCHAEFER,
+}
+
+
+def methods_of(facts: ParcelMethods, outputs: OutputOptions) -> MethodsWords:
+    """Say how series, connectivity and parameters were made of cleaned runs.
+
+    Parameters
+    ----------
+    facts
+        Of the call.
+    outputs
+        Nothing of them shapes these results.
+
+    Examples
+    --------
+    >>> words = methods_of(ParcelMethods("HCP", 19, 0.5), OutputOptions())
+    >>> words.computed.partition(";")[0]
+    'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+    >>> "Sip" in words.references
+    False
+    """
+    model = facts.model
+    computed = " ".join(filter(None, (_measured(facts), _connected(facts), _modelled(facts))))
+    made = "Series of parcels and their functional connectivity were computed"
+    if model is not None:
+        made = "Parameters of regions were inferred, and series simulated,"
+    said = f"{computed} {_METHOD if model else ''}"
+    cited = "".join(text for name, text in _CITED.items() if f"{name} " in said)
+    return MethodsWords(
+        made=f"{made} from resting-state fMRI",
+        method=_METHOD if model else "",
+        computed=computed,
+        caution="Parameters are estimates, and simulated series were not measured."
+        if model
+        else "",
+        references=f"## References\n\n{cited}",
+        model=_about(model) if model else "",
+    )
+
+
+_METHOD = "which implements the data-driven network model of brain dynamics (Sip et al., 2023)"
+
+
+def _measured(facts: ParcelMethods) -> str:
+    series = averaged(facts.atlas, facts.parcels, facts.min_coverage)
+    return (
+        f"{series} Functional connectivity is the Pearson correlation of each two of them over "
+        "these frames."
+    )
+
+
+def _connected(facts: ParcelMethods) -> str:
+    if not facts.structural:
+        return ""
+    scaled = f", and {facts.model.scaled}" if facts.model and facts.model.scaled else ""
+    return (
+        f"Structural connectivity was read from {facts.structural} and divided by its largest "
+        f"weight{scaled}."
+    )
+
+
+def _modelled(facts: ParcelMethods) -> str:
+    if facts.model is None:
+        return ""
+    text = (
+        "For the model alone, frames that were left out were filled by linear interpolation, and "
+        "those before the first and after the last frame kept were cut; runs with more than "
+        f"{facts.most_filled:.0%} of their frames filled, or fewer than {facts.least_frames} "
+        "frames, were not modelled. Parameters of regions are means and standard deviations of "
+        "the model's approximate posterior"
+    )
+    text += (
+        ", by encoders that read a person's series without training on them."
+        * (facts.model.amortised)
+        or "."
+    )
+    if facts.simulations:
+        text += (
+            f" {counted(facts.simulations, 'session')} of each run were simulated, all regions "
+            "together, and compared with the measured one."
+        )
+    return text
+
+
+def _about(model: ModelOfNetworks) -> str:
+    data = f" of {model.data_set}" if model.data_set else ""
+    return (
+        f"The model describes {counted(model.regions, 'region')} and was fitted to "
+        f"{counted(model.people, 'participant')}{data}."
+    )
+
+
+def subtitle(files: ParticipantFiles) -> str:
+    """Say in a line what there is of a participant."""
+    runs = [run for run in files.runs if SERIES in run.files]
+    if not runs:
+        return "No series."
+    modelled = sum(parameters.FILE in run.files for run in runs)
+    text = f"Series and functional connectivity of {parcels_in_words(files)} from "
+    text += f"{counted(len(runs), 'run')} of rest"
+    if not modelled:
+        return text
+    of_all = "" if modelled == len(runs) else f" of {modelled} of them"
+    return f"{text}, with regional parameters{of_all} by the model {_model_name(files)}".strip()
+
+
+def _model_name(files: ParticipantFiles) -> str:
+    facts = _facts(files)
+    return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
+
+
+def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
+    """Return what the sidecars of the first run that was modelled say."""
+    return next((run.facts for run in files.runs if parameters.FILE in run.files), {})
+
+
+def model_line(files: ParticipantFiles) -> str:
+    """Say in a line on how many people the model stands, and that its results are estimates."""
+    if not any(parameters.FILE in run.files for run in files.runs):
+        return ""
+    people = trained_on(_facts(files))
+    stands = f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+    return f"{stands}Parameters are estimates; simulated series were not measured."
+
+
+def notes_on_run(run: RunFiles) -> Iterator[Flag]:
+    """Yield what a reader must know of a run: what it lacks, and how it was cleaned."""
+    yield from notes_on_lost(run)
+    if why := _why_not_modelled(run):
+        yield Flag("note", f"Not modelled: {why}", run.title)
+    yield from notes_in_sidecars(run)
+
+
+def missing(run: RunFiles) -> str:
+    """Say in a line what the page does not show of a run, and why; empty where all is there."""
+    lacks = [
+        words
+        for kind, words in ((parameters.FILE, "parameters"), (predictive.FILE, "simulations"))
+        if kind not in run.files
+    ]
+    if not lacks:
+        return ""
+    why = _why_not_modelled(run) or "the call did not make them, or they were removed"
+    return f"No {' and no '.join(lacks)}: {why}."
+
+
+def _why_not_modelled(run: RunFiles) -> str:
+    found = run.quality.get("not_modelled", "n/a")
+    return "" if found in ("n/a", "") else found.rstrip(".")

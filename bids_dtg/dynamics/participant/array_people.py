@@ -1,0 +1,82 @@
+"""People of the network model from files of arrays (``--input-arrays``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bids_dtg.cohort.array_people import read_rows
+from bids_dtg.dynamics.participant.source import Array, Faults, NetworkSource, SessionRest
+from bids_dtg.errors import DatasetError
+from bids_dtg.inputs.arrays import ArrayPeople, PeopleArray, read_arrays, read_key_names
+from bids_dtg.notices import named
+
+_UNUSED = ("targets", "roi_maps", "adjacency")  # by this model, of what files may hold
+_CLEANING = "arrays, cleaned before"
+
+
+class _ArraySession(SessionRest):
+    def __init__(self, rest: PeopleArray, structural: PeopleArray) -> None:
+        super().__init__(
+            rest.session, rest.stored.title, rest.tr_seconds, rest.stored.shape[2], rest.rows
+        )
+        self._rest, self._structural = rest, structural
+
+    def series(self, labels: Sequence[str], faults: Faults) -> list[Array]:
+        return read_rows(self._rest, labels, faults, "series that vary, of finite values")
+
+    def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
+        return read_rows(self._structural, labels, faults, "symmetric weights of 0 or more")
+
+
+def find_array_people(paths: Sequence[str], keys: Sequence[str]) -> NetworkSource:
+    """Read what files of arrays hold; of series and structural connectomes shapes alone.
+
+    Parameters
+    ----------
+    paths
+        Of ``--input-arrays``.
+    keys
+        Of ``--array-key``.
+
+    Raises
+    ------
+    DatasetError
+        A file cannot be used, or there are no series or no structural connectomes.
+    SettingsError
+        `keys` are wrong.
+    """
+    arrays = read_arrays(paths, keys)
+    structural = _require_networks(arrays, read_key_names(keys)["structural"])
+    return NetworkSource(
+        paths=arrays.files,
+        labels=arrays.labels,
+        regions=arrays.places,
+        sessions=tuple(_ArraySession(rest, structural) for rest in arrays.rest),
+        connected=frozenset(structural.rows),
+        families=arrays.families,
+        notes=(*arrays.notes, *_unused(arrays)),
+        cleaning=_CLEANING,
+    )
+
+
+def _require_networks(arrays: ArrayPeople, key: str) -> PeopleArray:
+    """Return the structural connectomes; refuse arrays without them, or without series."""
+    if not arrays.rest:
+        raise DatasetError(
+            "there are connectomes made elsewhere, and no rest",
+            expected="rest (people, places, frames): the network model describes its course",
+        )
+    if arrays.structural is None:
+        raise DatasetError(
+            f"no file has structural connectomes under the key {key}",
+            expected="structural (people, places, places): connections between regions",
+            remedy="give the key with --array-key structural=KEY",
+        )
+    if len(arrays.places) < 2:
+        raise DatasetError("there is 1 place", expected="2 or more: regions of a network")
+    return arrays.structural
+
+
+def _unused(arrays: ArrayPeople) -> tuple[str, ...]:
+    given = [name for name in _UNUSED if getattr(arrays, name) is not None]
+    return (f"not used by network models: {named(given)}",) if given else ()

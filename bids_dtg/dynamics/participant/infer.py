@@ -1,0 +1,121 @@
+"""What a network model infers of one run, and the sessions that it simulates for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.bundle.bundle import NetworkBundle
+from bids_dtg.dynamics.networks import (
+    SIDED,
+    STRUCTURAL,
+    Networks,
+    homotopic_pairs,
+    normalised,
+    standardised,
+)
+from bids_dtg.errors import RunError
+from bids_dtg.notices import named
+from bids_dtg.participants.parcels.measure import MeasuredSeries
+
+if TYPE_CHECKING:
+    from bids_dtg.dynamics.model import GenerativeModel
+
+
+@dataclass(frozen=True, eq=False)
+class Modelled:
+    """What a model says of a run."""
+
+    series: NDArray[np.float32]  # (regions, frames) as the model read them, gaps filled
+    share_filled: float  # of these frames
+    mean: NDArray[np.float64]  # (regions, parameters) of the posterior
+    sd: NDArray[np.float64]  # likewise
+    simulated: NDArray[np.float32]  # (simulations, regions, frames)
+
+
+class NetworkInference:
+    """Infers parameters by a model that may never have seen the participant.
+
+    Parameters
+    ----------
+    bundle
+        The model; it is read when it is first needed.
+    simulations
+        Of each run.
+    seed
+        Of the simulations.
+    threads
+        To compute with.
+    """
+
+    def __init__(self, bundle: NetworkBundle, *, simulations: int, seed: int, threads: int) -> None:
+        self._bundle, self._simulations, self._seed = bundle, simulations, seed
+        self._threads = threads
+
+    @cached_property
+    def _model(self) -> GenerativeModel:
+        import torch
+
+        torch.set_num_threads(self._threads)
+        return self._bundle.model()
+
+    def of(self, measured: MeasuredSeries, weights: NDArray[np.float64]) -> Modelled:
+        """Infer the parameters of a run, and simulate sessions with them.
+
+        Parameters
+        ----------
+        measured
+            The run.
+        weights
+            (regions, regions), structural connectome as counted.
+
+        Raises
+        ------
+        RunError
+            A parcel has no series, or the model's parameters or simulations are not finite.
+        """
+        from bids_dtg.dynamics.inference import infer
+        from bids_dtg.dynamics.simulation import simulate
+
+        networks, share = self._networks(measured, weights)
+        inferred = infer(self._model, networks)
+        mean, sd = inferred.region.mean[0], inferred.region.sd[0]
+        (simulated,) = simulate(
+            self._model, networks, inferred, simulations=self._simulations, seed=self._seed
+        )
+        for what, values in (("parameters", mean), ("simulated series", simulated)):
+            if not np.isfinite(values).all():
+                raise RunError(
+                    f"the {what} by {self._bundle.card.name} are not finite",
+                    remedy="use another model, or leave out --model",
+                )
+        return Modelled(networks.series[0], share, mean, sd, simulated)
+
+    def _networks(
+        self, measured: MeasuredSeries, weights: NDArray[np.float64]
+    ) -> tuple[Networks, float]:
+        """Return the run as the model reads it, and the share of its frames that were filled."""
+        regions, present = self._bundle.regions, measured.series.present
+        if not present.all():
+            lost = [name for name, there in zip(regions, present, strict=True) if not there]
+            raise RunError(
+                f"{measured.run.title} has too little signal in {len(lost)} of {len(regions)} "
+                f"parcels ({named(lost)})",
+                expected=f"series of all of them, as {self._bundle.card.name} reads them together",
+                remedy="lower --min-coverage, or leave out --model",
+            )
+        series, share = measured.series.filled()
+        rule = self._bundle.part.structural
+        pairs = homotopic_pairs(regions) if rule in SIDED else ()
+        networks = Networks(
+            people=(measured.run.participant,),
+            regions=regions,
+            series=standardised(series[None]),
+            weights=STRUCTURAL[rule](normalised(weights[None]), pairs),
+            tr_seconds=measured.series.tr_seconds,
+        )
+        return networks, share

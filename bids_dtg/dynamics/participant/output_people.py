@@ -1,0 +1,243 @@
+"""People of the network model from what the participant level wrote into the output folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from bids_dtg.cohort.array_people import require_usable
+from bids_dtg.cohort.output_tables import (
+    LeftOut,
+    OutputTable,
+    TableKind,
+    find_tables,
+    most_common,
+    of_the_same_regions,
+)
+from bids_dtg.connectome.parcels import ParcelSeries
+from bids_dtg.dynamics.bundle.bundle import SAME_TR
+from bids_dtg.dynamics.networks import LEAST_FRAMES
+from bids_dtg.dynamics.participant.source import Array, Faults, NetworkSource, SessionRest
+from bids_dtg.errors import DatasetError, ForeignFileError, MissingFileError, RunError
+from bids_dtg.files.names import BidsName, build_name
+from bids_dtg.files.regions.relmat import RELMAT, read_relmat
+from bids_dtg.files.regions.series import SERIES, RegionSeries, read_series
+from bids_dtg.inputs.splits_file import read_families
+from bids_dtg.inputs.structural import StructuralSource, find_structural, weight_faults
+from bids_dtg.notices import counted
+from bids_dtg.settings import Settings
+
+MOST_FILLED = 0.3  # share of the frames of a series that may be interpolated
+_SHORTEST = 0.9  # of the median length of a session's series: shorter ones are left out
+_OF_RUN = ("acq", "ce", "rec", "dir", "run", "echo")  # what tells runs of a session apart
+_STRUCTURAL = "structural"  # value of desc- of structural connectomes
+_TABLES = TableKind(SERIES, "mean", words="series", one="run", workflow="dynamics")
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A run that can be used."""
+
+    table: OutputTable
+    names: tuple[str, ...]  # of the regions
+    series: Array  # (regions, frames), gaps filled
+    weights: Array  # (regions, regions)
+
+
+class _OutputSession(SessionRest):
+    def __init__(self, session: str, runs: Sequence[_Run], frames: int, tr_seconds: float) -> None:
+        title = f"series of {f'session {session}' if session else 'people'} in the output"
+        by_label = {run.table.label: run for run in runs}
+        super().__init__(session, title, tr_seconds, frames, by_label)
+        self._runs = by_label
+
+    def series(self, labels: Sequence[str], faults: Faults) -> list[Array]:
+        return self._checked(
+            labels,
+            lambda run: run.series[:, : self.frames],
+            faults,
+            "series that vary, of finite values",
+        )
+
+    def weights(self, labels: Sequence[str], faults: Faults) -> list[Array]:
+        return self._checked(
+            labels, lambda run: run.weights, faults, "symmetric weights of 0 or more"
+        )
+
+    def _checked(
+        self, labels: Sequence[str], of: Callable[[_Run], Array], faults: Faults, expected: str
+    ) -> list[Array]:
+        rows = ((label, of(self._runs[label])) for label in labels)
+        values = require_usable(rows, self.title, faults, expected)
+        return [values[label] for label in labels]
+
+
+def find_output_people(settings: Settings, atlas: str = "") -> NetworkSource:
+    """Read the series and structural connectomes that the participant level has written.
+
+    A session is a session and run of the input, such as ``1-run2``. Runs of another atlas, label
+    image or time between frames are left out with a line, and so is a run of which frames were
+    censored that are too many to be interpolated, parcels have no series, or no structural
+    connectome is there. The series of a session are cut to the shortest, of those that are not
+    shorter than 90 % of their median length; shorter ones are left out with a line.
+
+    Parameters
+    ----------
+    settings
+        Options of the call. Structural connectomes are those of ``--structural-connectivity``, or
+        those that were written beside the series.
+    atlas
+        Key of the atlas to be read; empty: of the only one there is.
+
+    Raises
+    ------
+    DatasetError
+        There are no series, or of several atlases, or none that can be used.
+    """
+    root = settings.inputs.output_dir.absolute()
+    kept = LeftOut(_TABLES.one)
+    files = find_tables(root, _TABLES, settings.inputs.participant_label, atlas, kept)
+    files = _of_one_time(files, kept)
+    source = find_structural(settings)
+    runs = [run for file in files if (run := _read(file, source, kept)) is not None]
+    runs = of_the_same_regions(runs, kept)
+    if not runs:
+        raise DatasetError(
+            f"{root} has no series that a network model can use: {'; '.join(kept.lines())}",
+            expected="series of all parcels, and structural connectomes",
+        )
+    sessions = _sessions(runs, kept)
+    return NetworkSource(
+        paths=(root,),
+        labels=tuple(sorted({file.label for file in files})),
+        regions=runs[0].names,
+        sessions=sessions,
+        connected=frozenset(label for rest in sessions for label in rest.labels),
+        families=read_families([settings.inputs.bids_dir, root]),
+        notes=kept.lines(),
+        atlas=runs[0].table.atlas,
+        atlas_digest=runs[0].table.atlas_digest,
+        cleaning=most_common([run.table.cleaning for run in runs]),
+    )
+
+
+def _of_one_time(files: list[OutputTable], kept: LeftOut) -> list[OutputTable]:
+    """Return the series with the time between frames that most have."""
+    known = kept.unless(lambda file: _tr_seconds(file) > 0, files, "no RepetitionTime")
+    if not known:
+        return []
+    own = most_common([_tr_seconds(file) for file in known])
+    return kept.unless(
+        lambda file: abs(_tr_seconds(file) - own) <= SAME_TR * own,
+        known,
+        f"more than {SAME_TR:.0%} from the {own:g} s between frames that most runs have",
+    )
+
+
+def _tr_seconds(file: OutputTable) -> float:
+    return file.number("RepetitionTime") or 0.0
+
+
+def _read(file: OutputTable, source: StructuralSource | None, kept: LeftOut) -> _Run | None:
+    """Read a run; None, and a note, where it cannot be used."""
+    try:
+        table = read_series(file.path)
+        series = _filled(table, _tr_seconds(file))
+        weights = _weights(file, table.names, source, kept)
+    except (ForeignFileError, RunError) as err:
+        kept.add(file, err.found)
+        return None
+    return _Run(file, table.names, series, weights)
+
+
+def _filled(table: RegionSeries, tr_seconds: float) -> Array:
+    """Return the series from the first to the last frame that was kept, gaps filled.
+
+    Raises
+    ------
+    RunError
+        Parcels have no series, frames are too few, or too many were censored.
+    """
+    if not table.present.all():
+        count = int((~table.present).sum())
+        raise RunError(f"{counted(count, 'parcel')} without a series")
+    coverage = np.ones(len(table.names))
+    series = ParcelSeries(table.values, table.keep, tr_seconds, coverage, np.nan)
+    values, share = series.filled()
+    if values.shape[1] < LEAST_FRAMES:
+        raise RunError(f"fewer than {LEAST_FRAMES} frames")
+    if share > MOST_FILLED:
+        raise RunError(f"more than {MOST_FILLED:.0%} of the frames were censored")
+    return values.astype(np.float64)
+
+
+def _weights(
+    file: OutputTable, regions: tuple[str, ...], source: StructuralSource | None, kept: LeftOut
+) -> Array:
+    """Return a run's structural connectome: what an option names, or what is beside the series.
+
+    Raises
+    ------
+    RunError, ForeignFileError
+        There is none, or it cannot be used.
+    """
+    if source is not None:
+        found = source.of(file.label, file.name.get("ses"), regions)
+        kept.notes.extend(found.notes)
+        return found.weights
+    entities = {key: value for key, value in file.name.entities if key != "stat"}
+    name = build_name({**entities, "desc": _STRUCTURAL}, RELMAT.suffix, RELMAT.extension)
+    try:
+        matrix = read_relmat(file.path.with_name(name))
+    except MissingFileError:
+        raise RunError("no structural connectome") from None
+    if matrix.names != regions:
+        raise RunError("a structural connectome of other regions than the series")
+    if faults := weight_faults(matrix.values, regions):
+        raise RunError(f"a structural connectome with {faults[0]}")
+    return matrix.values
+
+
+def _sessions(runs: Sequence[_Run], kept: LeftOut) -> tuple[SessionRest, ...]:
+    """Return the runs by session and run, each cut to one length."""
+    several_tasks = len({run.table.name.get("task") for run in runs}) > 1
+    by_session: dict[str, list[_Run]] = {}
+    for run in runs:
+        by_session.setdefault(_session(run.table.name, several_tasks), []).append(run)
+    tr_seconds = most_common([_tr_seconds(run.table) for run in runs])
+    return tuple(
+        _cut(session, by_session[session], tr_seconds, kept) for session in sorted(by_session)
+    )
+
+
+def _session(name: BidsName, several_tasks: bool) -> str:
+    """Return what a session is called: its session, and what tells its runs apart.
+
+    Examples
+    --------
+    >>> from bids_dtg.files.names import parse_name
+    >>> _session(parse_name("sub-01_ses-1_task-rest_run-2_timeseries.tsv"), False)
+    '1-run2'
+    """
+    keys = (*(("task",) if several_tasks else ()), *_OF_RUN)
+    parts = [f"{key}{value}" for key in keys if (value := name.get(key)) is not None]
+    return "-".join([*([ses] if (ses := name.get("ses")) else []), *parts])
+
+
+def _cut(session: str, runs: list[_Run], tr_seconds: float, kept: LeftOut) -> SessionRest:
+    """Return a session of series that are all as long as the shortest that is not far from most."""
+    typical = median(run.series.shape[1] for run in runs)
+    enough = [run for run in runs if run.series.shape[1] >= _SHORTEST * typical]
+    for run in runs:
+        if run not in enough:
+            short = f"shorter than {_SHORTEST:.0%} of the {typical:g} frames that most have"
+            kept.add(run.table, short)
+    frames = min(run.series.shape[1] for run in enough)
+    longest = max(run.series.shape[1] for run in enough)
+    if longest > frames:
+        where = f"session {session}" if session else "all series"
+        kept.notes.append(f"{where}: cut to {frames} frames, of up to {longest}")
+    return _OutputSession(session, enough, frames, tr_seconds)

@@ -1,0 +1,247 @@
+"""People of the network model: who is used, and their series and structural connectomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.array_people import given_split
+from bids_dtg.dynamics.networks import (
+    LEAST_FRAMES,
+    SIDED,
+    STRUCTURAL,
+    Networks,
+    homotopic_pairs,
+    normalised,
+    standardised,
+)
+from bids_dtg.dynamics.participant.array_people import find_array_people
+from bids_dtg.dynamics.participant.output_people import find_output_people
+from bids_dtg.dynamics.participant.source import NetworkSource, SessionRest
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.names import plain_label
+from bids_dtg.inputs.splits_file import Families
+from bids_dtg.inputs.structural import weight_faults
+from bids_dtg.notices import counted, named
+from bids_dtg.settings import Settings
+from bids_dtg.settings.option import find_row
+from bids_dtg.stats.splits import Split
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPeople:
+    """Whom a network model is fitted to, or judged by; values are read when asked for."""
+
+    source: NetworkSource  # what there is: files of arrays, or the output of this program
+    structural: str  # how structural connectomes are scaled, a row of `networks.STRUCTURAL`
+    sessions: tuple[str, ...]  # names of the sessions asked for; "" where the source names none
+    labels: tuple[str, ...]  # who was asked for and has rest and a structural connectome
+    split: Split  # who of them is for what; without --split-file everybody trains
+    notes: tuple[str, ...]  # sentences on what was assumed, and who was left out
+
+    @classmethod
+    def prepare(
+        cls, settings: Settings, structural: str | None = None, atlas: str = ""
+    ) -> NetworkPeople:
+        """Find people: those of ``--input-arrays``, else those of the output's participants.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        structural
+            How a model had structural connectomes scaled; None: as ``--structural`` says.
+        atlas
+            Key of the atlas of a model, of which series in the output are read; empty: of the only
+            one.
+
+        Raises
+        ------
+        SettingsError
+            Options name people, sessions or sides that there are not.
+        DatasetError
+            Something is missing, or does not belong together.
+        """
+        modelling, inputs = settings.modelling, settings.inputs
+        if modelling.input_arrays:
+            source = find_array_people(modelling.input_arrays, modelling.array_key)
+        else:
+            source = find_output_people(settings, atlas)
+        rest = _sessions(source, inputs.session_label)
+        _require_alike(rest)
+        labels, left_out = _whole_people(source, rest, inputs.participant_label)
+        split, others = given_split(modelling.split_file, labels, source.families)
+        structural = structural or settings.dynamics.structural
+        sides = _check_sides(structural, source.regions)
+        return cls(
+            source=source,
+            structural=structural,
+            sessions=tuple(one.session for one in rest),
+            labels=labels,
+            split=split,
+            notes=(*source.notes, *left_out, *others, *sides),
+        )
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions."""
+        return self.source.regions
+
+    @property
+    def families(self) -> Families:
+        """Who is related."""
+        return self.source.families
+
+    @property
+    def tr_seconds(self) -> float:
+        """Seconds between frames, the same in all sessions."""
+        return self._rest(self.sessions[0]).tr_seconds
+
+    def of_session(self, session: str) -> tuple[str, ...]:
+        """Return who has rest of a session."""
+        there = self._rest(session).labels
+        return tuple(label for label in self.labels if label in there)
+
+    def networks(self, session: str, labels: Sequence[str] | None = None) -> Networks:
+        """Read people's networks in a session.
+
+        Parameters
+        ----------
+        session
+            One of `sessions`.
+        labels
+            Whom to read, in this order; who has no rest of the session is left out. None: all.
+
+        Returns
+        -------
+        Networks
+            Each series with mean 0 and standard deviation 1; each structural connectome divided
+            by its largest weight, and scaled as `structural` says.
+
+        Raises
+        ------
+        DatasetError
+            Nobody has rest of the session; series are constant or not finite; structural
+            connectomes are not symmetric, below 0, not finite or without connections: naming
+            people and regions.
+        """
+        there = self.of_session(session)
+        wanted = [label for label in (there if labels is None else labels) if label in there]
+        if not wanted:
+            raise DatasetError(
+                f"nobody of {named(labels or self.labels)} has rest of {session_words(session)}",
+                expected=f"labels such as {named(there)}",
+            )
+        rest = self._rest(session)
+        series = rest.series(wanted, self._series_faults)
+        counts = rest.weights(wanted, lambda values: weight_faults(values, self.regions))
+        scale = find_row(STRUCTURAL, "--structural", self.structural)
+        return Networks(
+            people=tuple(wanted),
+            regions=self.regions,
+            series=np.stack([standardised(values) for values in series]),
+            weights=scale(normalised(np.stack(counts)), homotopic_pairs(self.regions)),
+            tr_seconds=rest.tr_seconds,
+        )
+
+    def _rest(self, session: str) -> SessionRest:
+        return next(rest for rest in self.source.sessions if rest.session == session)
+
+    def _series_faults(self, values: Array) -> list[str]:
+        """Say what is wrong with a person's series (regions, frames)."""
+        finite = np.isfinite(values).all(axis=1)
+        constant = finite & (values == values[:, :1]).all(axis=1)
+        return [
+            *(f"{self.regions[n]} has NaN or infinite values" for n in np.flatnonzero(~finite)),
+            *(f"{self.regions[n]} is constant" for n in np.flatnonzero(constant)),
+        ]
+
+
+def _sessions(source: NetworkSource, asked: Sequence[str]) -> tuple[SessionRest, ...]:
+    """Return the sessions asked for, or all."""
+    by_name = {_plain(rest.session): rest for rest in source.sessions}
+    for label in asked:
+        if _plain(label) not in by_name:
+            raise SettingsError(
+                f"--session-label is '{label}', which no rest has",
+                expected=f"one of {named([rest.session or 'no name' for rest in source.sessions])}",
+            )
+    wanted = {_plain(label) for label in asked} or set(by_name)
+    return tuple(rest for name, rest in by_name.items() if name in wanted)
+
+
+def session_words(session: str) -> str:
+    """Return how a message names a session; files may not."""
+    return f"session {session}" if session else "the session without a name"
+
+
+def _plain(session: str) -> str:
+    """Return what counts of a session's name: files have signs that BIDS labels have not."""
+    return "".join(filter(str.isalnum, session.removeprefix("ses-"))).casefold()
+
+
+def _require_alike(rest: Sequence[SessionRest]) -> None:
+    """Refuse sessions that are too short, or of different times between frames."""
+    for one in rest:
+        if one.frames < LEAST_FRAMES:
+            raise DatasetError(
+                f"{one.title} has {one.frames} frames", expected=f"{LEAST_FRAMES} or more"
+            )
+        if one.tr_seconds != rest[0].tr_seconds:
+            raise DatasetError(
+                f"{one.title} has {one.tr_seconds:g} seconds between frames, and "
+                f"{rest[0].title} has {rest[0].tr_seconds:g}",
+                expected="the same: a step of the model is a frame",
+                remedy="choose sessions with --session-label",
+            )
+
+
+def _whole_people(
+    source: NetworkSource, rest: Sequence[SessionRest], asked: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return who was asked for and has all that is needed, and sentences on who has not."""
+    wanted = tuple(dict.fromkeys(plain_label(label, "sub") for label in asked)) or source.labels
+    if absent := [label for label in wanted if label not in source.labels]:
+        raise DatasetError(
+            f"no file has {', '.join(absent)}", expected=f"labels such as {named(source.labels)}"
+        )
+    lacking = {
+        "no rest": [label for label in wanted if not any(label in one.labels for one in rest)],
+        "no structural connectome": [label for label in wanted if label not in source.connected],
+    }
+    notes = tuple(
+        f"left out: {counted(len(who), 'participant')} with {what} ({named(who)})"
+        for what, who in lacking.items()
+        if who
+    )
+    left_out = {label for who in lacking.values() for label in who}
+    labels = tuple(label for label in wanted if label not in left_out)
+    if not labels:
+        raise DatasetError(
+            "nobody has both rest and a structural connectome",
+            expected="the same labels of people in the files of both",
+        )
+    return labels, notes
+
+
+def _check_sides(structural: str, regions: Sequence[str]) -> tuple[str, ...]:
+    """Refuse a scale that needs regions' sides where names say none; a sentence on who has none."""
+    if structural not in SIDED:
+        return ()
+    pairs = homotopic_pairs(regions)
+    if not pairs:
+        raise SettingsError(
+            f"--structural {structural} was given, and no names of regions say left and right "
+            f"({named(regions)})",
+            expected="names such as ctx-lh-insula and ctx-rh-insula, L_V1 and R_V1",
+            remedy="give names under the key places, or another --structural",
+        )
+    paired = {number for pair in pairs for number in pair}
+    alone = [name for number, name in enumerate(regions) if number not in paired]
+    words = f"without a like on the other side: {counted(len(alone), 'region')} ({named(alone)})"
+    return (words,) if alone else ()

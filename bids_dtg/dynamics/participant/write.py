@@ -1,0 +1,280 @@
+"""What is written of a run: series, connectivity, parameters, simulations, quality, the record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.cleaning.confounds import NOT_IN_TABLE
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.contrasts.participant.outputs.map_files import model_facts, run_sources
+from bids_dtg.contrasts.participant.outputs.region_files import atlas_facts
+from bids_dtg.dynamics.networks import normalised
+from bids_dtg.dynamics.panels.run import NetworkRun
+from bids_dtg.dynamics.participant.infer import Modelled
+from bids_dtg.dynamics.participant.request import NetworkRequest
+from bids_dtg.files.array_store import write_npz
+from bids_dtg.files.names import FileKind
+from bids_dtg.files.provenance import Fingerprint
+from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
+from bids_dtg.files.text import encoded, tsv_text
+from bids_dtg.inputs.structural import StructuralMatrix
+from bids_dtg.participants.complete import complete_set
+from bids_dtg.participants.figures import rounded
+from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
+from bids_dtg.participants.parcels.write import ParcelFiles
+from bids_dtg.participants.sets import RunSet, run_entities
+from bids_dtg.report.pages.participant import discard_report
+from bids_dtg.report.panels.panel import keep_all, write_kept
+from bids_dtg.report.quality import write_quality
+
+STRUCTURAL = FileKind("relmat", "structural", ".tsv")
+PARAMETERS = FileKind("parameters", "dynamics", ".tsv")
+SIMULATED = FileKind("timeseries", "simulated", ".npz")
+_PEARSON = "pearsoncorrelation"  # a value of stat-
+_FILLED = "FramesFilledShare"  # of sidecars
+_IMAGES = "dynamics"  # suffix of images of parameters
+
+
+class NetworkWriter:
+    """Writes the files of runs.
+
+    Parameters
+    ----------
+    request
+        What the call asks for.
+    reader
+        Whose voxels images of parameters are made at.
+
+    Raises
+    ------
+    OutputError
+        By each method: a file cannot be written.
+    """
+
+    def __init__(self, request: NetworkRequest, reader: SeriesReader) -> None:
+        self._request, self._reader = request, reader
+        self._parcels = ParcelFiles(request, request.bundle)
+
+    def write(
+        self,
+        planned: RunSet,
+        measured: MeasuredSeries,
+        structural: StructuralMatrix | None,
+        modelled: Modelled | None,
+        *,
+        seconds: float,
+    ) -> list[PurePosixPath]:
+        """Write all files of a run, but for the record that it is complete; return their paths.
+
+        Parameters
+        ----------
+        planned
+            The set.
+        measured
+            The run.
+        structural
+            The participant's structural connectome; None: none was given.
+        modelled
+            What the model says; None: there is none.
+        seconds
+            Time it took.
+        """
+        # It shows other results, and might not be made anew.
+        discard_report(self._request.output, planned.participant)
+        files = [*self._write_series(measured, structural, modelled)]
+        if structural is not None:
+            files += self._write_structural(measured, structural)
+        if modelled is not None:
+            files += self._write_parameters(measured, modelled)
+            files += self._write_images(measured, modelled)
+            files += self._write_simulated(measured, modelled)
+        files += self._write_report_files(measured, modelled)
+        files += self._write_quality(measured, modelled, seconds)
+        return files
+
+    def notes(
+        self, measured: MeasuredSeries, structural: StructuralMatrix | None
+    ) -> tuple[str, ...]:
+        """Return sentences on what was unusual of a run."""
+        note = self._parcels.cleaning_note(measured)
+        more = () if structural is None else structural.notes
+        return (*measured.notes, *more, *([note] if note else []))
+
+    def complete(
+        self,
+        planned: RunSet,
+        inputs: Mapping[str, Fingerprint],
+        files: Sequence[PurePosixPath],
+        measured: MeasuredSeries,
+    ) -> None:
+        """Record that a run is complete, once all else of it has been written."""
+        lacking = Lacking.of_runs([measured.confounds.decisions.get(NOT_IN_TABLE, ())])
+        request = self._request
+        complete_set(
+            request.output,
+            planned,
+            inputs,
+            files,
+            options=request.recorded_options,
+            lacking=lacking,
+            methods=request.methods,
+        )
+
+    def _entities(self, measured: MeasuredSeries, **more: str) -> dict[str, str | None]:
+        return self._parcels.entities(run_entities(measured.run), **more)
+
+    def _write_series(
+        self,
+        measured: MeasuredSeries,
+        structural: StructuralMatrix | None,
+        modelled: Modelled | None,
+    ) -> Iterator[PurePosixPath]:
+        filled = {} if modelled is None else {_FILLED: round(modelled.share_filled, 4)}
+        notes = () if structural is None else structural.notes
+        yield from self._parcels.write_series(measured, filled, notes)
+        yield from self._parcels.write_with(
+            RELMAT.path(self._entities(measured, stat=_PEARSON)),
+            encode_relmat(RegionMatrix(self._request.regions, measured.series.correlation())),
+            {
+                "Description": "Functional connectivity: Pearson correlation between the cleaned "
+                "series of parcels over the frames kept; n/a for parcels without a series",
+                **self._parcels.origin(measured),
+            },
+        )
+        yield from self._parcels.write_coverage(measured)
+
+    def _write_structural(
+        self, measured: MeasuredSeries, structural: StructuralMatrix
+    ) -> Iterator[PurePosixPath]:
+        weights = normalised(structural.weights[None])[0].astype(np.float64)
+        yield from self._parcels.write_with(
+            STRUCTURAL.path(self._entities(measured)),
+            encode_relmat(RegionMatrix(self._request.regions, weights)),
+            {
+                "Description": "Structural connectome, divided by its largest weight; the diagonal "
+                "is 0",
+                "StructuralFile": structural.path.name,
+                "Notes": list(structural.notes),
+                **atlas_facts(self._request.atlas),
+            },
+        )
+
+    def _write_parameters(
+        self, measured: MeasuredSeries, modelled: Modelled
+    ) -> Iterator[PurePosixPath]:
+        count = modelled.mean.shape[1]
+        columns = [f"theta{number}{end}" for number in range(1, count + 1) for end in ("", "_sd")]
+        values = np.stack([modelled.mean, modelled.sd], axis=2).reshape(len(modelled.mean), -1)
+        rows = [
+            [index, name, *(f"{value:.6g}" for value in row)]
+            for (index, name), row in zip(self._request.atlas.parcels.items(), values, strict=True)
+        ]
+        meanings = {
+            column: {
+                "Description": f"{'Standard deviation' if column.endswith('_sd') else 'Mean'} of "
+                f"the posterior of parameter {column[5:].removesuffix('_sd')}, in the model's own "
+                "order; before any data each is 0 with a standard deviation of 1"
+            }
+            for column in columns
+        }
+        yield from self._parcels.write_with(
+            PARAMETERS.path(self._entities(measured)),
+            encoded(tsv_text(["index", "name", *columns], rows)),
+            {
+                "Description": "Parameters of each region by a network model: estimates",
+                "index": {"Description": "Label of the parcel in the atlas"},
+                "name": {"Description": "Name of the parcel in the atlas' table"},
+                **meanings,
+                **self._model_facts(measured, modelled),
+            },
+        )
+
+    def _write_images(
+        self, measured: MeasuredSeries, modelled: Modelled
+    ) -> Iterator[PurePosixPath]:
+        """Write each parameter's means and spreads at the voxels of the parcels."""
+        places, parcel = self._reader.places, self._reader.parcel
+        for what, values in (("", modelled.mean), ("sd", modelled.sd)):
+            for number, column in enumerate(values.T.astype(np.float32), 1):
+                kind = FileKind(_IMAGES, f"theta{number}{what}", ".nii.gz")
+                data = places.encode(column[parcel], description=f"bids_dtg {kind.desc}")
+                words = "standard deviation" if what else "mean"
+                yield from self._parcels.write_with(
+                    kind.path(self._entities(measured)),
+                    data,
+                    {
+                        "Description": f"Parameter {number} of each region by a network model, "
+                        f"{words} of the posterior: an estimate",
+                        "Units": "arbitrary",
+                        **self._request.grid.metadata,
+                        **self._model_facts(measured, modelled),
+                    },
+                )
+
+    def _write_simulated(
+        self, measured: MeasuredSeries, modelled: Modelled
+    ) -> Iterator[PurePosixPath]:
+        path = SIMULATED.path(self._entities(measured))
+        write_npz(
+            self._request.output.path(path),
+            {
+                "places": np.array(self._request.regions),
+                "tr_seconds": np.array(measured.series.tr_seconds),
+                "simulated": modelled.simulated.astype("<f4"),
+            },
+        )
+        yield path
+        yield self._parcels.write_sidecar(
+            path,
+            {
+                "Description": "Simulated series (simulations, places, frames) under the key "
+                "simulated; places has the names. Simulated by a model, not measured",
+                "Units": "standard deviations of a region's measured series",
+                "RepetitionTime": measured.series.tr_seconds,
+                "Seed": self._request.settings.modelling.seed,
+                **self._model_facts(measured, modelled),
+            },
+        )
+
+    def _write_report_files(
+        self, measured: MeasuredSeries, modelled: Modelled | None
+    ) -> Iterator[PurePosixPath]:
+        data = NetworkRun(
+            kept=measured.design.keep,
+            fd_mm=measured.confounds.fd_mm,
+            std_dvars=measured.confounds.std_dvars,
+            tr_seconds=measured.design.tr_seconds,
+            sources=tuple(run_sources(measured.run, self._request.dataset.name)),
+            series=None if modelled is None else modelled.series,
+            simulated=None if modelled is None else modelled.simulated,
+        )
+        kept = keep_all(self._request.workflow.panels, data)
+        return write_kept(kept, run_entities(measured.run), self._request.output)
+
+    def _write_quality(
+        self, measured: MeasuredSeries, modelled: Modelled | None, seconds: float
+    ) -> Iterator[PurePosixPath]:
+        bundle = self._request.bundle
+        model_tr_seconds = None if bundle is None else bundle.part.tr_seconds
+        figures = {
+            **self._parcels.quality(measured, seconds, model_tr_seconds),
+            "filled_share": None if modelled is None else rounded(modelled.share_filled),
+            "simulations": None if modelled is None else len(modelled.simulated),
+            "not_modelled": self._request.why_not_modelled(),
+        }
+        columns = self._request.workflow.quality_columns
+        return write_quality(figures, columns, run_entities(measured.run), self._request.output)
+
+    def _model_facts(self, measured: MeasuredSeries, modelled: Modelled) -> dict[str, Any]:
+        bundle = self._request.bundle
+        assert bundle is not None  # it has modelled
+        return {
+            **self._parcels.origin(measured),
+            **model_facts(bundle),
+            "ModelTraining": {"Participants": bundle.part.people, "Data": bundle.part.data_set},
+            _FILLED: round(modelled.share_filled, 4),
+        }

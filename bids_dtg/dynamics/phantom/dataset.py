@@ -1,0 +1,219 @@
+"""Simulated networks as data sets: BOLD as fMRIPrep leaves it, an atlas, connectomes, the truth."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.dynamics.phantom.arrays import write_people
+from bids_dtg.dynamics.phantom.connectomes import simulate_weights
+from bids_dtg.dynamics.phantom.hopf import PUBLISHED_STEP_SECONDS, HopfRecipe
+from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.names import build_path
+from bids_dtg.files.text import write_json, write_text, write_tsv
+from bids_dtg.phantom.anatomy import load_anatomy
+from bids_dtg.phantom.bold_run import BoldRun
+from bids_dtg.phantom.derivatives import WARNING, describe_dataset, marks, write_series
+from bids_dtg.phantom.parcels import ATLAS, Parcels
+from bids_dtg.phantom.region_run import draw_region_run, require_length
+from bids_dtg.phantom.streams import Purpose, stream
+
+# Of the data sets, by their folders.
+CONTENTS = {
+    "fmriprep": "resting-state BOLD, as fMRIPrep leaves it",
+    "atlas": "the simulated regions, as a label image",
+    "connectomes": "structural connectomes, as matrices of relations",
+    "qsirecon": "the same structural connectomes, as QSIRecon writes them",
+}
+TRUTH = "truth"  # folder of series and parameters, which nobody has of real people
+_IGNORE = "*_timeseries.*\n*_relmat.*\n*_connectivity.*\ntpl-*\n"  # not in the validator's schema
+_BLOCK = 2  # voxels of 4 mm: eight times smaller than 2 mm ones
+_DROPPED_SECONDS = 25.0  # until oscillations have their size
+_STREAMLINES = 1000.0  # of the strongest connection, in QSIRecon's files
+_DIGITS = 6  # of a matrix in text
+_HEADER = b"MATLAB 5.0 MAT-file, SIMULATED".ljust(116)  # without the date that scipy writes
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Who is simulated, and for how long.
+
+    Raises
+    ------
+    ValueError
+        Too few or too many frames, or frames too short or too long for the oscillations.
+
+    Examples
+    --------
+    >>> NetworkPlan(people=2).hopf.kept
+    300
+    """
+
+    people: int = 3
+    regions: int = 20  # in two hemispheres
+    frames: int = 300
+    repetition_time_s: float = 1.5  # seconds a frame
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_length(self.frames, self.repetition_time_s, of="oscillators")
+
+    @property
+    def hopf(self) -> HopfRecipe:
+        """How the oscillators are simulated: as published, for as long as the run."""
+        seconds = self.repetition_time_s
+        dropped = int(np.ceil(_DROPPED_SECONDS / seconds))
+        return HopfRecipe(
+            step_seconds=seconds / round(seconds / PUBLISHED_STEP_SECONDS),
+            frame_seconds=seconds,
+            seconds=(self.frames + dropped) * seconds,
+            dropped_seconds=dropped * seconds,
+            noise_scaling="root-time",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPhantom:
+    """People whose regions are oscillators, and where these regions lie in the brain.
+
+    Examples
+    --------
+    >>> phantom = NetworkPhantom.of(NetworkPlan(people=2, regions=4, frames=100), block=4)
+    >>> phantom.people.networks.series.shape, phantom.parcels.names[0]
+    ((2, 4, 100), 'lh-r01')
+    """
+
+    plan: NetworkPlan
+    people: SimulatedPeople
+    distances_mm: NDArray[np.float64]  # (regions, regions), straight lines
+    parcels: Parcels
+
+    @classmethod
+    def of(cls, plan: NetworkPlan, *, block: int = _BLOCK) -> NetworkPhantom:
+        """Simulate people; the same plan gives the same people.
+
+        Parameters
+        ----------
+        plan
+            Who is simulated.
+        block
+            Edge of a voxel, in voxels of 2 mm.
+
+        Raises
+        ------
+        ValueError
+            Regions do not come in pairs, or are too many for the voxels.
+        """
+        rng = stream(plan.seed, Purpose.STRUCTURE)
+        weights, positions, names = simulate_weights(plan.people, plan.regions, rng)
+        people = simulate_hopf_people(weights, seed=plan.seed, regions=names, recipe=plan.hopf)
+        distances = np.linalg.norm(positions[:, None] - positions, axis=-1)
+        parcels = Parcels.around(positions, names, load_anatomy(block))
+        return cls(plan, people, distances, parcels)
+
+    def draw_run(self, person: int) -> BoldRun:
+        """Draw a person's run: see `region_run.draw_region_run`."""
+        rng = stream(self.plan.seed, Purpose.NETWORK_BOLD, person=person)
+        series = self.people.networks.series[person].T
+        seconds = self.plan.repetition_time_s
+        return draw_region_run(self.parcels, series, rng, repetition_time_s=seconds)
+
+    def write(
+        self, out: Path, *, generator: Mapping[str, Any], report: Callable[[str], None]
+    ) -> Path:
+        """Write all data sets; the same phantom gives the same bytes.
+
+        Parameters
+        ----------
+        out
+            Folder, made as needed: ``fmriprep``, ``atlas``, ``connectomes`` (a ``relmat.tsv`` a
+            person), ``qsirecon`` (a ``.mat`` a person) and ``truth``: the regions' series without
+            noise (``networks.npz``), their parameters (``truth.tsv``: a, f) and each person's
+            coupling G (``people.tsv``).
+        generator
+            Entry of `GeneratedBy`.
+        report
+            Is given a line for each person.
+
+        Returns
+        -------
+        The atlas, as ``--atlases`` takes it.
+        """
+        self._describe(out, generator)
+        write_people(out / TRUTH, self.people)
+        write_text(
+            out / TRUTH / "README", f"Series and parameters that were simulated. {WARNING}\n"
+        )
+        image = self.parcels.write(out / "atlas")
+        for person, label in enumerate(self.people.networks.people):
+            self._write_connectomes(out, person, label)
+            entities = {"sub": label, "task": "rest"}
+            write_series(out / "fmriprep", self.draw_run(person), entities)
+            report(f"sub-{label} is written ({person + 1} of {self.plan.people})")
+        return image
+
+    def _describe(self, out: Path, generator: Mapping[str, Any]) -> None:
+        plan = self.plan
+        recipe = {
+            "Model": "Hopf oscillators",
+            "Seed": plan.seed,
+            "People": plan.people,
+            "Regions": plan.regions,
+            "Frames": plan.frames,
+            "RepetitionTime": plan.repetition_time_s,
+        }
+        for name, content in CONTENTS.items():
+            describe_dataset(
+                out / name,
+                name=f"SIMULATED networks, seed {plan.seed}: {content}",
+                content=content,
+                generator=generator,
+                recipe=recipe,
+                ignored=_IGNORE,
+            )
+        rows = [(f"sub-{label}",) for label in self.people.networks.people]
+        write_tsv(out / "fmriprep" / "participants.tsv", ["participant_id"], rows)
+
+    def _write_connectomes(self, out: Path, person: int, label: str) -> None:
+        weights = self.people.networks.weights[person]
+        names = self.parcels.names
+        entities = {"sub": label, "atlas": ATLAS, "desc": "structural"}
+        path = out / "connectomes" / build_path(entities, "relmat", ".tsv", datatype="dwi")
+        write_tsv(path, ["name", *names], _rows(names, weights))
+        words = {
+            "RelationshipMeasure": "simulated weight of the connection, the largest is 1",
+            "Weighted": True,
+            "Directed": False,
+            "ValidDiagonal": False,
+        }
+        write_json(path.with_suffix(".json"), {**words, **marks()})
+        qsirecon = {"sub": label, "space": "T1w"}
+        path = out / "qsirecon" / build_path(qsirecon, "connectivity", ".mat", datatype="dwi")
+        write_atomic(path, self._matlab(weights))
+
+    def _matlab(self, weights: NDArray[np.float32]) -> bytes:
+        """Return a file with the matrices, ids and names of an atlas, named as QSIRecon does."""
+        from scipy.io import savemat
+
+        names, content = self.parcels.names, io.BytesIO()
+        stem = f"atlas_{ATLAS}"
+        arrays = {
+            f"{stem}_region_ids": np.arange(1, len(names) + 1),
+            f"{stem}_region_labels": np.array(names),
+            f"{stem}_sift_radius2_count_connectivity": _STREAMLINES * weights.astype(np.float64),
+            f"{stem}_radius2_meanlength_connectivity": self.distances_mm * (weights > 0),
+        }
+        savemat(content, arrays, long_field_names=True)
+        return _HEADER + content.getvalue()[len(_HEADER) :]
+
+
+def _rows(names: Iterable[str], matrix: NDArray[np.float32]) -> Iterator[list[object]]:
+    for name, row in zip(names, matrix.tolist(), strict=True):
+        yield [name, *(round(value, _DIGITS) for value in row)]

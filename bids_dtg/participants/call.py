@@ -1,0 +1,329 @@
+"""All participants of one call: each on its own; complete sets are skipped, failures reported.
+
+The same for every workflow with a participant level: a `Level` says what a call asks for, and
+makes the steps of the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from bids_dtg.engine.child import can_fork
+from bids_dtg.engine.cluster import Cluster
+from bids_dtg.engine.display import Board, Clock, Lane, make_board
+from bids_dtg.engine.messages import End, Finished, NotBegun, Raised, WorkerDied, follow
+from bids_dtg.engine.pool import Pool
+from bids_dtg.engine.work import Backlog, Executor
+from bids_dtg.errors import DatasetError, OutputError
+from bids_dtg.files.derivatives import prepare_output_folder
+from bids_dtg.files.locks import Locks
+from bids_dtg.files.provenance import Failure, RunFolder, running_container
+from bids_dtg.inputs.dataset import split_named_path
+from bids_dtg.notices import counted, named, say
+from bids_dtg.participants.dry_run import print_plan
+from bids_dtg.participants.reports import Reports, write_methods
+from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.worker import LevelWork, Outcome
+from bids_dtg.settings import Settings
+from bids_dtg.settings.toml import to_toml
+from bids_dtg.version import __version__
+
+Request = TypeVar("Request", bound=CallRequest)
+
+# Seconds before a participant is tried again whose failure may pass.
+RETRY_SECONDS = (2.0, 10.0)
+# Before one is asked for again that another call is working on.
+_ELSEWHERE_SECONDS = 5.0
+
+
+class Steps(Protocol):
+    """The steps of the work on a participant, made once: forked processes share their arrays."""
+
+    @property
+    def forks(self) -> bool:
+        """Whether processes may be forked once they are made."""
+
+    def work(self) -> LevelWork:
+        """Return the work, in the process that does it."""
+
+
+@dataclass(frozen=True)
+class Level(Generic[Request]):
+    """The participant level of a workflow."""
+
+    prepare: Callable[[Settings], Request]  # finds and checks what a call asks for
+    steps: Callable[[Request], Steps]  # makes the steps of the work
+    # Makes the work anew, in a process that was started afresh: a function of a module.
+    work: Callable[[Settings], LevelWork]
+
+
+@dataclass
+class _Tally:
+    """What happened so far."""
+
+    finished: int = 0  # participants
+    done: int = 0  # sets made
+    skipped: int = 0  # sets that were complete before
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def failed(self) -> int:
+        """Participants with a failure."""
+        return len({failure.participant for failure in self.failures})
+
+
+def run_call(
+    settings: Settings, level: Level[Any], *, retry_seconds: Sequence[float] = RETRY_SECONDS
+) -> int:
+    """Make the results of every participant asked for.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    level
+        Of the workflow.
+    retry_seconds
+        How long to wait before each time that a participant is tried again whose failure may
+        pass.
+
+    Returns
+    -------
+    The number of participants that failed; the others are complete.
+
+    Raises
+    ------
+    DtgError
+        Nothing was started: wrong options, dataset or model.
+    """
+    clock, tally = Clock(), _Tally()
+    with clock.time("start"):
+        request: CallRequest = level.prepare(settings)
+    if settings.behaviour.dry_run:
+        return print_plan(request)
+    # Before anything is written: there may be none.
+    cluster = _cluster(settings, level)
+    folder = _open_output(request)
+    results = request.workflow.made
+    try:
+        with (
+            make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
+            request.output.locks(board.note) as locks,
+            Reports(
+                request.output, wanted=not settings.behaviour.no_reports, note=board.note
+            ) as reports,
+        ):
+            for note in request.notes():
+                board.note(note)
+            call = _Call(request, board, locks, reports=reports, tally=tally, clock=clock)
+            call.process(cluster or _pool(request, level, board, clock), retry_seconds)
+    except BaseException:
+        say(_left(tally, len(request.participants)))
+        raise
+    finally:
+        _write_log(folder, clock, tally)
+    write_methods(request)  # some sets may be others now
+    _list_participants(request)
+    say(_summary(tally, len(request.participants), results, folder))
+    return tally.failed
+
+
+def with_whole_paths(settings: Settings) -> Settings:
+    """Return settings that mean the same in any working folder, for a process elsewhere."""
+    changes: dict[str, Any] = {
+        name: value.absolute()
+        for name, value in settings.options.items()
+        if isinstance(value, Path)
+    }
+    if Path(settings.inputs.model).exists():
+        changes["model"] = str(Path(settings.inputs.model).absolute())
+    parts = [split_named_path(item) for item in settings.inputs.derivatives]
+    changes["input_arrays"] = tuple(
+        str(Path(path).absolute()) for path in settings.modelling.input_arrays
+    )
+    changes["task_file"] = tuple(
+        str(Path(name).absolute()) if Path(name).is_file() else name
+        for name in settings.twin.task_file
+    )
+    changes["atlases"] = tuple(
+        str(Path(name).absolute()) if Path(name).is_file() else name
+        for name in settings.outputs.atlases
+    )
+    changes["derivatives"] = tuple(
+        f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
+        for package, path in parts
+    )
+    return settings.replace(**changes)
+
+
+def _summary(tally: _Tally, participants: int, results: str, folder: RunFolder) -> str:
+    text = (
+        f"{counted(participants, 'participant')}: {counted(tally.done, 'set')} of {results} made, "
+        f"{tally.skipped} complete before, {counted(tally.failed, 'participant')} failed"
+    )
+    left = participants - tally.finished
+    text += f", {left} not begun" if left else ""
+    return text + (f" ({folder.path / 'failures.tsv'})" if tally.failures else "")
+
+
+def _left(tally: _Tally, participants: int) -> str:
+    return (
+        f"{tally.finished} of {counted(participants, 'participant')} finished; the same command "
+        "does what is left"
+    )
+
+
+def _open_output(request: CallRequest) -> RunFolder:
+    container = running_container()
+    prepare_output_folder(request.output.root)
+    request.output.remove_stale_temporaries()
+    notes = request.output.describe(
+        request.dataset,
+        request.dataset_words(),
+        version=__version__,
+        container=container,
+    )
+    for note in notes:
+        say(note)
+    request.keep_shared()
+    write_methods(request)
+    folder = RunFolder.create(request.output)
+    # Whole paths: the file can be run again from any folder.
+    folder.write_configuration(to_toml(with_whole_paths(request.settings)))
+    folder.write_versions(__version__, container)
+    return folder
+
+
+def _list_participants(request: CallRequest) -> None:
+    """Compare participants.tsv with the folders, once a call: listing 100,000 takes long."""
+    if not (request.output.root / "participants.tsv").exists():
+        return  # no set was ever complete
+    try:
+        gone = request.output.update_participants()
+    except (OutputError, DatasetError) as err:
+        # What became of the participants decides the exit code, and is yet to be printed.
+        say(f"bids_dtg: warning: participants.tsv was not compared with the folders: {err}")
+        return
+    if gone:
+        say(f"participants.tsv: removed the rows of {named(gone)}, who have no folder here")
+
+
+def _write_log(folder: RunFolder, clock: Clock, tally: _Tally) -> None:
+    try:
+        folder.write_timing(clock.seconds)
+        folder.write_failures(tally.failures)
+    except OutputError as err:
+        # What became of the participants has been printed, and decides the exit code.
+        say(f"bids_dtg: warning: the log is incomplete: {err}")
+
+
+class _Call:
+    """Takes what becomes of the participants."""
+
+    def __init__(
+        self,
+        request: CallRequest,
+        board: Board,
+        locks: Locks,
+        *,
+        reports: Reports,
+        tally: _Tally,
+        clock: Clock,
+    ) -> None:
+        self._request, self._board, self._locks = request, board, locks
+        self._reports, self._tally, self._clock = reports, tally, clock
+        self._backlog = Backlog(request.participants, hold_up=self._seconds_to_wait)
+        self._names = request.path_names
+        self._tries: dict[str, int] = {}
+        self._elsewhere: set[str] = set()  # whom another call has been seen to work on
+
+    def process(self, executor: Executor[Outcome], retry_seconds: Sequence[float]) -> None:
+        """Process all participants, or stop after the first that fails if that was asked for."""
+        messages = executor.run(self._backlog)
+        with closing(follow(messages, self._board, lambda label: f"sub-{label}")) as ends:
+            for lane, end in ends:
+                outcome = _outcome(end, lane)
+                self._clock.add(outcome.seconds)
+                self._tally.done += outcome.done
+                if not self._try_again(end.label, outcome, retry_seconds):
+                    self._take(end.label, outcome)
+
+    def _seconds_to_wait(self, participant: str) -> float:
+        """Return when to ask for a participant again: another call may be working on it."""
+        try:
+            owner = self._locks.take(f"sub-{participant}")
+        except OutputError:
+            return 0.0  # the work will say what is wrong
+        if owner is None:
+            return 0.0
+        if participant not in self._elsewhere:
+            self._elsewhere.add(participant)
+            self._board.note(f"sub-{participant}: left for later, as {owner.words} works on it")
+        return _ELSEWHERE_SECONDS
+
+    def _try_again(
+        self, participant: str, outcome: Outcome, retry_seconds: Sequence[float]
+    ) -> bool:
+        """Have a participant tried again whose failures may pass; return whether it is."""
+        tries = self._tries.get(participant, 0)
+        if not (outcome.failures and outcome.passing) or tries >= len(retry_seconds):
+            return False
+        self._tries[participant] = tries + 1
+        self._backlog.retry(participant, retry_seconds[tries])
+        self._board.note(
+            f"sub-{participant}: this may pass; tried again in {retry_seconds[tries]:.0f} s"
+        )
+        return True
+
+    def _take(self, participant: str, outcome: Outcome) -> None:
+        self._locks.release(f"sub-{participant}")
+        self._tally.finished += 1
+        self._tally.skipped += outcome.skipped
+        # The terminal has shown the paths; tables and pages are for others too.
+        failures = [
+            replace(failure, message=self._names.hide(failure.message))
+            for failure in outcome.failures
+        ]
+        self._tally.failures += failures
+        self._board.advance(failed=bool(failures))
+        self._reports.request(participant, failures, changed=bool(outcome.done))
+        if outcome.failures and self._request.settings.resources.stop_on_first_crash:
+            self._backlog.close()
+
+
+def _outcome(end: End[Outcome], lane: Lane) -> Outcome:
+    """Return what became of a participant; show it where its process could not."""
+    match end:
+        case Finished(result=outcome):
+            return outcome
+        case Raised(label, error):
+            said = " ".join(str(error).split())
+            message = f"the task of sub-{label} failed: {type(error).__name__}: {said}"
+        case WorkerDied(label, reason):
+            message = f"the process that worked on sub-{label} died: {reason}"
+        case NotBegun(label, reason):
+            message = f"the process that was to read sub-{label} died: {reason}"
+    lane.finish(f"failed: {message}")
+    return Outcome({}, failures=(Failure(label, "working", message),))
+
+
+def _pool(request: CallRequest, level: Level[Any], board: Board, clock: Clock) -> Pool[Outcome]:
+    with clock.time("start"):
+        steps: Steps = level.steps(request)
+    # A process that was forked shares what was prepared.
+    forked = steps.forks and can_fork()
+    prepare = steps.work if forked else partial(level.work, request.settings)
+    return Pool(prepare, request.capacity.processes, forked=forked, before_start=board.before_fork)
+
+
+def _cluster(settings: Settings, level: Level[Any]) -> Cluster[Settings, Outcome] | None:
+    address = settings.resources.scheduler
+    if not address:
+        return None
+    elsewhere = with_whole_paths(settings).replace(scheduler=None)
+    return Cluster(address, level.work, elsewhere)

@@ -1,0 +1,70 @@
+"""The last that is written of a set: its methods text, and the record that it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.provenance import (
+    Fingerprint,
+    options_hash,
+    recorded_outputs,
+    write_completion,
+)
+from bids_dtg.participants.sets import RunSet
+from bids_dtg.report.methods import keep_methods, methods_path
+
+
+def complete_set(
+    output: DerivativeDataset,
+    planned: RunSet,
+    inputs: Mapping[str, Fingerprint],
+    files: Sequence[PurePosixPath],
+    *,
+    options: Mapping[str, Any],
+    lacking: Lacking,
+    methods: Callable[[Lacking], str],
+) -> None:
+    """Record that a set is complete, once all else of it has been written.
+
+    Parameters
+    ----------
+    output
+        Where it was written.
+    planned
+        The set.
+    inputs
+        What it depends on.
+    files
+        All that was written of it.
+    options
+        What shaped it beside the inputs.
+    lacking
+        What the tables of its runs lack.
+    methods
+        Writes the methods text.
+
+    Raises
+    ------
+    OutputError
+        A file cannot be written.
+    """
+    # What other options had written, as a spread over segments, must not lie beside.
+    for left in set(recorded_outputs(output, planned.title)) - set(files):
+        if left.is_relative_to(f"sub-{planned.participant}"):  # others may use what is shared
+            output.remove(left)
+    output.add_participant(planned.participant)
+    path = methods_path(options_hash(options), lacking)
+    keep_methods(output, path, methods(lacking))
+    # Last: whoever is killed before this line does all of the above again.
+    write_completion(
+        output,
+        planned.title,
+        options=options,
+        inputs=inputs,
+        outputs=[output.path(file) for file in files],
+        methods=path,
+    )

@@ -1,0 +1,111 @@
+"""What a call would do: which sets would be made from which files, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bids_dtg.cleaning.design import TooShortError
+from bids_dtg.cleaning.strategies import find_strategy
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.errors import DtgError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import participant_folder
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.templateflow import TransformMissingError, TransformUnpinnedError
+from bids_dtg.notices import counted, show
+from bids_dtg.participants.request import CallRequest
+from bids_dtg.participants.sets import RunSet
+
+
+def print_plan(request: CallRequest) -> int:
+    """Print the plan of a call; return how many participants would fail.
+
+    Of the runs, headers and tables are read, and no image: what only shows in the images, as a
+    damaged file or a wrong field of view, is not found.
+    """
+    failed, how = 0, find_strategy(request.settings.cleaning.denoise_strategy).in_words
+    show(f"{request.dataset.root} is read as {request.dataset.title}, {how}")
+    for participant in request.participants:
+        try:
+            plans = [_plan(planned, request) for planned in request.sets(participant)]
+            for _, lines in plans:
+                for line in lines:
+                    show(line)
+            failed += any(fails for fails, _ in plans)
+        except TransformMissingError as err:
+            fetched = request.settings.inputs.templateflow_download and not isinstance(
+                err, TransformUnpinnedError
+            )
+            failed += not fetched
+            show(f"sub-{participant}: would {'first download' if fetched else 'fail'}: {err}")
+        except DtgError as err:
+            failed += 1
+            show(f"sub-{participant}: would fail: {err}")
+    people = counted(len(request.participants), "participant")
+    show(f"{people}, {failed} would fail; no output was written")
+    return failed
+
+
+def _plan(planned: RunSet, request: CallRequest) -> tuple[bool, list[str]]:
+    """Return whether a set would fail, and the lines about it."""
+    reason = request.why_incomplete(planned, request.fingerprints(planned))
+    if reason is None:
+        return False, [f"{planned.title}: complete, would be skipped"]
+    return request.plan(planned, reason)
+
+
+def plan_runs(
+    planned: RunSet, design_of: Callable[[RestRun], TemporalDesign]
+) -> tuple[bool, list[str]]:
+    """Return whether the runs of a set make it fail, and the lines about them.
+
+    Parameters
+    ----------
+    planned
+        The set.
+    design_of
+        Decides how a run is cleaned, by its header and tables; raises `DtgError` where it cannot
+        be used.
+    """
+    lines, short = [], 0
+    for run in planned.runs:
+        try:
+            design = design_of(run)
+        except TooShortError as err:
+            short += 1
+            if short == len(planned.runs):
+                return True, [f"{planned.title}: would fail: {err}"]
+            lines.append(f"    leaves out {run.title}: {err}")
+            continue
+        except DtgError as err:
+            return True, [f"{planned.title}: would fail: {err}"]
+        lines += _of_run(run, design)
+    return False, lines
+
+
+def head_of(planned: RunSet, what: str, output: DerivativeDataset, reason: str) -> str:
+    """Return the line that begins what is said of a set.
+
+    Parameters
+    ----------
+    planned
+        The set.
+    what
+        Would be written, as "47 maps".
+    output
+        Where it would be written.
+    reason
+        Why it is made.
+    """
+    session = dict(planned.entities).get("ses")
+    folder = output.root / participant_folder(planned.participant, session) / "func"
+    return f"{planned.title}: would write {what} to {folder} ({reason})"
+
+
+def _of_run(run: RestRun, design: TemporalDesign) -> Iterator[str]:
+    yield f"    reads {run.bold}"
+    yield f"    in {run.space_reason}"
+    for transform in run.transforms:
+        yield f"    through {transform.path}" + " (inverse)" * transform.inverse
+    dof = f", {design.residual_dof():.0f} degrees of freedom" if run.dof_known else ""
+    yield f"    with {design.seconds_kept / 60:.1f} minutes{dof} left after cleaning"

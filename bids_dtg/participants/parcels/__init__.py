@@ -1,0 +1,8 @@
+"""Runs of rest as series of the parcels of one atlas: what workflows that read them share.
+
+- `atlas`: which atlas a call reads runs by
+- `measure`: one run: its parcels' series
+- `read`: a run's series, sent to the half that makes and writes results
+- `request`: what a call asks for that has one
+- `write`: the files of a run that say what was measured
+"""

@@ -1,0 +1,166 @@
+"""One resting-state run: from its files to the series of an atlas' parcels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cleaning.confounds import Confounds
+from bids_dtg.cleaning.design import frequency_facts
+from bids_dtg.connectome.design import TemporalDesign
+from bids_dtg.connectome.parcels import ParcelSeries, ParcelSums, ParcelVoxels, parcel_sums
+from bids_dtg.engine.display import Clock
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.atlas import Atlas
+from bids_dtg.imaging.grid import Grid, voxel_edge_mm
+from bids_dtg.imaging.placement import Method
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.run_source import (
+    RunSource,
+    plan_run,
+    require_coverage,
+    smoothing_among,
+)
+from bids_dtg.settings import CleaningOptions
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredSeries:
+    """What one run gives: the parcels' series, and how they came about."""
+
+    run: RestRun  # its files
+    series: ParcelSeries  # of the atlas' parcels, in its order
+    design: TemporalDesign  # frames kept and columns removed
+    cleaning: Mapping[str, object]  # what was decided about it, for the sidecar
+    confounds: Confounds  # what the columns came from
+    interpolation: Method  # how the atlas' voxels were taken out of the file
+    voxel_mm: float  # edge of a cube of the volume of the file's voxels
+    notes: tuple[str, ...]  # sentences on what was unusual
+
+    @property
+    def fc(self) -> NDArray[np.float64]:
+        """Functional connectivity (parcels, parcels): `ParcelSeries.correlation`."""
+        return self.series.correlation()
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesReader:
+    """Reduces resting-state runs to the series of an atlas' parcels, in one pass over each file.
+
+    All voxels of the atlas are read, where it has labels on a grid that is the same for all
+    runs: a run on that lattice is looked up, any other is interpolated at its points.
+    """
+
+    atlas: Atlas  # read at every voxel of the grid
+    grid: Grid
+    places: VoxelPlaces  # the atlas' voxels, those of one parcel together
+    parcel: NDArray[np.intp]  # (voxels,), number of the parcel of each
+    cleaning: CleaningOptions  # how runs are cleaned, by a strategy of the table
+    min_coverage: float  # share of a parcel; below it there is no series
+
+    @classmethod
+    def of(
+        cls,
+        atlas: Atlas,
+        grid: Grid,
+        cleaning: CleaningOptions,
+        *,
+        min_coverage: float = 0.0,
+    ) -> SeriesReader:
+        """Order an atlas' voxels by parcel.
+
+        Parameters
+        ----------
+        atlas
+            Read at every voxel of the grid, in C order.
+        grid
+            Where it was read.
+        cleaning
+            How to clean.
+        min_coverage
+            Least share of a parcel's voxels with signal.
+
+        Raises
+        ------
+        ValueError
+            The atlas was read at other voxels.
+        """
+        if atlas.labels.shape != (np.prod(grid.shape),):
+            raise ValueError(f"{atlas.labels.shape} labels do not fit a grid of {grid.shape}")
+        order = np.argsort(atlas.columns, kind="stable")
+        order = order[: np.count_nonzero(atlas.columns < len(atlas.parcels))]
+        return cls(
+            atlas=atlas,
+            grid=grid,
+            places=VoxelPlaces(grid, order),
+            parcel=atlas.columns[order],
+            cleaning=cleaning,
+            min_coverage=min_coverage,
+        )
+
+    def measure(
+        self,
+        run: RestRun,
+        *,
+        clock: Clock | None = None,
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> MeasuredSeries:
+        """Clean a run and reduce it to parcels' series, in one pass over its file.
+
+        Parameters
+        ----------
+        run
+            What to read.
+        clock
+            Adds up the time of the stages.
+        progress
+            Called with the share of the frames that have been read.
+
+        Raises
+        ------
+        TooShortError
+            Less than ``min_minutes`` or ``min_dof`` are left after censoring.
+        RunError
+            The run's files cannot be used.
+        """
+        clock = Clock() if clock is None else clock
+        with clock.time("confounds"):
+            planned = plan_run(run, self.grid.space, self.cleaning)
+        with clock.time("sampling"):
+            source = RunSource.of(run, planned.header, self.places, self.cleaning.interpolation)
+        sums = self._add_up(source, planned.design, clock, progress)
+        require_coverage(run, float(sums.with_data.mean()), f"the parcels of {self.atlas.key}")
+        with clock.time("algebra"):
+            series = sums.series(self.min_coverage)
+        return MeasuredSeries(
+            run=run,
+            series=series,
+            design=planned.design,
+            cleaning={**planned.design.decisions, **frequency_facts(self.cleaning)},
+            confounds=planned.confounds,
+            interpolation=source.interpolation,
+            voxel_mm=voxel_edge_mm(planned.header.affine),
+            notes=(*planned.notes, *source.notes),
+        )
+
+    def _add_up(
+        self,
+        source: RunSource,
+        design: TemporalDesign,
+        clock: Clock,
+        progress: Callable[[float], None],
+    ) -> ParcelSums:
+        """Go through the file once."""
+        try:
+            return parcel_sums(
+                lambda: source.blocks(clock, progress),
+                design,
+                ParcelVoxels(self.parcel, self.atlas.voxels, source.valid),
+                smoothing=smoothing_among(self.places, self.cleaning),
+            )
+        except ValueError as err:
+            raise RunError(f"{source.header.path} cannot be used: {err}") from err

@@ -1,0 +1,187 @@
+"""When reports are made: beside the work, one at a time, by a process that gives way to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.engine.messages import Finished, Raised, WorkerDied
+from bids_dtg.engine.service import Answer, Service
+from bids_dtg.errors import DatasetError, DtgError
+from bids_dtg.files.derivatives import DerivativeDataset, prepare_output_folder
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.provenance import Failure, all_failures
+from bids_dtg.notices import say, show
+from bids_dtg.participants.request import CallRequest
+from bids_dtg.report.contents import find_participant_labels
+from bids_dtg.report.methods import write_all_methods
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages
+from bids_dtg.report.pages.participant import report_path
+from bids_dtg.settings import Settings
+
+Note = Callable[[str], None]
+
+
+class Reports:
+    """Makes the reports of participants while others are worked on.
+
+    Nothing here raises once the work has begun: a report that cannot be made is
+    a line, and the results are there all the same.
+
+    Parameters
+    ----------
+    output
+        The output folder.
+    wanted
+        Whether reports are made at all.
+    note
+        Shows a line to the person who looks on; called from other threads.
+    """
+
+    def __init__(self, output: DerivativeDataset, *, wanted: bool, note: Note) -> None:
+        self._output, self._note = output, note
+        self.failed = 0  # reports that could not be made
+        missing = missing_packages() if wanted else ()
+        self._wanted = wanted and not missing
+        if missing:
+            note(f"no reports are made: {' and '.join(missing)} missing ({HOW_TO_GET})")
+        command = [sys.executable, "-m", "bids_dtg.report", str(output.root)]
+        self._service = Service(command, self._take)
+
+    def __enter__(self) -> Reports:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close(at_once=kind is not None)
+
+    def request(
+        self, participant: str, failures: Sequence[Failure] = (), *, changed: bool = True
+    ) -> None:
+        """Have a participant's report made, after those that were asked for before.
+
+        Parameters
+        ----------
+        participant
+            Label.
+        failures
+            Of this call.
+        changed
+            Whether anything was made or failed; else a report that is there will do.
+        """
+        if not self._wanted:
+            return
+        if not (changed or failures) and report_path(self._output, participant).is_file():
+            return
+        messages = {failure.what: failure.message for failure in failures}
+        self._service.request(participant, {"participant": participant, "failures": messages})
+
+    def _take(self, answer: Answer) -> None:
+        """Count and show a report that could not be made."""
+        match answer:
+            case Finished(result=content):
+                reason = content["error"]
+            case Raised(error=err):
+                reason = str(err)
+            case WorkerDied(reason=end):
+                reason = f"the process that makes it died: {end}"
+        if reason:
+            self.failed += 1
+            self._note(f"sub-{answer.label}: warning: no report: {reason}")
+
+    def _close(self, *, at_once: bool) -> None:
+        """Wait for what was asked for, or give it up; bring the index up to date."""
+        if self._service.waiting and not at_once:
+            self._note(f"{self._service.waiting + 1} reports are still to be made")
+        self._service.close(at_once=at_once)
+        if at_once:
+            return
+        # Without reports it may list some that were of other maps, and are gone.
+        if self._wanted or (self._output.root / INDEX).is_file():
+            try:
+                write_index(self._output)
+            except DtgError as err:
+                self._note(f"warning: no index page: {err}")
+
+
+def write_methods(request: CallRequest) -> str:
+    """Write the methods texts of all sets in the output; return that of the call as planned."""
+    text = request.methods(Lacking.possible(request.settings.cleaning))
+    write_all_methods(request.output, text)
+    return text
+
+
+def show_methods(request: CallRequest) -> int:
+    """Write the methods text and print it, and do nothing else; the number of failures is 0."""
+    prepare_output_folder(request.output.root)
+    for line in write_methods(request).split("\n"):
+        show(line)
+    return 0
+
+
+def remake_reports(settings: Settings) -> int:
+    """Make reports anew from what the output folder holds; return how many could not be made.
+
+    Raises
+    ------
+    DatasetError
+        The output folder has no such participants, or reports cannot be made here.
+    """
+    output = output_for_pages(settings.inputs.output_dir)
+    known = find_participant_labels(output)
+    wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label] or list(
+        known
+    )
+    unknown = [label for label in wanted if label not in known]
+    if unknown or not wanted:
+        raise DatasetError(
+            f"{output.root} has no results of {', '.join(unknown) or 'any participant'}",
+            remedy="run the participant level first",
+        )
+    failures: dict[str, list[Failure]] = {}
+    for failure in all_failures(output):
+        failures.setdefault(failure.participant, []).append(failure)
+    with Reports(output, wanted=True, note=say) as reports:
+        for label in wanted:
+            reports.request(label, failures.get(label, ()))
+    say(f"{len(wanted) - reports.failed} reports made: {output.root / 'index.html'}")
+    return reports.failed
+
+
+def existing_output(output_dir: Path) -> DerivativeDataset:
+    """Return the output folder of earlier calls.
+
+    Raises
+    ------
+    DatasetError
+        There is none.
+    """
+    root = output_dir.absolute()
+    if not (root / "dataset_description.json").is_file():
+        raise DatasetError(
+            f"OUTPUT_DIR {root} holds no results",
+            expected="an output folder of the participant level",
+        )
+    return DerivativeDataset(root)
+
+
+def output_for_pages(output_dir: Path) -> DerivativeDataset:
+    """Return the output folder of earlier calls, for which pages can be made here.
+
+    Raises
+    ------
+    DatasetError
+        There is none, or the packages that pages are made with are missing.
+    """
+    output = existing_output(output_dir)
+    if missing := missing_packages():
+        raise DatasetError(f"{', '.join(missing)} is not installed", remedy=HOW_TO_GET)
+    return output

@@ -1,0 +1,292 @@
+"""What a call over participants asks for, whatever is made of their runs: found and checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bids_dtg.cleaning.confounds import confound_files
+from bids_dtg.cleaning.custom import check_custom_place
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.engine.capacity import Capacity
+from bids_dtg.errors import RunError, SettingsError
+from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset, check_output_location
+from bids_dtg.files.path_names import PathNames, machine_folders
+from bids_dtg.files.provenance import Fingerprint, input_fingerprints, why_incomplete
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.header import read_header
+from bids_dtg.imaging.sampling import LatticeSampling
+from bids_dtg.inputs.asked import refuse_absent
+from bids_dtg.inputs.dataset import InputDataset, find_dataset, select_participants
+from bids_dtg.inputs.find import find_input_runs
+from bids_dtg.inputs.index import forget_database, read_filter_file
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.selection import Selection
+from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.participants.sets import RunSet, plan_sets
+from bids_dtg.report.workflows import Workflow
+from bids_dtg.settings import Combine, Settings
+from bids_dtg.version import __version__
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What is found and checked of a call before its workflow looks at the rest."""
+
+    settings: Settings  # options of the call, with the input type that was found
+    dataset: InputDataset  # where the runs come from
+    participants: tuple[str, ...]  # labels to process
+    bids_filter: Mapping[str, Any]  # of the filter file
+    output: Path  # where results go
+
+    @classmethod
+    def of(cls, settings: Settings) -> Asked:
+        """Find the dataset and the participants; nothing is written.
+
+        Raises
+        ------
+        SettingsError, DatasetError
+            Wrong options or dataset.
+        """
+        dataset = find_dataset(
+            settings.inputs.bids_dir, settings.inputs.derivatives, settings.inputs.input_type
+        )
+        settings = settings.replace(
+            input_type=dataset.input_type,
+            denoise_strategy=resolve(settings.cleaning, dataset.input_type).denoise_strategy,
+        )
+        output = check_output_location(settings.inputs.output_dir, dataset)
+        participants = select_participants(dataset, settings.inputs.participant_label)
+        refuse_absent(dataset, participants, _selection(settings), settings.inputs.space)
+        if settings.cleaning.custom_confounds is not None:
+            check_custom_place(settings.cleaning.custom_confounds)
+        filters = settings.inputs.bids_filter_file
+        bids_filter = read_filter_file(filters) if filters else {}
+        return cls(settings, dataset, participants, bids_filter, output)
+
+    def prepared(self, capacity: Capacity) -> dict[str, Any]:
+        """Return the fields that requests of all workflows have, once nothing is left to refuse.
+
+        Parameters
+        ----------
+        capacity
+            Processes side by side, and threads of each.
+
+        Raises
+        ------
+        SettingsError
+            The folder of pybids' database would lie in the input, or the output in it.
+        """
+        return {
+            "settings": self.settings,
+            "dataset": self.dataset,
+            "participants": self.participants,
+            "bids_filter": self.bids_filter,
+            "database_dir": _database_dir(self.settings, self.dataset, self.output),
+            "output": DerivativeDataset(self.output),
+            "capacity": capacity,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class CallRequest(ABC):
+    """What a call over participants asks for; each workflow says what it makes of their runs.
+
+    Steps of the work are made from it, and get what they use of it.
+    """
+
+    settings: Settings  # options of the call, with the input type that was found
+    dataset: InputDataset  # where the runs come from
+    participants: tuple[str, ...]  # labels to process
+    bids_filter: Mapping[str, Any]  # of the filter file
+    database_dir: Path | None  # where pybids keeps its database
+    output: DerivativeDataset  # where results go
+    capacity: Capacity  # processes side by side, and threads of each
+
+    workflow: ClassVar[Workflow]  # whose words, quality columns and panels are written
+
+    @property
+    @abstractmethod
+    def grid(self) -> Grid:
+        """The grid that runs are read on."""
+
+    @property
+    @abstractmethod
+    def combine(self) -> Combine:
+        """Which runs make one set of results."""
+
+    @property
+    @abstractmethod
+    def model_folder(self) -> Path | None:
+        """The folder of the model; None: the call has none."""
+
+    @abstractmethod
+    def notes(self) -> Iterable[str]:
+        """Yield lines for people, before the start."""
+
+    @abstractmethod
+    def dataset_words(self) -> DatasetWords:
+        """Return how the output describes itself."""
+
+    @abstractmethod
+    def keep_shared(self) -> None:
+        """Write what all participants' results share."""
+
+    @abstractmethod
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of sets whose runs' tables of confounds lack something."""
+
+    @abstractmethod
+    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
+        """Return whether a set that is to be made would fail, and the lines about it.
+
+        Parameters
+        ----------
+        planned
+            The set.
+        reason
+            Why it is made.
+        """
+
+    @property
+    def templateflow(self) -> TemplateFlow:
+        """TemplateFlow's folder; a plan downloads nothing."""
+        return templateflow_of(self.settings)
+
+    def runs(self, participant: str) -> tuple[RestRun, ...]:
+        """Find a participant's runs, each in the version that suits the grid best.
+
+        Raises
+        ------
+        RunError
+            There is no run that can be used.
+        """
+        inputs = self.settings.inputs
+        return find_input_runs(
+            self.dataset,
+            participant,
+            _selection(self.settings),
+            rule=SpaceRule(
+                model=self.grid.space,
+                asked=inputs.space,
+                on_lattice=lambda path: _lies_on_lattice(path, self.grid),
+                templateflow=self.templateflow,
+            ),
+            bids_filter=self.bids_filter,
+            database_dir=self.database_dir,
+        )
+
+    def sets(self, participant: str) -> tuple[RunSet, ...]:
+        """Find a participant's runs and group them.
+
+        Raises
+        ------
+        RunError
+            There is no run that can be used.
+        """
+        return plan_sets(self.runs(participant), self.combine)
+
+    @cached_property
+    def recorded_options(self) -> dict[str, Any]:
+        """What the completion records hold; a change makes sets be redone."""
+        return self.shaping_options()
+
+    def shaping_options(self) -> dict[str, Any]:
+        """Return all that shapes results beside the inputs."""
+        options = {**self.settings.result_options, "version": __version__}
+        # Confounds are among the inputs, by content.
+        if self.settings.cleaning.custom_confounds is not None:
+            options["custom_confounds"] = "given"
+        return options
+
+    @cached_property
+    def path_names(self) -> PathNames:
+        """Names that stand for the call's folders in what it writes for others."""
+        folders = {
+            "input": self.dataset.root,
+            "output": self.output.root,
+            "bids": self.dataset.bids_dir,
+            "model": self.model_folder,
+        }
+        options = {
+            # Of a file its folder is named, so that its own name is kept.
+            name.replace("_", "-"): value.parent if value.is_file() else value
+            for name, value in self.settings.options.items()
+            if isinstance(value, Path)
+        }
+        return PathNames.of(folders).plus(options).plus(machine_folders())
+
+    def input_files(self, planned: RunSet) -> Iterable[Path]:
+        """Yield the files that a set depends on."""
+        for run in planned.runs:
+            yield from run.inputs
+            yield from confound_files(run, self.settings.cleaning)
+
+    def fingerprints(self, planned: RunSet) -> dict[str, Fingerprint]:
+        """Take the fingerprints of a set's inputs."""
+        return input_fingerprints(self.input_files(planned), self.dataset.root, self.path_names)
+
+    def why_incomplete(self, planned: RunSet, inputs: Mapping[str, Fingerprint]) -> str | None:
+        """Say why a set must be made (again); None where it is complete."""
+        return why_incomplete(
+            self.output, planned.title, options=self.recorded_options, inputs=inputs
+        )
+
+
+def templateflow_of(settings: Settings) -> TemplateFlow:
+    """Return TemplateFlow's folder as the options have it; a plan downloads nothing."""
+    download = settings.inputs.templateflow_download and not settings.behaviour.dry_run
+    return TemplateFlow.here(download=download)
+
+
+def _selection(settings: Settings) -> Selection:
+    inputs = settings.inputs
+    return Selection(inputs.session_label, inputs.task_id, inputs.run)
+
+
+def _lies_on_lattice(path: Path, grid: Grid) -> bool:
+    """Return whether a file's voxels are the grid's, by its header; a damaged one's are not."""
+    try:
+        header = read_header(path)
+        LatticeSampling.between(header.shape, header.affine, grid, np.empty(0, np.intp))
+    except RunError:
+        return False
+    return True
+
+
+def _database_dir(settings: Settings, dataset: InputDataset, output: Path) -> Path | None:
+    """Return the folder of pybids' database, emptied if that was asked for.
+
+    Raises
+    ------
+    SettingsError
+        It would lie in the input, or the output in it.
+    """
+    work, database = settings.resources.work_dir, settings.inputs.bids_database_dir
+    own = work / "bids_dtg_database" if work else None
+    for option, folder in (("--work-dir", own), ("--bids-database-dir", database)):
+        if folder is None:
+            continue
+        place = folder.resolve()
+        inputs = {dataset.root.resolve(), dataset.bids_dir.resolve()}
+        if inputs & set(place.parents) and output not in place.parents:
+            raise SettingsError(
+                f"{option} {folder} is inside the input dataset",
+                expected="a folder elsewhere, as nothing is written there but OUTPUT_DIR",
+            )
+        if place in (output, *output.parents):
+            raise SettingsError(
+                f"OUTPUT_DIR {output} is where {option} keeps its database ({place})",
+                remedy="choose another folder for one of them",
+            )
+    if own and settings.resources.clean_workdir and not settings.behaviour.dry_run:
+        forget_database(own)
+    return database or own

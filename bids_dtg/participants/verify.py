@@ -1,0 +1,71 @@
+"""Whether what was written of participants still is what was written: all of it is read."""
+
+from __future__ import annotations
+
+from bids_dtg.errors import DatasetError, OutputError
+from bids_dtg.files.derivatives import DerivativeDataset, participants_in
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.provenance import completed_titles, verify_outputs
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.participants.reports import existing_output
+from bids_dtg.report.workflows import workflow_of
+from bids_dtg.settings import Settings
+
+_REMEDY = "the same participant call without --verify makes damaged ones again"
+
+
+def verify_participants(settings: Settings) -> int:
+    """Compare participants' files with their completion records; print a line for each.
+
+    A damaged set of results is marked in its record, so that the next call makes it again; nothing
+    else is written, and no model runs.
+
+    Returns
+    -------
+    How many participants are not whole.
+
+    Raises
+    ------
+    DatasetError
+        The output folder has no such participants.
+    """
+    output = existing_output(settings.inputs.output_dir)
+    titles: dict[str, list[str]] = {label: [] for label in participants_in(output.root)}
+    for title in completed_titles(output):
+        label = title.partition("_")[0]
+        if label.startswith("sub-"):
+            titles.setdefault(label.removeprefix("sub-"), []).append(title)
+    wanted = [plain_label(label, "sub") for label in settings.inputs.participant_label]
+    if unknown := sorted(set(wanted) - titles.keys()):
+        raise DatasetError(
+            f"{output.root} has no results of {', '.join(unknown)}",
+            expected=f"of {named(sorted(titles))}",
+        )
+    labels = [label for label in sorted(titles) if not wanted or label in wanted]
+    if not labels:
+        raise DatasetError(
+            f"{output.root} has no results of any participant",
+            remedy="run the participant level first",
+        )
+    results = workflow_of(output).made
+    damaged = sum(not _is_whole(output, label, titles[label], results) for label in labels)
+    told = f"; {_REMEDY}" if damaged else ""
+    say(f"{counted(len(labels), 'participant')} read, {damaged} not whole{told}")
+    return damaged
+
+
+def _is_whole(output: DerivativeDataset, label: str, titles: list[str], results: str) -> bool:
+    """Print whether a participant is whole, and return it; `results` is what sets are of."""
+    found: list[str] = []
+    for title in titles:
+        try:
+            found += verify_outputs(output, title)
+        except OutputError as err:
+            found.append(f"{title}, which cannot be marked for the next call ({err})")
+    if not titles:
+        show(f"sub-{label}: no set of {results} is complete")
+    elif found:
+        show(f"sub-{label}: damaged: {', '.join(found)}")
+    else:
+        show(f"sub-{label}: whole ({counted(len(titles), 'set')} of {results})")
+    return bool(titles) and not found

@@ -1,0 +1,5 @@
+"""Association of regions, edges or voxels with phenotypes.
+
+- `analysis`: association of each region, edge or voxel with phenotypes
+- `page`: what the page of associations says
+"""

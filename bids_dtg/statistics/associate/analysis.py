@@ -1,0 +1,414 @@
+"""Association of each region, edge or voxel with phenotypes, given covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.feature_kinds import FEATURES, FeatureKind
+from bids_dtg.cohort.features import (
+    FeatureSource,
+    FeatureTable,
+    find_features,
+    print_plan,
+    report_failed,
+)
+from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.pages.analysis import AnalysisPageFacts
+from bids_dtg.settings import Settings
+from bids_dtg.statistics.asked import camel_case, phenotypes_asked
+from bids_dtg.statistics.associate.page import (
+    EDGES,
+    ContrastAssociations,
+    FeatureAssociations,
+    PhenotypeAssociations,
+    answer,
+    lead,
+    overview,
+    section,
+)
+from bids_dtg.stats.cohort.association import Association, ColumnTests, corrected
+from bids_dtg.stats.cohort.exchangeability import Permutations, permutations
+
+_DEFAULT = ("regions",)
+_SECTIONS = 12  # phenotypes that the page shows in full
+_MEANINGS = {
+    "contrast": "Contrast of the maps",
+    "name": "Region, or edge",
+    "participants": "Participants who were looked at",
+    "r": "Partial correlation with the phenotype, given the covariates",
+    "t": "Student's t of the phenotype in the linear model with the covariates",
+    "p": "Two-sided p of t, as if participants were unrelated",
+    "p_permuted": "Share of permutations (Freedman and Lane) with an |r| as large",
+    "p_fitted": "p of r by the distribution fitted to that of the permutations: without their "
+    "smallest p. Without permutations: as p",
+    "q": "False discovery rate (Benjamini and Hochberg) of p_fitted over all rows of this table",
+    "p_fwe": "Family-wise p: share of permutations in which the largest |r| of all rows is as "
+    "large",
+}
+_SUMMARY_MEANINGS = {
+    "phenotype": "Column of the table of participants",
+    "features": "What of each participant was looked at, as --feature-sets takes it",
+    "contrast": _MEANINGS["contrast"],
+    "participants": _MEANINGS["participants"],
+    "dof": "Degrees of freedom of t",
+    "tests": "Regions, edges or voxels that were tested",
+    "dropped": "Those that were left out, as somebody has no value there",
+    "q_found": "Tests with q of at most 0.05; q is over all contrasts of phenotype and features",
+    "fwe_found": "Tests with a family-wise p of at most 0.05, over the same tests",
+    "name": "Where |r| is largest: region, edge, or place of a voxel (RAS+, mm)",
+    **{key: f"{_MEANINGS[key]}: there" for key in ("r", "t", "p", "p_permuted")},
+    "q": "False discovery rate there",
+    "p_fwe": "Family-wise p there",
+}
+_MAPS = {
+    "r": _MEANINGS["r"],
+    "t": _MEANINGS["t"],
+    "logq": "-log10 of the false discovery rate over all voxels and contrasts",
+    "logpfwe": "-log10 of the family-wise p over all voxels and contrasts",
+}
+
+
+def run_associate(settings: Settings) -> int:
+    """Test features against phenotypes; return how many participants could not be read.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        There are no features or phenotypes, or too few people for any of them.
+    """
+    people = gather_people(settings).complete(settings.statistics.covariates)
+    names = phenotypes_asked(people)
+    sources = _sources(people)
+    if settings.behaviour.dry_run:
+        would = f"would test {named(names)} of {counted(len(people), 'participant')}"
+        return print_plan(sources, [would])
+    results = GroupResults.of(settings, people.output)
+    with results.begun(), temporary_folder() as folder:
+        study = _Study(people, names)
+        for number, source in enumerate(sources):
+            for position, table in enumerate(source.tables(people.of(source.has), folder)):
+                done = (number + position / len(source.contrasts)) / len(sources)
+                say(f"{done:4.0%} {table.title}")
+                study.add(table)
+        _write(results, study)
+    return len(study.failed)
+
+
+def _sources(people: GroupPeople) -> tuple[FeatureSource, ...]:
+    """Return what is looked at, and behind it the edges that it is seen beside."""
+    try:
+        found = find_features(people, _DEFAULT)
+    except DatasetError as err:
+        if people.settings.statistics.feature_sets:
+            raise
+        remedy = "call the participant level with --atlases, or give --feature-sets maps"
+        raise err.as_kind(DatasetError, remedy=remedy) from err
+    if EDGES in {source.kind.name for source in found}:
+        return found
+    try:
+        return (*found, FEATURES[EDGES].find(people))
+    except DatasetError as err:
+        say(f"not seen beside the edges of the connectome: {err}")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A contrast, tested against a phenotype."""
+
+    contrast: str
+    people: int
+    names: Sequence[str]  # of the columns
+    places: VoxelPlaces | None  # of voxels
+    dropped: int
+    tests: ColumnTests
+
+
+class _VoxelNames(Sequence[str]):
+    """Names of voxels by their places, made when they are asked for."""
+
+    def __init__(self, places: VoxelPlaces) -> None:
+        self._points = places.points
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def __getitem__(self, position: int) -> str:  # type: ignore[override]
+        x, y, z = (round(float(mm)) for mm in self._points[position])
+        return f"({x}, {y}, {z}) mm"
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """A phenotype of certain people."""
+
+    association: Association
+    notes: tuple[str, ...]  # how people were permuted, and which level counts as more
+
+
+class _Study:
+    """All tests of a call."""
+
+    def __init__(self, people: GroupPeople, names: Sequence[str]) -> None:
+        self.people, self.names = people, names
+        self.failed: dict[str, str] = {}  # who could not be read, and why
+        self._covariates = people.covariates(people.settings.statistics.covariates).values
+        self._drawn: dict[tuple[str, ...], Permutations | None] = {}  # by labels
+        self._models: dict[tuple[str, tuple[str, ...]], _Model | None] = {}
+        self._found: dict[tuple[str, str], list[_Tested]] = {}  # by phenotype and kind
+        self._kinds: dict[str, FeatureKind] = {}
+
+    def add(self, table: FeatureTable) -> None:
+        """Test a contrast against all phenotypes."""
+        self.failed |= report_failed(table, self.failed)
+        self._kinds[table.kind.name] = table.kind
+        names = _VoxelNames(table.places) if table.places is not None else table.names
+        for name in self.names:
+            known = self.people.column(name).texts
+            rows = np.array([n for n, label in enumerate(table.labels) if label in known], np.intp)
+            labels = tuple(table.labels[n] for n in rows)
+            if (model := self._model(name, labels)) is None:
+                continue
+            everybody = len(rows) == len(table.labels)
+            tests = model.association.test(table.values, rows=None if everybody else rows)
+            found = _Tested(table.contrast, len(labels), names, table.places, table.dropped, tests)
+            self._found.setdefault((name, table.kind.name), []).append(found)
+
+    def _model(self, name: str, labels: tuple[str, ...]) -> _Model | None:
+        """Return a phenotype of people; None, once with a line, where it cannot be tested."""
+        key = (name, labels)
+        if key not in self._models:
+            try:
+                self._models[key] = self._new_model(name, labels)
+            except ValueError as err:
+                say(f"{name} is not tested: {err}")
+                self._models[key] = None
+        return self._models[key]
+
+    def _new_model(self, name: str, labels: tuple[str, ...]) -> _Model:
+        values, note = _numbers(self.people.of(labels), name)
+        rows = np.array([n for n, label in enumerate(self.people.labels) if label in {*labels}])
+        drawn = self._permutations(labels)
+        association = Association.of(values, self._covariates[rows], drawn)
+        if drawn is None:
+            return _Model(association, (*note, "No permutations: participants count as unrelated."))
+        words = f"{len(drawn.orders):,} permutations, seed {self.people.settings.modelling.seed}."
+        sentences = drawn.words
+        if trouble := drawn.trouble_with(name, values):
+            say(f"warning: {trouble}")
+            sentences = (*sentences, trouble)
+        return _Model(association, (*note, f"{words} {' '.join(sentences)}"))
+
+    def _permutations(self, labels: tuple[str, ...]) -> Permutations | None:
+        options, people = self.people.settings.statistics, self.people.of(labels)
+        if not options.map_permutations:
+            return None
+        if labels not in self._drawn:
+            self._drawn[labels] = permutations(
+                options.map_permutations,
+                people.families,
+                sites=people.sites,
+                within_families=options.within_families,
+                seed=self.people.settings.modelling.seed,
+            )
+        return self._drawn[labels]
+
+    def finished(self) -> Iterator[tuple[PhenotypeAssociations, list[list[_Tested]]]]:
+        """Yield what was found of each phenotype, and the tables behind each kind of features."""
+        for name in self.names:
+            tables = [own for (phenotype, _), own in self._found.items() if phenotype == name]
+            kinds = [kind for phenotype, kind in self._found if phenotype == name]
+            if tables:
+                features = [
+                    _corrected(self._kinds[kind], own)
+                    for kind, own in zip(kinds, tables, strict=True)
+                ]
+                yield PhenotypeAssociations(name, features, self._notes(name)), tables
+
+    def _notes(self, name: str) -> tuple[str, ...]:
+        models = {
+            labels: model
+            for (own, labels), model in self._models.items()
+            if own == name and model is not None
+        }
+        labels = max(models, key=len)
+        lacking = len(self.people) - len(labels)
+        without = f"; {lacking} without a value or not read" if lacking else ""
+        options = self.people.settings.statistics
+        covariates = ", ".join(options.covariates) or "none"
+        return (
+            f"{counted(len(labels), 'participant')}{without}. Covariates: {covariates}. The unit "
+            f"is the participant; {models[labels].association.dof} degrees of freedom.",
+            *models[labels].notes,
+        )
+
+
+def _numbers(people: GroupPeople, name: str) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return a phenotype as numbers, and of two levels what they mean."""
+    column = people.column(name)
+    if column.is_number:
+        return np.array([column.numbers[label] for label in people.labels]), ()
+    if len(column.levels) > 2:
+        raise ValueError(f"it has {counted(len(column.levels), 'level')} of words, and not two")
+    if len(column.levels) < 2:
+        raise ValueError("it is the same for all, or nobody has it")
+    first, second = column.levels
+    values = np.array([column.texts[label] == second for label in people.labels], np.float64)
+    more = int(values.sum())
+    return values, (
+        f"{len(values) - more} {first}, {more} {second}: r is above 0 where {second} has more.",
+    )
+
+
+def _corrected(kind: FeatureKind, tables: Sequence[_Tested]) -> FeatureAssociations:
+    unit = "edge" if kind.name == EDGES else "region" if tables[0].places is None else "voxel"
+    found = [
+        ContrastAssociations(
+            table.contrast, table.people, table.names, table.tests, own, table.dropped
+        )
+        for table, own in zip(tables, corrected([table.tests for table in tables]), strict=True)
+    ]
+    return FeatureAssociations(kind.name, kind.words, unit, found, _pictures(tables))
+
+
+def _write(results: GroupResults, study: _Study) -> None:
+    """Write tables, maps and the page.
+
+    Raises
+    ------
+    DatasetError
+        No phenotype could be tested.
+    """
+    found, rows = [], list[Mapping[str, object]]()
+    for phenotype, tables in study.finished():
+        for features, own in zip(phenotype.features, tables, strict=True):
+            _write_features(results, phenotype.name, features, own)
+            rows += _summary(phenotype.name, features)
+        found.append(phenotype)
+    if not found:
+        raise DatasetError(
+            f"none of {named(study.names)} can be tested", expected="what the lines above miss"
+        )
+    words = "The strongest association of each phenotype, kind of features and contrast"
+    results.table("desc-associations_summary", rows, _SUMMARY_MEANINGS, words)
+    for phenotype in found:
+        say(answer(phenotype))
+    results.page(_page(study, found))
+
+
+def _write_features(
+    results: GroupResults, phenotype: str, found: FeatureAssociations, tables: Sequence[_Tested]
+) -> None:
+    desc = camel_case(f"{phenotype} {found.kind}")
+    if found.unit == "voxel":
+        for own, table in zip(found.contrasts, tables, strict=True):
+            _write_maps(results, phenotype, desc, own, table)
+        return
+    rows = [row for own in found.contrasts for row in _rows(own)]
+    meanings = _MEANINGS if found.contrasts[0].contrast else dict(list(_MEANINGS.items())[1:])
+    words = f"Association of {found.words} with {phenotype}: a row for each {found.unit}"
+    results.table(f"desc-{desc}_associations", rows, meanings, words)
+
+
+def _rows(own: ContrastAssociations) -> Iterator[dict[str, object]]:
+    columns = _columns(own)
+    for position, name in enumerate(own.names):
+        yield {
+            "contrast": own.contrast,
+            "name": name,
+            "participants": own.people,
+            **{key: float(values[position]) for key, values in columns.items()},
+        }
+
+
+def _columns(own: ContrastAssociations) -> dict[str, NDArray[np.float64]]:
+    tests = {key: getattr(own.tests, key) for key in ("r", "t", "p", "p_permuted", "p_fitted")}
+    return {**tests, "q": own.corrected.q, "p_fwe": own.corrected.p_fwe}
+
+
+def _write_maps(
+    results: GroupResults, phenotype: str, desc: str, own: ContrastAssociations, table: _Tested
+) -> None:
+    assert table.places is not None  # of voxels
+    values = {
+        "r": own.tests.r,
+        "t": own.tests.t,
+        "logq": -np.log10(own.corrected.q),
+        "logpfwe": -np.log10(own.corrected.p_fwe),
+    }
+    for stat, words in _MAPS.items():
+        if np.isfinite(values[stat]).any():
+            results.map(
+                {"contrast": own.contrast, "stat": stat, "desc": desc},
+                values[stat],
+                table.places,
+                f"{words} ({phenotype})",
+                Phenotype=phenotype,
+                NParticipants=own.people,
+                DegreesOfFreedom=own.tests.dof,
+            )
+
+
+def _summary(phenotype: str, found: FeatureAssociations) -> Iterator[dict[str, object]]:
+    for own in found.contrasts:
+        place = own.strongest
+        there = {} if place is None else {k: float(v[place]) for k, v in _columns(own).items()}
+        yield {
+            "phenotype": phenotype,
+            "features": found.kind,
+            "contrast": own.contrast or None,
+            "participants": own.people,
+            "dof": own.tests.dof,
+            "tests": int(np.isfinite(own.tests.r).sum()),
+            "dropped": own.dropped,
+            "q_found": int((own.corrected.q <= 0.05).sum()),
+            "fwe_found": int((own.corrected.p_fwe <= 0.05).sum()),
+            "name": None if place is None else own.names[place],
+            **there,
+        }
+
+
+def _pictures(tables: Sequence[_Tested]) -> dict[str, bytes]:
+    """Draw the contrast with the strongest association, where it is of voxels."""
+    best = max(tables, key=lambda table: float(np.nan_to_num(np.abs(table.tests.r)).max()))
+    if best.places is None or not np.isfinite(best.tests.r).any():
+        return {}
+    drawn = draw_glass_brain(best.tests.r, best.places, title=best.contrast, units="partial r")
+    return {} if drawn is None else {best.contrast: drawn}
+
+
+def _page(study: _Study, found: Sequence[PhenotypeAssociations]) -> AnalysisPageFacts:
+    least = {
+        phenotype.name: min(
+            float(np.nanmin(own.corrected.q, initial=1.0))
+            for features in phenotype.features
+            for own in features.contrasts
+        )
+        for phenotype in found
+    }
+    shown = sorted(found, key=lambda phenotype: least[phenotype.name])[:_SECTIONS]
+    left_out = [title for title, _ in study.people.left_out]
+    rest = len(found) - len(shown)
+    more = f" In full: the {len(shown)} with the smallest q." if rest else ""
+    return AnalysisPageFacts(
+        title="Associations with phenotypes",
+        lead=f"{lead(found, len(study.people))}{more}",
+        flags=study.people.flags,
+        sections=[overview(found, left_out), *(section(phenotype) for phenotype in shown)],
+        index="../../index.html",
+    )

@@ -1,0 +1,170 @@
+"""``group --analysis embed``: people and their maps laid out, who is atypical, and the page."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from bids_dtg.cohort.features import find_features
+from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.inputs.participants import Column
+from bids_dtg.notices import counted, named, say, show
+from bids_dtg.report.pages.index import STATISTICS_PAGE
+from bids_dtg.settings import Settings
+from bids_dtg.statistics.embed.figures import (
+    BESIDE,
+    COORDINATES,
+    FIGURES,
+    LIKENESS,
+    MOTION,
+    OF_PEOPLE,
+    SHARES,
+    TYPICALITY,
+    VARIANCE,
+    figure_rows,
+    layout_rows,
+    likeness_rows,
+    map_rows,
+    motion_rows,
+    share_rows,
+    typicality_rows,
+    variance_rows,
+)
+from bids_dtg.statistics.embed.layouts import (
+    NO_UMAP,
+    Embedded,
+    embed,
+)
+from bids_dtg.statistics.embed.page import embedding_page, embedding_plot
+from bids_dtg.statistics.embed.plot import (
+    write_embedding_page,
+)
+from bids_dtg.stats.cohort.embedding import (
+    FEWEST_POINTS,
+    umap_is_missing,
+)
+
+_DEFAULT = ("maps", "edges", "measured")
+_MOST_LEVELS = 48  # of a column that points are coloured by: more are names
+
+
+def run_embed(settings: Settings) -> int:
+    """Write layouts, figures, tables and the page; return how many people could not be read.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+
+    Raises
+    ------
+    DatasetError
+        The output folder holds no maps, or those of three people or fewer.
+    """
+    people = gather_people(settings)
+    if len(people) < FEWEST_POINTS:
+        raise DatasetError(
+            f"only {counted(len(people), 'participant')} with maps: too few to lay out",
+            expected=f"{FEWEST_POINTS} or more",
+        )
+    sources = find_features(people, _DEFAULT)
+    results = GroupResults.of(settings, people.output)
+    if settings.behaviour.dry_run:
+        kinds = named([source.kind.words for source in sources])
+        show(f"would lay out {counted(len(people), 'participant')} by {kinds} in {results.path}")
+        return 0
+    if umap_is_missing():
+        say(NO_UMAP)
+    with results.begun():
+        found = []
+        for source in sources:
+            say(f"{source.kind.words}: {counted(len(source.contrasts), 'table')}")
+            with temporary_folder() as folder:
+                embedded = embed(source, people.of(source.has), folder)
+            if embedded is not None:
+                found.append(embedded)
+        if not found:
+            raise DatasetError(
+                "nobody's maps differ from those of others", expected="maps that can be laid out"
+            )
+        _write_results(results, people, found)
+    failed = {label for embedded in found for label in embedded.failed}
+    return len(failed)
+
+
+def _known_columns(people: GroupPeople) -> dict[str, Column]:
+    """Return what is known of people: figures of their runs, and columns of the table.
+
+    Columns of words in which nearly everybody has a value of the person's own are left out.
+    """
+    found = {}
+    table = {} if people.table is None else people.table.columns
+    for name in dict.fromkeys((*BESIDE, *table)):
+        with contextlib.suppress(SettingsError):
+            column = people.column(name)
+            if column.is_number or 1 < len(column.levels) <= _MOST_LEVELS:
+                found[name] = column
+    return found
+
+
+def _write_results(results: GroupResults, people: GroupPeople, found: Sequence[Embedded]) -> None:
+    """Write tables and page of what was found; a line has the answer."""
+    known = _known_columns(people)
+    _write_coordinates(results, found)
+    results.table(
+        "desc-people_typicality",
+        [row for one_kind in found for row in typicality_rows(one_kind, known)],
+        TYPICALITY,
+        "A person's map of a contrast against the mean of all others'. The rule describes these "
+        "people, and tests nothing",
+    )
+    results.table(
+        "desc-maps_clusters", list(figure_rows(found)), FIGURES, "Clusters of maps in a space"
+    )
+    results.table(
+        "desc-maps_variance", list(variance_rows(found)), VARIANCE, "What the maps' variance is"
+    )
+    results.table(
+        "desc-people_motion",
+        [row for one_kind in found for row in motion_rows(one_kind, known)],
+        MOTION,
+        "A figure of atypicality against a figure of people's rest",
+    )
+    results.table(
+        "desc-people_likeness",
+        list(likeness_rows(found)),
+        LIKENESS,
+        "Whether two kinds of numbers put the same people close to each other",
+    )
+    facts = embedding_page(people, found, known)
+    say(facts.lead)
+    path = results.add(STATISTICS_PAGE)
+    if trouble := write_embedding_page(path, facts, embedding_plot(people, found, known)):
+        say(trouble)
+
+
+def _write_coordinates(results: GroupResults, found: Sequence[Embedded]) -> None:
+    layouts = [layout for one_kind in found for layout in one_kind.layouts]
+    results.table(
+        "desc-people_coordinates",
+        [row for layout in layouts for row in layout_rows(layout)],
+        {**OF_PEOPLE, **COORDINATES},
+        "A person among all by the map of a contrast. Signs of components are such that the "
+        "largest score is positive",
+    )
+    maps = [one_kind.maps for one_kind in found if one_kind.maps is not None]
+    results.table(
+        "desc-maps_coordinates",
+        [row for points in maps for row in map_rows(points)],
+        {**OF_PEOPLE, "task": "Task of the contrast", **COORDINATES},
+        "A map among all maps of all contrasts",
+    )
+    results.table(
+        "desc-people_components",
+        [row for layout in layouts for row in share_rows(layout)],
+        SHARES,
+        "A principal component of people",
+    )

@@ -1,0 +1,111 @@
+"""Tables of first-level analyses: runs, their conditions, and how well contrasts are estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.inputs.task.model_file import GlmModel
+from bids_dtg.statistics.glm.estimate import RunFit
+from bids_dtg.statistics.glm.task_run import PlannedTaskRun
+
+Row = Mapping[str, object]
+# Above it the columns of a contrast overlap too much to be told apart well (Mumford et al. 2015).
+LARGE_INFLATION = 5.0
+# |z| above it has p < 0.002 of two sides: of a map of chance 0.2 % of the voxels.
+Z_LIMIT, Z_CHANCE = 3.1, 0.0019
+
+_WHOSE = {
+    "participant_id": "Participant, as in participants.tsv",
+    "session_id": "Session; n/a where there are none",
+    "run": "Run, as in the names of its files",
+}
+_RUNS = _WHOSE | {
+    "frames": "Volumes of the run",
+    "repetition_time": "Seconds a volume",
+    "trials": "Trials with a condition",
+    "confounds": "Columns of confounds",
+    "censored": "Volumes with a column of their own: not in the steady state, or censored",
+    "residual_dof": "Residual degrees of freedom: volumes less independent columns",
+    "r_squared": "Share of the variance about the mean that the design explains, mean over voxels; "
+    "censored volumes left out",
+    "task_r_squared": "Share that conditions add to the other columns, mean over voxels",
+}
+_CONDITIONS = _WHOSE | {
+    "condition": "Trial type",
+    "trials": "Number of trials",
+    "seconds": "Their durations added up",
+}
+_CONTRASTS = _WHOSE | {
+    "contrast": "Label of the contrast",
+    "trials": "Trials of the condition of the contrast that has fewest",
+    "inflation": "Variance inflation factor: the variance of the contrast over that without "
+    f"correlations between columns; above {LARGE_INFLATION:g} its columns overlap",
+    "efficiency": "1 / c(X'X)⁻c' of the contrast c and the design X: compare runs of one contrast",
+    "active": f"Share of voxels with |z| above {Z_LIMIT:g}; {Z_CHANCE:.2%} is chance",
+    "missing": "Why there is no map; n/a where there is one",
+}
+
+
+def run_row(plan: PlannedTaskRun, fit: RunFit) -> dict[str, object]:
+    """Return the row of a run."""
+    return _whose(plan) | {
+        "frames": plan.header.frames,
+        "repetition_time": plan.tr_seconds,
+        "trials": len(plan.trials.condition),
+        "confounds": len(plan.confounds),
+        "censored": plan.censored,
+        "residual_dof": fit.dof,
+        "r_squared": float(np.mean(fit.r_squared)),
+        "task_r_squared": float(np.mean(fit.task_r_squared)),
+    }
+
+
+def condition_rows(plan: PlannedTaskRun) -> Iterator[dict[str, object]]:
+    """Yield a row for each condition of a run."""
+    conditions = np.array(plan.trials.condition, object)
+    for name, trials in sorted(plan.trials.counts.items()):
+        seconds = float(plan.trials.duration_s[conditions == name].sum())
+        yield _whose(plan) | {"condition": name, "trials": trials, "seconds": seconds}
+
+
+def contrast_rows(
+    plan: PlannedTaskRun, fit: RunFit, model: GlmModel
+) -> Iterator[dict[str, object]]:
+    """Yield a row for each contrast of a run, also for those that it has no map of."""
+    for label, weights in model.contrasts.items():
+        row = _whose(plan) | {
+            "contrast": label,
+            "trials": min(plan.trials.counts.get(name, 0) for name in weights),
+        }
+        if label in plan.missing:
+            yield row | {"missing": plan.missing[label]}
+            continue
+        vector = plan.contrasts[label]
+        yield row | {
+            "inflation": plan.design.inflation(vector),
+            "efficiency": plan.design.efficiency(vector),
+            "active": float(np.mean(np.abs(fit.estimates[label].z) > Z_LIMIT)),
+        }
+
+
+def write_tables(
+    results: GroupResults, runs: Sequence[Row], conditions: Sequence[Row], contrasts: Sequence[Row]
+) -> None:
+    """Write the three tables."""
+    results.table("desc-runs_qc", runs, _RUNS, "Task runs: a row each")
+    results.table(
+        "desc-conditions_qc", conditions, _CONDITIONS, "Trials: a row a run and condition"
+    )
+    results.table("desc-contrasts_qc", contrasts, _CONTRASTS, "Designs: a row a run and contrast")
+
+
+def _whose(plan: PlannedTaskRun) -> dict[str, object]:
+    run = plan.run
+    return {
+        "participant_id": f"sub-{run.participant}",
+        "session_id": f"ses-{run.session}" if run.session else None,
+        "run": run.title,
+    }

@@ -1,0 +1,416 @@
+"""What a call has found: its tables, its page, and the answer in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bids_dtg.cohort.feature_kinds import FEATURES
+from bids_dtg.cohort.people import FEW_PEOPLE
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.notices import counted
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.glass_brain import draw_glass_brain
+from bids_dtg.report.numbers import NOT_KNOWN, Cell, figure
+from bids_dtg.report.pages.analysis import AnalysisPageFacts, PageSection, Pictures, Table
+from bids_dtg.statistics.group_maps.comparison import (
+    COMPARISON,
+    Compared,
+    compare,
+    mean_of_known,
+)
+from bids_dtg.statistics.group_maps.map_tests import Tested
+from bids_dtg.statistics.group_maps.question import (
+    MEASURED,
+    Question,
+)
+from bids_dtg.stats.cohort.peaks import Peak
+
+_PEAKS_A_CONTRAST, _MOST_PEAKS = 3, 60  # on the page; the table has all
+_EVIDENCE = (
+    "A test over predicted maps is no evidence of activation in these people: all maps come from "
+    "one model, so that it asks how sure the model's mean prediction is."
+)
+TESTS = {
+    "features": "What was tested: a value of --feature-sets",
+    "contrast": "Contrast of the maps",
+    "participants": "Participants in this test",
+    "voxels": "Voxels that were tested: all participants have a value there",
+    "largest_z": "z where it is farthest from 0",
+    "x_mm": "Where that is, RAS+",
+    "y_mm": "Where that is, RAS+",
+    "z_mm": "Where that is, RAS+",
+    "region": "Region of that place; near NAME: within 10 mm of it",
+    "p_fwe": "Smallest p of a voxel, corrected for all voxels of the map",
+    "p_fwe_contrasts": "p_fwe times the number of contrasts (Bonferroni), at most 1",
+    "voxels_fwe": "Voxels with a p, corrected for all voxels, of 0.05 or less",
+    "voxels_fdr": "Voxels at a false discovery rate of 5 % over the voxels of the map",
+    "voxels_tfce": "Voxels with a corrected p of 0.05 or less by cluster enhancement",
+    "clusters": "Clusters of the significant voxels (voxels_fwe, without permutations voxels_fdr)",
+    "between_people_sd": "Standard deviation between people, root mean square over voxels",
+    "mean_size": "Root mean square over voxels of the mean map",
+}
+PEAKS = {
+    "features": TESTS["features"],
+    "contrast": TESTS["contrast"],
+    "x_mm": "Of the cluster's peak, RAS+",
+    "y_mm": "Of the cluster's peak, RAS+",
+    "z_mm": "Of the cluster's peak, RAS+",
+    "largest_z": "z of the peak",
+    "size_mm3": "Size of the cluster",
+    "region": "Region of the peak; near NAME: within 10 mm of it",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that a call has found."""
+
+    question: Question
+    tested: Sequence[Tested]
+    compared: Sequence[Compared]
+
+    @classmethod
+    def of(cls, question: Question, tested: Sequence[Tested]) -> Findings:
+        """Compare predicted with measured maps, where both were tested."""
+        return cls(question, tested, compare(tested))
+
+    @property
+    def kinds(self) -> list[str]:
+        """What was tested, values of --feature-sets."""
+        return list(dict.fromkeys(each.kind for each in self.tested))
+
+    def of_kind(self, kind: str) -> list[Tested]:
+        """Return the tests of one kind, a contrast each."""
+        return [each for each in self.tested if each.kind == kind]
+
+    def mean(self, name: str) -> float:
+        """Return the mean over contrasts of a column of the comparison."""
+        return mean_of_known([each.figures[name] for each in self.compared])
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are people enough in all tests for a verdict."""
+        return min(each.people for each in self.tested) >= FEW_PEOPLE
+
+    @property
+    def permuted(self) -> bool:
+        """Whether p is corrected by permutations."""
+        return bool(self.question.people.settings.statistics.map_permutations)
+
+    def write(self, results: GroupResults) -> None:
+        """Write the tables."""
+        rows = [self._row(each) for each in self.tested]
+        columns = {k: v for k, v in TESTS.items() if any(row.get(k) is not None for row in rows)}
+        results.table("desc-tests_contrasts", rows, columns, "A row a kind of map and contrast")
+        peaks = [
+            {
+                "features": each.kind,
+                "contrast": each.contrast,
+                "x_mm": peak.x,
+                "y_mm": peak.y,
+                "z_mm": peak.z,
+                "largest_z": peak.value,
+                "size_mm3": peak.size_mm3,
+                "region": peak.region or None,
+            }
+            for each in self.tested
+            for peak in each.peaks
+        ]
+        words = f"Clusters of {self._significant}, a row each, the strongest first"
+        results.table("desc-clusters_peaks", peaks, PEAKS, words)
+        if self.compared:
+            words = "The group's predicted map beside its measured one, a row a contrast"
+            beside = [{"contrast": each.contrast, **each.figures} for each in self.compared]
+            results.table("desc-measured_comparison", beside, COMPARISON, words)
+
+    def _row(self, each: Tested) -> dict[str, Cell]:
+        contrasts = len(self.of_kind(each.kind))
+        strongest = float(each.z[np.argmax(np.abs(each.z))])
+        found: dict[str, Cell] = {
+            "features": each.kind,
+            "contrast": each.contrast,
+            "participants": each.people,
+            "voxels": each.places.number,
+            "largest_z": strongest,
+            "x_mm": each.strongest[0],
+            "y_mm": each.strongest[1],
+            "z_mm": each.strongest[2],
+            "region": each.region or None,
+            "between_people_sd": each.spread.between_people,
+            "mean_size": each.spread.of_mean,
+        }
+        if each.people >= FEW_PEOPLE:
+            found |= {"voxels_fdr": each.discoveries, "clusters": len(each.peaks)}
+            found |= {"voxels_tfce": each.tfce} if each.tfce is not None else {}
+        if np.isfinite(each.smallest_p):
+            found |= {
+                "p_fwe": each.smallest_p,
+                "p_fwe_contrasts": min(1.0, each.smallest_p * contrasts),
+                "voxels_fwe": int(each.significant.sum()),
+            }
+        return found
+
+    @property
+    def _significant(self) -> str:
+        if self.permuted:
+            return "voxels with p of 0.05 or less, corrected for all voxels of the map"
+        return "voxels at a false discovery rate of 5 % over the voxels of the map"
+
+    @property
+    def answer(self) -> str:
+        """The answer in a sentence or two."""
+        given = ", ".join(self.question.covariates.names)
+        beside = f", given {given}" if given else ""
+        sentences = [f"Tested: {self.question.words}{beside}."]
+        sentences += [self._answer_of(kind) for kind in self.kinds]
+        if self.compared:
+            sentences.append(self._likeness)
+        return " ".join(sentences)
+
+    @property
+    def _likeness(self) -> str:
+        """How alike the group maps are, beside those of the references that are known."""
+        references = (
+            ("another measured group of as many people would correlate with r", "r_other_group"),
+            ("other contrasts' predicted maps do with", "r_other_contrast"),
+        )
+        known = [
+            f"{words} {figure(self.mean(name), 2)}"
+            for words, name in references
+            if not np.isnan(self.mean(name))
+        ]
+        beside = f"; {', '.join(known)}" if known else ""
+        return (
+            "Group maps of predicted and measured maps correlate with r "
+            f"{figure(self.mean('r'), 2)} (mean over {counted(len(self.compared), 'contrast')})"
+            f"{beside}."
+        )
+
+    def _answer_of(self, kind: str) -> str:
+        own = self.of_kind(kind)
+        people = counted(max(each.people for each in own), "participant")
+        what = f"{FEATURES[kind].words[0].upper()}{FEATURES[kind].words[1:]} of {people}"
+        if not self.enough:
+            return f"{what}: no verdict, with fewer than {FEW_PEOPLE} participants."
+        some = [each for each in own if each.significant.any()]
+        by = f"({'FWE' if self.permuted else 'FDR'} 5 % over voxels)"
+        if not some:
+            return f"{what}: no voxel of any contrast is significant {by}."
+        return (
+            f"{what}: {len(some)} of {counted(len(own), 'contrast')} with significant voxels {by}."
+        )
+
+    def page(self) -> AnalysisPageFacts:
+        """Return what the page shows."""
+        people = self.question.people
+        return AnalysisPageFacts(
+            title=f"Group maps: {self.question.kind}",
+            lead=self.answer,
+            flags=[*self._honest(), *people.flags],
+            sections=[
+                PageSection("What was tested", text=list(self._method())),
+                *self._comparison(),
+                *(self._kind_section(kind) for kind in self.kinds),
+            ],
+            index="../../index.html",
+        )
+
+    def _honest(self) -> Iterator[Flag]:
+        predicted = [each for each in self.tested if each.kind != MEASURED]
+        if not predicted:
+            return
+        text = _EVIDENCE
+        if self.compared:
+            ratio, t = self.mean("sd_ratio"), self.mean("t_ratio")
+            text += (
+                f" Here the standard deviation between people of predicted maps is "
+                f"{figure(ratio, 2)} of that of their measured maps, and absolute t is on average "
+                f"{figure(t, 1)} times as large."
+            )
+        else:
+            share = mean_of_known(
+                [e.spread.between_people / e.spread.of_mean for e in predicted if e.spread.of_mean]
+            )
+            text += (
+                f" The standard deviation between people is {figure(share, 2)} times the size of "
+                "the mean map here; that of measured maps is larger, and t smaller "
+                "(--derivatives statmaps=PATH compares them)."
+            )
+        yield Flag("warning", text)
+
+    def _method(self) -> Iterator[str]:
+        question, options = self.question, self.question.people.settings.statistics
+        first = self.tested[0]
+        given = ", ".join(question.covariates.names)
+        beside = f", given {given} (centred)" if given else ", without covariates"
+        yield (
+            f"Tested: {question.words}{beside}. The unit of inference is the participant: "
+            f"{counted(len(question.people), 'participant')}; of several runs or sessions of one "
+            "the mean counts, unless sessions are compared."
+        )
+        if gone := question.people.left_out:
+            yield "Left out: " + "; ".join(f"{title} ({why})" for title, why in gone) + "."
+        yield (
+            "Effect, t and z are those of nilearn's second-level model (ordinary least squares). "
+            f"The false discovery rate is over the {first.places.number:,} voxels of each map."
+        )
+        if (contrasts := len(self.of_kind(first.kind))) > 1:
+            yield (
+                f"Neither p (FWE) nor the false discovery rate is corrected for the {contrasts} "
+                "contrasts; p_fwe_contrasts of the table is."
+            )
+        if not self.enough:
+            return
+        if not self.permuted:
+            yield "No permutation was asked for (--permutations 0): nothing is corrected by FWE."
+            return
+        yield (
+            f"p (FWE) is corrected by the largest absolute t of the map in "
+            f"{options.map_permutations:,} permutations "
+            f"(seed {question.people.settings.modelling.seed}; "
+            "Freedman-Lane, as nilearn's permuted_ols, with draws of the program's own). "
+            + " ".join(first.draws)
+        )
+        if question.people.sites is not None:
+            column = question.people.site_column
+            assert column is not None
+            inside = (
+                "signs were flipped, for which sites do not matter"
+                if question.tests_mean
+                else "nobody was swapped with somebody of another site"
+            )
+            yield f"Sites are known (column {column.name}): {inside}."
+        if options.tfce:
+            yield self._tfce_words()
+
+    def _tfce_words(self) -> str:
+        if self.question.restricted:
+            return (
+                "Threshold-free cluster enhancement was not made: nilearn's permutations, which it "
+                "needs, would swap people who are related or of different sites."
+            )
+        return (
+            "Threshold-free cluster enhancement is nilearn's permuted_ols, with as many "
+            "permutations of its own: everybody is alike to it."
+        )
+
+    def _comparison(self) -> Iterator[PageSection]:
+        if not self.compared:
+            return
+
+        def means(*names: str | None) -> list[Cell]:
+            return [None if name is None else self.mean(name) for name in names]
+
+        summary = Table(
+            caption="The group's measured map beside others, mean over contrasts",
+            columns=("compared with", "r", "Dice AUC", "Dice"),
+            rows=[
+                ("predicted group map", *means("r", "dice_auc", "dice")),
+                ("another measured group", *means("r_other_group", None, None)),
+                ("half of the group, with the other", *means("r_half", "dice_auc_half", None)),
+                (
+                    "other contrasts' predicted maps",
+                    *means("r_other_contrast", "dice_auc_other_contrast", "dice_other_contrast"),
+                ),
+            ],
+            highlight=(
+                "another measured group",
+                "half of the group, with the other",
+                "other contrasts' predicted maps",
+            ),
+            notes=(
+                "Another measured group of as many people is what can be reached: of halves of "
+                "these people, stepped up. Other contrasts' maps are what a map of the wrong task "
+                "reaches. Dice is of significant voxels with their sign: predicted maps have too "
+                "many, as people differ too little in them. Dice AUC is of the strongest 5 to "
+                "50 %.",
+            ),
+        )
+        names = ("r", "r_other_group", "r_other_contrast", "r_t", "dice_auc", "dice")
+        more = ("found", "confirmed", "sd_ratio", "t_ratio")
+        detail = Table(
+            caption="Predicted beside measured group maps",
+            columns=(
+                *("contrast", "r", "r of another group", "r of other contrasts", "r of t"),
+                *("Dice AUC", "Dice", "measured clusters found", "predicted clusters confirmed"),
+                *("sd, share", "t, times"),
+            ),
+            rows=[
+                (each.contrast, *(each.figures[name] for name in (*names, *more)))
+                for each in self.compared
+            ],
+            notes=("Clusters count where the other map has half of their voxels or more.",),
+        )
+        yield PageSection("Predicted beside measured maps", tables=[summary, detail])
+
+    def _kind_section(self, kind: str) -> PageSection:
+        own, words = self.of_kind(kind), FEATURES[kind].words
+        return PageSection(
+            f"{words[0].upper()}{words[1:]}",
+            tables=[self._tests_table(own, words), self._peaks_table(own)],
+            pictures=list(self._pictures(own)),
+        )
+
+    def _peaks_table(self, own: Sequence[Tested]) -> Table:
+        """Return the strongest clusters; without rows, it is not shown."""
+        strongest = [
+            (each.contrast, peak) for each in own for peak in each.peaks[:_PEAKS_A_CONTRAST]
+        ][:_MOST_PEAKS]
+        number = sum(len(each.peaks) for each in own)
+        return Table(
+            caption=f"Clusters of {self._significant}",
+            columns=("contrast", "peak, mm", "region", "z", "size, mm³"),
+            rows=[
+                (contrast, _where(peak), peak.region or NOT_KNOWN, peak.value, peak.size_mm3)
+                for contrast, peak in strongest
+            ],
+            notes=(
+                f"{len(strongest)} of {number}, up to {_PEAKS_A_CONTRAST} a contrast; all are in "
+                "desc-clusters_peaks.tsv.",
+            ),
+        )
+
+    def _tests_table(self, own: Sequence[Tested], words: str) -> Table:
+        columns = {
+            "participants": "participants",
+            "largest_z": "largest z",
+            "p_fwe": "p (FWE)",
+            "p_fwe_contrasts": "p, all contrasts",
+            "voxels_fwe": "voxels (FWE)",
+            "voxels_fdr": "voxels (FDR)",
+            "voxels_tfce": "voxels (TFCE)",
+            "clusters": "clusters",
+            "between_people_sd": "sd between people",
+            "mean_size": "size of the mean map",
+        }
+        rows = [self._row(each) for each in own]
+        there = [name for name in columns if any(row.get(name) is not None for row in rows)]
+        return Table(
+            caption=f"Tests of {words}",
+            columns=("contrast", *(columns[name] for name in there)),
+            rows=[
+                (each.contrast, *(row.get(name) for name in there))
+                for each, row in zip(own, rows, strict=True)
+            ],
+        )
+
+    def _pictures(self, own: Sequence[Tested]) -> Iterator[Pictures]:
+        drawn: dict[str, bytes] = {}
+        words: dict[str, str] = {}
+        for each in own:
+            shown = np.where(each.significant, each.z, 0) if self.enough else each.z
+            picture = draw_glass_brain(shown, each.places, title="", units="z")
+            if picture is not None:
+                drawn[each.contrast] = picture
+                count = counted(int(each.significant.sum()), "significant voxel")
+                words[each.contrast] = f"{each.contrast}: {count}"
+        if drawn:
+            caption = f"z of {self._significant}" if self.enough else "z, without any threshold"
+            yield Pictures(caption, drawn, words)
+
+
+def _where(peak: Peak) -> str:
+    return ", ".join(figure(value, 0) for value in (peak.x, peak.y, peak.z))

@@ -1,0 +1,292 @@
+"""The tests of all contrasts: their maps are written, and what is found of each is returned."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.features import (
+    FeatureSource,
+    FeatureTable,
+)
+from bids_dtg.cohort.people import FEW_PEOPLE
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.imaging.atlas import Atlas, choose_atlases, find_atlas
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.notices import counted, say
+from bids_dtg.statistics.group_maps.question import MEASURED, Question, of_session
+from bids_dtg.stats.cohort.group_maps import (
+    Likeness,
+    Signs,
+    Spread,
+    half_likeness,
+    signs_of,
+    spread,
+)
+from bids_dtg.stats.cohort.peaks import Peak, RegionNames, find_peaks
+from bids_dtg.stats.cohort.second_level import (
+    Corrected,
+    GroupTest,
+    correct_for_voxels,
+    enhance_clusters,
+    fit_group,
+)
+
+Array = NDArray[np.float32]
+_REGIONS = ("Schaefer400", "HCP")  # cortex and the rest; both come with the program
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Maps of one kind and contrast, a row a person."""
+
+    kind: str  # a value of --feature-sets
+    contrast: str
+    rows: NDArray[np.intp]  # (people,), which of the question's people they are
+    values: Array  # (people, voxels)
+    places: VoxelPlaces
+    failed: Mapping[str, str]  # who could not be read, and why
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What was found of one kind and contrast."""
+
+    kind: str
+    contrast: str
+    people: int
+    places: VoxelPlaces
+    effect: Array  # (voxels,)
+    t: Array  # (voxels,)
+    z: Array  # (voxels,)
+    significant: NDArray[np.bool_]  # (voxels,), family-wise; else by FDR; nowhere without a verdict
+    discoveries: int  # voxels by FDR
+    smallest_p: float  # corrected; NaN: it was not
+    tfce: int | None  # voxels significant by TFCE
+    peaks: tuple[Peak, ...]  # of the significant voxels
+    strongest: tuple[float, float, float]  # where |z| is largest, mm
+    region: str  # of that place
+    spread: Spread  # between people
+    halves: Likeness | None  # of two halves of the people: of measured maps
+    draws: tuple[str, ...]  # what was permuted
+
+    @cached_property
+    def signs(self) -> Signs:
+        """(voxels,): 1 and -1 where it is significant."""
+        return signs_of(self.effect, self.significant)
+
+
+@dataclass(eq=False)
+class MapTests:
+    """The tests of all contrasts of a call, one after the other."""
+
+    question: Question
+    results: GroupResults
+    failed: set[str] = field(default_factory=set)  # labels of who could not be read
+    _drawn: dict[bytes, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
+
+    def tests(self, sources: Mapping[str, Sequence[FeatureSource]]) -> Iterator[Tested]:
+        """Test all kinds and contrasts, and write their maps."""
+        for kind, own in sources.items():
+            for numbers in self._numbers(kind, own):
+                for label, why in numbers.failed.items():
+                    say(f"sub-{label} is left out of {numbers.contrast}: {why}")
+                self.failed.update(numbers.failed)
+                say(f"{kind}: {numbers.contrast}, {counted(len(numbers.rows), 'participant')}")
+                yield self._test(numbers)
+
+    @cached_property
+    def regions(self) -> RegionNames:
+        """Names of regions: of --atlases, else of the atlases that come with the program."""
+        places = self.question.people.places
+        asked = self.question.people.settings.outputs.atlases
+        if asked:
+            there = choose_atlases(asked, places, templateflow=TemplateFlow.here())
+        else:
+            there = tuple(atlas for name in _REGIONS for atlas in _shipped(name, places))
+        return RegionNames(places, there)
+
+    def _numbers(self, kind: str, sources: Sequence[FeatureSource]) -> Iterator[Numbers]:
+        people = self.question.people
+        position = {label: row for row, label in enumerate(people.labels)}
+        groups = [of_session(people, session) for session in self.question.sessions] or [people]
+        with contextlib.ExitStack() as folders:
+            tables = [
+                source.tables(own, folders.enter_context(temporary_folder()))
+                for source, own in zip(sources, groups, strict=True)
+            ]
+            for several in zip(*tables, strict=True):
+                if len(several) > 1:
+                    yield _difference(kind, several, position)
+                else:
+                    yield _as_found(kind, several[0], position)
+
+    def _test(self, numbers: Numbers) -> Tested:
+        options, settings = self.question.people.settings.statistics, self.question.people.settings
+        try:
+            design = self.question.design(numbers.rows)
+            test = fit_group(numbers.values, design)
+        except ValueError as err:
+            raise DatasetError(f"{numbers.contrast} cannot be tested: {err}") from err
+        verdict = len(numbers.rows) >= FEW_PEOPLE
+        corrected, enhanced, words = None, None, tuple[str, ...]()
+        if verdict and options.map_permutations:
+            draws, words = self._draws(numbers.rows)
+            corrected = correct_for_voxels(numbers.values, design, draws)
+            if options.tfce and not self.question.restricted:
+                enhanced = enhance_clusters(
+                    numbers.values,
+                    design,
+                    numbers.places,
+                    permutations=options.map_permutations,
+                    seed=settings.modelling.seed,
+                )
+        self._write(numbers, test, corrected, enhanced)
+        return self._found(numbers, test, corrected, enhanced, words)
+
+    def _draws(self, rows: NDArray[np.intp]) -> tuple[Any, tuple[str, ...]]:
+        """Draw once for the same people, so that all contrasts share each permutation."""
+        key = rows.tobytes()
+        if key not in self._drawn:
+            settings = self.question.people.settings
+            number, seed = settings.statistics.map_permutations, settings.modelling.seed
+            self._drawn[key] = self.question.draws(rows, number, seed)
+        return self._drawn[key]
+
+    def _found(
+        self,
+        numbers: Numbers,
+        test: GroupTest,
+        corrected: Corrected | None,
+        enhanced: tuple[NDArray[np.float64], Corrected] | None,
+        words: tuple[str, ...],
+    ) -> Tested:
+        places, design = numbers.places, self.question.design(numbers.rows)
+        significant = self._significant(len(numbers.rows), test, corrected)
+        strongest = places.points[np.argmax(np.abs(test.z))]
+        halves = None
+        if numbers.kind == MEASURED:
+            families = self.question.people.families[numbers.rows]
+            halves = half_likeness(numbers.values, design, families, seed=self._seed)
+        return Tested(
+            kind=numbers.kind,
+            contrast=numbers.contrast,
+            people=len(numbers.rows),
+            places=places,
+            effect=test.effect.astype(np.float32),
+            t=test.t.astype(np.float32),
+            z=test.z.astype(np.float32),
+            significant=significant,
+            discoveries=int(test.discoveries.sum()) if len(numbers.rows) >= FEW_PEOPLE else 0,
+            smallest_p=float("nan") if corrected is None else float(corrected.p.min()),
+            tfce=None if enhanced is None else int(enhanced[1].significant.sum()),
+            peaks=tuple(find_peaks(test.z, significant, places, self.regions)),
+            strongest=(float(strongest[0]), float(strongest[1]), float(strongest[2])),
+            region=self.regions.at(strongest[None])[0],
+            spread=spread(numbers.values, design),
+            halves=halves,
+            draws=words,
+        )
+
+    @staticmethod
+    def _significant(
+        people: int, test: GroupTest, corrected: Corrected | None
+    ) -> NDArray[np.bool_]:
+        if people < FEW_PEOPLE:
+            return np.zeros(len(test.z), bool)
+        return test.discoveries if corrected is None else corrected.significant
+
+    @property
+    def _seed(self) -> int:
+        return self.question.people.settings.modelling.seed
+
+    def _write(
+        self,
+        numbers: Numbers,
+        test: GroupTest,
+        corrected: Corrected | None,
+        enhanced: tuple[NDArray[np.float64], Corrected] | None,
+    ) -> None:
+        """Write the maps of one test: those with a correction only where there is one."""
+        maps: list[tuple[str, str, NDArray[np.floating[Any]], str]] = [
+            ("effect", "", test.effect, "effect: the mean, the difference or the slope"),
+            ("t", "", test.t, f"t with {test.degrees_of_freedom} degrees of freedom"),
+            ("z", "", test.z, "z with the p of t"),
+        ]
+        if len(numbers.rows) >= FEW_PEOPLE:
+            found = np.where(test.discoveries, test.z, 0)
+            words = "z where the false discovery rate over the voxels is 5 % or less, else 0"
+            maps.append(("z", "FDR", found, words))
+        if corrected is not None:
+            found = np.where(corrected.significant, test.z, 0)
+            p = "p, corrected for all voxels by the largest absolute t of permutations"
+            maps.append(("logp", "FWE", corrected.log10_p, f"-log10 of {p}"))
+            maps.append(("z", "FWE", found, f"z where {p}, is 0.05 or less, else 0"))
+        if enhanced is not None:
+            p = "-log10 of p, corrected for all voxels by the largest enhanced value"
+            maps.append(("tfce", "", enhanced[0], "t with threshold-free cluster enhancement"))
+            maps.append(("logp", "TFCE", enhanced[1].log10_p, p))
+        for stat, correction, values, words in maps:
+            entities = {
+                "contrast": numbers.contrast,
+                "stat": stat,
+                "desc": f"{numbers.kind}{correction}",
+            }
+            description = f"Of {numbers.kind}, {self.question.words}: {words}"
+            self.results.map(entities, values, numbers.places, description, **self._facts(numbers))
+
+    def _facts(self, numbers: Numbers) -> dict[str, object]:
+        question, options = self.question, self.question.people.settings.statistics
+        facts = {
+            "Design": question.kind,
+            "Participants": len(numbers.rows),
+            "Covariates": list(question.covariates.names),
+            "Permutations": options.map_permutations,
+            "Seed": self._seed,
+            "Synthetic": numbers.kind != MEASURED,
+        }
+        if numbers.kind != MEASURED and question.people.example.common.get("NotForScience"):
+            facts["NotForScience"] = True
+        return facts
+
+
+def _as_found(kind: str, table: FeatureTable, position: Mapping[str, int]) -> Numbers:
+    assert table.places is not None  # maps are of voxels
+    rows = np.array([position[label] for label in table.labels], np.intp)
+    return Numbers(kind, table.contrast, rows, table.values, table.places, table.failed)
+
+
+def _difference(kind: str, tables: Sequence[FeatureTable], position: Mapping[str, int]) -> Numbers:
+    """Return the second session less the first, of those who have both, where both have values."""
+    first, second = tables
+    assert first.places is not None
+    assert second.places is not None
+    failed = {**first.failed, **second.failed}
+    labels = [label for label in first.labels if label in set(second.labels)]
+    shared, here, there = np.intersect1d(
+        first.places.positions, second.places.positions, return_indices=True
+    )
+    if not labels or not len(shared):
+        raise DatasetError(f"nobody has {kind} of {first.contrast} in both sessions")
+    values = np.empty((len(labels), len(shared)), np.float32)
+    for row, label in enumerate(labels):
+        later = second.values[second.labels.index(label)][there]
+        values[row] = later - first.values[first.labels.index(label)][here]
+    rows = np.array([position[label] for label in labels], np.intp)
+    places = VoxelPlaces(first.places.grid, shared)
+    return Numbers(kind, first.contrast, rows, values, places, failed)
+
+
+def _shipped(name: str, places: VoxelPlaces) -> Iterator[Atlas]:
+    """Read an atlas; none where it does not fit the maps, whose peaks have no names then."""
+    with contextlib.suppress(SettingsError):
+        yield find_atlas(name, places, templateflow=TemplateFlow(None))

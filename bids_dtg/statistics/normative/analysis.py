@@ -1,0 +1,521 @@
+"""How far participants' regions lie from what age, sex and site let expect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.features import (
+    FeatureSource,
+    FeatureTable,
+    find_features,
+    print_plan,
+    report_failed,
+)
+from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.names import build_name
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.inputs.participants import SITE_COLUMNS, Column, plain_column
+from bids_dtg.notices import counted, duration, named, say
+from bids_dtg.report.pages.analysis import AnalysisPageFacts
+from bids_dtg.settings import Settings
+from bids_dtg.statistics.normative.page import (
+    ContrastNorms,
+    KindExtremes,
+    NormsFound,
+    answer,
+    sections,
+)
+from bids_dtg.stats.cohort.normative import (
+    LEVEL_SPREAD_FROM,
+    SPREADS_FROM,
+    Extremes,
+    NormCovariates,
+    Scores,
+    Standing,
+    ToolkitMissingError,
+    add_extremes,
+    compare_with_normal,
+    count_extremes,
+    explained,
+    load_toolkit,
+    normal_quantiles,
+    score_people,
+    score_plainly,
+    stand,
+)
+from bids_dtg.stats.splits import fold_people
+
+# With fewer the scores of simulated people come out too wide (docs/statistics.md).
+LEAST_PEOPLE = 50
+_DRAWS_FOR_EACH, _MOST_DRAWS = 100, 50_000  # people drawn by chance for each participant
+_FEW = 10  # people of a level: a line names it
+_AGE, _SEX = ("age", "ageyears", "ageinyears"), ("sex", "gender")
+_KINDS = ("regions", "region-deviations", "edges")  # of columns with names: a norm each
+_SECONDS = 20  # between lines on how far it is
+
+_SCORES = {
+    "participant_id": "Participant",
+    "region": "Region, or edge",
+    "value": "The participant's value",
+    "expected": "The norm: what is expected of people of the same age, sex and site (or other "
+    "--covariates), learned from people of other folds",
+    "sd": "Spread of such people about it, with what the norm is uncertain by",
+    "z": "(value - expected) / sd",
+    "plain_z": "Beside it: (value - mean) / standard deviation of the same other people, whatever "
+    "their covariates",
+}
+_PEOPLE = {
+    "participant_id": "Participant",
+    "features": "What was looked at, as --feature-sets takes it",
+    "contrast": "Contrast of the maps; all: together",
+    "fold": "Who is in the same fold was left out of the norms",
+    "regions": "Regions with a score",
+    "extreme": "Of them, regions with |z| above 2",
+    "expected": "How many there are where z follows N(0, 1)",
+    "usual": "As many or fewer have 95 of 100 people with the same correlations between regions",
+    "p": "Share of such people with as many or more",
+    "q": "The same corrected for all participants (Benjamini and Hochberg): of all contrasts "
+    "together",
+    "own_spread": "Whether the spread is that of the participant's age, sex and site; otherwise "
+    "that of all",
+    "extrapolated": "Whether a covariate is below or above those of all people of other folds",
+}
+_REGIONS = {
+    "features": _PEOPLE["features"],
+    "contrast": "Contrast of the maps",
+    "region": _SCORES["region"],
+    "r2": "Share of the variance of people not seen that the covariates explain: 1 - squared "
+    "distance from the norm / squared distance from the mean. 0 and below: z is a plain z-score",
+    "sd": "Standard deviation of z",
+    "extreme": "Share of |z| above 2: 0.0455 in N(0, 1)",
+    "ks_p": "p of the Kolmogorov-Smirnov test of z against N(0, 1)",
+    **{
+        f"plain_{name}": f"The same of plain z-scores: {name}" for name in ("sd", "extreme", "ks_p")
+    },
+}
+
+
+def run_normative(settings: Settings) -> int:
+    """Score participants against norms; return how many were left out as they cannot be read.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        There is no covariate to be smooth over, no region, too few people, or no PCNtoolkit.
+    """
+    people = gather_people(settings)
+    asked = _asked(people)
+    people = people.complete([column.name for column in asked])
+    sources = find_features(people, ("regions",))
+    _require_names(sources)
+    for source in sources:
+        _require_people(len([label for label in people.labels if label in source.has]))
+    cohort = _Cohort.of(people, asked)
+    if settings.behaviour.dry_run:
+        return print_plan(sources, cohort.words())
+    _require_toolkit()
+    results = GroupResults.of(settings, people.output)
+    with results.begun(), temporary_folder() as folder:
+        study = _Study(cohort, results)
+        for number, source in enumerate(sources):
+            study.add(source, folder, len(sources) - number)
+        study.write()
+    return len(study.failed)
+
+
+def _asked(people: GroupPeople) -> list[Column]:
+    """Return the columns of ``--covariates``, else age, sex and site, as far as they are known.
+
+    Raises
+    ------
+    SettingsError
+        A column is missing, or none is of numbers.
+    """
+    names, table = people.settings.statistics.covariates, people.table
+    if names:
+        asked = {column.name: column for column in map(people.column, names)}
+    elif table is None:
+        raise SettingsError(
+            "there is no table of participants to take age, sex and site from",
+            expected="--participants-file TSV, or participants.tsv in BIDS_DIR",
+        )
+    else:
+        usual = [table.first_of(keys) for keys in (_AGE, _SEX, SITE_COLUMNS)]
+        if usual[0] is None:
+            raise SettingsError(
+                f"{table.path} has no column age, which norms are given for",
+                expected=f"of {named(list(table.columns))} those to use, with --covariates",
+            )
+        found = [people.column(column.name) for column in usual if column is not None]
+        # Who has no column of the table's at all is no reason to leave it out: `complete` is.
+        asked = {column.name: column for column in found if len(column.levels) > 1}
+    if not any(_is_smooth(column) for column in asked.values()):
+        raise SettingsError(
+            f"--covariates: {named(list(asked)) or 'age'} has no numbers that differ",
+            expected="a column of numbers, such as age: a norm is a curve over it",
+        )
+    return list(asked.values())
+
+
+def _is_smooth(column: Column) -> bool:
+    """Whether a column is a number: not a site, nor one of two levels, whatever they are called."""
+    site = plain_column(column.name) in SITE_COLUMNS
+    return column.is_number and len(column.levels) > 2 and not site
+
+
+def _require_names(sources: Sequence[FeatureSource]) -> None:
+    for source in sources:
+        if source.kind.name not in _KINDS:
+            raise SettingsError(
+                f"--feature-sets {source.kind.name}: norms take seconds for each column, and "
+                "voxels are too many",
+                expected=f"of {', '.join(_KINDS)}",
+            )
+
+
+def _require_people(people: int) -> None:
+    if people < LEAST_PEOPLE:
+        raise DatasetError(
+            f"only {counted(people, 'participant')} with all that norms need: scores would come "
+            "out too wide",
+            expected=f"{LEAST_PEOPLE} or more",
+        )
+
+
+def _require_toolkit() -> None:
+    try:
+        load_toolkit()
+    except ToolkitMissingError as err:
+        raise SettingsError(
+            f"--analysis normative needs PCNtoolkit: {err}",
+            remedy="pip install 'bids-dtg[normative]' (Python 3.11 or 3.12)",
+        ) from err
+
+
+@dataclass(frozen=True, eq=False)
+class _Cohort:
+    """Who is scored, by what, and in which fold."""
+
+    people: GroupPeople
+    smooth: tuple[Column, ...]
+    levels: tuple[Column, ...]
+    folds: Mapping[str, int]  # by label
+
+    @classmethod
+    def of(cls, people: GroupPeople, asked: Sequence[Column]) -> _Cohort:
+        """Draw whole families into folds."""
+        options = people.settings
+        drawn = fold_people(
+            people.labels,
+            options.statistics.folds,
+            seed=options.modelling.seed,
+            families=people.related.by_label,
+        )
+        return cls(
+            people,
+            tuple(column for column in asked if _is_smooth(column)),
+            tuple(column for column in asked if not _is_smooth(column)),
+            {label: fold for fold, labels in enumerate(drawn) for label in labels},
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the covariates."""
+        return tuple(column.name for column in (*self.smooth, *self.levels))
+
+    def covariates(self, labels: Sequence[str]) -> NormCovariates:
+        """Return the covariates of some people, in their order.
+
+        Raises
+        ------
+        SettingsError
+            A number is the same for all of them.
+        """
+        numbers = [[column.numbers[label] for column in self.smooth] for label in labels]
+        levels = [[column.texts[label] for column in self.levels] for label in labels]
+        try:
+            return NormCovariates(
+                np.array(numbers, np.float64),
+                tuple(column.name for column in self.smooth),
+                np.array(levels, str).reshape(len(labels), len(self.levels)),
+                tuple(column.name for column in self.levels),
+            )
+        except ValueError as err:
+            raise SettingsError(f"--covariates: {err}", remedy="leave it out") from err
+
+    def fold_numbers(self, labels: Sequence[str]) -> NDArray[np.intp]:
+        """Return the fold of each, (people,)."""
+        return np.array([self.folds[label] for label in labels], np.intp)
+
+    def words(self) -> list[str]:
+        """Say who is scored, by whom, and whose scores are worse."""
+        labels = self.people.labels
+        folds = len(set(self.folds.values()))
+        families = len(np.unique(self.people.families))
+        lines = [
+            f"{counted(len(labels), 'participant')} in {folds} folds of whole families (seed "
+            f"{self.people.settings.modelling.seed}), each scored by norms of the other folds; "
+            f"who has no known relative is a family alone: {families} families.",
+            f"Norms: PCNtoolkit's Bayesian linear regression, smooth over "
+            f"{named([column.name for column in self.smooth])}"
+            + (
+                f", with an offset and a spread for each level of "
+                f"{named([column.name for column in self.levels])}."
+                if self.levels
+                else "."
+            ),
+        ]
+        return lines + self._warnings(stand(self.covariates(labels), self.fold_numbers(labels)))
+
+    def _warnings(self, standing: Standing) -> list[str]:
+        return [
+            *self._of(
+                ~standing.scored,
+                "without a score: nobody of the other folds has their "
+                f"{named([column.name for column in self.levels])}",
+            ),
+            *self._few(),
+            *self._of(
+                standing.scored & ~standing.own_spread,
+                f"scored by the one spread of all: with fewer than {SPREADS_FROM} people in other "
+                f"folds, or {LEVEL_SPREAD_FROM} of a level, others come out wrong",
+            ),
+            *self._of(
+                standing.beyond,
+                f"with {named([column.name for column in self.smooth])} below or above all of the "
+                "other folds: their norms are extrapolated",
+            ),
+        ]
+
+    def _of(self, who: NDArray[np.bool_], words: str) -> list[str]:
+        labels = [f"sub-{label}" for label in np.array(self.people.labels)[who]]
+        people = counted(len(labels), "participant")
+        return [f"{people} {words} ({named(labels)})."] if labels else []
+
+    def _few(self) -> list[str]:
+        """Name levels of few people."""
+        lines = []
+        for column in self.levels:
+            own = [column.texts[label] for label in self.people.labels]
+            few = [level for level in column.levels if 0 < own.count(level) < _FEW]
+            if few:
+                what = f"{column.name} {named(few)}"
+                lines.append(
+                    f"{what}: fewer than {_FEW} participants each: the offset of their norms is "
+                    "uncertain, and their scores lie wider."
+                )
+        return lines
+
+
+class _Progress:
+    """Reports how far it is, and how long the rest will take."""
+
+    def __init__(self, title: str, columns: int, rest: int) -> None:
+        self._title, self._columns, self._rest = title, columns, rest
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if done == 1 or now - self._said > _SECONDS:
+            each = (now - self._began) / done
+            here = duration(each * (self._columns - done))
+            after = f", {duration(each * self._rest)} for what follows" if self._rest else ""
+            share = done / self._columns
+            say(f"{share:4.0%} {self._title}: about {here} left{after} ({each:.2g} s a region)")
+            self._said = now
+
+
+class _ScoreRows(Sequence[Mapping[str, object]]):
+    """Rows of a table of scores, made when they are written: 10,000 people have millions."""
+
+    def __init__(self, table: FeatureTable, scores: Scores, plain: Scores) -> None:
+        self._table, self._scores, self._plain = table, scores, plain
+
+    def __len__(self) -> int:
+        return int(self._table.values.size)
+
+    @overload
+    def __getitem__(self, place: int) -> Mapping[str, object]: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Mapping[str, object]]: ...
+    def __getitem__(
+        self, place: int | slice
+    ) -> Mapping[str, object] | Sequence[Mapping[str, object]]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        person, column = divmod(place, len(self._table.names))
+        return {
+            "participant_id": f"sub-{self._table.labels[person]}",
+            "region": self._table.names[column],
+            "value": self._table.values[person, column],
+            "expected": self._scores.expected[person, column],
+            "sd": self._scores.sd[person, column],
+            "z": self._scores.z[person, column],
+            "plain_z": self._plain.z[person, column],
+        }
+
+
+class _Study:
+    """All norms of a call."""
+
+    def __init__(self, cohort: _Cohort, results: GroupResults) -> None:
+        self._cohort, self._results = cohort, results
+        self._words = cohort.words()
+        self._found: list[ContrastNorms] = []
+        self.failed: dict[str, str] = {}  # who could not be read, and why
+        for line in self._words:
+            say(line)
+
+    def add(self, source: FeatureSource, folder: Path, sources: int) -> None:
+        """Score one kind of features, a contrast at a time."""
+        people = self._cohort.people
+        lacking = [f"sub-{label}" for label in people.labels if label not in source.has]
+        if lacking:
+            who = f"{counted(len(lacking), 'participant')} without {source.kind.words}"
+            say(f"left out: {who} ({named(lacking)})")
+        for number, table in enumerate(source.tables(people.of(source.has), folder)):
+            self.failed |= report_failed(table, self.failed)
+            _require_people(len(table.labels))
+            self._score(table, len(source.contrasts) * sources - number - 1)
+
+    def _score(self, table: FeatureTable, tables_left: int) -> None:
+        covariates = self._cohort.covariates(table.labels)
+        folds = self._cohort.fold_numbers(table.labels)
+        columns = len(table.names)
+        progress = _Progress(table.title, columns, tables_left * columns)
+        scores = score_people(table.values, covariates, folds, progress=progress)
+        plain = score_plainly(table.values, folds)
+        entities = {"contrast": table.contrast or None, "desc": _camel(table.kind.name)}
+        self._results.table(
+            build_name(entities, "scores", ""),
+            _ScoreRows(table, scores, plain),
+            _SCORES,
+            f"Participants' {table.kind.words} beside their norms: a row a participant and region",
+        )
+        options = self._cohort.people.settings
+        self._found.append(
+            ContrastNorms(
+                table.kind.name,
+                table.contrast,
+                table.labels,
+                table.names,
+                explained(table.values, scores, plain),
+                compare_with_normal(scores.z),
+                compare_with_normal(plain.z),
+                normal_quantiles(scores.z),
+                normal_quantiles(plain.z),
+                count_extremes(
+                    scores.z,
+                    draws=_draws(options.statistics.map_permutations, len(table.labels)),
+                    seed=options.modelling.seed,
+                ),
+            )
+        )
+
+    def write(self) -> None:
+        """Write the tables over all contrasts, and the page."""
+        kinds = list(dict.fromkeys(one.kind for one in self._found))
+        together = [_together(kind, self._found) for kind in kinds]
+        found = NormsFound(self._found, together, self._cohort.names, self._words)
+        self._results.table(
+            "desc-participants_norms",
+            list(self._people_rows(together)),
+            _PEOPLE,
+            "How many regions of each participant are far from the norm, beside chance: a row a "
+            "participant and contrast",
+        )
+        self._results.table(
+            "desc-regions_norms",
+            [row for one in self._found for row in _region_rows(one)],
+            _REGIONS,
+            "What norms explain, and how normal scores are: a row a contrast and region",
+        )
+        words = answer(found)
+        people = self._cohort.people
+        self._results.page(
+            AnalysisPageFacts("Norms of regions", words, people.flags, sections(found))
+        )
+        say(words)
+
+    def _people_rows(self, together: Sequence[KindExtremes]) -> Iterator[dict[str, object]]:
+        for kind in together:
+            for one in self._found:
+                if one.kind == kind.kind:
+                    nothing = np.full(len(one.labels), np.nan)
+                    yield from self._rows(one.kind, one.contrast, one.labels, one.extremes, nothing)
+            yield from self._rows(kind.kind, "all", kind.labels, kind.extremes, kind.q)
+
+    def _rows(
+        self,
+        kind: str,
+        contrast: str,
+        labels: Sequence[str],
+        extremes: Extremes,
+        q: NDArray[np.float64],
+    ) -> Iterator[dict[str, object]]:
+        standing = stand(self._cohort.covariates(labels), self._cohort.fold_numbers(labels))
+        for n, label in enumerate(labels):
+            yield {
+                "participant_id": f"sub-{label}",
+                "features": kind,
+                "contrast": contrast or None,
+                "fold": self._cohort.folds[label] + 1,
+                "regions": int(extremes.columns[n]),
+                "extreme": int(extremes.count[n]) if extremes.columns[n] else None,
+                "expected": extremes.expected[n],
+                "usual": extremes.usual[n],
+                "p": extremes.p[n],
+                "q": q[n],
+                "own_spread": bool(standing.own_spread[n]),
+                "extrapolated": bool(standing.beyond[n]),
+            }
+
+
+def _region_rows(one: ContrastNorms) -> Iterator[dict[str, object]]:
+    for n, name in enumerate(one.names):
+        yield {
+            "features": one.kind,
+            "contrast": one.contrast or None,
+            "region": name,
+            "r2": one.r2[n],
+            **{key: getattr(one.normative, key)[n] for key in ("sd", "extreme", "ks_p")},
+            **{f"plain_{key}": getattr(one.plain, key)[n] for key in ("sd", "extreme", "ks_p")},
+        }
+
+
+def _together(kind: str, found: Sequence[ContrastNorms]) -> KindExtremes:
+    """Put a kind's contrasts together, with the false discovery rate over people."""
+    from scipy.stats import false_discovery_control
+
+    own = [one for one in found if one.kind == kind]
+    extremes = add_extremes([one.extremes for one in own])
+    q, known = extremes.p.copy(), np.isfinite(extremes.p)
+    if known.any():
+        q[known] = false_discovery_control(q[known])
+    return KindExtremes(kind, own[0].labels, extremes, q)
+
+
+def _draws(asked: int, people: int) -> int:
+    """Return how many people chance is drawn as: one alone can be found among all."""
+    return min(max(asked, _DRAWS_FOR_EACH * people), max(asked, _MOST_DRAWS)) if asked else 0
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("-")
+    return first + "".join(word.capitalize() for word in others)

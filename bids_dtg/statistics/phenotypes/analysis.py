@@ -1,0 +1,550 @@
+"""Phenotypes predicted from connectomes, maps and regions, each beside the connectome alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.feature_kinds import FEATURES
+from bids_dtg.cohort.features import (
+    FeatureSource,
+    FeatureTable,
+    RegionFeatures,
+    find_features,
+    print_plan,
+    report_failed,
+)
+from bids_dtg.cohort.people import GroupPeople, gather_people
+from bids_dtg.cohort.results import GroupResults
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.files.temporary import temporary_folder
+from bids_dtg.notices import counted, named, say
+from bids_dtg.settings import Settings, StatisticsOptions
+from bids_dtg.statistics.asked import camel_case, phenotypes_asked
+from bids_dtg.statistics.phenotypes.page import (
+    ALL,
+    EDGES,
+    Difference,
+    FitScores,
+    PhenotypeResults,
+    Prediction,
+    answer,
+    phenotypes_page,
+)
+from bids_dtg.stats.cohort.exchangeability import permutations
+from bids_dtg.stats.prediction.folds import Folds, repeated_folds, site_folds
+from bids_dtg.stats.prediction.intervals import corrected_p, score_interval
+from bids_dtg.stats.prediction.phenotypes import SCORES, Outcome, Target, score_baseline
+from bids_dtg.stats.prediction.question import Question
+from bids_dtg.stats.prediction.ridge import Features
+from bids_dtg.stats.prediction.weights import haufe_weights
+
+_FEWEST = 4  # families: with fewer there are no folds
+_WEIGHTS_FROM_P = 0.05
+_THREADS_FROM = 1500  # people
+# Fields of `Prediction` by the comparison, and what a row of the table of differences says.
+_COMPARISONS = {
+    "over": "less edges, penalties chosen in the folds",
+    "over_equal": "less edges, equal degrees of freedom",
+    "added": "edges and these together, less edges",
+}
+_SCORE_MEANINGS = {
+    "phenotype": "Column of the table of participants",
+    "features": "What of each participant it was predicted from, as --feature-sets takes it; "
+    "otherwise what has no features",
+    "contrast": "Contrast of the maps; all: the regions of all contrasts side by side",
+    "penalty": "nested: chosen inside of each fold; published: features / training people",
+    "people": "Participants",
+    "families": "Families that they are of",
+    "columns": "Features a participant",
+    **{name: kind.words for name, kind in SCORES.items()},
+    "low": "Lower end of the 95 % interval of r, or of auc where that is the score",
+    "high": "Its upper end",
+    "within_folds": "Mean of that score over folds, each by itself: with --leave-site-out, within "
+    "sites",
+    "sd_repeats": "Standard deviation of that score over repeats of the cross-validation",
+    "p": "Share of permutations of participants that score as well",
+    "q": "The same corrected for the contrasts of the same features (Benjamini and Hochberg)",
+    "permuted": "Mean of that score over permutations",
+    "degrees_of_freedom": "Of the fits, without intercept and covariates: mean over folds",
+}
+_DIFFERENCE_MEANINGS = {
+    "phenotype": _SCORE_MEANINGS["phenotype"],
+    "features": "What is compared with the edges of the connectome",
+    "contrast": _SCORE_MEANINGS["contrast"],
+    "comparison": "What is compared",
+    "score": "By which score",
+    "difference": "Mean difference over folds",
+    "low": "Lower end of its 95 % interval (Nadeau and Bengio 2003)",
+    "high": "Its upper end",
+    "p": "Two-sided p of the corrected resampled t test",
+    "q": _SCORE_MEANINGS["q"],
+    "verdict": "Of the features beside the edges, by q",
+}
+
+
+def run_phenotypes(settings: Settings) -> int:
+    """Predict phenotypes; return how many participants were left out as they cannot be read.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+
+    Raises
+    ------
+    DatasetError, SettingsError
+        There are no features, no phenotype, or too few people.
+    """
+    people = gather_people(settings).complete(settings.statistics.covariates)
+    names = phenotypes_asked(people)
+    sources = find_features(people, tuple(FEATURES))
+    people = _with_edges(people, sources)
+    if settings.behaviour.dry_run:
+        would = f"would predict {named(names)} of {counted(len(people), 'participant')}"
+        return print_plan(sources, [would])
+    results = GroupResults.of(settings, people.output)
+    with results.begun(), temporary_folder() as folder:
+        study = _Study(people, folder, results, names)
+        for number, source in enumerate(sources):
+            study.add(source, number / len(sources), 1 / len(sources))
+        study.write()
+    return len(study.failed)
+
+
+def _with_edges(people: GroupPeople, sources: Sequence[FeatureSource]) -> GroupPeople:
+    """Leave out who has no edges where others have: maps are compared with them."""
+    edges = next((source for source in sources if source.kind.name == EDGES), None)
+    lacking = [] if edges is None else [label for label in people.labels if label not in edges.has]
+    if lacking:
+        say(
+            f"left out: {counted(len(lacking), 'participant')} without edges of the connectome, "
+            f"which maps are compared with ({named([f'sub-{label}' for label in lacking])})"
+        )
+    return people.of([label for label in people.labels if label not in lacking])
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A phenotype of certain people."""
+
+    name: str
+    people: GroupPeople
+    question: Question
+    words: tuple[str, ...]  # how people were permuted
+
+    @property
+    def families(self) -> int:
+        """How many families they are of."""
+        return len(np.unique(self.question.folds.families))
+
+
+class _Study:
+    """All predictions of a call."""
+
+    def __init__(
+        self, people: GroupPeople, folder: Path, results: GroupResults, names: Sequence[str]
+    ) -> None:
+        self._people, self._folder, self._results = people, folder, results
+        self._edges: tuple[tuple[str, ...], Features] | None = None  # labels and values
+        self._asked: dict[tuple[str, tuple[str, ...]], _Asked | None] = {}
+        self._found: dict[str, list[Prediction]] = {name: [] for name in names}
+        self.failed: dict[str, str] = {}  # who could not be read, and why
+        asked = people.settings.statistics.covariates
+        self._covariates = people.covariates(asked).values if asked else None
+
+    @property
+    def _options(self) -> StatisticsOptions:
+        return self._people.settings.statistics
+
+    def add(self, source: FeatureSource, done: float, share: float) -> None:
+        """Predict all phenotypes from a source, contrast by contrast."""
+        people = self._people.of(source.has)
+        for position, table in enumerate(self._tables(source, people)):
+            say(f"{done + share * position / (len(source.contrasts) + 1):4.0%} {table.title}")
+            self.failed |= report_failed(table, self.failed)
+            contrast = ALL if not table.contrast and source.contrasts != ("",) else table.contrast
+            self._add_table(table, contrast)
+
+    def _tables(self, source: FeatureSource, people: GroupPeople) -> Iterator[FeatureTable]:
+        """Yield a table a contrast; of regions also all contrasts together, read once."""
+        if isinstance(source, RegionFeatures) and len(source.contrasts) > 1:
+            whole = source.together(people, self._folder)
+            yield whole
+            yield from source.parts(whole)
+        else:
+            yield from source.tables(people, self._folder)
+
+    def _add_table(self, table: FeatureTable, contrast: str) -> None:
+        features = Features.of(table.values)
+        if table.kind.name == EDGES:
+            self._edges = (table.labels, features)
+        for name in self._found:
+            known = set(self._people.column(name).texts)
+            if self._edges is not None:
+                known &= set(self._edges[0])
+            rows = np.array([n for n, label in enumerate(table.labels) if label in known], np.intp)
+            asked = self._ask_once(name, tuple(table.labels[n] for n in rows))
+            if asked is not None:
+                everybody = len(rows) == len(table.labels)
+                own = features if everybody else features.of_people(rows)
+                prediction = self._predict(asked, own, table, contrast)
+                self._found[name].append(prediction)
+                if prediction.nested.p <= _WEIGHTS_FROM_P or self._is_named(table):
+                    values = table.values if everybody else table.values[rows]
+                    self._write_weights(asked, own, values, table, prediction)
+
+    def _is_named(self, table: FeatureTable) -> bool:
+        named_contrasts = self._people.settings.modelling.contrast
+        return bool(table.contrast) and bool(named_contrasts)  # others are not looked at then
+
+    def _ask_once(self, name: str, labels: tuple[str, ...]) -> _Asked | None:
+        """Return a phenotype of people; None, once with a line, where it cannot be predicted."""
+        key = (name, labels)
+        if key not in self._asked:
+            try:
+                self._asked[key] = self._ask(name, self._people.of(labels))
+            except ValueError as err:
+                say(f"{name} is not predicted: {err}")
+                self._asked[key] = None
+        return self._asked[key]
+
+    def _ask(self, name: str, people: GroupPeople) -> _Asked:
+        options, seed = self._options, people.settings.modelling.seed
+        target, orders = _target(people, name), None
+        words: tuple[str, ...] = ()
+        folds = _folds(people, target, options, seed)
+        _require_learnable(target, folds)
+        if options.map_permutations:
+            drawn = permutations(
+                options.map_permutations,
+                people.families,
+                sites=people.sites,
+                within_families=options.within_families,
+                seed=seed,
+            )
+            # With the order of the data alone, no p says anything.
+            orders, words = (drawn.orders if drawn.possible > 1 else None), drawn.words
+            if trouble := drawn.trouble_with(name, target.values):
+                say(f"warning: {trouble}")
+                words = (*words, trouble)
+        edges = self._edges_of(people.labels)
+        question = Question(target, folds, self._covariates_of(people), orders, seed, edges)
+        return _Asked(name, people, question, words)
+
+    def _covariates_of(self, people: GroupPeople) -> NDArray[np.float64] | None:
+        """Return rows of everybody's covariates, some of which need not differ in these people."""
+        if self._covariates is None:
+            return None
+        return self._covariates[[label in people.sets for label in self._people.labels]]
+
+    def _edges_of(self, labels: Sequence[str]) -> Features | None:
+        if self._edges is None:
+            return None
+        if tuple(labels) == self._edges[0]:
+            return self._edges[1]  # a kernel of 10,000 people is 800 MB: it is not copied
+        rows = {label: row for row, label in enumerate(self._edges[0])}
+        return self._edges[1].of_people(np.array([rows[label] for label in labels]))
+
+    def _predict(
+        self, asked: _Asked, features: Features, table: FeatureTable, contrast: str
+    ) -> Prediction:
+        question, target = asked.question, asked.question.target
+        with _threads(features.people):
+            published, nested = question.predict(features)
+            alone = table.kind.name == EDGES
+            beside = {} if alone else question.beside_baseline(features, nested)
+        score = target.headline
+        return Prediction(
+            features=table.kind.name,
+            words=table.kind.words + (" of all contrasts together" if contrast == ALL else ""),
+            contrast=contrast,
+            people=features.people,
+            families=asked.families,
+            columns=features.columns,
+            nested=_fit_scores(nested, target),
+            published=_fit_scores(published, target),
+            interval=score_interval(target, nested.mean(score), asked.families),
+            points=question.points(nested),
+            **{
+                key: Difference(found.score, found.difference, found.p, found.p)
+                for key, found in beside.items()
+            },
+        )
+
+    def _write_weights(
+        self,
+        asked: _Asked,
+        features: Features,
+        values: NDArray[np.float32],
+        table: FeatureTable,
+        prediction: Prediction,
+    ) -> None:
+        question = asked.question
+        pattern = haufe_weights(
+            values,
+            features,
+            question.target,
+            families=question.folds.families,
+            confounds=question.confounds,
+            seed=question.seed,
+        )
+        label = camel_case(f"{asked.name} {table.kind.name}")
+        what = (
+            f"Haufe-transformed weights of the prediction of {asked.name} from "
+            f"{prediction.words}: how the features change with the fitted phenotype, in all "
+            f"{features.people} participants"
+        )
+        if table.places is not None:
+            entities = {"contrast": table.contrast, "stat": "haufe", "desc": label}
+            p = prediction.nested.p
+            facts = {
+                "PValue": None if np.isnan(p) else p,
+                "Scores": dict(prediction.nested.scores),
+            }
+            self._results.map(entities, pattern, table.places, what, **facts)
+            return
+        contrast = f"contrast-{table.contrast}_" if table.contrast else ""
+        rows = [
+            {"name": name, "weight": weight}
+            for name, weight in zip(table.names, pattern, strict=True)
+        ]
+        meanings = {"name": "Feature", "weight": "Units of the feature a unit of the phenotype"}
+        self._results.table(f"{contrast}desc-{label}_weights", rows, meanings, what)
+
+    def write(self) -> None:
+        """Write the tables and the page.
+
+        Raises
+        ------
+        DatasetError
+            No phenotype could be predicted.
+        """
+        found = {name: _corrected(own) for name, own in self._found.items() if own}
+        if not found:
+            raise DatasetError(
+                f"none of {named(list(self._found))} can be predicted",
+                expected=f"{_FEWEST} families or more with values that differ",
+            )
+        results = [self._results_of(name, own) for name, own in found.items()]
+        self._write_tables(results)
+        for phenotype in results:
+            say(answer(phenotype))
+        page = phenotypes_page(
+            results, lead=self._lead(), flags=self._people.flags, index="../../index.html"
+        )
+        self._results.page(page)
+
+    def _write_tables(self, results: Sequence[PhenotypeResults]) -> None:
+        rows = [row for phenotype in results for row in _score_rows(phenotype)]
+        words = "How well phenotypes are predicted, in people who were not used to learn it"
+        self._results.table("desc-phenotypes_scores", rows, _SCORE_MEANINGS, words)
+        rows = [row for phenotype in results for row in _difference_rows(phenotype)]
+        if rows:
+            words = "How much better features predict than the edges of the connectome alone"
+            self._results.table("desc-phenotypes_differences", rows, _DIFFERENCE_MEANINGS, words)
+
+    def _results_of(self, name: str, found: Sequence[Prediction]) -> PhenotypeResults:
+        # Of sets of features that not all people have, the one of most people speaks for all.
+        asked = max(
+            (asked for (own, _), asked in self._asked.items() if own == name and asked is not None),
+            key=lambda asked: len(asked.people),
+        )
+        target = asked.question.target
+        return PhenotypeResults(
+            name=name,
+            levels=target.levels,
+            people=len(asked.people),
+            score=target.headline,
+            score_words={key: SCORES[key].words for key in target.score_names},
+            baselines=self._baselines(asked.question),
+            predictions=tuple(found),
+            notes=tuple(self._notes(asked)),
+        )
+
+    def _baselines(self, question: Question) -> dict[str, Mapping[str, float]]:
+        found = {"mean of training people": score_baseline(question.target, question.folds)}
+        if question.confounds is not None:
+            alone = score_baseline(question.target, question.folds, question.confounds)
+            found[f"covariates alone ({', '.join(self._options.covariates)})"] = alone
+        return found
+
+    def _notes(self, asked: _Asked) -> Iterator[str]:
+        target, folds = asked.question.target, asked.question.folds
+        related = f" of {asked.families} families" if self._people.related.by_label else ""
+        lacking = len(self._people) - len(asked.people)
+        without = f"; {lacking} without a value or without features" if lacking else ""
+        levels = ""
+        if target.levels:
+            second = int((target.values > 0).sum())
+            numbers = len(asked.people) - second, second
+            pairs = zip(numbers, target.levels, strict=True)
+            levels = f": {', '.join(f'{number} {level}' for number, level in pairs)}"
+        yield f"{counted(len(asked.people), 'participant')}{related}{levels}{without}."
+        how = (
+            f"Each of {counted(folds.count, 'site')} was left out in turn"
+            if self._options.leave_site_out
+            else f"{folds.count}-fold cross-validation, {counted(folds.repeats, 'time')}, with "
+            "sites and levels in proportion"
+        )
+        moved = f"; {folds.moved} were tested with their family's site" if folds.moved else ""
+        yield (
+            f"{how}{moved}. Families were never on both sides; means, scales, penalties and "
+            "regressions of covariates are those of each fold's training people."
+        )
+        if self._options.leave_site_out:
+            yield (
+                "Scores over everybody also hold how far the means of sites are predicted, which "
+                "a few sites decide by chance; the table's within_folds are those within sites."
+            )
+        if asked.words:
+            yield f"{self._options.map_permutations} permutations. {' '.join(asked.words)}"
+
+    def _lead(self) -> str:
+        names = ", ".join(self._options.covariates)
+        covariates = f" Covariates: {names}." if names else " No covariates."
+        return (
+            "Ridge regression (of two levels: ridge classifier) in "
+            f"{counted(len(self._people), 'participant')}. The penalty is chosen inside of each "
+            "fold; beside it stands the published one, features / training people."
+            f"{covariates} Seed {self._people.settings.modelling.seed}."
+        )
+
+
+def _threads(people: int) -> AbstractContextManager[object]:
+    """Keep the algebra of few people to one thread: many small systems wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    if people >= _THREADS_FROM:
+        return nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
+def _fit_scores(outcome: Outcome, target: Target) -> FitScores:
+    score = target.headline
+    null = outcome.null[score]
+    return FitScores(
+        scores={name: outcome.mean(name) for name in target.score_names},
+        sd=float(outcome.by_repeat[score].std(ddof=1)) if len(outcome.predicted) > 1 else np.nan,
+        within_folds=_mean_of_known(outcome.by_fold[score]),
+        p=outcome.p(score),
+        q=float("nan"),
+        chance=float(null.mean()) if len(null) else float("nan"),
+        degrees_of_freedom=float(outcome.degrees_of_freedom.mean()),
+    )
+
+
+def _mean_of_known(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _target(people: GroupPeople, name: str) -> Target:
+    column = people.column(name)
+    if len(column.levels) == 2:
+        texts = [column.texts[label] for label in people.labels]
+        rare = min(column.levels, key=texts.count)
+        if texts.count(rare) < 2:
+            raise ValueError(f"one participant alone has {rare}")
+        return Target.two_levels(texts)
+    if not column.is_number:
+        raise ValueError(f"it has {counted(len(column.levels), 'level')} of words, and not two")
+    return Target.numbers(np.array([column.numbers[label] for label in people.labels]))
+
+
+def _folds(people: GroupPeople, target: Target, options: StatisticsOptions, seed: int) -> Folds:
+    if options.leave_site_out:
+        if people.sites is None:
+            raise SettingsError(
+                "--leave-site-out: no two sites are known",
+                expected="a column site in the table of participants",
+            )
+        return site_folds(people.families, people.sites)
+    families = len(np.unique(people.families))
+    if families < _FEWEST:
+        raise ValueError(f"too few unrelated participants for folds: {families}")
+    return repeated_folds(
+        people.families,
+        folds=min(options.folds, families),
+        repeats=options.repeats,
+        seed=seed,
+        sites=people.sites,
+        levels=(target.values > 0).astype(np.intp) if target.levels else None,
+    )
+
+
+def _require_learnable(target: Target, folds: Folds) -> None:
+    """Raise ValueError where people of a fold have nobody to learn from."""
+    for _, _, train, _ in folds.splits():
+        if len(np.unique(folds.families[train])) < 2:
+            raise ValueError("all people beside those of a fold are of one family")
+        if not np.ptp(target.values[train]):
+            raise ValueError("all people beside those of a fold have one value")
+
+
+def _corrected(found: Sequence[Prediction]) -> list[Prediction]:
+    """Correct p-values over the contrasts of the same features."""
+    own = list(found)
+    for words in dict.fromkeys(prediction.words for prediction in found):
+        places = [n for n, prediction in enumerate(own) if prediction.words == words]
+        for key in ("nested", "published", *_COMPARISONS):
+            parts = {n: part for n in places if (part := getattr(own[n], key)) is not None}
+            corrected = corrected_p([part.p for part in parts.values()])
+            for (n, part), q in zip(parts.items(), corrected, strict=True):
+                own[n] = dataclasses.replace(own[n], **{key: dataclasses.replace(part, q=q)})
+    return own
+
+
+def _score_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:
+    for words, scores in results.baselines.items():
+        yield {"phenotype": results.name, "features": words, **scores}
+    for found in results.predictions:
+        for penalty, fit in (("nested", found.nested), ("published", found.published)):
+            yield {
+                "phenotype": results.name,
+                "features": found.features,
+                "contrast": found.contrast or None,
+                "penalty": penalty,
+                "people": found.people,
+                "families": found.families,
+                "columns": found.columns,
+                **fit.scores,
+                **(
+                    {"low": found.interval.low, "high": found.interval.high}
+                    if fit is found.nested
+                    else {}
+                ),
+                "within_folds": fit.within_folds,
+                "sd_repeats": fit.sd,
+                "p": fit.p,
+                "q": fit.q,
+                "permuted": fit.chance,
+                "degrees_of_freedom": fit.degrees_of_freedom,
+            }
+
+
+def _difference_rows(results: PhenotypeResults) -> Iterator[dict[str, object]]:
+    for found in results.predictions:
+        for key, words in _COMPARISONS.items():
+            part: Difference | None = getattr(found, key)
+            if part is not None:
+                yield {
+                    "phenotype": results.name,
+                    "features": found.features,
+                    "contrast": found.contrast or None,
+                    "comparison": words,
+                    "score": part.score,
+                    "difference": part.interval.mean,
+                    "low": part.interval.low,
+                    "high": part.interval.high,
+                    "p": part.p,
+                    "q": part.q,
+                    "verdict": part.verdict,
+                }

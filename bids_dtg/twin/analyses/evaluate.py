@@ -1,0 +1,455 @@
+"""Judge a digital twin by people whom it was not fitted to; write tables and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import (
+    TWIN_PAGE,
+    AnalysisPageFacts,
+    Lines,
+    Matrices,
+    PageSection,
+    Scatter,
+    Table,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.settings import Settings
+from bids_dtg.stats.paired import Interval
+from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.curves import MeanTrial, Values, per_second
+from bids_dtg.twin.judging.cohort import Cohort
+from bids_dtg.twin.judging.curves import PEOPLE
+from bids_dtg.twin.judging.evaluation import (
+    FEWEST_PEOPLE,
+    FIGURES,
+    GROUP,
+    TWIN,
+    WITH_MEMORY,
+    Evaluation,
+    Samples,
+    Score,
+    evaluate,
+)
+from bids_dtg.twin.panels.words import NO_EVIDENCE
+
+Row = dict[str, Any]
+_FEWEST_TRAINING = 3  # people whom the model was fitted to, for baselines
+_FROM_ONSET = "seconds from the onset"
+_WHOSE = {
+    PEOPLE: "people",
+    TWIN: "their twins",
+    GROUP: "group\N{RIGHT SINGLE QUOTATION MARK}s network",
+}
+_OVER_PEOPLE = ("r, 95 % interval over people", "mean absolute error (s)", "people")
+
+
+def run_evaluation(settings: Settings) -> int:
+    """Judge ``--model`` by people whom it was not fitted to; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model, or nobody whom the model has not seen.
+    """
+    analysis = TwinAnalysis.prepare(settings, "evaluation")
+    unseen, seen = _divided(analysis)
+    if settings.behaviour.dry_run:
+        return analysis.print_plan("scores, tables and a page", unseen)
+    people = _cohort(analysis, unseen)
+    training = _cohort(analysis, seen) if len(seen) >= _FEWEST_TRAINING else None
+    with analysis.results.begun():
+        analysis.describe()
+        say(f"judging by {counted(len(unseen), 'participant')}. {_baselines_in_words(len(seen))}")
+        assert analysis.bundle is not None
+        found = evaluate(
+            analysis.bundle.fitted(), people, training, samples=Samples(settings.modelling.seed)
+        )
+        for name, rows in _tables(found).items():
+            analysis.write_table(name, rows)
+        page = analysis.results.path / TWIN_PAGE
+        trouble = write_analysis_page(page, _page(analysis, found, len(seen)))
+        say(trouble or f"page: {page}")
+        write_index(analysis.results.output)
+    return 0
+
+
+def _divided(analysis: TwinAnalysis) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return whom the model was not fitted to, and whom it was."""
+    bundle, labels = analysis.bundle, analysis.people.labels
+    assert bundle is not None
+    seen = bundle.seen(labels, analysis.data_set)
+    unseen = tuple(label for label in labels if label not in set(seen))
+    if not unseen:
+        raise DatasetError(
+            f"the model {bundle.card.name} was fitted to everybody here "
+            f"({counted(len(seen), 'participant')})",
+            expected="people whom it has not seen",
+            remedy="give files of other people, or train with --split-file, which keeps some apart",
+        )
+    if seen:
+        say(
+            f"left out: {counted(len(seen), 'participant')} whom {bundle.card.name} was fitted to "
+            f"({named(seen)}); baselines are fitted to them"
+        )
+    return unseen, seen
+
+
+def _cohort(analysis: TwinAnalysis, labels: Sequence[str]) -> Cohort:
+    people, bundle = analysis.people, analysis.bundle
+    assert bundle is not None
+    segments = people.segments(labels, held=bundle.part.held)
+    return Cohort(tuple(labels), segments, people.connectomes(labels))
+
+
+def _tables(found: Evaluation) -> dict[str, list[Row]]:
+    return {
+        "desc-people_predicted": people_rows(found),
+        "desc-scores_models": [score_row(score) for score in found.scores],
+        "desc-rt_quantiles": quantile_rows(found),
+        "desc-trials_curves": curve_rows(found),
+        "desc-twins_matched": matching_rows(found),
+        "desc-bold_scores": [
+            {
+                "model": score.name,
+                "group_r": score.fit.group_r,
+                "points": score.fit.points,
+                **_interval("person_r", score.person_r),
+            }
+            for score in found.bold
+        ],
+    }
+
+
+def people_rows(found: Evaluation) -> list[Row]:
+    """Return what each person did and what was predicted, a row each."""
+    group = found.group_losses
+    return [
+        {
+            "participant_id": f"sub-{label}",
+            **{f"observed_{name}": value for name, value in _by_target(found, found.observed[n])},
+            **{
+                f"{model}_{name}": value
+                for model, values in found.predicted.items()
+                for name, value in _by_target(found, values[n])
+            },
+            **{f"choice_{task}": values[n] for task, values in found.choice.items()},
+            "own_loss": found.own_losses[n],
+            "group_loss": np.nan if group is None else group[n],
+        }
+        for n, label in enumerate(found.labels)
+    ]
+
+
+def _by_target(found: Evaluation, values: Any) -> Iterator[tuple[str, float]]:
+    yield from zip(found.targets, values.tolist(), strict=True)
+
+
+def score_row(score: Score) -> Row:
+    """Return a score as a row."""
+    return {
+        "figure": score.figure,
+        "task": score.task or "all",
+        "condition": score.condition or "all",
+        "model": score.name,
+        "memory": score.memory,
+        **_interval("value", score.value),
+        **_interval("error", score.error),
+        "people": score.people,
+        **_interval("advantage", score.advantage),
+        "verdict": score.verdict or "n/a",
+    }
+
+
+def _interval(name: str, interval: Interval | None) -> Row:
+    of = interval or Interval(np.nan, np.nan, np.nan)
+    return {name: of.mean, f"{name}_low": of.low, f"{name}_high": of.high}
+
+
+def quantile_rows(found: Evaluation) -> list[Row]:
+    """Return quantiles of observed and predicted response times, a row each."""
+    return [
+        {
+            "task": task,
+            "condition": condition,
+            "probability": float(share),
+            "observed_seconds": float(table.observed_seconds[row, place]),
+            "predicted_seconds": float(table.predicted_seconds[row, place]),
+        }
+        for task, table in found.quantiles.items()
+        for row, condition in enumerate(found.conditions[task])
+        for place, share in enumerate(table.probabilities)
+    ]
+
+
+def curve_rows(found: Evaluation) -> list[Row]:
+    """Return by when trials are answered, by people and by networks, a row each."""
+    return [
+        {
+            "task": tuple(found.conditions)[mean.task],
+            "condition": found.conditions[tuple(found.conditions)[mean.task]][mean.condition],
+            "curve_of": name,
+            "seconds_from_onset": float(seconds),
+            "share_answered": float(answered),
+            "share_answered_correctly": float(correct),
+        }
+        for name, curves in found.curves.items()
+        for mean in curves
+        for seconds, answered, correct in zip(
+            mean.seconds, mean.answered, mean.correct, strict=True
+        )
+    ]
+
+
+def matching_rows(found: Evaluation) -> list[Row]:
+    """Return what the losses of all twins on all people say; no row where there is one person."""
+    if found.comparison is None:
+        return []
+    of, matching = found.comparison, found.comparison.matching
+    return [
+        {
+            "people": matching.people,
+            "matched": matching.matched,
+            "mismatched": matching.mismatched,
+            "p": matching.p,
+            "p_verdict": of.p_verdict,
+            **_interval("better_than_average", matching.better_than_average),
+            **_interval("identified", matching.identified),
+            "mean_rank": matching.mean_rank,
+            **_interval("below_group", of.below_group),
+            "below_group_verdict": of.group_verdict or "n/a",
+        }
+    ]
+
+
+def _page(analysis: TwinAnalysis, found: Evaluation, seen: int) -> AnalysisPageFacts:
+    bundle = analysis.bundle
+    assert bundle is not None
+    judged = "all trials" if found.half is None else f"half {found.half} of the runs"
+    return AnalysisPageFacts(
+        title=analysis.results.path.name,
+        index=f"../../{INDEX}",
+        lead=f"{bundle.card.name} {bundle.card.version} ({bundle.part.architecture}) judged by "
+        f"{counted(len(found.labels), 'participant')} of {analysis.data_set} whom it was not "
+        f"fitted to, by {judged}. {_baselines_in_words(seen)} What a twin answers was not "
+        f"measured. {NO_EVIDENCE}",
+        flags=_flags(analysis, found),
+        sections=(
+            *_figure_sections(found),
+            _trial_section(found),
+            _curve_section(found),
+            *_match_sections(found),
+        ),
+    )
+
+
+def _baselines_in_words(seen: int) -> str:
+    """Say whom simple predictions were fitted to."""
+    if seen < _FEWEST_TRAINING:
+        return (
+            "No simple prediction of people stands beside: the files have too few of those whom "
+            "it was fitted to. Give theirs, too."
+        )
+    return f"Baselines are fitted to {counted(seen, 'participant')} whom it was fitted to."
+
+
+def _flags(analysis: TwinAnalysis, found: Evaluation) -> tuple[Flag, ...]:
+    card = analysis.bundle.card if analysis.bundle else None
+    flags = [Flag("warning", sentence) for sentence in found.shortfalls]
+    flags += [Flag("note", sentence) for sentence in found.notes]
+    if card is not None and not card.for_science:
+        flags.append(Flag("problem", card.notice or "a model of simulated people: not for science"))
+    return tuple(flags)
+
+
+def _figure_sections(found: Evaluation) -> Iterator[PageSection]:
+    words = {
+        "rt": ("Response times", "A person's mean response time; of a twin, the mean of the "
+               "median that it gives each trial."),
+        "effect": ("Condition effects", "A person's mean response time in the second condition "
+                   "less the first. Single people's effects are not measured well."),
+    }  # fmt: skip
+    for figure, (title, text) in words.items():
+        tasks = [task for task in found.conditions if f"{task}_{figure}" in found.targets]
+        if tasks:
+            yield PageSection(
+                title=title,
+                text=(text, "A prediction that is the same for everybody has no r."),
+                tables=tuple(_over_people(found, figure, task) for task in tasks),
+                scatters=tuple(_scatter(found, figure, task) for task in tasks),
+            )
+
+
+def _over_people(found: Evaluation, figure: str, task: str) -> Table:
+    scores = [s for s in found.scores if (s.figure, s.task) == (figure, task)]
+    return Table(
+        f"{FIGURES[figure].words}: {task}",
+        ("prediction", *_OVER_PEOPLE, "the twin is"),
+        [
+            (
+                _words(score.name),
+                _shown(score.value),
+                _shown(score.error),
+                score.people,
+                score.verdict or "n/a",
+            )
+            for score in scores
+        ],
+        highlight=[_words(score.name) for score in scores if score.name != TWIN],
+        model=_words(TWIN),
+        lower_is_better=_OVER_PEOPLE[1:2],
+        not_compared=("people", "the twin is"),
+    )
+
+
+def _words(name: str) -> str:
+    words = name.replace("_", " ")
+    return f"{words} (memory allowed)" if name in WITH_MEMORY else words
+
+
+def _shown(interval: Interval | None) -> tuple[float, float, float] | None:
+    return None if interval is None else (interval.mean, interval.low, interval.high)
+
+
+def _scatter(found: Evaluation, figure: str, task: str) -> Scatter:
+    column = found.targets.index(f"{task}_{figure}")
+    points = [found.observed[:, column], found.predicted[TWIN][:, column]]
+    return Scatter(
+        f"Each person: {task}",
+        "observed (s)",
+        "predicted by the twin (s)",
+        np.column_stack(points),
+        identity=True,
+    )
+
+
+def _trial_section(found: Evaluation) -> PageSection:
+    return PageSection(
+        title="Choices and distributions",
+        text=(
+            "choice: share of trials with the person's button, where misses count against every "
+            "model. crps: how far the predicted distribution of response times is from the "
+            "observed times, in seconds. brier: how far the predicted shares of correct, wrong and "
+            "missed trials are from what happened. Less is better but for choice.",
+        ),
+        tables=tuple(_trial_table(found, task) for task in found.conditions),
+        scatters=tuple(_quantiles(found, task) for task in found.quantiles),
+    )
+
+
+def _trial_table(found: Evaluation, task: str) -> Table:
+    figures = ("choice", "crps", "brier")
+    scores = [s for s in found.scores if s.figure in figures and s.task == task]
+    keys = list(dict.fromkeys((s.figure, s.condition) for s in scores))
+    names = list(dict.fromkeys(score.name for score in scores))
+    cells = {(s.figure, s.condition, s.name): _shown(s.value) for s in scores}
+    headings = [" ".join(part for part in key if part) for key in keys]
+    return Table(
+        f"Mean over people, 95 % interval: {task}",
+        ("prediction", *headings),
+        [(_words(n), *(cells.get((*key, n)) for key in keys)) for n in names],
+        highlight=[_words(name) for name in names if name != TWIN],
+        model=_words(TWIN),
+        lower_is_better=[h for h in headings if not h.startswith("choice")],
+    )
+
+
+def _quantiles(found: Evaluation, task: str) -> Scatter:
+    rows = [row for row in quantile_rows(found) if row["task"] == task]
+    return Scatter(
+        f"Quantiles 0.1, 0.3, 0.5, 0.7, 0.9 of response times: {task}",
+        "observed (s)",
+        "predicted (s)",
+        np.array([(row["observed_seconds"], row["predicted_seconds"]) for row in rows]),
+        groups=[row["condition"] for row in rows],
+        identity=True,
+    )
+
+
+def _curve_section(found: Evaluation) -> PageSection:
+    own = found.curves[PEOPLE]
+    return PageSection(
+        title="Real and simulated trials",
+        text=(
+            "Means over people of all their scored trials of a condition. Response times: how many "
+            "of the trials are answered in each second around a time; misses are left out. Traces: "
+            "by when a trial is answered, a line each for the correct button and for the others, "
+            "which are pressed less often; what is left at the end is missed. Twins that resemble "
+            "people on average need not tell one person from another.",
+        ),
+        lines=(
+            *(_distributions(found, place, mean) for place, mean in enumerate(own)),
+            *(_traces(found, place, mean) for place, mean in enumerate(own)),
+        ),
+    )
+
+
+def _distributions(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
+    series = {
+        _WHOSE[name]: per_second(curves[place].seconds, curves[place].answered)
+        for name, curves in found.curves.items()
+    }
+    caption = f"Response times: {_where(found, mean)}"
+    return Lines(caption, _FROM_ONSET, "share of trials per second", series)
+
+
+def _traces(found: Evaluation, place: int, mean: MeanTrial) -> Lines:
+    series = {_WHOSE[name]: _buttons(curves[place]) for name, curves in found.curves.items()}
+    caption = f"Mean traces: {_where(found, mean)}"
+    return Lines(caption, _FROM_ONSET, "share of trials", series, y_reach=(0.0, 1.0))
+
+
+def _buttons(mean: MeanTrial) -> tuple[Values, Values]:
+    """Return two lines of one style: of any other button, and after a gap of the correct one."""
+    gap = np.full(1, np.nan)
+    seconds = np.concatenate([mean.seconds, gap, mean.seconds])
+    return seconds, np.concatenate([mean.answered - mean.correct, gap, mean.correct])
+
+
+def _where(found: Evaluation, mean: MeanTrial) -> str:
+    task = tuple(found.conditions)[mean.task]
+    return f"{task}, {found.conditions[task][mean.condition]} ({counted(mean.trials, 'trial')})"
+
+
+def _match_sections(found: Evaluation) -> Iterator[PageSection]:
+    rows = matching_rows(found)
+    if not rows:
+        return
+    row = rows[0]
+    yield PageSection(
+        title="Own connectome or somebody else's",
+        text=(
+            "Each twin is scored on each person's responses: by the cross-entropy of its button "
+            "traces. A twin of one's own connectome should have the lowest loss, and a lower one "
+            f"than the network of the group. Fewer than {FEWEST_PEOPLE} people get no verdict.",
+        ),
+        tables=(
+            Table(
+                "Losses of twins",
+                ("figure", "value"),
+                [
+                    ("people", row["people"]),
+                    ("own twin, mean loss", row["matched"]),
+                    ("other people's twins, mean loss", row["mismatched"]),
+                    ("p, of 2,000 permutations", row["p"]),
+                    ("share better than the average of others", row["better_than_average"]),
+                    ("share identified", row["identified"]),
+                    (f"loss of the {GROUP.replace('_', ' ')} less own", row["below_group"]),
+                ],
+            ),
+        ),
+        matrices=(
+            Matrices(
+                "Loss of each twin (rows) on each person's responses (columns), less the mean of "
+                "the person",
+                {"loss": found.losses - found.losses.mean(axis=0)},
+            ),
+        ),
+    )

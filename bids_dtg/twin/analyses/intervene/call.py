@@ -1,0 +1,144 @@
+"""Move people's connectomes in a twin, and say what its figures depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from bids_dtg.errors import DatasetError
+from bids_dtg.files.array_store import write_npz
+from bids_dtg.notices import counted, named, say
+from bids_dtg.report.pages.analysis import TWIN_PAGE, PageSection, write_analysis_page
+from bids_dtg.report.pages.index import write_index
+from bids_dtg.settings import Settings
+from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.analyses.intervene.page import intervention_page
+from bids_dtg.twin.analyses.intervene.study import People, Plan, Study, study
+from bids_dtg.twin.analyses.intervene.tables import intervention_tables, region_names
+from bids_dtg.twin.analyses.intervene.weights import (
+    WeightMove,
+    move_weights,
+    weight_rows,
+    weight_section,
+)
+from bids_dtg.twin.interventions.attribution import PERMUTATIONS
+from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
+
+_FEWEST = 2  # people: doses are counted by how much they differ
+_FEWEST_UNSEEN = FEWEST_PEOPLE  # of fewer, directions are hardly more than single people
+DIRECTIONS = "desc-directions_edges.npz"
+
+
+def run_interventions(settings: Settings) -> int:
+    """Intervene in the twins of `--model`; return 0.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or model, or fewer than two people.
+    """
+    analysis = TwinAnalysis.prepare(settings, "intervention")
+    plan = _planned(analysis)
+    if settings.behaviour.dry_run:
+        return _print_plan(analysis, plan)
+    performers = _people(analysis, plan.performers)
+    fitted = None if plan.refits else _people(analysis, plan.fitted)
+    with analysis.results.begun():
+        analysis.describe()
+        for line in _words(analysis, plan):
+            say(line)
+        found = study(plan, performers, fitted, settings, analysis.results.path / "checkpoints")
+        say("moves of weights …")
+        weights, notes = move_weights(
+            plan.bundle.fitted(), performers.connectomes, performers.segments, seed=plan.seed
+        )
+        _write(analysis, plan, found, weights)
+        _write_page(analysis, plan, found, weight_section(weights, notes, known=plan.known))
+    return 0
+
+
+def _planned(analysis: TwinAnalysis) -> Plan:
+    bundle, labels = analysis.bundle, analysis.people.labels
+    permutations = analysis.settings.statistics.permutations
+    assert bundle is not None
+    seen = bundle.seen(labels, analysis.data_set)
+    unseen = tuple(label for label in labels if label not in set(seen))
+    performers = unseen if len(unseen) >= _FEWEST_UNSEEN else labels
+    if len(performers) < _FEWEST:
+        raise DatasetError(
+            f"{counted(len(performers), 'participant')} has a connectome and events here "
+            f"({named(performers)})",
+            expected=f"{_FEWEST} or more: a dose is counted by how much people differ",
+        )
+    return Plan(
+        bundle=bundle,
+        performers=performers,
+        fitted=seen,
+        permutations=PERMUTATIONS if permutations is None else permutations,
+        seed=analysis.settings.modelling.seed,
+    )
+
+
+def _people(analysis: TwinAnalysis, labels: tuple[str, ...]) -> People:
+    people, bundle = analysis.people, analysis.bundle
+    assert bundle is not None
+    segments = people.segments(labels, held=bundle.part.held)
+    return People(labels, people.connectomes(labels), segments)
+
+
+def _print_plan(analysis: TwinAnalysis, plan: Plan) -> int:
+    for line in _words(analysis, plan):
+        say(line)
+    null = "" if plan.without_null else f", a null of {counted(plan.permutations, 'permutation')}"
+    what = f"attributions, moves of connectomes{null}, tables and a page"
+    return analysis.print_plan(what, plan.performers)
+
+
+def _words(analysis: TwinAnalysis, plan: Plan) -> Iterator[str]:
+    """Say whose twins perform, and what is left out."""
+    yield from (line for line in (_who(analysis, plan), plan.without_null, plan.refits) if line)
+
+
+def _who(analysis: TwinAnalysis, plan: Plan) -> str:
+    """Say whose twins perform, and whether the model knows these people."""
+    people, name = counted(len(plan.performers), "participant"), plan.bundle.card.name
+    known = plan.known
+    if not known:
+        return f"twins of {people} perform, whom {name} was not fitted to"
+    return (
+        f"twins of {people} perform; {name} was fitted to {known} of them, as fewer than "
+        f"{_FEWEST_UNSEEN} others are here"
+    )
+
+
+def _write(
+    analysis: TwinAnalysis, plan: Plan, found: Study, weights: Mapping[str, WeightMove]
+) -> None:
+    """Write tables and directions."""
+    regions = region_names(plan.bundle, analysis.people.regions)
+    for name, rows in intervention_tables(found, regions).items():
+        analysis.write_table(name, rows)
+    analysis.write_table("desc-weights_response", list(weight_rows(weights)))
+    results = analysis.results
+    write_npz(
+        results.path / DIRECTIONS,
+        {
+            "targets": np.array(found.targets, dtype=np.str_),
+            "gradient": found.gradients.edges,
+            "moved": np.array(list(found.directions), dtype=np.str_),
+            "unit": np.array([direction.unit for direction in found.directions.values()]),
+            "length": np.array([direction.length for direction in found.directions.values()]),
+            "places": np.array(regions, dtype=np.str_),
+        },
+    )
+
+
+def _write_page(analysis: TwinAnalysis, plan: Plan, found: Study, weights: PageSection) -> None:
+    results = analysis.results
+    page = results.path / TWIN_PAGE
+    facts = intervention_page(analysis, plan, found, _who(analysis, plan))
+    facts = replace(facts, sections=(*facts.sections, weights))
+    say(write_analysis_page(page, facts) or f"page: {page}")
+    write_index(results.output)

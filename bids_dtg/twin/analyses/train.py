@@ -1,0 +1,294 @@
+"""Fit a digital twin to people's connectomes and responses; write its bundle, tables and page."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bids_dtg.bundles.kinds import AUTO_KIND
+from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.errors import SettingsError
+from bids_dtg.notices import counted, say
+from bids_dtg.report.flags import Flag
+from bids_dtg.report.pages.analysis import (
+    TWIN_PAGE,
+    AnalysisPageFacts,
+    Curves,
+    PageSection,
+    Table,
+    write_analysis_page,
+)
+from bids_dtg.report.pages.index import INDEX, write_index
+from bids_dtg.settings import Settings
+from bids_dtg.training.loop import Workplace
+from bids_dtg.twin.analyses.analysis import TwinAnalysis
+from bids_dtg.twin.bundle.bundle import TwinFacts, write_twin_bundle
+from bids_dtg.twin.fitting import Fitted, fit
+from bids_dtg.twin.panels.words import NO_EVIDENCE
+from bids_dtg.twin.participant.people import TwinPeople
+from bids_dtg.twin.recipe import DEFAULT_ARCHITECTURE, Recipe, find_architecture, find_recipe
+
+_FEWEST = 2  # people: one is left out to choose the best epoch by
+_CAUTION = f"What a twin answers was not measured. {NO_EVIDENCE}"
+Row = dict[str, Any]
+
+
+def run_training(settings: Settings) -> int:
+    """Fit a twin to everybody, or to the training set of ``--split-file``; return 0.
+
+    A call that was stopped goes on after its last epoch when it is given again.
+
+    Raises
+    ------
+    DtgError
+        Wrong options, files or output folder.
+    """
+    architecture = chosen_architecture(settings)
+    recipe = chosen_recipe(settings)
+    analysis = TwinAnalysis.prepare(settings, "model")
+    people, labels = analysis.people, analysis.people.split.training
+    if len(labels) < _FEWEST:
+        raise SettingsError(
+            f"{counted(len(labels), 'participant')} would be trained on",
+            expected=f"{_FEWEST} or more with a connectome and events, in the set training where "
+            "--split-file is given",
+        )
+    schedule = f"{architecture}, at most {counted(_epochs(architecture, recipe), 'epoch')}"
+    if settings.behaviour.dry_run:
+        return analysis.print_plan(f"the model {analysis.results.name} ({schedule})", labels)
+    connectomes = people.connectomes(labels)
+    segments = people.segments(labels, held=not settings.twin.pulse_targets)
+    with analysis.results.begun():
+        analysis.describe()
+        say(
+            f"{counted(len(labels), 'participant')}, {counted(people.edges, 'edge')}, "
+            f"{counted(len(people.tasks.tasks), 'task')} ({', '.join(people.tasks.names)}); "
+            f"{schedule}"
+        )
+        fitted = fit(
+            connectomes,
+            segments,
+            people=labels,
+            architecture=find_architecture(architecture, recipe),
+            seed=settings.modelling.seed,
+            workplace=Workplace(
+                analysis.results.path / "checkpoints",
+                device=resolve_device(settings.resources.device),
+                progress=sys.stderr.isatty(),
+            ),
+            report=say,
+        )
+        bundle = write_twin_bundle(
+            analysis.results.bundle, fitted, _facts(analysis, recipe, fitted)
+        )
+        _write_results(analysis, fitted)
+        say(f"{bundle.card.name} {bundle.card.version} ({bundle.card.kind}): {bundle.path}")
+    return 0
+
+
+def chosen_architecture(settings: Settings) -> str:
+    """Return what ``--architecture`` names; the default for auto.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    name = settings.modelling.architecture
+    return find_architecture(DEFAULT_ARCHITECTURE if name == AUTO_KIND else name).name
+
+
+def chosen_recipe(settings: Settings) -> Recipe:
+    """Return the recipe of ``--architecture`` and ``--recipe`` with what other options change.
+
+    Raises
+    ------
+    SettingsError
+        There is none.
+    """
+    modelling, architecture = settings.modelling, chosen_architecture(settings)
+    stage = "hyper" if find_architecture(architecture).generates_all else "group"
+    changes: dict[str, Any] = {
+        f"{stage}_epochs": modelling.epochs,
+        f"{stage}_rate": modelling.learning_rate,
+        "batch_people": modelling.batch_size,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(find_recipe(architecture, modelling.recipe), **given)
+
+
+def _epochs(architecture: str, recipe: Recipe) -> int:
+    all_weights = find_architecture(architecture).generates_all
+    return recipe.hyper_epochs if all_weights else recipe.group_epochs
+
+
+def _facts(analysis: TwinAnalysis, recipe: Recipe, fitted: Fitted) -> TwinFacts:
+    settings, people = analysis.settings, analysis.people
+    source = people.source
+    epochs = sum(map(len, fitted.history.values()))
+    return TwinFacts(
+        name=analysis.results.name,
+        recipe_name=settings.modelling.recipe,
+        connectome=source.words,
+        regions=source.regions if source.places_named else (),
+        atlas=source.atlas,
+        atlas_digest=source.atlas_digest,
+        cleaning=source.cleaning,
+        held=not settings.twin.pulse_targets,
+        data_set=analysis.data_set,
+        description=f"Fitted with bids_dtg to {counted(len(fitted.people), 'participant')} who "
+        f"performed {', '.join(people.tasks.names)}: {fitted.architecture}, "
+        f"{counted(epochs, 'epoch')}",
+    )
+
+
+def _write_results(analysis: TwinAnalysis, fitted: Fitted) -> None:
+    """Write the tables and the page of a model that was just fitted."""
+    people = participant_rows(analysis.people)
+    history = history_rows(fitted)
+    codes = code_rows(fitted)
+    analysis.write_table("desc-participants_trials", people)
+    analysis.write_table("desc-training_history", history)
+    analysis.write_table("desc-codes_explained", codes)
+    results = analysis.results
+    page = results.path / TWIN_PAGE
+    trouble = write_analysis_page(page, _page(analysis, fitted, codes))
+    say(trouble or f"page: {page}")
+    write_index(results.output)
+
+
+def _page(analysis: TwinAnalysis, fitted: Fitted, codes: Sequence[Row]) -> AnalysisPageFacts:
+    people = analysis.people
+    return AnalysisPageFacts(
+        title=analysis.results.path.name,
+        index=f"../../{INDEX}",
+        lead=f"A digital twin ({fitted.architecture}) of "
+        f"{counted(len(fitted.people), 'participant')} of {analysis.data_set}, "
+        f"{counted(people.edges, 'edge')} a connectome. {_CAUTION}",
+        flags=_flags(people),
+        sections=(
+            PageSection(title="Trials", tables=(_task_table(people, fitted.people),)),
+            PageSection(
+                title="Training",
+                text=("The best epoch is chosen by people who are left out of the training.",),
+                curves=_curves(fitted),
+            ),
+            PageSection(
+                title="Codes",
+                text=(
+                    "A person's network differs from the group's by a few numbers, the codes: "
+                    "first what the responses of each person say of them, then how well the "
+                    "connectomes of others predict them. A code that is not predicted (0 or less) "
+                    "makes the twins of unseen people no more like them.",
+                )
+                if codes
+                else (),
+                tables=(_table("Codes", codes),) if codes else (),
+            ),
+        ),
+    )
+
+
+def _flags(people: TwinPeople) -> tuple[Flag, ...]:
+    """Return what a reader must know first: who was left out, who answers below chance."""
+    found = []
+    if people.left_out:
+        found.append(f"{counted(len(people.left_out), 'participant')} left out: see the table")
+    for task in people.tasks.tasks:
+        low = [label for label in people.labels if people.behaviour[label].below_chance(task)]
+        if low:
+            found.append(f"{task.name}: {counted(len(low), 'participant')} below chance, kept")
+    return tuple(Flag("warning", text) for text in found)
+
+
+def _task_table(people: TwinPeople, labels: Sequence[str]) -> Table:
+    rows = []
+    for task in people.tasks.tasks:
+        own = [people.behaviour[label] for label in labels if people.behaviour[label].of(task)]
+        row = (
+            task.name,
+            len(own),
+            sum(person.scored(task) for person in own),
+            sum(person.left_out(task) for person in own),
+            float(np.nanmean([person.share_correct(task) for person in own])) if own else np.nan,
+        )
+        rows.append(row)
+    columns = ("task", "participants", "scored trials", "trials not scored", "share correct")
+    return Table("Trials that the model was fitted to", columns, rows)
+
+
+def _table(caption: str, rows: Sequence[Row]) -> Table:
+    return Table(caption, tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
+
+
+def _curves(fitted: Fitted) -> tuple[Curves, ...]:
+    return tuple(
+        Curves(
+            caption=f"Loss of the stage {stage}",
+            x_label="epoch",
+            y_label="loss",
+            series={
+                words: np.array([record.get(key, np.nan) for record in history])
+                for key, words in (("loss", "trained on"), ("validation_loss", "left out"))
+            },
+        )
+        for stage, history in fitted.history.items()
+        if history
+    )
+
+
+def participant_rows(people: TwinPeople) -> list[Row]:
+    """Return who was asked for, a row each: trials of each task, used or not, and why."""
+    set_of = {
+        label: name for name, labels in dataclasses.asdict(people.split).items() for label in labels
+    }
+    return [
+        {
+            "participant_id": f"sub-{label}",
+            "used": set_of.get(label) == "training",
+            "set": set_of.get(label),
+            "reason": people.left_out.get(label)
+            or (None if label in set_of else "in no set of --split-file"),
+            **_trial_columns(people, label),
+        }
+        for label in (*people.labels, *people.left_out)
+    ]
+
+
+def _trial_columns(people: TwinPeople, label: str) -> Row:
+    own = people.behaviour.get(label)
+    row: Row = {}
+    for task in people.tasks.tasks:
+        performed = own is not None and bool(own.of(task))
+        assert own is not None or not performed
+        row |= {
+            f"trials_{task.name}": own.scored(task) if own else 0,
+            f"unscored_{task.name}": own.left_out(task) if own else 0,
+            f"share_correct_{task.name}": own.share_correct(task) if own and performed else None,
+            f"below_chance_{task.name}": own.below_chance(task) if own and performed else None,
+        }
+    return row | {"unreadable_runs": len(own.troubles) if own else 0}
+
+
+def history_rows(fitted: Fitted) -> list[Row]:
+    """Return each epoch of each stage, a row each."""
+    return [
+        {"stage": stage, **record, "epoch": int(record["epoch"]) + 1}
+        for stage, history in fitted.history.items()
+        for record in history
+    ]
+
+
+def code_rows(fitted: Fitted) -> list[Row]:
+    """Return how well connectomes predict each code, a row each; none where there are no codes."""
+    if fitted.explained is None or fitted.own_codes is None:
+        return []
+    spread = fitted.own_codes.std(axis=0)
+    return [
+        {"code": number, "explained": float(share), "sd": float(sd)}
+        for number, (share, sd) in enumerate(zip(fitted.explained, spread, strict=True), 1)
+    ]

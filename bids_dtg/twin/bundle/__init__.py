@@ -1,0 +1,5 @@
+"""Bundles of digital twins (Takahashi et al., 2026).
+
+- `bundle`: writes and loads such a bundle: weights, tasks, regions, whom it was fitted to
+- `part`: the part of the card that such models have
+"""

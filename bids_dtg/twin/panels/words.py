@@ -1,0 +1,264 @@
+"""What outputs of the workflow `twin` say of themselves: its row of `workflows` in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bids_dtg.notices import counted
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.flags import Flag, trained_on
+from bids_dtg.report.methods import MethodsWords
+from bids_dtg.report.parcels.words import (
+    SCHAEFER,
+    averaged,
+    notes_in_sidecars,
+    notes_on_lost,
+    parcels_in_words,
+)
+from bids_dtg.settings import Combine, OutputOptions
+from bids_dtg.twin.panels.behaviour import FILE as BEHAVIOUR
+from bids_dtg.twin.panels.behaviour import OBSERVED_FILE, PREDICTED, behaviour_of, has
+
+NO_EVIDENCE = "An effect inside a model is not evidence of an effect in a person."
+README = f"""\
+Digital twins: networks made from connectomes that perform people's tasks
+========================================================================
+
+Each model in this dataset makes a network from a person's connectome; the network sees the trials
+of a task and answers them (Takahashi et al., 2026). Models were fitted to measured connectomes and
+measured responses; what a network answers is an estimate and was not measured.
+{NO_EVIDENCE}
+
+Of each participant and run of rest, in sub-*/[ses-*/]func:
+
+- *_stat-mean_timeseries.tsv: the cleaned series of each parcel of an atlas, a column a parcel;
+  frames that were left out, and parcels with too little signal, are n/a.
+- *_stat-coverage_bold.tsv: the share of each parcel's voxels that have signal.
+- *_qc.tsv: quality figures of each run; the JSON file beside it explains the columns.
+
+Of each set of runs (--combine):
+
+- *_stat-fisherz_relmat.tsv: the connectome: Fisher's z of the correlation of each two parcels.
+- *_desc-twin_behaviour.tsv: what the twin does in each task and condition, beside what the person
+  did. Estimates, not measurements.
+- *_desc-twin_trials.tsv: the same of each trial.
+- *_desc-traces_behaviour.tsv: how much of the mean trial is answered by a time.
+- *_desc-observed_behaviour.tsv, *_desc-observed_trials.tsv: without a model, what the person did.
+- logs/CITATION.md: methods text and references.
+
+Predicted behaviour and its traces are there where a model was given.
+
+Over people:
+
+- group/model-NAME/: a model: its bundle, and how it was fitted.
+- group/evaluation-NAME/: how its answers agree with those of people whom it has not seen, beside
+  simple predictions.
+- Tables have a JSON file of the same name that explains their columns.
+"""
+CITATION = """\
+cff-version: 1.2.0
+title: Digital twins that perform people's tasks
+type: dataset
+message: >-
+  If you use these models, please cite the method and the program that made them.
+authors:
+  - name: The bids_dtg developers
+references:
+  - type: software
+    title: bids_dtg
+    version: {version}
+    authors:
+      - name: The bids_dtg developers
+  - type: article
+    title: >-
+      Digital Twin Brain: Generating Multitask Behavior from Connectomes for
+      Personalized Therapy
+    authors:
+      - family-names: Takahashi
+        given-names: Y.
+      - family-names: Soda
+        given-names: T.
+      - family-names: Tomita
+        given-names: H.
+      - family-names: Yamashita
+        given-names: Y.
+    journal: BME Frontiers
+    volume: 7
+    start: "0231"
+    year: 2026
+    doi: 10.34133/bmef.0231
+"""
+
+
+@dataclass(frozen=True)
+class ModelOfTwins:
+    """What the methods text says of a digital twin."""
+
+    people: int  # how many it was fitted to
+    tasks: tuple[str, ...]  # names of those that it performs
+    data_set: str = ""  # of the people; empty: not known
+    connectome: str = ""  # how connectomes that it was fitted to were made, in words
+
+
+@dataclass(frozen=True)
+class TwinMethods:
+    """What the methods text says of a call; nothing in it is assumed."""
+
+    atlas: str  # its key
+    parcels: int  # how many it has
+    min_coverage: float  # share of a parcel with signal, below which it has no series
+    combine: Combine  # which runs make one connectome
+    tasks: tuple[str, ...] = ()  # names of those whose event files were read
+    model: ModelOfTwins | None = None  # None: the call has none
+
+
+_CITED = {
+    "Takahashi": """\
+- Takahashi, Y., Soda, T., Tomita, H., & Yamashita, Y. (2026). Digital Twin Brain: Generating
+  Multitask Behavior from Connectomes for Personalized Therapy. *BME Frontiers*, 7, 0231.
+  https://doi.org/10.34133/bmef.0231
+""",
+    "Gneiting": """\
+- Gneiting, T., & Raftery, A. E. (2007). Strictly proper scoring rules, prediction, and estimation.
+  *Journal of the American Statistical Association*, 102, 359-378.
+  https://doi.org/10.1198/016214506000001437
+""",
+    **SCHAEFER,
+}
+_METHOD = "which implements networks generated from connectomes (Takahashi et al., 2026)"
+_OF = {"run": "run", "session": "session and task", "participant": "participant and task"}
+
+
+def methods_of(facts: TwinMethods, outputs: OutputOptions) -> MethodsWords:
+    """Say how connectomes and predicted behaviour were made of cleaned runs.
+
+    Parameters
+    ----------
+    facts
+        Of the call.
+    outputs
+        Nothing of them shapes these results.
+
+    Examples
+    --------
+    >>> words = methods_of(TwinMethods("HCP", 19, 0.5, "session"), OutputOptions())
+    >>> words.computed.partition(";")[0]
+    'The series of voxels were averaged within the 19 parcels of the atlas HCP'
+    >>> "Takahashi" in words.references, words.caution
+    (False, '')
+    """
+    model = facts.model
+    computed = " ".join(filter(None, (_connected(facts), _performed(facts))))
+    said = f"{computed} {_METHOD if model else ''}"
+    cited = "".join(text for name, text in _CITED.items() if f"{name} " in said)
+    made = "Connectomes were computed" + (", and behaviour predicted from them," if model else "")
+    return MethodsWords(
+        made=f"{made} from resting-state fMRI",
+        method=_METHOD if model else "",
+        computed=computed,
+        caution=f"Predicted behaviour is an estimate, not a measurement. {NO_EVIDENCE}"
+        if model
+        else "",
+        references=f"## References\n\n{cited}",
+        model=_about(model) if model else "",
+    )
+
+
+def _connected(facts: TwinMethods) -> str:
+    series = averaged(facts.atlas, facts.parcels, facts.min_coverage)
+    several = (
+        ""
+        if facts.combine == "run"
+        else f", averaged over the runs of a {_OF[facts.combine]}, weighted by their residual "
+        "degrees of freedom (by the minutes kept where these are not known)"
+    )
+    return (
+        f"{series} A connectome is Fisher's z of the Pearson correlation of each two of them over "
+        f"these frames{several}."
+    )
+
+
+def _performed(facts: TwinMethods) -> str:
+    names = ", ".join(facts.tasks)
+    read = f"Trials and responses of the tasks {names} were read from event files." if names else ""
+    if facts.model is None:
+        return read
+    return (
+        f"{read} The network made from each connectome performed the participant's own trials; "
+        "where a participant has no event file of a task, it performed those of the first one in "
+        "the data set, whose responses were ignored. A network's outputs are the distribution of "
+        "response times of each trial; responses are predicted by its median and its likeliest "
+        "button. Participants' own responses were compared with these distributions by the "
+        "cross-entropy and by the continuous ranked probability score (Gneiting & Raftery, 2007), "
+        "beside the network that all people share."
+    ).strip()
+
+
+def _about(model: ModelOfTwins) -> str:
+    data = f" of {model.data_set}" if model.data_set else ""
+    made = f" Their connectomes: {model.connectome}." if model.connectome else ""
+    return (
+        f"The model performs {', '.join(model.tasks)} and was fitted to "
+        f"{counted(model.people, 'participant')}{data}.{made}"
+    )
+
+
+def subtitle(files: ParticipantFiles) -> str:
+    """Say in a line what there is of a participant."""
+    if not files.combined:
+        return "No connectome."
+    several = len(files.combined)
+    what = "Connectome" if several == 1 else f"{several} connectomes"
+    text = f"{what} of {parcels_in_words(files) or 'parcels'} from "
+    text += f"{counted(len(files.runs), 'run')} of rest"
+    if not any(map(is_predicted, files.combined)):
+        observed = any(OBSERVED_FILE in made.files for made in files.combined)
+        return text + ", and behaviour in tasks" * observed
+    return f"{text}, and predicted behaviour by the model {_model_name(files)}".strip()
+
+
+def model_line(files: ParticipantFiles) -> str:
+    """Say in a line on how many people the model stands, and that behaviour is predicted."""
+    if not any(map(is_predicted, files.combined)):
+        return ""
+    people = trained_on(_facts(files))
+    stands = f"The model was fitted to {counted(people, 'participant')}. " if people else ""
+    return f"{stands}Its behaviour is a prediction, not a measurement. {NO_EVIDENCE}"
+
+
+def notes_on_run(run: RunFiles) -> Iterator[Flag]:
+    """Yield what a reader must know of a run: what it lacks, and how it was cleaned."""
+    yield from notes_on_lost(run)
+    yield from notes_in_sidecars(run)
+
+
+def notes_on_set(made: RunFiles) -> Iterator[Flag]:
+    """Yield what a reader must know of a set: runs left out, and how its results were made."""
+    if made.facts.get("NotForScience"):
+        yield Flag("warning", "The model is not for science", made.title)
+    left = made.facts.get("ExcludedRuns")
+    for run, reason in left.items() if isinstance(left, dict) else ():
+        yield Flag("warning", f"{run} was left out. {reason}", made.title)
+    yield from notes_in_sidecars(made)
+
+
+def is_predicted(made: RunFiles) -> bool:
+    """Return whether a set has behaviour that a model predicted."""
+    return has(behaviour_of(made), PREDICTED)
+
+
+def missing(run: RunFiles) -> str:
+    """Say nothing: a run has all that pages show of it, or a note that says why not."""
+    return ""
+
+
+def _model_name(files: ParticipantFiles) -> str:
+    facts = _facts(files)
+    return f"{facts.get('ModelName') or ''} {facts.get('ModelVersion') or ''}".strip()
+
+
+def _facts(files: ParticipantFiles) -> Mapping[str, Any]:
+    """Return what the sidecars of the first set with behaviour say."""
+    return next((made.facts for made in files.combined if BEHAVIOUR in made.files), {})

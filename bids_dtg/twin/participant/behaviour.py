@@ -1,0 +1,227 @@
+"""What a twin does in the tasks of a set, beside what the person did and the group's network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.twin.judging.behaviour import means
+from bids_dtg.twin.panels.behaviour import EFFECT
+from bids_dtg.twin.panels.fit import TaskFit
+from bids_dtg.twin.panels.traces import Curve, curves_of
+from bids_dtg.twin.participant.infer import Answers, Performed, SeenTrials
+
+Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Row = dict[str, Any]
+
+# Of the predicted response times of a trial.
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True, eq=False)
+class SetBehaviour:
+    """What is known of a set's behaviour: predicted, observed, or both."""
+
+    seen: SeenTrials
+    performed: Performed | None  # None: the call has no model
+    notes: tuple[str, ...] = ()  # sentences on what was left out of the participant's files
+
+    @property
+    def other_sequences(self) -> dict[str, str]:
+        """Event files of somebody else whose trials are performed, by task."""
+        return {run.trials.task.name: run.file.path.name for run in self.seen.runs if not run.own}
+
+    def rows(self) -> Iterator[Row]:
+        """Yield a row a task and condition, and one a task with the difference of its first two."""
+        for number, task in enumerate(self.seen.tasks.tasks):
+            rows = [
+                self._row(task.name, name, self._trials(number, condition))
+                for condition, name in enumerate(task.conditions)
+            ]
+            if not any(row["trials"] for row in rows):
+                continue
+            yield from rows
+            if len(rows) > 1:
+                yield _effect(rows[0], rows[1])
+
+    def trial_rows(self) -> Iterator[Row]:
+        """Yield a row a trial, by run and onset."""
+        rows = self.seen.rows
+        for number in np.lexsort((rows.trial, self.seen.run)):
+            if rows.task[number] >= 0:
+                yield self._trial_row(int(number))
+
+    def fits(self) -> Iterator[TaskFit]:
+        """Yield how well each task's own responses are predicted; nothing without a model."""
+        if self.performed is None:
+            return
+        for number, task in enumerate(self.seen.tasks.tasks):
+            trials = self.seen.own & self.seen.rows.scored & (self.seen.rows.task == number)
+            if trials.any():
+                yield self._fit(number, task.name, trials)
+
+    def curves(self) -> tuple[Curve, ...]:
+        """Return the mean trials of each condition: of the twin, the person and the group."""
+        from bids_dtg.twin.curves import observed_curves, predicted_curves
+
+        seen, tasks = self.seen, self.seen.tasks
+        found: list[Curve] = []
+        networks = {"twin": self._twin, "group": self._group}
+        for of in ("twin", "person", "group"):
+            if of == "person":
+                own = seen.used & seen.own
+                found += curves_of(observed_curves(seen.rows, tasks, own), tasks.tasks, "person")
+            elif (answers := networks[of]) is not None:
+                made = predicted_curves(answers.decoded, seen.rows, tasks, seen.used)
+                found += curves_of(made, tasks.tasks, "twin" if of == "twin" else "group")
+        order = {task.name: place for place, task in enumerate(tasks.tasks)}
+        return tuple(sorted(found, key=lambda curve: (order[curve.task], curve.condition)))
+
+    @property
+    def _twin(self) -> Answers | None:
+        return None if self.performed is None else self.performed.twin
+
+    @property
+    def _group(self) -> Answers | None:
+        return None if self.performed is None else self.performed.group
+
+    def _trials(self, task: int, condition: int) -> Flags:
+        rows = self.seen.rows
+        chosen: Flags = self.seen.used & (rows.task == task) & (rows.condition == condition)
+        return chosen
+
+    def _row(self, task: str, condition: str, trials: Flags) -> Row:
+        rows = self.seen.rows
+        observed = trials & self.seen.own
+        answered = observed & np.isfinite(rows.rt_seconds)
+        times = rows.rt_seconds[answered]
+        return {
+            "task_name": task,
+            "condition": condition,
+            "trials": int(trials.sum()),
+            "own_sequence": bool(observed.any()),
+            "predicted_rt_seconds": _mean_rt(self._twin, trials),
+            "group_rt_seconds": _mean_rt(self._group, trials),
+            "observed_rt_seconds": float(means(rows.rt_seconds, answered)),
+            "observed_median_rt_seconds": float(np.median(times)) if len(times) else np.nan,
+            "predicted_correct": float(means(self._outcomes[:, 0], trials)),
+            "observed_correct": float(means(rows.correct, observed)),
+            "predicted_miss": float(means(self._outcomes[:, 2], trials)),
+            "observed_miss": float(means(~np.isfinite(rows.rt_seconds), observed)),
+        }
+
+    @cached_property
+    def _outcomes(self) -> Values:
+        """Predicted shares (trials, 3) of correct, wrong and missed; NaN without a model."""
+        from bids_dtg.twin.judging.scores import outcome_shares
+
+        rows = self.seen.rows
+        if self._twin is None:
+            return np.full((len(rows.task), 3), np.nan)
+        return outcome_shares(self._twin.decoded.ends, rows.correct_button)
+
+    @cached_property
+    def _quantiles(self) -> Mapping[float, NDArray[np.floating[Any]]]:
+        """Predicted quantiles of response times, (trials,) each."""
+        if self._twin is None:
+            return dict.fromkeys(QUANTILES, np.full(len(self.seen.rows.task), np.nan))
+        return {share: self._twin.decoded.quantile(share) for share in QUANTILES}
+
+    def _trial_row(self, number: int) -> Row:
+        seen, rows = self.seen, self.seen.rows
+        run = seen.runs[seen.run[number]]
+        task, own = run.trials.task, bool(seen.own[number])
+        condition = int(rows.condition[number])
+        likely = None if self._twin is None else int(self._twin.decoded.button[number])
+        return {
+            "task_name": task.name,
+            "events_file": run.file.path.name,
+            "own_sequence": own,
+            "trial": int(rows.trial[number]) + 1,
+            "onset": float(run.trials.onset_seconds[rows.trial[number]]),
+            "condition": task.conditions[condition] if condition >= 0 else None,
+            "correct_button": _button(task.buttons, int(rows.correct_button[number])),
+            **{
+                f"predicted_rt_q{round(100 * share)}_seconds": float(values[number])
+                for share, values in self._quantiles.items()
+            },
+            "predicted_button": None if likely is None else _button(task.buttons, likely),
+            "p_correct": float(self._outcomes[number, 0]),
+            "p_miss": float(self._outcomes[number, 2]),
+            "observed_rt_seconds": float(rows.rt_seconds[number]),
+            "observed_button": _button(task.buttons, int(rows.button[number])),
+            "observed_correct": bool(rows.correct[number]) if own else None,
+            "scored": bool(rows.scored[number]),
+        }
+
+    def _fit(self, number: int, task: str, trials: Flags) -> TaskFit:
+        assert self._twin is not None
+        group = self._group
+        return TaskFit(
+            task=task,
+            trials=int(trials.sum()),
+            cross_entropy=self._loss(self._twin.buttons, number),
+            group_cross_entropy=None if group is None else self._loss(group.buttons, number),
+            chance_cross_entropy=self._loss(self._constant(number), number),
+            crps_seconds=self._crps(self._twin, trials),
+            group_crps_seconds=None if group is None else self._crps(group, trials),
+        )
+
+    def _of_task(self, number: int) -> NDArray[np.bool_]:
+        """Return the scored steps (1, segments, steps) of a task's own runs."""
+        segments = self.seen.segments
+        own = np.array([run.own for run in self.seen.runs])[segments.run]
+        mine = own & (segments.run >= 0) & (segments.task == number)
+        steps: Flags = segments.scored & mine[..., None]
+        return steps
+
+    def _loss(self, buttons: NDArray[np.floating[Any]], number: int) -> float:
+        from bids_dtg.twin.judging.cross_losses import own_losses
+
+        segments = replace(self.seen.segments, scored=self._of_task(number))
+        return float(own_losses(buttons, segments)[0])
+
+    def _constant(self, number: int) -> NDArray[np.floating[Any]]:
+        """Return outputs that are the same at each step: the person's own mean of each button."""
+        action, steps = self.seen.segments.action, self._of_task(number)
+        return np.broadcast_to(action[steps].mean(axis=0), action.shape)
+
+    def _crps(self, answers: Answers, trials: Flags) -> float | None:
+        from bids_dtg.twin.judging.scores import rt_crps
+
+        decoded = answers.decoded
+        scores = rt_crps(decoded.answered, decoded.seconds, self.seen.rows.rt_seconds)
+        known = trials & np.isfinite(scores)
+        return float(scores[known].mean()) if known.any() else None
+
+
+def _mean_rt(answers: Answers | None, trials: Flags) -> float:
+    """Return the mean over trials of the median that a network gives each; NaN: there is none."""
+    if answers is None:
+        return np.nan
+    times = np.asarray(answers.decoded.rt_seconds, np.float64)
+    return float(means(times, trials & np.isfinite(times)))
+
+
+def _effect(first: Row, second: Row) -> Row:
+    """Return the second condition less the first."""
+    found = {
+        name: second[name] - value for name, value in first.items() if isinstance(value, float)
+    }
+    named = {
+        "task_name": first["task_name"],
+        "condition": EFFECT,
+        "trials": None,
+        "own_sequence": first["own_sequence"] and second["own_sequence"],
+    }
+    return {**named, **found}
+
+
+def _button(names: tuple[str, ...], number: int) -> str | None:
+    return names[number] if 0 <= number < len(names) else None

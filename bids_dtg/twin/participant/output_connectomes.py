@@ -1,0 +1,208 @@
+"""Connectomes of digital twins that the participant level wrote into the output folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.cohort.output_tables import (
+    LeftOut,
+    OutputTable,
+    TableKind,
+    find_tables,
+    most_common,
+    of_the_same_regions,
+)
+from bids_dtg.contrasts.maps import segment_weight
+from bids_dtg.errors import DatasetError, ForeignFileError, RunError
+from bids_dtg.files.names import plain_label
+from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, read_relmat
+from bids_dtg.files.sidecars import RESIDUAL_DOF
+from bids_dtg.inputs.splits_file import read_families
+from bids_dtg.notices import counted
+from bids_dtg.settings import Settings
+from bids_dtg.twin.participant.array_connectomes import edge_faults
+from bids_dtg.twin.participant.source import (
+    FISHER_Z,
+    MINUTES,
+    OF_PARCELS,
+    RUN,
+    RUNS,
+    ConnectomeSource,
+    Edges,
+)
+
+_TABLES = TableKind(RELMAT, FISHER_Z, words="connectomes", one="connectome", workflow="twin")
+_SESSION = re.compile(r"_ses-([A-Za-z0-9]+)")  # in the title of a run
+_EXPECTED = (
+    "participants with a connectome in OUTPUT_DIR, of the participant level of --workflow twin, "
+    "and event files in BIDS_DIR"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Set:
+    """A connectome of a set of runs."""
+
+    table: OutputTable
+    names: tuple[str, ...]  # of the regions
+    edges: NDArray[np.float64]  # (edges,), Fisher z
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """Titles of those that it was made of; where they are not said, the table alone."""
+        return frozenset(_titles(self.table) or [str(self.table.path)])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OutputConnectomes(ConnectomeSource):
+    """Who has a connectome in the output; all of them were read."""
+
+    values: Mapping[str, Edges]  # (edges,) by label
+
+    def connectomes(self, labels: Sequence[str]) -> Edges:
+        """Return people's connectomes; those of several sets of runs were averaged."""
+        return np.stack([self.values[label] for label in labels])
+
+
+def find_output_connectomes(settings: Settings, atlas: str = "") -> OutputConnectomes:
+    """Read the connectomes that the participant level has written.
+
+    A person's connectomes of several sets of runs are averaged, weighted by their residual degrees
+    of freedom (by their time where these are not known of all). Those of another atlas or label
+    image, with runs of other sessions than ``--session-label`` names, or with parcels without a
+    series are left out with a line; so is one whose runs are in a larger set, too.
+
+    Parameters
+    ----------
+    settings
+        Options of the call.
+    atlas
+        Key of the atlas to be read; empty: of the only one there is.
+
+    Raises
+    ------
+    DatasetError
+        There are no connectomes, or of several atlases, or none that can be used.
+    """
+    root = settings.inputs.output_dir.absolute()
+    left_out = LeftOut(_TABLES.one)
+    asked = settings.inputs.participant_label
+    tables = find_tables(root, _TABLES, asked, atlas, left_out)
+    tables = _of_sessions(tables, settings.inputs.session_label, left_out)
+    sets = [found for table in tables if (found := _read(table, left_out)) is not None]
+    sets = list(_apart(of_the_same_regions(sets, left_out), left_out))
+    if not sets:
+        raise DatasetError(
+            f"{root} has no connectome that a twin can be made of: {'; '.join(left_out.lines())}",
+            expected="Fisher z of all pairs of parcels",
+        )
+    values = {label: _mean(own) for label, own in _by_label(sets).items()}
+    return OutputConnectomes(
+        paths=(root,),
+        labels=tuple(sorted(values)),
+        regions=sets[0].names,
+        places_named=True,
+        edges=len(sets[0].edges),
+        words=OF_PARCELS,
+        expected=_EXPECTED,
+        families=read_families([settings.inputs.bids_dir, root]),
+        notes=left_out.lines(),
+        atlas=sets[0].table.atlas,
+        atlas_digest=sets[0].table.atlas_digest,
+        cleaning=most_common([own.table.cleaning for own in sets]),
+        values=values,
+    )
+
+
+def _of_sessions(
+    tables: list[OutputTable], asked: Sequence[str], left_out: LeftOut
+) -> list[OutputTable]:
+    """Return the tables without a run of a session that was not asked for."""
+    wanted = {plain_label(label, "ses") for label in asked}
+    if not wanted:
+        return tables
+    return left_out.unless(lambda table: _sessions(table) <= wanted, tables, "another session")
+
+
+def _sessions(table: OutputTable) -> set[str]:
+    """Return the sessions of a table's runs; none where they have none."""
+    if session := table.name.get("ses"):
+        return {session}
+    return {found[1] for title in _titles(table) if (found := _SESSION.search(title))}
+
+
+def _titles(table: OutputTable) -> list[str]:
+    """Return the titles of the runs that a connectome was made of; none where they are not said."""
+    listed = table.sidecar.get(RUNS)
+    entries = listed if isinstance(listed, list) else []
+    return [str(entry.get(RUN)) for entry in entries if isinstance(entry, dict)]
+
+
+def _read(table: OutputTable, left_out: LeftOut) -> _Set | None:
+    """Read a connectome; None, and a note, where it cannot be used."""
+    try:
+        matrix = read_relmat(table.path)
+        return _Set(table, matrix.names, _edges(matrix))
+    except (ForeignFileError, RunError) as err:
+        left_out.add(table, err.found)
+        return None
+
+
+def _edges(matrix: RegionMatrix) -> NDArray[np.float64]:
+    """Return the upper triangle row by row.
+
+    Raises
+    ------
+    RunError
+        A region has no series, values are not finite, or others there than back.
+    """
+    values = matrix.values
+    off = np.where(np.eye(len(values), dtype=bool), np.nan, values)
+    if without := int(np.isnan(off).all(axis=1).sum()):
+        raise RunError(f"{counted(without, 'parcel')} without a series")
+    edges = values[np.triu_indices(len(values), 1)]
+    if faults := edge_faults(edges):
+        raise RunError(faults[0])
+    if not np.allclose(off, off.T, equal_nan=True):
+        raise RunError("other values there than back")
+    return edges
+
+
+def _apart(sets: Iterable[_Set], left_out: LeftOut) -> Iterator[_Set]:
+    """Yield sets that have no run in common, the largest first: no run counts twice."""
+    taken: set[tuple[str, str]] = set()
+    for own in sorted(sets, key=lambda own: (-len(own.runs), own.table.path)):
+        runs = {(own.table.label, run) for run in own.runs}
+        if runs & taken:
+            left_out.add(own.table, "its runs are in another one, too")
+        else:
+            taken |= runs
+            yield own
+
+
+def _by_label(sets: Iterable[_Set]) -> dict[str, list[_Set]]:
+    found: dict[str, list[_Set]] = {}
+    for own in sets:
+        found.setdefault(own.table.label, []).append(own)
+    return found
+
+
+def _mean(sets: Sequence[_Set]) -> Edges:
+    weights = _weights([own.table for own in sets])
+    mean = np.average([own.edges for own in sets], axis=0, weights=weights)
+    return np.asarray(mean, np.float32)
+
+
+def _weights(tables: Sequence[OutputTable]) -> list[float]:
+    """Return what each connectome counts; the same for all where nothing is known of one."""
+    dof, minutes = ([table.number(key) for table in tables] for key in (RESIDUAL_DOF, MINUTES))
+    for by_dof, values in ((True, dof), (False, minutes)):
+        known = [value for value in values if value is not None and value > 0]
+        if len(known) == len(tables):
+            return [segment_weight(value, value, by_dof=by_dof) for value in known]
+    return [1.0] * len(tables)

@@ -1,0 +1,219 @@
+"""What a call for connectomes and twins asks for, found and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.cohort.result_folder import data_set_name
+from bids_dtg.engine.capacity import divide
+from bids_dtg.errors import BundleError, RunError
+from bids_dtg.files.derivatives import refuse_model_folder
+from bids_dtg.inputs.dataset import name_folder
+from bids_dtg.notices import counted, named
+from bids_dtg.participants.dry_run import head_of, plan_runs
+from bids_dtg.participants.parcels.atlas import read_only_atlas
+from bids_dtg.participants.parcels.measure import MeasuredSeries
+from bids_dtg.participants.parcels.request import BYTES_READ, ParcelRequest
+from bids_dtg.participants.request import Asked
+from bids_dtg.participants.sets import RunSet
+from bids_dtg.report.methods import methods_text
+from bids_dtg.report.workflows import TWIN, Workflow
+from bids_dtg.settings import OPTIONS, Combine, Settings
+from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
+from bids_dtg.twin.participant.events import TaskEvents
+from bids_dtg.twin.participant.source import OF_PARCELS
+
+# Of a process with torch.
+_BYTES_PERFORMED = 900e6
+
+
+@dataclass(frozen=True, eq=False)
+class TwinRequest(ParcelRequest):
+    """What a call asks for. Steps of the work get what they use of it."""
+
+    workflow: ClassVar[Workflow] = TWIN
+
+    bundle: TwinBundle | None  # the model; None: connectomes, and what people did, alone
+    events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
+
+    @classmethod
+    def prepare(cls, settings: Settings) -> TwinRequest:
+        """Check everything that can be checked before anything is written.
+
+        Raises
+        ------
+        SettingsError, DatasetError, BundleError
+            Wrong options, dataset or model.
+        """
+        asked = Asked.of(settings)
+        settings = asked.settings
+        bundle = _bundle(settings)
+        if bundle is not None:
+            refuse_model_folder(asked.output, bundle.path)
+        own = "" if bundle is None else bundle.part.atlas
+        atlas = read_only_atlas(settings, cls.workflow.name, own)
+        if bundle is not None:
+            bundle.require_regions(
+                tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
+            )
+        events = TaskEvents.find(settings, bundle)
+        capacity = divide(
+            settings.resources,
+            units=len(asked.participants),
+            bytes_each=BYTES_READ if bundle is None else _BYTES_PERFORMED,
+            on_cpu=True,
+        )
+        return cls(**asked.prepared(capacity), atlas=atlas, bundle=bundle, events=events)
+
+    @property
+    def combine(self) -> Combine:
+        """Which runs make one connectome."""
+        return self.settings.outputs.combine
+
+    @property
+    def model_folder(self) -> Path | None:
+        """The folder of the model; None: the call has none."""
+        return None if self.bundle is None else self.bundle.path
+
+    def notes(self) -> Iterable[str]:
+        """Yield lines on the atlas, the model and the event files."""
+        yield f"connectomes between the {counted(len(self.regions), 'parcel')} of {self.atlas.key}"
+        if self.bundle is not None and self.bundle.card.notice:
+            yield f"{self.bundle.card.name}: {self.bundle.card.notice}"
+        if self.bundle is None:
+            yield f"{self._without_model}: no --model was given"
+        elif note := self.connectome_note:
+            yield note
+        if self.events is not None:
+            yield from self.events.notes
+
+    @property
+    def connectome_note(self) -> str:
+        """A sentence where the model was fitted to connectomes of another kind; else empty."""
+        if self.bundle is None or self.bundle.part.connectome == OF_PARCELS:
+            return ""
+        name, other = self.bundle.card.name, self.bundle.part.connectome
+        return f"connectomes here are {OF_PARCELS}; {name} was fitted to {other}"
+
+    def notes_on_model(self, participant: str) -> Iterator[str]:
+        """Yield sentences on what the fit to a participant is worth.
+
+        Parameters
+        ----------
+        participant
+            Label.
+        """
+        if self.bundle is None:
+            return
+        data_set = data_set_name(self.settings, name_folder(self.settings.inputs.bids_dir))
+        if self.bundle.seen([participant], data_set):
+            yield (
+                f"{self.bundle.card.name} was fitted to this participant: its fit is no test of "
+                "the model"
+            )
+
+    @property
+    def _without_model(self) -> str:
+        if self.events is None:
+            return "connectomes alone"
+        return f"connectomes and what people did in {named(self.events.names)}"
+
+    def input_files(self, planned: RunSet) -> Iterable[Path]:
+        """Yield the files that a set depends on."""
+        yield from super().input_files(planned)
+        if self.events is not None:
+            yield from self.events.paths(planned)
+
+    def shaping_options(self) -> dict[str, Any]:
+        """Return all that shapes results beside the inputs."""
+        found = super().shaping_options()
+        # By content: a task file that lies elsewhere now is the same.
+        found["tasks"] = None if self.events is None else self.events.identity
+        if self.bundle is not None:
+            found["model"] = self.bundle.identity
+        return found
+
+    def require_whole(self, measured: MeasuredSeries) -> None:
+        """Refuse a run without the series of a parcel, whose edges the model reads.
+
+        Parameters
+        ----------
+        measured
+            The run.
+
+        Raises
+        ------
+        RunError
+            Naming the parcels.
+        """
+        present = measured.series.present
+        if self.bundle is None or present.all():
+            return
+        lost = [name for name, there in zip(self.regions, present, strict=True) if not there]
+        raise RunError(
+            f"{measured.run.title} has too little signal in {len(lost)} of {len(self.regions)} "
+            f"parcels ({named(lost)})",
+            expected=f"series of all of them, as {self.bundle.card.name} reads all edges",
+            remedy="lower --min-coverage, or leave out --model",
+        )
+
+    def plan(self, planned: RunSet, reason: str) -> tuple[bool, list[str]]:
+        """Return whether a set would fail, and the lines about it."""
+        fails, lines = plan_runs(planned, self.design_of)
+        if fails:
+            return True, lines
+        what = f"a connectome of {counted(len(self.regions), 'parcel')}"
+        if self.events is not None:
+            what += f" and behaviour in {named(self.events.names)}"
+            what += "" if self.bundle is None else f" by {self.bundle.card.name}"
+            lines += self.events.plan(planned)
+        return False, [head_of(planned, what, self.output, reason), *lines]
+
+    def methods(self, lacking: Lacking) -> str:
+        """Write the methods text of sets whose runs' tables of confounds lack something."""
+        words = TwinMethods(
+            atlas=self.atlas.key,
+            parcels=len(self.regions),
+            min_coverage=self.settings.outputs.min_coverage,
+            combine=self.combine,
+            tasks=() if self.events is None else self.events.names,
+            model=None if self.bundle is None else _model_words(self.bundle),
+        )
+        facts = self.methods_facts(lacking, self.bundle)
+        return methods_text(facts, self.workflow.methods_words(words, self.settings.outputs))
+
+
+def _model_words(bundle: TwinBundle) -> ModelOfTwins:
+    part = bundle.part
+    return ModelOfTwins(
+        people=part.people,
+        tasks=tuple(task.name for task in part.tasks),
+        data_set=part.data_set,
+        connectome=part.connectome,
+    )
+
+
+def _bundle(settings: Settings) -> TwinBundle | None:
+    """Load the model; None: none was given.
+
+    Raises
+    ------
+    BundleError
+        There is none of that name, it is damaged, or it knows no connectomes.
+    """
+    if settings.inputs.model == OPTIONS["model"].field.default:
+        return None
+    bundle = load_twin_bundle(settings.inputs.model)
+    if not bundle.part.edges:
+        raise BundleError(
+            f"the model {bundle.card.name} knows nothing of connectomes",
+            expected="a model that was fitted to people's connectomes",
+            remedy="train one with connectomes, or leave out --model",
+        )
+    bundle.check_weights()
+    return bundle

@@ -1,0 +1,150 @@
+"""Simulated people as files: connectomes, event files in BIDS, and the truth as a table."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bids_dtg.files.atomic import write_atomic
+from bids_dtg.files.text import write_json, write_tsv
+from bids_dtg.twin.phantom.people import TwinPeople
+from bids_dtg.twin.phantom.population import TASKS
+from bids_dtg.twin.phantom.sequences import TrialSequence
+from bids_dtg.twin.phantom.world import PARAMETERS
+from bids_dtg.twin.trials import Trials
+
+_BUTTON = "response"  # a column that the real files lack: which button was pressed
+
+
+def write_twin_people(
+    folder: Path,
+    people: TwinPeople,
+    sequences: Sequence[TrialSequence],
+    runs: Sequence[Sequence[Trials]],
+) -> None:
+    """Write simulated people as a user would have real ones, and the truth.
+
+    Parameters
+    ----------
+    folder
+        Where these are written: ``connectomes.npz`` with ``people`` (labels), ``places`` (names of
+        regions) and ``edges`` (people, edges), the upper triangle row by row, Fisher z; ``bids``, a
+        raw dataset with an event file for each run, with the columns of the real ones and the
+        button as ``response``; ``truth.tsv``, a row a person: true parameters, mean response times
+        and shares of correct responses.
+    people
+        Who is written.
+    sequences
+        What they performed.
+    runs
+        What `TwinPeople.runs` returns for these sequences.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from bids_dtg.twin.phantom.people import simulate_twin_people
+    >>> from bids_dtg.twin.phantom.sequences import trial_sequence
+    >>> people, stroop = simulate_twin_people(2, "easy", regions=10, seed=1), [
+    ...     trial_sequence("stroopAP")
+    ... ]
+    >>> with TemporaryDirectory() as name:
+    ...     write_twin_people(Path(name), people, stroop, people.runs(stroop, seed=1))
+    ...     sorted(path.name for path in Path(name).iterdir())
+    ['bids', 'connectomes.npz', 'truth.tsv']
+    """
+    names = tuple(f"r{region:03d}" for region in range(people.world.regions))
+    write_connectomes(folder / "connectomes.npz", people, names)
+    write_truth(folder / "truth.tsv", people)
+    bids = folder / "bids"
+    content = {"Name": "Simulated twins", "BIDSVersion": "1.8.0", "DatasetType": "raw"}
+    write_json(bids / "dataset_description.json", content)
+    write_events(bids, people, sequences, runs)
+
+
+def write_events(
+    root: Path,
+    people: TwinPeople,
+    sequences: Sequence[TrialSequence],
+    runs: Sequence[Sequence[Trials]],
+) -> None:
+    """Write ``participants.tsv`` and event files below a raw dataset.
+
+    Parameters
+    ----------
+    root
+        Of the dataset.
+    people, sequences, runs
+        As for `write_twin_people`.
+    """
+    names = [f"sub-{label}" for label in people.labels]
+    write_tsv(root / "participants.tsv", ["participant_id"], [(name,) for name in names])
+    for name, of_person in zip(names, runs, strict=True):
+        for sequence, trials in zip(sequences, of_person, strict=True):
+            path = root / name / "func" / f"{name}_task-{sequence.name}_run-01_events.tsv"
+            write_tsv(path, [*sequence.rows[0], _BUTTON], _event_rows(sequence, trials))
+
+
+def write_connectomes(path: Path, people: TwinPeople, regions: Sequence[str]) -> None:
+    """Write connectomes as ``--input-arrays`` takes them.
+
+    Parameters
+    ----------
+    path
+        Of the file, ``.npz``.
+    people
+        Whose.
+    regions
+        Names.
+    """
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        people=np.array(people.labels),
+        places=np.array(regions),
+        edges=people.connectomes,
+    )
+    write_atomic(path, content.getvalue())
+
+
+def write_truth(path: Path, people: TwinPeople) -> None:
+    """Write true parameters, mean response times and shares of correct responses.
+
+    Parameters
+    ----------
+    path
+        Of the table: a row a person.
+    people
+        Whose.
+    """
+    conditions = [condition for names in TASKS.values() for condition in names]
+    columns = [name.replace(" ", "_").replace("-", "_") for name in PARAMETERS]
+    columns += [f"mean_rt_seconds_{name}" for name in conditions]
+    columns += [f"share_correct_{name}" for name in conditions]
+    values = np.concatenate(
+        [
+            people.parameters,
+            *(people.mean_rt_seconds(task) for task in TASKS),
+            *(people.share_correct(task) for task in TASKS),
+        ],
+        axis=1,
+    )
+    rows = [(f"sub-{label}", *row) for label, row in zip(people.labels, values, strict=True)]
+    write_tsv(path, ["participant_id", *columns], rows)
+
+
+def _event_rows(sequence: TrialSequence, trials: Trials) -> Iterable[list[object]]:
+    """Yield the sequence's rows with a person's responses, as the real files have them."""
+    for row, rt, correct, button in zip(
+        sequence.rows, trials.rt_seconds, trials.correct, trials.button, strict=True
+    ):
+        answered = {
+            **row,
+            "response_time": "n/a" if math.isnan(rt) else repr(float(rt)),
+            "accuracy_binarized": str(float(correct)),
+            _BUTTON: trials.task.buttons[button] if button >= 0 else "n/a",
+        }
+        yield list(answered.values())

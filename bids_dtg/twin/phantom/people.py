@@ -1,0 +1,326 @@
+"""People whose connectome and behaviour come from the same traits, with the truth beside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bids_dtg.phantom.streams import Cohort, Purpose, stream
+from bids_dtg.twin.phantom.bold import (
+    TR_SECONDS,
+    amplitudes,
+    bold_series,
+    condition_responses,
+)
+from bids_dtg.twin.phantom.diffusion import (
+    decision_quantiles,
+    mean_decision_seconds,
+    share_correct,
+)
+from bids_dtg.twin.phantom.population import POPULATION
+from bids_dtg.twin.phantom.responses import UNIFORMS, respond
+from bids_dtg.twin.phantom.sequences import TrialSequence
+from bids_dtg.twin.phantom.world import (
+    BOLD_REGIONS,
+    PARAMETERS,
+    TRAITS,
+    Regime,
+    TwinWorld,
+    simulate_twin_world,
+)
+from bids_dtg.twin.trials import Trials
+
+Array = NDArray[np.float64]
+_SLOPE_STEP = 0.1  # of a trait, for differences
+
+
+@dataclass(frozen=True, eq=False)
+class TwinPeople:
+    """Simulated people of one world; `after` gives the same people with other connectomes."""
+
+    world: TwinWorld
+    cohort: int  # people of other cohorts are others, of the same world
+    persons: tuple[int, ...]  # numbers in the cohort: the same number is the same person
+    connectomes: NDArray[np.float32]  # (people, edges): upper triangle row by row, Fisher z
+    traits: Array  # (people, traits): mean 0, variance 1
+    own: Array  # (people, parameters): what traits do not decide, standardised
+    own_bold: Array  # (people, BOLD regions): the same for amplitudes
+    lapses: Array  # (people,): share of trials without a response
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of participants, without ``sub-``: unlike in each cohort."""
+        return tuple(f"c{self.cohort}p{person:04d}" for person in self.persons)
+
+    @property
+    def parameters(self) -> Array:
+        """True parameters, (people, 5), in the order of `world.PARAMETERS`."""
+        return POPULATION.parameters(self._standard(self.world.weights, self.own))
+
+    @property
+    def personal_amplitudes(self) -> Array:
+        """Standardised amplitude of each BOLD region in each person, (people, 20)."""
+        return self._standard(self.world.bold_weights, self.own_bold)
+
+    def _standard(self, weights: Array, own: Array) -> Array:
+        shared = self.world.difficulty.shared
+        return np.asarray(np.sqrt(shared) * self.traits @ weights + np.sqrt(1.0 - shared) * own)
+
+    def select(self, rows: Sequence[int] | NDArray[np.integer]) -> TwinPeople:
+        """Return some of the people, by row.
+
+        Examples
+        --------
+        >>> people = simulate_twin_people(4, "easy", regions=10, seed=1)
+        >>> people.select([3, 1]).labels
+        ('c0p0003', 'c0p0001')
+        """
+        rows = np.asarray(rows, np.intp)
+        return replace(
+            self,
+            persons=tuple(self.persons[row] for row in rows),
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("connectomes", "traits", "own", "own_bold", "lapses")
+            },
+        )
+
+    def after(self, delta_edges: NDArray[np.floating]) -> TwinPeople:
+        """Return these people after an intervention on their connectome: what it truly does.
+
+        Traits change by the projection of the change on the generating loadings
+        (`TwinWorld.traits_of`); parameters follow. Everything that traits do not decide stays.
+
+        Parameters
+        ----------
+        delta_edges
+            (edges,) for everybody the same, or (people, edges); Fisher z.
+
+        Raises
+        ------
+        ValueError
+            The change is not of as many edges as the connectome has.
+
+        Examples
+        --------
+        >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
+        >>> quick = people.after(people.world.weights[:, 2] @ people.world.loadings)
+        >>> drift = quick.parameters[:, 2] - people.parameters[:, 2]  # one standard deviation
+        >>> bool(np.allclose(drift, POPULATION.sds[2]))
+        True
+        """
+        traits = self.traits + self.world.traits_of(delta_edges)
+        connectomes = (self.connectomes + np.asarray(delta_edges)).astype(np.float32)
+        return replace(self, connectomes=connectomes, traits=traits)
+
+    def gradient(self, task: str, what: Literal["rt", "effect"]) -> Array:
+        """Return how the median response time truly depends on each edge, averaged over people.
+
+        Differences over traits, and by which change of edges a trait changes (`after`).
+
+        Parameters
+        ----------
+        task
+            ``faces`` or ``stroop``.
+        what
+            ``rt``: mean of both conditions; ``effect``: second less first.
+
+        Returns
+        -------
+        numpy.ndarray
+            (edges,), seconds a unit of Fisher z.
+
+        Examples
+        --------
+        >>> people = simulate_twin_people(3, "easy", regions=20, seed=1)
+        >>> slope = people.gradient("stroop", "rt")
+        >>> move = -0.01 * slope / (slope**2).sum()  # 10 ms quicker, if all were linear
+        >>> change = people.after(move).median_rt_seconds("stroop").mean(axis=1)
+        >>> float((change - people.median_rt_seconds("stroop").mean(axis=1)).mean().round(3))
+        -0.01
+        """
+        slopes = []
+        for trait in np.eye(TRAITS):
+            sides = [
+                replace(self, traits=self.traits + step * trait).median_rt_seconds(task)
+                for step in (_SLOPE_STEP, -_SLOPE_STEP)
+            ]
+            first, second = ((sides[0] - sides[1]) / (2 * _SLOPE_STEP)).mean(axis=0)
+            slopes.append(second - first if what == "effect" else (first + second) / 2)
+        return np.asarray(self.world.traits_of(np.eye(len(self.world.mean))) @ np.array(slopes))
+
+    def runs(self, sequences: Sequence[TrialSequence], *, seed: int) -> list[list[Trials]]:
+        """Have everybody perform sequences.
+
+        Parameters
+        ----------
+        sequences
+            Of the faces and the Stroop task, each with another name.
+        seed
+            Of the responses; another one gives another session of the same people.
+
+        Returns
+        -------
+        list of list of Trials
+            A list for each person: a run for each sequence. A person's run does not depend on who
+            and what else is simulated.
+
+        Examples
+        --------
+        >>> from bids_dtg.twin.phantom.sequences import trial_sequence
+        >>> people = simulate_twin_people(2, "easy", regions=10, seed=1)
+        >>> runs = people.runs([trial_sequence("stroopAP")], seed=1)
+        >>> len(runs), len(runs[0]), runs[0][0].rt_seconds[:3].round(2)
+        (2, 1, array([0.96, 1.26, 0.94]))
+        """
+        by_sequence = []
+        for sequence in sequences:
+            streams = self._streams(Purpose.TWIN_RESPONSES, sequence, seed)
+            uniforms = np.array([rng.random((len(sequence.rows), UNIFORMS)) for rng in streams])
+            state = np.array([rng.standard_normal(2) for rng in streams])
+            by_sequence.append(respond(sequence, self.parameters, self.lapses, state, uniforms))
+        return [list(runs) for runs in zip(*by_sequence, strict=True)]
+
+    def bold(
+        self, sequence: TrialSequence, *, seed: int, tr_seconds: float = TR_SECONDS
+    ) -> NDArray[np.float32]:
+        """Return BOLD of everybody in a run, (people, 20, frames), regions as `BOLD_REGIONS`.
+
+        Responses to both conditions with each person's amplitudes, and autocorrelated noise.
+        Response times do not show in it.
+
+        Examples
+        --------
+        >>> from bids_dtg.twin.phantom.sequences import trial_sequence
+        >>> people = simulate_twin_people(2, "easy", regions=10, seed=1)
+        >>> people.bold(trial_sequence("hammerAP"), seed=1).shape
+        (2, 20, 493)
+        """
+        return bold_series(
+            condition_responses(sequence.trials, tr_seconds),
+            self.amplitudes(sequence.trials.task.name),
+            self._streams(Purpose.TWIN_BOLD, sequence, seed),
+        )
+
+    def amplitudes(self, task: str) -> Array:
+        """Return true amplitudes of BOLD, (people, 20, 2), in both conditions of a task."""
+        return amplitudes(self.world, self.personal_amplitudes, task)
+
+    def _streams(
+        self, purpose: Purpose, sequence: TrialSequence, seed: int
+    ) -> list[np.random.Generator]:
+        session = crc32(sequence.name.encode())
+        return [
+            stream(seed, purpose, cohort=self.cohort, person=person, session=session)
+            for person in self.persons
+        ]
+
+    def mean_rt_seconds(self, task: str) -> Array:
+        """Return true mean response times, (people, 2), in both conditions of a task.
+
+        ``faces``: shape, face; ``stroop``: congruent, incongruent. Of all responses, also those
+        after the task's window.
+        """
+        parameters = self.parameters
+        drifts, boundary = POPULATION.drifts(parameters, task), parameters[:, 1:2]
+        start = POPULATION.start_seconds(parameters, task)
+        return np.asarray(start + mean_decision_seconds(drifts, boundary))
+
+    def median_rt_seconds(self, task: str) -> Array:
+        """Return true median response times, (people, 2); see `mean_rt_seconds`."""
+        parameters = self.parameters
+        drifts = POPULATION.drifts(parameters, task)
+        decided = [decision_quantiles([0.5], v, parameters[:, 1]) for v in drifts.T]
+        start = POPULATION.start_seconds(parameters, task)
+        return np.asarray(start + np.concatenate(decided, axis=1))
+
+    def share_correct(self, task: str) -> Array:
+        """Return true shares of correct responses, of those given, (people, 2)."""
+        parameters = self.parameters
+        return share_correct(POPULATION.drifts(parameters, task), parameters[:, 1:2])
+
+    def effects(self, task: str) -> Array:
+        """Return the true effect on the mean response time, (people,): second less first.
+
+        Examples
+        --------
+        >>> people = simulate_twin_people(200, "hard", regions=10, seed=1)
+        >>> bool(people.effects("stroop").mean() > people.effects("faces").mean() > 0.05)
+        True
+        """
+        first, second = self.mean_rt_seconds(task).T
+        return np.asarray(second - first)
+
+
+def simulate_twin_people(
+    people: int,
+    regime: Regime,
+    *,
+    regions: int = 100,
+    seed: int,
+    cohort: int = Cohort.TRAINING,
+) -> TwinPeople:
+    """Simulate people, of the world that the seed draws.
+
+    Another cohort of the same seed, or `TwinPeople.select`, gives unseen people of the same world.
+    The first people of a cohort are the same however many are simulated, and the same in both
+    regimes but for their noise.
+
+    Parameters
+    ----------
+    people
+        How many.
+    regime
+        ``easy``, ``hard`` or ``images``: see `simulate_twin_world`.
+    regions
+        Of the connectome.
+    seed
+        Of the world and the people.
+    cohort
+        A number that no other group of people of this world has.
+
+    Returns
+    -------
+    TwinPeople
+        Connectomes, traits and parameters.
+
+    Examples
+    --------
+    >>> fitted = simulate_twin_people(5, "hard", regions=20, seed=1)
+    >>> unseen = simulate_twin_people(3, "hard", regions=20, seed=1, cohort=Cohort.TEST)
+    >>> fitted.connectomes.shape, unseen.parameters.shape
+    ((5, 190), (3, 5))
+    >>> bool((fitted.world.loadings == unseen.world.loadings).all()), unseen.labels[0]
+    (True, 'c2p0000')
+    """
+    world = simulate_twin_world(regime, regions=regions, seed=seed)
+    drawn = [_person(world, cohort, person) for person in range(people)]
+    connectomes, traits, own, own_bold, lapses = zip(*drawn, strict=True)
+    return TwinPeople(
+        world=world,
+        cohort=int(cohort),
+        persons=tuple(range(people)),
+        connectomes=np.array(connectomes, np.float32),
+        traits=np.array(traits),
+        own=np.array(own),
+        own_bold=np.array(own_bold),
+        lapses=POPULATION.lapses(np.array(lapses)),
+    )
+
+
+def _person(
+    world: TwinWorld, cohort: int, person: int
+) -> tuple[NDArray[np.float32], Array, Array, Array, float]:
+    """Draw a person: connectome, traits, own parameters and amplitudes, and a share for lapses."""
+    rng = stream(world.seed, Purpose.TWIN_PERSON, cohort=cohort, person=person)
+    traits, own = rng.standard_normal(TRAITS), rng.standard_normal(len(PARAMETERS))
+    own_bold, lapse = rng.standard_normal(len(BOLD_REGIONS)), rng.random()
+    shown = traits @ world.loadings + rng.standard_normal(len(world.nuisance)) @ world.nuisance
+    noise = rng.standard_normal(len(world.mean), np.float32)
+    connectome = (world.mean + shown + world.difficulty.edge_noise_sd * noise).astype(np.float32)
+    return connectome, traits, own, own_bold, lapse

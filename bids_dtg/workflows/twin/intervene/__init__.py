@@ -1,8 +1,0 @@
-"""Interventions in digital twins: what they depend on, and what they do once it is moved.
-
-- `call`: the analysis of a call
-- `study`: what is computed, of people at hand and those whom the model was fitted to
-- `weights`: moves of networks' weights along the published direction
-- `tables`: the rows of its tables
-- `page`: the page
-"""

@@ -1,0 +1,184 @@
+"""Whose maps are looked at together, and their numbers side by side."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny_cohort import TinyCohort
+from tiny_job import read_table
+
+from bids_dtg.cohort.feature_kinds import FEATURES
+from bids_dtg.cohort.features import find_features
+from bids_dtg.cohort.people import gather_people
+from bids_dtg.errors import DatasetError, SettingsError
+
+LABELS = tuple(f"{n:02d}" for n in range(1, 6))
+TABLE = "participant_id\tage\tsex\tsite\tfamily_id\n" + "".join(
+    f"sub-{label}\t{20 + 2 * n}\t{'FM'[n % 2]}\t{'AB'[n // 3]}\tf{n // 2}\n"
+    for n, label in enumerate(LABELS)
+)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    cohort = TinyCohort(
+        tmp_path_factory.mktemp("cohort"), LABELS, contrasts=("languageMath", "languageStory")
+    )
+    (cohort.bids / "participants.tsv").write_text(TABLE)
+    assert cohort.run() == 0
+    return cohort
+
+
+def people_of(cohort, **options):
+    options = {"derivatives": (f"statmaps={cohort.statmaps}",)} | options
+    settings = cohort.settings().replace(analysis_level="group", analysis="associate", **options)
+    return gather_people(settings)
+
+
+def tables(cohort, name, tmp_path, **options):
+    people = people_of(cohort, feature_sets=(name,), **options)
+    (source,) = find_features(people, ())
+    return people, list(copied(source.tables(people, tmp_path)))
+
+
+def copied(found):
+    for table in found:
+        yield table, np.array(table.values)
+
+
+def image(path):
+    return nib.load(path).get_fdata()
+
+
+def test_what_is_known_of_people_is_in_their_order(cohort):
+    people = people_of(cohort)
+    assert people.labels == LABELS
+    assert people.column("age").numbers["03"] == 24
+    coded = people.covariates(["age", "sex"])
+    assert coded.names == ("age", "sex: M")
+    assert coded.values[:, 0].tolist() == [20, 22, 24, 26, 28]
+    assert people.families.tolist() == [0, 0, 1, 1, 2]
+    assert people.sites.tolist() == [0, 0, 0, 1, 1]
+    runs = read_table(next(cohort.out.glob("sub-02/func/*_qc.tsv")))
+    assert people.column("fd_mean").numbers["02"] == pytest.approx(float(runs[0]["fd_mean"]))
+    assert people.of(["02", "04"]).families.tolist() == [0, 1]
+
+
+def test_who_lacks_a_value_is_left_out_with_a_line(cohort, tmp_path, capsys):
+    table = tmp_path / "own.tsv"
+    table.write_text("participant_id\tage\tone\n01\t20\t1\n03\t22\t1\n02\tn/a\t1\n")
+    people = people_of(cohort, participants_file=table)
+    assert people.complete(["age"]).labels == ("01", "03")
+    assert "left out: 3 participants without a value of age" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="one is the same for all 2"):
+        people.complete(["age"]).covariates(["one"])
+    with pytest.raises(SettingsError, match=r"no column agee.*did you mean age"):
+        people.column("agee")
+
+
+def test_columns_that_depend_on_each_other_are_refused(cohort):
+    people = people_of(cohort)
+    with pytest.raises(SettingsError, match="depend on each other"):
+        people.of(["01", "04"]).covariates(["age", "site"])
+
+
+def test_a_number_has_one_level_however_it_is_spelled(cohort, tmp_path):
+    table = tmp_path / "own.tsv"
+    rows = zip(LABELS, ("1", "1.0", "0", "1.00", "0"), (1, 3, 2, 5, 4), strict=True)
+    lines = [f"{label}\t{group}\t{1_700_000_000_000 + time}" for label, group, time in rows]
+    table.write_text("\n".join(["participant_id\tgroup\tms", *lines, ""]))
+    people = people_of(cohort, participants_file=table)
+    assert people.column("group").levels == ("0", "1")
+    assert set(people.column("group").texts.values()) == {"0", "1"}
+    # Of numbers far from 0, the rank is that of how they differ.
+    assert people.covariates(["group", "ms"]).names == ("group", "ms")
+
+
+def test_maps_are_the_files_values(cohort, tmp_path):
+    people, found = tables(cohort, "maps", tmp_path)
+    assert [table.contrast for table, _ in found] == [c.label for c in cohort.bundle.contrasts]
+    for table, values in found:
+        assert table.labels == LABELS
+        for label, row in zip(LABELS, values, strict=True):
+            made = people.sets[label][0]
+            path = next(one.path for one in made.maps if one.label == table.contrast)
+            mask = table.places.mask
+            np.testing.assert_array_equal(row, image(path)[mask].astype(np.float32))
+
+
+def test_edges_are_the_upper_triangle(cohort, tmp_path):
+    _, ((table, values),) = tables(cohort, "edges", tmp_path)
+    matrix = read_table(next(cohort.out.glob("sub-04/func/*_relmat.tsv")))
+    wanted = [float(matrix[i][f"roi{j + 1:02d}"]) for i in range(4) for j in range(i + 1, 4)]
+    np.testing.assert_allclose(values[3], wanted, rtol=1e-6)
+    assert table.names[:3] == ("roi01-roi02", "roi01-roi03", "roi01-roi04")
+
+
+def test_measured_maps_are_on_the_same_voxels(cohort, tmp_path):
+    _, found = tables(cohort, "measured", tmp_path)
+    assert found
+    assert all(values.shape == (5, table.places.number) for table, values in found)
+
+
+def test_a_damaged_map_leaves_out_its_participant_alone(cohort, tmp_path):
+    people = people_of(cohort, feature_sets=("maps",))
+    path = people.sets["02"][0].maps[0].path
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    try:
+        (source,) = find_features(people, ())
+        # The places are of the first participant's maps.
+        first, second, *_ = (table for table, _ in copied(source.tables(people, tmp_path)))
+    finally:
+        path.write_bytes(whole)
+    damaged, other = (first, second) if first.failed else (second, first)
+    assert list(damaged.failed) == ["02"]
+    assert damaged.labels == tuple(label for label in LABELS if label != "02")
+    assert other.labels == LABELS
+
+
+def test_a_place_that_somebody_lacks_is_left_out_for_all(cohort, tmp_path):
+    people = people_of(cohort, feature_sets=("maps",))
+    path = people.sets["03"][0].maps[1].path
+    whole, img = path.read_bytes(), nib.load(path)
+    values = np.ascontiguousarray(img.get_fdata(dtype=np.float32))
+    values.reshape(-1)[people.places.positions[:7]] = np.nan
+    nib.save(nib.Nifti1Image(values, img.affine), path)
+    label = people.sets["03"][0].maps[1].label
+    try:
+        (source,) = find_features(people, ())
+        found = {table.contrast: table for table, _ in copied(source.tables(people, tmp_path))}
+    finally:
+        path.write_bytes(whole)
+    assert found[label].dropped == 7
+    assert found[label].values.shape[1] == people.places.number - 7
+    assert np.array_equal(found[label].places.positions, people.places.positions[7:])
+    assert sum(table.dropped for table in found.values()) == 7
+
+
+def test_what_nobody_has_is_refused_when_asked_for_and_named_else(cohort, tmp_path, capsys):
+    people = people_of(cohort, derivatives=())
+    with pytest.raises(DatasetError, match="no folder of measured maps was given"):
+        find_features(people_of(cohort, derivatives=(), feature_sets=("measured",)), ())
+    found = find_features(people, ("edges", "deviations", "measured"))
+    assert [source.kind.name for source in found] == ["edges"]
+    assert "not looked at: no participant has maps of deviations" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="--contrast names nonsense"):
+        find_features(people_of(cohort, feature_sets=("maps",), contrast=("nonsense",)), ())
+
+
+def test_each_kind_of_features_has_a_reader():
+    from bids_dtg.cohort import features
+
+    assert all(callable(getattr(features, row.reader)) for row in FEATURES.values())
+
+
+def test_the_example_has_what_all_sidecars_say(cohort):
+    people = people_of(cohort)
+    assert [found.task for found in people.example.maps] == [
+        contrast.task for contrast in sorted(cohort.bundle.contrasts, key=lambda c: c.task)
+    ]
+    assert people.example.title == people.sets["01"][0].title
+    assert {found.label for found in people.sets["01"][0].maps} == {
+        found.label for found in people.example.maps
+    }
+    assert people.flags == [] or people.flags[0].text

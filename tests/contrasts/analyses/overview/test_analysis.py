@@ -1,0 +1,304 @@
+"""The group level: one table, mean maps, pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from tiny_job import TinyJob, add_rest, read_table, tree
+
+from bids_dtg.cli.run import main
+from bids_dtg.cohort.mean_maps import average_sets
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.contents import find_participant
+
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+PEOPLE = tuple(f"{number:02d}" for number in range(1, 7))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> TinyJob:
+    """Six participants, one without a usable run, after the group level."""
+    job = TinyJob(tmp_path_factory.mktemp("group"), PEOPLE)
+    add_rest(job.bids, "07", frames=6)
+    assert job.run() == 1
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    return job
+
+
+def maps_of(job: TinyJob, contrast: str = "languageMath") -> np.ndarray:
+    paths = sorted(job.out.glob(f"sub-*/func/*_contrast-{contrast}_*synthetic_statmap.nii.gz"))
+    return np.stack([nib.load(path).get_fdata() for path in paths])
+
+
+def test_the_table_has_a_row_a_run_and_a_dictionary(made):
+    rows = read_table(made.out / "group/desc-runs_qc.tsv")
+    assert [row["participant_id"] for row in rows] == [f"sub-{label}" for label in PEOPLE]
+    told = json.loads((made.out / "group/desc-runs_qc.json").read_text())
+    assert set(told) == set(rows[0])
+    own = read_table(made.out / "sub-01/func/sub-01_task-rest_qc.tsv")[0]
+    assert {name: rows[0][name] for name in own} == own
+
+
+_opened: list[str] | None = None  # files, while somebody counts them
+
+
+def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and _opened is not None:
+        _opened.append(str(arguments[0]))
+
+
+@pytest.fixture
+def opened(monkeypatch) -> list[str]:
+    """Note which files are opened."""
+    sys.addaudithook(_note_opened)  # it cannot be taken away again
+    monkeypatch.setattr(sys.modules[__name__], "_opened", [])
+    return _opened
+
+
+def test_of_each_participant_one_sidecar_is_read(made, opened):
+    assert main([str(made.bids), str(made.out), "group", "--dry-run"]) == 0
+    sidecars = [path for path in opened if path.endswith("synthetic_statmap.json")]
+    assert len(sidecars) == len(PEOPLE)  # and not one a map: 47 of 100,000 people fill the memory
+
+
+def test_mean_and_spread_are_those_of_the_maps(made):
+    maps = maps_of(made)
+    (mean,) = made.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
+    (spread,) = made.out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
+    np.testing.assert_allclose(nib.load(mean).get_fdata(), maps.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(nib.load(spread).get_fdata(), maps.std(axis=0, ddof=1), atol=1e-5)
+    sidecar = json.loads(mean.with_name(mean.name.replace(".nii.gz", ".json")).read_text())
+    assert sidecar["NSets"] == 6
+    assert sidecar["NotForScience"] is True
+
+
+def test_similarity_is_the_correlation_with_the_mean_of_the_others(made):
+    grey = made.bundle.places.mask
+    contrasts = [contrast.label for contrast in made.bundle.contrasts]
+    expected = np.zeros((len(contrasts), len(PEOPLE)))
+    for c, contrast in enumerate(contrasts):
+        maps = maps_of(made, contrast)[:, grey]
+        for i in range(len(PEOPLE)):
+            others = np.delete(maps, i, axis=0).mean(axis=0)
+            expected[c, i] = np.corrcoef(maps[i], others)[0, 1]
+    rows = read_table(made.out / "group/desc-runs_qc.tsv")
+    found = [float(row["similarity"]) for row in rows]
+    np.testing.assert_allclose(found, expected.mean(axis=0), atol=2e-3)
+
+
+def test_the_page_names_who_failed_and_links_reports(made):
+    page = (made.out / "group.html").read_text()
+    assert "sub-07" in page
+    assert "minutes left" in page
+    assert 'href="group.html"' in (made.out / "index.html").read_text()
+
+
+def test_the_page_and_the_index_show_the_range_of_each_run_and_everybodys_flags(made, tmp_path):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    verdicts = ("in range", "unusual", "outside", "outside", "in range", "in range")
+    for label, verdict in zip(PEOPLE, verdicts, strict=True):
+        table = out / f"sub-{label}/func/sub-{label}_task-rest_qc.tsv"
+        # Nothing else is wrong with them.
+        fine = {"tsnr_median": "100", "fd_mean": "0.1", "residual_dof": "200"}
+        row = read_table(table)[0] | fine | {"range": verdict, "range_reasons": f"why {label}"}
+        table.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n")
+    assert main([str(out), str(out), "participant", "--reports-only"]) == 0
+    assert main([str(out), str(out), "group"]) == 0
+    page = (out / "group.html").read_text()
+    assert "3 in range, 1 unusual, 2 outside" in page
+    assert "participants have a problem" in page
+    for label, verdict in zip(PEOPLE, verdicts, strict=True):
+        row = page.partition(f">sub-{label}</a></td>")[2].partition("</tr>")[0]
+        assert f">{verdict}</td>" in row
+        assert f'title="why {label}"' in row
+        assert ("problem" in row) == (verdict == "outside")
+    index = (out / "index.html").read_text()
+    assert "reports flag a problem" in index
+    for label, verdict in zip(PEOPLE, verdicts, strict=True):
+        row = index.partition(f">sub-{label}</a>")[2].partition("</li>")[0]
+        assert ("problem" in row) == (verdict == "outside")
+
+
+def test_half_maps_are_compared_without_what_all_people_share(tmp_path, capsys):
+    job = TinyJob(tmp_path, PEOPLE[:4])
+    job.reports = True
+    assert job.run("--half-maps") == 0
+    assert "most of this is the mean map" in (job.out / "sub-01.html").read_text()
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    table = job.out / "group/desc-mapReliability_qc.tsv"
+    rows = {row["contrast"]: row for row in read_table(table)}
+    assert set(rows) == {contrast.label for contrast in job.bundle.contrasts}
+    grey = job.bundle.places.mask
+    odd, even = (
+        np.stack(
+            [
+                nib.load(path).get_fdata()[grey]
+                for path in sorted(job.out.glob(f"sub-*/func/*_contrast-languageMath_*{desc}*.gz"))
+            ]
+        )
+        for desc in ("oddHalf", "evenHalf")
+    )
+    expected = {
+        "r": [np.corrcoef(*pair)[0, 1] for pair in zip(odd, even, strict=True)],
+        "own_r": [
+            np.corrcoef(*pair)[0, 1]
+            for pair in zip(odd - odd.mean(axis=0), even - even.mean(axis=0), strict=True)
+        ],
+    }
+    for name, values in expected.items():
+        assert float(rows["languageMath"][name]) == pytest.approx(np.mean(values), abs=1e-3)
+    page = (job.out / "group.html").read_text()
+    assert "Reliability of the maps" in page
+    assert "With the mean over participants taken off" in page
+    assert job.run() == 0  # without half-maps
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    assert not table.exists()
+    assert "Reliability of the maps" not in (job.out / "group.html").read_text()
+
+
+def test_maps_of_another_model_are_left_out(made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    for path in (out / "sub-02/func").glob("*synthetic_statmap.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"ModelSHA256": "other"}))
+    dataset = DerivativeDataset(out)
+    sets = [one for label in PEOPLE for one in find_participant(dataset, label).sets]
+    pooled = average_sets(sets, lambda title, share: None)
+    assert "sub-02_task-rest" not in pooled.sets
+    assert pooled.left_out == (("sub-02_task-rest", "made by another model"),)
+
+
+def test_a_damaged_map_leaves_its_set_out(made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(made.out, out)
+    broken = next((out / "sub-03/func").glob("*languageStory_*synthetic_statmap.nii.gz"))
+    broken.write_bytes(b"")
+    dataset = DerivativeDataset(out)
+    sets = [one for label in PEOPLE for one in find_participant(dataset, label).sets]
+    pooled = average_sets(sets, lambda title, share: None)
+    assert len(pooled.sets) == 5
+    ((title, reason),) = pooled.left_out
+    assert title == "sub-03_task-rest"
+    assert broken.name in reason
+
+
+def test_a_folder_without_results_is_refused(tmp_path, capsys):
+    assert main([str(tmp_path), str(tmp_path / "out"), "group"]) == 2
+    assert "holds no results" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing_and_prints_what_would_be_done(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    for path in (out / "group.html", out / "group/desc-runs_qc.tsv"):
+        path.unlink()
+    before = tree(out, but=())
+    assert main([str(made.bids), str(out), "group", "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert f"would write {out / 'group/desc-runs_qc.tsv'}: 6 runs of 6 people" in printed
+    assert f"would write {out / 'group.html'}" in printed
+    assert tree(out, but=()) == before
+
+
+def test_bids_dir_must_be_the_dataset_of_the_results_or_their_folder(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    other = describe_dataset(tmp_path / "other")
+    add_rest(other, "99")
+    file = tmp_path / "file"
+    file.touch()
+    for wrong, words in (
+        (tmp_path / "nowhere", "does not exist"),
+        (file, "is not a folder"),
+        (tmp_path, "is not a BIDS dataset"),
+        (other, "has none of the participants"),
+    ):
+        assert main([str(wrong), str(out), "group", "--dry-run"]) == 2, wrong
+        assert words in (told := capsys.readouterr().err), told
+        assert "give the dataset whose maps these are" in told
+    for right in (made.bids, out):
+        assert main([str(right), str(out), "group", "--dry-run"]) == 0
+
+
+def test_only_those_asked_for_are_gathered(made, tmp_path, capsys):
+    out = shutil.copytree(made.out, tmp_path / "out")
+    words = [str(made.bids), str(out), "group", "--participant-label"]
+    assert main([*words, "sub-02"]) == 0
+    assert "1 run of 1 participant: " in capsys.readouterr().err
+    rows = read_table(out / "group/desc-runs_qc.tsv")
+    assert [row["participant_id"] for row in rows] == ["sub-02"]
+    # The failure of sub-07 is not theirs.
+    page = (out / "group.html").read_text()
+    assert "sub-07" not in page
+    assert '<p class="soft">None.</p>' in page.partition("<h2>Failures</h2>")[2]
+    assert main([*words, "02", "99"]) == 2
+    assert "has no participant 99. Expected: of 01, 02, 03, 04, 05, ..." in capsys.readouterr().err
+
+
+# --- each person once, and cleanings apart
+
+
+def add_sessions(bids, label: str) -> None:
+    for number, session in enumerate(("a", "b")):
+        add_rest(bids, label, seed=30 + number, session=session)
+
+
+@pytest.fixture(scope="module")
+def combined(tmp_path_factory) -> TinyJob:
+    """Three people of one session and one of two, who has sets of both kinds of --combine."""
+    job = TinyJob(tmp_path_factory.mktemp("combined"), ("01", "02", "03"))
+    add_sessions(job.bids, "04")
+    assert job.run() == 0
+    assert job.run("--combine", "participant", "--participant-label", "04") == 0
+    return job
+
+
+def test_a_person_counts_once_whatever_was_combined(combined, tmp_path, capsys):
+    out = shutil.copytree(combined.out, tmp_path / "out")
+    assert main([str(combined.bids), str(out), "group"]) == 0
+    assert (
+        "not in the mean maps: 1 set (sub-04_task-rest), made with --combine participant, beside "
+        "sets of the same participant made with session: a person counts once"
+    ) in capsys.readouterr().err
+    (path,) = out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
+    # The two sessions of sub-04 are one person.
+    maps = {
+        one.name.partition("_space")[0]: nib.load(one).get_fdata()
+        for one in out.glob("sub-*/**/*_contrast-languageMath_*synthetic_statmap.nii.gz")
+    }
+    assert len(maps) == 6
+    people = [maps[f"sub-{label}_task-rest"] for label in ("01", "02", "03")]
+    people.append((maps["sub-04_ses-a_task-rest"] + maps["sub-04_ses-b_task-rest"]) / 2)
+    np.testing.assert_allclose(nib.load(path).get_fdata(), np.mean(people, axis=0), atol=1e-5)
+    (spread,) = out.glob("group/*_contrast-languageMath_*groupSd_statmap.nii.gz")
+    expected = np.std(people, axis=0, ddof=1)
+    np.testing.assert_allclose(nib.load(spread).get_fdata(), expected, atol=1e-5)
+    sidecar = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert (sidecar["NParticipants"], sidecar["NSets"]) == (4, 5)
+    assert "a person counts once" in (out / "group.html").read_text()
+
+
+def test_cleanings_are_not_mixed(tmp_path, capsys):
+    job = TinyJob(tmp_path, PEOPLE)
+    assert job.run("--participant-label", *PEOPLE[:4]) == 0
+    assert job.run("--participant-label", *PEOPLE[4:], "--denoise-strategy", "none") == 0
+    assert main([str(job.bids), str(job.out), "group"]) == 0
+    lines = capsys.readouterr().err
+    assert (
+        "not in the mean maps: 2 sets (sub-05_task-rest, sub-06_task-rest), cleaned with "
+        "--denoise-strategy none, most with simple"
+    ) in lines
+    assert "runs were cleaned in different ways (none, simple)" in lines
+    (path,) = job.out.glob("group/*_contrast-languageMath_*groupMean_statmap.nii.gz")
+    expected = maps_of(job)[:4].mean(axis=0)
+    np.testing.assert_allclose(nib.load(path).get_fdata(), expected, atol=1e-5)
+    rows = read_table(job.out / "group/desc-runs_qc.tsv")
+    assert [row["denoise_strategy"] for row in rows] == ["simple"] * 4 + ["none"] * 2
+    text = (job.out / "logs/CITATION.md").read_text()
+    assert "24 motion parameters" in text
+    assert text.count("# Methods") + text.count("## ") > 1

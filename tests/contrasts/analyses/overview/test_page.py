@@ -1,0 +1,108 @@
+"""Which runs are unusual."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bids_dtg.contrasts.analyses.overview.page import (
+    Column,
+    GroupFacts,
+    columns_of,
+    drawn_runs,
+    robust_z,
+    write_group_page,
+)
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.report.workflows import CONTRASTS
+
+
+def test_robust_z_is_the_distance_from_the_median_in_scaled_mad():
+    values = np.array([1.0, 2, 3, 4, 5, 100])
+    z = robust_z(values)
+    np.testing.assert_allclose(z, (values - 3.5) / (1.4826 * 1.5))
+    assert z[-1] > 40
+
+
+def test_a_normal_sample_gets_its_usual_z():
+    values = np.random.default_rng(0).normal(10, 3, 20_000)
+    np.testing.assert_allclose(robust_z(values), (values - 10) / 3, atol=0.2)
+
+
+def test_where_most_are_equal_one_that_is_not_is_still_found():
+    z = robust_z(np.array([1.0] * 30 + [0.2]))
+    assert abs(z[-1]) > 3.5
+    assert not z[:-1].any()
+
+
+def test_few_or_equal_values_have_no_z():
+    assert np.isnan(robust_z(np.array([1.0, 2, 3, 4]))).all()
+    assert np.isnan(robust_z(np.ones(10))).all()
+
+
+@given(st.floats(0.1, 10), st.floats(-50, 50))
+def test_units_do_not_matter(scale, shift):
+    values = np.random.default_rng(1).normal(size=12)
+    np.testing.assert_allclose(robust_z(scale * values + shift), robust_z(values), atol=1e-6)
+
+
+def test_columns_are_those_that_any_run_has():
+    rows = [{"fd_mean": f"{0.1 + i / 100}"} for i in range(6)] + [
+        {"fd_mean": "3"},
+        {"fd_mean": "n/a"},
+    ]
+    (column,) = columns_of(rows, CONTRASTS.quality_columns)
+    assert column.measure.name == "fd_mean"
+    assert column.out.tolist() == [False] * 6 + [True, False]
+
+
+@example(60, 8, 17)
+@given(st.integers(0, 60), st.integers(4, 20), st.integers(0, 2**32 - 1))
+def test_dots_of_many_runs_are_few_and_have_the_ends_and_the_most_unusual(runs, most, seed):
+    values = np.random.default_rng(seed).standard_t(1.5, runs)
+    values[::7] = np.nan
+    column = Column(CONTRASTS.quality_columns[0], values, robust_z(values))
+    drawn = drawn_runs(column, most)
+    known = np.flatnonzero(np.isfinite(values))
+    assert len(drawn) == min(most, len(known))
+    assert (np.diff(drawn) > 0).all()
+    assert set(drawn) <= set(known)
+    if len(known):
+        ends = {values[known].min(), values[known].max()}
+        assert ends <= set(values[drawn])
+    unusual = known[np.argsort(-np.abs(np.nan_to_num(column.z[known])), kind="stable")]
+    assert set(unusual[: min(column.out.sum(), most // 2)]) <= set(drawn)
+
+
+def test_the_page_of_very_many_runs_has_no_more_dots_and_rows_than_a_browser_opens(tmp_path):
+    pytest.importorskip("jinja2", reason="reports need the extra [report]")
+    (tmp_path / "dataset_description.json").write_text("{}")
+    names = [f"{number:04d}" for number in range(2080)]
+    rng = np.random.default_rng(0)
+    rows = [
+        {"participant_id": f"sub-{name}", "task_id": "rest", "fd_mean": f"{rng.gamma(4, 0.04)}"}
+        for name in names
+    ]
+    failures = [(name, "reading", "cut short") for name in names]
+    table = tmp_path / "group/desc-runs_qc.tsv"
+    facts = GroupFacts(rows, failures, (), (), None, (), table)
+    page = write_group_page(DerivativeDataset(tmp_path), facts).read_text()
+    assert page.count('<circle class="dot') == 2000
+    assert page.count("cut short") == 2000
+    assert "Of so many runs 2000 are drawn a figure" in page
+    assert "and the other 80 runs" in page
+    assert "And 80 more: logs/*/failures.tsv has all" in page
+
+
+def test_runs_are_compared_with_those_that_were_cleaned_alike():
+    def rows(strategy, values):
+        return [{"tsnr_median": str(v), "denoise_strategy": strategy} for v in values]
+
+    usual = [50.0, 51, 49, 50.5, 49.5, 50.2, 49.8]
+    (column,) = columns_of(
+        [*rows("simple", 2 * usual), *rows("none", [value / 2 for value in usual[:5]])],
+        CONTRASTS.quality_columns,
+    )
+    assert not column.out.any()

@@ -1,0 +1,330 @@
+"""People as arrays through the analyses: the same tables, pages and models as from images."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from array_people import FRAMES, PEOPLE, PLACES, arrays, call, write
+from threadpoolctl import threadpool_limits
+from tiny_job import read_table
+
+from bids_dtg.cli.run import main as program
+from bids_dtg.connectome import roi_series, voxel_to_roi
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.bundle.output_layer import compare_output_layers
+from bids_dtg.errors import BundleError
+
+SHARED = Path(os.environ.get("DTG_SHARED", "../shared"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with people, and with a model that 6 of them trained and 2 tuned."""
+    folder = tmp_path_factory.mktemp("arrays")
+    np.savez_compressed(folder / "all.npz", **arrays())
+    np.savez_compressed(folder / "others.npz", **arrays(seed=1))
+    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
+    assert call(folder, "train", *words) == 0
+    return folder
+
+
+def test_training_writes_what_it_writes_of_images(trained):
+    made = trained / "out/group/model-own"
+    bundle = load_bundle(made / "bundle")
+    assert bundle.places.names[:2] == ("V0", "V1")
+    assert [contrast.label for contrast in bundle.contrasts] == ["languageMath", "lefthand"]
+    assert bundle.card.record["roi_maps"]["people"] == 6
+    assert bundle.card.training.data == "study"
+    assert {row["model"] for row in read_table(made / "desc-models_scores.tsv")} >= {
+        "model",
+        "group average",
+    }
+    (target, *_) = read_table(made / "desc-targets_files.tsv")
+    assert target["files"] == "all.npz"
+
+
+def test_roi_maps_are_of_the_training_people_alone(trained, tmp_path):
+    made = trained / "out/group/model-own"
+    rows = read_table(made / "desc-split_participants.tsv")
+    training = {row["participant_id"] for row in rows if row["set"] == "training"}
+    changed = arrays()
+    others = [n for n, name in enumerate(changed["people"]) if f"sub-{name}" not in training]
+    changed["rest"][others] = np.random.default_rng(5).normal(size=changed["rest"][others].shape)
+    np.savez(tmp_path / "all.npz", **changed)
+    words = ("--split-file", made / "desc-split_participants.tsv", "--architecture", "local-ridge")
+    assert call(tmp_path, "train", "--rois", 4, *words) == 0
+    again = load_bundle(tmp_path / "out/group/model-own/bundle")
+    np.testing.assert_array_equal(again.roi_maps, load_bundle(made / "bundle").roi_maps)
+
+
+def test_connectomes_are_those_of_arrays_at_hand(trained):
+    bundle = load_bundle(trained / "out/group/model-own/bundle")
+    given = arrays()
+    label = given["people"][3]
+    kept = np.load(trained / f"out/group/cache/sub-{label}/connectomes.npy")
+    assert kept.shape == (2, 4, PLACES)  # 800 s
+    rest = given["rest"][3].T.astype(np.float64)
+    # Each segment for itself, as ROI series are solved a frame at a time.
+    for own, part in zip(kept, np.split(rest, 2), strict=True):
+        np.testing.assert_allclose(own, voxel_to_roi(part, bundle.roi_maps), atol=2e-3)
+    assert roi_series(rest, bundle.roi_maps).shape == (FRAMES, 4)
+
+
+def test_evaluation_leaves_out_whom_the_model_has_seen(trained, capsys):
+    model = trained / "out/group/model-own/bundle"
+    words = ("--model", model, "--array-key", "rest=rest")
+    assert call(trained, "evaluate", *words, out="seen") == 0
+    assert "left out: 8 participants; the model was trained on 6 and tuned on 2" in (
+        capsys.readouterr().err
+    )
+    assert call(trained, "evaluate", "--model", model, file="others.npz", out="new") == 0
+    assert "left out" not in capsys.readouterr().err.replace("0 left out", "")
+    rows = read_table(trained / "new/group/evaluation-own/desc-models_scores.tsv")
+    by_name = {row["model"]: float(row["r"]) for row in rows}
+    assert by_name["model own"] > by_name["another person's prediction"] + 0.05
+
+
+def test_people_without_names_are_known_by_their_rest(tmp_path, capsys):
+    given = arrays()
+    del given["people"]
+    np.savez(tmp_path / "all.npz", **given)
+    reordered = {**given, "rest": given["rest"][::-1], "targets": given["targets"][::-1]}
+    np.savez(tmp_path / "back.npz", **reordered)
+    np.savez(tmp_path / "others.npz", **{**arrays(seed=1), "people": np.arange(PEOPLE)})
+    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
+    assert call(tmp_path, "train", *words) == 0
+    model = ("--model", tmp_path / "out/group/model-own/bundle")
+    assert call(tmp_path, "evaluate", *model, file="back.npz", out="back") == 0
+    assert "trained on 6 and tuned on 2" in capsys.readouterr().err
+    assert call(tmp_path, "evaluate", *model, file="others.npz", out="new") == 0
+    assert "trained on" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("named", ["all.npz", "new.npz"])
+def test_people_are_known_whether_a_file_names_them_or_not(tmp_path, capsys, named):
+    given = arrays()
+    for name in ("all.npz", "new.npz"):
+        own = given if name == named else {k: v for k, v in given.items() if k != "people"}
+        np.savez(tmp_path / name, **own)
+    assert call(tmp_path, "train", "--rois", 4) == 0
+    model = ("--model", tmp_path / "out/group/model-own/bundle")
+    assert call(tmp_path, "predict", *model, file="new.npz") == 0
+    assert "trained on 10" in capsys.readouterr().err
+
+
+def test_places_without_data_do_not_make_people_alike(tmp_path, capsys):
+    empty = ((0, 0), (70, 0), (0, 0))  # no signal at the first places
+    for name, seed in (("all.npz", 0), ("new.npz", 1)):
+        given = arrays(seed)
+        targets = np.pad(given["targets"], ((0, 0), (0, 0), (70, 0)), mode="wrap")
+        rest = np.pad(given["rest"], empty)
+        np.savez(tmp_path / name, tr_seconds=2.0, rest=rest, targets=targets)
+    assert call(tmp_path, "train", "--rois", 4) == 0
+    model = ("--model", tmp_path / "out/group/model-own/bundle")
+    assert call(tmp_path, "predict", *model, file="new.npz") == 0
+    assert "trained on" not in capsys.readouterr().err
+    assert call(tmp_path, "predict", *model, out="old") == 0
+    assert "trained on 10" in capsys.readouterr().err
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    import h5py
+
+    given = {key: values for key, values in arrays().items() if key != "rest"}
+    rest = np.pad(arrays()["rest"], ((0, 0), (0, 300), (0, 0)))  # 6 MB: more than its ends
+    given["targets"] = np.pad(given["targets"], ((0, 0), (0, 0), (0, 300)), mode="wrap")
+    given["places"] = np.arange(330)
+    given["roi_maps"] = np.random.default_rng(0).normal(size=(4, 330))
+    file = write(tmp_path / "all.h5", rest=rest, **given)
+    assert call(tmp_path, "train", "--model-name", "one", file="all.h5") == 0
+    with h5py.File(file, "r+") as changed:
+        changed["rest"][5] = rest[4]
+    assert call(tmp_path, "train", "--model-name", "two", file="all.h5") == 0
+    cache, name = tmp_path / "out/group/cache", "partial_connectomes_of_whole_runs.npy"
+    one, other = (np.load(cache / f"sub-{label}" / name) for label in ("004", "005"))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_roi_maps_do_not_depend_on_how_many_threads_there_are(tmp_path):
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(6, 2000)) + 0.5 * rng.normal(size=(5, 6, 2000))
+    rest = np.einsum("nrp,nrt->npt", own, rng.normal(size=(5, 6, 300)), optimize=True)
+    rest += rng.normal(size=rest.shape)
+    np.savez(tmp_path / "all.npz", rest=rest.astype("f4"), tr_seconds=2.0, targets=own[:, :2])
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            assert call(tmp_path, "train", "--rois", 6, out=f"out{threads}") == 0
+        bundle = tmp_path / f"out{threads}/group/model-own/bundle"
+        made.append((bundle / "maps.safetensors").read_bytes())
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [(["left hand", "B\u00e4r \u00b5"], ""), (["left hand", "+++"], "a contrast is called +++")],
+)
+def test_contrasts_are_called_by_letters_of_bids(tmp_path, capsys, names, message):
+    np.savez(tmp_path / "all.npz", **{**arrays(), "contrasts": np.array(names)})
+    assert call(tmp_path, "train", "--rois", 4, "--dry-run") == (2 if message else 0)
+    assert (message or "Br, lefthand") in "".join(capsys.readouterr())
+
+
+def test_what_is_assumed_is_reported_once(tmp_path, capsys):
+    given = {key: values for key, values in arrays(people=60).items() if key != "people"}
+    np.savez(tmp_path / "all.npz", **given)
+    words = ("--rois", 4, "--held-out", "0.2", "0.1", "--dry-run")
+    assert call(tmp_path, "train", *words) == 0
+    lines = capsys.readouterr().err
+    assert "auto → blend" in lines
+    assert lines.count("rows are called p01 to p60") == 1
+
+
+def test_families_stay_together(tmp_path):
+    given = {**arrays(), "families": np.arange(PEOPLE) // 2}
+    np.savez(tmp_path / "all.npz", **given)
+    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
+    assert call(tmp_path, "train", *words) == 0
+    rows = read_table(tmp_path / "out/group/model-own/desc-split_participants.tsv")
+    sets = {row["participant_id"][4:]: row["set"] for row in rows}
+    names = list(given["people"])
+    assert all(sets[a] == sets[b] for a, b in zip(names[::2], names[1::2], strict=True))
+
+
+def test_maps_may_lack_values_and_people(tmp_path, capsys):
+    given = arrays()
+    given["targets"][2, 0] = np.nan
+    given["targets"][3, :, :5] = np.nan
+    given["targets"][4] = np.nan
+    given["rest"][5, 3, 7] = np.inf
+    given["rest"][6] = 0
+    np.savez(tmp_path / "all.npz", **given)
+    words = ("--architecture", "local-ridge", "--rois", 4, "--held-out", "0.17", "0.34")
+    assert call(tmp_path, "train", *words) == 1
+    said = capsys.readouterr().err
+    assert "none of 2 measured maps of sub-004 can be used: it is empty" in said
+    assert "rest has 1 NaN or infinite value of sub-005" in said
+    assert "rest has one value all along for sub-006: nobody was measured there" in said
+    assert "9 participants with rest and maps, 2 contrasts (effect); 3 left out" in said
+
+
+def test_keys_that_are_not_read_are_named(tmp_path, capsys):
+    given = arrays()
+    np.savez(tmp_path / "all.npz", subject=given.pop("people"), **given)
+    assert call(tmp_path, "train", "--rois", 4, "--dry-run") == 0
+    assert "not read, as they have no meaning here: subject; --array-key" in capsys.readouterr().err
+
+
+def test_a_split_of_other_people_names_those_who_are_there(tmp_path, capsys):
+    np.savez(tmp_path / "all.npz", **arrays())
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\n1\ttraining\n", encoding="utf-8")
+    assert call(tmp_path, "train", "--rois", 4, "--split-file", split) == 2
+    said = capsys.readouterr().err
+    assert "split.tsv has nobody to train on who can be used. Expected: labels of people" in said
+    assert "such as 000, 001, 002, 003, 004." in said
+
+
+@pytest.mark.parametrize(
+    ("changed", "words", "message"),
+    [
+        ({}, (), "there is rest without ROI maps. Expected: the key roi_maps"),
+        ({"roi_maps": np.eye(4, PLACES)}, ("--rois", 4), "roi_maps in a file, and --rois"),
+        ({"targets": None, "contrasts": None}, ("--rois", 4), "no file has measured maps"),
+        ({}, ("--rois", 4, "--model", "demo"), "--model demo was given with --analysis train"),
+        ({}, ("--rois", 4, "--participant-label", "x"), "no file has x"),
+        ({}, ("--rois", 4, "--min-minutes", 60), "nobody in .* has usable rest"),
+        ({}, ("--rois", 99), "Expected: as many as --rois 99"),
+        ({}, ("--rois", 4, "--architecture", "attention-unet"), "needs voxels of a grid"),
+        ({"contrasts": np.array(["a b", "ab"])}, ("--rois", 4), "names of the same letters"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys, changed, words, message):
+    given = {key: value for key, value in {**arrays(), **changed}.items() if value is not None}
+    np.savez(tmp_path / "all.npz", **given)
+    assert call(tmp_path, "train", "--architecture", "local-ridge", *words) == 2
+    (*lines, last) = capsys.readouterr().err.strip().splitlines()
+    assert re.search(message, last)
+    if "attention-unet" in words:
+        assert not any("sub-" in line for line in lines)  # nobody was read
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["participant", "--input-arrays", "a.npz"], "--input-arrays was given with no --analysis"),
+        (["group", "--rois", "5"], "--rois was given. Expected: --input-arrays"),
+        (["group", "--array-key", "a=b"], "--array-key was given. Expected: --input-arrays"),
+        (["finetune"], "Expected: group --analysis train or evaluate"),
+        (["train", "--derivatives", "statmaps=x"], "--input-arrays and --derivatives were given"),
+        (["evaluate", "--rois", "5"], "a model has its ROI maps"),
+        (["predict", "--contrast", "lefthand"], "maps of all contrasts of the model are written"),
+        (["train", "--rois", "1"], "--rois is 1"),
+        (["train", "--rois", "9", "--add-sums", "x"], "ROI maps that all sites have in common"),
+    ],
+)
+def test_options_that_do_not_go_together(tmp_path, capsys, words, message):
+    first, *rest = words
+    if first in ("participant", "group"):
+        assert program([str(tmp_path), str(tmp_path / "out"), first, *rest]) == 2
+    else:
+        assert call(tmp_path, first, *rest) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_of_other_places_is_refused(trained, tmp_path, capsys):
+    model = ("--model", trained / "out/group/model-own/bundle")
+    given = arrays(seed=1)
+    given["places"][7] = "elsewhere"
+    np.savez(tmp_path / "all.npz", **given)
+    assert call(tmp_path, "evaluate", *model) == 2
+    assert "the first that differs is V7" in capsys.readouterr().err
+    assert call(tmp_path, "evaluate", "--model", "demo") == 2
+    assert "demo is a model of voxels on a grid" in capsys.readouterr().err
+
+
+def test_connectomes_that_were_made_elsewhere(tmp_path, capsys):
+    given = arrays()
+    made = np.stack([voxel_to_roi(rest.T, np.eye(4, PLACES)) for rest in given.pop("rest")])
+    np.savez(tmp_path / "all.npz", connectomes=made, **given)
+    words = ("--architecture", "local-ridge", "--held-out", "0.17", "0.34")
+    assert call(tmp_path, "train", *words) == 0
+    model = ("--model", tmp_path / "out/group/model-own/bundle")
+    np.savez(tmp_path / "rest.npz", **arrays(seed=1))
+    assert call(tmp_path, "evaluate", *model, file="rest.npz", out="new") == 2
+    assert "own reads connectomes, and the arrays have rest" in capsys.readouterr().err
+
+
+def test_a_blend_at_places_without_a_grid_has_no_network(tmp_path, capsys):
+    np.savez(tmp_path / "all.npz", **arrays())
+    words = ("--architecture", "blend", "--gpus", 64, "--batch-size", 64, "--rois", 4)
+    assert call(tmp_path, "train", *words, "--held-out", "0.17", "0.17") == 0
+    bundle = load_bundle(tmp_path / "out/group/model-own/bundle")
+    assert set(bundle.card.record["blend"]) == {"local_ridge", "linear"}
+    assert ", by 2 validation participants: local_ridge " in capsys.readouterr().err
+    bundle.check_weights()
+    assert compare_output_layers(bundle, bundle) is None
+    with pytest.raises(BundleError, match="not hold the weights of the network"):
+        bundle.network()
+
+
+@pytest.mark.skipif(
+    not (SHARED / "data/real/hcp30/rest.npz").is_file(), reason="needs the data of DTG_SHARED"
+)
+def test_real_people_by_the_documented_command(tmp_path):
+    folder = SHARED / "data/real/hcp30"
+    words = [str(folder), str(tmp_path / "out"), "group", "--analysis", "train"]
+    words += ["--architecture", "linear", "--rois", "50", "--held-out", "0", "0.5"]
+    words += ["--input-arrays", str(folder / "rest.npz"), str(folder / "task.npz")]
+    words += ["--array-key", "targets=beta", "--array-key", "contrasts=conditions"]
+    assert program(words) == 0
+    made = tmp_path / "out/group/model-own"
+    by_name = {row["model"]: row for row in read_table(made / "desc-models_scores.tsv")}
+    assert float(by_name["model"]["residual_r"]) > 0.1
+    card = json.loads((made / "bundle/model.json").read_text())
+    assert (card["places"], card["record"]["roi_maps"]["rois"]) == (360, 50)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.contrasts.analyses.baselines import (
+    KERNEL_RIDGE,
+    LINEAR,
+    WHOLE_BRAIN,
+    SimplePlan,
+    baselines,
+    leave_one_out,
+)
+from bids_dtg.contrasts.analyses.person_arrays import Person
+from bids_dtg.contrasts.people import mean_maps
+from bids_dtg.files.array_store import ArrayStore
+
+PEOPLE, SEGMENTS, ROIS, CONTRASTS, VOXELS = 8, 3, 4, 2, 120
+PARCELS = np.arange(VOXELS) // 40
+
+
+def cohort(seed=0):
+    rng = np.random.default_rng(seed)
+    rest = rng.normal(size=(PEOPLE, SEGMENTS, ROIS, VOXELS)).astype(np.float16)
+    maps = rng.normal(size=(PEOPLE, CONTRASTS, VOXELS)).astype(np.float32)
+    return [Person(str(n), rest[n], (400.0,) * SEGMENTS, (maps[n],)) for n in range(PEOPLE)]
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return SimplePlan(ArrayStore(tmp_path), PARCELS, seed=5, families={"1": "a", "2": "a"})
+
+
+def design(connectome, inside):
+    x = connectome[:, inside].astype(float)
+    z = (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+    return np.column_stack([z.T, np.ones(inside.sum())])
+
+
+def published(training, person, drawn):
+    """The published baseline by numpy alone; `drawn` are the training people's segments."""
+    found = np.zeros((CONTRASTS, VOXELS))
+    for label in np.unique(PARCELS):
+        inside = label == PARCELS
+        fits = [
+            np.linalg.lstsq(design(p.connectomes[k], inside), p.maps[:, inside].T, rcond=None)[0]
+            for p, k in zip(training, drawn, strict=True)
+        ]
+        parts = [design(segment, inside) @ np.mean(fits, axis=0) for segment in person.connectomes]
+        found[:, inside] = np.mean(parts, axis=0).T
+    return found
+
+
+def drawn_segments(seed):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(SEGMENTS) for _ in range(PEOPLE)]
+
+
+def test_linear_tavor_is_the_published_model(plan):
+    people, drawn = cohort(), drawn_segments(5)
+    assert len(set(drawn)) > 1
+    simple = baselines(people[:6], mean_maps(people[:6]), plan)
+    expected = published(people[:6], people[7], drawn[:6])
+    np.testing.assert_allclose(simple.models[LINEAR](people[7]), expected, atol=1e-4)
+    assert simple.people == 6
+    told = simple.record[LINEAR]
+    assert (told["parcels"], told["coefficients"], told["seed"]) == (3, 5, 5)
+    whole = simple.models[WHOLE_BRAIN](people[7])
+    assert np.abs(whole - expected).max() > 0.1
+
+
+def test_leaving_one_out_is_the_published_model_of_the_others(plan):
+    people, drawn = cohort(), drawn_segments(5)
+    simple = leave_one_out(people, mean_maps(people), plan)
+    expected = published(people[:3] + people[4:], people[3], drawn[:3] + drawn[4:])
+    np.testing.assert_allclose(simple.models[LINEAR](people[3]), expected, atol=1e-4)
+    assert simple.people == PEOPLE - 1
+
+
+def with_maps(person, maps):
+    return Person(person.label, person.connectomes, person.weights, (maps,))
+
+
+def test_the_penalty_of_kernel_ridge_is_small_where_rest_knows_the_maps(plan):
+    people = cohort()
+    known = [with_maps(person, person.mean_connectome()[:CONTRASTS]) for person in people]
+    unknown, chosen = (
+        baselines(some, mean_maps(some), plan).record[KERNEL_RIDGE]["penalty"]
+        for some in (people, known)
+    )
+    assert chosen < 3.0 <= unknown
+
+
+def test_the_penalty_of_kernel_ridge_does_not_see_the_judged(plan):
+    people = cohort()
+    maps = 100 * people[2].mean_connectome()[:CONTRASTS]
+    changed = [*people[:2], with_maps(people[2], maps), *people[3:]]
+    before, after = (leave_one_out(some, mean_maps(some), plan) for some in (people, changed))
+    # All others choose anew, because the judged person's maps are in theirs.
+    chosen = [found.record[KERNEL_RIDGE]["penalty"] for found in (before, after)]
+    assert chosen[0] != chosen[1]
+    found = [some.models[KERNEL_RIDGE](people[2]) for some in (before, after)]
+    np.testing.assert_allclose(*found, atol=1e-4)

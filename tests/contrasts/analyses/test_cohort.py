@@ -1,0 +1,205 @@
+"""People's arrays: made side by side as one after the other, whoever fails; who has what."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from isal import igzip
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort
+
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.analyses.cohort_plan import plan_cohort
+from bids_dtg.contrasts.analyses.person_arrays import keep_in_form
+from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.people import Person
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.settings.toml import make_settings
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"))
+
+
+def train(cohort, out: Path, *more: object) -> int:
+    words = ("--architecture", "local-ridge", "--held-out", "0.25", "0.25")
+    return cohort.analyse("train", *words, *more, out=out)
+
+
+def cached(out: Path) -> dict[str, bytes]:
+    cache = out / "group/cache"
+    return {
+        path.relative_to(cache).as_posix(): path.read_bytes()
+        for path in sorted(cache.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def serial(cohort, tmp_path_factory):
+    out = tmp_path_factory.mktemp("serial") / "out"
+    assert train(cohort, out, "--nprocs", 1) == 0
+    return cached(out)
+
+
+def test_side_by_side_is_one_after_the_other_to_the_byte(cohort, serial, tmp_path, capsys):
+    assert train(cohort, tmp_path / "out", "--nprocs", 3) == 0
+    found = cached(tmp_path / "out")
+    assert len(found) == len(LABELS) * 4 * 2
+    assert found == serial
+    lines = capsys.readouterr().err
+    assert all(f"/8] sub-{label}: read" in lines for label in LABELS)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_number_of_processes_does_not_change_how_sums_are_rounded(
+    processes, cohort, tmp_path, monkeypatch
+):
+    """Each person's sums are made by one thread, whatever else there would be room for."""
+    opened, noted = igzip.IGzipFile.__init__, tmp_path / "threads"
+
+    def note_threads(self, path, *more):
+        if path.name.endswith("_bold.nii.gz"):
+            with noted.open("a") as file:
+                file.write(f"{os.environ['OMP_NUM_THREADS']}\n")
+        opened(self, path, *more)
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(cohort, "threads", None)
+    monkeypatch.setattr(igzip.IGzipFile, "__init__", note_threads)
+    assert train(cohort, tmp_path / "out", "--nprocs", processes) == 0
+    assert noted.read_text().split() == ["1"] * len(LABELS)
+
+
+@pytest.mark.slow
+def test_processes_that_are_started_afresh_do_the_same(cohort, serial, tmp_path, monkeypatch):
+    """As where no process is forked; and where a GPU is, whose driver does not outlive a fork."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert train(cohort, tmp_path / "out", "--nprocs", 2) == 0
+    assert cached(tmp_path / "out") == serial
+
+
+def test_what_is_killed_costs_one_participant(cohort, serial, tmp_path, capsys, monkeypatch):
+    opened = igzip.IGzipFile.__init__
+
+    def killed(self, path, *more):
+        if path.name.startswith("sub-02") and path.name.endswith("_bold.nii.gz"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        opened(self, path, *more)
+
+    monkeypatch.setattr(igzip.IGzipFile, "__init__", killed)
+    assert train(cohort, tmp_path / "out", "--nprocs", 2) == 1
+    assert "sub-02 is left out: the process that worked on it died" in capsys.readouterr().err
+    assert cached(tmp_path / "out") == {
+        name: data
+        for name, data in serial.items()
+        if not name.startswith(("sub-02/connectomes", "sub-02/sketches"))
+    }
+    monkeypatch.undo()
+    # The next analysis does what is left, and only that.
+    assert train(cohort, tmp_path / "out", "--nprocs", 2, "--model-name", "next") == 0
+    assert cached(tmp_path / "out") == serial
+    lines = capsys.readouterr().err
+    assert "[1/1] sub-02" in lines
+    assert "sub-03" not in lines
+
+
+def test_what_is_damaged_costs_one_participant(cohort, tmp_path, capsys):
+    other = TinyCohort(tmp_path)
+    (path,) = other.statmaps.glob(f"sub-03/*ses-a*{CONTRASTS[0]}*")
+    path.write_bytes(b"damaged")
+    assert train(other, tmp_path / "out", "--nprocs", 2) == 1
+    lines = capsys.readouterr().err
+    assert f"sub-03 is left out: {path}" in lines
+    assert "7 participants with rest and maps" in lines
+
+
+@pytest.fixture
+def renamed(tmp_path):
+    """Return people whose first session is the retest and whose second is the test."""
+    other = TinyCohort(tmp_path)
+    for old, new in (("ses-a", "ses-retest"), ("ses-b", "ses-test")):
+        for path in list(other.statmaps.rglob(f"*{old}_*")):
+            path.rename(path.with_name(path.name.replace(old, new)))
+    return other
+
+
+def test_a_retest_is_never_the_target(renamed, cohort, serial, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert train(renamed, out) == 0
+    said = "Maps to predict are of ses-test (8 participants); retests are of ses-retest (8"
+    assert said in capsys.readouterr().err
+    assert said in (out / "group/model-own/report.html").read_text()
+    first = cached(out)["sub-01/target_maps.npy"]
+    # The session that was called b is the target now.
+    assert first == serial["sub-01/retest_maps.npy"]
+
+
+def test_the_session_that_rest_is_taken_from_comes_first(renamed, tmp_path):
+    given = {"bids_dir": renamed.bids, "output_dir": tmp_path / "out", "analysis_level": "group"}
+    request = Request.prepare(make_settings({**given, "model": str(renamed.model)}))
+    asked = request.settings.replace(session_label=("ses-retest",))
+    plan = plan_cohort(replace(request, settings=asked), renamed.statmaps, None)
+    assert {one.session for one in plan.people["01"].target.values()} == {"retest"}
+    some = plan.of(("02", "03"))
+    assert some.labels == ("02", "03")
+    assert "ses-retest (2 participants); retests are of ses-test (2" in some.sessions
+
+
+def test_only_who_was_asked_for_is_read(cohort, tmp_path, capsys):
+    asked = ("01", "sub-02", "04", "05", "06", "07")
+    words = ("--participant-label", *asked)
+    assert train(cohort, tmp_path / "out", *words) == 0
+    assert "6 participants with rest and maps, 2 contrasts (z); 0 left out" in (
+        capsys.readouterr().err
+    )
+    people = {name[:6] for name in cached(tmp_path / "out")}
+    assert people == {f"sub-{one[-2:]}" for one in asked}
+    assert train(cohort, tmp_path / "out", "--participant-label", "99") == 2
+    assert "has no participant 99" in capsys.readouterr().err
+
+
+def test_who_was_asked_for_and_has_no_maps_is_told(tmp_path, capsys):
+    other = TinyCohort(tmp_path)
+    shutil.rmtree(other.statmaps / "sub-04")
+    assert train(other, tmp_path / "out", "--participant-label", *LABELS) == 0
+    lines = capsys.readouterr().err
+    assert "left out: 1 participant with no measured maps (04)" in lines
+    assert "1 left out" in lines
+
+
+def test_connectomes_of_another_ridge_are_made_once(tmp_path):
+    partial, weaker = Form("partial"), Form("partial", ridge=0.25)
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(1, 200)).astype(np.float32)
+    values = rng.normal(size=(1, 3, 200)).astype(np.float16)
+    roi_r = np.full((1, 3, 3), 0.5) + 0.5 * np.eye(3)
+    person = Person("01", values, (1.0,), (maps,), None, partial, roi_r, (6.0,))
+    store = ArrayStore(tmp_path)
+    kept = keep_in_form(person, weaker, store)
+    assert kept.form == weaker
+    np.testing.assert_array_equal(kept.connectomes, person.with_form(weaker).connectomes)
+    assert isinstance(kept.connectomes, np.memmap)
+    (path,) = tmp_path.rglob("*connectomes.npy")
+    made = path.stat().st_mtime_ns
+    keep_in_form(person, weaker, store)
+    assert path.stat().st_mtime_ns == made
+    strong = Form("partial", ridge=2.0)
+    np.testing.assert_array_equal(
+        keep_in_form(person, strong, store).connectomes, person.with_form(strong).connectomes
+    )
+    assert path.stat().st_mtime_ns == made
+    other = replace(person, connectomes=values * 2)
+    np.testing.assert_array_equal(
+        keep_in_form(other, weaker, store).connectomes, other.with_form(weaker).connectomes
+    )
+    assert keep_in_form(person, partial, store) is person

@@ -1,0 +1,683 @@
+"""The group level's analyses on eight tiny participants: train, evaluate, tune, no leaks."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundle import TINY_SHAPE, without_people
+from tiny_cohort import CONTRASTS, LABELS, TinyCohort, read_json
+from tiny_job import TR, read_table, tree
+
+from bids_dtg.connectome.form import Form
+from bids_dtg.contrasts.analyses.fit import model_space
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.local_ridge_kind import SUMS_FILE, SumsFacts, read_sums
+from bids_dtg.contrasts.people import Person
+from bids_dtg.errors import RunError
+from bids_dtg.files.array_store import ArrayStore
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.files.tensors import read_arrays, write_arrays
+
+SHARES = ("--held-out", "0.25", "0.25")
+RIDGE = ("--architecture", "local-ridge", *SHARES)
+BOX = tuple(slice(0, size) for size in TINY_SHAPE)
+NETWORK = ("--features", 4, "--epochs", 2, "--batch-size", 3, *SHARES)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    return TinyCohort(tmp_path_factory.mktemp("cohort"), lacking=("03",))
+
+
+@pytest.fixture(scope="module")
+def ridge(cohort):
+    assert cohort.analyse("train", *RIDGE) == 0
+    return load_bundle(cohort.out / "group/model-own/bundle")
+
+
+def split_of(folder):
+    return {row["participant_id"]: row["set"] for row in read_table(folder)}
+
+
+def test_a_trained_local_ridge_is_a_bundle_with_its_table(cohort, ridge):
+    assert ridge.card.kind == "local-ridge"
+    assert [one.label for one in ridge.contrasts] == list(CONTRASTS)
+    assert ridge.card.part.recentring is not None
+    assert ridge.card.training.repetition_time_s == TR
+    rows = {row["model"]: row for row in ridge.card.evaluation["rows"]}
+    simple = {"group average", "linear (Tavor)", "linear, whole brain", "kernel ridge"}
+    assert simple | {"model", "retest"} <= set(rows)
+    told = ridge.card.evaluation["simple_models"]
+    assert told["kernel ridge"]["penalty"] in told["kernel ridge"]["tried"]
+    assert told["linear (Tavor)"]["coefficients"] == 1 + len(ridge.roi_maps)
+    # What is measured again tells people apart; a model of random BOLD does not.
+    assert rows["retest"]["identification"][0] == 1.0
+    assert rows["retest"]["residual_r"][0] > 0.7
+    assert abs(rows["model"]["index"][0]) < 0.05
+    page = (cohort.out / "group/model-own/report.html").read_text()
+    assert all(label in page for label in CONTRASTS)
+    assert "group average: own" in page
+    assert not (cohort.out / "group/model-own/arrays/work").exists()
+    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    assert sorted(told) == [f"sub-{label}" for label in LABELS]
+    assert sorted(told.values()) == ["test"] * 2 + ["training"] * 4 + ["validation"] * 2
+
+
+def test_the_main_job_runs_it_as_any_model(cohort, ridge, tmp_path):
+    assert cohort.run("--participant-label", "01", "--model", ridge.path, out=tmp_path) == 0
+    (sidecar,) = tmp_path.rglob(f"*contrast-{CONTRASTS[0]}*synthetic_statmap.json")
+    found = read_inherited(sidecar)
+    assert (found["ModelName"], found["ModelKind"]) == ("own", "local-ridge")
+    told = (tmp_path / "logs/CITATION.md").read_text()
+    assert "a local ridge regression, which is no network" in " ".join(told.split())
+    assert "U-Net" not in told
+    assert "(local ridge)" in (tmp_path / "README").read_text()
+    assert len(list(tmp_path.rglob("*synthetic_statmap.nii.gz"))) == len(CONTRASTS)
+
+
+def test_a_second_call_reads_nothing_again_and_makes_the_same_bundle(cohort, ridge, capsys):
+    def cached() -> dict[Path, int]:
+        files = (cohort.out / "group/cache").rglob("*.npy")
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = cached()
+    assert before
+    assert cohort.analyse("train", *RIDGE) == 0
+    assert cached() == before
+    assert load_bundle(ridge.path).identity == ridge.identity
+    assert "the split is that of an earlier call: " in capsys.readouterr().err
+
+
+def test_connectomes_are_kept_in_half_precision(cohort, ridge):
+    store = ArrayStore(cohort.out / "group/cache")
+    assert store.read("sub-01/connectomes").dtype == np.float16
+    assert np.isnan(store.read("sub-03/target_maps")[1]).all()
+
+
+def test_the_sums_of_two_sites_are_those_of_both(cohort, ridge, tmp_path, capsys):
+    told = split_of(cohort.out / "group/model-own/desc-split_participants.tsv")
+    training = [label for label, name in told.items() if name == "training"]
+    # One of them lacks a contrast.
+    assert "sub-03" in training
+    others = [label for label, name in told.items() if name == "validation"]
+    files = []
+    for number, people in enumerate((training[:1], training[1:], training)):
+        split = tmp_path / f"{number}.tsv"
+        sides = dict.fromkeys(people, "training") | dict.fromkeys(others, "validation")
+        rows = "".join(f"{one}\t{side}\n" for one, side in sides.items())
+        split.write_text("participant_id\tset\n" + rows)
+        more = ["--add-sums", files[0]] if number == 1 else []
+        name = f"site{number}"
+        code = cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", name, *more)
+        if number == 0:  # too few to be solved; the sums are there
+            assert code == 2
+            assert "1 training participant is too few" in capsys.readouterr().err
+        else:
+            assert code == 0
+        files.append(cohort.out / f"group/model-{name}" / SUMS_FILE)
+    space = model_space(cohort.bundle)
+    facts = SumsFacts.of(space, CONTRASTS)
+    assert facts.block == 3
+    sums = [read_sums(path, facts, space)[0] for path in files]
+    both = sums[0] + sums[1]
+    assert both.people == sums[2].people == len(training)
+    assert len(both.gram) == 2
+    np.testing.assert_allclose(both.gram, sums[2].gram, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(both.cross, sums[2].cross, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(both.map_sum, sums[2].map_sum, rtol=1e-6, atol=1e-9)
+
+
+def test_sums_are_gone_on_with_but_never_those_of_other_data(cohort, ridge, capsys):
+    words = (*RIDGE, "--model-name", "sums")
+
+    def added(*more: object) -> int:
+        capsys.readouterr()
+        assert cohort.analyse("train", *words, *more) == 0
+        shutil.rmtree(cohort.out / "group/model-sums/bundle")
+        return capsys.readouterr().err.count("people added up")
+
+    assert added() == 1
+    assert added() == 0
+    assert added("--smoothing-fwhm", 6) == 1
+    assert added("--smoothing-fwhm", 6, "--contrast", CONTRASTS[0]) == 1
+
+
+def test_a_participant_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys):
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-01\ttest\n")
+    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "leak") == 2
+    assert "on two sides of the split: 01" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("analysis", ["evaluate", "calibrate"])
+def test_nobody_is_on_two_sides_of_what_judges(cohort, ridge, tmp_path, capsys, analysis):
+    split = tmp_path / "split.tsv"
+    rows = [("01", "training"), ("02", "training"), *((f"{n:02d}", "test") for n in range(1, 9))]
+    split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in rows))
+    words = (analysis, "--model", ridge.path, "--split-file", split, "--model-name", "leak")
+    assert cohort.analyse(*words) == 2
+    assert "on two sides of the split: 01, 02" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "sign"), [("tsv", "\t"), ("tsv", ","), ("csv", ",")])
+@pytest.mark.parametrize("column", ["family_id", "Family_ID"])
+def test_a_family_on_two_sides_is_refused(cohort, ridge, tmp_path, capsys, name, sign, column):
+    split, table = tmp_path / "split.tsv", cohort.statmaps / f"participants.{name}"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\nsub-03\ttest\n")
+    rows = [("participant_id", column), ("sub-01", "A"), ("sub-02", "A")]
+    table.write_text("".join(sign.join(row) + "\n" for row in rows))
+    try:
+        assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "f") == 2
+        assert "families are on two sides" in capsys.readouterr().err
+        words = ("--model", ridge.path, "--split-file", split, "--model-name", "f")
+        assert cohort.analyse("evaluate", *words) == 2
+    finally:
+        table.unlink()
+    assert "families are on two sides" in capsys.readouterr().err
+
+
+def test_wrong_requests_are_told_before_anything_is_trained(cohort, ridge, capsys):
+    published = ("train", "--recipe", "published", "--model-name", "p")
+    assert cohort.analyse(*published, *SHARES) == 2
+    assert "Expected: --architecture attention-unet" in capsys.readouterr().err
+    assert cohort.run("--analysis", "train") == 2
+    assert "Expected: group" in capsys.readouterr().err
+    assert cohort.analyse("train", "--epochs", 0) == 2
+    assert "--epochs is 0" in capsys.readouterr().err
+    assert cohort.analyse("train", "--contrast", "dreams", "--model-name", "d") == 2
+    said = capsys.readouterr().err
+    assert "--contrast names dreams, which no map is of" in said
+    assert "did you mean" not in said
+    assert cohort.analyse("train", "--held-out", "0.9", "0.9") == 2
+    assert "--held-out is 0.9 0.9" in capsys.readouterr().err
+
+
+def test_too_few_people_are_told_before_anything_is_fitted(cohort, ridge, capsys):
+    few = ("--held-out", "0", "0.1", "--model-name", "few")
+    for words in (("local-ridge",), ("blend",), ("attention-unet", "--recipe", "published")):
+        assert cohort.analyse("train", "--architecture", *words, *few) == 2
+        assert "only 0 validation participants: too few" in capsys.readouterr().err
+    words = ("--architecture", "attention-unet", "--recipe", "published", "--batch-size", 1)
+    assert cohort.analyse("train", *words, *SHARES, "--model-name", "few2") == 2
+    assert "in batches of 1: too few" in capsys.readouterr().err
+    for name in ("few", "few2"):
+        assert not (cohort.out / f"group/model-{name}").exists()
+
+
+@pytest.fixture
+def nothing_is_read(cohort, ridge):
+    """See that nobody is read, which takes hours: an analysis that begins writes its options."""
+
+    def written():
+        return {path: path.stat().st_mtime_ns for path in cohort.out.glob("group/*/*.toml")}
+
+    before = written()
+    assert before
+    yield
+    assert written() == before
+
+
+def test_another_model_s_place_is_told_before_anything_is_read(
+    cohort, ridge, capsys, nothing_is_read
+):
+    as_by_default = ("--epochs", 100, "--batch-size", 10, "--learning-rate", 0.001)
+    assert cohort.analyse("train", *RIDGE, "--seed", 1, *as_by_default) == 2
+    lines = capsys.readouterr().err
+    assert "holds a model already, made with other options (--seed)" in lines
+    assert "choose another --model-name, or remove" in lines
+    assert cohort.analyse("finetune", "--model", ridge.path, *NETWORK) == 2
+    assert "--analysis" in capsys.readouterr().err
+    (cohort.out / "group/model-taken/bundle").mkdir(parents=True)
+    assert cohort.analyse("calibrate", "--model", ridge.path, "--model-name", "taken") == 2
+    assert "holds a model already" in capsys.readouterr().err
+
+
+def test_what_cannot_be_done_is_told_before_anything_is_read(
+    cohort, ridge, tmp_path, capsys, nothing_is_read
+):
+    def refused(analysis: str, *words: object, name: str = "early") -> str:
+        capsys.readouterr()
+        assert cohort.analyse(analysis, *words, "--model-name", name) == 2
+        assert not (cohort.out / f"group/model-{name}/configuration.toml").exists()
+        return capsys.readouterr().err
+
+    unet = ("--architecture", "attention-unet", *NETWORK)
+    # 03 lacks a contrast.
+    assert (
+        "1 participant without all contrasts, which the CR-R loss cannot leave out: 03"
+        in refused("train", *unet, "--recipe", "published")
+    )
+    few = ("--architecture", "local-ridge", "--held-out", "0", "0.1")
+    assert "only 0 validation participants: too few" in refused("train", *few)
+    assert "a.safetensors" in refused("train", *RIDGE, "--add-sums", tmp_path / "a.safetensors")
+    arrays, notes = read_arrays(ridge.path.parent / SUMS_FILE)
+    arrays["gram"][0, 0, 0, 0] = np.nan
+    write_arrays(tmp_path / "b.safetensors", arrays, notes)
+    line = refused("train", *RIDGE, "--add-sums", tmp_path / "b.safetensors")
+    assert "b.safetensors holds no sums of local ridge: gram has values that are not fini" in line
+    assert "too few for intervals" in refused("calibrate", "--model", ridge.path)
+    split = tmp_path / "split.tsv"
+    split.write_text("participant_id\tset\nsub-01\ttraining\nsub-02\ttest\n")
+    words = ("--model", ridge.path, "--split-file", split)
+    assert "1 training and 1 test participants can be used" in refused("evaluate", *words)
+
+
+def test_missing_machinery_is_told_before_anything_is_read(
+    cohort, ridge, capsys, nothing_is_read, monkeypatch
+):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    words = (
+        "train",
+        "--architecture",
+        "blend",
+        *NETWORK,
+        "--batch-size",
+        4,
+        "--gpus",
+        2,
+        "--model-name",
+        "gpus",
+    )
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert cohort.analyse(*words) == 2
+    assert "--gpus 2 was given, but torch finds 1 CUDA devices" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cohort.analyse(*words) == 2
+    assert "needs the package lightning" in capsys.readouterr().err
+
+
+def test_who_is_in_no_set_is_told(cohort, ridge, tmp_path, capsys):
+    split = tmp_path / "split.tsv"
+    sides = dict.fromkeys(("01", "02"), "training") | dict.fromkeys(("03", "04"), "validation")
+    rows = [f"sub-{label}\t{side}\n" for label, side in sides.items()]
+    split.write_text("participant_id\tset\n" + "".join(rows))
+    assert cohort.analyse("train", *RIDGE, "--split-file", split, "--model-name", "some") == 0
+    lines = capsys.readouterr().err
+    assert "in no set of the split: 4 participants (05, 06, 07, 08)" in lines
+    assert "4 participants with rest and maps" in lines
+
+
+def test_few_people_are_praised_on_no_page(cohort, ridge, tmp_path):
+    words = ("--model", without_people(ridge, tmp_path / "old"), "--model-name", "few")
+    assert cohort.analyse("evaluate", *words, "--participant-label", *LABELS[:5]) == 0
+    words = ("--model", ridge.path, "--split-file")
+    split = cohort.out / "group/model-own/desc-split_participants.tsv"
+    pages = [cohort.out / f"group/{name}/report.html" for name in ("model-own", "evaluation-few")]
+    for page in pages:
+        text = page.read_text()
+        assert "people are too few, 8 are needed" in text
+        assert " better than " not in text.split("<table")[0]
+    assert cohort.analyse("evaluate", *words, split, "--model-name", "same") == 0
+    training, evaluation = (
+        read_json(cohort.out / f"group/{name}/desc-models_scores.json")["comparisons"]
+        for name in ("model-own", "evaluation-same")
+    )
+    # The same people: the same figures and verdicts, on whichever page. (A bundle rounds.)
+    for one, other in zip(training, evaluation, strict=True):
+        assert one["difference"][0] == pytest.approx(other["difference"][0], abs=2e-4)
+        assert {**one, "difference": None} == {**other, "difference": None}
+    assert {row["question"] for row in training} == {"individual", "worth using", None}
+
+
+def test_model_pages_are_on_the_index_and_lead_back_to_it(cohort, ridge):
+    index = (cohort.out / "index.html").read_text()
+    assert 'href="group/model-own/report.html"' in index
+    page = (cohort.out / "group/model-own/report.html").read_text()
+    assert 'href="../../index.html"' in page
+    assert "The model reads the marginal form of the connectome: the correlation" in page
+
+
+@pytest.fixture(scope="module")
+def second(cohort):
+    """Train another model on the same people."""
+    assert cohort.analyse("train", *RIDGE, "--model-name", "second", "--gsr") == 0
+    return load_bundle(cohort.out / "group/model-second/bundle")
+
+
+def test_an_evaluation_never_replaces_that_of_another_model(
+    cohort, ridge, second, tmp_path, capsys
+):
+    split = ["--split-file", cohort.out / "group/model-own/desc-split_participants.tsv"]
+    words = ["evaluate", "--model", ridge.path, *split]
+    assert cohort.analyse(*words, out=tmp_path) == 0
+    folder = tmp_path / "group/evaluation-own"  # the name of that model
+    scores = (folder / "desc-models_scores.tsv").read_bytes()
+    facts = read_json(folder / "desc-evaluated_model.json")
+    assert (facts["ModelName"], facts["ModelKind"]) == ("own", "local-ridge")
+    capsys.readouterr()
+    other = ["evaluate", "--model", second.path, *split]
+    assert cohort.analyse(*other, "--model-name", "own", out=tmp_path) == 2
+    assert "holds the evaluation of another model (own 1)" in capsys.readouterr().err
+    assert cohort.analyse(*other, out=tmp_path) == 0
+    assert (tmp_path / "group/evaluation-second/desc-models_scores.tsv").is_file()
+    assert (folder / "desc-models_scores.tsv").read_bytes() == scores
+    assert cohort.analyse(*words, out=tmp_path) == 0  # its own may be made again
+    (folder / "desc-evaluated_model.json").unlink()
+    assert cohort.analyse(*words, out=tmp_path) == 2
+    assert "an unknown model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("analysis", "words", "code", "said"),
+    [
+        ("train", RIDGE, 0, "to train: 4 participants"),
+        ("train", (*RIDGE, "--contrast", "nosuch"), 2, "which no map is of"),
+        ("train", (*RIDGE, "--contrast", "emotionFace"), 2, "did you mean emotionFaces?"),
+        ("finetune", ("--schedule", "new", *NETWORK), 0, "to validate: 2 participants"),
+        ("evaluate", ("--model", "RIDGE", "--split-file", "SPLIT"), 0, "to test: 2 participants"),
+        ("evaluate", ("--model", "RIDGE"), 2, "too few to compare"),
+        ("evaluate", ("--model", "RIDGE", "--model-name", "other"), 2, "of another model"),
+        ("calibrate", ("--model", "RIDGE", "--model-name", "sure"), 2, "too few for intervals"),
+    ],
+)
+def test_a_dry_run_finds_what_the_run_will_find_and_writes_nothing(
+    cohort, ridge, tmp_path, capsys, analysis, words, code, said
+):
+    other = cohort.out / "group/evaluation-other"
+    other.mkdir(exist_ok=True)
+    (other / "notes.txt").touch()
+    before = tree(cohort.out, but=())
+    split = cohort.out / "group/model-own/desc-split_participants.tsv"
+    files = {"RIDGE": ridge.path, "SPLIT": split}
+    given = [files.get(word, word) for word in words]
+    name = () if "--model-name" in words or "RIDGE" in words else ("--model-name", "dry")
+    assert cohort.analyse(analysis, *given, *name, "--dry-run") == code
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
+    assert ("no output was written" in printed.out) == (code == 0)
+    assert tree(cohort.out, but=()) == before
+    assert cohort.analyse(analysis, *given, "--dry-run", out=tmp_path / "new") in (0, 2)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_leaves_out_who_has_no_rest_that_can_be_used(tmp_path, capsys):
+    cohort = TinyCohort(tmp_path, labels=LABELS[:4])
+    for label in ("03", "04"):
+        shutil.rmtree(cohort.bids / f"sub-{label}/func")
+    assert cohort.analyse("train", *RIDGE, "--dry-run") == 2
+    lines = capsys.readouterr().err
+    assert "sub-03 would be left out" in lines
+    assert "too few to be divided" in lines
+    assert not cohort.out.exists()
+
+
+def test_evaluation_compares_a_model_with_simple_ones(cohort, ridge, tmp_path):
+    # As of an early version, where nobody knows whom it was trained on.
+    model = without_people(ridge, tmp_path / "bundle")
+    assert cohort.analyse("evaluate", "--model", model) == 0
+    folder = cohort.out / "group/evaluation-own"
+    rows = {row["model"]: row for row in read_table(folder / "desc-models_scores.tsv")}
+    simple = ("group average", "linear (Tavor)", "linear, whole brain", "kernel ridge")
+    assert {*simple, "model own", "retest"} <= set(rows)
+    assert float(rows["retest"]["identification"]) == 1.0
+    assert float(rows["retest"]["identification_low"]) < 0.8
+    assert {"own mean prediction", "another person's prediction", "noise ceiling"} <= set(rows)
+    # Fitted on all others, they look like everybody but oneself.
+    for name in simple:
+        assert (rows[name]["identification"], rows[name]["residual_r"]) == ("n/a", "n/a")
+    told = read_json(folder / "desc-models_scores.json")
+    kernel = [row["score"] for row in told["comparisons"] if row["against"] == "kernel ridge"]
+    assert kernel == ["r"]
+    tests = read_table(folder / "desc-tests_scores.tsv")
+    found = {(row["against"], row["score"]) for row in tests if row["p"] != "n/a"}
+    assert found == {
+        *((name, score) for name in ("group average", "linear (Tavor)") for score in ("r", "dice")),
+        *(("retest", score) for score in ("r", "dice", "product")),
+    }
+    assert told["fitted_on"] == len(LABELS) - 1
+    assert sum(told["simple_models"]["kernel ridge"]["penalty"].values()) == len(LABELS)
+    by_contrast = read_table(folder / "desc-contrasts_scores.tsv")
+    retest = [row for row in by_contrast if row["model"] == "retest"]
+    # One participant lacks the second contrast, and does not count for it.
+    assert [int(row["people"]) for row in retest] == [8, 7]
+    assert all(float(row["p"]) < 0.05 for row in retest)
+    assert all(float(row["cliffs_delta"]) == 1 for row in retest)
+    matrices = ArrayStore(folder / "arrays")
+    assert not matrices.has("matrices/Retest", {})  # people differ between the contrasts
+
+
+class TestNetwork:
+    @pytest.fixture(scope="class")
+    def network(self, cohort, ridge):
+        pytest.importorskip("lightning", reason="the extra `train` is not installed")
+        more = ("--architecture", "attention-unet", "--model-name", "net", *NETWORK)
+        assert cohort.analyse("train", *more) == 0
+        return load_bundle(cohort.out / "group/model-net/bundle")
+
+    def test_a_blend_is_made_and_run(self, cohort, network, tmp_path):
+        words = ("--architecture", "blend", "--model-name", "mix", *NETWORK)
+        assert cohort.analyse("train", *words) == 0
+        bundle = load_bundle(cohort.out / "group/model-mix/bundle")
+        assert bundle.card.kind == "blend"
+        assert bundle.prepare(Processor()).weights.shape == (2, len(CONTRASTS))
+        assert cohort.run("--participant-label", "01", "--model", bundle.path, out=tmp_path) == 0
+
+    def test_published_needs_all_contrasts_of_everybody(self, cohort, network, tmp_path, capsys):
+        split = tmp_path / "split.tsv"
+        people = [
+            ("03", "training"),
+            ("04", "training"),
+            ("05", "validation"),
+            ("06", "validation"),
+        ]
+        split.write_text("participant_id\tset\n" + "".join(f"sub-{p}\t{s}\n" for p, s in people))
+        words = ("--recipe", "published", "--architecture", "attention-unet", *NETWORK)
+        words += ("--split-file", split, "--model-name", "p")
+        assert cohort.analyse("train", *words) == 2
+        assert "1 participant without all contrasts" in capsys.readouterr().err
+        assert cohort.analyse("train", *words, "--contrast", CONTRASTS[0]) == 0
+        bundle = load_bundle(cohort.out / "group/model-p/bundle")
+        assert bundle.correction is None
+        assert bundle.card.record["network"]["loss"] == "crr"
+        assert bundle.card.record["network"]["alpha"] == 0.25
+
+    def test_alpha_is_asked_for_recorded_and_part_of_the_model(self, cohort, network, capsys):
+        words = ("--architecture", "attention-unet", *NETWORK, "--model-name", "alpha")
+        assert cohort.analyse("train", *words, "--alpha", 0.1) == 2
+        assert (
+            "--alpha 0.1 was given with --recipe default, whose loss has no such weight. "
+            "Expected: --recipe published." in capsys.readouterr().err
+        )
+        words += ("--recipe", "published", "--contrast", CONTRASTS[0])
+        assert cohort.analyse("train", *words, "--alpha", 0.1) == 0
+        folder = cohort.out / "group/model-alpha"
+        found = load_bundle(folder / "bundle").card.record["network"]
+        assert (found["alpha"], found["margin"]) == (0.1, 1.0)
+        assert "alpha = 0.1" in (folder / "configuration.toml").read_text()
+        assert cohort.analyse("train", *words) == 2
+        assert "made with other options (--alpha)" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(("choice", "best"), [("loss", min), ("diagonality", max)])
+    def test_the_epoch_is_chosen_as_asked_for(self, cohort, network, choice, best):
+        words = ("--architecture", "attention-unet", *NETWORK, "--epochs", 4)
+        words += ("--choose-by", choice, "--model-name", f"by{choice}")
+        assert cohort.analyse("train", *words) == 0
+        bundle = load_bundle(cohort.out / f"group/model-by{choice}/bundle")
+        record = bundle.card.record["network"]
+        epochs = {one["epoch"]: one[f"validation_{choice}"] for one in record["history"]}
+        assert epochs[record["best_epoch"]] == best(epochs.values())
+
+    def test_tuning_one_contrast_keeps_the_output_layer(self, cohort, network):
+        words = ("--model", network.path, "--contrast", CONTRASTS[1], "--model-name", "tuned")
+        assert cohort.analyse("finetune", *words, *NETWORK) == 0
+        tuned = load_bundle(cohort.out / "group/model-tuned/bundle")
+        assert [one.label for one in tuned.contrasts] == list(CONTRASTS)
+        before, after = network.network().state_dict(), tuned.network().state_dict()
+        for name in ("out_block.1.weight", "out_block.1.bias"):
+            np.testing.assert_array_equal(before[name], after[name])
+        assert not np.array_equal(before["in_block.conv.0.weight"], after["in_block.conv.0.weight"])
+        # The correction of the contrast that was not tuned is the one that it had.
+        assert tuned.card.part.gains[0] == network.card.part.gains[0]
+        rows = [row["model"] for row in tuned.card.evaluation["rows"]]
+        assert "before tuning" in rows
+
+    def test_tuning_needs_one_contrast_and_a_network(self, cohort, network, ridge, capsys):
+        words = ("finetune", *NETWORK, "--model-name", "refused", "--model")
+        assert cohort.analyse(*words, network.path) == 2
+        assert "2 contrasts" in capsys.readouterr().err
+        assert cohort.analyse(*words, ridge.path) == 2
+        assert "kind local-ridge" in capsys.readouterr().err
+
+    def test_gpus_share_batches_of_people_who_lie_on_disk(self, cohort, ridge, monkeypatch, capsys):
+        """No GPU is needed to see what they would be given."""
+
+        def train(training, validation, plan, workplace, **more):
+            assert (workplace.processes, plan.sampling.people, training.people) == (2, 4, 4)
+            assert len(pickle.dumps(training)) < training.segment(0, 0, BOX).nbytes
+            raise RunError("all is as it should be")
+
+        monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+        monkeypatch.setattr("bids_dtg.contrasts.train.train", train)
+        words = ("--gpus", 2, "--batch-size", 6, "--model-name", "shared")
+        unet = ("--architecture", "attention-unet", *NETWORK)
+        assert cohort.analyse("train", *unet, *words) == 1
+        assert "all is as it should be" in capsys.readouterr().err
+
+    def test_a_tuned_model_is_not_judged_on_whom_it_was_trained_on_before(
+        self, cohort, network, tmp_path, capsys
+    ):
+        told = split_of(cohort.out / "group/model-net/desc-split_participants.tsv")
+        before = [label for label, name in told.items() if name == "training"]
+        new = [label for label, name in told.items() if name != "training"]
+        sets = dict.fromkeys(new[:2], "training") | dict.fromkeys(before[:2], "validation")
+        sets |= dict.fromkeys(before[2:], "test")
+        split = tmp_path / "split.tsv"
+        rows = "".join(f"{label}\t{name}\n" for label, name in sets.items())
+        split.write_text("participant_id\tset\n" + rows)
+        words = ("--model", network.path, "--contrast", CONTRASTS[0], "--split-file", split)
+        assert cohort.analyse("finetune", *words, "--model-name", "leak", *NETWORK) == 0
+        told = capsys.readouterr().err
+        assert "left out: 2 participants; the model was trained on 2 of them" in told
+        assert "no test participants" in told
+
+    @pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "can't allocate memory: you"])
+    def test_too_little_memory_is_told(self, words, cohort, ridge, monkeypatch, capsys):
+        def fit(*arguments, **more):
+            raise RuntimeError(words)
+
+        monkeypatch.setattr("lightning.Trainer.fit", fit)
+        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "large")
+        assert cohort.analyse("train", *unet) == 1
+        assert "too little memory to train on 3 participants at once" in capsys.readouterr().err
+
+    def test_other_contrasts_begin_anew(self, cohort, ridge, capsys):
+        unet = ("--architecture", "attention-unet", *NETWORK, "--model-name", "one")
+        for contrast in CONTRASTS:
+            assert cohort.analyse("train", *unet, "--contrast", contrast) == 0
+            assert "epoch 1/2" in capsys.readouterr().err
+            shutil.rmtree(cohort.out / "group/model-one/bundle")
+
+    def test_new_contrasts_get_an_output_layer(self, cohort, network):
+        words = ("--model", network.path, "--schedule", "new", "--model-name", "fresh")
+        assert cohort.analyse("finetune", *words, "--contrast", CONTRASTS[0], *NETWORK) == 0
+        fresh = load_bundle(cohort.out / "group/model-fresh/bundle")
+        assert [one.label for one in fresh.contrasts] == [CONTRASTS[0]]
+
+
+def test_somebody_without_usable_rest_is_left_out(cohort, tmp_path, capsys):
+    folder = tmp_path / "cohort"
+    shutil.copytree(cohort.folder, folder, ignore=shutil.ignore_patterns("out"))
+    other = object.__new__(TinyCohort)
+    other.__dict__ |= cohort.__dict__ | {
+        "bids": folder / "fmriprep",
+        "statmaps": folder / "statmaps",
+        "out": folder / "out",
+        "model": folder / "tiny",
+    }
+    for path in other.bids.glob("sub-02/**/*bold.nii.gz"):
+        path.write_bytes(b"damaged")
+    assert other.analyse("train", *RIDGE) == 1
+    assert "sub-02 is left out" in capsys.readouterr().err
+
+
+def test_a_training_goes_on_and_another_one_begins_anew(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    cohort = TinyCohort(tmp_path)
+    words = ("--architecture", "attention-unet", *SHARES, "--features", 4, "--batch-size", 3)
+
+    def epochs(name: str, number: int, *more: object) -> list[str]:
+        capsys.readouterr()
+        assert cohort.analyse("train", *words, "--model-name", name, "--epochs", number, *more) == 0
+        lines = capsys.readouterr().err.splitlines()
+        return [line.split(":")[0] for line in lines if line.startswith("epoch")]
+
+    first = epochs("net", 2)
+    assert first == ["epoch 1/2", "epoch 2/2"]
+    shutil.rmtree(cohort.out / "group/model-net/bundle")
+    assert epochs("net", 3) == ["epoch 3/3"]
+    shutil.rmtree(cohort.out / "group/model-net/bundle")
+    assert len(epochs("net", 3, "--learning-rate", "0.01")) == 3
+
+
+def test_auto_is_the_default_and_says_what_it_chose_and_why(tmp_path, capsys, monkeypatch):
+    cohort = TinyCohort(tmp_path, labels=(*LABELS, "09"))
+    assert cohort.analyse("train", "--recipe", "published", "--dry-run") == 2
+    said = capsys.readouterr().err
+    assert "--recipe published was given with --architecture auto. Expected: --arch" in said
+    assert cohort.analyse("train", "--add-sums", "x.safetensors", "--dry-run") == 2
+    said = capsys.readouterr().err
+    assert "--add-sums was given with --architecture auto. Expected: the --architecture" in said
+    assert cohort.analyse("train", "--held-out", 0, "0.2") == 0
+    why = "7 participants to train and validate on, a blend needs 50"
+    assert f"architecture: auto → linear: {why}\n" in capsys.readouterr().err
+    bundle = load_bundle(cohort.out / "group/model-own/bundle")
+    assert (bundle.card.kind, bundle.card.part.connectome.name) == ("linear", "partial")
+    assert bundle.card.record["architecture"] == {"asked": "auto", "why": why}
+    assert why in (cohort.out / "group/model-own/report.html").read_text()
+    monkeypatch.setattr("bids_dtg.contrasts.analyses.train.BLEND_FROM", 7)
+    monkeypatch.setattr("bids_dtg.bundles.kinds.BLEND_FROM", 7)
+    monkeypatch.setattr("bids_dtg.bundles.kinds._VALIDATION_FROM", 2)
+    gpus = ("--gpus", 64, "--batch-size", 64, *SHARES, "--model-name", "many", "--dry-run")
+    assert cohort.analyse("train", *gpus) == 0
+    assert "auto → linear: 7 participants to train and validate on are enough for a blend, but" in (
+        capsys.readouterr().err
+    )
+    pytest.importorskip("lightning", reason="the extra `train` is not installed")
+    assert cohort.analyse("train", *NETWORK, "--model-name", "many", "--dry-run") == 0
+    assert "architecture: auto → blend: 7 participants to train" in capsys.readouterr().err
+
+
+def test_the_ridge_is_in_card_and_record_whoever_chose_it(cohort, capsys, monkeypatch):
+    """Too few people keep the default; with enough, all sets are read by what was chosen."""
+    words = ("--architecture", "local-ridge", "--connectome", "partial", *SHARES)
+    assert cohort.analyse("train", *words, "--model-name", "fewer") == 0
+    few = load_bundle(cohort.out / "group/model-fewer/bundle")
+    assert few.card.part.connectome == Form("partial")
+    assert few.card.record["connectome"]["chosen"] == "default: few people"
+    assert "4 participants are too few to choose it by" in capsys.readouterr().err
+    module = "bids_dtg.contrasts.analyses.ridge"
+    for name, value in (("FEWEST_PEOPLE", 4), ("RIDGES", (2.0,)), ("BEYOND_CHANCE", -100.0)):
+        monkeypatch.setattr(f"{module}.{name}", value)
+    assert cohort.analyse("train", *words, "--model-name", "enough") == 0
+    enough = load_bundle(cohort.out / "group/model-enough/bundle")
+    assert enough.card.part.connectome == Form("partial", ridge=2.0)
+    assert set(enough.card.record["connectome"]["tried"]) == {"2"}
+    assert not (cohort.out / "group/model-enough/arrays/work").exists()
+    # As if everybody's rest had been read by it.
+    words = ("--split-file", enough.path.parent / "desc-split_participants.tsv")
+    assert cohort.analyse("evaluate", "--model", enough.path, *words) == 0
+    store = ArrayStore(cohort.out / "group/cache")
+    notes = store.notes("sub-02/partial_connectomes")
+    person = Person(
+        label="02",
+        connectomes=store.read("sub-02/partial_connectomes"),
+        weights=tuple(notes["weights"]),
+        sessions=(store.read("sub-02/target_maps"),),
+        form=Form("partial"),
+        roi_r=np.array(notes["roi_r"]),
+        effective_dof=tuple(notes["effective_dof"]),
+    )
+    np.testing.assert_allclose(
+        person.with_form(Form("partial", ridge=2.0)).connectomes,
+        store.read("sub-02/partial-2_connectomes"),
+        atol=2e-3,
+    )

@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from tiny_bundle import (
+    TINY_AFFINE,
+    TINY_SHAPE,
+    forge,
+    maps_card,
+    tiny_masks,
+    tiny_network,
+    write_tiny_bundle,
+)
+
+import bids_dtg
+from bids_dtg.bundles.writer import BundleArrays, write_bundle
+from bids_dtg.cli.models import main as models_command
+from bids_dtg.cli.run import main as program
+from bids_dtg.contrasts import local_ridge_kind
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.contrasts.kind import Processor
+from bids_dtg.contrasts.local_ridge import LocalRidgeSums
+from bids_dtg.errors import BundleError
+from bids_dtg.imaging.places import ListedPlaces
+
+FILES = ("weights.safetensors", "maps.nii.gz", "brain_mask.nii.gz", "mask.nii.gz")
+
+
+@pytest.fixture
+def bundle_folder(tmp_path):
+    write_tiny_bundle(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def replace_file(folder: Path, name: str, data: bytes) -> None:
+    """Put another file into a bundle and its hash into the card, as a faulty maker would."""
+    (folder / name).write_bytes(data)
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    card["files"][name] = hashlib.sha256(data).hexdigest()
+    (folder / "model.json").write_text(json.dumps(card), encoding="utf-8")
+
+
+def edit_card(folder: Path, **changes) -> None:
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps(card | changes), encoding="utf-8")
+
+
+def nifti(values: np.ndarray, affine=TINY_AFFINE) -> bytes:
+    return nib.Nifti1Image(values.astype(np.float32), affine).to_bytes()
+
+
+def test_what_is_written_is_loaded(tmp_path):
+    written = write_tiny_bundle(tmp_path / "tiny", rois=5, contrasts=2, seed=3)
+    bundle = bids_dtg.load_bundle(tmp_path / "tiny")
+    brain_mask, mask = tiny_masks()
+    np.testing.assert_array_equal(bundle.brain.mask, brain_mask)
+    np.testing.assert_array_equal(bundle.places.mask, mask)
+    expected = np.random.default_rng(3).normal(size=(5, brain_mask.sum())).astype(np.float32)
+    np.testing.assert_array_equal(bundle.roi_maps, expected)
+    assert bundle.grid.shape == TINY_SHAPE
+    np.testing.assert_array_equal(bundle.grid.affine, TINY_AFFINE)
+    assert [c.label for c in bundle.contrasts] == ["languageMath", "languageStory"]
+    assert bundle.path == written.path == tmp_path / "tiny"
+    assert bundle.identity == written.identity
+
+
+def test_network_predicts_as_the_one_that_was_written(bundle_folder):
+    x = torch.randn((1, 4, *TINY_SHAPE), generator=torch.Generator().manual_seed(0))
+    network = load_bundle(bundle_folder).network()
+    assert not network.training
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), tiny_network()(x), rtol=0, atol=0)
+
+
+def test_maps_follow_c_order_of_the_mask(bundle_folder):
+    bundle = load_bundle(bundle_folder)
+    stored = nib.load(bundle_folder / "maps.nii.gz").get_fdata()
+    np.testing.assert_array_equal(stored[bundle.brain.mask].T, bundle.roi_maps)
+
+
+def test_identity_is_that_of_the_content(tmp_path):
+    first = write_tiny_bundle(tmp_path / "a")
+    again = write_tiny_bundle(tmp_path / "b")
+    other_weights = write_tiny_bundle(tmp_path / "c", seed=1)
+    other_card = write_tiny_bundle(tmp_path / "d", version="2")
+    assert first.identity == again.identity
+    assert len({first.identity, other_weights.identity, other_card.identity}) == 3
+    card = (tmp_path / "a" / "model.json").read_bytes()
+    assert first.identity == hashlib.sha256(card).hexdigest()
+
+
+def test_loading_needs_no_torch(bundle_folder):
+    code = (
+        "import sys, bids_dtg; bids_dtg.load_bundle(sys.argv[1]); "
+        "sys.exit('torch' in sys.modules or 'nilearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, bundle_folder], check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_changed_bytes_are_refused_with_both_hashes(bundle_folder, name):
+    path = bundle_folder / name
+    data = bytearray(path.read_bytes())
+    expected = hashlib.sha256(data).hexdigest()
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    found = hashlib.sha256(data).hexdigest()
+    with pytest.raises(BundleError, match=f"{name} has changed.*{found}.*Expected: {expected}"):
+        load_bundle(bundle_folder)
+
+
+def test_files_that_the_card_adds_are_verified_too(bundle_folder):
+    replace_file(bundle_folder, "LICENSE", b"terms")
+    load_bundle(bundle_folder)
+    (bundle_folder / "LICENSE").write_bytes(b"other terms")
+    with pytest.raises(BundleError, match="LICENSE has changed"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_missing_files_are_named(bundle_folder, name):
+    (bundle_folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
+        load_bundle(bundle_folder)
+    (bundle_folder / name).symlink_to(".git/annex/objects/absent")
+    with pytest.raises(BundleError, match=f"{name} cannot be read: it is a broken link"):
+        load_bundle(bundle_folder)
+
+
+def test_weights_changed_after_loading_are_refused(bundle_folder):
+    bundle = load_bundle(bundle_folder)
+    path = bundle_folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-4] + b"\1\2\3\4")
+    with pytest.raises(BundleError, match=r"weights\.safetensors has changed"):
+        bundle.network()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_files_with_a_right_hash_are_refused(bundle_folder, name):
+    data = (bundle_folder / name).read_bytes()
+    for damaged in (b"", b"not such a file", data[: len(data) // 2], data[:-1]):
+        replace_file(bundle_folder, name, damaged)
+        with pytest.raises(BundleError, match=name) as caught:
+            load_bundle(bundle_folder).network()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [2**20 + 1, 2**40, 2**64 - 1])
+def test_an_oversized_header_is_refused_before_it_is_parsed(bundle_folder, monkeypatch, size):
+    data = size.to_bytes(8, "little") + b'{"a":' + b" " * 4096
+    replace_file(bundle_folder, "weights.safetensors", data)
+    monkeypatch.setattr(safetensors, "safe_open", None)
+    with pytest.raises(BundleError, match=rf"weights\.safetensors says .* {size} bytes"):
+        load_bundle(bundle_folder)
+
+
+def test_an_oversized_card_is_refused_before_it_is_parsed(bundle_folder):
+    with (bundle_folder / "model.json").open("ab") as file:
+        file.truncate(2**24 + 1)
+    with pytest.raises(BundleError, match=r"model\.json has 16777217 bytes"):
+        load_bundle(bundle_folder)
+
+
+def test_card_and_files_must_agree_on_the_grid(bundle_folder):
+    card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
+    edit_card(bundle_folder, grid=card["grid"] | {"shape": [10, 12, 8]})
+    with pytest.raises(BundleError, match=r"has sizes \(10, 12, 9.*of \(10, 12, 8\)"):
+        load_bundle(bundle_folder)
+    affine = TINY_AFFINE.copy()
+    affine[2, 3] += 2
+    edit_card(bundle_folder, grid=card["grid"] | {"affine": affine.tolist()})
+    with pytest.raises(BundleError, match=r"has the affine .*-6\.0.*Expected: .*-4\.0"):
+        load_bundle(bundle_folder)
+
+
+@pytest.mark.parametrize("name", ["mask.nii.gz", "brain_mask.nii.gz", "maps.nii.gz"])
+def test_images_off_the_grid_are_refused(bundle_folder, name):
+    volumes = (4,) if name == "maps.nii.gz" else ()
+    values = np.random.default_rng(0).normal(size=(*TINY_SHAPE, *volumes)) + 5
+    replace_file(bundle_folder, name, nifti(values[1:]))
+    with pytest.raises(BundleError, match=rf"{name} has sizes \(9, 12, 9"):
+        load_bundle(bundle_folder)
+    shifted = TINY_AFFINE.copy()
+    shifted[0, 3] += 2
+    replace_file(bundle_folder, name, nifti(values, shifted))
+    with pytest.raises(BundleError, match=f"{name} has the affine"):
+        load_bundle(bundle_folder)
+
+
+def test_masks_have_one_volume_and_a_voxel(bundle_folder):
+    replace_file(bundle_folder, "mask.nii.gz", nifti(np.ones((*TINY_SHAPE, 2))))
+    with pytest.raises(BundleError, match=r"mask\.nii\.gz has sizes \(10, 12, 9, 2\)"):
+        load_bundle(bundle_folder)
+    replace_file(bundle_folder, "mask.nii.gz", nifti(np.zeros(TINY_SHAPE)))
+    with pytest.raises(BundleError, match=r"mask\.nii\.gz has no voxel"):
+        load_bundle(bundle_folder)
+
+
+def test_maps_are_finite_and_not_constant_in_the_brain(bundle_folder):
+    brain_mask, _ = tiny_masks()
+    values = np.random.default_rng(0).normal(size=(*TINY_SHAPE, 4))
+    values[~brain_mask] = np.nan  # nobody reads these
+    replace_file(bundle_folder, "maps.nii.gz", nifti(values))
+    load_bundle(bundle_folder)
+    for wrong, fact in ((np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (3, "constant")):
+        broken = values.copy()
+        broken[brain_mask, 2] = np.where(np.arange(brain_mask.sum()) == 7, wrong, 3)
+        replace_file(bundle_folder, "maps.nii.gz", nifti(broken))
+        with pytest.raises(BundleError, match=rf"ROI map 2 \(from 0\) .*{fact}"):
+            load_bundle(bundle_folder)
+
+
+def test_channels_must_match_maps_and_contrasts(bundle_folder):
+    card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
+    edit_card(bundle_folder, contrasts=card["contrasts"][:2])
+    with pytest.raises(BundleError, match=r"predicts 3 maps\. Expected: 2, as model\.json lists"):
+        load_bundle(bundle_folder)
+    edit_card(bundle_folder, contrasts=card["contrasts"])
+    state = {k: v.numpy() for k, v in tiny_network(rois=6).state_dict().items()}
+    replace_file(bundle_folder, "weights.safetensors", safetensors.numpy.save(state))
+    with pytest.raises(BundleError, match=r"maps\.nii\.gz has sizes .*4.* Expected: 6 volume"):
+        load_bundle(bundle_folder)
+
+
+def test_weights_of_something_else_are_refused(bundle_folder):
+    other = safetensors.numpy.save({"layer": np.ones(3, np.float32)})
+    replace_file(bundle_folder, "weights.safetensors", other)
+    with pytest.raises(BundleError, match=r"has no tensor in_block\.conv\.0\.weight"):
+        load_bundle(bundle_folder)
+
+
+def test_a_card_cannot_point_outside_its_folder(bundle_folder):
+    outside = bundle_folder.parent / "outside.txt"
+    outside.write_text("x", encoding="utf-8")
+    card = json.loads((bundle_folder / "model.json").read_text(encoding="utf-8"))
+    digest = hashlib.sha256(b"x").hexdigest()
+    edit_card(bundle_folder, files=card["files"] | {"../outside.txt": digest})
+    with pytest.raises(BundleError, match=r"lists a file '\.\./outside\.txt'"):
+        load_bundle(bundle_folder)
+
+
+def test_unreadable_file_is_named(bundle_folder):
+    path = bundle_folder / "mask.nii.gz"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(BundleError, match=r"mask\.nii\.gz cannot be read"):
+        load_bundle(bundle_folder)
+
+
+def test_a_name_is_looked_up(bundle_folder, monkeypatch):
+    monkeypatch.setenv("DTG_MODEL_DIR", os.fspath(bundle_folder.parent))
+    assert load_bundle("tiny").path == bundle_folder
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A model of five places without a grid, which a local ridge was solved for."""
+    places = ListedPlaces(("V1", "V2 left", "M1 \u00e9", "a", "b"), np.array([[0, 1], [2, 4]]))
+    rng = np.random.default_rng(0)
+    sums = LocalRidgeSums(places.lattice(1))
+    for _ in range(4):
+        sums.fit_person(rng.normal(size=(3, 5)), rng.normal(size=(2, 5)))
+    card = maps_card(
+        name="parcels",
+        version="1",
+        kind="local-ridge",
+        grid=None,
+        places=5,
+        contrasts=hcp_contrasts()[:2],
+    )
+    maps = rng.normal(size=(3, 5)).astype(np.float32)
+    tensors = local_ridge_kind.tensors_of(sums.solve(1.0))
+    return write_bundle(tmp_path / "parcels", card, BundleArrays(tensors, maps, places, places))
+
+
+def test_a_model_without_a_grid_is_written_and_loaded(listed):
+    bundle = load_bundle(listed.path)
+    assert bundle.identity == listed.identity
+    assert bundle.places.names == ("V1", "V2 left", "M1 \u00e9", "a", "b")
+    assert bundle.places.neighbours().tolist() == [[0, 1], [2, 4]]
+    np.testing.assert_array_equal(bundle.roi_maps, listed.roi_maps)
+    assert bundle.prepare(Processor()).predict(np.ones((3, 5), np.float32)).shape == (2, 5)
+    assert json.loads((bundle.path / "model.json").read_text())["format_version"] == 3
+    with pytest.raises(BundleError, match="parcels is a model of 5 places without a grid"):
+        _ = bundle.voxels
+
+
+def test_commands_on_models_take_one_without_a_grid(listed, tmp_path, capsys):
+    assert models_command(["info", str(listed.path)]) == 0
+    assert "places      5 places" in capsys.readouterr().out
+    assert models_command(["verify", str(listed.path)]) == 0
+    assert models_command(["pack", str(listed.path), str(tmp_path / "m.tar")]) == 0
+    assert models_command(["unpack", str(tmp_path / "m.tar"), str(tmp_path / "again")]) == 0
+    assert load_bundle(tmp_path / "again").identity == listed.identity
+
+
+def test_images_are_refused_by_a_model_without_a_grid(listed, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "dataset_description.json").write_text(
+        '{"Name": "fMRIPrep", "BIDSVersion": "1.8.0", "DatasetType": "derivative",'
+        ' "GeneratedBy": [{"Name": "fMRIPrep"}]}'
+    )
+    (tmp_path / "in" / "sub-01").mkdir()
+    call = [str(tmp_path / "in"), str(tmp_path / "out"), "participant", "--model"]
+    assert program([*call, str(listed.path)]) == 2
+    assert "5 places without a grid: it reads arrays" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "tensors", "message"),
+    [
+        ("places", {"names": np.zeros(9000, np.uint8)}, "9000 bytes of names"),
+        ("places", {"names": np.frombuffer(b"a\nb", np.uint8)}, "it has 2 names, not 5"),
+        ("places", {"names": np.frombuffer(b"a\na\na\na\na", np.uint8)}, "of one place"),
+        ("places", {"names": np.full(5, 255, np.uint8)}, "decode"),
+        ("places", {"names": np.zeros(5, np.float32)}, "other tensors than names"),
+        ("places", {"adjacency": np.zeros((2, 2), np.int32)}, "no tensor names"),
+        (
+            "places",
+            {
+                "names": np.frombuffer(b"a\nb\nc\nd\ne", np.uint8),
+                "adjacency": np.full((1, 2), 7, np.int32),
+            },
+            "numbers from 0 to 4",
+        ),
+        ("maps", {"roi_maps": np.zeros((3, 4), np.float32)}, r"ROI maps \(3, 4\)"),
+        ("maps", {"roi_maps": np.full((3, 5), np.nan, np.float32)}, "not finite"),
+    ],
+)
+def test_damaged_places_are_refused(listed, file, tensors, message):
+    forge(listed, f"{file}.safetensors", safetensors.numpy.save(tensors))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(listed.path)
+
+
+@pytest.mark.parametrize("places", [0, -1, 1 << 30, 5.0, True])
+def test_a_number_of_places_is_bounded(listed, places):
+    edit_card(listed.path, places=places)
+    with pytest.raises(BundleError, match="places"):
+        load_bundle(listed.path)

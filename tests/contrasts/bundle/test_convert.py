@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
+
+from bids_dtg.bundles.card import TrainingData
+from bids_dtg.contrasts.bundle.convert import (
+    CheckpointFiles,
+    ModelFacts,
+    convert_checkpoint,
+    read_contrasts,
+)
+from bids_dtg.contrasts.contrast import hcp_contrasts
+from bids_dtg.errors import BundleError
+
+PAD = ((2, 1), (0, 3), (1, 4))  # voxels of a larger field of view around the grid
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Write a checkpoint, ROI maps and masks, all on the tiny grid."""
+    brain_mask, mask = tiny_masks()
+    maps = np.random.default_rng(0).normal(size=(*TINY_SHAPE, 4)).astype(np.float32)
+    checkpoint = tmp_path / "model.ckpt"
+    torch.save({"state_dict": tiny_network().state_dict()}, checkpoint)
+    paths = {"checkpoint": checkpoint, "out": tmp_path / "out", "name": "converted"}
+    for name, values in (("maps", maps), ("brain_mask", brain_mask), ("mask", mask)):
+        paths[name] = save(tmp_path / f"{name}.nii.gz", values)
+    return paths | {"contrasts": hcp_contrasts()[:3]}
+
+
+def save(path, values, affine=TINY_AFFINE):
+    stored = values.astype(np.uint8) if values.dtype == bool else values
+    nib.save(nib.Nifti1Image(stored, affine), path)
+    return path
+
+
+def padded(values):
+    widths = PAD if values.ndim == 3 else (*PAD, (0, 0))
+    affine = TINY_AFFINE.copy()
+    affine[:3, 3] -= TINY_AFFINE[:3, :3] @ [low for low, _ in PAD]
+    return np.pad(values, widths), affine
+
+
+def convert(*, out, **inputs):
+    """Convert files and facts that are given together, by their names."""
+    names = ("checkpoint", "maps", "brain_mask", "mask")
+    files = CheckpointFiles(**{name: inputs.pop(name) for name in names})
+    return convert_checkpoint(files, out, ModelFacts(**inputs))
+
+
+def test_converted_bundle_has_all_parts(inputs):
+    bundle = convert(
+        **inputs,
+        version="7",
+        licence="HCP data-use terms",
+        training=TrainingData("HCP-YA", 0.72, "ICA-FIX", 958),
+        segment_seconds=300,
+        space="MNI152NLin2009cAsym",
+        resolution=None,
+    )
+    brain_mask, mask = tiny_masks()
+    np.testing.assert_array_equal(bundle.brain.mask, brain_mask)
+    np.testing.assert_array_equal(bundle.places.mask, mask)
+    stored = np.asarray(nib.load(inputs["maps"]).dataobj)
+    np.testing.assert_array_equal(bundle.roi_maps, stored[brain_mask].T)
+    assert (bundle.card.name, bundle.card.version) == ("converted", "7")
+    assert bundle.card.training.participants == 958
+    assert bundle.card.part.segment_seconds == 300
+    assert (bundle.grid.space, bundle.grid.resolution) == ("MNI152NLin2009cAsym", None)
+    x = torch.randn((1, 4, *TINY_SHAPE), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(bundle.network()(x), tiny_network()(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_larger_fields_of_view_are_cropped_exactly(inputs, tmp_path, flipped):
+    expected = convert(**inputs)
+    for name in ("maps", "brain_mask"):
+        values, affine = padded(np.asarray(nib.load(inputs[name]).dataobj))
+        if flipped:  # stored from right to left
+            values = values[::-1]
+            affine = affine @ np.array(
+                [[-1, 0, 0, len(values) - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+            )
+        inputs[name] = save(tmp_path / f"large_{name}.nii", values, affine)
+    # The identity covers every byte of maps and masks.
+    assert convert(**inputs | {"out": tmp_path / "b"}).identity == expected.identity
+
+
+def test_the_mask_defines_the_grid(inputs, tmp_path):
+    values, affine = padded(np.asarray(nib.load(inputs["mask"]).dataobj))
+    inputs["mask"] = save(tmp_path / "large_mask.nii", values, affine)
+    bundle = convert(**inputs)
+    assert bundle.grid.shape == values.shape
+    np.testing.assert_array_equal(bundle.grid.affine, affine)
+    assert bundle.places.mask.sum() == tiny_masks()[1].sum()
+
+
+def test_converting_again_changes_nothing(inputs):
+    assert convert(**inputs).identity == convert(**inputs).identity
+    with pytest.raises(BundleError, match="holds another bundle, converted 1"):
+        convert(**inputs, licence="other")
+
+
+def test_maps_on_another_lattice_are_refused(inputs, tmp_path):
+    for name in ("maps", "brain_mask"):
+        affine = TINY_AFFINE.copy()
+        affine[0, 3] += 1  # half a voxel
+        values = np.asarray(nib.load(inputs[name]).dataobj)
+        moved = inputs | {name: save(tmp_path / f"moved_{name}.nii", values, affine)}
+        with pytest.raises(BundleError, match=f"moved_{name}.nii has voxels of 2 x 2 x 2 mm"):
+            convert(**moved)
+
+
+def test_maps_must_cover_the_brain_mask(inputs, tmp_path):
+    values = np.asarray(nib.load(inputs["maps"]).dataobj)[:, :, :6]
+    inputs["maps"] = save(tmp_path / "short.nii", values)
+    missing = tiny_masks()[0][:, :, 6:].sum()
+    with pytest.raises(BundleError, match=f"short.nii does not cover {missing} voxels"):
+        convert(**inputs)
+
+
+def test_brain_voxels_outside_the_grid_are_refused(inputs, tmp_path):
+    values, affine = padded(np.asarray(nib.load(inputs["brain_mask"]).dataobj))
+    values[0, 0, :2] = 1
+    inputs["brain_mask"] = save(tmp_path / "wide.nii", values, affine)
+    with pytest.raises(BundleError, match=r"wide\.nii has 2 voxels outside the grid"):
+        convert(**inputs)
+
+
+@pytest.mark.parametrize("name", ["mask", "brain_mask"])
+def test_masks_are_binary(inputs, tmp_path, name):
+    brain_mask, _ = tiny_masks()
+    for values in (brain_mask * 0.25, brain_mask * 2.0, brain_mask[..., None] * np.ones(2)):
+        inputs[name] = save(tmp_path / "odd.nii", values.astype(np.float32))
+        with pytest.raises(BundleError, match=r"odd\.nii .*Expected: a mask"):
+            convert(**inputs)
+
+
+def test_channels_must_match(inputs, tmp_path):
+    values = np.asarray(nib.load(inputs["maps"]).dataobj)
+    fewer = inputs | {"maps": save(tmp_path / "three.nii", values[..., :3])}
+    with pytest.raises(BundleError, match=r"three\.nii holds 3 ROI maps. Expected: 4"):
+        convert(**fewer)
+    flat = inputs | {"maps": save(tmp_path / "one.nii", values[..., 0])}
+    with pytest.raises(BundleError, match=r"one\.nii has sizes \(10, 12, 9\). Expected: four"):
+        convert(**flat)
+    with pytest.raises(BundleError, match="predicts 3 contrasts, the table lists 2"):
+        convert(**inputs | {"contrasts": hcp_contrasts()[:2]})
+    with pytest.raises(BundleError, match="predicts 3 contrasts, HCP-YA has 47"):
+        convert(**inputs | {"contrasts": None})
+    with pytest.raises(BundleError, match=r"contrast .* has index 1 at position 0"):
+        convert(**inputs | {"contrasts": hcp_contrasts()[1:4]})
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "maps", "brain_mask", "mask"])
+def test_missing_and_damaged_inputs_are_named(inputs, tmp_path, name):
+    with pytest.raises(BundleError, match="absent"):
+        convert(**inputs | {name: tmp_path / "absent"})
+    (tmp_path / "damaged").write_bytes(b"this is none")
+    with pytest.raises(BundleError, match="damaged"):
+        convert(**inputs | {name: tmp_path / "damaged"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_must_be_plain(inputs):
+    with pytest.raises(BundleError, match=r'out/model\.json: name is "my model"'):
+        convert(**inputs | {"name": "my model"})
+
+
+def test_read_contrasts_names_the_file(tmp_path):
+    path = tmp_path / "contrasts.tsv"
+    with pytest.raises(BundleError, match=r"contrasts\.tsv cannot be read"):
+        read_contrasts(path)
+    path.write_text("label\nmath-story\n", encoding="utf-8")
+    with pytest.raises(BundleError, match=r"contrasts\.tsv: contrast 0 has the label"):
+        read_contrasts(path)
+    path.write_bytes(b"\xff\xff")
+    with pytest.raises(BundleError, match=r"contrasts\.tsv cannot be read as text"):
+        read_contrasts(path)
+    path.write_text("\ufefflabel\nfaces\n", encoding="utf-8")
+    assert [c.label for c in read_contrasts(path)] == ["faces"]
+
+
+@pytest.mark.slow
+def test_published_form_on_the_real_grid(shared, tmp_path):
+    masks = shared / "data" / "mni"
+    parts = [
+        nib.load(masks / f"MNI_2mm_{part}_mask_crop.nii.gz") for part in ("cortical", "subcortical")
+    ]
+    grey = (parts[0].get_fdata() > 0) | (parts[1].get_fdata() > 0)
+    whole = nib.load(masks / "MNI_2mm_brain_mask.nii")
+    maps = np.random.default_rng(0).integers(-99, 99, size=(*whole.shape, 50)).astype(np.int16)
+    files = CheckpointFiles(
+        checkpoint=shared / "reference" / "deeptaskgen" / "random_fdim64.ckpt",
+        maps=save(tmp_path / "maps.nii", maps, whole.affine),
+        brain_mask=masks / "MNI_2mm_brain_mask.nii",
+        mask=save(tmp_path / "mask.nii", grey, parts[0].affine),
+    )
+    bundle = convert_checkpoint(files, tmp_path / "out", ModelFacts("hcp-ya"))
+    assert bundle.grid.shape == (76, 93, 78)
+    assert (bundle.brain.mask.sum(), bundle.places.mask.sum()) == (235_375, 158_680)
+    cropped = maps[7:83, 9:102, 0:78][bundle.brain.mask].T
+    np.testing.assert_array_equal(bundle.roi_maps, cropped)
+    assert bundle.network().features == 64

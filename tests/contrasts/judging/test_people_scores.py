@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from bids_dtg.contrasts.judging.people_scores import PeopleScores
+from bids_dtg.stats.metrics import (
+    correlation_matrix,
+    diagonality,
+    fingerprinting_score,
+    identification_accuracy,
+    residual_correlation,
+)
+
+RNG = np.random.default_rng(0)
+MEAN = 3 * RNG.normal(size=500).astype(np.float32) + 2
+
+
+def people(n=12, voxels=500):
+    own = RNG.normal(size=(n, voxels))
+    mean = MEAN[:voxels]
+    measured = mean + own + RNG.normal(size=own.shape)
+    return (mean + 0.4 * own).astype(np.float32), measured.astype(np.float32)
+
+
+@pytest.mark.parametrize("slab_bytes", [1, 8 * 12 * 7, 1 << 26])
+def test_scores_are_those_of_the_whole_arrays(slab_bytes):
+    predicted, measured = people()
+    found = PeopleScores.of(predicted, measured, MEAN, slab_bytes=slab_bytes)
+    matrix = correlation_matrix(predicted, measured).T
+    np.testing.assert_allclose(found.matrix, matrix, atol=1e-5)
+    told = diagonality(matrix)
+    assert found.index.mean() == pytest.approx(told.index, abs=1e-5)
+    assert found.product.mean() == pytest.approx(told.product, abs=1e-5)
+    assert found.identified.mean() == pytest.approx(identification_accuracy(matrix))
+    assert found.fingerprint == pytest.approx(fingerprinting_score(matrix), abs=1e-5)
+    np.testing.assert_allclose(
+        found.residual_r, residual_correlation(predicted, measured), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        found.residual_r_training_mean,
+        residual_correlation(predicted, measured, MEAN),
+        atol=1e-5,
+    )
+    mean = np.broadcast_to(predicted.mean(axis=0), predicted.shape)
+    own_mean = correlation_matrix(mean, measured).diagonal()
+    np.testing.assert_allclose(found.own_mean_r, own_mean, atol=1e-5)
+    own = np.eye(len(matrix), dtype=bool)
+    others = np.ma.array(matrix, mask=own).mean(axis=1)
+    np.testing.assert_allclose(found.others_r, others, atol=1e-5)
+    errors = np.square(predicted - measured).sum(axis=1)
+    variance = np.square(measured - measured.mean(axis=1, keepdims=True)).sum(axis=1)
+    np.testing.assert_allclose(found.explained, 1 - errors / variance, atol=1e-4)
+
+
+def test_a_person_s_share_is_what_the_score_loses_without_them():
+    predicted, measured = people(7, 60)
+    predicted[5] = predicted[2]  # a tie
+    whole = PeopleScores.of(predicted, measured, MEAN[:60]).values()
+    without = []
+    for n in range(7):
+        rest = np.delete(np.arange(7), n)
+        without.append(PeopleScores.of(predicted[rest], measured[rest], MEAN[:60]).values())
+    for name, shares in whole.items():
+        scores = np.array([values[name].mean() for values in without])
+        expected = shares.mean() + 6 * (scores.mean() - scores)
+        np.testing.assert_allclose(shares, expected, atol=1e-5, err_msg=name)
+
+
+def test_voxels_that_somebody_lacks_are_left_out_for_all():
+    predicted, measured = people()
+    holed, holed_again = measured.copy(), predicted.copy()
+    holed[3, 100:150] = np.nan
+    holed_again[5, 150:200] = np.nan
+    kept = np.r_[0:100, 200:500]
+    found = PeopleScores.of(holed_again, holed, MEAN).values()
+    expected = PeopleScores.of(predicted[:, kept], measured[:, kept], MEAN[kept]).values()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-6)
+    holed[:] = np.nan
+    with pytest.raises(ValueError, match="no voxel"):
+        PeopleScores.of(predicted, holed, MEAN)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_one_map_for_everybody_tells_nobody_apart(n):
+    _, measured = people(n)
+    other = 2 * MEAN + RNG.normal(size=500).astype(np.float32)
+    for constant, r in ((MEAN, 0.7), (other, 0.6), (np.full(500, 7, np.float32), -0.001)):
+        found = PeopleScores.of(np.broadcast_to(constant, measured.shape), measured, MEAN)
+        np.testing.assert_allclose(found.identified, 1 / n)
+        assert np.isnan(found.residual_r).all()
+        assert np.isnan(found.values()["residual_r"]).all()
+        assert found.fingerprint == 0 or n == 1
+        assert (found.values()["r"] > r).all()
+        if n > 1:
+            np.testing.assert_allclose(found.index, 0, atol=1e-9)
+            np.testing.assert_allclose(found.own_mean_r, found.values()["r"], atol=1e-9)
+
+
+def test_memory_does_not_grow_with_people(tmp_path):
+    peaks = []
+    for n in (20, 80):
+        shape = n, 20_000
+        maps = np.lib.format.open_memmap(tmp_path / f"{n}.npy", "w+", np.float32, shape)
+        maps[:] = RNG.normal(size=shape)
+        tracemalloc.start()
+        PeopleScores.of(maps, maps, np.zeros(shape[1]), slab_bytes=1 << 18)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] + 30 * 80 * 80 * 8

@@ -1,0 +1,113 @@
+"""What is different of a participant stands before what everybody has."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from bids_dtg.contrasts.panels.maps import draw_sets
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.text import write_json
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.report.contents import find_participant, sidecar_of
+from bids_dtg.report.pages.participant import write_participant_report
+
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+AFFINE = np.array([[-2.0, 0, 0, 12], [0, 2, 0, -30], [0, 0, 2, -6], [0, 0, 0, 1]])
+GRID = Grid((10, 12, 9), AFFINE)
+PLACES = VoxelPlaces(GRID, np.arange(100, 900))
+LABELS = ("faces", "shapes")
+MODEL = "ab" * 32
+
+
+def write_map(output, label: str, desc: str, values: np.ndarray, **facts: object) -> None:
+    stem = f"sub-01_task-rest_space-MNI152NLin6Asym_res-2_contrast-{label}_stat-z"
+    path = output.root / f"sub-01/func/{stem}_desc-{desc}_statmap.nii.gz"
+    output.write(path.relative_to(output.root), PLACES.encode(values.astype(np.float32)))
+    write_json(sidecar_of(path), {"Task": "EMOTION", "Contrast": label, "Units": "z", **facts})
+
+
+@pytest.fixture
+def output(tmp_path):
+    """Two contrasts, of which the first has a deviation."""
+    output = DerivativeDataset(tmp_path)
+    rng = np.random.default_rng(0)
+    for label in LABELS:
+        write_map(output, label, "synthetic", rng.normal(size=800), ModelSHA256=MODEL)
+    far = np.where(np.arange(800) < 200, 3.0, 0.5)
+    write_map(output, "faces", "deviation", far, Units="spreads between people")
+    return output
+
+
+def section(output):
+    return draw_sets(output, find_participant(output, "01"), output.root / "sub-01/figures")
+
+
+def test_the_viewer_and_the_cards_show_the_deviation(output):
+    made = section(output)
+    (shown,) = made.facts["sets"]
+    (group,) = shown.own_groups
+    (card,) = group.cards
+    assert (group.limit_text, group.units) == ("4", "spreads between people")
+    assert card.verdict == "25.0% of places lie beyond ±2"
+    assert card.anchor == "deviation-faces"
+    assert "1 contrast has none" in shown.own_lead
+    assert "most of each is what everybody has" in shown.lead
+    # Its card opens the predicted map: a copy of each deviation would double what the viewer takes.
+    viewer = made.viewer_data
+    opened = viewer["maps"][card.number]
+    assert (opened["label"], opened["limit"]) == ("faces", 3.0)
+    assert len(viewer["maps"]) == len(viewer["sets"][0]["scripts"]) + 1 == 2
+    assert not list(output.root.rglob("*deviation*_volumes.js"))
+
+
+def test_different_comes_before_everybodys_on_the_page(output):
+    page = write_participant_report(output, "01", {}).read_text()
+    order = [page.index(text) for text in ("What is different here", "<h2>Maps", 'id="decision"')]
+    assert order == sorted(order)
+    numbers = [int(number) for number in re.findall(r'data-map="(\d+)"', page)]
+    assert numbers == [0, 0, 1]
+    assert len(set(re.findall(r' id="([^"]+)"', page))) == len(re.findall(r' id="([^"]+)"', page))
+
+
+def test_where_there_is_none_the_page_says_why(output):
+    for path in sorted(output.root.rglob("*desc-deviation*")):
+        aside = output.root / "group/deviation" / path.relative_to(output.root)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
+    # The cohort's stand in for the model's.
+    (shown,) = section(output).facts["sets"]
+    assert [card.anchor for group in shown.own_groups for card in group.cards] == [
+        "deviation-faces"
+    ]
+    for path in output.root.rglob("*desc-deviation*.*"):
+        if path.is_file() and "figures" not in path.parts:
+            path.unlink()
+    (shown,) = section(output).facts["sets"]
+    assert shown.own_groups == ()
+    assert "the model keeps no mean" in shown.own_lead
+    assert "group --analysis deviation" in shown.own_lead
+    for label in LABELS:
+        write_map(output, label, "synthetic", np.ones(800), Individual=False)
+    (shown,) = section(output).facts["sets"]
+    assert shown.own_lead == "Nothing: the model predicts the same maps for everybody."
+
+
+def test_copies_of_what_all_participants_share_are_written_once(output):
+    stem = "tpl-MNI152NLin6Asym/tpl-MNI152NLin6Asym_res-2"
+    name = f"{stem}_contrast-{{}}_stat-z_desc-halfwidth90m{MODEL[:8]}_statmap.nii.gz"
+    for label in LABELS:
+        output.write(name.format(label), PLACES.encode(np.full(800, 0.5, np.float32)))
+        write_map(output, label, "synthetic", np.ones(800), ModelSHA256=MODEL, IntervalLevel=0.9)
+    scripts = section(output).viewer_data["sets"][0]["scripts"]
+    shared = output.root / scripts["halfwidth90"]
+    assert shared.parent == output.root / "figures"
+    assert all(f'"{label}": "' in shared.read_text() for label in LABELS)
+    before = shared.stat().st_mtime_ns
+    assert section(output).viewer_data["sets"][0]["scripts"] == scripts
+    assert shared.stat().st_mtime_ns == before

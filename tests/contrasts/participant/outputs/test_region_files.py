@@ -1,0 +1,196 @@
+"""Tables of means over parcels: rows, what is n/a, what their sidecars say, and the default."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
+from tiny_job import TinyJob, add_rest, read_table
+
+from bids_dtg.contrasts.participant.outputs.layers import Layer
+from bids_dtg.contrasts.participant.outputs.region_files import (
+    COLUMNS,
+    RegionTables,
+)
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.imaging.atlas import Atlas, atlases_note, choose_atlases, region_means
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.report.contents import DEVIATION, SYNTHETIC
+from bids_dtg.stats.parcel_intervals import ParcelIntervals
+
+ENTITIES = {"sub": "01", "ses": "A", "task": "rest"}
+MINE = "atlas-Mine_seg-two_scale-5_space-MNI152NLin6Asym_dseg.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_tiny_bundle(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def make_atlas(bundle, parcels=5, size=None):
+    labels = np.arange(bundle.places.number) % (parcels + 1)
+    counts = np.bincount(labels, minlength=parcels + 1)[1:]
+    named = {label: f"region {label}" for label in range(1, parcels + 1)}
+    return Atlas({"atlas": "Mine", "seg": "two"}, labels, named, counts if size is None else size)
+
+
+def make_layers(bundle, seed=0, deviation=True):
+    rng = np.random.default_rng(seed)
+    shape = (len(bundle.contrasts), bundle.places.number)
+    layers = [Layer(SYNTHETIC, rng.standard_normal(shape).astype(np.float32), "")]
+    if deviation:
+        layers.append(Layer(DEVIATION, rng.standard_normal(shape).astype(np.float32), ""))
+    return layers
+
+
+def make_rows(tables, layers):
+    (file,) = tables.files(ENTITIES, layers)
+    return list(csv.DictReader(io.StringIO(file.data.decode()), delimiter="\t")), file.path
+
+
+def make_intervals(atlas, contrasts=3):
+    errors = np.random.default_rng(1).normal(size=(30, contrasts, len(atlas.parcels)))
+    return ParcelIntervals.fit(errors, segments=4, digest=atlas.digest)
+
+
+def test_a_row_a_contrast_and_parcel(bundle):
+    atlas, layers = make_atlas(bundle), make_layers(bundle)
+    with_widths = dataclasses.replace(bundle, parcel_intervals={atlas.key: make_intervals(atlas)})
+    rows, path = make_rows(RegionTables((atlas,), with_widths, 90, 0.5), layers)
+    assert str(path) == (
+        "sub-01/ses-A/func/sub-01_ses-A_task-rest_space-MNI152NLin6Asym_atlas-Mine_seg-two_stat-z_"
+        "desc-regions_statmap.tsv"
+    )
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["contrast"] for row in rows[::5]] == [c.label for c in bundle.contrasts]
+    assert [row["index"] for row in rows[:5]] == ["1", "2", "3", "4", "5"]
+    assert rows[1]["name"] == "region 2"
+    for column, expected, digits in (
+        ("mean", region_means(layers[0].values, atlas), 1e-6),
+        ("deviation", region_means(layers[1].values, atlas), 1e-3),
+        ("half_width", make_intervals(atlas).half_widths(90), 1e-3),
+    ):
+        found = np.array([float(row[column]) for row in rows]).reshape(3, 5)
+        np.testing.assert_allclose(found, expected, rtol=digits, atol=digits)
+    assert {row["coverage"] for row in rows} == {"1.0000"}
+
+
+def test_thin_parcels_have_a_coverage_and_no_mean(bundle):
+    whole = make_atlas(bundle).voxels
+    atlas = make_atlas(bundle, size=whole * [1, 2, 3, 1, 10])
+    rows, _ = make_rows(RegionTables((atlas,), bundle, 90, 0.5), make_layers(bundle))
+    assert [row["mean"] == "n/a" for row in rows[:5]] == [False, False, True, False, True]
+    assert [row["deviation"] == "n/a" for row in rows[:5]] == [False, False, True, False, True]
+    assert [row["coverage"] for row in rows[:5]] == [
+        "1.0000",
+        "0.5000",
+        "0.3333",
+        "1.0000",
+        "0.1000",
+    ]
+    assert all(int(row["voxels"]) > 0 for row in rows)
+
+
+def test_what_a_model_does_not_have_is_na_and_said_so(bundle):
+    atlas, layers = make_atlas(bundle), make_layers(bundle, deviation=False)
+    of_another = dataclasses.replace(
+        bundle,
+        parcel_intervals={
+            atlas.key: dataclasses.replace(make_intervals(atlas), digest="00" * 32),
+        },
+    )
+    tables = RegionTables((atlas,), of_another, 90, 0.5)
+    rows, path = make_rows(tables, layers)
+    assert {(row["half_width"], row["deviation"]) for row in rows} == {("n/a", "n/a")}
+    ((beside, facts),) = tables.sidecars(ENTITIES, layers)
+    assert str(beside) == str(path).replace(".tsv", ".json")
+    assert facts["half_width"]["Description"].startswith("n/a: the model has no intervals")
+    assert facts["deviation"]["Description"].startswith("n/a: the model carries no mean")
+    assert "CalibrationParticipants" not in facts
+
+
+def test_a_sidecar_describes_each_column(bundle):
+    atlas = make_atlas(bundle)
+    with_widths = dataclasses.replace(bundle, parcel_intervals={atlas.key: make_intervals(atlas)})
+    tables = RegionTables((atlas,), with_widths, 90, 0.25)
+    ((_, facts),) = tables.sidecars(ENTITIES, make_layers(bundle))
+    assert all(facts[column]["Description"] for column in COLUMNS)
+    assert (facts["MinCoverage"], facts["IntervalLevel"]) == (0.25, 0.9)
+    assert facts["CalibrationParticipants"] == 30
+    assert facts["Atlas"]["Key"] == "Mine_seg-two"
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**16), share=st.floats(0, 1), least=st.floats(0, 1))
+def test_a_mean_stands_where_enough_has_a_value(bundle, seed, share, least):
+    atlas = make_atlas(bundle)
+    layers = make_layers(bundle, seed, deviation=False)
+    missing = np.random.default_rng(seed).random(bundle.places.number) < share
+    layers[0].values[:, missing] = np.nan
+    rows, _ = make_rows(RegionTables((atlas,), bundle, 90, least), layers)
+    for row in rows:
+        part = int(row["voxels"]) / atlas.voxels[int(row["index"]) - 1]
+        assert float(row["coverage"]) == pytest.approx(part, abs=1e-4)
+        assert (row["mean"] != "n/a") == (part >= least and int(row["voxels"]) > 0)
+
+
+def test_the_default_stands_back_where_it_does_not_fit(bundle):
+    places = bundle.voxels
+    moved = dataclasses.replace(
+        places, grid=dataclasses.replace(places.grid, space="MNI152NLin2009cAsym")
+    )
+    assert choose_atlases((), moved, templateflow=TemplateFlow(None)) == ()
+    assert "no table of regions: the default atlas" in atlases_note((), ())
+    assert atlases_note(("none",), ()) is None
+    with pytest.raises(SettingsError, match="is in MNI152NLin6Asym"):
+        choose_atlases(("Schaefer400",), moved, templateflow=TemplateFlow(None))
+
+
+def test_tables_of_a_call_hold_the_means_of_its_maps(tmp_path):
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids)
+    labels = np.zeros(tiny_masks()[1].shape, np.int16)
+    labels[:5], labels[5:8] = 3, 7
+    atlas = job.folder / MINE
+    nib.save(nib.Nifti1Image(labels, TINY_AFFINE), atlas)
+    atlas.with_name(MINE.replace(".nii.gz", ".tsv")).write_text("index\tname\n3\tleft\n7\tright\n")
+    assert job.run("--atlases", "HCP", atlas, "--min-coverage", 0.01) == 0
+    (path,) = job.out.rglob("*atlas-Mine_seg-two_scale-5_stat-z_desc-regions_statmap.tsv")
+    assert len(list(job.out.rglob("*_atlas-HCP_*regions_statmap.tsv"))) == 1
+    rows, grid = read_table(path), tiny_masks()[1]
+    assert len(rows) == 3 * 2
+    for row in rows:
+        (image,) = job.out.rglob(f"*_contrast-{row['contrast']}_*_desc-synthetic_statmap.nii.gz")
+        inside = grid & (labels == int(row["index"]))
+        values = nib.load(image).get_fdata()[inside]
+        assert float(row["mean"]) == pytest.approx(values.mean(), abs=1e-6)
+        assert int(row["voxels"]) == inside.sum()
+        assert row["name"] == {"3": "left", "7": "right"}[row["index"]]
+    facts = read_inherited(path)
+    assert facts["Synthetic"] is True  # of the set's
+    assert facts["Atlas"]["Image"] == MINE
+    own = json.loads(path.with_suffix(".json").read_text())
+    assert str(tmp_path) not in json.dumps(own)
+
+
+def test_a_data_set_of_atlases_beside_the_derivatives(tmp_path):
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids)
+    folder = job.folder / "atlases/tpl-MNI152NLin6Asym"
+    folder.mkdir(parents=True)
+    image = nib.Nifti1Image(np.ones(tiny_masks()[1].shape, np.int16), TINY_AFFINE)
+    nib.save(image, folder / "tpl-MNI152NLin6Asym_atlas-Own_res-2_dseg.nii.gz")
+    given = ("-d", f"atlas={job.folder / 'atlases'}", f"fmriprep={job.bids}")
+    assert job.run("--atlases", "own", *given) == 0
+    assert len(list(job.out.rglob("*_atlas-Own_stat-z_desc-regions_statmap.tsv"))) == 1
+    assert job.run("--atlases", "none", *given, out=job.folder / "none") == 0
+    assert not list((job.folder / "none").rglob("*regions_statmap*"))

@@ -1,0 +1,290 @@
+"""Maps on surfaces through the whole job, by fMRIPrep's folders and by HCP's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from person_surfaces import add_fmriprep_surfaces, add_hcp_surfaces, write_surface
+from study_folders import add_hcp_run
+from tiny_bundle import write_tiny_bundle
+from tiny_job import FRAMES, TR, TinyJob, add_rest
+
+from bids_dtg.bundles.writer import extend_bundle
+from bids_dtg.contrasts.bundle.bundle import load_bundle
+from bids_dtg.contrasts.participant.outputs.layers import Layer
+from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
+from bids_dtg.errors import SettingsError
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.path_names import PathNames
+from bids_dtg.files.sidecars import read_inherited
+from bids_dtg.imaging.gifti import read_metrics
+from bids_dtg.imaging.surfaces.grayordinates import read_dscalar, standard_grayordinates
+from bids_dtg.imaging.surfaces.templates import SIDES, read_template
+from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.participants.sets import RunSet
+from bids_dtg.stats.conformal import Calibration, UsualError
+
+PLACES = standard_grayordinates()
+# 8 mm voxels over the whole brain, on the lattice of the template.
+SHAPE = (20, 24, 21)
+AFFINE = np.array([[-8.0, 0, 0, 76], [0, 8, 0, -110], [0, 0, 8, -76], [0, 0, 0, 1]])
+
+
+class SurfaceJob(TinyJob):
+    """A small model of the whole brain, calibrated, and a participant of one kind of input."""
+
+    def __init__(self, folder: Path, kind: str = "fmriprep") -> None:
+        self.folder, self.out = folder, folder / "out"
+        whole = np.ones(SHAPE, bool)
+        grey = whole.copy()
+        grey[:, :, 14] = False  # a gap, so that some vertices have part of their voxels
+        made = write_tiny_bundle(folder / "plain", shape=SHAPE, affine=AFFINE, masks=(whole, grey))
+        self.bundle = _calibrated(made, folder / "model")
+        self.model = self.bundle.path
+        rng = np.random.default_rng(0)
+        waves, mixing = rng.normal(size=(6, FRAMES)), rng.normal(size=(*SHAPE, 6))
+        noise = 20 * rng.normal(size=(*SHAPE, FRAMES))
+        bold = (1000 + 30 * mixing @ waves + noise).round().astype(np.int16)
+        self.bids = folder / kind
+        if kind == "hcp":
+            add_hcp_run(self.bids, bold=bold, affine=AFFINE, tr=TR)
+        else:
+            describe_dataset(self.bids)
+            add_rest(self.bids, bold=bold, affine=AFFINE)
+
+
+def _calibrated(bundle, folder):
+    lattice = bundle.places.lattice(4)
+    shape = (len(bundle.contrasts), *lattice.shape)
+    usual = UsualError(np.full(shape, 0.8, np.float32), lattice)
+    quantiles = np.tile(np.array([0.7, 1.6], np.float32), (shape[0], 1))
+    return extend_bundle(bundle, folder, calibration=Calibration(20, 4, (50, 90), quantiles, usual))
+
+
+def dscalars(out: Path, desc: str = "synthetic") -> list[Path]:
+    return sorted(out.rglob(f"*_space-fsLR_den-91k_*desc-{desc}*_statmap.dscalar.nii"))
+
+
+def one_dscalar(out: Path, desc: str = "synthetic") -> np.ndarray:
+    (path,) = dscalars(out, desc)
+    return read_dscalar(path, PLACES)[1]
+
+
+def facts(path: Path) -> dict:
+    return read_inherited(path)
+
+
+def expected(job: SurfaceJob, points: np.ndarray) -> np.ndarray:
+    """Sample the written maps by nilearn where all voxels around a point have a value."""
+    from nilearn.surface import vol_to_surf
+
+    maps = []
+    for contrast in job.bundle.contrasts:
+        (path,) = job.out.glob(f"sub-*/**/*contrast-{contrast.label}_*desc-synthetic*.nii.gz")
+        image = nib.load(path)
+        values = np.where(job.bundle.places.mask, image.get_fdata(), np.nan)
+        faces = read_template("fsLR").faces["L"]
+        options = {"interpolation": "linear", "kind": "ball", "radius": 0.0, "n_samples": 1}
+        maps.append(vol_to_surf(nib.Nifti1Image(values, image.affine), [points, faces], **options))
+    return np.stack(maps)
+
+
+@pytest.mark.parametrize("kind", ["fmriprep", "hcp"])
+def test_maps_are_sampled_on_the_participants_surfaces(tmp_path, kind):
+    job = SurfaceJob(tmp_path, kind)
+    if kind == "hcp":
+        person = next(path for path in job.bids.iterdir() if path.is_dir())
+        add_hcp_surfaces(person)
+    else:
+        add_fmriprep_surfaces(job.bids, "01")
+    assert job.run("--surfaces", "fsLR", "fsaverage") == 0
+    (path,) = dscalars(job.out)
+    names, values = read_dscalar(path, PLACES)
+    assert list(names) == [contrast.label for contrast in job.bundle.contrasts]
+    points = read_template("fsLR").points["L"]
+    wanted = expected(job, points)[:, PLACES.vertices["L"]]
+    whole = np.isfinite(wanted).all(axis=0)
+    assert 0.7 < whole.mean() < 1  # the others lie at the gap
+    np.testing.assert_allclose(values[:, : len(whole)][:, whole], wanted[:, whole], atol=1e-4)
+    sidecar = facts(path)
+    assert sidecar["Surfaces"] == "participant"
+    where = "MNINonLinear/fsaverage_LR32k" if kind == "hcp" else "sub-01/anat"
+    assert where in sidecar["SurfaceNote"]
+    assert len(sidecar["SurfaceSources"]) == (2 if kind == "hcp" else 3)
+    assert all(uri.startswith("bids:") for uri in sidecar["SurfaceSources"])
+    assert sidecar["Synthetic"] is True  # inherited from the set's
+    assert sidecar["Density"].startswith("91,282 grayordinates")
+    assert 0.1 < sidecar["ShareOfVerticesWithPartialSupport"] < 0.4
+    assert str(tmp_path) not in json.dumps(sidecar)
+    # On the participant's surfaces, half-widths are the participant's.
+    (own,) = dscalars(job.out, "halfwidth90")
+    assert own.parent == path.parent
+    for side in SIDES:
+        stem = f"*_hemi-{side}_space-fsaverage_den-10k_stat-z_desc-synthetic_statmap.func.gii"
+        (metric,) = path.parent.glob(stem)
+        names, maps = read_metrics(metric)
+        assert list(names) == [contrast.label for contrast in job.bundle.contrasts]
+        assert maps.shape == (3, 10242)
+
+
+def test_both_files_of_a_side_hold_the_same_and_no_medial_wall(tmp_path):
+    job = SurfaceJob(tmp_path)
+    assert job.run("--surfaces", "fsLR") == 0
+    values, start = one_dscalar(job.out), 0
+    for side, word in zip(SIDES, ("CortexLeft", "CortexRight"), strict=True):
+        (path,) = job.out.rglob(f"*_hemi-{side}_space-fsLR_den-32k_stat-z_desc-synthetic*.func.gii")
+        assert nib.load(path).meta["AnatomicalStructurePrimary"] == word
+        maps = read_metrics(path)[1]
+        vertices = PLACES.vertices[side]
+        np.testing.assert_array_equal(maps[:, vertices], values[:, start : start + len(vertices)])
+        wall = np.setdiff1d(np.arange(maps.shape[1]), vertices)
+        assert np.isnan(maps[:, wall]).all()
+        start += len(vertices)
+
+
+def test_a_template_stands_in_and_its_half_widths_are_everybodys(tmp_path, capsys):
+    job = SurfaceJob(tmp_path)
+    assert job.run("--surfaces", "fsLR", "fsaverage") == 0
+    said = capsys.readouterr()
+    assert "sampled on a template's midthickness surfaces" in said.out + said.err
+    (path,) = dscalars(job.out)
+    assert facts(path)["Surfaces"] == "template"
+    assert "neither midthickness surfaces on fsLR's mesh" in facts(path)["SurfaceNote"]
+    identity = job.bundle.identity[:8]
+    shared = [path.relative_to(job.out).as_posix() for path in job.out.glob("tpl-fs*/*")]
+    stem = f"stat-z_desc-halfwidth90m{identity}_statmap"
+    assert sorted(shared) == sorted(
+        f"tpl-{mesh}/tpl-{mesh}_{more}{stem}.{extension}"
+        for mesh, more, extension in (
+            ("fsLR", "den-91k_", "dscalar.nii"),
+            ("fsLR", "den-91k_", "json"),
+            ("fsLR", "hemi-L_den-32k_", "func.gii"),
+            ("fsLR", "hemi-R_den-32k_", "func.gii"),
+            ("fsLR", "den-32k_", "json"),
+            ("fsaverage", "hemi-L_den-10k_", "func.gii"),
+            ("fsaverage", "hemi-R_den-10k_", "func.gii"),
+            ("fsaverage", "den-10k_", "json"),
+        )
+    )
+    (record,) = (job.out / "logs" / "complete").glob("*.json")
+    recorded = json.loads(record.read_text())
+    assert all(name in json.dumps(recorded) for name in shared)
+    (widths,) = (job.out / "tpl-fsLR").glob("*.dscalar.nii")
+    found = read_dscalar(widths, PLACES)[1]
+    wanted = job.bundle.calibration.half_widths(90)
+    np.testing.assert_allclose(np.nanmax(found, axis=1), wanted.max(axis=1), rtol=1e-3)
+    assert facts(widths)["IntervalLevel"] == 0.9
+    assert facts(widths)["ModelSHA256"] == job.bundle.identity
+    before = widths.stat().st_mtime_ns
+    for record in (job.out / "logs" / "complete").glob("*.json"):
+        record.unlink()
+    assert job.run("--surfaces", "fsLR") == 0
+    assert widths.stat().st_mtime_ns == before
+
+
+def test_a_change_of_the_surfaces_makes_the_set_anew(tmp_path, capsys):
+    job = SurfaceJob(tmp_path)
+    arguments = ("--surfaces", "fsLR")
+    assert job.run(*arguments) == 0
+    first = one_dscalar(job.out)
+    anat = add_fmriprep_surfaces(job.bids, "01")
+    assert job.run(*arguments) == 0
+    np.testing.assert_allclose(one_dscalar(job.out), first, atol=0.05)  # as the template's points
+    (path,) = dscalars(job.out)
+    assert facts(path)["Surfaces"] == "participant"
+    time = path.stat().st_mtime_ns
+    assert job.run(*arguments) == 0
+    assert path.stat().st_mtime_ns == time  # nothing has changed
+    left = anat / "sub-01_hemi-L_space-fsLR_den-32k_midthickness.surf.gii"
+    points, faces = read_template("fsLR").points["L"], read_template("fsLR").faces["L"]
+    write_surface(left, points + np.array([0, 0, 80]), faces)
+    assert job.run(*arguments) == 1
+    assert "% of its vertices in the brain mask of MNI152NLin6Asym" in capsys.readouterr().err
+    left.unlink()
+    assert job.run(*arguments) == 0
+    assert facts(path)["Surfaces"] == "template"
+
+
+def test_without_the_option_there_is_nothing_on_surfaces(tmp_path):
+    job = SurfaceJob(tmp_path)
+    add_fmriprep_surfaces(job.bids, "01")
+    assert job.run() == 0
+    assert not list(job.out.rglob("*.gii")) + list(job.out.rglob("*.dscalar.nii"))
+
+
+def test_other_meshes_and_other_spaces_are_refused():
+    assert check_surfaces(["fsLR", "fsaverage", "fsLR"], "MNI152NLin6Asym") == ("fsLR", "fsaverage")
+    with pytest.raises(
+        SettingsError, match=r"--surfaces names 'fslr'\. Expected: one or more of fsLR"
+    ):
+        check_surfaces(["fslr"], "MNI152NLin6Asym")
+    with pytest.raises(
+        SettingsError, match="--surfaces was given for a model in MNI152NLin2009cAsym"
+    ):
+        check_surfaces(["fsLR"], "MNI152NLin2009cAsym")
+    assert check_surfaces([], "MNI152NLin2009cAsym") == ()
+
+
+def test_a_focus_of_the_phantom_lands_on_its_vertex_and_hemisphere(tmp_path):
+    from bids_dtg.contrasts.phantom.model import Phantom
+    from bids_dtg.contrasts.phantom.structure import network_maps
+
+    bundle, phantom = load_bundle("demo"), Phantom()
+    foci, points = phantom.structure.foci, read_template("fsLR").points
+    single = np.flatnonzero(np.bincount(foci.network) == 1)
+    found = []
+    for network in single:
+        (focus,) = foci.centre_mm[foci.network == network]
+        side = "L" if focus[0] < 0 else "R"
+        cortex = points[side][read_template("fsLR").cortex[side]]
+        if abs(focus[0]) > 8 and np.linalg.norm(cortex - focus, axis=1).min() < 2:
+            found.append((network, focus, side))
+    assert {side for *_, side in found} == set(SIDES)
+    maps = network_maps(foci, bundle.grid, bundle.voxels.mask)[[network for network, *_ in found]]
+    values = np.full((len(bundle.contrasts), bundle.places.number), np.nan, np.float32)
+    values[: len(maps)] = maps[: len(values)]
+    run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
+    planned = RunSet((run,), (("sub", "01"), ("task", "rest")))
+    surfaces = SurfaceMaps(
+        bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
+    )
+    layer = Layer("synthetic", values, "Predicted: ")
+    meshes = surfaces.read(planned)
+    list(surfaces.write(planned, [layer], meshes, DerivativeDataset(tmp_path / "out")))
+    image = nib.load(dscalars(tmp_path / "out")[0])
+    axis = image.header.get_axis(1)
+    both = {"CIFTI_STRUCTURE_CORTEX_LEFT": "L", "CIFTI_STRUCTURE_CORTEX_RIGHT": "R"}
+    written = image.get_fdata()[:, : sum(map(len, PLACES.vertices.values()))]
+    for (_, focus, side), row in zip(found, written, strict=False):
+        peak = np.nanargmax(row)
+        assert both[axis.name[peak]] == side
+        assert np.linalg.norm(points[side][axis.vertex[peak]] - focus) < 4
+
+
+@pytest.mark.slow
+def test_workbench_reads_all_contrasts_of_the_demos_model(tmp_path):
+    workbench = shutil.which("wb_command")
+    if workbench is None:
+        pytest.skip("wb_command is not installed (apt-get install connectome-workbench)")
+    bundle = load_bundle("demo")
+    run = RestRun(tmp_path, None, None, (("sub", "01"),), "01", None, "rest", "", 1.0, (), tmp_path)
+    planned = RunSet((run,), (("sub", "01"), ("task", "rest")))
+    surfaces = SurfaceMaps(
+        bundle, ("fsLR",), lambda _: SurfaceFiles("none"), "fmriprep", PathNames(()), 90
+    )
+    values = np.random.default_rng(0).normal(size=(47, bundle.places.number)).astype(np.float32)
+    layer = Layer("synthetic", values, "Predicted: ")
+    meshes = surfaces.read(planned)
+    files = list(surfaces.write(planned, [layer], meshes, DerivativeDataset(tmp_path)))
+    (path,) = (tmp_path / file for file in files if file.name.endswith(".dscalar.nii"))
+    command = [workbench, "-file-information", str(path), "-only-map-names"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.split() == [contrast.label for contrast in bundle.contrasts]

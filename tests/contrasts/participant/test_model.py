@@ -1,0 +1,209 @@
+"""The model of a call: devices that are there, and a network prepared beside other work."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundle import write_tiny_bundle
+from tiny_job import TinyJob
+
+from bids_dtg.contrasts.participant.model import Model, bytes_needed, device_note, resolve_device
+from bids_dtg.errors import BundleError, RunError, SettingsError
+
+
+def test_auto_is_the_cpu_where_no_driver_is(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("torch was asked"))
+    assert resolve_device("auto") == "cpu"
+    assert resolve_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(("found", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_asks_torch_where_a_driver_is(monkeypatch, found, device):
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: found)
+    monkeypatch.setattr(torch.version, "cuda", None)  # else there must be a GPU to ask
+    assert resolve_device("auto") == device
+
+
+@pytest.mark.parametrize(
+    ("driver", "torch_version", "words"),
+    [
+        (False, "2.13.0", "no GPU was found: the model runs on the CPU"),
+        (True, "2.13.0+cpu", "this PyTorch is the build for CPUs"),
+        (True, "2.13.0", "PyTorch cannot use it"),
+    ],
+)
+def test_a_missing_gpu_has_its_line(monkeypatch, driver, torch_version, words):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(Path, "exists", lambda path: driver and str(path) == "/dev/nvidiactl")
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: torch_version)
+    note = device_note("auto", "cpu")
+    assert note is not None
+    assert words in note
+
+
+@pytest.mark.parametrize(("wanted", "device"), [("cpu", "cpu"), ("auto", "cuda")])
+def test_nobody_misses_a_gpu_that_is_used_or_not_wanted(monkeypatch, wanted, device):
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    assert device_note(wanted, device) is None
+
+
+def test_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.version, "cuda", None)  # else there must be a GPU to ask
+    assert resolve_device("cuda:1") == "cuda:1"
+    with pytest.raises(SettingsError, match="--device cuda:2 was given, but torch finds 2 CUDA"):
+        resolve_device("cuda:2")
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Have torch, built for CUDA 13, find two GPUs; return what gives them a capability."""
+
+    def make(capability: tuple[int, int], code: str = "sm_75 sm_80 sm_90 sm_120 compute_120"):
+        monkeypatch.setattr(torch.version, "cuda", "13.0")
+        monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/dev/nvidiactl")
+        facts = {
+            "is_available": True,
+            "device_count": 2,
+            "get_device_capability": capability,
+            "get_device_name": "Tesla V100",
+            "get_arch_list": code.split(),
+        }
+        for name, fact in facts.items():
+            monkeypatch.setattr(torch.cuda, name, lambda *_, fact=fact: fact)
+
+    return make
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (12, 0), (12, 1), (13, 0)])
+def test_a_gpu_that_torch_has_code_for_is_taken(gpu, capability):
+    gpu(capability)
+    assert resolve_device("auto") == "cuda"
+    assert resolve_device("cuda:1") == "cuda:1"
+
+
+@pytest.mark.parametrize("capability", [(6, 0), (7, 0), (10, 0), (11, 0)])
+def test_a_gpu_that_torch_has_no_code_for_is_left_alone_with_a_line(gpu, capability, monkeypatch):
+    gpu(capability)
+    words = "no code for the GPU (Tesla V100, compute capability {}.{})".format(*capability)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr("importlib.metadata.version", lambda _name: "2.13.0")
+    assert resolve_device("auto") == "cpu"
+    assert words in device_note("auto", "cpu")
+    with pytest.raises(SettingsError, match=re.escape(f"was given, but this PyTorch has {words}")):
+        resolve_device("cuda")
+
+
+def test_predictions_are_those_of_the_network(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    made = Model(bundle, "cpu", 1)
+    rng = np.random.default_rng(0)
+    connectome = rng.uniform(-1, 1, (4, bundle.places.number)).astype(np.float32)
+    grid = np.zeros((1, 4, *bundle.grid.shape), np.float32)
+    grid[0][:, bundle.places.mask] = connectome
+    with torch.no_grad():
+        expected = bundle.network()(torch.from_numpy(grid))[0].numpy()[:, bundle.places.mask]
+    np.testing.assert_allclose(made.predict(connectome), expected, atol=1e-5)
+
+
+def test_changed_weights_are_refused_when_they_are_read(tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    with (bundle.path / "weights.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    made = Model(bundle, "cpu", 1)
+    made.begin()
+    made.wait()
+    with pytest.raises(BundleError, match=r"weights\.safetensors has changed"):
+        made.predict(np.zeros((4, bundle.places.number), np.float32))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9 GiB for an array"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 B"),
+    ],
+)
+def test_too_little_memory_is_one_line(tmp_path, monkeypatch, error):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    made = Model(bundle, "cpu", 1)
+    made.begin()
+    made.wait()
+
+    def exhausted(*_, **__):
+        raise error
+
+    monkeypatch.setattr(np, "ascontiguousarray", exhausted)  # which takes the connectome
+    with pytest.raises(RunError, match=r"too little memory for the network.*fewer --nprocs"):
+        made.predict(np.zeros((4, bundle.places.number), np.float32))
+
+
+def test_a_smaller_plan_is_told_once(tmp_path, monkeypatch):
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    connectome = np.zeros((4, bundle.places.number), np.float32)
+
+    def full(_network, device):
+        assert device.type == "cuda"
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    made = Model(bundle, "cuda", 1)
+    expected = Model(bundle, "cpu", 1).predict(connectome)
+    assert made.predict(connectome).tobytes() == expected.tobytes()
+    first, second = made.take_notes()
+    assert "cuda has too little memory for the plan of whole grids" in first
+    assert "going on with the plan of blocks on cpu" in second
+    made.predict(connectome)
+    assert made.take_notes() == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no priorities of threads")
+def test_a_program_that_is_nice_already_stays_so(tmp_path, monkeypatch):
+    """Only root may raise a priority, and a root in a container may not either."""
+    set_to = []
+    monkeypatch.setattr(os, "getpriority", lambda *_: 15)
+    monkeypatch.setattr(os, "setpriority", lambda _kind, _thread, niceness: set_to.append(niceness))
+    bundle = write_tiny_bundle(tmp_path / "tiny")
+    model = Model(bundle, "cpu", 1)
+    model.begin()
+    model.wait()
+    assert set_to == [15]
+
+
+def test_a_process_needs_more_for_a_larger_model():
+    voxels = 158_680  # of the published models
+    needed = partial(bytes_needed, on_cpu=True)
+    assert 0.75e9 < needed(voxels) < 1.1e9
+    assert needed(2 * voxels) > needed(voxels) > needed(1000)
+
+
+def test_a_process_with_a_gpu_needs_memory_for_torch_too():
+    assert bytes_needed(1000, on_cpu=False) > bytes_needed(1000, on_cpu=True) + 0.3e9
+
+
+def test_maps_on_the_cpu_need_no_torch(tmp_path):
+    """In none of a call's processes: this torch tells who imports it."""
+    first, told = tmp_path / "first", tmp_path / "told"
+    first.mkdir()
+    (first / "torch.py").write_text(
+        f"import pathlib, sys\npathlib.Path({str(told)!r}).write_text(sys.argv[0])\n"
+        "raise ImportError('torch was imported')\n"
+    )
+    job = TinyJob(tmp_path)
+    command = [sys.executable, "-m", "bids_dtg.cli", *job.arguments("--device", "cpu")]
+    path = os.pathsep.join([str(first), *filter(None, sys.path)])
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path})
+    assert [*job.out.glob("sub-01/func/*_statmap.nii.gz")]
+    assert not told.exists()

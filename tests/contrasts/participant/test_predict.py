@@ -1,0 +1,530 @@
+"""What one participant gets: sets of maps, averages, spread, sidecars, further outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from tiny_bundle import TINY_AFFINE, tiny_masks, write_tiny_bundle
+from tiny_job import TinyJob, add_rest, read_table, tiny_bold, tree
+
+from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.worker import ParticipantWork, Steps
+from bids_dtg.engine.messages import Finished
+from bids_dtg.files.names import parse_name
+from bids_dtg.files.sidecars import read_inherited
+
+SPREAD = "desc-segmentSpread"
+NAME = "{}_space-MNI152NLin6Asym_res-2_contrast-{}_stat-z_desc-{}_statmap"
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path, ())
+
+
+def read_map(out: Path, title: str, contrast: str = "languageMath", desc: str = "synthetic"):
+    (path,) = out.rglob(f"{NAME.format(title, contrast, desc)}.nii.gz")
+    return nib.load(path).get_fdata()
+
+
+def read_sidecar(out: Path, title: str, contrast: str = "languageMath") -> dict:
+    (path,) = out.rglob(f"{NAME.format(title, contrast, 'synthetic')}.json")
+    return read_inherited(path)
+
+
+def titles(out: Path) -> set[str]:
+    return {path.name.partition("_space-")[0] for path in out.rglob("*synthetic_statmap.nii.gz")}
+
+
+def folders(out: Path) -> set[str]:
+    found = {path.parent for path in out.rglob("*synthetic_statmap.nii.gz")}
+    return {path.relative_to(out).as_posix() for path in found}
+
+
+# --- sets of runs
+
+
+def test_names_of_the_sets(job):
+    for session in "AB":
+        for run in (1, 2):
+            add_rest(job.bids, session=session, entities=f"run-{run}", seed=run)
+    add_rest(job.bids, session="B", task="restEyes", entities="acq-mb_dir-AP")
+    assert job.run("--combine", "run") == 0
+    by_run = {f"sub-01_ses-{s}_task-rest_run-{r}" for s in "AB" for r in (1, 2)}
+    assert titles(job.out) == {*by_run, "sub-01_ses-B_task-restEyes_acq-mb_dir-AP"}
+    assert folders(job.out) == {"sub-01/ses-A/func", "sub-01/ses-B/func"}
+
+    session, participant = job.folder / "session", job.folder / "participant"
+    assert job.run(out=session) == 0
+    by_session = {"sub-01_ses-A_task-rest", "sub-01_ses-B_task-rest"}
+    assert titles(session) == {*by_session, "sub-01_ses-B_task-restEyes_acq-mb_dir-AP"}
+    assert folders(session) == {"sub-01/ses-A/func", "sub-01/ses-B/func"}
+
+    assert job.run("--combine", "participant", out=participant) == 0
+    assert titles(participant) == {"sub-01_task-rest", "sub-01_task-restEyes_acq-mb_dir-AP"}
+    assert folders(participant) == {"sub-01/func"}
+    assert len(list(participant.rglob("*_qc.tsv"))) == 5
+
+
+def test_acquisitions_of_a_session_are_averaged(job):
+    for seed, name in enumerate(("acq-a_dir-AP", "acq-b_dir-AP")):
+        add_rest(job.bids, entities=name, seed=seed)
+    assert job.run() == 0
+    assert titles(job.out) == {"sub-01_task-rest_dir-AP"}
+    assert len(read_sidecar(job.out, "sub-01_task-rest_dir-AP")["Runs"]) == 2
+
+
+def test_average_is_weighted_by_residual_degrees_of_freedom(job):
+    """C2: as much rest with fewer columns removed counts more."""
+    frames = {1: 55, 2: 66, 3: 61}
+    for run, number in frames.items():
+        add_rest(job.bids, entities=f"run-{run}", seed=run, frames=number, n_non_steady=3)
+    parts, whole = job.folder / "parts", job.out
+    assert job.run("--combine", "run", out=parts) == 0
+    assert job.run(out=whole) == 0
+    runs = [read_map(parts, f"sub-01_task-rest_run-{run}") for run in frames]
+    facts = [read_sidecar(parts, f"sub-01_task-rest_run-{run}")["Runs"][0] for run in frames]
+    weights = [run["ResidualDegreesOfFreedom"] for run in facts]
+    columns = [run["Cleaning"]["Rank"] for run in facts]
+    assert weights == [n - 3 - lost for n, lost in zip(frames.values(), columns, strict=True)]
+    expected = np.average(runs, axis=0, weights=weights)
+    found = read_map(whole, "sub-01_task-rest")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    by_time = np.average(runs, axis=0, weights=[number - 3 for number in frames.values()])
+    assert np.abs(found - by_time).max() > 1e-4, "the weights show"
+
+    spread = read_map(whole, "sub-01_task-rest", desc="segmentSpread")
+    total, squares = np.sum(weights), np.sum(np.square(weights))
+    variance = np.tensordot(weights, (np.array(runs) - expected) ** 2, 1)
+    wanted = np.sqrt(variance / (total - squares / total))
+    np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-5)
+    sidecar = read_sidecar(whole, "sub-01_task-rest")
+    assert sidecar["NSegments"] == 3
+    assert sidecar["SecondsOfRest"] == 10 * (sum(frames.values()) - 9)
+    assert sidecar["ResidualDegreesOfFreedom"] == total
+    assert sidecar["SegmentsWeightedBy"] == "ResidualDegreesOfFreedom"
+
+
+def test_two_segments_of_one_run(job):
+    """The maps are the mean of those of the halves, cleaned together, and the spread theirs."""
+    import bids_dtg
+    from bids_dtg.connectome.connectome import run_connectomes
+    from bids_dtg.connectome.design import TemporalDesign
+    from bids_dtg.connectome.moments import measure_run
+    from bids_dtg.contrasts.participant.measure import ModelVoxels
+
+    bold = tiny_bold(86)
+    add_rest(job.bids, bold=bold)
+    assert job.run("--denoise-strategy", "none") == 0
+    bundle = bids_dtg.load_bundle(job.model)
+    voxels = ModelVoxels.of(bundle)
+    series = bold.reshape(-1, 86)[voxels.places.positions].T.astype(np.float32)
+    design = TemporalDesign.build(None, (), np.ones(86, bool), 10.0)
+    moments = measure_run(
+        lambda: (block for block in [(0, series.copy())]),
+        design,
+        voxels.of_run(np.ones(len(voxels.in_brain), bool)),
+    )
+    segments = run_connectomes(moments).segments
+    assert len(segments) == 2
+    inputs = np.zeros((2, 4, *bundle.grid.shape), np.float32)
+    for volume, segment in zip(inputs, segments, strict=True):
+        volume[:, bundle.places.mask] = segment.r
+    outputs = eager(bundle, inputs)[:, :, bundle.places.mask]
+    for index, contrast in enumerate(bundle.contrasts):
+        mean = read_map(job.out, "sub-01_task-rest", contrast.label)[bundle.places.mask]
+        spread = read_map(job.out, "sub-01_task-rest", contrast.label, "segmentSpread")[
+            bundle.places.mask
+        ]
+        np.testing.assert_allclose(mean, outputs[:, index].mean(0), rtol=0, atol=1e-4)
+        wanted = outputs[:, index].std(0, ddof=1)
+        np.testing.assert_allclose(spread, wanted, rtol=0, atol=1e-4)
+    assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 2
+
+
+def eager(bundle, inputs: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        return bundle.network()(torch.from_numpy(inputs)).numpy()
+
+
+def test_one_segment_has_no_spread(job):
+    add_rest(job.bids)
+    assert job.run() == 0
+    assert not list(job.out.rglob(f"*{SPREAD}*"))
+    assert read_sidecar(job.out, "sub-01_task-rest")["NSegments"] == 1
+
+
+def test_spread_of_earlier_options_goes(job):
+    add_rest(job.bids, frames=75, n_non_steady=20)
+    assert job.run("--dummy-scans", "0") == 0
+    assert len(list(job.out.rglob(f"*{SPREAD}_statmap.nii.gz"))) == 3
+    assert job.run("--write-connectome") == 0
+    assert not list(job.out.rglob(f"*{SPREAD}*"))
+    assert len(list(job.out.rglob("*connectome_statmap.nii.gz"))) == 1
+    assert job.run() == 0
+    assert not list(job.out.rglob("*connectome_statmap*"))
+    assert job.run(out=job.folder / "fresh") == 0
+    assert tree(job.out) == tree(job.folder / "fresh")
+
+
+def test_each_table_has_a_sidecar_and_what_a_set_shares_stands_once(job):
+    add_rest(job.bids)
+    assert job.run("--write-connectome") == 0
+    tables = list(job.out.rglob("sub-01/**/*.tsv"))
+    assert len(tables) >= 4
+    for table in tables:
+        assert json.loads(table.with_suffix(".json").read_text()), table
+    relmat = json.loads(next(job.out.rglob("*_relmat.json")).read_text())
+    assert (relmat["Directed"], relmat["Weighted"], relmat["StorageFormat"]) == (
+        False,
+        True,
+        "Full",
+    )
+    shared = json.loads((job.out / "sub-01" / "sub-01_task-rest_statmap.json").read_text())
+    for path in job.out.rglob("*desc-synthetic_statmap.json"):
+        own = json.loads(path.read_text())
+        assert not set(own) & set(shared)
+        assert read_inherited(path) == shared | own
+        assert "GeneratedBy" not in shared | own
+    description = json.loads((job.out / "dataset_description.json").read_text())
+    assert "logs/CITATION.md" in description["HowToAcknowledge"]
+
+
+def test_run_that_is_too_short_is_left_out(job, capsys):
+    add_rest(job.bids, entities="run-1", seed=1)
+    add_rest(job.bids, entities="run-2", seed=2, frames=40)
+    assert job.run("--min-minutes", "8") == 0
+    err = capsys.readouterr().err
+    assert "sub-01_task-rest_run-2 was left out." in err
+    assert "6.7 of 6.7 minutes left (40 of 40 frames of 10 s)" in err
+    assert "1 left out, with too little left" in err
+    sidecar = read_sidecar(job.out, "sub-01_task-rest")
+    assert [run["Run"] for run in sidecar["Runs"]] == ["sub-01_task-rest_run-1"]
+    (name,), (reason,) = sidecar["ExcludedRuns"].keys(), sidecar["ExcludedRuns"].values()
+    assert name == "sub-01_task-rest_run-2"
+    assert "at least 8 minutes" in reason
+    assert not [uri for uri in sidecar["Sources"] if "run-2" in uri]
+    assert len(list(job.out.rglob("*_qc.tsv"))) == 1
+    alone = job.folder / "alone"
+    assert job.run("--run", "1", "--combine", "run", out=alone) == 0
+    np.testing.assert_array_equal(
+        read_map(job.out, "sub-01_task-rest"), read_map(alone, "sub-01_task-rest_run-1")
+    )
+
+
+def test_all_runs_too_short(job, capsys):
+    for run in (1, 2):
+        add_rest(job.bids, entities=f"run-{run}", seed=run)
+    assert job.run("--min-minutes", "11") == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "failed: " in line]
+    assert "sub-01_task-rest has no run that can be used" in line
+    assert "run-1" in line
+    assert "run-2" in line
+
+
+def test_run_with_too_few_degrees_of_freedom_is_left_out(job, capsys):
+    """C2: minutes alone let runs pass whose columns had used up nearly all frames."""
+    add_rest(job.bids, entities="run-1", seed=1)
+    add_rest(job.bids, entities="run-2", seed=2, frames=44)
+    assert job.run() == 0
+    err = capsys.readouterr().err
+    assert "sub-01_task-rest_run-2 was left out." in err
+    assert "has 15 degrees of freedom left (44 frames kept, less 29 columns)" in err
+    assert "Expected: at least 20" in err
+    assert "1 left out, with too little left" in err
+    sidecar = read_sidecar(job.out, "sub-01_task-rest")
+    assert list(sidecar["ExcludedRuns"]) == ["sub-01_task-rest_run-2"]
+    assert job.run("--run", "2", out=job.folder / "alone") == 1
+    assert "at least 20" in capsys.readouterr().err
+    assert job.run("--min-dof", "15", out=job.folder / "both") == 0
+    assert len(read_sidecar(job.folder / "both", "sub-01_task-rest")["Runs"]) == 2
+
+
+def test_sums_in_torch_need_no_fork(job):
+    """As on a GPU, whose driver does not work in a forked process."""
+    from bids_dtg.connectome.device import TorchArrays
+    from bids_dtg.engine.ahead import do_ahead
+
+    add_rest(job.bids, frames=90)
+    add_rest(job.bids, "02", seed=1)
+    assert job.run(out=job.folder / "numpy") == 0
+    job.out.mkdir()
+    steps = Steps.of(Request.prepare(job.settings()))
+    steps = dataclasses.replace(
+        steps, reader=dataclasses.replace(steps.reader, arrays=TorchArrays("cpu"))
+    )
+    work, labels, messages = ParticipantWork(steps), iter(["01", "02"]), []
+    assert not work.forks
+    do_ahead(work, lambda: next(labels, None), messages.append)
+    ends = [message for message in messages if isinstance(message, Finished)]
+    assert [(end.label, end.result.done) for end in ends] == [("01", 1), ("02", 1)]
+    for title in ("sub-01_task-rest", "sub-02_task-rest"):
+        found, expected = (read_map(out, title) for out in (job.out, job.folder / "numpy"))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+# --- what is written
+
+
+def test_sidecar(job):
+    path = add_rest(job.bids, frames=70, n_non_steady=2)
+    words = ("--denoise-strategy", "scrubbing", "--fd-threshold", "0.096")
+    assert job.run(*words) == 0
+    sidecar = read_sidecar(job.out, "sub-01_task-rest")
+    assert sidecar["Synthetic"] is True
+    assert sidecar["NotForScience"] is True
+    assert sidecar["ModelNotice"] == "random weights, for tests"
+    assert (sidecar["ModelName"], sidecar["ModelVersion"]) == ("tiny", "0")
+    assert sidecar["ModelSHA256"] == job.bundle.identity
+    assert sidecar["ModelKind"] == "attention-unet"
+    assert sidecar["Units"] == job.bundle.card.part.units
+    assert "2 x 2 x 2 mm" in sidecar["Resolution"]
+    assert sidecar["DenoiseStrategy"] == "scrubbing"
+    (run,) = sidecar["Runs"]
+    assert run["RepetitionTime"] == 10.0
+    assert (run["Confounds"]["FdThreshold"], run["Confounds"]["DummyScans"]) == (0.096, "auto")
+    assert run["Confounds"]["DroppedNonSteady"] == 2
+    cleaning = run["Cleaning"]
+    assert cleaning["Frames"] == 70
+    assert cleaning["FramesKept"] + cleaning["FramesCensored"] == 70
+    assert run["ResidualDegreesOfFreedom"] == cleaning["FramesKept"] - cleaning["Rank"]
+    assert 0 < run["EffectiveDegreesOfFreedom"] <= run["ResidualDegreesOfFreedom"]
+    assert (run["VoxelSize"], sidecar["ModelTraining"]["VoxelSize"]) == (2.0, 2.0)
+    assert 2 < cleaning["FramesCensored"] < 20
+    assert sidecar["SecondsOfRest"] == 10 * cleaning["FramesKept"]
+    assert {"trans_x", "csf_power2", "cosine00"} <= set(cleaning["Columns"])
+    resolved = [resolve(job.out, uri) for uri in sidecar["Sources"]]
+    assert resolved[0] == path
+    assert [p.name.partition("desc-")[2] for p in resolved] == [
+        "preproc_bold.nii.gz",
+        "brain_mask.nii.gz",
+        "confounds_timeseries.tsv",
+    ]
+
+
+def resolve(out: Path, uri: str) -> Path:
+    """Follow a BIDS URI by the DatasetLinks of the output."""
+    kind, dataset, relative = uri.split(":")
+    assert kind == "bids"
+    link = json.loads((out / "dataset_description.json").read_text())["DatasetLinks"][dataset]
+    if link == f"urn:dataset:{dataset}":  # in another place of this machine: only the logs know it
+        link = json.loads((out / "logs/input.json").read_text())[dataset]
+    parts = urlsplit(link)
+    assert parts.scheme in ("", "file")
+    path = (out / unquote(parts.path) / relative).resolve()
+    assert path.is_file(), uri
+    return path
+
+
+def test_sources_resolve_in_odd_folders(tmp_path):
+    job = TinyJob(tmp_path / "a b#c%20ü")
+    assert job.run() == 0
+    elsewhere = tmp_path / "elsewhere" / "deep"
+    assert job.run(out=elsewhere) == 0
+    for out in (job.out, elsewhere):
+        assert all(resolve(out, uri) for uri in read_sidecar(out, "sub-01_task-rest")["Sources"])
+
+
+def test_nifti_header(job):
+    add_rest(job.bids, frames=90)
+    assert job.run() == 0
+    grid = tiny_masks()[1]
+    for path in job.out.rglob("*_statmap.nii.gz"):
+        image = nib.load(path)
+        header = image.header
+        assert header.get_data_dtype() == np.float32
+        assert (int(header["sform_code"]), int(header["qform_code"])) == (4, 4)
+        np.testing.assert_allclose(image.affine, TINY_AFFINE)
+        np.testing.assert_allclose(header.get_qform(), TINY_AFFINE, atol=1e-5)
+        assert header.get_zooms() == (2, 2, 2)
+        assert header.get_xyzt_units()[0] == "mm"
+        assert header.get_intent()[0] == ("none" if SPREAD in path.name else "z score")
+        assert bytes(header["descrip"]).startswith(b"bids_dtg ")
+        data = image.get_fdata()
+        assert np.isfinite(data).all()
+        assert not data[~grid].any()
+        assert data[grid].any()
+
+
+def test_quality_row(job):
+    add_rest(job.bids, session="A", entities="run-1", n_non_steady=3)
+    assert job.run() == 0
+    (path,) = job.out.rglob("*_qc.tsv")
+    assert path.name == "sub-01_ses-A_task-rest_run-1_qc.tsv"
+    (row,) = read_table(path)
+    assert (row["participant_id"], row["session_id"], row["run_id"]) == ("sub-01", "ses-A", "1")
+    assert (row["frames"], row["frames_kept"], row["minutes_kept"]) == ("60", "57", "9.5")
+    assert (row["repetition_time"], row["n_segments"], row["coverage"]) == ("10.0", "1", "1.0")
+    assert 0 < float(row["fd_mean"]) < 0.1
+    assert 10 < float(row["tsnr_median"]) < 30
+    assert -1 <= float(row["connectome_reliability"]) <= 1
+    assert float(row["seconds_processing"]) > 0
+    dictionary = json.loads(path.with_suffix(".json").read_text())
+    assert dictionary.keys() == row.keys()
+    assert all(entry["Description"] for entry in dictionary.values())
+    table = read_table(job.out / "participants.tsv")
+    assert [row["participant_id"] for row in table] == ["sub-01"]
+
+
+def test_connectome_reads_back(job):
+    add_rest(job.bids, n_non_steady=2)
+    assert job.run("--write-connectome", "--denoise-strategy", "none") == 0
+    func = job.out / "sub-01" / "func"
+    bundle, grid = job.bundle, tiny_masks()[1]
+    name = "sub-01_task-rest_space-MNI152NLin6Asym_res-2_stat-pearsoncorrelation_desc-connectome"
+    image = nib.load(func / f"{name}_statmap.nii.gz")
+    assert image.shape == (*grid.shape, 4)
+    assert image.header.get_intent()[0] == "correlation"
+    # The plain way: regress the maps on each frame, correlate with each voxel.
+    bold = tiny_bold()[bundle.brain.mask][:, 2:].T.astype(np.float64)
+    maps = bundle.roi_maps.astype(np.float64)
+    maps -= maps.mean(axis=1, keepdims=True)
+    series = (bold - bold.mean(axis=0)) @ np.linalg.pinv(maps)
+    grey = tiny_bold()[grid][:, 2:].astype(np.float64)
+    expected = np.corrcoef(series.T, grey)[:4, 4:]
+    np.testing.assert_allclose(image.get_fdata()[grid].T, expected, atol=1e-5)
+    assert not image.get_fdata()[~grid].any()
+
+    matrix = func / "sub-01_task-rest_stat-pearsoncorrelation_desc-connectome_relmat.tsv"
+    r = np.array([[float(x) for x in row.values()] for row in read_table(matrix)])
+    np.testing.assert_allclose(r, np.corrcoef(series.T), atol=1e-5)
+    rows = read_table(func / "sub-01_task-rest_desc-rois_timeseries.tsv")
+    assert list(rows[0]) == ["roi01", "roi02", "roi03", "roi04"]
+    found = np.array([[float(x) for x in row.values()] for row in rows])
+    assert found.shape == series.shape
+    agreement = [np.corrcoef(found[:, roi], series[:, roi])[0, 1] for roi in range(4)]
+    assert min(agreement) > 0.99999
+
+
+def test_odd_but_legal_labels(tmp_path):
+    job = TinyJob(tmp_path, ())
+    add_rest(job.bids, "A+b01", session="2", task="restOpen", entities="acq-1+2_rec-x_run-007")
+    assert job.run() == 0
+    assert titles(job.out) == {"sub-A+b01_ses-2_task-restOpen_acq-1+2_rec-x"}
+    (record,) = (job.out / "logs" / "complete").iterdir()
+    assert record.name == "sub-A+b01_ses-2_task-restOpen_acq-1+2_rec-x.json"
+
+
+# --- readers of the dataset
+
+
+def pybids_layout(out: Path):
+    """Index an output folder with pybids and the configuration that the program ships."""
+    from bids import BIDSLayout
+
+    shipped = files("bids_dtg") / "files" / "pybids_config.json"
+    config = ["bids", "derivatives", str(shipped)]
+    return BIDSLayout(out, validate=False, is_derivative=True, config=config)
+
+
+# What pybids calls entities whose keys it spells otherwise.
+PYBIDS = {
+    "sub": "subject",
+    "ses": "session",
+    "seg": "segmentation",
+    "tpl": "template",
+    "acq": "acquisition",
+    "rec": "reconstruction",
+    "ce": "ceagent",
+    "dir": "direction",
+}
+
+
+def test_pybids_finds_each_file_by_its_entities(job):
+    for session in "AB":
+        add_rest(job.bids, session=session, entities="acq-x_run-1", frames=90)
+    assert job.run("--half-maps", "--write-connectome") == 0
+    layout = pybids_layout(job.out)
+    found = {Path(file.path): file.get_entities() for file in layout.get()}
+    written = {*job.out.glob("sub-*/**/func/*.*"), *job.out.glob("tpl-*/*.*")}
+    assert written <= found.keys()
+    assert {path.name.partition("_")[0].partition("-")[0] for path in written} >= {"sub"}
+    for path in written:
+        name = parse_name(path.name)
+        wanted = {PYBIDS.get(key, key): label for key, label in name.entities}
+        wanted |= {"suffix": name.suffix, "extension": name.extension}
+        read = {key: str(found[path].get(key)) for key in wanted}
+        assert read == wanted, path.name
+
+
+def test_pybids_reads_sidecars_and_builds_names(job):
+    for session in "AB":
+        add_rest(job.bids, session=session, frames=90)
+    assert job.run() == 0
+    layout = pybids_layout(job.out)
+    assert len(layout.get_contrasts()) == 3
+    query = {"subject": "01", "session": "B", "contrast": "languageMath", "stat": "z"}
+    (found,) = layout.get(**query, desc="synthetic", extension=".nii.gz")
+    title = "sub-01_ses-B_task-rest"
+    assert Path(found.path).name == NAME.format(title, "languageMath", "synthetic") + ".nii.gz"
+    metadata = found.get_metadata()
+    # What all maps share, and what is this one's own.
+    assert metadata == read_inherited(Path(found.path))
+    assert metadata["Synthetic"] is True
+    assert metadata["Contrast"] == "MATH"
+    built = layout.build_path(found.get_entities(), validate=False)
+    assert Path(built) == Path(found.path)
+
+
+def test_pybids_knows_atlases_densities_and_templates(tmp_path):
+    """Files of other options: their names alone."""
+    for name in (
+        "sub-01_task-rest_space-A_atlas-S_seg-7n_scale-400_stat-z_desc-regions_statmap.tsv",
+        "sub-01_task-rest_hemi-L_space-fsLR_den-32k_stat-z_desc-synthetic_statmap.func.gii",
+        "sub-01_task-rest_space-fsLR_den-91k_stat-z_desc-synthetic_statmap.dscalar.nii",
+    ):
+        place = tmp_path / "sub-01" / "func" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    shared = "tpl-A_res-2_contrast-C_stat-z_desc-halfwidth90m0a1b2c3d_statmap.nii.gz"
+    (tmp_path / "tpl-A").mkdir()
+    (tmp_path / "tpl-A" / shared).touch()
+    describe_dataset(tmp_path)
+    layout = pybids_layout(tmp_path)
+    (table,) = layout.get(atlas="S", segmentation="7n", scale="400", desc="regions")
+    (left,) = layout.get(hemi="L", den="32k")
+    (both,) = layout.get(den="91k", extension=".dscalar.nii")
+    (template,) = layout.get(template="A", contrast="C")
+    for file in (table, left, both, template):
+        built = layout.build_path(file.get_entities(), validate=False)
+        assert Path(built) == Path(file.path)
+
+
+@pytest.mark.skipif(not shutil.which("bids-validator-deno"), reason="no bids-validator-deno here")
+def test_validator_reports_no_error(job):
+    write_tiny_bundle(job.folder / "all", contrasts=47)
+    job.model = job.folder / "all"
+    add_rest(job.bids, session="A", entities="run-1", frames=90)
+    add_rest(job.bids, "02")
+    labels = np.ones(tiny_masks()[1].shape, np.int16)
+    nib.save(
+        nib.Nifti1Image(labels, TINY_AFFINE),
+        job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
+    )
+    assert (
+        job.run(
+            "--write-connectome",
+            "--atlases",
+            job.folder / "atlas-A_space-MNI152NLin6Asym_dseg.nii.gz",
+        )
+        == 0
+    )
+    assert len(list(job.out.rglob("*_statmap.nii.gz"))) == 2 + 2 * 47 + 47
+    done = subprocess.run(
+        ["bids-validator-deno", "--json", str(job.out)], capture_output=True, text=True, check=False
+    )
+    issues = json.loads(done.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert done.returncode == 0

@@ -1,0 +1,84 @@
+"""What the first half of the work sends of a run, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tiny_job import TinyJob, add_rest
+
+from bids_dtg.connectome.range.judge import RangeJudge
+from bids_dtg.contrasts.participant.measure import Reader
+from bids_dtg.contrasts.participant.read import RunRead, SegmentRead, read_run
+from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.worker import ParticipantWork, Steps
+from bids_dtg.engine.display import Clock
+from bids_dtg.engine.messages import MessageReporter
+from bids_dtg.errors import RunError
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.participants.read import RunProgress
+
+
+class Watched(Reader):
+    """A reader that says when a run is about to be judged."""
+
+    before: Callable[[], None]
+
+    @classmethod
+    def by(cls, reader: Reader, before: Callable[[], None]) -> Watched:
+        watched = cls(**{name: getattr(reader, name) for name in Reader.__dataclass_fields__})
+        object.__setattr__(watched, "before", before)
+        return watched
+
+    @property
+    def judge(self) -> RangeJudge:
+        self.before()
+        return super().judge
+
+
+@pytest.fixture
+def job(tmp_path) -> TinyJob:
+    return TinyJob(tmp_path)
+
+
+def send_run(job: TinyJob, sent: list[Any], before: Callable[[], None] = lambda: None) -> None:
+    request = Request.prepare(job.settings())
+    (run,) = find_runs(job.bids, "01")
+    reader = Watched.by(request.reader(), before)
+    read_run(run, request, reader, clock=Clock(), send=sent.append)
+
+
+def test_segments_come_before_the_run_is_judged(job):
+    add_rest(job.bids, frames=90)
+    sent: list[Any] = []
+    judged: list[int] = []
+    send_run(job, sent, lambda: judged.append(len(sent)))
+    parts = [event for event in sent if not isinstance(event, RunProgress)]
+    assert [type(part) for part in parts] == [SegmentRead, SegmentRead, RunRead]
+    assert [part.share for part in parts[:2]] == [0.0, 0.5]
+    assert judged == [len(sent) - 1]
+
+
+def test_nothing_is_sent_of_a_file_whose_checksum_is_wrong(job):
+    path = add_rest(job.bids)
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 0xFF  # all frames are as they were
+    path.write_bytes(content)
+    sent: list[Any] = []
+    with pytest.raises(RunError, match="is damaged"):
+        send_run(job, sent)
+    assert {type(event) for event in sent} <= {RunProgress}
+
+
+def test_a_run_that_fails_after_its_segments_leaves_no_maps(job):
+    def fail() -> None:
+        raise RunError("the run cannot be judged")
+
+    steps = Steps.of(Request.prepare(job.settings()))
+    steps = replace(steps, reader=Watched.by(steps.reader, fail))
+    outcome = ParticipantWork(steps)("01", MessageReporter(lambda message: None))
+    (failure,) = outcome.failures
+    assert failure.message == "the run cannot be judged."
+    assert not list(job.out.rglob("*_statmap*"))

@@ -1,0 +1,105 @@
+"""Panels: what one keeps of a run is what it draws."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import numpy as np
+import pytest
+from measured_run import ENTITIES, measured_run
+
+from bids_dtg.contrasts.panels import PANELS, coverage, reliability
+from bids_dtg.files.derivatives import DerivativeDataset
+from bids_dtg.files.names import FileKind, parse_name
+from bids_dtg.files.text import read_json, read_rows
+from bids_dtg.report import panels
+from bids_dtg.report.contents import RunFiles, find_participant, sidecar_of
+from bids_dtg.report.panels import motion
+from bids_dtg.report.panels.panel import Canvas, keep_all, read_image, write_kept
+
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+# What a panel is, and the maps of a set, which belong to no run.
+NO_PANELS = ("panel", "maps", "background", "individuality", "predictability", "surfaces")
+
+
+@pytest.fixture
+def data(tmp_path):
+    return measured_run(tmp_path)
+
+
+@pytest.fixture
+def output(tmp_path, data):
+    dataset = DerivativeDataset(tmp_path / "out")
+    written = list(write_kept(keep_all(PANELS, data), ENTITIES, dataset))
+    assert all(dataset.path(path).is_file() for path in written)
+    return dataset
+
+
+def run_of(output: DerivativeDataset) -> RunFiles:
+    (run,) = find_participant(output, "01", [panel.kind for panel in PANELS]).runs
+    return run
+
+
+def test_every_module_of_a_panel_has_a_row():
+    modules = {
+        module.name: importlib.import_module(f"{panels.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(panels.__path__)
+        if module.name not in NO_PANELS
+    }
+    rows = {panel.name: (panel.kind, panel.keep, panel.draw) for panel in PANELS}
+    assert rows == {name: (m.FILE, m.keep, m.draw) for name, m in modules.items()}
+    assert len({panel.kind for panel in PANELS}) == len(PANELS)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.name)
+def test_what_is_kept_is_found_and_drawn(panel, output):
+    run = run_of(output)
+    assert FileKind.of(parse_name(run.files[panel.kind].name)) == panel.kind
+    canvas = Canvas(output, output.root / "sub-01/figures", run.title)
+    figure = panel.draw(run, canvas)
+    assert figure is not None
+    assert figure.caption
+    assert all(path.is_file() for path in canvas.files)
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel.name)
+def test_a_run_without_its_file_has_no_such_figure(panel, output):
+    run = run_of(output)
+    run = RunFiles(run.title, {}, {k: path for k, path in run.files.items() if k != panel.kind})
+    assert panel.draw(run, Canvas(output, output.root / "sub-01/figures", run.title)) is None
+
+
+def test_images_come_back_with_their_values(output, data):
+    files, mask = run_of(output).files, data.bundle.places.mask
+    labels = read_image(files[coverage.FILE]).values[mask]
+    np.testing.assert_array_equal(labels == 1, data.measured.covered)
+    agreement = read_image(files[reliability.FILE]).values[mask]
+    np.testing.assert_allclose(agreement, data.measured.agreement, atol=1e-3)
+    facts = read_json(sidecar_of(files[coverage.FILE]))
+    assert facts["RoiCoverage"] == [round(float(x), 4) for x in data.measured.roi_coverage]
+    assert facts["Sources"][0].startswith("bids:fmriprep:sub-01/func/")
+
+
+def test_frames_come_back_with_what_is_not_known(output, data):
+    rows = read_rows(run_of(output).files[motion.FILE])
+    assert [row["kept"] == "1" for row in rows] == data.kept.tolist()
+    assert [rows[0]["framewise_displacement"], rows[1]["framewise_displacement"]] == [
+        "n/a",
+        "0.1000",
+    ]
+    assert {row["std_dvars"] for row in rows} == {"n/a"}
+
+
+def test_the_threshold_of_censoring_is_that_of_the_maps_sidecars(output):
+    run = run_of(output)
+    canvas = Canvas(output, output.root / "sub-01/figures", run.title)
+    plain = motion.draw(run, canvas)
+    facts = {"Confounds": {"FdThreshold": 0.05}}
+    censored = motion.draw(RunFiles(run.title, run.quality, run.files, facts), canvas)
+    assert [figure.pieces[0].trace.threshold is None for figure in (plain, censored)] == [
+        True,
+        False,
+    ]

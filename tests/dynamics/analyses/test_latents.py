@@ -1,0 +1,70 @@
+"""Regional parameters beside features and maps, over regions with known positions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.dynamics.analyses.latents import feature_rows, kl_rows, positions_of, retest_rows
+from bids_dtg.dynamics.inference import Belief
+from bids_dtg.dynamics.judging.features import features_of
+from bids_dtg.dynamics.networks import Networks, make_networks
+from bids_dtg.inputs.regions.positions import dk68_regions
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    rng = np.random.default_rng(0)
+    series = rng.standard_normal((3, 68, 200)).cumsum(-1)
+    return make_networks(series, rng.random((3, 68, 68)), 0.72, regions=dk68_regions())
+
+
+def test_a_map_that_is_a_parameter_is_explained_over_pairs_and_regions(networks: Networks) -> None:
+    rng = np.random.default_rng(1)
+    theta = np.tile(rng.standard_normal((68, 2)), (3, 1, 1))
+    mirrored = np.tile(theta[0, :34, 1], 2)
+    theta[:, 34:, 1] = theta[:, :34, 1]
+    maps = {"own": theta[0, :, 0], "mirrored": mirrored, "chance": rng.standard_normal(68)}
+    rows = feature_rows(networks, theta, maps, positions_of(networks.regions))
+    by_name = {row["feature"]: row for row in rows}
+    assert by_name["own"]["pairs"] == 3 * 68
+    assert by_name["own"]["adjusted_r2_pairs"] == pytest.approx(1.0)
+    assert by_name["own"]["regions"] == 68
+    assert by_name["mirrored"]["regions"] == 34
+    for name in ("own", "mirrored"):
+        assert by_name[name]["adjusted_r2_regions"] == pytest.approx(1.0)
+        assert by_name[name]["p_regions"] < 0.01
+    assert by_name["own"]["r_theta1_regions"] == pytest.approx(1.0)
+    assert by_name["mirrored"]["adjusted_r2_regions"] == pytest.approx(1.0)
+    assert abs(by_name["chance"]["r_theta1_regions"]) < 0.6
+    assert by_name["zero_crossings"]["adjusted_r2_pairs_features"] is None
+
+
+def test_a_map_with_an_unknown_value_has_no_p(networks: Networks) -> None:
+    theta = np.random.default_rng(1).standard_normal((3, 68, 2))
+    maps = {"gap": np.where(np.arange(68) == 5, np.nan, theta[0, :, 0])}
+    rows = feature_rows(networks, theta, maps, positions_of(networks.regions))
+    assert {row["feature"]: row["p_regions"] for row in rows}["gap"] is None
+
+
+def test_without_positions_there_is_no_p(networks: Networks) -> None:
+    theta = np.random.default_rng(1).standard_normal((3, 68, 2))
+    rows = feature_rows(networks, theta, {}, None)
+    assert {row["p_regions"] for row in rows} == {None}
+    assert positions_of(["lh-x", "rh-x"]) is None
+
+
+def test_parameters_are_listed_by_their_use() -> None:
+    mean = np.zeros((2, 5, 2))
+    mean[..., 1] = 2.0
+    rows = kl_rows(Belief(mean, np.ones((2, 5, 2))))
+    assert [row["in_the_model"] for row in rows] == [2, 1]
+    assert [row["kl_mean"] for row in rows] == [2.0, 0.0]
+
+
+def test_the_same_values_agree_with_themselves(networks: Networks) -> None:
+    values = np.stack(list(features_of(networks).values()), -1)[..., :2]
+    for row in retest_rows(values, values, ["a", "b"]):
+        assert row["icc_pairs"] == pytest.approx(1.0)
+        assert row["r_pairs"] == pytest.approx(1.0)
+        assert (row["people"], row["regions"]) == (3, 68)

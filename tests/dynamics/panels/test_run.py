@@ -1,0 +1,153 @@
+"""Pages of runs of the network model: what each panel shows, and what is said to be missing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from network_output import names_of, new_output, write_run
+
+from bids_dtg.dynamics.panels import FUNCTIONAL, PANELS, PARAMETERS, STRUCTURAL
+from bids_dtg.files.names import FileKind
+from bids_dtg.report.contents import RunFiles, find_participant
+from bids_dtg.report.pages.index import write_index
+from bids_dtg.report.pages.participant import write_participant_report
+from bids_dtg.report.panels.panel import Canvas, Figure, Panel
+from bids_dtg.report.parcels import CARPET, COVERAGE
+from bids_dtg.report.workflows import WORKFLOWS
+
+pytest.importorskip("PIL", reason="reports need the extra [report]")
+pytest.importorskip("jinja2", reason="reports need the extra [report]")
+
+DYNAMICS = WORKFLOWS["dynamics"]
+REGIONS = 20
+
+
+def run_of(dataset, label="01") -> RunFiles:
+    found = find_participant(dataset, label, DYNAMICS.run_files, results=DYNAMICS.results)
+    (run,) = found.runs
+    return run
+
+
+def draw(panel: Panel, dataset) -> Figure | None:
+    run = run_of(dataset)
+    return panel.draw(run, Canvas(dataset, dataset.root / "sub-01/figures", run.title))
+
+
+@pytest.fixture
+def output(tmp_path):
+    return new_output(tmp_path / "out")
+
+
+def test_a_run_without_its_file_has_no_such_figure(output):
+    write_run(output, names=names_of(REGIONS))
+    run = run_of(output)
+    canvas = Canvas(output, output.root / "sub-01/figures", run.title)
+    for panel in PANELS:
+        assert panel.draw(run, canvas) is not None, panel.name
+        without = {kind: path for kind, path in run.files.items() if kind != panel.kind}
+        assert panel.draw(RunFiles(run.title, {}, without), canvas) is None, panel.name
+
+
+def test_frames_that_were_left_out_are_shaded_in_the_carpet(output):
+    write_run(output, names=names_of(REGIONS), frames=200, censored=10, lost=2)
+    figure = draw(CARPET, output)
+    plot = figure.pieces[0].plots[0]
+    assert [(part.start, part.size) for part in plot.dropped] == [(0.0, 2.0), (50.0, 5.0)]
+    assert [label.text for label in plot.ticks] == ["0", "1", "2", "3", "4", "5", "6"]
+    assert "14 of 200 frames were left out" in figure.caption
+    assert "2 parcels without a series" in figure.caption
+
+
+def test_matrices_and_carpet_have_the_same_words_on_the_same_rows(output):
+    write_run(output, names=names_of(28))
+    labels = [draw(panel, output).pieces[0].labels for panel in (CARPET, FUNCTIONAL, STRUCTURAL)]
+    assert labels[0] == labels[1] == labels[2]
+    assert [label.text for label in labels[0]][::6] == ["Visual", "Default mode"]
+
+
+def test_the_worst_parcels_are_listed_first(output):
+    names = names_of(REGIONS)
+    write_run(output, names=names, lost=3)
+    figure = draw(COVERAGE, output)
+    listed = [row[0] for row in figure.pieces[1].rows]
+    assert set(listed[:3]) == set(names[-3:])
+    assert len(listed) <= 10
+    assert "3 parcels without a series" in figure.caption
+
+
+@pytest.mark.parametrize(("regions", "named"), [(68, 68), (200, 7)])
+def test_many_regions_are_named_by_network(output, regions, named):
+    write_run(output, names=names_of(regions), simulations=2)
+    lanes, listing = draw(PARAMETERS, output).pieces
+    assert len(lanes.labels) == named
+    assert len(lanes.plots) == 3
+    assert lanes.plots[0].points.count("M") == regions
+    assert len(listing.rows) == regions
+
+
+def test_a_page_shows_every_panel_and_loads_nothing_from_elsewhere(output):
+    write_run(output, names=names_of(REGIONS))
+    page = write_participant_report(output, "01", {}).read_text()
+    for panel in PANELS:
+        assert f">{panel.title}</h3>" in page
+    assert "Series and functional connectivity of 20 parcels from 1 run of rest" in page
+    assert "The model was fitted to 30 participants." in page
+    assert "simulated series were not measured" in page
+    assert not re.search(r"(src|href)=\"(https?:|/|file:)", page)
+    assert str(output.root) not in page
+    assert "All 20 regions" in page
+
+
+def test_a_page_says_what_is_missing_and_why(output):
+    why = "no model was given (--model)"
+    write_run(output, names=names_of(REGIONS), modelled=False, structural=False, why=why)
+    page = write_participant_report(output, "01", {}).read_text()
+    assert f"No parameters and no simulations: {why}." in page
+    assert page.count(why) >= 2  # among the flags, too
+    assert "Regional parameters" not in page
+    assert "Structural connectome</h3>" not in page
+    assert "<dt>Atlas</dt><dd>Toy</dd>" in page
+
+
+def test_names_of_parcels_are_escaped(output):
+    evil = ["<script>alert(1)</script>", *names_of(REGIONS)[1:]]
+    write_run(output, names=evil, lost=0)
+    page = write_participant_report(output, "01", {}).read_text()
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_damaged_files_leave_a_page_without_their_panels(output):
+    write_run(output, names=names_of(REGIONS))
+    run = run_of(output)
+    for kind in (CARPET.kind, FUNCTIONAL.kind, PARAMETERS.kind):
+        run.files[kind].write_bytes(b"\xff\xfe\x00")
+    page = write_participant_report(output, "01", {}).read_text()
+    assert "Series of the parcels" not in page
+    assert "Structural connectome" in page
+
+
+def test_lost_parcels_are_flagged_by_name(output):
+    names = names_of(REGIONS)
+    write_run(output, names=names, lost=7)
+    page = write_participant_report(output, "01", {}).read_text()
+    assert "7 parcels without a series, for want of signal" in page
+    assert f"{names[-7]}, " in page
+    assert "and 2 more" in page
+
+
+def test_the_index_lists_participants_of_the_network_model(output):
+    write_run(output, names=names_of(REGIONS), lost=2)
+    write_participant_report(output, "01", {})
+    write_index(output)
+    index = (output.root / "index.html").read_text()
+    assert '<a href="sub-01.html">sub-01</a>' in index
+    assert "Network models of resting-state activity" in index
+
+
+def test_files_of_a_run_are_told_apart_by_kind(output):
+    write_run(output, names=names_of(REGIONS))
+    files = run_of(output).files
+    assert files[FileKind("relmat", None, ".tsv")].name.endswith("pearsoncorrelation_relmat.tsv")
+    assert len(set(files.values())) == len(files)

@@ -1,0 +1,129 @@
+"""People of the network model from the output of participants: who is used, and who is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from output_series import ATLAS, REGIONS, chance_series, chance_weights, write_people, write_run
+
+from bids_dtg.dynamics.participant.people import NetworkPeople
+from bids_dtg.errors import DatasetError
+from bids_dtg.settings import Settings
+
+
+def prepare(root: Path, atlas: str = "", **options: Any) -> NetworkPeople:
+    settings = Settings.of(
+        bids_dir=root,
+        output_dir=root,
+        analysis_level="group",
+        workflow="dynamics",
+        analysis="train",
+        **options,
+    )
+    return NetworkPeople.prepare(settings, atlas=atlas)
+
+
+def without(values: np.ndarray, frames: Any) -> np.ndarray:
+    """Return series of which some frames were censored."""
+    changed = values.copy()
+    changed[:, frames] = np.nan
+    return changed
+
+
+def test_series_and_connectomes_come_back_as_they_were_written(tmp_path):
+    people = prepare(write_people(tmp_path))
+    assert (people.sessions, people.labels) == (("1", "2"), ("01", "02", "03", "04"))
+    assert (people.regions, people.tr_seconds) == (REGIONS, 0.8)
+    source = people.source
+    assert (source.atlas, source.atlas_digest) == ("Tiny_seg-8n", "abc")
+    assert source.cleaning == "fMRIPrep derivatives, simple"
+    assert people.of_session("2") == ("01", "02", "03")
+    networks = people.networks("2", ["03", "01"])
+    assert networks.people == ("03", "01")
+    assert np.allclose(networks.series, [chance_series(32), chance_series(12)], atol=1e-5)
+    assert np.allclose(networks.weights, [chance_weights(3), chance_weights(1)], atol=1e-6)
+    assert people.notes == ()
+
+
+def test_gaps_are_filled_and_ends_cut(tmp_path):
+    write_run(tmp_path, "01")
+    write_run(tmp_path, "02", values=without(chance_series(7), [0, 1, 40, 89]))
+    people = prepare(tmp_path)
+    assert people.notes == ("session 1: cut to 87 frames, of up to 90",)
+    networks = people.networks("1")
+    assert networks.frames == 87
+    gap = networks.series[1][:, 38]  # frame 40 of the run
+    assert np.allclose(gap, networks.series[1][:, [37, 39]].mean(-1), atol=1e-5)
+
+
+FULL = chance_series(20)
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"RepetitionTime": 0.9}, "more than 5% from the 0.8 s between frames that most runs have"),
+        ({"RepetitionTime": None}, "no RepetitionTime"),
+        ({"Atlas": {"SHA256": "other"}}, "another label image"),
+        ({"connected": False}, "no structural connectome"),
+        ({"weights": -chance_weights(2)}, "a structural connectome with weights below 0"),
+        ({"values": FULL[:, :59]}, "fewer than 60 frames"),
+        ({"values": without(FULL, slice(10, 40))}, "more than 30% of the frames were censored"),
+        ({"values": np.where(np.arange(8)[:, None] < 3, np.nan, FULL)}, "3 parcels without a seri"),
+        ({"values": chance_series(2, 78)}, "shorter than 90% of the 90 frames that most have"),
+        ({"names": REGIONS[::-1]}, "other names of parcels than most"),
+    ],
+)
+def test_a_run_that_cannot_be_used_is_left_out_with_a_line(tmp_path, changed, line):
+    for label in ("01", "03", "04"):
+        write_run(tmp_path, label)
+    write_run(tmp_path, "02", **changed)
+    people = prepare(tmp_path)
+    assert people.labels == ("01", "03", "04")
+    (note,) = [note for note in people.notes if note.startswith("left out: 1 run: ")]
+    assert note.startswith(f"left out: 1 run: {line}")
+    assert "sub-02_ses-1_task-rest" in note
+
+
+def test_a_damaged_table_fails_its_run_alone(tmp_path):
+    write_run(tmp_path, "01")
+    write_run(tmp_path, "02").write_text("lh-A\tlh-B\n1\n")
+    people = prepare(tmp_path)
+    assert people.labels == ("01",)
+    assert "no whole table of series" in people.notes[0]
+
+
+def test_one_atlas_is_read(tmp_path):
+    write_run(tmp_path, "01")
+    write_run(tmp_path, "02", atlas={"atlas": "Other"})
+    with pytest.raises(DatasetError, match="has series of several atlases: Other, Tiny_seg-8n"):
+        prepare(tmp_path)
+    assert prepare(tmp_path, atlas="Other").labels == ("02",)
+    with pytest.raises(DatasetError, match=r"no series of Third .*but of Other, Tiny_seg-8n"):
+        prepare(tmp_path, atlas="Third")
+
+
+def test_runs_of_a_session_are_sessions_and_are_chosen(tmp_path):
+    for run in ("1", "2"):
+        write_run(tmp_path, "01", atlas={**ATLAS, "run": run})
+    assert prepare(tmp_path).sessions == ("1-run1", "1-run2")
+    assert prepare(tmp_path, session_label=("1-run2",)).sessions == ("1-run2",)
+
+
+def test_connectomes_of_an_option_are_read_in_place_of_those_of_the_output(tmp_path):
+    write_run(tmp_path / "out", "01", connected=False)
+    with pytest.raises(DatasetError, match="no series that a network model can use: left out: 1 r"):
+        prepare(tmp_path / "out")
+    lines = ["\t".join(map(str, row)) for row in chance_weights(5)]
+    (tmp_path / "sc.tsv").write_text("\n".join(lines) + "\n")
+    people = prepare(tmp_path / "out", structural_connectivity=tmp_path / "sc.tsv")
+    assert np.allclose(people.networks("1").weights[0], chance_weights(5), atol=1e-6)
+    assert people.notes[0].startswith("sc.tsv names no regions: their order was trusted")
+
+
+def test_an_output_without_series_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"has no series of regions .*--input-arrays"):
+        prepare(tmp_path)

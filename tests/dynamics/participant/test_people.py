@@ -1,0 +1,252 @@
+"""People of the network model: what is read of files of arrays, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from array_people import write
+
+from bids_dtg.dynamics.networks import STRUCTURAL
+from bids_dtg.dynamics.participant.people import LEAST_FRAMES, NetworkPeople
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.settings import Settings
+
+REGIONS = ("lh-a", "lh-b", "rh-a", "rh-b")
+LABELS = ("01", "02", "03")
+
+
+def series(session: int = 0, people: int = 3, frames: int = 80) -> np.ndarray:
+    return np.random.default_rng(session).normal(3.0, 2.0, (people, len(REGIONS), frames))
+
+
+def weights(people: int = 3) -> np.ndarray:
+    counts = np.random.default_rng(9).integers(1, 900, (people, len(REGIONS), len(REGIONS)))
+    return (counts + counts.transpose(0, 2, 1)).astype(np.uint16)
+
+
+def write_people(folder: Path, **changed: Any) -> tuple[str, ...]:
+    """Write two sessions and structural connectomes; None leaves an array out."""
+    common = {"people": np.array(LABELS), "places": np.array(REGIONS)}
+    files = {
+        "one.npz": {**common, "rest": series(0), "tr_seconds": 0.8, "session": "REST1-LR"},
+        "two.h5": {**common, "rest": series(1), "tr_seconds": 0.8, "session": "REST2-LR"},
+        "links.npz": {**common, "structural": weights()},
+    }
+    for name, arrays in files.items():
+        given = {**arrays, **changed.get(name.partition(".")[0], {})}
+        write(folder / name, **{key: value for key, value in given.items() if value is not None})
+    return tuple(str(folder / name) for name in files)
+
+
+def prepare(files: tuple[str, ...], **options: Any) -> NetworkPeople:
+    return NetworkPeople.prepare(
+        Settings.of(
+            bids_dir="in",
+            output_dir="out",
+            analysis_level="group",
+            workflow="dynamics",
+            analysis="train",
+            input_arrays=files,
+            **options,
+        )
+    )
+
+
+@pytest.fixture
+def files(tmp_path) -> tuple[str, ...]:
+    return write_people(tmp_path)
+
+
+@pytest.mark.parametrize("session", ["REST1-LR", "REST2-LR"])
+def test_each_session_is_standardised_and_has_the_persons_own_connections(files, session):
+    people = prepare(files)
+    assert people.sessions == ("REST1-LR", "REST2-LR")
+    assert (people.labels, people.regions, people.tr_seconds) == (LABELS, REGIONS, 0.8)
+    networks = people.networks(session)
+    raw = series(people.sessions.index(session))
+    expected = (raw - raw.mean(-1, keepdims=True)) / raw.std(-1, keepdims=True)
+    assert np.allclose(networks.series, expected, atol=1e-6)
+    between = weights() * (1 - np.eye(len(REGIONS)))
+    assert np.allclose(networks.weights, between / between.max((1, 2), keepdims=True))
+    assert (networks.people, networks.regions, networks.tr_seconds) == (LABELS, REGIONS, 0.8)
+
+
+def test_people_come_in_the_order_asked_for_each_with_their_own(files):
+    people = prepare(files)
+    some = people.networks("REST1-LR", ["03", "01"])
+    assert some.people == ("03", "01")
+    everybody = people.networks("REST1-LR")
+    assert np.array_equal(some.series, everybody.series[[2, 0]])
+    assert np.array_equal(some.weights, everybody.weights[[2, 0]])
+
+
+@pytest.mark.parametrize("structural", STRUCTURAL)
+def test_structural_connectomes_are_scaled_as_asked_for(files, structural):
+    plain = prepare(files).networks("REST1-LR").weights
+    scaled = prepare(files, structural=structural).networks("REST1-LR").weights
+    assert np.allclose(scaled, STRUCTURAL[structural](plain, [(0, 2), (1, 3)]))
+    assert (structural == "linear") == np.array_equal(scaled, plain)
+
+
+def test_a_session_and_people_are_chosen(files):
+    people = prepare(files, session_label=("rest2LR",), participant_label=("sub-03", "01"))
+    assert (people.sessions, people.labels) == (("REST2-LR",), ("03", "01"))
+    assert people.split.training == ("03", "01")
+    with pytest.raises(SettingsError, match=r"--session-label is 'B'.*one of REST1-LR, REST2-LR"):
+        prepare(files, session_label=("B",))
+    with pytest.raises(DatasetError, match=r"no file has 07\. Expected: labels such as 01, 02, 03"):
+        prepare(files, participant_label=("07",))
+
+
+def test_a_split_says_who_is_for_what(files, tmp_path):
+    table = tmp_path / "split.tsv"
+    table.write_text("participant_id\tset\nsub-02\ttest\nsub-01\ttraining\nsub-77\ttraining\n")
+    people = prepare(files, split_file=table)
+    assert (people.split.training, people.split.test) == (("01",), ("02",))
+    assert f"in no set of {table}: 1 participant (03)" in people.notes
+    table.write_text("participant_id\tset\nsub-77\ttraining\n")
+    with pytest.raises(SettingsError, match="has nobody who can be used"):
+        prepare(files, split_file=table)
+
+
+def test_a_family_on_two_sides_of_a_split_is_refused(tmp_path):
+    files = write_people(tmp_path, links={"families": np.array(["A", "B", "A"])})
+    assert prepare(files).families.by_label == {"01": "A", "02": "B", "03": "A"}
+    table = tmp_path / "split.tsv"
+    table.write_text("participant_id\tset\nsub-01\ttest\nsub-03\ttraining\n")
+    with pytest.raises(SettingsError, match="families are on two sides of the split: A"):
+        prepare(files, split_file=table)
+
+
+def test_who_lacks_something_is_left_out_with_a_line(tmp_path):
+    two = {"people": np.array(["02", "04"]), "rest": series(people=2)}
+    links = {"people": np.array(["02", "01", "03"])}
+    people = prepare(write_people(tmp_path, two=two, links=links))
+    assert people.labels == LABELS
+    assert "left out: 1 participant with no structural connectome (04)" in people.notes
+    assert people.of_session("REST2-LR") == ("02",)
+    assert people.networks("REST2-LR", ["01", "02"]).people == ("02",)
+    again = prepare(write_people(tmp_path)).networks("REST1-LR").weights
+    assert np.array_equal(people.networks("REST1-LR").weights, again[[1, 0, 2]])
+    with pytest.raises(DatasetError, match="nobody of 01 has rest of session REST2-LR"):
+        people.networks("REST2-LR", ["01"])
+
+
+def with_value(array: np.ndarray, where: object, value: float) -> np.ndarray:
+    changed = array.astype(float)
+    changed[where] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"links": {"structural": None}}, "no file has structural connectomes under the key struc"),
+        (
+            {"links": {"structural": weights()[0]}},
+            r"has shape \(4, 4\).*\(people, places, places\)",
+        ),
+        ({"links": {"structural": weights()[:, :3]}}, "has 3 places, and .* has 4"),
+        ({"one": {"tr_seconds": None}}, r"one\.npz has rest and no tr_seconds|tr_seconds"),
+        (
+            {"two": {"tr_seconds": 1.0}},
+            "has 1 seconds between frames, and .* has 0.8.*a step of the",
+        ),
+        ({"two": {"rest": series(frames=LEAST_FRAMES - 1)}}, "has 59 frames. Expected: 60 or more"),
+        ({"two": {"session": "REST1-LR"}}, "or a key session in each"),
+        ({"links": {"people": np.array(["7", "8", "9"])}}, "nobody has both rest and a structural"),
+    ],
+)
+def test_what_is_no_network_is_refused_before_values_are_read(tmp_path, changed, message):
+    if changed.get("one") == {"tr_seconds": None}:
+        changed = {**changed, "two": {"tr_seconds": None}}
+    files = write_people(tmp_path, **changed)
+    with pytest.raises(DatasetError, match=message):
+        prepare(files)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"one": {"rest": with_value(series(), (1, 2), 5.0)}},
+            r"for 1 participant: sub-02: rh-a is constant\. Expected: series that vary",
+        ),
+        (
+            {"one": {"rest": with_value(with_value(series(), (0, 1, 7), np.nan), (2, 0), 0.0)}},
+            r"for 2 participants: sub-01: lh-b has NaN or infinite values; sub-03: lh-a is c",
+        ),
+        (
+            {"links": {"structural": with_value(weights(), (0, 1, 3), np.inf)}},
+            "sub-01: NaN or infinite weights. Expected: symmetric weights of 0 or more",
+        ),
+        (
+            {"links": {"structural": with_value(weights(), (2, 1, 3), -4.0)}},
+            "sub-03: weights below 0, at lh-b and rh-b",
+        ),
+        (
+            {"links": {"structural": with_value(weights(), (1, 0, 3), 4000.0)}},
+            "sub-02: other weights there than back, at lh-a and rh-b",
+        ),
+        (
+            {"links": {"structural": weights() * np.eye(4)}},
+            r"for 3 participants: sub-01: no connection between two regions; sub-02: no connection",
+        ),
+    ],
+)
+def test_values_that_cannot_be_used_name_people_and_regions(tmp_path, changed, message):
+    people = prepare(write_people(tmp_path, **changed))
+    with pytest.raises(DatasetError, match=message) as err:
+        people.networks("REST1-LR")
+    assert "--participant-label" in str(err.value)
+
+
+def test_a_person_with_bad_values_is_no_matter_to_others(tmp_path):
+    rest = with_value(series(), (1, 2), 5.0)
+    people = prepare(write_people(tmp_path, one={"rest": rest}), participant_label=("01", "03"))
+    assert people.networks("REST1-LR").people == ("01", "03")
+
+
+def test_regions_without_sides_have_no_homotopic_weights(tmp_path):
+    names = {"places": np.array(["V1", "V2", "V3", "V4"])}
+    files = write_people(tmp_path, one=names, two=names, links=names)
+    assert prepare(files, structural="log").regions[0] == "V1"
+    with pytest.raises(SettingsError, match="no names of regions say left and right"):
+        prepare(files, structural="log-homotopic")
+    names = {"places": np.array(["lh-a", "rh-a", "stem", "lh-b"])}
+    files = write_people(tmp_path, one=names, two=names, links=names)
+    (note,) = prepare(files, structural="homotopic").notes
+    assert note == "without a like on the other side: 2 regions (stem, lh-b)"
+
+
+def test_connectomes_are_no_series_and_maps_are_not_used(tmp_path):
+    common = {"people": np.array(LABELS), "places": np.array(REGIONS)}
+    write(tmp_path / "all.npz", **common, connectomes=series(frames=4), structural=weights())
+    with pytest.raises(DatasetError, match="connectomes made elsewhere, and no rest"):
+        prepare((str(tmp_path / "all.npz"),))
+    given = {**common, "rest": series(), "structural": weights(), "tr_seconds": 0.8}
+    write(tmp_path / "all.npz", **given, adjacency=np.eye(4))
+    people = prepare((str(tmp_path / "all.npz"),))
+    assert people.sessions == ("",)
+    assert people.notes == ("not used by network models: adjacency",)
+
+
+def test_real_people_are_read_unchanged(shared):
+    folder = shared / "sip/data"
+    if not (folder / "sc_50.npz").is_file():
+        pytest.skip(f"no people of the network model in {folder}")
+    names = ("bold_REST1_LR_50.npz", "bold_REST2_LR_50.npz", "sc_50.npz")
+    keys = ("rest=bold", "people=subject", "places=region", "structural=weights", "tr_seconds=tr")
+    people = prepare(
+        tuple(str(folder / name) for name in names), array_key=keys, structural="log-homotopic"
+    )
+    assert (people.sessions, people.tr_seconds) == (("REST1-LR", "REST2-LR"), 0.72)
+    assert (len(people.labels), len(people.regions), people.notes) == (50, 68, ())
+    networks = people.networks("REST2-LR", people.labels[:8])
+    assert networks.series.shape == (8, 68, 1200)
+    assert np.allclose(networks.series.std(axis=-1), 1, atol=1e-5)
+    cuneus = [people.regions.index(f"ctx-{side}-cuneus") for side in ("lh", "rh")]
+    assert (networks.weights[:, cuneus[0], cuneus[1]] > 0.5).all()

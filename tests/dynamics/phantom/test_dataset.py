@@ -1,0 +1,142 @@
+"""Simulated networks as data sets: what is written holds the series that were simulated."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import scipy.io
+
+from bids_dtg.dynamics.phantom.dataset import CONTENTS, NetworkPhantom, NetworkPlan
+
+PLAN = NetworkPlan(people=2, regions=8, frames=150, repetition_time_s=1.0)
+GENERATOR = {"Name": "tests", "Version": "0"}
+
+
+def written(plan: NetworkPlan, out: Path) -> NetworkPhantom:
+    phantom = NetworkPhantom.of(plan, block=4)
+    phantom.write(out, generator=GENERATOR, report=lambda _: None)
+    return phantom
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("networks")
+
+
+@pytest.fixture(scope="module")
+def phantom(out) -> NetworkPhantom:
+    return written(PLAN, out)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def parcel_means(out: Path, label: str) -> np.ndarray:
+    """Return (frames, regions) of a person, without the program."""
+    (image,) = (out / "atlas").rglob("*_dseg.nii.gz")
+    labels = np.asarray(nib.load(image).dataobj)
+    (bold,) = (out / "fmriprep" / f"sub-{label}").rglob("*_bold.nii.gz")
+    volume = np.asarray(nib.load(bold).dataobj)
+    return np.stack([volume[labels == n].mean(axis=0) for n in range(1, labels.max() + 1)], axis=1)
+
+
+def cleaned(series: np.ndarray, out: Path, label: str) -> np.ndarray:
+    """Take out of (frames, regions) what nilearn's simple strategy does; steady frames remain."""
+    from nilearn.interfaces.fmriprep import load_confounds_strategy
+
+    (bold,) = (out / "fmriprep" / f"sub-{label}").rglob("*_bold.nii.gz")
+    confounds, kept = load_confounds_strategy(str(bold), denoise_strategy="simple")
+    design = np.column_stack([np.ones(len(kept)), confounds.to_numpy()[kept]])
+    design /= np.linalg.norm(design, axis=0)
+    steady = series[kept]
+    return steady - design @ np.linalg.lstsq(design, steady, rcond=None)[0]
+
+
+def lowest_r(one: np.ndarray, other: np.ndarray) -> float:
+    return min(np.corrcoef(one[:, n], other[:, n])[0, 1] for n in range(one.shape[1]))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_cleaned_parcel_means_are_the_simulated_series(seed, tmp_path):
+    phantom = written(NetworkPlan(2, 8, frames=150, repetition_time_s=1.0, seed=seed), tmp_path)
+    networks = phantom.people.networks
+    for series, label in zip(networks.series, networks.people, strict=True):
+        found = parcel_means(tmp_path, label)
+        clean = cleaned(found, tmp_path, label)
+        assert lowest_r(clean, cleaned(series.T, tmp_path, label)) > 0.95
+        # Of the series itself, the confounds explain a part by chance.
+        assert lowest_r(clean, series.T[2:]) > 0.6
+        assert lowest_r(found[2:], series.T[2:]) < 0.6  # there is something to clean
+
+
+def test_the_same_plan_gives_the_same_bytes(phantom, out, tmp_path):
+    written(PLAN, tmp_path)
+    assert files(tmp_path) == files(out)
+
+
+def test_both_kinds_of_connectomes_are_those_of_the_truth(phantom, out):
+    networks = phantom.people.networks
+    for label, weights in zip(networks.people, networks.weights, strict=True):
+        (table,) = (out / "connectomes" / f"sub-{label}").rglob("*_relmat.tsv")
+        with table.open() as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        assert tuple(row["name"] for row in rows) == networks.regions
+        found = [[float(row[name]) for name in networks.regions] for row in rows]
+        np.testing.assert_allclose(found, weights, atol=1e-6)
+        (matlab,) = (out / "qsirecon" / f"sub-{label}").rglob("*_connectivity.mat")
+        arrays = scipy.io.loadmat(matlab)
+        (count,) = [arrays[key] for key in arrays if key.endswith("count_connectivity")]
+        np.testing.assert_allclose(count / count.max(), weights, atol=1e-6)
+        (labels,) = [arrays[key] for key in arrays if key.endswith("region_labels")]
+        assert tuple(name.strip() for name in labels) == networks.regions
+
+
+def test_the_truth_is_apart_from_the_data(phantom, out):
+    with np.load(out / "truth" / "networks.npz") as arrays:
+        np.testing.assert_array_equal(arrays["rest"], phantom.people.networks.series)
+    with (out / "truth" / "truth.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [float(row["a"]) for row in rows] == list(phantom.people.regional["a"].ravel())
+    assert not [path for name in CONTENTS for path in (out / name).rglob("truth*")]
+
+
+def test_every_file_says_that_it_is_simulated(phantom, out):
+    for path in out.rglob("*.json"):
+        assert json.loads(path.read_text())["Simulated"] is True, path
+    for path in out.rglob("*.nii.gz"):
+        assert b"SIMULATED" in bytes(nib.load(path).header["descrip"]), path
+    for path in out.rglob("*.mat"):
+        assert b"SIMULATED" in path.read_bytes()[:116], path
+    assert all("SIMULATED" in (root / "README").read_text() for root in out.iterdir())
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(99, 1.0), (2001, 1.0), (300, 0.4), (300, 3.1)])
+def test_impossible_runs_are_refused(frames, seconds):
+    with pytest.raises(ValueError, match=f"not {frames} of {seconds:g} s"):
+        NetworkPlan(frames=frames, repetition_time_s=seconds)
+
+
+@pytest.mark.slow
+def test_the_validator_finds_no_error(phantom, out):
+    validator = shutil.which("bids-validator-deno")
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    assert set(CONTENTS) < {root.name for root in out.iterdir()}
+    for name in CONTENTS:
+        report = subprocess.run(
+            [validator, out / name], capture_output=True, text=True, check=False
+        )
+        assert report.returncode == 0, report.stdout
+        assert "[ERROR]" not in report.stdout

@@ -1,0 +1,202 @@
+"""Series of a run's parcels: as averaged and cleaned by the book, and as nilearn makes them."""
+
+from __future__ import annotations
+
+import nibabel as nib
+import numpy as np
+import pytest
+from fmriprep_dataset import describe_dataset
+from tiny_bundle import TINY_AFFINE, TINY_SHAPE
+from tiny_job import FRAMES, TR, add_rest, tiny_bold
+
+from bids_dtg.cleaning.strategies import resolve
+from bids_dtg.errors import RunError
+from bids_dtg.imaging.atlas import Atlas, find_atlas
+from bids_dtg.imaging.grid import Grid, standard_grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.runs import find_runs
+from bids_dtg.inputs.space_choice import SpaceRule
+from bids_dtg.inputs.templateflow import TemplateFlow
+from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
+from bids_dtg.settings import CleaningOptions
+
+PARCELS = 4
+GRID = Grid(TINY_SHAPE, TINY_AFFINE)
+
+
+def tiny_atlas() -> Atlas:
+    """Cut the tiny grid in slabs, with background on its faces; labels are 10, 20, ..."""
+    labels = np.zeros(TINY_SHAPE, np.int64)
+    inner = labels[1:-1, 1:-1, 1:-1]
+    inner[:] = 10 * (1 + np.arange(inner.shape[2]) % PARCELS)
+    indices = [10 * (1 + number) for number in range(PARCELS)]
+    return Atlas(
+        entities={"atlas": "Slabs"},
+        labels=labels.ravel(),
+        parcels={index: f"Slab_{index}" for index in indices},
+        voxels=np.array([np.count_nonzero(labels == index) for index in indices]),
+    )
+
+
+def run_of(root, **options) -> RestRun:
+    add_rest(describe_dataset(root), **options)
+    (run,) = find_runs(root, "01")
+    return run
+
+
+def read(run: RestRun, atlas: Atlas | None = None, **options) -> MeasuredSeries:
+    min_coverage = options.pop("min_coverage", 0.0)
+    cleaning = resolve(CleaningOptions(**options), "auto")
+    return SeriesReader.of(
+        atlas or tiny_atlas(), GRID, cleaning, min_coverage=min_coverage
+    ).measure(run)
+
+
+def by_the_book(found: MeasuredSeries, bold: np.ndarray, used: np.ndarray | None = None):
+    labels = tiny_atlas().labels.reshape(TINY_SHAPE)
+    inside = np.ones(TINY_SHAPE, bool) if used is None else used
+    kept = bold[..., found.design.keep].astype(np.float64)
+    means = [kept[(labels == index) & inside].mean(axis=0) for index in tiny_atlas().parcels]
+    left = np.array(means) - np.array(means) @ found.design.basis @ found.design.basis.T
+    return left / left.std(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("strategy", ["simple", "scrubbing", "none"])
+def test_series_are_those_of_the_book(tmp_path, strategy):
+    found = read(run_of(tmp_path), denoise_strategy=strategy, min_minutes=1.0)
+    keep = found.series.keep
+    assert found.series.values.shape == (PARCELS, FRAMES)
+    np.testing.assert_allclose(
+        found.series.values[:, keep], by_the_book(found, tiny_bold()), atol=1e-4
+    )
+    assert np.isnan(found.series.values[:, ~keep]).all()
+    assert (found.series.tr_seconds, found.interpolation) == (TR, "none")
+    assert found.series.residual_dof == found.design.residual_dof()
+    assert found.cleaning["frames_kept"] == keep.sum()
+    np.testing.assert_allclose(
+        found.fc, np.corrcoef(found.series.values[:, keep]), rtol=0, atol=1e-6
+    )
+
+
+def test_voxels_outside_the_runs_mask_do_not_count(tmp_path):
+    mask = np.ones(TINY_SHAPE, bool)
+    mask[: TINY_SHAPE[0] // 2] = False
+    run = run_of(tmp_path, mask=mask)
+    found = read(run, min_coverage=0.4)
+    keep = found.series.keep
+    np.testing.assert_allclose(
+        found.series.values[:, keep], by_the_book(found, tiny_bold(), mask), atol=1e-4
+    )
+    assert (found.series.coverage < 0.6).all()
+    assert not read(run, min_coverage=0.6).series.present.any()
+
+
+def test_a_run_off_the_grid_is_interpolated(tmp_path):
+    shifted = TINY_AFFINE.copy()
+    shifted[0, 3] += 1.0
+    found = read(run_of(tmp_path, affine=shifted))
+    assert found.interpolation == "linear"
+    assert found.series.present.all()
+
+
+def test_smoothing_brings_neighbouring_parcels_together(tmp_path):
+    run = run_of(tmp_path)
+    plain, smooth = read(run).fc, read(run, smoothing_fwhm=6.0).fc
+    apart = ~np.eye(PARCELS, dtype=bool)
+    assert smooth[apart].mean() > plain[apart].mean() + 0.1
+
+
+def test_an_empty_image_is_refused(tmp_path):
+    bold = tiny_bold()
+    bold[2:] = 0
+    with pytest.raises(RunError, match=r"signal in .*% of the parcels of Slabs"):
+        read(run_of(tmp_path, bold=bold))
+
+
+def test_a_run_of_another_space_needs_transforms(tmp_path):
+    run = run_of(tmp_path)
+    elsewhere = RestRun(**{**vars(run), "space": "MNI152NLin2009cAsym"})
+    with pytest.raises(RunError, match=r"with no transforms to it.*MNI152NLin6Asym"):
+        read(elsewhere)
+
+
+def test_the_atlas_is_read_on_the_whole_grid():
+    atlas = tiny_atlas()
+    fewer = Atlas(atlas.entities, atlas.labels[1:], atlas.parcels, atlas.voxels)
+    with pytest.raises(ValueError, match="do not fit a grid"):
+        SeriesReader.of(fewer, GRID, CleaningOptions())
+
+
+@pytest.fixture(scope="module")
+def schaefer() -> Atlas:
+    grid = standard_grid()
+    everywhere = VoxelPlaces.within(grid, np.ones(grid.shape, bool))
+    return find_atlas("Schaefer400", everywhere, templateflow=TemplateFlow(None))
+
+
+def real_run(shared, participant: str, space: str | None = None) -> RestRun:
+    root = shared / "data/real/fmriprep_like"
+    if not root.is_dir():
+        pytest.skip(f"no real runs at {root}")
+    home = TemplateFlow(shared / "data/real/templateflow_like")
+    rule = SpaceRule(asked=space, templateflow=home)
+    (run,) = find_runs(root, participant, rule=rule)
+    return run
+
+
+def measure_real(run: RestRun, atlas: Atlas) -> MeasuredSeries:
+    # One of the two tables of confounds has no motion.
+    strategy = "none" if run.participant == "RAPIDTIDETEST" else "auto"
+    cleaning = resolve(CleaningOptions(denoise_strategy=strategy, min_minutes=1.0), "auto")
+    return SeriesReader.of(atlas, standard_grid(), cleaning, min_coverage=0.5).measure(run)
+
+
+@pytest.mark.slow
+def test_a_real_run_gives_the_series_of_nilearn(shared, schaefer):
+    from nilearn.maskers import NiftiLabelsMasker
+
+    found = measure_real(real_run(shared, "HAPPYTEST", "MNI152NLin6Asym"), schaefer)
+    bold = nib.load(found.run.bold)
+    # Voxels of zeros inside the mask have no data here; nilearn would average them in.
+    data = np.asanyarray(bold.dataobj)
+    used = (nib.load(found.run.mask).get_fdata() > 0.5) & data.any(axis=3)
+    mask = nib.Nifti1Image(used.astype(np.uint8), bold.affine)
+    labels = nib.Nifti1Image(
+        schaefer.labels.reshape(standard_grid().shape).astype(np.int32), standard_grid().affine
+    )
+    masker = NiftiLabelsMasker(labels, mask_img=mask, standardize=None)
+    columns = np.where(
+        np.isfinite(found.confounds.values),
+        found.confounds.values,
+        np.nanmean(found.confounds.values, axis=0),
+    )
+    theirs = masker.fit_transform(bold, confounds=columns)
+    theirs = (theirs - theirs.mean(axis=0)) / theirs.std(axis=0)
+    assert found.interpolation == "none"
+    assert found.series.present.all()
+    np.testing.assert_allclose(found.series.values.T, theirs, atol=1e-3)
+    upper = np.triu_indices(400, 1)
+    np.testing.assert_allclose(found.fc[upper], np.corrcoef(theirs.T)[upper], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("participant", "space"),
+    [
+        ("HAPPYTEST", "boldref"),
+        ("HAPPYTEST", "MNI152NLin2009cAsym"),
+        ("RAPIDTIDETEST", "MNI152NLin2009cAsym"),
+    ],
+)
+def test_real_runs_of_other_spaces_give_series(shared, schaefer, participant, space):
+    found = measure_real(real_run(shared, participant, space), schaefer)
+    assert found.interpolation == "linear"
+    assert np.median(found.series.coverage) > 0.9
+    assert found.series.present.sum() > 380
+    if participant == "HAPPYTEST":  # the same run in two spaces, of which one is at 4 mm
+        own = measure_real(real_run(shared, participant, "MNI152NLin6Asym"), schaefer)
+        both = found.series.present & own.series.present
+        upper = np.triu_indices(both.sum(), 1)
+        alike = np.corrcoef(found.fc[np.ix_(both, both)][upper], own.fc[np.ix_(both, both)][upper])
+        assert alike[0, 1] > 0.7

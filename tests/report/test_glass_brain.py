@@ -1,0 +1,74 @@
+"""Maps seen through the brain: what is drawn is what the map holds."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from bids_dtg.imaging.grid import Grid
+from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.report.glass_brain import draw_glass_brain
+
+AFFINE = np.array([[-8.0, 0, 0, 70], [0, 8, 0, -100], [0, 0, 8, -60], [0, 0, 0, 1]])
+PLACES = VoxelPlaces.within(Grid((18, 22, 18), AFFINE), np.ones((18, 22, 18), bool))
+
+
+def pixels(values: np.ndarray, **more) -> np.ndarray:
+    from PIL import Image
+
+    drawn = draw_glass_brain(values, PLACES, title="emotionFaces", units="z", **more)
+    assert drawn is not None
+    # The brain alone, without the colour bar at its right.
+    with Image.open(io.BytesIO(drawn)) as picture:
+        whole = np.asarray(picture.convert("RGB"), int)
+    return whole[:, : int(0.87 * whole.shape[1])]
+
+
+def amount_of(picture: np.ndarray) -> tuple[int, int]:
+    """Count red and blue pixels."""
+    warmth = picture[..., 0] - picture[..., 2]
+    return int((warmth > 60).sum()), int((warmth < -60).sum())
+
+
+def test_positive_is_red_and_negative_is_blue_and_gaps_stay_empty():
+    height = PLACES.points[:, 2]
+    values = np.select([height > 30, height < -20], [2.0, -2.0], np.nan)
+    picture = pixels(values)
+    sides = picture[:, : int(0.75 * picture.shape[1])]  # without the view from above
+    above, _, below = np.array_split(sides, [len(sides) // 2, int(0.6 * len(sides))])
+    assert amount_of(above)[0] > 1000
+    assert amount_of(above)[1] == 0
+    assert amount_of(below)[0] == 0
+    assert amount_of(below)[1] > 1000
+
+
+def test_threshold_leaves_out_what_is_weaker_and_the_empty_brain_says_so():
+    values = np.where(PLACES.points[:, 2] > 10, 3.0, -1.0)
+    red, blue = amount_of(pixels(values, threshold=2.0))
+    assert red > 1000
+    assert blue == 0
+    nothing = pixels(values, threshold=4.0)
+    assert amount_of(nothing) == (0, 0)
+    # Below the brain stand words.
+    bottom = slice(int(0.9 * len(nothing)), None)
+    assert (nothing[bottom].min(axis=2) < 200).sum() > 100
+
+
+def test_limit_makes_pictures_comparable_and_the_same_map_makes_the_same_file():
+    values = np.where(PLACES.points[:, 2] > 10, 1.0, 0.0)
+    assert amount_of(pixels(values, limit=20.0))[0] == 0
+    first, again = (draw_glass_brain(values, PLACES, title="x") for _ in range(2))
+    assert first == again
+
+
+def test_values_fit_the_places():
+    with pytest.raises(ValueError, match=f"{PLACES.number} places, and values \\(3,\\)"):
+        draw_glass_brain(np.zeros(3), PLACES, title="x")
+
+
+def test_without_matplotlib_there_is_no_picture(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert draw_glass_brain(np.zeros(PLACES.number), PLACES, title="x") is None

@@ -1,0 +1,88 @@
+"""What the page of associations says in words and shows in tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bids_dtg.statistics.associate.page import (
+    ContrastAssociations,
+    FeatureAssociations,
+    PhenotypeAssociations,
+    answer,
+    lead,
+    overview,
+    section,
+)
+from bids_dtg.stats.cohort.association import ColumnTests, CorrectedTests
+
+
+def contrast(label, r, q, people=40):
+    r, q = np.array(r), np.array(q)
+    tests = ColumnTests(r, 6 * r, q / 2, q / 2, q / 2, np.array([0.3, 0.4, 0.5]), people - 2)
+    names = [f"place {n}" for n in range(len(r))]
+    return ContrastAssociations(label, people, names, tests, CorrectedTests(q, q * 2))
+
+
+def features(kind, *contrasts):
+    words = {"edges": "edges of the connectome", "regions": "means of regions"}[kind]
+    return FeatureAssociations(kind, words, kind[:-1], contrasts)
+
+
+FOUND = features("regions", contrast("a", [0.1, -0.6], [0.9, 0.01]), contrast("b", [0.5], [0.04]))
+NOT_FOUND = features("regions", contrast("a", [0.1, -0.2], [0.9, 0.8]), contrast("b", [0], [0.9]))
+EDGES_FOUND = features("edges", contrast("", [0.7, 0.1], [0.02, 0.9]))
+EDGES_NOT = features("edges", contrast("", [0.3, np.nan], [0.2, np.nan]))
+
+
+def test_the_answer_is_beside_that_of_the_edges():
+    assert answer(PhenotypeAssociations("iq", [EDGES_NOT, FOUND])) == (
+        "iq: means of regions: 2 of 3 tests in 2 contrasts at q \N{LESS-THAN OR EQUAL TO} 0.05, "
+        "strongest r \N{MINUS SIGN}0.60; edges of the connectome: none of 1 test at q "
+        "\N{LESS-THAN OR EQUAL TO} 0.05, strongest r 0.30."
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([FOUND, EDGES_FOUND], "whose edges are associated with iq, too: that the maps are is no"),
+        ([FOUND, EDGES_NOT], "and hold nothing that the connectome does not"),
+        ([NOT_FOUND, EDGES_FOUND], "the maps add nothing here"),
+        ([NOT_FOUND, EDGES_NOT], "Nothing is associated with iq"),
+        ([FOUND], "There are no edges of the connectome to see these associations beside"),
+    ],
+)
+def test_words_say_what_maps_add_to_the_edges(found, words):
+    assert words in section(PhenotypeAssociations("iq", found)).text[0]
+
+
+def test_the_strongest_of_all_contrasts_come_first():
+    shown = section(PhenotypeAssociations("iq", [FOUND, EDGES_NOT]))
+    beside, strongest, edges, counts = shown.tables
+    assert [row[0] for row in strongest.rows] == ["a: place 1", "b: place 0", "a: place 0"]
+    assert strongest.rows[0][2] == -0.6
+    assert [row[0] for row in edges.rows] == ["place 0"]  # the other could not be tested
+    assert [row[:2] for row in counts.rows] == [["a", 1], ["b", 1]]
+    assert beside.rows[0][2:] == [3, pytest.approx(200 / 3), 1, 0.6, 0.4]
+    assert shown.scatters[0].groups[0] == "means of regions"
+    assert len(shown.scatters[0].points) == 4
+
+
+def test_few_people_get_no_verdict():
+    few = PhenotypeAssociations("iq", [features("regions", contrast("a", [0.9], [0.01], 7))])
+    assert answer(few) == "iq: no verdict, 7 participants are fewer than 8."
+    assert lead([few], 7).startswith("No verdict: fewer than 8 participants.")
+    shown = section(few)
+    assert len(shown.tables) == 2
+    assert shown.tables[0].rows[0][3] is None
+
+
+def test_the_lead_names_what_is_associated():
+    some, none = PhenotypeAssociations("iq", [FOUND]), PhenotypeAssociations("age", [NOT_FOUND])
+    assert lead([some, none], 40).startswith("Something is associated with 1 of 2 phenotypes")
+    assert "rate of 5 %: iq. 40 participants" in lead([some, none], 40)
+    assert lead([none], 40).startswith("Nothing is associated with any of 1 phenotype")
+    assert overview([some], ["sub-01_task-rest"]).text[1] == (
+        "Left out: 1 set of maps (sub-01_task-rest)."
+    )

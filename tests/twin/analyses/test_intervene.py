@@ -1,0 +1,196 @@
+"""Interventions by the command line: attributions, moves, null, tables and page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_twins import LABELS, REGIONS, TRAIN, arguments, edges
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
+
+Call = Callable[..., int]
+EDGES = REGIONS * (REGIONS - 1) // 2
+FIGURES = ("faces_rt", "faces_effect", "stroop_rt", "stroop_effect")
+SHARES = tuple(f"{task}_{of}" for of in ("correct", "unanswered") for task in ("faces", "stroop"))
+
+
+@pytest.fixture(scope="module")
+def written(bundle: Path, people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of interventions in a model that was fitted to everybody at hand."""
+    out = tmp_path_factory.mktemp("intervention")
+    few = ("--permutations", "3")
+    assert main(arguments(people, out, "intervene", "--model", str(bundle), *few)) == 0
+    return next(out.glob("group/intervention-*"))
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    return read_rows(folder / f"desc-{name}.tsv")
+
+
+@pytest.mark.slow
+def test_every_table_is_written_with_what_its_columns_mean(written: Path) -> None:
+    tables = {path.stem: path for path in written.glob("desc-*.tsv")}
+    assert set(tables) == {
+        f"desc-{name}"
+        for name in (
+            *("doses_response", "controls_response", "edges_attribution", "regions_attribution"),
+            *("maps_attribution", "attribution_stability", "weights_response"),
+        )
+    }
+    for path in tables.values():
+        assert list(json.loads(path.with_suffix(".json").read_text())) == list(read_rows(path)[0])
+
+
+@pytest.mark.slow
+def test_doses_are_those_of_connectomes_moved_by_the_written_direction(
+    written: Path, bundle: Path, people: Path
+) -> None:
+    from bids_dtg.inputs.events import find_events
+    from bids_dtg.twin.bundle.bundle import load_twin_bundle
+    from bids_dtg.twin.interventions.moves import performed_outcomes
+    from bids_dtg.twin.participant.event_trials import read_behaviour
+    from bids_dtg.twin.traces import stack_people
+
+    model = load_twin_bundle(bundle)
+    tasks, root = model.part.tasks, people / "bids"
+    names = [name for task in tasks for name in task.bids_tasks]
+    behaviour = read_behaviour(tasks, find_events(root, names))
+    segments = stack_people([behaviour[label].runs for label in LABELS], tasks=model.part.task_set)
+    own, fitted = edges()["edges"], model.fitted()
+    found = np.load(written / "desc-directions_edges.npz")
+    lowers = list(found["moved"]).index("stroop_rt")
+    figure = performed_outcomes(fitted, own, segments).of("stroop_rt")
+    assert np.corrcoef(own @ found["unit"][lowers], figure)[0, 1] < 0
+    delta = 2.0 * found["length"][lowers] * found["unit"][lowers]
+    before, after = (
+        performed_outcomes(fitted, own + move, segments) for move in (0 * delta, delta)
+    )
+    rows = {
+        row["figure"]: row
+        for row in table(written, "doses_response")
+        if (row["direction"], row["dose"]) == ("lower stroop_rt", "2.0")
+    }
+    assert set(rows) == {*FIGURES, *SHARES}
+    for figure in FIGURES:
+        change = np.nanmean(after.of(figure) - before.of(figure))
+        assert float(rows[figure]["change"]) == pytest.approx(change, abs=1e-4), figure
+    missed = (after.unanswered - before.unanswered).mean(axis=0)
+    assert float(rows["stroop_unanswered"]["change"]) == pytest.approx(missed[1], abs=1e-4)
+    size = np.sqrt((delta**2).mean())
+    assert float(rows["stroop_rt"]["move_rms"]) == pytest.approx(size, rel=1e-3)
+    assert [name for name, row in rows.items() if row["intended"] == "True"] == ["stroop_rt"]
+
+
+@pytest.mark.slow
+def test_fewer_than_ten_people_get_no_verdict(written: Path) -> None:
+    assert {row["verdict"] for row in table(written, "doses_response")} == {"too few people"}
+    page = (written / "twin_report.html").read_text()
+    assert "6 participants are too few for any verdict" in page
+    assert "An effect inside a model is not evidence of an effect in a person." in page
+
+
+@pytest.mark.slow
+def test_random_directions_stand_beside_at_their_doses_only(written: Path) -> None:
+    rows = table(written, "controls_response")
+    assert len(rows) == 20 * 2 * len((*FIGURES, *SHARES))
+    by_dose = {
+        row["dose"]: row["controls_as_large"]
+        for row in table(written, "doses_response")
+        if (row["direction"], row["figure"]) == ("lower faces_rt", "faces_rt")
+    }
+    assert [dose for dose, larger in by_dose.items() if larger != "n/a"] == ["1.0", "2.0"]
+    changes = [
+        abs(float(r["change"])) for r in rows if (r["figure"], r["dose"]) == ("faces_rt", "2.0")
+    ]
+    own = abs(
+        float(
+            next(
+                row["change"]
+                for row in table(written, "doses_response")
+                if (row["direction"], row["figure"], row["dose"])
+                == ("lower faces_rt", "faces_rt", "2.0")
+            )
+        )
+    )
+    assert int(by_dose["2.0"]) == sum(change >= own for change in changes)
+
+
+@pytest.mark.slow
+def test_attributions_have_names_and_p(written: Path) -> None:
+    rows = [row for row in table(written, "edges_attribution") if row["target"] == "stroop_rt"]
+    assert len(rows) == EDGES
+    assert [int(row["rank"]) for row in rows] == list(range(1, EDGES + 1))
+    sizes = [abs(float(row["seconds_per_z"])) for row in rows]
+    assert sizes == sorted(sizes, reverse=True)
+    pairs = list(zip(*np.triu_indices(REGIONS, 1), strict=True))
+    for row in rows:
+        first, second = pairs[int(row["edge"]) - 1]
+        assert (row["region_1"], row["region_2"]) == (f"r{first}", f"r{second}")
+        assert 0.25 <= float(row["p"]) <= float(row["p_fwe"]) <= 1
+    regions = [row for row in table(written, "regions_attribution") if row["target"] == "faces_rt"]
+    assert [row["region"] for row in regions] == [f"r{number}" for number in range(REGIONS)]
+
+
+@pytest.mark.slow
+def test_stability_is_over_people_fits_and_seeds(written: Path) -> None:
+    rows = [row for row in table(written, "attribution_stability") if row["target"] == "faces_rt"]
+    assert [int(row["comparisons"]) for row in rows] == [1, 5, 1]
+    maps = table(written, "maps_attribution")
+    assert {row["permutations"] for row in maps} == {"3"}
+    # Codes that are found again are those of the training.
+    assert all(float(row["tested_r"]) > 0.9 for row in maps)
+
+
+def test_few_people_whom_the_model_has_not_seen_perform_with_the_others(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, some = tmp_path / "out", ["--participant-label", *LABELS[:3]]
+    assert main(arguments(people, out, "train", *TRAIN, *some)) == 0
+    model = ["--model", str(out / "group" / "model-own" / "bundle")]
+    capsys.readouterr()
+    assert main(arguments(people, out, "intervene", *model, "--dry-run")) == 0
+    said = capsys.readouterr()
+    assert "own was fitted to 3 of them, as fewer than 10 others are here" in said.err
+    assert "a null of 200 permutations" in said.out
+    others = ["--participant-label", *LABELS[3:]]
+    assert main(arguments(people, out, "intervene", *model, *others)) == 0
+    assert "twins of 3 participants perform, whom" in (said := capsys.readouterr().err)
+    reason = "0 of 3 participants whom the model was fitted to are here with their events"
+    assert f"no null: {reason}" in said
+    folder = next(out.glob("group/intervention-*"))
+    assert {row["p"] for row in table(folder, "edges_attribution")} == {"n/a"}
+    assert len(table(folder, "attribution_stability")) == len(FIGURES)
+    page = re.sub(r"\s+", " ", (folder / "twin_report.html").read_text())
+    assert reason in page
+    assert "their weights know" not in page
+
+
+@pytest.mark.slow
+def test_moves_of_weights_stand_beside_their_null(written: Path) -> None:
+    rows = [
+        row for row in table(written, "weights_response") if row["direction"] == "lower faces_rt"
+    ]
+    assert [row["figure"] for row in rows] == [*FIGURES, *SHARES]
+    meant = next(row for row in rows if row["intended"] == "True")
+    assert meant["figure"] == "faces_rt"
+    change, low, high = (float(meant[name]) for name in ("change", "null_lowest", "null_highest"))
+    assert low <= high
+    assert float(meant["p_change"]) >= 1 / 21
+    assert (float(meant["p_change"]) > 1 / 21) == (abs(change) <= max(abs(low), abs(high)))
+    assert float(meant["r_in_sample"]) < 0 < float(meant["p_left_out"]) <= 1
+    assert {row["p_change"] for row in rows if row is not meant} == {"n/a"}
+    page = re.sub(r"\s+", " ", (written / "twin_report.html").read_text())
+    assert "The model was fitted to 6 of these people: their weights know" in page
+
+
+def test_one_person_has_no_dose(
+    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("intervene", "--model", str(bundle), "--participant-label", LABELS[0]) == 2
+    assert "2 or more: a dose is counted by how much people differ" in capsys.readouterr().err

@@ -1,0 +1,163 @@
+"""Digital twins are trained by the command line, and their tables are whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_twins import LABELS, TRAIN, arguments, write_twins
+
+from bids_dtg.cli.run import main
+from bids_dtg.files.text import read_rows
+from bids_dtg.settings import Settings
+from bids_dtg.twin.analyses.train import chosen_architecture, chosen_recipe
+from bids_dtg.twin.bundle.bundle import load_twin_bundle
+
+Call = Callable[..., int]
+
+
+def test_a_twin_is_trained_and_its_tables_are_whole(bundle: Path) -> None:
+    part = load_twin_bundle(bundle).part
+    assert (part.architecture, part.people, part.edges, part.held) == ("lowrank", 6, 28, True)
+    assert [task.name for task in part.tasks] == ["faces", "stroop"]
+    assert (part.data_set, part.connectome) == ("tiny", "edges from arrays, Fisher z")
+    people = read_rows(bundle.parent / "desc-participants_trials.tsv")
+    assert [row["participant_id"] for row in people] == [f"sub-{label}" for label in LABELS]
+    assert {row["used"] for row in people} == {"True"}
+    assert {(row["trials_faces"], row["trials_stroop"]) for row in people} == {("18", "18")}
+    history = read_rows(bundle.parent / "desc-training_history.tsv")
+    assert [(row["stage"], row["epoch"]) for row in history] == [("group", "1"), ("group", "2")]
+    codes = read_rows(bundle.parent / "desc-codes_explained.tsv")
+    assert len(codes) == part.codes
+    assert all(float(row["explained"]) <= 1 for row in codes)
+    for table in bundle.parent.glob("desc-*.tsv"):
+        assert list(json.loads(table.with_suffix(".json").read_text())) == list(read_rows(table)[0])
+
+
+def test_a_page_shows_the_training_and_a_caution(bundle: Path) -> None:
+    pytest.importorskip("jinja2", reason="reports need the extra [report]")
+    page = (bundle.parent / "twin_report.html").read_text()
+    assert "not evidence of an effect in a person" in page
+    assert "Loss of the stage group" in page
+    assert "twin_report.html" in (bundle.parents[2] / "index.html").read_text()
+
+
+def test_the_same_call_again_makes_the_same_and_another_is_refused(
+    bundle: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (bundle / "model.json").read_bytes()
+    assert call("train", *TRAIN) == 0
+    assert (bundle / "model.json").read_bytes() == before
+    assert call("train", "--epochs", "3") == 2
+    assert "made with other options (--epochs)" in capsys.readouterr().err
+    assert call("train", *TRAIN, "--pulse-targets") == 2
+    assert "made with other options (--pulse-targets)" in capsys.readouterr().err
+
+
+def test_the_same_seed_makes_the_same_weights_in_another_folder(
+    bundle: Path, people: Path, tmp_path: Path
+) -> None:
+    assert main(arguments(people, tmp_path / "out", "train", *TRAIN)) == 0
+    again = tmp_path / "out/group/model-own/bundle"
+    names = sorted(path.name for path in bundle.glob("*.safetensors"))
+    assert len(names) == 2
+    assert [(bundle / name).read_bytes() for name in names] == [
+        (again / name).read_bytes() for name in names
+    ]
+
+
+def test_all_weights_are_generated_and_pulses_are_learned_where_asked_for(
+    people: Path, out: Path, call: Call, tmp_path: Path
+) -> None:
+    table = tmp_path / "split.tsv"
+    rows = [f"sub-{label}\t{'test' if label == LABELS[0] else 'training'}" for label in LABELS[:5]]
+    table.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
+    more = ("--architecture", "published", "--pulse-targets", "--epochs", "1", "--task-file")
+    assert call("train", *more, "stroop", "--split-file", str(table), "--model-name", "all") == 0
+    folder = out / "group" / "model-all"
+    part = load_twin_bundle(folder / "bundle").part
+    assert (part.architecture, part.held, part.people) == ("published", False, 4)
+    assert not (folder / "desc-codes_explained.tsv").exists()
+    rows = read_rows(folder / "desc-participants_trials.tsv")
+    assert [(row["used"], row["set"], row["reason"]) for row in (rows[0], rows[1], rows[5])] == [
+        ("False", "test", "n/a"),
+        ("True", "training", "n/a"),
+        ("False", "n/a", "in no set of --split-file"),
+    ]
+    assert {row["stage"] for row in read_rows(folder / "desc-training_history.tsv")} == {"people"}
+
+
+def test_a_dry_run_writes_nothing(
+    call: Call, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("train", "--dry-run", "--model-name", "dry") == 0
+    assert not (out / "group" / "model-dry").exists()
+    shown = capsys.readouterr().out
+    assert "stroop: 6 runs, 108 scored trials" in shown
+    assert "to work on: 6 participants" in shown
+    assert "the model dry (lowrank, at most" in shown
+
+
+def test_nothing_names_a_folder_of_this_machine(bundle: Path, people: Path, out: Path) -> None:
+    texts = [path for path in out.rglob("*") if path.suffix in (".json", ".toml", ".html", ".tsv")]
+    assert len(texts) > 8
+    for path in texts:
+        if "logs" not in path.parts:
+            assert str(people) not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (("--participant-label", LABELS[0]), "1 participant would be trained on. Expected: 2 or"),
+        (("--task-file", "missing.toml"), "missing.toml"),
+        (("--array-key", "edges=missing"), "no file has the key missing, which --array-key gives"),
+        (("--participant-label", "nobody"), "nothing is known of nobody"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_line(
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    line: str,
+) -> None:
+    assert main(arguments(people, tmp_path / "out", "train", *more)) == 2
+    assert line in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_files_are_one_line(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(people, tmp_path / "out", "train", arrays="none.npz")) == 2
+    assert "none.npz" in capsys.readouterr().err
+    alone = write_twins(tmp_path / "alone", tasks=("stroopAP",))
+    for path in (alone / "bids").rglob("*_events.tsv"):
+        path.write_bytes(b"\xff\xfe\x00")
+    assert main(arguments(alone, tmp_path / "out", "train")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "nobody has both a connectome and events that can be read" in line
+
+
+def test_options_change_the_recipe_of_the_stage_that_is_trained() -> None:
+    def recipe(**options: object) -> tuple[int, float, int, float]:
+        given = {"bids_dir": "in", "output_dir": "out", "analysis_level": "group"}
+        settings = Settings.of(**given, workflow="twin", analysis="train", **options)
+        found = chosen_recipe(settings)
+        return (
+            found.group_epochs,
+            found.group_rate,
+            found.hyper_epochs,
+            found.hyper_rate,
+        )
+
+    plain, generated = recipe(), recipe(architecture="published")
+    assert recipe(epochs=7, learning_rate=0.5) == (7, 0.5, *plain[2:])
+    changed = recipe(architecture="published", epochs=7, learning_rate=0.5)
+    assert changed == (*generated[:2], 7, 0.5)
+    assert recipe(recipe="published", architecture="published")[2:] == (800, 1e-6)
+    settings = Settings.of(bids_dir="in", output_dir="out", analysis_level="group", workflow="twin")
+    assert chosen_architecture(settings) == "lowrank"

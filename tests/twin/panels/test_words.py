@@ -1,0 +1,120 @@
+"""What is said of the twin's results: methods, and who stands behind a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bids_dtg.cleaning.words import Lacking
+from bids_dtg.report.contents import ParticipantFiles, RunFiles
+from bids_dtg.report.methods import MethodsFacts, methods_text
+from bids_dtg.settings import CleaningOptions, OutputOptions
+from bids_dtg.twin.panels.words import (
+    NO_EVIDENCE,
+    README,
+    ModelOfTwins,
+    TwinMethods,
+    methods_of,
+    model_line,
+    notes_on_set,
+    subtitle,
+)
+
+FACTS = MethodsFacts(
+    version="1.2.3",
+    model_name="",
+    model_sha256="",
+    model_notice="",
+    space="MNI152NLin6Asym",
+    input_type="fmriprep",
+    cleaning=CleaningOptions(denoise_strategy="simple"),
+    lacking=Lacking(),
+    packages={"numpy": "2.0"},
+    grid="a grid of 2 mm",
+)
+PLAIN = TwinMethods("Schaefer2018_seg-7n_scale-400", 400, 0.5, "session")
+MODELLED = replace(
+    PLAIN,
+    tasks=("faces", "stroop"),
+    model=ModelOfTwins(188, ("faces", "stroop"), "a cohort", "Fisher z of Pearson r"),
+)
+
+
+def text_of(facts: TwinMethods, **change: object) -> str:
+    text = methods_text(replace(FACTS, **change), methods_of(facts, OutputOptions()))
+    return " ".join(text.split())
+
+
+def test_without_a_model_none_is_cited_or_spoken_of():
+    text = text_of(PLAIN)
+    assert text.startswith("# Methods Connectomes were computed from resting-state fMRI")
+    assert "400 parcels of the atlas Schaefer2018_seg-7n_scale-400 (Schaefer et al., 2018)" in text
+    assert "Fisher's z of the Pearson correlation" in text
+    assert "10.1093/cercor/bhx179" in text
+    for word in ("Takahashi", "Gneiting", "model", "SHA-256", "predicted", NO_EVIDENCE):
+        assert word not in text
+
+
+def test_with_a_model_the_method_is_cited_and_its_limits_are_said():
+    text = text_of(MODELLED, model_name="mine 4", model_sha256="abc")
+    for part in (
+        "generated from connectomes (Takahashi et al., 2026), and the model mine 4 (SHA-256 abc)",
+        "10.34133/bmef.0231",
+        "fitted to 188 participants of a cohort",
+        "Trials and responses of the tasks faces, stroop were read from event files.",
+        "whose responses were ignored",
+        "(Gneiting & Raftery, 2007)",
+        "10.1198/016214506000001437",
+        "is an estimate, not a measurement",
+        NO_EVIDENCE,
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("combine", "words"),
+    [
+        ("run", ""),
+        ("session", "averaged over the runs of a session and task"),
+        ("participant", "averaged over the runs of a participant and task"),
+    ],
+)
+def test_which_runs_make_a_connectome_is_said(combine, words):
+    text = text_of(replace(PLAIN, combine=combine))
+    assert words in text
+    assert ("averaged over the runs" in text) == bool(words)
+
+
+def test_somebody_without_results_is_said_to_have_none():
+    files = ParticipantFiles("01", (), ())
+    assert (subtitle(files), model_line(files)) == ("No connectome.", "")
+
+
+def test_the_readme_says_that_effects_in_models_are_no_evidence():
+    assert NO_EVIDENCE in README
+
+
+def test_a_set_tells_what_was_left_out_and_what_its_model_asks_to_be_told():
+    facts = {
+        "ExcludedRuns": {"sub-01_run-2": "Too short."},
+        "NotForScience": True,
+        "ModelNotice": "Of simulated people.",
+        "Notes": ["one file cannot be read"],
+    }
+    flags = [*notes_on_set(RunFiles("sub-01", {}, {}, facts))]
+    assert [(flag.level, flag.text) for flag in flags] == [
+        ("warning", "The model is not for science"),
+        ("warning", "sub-01_run-2 was left out. Too short."),
+        ("note", "Of simulated people."),
+        ("note", "one file cannot be read"),
+    ]
+    assert {flag.of for flag in flags} == {"sub-01"}
+
+
+def test_no_line_of_the_methods_ends_within_a_word():
+    # A page joins lines by spaces: a word with a hyphen must stay on one line.
+    for length in range(1, 60):
+        facts = replace(MODELLED, atlas="a" * length)
+        lines = methods_text(FACTS, methods_of(facts, OutputOptions())).splitlines()
+        assert not [line for line in lines if line.endswith("-")]

@@ -1,0 +1,260 @@
+"""People of the digital twin: what is read of arrays and event files, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from array_people import write
+from tiny_twins import LABELS, REGIONS, edges, events_of, square, write_twins
+
+from bids_dtg.errors import DatasetError, SettingsError
+from bids_dtg.settings import Settings
+from bids_dtg.twin.participant.people import TwinPeople
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_twins(tmp_path, tasks=("stroopAP",))
+
+
+def prepare(folder: Path, **options: Any) -> TwinPeople:
+    given = {
+        "bids_dir": folder / "bids",
+        "output_dir": "out",
+        "analysis_level": "group",
+        "workflow": "twin",
+        "analysis": "train",
+        "input_arrays": (str(folder / "connectomes.npz"),),
+    }
+    return TwinPeople.prepare(Settings.of(**{**given, **options}))
+
+
+def rewrite(folder: Path, **changed: Any) -> None:
+    """Write the connectomes anew with other arrays; None leaves one out."""
+    arrays = {**edges(), **changed}
+    (folder / "connectomes.npz").unlink()
+    write(folder / "connectomes.npz", **{k: v for k, v in arrays.items() if v is not None})
+
+
+def test_edges_are_taken_as_they_are_in_the_order_asked_for(folder):
+    people = prepare(folder)
+    assert (people.labels, people.tasks.names) == (LABELS, ("stroop",))
+    assert (people.edges, people.split.training) == (28, LABELS)
+    some = people.connectomes([LABELS[4], LABELS[1]])
+    assert np.array_equal(some, edges()["edges"][[4, 1]])
+    segments = people.segments([LABELS[4], LABELS[1]])
+    alone = people.segments([LABELS[1]])
+    assert np.array_equal(segments.action[1], alone.action[0])
+    assert people.notes == ()
+
+
+def test_correlations_and_series_become_the_same_fisher_z(folder):
+    rewrite(folder, edges=None, connectomes=square(edges()["edges"]))
+    assert np.allclose(prepare(folder).connectomes(LABELS), edges()["edges"], atol=1e-5)
+    rest = np.random.default_rng(0).normal(size=(len(LABELS), REGIONS, 50)).cumsum(axis=-1)
+    rewrite(folder, edges=None, rest=rest, tr_seconds=np.array(0.8))
+    above = np.triu_indices(REGIONS, 1)
+    expected = [np.arctanh(np.corrcoef(series))[above] for series in rest]
+    people = prepare(folder)
+    assert np.allclose(people.connectomes(LABELS), expected, atol=1e-5)
+    assert "Pearson correlations of series" in people.source.words
+
+
+def test_sessions_of_rest_are_averaged_by_their_frames(folder):
+    rng = np.random.default_rng(0)
+    one, two = (rng.normal(size=(len(LABELS), REGIONS, frames)) for frames in (40, 80))
+    common = {"edges": None, "tr_seconds": np.array(0.8)}
+    rewrite(folder, **common, rest=one, session=np.array("one"))
+    (folder / "connectomes.npz").rename(folder / "one.npz")
+    write(folder / "connectomes.npz", **edges())
+    rewrite(folder, **common, rest=two[:5], session=np.array("two"), people=np.array(LABELS[:5]))
+    people = prepare(
+        folder, input_arrays=(str(folder / "one.npz"), str(folder / "connectomes.npz"))
+    )
+    above = np.triu_indices(REGIONS, 1)
+    z_one, z_two = (np.arctanh(np.corrcoef(series[4]))[above] for series in (one, two))
+    found = people.connectomes(LABELS[4:])
+    assert np.allclose(found[0], (z_one + 2 * z_two) / 3, atol=1e-5)
+    assert np.allclose(found[1], np.arctanh(np.corrcoef(one[5]))[above], atol=1e-5)
+
+
+def test_edges_under_another_key_are_read_by_it(folder):
+    rewrite(folder, edges=None, connectomes=edges()["edges"])
+    with pytest.raises(DatasetError, match=r"\(6, 28\)\. Expected: \(people, rois, places\)"):
+        prepare(folder)
+    people = prepare(folder, array_key=("edges=connectomes",))
+    assert np.array_equal(people.connectomes(LABELS), edges()["edges"])
+
+
+def test_who_lacks_something_is_left_out_and_named(folder):
+    events_of(folder, LABELS[0]).unlink()
+    names = np.array([*LABELS[:5], "stranger"])
+    rewrite(folder, people=names)
+    people = prepare(folder)
+    assert people.labels == LABELS[1:5]
+    assert people.left_out == {
+        LABELS[0]: "a connectome and no events",
+        LABELS[5]: "events and no connectome",
+        "stranger": "a connectome and no events",
+    }
+    assert people.notes == (
+        f"left out: 2 participants with a connectome and no events ({LABELS[0]}, stranger)",
+        f"left out: 1 participant with events and no connectome ({LABELS[5]})",
+    )
+    few = prepare(folder, participant_label=(f"sub-{LABELS[3]}", LABELS[1]))
+    assert (few.labels, dict(few.left_out)) == ((LABELS[3], LABELS[1]), {})
+    with pytest.raises(
+        DatasetError, match=r"nothing is known of nobody\. Expected: labels such as"
+    ):
+        prepare(folder, participant_label=("nobody",))
+
+
+def test_a_damaged_event_file_costs_its_run_alone(folder):
+    events_of(folder, LABELS[2]).write_text("onset\tduration\n1.0\t2.0\n")
+    whole = events_of(folder, LABELS[2]).with_name(
+        f"sub-{LABELS[2]}_task-stroopAP_run-02_events.tsv"
+    )
+    whole.write_text(events_of(folder, LABELS[3]).read_text())
+    events_of(folder, LABELS[1]).write_bytes(b"\x00\xff")
+    people = prepare(folder)
+    assert LABELS[2] in people.labels
+    assert len(people.behaviour[LABELS[2]].runs) == 1
+    assert people.left_out == {LABELS[1]: "no event file that can be read"}
+    (note,) = (line for line in people.notes if "2 runs of 2 participants" in line)
+    assert f"({LABELS[1]}, {LABELS[2]})" in note
+    assert note.endswith("1 more")
+
+
+def test_trials_that_are_not_scored_and_people_below_chance_are_named_and_kept(folder):
+    path = events_of(folder, LABELS[5])
+    head, *rows = path.read_text().splitlines()
+    columns = head.split("\t")
+    rt, right = columns.index("response_time"), columns.index("accuracy_binarized")
+    cells = [row.split("\t") for row in rows]
+    for row in cells:
+        row[rt], row[right] = "0.9", "0.0"
+    cells[0][rt], cells[1][right] = "0.05", "1.0"
+    path.write_text("\n".join(["\t".join(row) for row in [columns, *cells]]) + "\n")
+    people = prepare(folder)
+    assert people.labels == LABELS
+    assert people.behaviour[LABELS[5]].left_out(people.tasks.tasks[0]) == 1
+    every = sum(len(run.onset_seconds) for runs in people.runs(LABELS) for run in runs)
+    unscored, low = people.notes
+    assert unscored.startswith(f"stroop: 1 of {every} trials not scored")
+    assert low.startswith("stroop: 1 participant below chance, 1 in 3, misses as errors (c0p0005)")
+
+
+def test_a_split_says_who_is_for_what(folder, tmp_path):
+    table = tmp_path / "split.tsv"
+    rows = [
+        f"sub-{label}\t{name}"
+        for label, name in zip(LABELS, ["training"] * 4 + ["test"], strict=False)
+    ]
+    table.write_text("\n".join(["participant_id\tset", *rows]) + "\n")
+    people = prepare(folder, split_file=table)
+    assert people.split.training == LABELS[:4]
+    assert people.split.test == LABELS[4:5]
+    assert f"in no set of {table}: 1 participant ({LABELS[5]})" in people.notes
+
+
+def wrong(values: np.ndarray, where: object, value: float) -> np.ndarray:
+    changed = values.astype(float)
+    changed[where] = value
+    return changed
+
+
+CORRELATIONS = square(edges()["edges"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"edges": wrong(edges()["edges"], (1, 3), np.nan)},
+            f"for 1 participant: sub-{LABELS[1]}: 1 of 28 edges are NaN or infinite",
+        ),
+        ({"edges": wrong(edges()["edges"], 2, 0.5)}, f"{LABELS[2]}: all edges are the same"),
+        (
+            {"edges": None, "connectomes": wrong(CORRELATIONS, (0, 1, 2), np.nan)},
+            f"sub-{LABELS[0]}: NaN or infinite values at r1 and r2",
+        ),
+        (
+            {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), 1.4)},
+            f"sub-{LABELS[3]}: 1.4 at r0 and r2: Fisher z is not finite there",
+        ),
+        (
+            {"edges": None, "connectomes": wrong(CORRELATIONS, (3, 0, 2), -0.9)},
+            "other values there than back, at r0 and r2",
+        ),
+        (
+            {
+                "edges": None,
+                "tr_seconds": np.array(2.0),
+                "rest": wrong(np.random.default_rng(0).normal(size=(6, 8, 9)), (4, 2), 3.0),
+            },
+            f"sub-{LABELS[4]}: r2 is constant",
+        ),
+        (
+            {
+                "edges": None,
+                "tr_seconds": np.array(2.0),
+                "rest": np.random.default_rng(0).normal(size=(6, 8, 9))[
+                    :, [0, 1, 2, 3, 4, 5, 6, 0]
+                ],
+            },
+            "the same series at r0 and r7",
+        ),
+    ],
+)
+def test_values_that_cannot_be_used_name_people_and_regions(folder, changed, message):
+    rewrite(folder, **changed)
+    people = prepare(folder)
+    with pytest.raises(DatasetError, match=message):
+        people.connectomes(LABELS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"edges": None}, r"no file has rest or connectomes or edges.*edges \(people, edges\)"),
+        ({"connectomes": CORRELATIONS}, "there are connectomes and edges. Expected: one of them"),
+        ({"edges": edges()["edges"][:, :14]}, "has 14 edges, and there are 8 places"),
+        (
+            {"edges": None, "connectomes": CORRELATIONS[:, :4]},
+            r"\(people, regions, regions\): correlations",
+        ),
+        ({"edges": edges()["edges"][:4]}, "different numbers of people"),
+        ({"people": np.array([f"x{n}" for n in range(6)])}, "nobody has both a connectome and eve"),
+    ],
+)
+def test_arrays_that_are_no_connectomes_are_refused_before_values_are_read(
+    folder, changed, message
+):
+    rewrite(folder, **changed)
+    with pytest.raises(DatasetError, match=message):
+        prepare(folder)
+
+
+def test_tasks_are_those_with_event_files_or_those_named(folder, tmp_path):
+    write_twins(tmp_path / "both")
+    assert prepare(tmp_path / "both").tasks.names == ("faces", "stroop")
+    assert prepare(tmp_path / "both", task_file=("stroop", "faces")).tasks.names == (
+        "stroop",
+        "faces",
+    )
+    with pytest.raises(DatasetError, match=r"no event files of 1 task of --task-file \(faces\)"):
+        prepare(folder, task_file=("stroop", "faces"))
+    with pytest.raises(SettingsError, match="there is no task 'flanker'"):
+        prepare(folder, task_file=("flanker",))
+    with pytest.raises(SettingsError, match="two tasks have the name stroop"):
+        prepare(folder, task_file=("stroop", "stroop"))
+
+
+def test_a_dataset_without_events_is_refused(folder):
+    for label in LABELS:
+        events_of(folder, label).unlink()
+    with pytest.raises(DatasetError, match="has no event files of the tasks"):
+        prepare(folder)

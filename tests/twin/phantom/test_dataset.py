@@ -1,0 +1,142 @@
+"""Simulated twins as data sets: what is written holds the people who were simulated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_dtg.inputs.events import find_events, read_events
+from bids_dtg.twin.phantom.dataset import CONTENTS, TwinPhantom, TwinPlan
+from bids_dtg.twin.tasks import find_task
+from bids_dtg.twin.trials import read_trials
+
+PLAN = TwinPlan(people=2, regions=8, frames=150)
+GENERATOR = {"Name": "tests", "Version": "0"}
+
+
+def written(plan: TwinPlan, out: Path) -> TwinPhantom:
+    phantom = TwinPhantom.of(plan, block=4)
+    phantom.write(out, generator=GENERATOR, report=lambda _: None)
+    return phantom
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("twins")
+
+
+@pytest.fixture(scope="module")
+def phantom(out) -> TwinPhantom:
+    return written(PLAN, out)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def cleaned_edges(out: Path, label: str) -> np.ndarray:
+    """Return a person's edges, Fisher z, cleaned by nilearn's simple strategy."""
+    from nilearn.interfaces.fmriprep import load_confounds_strategy
+
+    (image,) = (out / "atlas").rglob("*_dseg.nii.gz")
+    labels = np.asarray(nib.load(image).dataobj)
+    (bold,) = (out / "fmriprep" / f"sub-{label}").rglob("*_bold.nii.gz")
+    volume = np.asarray(nib.load(bold).dataobj)
+    means = [volume[labels == n].mean(axis=0) for n in range(1, labels.max() + 1)]
+    confounds, kept = load_confounds_strategy(str(bold), denoise_strategy="simple")
+    design = np.column_stack([np.ones(len(kept)), confounds.to_numpy()[kept]])
+    design /= np.linalg.norm(design, axis=0)
+    steady = np.stack(means, axis=1)[kept]
+    clean = steady - design @ np.linalg.lstsq(design, steady, rcond=None)[0]
+    above = np.triu_indices(len(means), 1)
+    return np.arctanh(np.corrcoef(clean.T)[above])
+
+
+def test_cleaned_images_correlate_as_the_connectome_says(phantom, out):
+    for edges, label in zip(phantom.people.connectomes, phantom.people.labels, strict=True):
+        found = cleaned_edges(out, label)
+        assert np.corrcoef(found, edges)[0, 1] > 0.85
+        assert np.sqrt(((found - edges) ** 2).mean()) < 0.1
+
+
+def test_the_same_plan_gives_the_same_bytes(phantom, out, tmp_path):
+    written(PLAN, tmp_path)
+    assert files(tmp_path) == files(out)
+
+
+def test_another_seed_gives_other_people(phantom):
+    other = TwinPhantom.of(TwinPlan(people=2, regions=8, frames=150, seed=1), block=4)
+    for values, others in (
+        (phantom.people.connectomes, other.people.connectomes),
+        (phantom.people.parameters, other.people.parameters),
+        (phantom.draw_run(0).series, other.draw_run(0).series),
+    ):
+        assert (values != others).any(axis=-1).all()
+    assert phantom.people.labels == other.people.labels
+
+
+def test_event_files_are_read_by_the_tasks_that_ship(phantom, out):
+    found = find_events(out / "bids")
+    assert [(file.participant, file.task) for file in found] == [
+        (label, name) for label in phantom.people.labels for name in PLAN.sequences
+    ]
+    for file in found:
+        task = find_task("faces" if file.task == "hammerAP" else "stroop")
+        trials = read_trials(task, read_events(file.path))
+        assert trials.scored.sum() > 70
+        assert 0.4 < np.nanmean(trials.rt_seconds) < 1.5
+
+
+def test_the_truth_is_apart_from_the_data(phantom, out):
+    people = phantom.people
+    with np.load(out / "truth" / "connectomes.npz") as arrays:
+        np.testing.assert_array_equal(arrays["edges"], people.connectomes)
+        assert tuple(arrays["places"]) == phantom.parcels.names
+    truth = pd.read_csv(out / "truth" / "truth.tsv", sep="\t")
+    np.testing.assert_allclose(truth["drift"], people.parameters[:, 2])
+    for name in CONTENTS:
+        assert not [*(out / name).rglob("truth*"), *(out / name).rglob("connectomes*")]
+
+
+def test_every_file_says_that_it_is_simulated(phantom, out):
+    for path in out.rglob("*.json"):
+        assert json.loads(path.read_text())["Simulated"] is True, path
+    for path in out.rglob("*.nii.gz"):
+        assert b"SIMULATED" in bytes(nib.load(path).header["descrip"]), path
+    assert all("SIMULATED" in (root / "README").read_text() for root in out.iterdir())
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(99, 1.0), (2001, 1.0), (300, 0.4), (300, 3.1)])
+def test_impossible_runs_are_refused(frames, seconds):
+    with pytest.raises(ValueError, match=f"not {frames} of {seconds:g} s"):
+        TwinPlan(frames=frames, repetition_time_s=seconds)
+
+
+def test_a_sequence_that_does_not_ship_is_refused():
+    with pytest.raises(ValueError, match=r"shipped sequences are hammerAP, .*, not flanker"):
+        TwinPlan(sequences=("stroopAP", "flanker"))
+
+
+@pytest.mark.slow
+def test_the_validator_finds_no_error(phantom, out):
+    validator = shutil.which("bids-validator-deno")
+    if validator is None:
+        pytest.skip("bids-validator-deno is not installed")
+    assert {root.name for root in out.iterdir()} == {*CONTENTS, "truth"}
+    for name in CONTENTS:
+        report = subprocess.run(
+            [validator, out / name], capture_output=True, text=True, check=False
+        )
+        assert report.returncode == 0, report.stdout
+        assert "[ERROR]" not in report.stdout

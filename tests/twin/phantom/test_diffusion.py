@@ -1,0 +1,112 @@
+"""Drift-diffusion: exact means and distributions, beside a simulation in small steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import trapezoid
+
+from bids_dtg.twin.phantom.diffusion import (
+    decision_quantiles,
+    mean_decision_seconds,
+    sample_decisions,
+    sd_decision_seconds,
+    share_correct,
+    share_decided,
+)
+
+drifts = st.floats(-6.0, 6.0)
+boundaries = st.floats(0.4, 4.0)
+
+
+def stepped(drift: float, boundary: float, paths: int = 3000) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate paths in steps of 1 ms; decision seconds and whether the choice was correct.
+
+    A path in steps overshoots a boundary by 0.5826 √step on average (Chernoff, 1965), so
+    that the boundaries are moved inwards by as much.
+    """
+    rng, step = np.random.default_rng(7), 1e-3
+    half = boundary / 2 - 0.5826 * np.sqrt(step)
+    seconds, correct = np.zeros(paths), np.zeros(paths, bool)
+    going, x, t = np.arange(paths), np.zeros(paths), 0.0
+    while len(going):
+        t += step
+        x = x + drift * step + np.sqrt(step) * rng.standard_normal(len(x))
+        out = np.abs(x) >= half
+        seconds[going[out]], correct[going[out]] = t - step / 2, x[out] > 0
+        going, x = going[~out], x[~out]
+    return seconds, correct
+
+
+@pytest.mark.parametrize(("drift", "boundary"), [(2.5, 1.6), (0.6, 1.2), (0.0, 1.0)])
+def test_figures_are_those_of_a_simulation_in_steps(drift, boundary):
+    seconds, correct = stepped(drift, boundary)
+    error = seconds.std() / np.sqrt(len(seconds))
+    assert abs(seconds.mean() - mean_decision_seconds(drift, boundary)) < 4 * error
+    assert seconds.std() == pytest.approx(sd_decision_seconds(drift, boundary), rel=0.08)
+    assert correct.mean() == pytest.approx(share_correct(drift, boundary), abs=0.02)
+    times = np.quantile(seconds, [0.05, 0.25, 0.5, 0.75, 0.95])
+    np.testing.assert_allclose(
+        share_decided(times, drift, boundary), [0.05, 0.25, 0.5, 0.75, 0.95], atol=0.03
+    )
+
+
+@settings(max_examples=25)
+@given(drift=drifts, boundary=boundaries)
+def test_distribution_has_the_analytic_mean_and_deviation(drift, boundary):
+    last = decision_quantiles([1.0], drift, boundary)[0, 0]
+    times = np.linspace(0.0, last, 4001)
+    left = 1.0 - share_decided(times, drift, boundary)
+    mean = trapezoid(left, times)
+    square = trapezoid(2 * times * left, times)
+    assert mean == pytest.approx(mean_decision_seconds(drift, boundary), rel=1e-4)
+    assert np.sqrt(square - mean**2) == pytest.approx(
+        sd_decision_seconds(drift, boundary), rel=1e-3
+    )
+
+
+@settings(max_examples=25)
+@given(drift=drifts, boundary=boundaries)
+def test_both_series_agree_where_they_meet(drift, boundary):
+    meeting = 0.25 * boundary**2
+    shares = share_decided(meeting * np.array([1 - 1e-9, 1 + 1e-9]), drift, boundary)
+    assert shares[0] == pytest.approx(shares[1], abs=1e-8)
+
+
+@settings(max_examples=25)
+@given(drift=drifts, boundary=boundaries, shares=st.lists(st.floats(0.001, 0.999), min_size=1))
+def test_quantiles_invert_the_distribution(drift, boundary, shares):
+    times = decision_quantiles(shares, drift, boundary)
+    np.testing.assert_allclose(share_decided(times[0], drift, boundary), shares, atol=1e-5)
+
+
+def test_rows_are_inverted_apart():
+    drift, boundary = np.array([0.2, 2.0, 5.0]), np.array([1.0, 2.0, 1.5])
+    shares = np.array([[0.01, 0.5, 0.99]]).repeat(3, axis=0)
+    together = decision_quantiles(shares, drift, boundary)
+    for row in range(3):
+        alone = decision_quantiles(shares[row], drift[row], boundary[row])
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-9)
+    assert (np.diff(together, axis=1) > 0).all()
+
+
+def test_time_says_nothing_about_the_choice():
+    seconds, correct = sample_decisions(1.0, 1.2, 40000, np.random.default_rng(3))
+    quick = seconds[0] < np.median(seconds[0])
+    assert correct[0, quick].mean() == pytest.approx(correct[0, ~quick].mean(), abs=0.02)
+    assert correct.mean() == pytest.approx(share_correct(1.0, 1.2), abs=0.01)
+    assert seconds.mean() == pytest.approx(mean_decision_seconds(1.0, 1.2), rel=0.02)
+
+
+def test_samples_repeat():
+    first, _ = sample_decisions([1.0, 2.0], 1.2, 5, np.random.default_rng(3))
+    again, _ = sample_decisions([1.0, 2.0], 1.2, 5, np.random.default_rng(3))
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize(("shares", "boundary"), [([1.2], 1.0), ([np.nan], 1.0), ([0.5], 0.0)])
+def test_impossible_shares_and_boundaries_are_refused(shares, boundary):
+    with pytest.raises(ValueError, match=r"shares are from 0 to 1, and boundaries are positive"):
+        decision_quantiles(shares, 1.0, boundary)

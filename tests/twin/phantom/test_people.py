@@ -1,0 +1,186 @@
+"""Simulated people: connectome, parameters, and what an intervention truly does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import RidgeCV
+
+from bids_dtg.phantom.streams import Cohort
+from bids_dtg.twin.phantom.bold import condition_responses
+from bids_dtg.twin.phantom.people import simulate_twin_people
+from bids_dtg.twin.phantom.population import POPULATION, TASKS
+from bids_dtg.twin.phantom.sequences import trial_sequence
+
+
+def arrays(people):
+    return people.connectomes, people.parameters, people.lapses, people.personal_amplitudes
+
+
+def test_people_are_the_same_however_many_there_are():
+    few = simulate_twin_people(3, "hard", regions=12, seed=4)
+    many = simulate_twin_people(9, "hard", regions=12, seed=4)
+    for mine, theirs in zip(arrays(few), arrays(many.select([0, 1, 2])), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+    assert few.labels == many.labels[:3]
+
+
+def test_cohorts_are_other_people_of_the_same_world():
+    fitted = simulate_twin_people(5, "hard", regions=12, seed=4)
+    unseen = simulate_twin_people(5, "hard", regions=12, seed=4, cohort=Cohort.TEST)
+    np.testing.assert_array_equal(fitted.world.loadings, unseen.world.loadings)
+    np.testing.assert_array_equal(fitted.world.weights, unseen.world.weights)
+    assert abs(fitted.traits - unseen.traits).min() > 1e-6
+    assert not set(fitted.labels) & set(unseen.labels)
+
+
+def test_another_seed_is_another_world():
+    one, other = (simulate_twin_people(2, "easy", regions=12, seed=seed) for seed in (1, 2))
+    assert abs(one.world.loadings - other.world.loadings).max() > 0.01
+    assert abs(one.traits - other.traits).min() > 1e-6
+
+
+@pytest.mark.parametrize(("regime", "shared"), [("easy", 1.0), ("hard", 0.4), ("images", 1.0)])
+def test_traits_decide_the_regimes_share_of_the_parameters(regime, shared):
+    people = simulate_twin_people(1500, regime, regions=8, seed=2)
+    kept = people.traits @ people.world.weights
+    off = (people.parameters - POPULATION.means) / POPULATION.sds
+    for column in range(5):
+        r = np.corrcoef(kept[:, column], off[:, column])[0, 1]
+        assert r**2 == pytest.approx(shared, abs=0.05)
+
+
+@pytest.mark.parametrize(("regime", "least", "most"), [("easy", 0.975, 1.0), ("hard", 0.88, 0.96)])
+def test_ridge_recovers_traits_as_well_as_the_regime_says(regime, least, most):
+    people = simulate_twin_people(400, regime, regions=100, seed=3)
+    ridge = RidgeCV(np.logspace(0, 3, 7)).fit(people.connectomes[:200], people.traits[:200])
+    found = ridge.predict(people.connectomes[200:])
+    r = [np.corrcoef(found[:, k], people.traits[200:, k])[0, 1] for k in range(6)]
+    assert least < np.mean(r) < most
+
+
+def test_few_people_with_few_regions_tell_who_is_fast_where_images_are_simulated():
+    people = simulate_twin_people(60, "images", regions=20, seed=3)
+    drift = people.parameters[:, 2]
+    ridge = RidgeCV(np.logspace(-2, 2, 9)).fit(people.connectomes[:40], drift[:40])
+    assert np.corrcoef(ridge.predict(people.connectomes[40:]), drift[40:])[0, 1] > 0.8
+
+
+def test_mean_times_are_those_of_many_responses():
+    people = simulate_twin_people(40, "easy", regions=8, seed=2)
+    sequence = trial_sequence("stroopAP")
+    sessions = [people.runs([sequence], seed=seed) for seed in range(12)]
+    condition = sequence.trials.condition
+    rt = np.array([[run.rt_seconds for (run,) in runs] for runs in sessions])
+    correct = np.array([[run.correct for (run,) in runs] for runs in sessions])
+    for column in range(2):
+        # Late responses are lost, so that means of people who have some are a little lower.
+        found = np.nanmean(rt[..., condition == column], axis=(0, 2))
+        off = found - people.mean_rt_seconds("stroop")[:, column]
+        assert abs(np.median(off)) < 0.02
+        median = np.nanmedian(rt[..., condition == column], axis=(0, 2))
+        off = median - people.median_rt_seconds("stroop")[:, column]
+        assert abs(np.median(off)) < 0.02
+        answered = np.isfinite(rt[..., condition == column])
+        share = correct[..., condition == column].sum((0, 2)) / answered.sum((0, 2))
+        off = share - people.share_correct("stroop")[:, column]
+        assert abs(off.mean()) < 0.01
+
+
+@settings(max_examples=20)
+@given(steps=st.lists(st.floats(-2, 2), min_size=6, max_size=6))
+def test_a_change_along_loadings_changes_the_traits_by_as_much(steps):
+    people = simulate_twin_people(2, "hard", regions=20, seed=5)
+    changed = people.after(np.array(steps) @ people.world.loadings)
+    np.testing.assert_allclose(changed.traits - people.traits, [steps, steps], atol=1e-8)
+    np.testing.assert_array_equal(changed.own, people.own)
+
+
+def test_a_change_of_nuisance_or_beside_everything_changes_no_behaviour():
+    people = simulate_twin_people(3, "easy", regions=20, seed=5)
+    basis = np.concatenate([people.world.loadings, people.world.nuisance])
+    rng = np.random.default_rng(0)
+    beside = rng.standard_normal(basis.shape[1])
+    beside -= np.linalg.pinv(basis) @ basis @ beside
+    for delta in (beside, people.world.nuisance.sum(axis=0)):
+        changed = people.after(delta)
+        for task in TASKS:
+            np.testing.assert_allclose(
+                changed.mean_rt_seconds(task), people.mean_rt_seconds(task), atol=1e-8
+            )
+        assert abs(changed.connectomes - people.connectomes).max() > 0.01
+
+
+def test_more_drift_makes_people_faster():
+    people = simulate_twin_people(50, "hard", regions=20, seed=5)
+    step = people.world.weights[:, 2] @ people.world.loadings
+    for task in TASKS:
+        change = people.after(step).mean_rt_seconds(task) - people.mean_rt_seconds(task)
+        assert (change <= 0).all()
+        assert change.mean() < -0.01
+
+
+def test_people_may_be_changed_each_in_their_own_way():
+    people = simulate_twin_people(2, "easy", regions=20, seed=5)
+    delta = np.stack([people.world.loadings[0], np.zeros(190)])
+    changed = people.after(delta)
+    np.testing.assert_allclose(changed.traits[0, 0] - people.traits[0, 0], 1.0, atol=1e-8)
+    np.testing.assert_allclose(changed.traits[1], people.traits[1], atol=1e-8)
+    np.testing.assert_allclose(changed.connectomes - people.connectomes, delta, atol=1e-6)
+
+
+def test_a_change_of_another_size_is_refused():
+    people = simulate_twin_people(2, "easy", regions=20, seed=5)
+    with pytest.raises(ValueError, match=r"a change has 190 edges, not \(45,\)"):
+        people.after(np.zeros(45))
+
+
+@pytest.mark.parametrize(
+    ("regime", "regions", "fact"),
+    [
+        ("medium", 20, "a regime is one of easy, hard, images, not 'medium'"),
+        ("easy", 7, "8 regions"),
+    ],
+)
+def test_impossible_people_are_refused(regime, regions, fact):
+    with pytest.raises(ValueError, match=fact):
+        simulate_twin_people(2, regime, regions=regions, seed=1)
+
+
+def test_a_task_that_is_not_simulated_is_refused():
+    with pytest.raises(ValueError, match="faces and stroop, not 'flanker'"):
+        simulate_twin_people(2, "easy", regions=8, seed=1).mean_rt_seconds("flanker")
+
+
+def test_bold_has_the_true_amplitudes():
+    people = simulate_twin_people(40, "easy", regions=8, seed=6)
+    sequence = trial_sequence("hammerAP")
+    series = people.bold(sequence, seed=1)
+    design = np.column_stack([*condition_responses(sequence.trials), np.ones(series.shape[-1])])
+    found = series @ np.linalg.pinv(design).T[:, :2]
+    true = people.amplitudes("faces")
+    assert np.corrcoef(found.mean(0).ravel(), true.mean(0).ravel())[0, 1] > 0.98
+    own = true[..., 1].std(axis=0) > 0.01
+    assert own.sum() == 8
+    r = [np.corrcoef(found[:, k, 1], true[:, k, 1])[0, 1] for k in np.flatnonzero(own)]
+    assert np.mean(r) > 0.85
+    residual = series - true @ design[:, :2].T
+    lag = (residual[..., 1:] * residual[..., :-1]).mean() / (residual**2).mean()
+    assert lag == pytest.approx(0.4, abs=0.02)
+    assert residual.std() == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize(("task", "what"), [("stroop", "rt"), ("faces", "effect")])
+def test_the_gradient_is_what_a_small_change_of_edges_truly_changes(task, what):
+    people = simulate_twin_people(20, "hard", regions=20, seed=3)
+    slope = people.gradient(task, what)
+    delta = 0.01 * np.random.default_rng(0).normal(size=slope.shape)
+
+    def figure(own):
+        first, second = own.median_rt_seconds(task).mean(axis=0)
+        return second - first if what == "effect" else (first + second) / 2
+
+    change = figure(people.after(delta)) - figure(people.after(-delta))
+    assert change == pytest.approx(float(slope @ (2 * delta)), rel=0.02)

@@ -1,0 +1,53 @@
+"""The demo of the digital twin: what it writes, and what it says of how well it does."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bids_dtg.errors import SettingsError
+from bids_dtg.twin.demo import DemoSize, run_twin_demo
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_a_small_demo_writes_all_its_files(tmp_path, capsys):
+    pytest.importorskip("lightning", reason="training needs lightning")
+    own = DemoSize().recipe
+    recipe = replace(own, units=16, group_epochs=3, group_updates=20, codes=3, rank=2)
+    run_twin_demo(tmp_path, participants=12, size=DemoSize(regions=8, recipe=recipe))
+    out = capsys.readouterr().out
+    assert "SIMULATED" in out
+    # Each printed beside the twin.
+    names = ("own twin", "a stranger's twin", "connectome ridge", "group mean", "true parameters")
+    assert all(f"\n  {name} " in out for name in names)
+    rows, truth = rows_of(tmp_path / "demo.tsv"), rows_of(tmp_path / "simulated" / "truth.tsv")
+    assert [row["participant_id"] for row in rows] == [r["participant_id"] for r in truth[8:]]
+    first, second, effect = (
+        np.array([float(row[f"{name}_observed"]) for row in rows])
+        for name in ("rt_congruent", "rt_incongruent", "effect")
+    )
+    assert np.allclose(second - first, effect, atol=2e-4)
+    moves = rows_of(tmp_path / "moves.tsv")
+    assert [row["direction"] for row in moves[:3]] == ["lower rt", "lower rt", "random 1"]
+    assert len(moves) == 2 + 10
+    true = np.array([float(row["rt_change_true"]) for row in moves])
+    # The truth is nearly linear in the dose.
+    assert true[1] == pytest.approx(2 * true[0], rel=0.3, abs=0.01)
+    assert "the truth is" in out
+    assert "not evidence of an effect in a person" in out
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_missing_package_is_named_before_anything_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"lightning.*bids-dtg\[train\]"):
+        run_twin_demo(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
