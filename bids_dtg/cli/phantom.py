@@ -7,120 +7,53 @@ internal error; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn
 
 from bids_dtg.cli.exits import Parser, call
 from bids_dtg.engine.machine import wait_asleep
 from bids_dtg.errors import SettingsError
 from bids_dtg.streams import run_program
 from bids_dtg.version import __version__
-
-if TYPE_CHECKING:
-    from bids_dtg.dynamics.phantom.dataset import NetworkPhantom
-    from bids_dtg.twin.phantom.dataset import TwinPhantom
-
-_Plan = TypeVar("_Plan")
+from bids_dtg.workflows import DEFAULT, Phantom, all_workflows
 
 _MOST_PARTICIPANTS = 999  # labels have three digits
 
-_EPILOG = """\
-With --workflow contrasts:
-OUT/fmriprep   resting-state BOLD, brain masks and confounds, as fMRIPrep leaves them
-OUT/statmaps   47 measured task contrast maps a participant, sessions test and retest
-OUT/truth      the same maps without measurement noise
 
-With --workflow dynamics:
-OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
-OUT/atlas      the regions, as --atlases takes them
-OUT/connectomes, OUT/qsirecon
-               structural connectomes, as --structural-connectivity takes them
-OUT/truth      the regions' series and parameters
-
-With --workflow twin:
-OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
-OUT/atlas      the regions, as --atlases takes them
-OUT/bids       a raw dataset: event files of two tasks, without images
-OUT/truth      connectomes, parameters and mean response times
-
-The same options give the same files. Nobody real is in them: for trying out, teaching
-and testing only.
-"""
+def _epilog(phantoms: Mapping[str, Phantom]) -> str:
+    """Return what each phantom consists of, for ``--help``."""
+    parts = [f"With --workflow {name}:\n{row.files}\n" for name, row in phantoms.items()]
+    note = (
+        "The same options give the same files. Nobody real is in them: for trying out, teaching\n"
+        "and testing only.\n"
+    )
+    return "\n".join([*parts, note])
 
 
-def _contrasts(arguments: argparse.Namespace) -> None:
-    # Here, so that --help and wrong arguments are answered at once.
-    from bids_dtg.contrasts.demo import write_people
-    from bids_dtg.contrasts.phantom.dataset import RunPlan
-    from bids_dtg.contrasts.phantom.model import Phantom
-    from bids_dtg.phantom.streams import Cohort
-
-    try:
-        plan = RunPlan(arguments.frames, arguments.repetition_time)
-    except ValueError as err:
-        raise SettingsError(f"--frames and --repetition-time: {err}") from err
-    phantom = Phantom(seed=arguments.seed)
-    people = [phantom.person(Cohort.DEMO, index) for index in range(arguments.participants)]
-    write_people(arguments.out, phantom, people, plan=plan, program="dtg-phantom")
-
-
-def _dynamics(arguments: argparse.Namespace) -> None:
-    from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
-
-    _write(NetworkPhantom.of(_planned(NetworkPlan, arguments)), arguments.out)
-
-
-def _twin(arguments: argparse.Namespace) -> None:
-    from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
-
-    _write(TwinPhantom.of(_planned(TwinPlan, arguments)), arguments.out)
-
-
-def _planned(plan: Callable[..., _Plan], arguments: argparse.Namespace) -> _Plan:
-    """Return the plan of a run of regions."""
-    try:
-        return plan(
-            people=arguments.participants,
-            frames=arguments.frames,
-            repetition_time_s=arguments.repetition_time,
-            seed=arguments.seed,
-        )
-    except ValueError as err:
-        raise SettingsError(f"--frames and --repetition-time: {err}") from err
-
-
-def _write(phantom: NetworkPhantom | TwinPhantom, out: Path) -> None:
-    from bids_dtg.notices import say
-
-    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
-    phantom.write(out, generator=generator, report=say)
-
-
-WORKFLOWS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(
-    {"contrasts": _contrasts, "dynamics": _dynamics, "twin": _twin}
-)
-_DEFAULT = "contrasts"
+def phantoms() -> Mapping[str, Phantom]:
+    """Return the phantoms, by the workflows that have one."""
+    return {row.name: row.phantom for row in all_workflows() if row.phantom is not None}
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing heavy is imported for it."""
+    rows = phantoms()
     parser = Parser(
         prog="dtg-phantom",
         description="Simulate people with a known truth: rest, and what a workflow needs with it.",
-        epilog=_EPILOG,
+        epilog=_epilog(rows),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make, new or empty")
     parser.add_argument(
         "--workflow",
-        choices=tuple(WORKFLOWS),
-        default=_DEFAULT,
-        help="whose input is simulated: contrasts: rest and task maps; dynamics: networks of "
-        "oscillators with known parameters; twin: rest and event files of people whose connectome "
-        f"decides how they respond (default: {_DEFAULT})",
+        choices=tuple(rows),
+        default=DEFAULT,
+        help="whose input is simulated: "
+        + "; ".join(f"{name}: {row.help}" for name, row in rows.items())
+        + f" (default: {DEFAULT})",
     )
     parser.add_argument(
         "--participants", type=int, default=3, metavar="N", help="how many people (default: 3)"
@@ -154,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def action() -> int:
         _check(arguments)
-        WORKFLOWS[arguments.workflow](arguments)
+        try:
+            phantoms()[arguments.workflow].write(arguments)
+        except ValueError as err:
+            raise SettingsError(f"--frames and --repetition-time: {err}") from err
         return 0
 
     kept = "finished participants are kept"

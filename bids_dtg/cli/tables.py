@@ -1,326 +1,86 @@
-"""The workflows and their analyses, and the values of options that choose a row of a table.
-
-A new workflow, or a new analysis, is a row here; `bids_dtg.report` has a row of the same name
-with its words, columns and panels. Rows import what they run only when they are called.
-"""
+"""What a call asks a workflow for, and the values of options that choose a row of a table."""
 
 from __future__ import annotations
 
-import pkgutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal
 
-from bids_dtg.bundles.kinds import AUTO_KIND, maps_kinds, recipe_names
-from bids_dtg.cleaning.strategies import AUTO, AUTO_MEANS, STRATEGIES, resolve
+from bids_dtg.cleaning.strategies import AUTO as AUTO_STRATEGY
+from bids_dtg.cleaning.strategies import AUTO_MEANS, STRATEGIES, resolve
 from bids_dtg.cli.exits import EXIT_FAILED
 from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.connectome.form import FORMS
-from bids_dtg.dynamics.recipe import RECIPES
 from bids_dtg.engine.capacity import excess, own_cores, own_threads
-from bids_dtg.engine.machine import importing, limit_threads
+from bids_dtg.engine.machine import limit_threads
 from bids_dtg.errors import SettingsError
 from bids_dtg.files.derivatives import refuse_other_workflow
 from bids_dtg.files.temporary import check_temporary_folder
 from bids_dtg.notices import say
-from bids_dtg.settings import OPTIONS, BehaviourOptions, Settings
-from bids_dtg.settings.option import find_row, rest_option
-from bids_dtg.twin import recipe as twin
-
-Run = Callable[[Settings], int]  # does the work; returns how much of it failed
-Arrays = Literal["never", "may", "must"]
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """An analysis of the group level."""
-
-    run: Run  # what it does
-    help: str  # for ``--help``
-    arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
-    needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
-    statistics: tuple[str, ...] = ()  # options of this group that it reads
+from bids_dtg.settings import OPTIONS, Settings
+from bids_dtg.settings.option import rest_option
+from bids_dtg.workflows import (
+    AUTO,
+    DEFAULT,
+    WORKFLOWS,
+    Run,
+    Workflow,
+    all_workflows,
+    find_workflow,
+)
 
 
-@dataclass(frozen=True)
-class ParticipantLevel:
-    """What a workflow does with one participant at a time."""
+def chosen(workflow: Workflow, settings: Settings) -> Run:
+    """Return what the options ask a workflow for.
 
-    results: Run  # maps or other results of each participant
-    reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
-    verify: Run  # compare participants' files with what was written
-    methods: Run  # the methods text alone
-
-    def chosen(self, behaviour: BehaviourOptions) -> Run:
-        """Return what the options ask for."""
-        if behaviour.reports_only:
-            return self.reports
-        if behaviour.verify:
-            return self.verify
-        return self.methods if behaviour.boilerplate_only else self.results
-
-
-@dataclass(frozen=True)
-class Workflow:
-    """What a workflow does at each level."""
-
-    name: str  # a value of ``--workflow``
-    help: str  # for ``--help``
-    participants: ParticipantLevel
-    analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
-    recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
-    # Of models: what ``--architecture`` may be; none: no option.
-    architectures: Callable[[], tuple[str, ...]] = tuple
-    group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
-    group_reads_runs: bool = False  # whether the group level may read runs of rest
-
-    def chosen(self, settings: Settings) -> Run:
-        """Return what the options ask for.
-
-        Raises
-        ------
-        SettingsError
-            The workflow has no such level, analysis or recipe, or the analysis lacks something.
-        """
-        name = settings.modelling.analysis
-        self._require("analysis", name)
-        self._require("recipe", settings.modelling.recipe)
-        if self.architectures():
-            self._require("architecture", settings.modelling.architecture)
-        run = self._level(settings) if name is None else self._analysis(name, settings)
-        _check_arrays(self, settings)
-        _check_statistics(self, settings)
-        _check_rest(self, settings)
-        return run
-
-    def legal(self, option: str) -> Collection[str]:
-        """Return what an option may be: analysis, recipe or architecture.
-
-        Parameters
-        ----------
-        option
-            Its name.
-        """
-        tables = {"analysis": self.analyses, "recipe": self.recipes}
-        return {**tables, "architecture": self.architectures()}[option]
-
-    def _level(self, settings: Settings) -> Run:
-        """Return what is done at a level without an analysis."""
-        if settings.inputs.analysis_level == "participant":
-            return self.participants.chosen(settings.behaviour)
-        if self.group is not None:
-            return self.group
-        raise SettingsError(
-            f"--workflow {self.name} was given with group and no --analysis",
-            expected=f"group --analysis {'|'.join(self.analyses)}",
-        )
-
-    def _analysis(self, name: str, settings: Settings) -> Run:
-        row = self.analyses[name]
-        if row.needs_model and settings.inputs.model == OPTIONS["model"].field.default:
-            raise SettingsError(
-                f"--workflow {self.name} --analysis {name} was given without --model",
-                expected=f"a model that --workflow {self.name} --analysis train has made",
-            )
-        return row.run
-
-    def _require(self, option: str, name: str | None) -> None:
-        legal = self.legal(option)
-        if name is None or name in legal:
-            return
-        others = [row.name for row in WORKFLOWS.values() if name in row.legal(option)]
-        raise SettingsError(
-            f"--{option} {name} was given with --workflow {self.name}",
-            expected=f"one of {', '.join(legal)}",
-            remedy=f"--workflow {' or '.join(others)} has --{option} {name}" if others else "",
-        )
-
-
-def _later(name: str) -> Run:
-    """Return a function of the package whose module is imported when it is called."""
-
-    def run(settings: Settings) -> int:
-        with importing():
-            row = pkgutil.resolve_name(f"bids_dtg.{name}")
-        return int(row(settings))
-
+    Raises
+    ------
+    SettingsError
+        The workflow has no such level, analysis or recipe, or the analysis lacks something.
+    """
+    name = settings.modelling.analysis
+    _require(workflow, "analysis", name)
+    _require(workflow, "recipe", settings.modelling.recipe)
+    if workflow.architectures:
+        _require(workflow, "architecture", settings.modelling.architecture)
+    run = _level(workflow, settings) if name is None else _analysis(workflow, name, settings)
+    _check_arrays(workflow, settings)
+    _check_statistics(workflow, settings)
+    _check_rest(workflow, settings)
     return run
 
 
-# Options of what is asked of people with a table of what is known of them.
-_ASKED = ("participants_file", "phenotype", "covariates", "feature_sets")
-_CONTRASTS = Workflow(
-    name="contrasts",
-    help="maps of task activation",
-    participants=ParticipantLevel(
-        results=_later("contrasts.participant.call:run_participants"),
-        reports=_later("participants.reports:remake_reports"),
-        verify=_later("participants.verify:verify_participants"),
-        methods=_later("contrasts.participant.call:print_methods"),
-    ),
-    group=_later("contrasts.analyses.overview.analysis:run_group"),
-    group_reads_runs=True,
-    analyses=MappingProxyType(
-        {
-            "train": Analysis(
-                _later("contrasts.analyses.train:run_training"),
-                "make a model from participants' rest and measured maps "
-                "(--derivatives statmaps=PATH)",
-                arrays="may",
-            ),
-            "finetune": Analysis(
-                _later("contrasts.analyses.finetune:run_finetuning"), "adapt --model to them"
-            ),
-            "evaluate": Analysis(
-                _later("contrasts.analyses.evaluate:run_evaluation"),
-                "score the maps of --model against them",
-                arrays="may",
-            ),
-            "calibrate": Analysis(
-                _later("contrasts.analyses.calibrate:run_calibration"),
-                "give --model intervals by them",
-                arrays="may",
-            ),
-            "deviation": Analysis(
-                _later("statistics.deviation:run_deviation"),
-                "what is each participant's own of the maps in OUTPUT_DIR, against all others",
-            ),
-            "stats": Analysis(
-                _later("statistics.group_maps.analysis:run_stats"),
-                "tests over participants' maps (one or two samples, paired, regression), and "
-                "group maps beside those of measured maps",
-                statistics=(*_ASKED, "design", "permutations", "tfce", "within_families"),
-            ),
-            "associate": Analysis(
-                _later("statistics.associate.analysis:run_associate"),
-                "association of each region or voxel with phenotypes",
-                statistics=(*_ASKED, "permutations", "within_families"),
-            ),
-            "phenotypes": Analysis(
-                _later("statistics.phenotypes.analysis:run_phenotypes"),
-                "prediction of phenotypes from maps, beside that from connectomes",
-                statistics=(
-                    *_ASKED,
-                    "permutations",
-                    "within_families",
-                    "folds",
-                    "repeats",
-                    "leave_site_out",
-                ),
-            ),
-            "embed": Analysis(
-                _later("statistics.embed.analysis:run_embed"),
-                "participants and contrasts in few dimensions; typical and atypical maps",
-                statistics=("participants_file", "feature_sets"),
-            ),
-            "normative": Analysis(
-                _later("statistics.normative.analysis:run_normative"),
-                "deviations of regions from what age, sex and site let expect",
-                statistics=(
-                    "participants_file",
-                    "covariates",
-                    "feature_sets",
-                    "permutations",
-                    "folds",
-                ),
-            ),
-            "glm": Analysis(
-                _later("statistics.glm.analysis:run_glm"),
-                "measured maps from task runs and their events (--glm-model)",
-                statistics=("glm_model",),
-            ),
-            "predict": Analysis(
-                _later("contrasts.analyses.predict:run_prediction"),
-                "maps by --model, of --input-arrays",
-                arrays="must",
-            ),
-        }
-    ),
-    recipes=recipe_names(),
-    architectures=lambda: (AUTO_KIND, *maps_kinds()),
-)
-_DYNAMICS = Workflow(
-    name="dynamics",
-    help="a model of each participant's network of regions and its activity (Sip et al., 2023): "
-    "from images at the participant level; at the group level from the output of participants, "
-    "or from --input-arrays",
-    participants=ParticipantLevel(
-        results=_later("dynamics.participant.call:run_participants"),
-        reports=_later("participants.reports:remake_reports"),
-        verify=_later("participants.verify:verify_participants"),
-        methods=_later("dynamics.participant.call:print_methods"),
-    ),
-    analyses=MappingProxyType(
-        {
-            "train": Analysis(
-                _later("dynamics.analyses.train:run_training"),
-                "fit the network model to people's series",
-                arrays="may",
-            ),
-            "evaluate": Analysis(
-                _later("dynamics.analyses.evaluate:run_evaluation"),
-                "judge --model and what it simulates by people's series, beside simple models",
-                arrays="may",
-                needs_model=True,
-            ),
-            "simulate": Analysis(
-                _later("dynamics.analyses.simulate:run_simulation"),
-                "people's activity by --model",
-                arrays="may",
-                needs_model=True,
-            ),
-            "fixed-points": Analysis(
-                _later("dynamics.analyses.fixed_points:run_fixed_points"),
-                "where the activity of --model rests, and whether it is stable there",
-                arrays="may",
-                needs_model=True,
-            ),
-        }
-    ),
-    recipes=tuple(RECIPES),
-)
-_TWIN = Workflow(
-    name="twin",
-    help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
-    "2026): connectomes and what twins do in tasks at the participant level; at the group level "
-    "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
-    participants=ParticipantLevel(
-        results=_later("twin.participant.call:run_participants"),
-        reports=_later("participants.reports:remake_reports"),
-        verify=_later("participants.verify:verify_participants"),
-        methods=_later("twin.participant.call:print_methods"),
-    ),
-    analyses=MappingProxyType(
-        {
-            "train": Analysis(
-                _later("twin.analyses.train:run_training"),
-                "fit networks to people's connectomes and responses",
-                arrays="may",
-            ),
-            "evaluate": Analysis(
-                _later("twin.analyses.evaluate:run_evaluation"),
-                "judge --model by people whom it was not fitted to",
-                arrays="may",
-                needs_model=True,
-            ),
-            "intervene": Analysis(
-                _later("twin.analyses.intervene.call:run_interventions"),
-                "what edges the behaviour of --model depends on, and what it does once connectomes "
-                "are moved",
-                arrays="may",
-                needs_model=True,
-                statistics=("permutations",),
-            ),
-        }
-    ),
-    recipes=tuple(twin.RECIPES),
-    architectures=lambda: (AUTO_KIND, *twin.ARCHITECTURES),
-)
-WORKFLOWS: Mapping[str, Workflow] = MappingProxyType(
-    {row.name: row for row in (_CONTRASTS, _DYNAMICS, _TWIN)}
-)
-DEFAULT = _CONTRASTS.name  # also of an output that names none
+def _level(workflow: Workflow, settings: Settings) -> Run:
+    """Return what is done at a level without an analysis."""
+    if settings.inputs.analysis_level == "participant":
+        return workflow.participants.chosen(settings.behaviour)
+    if workflow.group is not None:
+        return workflow.group
+    raise SettingsError(
+        f"--workflow {workflow.name} was given with group and no --analysis",
+        expected=f"group --analysis {'|'.join(workflow.analyses)}",
+    )
+
+
+def _analysis(workflow: Workflow, name: str, settings: Settings) -> Run:
+    row = workflow.analyses[name]
+    if row.needs_model and settings.inputs.model == OPTIONS["model"].field.default:
+        raise SettingsError(
+            f"--workflow {workflow.name} --analysis {name} was given without --model",
+            expected=f"a model that --workflow {workflow.name} --analysis train has made",
+        )
+    return row.run
+
+
+def _require(workflow: Workflow, option: str, name: str | None) -> None:
+    legal = workflow.legal(option)
+    if name is None or name in legal:
+        return
+    others = [row.name for row in all_workflows() if name in row.legal(option)]
+    raise SettingsError(
+        f"--{option} {name} was given with --workflow {workflow.name}",
+        expected=f"one of {', '.join(legal)}",
+        remedy=f"--workflow {' or '.join(others)} has --{option} {name}" if others else "",
+    )
 
 
 def _check_arrays(workflow: Workflow, settings: Settings) -> None:
@@ -403,8 +163,8 @@ def run_workflow(settings: Settings) -> int:
     ...     print(err.found.rpartition("/")[2])
     nowhere does not exist
     """
-    workflow = find_row(WORKFLOWS, "--workflow", settings.inputs.workflow)
-    run = workflow.chosen(settings)
+    workflow = find_workflow(settings.inputs.workflow)
+    run = chosen(workflow, settings)
     resolve(settings.cleaning, settings.inputs.input_type)  # refuses what does not go together
     refuse_other_workflow(settings.inputs.output_dir, workflow.name, unnamed=DEFAULT)
     resources = settings.resources
@@ -427,7 +187,7 @@ class Choices:
 
 def table_choices() -> Mapping[str, Choices]:
     """Return the options that choose a row of a table, by name."""
-    rows = WORKFLOWS.values()
+    rows = tuple(all_workflows())
     return {
         "workflow": Choices(tuple(WORKFLOWS), tuple(f"{row.name}: {row.help}" for row in rows)),
         "analysis": Choices(
@@ -435,18 +195,13 @@ def table_choices() -> Mapping[str, Choices]:
             tuple(words for row in rows for words in _analyses_in_words(row)),
         ),
         "denoise_strategy": Choices(
-            (AUTO, *STRATEGIES),
+            (AUTO_STRATEGY, *STRATEGIES),
             tuple(f"{row.name}: {row.help}" for row in STRATEGIES.values()),
             AUTO_MEANS,
         ),
         "architecture": Choices(
-            tuple(dict.fromkeys(name for row in rows for name in row.architectures())),
-            (
-                f"{AUTO_KIND}: linear with few participants, blend with many; with --workflow "
-                f"{_TWIN.name} {twin.DEFAULT_ARCHITECTURE}",
-                *(f"{row.name}: {row.help}" for row in maps_kinds().values() if row.help),
-                *_architectures_in_words(),
-            ),
+            tuple(dict.fromkeys(name for row in rows for name in row.architectures)),
+            tuple(_architectures_in_words(rows)),
         ),
         "connectome": Choices(
             tuple(FORMS), tuple(f"{row.name}: {row.help}" for row in FORMS.values())
@@ -460,18 +215,27 @@ def table_choices() -> Mapping[str, Choices]:
 
 def _analyses_in_words(workflow: Workflow) -> Iterator[str]:
     """Yield what each analysis does; the first of another workflow than the default names it."""
-    before = "" if workflow.name == DEFAULT else f"with --workflow {workflow.name} "
+    before = _before(workflow)
     for name, row in workflow.analyses.items():
         yield f"{before}{name}: {row.help}"
         before = ""
 
 
-def _architectures_in_words() -> Iterator[str]:
-    """Yield what the architectures of twins are; the first names the workflow."""
-    before = f"with --workflow {_TWIN.name} "
-    for row in twin.ARCHITECTURES.values():
-        yield f"{before}{row.name}: {row.help}"
-        before = ""
+def _architectures_in_words(workflows: Sequence[Workflow]) -> Iterator[str]:
+    """Yield what `AUTO` chooses in each workflow, and what the architectures are."""
+    able = [row for row in workflows if row.architectures]
+    yield f"{AUTO}: " + "; ".join(f"{_before(row)}{row.architectures[AUTO]}" for row in able)
+    for row in able:
+        before = _before(row)
+        for name, words in row.architectures.items():
+            if name != AUTO and words:
+                yield f"{before}{name}: {words}"
+                before = ""
+
+
+def _before(workflow: Workflow) -> str:
+    """Return what names another workflow than the default."""
+    return "" if workflow.name == DEFAULT else f"with --workflow {workflow.name} "
 
 
 def legal_values() -> dict[str, tuple[str, ...]]:

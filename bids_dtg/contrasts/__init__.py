@@ -30,6 +30,7 @@ Fitting and judging:
 
 The slice around this science, from top to bottom:
 
+- `row`: all that the rest of the program knows of the slice
 - `demo`: simulated people through the participant level, beside the truth
 - `analyses`: what `group --analysis` does
 - `participant`: what is made of one participant, and how people are read

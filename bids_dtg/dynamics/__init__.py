@@ -28,6 +28,7 @@ What a fitted model does:
 
 The slice around this science, from top to bottom:
 
+- `row`: all that the rest of the program knows of the slice
 - `demo`, `demo_picture`: simulated people whose parameters are recovered, and the picture of it
 - `analyses`: what `group --analysis` does
 - `participant`: what is made of one participant, and how people are read

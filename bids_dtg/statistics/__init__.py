@@ -1,5 +1,6 @@
 """Analyses over people that read any model's output, or measured maps: a folder an analysis.
 
+- `analyses`: the table of these analyses
 - `asked`: which phenotypes are asked for, and how files are named after them
 - `associate`: association of regions, edges or voxels with phenotypes
 - `deviation`: what is each person's own, against all others

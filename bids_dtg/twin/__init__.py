@@ -28,6 +28,7 @@ The networks, and how they are fitted:
 
 The slice around this science, from top to bottom:
 
+- `row`: all that the rest of the program knows of the slice
 - `demo`, `demo_move`, `demo_picture`: simulated people whose responses twins predict, and moves
 - `analyses`: what `group --analysis` does
 - `participant`: what is made of one participant, and how people are read

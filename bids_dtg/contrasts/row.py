@@ -1,0 +1,102 @@
+"""The row of the workflow `contrasts`: all that the rest of the program knows of the slice."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bids_dtg.bundles.kinds import maps_kinds, recipe_names
+from bids_dtg.statistics.analyses import ANALYSES
+from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+    from bids_dtg.contrasts.demo import run_demo
+
+    return run_demo(out, participants=participants, broken_run=arguments.broken_run)
+
+
+def _phantom(arguments: argparse.Namespace) -> None:
+    from bids_dtg.contrasts.demo import write_people
+    from bids_dtg.contrasts.phantom.dataset import RunPlan
+    from bids_dtg.contrasts.phantom.model import Phantom as Population
+    from bids_dtg.phantom.streams import Cohort
+
+    plan = RunPlan(arguments.frames, arguments.repetition_time)
+    population = Population(seed=arguments.seed)
+    people = [population.person(Cohort.DEMO, index) for index in range(arguments.participants)]
+    write_people(arguments.out, population, people, plan=plan, program="dtg-phantom")
+
+
+ROW = Workflow(
+    name="contrasts",
+    help="maps of task activation",
+    participants=ParticipantLevel(
+        results=later("contrasts.participant.call:run_participants"),
+        reports=later("participants.reports:remake_reports"),
+        verify=later("participants.verify:verify_participants"),
+        methods=later("contrasts.participant.call:print_methods"),
+    ),
+    group=later("contrasts.analyses.overview.analysis:run_group"),
+    group_reads_runs=True,
+    analyses=MappingProxyType(
+        {
+            "train": Analysis(
+                later("contrasts.analyses.train:run_training"),
+                "make a model from participants' rest and measured maps "
+                "(--derivatives statmaps=PATH)",
+                arrays="may",
+            ),
+            "finetune": Analysis(
+                later("contrasts.analyses.finetune:run_finetuning"), "adapt --model to them"
+            ),
+            "evaluate": Analysis(
+                later("contrasts.analyses.evaluate:run_evaluation"),
+                "score the maps of --model against them",
+                arrays="may",
+            ),
+            "calibrate": Analysis(
+                later("contrasts.analyses.calibrate:run_calibration"),
+                "give --model intervals by them",
+                arrays="may",
+            ),
+            **ANALYSES,
+            "predict": Analysis(
+                later("contrasts.analyses.predict:run_prediction"),
+                "maps by --model, of --input-arrays",
+                arrays="must",
+            ),
+        }
+    ),
+    recipes=recipe_names(),
+    architectures={
+        AUTO: "linear with few participants, blend with many",
+        **{name: row.help for name, row in maps_kinds().items()},
+    },
+    demo=Demo(
+        _demo,
+        help="maps by the demo model",
+        files="""\
+OUT/simulated  the people: resting-state runs, measured and true maps
+OUT/maps       what bids_dtg makes of their rest, as for a real dataset;
+               begin with OUT/maps/index.html
+OUT/demo.tsv   how well the maps match the truth, a row a contrast
+OUT/demo.png   a map beside its truth""",
+        people=3,
+        fewest=1,
+        seeded=False,
+        reads_runs=True,
+    ),
+    phantom=Phantom(
+        _phantom,
+        help="rest and task maps",
+        files="""\
+OUT/fmriprep   resting-state BOLD, brain masks and confounds, as fMRIPrep leaves them
+OUT/statmaps   47 measured task contrast maps a participant, sessions test and retest
+OUT/truth      the same maps without measurement noise""",
+    ),
+)

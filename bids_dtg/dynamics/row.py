@@ -1,0 +1,102 @@
+"""The row of the workflow `dynamics`: all that the rest of the program knows of the slice."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bids_dtg.dynamics.recipe import RECIPES
+from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+    from bids_dtg.dynamics.demo import run_network_demo
+
+    run_network_demo(out, participants=participants, seed=arguments.seed or 0)
+    return 0
+
+
+def _phantom(arguments: argparse.Namespace) -> None:
+    from bids_dtg.dynamics.phantom.dataset import NetworkPhantom, NetworkPlan
+    from bids_dtg.notices import say
+    from bids_dtg.version import __version__
+
+    plan = NetworkPlan(
+        people=arguments.participants,
+        frames=arguments.frames,
+        repetition_time_s=arguments.repetition_time,
+        seed=arguments.seed,
+    )
+    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
+    NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
+
+
+ROW = Workflow(
+    name="dynamics",
+    help="a model of each participant's network of regions and its activity (Sip et al., 2023): "
+    "from images at the participant level; at the group level from the output of participants, "
+    "or from --input-arrays",
+    participants=ParticipantLevel(
+        results=later("dynamics.participant.call:run_participants"),
+        reports=later("participants.reports:remake_reports"),
+        verify=later("participants.verify:verify_participants"),
+        methods=later("dynamics.participant.call:print_methods"),
+    ),
+    analyses=MappingProxyType(
+        {
+            "train": Analysis(
+                later("dynamics.analyses.train:run_training"),
+                "fit the network model to people's series",
+                arrays="may",
+            ),
+            "evaluate": Analysis(
+                later("dynamics.analyses.evaluate:run_evaluation"),
+                "judge --model and what it simulates by people's series, beside simple models",
+                arrays="may",
+                needs_model=True,
+            ),
+            "simulate": Analysis(
+                later("dynamics.analyses.simulate:run_simulation"),
+                "people's activity by --model",
+                arrays="may",
+                needs_model=True,
+            ),
+            "fixed-points": Analysis(
+                later("dynamics.analyses.fixed_points:run_fixed_points"),
+                "where the activity of --model rests, and whether it is stable there",
+                arrays="may",
+                needs_model=True,
+            ),
+        }
+    ),
+    recipes=tuple(RECIPES),
+    # Each person's parameters are recovered by those of the others. Batches are so small that a
+    # second core would only wait for the first.
+    demo=Demo(
+        _demo,
+        help="a network model, fitted to people whose parameters are known",
+        files="""\
+OUT/simulated  the people: networks.npz, as --input-arrays takes it, and the
+               true parameters of regions (truth.tsv) and people (people.tsv)
+OUT/demo.tsv   true and recovered parameters, a row a region of a person
+OUT/demo.png   the same, functional connectivity and spectra""",
+        needs="needs the extra train; about two minutes of one core",
+        people=8,
+        fewest=2,
+        cores=1,
+    ),
+    phantom=Phantom(
+        _phantom,
+        help="networks of oscillators with known parameters",
+        files="""\
+OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/atlas      the regions, as --atlases takes them
+OUT/connectomes, OUT/qsirecon
+               structural connectomes, as --structural-connectivity takes them
+OUT/truth      the regions' series and parameters""",
+    ),
+)

@@ -1,0 +1,63 @@
+"""The table of analyses over people, by the values of ``--analysis``: a row a folder beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bids_dtg.workflows import Analysis, later
+
+# Options of what is asked of people with a table of what is known of them.
+_ASKED = ("participants_file", "phenotype", "covariates", "feature_sets")
+ANALYSES: Mapping[str, Analysis] = MappingProxyType(
+    {
+        "deviation": Analysis(
+            later("statistics.deviation:run_deviation"),
+            "what is each participant's own of the maps in OUTPUT_DIR, against all others",
+        ),
+        "stats": Analysis(
+            later("statistics.group_maps.analysis:run_stats"),
+            "tests over participants' maps (one or two samples, paired, regression), and "
+            "group maps beside those of measured maps",
+            statistics=(*_ASKED, "design", "permutations", "tfce", "within_families"),
+        ),
+        "associate": Analysis(
+            later("statistics.associate.analysis:run_associate"),
+            "association of each region or voxel with phenotypes",
+            statistics=(*_ASKED, "permutations", "within_families"),
+        ),
+        "phenotypes": Analysis(
+            later("statistics.phenotypes.analysis:run_phenotypes"),
+            "prediction of phenotypes from maps, beside that from connectomes",
+            statistics=(
+                *_ASKED,
+                "permutations",
+                "within_families",
+                "folds",
+                "repeats",
+                "leave_site_out",
+            ),
+        ),
+        "embed": Analysis(
+            later("statistics.embed.analysis:run_embed"),
+            "participants and contrasts in few dimensions; typical and atypical maps",
+            statistics=("participants_file", "feature_sets"),
+        ),
+        "normative": Analysis(
+            later("statistics.normative.analysis:run_normative"),
+            "deviations of regions from what age, sex and site let expect",
+            statistics=(
+                "participants_file",
+                "covariates",
+                "feature_sets",
+                "permutations",
+                "folds",
+            ),
+        ),
+        "glm": Analysis(
+            later("statistics.glm.analysis:run_glm"),
+            "measured maps from task runs and their events (--glm-model)",
+            statistics=("glm_model",),
+        ),
+    }
+)

@@ -1,0 +1,101 @@
+"""The row of the workflow `twin`: all that the rest of the program knows of the slice."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
+from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+
+def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
+    from bids_dtg.twin.demo import run_twin_demo
+
+    run_twin_demo(out, participants=participants, seed=arguments.seed or 0)
+    return 0
+
+
+def _phantom(arguments: argparse.Namespace) -> None:
+    from bids_dtg.notices import say
+    from bids_dtg.twin.phantom.dataset import TwinPhantom, TwinPlan
+    from bids_dtg.version import __version__
+
+    plan = TwinPlan(
+        people=arguments.participants,
+        frames=arguments.frames,
+        repetition_time_s=arguments.repetition_time,
+        seed=arguments.seed,
+    )
+    generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
+    TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
+
+
+ROW = Workflow(
+    name="twin",
+    help="networks made from participants' connectomes that perform their tasks (Takahashi et al., "
+    "2026): connectomes and what twins do in tasks at the participant level; at the group level "
+    "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
+    participants=ParticipantLevel(
+        results=later("twin.participant.call:run_participants"),
+        reports=later("participants.reports:remake_reports"),
+        verify=later("participants.verify:verify_participants"),
+        methods=later("twin.participant.call:print_methods"),
+    ),
+    analyses=MappingProxyType(
+        {
+            "train": Analysis(
+                later("twin.analyses.train:run_training"),
+                "fit networks to people's connectomes and responses",
+                arrays="may",
+            ),
+            "evaluate": Analysis(
+                later("twin.analyses.evaluate:run_evaluation"),
+                "judge --model by people whom it was not fitted to",
+                arrays="may",
+                needs_model=True,
+            ),
+            "intervene": Analysis(
+                later("twin.analyses.intervene.call:run_interventions"),
+                "what edges the behaviour of --model depends on, and what it does once connectomes "
+                "are moved",
+                arrays="may",
+                needs_model=True,
+                statistics=("permutations",),
+            ),
+        }
+    ),
+    recipes=tuple(RECIPES),
+    architectures={
+        AUTO: DEFAULT_ARCHITECTURE,
+        **{name: row.help for name, row in ARCHITECTURES.items()},
+    },
+    # A third of the people are predicted from the others.
+    demo=Demo(
+        _demo,
+        help="networks made of connectomes, which predict how people perform a task",
+        files="""\
+OUT/simulated  the people: connectomes.npz, event files of a Stroop run (bids)
+               and true parameters (truth.tsv)
+OUT/demo.tsv   response times of unseen people: true, observed and predicted
+OUT/demo.png   the same, their distribution, and a few trials""",
+        needs="needs the extra train; about two minutes of one core",
+        people=180,
+        fewest=12,
+        most=999,
+        cores=1,
+    ),
+    phantom=Phantom(
+        _phantom,
+        help="rest and event files of people whose connectome decides how they respond",
+        files="""\
+OUT/fmriprep   resting-state BOLD of 20 regions, as fMRIPrep leaves it (voxels of 4 mm)
+OUT/atlas      the regions, as --atlases takes them
+OUT/bids       a raw dataset: event files of two tasks, without images
+OUT/truth      connectomes, parameters and mean response times""",
+    ),
+)

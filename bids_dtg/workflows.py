@@ -1,0 +1,159 @@
+"""The one table of workflows, and what a row says of its slice.
+
+A workflow is a slice of the package, `bids_dtg.<name>`. All that the rest of the program knows of
+it stands in its row, in the slice's module `row`; no other room names or imports a slice. A row
+imports what it names when that is called, so that ``--help`` and wrong arguments are answered at
+once.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+from bids_dtg.engine.machine import importing
+from bids_dtg.settings import BehaviourOptions, Settings
+from bids_dtg.settings.option import find_row
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+# A new workflow is a line here, and a folder.
+WORKFLOWS: Mapping[str, str] = MappingProxyType(
+    {
+        "contrasts": "bids_dtg.contrasts.row:ROW",
+        "dynamics": "bids_dtg.dynamics.row:ROW",
+        "twin": "bids_dtg.twin.row:ROW",
+    }
+)
+DEFAULT = next(iter(WORKFLOWS))  # also of an output that names none
+AUTO = "auto"  # of ``--architecture``: chosen by the workflow
+
+Run = Callable[[Settings], int]  # does the work; returns how much of it failed
+Arrays = Literal["never", "may", "must"]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An analysis of the group level."""
+
+    run: Run  # what it does
+    help: str  # for ``--help``
+    arrays: Arrays = "never"  # whether it reads people from ``--input-arrays``
+    needs_model: bool = False  # whether ``--model`` must be given, as its default is no such model
+    statistics: tuple[str, ...] = ()  # options of this group that it reads
+
+
+@dataclass(frozen=True)
+class ParticipantLevel:
+    """What a workflow does with one participant at a time."""
+
+    results: Run  # maps or other results of each participant
+    reports: Run  # the participants' reports anew, from what OUTPUT_DIR holds
+    verify: Run  # compare participants' files with what was written
+    methods: Run  # the methods text alone
+
+    def chosen(self, behaviour: BehaviourOptions) -> Run:
+        """Return what the options ask for."""
+        if behaviour.reports_only:
+            return self.reports
+        if behaviour.verify:
+            return self.verify
+        return self.methods if behaviour.boilerplate_only else self.results
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What ``dtg-demo`` does."""
+
+    # Takes OUT, how many people, and all arguments; returns how many people failed.
+    run: Callable[[Path, int, argparse.Namespace], int]
+    help: str  # for ``--help``, in a few words
+    files: str  # what it makes below OUT, for ``--help``
+    people: int  # by default
+    fewest: int
+    most: int = 99
+    seeded: bool = True  # whether it takes --seed
+    reads_runs: bool = False  # whether a run can be broken, for --broken-run
+    cores: int | None = None  # that it can use; None: all there are
+    needs: str = ""  # what it takes, for ``--help``; empty: nothing to say
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """What ``dtg-phantom`` writes."""
+
+    write: Callable[[argparse.Namespace], None]  # ValueError: of frames that it cannot simulate
+    help: str  # for ``--help``, in a few words
+    files: str  # what it makes below OUT, for ``--help``
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workflow:
+    """A row: what the program knows of a slice."""
+
+    name: str  # a value of ``--workflow``
+    help: str  # for ``--help``
+    participants: ParticipantLevel
+    analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
+    recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
+    # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
+    # first is AUTO. None: no option.
+    architectures: Mapping[str, str] = field(default_factory=dict)
+    group: Run | None = None  # without ``--analysis``: the table and the pages of all participants
+    group_reads_runs: bool = False  # whether the group level may read runs of rest
+    demo: Demo | None = None
+    phantom: Phantom | None = None
+
+    def legal(self, option: str) -> Collection[str]:
+        """Return what an option may be: analysis, recipe or architecture.
+
+        Parameters
+        ----------
+        option
+            Its name.
+        """
+        tables: Mapping[str, Collection[str]] = {
+            "analysis": self.analyses,
+            "recipe": self.recipes,
+            "architecture": self.architectures,
+        }
+        return tables[option]
+
+
+def later(name: str) -> Callable[..., Any]:
+    """Return a function of the package whose module is imported when it is called.
+
+    Parameters
+    ----------
+    name
+        Of the function, as `module:function`, below the package.
+    """
+
+    def call(*arguments: Any) -> Any:
+        with importing():
+            function = pkgutil.resolve_name(f"bids_dtg.{name}")
+        return function(*arguments)
+
+    return call
+
+
+def find_workflow(name: str) -> Workflow:
+    """Return the row of a workflow.
+
+    Raises
+    ------
+    SettingsError
+        There is none of that name: with the names that there are.
+    """
+    row: Workflow = pkgutil.resolve_name(find_row(WORKFLOWS, "--workflow", name))
+    return row
+
+
+def all_workflows() -> Iterator[Workflow]:
+    """Yield all rows, the default first."""
+    return map(find_workflow, WORKFLOWS)
