@@ -1,6 +1,6 @@
 """What the network model recovers of simulated people's known parameters, and how alike it is.
 
-    OMP_NUM_THREADS=1 python benchmarks/dynamics_recovery.py --work FOLDER \
+    OMP_NUM_THREADS=1 python studies/dynamics_recovery.py --work FOLDER \
         [--simulator hopf|pmfm] [--weights sc.npz] [--people 8] [--epochs 300] [--samples 2] \
         [--learning-rate 0.003] [--simulations 10] [--device cpu]
 
