@@ -24,11 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
-from bids_dtg.dynamics.fitting import Fitted, fit
-from bids_dtg.dynamics.inference import Inferred, infer
-from bids_dtg.dynamics.judging.likeness import (
+from likeness import (
     controls,
     histogram_distance,
     mode_limits,
@@ -36,14 +32,15 @@ from bids_dtg.dynamics.judging.likeness import (
     switch_difference,
     variance_difference,
 )
+from numpy.typing import NDArray
+from pmfm import simulate_pmfm_people
+
+from bids_dtg.dynamics.fitting import Fitted, fit
+from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength
 from bids_dtg.dynamics.judging.recovery import recover
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
-from bids_dtg.dynamics.phantom.people import (
-    SimulatedPeople,
-    simulate_hopf_people,
-    simulate_pmfm_people,
-)
+from bids_dtg.dynamics.phantom.people import SimulatedPeople, simulate_hopf_people
 from bids_dtg.dynamics.recipe import Recipe
 from bids_dtg.dynamics.simulation import simulate
 from bids_dtg.training.loop import Workplace
