@@ -206,10 +206,6 @@ class FittedTwins:
         return self.fitted.perform_group(segments)
 
 
-def _of(segments: Segments, rows: NDArray[np.intp]) -> Segments:
-    return segments if len(segments.inputs) == 1 else segments.people(rows)
-
-
 @dataclass(frozen=True)
 class Samples:
     """Samples of people, from which intervals come."""
