@@ -117,7 +117,7 @@ def print_differences(columns: dict[str, Figures]) -> None:
         for figure in own:
             if figure in figures:
                 found = bootstrap_interval(own[figure] - figures[figure])
-                sign = -1 if figure.smaller_is_better else 1
+                sign = -1 if figure.name.startswith("nll") else 1
                 ends = sorted((sign * found.low, sign * found.high))
                 better = first if ends[0] > 0 else name if ends[1] < 0 else ""
                 print(f"| {figure.name} | {figure.session} | {words(found)} | {better} |")

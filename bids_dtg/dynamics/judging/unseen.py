@@ -54,11 +54,6 @@ class Figure:
             "": {"elbo": "ELBO, nats a region a frame"}.get(self.name, "fit of FC, r"),
         }[kind]
 
-    @property
-    def smaller_is_better(self) -> bool:
-        """Whether less of it is better."""
-        return self.name.startswith("nll")
-
 
 Figures = dict[Figure, Values]  # (people,) each
 
