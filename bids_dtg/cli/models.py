@@ -186,7 +186,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.store import require_user_cache
     from bids_dtg.contrasts.bundle.fetch import fetch_models
     from bids_dtg.contrasts.bundle.registry import PUBLISHED
-    from bids_dtg.files.transfer.progress import make_transfer_reporter
+    from bids_dtg.files.transfer_progress import make_transfer_reporter
 
     for name in arguments.models:
         if name not in PUBLISHED:

@@ -13,7 +13,7 @@ from bids_dtg.contrasts.bundle.output_layer import compare_with_published
 from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
 from bids_dtg.errors import BundleError, DownloadError
-from bids_dtg.files.transfer.download import (
+from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     FetchedFile,
     PinnedFile,
@@ -21,7 +21,7 @@ from bids_dtg.files.transfer.download import (
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.transfer.progress import TransferReporter
+from bids_dtg.files.transfer_progress import TransferReporter
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
 _ANOTHER_FOLDER = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.files.transfer.download import PinnedFile
+from bids_dtg.files.download import PinnedFile
 
 _MODELS = ("eminSerin/deeptaskgen-models", "64cf419273251cfd63675b680df37f25b02600cb")
 _PAPER = ("eminSerin/deeptaskgen-paper", "713838f0db66a032aec4d014955e465afef13e00")

@@ -8,7 +8,7 @@ import pytest
 from fmriprep_dataset import SPACE, add_run, describe_dataset
 
 from bids_dtg.errors import RunError
-from bids_dtg.inputs.anatomy.t1w import Anatomy
+from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset
 from bids_dtg.inputs.find import find_anatomy
 from bids_dtg.inputs.runs import find_runs
