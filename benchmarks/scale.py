@@ -37,7 +37,7 @@ from pathlib import Path
 
 from participant import make_dataset, tree_memory_mb
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/builders"))
 
 PARTS = ("linked", "indexed", "task", "tables")
 PROGRAM = [sys.executable, "-m", "bids_dtg.cli"]
