@@ -1,6 +1,6 @@
 """Do deviations tell people apart as the maps do, and are new people's 0 on average?
 
-    python benchmarks/deviation.py [--train 80] [--new 60] [--segments 2] [--block 2]
+    python studies/deviation.py [--train 80] [--new 60] [--segments 2] [--block 2]
 
 Simulated people (voxels of 4 mm by default) and a local ridge fitted on the training people, whose
 own predictions give mean and spread. New people's maps and their deviations are scored against

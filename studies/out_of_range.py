@@ -1,6 +1,6 @@
 """Are clean runs of any length in a model's range, and damaged ones not? Simulated runs.
 
-    python benchmarks/out_of_range.py --work /tmp/out_of_range
+    python studies/out_of_range.py --work /tmp/out_of_range
 
 The range is learned from training people's runs as `scripts/demo_statistics.py` does; or a bundle
 is given whose range is taken (--bundle, of 2 mm voxels). Other people's runs are judged: clean ones

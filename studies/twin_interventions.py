@@ -1,6 +1,6 @@
 """Are interventions in twins true? Predicted beside true changes of simulated people.
 
-    python benchmarks/twin_interventions.py WORK [--regimes hard easy] [--seeds 1 2 3]
+    python studies/twin_interventions.py WORK [--regimes hard easy] [--seeds 1 2 3]
 
 Twins are those of `twin_simulator.py` in the same folder WORK, which are fitted where absent: of
 each world, on 200 people. 60 others are moved. What is found of a world and an architecture is kept

@@ -1,6 +1,6 @@
 """What maps in further spaces cost: time and disk of a participant, one run of 2 mm.
 
-    python benchmarks/output_spaces.py [--volumes 490] [--rounds 2] [--keep FOLDER]
+    python studies/output_spaces.py [--volumes 490] [--rounds 2] [--keep FOLDER]
 
 All are whole processes of the command line: maps on the model's grid alone, and with
 `--output-spaces` T1w (an image of 1 mm, 176 x 256 x 256 voxels), MNI152NLin2009cAsym, and both.
@@ -19,6 +19,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
 from participant import Finished, make_dataset, run
 from spaces import OTHER, make_templateflow
 

@@ -1,6 +1,6 @@
 """Models of real people's rest: kinds of model, forms of the connectome, how many people to train.
 
-    python benchmarks/real_people.py ../shared/data/real/hcp30
+    python studies/real_people.py ../shared/data/real/hcp30
 
 20 people of the Human Connectome Project by parcel: rest, and maps of 24 task conditions. They are
 split at random many times: 5 or 10 to train and 10 others to test, or 15 and 5. All that a model

@@ -1,6 +1,6 @@
 """What tables of regions take: seconds a participant, and memory at the group level.
 
-    python benchmarks/regions.py [--people 1000 10000] [--repeats 9]
+    python studies/regions.py [--people 1000 10000] [--repeats 9]
 
 1. Maps, half-widths and deviations of 47 contrasts at the voxels of HCP's grey matter mask or,
    without it, of the demo model, over five atlases: Schaefer400, HCP, and three random ones of

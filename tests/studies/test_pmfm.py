@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bids_dtg.dynamics.phantom.pmfm import (
+from bids_dtg.dynamics.phantom.steps import unit_noise
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "studies"))
+
+from pmfm import (
     PUBLISHED_PAPER,
     Pmfm,
     PmfmRecipe,
     simulate_pmfm,
+    simulate_pmfm_people,
     strongest_coupling,
 )
-from bids_dtg.dynamics.phantom.steps import unit_noise
 
 SHORT = PmfmRecipe(seconds=30.0, dropped_seconds=6.0)
 
@@ -120,3 +126,16 @@ def test_coupling_is_chosen_by_connectivity(replayed):
         strength.append(np.corrcoef(series)[upper].mean())
     chosen = strongest_coupling(swept, initial, noise)
     assert chosen == swept.coupling[0][np.argmax(strength)]
+
+
+@pytest.mark.slow
+def test_mean_field_models_of_measured_connectomes_switch(measured_weights):
+    people = simulate_pmfm_people(measured_weights)
+    assert people.networks.series.shape == (8, 68, 1199)
+    low, middle, high = (
+        ((limits[0] < people.networks.series) & (people.networks.series < limits[1])).mean()
+        for limits in ((-1.5, -0.3), (0.3, 0.9), (1.2, 2.2))
+    )
+    assert low > 2 * middle
+    assert high > middle
+    assert ((people.personal["G"] > 0.16) & (people.personal["G"] < 0.22)).all()

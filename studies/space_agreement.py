@@ -1,6 +1,6 @@
 """One simulated brain in four spaces: how well the predicted maps agree.
 
-    python benchmarks/space_agreement.py [--frames 240]
+    python studies/space_agreement.py [--frames 240]
 
 The script resamples a simulated participant's run on the model's grid by cubic splines, as
 fMRIPrep does: to 3 mm, to a made-up MNI152NLin2009cAsym at 2 mm, and to an oblique native grid of
@@ -24,9 +24,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from scipy.ndimage import binary_dilation, map_coordinates, spline_filter
-from spaces import write_composite
 
 from bids_dtg import load_bundle
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from spaces import write_composite
 
 OTHER, OTHERS = "MNI152NLin2009cAsym", 3
 NODES = np.array([[-4.0, 0, 0, 100], [0, 4, 0, -140], [0, 0, 4, -100], [0, 0, 0, 1]])

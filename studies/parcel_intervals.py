@@ -1,6 +1,6 @@
 """How often intervals around parcel means hold for simulated people whom nobody has seen.
 
-    python benchmarks/parcel_intervals.py --work /tmp/parcel_intervals [--people 60] [--threads 1]
+    python studies/parcel_intervals.py --work /tmp/parcel_intervals [--people 60] [--threads 1]
 
 The demo model's parcel intervals come from people of the phantom's cohort for calibration. Here
 people of its cohort for tests are simulated, with four segments of rest each, as those had; their

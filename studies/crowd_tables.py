@@ -1,6 +1,6 @@
 """What statistics over 10,000 people take: time and peak memory of `associate` and `phenotypes`.
 
-    nice python benchmarks/crowd_tables.py [--people 10000] [--parcels 19] [--analyses ...]
+    nice python studies/crowd_tables.py [--people 10000] [--parcels 19] [--analyses ...]
 
 1. An output folder of simulated people, as the participant level writes it: one person goes through
    that level with a tiny model, the others' files are that person's with values of their own. Each

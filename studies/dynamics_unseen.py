@@ -1,6 +1,6 @@
 """Compare network models over the same people: each figure, and differences with intervals.
 
-    OMP_NUM_THREADS=1 python benchmarks/dynamics_unseen.py --bundle FOLDER [FOLDER ...] \
+    OMP_NUM_THREADS=1 python studies/dynamics_unseen.py --bundle FOLDER [FOLDER ...] \
         --data ../shared/sip/data --people 31-40 [--simulations 20] [--data-set NAME]
 
 A bundle may be of an amortised model that never saw the people, or of a published form that was

@@ -1,6 +1,6 @@
 """Do simulated twins respond as real people do? The fit of their population values, and the match.
 
-    python benchmarks/twin_population.py DATA [--fit] [--people 400] [--seed 1]
+    python studies/twin_population.py DATA [--fit] [--people 400] [--seed 1]
 
 DATA is the folder with tcp_trials.tsv.gz: trials of 182 people of the Transdiagnostic Connectome
 Project (CC0). People below chance in a run are left out of that run, misses counted as errors.

@@ -7,7 +7,7 @@ targets are random (seeded). Its memory is the most that the process has held, P
 included. The first step prepares kernels and Adam's moments, and is left out of the times; on a
 GPU each step waits for the device. Usage:
 
-    python benchmarks/twin_step.py [--device cpu cuda] [--threads 1] [--steps 5] [--batch 50]
+    python studies/twin_step.py [--device cpu cuda] [--threads 1] [--steps 5] [--batch 50]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scores of all pairs of people: one matrix product for each contrast against pair by pair.
 
-    python benchmarks/evaluation.py [--people 200] [--voxels 158680]
+    python studies/evaluation.py [--people 200] [--voxels 158680]
 
 Maps are on disk, as in `--analysis evaluate`. The plain way reads each pair's maps and calls
 `np.corrcoef`. The script times it on some pairs, in turns with the program's way, and computes

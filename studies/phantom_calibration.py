@@ -1,6 +1,6 @@
 """Does the phantom look like real people? The paper's figures and the phantom's.
 
-    python benchmarks/phantom_calibration.py [--train 120] [--test 40] [--seed 0] [--block 4]
+    python studies/phantom_calibration.py [--train 120] [--test 40] [--seed 0] [--block 4]
 
 Intervals are 95 %, bootstrap over the test people. The paper is Serin et al. 2025 (HCP-YA, 39
 people with a retest); the prototype is the study that set the equations.

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bids_dtg.contrasts.phantom.bold import draw_run
-from bids_dtg.contrasts.phantom.dataset import participant_label
 from bids_dtg.contrasts.phantom.model import Person
 from bids_dtg.contrasts.phantom.tasks import CONDITIONS, condition_list
-from bids_dtg.files.names import build_path
-from bids_dtg.files.text import write_tsv
 from bids_dtg.phantom.bold_run import BoldRun
-from bids_dtg.phantom.derivatives import write_series
 from bids_dtg.phantom.streams import Purpose
 
 Array = NDArray[np.float32]
@@ -98,14 +93,7 @@ def draw_task_run(person: Person, plan: TaskPlan, run: int = 0) -> TaskRun:
 
 
 def haemodynamic_response(step_s: float = _STEP_S) -> NDArray[np.float64]:
-    """Return the response to an impulse, at steps from 0 to 32 s; its integral is 1.
-
-    Examples
-    --------
-    >>> response = haemodynamic_response(0.1)
-    >>> round(0.1 * float(response.argmax()), 1), round(0.1 * float(response.sum()), 3)
-    (5.2, 1.0)
-    """
+    """Return the response to an impulse, at steps from 0 to 32 s; its integral is 1."""
     t = np.arange(0.0, _RESPONSE_S, step_s)
     shape = _gamma(t, _PEAK_S, _PEAK_WIDTH_S)
     shape = shape - _UNDERSHOOT * _gamma(t, _UNDERSHOOT_S, _UNDERSHOOT_WIDTH_S)
@@ -131,35 +119,6 @@ def true_effects(person: Person, plan: TaskPlan) -> Array:
     rows = [row for row, (task, _) in enumerate(condition_list()) if task == plan.task]
     effects: Array = np.float32(plan.change_percent) * person.responses[rows]
     return effects
-
-
-def write_task_run(
-    derivatives: Path, raw: Path, person: Person, plan: TaskPlan, run: int = 0
-) -> None:
-    """Write a run of a task as fMRIPrep leaves it, and its event file.
-
-    Parameters
-    ----------
-    derivatives, raw
-        Folders of fMRIPrep's files, and of the event files; they may be the same.
-    person
-        Of a phantom with voxels of 2 mm.
-    plan, run
-        As for `draw_task_run`; the name has ``run-`` and the number from 1 on.
-    """
-    drawn = draw_task_run(person, plan, run)
-    entities = {
-        "sub": participant_label(person.index),
-        "task": plan.task.lower(),
-        "run": str(run + 1),
-    }
-    write_series(derivatives, drawn.bold, entities)
-    rows = [
-        (onset, drawn.duration_s, condition)
-        for onset, condition in zip(drawn.onset_s.tolist(), drawn.condition, strict=True)
-    ]
-    path = raw / build_path(entities, "events", ".tsv")
-    write_tsv(path, ["onset", "duration", "trial_type"], rows)
 
 
 def _number(task: str, run: int) -> int:

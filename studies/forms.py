@@ -1,6 +1,6 @@
 """Forms of the connectome × kinds of model × numbers of people on the phantom: docs/phantom.md.
 
-    OMP_NUM_THREADS=1 python benchmarks/forms.py --work /tmp/forms [--no-network]
+    OMP_NUM_THREADS=1 python studies/forms.py --work /tmp/forms [--no-network]
 
 Phantoms of several seeds at 8 mm, two segments of rest a person (14.4 minutes), by voxel and
 grouped to 360 parcels. The linear kinds and local ridge learn from 5, 10, 20 and 60 people, the

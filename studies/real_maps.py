@@ -1,6 +1,6 @@
 """Single people's real maps against each other: which are most alike.
 
-    python benchmarks/real_maps.py ../shared/data/real/contrasts
+    python studies/real_maps.py ../shared/data/real/contrasts
 
 Six people's maps of faces against scrambled pictures and three of spoken words (research-kellan,
 MIT), found by a pattern file as for `-d statmaps=maps.toml`, at the voxels of the demo model (2 mm)

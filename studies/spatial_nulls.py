@@ -1,7 +1,7 @@
 """How often chance makes two maps over regions "significant", by each way to test them.
 
-    python benchmarks/spatial_nulls.py [--maps 1000] [--surrogates 299] [--seed 0]
-    python benchmarks/spatial_nulls.py --data ../shared/sip/data
+    python studies/spatial_nulls.py [--maps 1000] [--surrogates 299] [--seed 0]
+    python studies/spatial_nulls.py --data ../shared/sip/data
 
 Pairs of random maps that have nothing to do with each other, but are smooth: Gaussian fields at
 the positions of the Desikan-Killiany regions. A test at 0.05 should call 5 % of the pairs. In the

@@ -1,6 +1,6 @@
 """Recipes and kinds of model beside simple models, on two phantoms: the tables of docs/group.md.
 
-    nice -n 15 python benchmarks/recipes.py --work /tmp/recipes [--epochs 12] [--seeds 3]
+    nice -n 15 python studies/recipes.py --work /tmp/recipes [--epochs 12] [--seeds 3]
 
 Voxels of 8 mm; 300 people to train, 40 to validate, 40 to test, each with a retest and 8 segments
 of rest. `position`: the calibrated phantom, whose people differ in position and extent of their

@@ -1,6 +1,6 @@
 """Series of an atlas' parcels from one run, against nilearn's masker with the same confounds.
 
-    python benchmarks/dynamics_series.py DATASET PARTICIPANT [--rounds 5] [--repeat 1]
+    python studies/dynamics_series.py DATASET PARTICIPANT [--rounds 5] [--repeat 1]
 
 DATASET is fMRIPrep's output with a run in MNI152NLin6Asym:res-2; its BOLD series is the same for
 both sides. They take turns, each in a process of its own; printed are the medians of seconds and of

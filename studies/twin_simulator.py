@@ -1,6 +1,6 @@
 """Do twins predict simulated people whom they have never seen? Architectures beside simple models.
 
-    python benchmarks/twin_simulator.py WORK [--regimes hard easy] [--seeds 1 2 3] [--within]
+    python studies/twin_simulator.py WORK [--regimes hard easy] [--seeds 1 2 3] [--within]
 
 Of each world (a seed), 200 people are fitted on and 200 others are judged, in the faces run and the
 first Stroop run (whole runs, real sequences). What is fitted is kept in the folder WORK, so that a

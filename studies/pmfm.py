@@ -7,17 +7,28 @@ values of Sip et al., 2023, doi 10.1126/sciadv.abq7547).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import exprel
 
 from bids_dtg.dynamics.judging.measures import connectivity, fc_strength
-from bids_dtg.dynamics.phantom.steps import Array, NoiseScaling, block_means, noise_factor
+from bids_dtg.dynamics.networks import Networks, normalised
+from bids_dtg.dynamics.phantom.people import SimulatedPeople
+from bids_dtg.dynamics.phantom.steps import Array, NoiseScaling, noise_factor, unit_noise
+from bids_dtg.phantom.regions import region_names
+from bids_dtg.phantom.streams import Purpose, stream
 
 PUBLISHED_STEP_SECONDS = 0.01
+
+_INITIAL_GATING = (0.2, 0.8)
+_SIGMA_MEAN, _SIGMA_SD, _SIGMA_LEAST = 0.04, 0.01, 0.001  # in a step of 10 ms
+_SWEEP_RUN = 2**32 - 1  # the number of the run in which each person's G is chosen
 
 _DECAY_SECONDS = 0.1  # tau_s
 _KINETICS = 0.641  # gamma, of rates in Hz and time in s
@@ -139,6 +150,16 @@ class Pmfm:
         return velocity
 
 
+def block_means(states: Iterable[Array], steps: int, frames: int) -> Array:
+    """Return the means of so many states in a row; frames become the last axis."""
+    ahead = iter(states)
+    blocks = (list(islice(ahead, steps)) for _ in range(frames))
+    means = [np.mean(block, axis=0) for block in blocks if len(block) == steps]
+    if len(means) < frames:
+        raise ValueError(f"the noise is enough for {len(means)} frames of {frames}")
+    return np.stack(means, axis=-1)
+
+
 def simulate_pmfm(network: Pmfm, initial: Array, noise: Iterable[Array]) -> Array:
     """Simulate mean-field models and return S in the kept frames, (people, runs, regions, frames).
 
@@ -174,3 +195,64 @@ def strongest_coupling(network: Pmfm, initial: Array, noise: Iterable[Array]) ->
     """
     strength = fc_strength(connectivity(simulate_pmfm(network, initial, noise)))
     return np.take_along_axis(network.coupling, strength.argmax(axis=1)[:, None], axis=1)[:, 0]
+
+
+def simulate_pmfm_people(
+    weights: NDArray[np.number], *, seed: int = 42, recipe: PmfmRecipe | None = None
+) -> SimulatedPeople:
+    """Simulate people whose regions are mean-field models, switched by noise.
+
+    The regional parameter is ``sigma``, drawn from N(0.04, 0.01²); the person's is ``G``: of the
+    recipe's candidates, that with the largest mean functional connectivity in the second half of
+    240 s, always with the same noise. The candidates suit measured connectomes of 68 regions: with
+    weaker ones, regions stay in the low state, and a larger `most_coupling` is needed.
+
+    Parameters
+    ----------
+    weights
+        Structural connectomes, (people, regions, regions); each is divided by its largest weight.
+    seed
+        Fixes all parameters, initial states and noise.
+    recipe
+        By default the published one: 1199 frames, 0.72 s apart. Eight people take 20 s.
+    """
+    recipe = PmfmRecipe() if recipe is None else recipe
+    people, count, _ = weights.shape
+    rngs = [stream(seed, Purpose.REGIONS, person=person) for person in range(people)]
+    drawn = np.stack([rng.normal(_SIGMA_MEAN, _SIGMA_SD, count) for rng in rngs])
+    sigma = np.maximum(drawn, _SIGMA_LEAST)
+    scaled = normalised(weights)
+    candidates = np.broadcast_to(recipe.candidates, (people, recipe.couplings))
+    swept = Pmfm(scaled.astype(np.float64), candidates, sigma, recipe.sweep)
+    coupling = strongest_coupling(swept, *_chance(swept, seed, [_SWEEP_RUN]))
+    runs = partial(_runs, replace(swept, coupling=coupling[:, None], recipe=recipe), seed)
+    series = runs([0])
+    mean, sd = float(series.mean()), float(series.std())
+    networks = Networks(
+        tuple(f"sim{number:02d}" for number in range(1, people + 1)),
+        region_names(count),
+        np.asarray((series[:, 0] - mean) / sd, np.float32),
+        scaled,
+        recipe.frame_seconds,
+    )
+    return SimulatedPeople(networks, {"sigma": sigma}, {"G": coupling}, mean, sd, runs)
+
+
+def _runs(network: Pmfm, seed: int, runs: Sequence[int]) -> Array:
+    return simulate_pmfm(network, *_chance(network, seed, runs))
+
+
+def _chance(network: Pmfm, seed: int, runs: Sequence[int]) -> tuple[Array, Iterator[Array]]:
+    """Draw initial states, and open the noise."""
+    people, regions = network.sigma.shape
+
+    def streams(purpose: Purpose) -> list[list[np.random.Generator]]:
+        return [
+            [stream(seed, purpose, person=p, session=run) for run in runs] for p in range(people)
+        ]
+
+    initial = [
+        [rng.uniform(*_INITIAL_GATING, regions) for rng in row]
+        for row in streams(Purpose.INITIAL_STATE)
+    ]
+    return np.array(initial), unit_noise(streams(Purpose.SYSTEM_NOISE), (regions,))

@@ -1,8 +1,8 @@
 """What fine-tuning does on the phantom: the figures of docs/group.md.
 
-    nice -n 15 python benchmarks/finetuning.py --work /tmp/recipes [--epochs 50]
+    nice -n 15 python studies/finetuning.py --work /tmp/recipes [--epochs 50]
 
-Starts from the network that `benchmarks/recipes.py` trained in the same work folder (`position`,
+Starts from the network that `studies/recipes.py` trained in the same work folder (`position`,
 MSE, seed 0). Schedule 1: a new scanner (more and smoother noise, more shared signal) and one of
 the 47 contrasts, 40 people to tune, 10 to validate, 40 to test. Schedule 2: contrasts of tasks
 that weight the networks differently, learnt from 5, 10, 20 and 40 people. Voxels of 8 mm.

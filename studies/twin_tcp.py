@@ -1,6 +1,6 @@
 """Does a network perform tasks as real people do, who are left out of its fit? Twins of behaviour.
 
-    python benchmarks/twin_tcp.py DATA --work FOLDER [--png FILE] [--folds 5] [--epochs 40]
+    python studies/twin_tcp.py DATA --work FOLDER [--png FILE] [--folds 5] [--epochs 40]
 
 DATA is the folder with bids/ (event files) and participants.tsv of 182 people of the
 Transdiagnostic Connectome Project (CC0). Each fold of people is left out of a fit to the faces run

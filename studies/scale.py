@@ -1,8 +1,8 @@
 """Very many participants, by simulation: what a call costs at each step, and what is left by it.
 
-    python benchmarks/scale.py [--parts linked indexed task tables] [--folder FOLDER]
-    python benchmarks/scale.py --parts linked --run FOLDER [--first 20] [--more 4]
-    python benchmarks/scale.py --parts linked --tiny --first 600 --more 300
+    python studies/scale.py [--parts linked indexed task tables] [--folder FOLDER]
+    python studies/scale.py --parts linked --run FOLDER [--first 20] [--more 4]
+    python studies/scale.py --parts linked --tiny --first 600 --more 300
 
 `linked`: one real-size run stands, by links, for 1,000 participants. A plan; the call, killed by
 SIGKILL with all its processes once 20 are complete; the same call again until 4 more are; what it
@@ -35,9 +35,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from participant import make_dataset, tree_memory_mb
-
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/builders"))
+
+from participant import make_dataset, tree_memory_mb
 
 PARTS = ("linked", "indexed", "task", "tables")
 PROGRAM = [sys.executable, "-m", "bids_dtg.cli"]
