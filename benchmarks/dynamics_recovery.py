@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.fitting import Fitted, fit
 from bids_dtg.dynamics.inference import Inferred, infer
 from bids_dtg.dynamics.judging.likeness import (
@@ -36,8 +37,8 @@ from bids_dtg.dynamics.judging.likeness import (
     switch_difference,
     variance_difference,
 )
-from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength
 from bids_dtg.dynamics.judging.recovery import recover
+from bids_dtg.dynamics.measures import connectivity, fc_fit
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights
 from bids_dtg.dynamics.phantom.people import (
     SimulatedPeople,

@@ -10,8 +10,6 @@ import numpy as np
 
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.contrasts.participant.outputs.map_files import model_facts, run_sources
-from bids_dtg.contrasts.participant.outputs.region_files import atlas_facts
 from bids_dtg.dynamics.networks import normalised
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.dynamics.participant.infer import Modelled
@@ -24,6 +22,7 @@ from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.inputs.structural import StructuralMatrix
 from bids_dtg.participants.complete import complete_set
 from bids_dtg.participants.figures import rounded
+from bids_dtg.participants.origin import atlas_facts, model_facts, run_sources
 from bids_dtg.participants.parcels.measure import MeasuredSeries, SeriesReader
 from bids_dtg.participants.parcels.write import ParcelFiles
 from bids_dtg.participants.sets import RunSet, run_entities

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import exprel
 
-from bids_dtg.dynamics.judging.measures import connectivity, fc_strength
+from bids_dtg.connectome.edges import fc_strength
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.phantom.steps import Array, NoiseScaling, block_means, noise_factor
 
 PUBLISHED_STEP_SECONDS = 0.01

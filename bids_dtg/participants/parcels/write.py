@@ -7,14 +7,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bids_dtg.contrasts.bundle.bundle import Bundle
-from bids_dtg.contrasts.participant.outputs.map_files import camel_case, run_sources
-from bids_dtg.contrasts.participant.outputs.region_files import atlas_facts
-from bids_dtg.contrasts.participant.quality import cleaning_note
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.regions.series import SERIES, RegionSeries, encode_series, series_sidecar
 from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text, write_json
 from bids_dtg.participants.figures import first_figures, rounded
+from bids_dtg.participants.origin import atlas_facts, camel_case, cleaning_note, run_sources
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest
 from bids_dtg.participants.sets import run_entities

@@ -8,7 +8,6 @@ from typing import Any
 
 from bids_dtg.cleaning.confounds import NOT_IN_TABLE
 from bids_dtg.cleaning.words import Lacking
-from bids_dtg.contrasts.participant.outputs.map_files import model_facts
 from bids_dtg.files.names import FileKind
 from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
 from bids_dtg.files.regions.relmat import RELMAT, RegionMatrix, encode_relmat
@@ -16,6 +15,7 @@ from bids_dtg.files.sidecars import RESIDUAL_DOF
 from bids_dtg.files.text import encoded, tsv_text
 from bids_dtg.participants.complete import complete_set
 from bids_dtg.participants.figures import rounded
+from bids_dtg.participants.origin import model_facts
 from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.write import ParcelFiles
 from bids_dtg.participants.sets import RunSet, run_entities
