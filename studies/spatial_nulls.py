@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
-from bids_dtg.dynamics.judging.measures import zero_crossings
-from bids_dtg.dynamics.networks import homotopic_pairs
+from bids_dtg.dynamics.measures import zero_crossings
 from bids_dtg.inputs.regions.positions import dk68_regions, read_region_positions
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.spatial_nulls import correlate_maps, moran_surrogates, null_p
 
 Array = NDArray[np.float64]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from bids_dtg.contrasts.analyses.overview.analysis import run_group
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.call import run_participants
 from bids_dtg.contrasts.participant.outputs.map_files import map_path
+from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.contrasts.phantom.dataset import (
     RunPlan,
     cut_run,
@@ -87,7 +87,7 @@ def run_demo(out: Path, *, participants: int, broken_run: bool) -> int:
         analysis_level="participant",
         model="demo",
     )
-    failed = run_participants(settings)
+    failed = LEVEL.run(settings)
     first = bundle.contrasts[0]
     made = [person for person in people if _map_path(out, person, first, bundle).exists()]
     if made:

@@ -36,10 +36,10 @@ ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
     participants=ParticipantLevel(
-        results=later("contrasts.participant.call:run_participants"),
+        results=later("contrasts.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("contrasts.participant.call:print_methods"),
+        methods=later("contrasts.participant.worker:LEVEL.print_methods"),
     ),
     group=later("contrasts.analyses.overview.analysis:run_group"),
     group_reads_runs=True,

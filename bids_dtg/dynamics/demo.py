@@ -19,13 +19,13 @@ from bids_dtg.dynamics.demo_picture import (
     SpectrumPanel,
     draw_recovery,
 )
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.dynamics.judging.recovery import left_out
+from bids_dtg.dynamics.measures import (
     autocorrelation,
     connectivity,
     fc_fit,
     spectra,
 )
-from bids_dtg.dynamics.judging.recovery import left_out
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.phantom.arrays import write_people
 from bids_dtg.dynamics.phantom.connectomes import simulate_weights

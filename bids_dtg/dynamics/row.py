@@ -41,10 +41,10 @@ ROW = Workflow(
     "from images at the participant level; at the group level from the output of participants, "
     "or from --input-arrays",
     participants=ParticipantLevel(
-        results=later("dynamics.participant.call:run_participants"),
+        results=later("dynamics.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("dynamics.participant.call:print_methods"),
+        methods=later("dynamics.participant.worker:LEVEL.print_methods"),
     ),
     analyses=MappingProxyType(
         {

@@ -41,10 +41,10 @@ ROW = Workflow(
     "2026): connectomes and what twins do in tasks at the participant level; at the group level "
     "from the event files of BIDS_DIR, and the output of participants or --input-arrays",
     participants=ParticipantLevel(
-        results=later("twin.participant.call:run_participants"),
+        results=later("twin.participant.worker:LEVEL.run"),
         reports=later("participants.reports:remake_reports"),
         verify=later("participants.verify:verify_participants"),
-        methods=later("twin.participant.call:print_methods"),
+        methods=later("twin.participant.worker:LEVEL.print_methods"),
     ),
     analyses=MappingProxyType(
         {

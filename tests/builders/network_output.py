@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.dynamics.judging.measures import connectivity
+from bids_dtg.dynamics.measures import connectivity
 from bids_dtg.dynamics.panels import PANELS
 from bids_dtg.dynamics.panels.run import NetworkRun
 from bids_dtg.files.atomic import write_atomic

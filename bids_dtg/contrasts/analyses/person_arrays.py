@@ -15,9 +15,9 @@ from bids_dtg.cleaning.design import TooShortError
 from bids_dtg.connectome.connectome import Connectome
 from bids_dtg.connectome.design import SECONDS_PER_RUN
 from bids_dtg.connectome.form import MARGINAL, Form
+from bids_dtg.connectome.freedom import segment_weight
 from bids_dtg.connectome.range.sketch import Rest, pack_rest, unpack_rest
 from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
-from bids_dtg.contrasts.maps import segment_weight
 from bids_dtg.contrasts.participant.measure import Reader
 from bids_dtg.contrasts.participant.request import Request
 from bids_dtg.contrasts.people import Person

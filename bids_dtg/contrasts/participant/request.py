@@ -15,13 +15,7 @@ from bids_dtg.connectome.form import Form
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.panels.background import keep_template
 from bids_dtg.contrasts.participant.measure import Reader
-from bids_dtg.contrasts.participant.model import (
-    Model,
-    bytes_needed,
-    device_note,
-    obtain_bundle,
-    resolve_device,
-)
+from bids_dtg.contrasts.participant.model import Model, bytes_needed, obtain_bundle
 from bids_dtg.contrasts.participant.outputs.half_widths import check_level
 from bids_dtg.contrasts.participant.outputs.layers import deviation_note
 from bids_dtg.contrasts.participant.outputs.map_files import Origin
@@ -30,6 +24,7 @@ from bids_dtg.contrasts.participant.outputs.spaces import Needs, Target, choose_
 from bids_dtg.contrasts.participant.outputs.surface_files import SurfaceMaps, check_surfaces
 from bids_dtg.contrasts.participant.outputs.write import Writer
 from bids_dtg.engine.capacity import divide
+from bids_dtg.engine.gpu import device_note, resolve_device
 from bids_dtg.errors import RunError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import package_versions

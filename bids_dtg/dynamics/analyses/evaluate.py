@@ -32,8 +32,8 @@ from bids_dtg.dynamics.analyses.latents import (
     role_rows,
 )
 from bids_dtg.dynamics.analyses.unseen import unseen_notices, unseen_rows, unseen_sections
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from bids_dtg.contrasts.participant.model import resolve_device
 from bids_dtg.dynamics.analyses.analysis import NetworkAnalysis
 from bids_dtg.dynamics.analyses.latents import alignment_of, kl_rows
 from bids_dtg.dynamics.bundle.bundle import NetworkFacts, write_network_bundle
@@ -19,6 +18,7 @@ from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.participant.people import session_words
 from bids_dtg.dynamics.recipe import Recipe, find_recipe, with_fields
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.pages.analysis import (

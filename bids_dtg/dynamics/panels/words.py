@@ -124,7 +124,7 @@ class ModelOfNetworks:
 
 
 @dataclass(frozen=True)
-class ParcelMethods:
+class NetworkMethods:
     """What the methods text says of a call; nothing in it is assumed."""
 
     atlas: str  # its key
@@ -147,7 +147,7 @@ _CITED = {
 }
 
 
-def methods_of(facts: ParcelMethods, outputs: OutputOptions) -> MethodsWords:
+def methods_of(facts: NetworkMethods, outputs: OutputOptions) -> MethodsWords:
     """Say how series, connectivity and parameters were made of cleaned runs.
 
     Parameters
@@ -159,7 +159,7 @@ def methods_of(facts: ParcelMethods, outputs: OutputOptions) -> MethodsWords:
 
     Examples
     --------
-    >>> words = methods_of(ParcelMethods("HCP", 19, 0.5), OutputOptions())
+    >>> words = methods_of(NetworkMethods("HCP", 19, 0.5), OutputOptions())
     >>> words.computed.partition(";")[0]
     'The series of voxels were averaged within the 19 parcels of the atlas HCP'
     >>> "Sip" in words.references
@@ -187,7 +187,7 @@ def methods_of(facts: ParcelMethods, outputs: OutputOptions) -> MethodsWords:
 _METHOD = "which implements the data-driven network model of brain dynamics (Sip et al., 2023)"
 
 
-def _measured(facts: ParcelMethods) -> str:
+def _measured(facts: NetworkMethods) -> str:
     series = averaged(facts.atlas, facts.parcels, facts.min_coverage)
     return (
         f"{series} Functional connectivity is the Pearson correlation of each two of them over "
@@ -195,7 +195,7 @@ def _measured(facts: ParcelMethods) -> str:
     )
 
 
-def _connected(facts: ParcelMethods) -> str:
+def _connected(facts: NetworkMethods) -> str:
     if not facts.structural:
         return ""
     scaled = f", and {facts.model.scaled}" if facts.model and facts.model.scaled else ""
@@ -205,7 +205,7 @@ def _connected(facts: ParcelMethods) -> str:
     )
 
 
-def _modelled(facts: ParcelMethods) -> str:
+def _modelled(facts: NetworkMethods) -> str:
     if facts.model is None:
         return ""
     text = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bids_dtg.bundles.kinds import AUTO_KIND
-from bids_dtg.contrasts.participant.model import resolve_device
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import SettingsError
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag

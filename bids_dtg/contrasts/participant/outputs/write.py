@@ -26,8 +26,6 @@ from bids_dtg.contrasts.participant.outputs.map_files import (
     form_facts,
     map_images,
     map_sidecars,
-    model_facts,
-    run_sources,
     set_sidecar,
 )
 from bids_dtg.contrasts.participant.outputs.region_files import RegionTables
@@ -45,6 +43,7 @@ from bids_dtg.files.provenance import Fingerprint, sets_made_otherwise
 from bids_dtg.files.text import write_json, write_tsv
 from bids_dtg.imaging.warp import Warp
 from bids_dtg.participants.complete import complete_set
+from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept

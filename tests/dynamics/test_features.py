@@ -9,7 +9,7 @@ import pytest
 from network_people import chance_networks, real_networks
 from scipy.stats import linregress, pearsonr
 
-from bids_dtg.dynamics.judging.features import (
+from bids_dtg.dynamics.features import (
     FEATURES,
     Regression,
     features_of,
@@ -17,7 +17,7 @@ from bids_dtg.dynamics.judging.features import (
     regress_regions,
     unmirrored,
 )
-from bids_dtg.dynamics.networks import homotopic_pairs
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 
 PEOPLE = chance_networks()
 

@@ -1,9 +1,11 @@
+"""Where results come from: whether runs were cleaned as those of the training."""
+
 from __future__ import annotations
 
 import pytest
 
 from bids_dtg.bundles.card import TrainingData
-from bids_dtg.contrasts.participant.quality import cleaning_note
+from bids_dtg.participants.origin import cleaning_note
 
 HCP = "HCP minimal preprocessing and multi-run ICA-FIX"
 UKB = "UK Biobank's preprocessing with FIX, warped to standard space"

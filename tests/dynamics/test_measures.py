@@ -10,19 +10,18 @@ from network_people import real_networks
 from scipy.signal import periodogram
 from scipy.stats import ks_2samp, pearsonr
 
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.connectome.edges import fc_strength, upper_edges
+from bids_dtg.dynamics.measures import (
     FCD_GRID,
     MEASURES,
     autocorrelation,
     connectivity,
     fc_fit,
-    fc_strength,
     fcd,
     fcd_shares,
     ks_distance,
     low_power,
     spectra,
-    upper,
     zero_crossings,
 )
 from bids_dtg.dynamics.networks import standardised
@@ -84,7 +83,7 @@ def test_fit_is_broadcast_over_simulations():
     observed, simulated = connectivity(waves(2, 5, 60)), connectivity(waves(2, 3, 5, 60, seed=1))
     found = fc_fit(observed[:, None], simulated)
     assert found.shape == (2, 3)
-    expected = pearsonr(upper(observed[1]), upper(simulated[1, 2]))[0]
+    expected = pearsonr(upper_edges(observed[1]), upper_edges(simulated[1, 2]))[0]
     assert found[1, 2] == pytest.approx(expected)
 
 
@@ -114,7 +113,7 @@ def test_a_session_without_any_course_has_no_distribution():
 def test_distance_of_distributions_is_that_of_the_values():
     series = waves(3, 6, 300)
     shares = fcd_shares(series)
-    values = [upper(fcd(session)) for session in series]
+    values = [upper_edges(fcd(session)) for session in series]
     np.testing.assert_allclose(
         shares[1], [(values[1] <= edge + 1e-9).mean() for edge in FCD_GRID], atol=1e-3
     )
@@ -178,7 +177,7 @@ def test_figures_of_the_real_people(real):
     """As measured on 100 people with other code: facts of Sip et al. 2023, section 11."""
     first, second = (connectivity(series) for series in real)
     assert fc_fit(first, second).mean() == pytest.approx(0.79, abs=0.01)
-    two = upper(fc_fit(first[:, None], first))
+    two = upper_edges(fc_fit(first[:, None], first))
     assert two.mean() == pytest.approx(0.483, abs=0.01)
     assert fc_strength(first).mean() == pytest.approx(0.063, abs=0.01)
     assert autocorrelation(real[0]).mean() == pytest.approx(0.50, abs=0.01)

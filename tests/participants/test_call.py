@@ -16,8 +16,8 @@ from isal import igzip
 from tiny_bundle import write_tiny_bundle
 from tiny_job import TinyJob, read_table, tree
 
-from bids_dtg.contrasts.participant.call import run_participants
 from bids_dtg.contrasts.participant.request import Request
+from bids_dtg.contrasts.participant.worker import LEVEL
 from bids_dtg.participants.call import with_whole_paths
 from bids_dtg.settings import Settings
 
@@ -123,7 +123,7 @@ def retried(crowd, run, tmp_path, monkeypatch, capsys):
 
         monkeypatch.setattr(igzip.IGzipFile, "__init__", failing)
         settings = crowd.settings(no_reports=True, **options)
-        failed = run_participants(settings, retry_seconds=(0.05, 0.1))
+        failed = LEVEL.run(settings, retry_seconds=(0.05, 0.1))
         (table,) = crowd.out.glob("logs/*/failures.tsv")
         return failed, read_table(table), capsys.readouterr().err, len(list(tries.iterdir()))
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.dynamics.judging.measures import (
+from bids_dtg.dynamics.measures import (
     connectivity,
     low_power,
     zero_crossings,
@@ -255,7 +255,7 @@ def unmirrored(feature: Values, pairs: Sequence[tuple[int, int]]) -> NDArray[np.
     feature
         (regions,).
     pairs
-        Of regions that are each other's like, as `networks.homotopic_pairs` finds them.
+        Of regions that are each other's like, as `sides.homotopic_pairs` finds them.
 
     Returns
     -------

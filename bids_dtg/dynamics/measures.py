@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.edges import fc_strength, finite_mean, upper_edges
 from bids_dtg.stats.correlation import correlation, unit_length
 
 Series = NDArray[np.floating[Any]]
@@ -50,18 +51,6 @@ def connectivity(series: Series) -> Values:
     return np.clip(unit @ np.swapaxes(unit, -1, -2), -1.0, 1.0)
 
 
-def upper(matrices: Values) -> Values:
-    """Return the entries above the diagonal, (..., regions, regions) to (..., pairs), row by row.
-
-    Examples
-    --------
-    >>> upper(np.arange(9).reshape(3, 3))
-    array([1, 2, 5])
-    """
-    rows, columns = np.triu_indices(matrices.shape[-1], 1)
-    return matrices[..., rows, columns]
-
-
 def fc_fit(connectivities: Values, others: Values) -> Values:
     """Return how alike functional connectivities are: Pearson r of their upper triangles.
 
@@ -82,18 +71,7 @@ def fc_fit(connectivities: Values, others: Values) -> Values:
     >>> fc_fit(first, np.stack([first, -first, 0.5 * first + 0.1])).round(3)
     array([ 1., -1.,  1.])
     """
-    return correlation(upper(connectivities), upper(others))
-
-
-def fc_strength(connectivities: Values) -> Values:
-    """Return the mean entry above the diagonal, (..., regions, regions) to (...); NaN is left out.
-
-    Examples
-    --------
-    >>> float(fc_strength(np.array([[1.0, 0.25], [0.25, 1.0]])))
-    0.25
-    """
-    return _mean(upper(connectivities))
+    return correlation(upper_edges(connectivities), upper_edges(others))
 
 
 def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
@@ -135,7 +113,7 @@ def fcd(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> Values:
         )
     windows = np.lib.stride_tricks.sliding_window_view(series, frames, axis=-1)
     batches = np.array_split(starts, -(-len(starts) // _WINDOWS_AT_ONCE))
-    flows = [upper(connectivity(windows[:, batch].swapaxes(0, 1))) for batch in batches]
+    flows = [upper_edges(connectivity(windows[:, batch].swapaxes(0, 1))) for batch in batches]
     flow = np.concatenate(flows)
     known = np.isfinite(flow).all(axis=0)
     if known.sum() < _FEWEST_PAIRS:
@@ -170,7 +148,7 @@ def fcd_shares(series: Series, *, frames: int = FCD_FRAMES, stride: int = 1) -> 
     sessions = series.reshape(-1, *series.shape[-2:])
     shares = np.full((len(sessions), len(FCD_GRID)), np.nan, np.float32)
     for row, session in zip(shares, sessions, strict=True):
-        values = upper(fcd(session, frames=frames, stride=stride))
+        values = upper_edges(fcd(session, frames=frames, stride=stride))
         values = values[np.isfinite(values)]
         if len(values):
             row[:] = _shares(values)
@@ -306,7 +284,7 @@ class Measure:
         [(2,), (2,), (2,), (2,)]
         """
         values = self.of(series, tr_seconds)
-        return _mean(values) if self.each_region else values
+        return finite_mean(values) if self.each_region else values
 
 
 MEASURES = (
@@ -333,14 +311,6 @@ MEASURES = (
         lambda series, _: fc_strength(connectivity(series)),
     ),
 )
-
-
-def _mean(values: Values) -> Values:
-    """Return the mean over the last axis of what is finite; NaN where nothing is."""
-    known = np.isfinite(values)
-    total = np.where(known, values, 0.0).sum(axis=-1)
-    count = known.sum(axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _shares(values: Values) -> Values:
