@@ -101,6 +101,8 @@ class Workflow:
     participants: ParticipantLevel
     analyses: Mapping[str, Analysis]  # of the group level, by the values of ``--analysis``
     recipes: tuple[str, ...]  # of training: what ``--recipe`` may be
+    # Returns how its results are presented: of `bids_dtg.report.presentation.Presentation`.
+    presentation: Callable[[], Any]
     # Of models: what ``--architecture`` may be, each in words, empty where the name says it; the
     # first is AUTO. None: no option.
     architectures: Mapping[str, str] = field(default_factory=dict)
@@ -135,11 +137,25 @@ def later(name: str) -> Callable[..., Any]:
     """
 
     def call(*arguments: Any) -> Any:
-        with importing():
-            function = pkgutil.resolve_name(f"bids_dtg.{name}")
-        return function(*arguments)
+        return _resolve(name)(*arguments)
 
     return call
+
+
+def constant(name: str) -> Callable[[], Any]:
+    """Return what gives a constant of the package, whose module is imported when it is asked for.
+
+    Parameters
+    ----------
+    name
+        Of the constant, as `module:NAME`, below the package.
+    """
+    return lambda: _resolve(name)
+
+
+def _resolve(name: str) -> Any:
+    with importing():
+        return pkgutil.resolve_name(f"bids_dtg.{name}")
 
 
 def find_workflow(name: str) -> Workflow:

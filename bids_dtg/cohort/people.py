@@ -35,8 +35,8 @@ from bids_dtg.participants.reports import output_for_pages
 from bids_dtg.report.contents import ParticipantFiles, SetFiles, find_participant, with_what_counts
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.inclusion import read_inclusion
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import number
-from bids_dtg.report.workflows import workflow_of
 from bids_dtg.settings import Settings
 from bids_dtg.stats.cohort.coding import Coded, code
 
@@ -210,7 +210,7 @@ class GroupPeople:
 
     def _of_runs(self) -> Mapping[str, Column]:
         """Return the figures of quality tables, means over each person's runs."""
-        columns = {column.name for column in workflow_of(self.output).quality_columns}
+        columns = {column.name for column in presentation_of(self.output).quality_columns}
         found: dict[str, dict[str, str]] = {}
         for label in self.labels:
             for name in columns:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.kinds import maps_kinds, recipe_names
 from bids_dtg.statistics.analyses import ANALYSES
-from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import (
+    AUTO,
+    Analysis,
+    Demo,
+    ParticipantLevel,
+    Phantom,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -72,6 +81,7 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("contrasts.panels.presentation:PRESENTATION"),
     recipes=recipe_names(),
     architectures={
         AUTO: "linear with few participants, blend with many",

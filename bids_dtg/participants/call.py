@@ -109,7 +109,7 @@ def run_call(
     # Before anything is written: there may be none.
     cluster = _cluster(settings, level)
     folder = _open_output(request)
-    results = request.workflow.made
+    results = request.presentation.made
     try:
         with (
             make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,

@@ -13,6 +13,7 @@ from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.panels.words import ModelOfNetworks, ParcelMethods
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
 from bids_dtg.engine.capacity import divide
@@ -27,7 +28,7 @@ from bids_dtg.participants.parcels.request import BYTES_READ, ParcelRequest
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.methods import methods_text
-from bids_dtg.report.workflows import DYNAMICS, Workflow
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Combine, Settings
 
 # Of a process with torch.
@@ -38,7 +39,7 @@ _BYTES_MODELLED = 900e6
 class NetworkRequest(ParcelRequest):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = DYNAMICS
+    presentation: ClassVar[Presentation] = PRESENTATION
 
     bundle: NetworkBundle | None  # the model; None: series and connectivity alone
     structural: StructuralSource | None  # of structural connectomes; None: none were given
@@ -64,7 +65,7 @@ class NetworkRequest(ParcelRequest):
                     remedy="give it, or leave out --model for series and functional connectivity",
                 )
         own = "" if bundle is None else bundle.part.atlas
-        atlas = read_only_atlas(settings, cls.workflow.name, own)
+        atlas = read_only_atlas(settings, cls.presentation.name, own)
         if bundle is not None:
             bundle.require_regions(
                 tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
@@ -189,7 +190,7 @@ class NetworkRequest(ParcelRequest):
             least_frames=LEAST_FRAMES,
         )
         facts = self.methods_facts(lacking, bundle)
-        return methods_text(facts, self.workflow.methods_words(words, settings.outputs))
+        return methods_text(facts, self.presentation.methods_words(words, settings.outputs))
 
     @property
     def _structural_words(self) -> str:

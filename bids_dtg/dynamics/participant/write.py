@@ -252,7 +252,7 @@ class NetworkWriter:
             series=None if modelled is None else modelled.series,
             simulated=None if modelled is None else modelled.simulated,
         )
-        kept = keep_all(self._request.workflow.panels, data)
+        kept = keep_all(self._request.presentation.panels, data)
         return write_kept(kept, run_entities(measured.run), self._request.output)
 
     def _write_quality(
@@ -266,7 +266,7 @@ class NetworkWriter:
             "simulations": None if modelled is None else len(modelled.simulated),
             "not_modelled": self._request.why_not_modelled(),
         }
-        columns = self._request.workflow.quality_columns
+        columns = self._request.presentation.quality_columns
         return write_quality(figures, columns, run_entities(measured.run), self._request.output)
 
     def _model_facts(self, measured: MeasuredSeries, modelled: Modelled) -> dict[str, Any]:

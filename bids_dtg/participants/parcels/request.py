@@ -41,7 +41,7 @@ class ParcelRequest(CallRequest):
 
     def dataset_words(self) -> DatasetWords:
         """Return how an output of the workflow describes itself."""
-        return self.workflow.dataset_words()
+        return self.presentation.dataset_words()
 
     def keep_shared(self) -> None:
         """Keep nothing: parcels have no picture of everybody behind them."""

@@ -21,9 +21,10 @@ from bids_dtg.participants.parcels.request import BYTES_READ, ParcelRequest
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.report.methods import methods_text
-from bids_dtg.report.workflows import TWIN, Workflow
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import OPTIONS, Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.events import TaskEvents
 from bids_dtg.twin.participant.source import OF_PARCELS
@@ -36,7 +37,7 @@ _BYTES_PERFORMED = 900e6
 class TwinRequest(ParcelRequest):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = TWIN
+    presentation: ClassVar[Presentation] = PRESENTATION
 
     bundle: TwinBundle | None  # the model; None: connectomes, and what people did, alone
     events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
@@ -56,7 +57,7 @@ class TwinRequest(ParcelRequest):
         if bundle is not None:
             refuse_model_folder(asked.output, bundle.path)
         own = "" if bundle is None else bundle.part.atlas
-        atlas = read_only_atlas(settings, cls.workflow.name, own)
+        atlas = read_only_atlas(settings, cls.presentation.name, own)
         if bundle is not None:
             bundle.require_regions(
                 tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
@@ -185,7 +186,7 @@ class TwinRequest(ParcelRequest):
             model=None if self.bundle is None else _model_words(self.bundle),
         )
         facts = self.methods_facts(lacking, self.bundle)
-        return methods_text(facts, self.workflow.methods_words(words, self.settings.outputs))
+        return methods_text(facts, self.presentation.methods_words(words, self.settings.outputs))
 
 
 def _model_words(bundle: TwinBundle) -> ModelOfTwins:

@@ -248,12 +248,12 @@ class TwinWriter:
             std_dvars=measured.confounds.std_dvars,
             tr_seconds=measured.design.tr_seconds,
         )
-        kept = keep_all(self._request.workflow.panels, data)
+        kept = keep_all(self._request.presentation.panels, data)
         return write_kept(kept, run_entities(measured.run), self._request.output)
 
     def _write_quality(self, measured: MeasuredSeries, seconds: float) -> Iterator[PurePosixPath]:
         figures = self._parcels.quality(measured, seconds)
-        columns = self._request.workflow.quality_columns
+        columns = self._request.presentation.quality_columns
         return write_quality(figures, columns, run_entities(measured.run), self._request.output)
 
 

@@ -43,8 +43,8 @@ from bids_dtg.report.flags import own_flags
 from bids_dtg.report.inclusion import Inclusion, describe_inclusion, read_inclusion
 from bids_dtg.report.methods import write_all_methods
 from bids_dtg.report.pages.index import GROUP, INDEX, write_index
+from bids_dtg.report.presentation import presentation_of
 from bids_dtg.report.quality import QualityColumn, dictionary
-from bids_dtg.report.workflows import workflow_of
 from bids_dtg.settings import InputOptions, Settings
 from bids_dtg.version import __version__
 
@@ -103,7 +103,7 @@ def _gather(
     inclusion: Inclusion,
 ) -> int:
     """Write the tables, the mean maps and the pages; the number of failures is 0."""
-    workflow, labels = workflow_of(output), [files.label for files in participants]
+    presentation, labels = presentation_of(output), [files.label for files in participants]
     sets, decided = inclusion.split(made for files in participants for made in files.sets)
     describe_inclusion(output)
     maps = _average(sets, output) if sets else None
@@ -120,7 +120,7 @@ def _gather(
         output, ((made.title, made.maps[0].path.parent) for made in sets if made.maps)
     ):
         say(f"regions of all participants: {path}")
-    table = _write_table(output, rows, (*workflow.quality_columns, *workflow.group_columns))
+    table = _write_table(output, rows, (*presentation.quality_columns, *presentation.group_columns))
     failures = [
         failure
         for failure in all_failures(output)
@@ -136,7 +136,7 @@ def _gather(
             failures=[(f.participant, f.what, f.message) for f in failures],
             flags={
                 files.label: own_flags(
-                    files, messages.get(files.label, {}), workflow.quality_columns
+                    files, messages.get(files.label, {}), presentation.quality_columns
                 )
                 for files in participants
             },
