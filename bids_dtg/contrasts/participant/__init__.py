@@ -2,6 +2,7 @@
 
 - `arrays`: the same for an image at hand, as an array
 - `call`: all participants of a call
+- `measured_maps`: measured maps of the contrasts, as analyses over people read them
 - `measure`: one run: from its files to connectomes
 - `model`: the model of a call, made ready in the background
 - `outputs`: what is written of a set of contrast maps: one module a form of output
