@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.dynamics.recipe import RECIPES
-from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import Analysis, Demo, ParticipantLevel, Phantom, Workflow, constant, later
 
 if TYPE_CHECKING:
     import argparse
@@ -73,6 +73,7 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("dynamics.panels.presentation:PRESENTATION"),
     recipes=tuple(RECIPES),
     # Each person's parameters are recovered by those of the others. Batches are so small that a
     # second core would only wait for the first.

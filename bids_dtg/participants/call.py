@@ -114,7 +114,7 @@ def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[flo
     # Before anything is written: there may be none.
     cluster = _cluster(settings, level)
     folder = _open_output(request)
-    results = request.workflow.made
+    results = request.presentation.made
     try:
         with (
             make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,

@@ -5,7 +5,7 @@ A report is made from what the output folder holds, by a process of its own
 
 - `pages`: one page a module: participant, analysis, index
 - `panels`: what panels are made of, and the panel that every workflow shows
-- `workflows`: the table of workflows: words, quality columns, panels and sections of each
+- `presentation`: how a workflow presents its results: words, quality columns, panels, sections
 - `parcels`: what pages show of the parcels of an atlas, in every workflow that reads them
 - `contents`: what the output folder holds of a participant
 - `quality`: the quality table of a run

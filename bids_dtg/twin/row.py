@@ -6,7 +6,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from bids_dtg.twin.recipe import ARCHITECTURES, DEFAULT_ARCHITECTURE, RECIPES
-from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
+from bids_dtg.workflows import (
+    AUTO,
+    Analysis,
+    Demo,
+    ParticipantLevel,
+    Phantom,
+    Workflow,
+    constant,
+    later,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -69,6 +78,7 @@ ROW = Workflow(
             ),
         }
     ),
+    presentation=constant("twin.panels.presentation:PRESENTATION"),
     recipes=tuple(RECIPES),
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,

@@ -47,7 +47,6 @@ from bids_dtg.bundles.overview import bundle_lines, model_lines
 from bids_dtg.bundles.packing import LOADERS, load_any_bundle
 from bids_dtg.bundles.writer import BundleArrays, write_bundle
 from bids_dtg.cli.models import main
-from bids_dtg.cli.tables import WORKFLOWS as COMMAND_LINE
 from bids_dtg.cli.tables import legal_values
 from bids_dtg.contrasts import blend, linear_kind, local_ridge_kind
 from bids_dtg.contrasts.bundle.bundle import load_bundle
@@ -63,6 +62,7 @@ from bids_dtg.errors import BundleError, SettingsError
 from bids_dtg.files.tensors import TensorFile
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.places import VoxelPlaces
+from bids_dtg.workflows import find_workflow
 
 GROUP_PAGE = (Path(__file__).parents[2] / "docs" / "group.md").read_text(encoding="utf-8")
 ROIS, CONTRASTS = 4, 3
@@ -134,7 +134,7 @@ def test_each_row_of_maps_is_complete(row, tmp_path, connectome):
     assert row.words.model
     assert row.words.owner
     assert "default" in row.recipes
-    assert set(row.recipes) <= set(RECIPES) == set(COMMAND_LINE["contrasts"].recipes)
+    assert set(row.recipes) <= set(RECIPES) == set(find_workflow("contrasts").recipes)
     assert row.name in legal_values()["architecture"]
     assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, "say in docs/group.md what it is"
     assert row.name in TENSORS, "TENSORS needs those of a tiny model of it"

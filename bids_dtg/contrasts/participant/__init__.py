@@ -1,6 +1,7 @@
 """One participant: from resting-state runs to contrast maps, sidecars, tables and a report.
 
 - `arrays`: the same for an image at hand, as an array
+- `measured_maps`: measured maps of the contrasts, as analyses over people read them
 - `measure`: one run: from its files to connectomes
 - `model`: the model of a call, made ready in the background
 - `outputs`: what is written of a set of contrast maps: one module a form of output

@@ -12,6 +12,7 @@ import numpy as np
 from bids_dtg.connectome.design import TemporalDesign
 from bids_dtg.dynamics.bundle.bundle import NetworkBundle, load_network_bundle
 from bids_dtg.dynamics.networks import LEAST_FRAMES
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.panels.words import ModelOfNetworks, NetworkMethods
 from bids_dtg.dynamics.participant.output_people import MOST_FILLED
 from bids_dtg.errors import BundleError, RunError, SettingsError
@@ -22,7 +23,7 @@ from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.sets import RunSet
-from bids_dtg.report.workflows import DYNAMICS, Workflow
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 
 
@@ -30,7 +31,7 @@ from bids_dtg.settings import Combine, Settings
 class NetworkRequest(ParcelRequest[NetworkBundle]):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = DYNAMICS
+    presentation: ClassVar[Presentation] = PRESENTATION
 
     structural: StructuralSource | None  # of structural connectomes; None: none were given
 

@@ -89,7 +89,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
         if bundle is not None:
             refuse_model_folder(asked.output, bundle.path)
         own = "" if bundle is None else bundle.part.atlas
-        atlas = read_only_atlas(settings, cls.workflow.name, own)
+        atlas = read_only_atlas(settings, cls.presentation.name, own)
         if bundle is not None:
             bundle.require_regions(
                 tuple(atlas.parcels.values()), atlas=atlas.key, atlas_digest=atlas.digest
@@ -137,7 +137,7 @@ class ParcelRequest(CallRequest, Generic[Model]):
 
     def dataset_words(self) -> DatasetWords:
         """Return how an output of the workflow describes itself."""
-        return self.workflow.dataset_words()
+        return self.presentation.dataset_words()
 
     def keep_shared(self) -> None:
         """Keep nothing: parcels have no picture of everybody behind them."""
@@ -196,5 +196,5 @@ class ParcelRequest(CallRequest, Generic[Model]):
             packages=package_versions(),
             grid="a grid of 2 mm",
         )
-        words = self.workflow.methods_words(self.methods_facts(), settings.outputs)
+        words = self.presentation.methods_words(self.methods_facts(), settings.outputs)
         return methods_text(facts, words)

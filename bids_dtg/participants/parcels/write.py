@@ -175,7 +175,7 @@ class ParcelWriter(Generic[Request]):
             tr_seconds=measured.design.tr_seconds,
             **more,
         )
-        kept = keep_all(self._request.workflow.panels, data)
+        kept = keep_all(self._request.presentation.panels, data)
         return write_kept(kept, run_entities(measured.run), self._request.output)
 
     def write_quality(
@@ -214,7 +214,7 @@ class ParcelWriter(Generic[Request]):
             "seconds_processing": round(seconds, 2),
             **more,
         }
-        columns = self._request.workflow.quality_columns
+        columns = self._request.presentation.quality_columns
         return write_quality(figures, columns, run_entities(measured.run), self._request.output)
 
     def complete(

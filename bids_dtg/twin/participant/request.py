@@ -15,9 +15,10 @@ from bids_dtg.participants.parcels.measure import MeasuredSeries
 from bids_dtg.participants.parcels.request import ParcelRequest, load_asked
 from bids_dtg.participants.request import Asked
 from bids_dtg.participants.sets import RunSet
-from bids_dtg.report.workflows import TWIN, Workflow
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.settings import Combine, Settings
 from bids_dtg.twin.bundle.bundle import TwinBundle, load_twin_bundle
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import ModelOfTwins, TwinMethods
 from bids_dtg.twin.participant.events import TaskEvents
 from bids_dtg.twin.participant.source import OF_PARCELS
@@ -27,7 +28,7 @@ from bids_dtg.twin.participant.source import OF_PARCELS
 class TwinRequest(ParcelRequest[TwinBundle]):
     """What a call asks for. Steps of the work get what they use of it."""
 
-    workflow: ClassVar[Workflow] = TWIN
+    presentation: ClassVar[Presentation] = PRESENTATION
 
     events: TaskEvents | None  # event files of the tasks; None: BIDS_DIR has none
 

@@ -47,8 +47,8 @@ from bids_dtg.participants.origin import model_facts, run_sources
 from bids_dtg.participants.sets import RunSet, run_entities
 from bids_dtg.report.pages.participant import discard_report
 from bids_dtg.report.panels.panel import Kept, write_kept
+from bids_dtg.report.presentation import Presentation
 from bids_dtg.report.quality import write_quality
-from bids_dtg.report.workflows import Workflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Writer:
     surfaces: SurfaceMaps  # what is written on surfaces
     regions: RegionTables  # what makes the tables of means over parcels
     threads: int  # maps encoded at the same time
-    workflow: Workflow  # whose quality columns are written
+    presentation: Presentation  # whose quality columns are written
     methods: Callable[[Lacking], str]  # text of sets, by what the tables of their runs lack
     targets: Callable[[RunSet], Sequence[Target]]  # other spaces that a set is also written in
 
@@ -100,7 +100,7 @@ class Writer:
             "not_individual": ", ".join(self.bundle.card.part.not_individual) or None,
             "seconds_processing": round(seconds, 2),
         }
-        columns = self.workflow.quality_columns
+        columns = self.presentation.quality_columns
         files = [*write_quality(figures, columns, entities, self.output)]
         files += write_kept(kept, entities, self.output)
         if connectomes is not None:

@@ -1,15 +1,14 @@
-"""A workflow adds its name, words, quality columns and panels by a row."""
+"""A workflow presents its results by words, quality columns and panels of its own."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from measured_run import ENTITIES, measured_run
 
-from bids_dtg.cli import tables as command_line
+from bids_dtg import workflows
 from bids_dtg.contrasts.analyses.overview.page import GroupFacts, write_group_page
+from bids_dtg.contrasts.panels.presentation import PRESENTATION as MAPS
 from bids_dtg.errors import DatasetError
 from bids_dtg.files.derivatives import DerivativeDataset, SourceDataset
 from bids_dtg.files.names import FileKind
@@ -25,12 +24,14 @@ from bids_dtg.report.panels.panel import (
     Kept,
     Panel,
     Picture,
-    RunData,
+    RunFrames,
     keep_all,
     write_kept,
 )
+from bids_dtg.report.presentation import Presentation, presentation_of
 from bids_dtg.report.quality import QualityColumn, write_quality
-from bids_dtg.report.workflows import CONTRASTS, WORKFLOWS, Workflow, workflow_of
+from bids_dtg.settings import Settings
+from bids_dtg.workflows import ParticipantLevel, Workflow
 
 pytest.importorskip("jinja2", reason="reports need the extra [report]")
 pytest.importorskip("PIL", reason="reports need the extra [report]")
@@ -38,7 +39,7 @@ pytest.importorskip("PIL", reason="reports need the extra [report]")
 PULSE = FileKind("physio", "pulse", ".tsv")
 
 
-def keep(data: RunData[object]) -> Kept:
+def keep(data: RunFrames) -> Kept:
     return Kept(PULSE, tsv_text(["beats"], [[60 + n] for n in range(3)]).encode())
 
 
@@ -50,24 +51,41 @@ def draw(run: RunFiles, canvas: Canvas) -> Figure | None:
     return Figure((Picture(canvas.write("pulse", b"picture"), "a pulse"),), f"Beats: {beats}")
 
 
+PULSES = Presentation(
+    name="toy",
+    dataset_name="Pulses at rest",
+    title="Pulses",
+    about="Made up.",
+    citation="cff-version: 1.2.0\nversion: {version}\n",
+    readme=lambda card: f"Pulses by {card.name}\n",
+    methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
+    subtitle=lambda files: f"{len(files.runs)} pulse",
+    columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
+    panels=(MOTION, Panel("pulse", "The pulse", PULSE, keep, draw)),
+    analysis_page="pulse_report.html",
+)
+
+
+def nothing(settings: Settings) -> int:
+    return 0
+
+
+ROW = Workflow(
+    name="toy",
+    help="pulses",
+    participants=ParticipantLevel(nothing, nothing, nothing, nothing),
+    analyses={},
+    recipes=(),
+    presentation=lambda: PULSES,
+)
+
+
 @pytest.fixture
-def toy() -> Iterator[Workflow]:
-    """A workflow that measures a pulse, in the table for a test."""
-    row = Workflow(
-        name="toy",
-        dataset_name="Pulses at rest",
-        title="Pulses",
-        about="Made up.",
-        citation="cff-version: 1.2.0\nversion: {version}\n",
-        readme=lambda card: f"Pulses by {card.name}\n",
-        methods=lambda bundle, outputs: MethodsWords("Pulses were made", "a toy", "", "", ""),
-        subtitle=lambda files: f"{len(files.runs)} pulse",
-        columns=(QualityColumn("pulse", "Beats a minute", title="Pulse", summary="{:.0f}"),),
-        panels=(MOTION, Panel("pulse", "The pulse", PULSE, keep, draw)),
-    )
-    WORKFLOWS[row.name] = row
-    yield row
-    del WORKFLOWS[row.name]
+def toy(monkeypatch) -> Presentation:
+    """A workflow that measures a pulse: its row is in the table for a test."""
+    rows = {**workflows.WORKFLOWS, "toy": f"{__name__}:ROW"}
+    monkeypatch.setattr(workflows, "WORKFLOWS", rows)
+    return PULSES
 
 
 @pytest.fixture
@@ -84,36 +102,29 @@ def output(tmp_path, toy) -> DerivativeDataset:
     return dataset
 
 
-def test_the_command_line_and_the_reports_know_the_same_workflows():
-    assert list(command_line.WORKFLOWS) == list(WORKFLOWS)
-
-
 def test_an_output_says_which_workflow_made_it(output, toy):
     description = read_json(output.root / "dataset_description.json")
     assert description["Name"] == "Pulses at rest"
     assert description["GeneratedBy"][0]["Workflow"] == "toy"
-    assert workflow_of(output) is toy
+    assert presentation_of(output) is toy
     assert (output.root / "README").read_text().startswith("Pulses by ")
     assert (output.root / "CITATION.cff").read_text().startswith("cff-version")
 
 
-def test_an_output_that_names_none_is_of_contrasts(tmp_path):
-    assert workflow_of(DerivativeDataset(tmp_path)) is CONTRASTS
+def test_an_output_that_names_none_is_of_the_default(tmp_path):
+    assert presentation_of(DerivativeDataset(tmp_path)) is MAPS
     data = measured_run(tmp_path)
     output = DerivativeDataset(tmp_path / "out")
     source = SourceDataset(data.run.root, "fmriprep", {}, data.run.root)
-    output.describe(source, CONTRASTS.dataset_words(data.bundle.card), version="1")
+    output.describe(source, MAPS.dataset_words(data.bundle.card), version="1")
     assert "Workflow" not in read_json(output.root / "dataset_description.json")["GeneratedBy"][0]
-    assert workflow_of(output) is CONTRASTS
+    assert presentation_of(output) is MAPS
 
 
-def test_an_output_of_a_workflow_that_is_not_known_is_refused(output, toy):
-    del WORKFLOWS[toy.name]
-    try:
-        with pytest.raises(DatasetError, match="of the workflow 'toy'"):
-            write_participant_report(output, "01", {})
-    finally:
-        WORKFLOWS[toy.name] = toy
+def test_an_output_of_a_workflow_that_is_not_known_is_refused(output, monkeypatch):
+    monkeypatch.undo()
+    with pytest.raises(DatasetError, match=r"of the workflow 'toy'\. Expected: one of contrasts, "):
+        write_participant_report(output, "01", {})
 
 
 def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
@@ -124,10 +135,15 @@ def test_a_page_has_the_panels_and_columns_of_its_workflow_only(output):
     assert 'href="#motion"' in page
     assert "Registration" not in page
     assert "maps" not in page.split("<main")[1].split("</main>")[0]
+    (output.root / "group/a").mkdir(parents=True)
+    (output.root / "group/a/pulse_report.html").write_text("")
+    (output.root / "group/a/network_report.html").write_text("")
     write_index(output)
     index = (output.root / "index.html").read_text()
     assert "<h1>Pulses</h1>" in index
     assert "Made up. 1 participant." in index
+    assert '<a href="group/a/pulse_report.html">a</a>' in index
+    assert "network_report" not in index
 
 
 def test_the_group_page_shows_its_columns(output):
@@ -140,6 +156,6 @@ def test_the_group_page_shows_its_columns(output):
 
 
 def test_the_other_workflow_is_as_it_was(toy):
-    assert "pulse" not in {column.name for column in CONTRASTS.quality_columns}
-    assert "pulse" not in {panel.name for panel in CONTRASTS.panels}
-    assert np.all([kind != PULSE for kind in CONTRASTS.run_files])
+    assert "pulse" not in {column.name for column in MAPS.quality_columns}
+    assert "pulse" not in {panel.name for panel in MAPS.panels}
+    assert np.all([kind != PULSE for kind in MAPS.run_files])

@@ -1,8 +1,9 @@
-"""The workflows' words, quality columns and panels: one table, found by the name in the output.
+"""How a workflow presents its results: README, citation, methods, and what pages show.
 
-The report is a process of its own and knows an output by its files alone; what to run for a
-workflow is a row of the same name in `bids_dtg.cli.tables`. A new workflow is a row here, and a
-module beside `contrasts`, `dynamics` and `twin` that the row takes its words from.
+A presentation, and no workflow: what is to be run stands in the workflow's row, which is found
+without these words, and names them (`bids_dtg.workflows.Workflow.presentation`). The report is a
+process of its own and knows an output by its files alone; it finds the presentation by the name
+that the output's description has.
 """
 
 from __future__ import annotations
@@ -13,12 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bids_dtg.bundles.card import ModelCard
-from bids_dtg.contrasts.panels import PANELS
-from bids_dtg.contrasts.panels import words as contrasts
-from bids_dtg.contrasts.panels.maps import draw_sets
-from bids_dtg.dynamics import panels as dynamics
-from bids_dtg.dynamics.panels import words as network_words
-from bids_dtg.errors import DatasetError
+from bids_dtg.errors import DatasetError, SettingsError
 from bids_dtg.files.derivatives import DatasetWords, DerivativeDataset
 from bids_dtg.files.names import FileKind
 from bids_dtg.report import quality
@@ -26,23 +22,21 @@ from bids_dtg.report.contents import ParticipantFiles, RunFiles, SetFiles
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.methods import MethodsWords
 from bids_dtg.report.panels.panel import Panel, Section
-from bids_dtg.report.parcels import CARPET
-from bids_dtg.report.parcels import quality as parcel_quality
 from bids_dtg.report.quality import QualityColumn
+from bids_dtg.report.slices import Background, standard_background
 from bids_dtg.settings import OutputOptions
-from bids_dtg.twin import panels as twin
-from bids_dtg.twin.panels import words as twin_words
 from bids_dtg.version import __version__
+from bids_dtg.workflows import DEFAULT, find_workflow
 
 Readme = Callable[[ModelCard[Any]], str]
 DrawSection = Callable[[DerivativeDataset, ParticipantFiles, Path], Section | None]
 
 
 @dataclass(frozen=True)
-class Workflow:
-    """A row: what a workflow writes about itself, and what pages show of its results."""
+class Presentation:
+    """What a workflow writes about itself, and what pages show of its results."""
 
-    name: str  # in the table and in the output
+    name: str  # of the workflow
     dataset_name: str  # in dataset_description.json
     title: str  # of the output's first page
     about: str  # what the results are, in a sentence
@@ -67,7 +61,12 @@ class Workflow:
     # Files of sets of runs whose results are no maps, and flags of such a set.
     of_sets: tuple[FileKind, ...] = ()
     combined_notes: Callable[[RunFiles], Iterable[Flag]] = lambda made: ()
+    # What maps of a participant, or slices of a run, are drawn on.
+    background: Callable[[DerivativeDataset, ParticipantFiles], Background] = (
+        lambda dataset, files: standard_background()
+    )
     made: str = "maps"  # what is made of a participant, in a word
+    analysis_page: str = ""  # file name of the page of an analysis; empty: none of its own
 
     @property
     def quality_columns(self) -> tuple[QualityColumn, ...]:
@@ -116,70 +115,13 @@ class Workflow:
             name=self.dataset_name,
             citation=self.citation.format(version=__version__),
             readme=readme,
-            # An output that names none is of the first workflow, as before there were others.
+            # An output that names none is of the default, as before there were other workflows.
             workflow=None if self.name == DEFAULT else self.name,
         )
 
 
-CONTRASTS = Workflow(
-    name="contrasts",
-    dataset_name="Synthetic task-activation maps from resting-state fMRI (bids_dtg)",
-    title="Synthetic task-activation maps",
-    about="Predicted from resting-state fMRI, not measured.",
-    citation=contrasts.CITATION,
-    readme=contrasts.readme_text,
-    methods=contrasts.methods_of,
-    subtitle=contrasts.subtitle,
-    columns=contrasts.COLUMNS,
-    panels=PANELS,
-    sections=(draw_sets,),
-    group_columns=contrasts.GROUP_COLUMNS,
-    notes=contrasts.notes_on_set,
-    model=contrasts.model_line,
-)
-DYNAMICS = Workflow(
-    name="dynamics",
-    dataset_name="Network models of resting-state activity (bids_dtg)",
-    title="Network models of resting-state activity",
-    about="Fitted to regions' series; what they simulate was not measured.",
-    citation=network_words.CITATION,
-    readme=network_words.README,
-    methods=network_words.methods_of,
-    subtitle=network_words.subtitle,
-    columns=network_words.COLUMNS,
-    panels=dynamics.PANELS,
-    model=network_words.model_line,
-    run_notes=network_words.notes_on_run,
-    missing=network_words.missing,
-    results=(CARPET.kind, dynamics.PARAMETERS.kind),
-    made="results",
-)
-TWIN = Workflow(
-    name="twin",
-    dataset_name="Digital twins that perform people's tasks (bids_dtg)",
-    title="Digital twins that perform people's tasks",
-    about="Fitted to connectomes and responses; what twins answer was not measured.",
-    citation=twin_words.CITATION,
-    readme=twin_words.README,
-    methods=twin_words.methods_of,
-    subtitle=twin_words.subtitle,
-    columns=parcel_quality.COLUMNS,
-    panels=twin.PANELS,
-    sections=(twin.draw_sets,),
-    model=twin_words.model_line,
-    run_notes=twin_words.notes_on_run,
-    missing=twin_words.missing,
-    results=(CARPET.kind,),
-    of_sets=twin.OF_SETS,
-    combined_notes=twin_words.notes_on_set,
-    made="results",
-)
-DEFAULT = CONTRASTS.name
-WORKFLOWS = {row.name: row for row in (CONTRASTS, DYNAMICS, TWIN)}
-
-
-def workflow_of(dataset: DerivativeDataset) -> Workflow:
-    """Return the row of the workflow that made an output; contrasts where it names none.
+def presentation_of(dataset: DerivativeDataset) -> Presentation:
+    """Return the presentation of the workflow that made an output, the default if it names none.
 
     Raises
     ------
@@ -187,10 +129,13 @@ def workflow_of(dataset: DerivativeDataset) -> Workflow:
         This version of the program has no such workflow.
     """
     name = dataset.workflow or DEFAULT
-    if name not in WORKFLOWS:
+    try:
+        workflow = find_workflow(name)
+    except SettingsError as err:
         raise DatasetError(
             f"{dataset.root} is of the workflow '{name}'",
-            expected=f"one of {', '.join(WORKFLOWS)}",
+            expected=err.expected,
             remedy="use the version of bids_dtg that made it, or a later one",
-        )
-    return WORKFLOWS[name]
+        ) from err
+    found: Presentation = workflow.presentation()
+    return found
