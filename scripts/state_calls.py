@@ -248,16 +248,22 @@ CALLS = (
     ),
     Call("small", SMALL, ("phantom",)),
     Call("refused", REFUSED, ("phantom",), exit_code=2),
-    Call("real_6asym", (_real("real_6asym", ""),), exit_code=1),
+    Call("real_6asym", (_real("real_6asym", "", SMALL_MODEL),), ("small",), exit_code=1),
     Call(
         "real_6asym_all", (_real("real_6asym_all", f"--participant-label HAPPYTEST {ALL_OUTPUTS}"),)
     ),
     Call(
         "real_2009c",
-        (_real("real_2009c", f"--space MNI152NLin2009cAsym {ALL_OUTPUTS}"),),
+        (_real("real_2009c", f"--space MNI152NLin2009cAsym {ALL_OUTPUTS}", SMALL_MODEL),),
+        ("small",),
         exit_code=1,
     ),
-    Call("real_native", (_real("real_native", f"--space boldref {ALL_OUTPUTS}"),), exit_code=1),
+    Call(
+        "real_native",
+        (_real("real_native", f"--space boldref {ALL_OUTPUTS}", SMALL_MODEL),),
+        ("small",),
+        exit_code=1,
+    ),
     Call(
         "real_no_motion",
         (
@@ -273,9 +279,12 @@ CALLS = (
         "nearest",
         (
             _real(
-                "nearest", "--participant-label HAPPYTEST --space boldref --interpolation nearest"
+                "nearest",
+                "--participant-label HAPPYTEST --space boldref --interpolation nearest",
+                SMALL_MODEL,
             ),
         ),
+        ("small",),
     ),
     Call("surfaces", SURFACES, ("small",)),
     Call("damaged", DAMAGED, ("cleaning_none",), exit_code=1),
