@@ -14,6 +14,9 @@ from xml.parsers.expat import ExpatError
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 _MOST_LINES = 5  # of a file
 _MOST_CHARACTERS = 60  # of a cell or value
@@ -53,8 +56,7 @@ def describe(name: str, data: bytes, other: bytes) -> list[str]:
 # What readers raise where a file is not what its name promises.
 _DAMAGED = (
     *(ValueError, KeyError, OSError, EOFError, zlib.error, zipfile.BadZipFile),
-    *(nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError),
-    *(nib.wrapstruct.WrapStructError, ExpatError),
+    *(ImageFileError, HeaderDataError, WrapStructError, ExpatError),
 )
 
 

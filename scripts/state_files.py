@@ -73,6 +73,22 @@ MASKS = (
     Mask("*.html", r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "the minute at which a page was made"),
     Mask("*.html", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", "when a set of maps was complete"),
     Mask("*.html", r"(?P<keep>seconds_processing</dt><dd>)[\d.]+", "how long a run took"),
+    Mask(
+        "*/network_report.html",
+        r'(?P<keep><td class="number" )data-value="[^"]+">[^<]+(?=</td><td class="number" '
+        r'data-value="(True|False)">)',
+        "how many hours a training took, beside whether it was chosen",
+    ),
+    Mask(
+        "*/group/cache/*.json",
+        r'(?P<keep>\.zarr",\s+"state": )"\w+"',
+        "a digest of the times at which the files of a folder were written",
+    ),
+    Mask(
+        "*/configuration_sha256.json",
+        r'(?P<keep>"(bids_dir|derivatives|model|input_arrays)": )"\w+"',
+        "digests of whole paths; their names stand in the configuration beside it",
+    ),
     Mask("*/bundle/model.json", r'(?P<keep>"(seconds|hours)": )[\d.]+', "how long training took"),
 )
 

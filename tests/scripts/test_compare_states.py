@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import nibabel as nib
 import numpy as np
@@ -22,7 +22,7 @@ from safetensors.numpy import save
 import bids_dtg
 from bids_dtg.cli.demo import DEMOS
 from bids_dtg.cli.phantom import WORKFLOWS as PHANTOMS
-from bids_dtg.cli.tables import WORKFLOWS
+from bids_dtg.cli.tables import WORKFLOWS, Workflow
 from bids_dtg.settings import InputType
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +43,9 @@ TABLE = "maps/out/sub-01/func/sub-01_qc.tsv"
 RECORD = "maps/out/logs/complete/sub-01.json"
 SAID = "maps/said/01.txt"
 HISTORY = "maps/out/group/model-own/desc-training_history.tsv"
+OPTIONS = "maps/out/group/model-own/configuration_sha256.json"
+RESTARTS = "maps/out/group/model-own/network_report.html"
+ZARR = "maps/out/group/cache/sub-01/target_maps.json"
 TRACES = "maps/out/sub-01/func/sub-01_desc-traces_behaviour.tsv"
 CHECKPOINT = "maps/out/group/model-own/network/last.ckpt"
 
@@ -62,6 +65,10 @@ def write_state(folder: Path, seconds: float, clock: str, runs: tuple[str, ...] 
         IMAGE: gzip.compress(bytes(range(200)), mtime=0),
         WEIGHTS: (2).to_bytes(8, "little") + b"{}" + bytes(500),
         HISTORY: f"epoch\tloss\tseconds\n1\t4.1\t{seconds}\n",
+        OPTIONS: f'{{"bids_dir": "{clock[:2]}ab", "seed": "5fec"}}',
+        RESTARTS: f'<td class="number" data-value="0.5">0.50</td><td class="number" '
+        f'data-value="{seconds}">{seconds:.1f}</td><td class="number" data-value="True">1</td>',
+        ZARR: f'{{"file": "a.zarr",\n"state": "{clock[:2]}ab", "dtype": "float32"}}',
         TRACES: "seconds\tanswered\n0.08\t0.5\n",
         CARD: f'{{"name": "own", "record": {{"seconds": {seconds}}}}}',
         PAGE: f"<p>2 maps</p><footer>made 2026-01-31 {clock} UTC</footer>",
@@ -108,12 +115,16 @@ def test_times_run_ids_and_folders_may_differ(states, capsys):
     head, row, last = capsys.readouterr().out.splitlines()
     assert head.split() == ["call", "files", "same", "masked", "different"]
     # Same: image, weights, traces and two lists of failures.
-    assert row.split() == ["maps", "14", "5", "9", "0"]
+    assert row.split() == ["maps", "17", "5", "12", "0"]
     assert last == "images and arrays: 2, of which none differ"
 
 
 @pytest.mark.parametrize(
-    "name", [IMAGE, WEIGHTS, CARD, PAGE, TABLE, RECORD, SAID, CHECKPOINT, HISTORY, TRACES]
+    "name",
+    [
+        *(IMAGE, WEIGHTS, CARD, PAGE, TABLE, RECORD, SAID, CHECKPOINT),
+        *(HISTORY, OPTIONS, RESTARTS, ZARR, TRACES),
+    ],
 )
 def test_a_single_changed_byte_is_found(states, capsys, name):
     path = states[1] / name
@@ -128,6 +139,9 @@ def test_a_single_changed_byte_is_found(states, capsys, name):
         SAID: (b"loss 4.1", b"loss 4.2"),
         CHECKPOINT: (data, checkpoint(b"\x01" + bytes(63), b"13.5")),
         HISTORY: (b"4.1", b"4.2"),
+        OPTIONS: (b"5fec", b"5fed"),
+        RESTARTS: (b"0.50", b"0.51"),
+        ZARR: (b"float32", b"float64"),
         TRACES: (b"0.08", b"0.16"),
     }[name]
     path.write_bytes(data.replace(old, new, 1))
@@ -347,58 +361,53 @@ class Given:
 
 # What is refused where these calls run, and why no call shows more of it.
 REFUSED = {"normative": "it needs 50 people and an extra that the other packages do not bring"}
-MODES = ("", "--reports-only", "--verify", "--boilerplate-only")
+MODES = ("--reports-only", "--verify", "--boilerplate-only")
 MAPS_ONLY = ("--surfaces", "--output-spaces")
 
 
-def given(calls: Sequence[Call], program: str = "bids_dtg") -> Iterator[Given]:
-    for call in calls:
-        for step in call.steps:
-            name, *words = shlex.split(step)
-            if name == program and (call.exit_code < 2 or call.name in REFUSED):
-                yield Given(words)
+def given(calls: Sequence[Call], program: str = "bids_dtg") -> list[Given]:
+    """Return what calls give to a program, but for what is refused."""
+    steps = [
+        step for call in calls if call.exit_code < 2 or call.name in REFUSED for step in call.steps
+    ]
+    return [Given(shlex.split(step)[1:]) for step in steps if step.split()[0] == program]
 
 
 def uncovered(calls: Sequence[Call]) -> list[str]:
     """Return the workflows, analyses and kinds of input that no call has."""
-    there = list(given(calls))
-    people = [each for each in there if "participant" in each.words]
-    files = [each for each in there if "--input-arrays" in each.words]
-    wanted: dict[str, Any] = {}
+    there = given(calls)
+    wanted = dict(_of_participants([each for each in there if "participant" in each.words]))
     for name, workflow in WORKFLOWS.items():
-        own = [each for each in there if each.workflow == name]
-        for mode in MODES:
-            wanted[f"{name} participant {mode}"] = any(
-                mode in each.words if mode else not set(MODES) & set(each.words)
-                for each in people
-                if each.workflow == name
-            )
-        for analysis, row in workflow.analyses.items():
-            asked = [each for each in own if each.analysis == analysis]
-            wanted[f"{name} --analysis {analysis}"] = asked
-            if row.arrays == "never" or name != "contrasts":
-                continue
-            for form in KINDS:
-                wanted[f"{name} --analysis {analysis} of {form}"] = [
-                    each
-                    for each in asked
-                    if each in files and each.value("--input-arrays").endswith(f".{form}")
-                ]
-        wanted[f"{name} of arrays"] = [each for each in own if each in files]
-    for option in MAPS_ONLY:
-        wanted[option] = [each for each in people if option in each.words]
-    for kind in get_args(InputType):
-        wanted[f"--input-type {kind}"] = [
-            each for each in people if each.value("--input-type") == kind
-        ]
+        wanted |= _of_groups(workflow, [each for each in there if each.workflow == name])
     for program, table in (("dtg-demo", DEMOS), ("dtg-phantom", PHANTOMS)):
-        for name in table:
-            wanted[f"{program} --workflow {name}"] = any(
-                each.workflow == name and "--help" not in each.words
-                for each in given(calls, program)
-            )
-    wanted["api"] = list(given(calls, "api"))
+        found = [each.workflow for each in given(calls, program) if "--help" not in each.words]
+        wanted |= {f"{program} --workflow {name}": name in found for name in table}
+    wanted["api"] = bool(given(calls, "api"))
     return [name for name, found in wanted.items() if not found]
+
+
+def _of_participants(there: Sequence[Given]) -> Iterator[tuple[str, bool]]:
+    for name in WORKFLOWS:
+        own = [set(each.words) for each in there if each.workflow == name]
+        yield f"{name} participant", any(not words & set(MODES) for words in own)
+        for mode in MODES:
+            yield f"{name} participant {mode}", any(mode in words for words in own)
+    for option in MAPS_ONLY:
+        yield option, any(option in each.words for each in there)
+    for kind in get_args(InputType):
+        yield f"--input-type {kind}", any(each.value("--input-type") == kind for each in there)
+
+
+def _of_groups(workflow: Workflow, own: Sequence[Given]) -> Iterator[tuple[str, bool]]:
+    """Say which analyses of a workflow there are, and of which formats of arrays."""
+    for name, row in workflow.analyses.items():
+        asked = [each for each in own if each.analysis == name]
+        yield f"{workflow.name} --analysis {name}", bool(asked)
+        files = [Path(each.value("--input-arrays")).suffix for each in asked]
+        if row.arrays != "never" and workflow.name == "contrasts":
+            for form in KINDS:
+                yield f"{workflow.name} --analysis {name} of {form}", f".{form}" in files
+    yield f"{workflow.name} of arrays", any("--input-arrays" in each.words for each in own)
 
 
 def test_there_is_a_call_of_each_workflow_analysis_and_kind_of_input():
