@@ -14,7 +14,7 @@ from state_networks import NETWORK_CALLS, region_table
 from state_statistics import PARTS, PEOPLE, STATISTICS_CALLS, events_table, people_table
 
 # Of the simulated people; calibration needs ten, deviations from the cohort eleven.
-PARTICIPANTS, FRAMES, SECONDS = 11, 130, 2.0
+PARTICIPANTS, FRAMES, SECONDS = 11, 102, 2.5
 STEM = "sub-sim001_task-rest"
 FUNC = f"{PEOPLE}/sub-sim001/func/{STEM}"
 BOLD = f"{FUNC}_space-MNI152NLin6Asym_res-2_desc-preproc_bold"
@@ -119,7 +119,7 @@ LAYOUTS = (
 RUNS = {"ses-A_task-rest_run-1": "runs/long", "ses-A_task-rest_run-2": "phantom/out"}
 RUNS |= {"ses-B_task-rest": "phantom/out"}
 SEVERAL_RUNS = (
-    "dtg-phantom runs/long --participants 1 --frames 330 --repetition-time 2 --seed 1",
+    f"dtg-phantom runs/long --participants 1 --frames 264 --repetition-time {SECONDS:g} --seed 1",
     f"copy {PEOPLE}/dataset_description.json runs/people/dataset_description.json",
     *(
         f"copy {source}/fmriprep/sub-sim001/func/{STEM}{part} "
@@ -170,7 +170,9 @@ SETS = (
     _maps("sets", "--participant-label sim001 sim002 --no-reports"),
     _person("sets", ""),
     _person("sets", "--dry-run"),
-    _person("sets", "--combine run --interval-level 80 --config-file inputs/options.toml"),
+    _person(
+        "sets", "--combine run --interval-level 80 --config-file inputs/options.toml --no-reports"
+    ),
     _person("sets", "--reports-only"),
     f"bids_dtg {PEOPLE} sets/out group --model demo {ONE_CORE}",
 )
@@ -231,7 +233,7 @@ MODELS = (
     "dtg-models pack models/random models/random.tar",
     "dtg-models unpack models/random.tar models/unpacked",
     "dtg-models verify models/unpacked",
-    _person("models", "", model="models/random.tar"),
+    _person("models", "--no-reports", model="models/random.tar"),
 )
 
 CALLS = (
@@ -267,9 +269,14 @@ CALLS = (
     Call(
         "real_no_motion",
         (
-            _real("real_no_motion", "--participant-label RAPIDTIDETEST --denoise-strategy compcor"),
-            f"bids_dtg {REAL} real_no_motion/out group --model demo {ONE_CORE}",
+            _real(
+                "real_no_motion",
+                "--participant-label RAPIDTIDETEST --denoise-strategy compcor",
+                SMALL_MODEL,
+            ),
+            f"bids_dtg {REAL} real_no_motion/out group --model {SMALL_MODEL} {ONE_CORE}",
         ),
+        ("small",),
     ),
     *(
         Call(f"cleaning_{name}", (_small(f"cleaning_{name}", words),), ("small",))
