@@ -29,7 +29,7 @@ from bids_dtg.participants.dry_run import print_plan
 from bids_dtg.participants.reports import Reports, show_methods, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 
@@ -151,14 +151,11 @@ def with_whole_paths(settings: Settings) -> Settings:
     changes["input_arrays"] = tuple(
         str(Path(path).absolute()) for path in settings.modelling.input_arrays
     )
-    changes["task_file"] = tuple(
-        str(Path(name).absolute()) if Path(name).is_file() else name
-        for name in settings.twin.task_file
-    )
-    changes["atlases"] = tuple(
-        str(Path(name).absolute()) if Path(name).is_file() else name
-        for name in settings.outputs.atlases
-    )
+    for name, values in settings.options.items():
+        if OPTIONS[name].files_or_names:
+            changes[name] = tuple(
+                str(Path(value).absolute()) if Path(value).is_file() else value for value in values
+            )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts

@@ -243,6 +243,7 @@ def test_no_scheduler_is_one_line(crowd, tmp_path):
 def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "own.toml").write_text("")
     given = Settings.of(
         bids_dir=Path("in"),
         output_dir=Path("../out"),
@@ -251,6 +252,7 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         derivatives=("fmriprep=d/f", "e", "fmriprep=day=1/f", "/day=1/f"),
         work_dir=Path("w"),
         scheduler="tcp://here:1",
+        atlases=("Schaefer400", "own.toml", "mine"),
     )
     whole = with_whole_paths(given)
     assert whole.inputs.bids_dir == tmp_path / "in"
@@ -261,8 +263,12 @@ def test_paths_mean_the_same_elsewhere(monkeypatch, tmp_path):
         *(f"fmriprep={tmp_path}/d/f", f"{tmp_path}/e"),
         *(f"fmriprep={tmp_path}/day=1/f", "/day=1/f"),
     )
+    own = str(tmp_path / "own.toml")
+    assert whole.outputs.atlases == ("Schaefer400", own, "mine")
     default = Settings.of(bids_dir=Path("/i"), output_dir=Path("/o"), analysis_level="participant")
     assert with_whole_paths(default).inputs.model == "hcp-ya"
+    twins = default.replace(workflow="twin", task_file=("own.toml", "faces"))
+    assert with_whole_paths(twins).twin.task_file == (own, "faces")
 
 
 def test_which_of_two_models_of_a_name_is_used_is_said(tmp_path, monkeypatch, capsys):
