@@ -19,6 +19,6 @@ A report is made from what the output folder holds, by a process of its own
 - `slices`: slices through volumes
 - `colours`: colour scales of pictures, bars and viewer
 - `glass_brain`: a map of voxels, seen through the brain
-- `demo_canvas`: the sheet that pictures of demos are drawn on
+- `demo`: what demos share: from simulated people to a picture, and the sheet it is drawn on
 - `viewer`: what the viewer of maps needs beside a page
 """
