@@ -5,13 +5,16 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.bundles.kinds import maps_kinds, recipe_names
+from bids_dtg.contrasts.bundle.kinds import KINDS, recipe_names
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import AUTO, Analysis, Demo, ParticipantLevel, Phantom, Workflow, later
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from bids_dtg.contrasts.bundle.registry import PublishedMaps
 
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
@@ -30,6 +33,12 @@ def _phantom(arguments: argparse.Namespace) -> None:
     population = Population(seed=arguments.seed)
     people = [population.person(Cohort.DEMO, index) for index in range(arguments.participants)]
     write_people(arguments.out, population, people, plan=plan, program="dtg-phantom")
+
+
+def _published() -> Mapping[str, PublishedMaps]:
+    from bids_dtg.contrasts.bundle.registry import PUBLISHED
+
+    return PUBLISHED
 
 
 ROW = Workflow(
@@ -72,10 +81,12 @@ ROW = Workflow(
             ),
         }
     ),
+    kinds=KINDS.values,
+    published=_published,
     recipes=recipe_names(),
     architectures={
         AUTO: "linear with few participants, blend with many",
-        **{name: row.help for name, row in maps_kinds().items()},
+        **{name: row.help for name, row in KINDS.items()},
     },
     demo=Demo(
         _demo,

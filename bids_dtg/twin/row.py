@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from bids_dtg.bundles.kinds import Kind
+
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
     from bids_dtg.twin.demo import run_twin_demo
@@ -33,6 +35,12 @@ def _phantom(arguments: argparse.Namespace) -> None:
     )
     generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
     TwinPhantom.of(plan).write(arguments.out, generator=generator, report=say)
+
+
+def _kinds() -> tuple[Kind, ...]:
+    from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
+
+    return (DIGITAL_TWIN,)
 
 
 ROW = Workflow(
@@ -69,6 +77,7 @@ ROW = Workflow(
             ),
         }
     ),
+    kinds=_kinds,
     recipes=tuple(RECIPES),
     architectures={
         AUTO: DEFAULT_ARCHITECTURE,

@@ -21,12 +21,12 @@ from bids_dtg.bundles.parts import (
     read_offset,
     to_steps,
 )
-from bids_dtg.bundles.writer import extend_bundle
 from bids_dtg.connectome.range.sketch import Cells
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.connectome.range.usual import Parts
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError

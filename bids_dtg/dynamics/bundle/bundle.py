@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.bundle import Bundle, read_verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
 from bids_dtg.bundles.fields import finite_or_none
-from bids_dtg.bundles.kinds import NETWORK_MODEL
 from bids_dtg.bundles.parts import (
     HASH_BYTES,
     check_names,
@@ -36,7 +36,7 @@ from bids_dtg.bundles.parts import (
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.writer import require_finite, write_files
-from bids_dtg.contrasts.bundle.bundle import Bundle, read_verified_card
+from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
 from bids_dtg.dynamics.bundle.part import FITTED_FILE, NetworkPart
 from bids_dtg.dynamics.networks import LEAST_FRAMES
 from bids_dtg.errors import BundleError, RunError

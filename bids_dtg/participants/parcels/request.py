@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.contrasts.bundle.bundle import Bundle
 from bids_dtg.files.derivatives import DatasetWords
 from bids_dtg.files.provenance import package_versions
 from bids_dtg.imaging.atlas import Atlas

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from bids_dtg.contrasts.bundle.bundle import Bundle
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.contrasts.participant.outputs.map_files import camel_case, run_sources
 from bids_dtg.contrasts.participant.outputs.region_files import atlas_facts
 from bids_dtg.contrasts.participant.quality import cleaning_note

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.bundle import Bundle, read_verified_card
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard, TrainingData
 from bids_dtg.bundles.fields import finite_or_none
-from bids_dtg.bundles.kinds import DIGITAL_TWIN
 from bids_dtg.bundles.parts import (
     HASH_BYTES,
     check_names,
@@ -34,10 +34,10 @@ from bids_dtg.bundles.parts import (
 from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople, hash_person
 from bids_dtg.bundles.store import find_bundle
 from bids_dtg.bundles.writer import require_finite, write_files
-from bids_dtg.contrasts.bundle.bundle import Bundle, read_verified_card
 from bids_dtg.errors import BundleError
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.notices import counted, named
+from bids_dtg.twin.bundle.kind import DIGITAL_TWIN
 from bids_dtg.twin.bundle.part import FITTED_FILE, TwinPart, pairs_of
 from bids_dtg.twin.task_json import task_to_json
 from bids_dtg.twin.tasks import Task

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.connectome.form import MARGINAL, Form
-from bids_dtg.contrasts.bundle.bundle import Bundle, ModelBundle
+from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.maps import Estimate
 from bids_dtg.contrasts.panels.predictability import predictability_facts
