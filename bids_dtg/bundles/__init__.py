@@ -4,7 +4,8 @@
 - `card`: what a bundle says about itself, in `model.json`
 - `fields`: checked access to the fields of that file
 - `kinds`: what is known of any kind of model, and the look-up of all kinds
-- `parts`: the small files beside the weights
+- `tensors`: tensors in a bundle's files, read with the shapes that the card says
+- `fitted`: what bundles of models fitted to people's regions share
 - `people`: whom a model has seen, as hashes
 - `writer`: writes a bundle, whole or not at all
 - `store`: where bundles are installed; finds and removes them

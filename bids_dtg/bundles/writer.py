@@ -186,12 +186,15 @@ def _same_bundle(
     return found
 
 
-def require_finite(
-    tensors: Mapping[str, ArrayLike],
-    remedy: str = "look for measured maps that are far larger than the others, or train with a "
-    "lower --learning-rate",
-) -> None:
+def require_finite(tensors: Mapping[str, ArrayLike], remedy: str) -> None:
     """Refuse to write a model with values that are not finite.
+
+    Parameters
+    ----------
+    tensors
+        Its values, by name.
+    remedy
+        What to do about it.
 
     Raises
     ------

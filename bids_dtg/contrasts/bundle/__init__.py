@@ -1,5 +1,6 @@
 """Bundles of models of contrast maps: their part of the card, what writes, reads and makes them.
 
+- `arrays`: the small files beside the weights, as the offset and the calibration
 - `bundle`: a verified model; `load_bundle` finds one by name or path
 - `checkpoint`: published checkpoints, read as tensors only
 - `convert`: a bundle from a checkpoint, ROI maps and masks

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from bids_dtg.bundles.bundle import Bundle, read_verified_card
 from bids_dtg.bundles.card import CARD_FILE, WEIGHTS_FILE, ModelCard
-from bids_dtg.bundles.parts import (
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.store import find_bundle
+from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
     TRAINING_RANGE_FILE,
@@ -22,9 +25,6 @@ from bids_dtg.bundles.parts import (
     read_places,
     read_training_range,
 )
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
-from bids_dtg.bundles.store import find_bundle
-from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, read_deviation
 from bids_dtg.contrasts.bundle.kinds import KINDS
 from bids_dtg.contrasts.bundle.parcel_intervals import PARCEL_INTERVALS_FILE, read_parcel_intervals

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bids_dtg.bundles.card import WEIGHTS_FILE, ModelCard
-from bids_dtg.bundles.parts import (
+from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
+from bids_dtg.bundles.writer import require_finite, write_copy, write_files
+from bids_dtg.connectome.range.training import TrainingRange
+from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
     TRAINING_RANGE_FILE,
@@ -24,9 +27,6 @@ from bids_dtg.bundles.parts import (
     to_steps,
     training_range_facts,
 )
-from bids_dtg.bundles.people import PEOPLE_FILE, SeenPeople
-from bids_dtg.bundles.writer import require_finite, write_copy, write_files
-from bids_dtg.connectome.range.training import TrainingRange
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
 from bids_dtg.contrasts.bundle.deviation import DEVIATION_FILE, deviation_facts, encode_deviation
 from bids_dtg.contrasts.bundle.parcel_intervals import (
@@ -49,6 +49,11 @@ from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration
 from bids_dtg.stats.deviation import Deviation
 from bids_dtg.stats.parcel_intervals import ParcelIntervals
+
+_NOT_FINITE = (
+    "look for measured maps that are far larger than the others, or train with a lower "
+    "--learning-rate"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +111,7 @@ def write_bundle(
     folder = Path(folder)
     correction = arrays.correction
     of_correction = {} if correction is None else vars(correction)
-    require_finite({**arrays.tensors, **of_correction})
+    require_finite({**arrays.tensors, **of_correction}, _NOT_FINITE)
     files = {WEIGHTS_FILE: encode_arrays(arrays.tensors), **geometry_files(arrays)}
     if arrays.correction is not None:
         files[OFFSET_FILE] = encode_offset(arrays.correction.offset)
