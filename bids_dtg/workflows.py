@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,6 +128,10 @@ class Workflow:
     group_reads_runs: bool = False  # whether the group level may read runs of rest
     demo: Demo | None = None
     phantom: Phantom | None = None
+    # Of its models: rows as `bids_dtg.bundles.kinds.Kind`, and those that can be fetched by name,
+    # as `bids_dtg.bundles.published.PublishedModel`; both stand above this table.
+    kinds: Callable[[], Iterable[Any]] = tuple
+    published: Callable[[], Mapping[str, Any]] = dict
 
     def legal(self, option: str) -> Collection[str]:
         """Return what an option may be: analysis, recipe or architecture.

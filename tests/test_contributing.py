@@ -13,7 +13,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # The tables that people add to: each is named in "Where do I add what?".
 TABLES = {
     "bids_dtg.__all__",
-    "bids_dtg.bundles.kinds.KINDS",
+    "bids_dtg.contrasts.bundle.kinds.KINDS",
     "bids_dtg.contrasts.bundle.registry.PUBLISHED",
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.spellings.ALIASES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from bids_dtg.bundles.kinds import maps_kinds, recipe_names
+from bids_dtg.contrasts.bundle.kinds import KINDS, recipe_names
 from bids_dtg.statistics.analyses import ANALYSES
 from bids_dtg.workflows import (
     AUTO,
@@ -77,6 +77,8 @@ FEATURES = (
         later("cohort.features:find_region_deviations"),
     ),
 )
+
+
 ROW = Workflow(
     name="contrasts",
     help="maps of task activation",
@@ -119,10 +121,12 @@ ROW = Workflow(
     ),
     features=MappingProxyType({kind.name: kind for kind in FEATURES}),
     presentation=constant("contrasts.panels.presentation:PRESENTATION"),
+    kinds=KINDS.values,
+    published=constant("contrasts.bundle.registry:PUBLISHED"),
     recipes=recipe_names(),
     architectures={
         AUTO: "linear with few participants, blend with many",
-        **{name: row.help for name, row in maps_kinds().items()},
+        **{name: row.help for name, row in KINDS.items()},
     },
     demo=Demo(
         _demo,

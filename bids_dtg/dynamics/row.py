@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from bids_dtg.bundles.kinds import Kind
+
 
 def _demo(out: Path, participants: int, arguments: argparse.Namespace) -> int:
     from bids_dtg.dynamics.demo import run_network_demo
@@ -33,6 +35,12 @@ def _phantom(arguments: argparse.Namespace) -> None:
     )
     generator = {"Name": "bids_dtg dtg-phantom", "Version": __version__}
     NetworkPhantom.of(plan).write(arguments.out, generator=generator, report=say)
+
+
+def _kinds() -> tuple[Kind, ...]:
+    from bids_dtg.dynamics.bundle.kind import NETWORK_MODEL
+
+    return (NETWORK_MODEL,)
 
 
 ROW = Workflow(
@@ -74,6 +82,7 @@ ROW = Workflow(
         }
     ),
     presentation=constant("dynamics.panels.presentation:PRESENTATION"),
+    kinds=_kinds,
     recipes=tuple(RECIPES),
     # Each person's parameters are recovered by those of the others. Batches are so small that a
     # second core would only wait for the first.

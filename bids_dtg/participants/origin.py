@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.cleaning.strategies import find_strategy
-from bids_dtg.contrasts.bundle.bundle import Bundle
 from bids_dtg.files.derivatives import TEMPLATEFLOW
 from bids_dtg.files.names import bids_uri
 from bids_dtg.imaging.atlas import Atlas

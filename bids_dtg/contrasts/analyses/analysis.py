@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bids_dtg.bundles.kinds import MapsKind
 from bids_dtg.bundles.store import note_on_namesakes
 from bids_dtg.cohort.result_folder import DEFAULT_NAME, ResultFolder, UsedModel
 from bids_dtg.connectome.form import Form
@@ -19,6 +18,7 @@ from bids_dtg.contrasts.analyses.cohort_plan import CohortPlan
 from bids_dtg.contrasts.analyses.measured import check_measured, write_measured
 from bids_dtg.contrasts.analyses.source import DatasetSource, Source
 from bids_dtg.contrasts.bundle.bundle import ModelBundle
+from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.panels.presentation import PRESENTATION
 from bids_dtg.contrasts.participant.model import Model

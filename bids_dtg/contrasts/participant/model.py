@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.store import how_to_get, is_installed, require_user_cache
 from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import Processor

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from bids_dtg.bundles.bundle import Bundle
 from bids_dtg.cleaning.words import Lacking
 from bids_dtg.connectome.design import TemporalDesign
-from bids_dtg.contrasts.bundle.bundle import Bundle
 from bids_dtg.engine.capacity import divide
 from bids_dtg.files.derivatives import DatasetWords, refuse_model_folder
 from bids_dtg.files.provenance import package_versions

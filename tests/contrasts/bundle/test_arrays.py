@@ -12,7 +12,10 @@ import pytest
 import safetensors.numpy
 from tiny_bundle import forge, tiny_masks, write_tiny_bundle
 
-from bids_dtg.bundles.parts import (
+from bids_dtg.connectome.range.sketch import Cells
+from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
+from bids_dtg.connectome.range.usual import Parts
+from bids_dtg.contrasts.bundle.arrays import (
     CALIBRATION_FILE,
     OFFSET_FILE,
     TRAINING_RANGE_FILE,
@@ -21,12 +24,9 @@ from bids_dtg.bundles.parts import (
     read_offset,
     to_steps,
 )
-from bids_dtg.bundles.writer import extend_bundle
-from bids_dtg.connectome.range.sketch import Cells
-from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
-from bids_dtg.connectome.range.usual import Parts
 from bids_dtg.contrasts.bundle.bundle import load_bundle
 from bids_dtg.contrasts.bundle.part import Recentring
+from bids_dtg.contrasts.bundle.writer import extend_bundle
 from bids_dtg.contrasts.participant.model import Model
 from bids_dtg.contrasts.recentring import Correction
 from bids_dtg.errors import BundleError

@@ -1,11 +1,10 @@
-"""The small files of a bundle beside its weights, and their fields in the card.
+"""The small files of a model of maps beside its weights, and their fields in the card.
 
 - offset: what re-centring adds to the maps
 - calibration: how wide intervals around the maps are
 - training range: what is usual in the connectomes that the model was trained on
 - places: names of places without a grid, and which lie beside each other
 - listed maps: the ROI maps over such places
-- names of regions, and people as hashes: tensors of kinds that predict no maps
 
 Each is a safetensors file that is read with the shapes which the card says it has. Rows of
 large arrays are kept in steps of 8 bits.
@@ -13,22 +12,19 @@ large arrays are kept in steps of 8 bits.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
 from bids_dtg.bundles.fields import JsonFields
+from bids_dtg.bundles.tensors import check_names, decode_names, encode_names, read_tensors
 from bids_dtg.connectome.range.training import FIGURES, Basis, TrainingRange
 from bids_dtg.connectome.range.usual import Usual
 from bids_dtg.errors import BundleError
-from bids_dtg.files.foreign import open_foreign
 from bids_dtg.files.tensors import TensorFile, encode_arrays
 from bids_dtg.imaging.places import ListedPlaces, Places
 from bids_dtg.stats.conformal import Calibration, UsualError
@@ -50,10 +46,7 @@ _COUNTED = ("degrees of freedom", "seconds")
 
 _NAMES, _ADJACENCY, _LISTED_MAPS = "names", "adjacency", "roi_maps"
 _REMEDY = "fetch or make the bundle again"
-HASH_BYTES = 16  # of a person, in tensors
-_LONGEST_NAME = 1000  # bytes of a place's name, and the end of its line
 _LARGEST_STEP = 127  # of int8
-Expected = Mapping[str, tuple[str, tuple[int, ...]]]  # name: type and shape
 
 
 def encode_offset(offset: NDArray[np.float32]) -> bytes:
@@ -257,119 +250,6 @@ def read_places(path: Path, number: int) -> ListedPlaces:
         raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
 
 
-def encode_names(names: Sequence[str]) -> NDArray[np.uint8]:
-    """Make a tensor of names, none of which has an end of a line."""
-    return np.frombuffer("\n".join(names).encode(), np.uint8)
-
-
-def check_names(file: TensorFile, tensor: str, number: int) -> None:
-    """Refuse a tensor that is no list of so many names by its header alone.
-
-    Raises
-    ------
-    BundleError
-        It is too large, has other axes or is absent.
-    """
-    (letters,) = file.shape(tensor, axes=1)
-    if letters > number * _LONGEST_NAME:
-        raise BundleError(f"{file.path} has {letters} bytes of names", expected=f"{number} names")
-
-
-def decode_names(letters: NDArray[np.uint8], number: int) -> tuple[str, ...]:
-    """Return so many names.
-
-    Raises
-    ------
-    ValueError
-        They are no text, or others in number.
-
-    Examples
-    --------
-    >>> decode_names(encode_names(["left insula", "right insula"]), 2)
-    ('left insula', 'right insula')
-    """
-    names = tuple(letters.tobytes().decode().split("\n"))
-    if len(names) != number:
-        raise ValueError(f"it has {len(names)} names, not {number}")
-    return names
-
-
-def check_region_names(names: Sequence[str]) -> None:
-    """Refuse names that a list cannot hold, or that are no names.
-
-    Raises
-    ------
-    BundleError
-        One is empty, of several regions, or has characters that are not seen.
-
-    Examples
-    --------
-    >>> check_region_names(["ctx-lh-insula", "ctx-rh-insula"])
-    """
-    odd = [name for name in names if not name.strip() or not name.isprintable()]
-    odd += [name for name, count in Counter(names).items() if count > 1]
-    if odd:
-        raise BundleError(
-            f"a region is called {odd[0]!r}",
-            expected="names of visible characters, each of one region",
-        )
-
-
-def decode_region_names(letters: NDArray[np.uint8], number: int, path: Path) -> tuple[str, ...]:
-    """Return so many names of regions, of a file at `path`.
-
-    Raises
-    ------
-    BundleError
-        They are no names, or others in number.
-    """
-    try:
-        names = decode_names(letters, number)
-        check_region_names(names)
-    except ValueError as err:
-        raise BundleError(f"{path}: {err}", remedy=_REMEDY) from err
-    except BundleError as err:
-        raise BundleError(f"{path}: {err.found}", expected=err.expected, remedy=_REMEDY) from err
-    return names
-
-
-def encode_people(hashes: Sequence[str]) -> NDArray[np.uint8]:
-    """Make a tensor (people, `HASH_BYTES`) of `bids_dtg.bundles.people.hash_person`'s hashes."""
-    rows = [np.frombuffer(bytes.fromhex(digest), np.uint8) for digest in hashes]
-    return np.array(rows, np.uint8).reshape(len(rows), HASH_BYTES)
-
-
-def decode_people(rows: NDArray[np.uint8], path: Path) -> tuple[str, ...]:
-    """Return the hashes of a tensor (people, `HASH_BYTES`), of a file at `path`.
-
-    Raises
-    ------
-    BundleError
-        Somebody is in it twice.
-    """
-    people = tuple(row.tobytes().hex() for row in rows)
-    if len(set(people)) < len(people):
-        raise BundleError(f"{path} has somebody twice", remedy=_REMEDY)
-    return people
-
-
-def check_shapes(weights: TensorFile, shapes: Mapping[str, tuple[int, ...]], kind: str) -> None:
-    """Compare the header of a file of weights with the shapes that the card of a kind says.
-
-    Raises
-    ------
-    BundleError
-        Naming a tensor that is absent, not asked for, or of another shape.
-    """
-    names = weights.names()
-    if odd := sorted(set(names) ^ shapes.keys()):
-        found = "has no" if odd[0] in shapes else "has the unknown"
-        raise weights.error(f" {found} tensor {odd[0]}")
-    for name, shape in shapes.items():
-        if (found_shape := weights.shape(name, axes=len(shape))) != shape:
-            raise weights.error(f": {name} has shape {found_shape}", f"{shape}, by {kind}'s card")
-
-
 def encode_listed_maps(roi_maps: NDArray[np.float32]) -> bytes:
     """Make the file's bytes from ROI maps (rois, places) over places without a grid."""
     return encode_arrays({_LISTED_MAPS: roi_maps})
@@ -432,58 +312,3 @@ def _rows(path: Path, tensors: Mapping[str, NDArray[Any]], name: str) -> NDArray
             remedy=_REMEDY,
         )
     return rows
-
-
-def read_tensors(
-    path: Path, expected: Expected, *, optional: Expected = MappingProxyType({})
-) -> dict[str, NDArray[Any]]:
-    """Read a file of tensors: all that are expected, the optional ones, and no other.
-
-    Raises
-    ------
-    BundleError
-        If the file is damaged or holds something else, or a value is not finite.
-    """
-    try:
-        with open_foreign(path) as file:  # the library takes no name that is not UTF-8
-            tensors = safetensors.numpy.load(file.read())
-    except (SafetensorError, OSError) as err:
-        raise BundleError(f"{path} cannot be read: {err}") from err
-    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
-    expected = {**expected, **{name: optional[name] for name in optional if name in found}}
-    if found != expected:
-        raise BundleError(f"{path} holds {found}", expected=f"{expected}")
-    for name, array in tensors.items():
-        if not np.isfinite(array).all():
-            raise BundleError(f"{path} has values that are not finite in {name}")
-    return tensors
-
-
-def require_same_parcels(name: str, own: tuple[str, str], given: tuple[str, str]) -> None:
-    """Refuse parcels of another label image than the model's: equal names may be of others.
-
-    Parameters
-    ----------
-    name
-        Of the model.
-    own, given
-        Key and digest of its atlas, and of the one at hand; an empty digest is not known, and
-        nothing is compared then.
-
-    Raises
-    ------
-    BundleError
-        The digests differ.
-
-    Examples
-    --------
-    >>> require_same_parcels("mine", ("Schaefer400", "a1"), ("Schaefer400", "a1"))
-    >>> require_same_parcels("mine", ("", ""), ("Schaefer400", "a1"))
-    """
-    if own[1] and given[1] and own[1] != given[1]:
-        raise BundleError(
-            f"the parcels of {given[0] or 'the atlas'} are not those of {own[0]} that the "
-            f"model {name} was fitted to, though their names are",
-            expected="the same label image on the same grid",
-            remedy="choose the file that the model was fitted with, with --atlases",
-        )

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from bids_dtg.bundles.published import Made, PublishedModel
 from bids_dtg.bundles.writer import move_bundle
-from bids_dtg.contrasts.bundle.bundle import ModelBundle, load_bundle
-from bids_dtg.contrasts.bundle.output_layer import compare_with_published
-from bids_dtg.contrasts.bundle.published_people import published_people
-from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
 from bids_dtg.errors import BundleError, DownloadError
 from bids_dtg.files.transfer.download import (
     OFFLINE_VARIABLE,
@@ -30,11 +26,11 @@ _ANOTHER_FOLDER = (
 
 
 def fetch_models(
-    models: Sequence[PublishedModel],
+    models: Sequence[PublishedModel[Made]],
     folder: Path,
     reporter: TransferReporter,
     env: Mapping[str, str] | None = None,
-) -> list[ModelBundle]:
+) -> list[Made]:
     """Make bundles of published models; those that are there already are verified only.
 
     One process at a time works in a folder; others wait, and find its bundles. What was
@@ -83,9 +79,7 @@ def fetch_models(
                 bundles.append(
                     _make_bundle(model, target, work=work, hosts=hosts, reporter=reporter)
                 )
-                for line in compare_with_published(
-                    bundles[-1], (folder / name for name in PUBLISHED)
-                ):
+                for line in model.remarks(bundles[-1], folder):
                     reporter.note(line)
         for file in {file for model in models for file in model.files}:
             (work / file.local_name).unlink(missing_ok=True)
@@ -93,39 +87,17 @@ def fetch_models(
 
 
 def _make_bundle(
-    model: PublishedModel,
+    model: PublishedModel[Made],
     target: Path,
     *,
     work: Path,
     hosts: Sequence[str],
     reporter: TransferReporter,
-) -> ModelBundle:
-    from bids_dtg.contrasts.bundle.convert import CheckpointFiles, ModelFacts, convert_checkpoint
-
+) -> Made:
     reporter.note(f"fetching {model.name} {model.version} into {target}")
     reporter.note(model.notice)
     fetched = {file: _obtain(file, work, hosts, reporter) for file in model.files}
-    reporter.note(f"converting {model.checkpoint.name}")
-    files = CheckpointFiles(
-        checkpoint=fetched[model.checkpoint].path,
-        maps=fetched[model.maps].path,
-        brain_mask=fetched[model.brain_mask].path,
-        mask=fetched[model.mask].path,
-    )
-    facts = ModelFacts(
-        name=model.name,
-        version=model.version,
-        licence=model.licence,
-        citation=model.citation,
-        description=model.description,
-        training=model.training,
-        segment_seconds=model.segment_seconds,
-        notice=model.notice,
-        record={"published_files": [_entry(file, fetched[file]) for file in model.files]},
-        sources=model.sources,
-        people=published_people(model),
-    )
-    return move_bundle(convert_checkpoint(files, work / model.name, facts), target)
+    return move_bundle(model.convert(fetched, work / model.name, reporter.note), target)
 
 
 def _obtain(
@@ -137,25 +109,14 @@ def _obtain(
         raise BundleError(err.found, expected=err.expected, remedy=err.remedy) from err
 
 
-def _entry(file: PinnedFile, fetched: FetchedFile) -> dict[str, Any]:
-    """Return what the card records of a file that its bundle was made from."""
-    return {
-        "location": file.location,
-        "algorithm": file.digest.algorithm,
-        "digest": file.digest.hexadecimal,
-        "sha256": fetched.sha256,
-        "size": fetched.path.stat().st_size,
-    }
-
-
 def _is_there(target: Path) -> bool:
     return target.is_symlink() or target.exists()
 
 
-def _verified(target: Path, model: PublishedModel) -> ModelBundle:
+def _verified(target: Path, model: PublishedModel[Made]) -> Made:
     again = f"remove it with dtg-models remove {model.name}, then fetch it again"
     try:
-        bundle = load_bundle(target)
+        bundle = model.load(target)
     except BundleError as err:
         raise BundleError(err.found, expected=err.expected, remedy=again) from err
     if (bundle.card.name, bundle.card.version) != (model.name, model.version):

@@ -26,10 +26,10 @@ from model_host import (
 )
 from tiny_bundle import tiny_masks, write_tiny_bundle
 
+from bids_dtg.bundles.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.bundles.overview import bundle_lines
 from bids_dtg.cli.models import main
 from bids_dtg.contrasts.bundle.bundle import load_bundle
-from bids_dtg.contrasts.bundle.fetch import PUBLIC_HOST, fetch_models
 from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts
@@ -310,7 +310,7 @@ def test_what_a_killed_process_left_is_cleared(host, address, models):
 _FETCHER = """
 import pickle, sys
 from pathlib import Path
-from bids_dtg.contrasts.bundle.fetch import fetch_models
+from bids_dtg.bundles.fetch import fetch_models
 from bids_dtg.files.transfer.progress import make_transfer_reporter
 folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
 sys.stdin.readline()
