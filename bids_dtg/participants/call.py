@@ -54,12 +54,16 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class Level(Generic[Request]):
-    """The participant level of a workflow."""
+    """The participant level of a workflow; called, it makes the work.
+
+    Levels of the same functions are equal, also those that were sent to another process: by that
+    a process knows that it has made the work before.
+    """
 
     prepare: Callable[[Settings], Request]  # finds and checks what a call asks for
     steps: Callable[[Request], Steps]  # makes the steps of the work
 
-    def work(self, settings: Settings) -> LevelWork:
+    def __call__(self, settings: Settings) -> LevelWork:
         """Make the work anew, in a process that was started afresh."""
         return self.steps(self.prepare(settings)).work()
 
@@ -319,7 +323,7 @@ def _pool(request: CallRequest, level: Level[Any], board: Board, clock: Clock) -
         steps: Steps = level.steps(request)
     # A process that was forked shares what was prepared.
     forked = steps.forks and can_fork()
-    prepare = steps.work if forked else partial(level.work, request.settings)
+    prepare = steps.work if forked else partial(level, request.settings)
     return Pool(prepare, request.capacity.processes, forked=forked, before_start=board.before_fork)
 
 
@@ -328,4 +332,4 @@ def _cluster(settings: Settings, level: Level[Any]) -> Cluster[Settings, Outcome
     if not address:
         return None
     elsewhere = with_whole_paths(settings).replace(scheduler=None)
-    return Cluster(address, level.work, elsewhere)
+    return Cluster(address, level, elsewhere)

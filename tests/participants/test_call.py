@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -281,3 +282,9 @@ def test_which_of_two_models_of_a_name_is_used_is_said(tmp_path, monkeypatch, ca
     assert f"--model tiny is {installed}; not used: {tmp_path / 'tiny'}" in capsys.readouterr().err
     assert job.run("--model", "./tiny") == 0
     assert "not used" not in capsys.readouterr().err
+
+
+def test_a_level_that_was_sent_to_a_process_is_the_same():
+    sent = pickle.loads(pickle.dumps(LEVEL))  # else a worker of dask makes the work for each task
+    assert sent is not LEVEL
+    assert (sent, hash(sent)) == (LEVEL, hash(LEVEL))
