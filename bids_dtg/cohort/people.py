@@ -47,7 +47,6 @@ from bids_dtg.workflows import FeatureKind, find_workflow
 
 # What is kept of the sidecar of each participant's first map.
 _KEPT = ("ModelSHA256", "Resolution", "DenoiseStrategy", "SpatialReference")
-FEW_PEOPLE = 8  # with fewer, no verdict is given (`bids_dtg.stats.paired`)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,6 @@ from bids_dtg.stats.paired import jackknife_shares
 Values = NDArray[np.floating[Any]]
 Sessions = Mapping[str, Networks]  # by name, of the same people in the same order
 
-FEWEST_PEOPLE = 10  # fewer get no verdict
 _FEWEST_RETESTED = 3  # people that shares of an agreement need
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_dtg.cohort.people import FEW_PEOPLE
 from bids_dtg.cohort.results import GroupResults
 from bids_dtg.notices import counted
 from bids_dtg.report.flags import Flag
@@ -26,6 +25,7 @@ from bids_dtg.statistics.group_maps.question import (
     Question,
 )
 from bids_dtg.stats.cohort.peaks import Peak
+from bids_dtg.stats.verdict import FEWEST, too_few
 
 _PEAKS_A_CONTRAST, _MOST_PEAKS = 3, 60  # on the page; the table has all
 _EVIDENCE = (
@@ -92,7 +92,7 @@ class Findings:
     @property
     def enough(self) -> bool:
         """Whether there are people enough in all tests for a verdict."""
-        return min(each.people for each in self.tested) >= FEW_PEOPLE
+        return min(each.people for each in self.tested) >= FEWEST
 
     @property
     def permuted(self) -> bool:
@@ -141,7 +141,7 @@ class Findings:
             "between_people_sd": each.spread.between_people,
             "mean_size": each.spread.of_mean,
         }
-        if each.people >= FEW_PEOPLE:
+        if each.people >= FEWEST:
             found |= {"voxels_fdr": each.discoveries, "clusters": len(each.peaks)}
             found |= {"voxels_tfce": each.tfce} if each.tfce is not None else {}
         if np.isfinite(each.smallest_p):
@@ -194,7 +194,8 @@ class Findings:
         words = self._words(kind)
         what = f"{words[0].upper()}{words[1:]} of {people}"
         if not self.enough:
-            return f"{what}: no verdict, with fewer than {FEW_PEOPLE} participants."
+            few = too_few(min(each.people for each in self.tested))
+            return f"{what}: {few[:1].lower()}{few[1:]}."
         some = [each for each in own if each.significant.any()]
         by = f"({'FWE' if self.permuted else 'FDR'} 5 % over voxels)"
         if not some:

@@ -24,11 +24,10 @@ from bids_dtg.twin.analyses.intervene.weights import (
     weight_section,
 )
 from bids_dtg.twin.interventions.attribution import PERMUTATIONS
-from bids_dtg.twin.judging.evaluation import FEWEST_PEOPLE
 from bids_dtg.twin.panels.presentation import PRESENTATION
 
 _FEWEST = 2  # people: doses are counted by how much they differ
-_FEWEST_UNSEEN = FEWEST_PEOPLE  # of fewer, directions are hardly more than single people
+_FEWEST_UNSEEN = 10  # of fewer, directions are hardly more than single people
 DIRECTIONS = "desc-directions_edges.npz"
 
 
