@@ -26,10 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from demo_people import (
     CONNECTOME_STEP,
-    MAP_STEP,
     Answers,
     SegmentModel,
     StoredPeople,
+    StoredSamples,
     simulate_answers,
     simulate_people,
 )
@@ -110,14 +110,14 @@ def fit_network(
         from bids_dtg.contrasts.network.prepared import prepare
         from bids_dtg.contrasts.network.unet import AttentionUNet
         from bids_dtg.contrasts.plan import TrainingPlan
-        from bids_dtg.contrasts.samples import ArraySamples, Sampling
+        from bids_dtg.contrasts.samples import Sampling
         from bids_dtg.contrasts.train import train
         from bids_dtg.training.loop import Workplace
 
         torch.set_num_threads(1)
-        grey, steps = world.phantom.anatomy.grey, (CONNECTOME_STEP, MAP_STEP)
+        grey = world.phantom.anatomy.grey
         samples = [
-            ArraySamples(people.connectomes, people.maps, grey, steps)
+            StoredSamples(people.connectomes, people.maps, grey)
             for people in (world.training, world.validation)
         ]
         plan = TrainingPlan(

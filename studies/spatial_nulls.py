@@ -17,17 +17,26 @@ only: permuted values, smoothed over a share of the neighbours, with noise.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
+from scipy.stats import pearsonr
 
 from bids_dtg.dynamics.measures import zero_crossings
-from bids_dtg.inputs.regions.positions import dk68_regions, read_region_positions
+from bids_dtg.files.text import read_packaged
+from bids_dtg.inputs.regions.positions import read_region_positions
 from bids_dtg.inputs.regions.sides import homotopic_pairs
-from bids_dtg.stats.spatial_nulls import correlate_maps, moran_surrogates, null_p
+from bids_dtg.stats.correlation import correlation
+from bids_dtg.stats.spatial_nulls import (
+    is_mirrored,
+    moran_surrogates,
+    null_p,
+    within_hemispheres,
+)
 
 Array = NDArray[np.float64]
 LEVEL = 0.05
@@ -59,6 +68,43 @@ PUBLISHED_MAPS = (
     "rsfc_gradient1",
 )
 SHARES = np.arange(0.1, 1.0, 0.1)  # of regions, that a variogram-matched map is smoothed over
+
+
+@dataclass(frozen=True)
+class MapCorrelation:
+    """Pearson's r of two maps, and how often chance gives one as large."""
+
+    r: float
+    p: float  # two-sided, among surrogates as smooth as the first map
+    p_pearson: float  # as if regions were independent: too small where maps are smooth
+    regions: int  # how many were compared: one hemisphere's where a map is mirrored
+
+
+def correlate_maps(
+    values: Array,
+    other: Array,
+    distances: Array,
+    pairs: Sequence[tuple[int, int]] = (),
+    *,
+    number: int = 9999,
+    seed: int = 0,
+) -> MapCorrelation:
+    """Return the correlation of two maps over regions, and its p among surrogates of the first.
+
+    With pairs, surrogates are those of `within_hemispheres`; and where one of the maps
+    `is_mirrored`, only the left hemisphere is compared.
+    """
+    if pairs and (is_mirrored(values, pairs) or is_mirrored(other, pairs)):
+        left = [one for one, _ in pairs]
+        values, other, distances = values[left], other[left], distances[np.ix_(left, left)]
+        pairs = ()
+    if pairs:
+        surrogates = within_hemispheres(values, distances, pairs, number, seed)
+    else:
+        surrogates = moran_surrogates(values, distances, number, seed)
+    r, p_pearson = pearsonr(values, other)
+    p = null_p(r, correlation(surrogates, other))
+    return MapCorrelation(float(r), float(p), float(p_pearson), len(values))
 
 
 def main() -> None:
@@ -93,7 +139,8 @@ def real_maps(folder: Path) -> None:
 
 def dk68_distances() -> tuple[Array, Array]:
     """Return the distances between the regions of the left and of the right hemisphere, mm."""
-    positions = read_region_positions(dk68_regions())
+    table = read_packaged("bids_dtg.inputs.regions", "dk68_positions.tsv").splitlines()[1:]
+    positions = read_region_positions([line.partition("\t")[0] for line in table])
     return squareform(pdist(positions[:34])), squareform(pdist(positions[34:]))
 
 

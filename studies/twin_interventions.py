@@ -26,7 +26,7 @@ from twin_simulator import Cohorts, fitted_twin
 from bids_dtg.twin.fitting import Fitted, Twin
 from bids_dtg.twin.interventions.attribution import FittedPeople, null_gradients, p_of
 from bids_dtg.twin.interventions.calibration import Calibration
-from bids_dtg.twin.interventions.gradients import Gradients, smooth_gradients
+from bids_dtg.twin.interventions.gradients import NOISE, Gradients, smooth_gradients
 from bids_dtg.twin.interventions.moves import (
     Direction,
     Move,
@@ -39,7 +39,6 @@ from bids_dtg.twin.interventions.weights import (
     flat_weights,
     moves_along,
     permuted_directions,
-    pulled_back,
     weight_correlations,
     weight_moves,
 )
@@ -277,8 +276,30 @@ def moves_of_weights(bench: Bench) -> Iterator[Row]:
         for other in move.after.targets:
             value = _MS * float(np.nanmean(move.change(other)))
             yield "weights", target, f"changes_{other}_ms", value
-        back = pulled_back(fitted.twin, direction, everybody, copies=10)
+        back = pulled_back(fitted.twin, direction, everybody)
         yield from _moved(bench, "pulled back", target, back)
+
+
+def pulled_back(twin: Twin, direction: WeightDirection, connectomes: np.ndarray) -> Direction:
+    """Return the direction of connectomes in which scores on a direction of weights rise fastest.
+
+    The gradient of the scores with respect to the connectome, averaged over ten noisy copies and
+    over people (SmoothGrad: Smilkov et al., 2017, arXiv:1706.03825).
+    """
+    values = torch.as_tensor(connectomes, dtype=torch.float32)
+    slope = torch.as_tensor(direction.slope, dtype=torch.float32)
+    spread = NOISE * float(values.std(correction=0))
+    generator = torch.Generator().manual_seed(0)
+    total = torch.zeros(values.shape[1], dtype=torch.float64)
+    for _ in range(10):
+        copy = values + spread * torch.randn(values.shape, generator=generator)
+        for some in torch.split(copy, 20):
+            edges = some.clone().requires_grad_()
+            with torch.enable_grad():
+                scores = twin.weights(edges).flat() @ slope
+                (found,) = torch.autograd.grad(scores.sum(), edges)
+            total += found.sum(dim=0)
+    return Direction.along(total.numpy(), connectomes)
 
 
 def attribution(bench: Bench) -> Iterator[Row]:

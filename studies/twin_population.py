@@ -21,18 +21,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.stats import norm, qmc
 
 from bids_dtg.twin.phantom.diffusion import (
     decision_quantiles,
     mean_decision_seconds,
-    sd_decision_seconds,
     share_correct,
 )
 from bids_dtg.twin.phantom.people import simulate_twin_people
 from bids_dtg.twin.phantom.population import POPULATION, TASKS, Population
 from bids_dtg.twin.phantom.sequences import SEQUENCES, trial_sequence
+
+Array = NDArray[np.float64]
 
 QUANTILES = [0.1, 0.3, 0.5, 0.7, 0.9]
 LEAST_RT, MOST_RT = 0.15, 2.0  # seconds: responses that count
@@ -41,6 +43,20 @@ SCALES = {"mean": 0.01, "sd": 0.02, "correct": 0.01, "between": 0.01, "sd of sd"
 PRIOR_SDS, PRIOR_SCALE = np.array([0.07, 0.22, 0.40, 0.22, 0.30]), 0.35
 QUANTILE_SCALE, EFFECT_SCALE = 0.02, 0.005
 RUNS = {("faces", "AP"): "hammerAP", ("stroop", "AP"): "stroopAP", ("stroop", "PA"): "stroopPA"}
+
+
+def sd_decision_seconds(drift: Array, boundary: Array) -> Array:
+    """Return the standard deviation of the decision time, in seconds.
+
+    Its square is a / (2v³) (sinh(av) - av) / (1 + cosh(av)): the second derivative of the
+    logarithm of the time's Laplace transform, cosh(av / 2) / cosh(a √(v² + 2s) / 2), at s = 0.
+    """
+    v, a = np.abs(np.asarray(drift, np.float64)), np.asarray(boundary, np.float64)
+    m = np.maximum(a * v, 1e-3)  # at 1e-3, the square is within 1e-7 of its limit, 1/24
+    # (sinh m - m) / (1 + cosh m) without overflow
+    fall = np.exp(-m)
+    share = (1.0 - fall**2 - 2.0 * m * fall) / (1.0 + fall) ** 2
+    return np.asarray(a**2 * np.sqrt(share / (2.0 * m**3)))
 
 
 def real_trials(data: Path) -> dict[str, pd.DataFrame]:

@@ -37,13 +37,7 @@ from bids_dtg.twin.codes import map_codes
 from bids_dtg.twin.decoding import decode
 from bids_dtg.twin.fitting import Fitted, fit
 from bids_dtg.twin.judging.baselines import BASELINES, Known, Training, predict
-from bids_dtg.twin.judging.behaviour import (
-    Answers,
-    above_chance,
-    condition_effect,
-    figures,
-    observed,
-)
+from bids_dtg.twin.judging.behaviour import MISS, Answers, condition_effect, figures
 from bids_dtg.twin.judging.scores import (
     QUANTILES,
     always_correct,
@@ -60,7 +54,7 @@ from bids_dtg.twin.phantom.sequences import trial_sequence
 from bids_dtg.twin.recipe import find_architecture, find_recipe
 from bids_dtg.twin.tasks import find_task
 from bids_dtg.twin.traces import Segments, TaskSet, stack_people
-from bids_dtg.twin.trials import Trials, read_trials, same_sequence
+from bids_dtg.twin.trials import Trials, read_trials
 
 Values = NDArray[np.float64]
 # Task entity of each run -> its task; the first two are fitted to, the last one is never.
@@ -98,7 +92,7 @@ def read_cohort(data: Path) -> Cohort:
         everything[file.task].append(read_trials(replace(task, response=response), rows))
         shown = trial_sequence(file.task).trials
         own = found.setdefault(file.participant, {})
-        if not above_chance(observed([run]), len(run.task.buttons))[0]:
+        if figures(observed([run])).correct[0, 0] < 1 / len(run.task.buttons):  # misses are errors
             left_out[file.task][0] += 1
         elif not same_sequence(run, shown, SAME_SECONDS):
             left_out[file.task][1] += 1
@@ -110,6 +104,40 @@ def read_cohort(data: Path) -> Cohort:
         runs=tuple(kept.values()),
         left_out={name: (below, other) for name, (below, other) in left_out.items()},
         everything={name: observed(runs) for name, runs in everything.items()},
+    )
+
+
+def observed(runs: Sequence[Trials]) -> Answers:
+    """Return the answers of people, one run of each; shorter runs are filled with no trial."""
+    tasks = {run.task.name for run in runs}
+    if len(tasks) != 1:
+        raise ValueError(f"answers are of one task, found {sorted(tasks) or 'no run'}")
+    trials = max(len(run.onset_seconds) for run in runs)
+
+    def table(values: Sequence[NDArray[Any]], fill: Any) -> NDArray[Any]:
+        found = np.full((len(runs), trials), fill, values[0].dtype)
+        for row, own in zip(found, values, strict=True):
+            row[: len(own)] = own
+        return found
+
+    return Answers(
+        condition=table([run.condition for run in runs], -1),
+        correct_button=table([run.correct_button for run in runs], -1),
+        button=table([run.button for run in runs], MISS),
+        rt_seconds=table([run.rt_seconds for run in runs], np.nan),
+        correct=table([run.correct for run in runs], False),
+        scored=table([run.scored for run in runs], False),
+    )
+
+
+def same_sequence(one: Trials, other: Trials, tolerance_seconds: float = 0.08) -> bool:
+    """Return whether two people were shown the same, at the same times."""
+    shown = ("stimulus", "condition", "correct_button")
+    times = ("onset_seconds", "cues")
+    return one.task == other.task and all(
+        (mine := getattr(one, name)).shape == (theirs := getattr(other, name)).shape
+        and np.allclose(mine, theirs, rtol=0, atol=tolerance_seconds if name in times else 1e-6)
+        for name in (*shown, *times)
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from bids_dtg.bundles.published import Made, PublishedModel
 from bids_dtg.bundles.writer import move_bundle
 from bids_dtg.errors import BundleError, DownloadError
-from bids_dtg.files.transfer.download import (
+from bids_dtg.files.download import (
     OFFLINE_VARIABLE,
     FetchedFile,
     PinnedFile,
@@ -17,7 +17,7 @@ from bids_dtg.files.transfer.download import (
     download_hosts,
     obtain_file,
 )
-from bids_dtg.files.transfer.progress import TransferReporter
+from bids_dtg.files.transfer_progress import TransferReporter
 
 PUBLIC_HOST = "https://raw.githubusercontent.com"
 _ANOTHER_FOLDER = (

@@ -12,7 +12,7 @@ from bids_dtg.workflows import all_workflows
 
 if TYPE_CHECKING:
     from bids_dtg.bundles.bundle import Bundle
-    from bids_dtg.files.transfer.download import FetchedFile, PinnedFile
+    from bids_dtg.files.download import FetchedFile, PinnedFile
 
 Made = TypeVar("Made", bound="Bundle[Any]")
 

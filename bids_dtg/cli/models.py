@@ -186,7 +186,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
     from bids_dtg.bundles.fetch import fetch_models
     from bids_dtg.bundles.published import all_published
     from bids_dtg.bundles.store import require_user_cache
-    from bids_dtg.files.transfer.progress import make_transfer_reporter
+    from bids_dtg.files.transfer_progress import make_transfer_reporter
 
     published = all_published()
     for name in arguments.models:

@@ -13,8 +13,7 @@ What the model reads, and what it is:
 
 Fitting:
 
-- `optimiser`: Adam as Keras steps it
-- `task`: batches, loss and record of a training (extra ``train``)
+- `task`: batches, loss, optimiser and record of a training (extra ``train``)
 - `session_task`: batches of windows of people (extra ``train``)
 - `fitting`: fits a model: resumable, with restarts (extra ``train``)
 - `inference`: what a fitted model infers of people's networks, as arrays

@@ -21,7 +21,7 @@ from tiny_bundle import TINY_AFFINE, TINY_SHAPE, tiny_masks, tiny_network
 
 from bids_dtg.contrasts.bundle.registry import PUBLISHED, PublishedModel
 from bids_dtg.files.digest import Digest
-from bids_dtg.files.transfer.download import PinnedFile
+from bids_dtg.files.download import PinnedFile
 
 
 @dataclass

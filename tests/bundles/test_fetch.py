@@ -34,7 +34,7 @@ from bids_dtg.contrasts.bundle.published_people import published_people
 from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError, OutputError, SettingsError
-from bids_dtg.files.transfer.download import SUMS_FILE, WORK_FOLDER, download_hosts
+from bids_dtg.files.download import SUMS_FILE, WORK_FOLDER, download_hosts
 
 BLOCK = 1 << 14
 
@@ -311,7 +311,7 @@ _FETCHER = """
 import pickle, sys
 from pathlib import Path
 from bids_dtg.bundles.fetch import fetch_models
-from bids_dtg.files.transfer.progress import make_transfer_reporter
+from bids_dtg.files.transfer_progress import make_transfer_reporter
 folder, model = Path(sys.argv[1]), pickle.loads(bytes.fromhex(sys.argv[2]))
 sys.stdin.readline()
 (bundle,) = fetch_models([model], folder, make_transfer_reporter())

@@ -20,8 +20,8 @@ from bids_dtg.contrasts.bundle.registry import PublishedMaps
 from bids_dtg.contrasts.bundle.writer import BundleArrays, write_bundle
 from bids_dtg.contrasts.contrast import Contrast, check_contrasts, hcp_contrasts, parse_contrasts
 from bids_dtg.errors import BundleError, ForeignFileError, RunError
+from bids_dtg.files.download import FetchedFile, PinnedFile
 from bids_dtg.files.foreign import read_text
-from bids_dtg.files.transfer.download import FetchedFile, PinnedFile
 from bids_dtg.imaging.grid import Grid
 from bids_dtg.imaging.nifti import read_mask, read_volume
 from bids_dtg.imaging.places import VoxelPlaces

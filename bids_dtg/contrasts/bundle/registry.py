@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bids_dtg.bundles.card import TrainingData
 from bids_dtg.bundles.published import PublishedModel
-from bids_dtg.files.transfer.download import FetchedFile, PinnedFile
+from bids_dtg.files.download import FetchedFile, PinnedFile
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.bundle.bundle import ModelBundle

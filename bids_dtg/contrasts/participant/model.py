@@ -18,8 +18,8 @@ from bids_dtg.contrasts.bundle.registry import PUBLISHED
 from bids_dtg.contrasts.contrast import Contrast
 from bids_dtg.contrasts.kind import Processor
 from bids_dtg.errors import BundleError, OutputError, RunError
-from bids_dtg.files.transfer.download import download_hosts
-from bids_dtg.files.transfer.progress import make_transfer_reporter
+from bids_dtg.files.download import download_hosts
+from bids_dtg.files.transfer_progress import make_transfer_reporter
 
 if TYPE_CHECKING:
     from bids_dtg.contrasts.people import MapModel

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from bids_dtg.stats.correlation import correlation, correlation_interval, weighted_correlation
 from bids_dtg.stats.paired import Interval, bootstrap_interval
-from bids_dtg.stats.splits import fold_people
 from bids_dtg.stats.verdict import BETTER, WORSE, Verdict, judge_differences, judge_scores, too_few
 from bids_dtg.twin.curves import MeanTrial
 from bids_dtg.twin.decoding import Decoded, decode
-from bids_dtg.twin.fitting import Fitted, Performance, fit
+from bids_dtg.twin.fitting import Fitted, Performance
 from bids_dtg.twin.judging.behaviour import Answers
 from bids_dtg.twin.judging.bold_contrasts import contrasts_of
 from bids_dtg.twin.judging.cohort import (
@@ -49,8 +48,8 @@ from bids_dtg.twin.judging.scores import (
     quantile_table,
     rt_crps,
 )
-from bids_dtg.twin.judging.simple import Simple, has_contrasts, joined, simple_predictions
-from bids_dtg.twin.recipe import Architecture, find_architecture
+from bids_dtg.twin.judging.simple import Simple, has_contrasts, simple_predictions
+from bids_dtg.twin.recipe import find_architecture
 from bids_dtg.twin.traces import Segments
 
 Values = NDArray[np.float64]
@@ -204,43 +203,6 @@ class FittedTwins:
         return self.fitted.perform_group(segments)
 
 
-@dataclass(frozen=True, eq=False)
-class FoldedTwins:
-    """Twins of people in folds, each by a fit to the people of the other folds."""
-
-    folds: tuple[tuple[NDArray[np.intp], FittedTwins], ...]
-
-    def perform(self, segments: Segments) -> Performance:
-        """Return what each person's twin does, by the fit that has not seen the person."""
-        return self._join([twins.perform(_of(segments, rows)) for rows, twins in self.folds])
-
-    def perform_group(self, segments: Segments) -> Performance | None:
-        """Return what group networks do, that of each person's fold."""
-        found = []
-        for rows, twins in self.folds:
-            own = twins.perform_group(_of(segments, rows))
-            if own is None:
-                return None
-            shape = (len(rows), *own.buttons.shape[1:])
-            bold = own.bold
-            if bold is not None:
-                bold = np.broadcast_to(bold, (len(rows), *bold.shape[1:]))
-            found.append(Performance(np.broadcast_to(own.buttons, shape), bold))
-        return self._join(found)
-
-    def _join(self, parts: Sequence[Performance]) -> Performance:
-        order = np.argsort(np.concatenate([rows for rows, _ in self.folds]))
-        bold = [part.bold for part in parts if part.bold is not None]
-        return Performance(
-            np.concatenate([part.buttons for part in parts])[order],
-            np.concatenate(bold)[order] if bold else None,
-        )
-
-
-def _of(segments: Segments, rows: NDArray[np.intp]) -> Segments:
-    return segments if len(segments.inputs) == 1 else segments.people(rows)
-
-
 @dataclass(frozen=True)
 class Samples:
     """Samples of people, from which intervals come."""
@@ -355,66 +317,6 @@ def _check_people(fitted: Fitted, people: Cohort, memory: bool) -> None:
 
 def _judged_half(segments: Segments, half: int | None) -> int | None:
     return half if half is not None and has_half(segments, half) else None
-
-
-def cross_validate(
-    people: Cohort,
-    *,
-    folds: int = 5,
-    architecture: Architecture | None = None,
-    families: Mapping[str, str] | None = None,
-    truth: Mapping[str, Values] | None = None,
-    samples: Samples = Samples(),
-    report: Report = lambda line: None,
-) -> Evaluation:
-    """Predict each person by a fit to the people of the other folds, and judge all together.
-
-    Parameters
-    ----------
-    people
-        Everybody, with connectomes.
-    folds, families
-        As of `bids_dtg.stats.splits.fold_people`: families stay together.
-    architecture
-        As of `bids_dtg.twin.fitting.fit`.
-    truth
-        As of `evaluate`; all trials are judged.
-    samples
-        Of people, for intervals; their seed is also that of folds and fits.
-    report
-        Is given lines on the way.
-
-    Returns
-    -------
-    Evaluation
-        Of everybody. In the matrix of losses a row is a twin by the fit of its own fold, and that
-        fit has seen the people of other folds: the test of matched against mismatched is strict.
-
-    Raises
-    ------
-    ValueError
-        Connectomes are missing, or people are too few for folds.
-    """
-    if people.connectomes is None:
-        raise ValueError("connectomes are missing: twins of people are made of them")
-    drawn = fold_people(people.labels, folds, seed=samples.seed, families=families)
-    twins, simple = [], []
-    for number, fold in enumerate(drawn, 1):
-        report(f"fold {number} of {len(drawn)}")
-        inside = np.isin(people.labels, fold)
-        rows, others = np.flatnonzero(inside), people.of(np.flatnonzero(~inside))
-        fitted = fit(
-            others.connectomes,
-            others.segments,
-            people=others.labels,
-            architecture=architecture,
-            seed=samples.seed,
-            report=report,
-        )
-        twins.append((rows, FittedTwins(fitted, people.connectomes[rows])))
-        simple.append((rows, simple_predictions(others, people.of(rows), half=None)))
-    found = joined(simple, people.people)
-    return judge(FoldedTwins(tuple(twins)), people, found, truth=truth, samples=samples)
 
 
 def judge(

@@ -13,7 +13,6 @@ from bids_dtg.twin.judging.evaluation import (
     GROUP,
     TWIN,
     Samples,
-    cross_validate,
     evaluate,
     judge,
     shortfalls,
@@ -246,31 +245,6 @@ def test_a_fit_is_judged_by_others_and_with_memory_by_its_own():
         evaluate(fitted, replace(people, connectomes=None))
     of_a_bundle = evaluate(replace(fitted, own_codes=None), people, samples=Samples(number=50))
     assert of_a_bundle.group_losses is not None
-
-
-def test_everybody_is_predicted_by_a_fit_to_others():
-    people = cohort(people=12)
-    families = {label: f"f{number // 3}" for number, label in enumerate(people.labels)}
-    lines = []
-    found = cross_validate(
-        people,
-        folds=2,
-        architecture=LOWRANK,
-        families=families,
-        samples=Samples(number=100),
-        report=lines.append,
-    )
-    assert sum(line.startswith("fold") for line in lines) == 2
-    assert np.isfinite(found.predicted["connectome_ridge"]).all()
-    assert found.losses.shape == (12, 12)
-    assert np.isnan(found.score("rt", "stroop", GROUP).value.mean)
-    again = cross_validate(
-        people, folds=2, architecture=LOWRANK, families=families, samples=Samples(number=100)
-    )
-    assert np.allclose(found.losses, again.losses)
-    assert not np.allclose(found.losses, found.losses.T)
-    with pytest.raises(ValueError, match="connectomes are missing"):
-        cross_validate(replace(people, connectomes=None))
 
 
 def test_cohorts_are_of_the_same_people():

@@ -30,7 +30,7 @@ from bids_dtg.imaging.surfaces.templates import (
     MeshName,
     read_template,
 )
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
+from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.notices import counted
 from bids_dtg.participants.origin import model_facts, source_uri
 from bids_dtg.participants.sets import RunSet

@@ -27,8 +27,8 @@ from bids_dtg.files.sidecars import read_inherited
 from bids_dtg.imaging.gifti import read_metrics
 from bids_dtg.imaging.surfaces.grayordinates import read_dscalar, standard_grayordinates
 from bids_dtg.imaging.surfaces.templates import SIDES, read_template
-from bids_dtg.inputs.anatomy.surfaces import SurfaceFiles
 from bids_dtg.inputs.run import RestRun
+from bids_dtg.inputs.surfaces import SurfaceFiles
 from bids_dtg.participants.sets import RunSet
 from bids_dtg.stats.conformal import Calibration, UsualError
 

@@ -22,7 +22,7 @@ from bids_dtg.addresses import without_secrets
 from bids_dtg.errors import DownloadError, OutputError, SettingsError
 from bids_dtg.files.atomic import write_atomic
 from bids_dtg.files.digest import Digest, read_digests
-from bids_dtg.files.transfer.progress import TransferReporter
+from bids_dtg.files.transfer_progress import TransferReporter
 from bids_dtg.version import __version__
 
 if TYPE_CHECKING:

@@ -103,14 +103,22 @@ class Anatomy:
         >>> [file.path.name for file in anatomy.points_to("MNI152NLin6Asym")]
         ['sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5']
         """
-        return self._way(template, to_template=True)
-
-    def points_from(self, template: str) -> tuple[TransformFile, ...]:
-        """Find the transforms that map points of a template to points of T1w space.
-
-        As `points_to`, by files `from-T1w_to-TEMPLATE`.
-        """
-        return self._way(template, to_template=False)
+        if own := self._own(template):
+            return (own,)
+        missing = self.no_transform(template, _T1W)
+        for other in self._templates():
+            try:
+                between = TransformFile(self.templateflow.transform(other, template))
+            except TransformMissingError as err:
+                found = f"{missing.found}, and {err.found}"
+                missing = TransformMissingError(found, remedy=err.remedy)
+            except RunError:
+                continue  # TemplateFlow has no such transform, as of fsnative
+            else:
+                own = self._own(other)
+                assert own is not None  # as its template was listed
+                return (own, between)
+        raise missing
 
     def transform(self, origin: str, to: str) -> Path | None:
         """Find the file that resamples images of one space to another; None where there is none.
@@ -180,48 +188,23 @@ class Anatomy:
                 return found[0]
         return None
 
-    def _way(self, template: str, *, to_template: bool) -> tuple[TransformFile, ...]:
-        if own := self._own(template, to_template=to_template):
-            return (own,)
-        missing = self.no_transform(*_resampled(template, to_template=to_template))
-        for other in self._templates(to_template=to_template):
-            ends = (other, template) if to_template else (template, other)
-            try:
-                between = TransformFile(self.templateflow.transform(*ends))
-            except TransformMissingError as err:
-                found = f"{missing.found}, and {err.found}"
-                missing = TransformMissingError(found, remedy=err.remedy)
-            except RunError:
-                continue  # TemplateFlow has no such transform, as of fsnative
-            else:
-                own = self._own(other, to_template=to_template)
-                assert own is not None  # as its template was listed
-                return (own, between) if to_template else (between, own)
-        raise missing
-
-    def _own(self, template: str, *, to_template: bool) -> TransformFile | None:
-        """Find the participant's file of one template, checked for content."""
-        path = self.transform(*_resampled(template, to_template=to_template))
+    def _own(self, template: str) -> TransformFile | None:
+        """Find the participant's file of one template: images go the other way than points."""
+        path = self.transform(template, _T1W)
         if path is None:
             return None
         require_content(path, self.participant)
         return TransformFile(path)
 
-    def _templates(self, *, to_template: bool) -> list[str]:
-        """List the spaces that files relate to T1w, the usual template first."""
-        here, there = ("to", "from") if to_template else ("from", "to")
+    def _templates(self) -> list[str]:
+        """List the spaces from which files resample to T1w, the usual template first."""
         names = {
             label
             for folder in self.folders
             for file in transform_files(folder)
-            if file.name.get(here) == _T1W and (label := file.name.get(there)) is not None
+            if file.name.get("to") == _T1W and (label := file.name.get("from")) is not None
         }
         return sorted(names, key=lambda label: (label != USUAL_TEMPLATE, label))
-
-
-def _resampled(template: str, *, to_template: bool) -> tuple[str, str]:
-    """Return from and to of a file's name: images go the other way than points."""
-    return (template, _T1W) if to_template else (_T1W, template)
 
 
 def transform_files(folder: Path) -> list[NamedFile]:

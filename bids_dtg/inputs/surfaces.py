@@ -14,7 +14,7 @@ from typing import Literal
 
 from bids_dtg.errors import RunError
 from bids_dtg.files.annex import require_content
-from bids_dtg.inputs.anatomy.t1w import Anatomy
+from bids_dtg.inputs.anatomy import Anatomy
 from bids_dtg.inputs.dataset import InputDataset, made_by
 from bids_dtg.inputs.run import TransformFile
 from bids_dtg.inputs.selection import NamedFile, named_files

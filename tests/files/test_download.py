@@ -18,7 +18,7 @@ from model_host import Fault, ModelHost, Notes, blob_id, go_without_proxy, serve
 
 from bids_dtg.errors import DownloadError, OutputError
 from bids_dtg.files.digest import Digest, read_digests
-from bids_dtg.files.transfer.download import SUMS_FILE, Patience, PinnedFile, obtain_file
+from bids_dtg.files.download import SUMS_FILE, Patience, PinnedFile, obtain_file
 
 CONTENT = np.random.default_rng(0).bytes(700_000)
 PINNED = PinnedFile.in_repository(
