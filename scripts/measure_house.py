@@ -56,7 +56,10 @@ WORDS = {
 _NAMES_AND_KEYS = re.compile(r"""(["'`])[^\s"'`{}]*\1|\bplain reference\b""")
 _WORD_FILES = {".py", ".html"}
 # Folders of tests that run the whole program, below `tests`.
-_OF_THE_WHOLE = (Path(), Path("workflows"), Path("attacks"), Path("attacks/cases"), Path("gpu"))
+_OF_THE_WHOLE = (
+    *(Path(), Path("builders"), Path("workflows")),
+    *(Path("attacks"), Path("attacks/cases"), Path("gpu")),
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from bids_dtg.contrasts.phantom.model import Phantom
 
 TESTS = Path(__file__).parent
-sys.path.insert(0, str(TESTS))  # `from fmriprep_dataset import ...` in any test
+# `from fmriprep_dataset import ...` and `from attacks.judge import ...` in any test.
+sys.path[:0] = [str(TESTS / "builders"), str(TESTS)]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ TABLES = {
     "bids_dtg.cleaning.strategies.STRATEGIES",
     "bids_dtg.cli.spellings.ALIASES",
     "bids_dtg.cli.spellings.FOREIGN",
-    "bids_dtg.cli.tables.WORKFLOWS",
     "bids_dtg.connectome.form.FORMS",
     "bids_dtg.connectome.range.limits.LIMITS",
     "bids_dtg.contrasts.plan.RECIPES",
@@ -27,8 +26,9 @@ TABLES = {
     "bids_dtg.inputs.studies.STUDIES",
     "bids_dtg.contrasts.panels.words.COLUMNS",
     "bids_dtg.contrasts.panels.PANELS",
-    "bids_dtg.report.workflows.WORKFLOWS",
     "bids_dtg.settings.OPTIONS",
+    "bids_dtg.statistics.analyses.ANALYSES",
+    "bids_dtg.workflows.WORKFLOWS",
 }
 
 

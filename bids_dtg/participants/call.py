@@ -26,10 +26,10 @@ from bids_dtg.files.provenance import Failure, RunFolder, running_container
 from bids_dtg.inputs.dataset import split_named_path
 from bids_dtg.notices import counted, named, say
 from bids_dtg.participants.dry_run import print_plan
-from bids_dtg.participants.reports import Reports, write_methods
+from bids_dtg.participants.reports import Reports, show_methods, write_methods
 from bids_dtg.participants.request import CallRequest
 from bids_dtg.participants.worker import LevelWork, Outcome
-from bids_dtg.settings import Settings
+from bids_dtg.settings import OPTIONS, Settings
 from bids_dtg.settings.toml import to_toml
 from bids_dtg.version import __version__
 
@@ -58,8 +58,36 @@ class Level(Generic[Request]):
 
     prepare: Callable[[Settings], Request]  # finds and checks what a call asks for
     steps: Callable[[Request], Steps]  # makes the steps of the work
-    # Makes the work anew, in a process that was started afresh: a function of a module.
-    work: Callable[[Settings], LevelWork]
+
+    def work(self, settings: Settings) -> LevelWork:
+        """Make the work anew, in a process that was started afresh."""
+        return self.steps(self.prepare(settings)).work()
+
+    def run(self, settings: Settings, *, retry_seconds: Sequence[float] = RETRY_SECONDS) -> int:
+        """Make the results of every participant asked for.
+
+        Parameters
+        ----------
+        settings
+            Options of the call.
+        retry_seconds
+            How long to wait before each time that a participant is tried again whose failure may
+            pass.
+
+        Returns
+        -------
+        The number of participants that failed; the others are complete.
+
+        Raises
+        ------
+        DtgError
+            Nothing was started: wrong options, dataset or model.
+        """
+        return _run_call(settings, self, retry_seconds)
+
+    def print_methods(self, settings: Settings) -> int:
+        """Write the methods text and print it, and do nothing else; the number of failures is 0."""
+        return show_methods(self.prepare(settings))
 
 
 @dataclass
@@ -77,30 +105,7 @@ class _Tally:
         return len({failure.participant for failure in self.failures})
 
 
-def run_call(
-    settings: Settings, level: Level[Any], *, retry_seconds: Sequence[float] = RETRY_SECONDS
-) -> int:
-    """Make the results of every participant asked for.
-
-    Parameters
-    ----------
-    settings
-        Options of the call.
-    level
-        Of the workflow.
-    retry_seconds
-        How long to wait before each time that a participant is tried again whose failure may
-        pass.
-
-    Returns
-    -------
-    The number of participants that failed; the others are complete.
-
-    Raises
-    ------
-    DtgError
-        Nothing was started: wrong options, dataset or model.
-    """
+def _run_call(settings: Settings, level: Level[Any], retry_seconds: Sequence[float]) -> int:
     clock, tally = Clock(), _Tally()
     with clock.time("start"):
         request: CallRequest = level.prepare(settings)
@@ -109,7 +114,7 @@ def run_call(
     # Before anything is written: there may be none.
     cluster = _cluster(settings, level)
     folder = _open_output(request)
-    results = request.workflow.made
+    results = request.presentation.made
     try:
         with (
             make_board(len(request.participants), verbose=settings.behaviour.verbose) as board,
@@ -146,14 +151,11 @@ def with_whole_paths(settings: Settings) -> Settings:
     changes["input_arrays"] = tuple(
         str(Path(path).absolute()) for path in settings.modelling.input_arrays
     )
-    changes["task_file"] = tuple(
-        str(Path(name).absolute()) if Path(name).is_file() else name
-        for name in settings.twin.task_file
-    )
-    changes["atlases"] = tuple(
-        str(Path(name).absolute()) if Path(name).is_file() else name
-        for name in settings.outputs.atlases
-    )
+    for name, values in settings.options.items():
+        if OPTIONS[name].files_or_names:
+            changes[name] = tuple(
+                str(Path(value).absolute()) if Path(value).is_file() else value for value in values
+            )
     changes["derivatives"] = tuple(
         f"{package}={Path(path).absolute()}" if package else str(Path(path).absolute())
         for package, path in parts

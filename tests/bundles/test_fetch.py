@@ -36,7 +36,6 @@ from bids_dtg.contrasts.contrast import hcp_contrasts
 from bids_dtg.errors import BundleError, OutputError, SettingsError
 from bids_dtg.files.transfer.download import SUMS_FILE, WORK_FOLDER, download_hosts
 
-TESTS = Path(__file__).parents[2]
 BLOCK = 1 << 14
 
 
@@ -326,7 +325,7 @@ def test_eight_processes_at_once_leave_one_good_bundle(host, address, models):
         host.faults[f"/{file.location}"].append(Fault(stall=0.1))  # so that they meet
     words = [sys.executable, "-c", _FETCHER, str(models), pickle.dumps(model).hex()]
     processes = [
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=TESTS)
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(8)
     ]
     for process in processes:

@@ -8,9 +8,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import pearsonr
 
-from bids_dtg.dynamics.judging.measures import zero_crossings
-from bids_dtg.dynamics.networks import homotopic_pairs
+from bids_dtg.dynamics.measures import zero_crossings
 from bids_dtg.inputs.regions.positions import dk68_regions, read_region_positions
+from bids_dtg.inputs.regions.sides import homotopic_pairs
 from bids_dtg.stats.spatial_nulls import (
     correlate_maps,
     is_mirrored,

@@ -31,8 +31,9 @@ from bids_dtg.contrasts.bundle.kinds import KINDS, MapsKind
 from bids_dtg.contrasts.bundle.part import MapsPart
 from bids_dtg.contrasts.bundle.writer import BundleArrays, geometry_files
 from bids_dtg.contrasts.contrast import Contrast
-from bids_dtg.contrasts.participant.model import Model, obtain_bundle, resolve_device
+from bids_dtg.contrasts.participant.model import Model, obtain_bundle
 from bids_dtg.engine.display import Reporter, make_board
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.engine.machine import share_cores
 from bids_dtg.errors import (
     BundleError,

@@ -17,10 +17,10 @@ from bids_dtg.contrasts.bundle.bundle import ModelBundle
 from bids_dtg.contrasts.bundle.kinds import MapsKind
 from bids_dtg.contrasts.bundle.part import GAIN_DIGITS
 from bids_dtg.contrasts.kind import FitPlan, FitTask, ModelSpace
-from bids_dtg.contrasts.participant.model import resolve_device
 from bids_dtg.contrasts.people import Array, MapModel, Person, predicted_maps
 from bids_dtg.contrasts.plan import find_recipe
 from bids_dtg.contrasts.recentring import Correction, RecentringSums
+from bids_dtg.engine.gpu import resolve_device
 from bids_dtg.errors import DatasetError
 from bids_dtg.imaging.places import Places
 from bids_dtg.notices import counted, say

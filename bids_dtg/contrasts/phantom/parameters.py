@@ -1,7 +1,7 @@
 """The phantom's parameters: calibrated, frozen and hashed before any model is trained on it.
 
 Set so that scores of simple models on simulated people are those published for HCP-YA
-(Serin et al. 2025); `benchmarks/phantom_calibration.py` prints both.
+(Serin et al. 2025); `studies/phantom_calibration.py` prints both.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bids_dtg.connectome.edges import fc_strength
 from bids_dtg.dynamics.inference import Inferred
 from bids_dtg.dynamics.judging.baselines import BASELINES, fit_baseline
-from bids_dtg.dynamics.judging.measures import connectivity, fc_fit, fc_strength, spectra
+from bids_dtg.dynamics.measures import connectivity, fc_fit, spectra
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
 from bids_dtg.dynamics.simulation import Inputs, simulate

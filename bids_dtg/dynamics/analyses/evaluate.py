@@ -32,18 +32,18 @@ from bids_dtg.dynamics.analyses.latents import (
     role_rows,
 )
 from bids_dtg.dynamics.analyses.unseen import unseen_notices, unseen_rows, unseen_sections
+from bids_dtg.dynamics.features import features_of
 from bids_dtg.dynamics.inference import Inferred, elbo_of, infer
-from bids_dtg.dynamics.judging.features import features_of
 from bids_dtg.dynamics.judging.predictive import check
 from bids_dtg.dynamics.model import GenerativeModel
 from bids_dtg.dynamics.networks import Networks
+from bids_dtg.dynamics.panels.presentation import PRESENTATION
 from bids_dtg.dynamics.parameters import Alignment
 from bids_dtg.dynamics.roles import roles
 from bids_dtg.inputs.regions.maps import read_region_maps
 from bids_dtg.notices import counted, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    NETWORK_PAGE,
     AnalysisPageFacts,
     Matrices,
     PageSection,
@@ -429,7 +429,7 @@ def _write_page(
     analysis, bundle = judged.analysis, judged.analysis.bundle
     assert bundle is not None
     people = counted(len(judged.labels), "participant")
-    page = analysis.results.path / NETWORK_PAGE
+    page = analysis.results.path / PRESENTATION.analysis_page
     trouble = write_analysis_page(
         page,
         AnalysisPageFacts(

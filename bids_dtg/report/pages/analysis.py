@@ -1,4 +1,4 @@
-"""The page of one analysis of network models or twins: tables and charts, section by section."""
+"""The page of one analysis: tables and charts, section by section."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ from bids_dtg.report.numbers import NOT_KNOWN, Cell, decimals, figure, numbers_o
 from bids_dtg.report.pages.page import HOW_TO_GET, missing_packages, render
 from bids_dtg.report.pictures import draw_matrix, inline
 
-# In the folder of an analysis, by workflow.
-NETWORK_PAGE, TWIN_PAGE = "network_report.html", "twin_report.html"
 Floats = NDArray[np.floating]
 ABOVE, BELOW = "above the model", "below the model"  # marks of what fits better than the model
 # Where a history settles, its second half is drawn again: at a smaller spread than this share.

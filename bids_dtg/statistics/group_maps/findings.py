@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.cohort.people import FEW_PEOPLE
 from bids_dtg.cohort.results import GroupResults
 from bids_dtg.notices import counted
@@ -192,7 +191,8 @@ class Findings:
     def _answer_of(self, kind: str) -> str:
         own = self.of_kind(kind)
         people = counted(max(each.people for each in own), "participant")
-        what = f"{FEATURES[kind].words[0].upper()}{FEATURES[kind].words[1:]} of {people}"
+        words = self._words(kind)
+        what = f"{words[0].upper()}{words[1:]} of {people}"
         if not self.enough:
             return f"{what}: no verdict, with fewer than {FEW_PEOPLE} participants."
         some = [each for each in own if each.significant.any()]
@@ -202,6 +202,9 @@ class Findings:
         return (
             f"{what}: {len(some)} of {counted(len(own), 'contrast')} with significant voxels {by}."
         )
+
+    def _words(self, kind: str) -> str:
+        return self.question.people.feature_kinds[kind].words
 
     def page(self) -> AnalysisPageFacts:
         """Return what the page shows."""
@@ -347,7 +350,7 @@ class Findings:
         yield PageSection("Predicted beside measured maps", tables=[summary, detail])
 
     def _kind_section(self, kind: str) -> PageSection:
-        own, words = self.of_kind(kind), FEATURES[kind].words
+        own, words = self.of_kind(kind), self._words(kind)
         return PageSection(
             f"{words[0].upper()}{words[1:]}",
             tables=[self._tests_table(own, words), self._peaks_table(own)],

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bids_dtg.cohort.feature_kinds import FEATURES
 from bids_dtg.cohort.features import (
     FeatureSource,
     FeatureTable,
@@ -104,7 +103,7 @@ def run_phenotypes(settings: Settings) -> int:
     """
     people = gather_people(settings).complete(settings.statistics.covariates)
     names = phenotypes_asked(people)
-    sources = find_features(people, tuple(FEATURES))
+    sources = find_features(people, tuple(people.feature_kinds))
     people = _with_edges(people, sources)
     if settings.behaviour.dry_run:
         would = f"would predict {named(names)} of {counted(len(people), 'participant')}"

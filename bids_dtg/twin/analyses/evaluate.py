@@ -11,7 +11,6 @@ from bids_dtg.errors import DatasetError
 from bids_dtg.notices import counted, named, say
 from bids_dtg.report.flags import Flag
 from bids_dtg.report.pages.analysis import (
-    TWIN_PAGE,
     AnalysisPageFacts,
     Lines,
     Matrices,
@@ -38,6 +37,7 @@ from bids_dtg.twin.judging.evaluation import (
     Score,
     evaluate,
 )
+from bids_dtg.twin.panels.presentation import PRESENTATION
 from bids_dtg.twin.panels.words import NO_EVIDENCE
 
 Row = dict[str, Any]
@@ -74,7 +74,7 @@ def run_evaluation(settings: Settings) -> int:
         )
         for name, rows in _tables(found).items():
             analysis.write_table(name, rows)
-        page = analysis.results.path / TWIN_PAGE
+        page = analysis.results.path / PRESENTATION.analysis_page
         trouble = write_analysis_page(page, _page(analysis, found, len(seen)))
         say(trouble or f"page: {page}")
         write_index(analysis.results.output)
