@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-FITTED_FILE = "fitted.safetensors"  # names of regions, and whom the model was fitted to
+FITTED_FILE = "fitted.safetensors"  # names of regions, and the training set
 Shapes = Mapping[str, tuple[int, ...]]
 
 _PEOPLE = "people"  # the tensor of hashes

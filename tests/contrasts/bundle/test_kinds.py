@@ -74,7 +74,7 @@ def test_each_row_is_complete(row, tmp_path, connectome):
     assert set(row.recipes) <= set(RECIPES) == set(find_workflow("contrasts").recipes)
     assert row.name in legal_values()["architecture"]
     assert f"\n- `--architecture {row.name}`" in GROUP_PAGE, "say in docs/group.md what it is"
-    assert row.name in TENSORS, "TENSORS in tests/tiny_kinds.py needs those of a tiny one"
+    assert row.name in TENSORS, "TENSORS in tests/builders/tiny_kinds.py needs those of a tiny one"
     for function in ("channels", "check", "prepare", "check_machine", "check_plan", "fit"):
         assert callable(getattr(row.module(), function))
     bundle = write_tiny_kind(tmp_path / "tiny", row.name, TENSORS[row.name]())
